@@ -1,0 +1,85 @@
+"""The errors of the package, one tree.
+
+Bad *input* (a broken photo, a missing file) is never an error: it is a status with a reason on
+the result. What raises is a mistake of the caller, of the installation or of a file that the
+program owns.
+
+    RecognizerError
+    ├── UsageError              an argument or option that makes no sense (also a ValueError)
+    ├── BundleError             a model bundle that cannot be used
+    │   ├── BundleNotFoundError     no such bundle
+    │   ├── BundleDigestError       the model file is not the one that bundle.json describes
+    │   └── BundleSchemaError       bundle.json is unreadable, or of an unknown schema
+    ├── ProviderError           the requested onnxruntime provider is not there
+    ├── TaxonomyError           taxonomy.toml breaks a rule
+    ├── PolicyError             a policy profile breaks a rule
+    ├── JournalError            a results file that cannot be continued
+    ├── DatasetError            a manifest or data folder that cannot be used
+    ├── TrainingError           a training configuration or run that cannot go on
+    └── MissingExtraError       an optional dependency is not installed (also an ImportError)
+"""
+
+from __future__ import annotations
+
+
+class RecognizerError(Exception):
+    """The base of every error that this package raises on purpose."""
+
+
+class UsageError(RecognizerError, ValueError):
+    """An argument or option that makes no sense."""
+
+
+class BundleError(RecognizerError):
+    """A model bundle that cannot be used."""
+
+
+class BundleNotFoundError(BundleError):
+    """There is no bundle at the given place."""
+
+
+class BundleDigestError(BundleError):
+    """The model file is not the one that ``bundle.json`` describes."""
+
+
+class BundleSchemaError(BundleError):
+    """``bundle.json`` is unreadable, incomplete, or of a schema that this version does not know."""
+
+
+class ProviderError(RecognizerError):
+    """The requested onnxruntime execution provider is not available."""
+
+
+class TaxonomyError(RecognizerError):
+    """The taxonomy breaks one of its rules; the message names the line."""
+
+
+class PolicyError(RecognizerError):
+    """A policy profile breaks one of its rules."""
+
+
+class JournalError(RecognizerError):
+    """A results file that cannot be continued."""
+
+
+class DatasetError(RecognizerError):
+    """A manifest or data folder that cannot be used."""
+
+
+class TrainingError(RecognizerError):
+    """A training configuration or run that cannot go on."""
+
+
+class MissingExtraError(RecognizerError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        module: the module that could not be imported.
+        extra: the extra of this distribution that brings it.
+    """
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"{module} is not installed; install it with: "
+            f"pip install 'wildlife-product-recognizer[{extra}]'"
+        )
