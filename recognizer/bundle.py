@@ -1,0 +1,280 @@
+"""A bundle: a model with all that it needs, verified before it is loaded.
+
+A folder with ``model.onnx``, ``bundle.json`` and ``MODEL_CARD.md``. Labels, calibration,
+thresholds, preprocessing, licence and evidence travel with the weights; no other file of the
+program repeats them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
+from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.onnx_safety import has_external_data
+from recognizer.taxonomy import Kind
+
+SCHEMA = 1
+"""The schema of ``bundle.json`` that this version reads and writes."""
+
+DEFAULT_BUNDLE = "wildlife-v1"
+"""The bundle that is used where none is named."""
+
+DESCRIPTION_FILE = "bundle.json"
+MODEL_FILE = "model.onnx"
+CARD_FILE = "MODEL_CARD.md"
+
+FALSE_ALARM_RATES = ("0.05", "0.01", "0.001")
+"""The named false-alarm rates for which bundles hold thresholds."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleLabel:
+    """One output of the model.
+
+    Attributes:
+        name: a label of the taxonomy.
+        kind: product, look-alike, animal or other.
+        slope: calibration: probability = sigmoid(slope x log-odds + intercept).
+        intercept: see :attr:`slope`.
+        thresholds: false-alarm rate (see :data:`FALSE_ALARM_RATES`) -> the calibrated probability
+            that at most this share of the validation negatives exceeds; products only.
+        evidence: what stands behind the label: photos, sources, and measured figures.
+    """
+
+    name: str
+    kind: Kind
+    slope: float
+    intercept: float
+    thresholds: Mapping[str, float]
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFamily:
+    """Products that are reported together.
+
+    Attributes:
+        name: a family of the taxonomy.
+        members: its labels in this bundle.
+        thresholds: as for labels, on the probability that any member is shown.
+        evidence: as for labels.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    thresholds: Mapping[str, float]
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        path: its folder.
+        name: name of the model.
+        version: its version, from 1.
+        digest: sha256 of ``model.onnx``, hexadecimal.
+        input_size: side of the square input in pixels.
+        activation: ``softmax`` or ``sigmoid``: how the maps are to be read.
+        labels: the outputs, in order.
+        families: the families with at least one label.
+        not_recognized: products of the taxonomy that the model does not know.
+        description: the whole of ``bundle.json``.
+    """
+
+    path: Path
+    name: str
+    version: int
+    digest: str
+    input_size: int
+    activation: str
+    labels: tuple[BundleLabel, ...]
+    families: tuple[BundleFamily, ...]
+    not_recognized: tuple[str, ...]
+    description: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Name and version in one word, as the folder is called."""
+        return f"{self.name}-v{self.version}"
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels' names, in the order of the model's outputs."""
+        return tuple(label.name for label in self.labels)
+
+    def read_model(self) -> bytes:
+        """Read ``model.onnx`` and verify it.
+
+        Raises:
+            BundleNotFoundError: the file is missing.
+            BundleDigestError: it is not the file that ``bundle.json`` describes.
+            BundleSchemaError: it keeps weights outside the file, or is no ONNX model.
+        """
+        path = self.path / MODEL_FILE
+        try:
+            model = path.read_bytes()
+        except OSError as error:
+            raise BundleNotFoundError(f"{path}: {error.strerror}") from error
+        found = hashlib.sha256(model).hexdigest()
+        if found != self.digest:
+            raise BundleDigestError(
+                f"{path} has the sha256 {found[:12]}..., {DESCRIPTION_FILE} says "
+                f"{self.digest[:12]}...: the model was changed or is incomplete; fetch it again"
+            )
+        try:
+            external = has_external_data(model)
+        except ValueError as error:
+            raise BundleSchemaError(f"{path} is no ONNX model: {error}") from error
+        if external:
+            raise BundleSchemaError(f"{path} keeps weights in other files, which are not verified")
+        return model
+
+    def calibrate(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return calibrated probabilities.
+
+        Args:
+            log_odds: the model's ``scores`` output, (..., labels).
+
+        Returns:
+            float64 of the same shape, 0 to 1.
+        """
+        slope = np.array([label.slope for label in self.labels])
+        intercept = np.array([label.intercept for label in self.labels])
+        return sigmoid(slope * np.asarray(log_odds, np.float64) + intercept)
+
+    def family_scores(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the probability of each family: that not all of its members are absent.
+
+        Args:
+            probabilities: calibrated, (..., labels).
+
+        Returns:
+            float64, (..., families).
+        """
+        names = self.label_names
+        columns = [
+            1 - np.prod(1 - probabilities[..., [names.index(m) for m in family.members]], axis=-1)
+            for family in self.families
+        ]
+        return np.stack(columns, axis=-1)
+
+
+def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(-values)), without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * values)), np.float64)
+
+
+def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of a bundle.
+
+    Args:
+        bundle: a folder; or the name of a bundle that this package carries; None for the default.
+
+    Raises:
+        BundleNotFoundError: there is none; the message lists those that are carried.
+    """
+    package = Path(__file__).parent
+    # An installed package carries its bundles inside; a checkout keeps them in export/.
+    shelves = [package / "bundles", package.parent / "export"]
+    if bundle is not None and (Path(bundle) / DESCRIPTION_FILE).is_file():
+        return Path(bundle)
+    name = DEFAULT_BUNDLE if bundle is None else os.fspath(bundle)
+    for shelf in shelves:
+        if Path(name).name == name and (shelf / name / DESCRIPTION_FILE).is_file():
+            return shelf / name
+    known = sorted({p.parent.name for s in shelves for p in s.glob(f"*/{DESCRIPTION_FILE}")})
+    raise BundleNotFoundError(
+        f"no bundle {name!r}: give a folder with a {DESCRIPTION_FILE}, or one of: "
+        f"{', '.join(known) or 'none is installed'}"
+    )
+
+
+def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
+    """Read a bundle's description. The model itself is read and verified by its engine.
+
+    Args:
+        bundle: see :func:`find_bundle`.
+
+    Raises:
+        BundleNotFoundError: there is no such bundle.
+        BundleSchemaError: its description is unreadable, incomplete, of an unknown schema, or
+            made for another preprocessing than this version's.
+    """
+    folder = find_bundle(bundle)
+    path = folder / DESCRIPTION_FILE
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        schema = description["schema"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleSchemaError(f"{path}: unreadable: {error!r}") from error
+    if schema != SCHEMA:
+        raise BundleSchemaError(
+            f"{path} is of schema {schema}, this version reads {SCHEMA}: update the package"
+        )
+    try:
+        parsed = _parse(folder, description)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleSchemaError(f"{path}: incomplete or malformed: {error!r}") from error
+    wanted = description["input"]["preprocessing"]
+    if wanted != PREPROCESSING_VERSION:
+        raise BundleSchemaError(
+            f"{path} was made for preprocessing {wanted}, this version has {PREPROCESSING_VERSION}"
+        )
+    return parsed
+
+
+def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
+    labels = tuple(
+        BundleLabel(
+            entry["name"],
+            Kind(entry["kind"]),
+            float(entry["calibration"]["slope"]),
+            float(entry["calibration"]["intercept"]),
+            _thresholds(entry),
+            entry["evidence"],
+        )
+        for entry in description["labels"]
+    )
+    names = [label.name for label in labels]
+    if len(set(names)) != len(names) or not names:
+        raise ValueError("labels are missing or named twice")
+    families = tuple(
+        BundleFamily(
+            entry["name"], tuple(entry["members"]), _thresholds(entry), entry["evidence"]
+        )
+        for entry in description["families"]
+    )
+    for family in families:
+        if not family.members or not set(family.members) <= set(names):
+            raise ValueError(f"family {family.name} has members that are no labels")
+    activation = description["activation"]
+    if activation not in {"softmax", "sigmoid"}:
+        raise ValueError(f"activation {activation!r}")
+    return Bundle(
+        folder,
+        str(description["name"]),
+        int(description["version"]),
+        str(description["model"]["sha256"]),
+        int(description["input"]["size"]),
+        activation,
+        labels,
+        families,
+        tuple(description["not_recognized"]),
+        description,
+    )
+
+
+def _thresholds(entry: dict[str, Any]) -> dict[str, float]:
+    return {str(rate): float(value) for rate, value in entry["thresholds"].items()}

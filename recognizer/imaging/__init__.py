@@ -1,0 +1,26 @@
+"""The one road from an image, in whatever form it comes, to the model's input.
+
+Training, evaluation, export and serving all take it: :func:`load_image` makes of a path, bytes,
+file object, array or Pillow image an upright RGB picture with a status, and :func:`model_input`
+makes of that picture what the model sees. Bad input never raises here.
+"""
+
+from recognizer.imaging.decode import Frame, orient
+from recognizer.imaging.formats import Header, sniff
+from recognizer.imaging.load import ImageSource, LoadedImage, load_image
+from recognizer.imaging.preprocess import PREPROCESSING_VERSION, model_input, perceptual_hash
+from recognizer.imaging.sources import Limits
+
+__all__ = [
+    "PREPROCESSING_VERSION",
+    "Frame",
+    "Header",
+    "ImageSource",
+    "Limits",
+    "LoadedImage",
+    "load_image",
+    "model_input",
+    "orient",
+    "perceptual_hash",
+    "sniff",
+]

@@ -1,0 +1,355 @@
+"""From bytes to upright RGB frames, reduced where that costs nothing that the model would see.
+
+JPEG goes through libjpeg-turbo (simplejpeg), which can decode at a fraction of the size and tells
+damaged data from sound data; everything else goes through Pillow. Both end in the same three
+steps: reduce, orient, RGB.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from recognizer.imaging.formats import (
+    SNIFF_BYTES,
+    Header,
+    canvas_size,
+    is_decodable,
+    open_header,
+    orientation_of,
+    sniff,
+)
+from recognizer.imaging.sources import Limits, Refused
+from recognizer.status import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+_ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
+_PADDABLE = frozenset({"bmp", "tiff"})
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame.
+
+    Attributes:
+        index: its number in the file, from 0.
+        rgb: uint8, (height, width, 3), RGB, upright, 0 to 255, perhaps reduced.
+    """
+
+    index: int
+    rgb: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What the bytes of an image gave.
+
+    Attributes:
+        header: what the file says of itself; its width and height are those of the whole picture.
+        frames: at least one frame.
+        reason: None where all is well, else why the picture counts as degraded.
+        detail: the decoder's own words on that.
+    """
+
+    header: Header
+    frames: tuple[Frame, ...]
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+def decode(data: bytes, *, min_side: int, limits: Limits) -> Decoded:
+    """Decode ``data``.
+
+    Args:
+        data: the encoded image.
+        min_side: the picture may be reduced as long as its short side keeps this many pixels.
+        limits: pixel and frame limits.
+
+    Raises:
+        Refused: where no pixels can be had, with the reason.
+    """
+    header, image = _read_header(data, limits)
+    try:
+        if header.format == "jpeg":
+            return _decode_jpeg(data, header, min_side)
+        return _decode_frames(data, image, header, min_side, limits)
+    except Refused:
+        raise
+    except MemoryError as error:
+        raise Refused(
+            Reason.OUT_OF_MEMORY, f"{header.width}x{header.height} does not fit"
+        ) from error
+    except Exception as error:  # the one boundary to the decoders, which raise all kinds of things
+        raise Refused(_decoder_reason(error), _words(error)) from error
+
+
+def read_header(data: bytes, limits: Limits) -> Header:
+    """Read what ``data`` says of itself, without decoding a pixel.
+
+    Raises:
+        Refused: with the reason.
+    """
+    return _read_header(data, limits)[0]
+
+
+def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
+    if not data:
+        raise Refused(Reason.EMPTY, "zero bytes")
+    name = sniff(data[:SNIFF_BYTES])
+    if name is None:
+        raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
+    if not is_decodable(name) and name != "heic":
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
+    _check_pixels(canvas_size(data, name), limits)
+    image = _open(data, name)
+    _check_pixels(image.size, limits)
+    try:
+        # A JPEG's further pictures (MPO) are previews or the other eye: the first one is the photo.
+        frames = 1 if name == "jpeg" else int(getattr(image, "n_frames", 1))
+    except Exception:  # noqa: BLE001 - a broken later frame leaves the first one usable
+        frames = 1
+    width, height = image.size
+    return Header(name, width, height, max(1, frames), orientation_of(image)), image
+
+
+def _open(data: bytes, name: str) -> Any:
+    try:
+        if name == "heic":
+            return _open_heif(data)
+        return open_header(data, name)
+    except Refused:
+        raise
+    except Exception as error:  # headers break in as many ways as there are parsers
+        raise Refused(Reason.CORRUPT_HEADER, _words(error)) from error
+
+
+def _open_heif(data: bytes) -> Image.Image:
+    try:
+        import pillow_heif  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise Refused(
+            Reason.UNSUPPORTED_FORMAT, "heic needs the extra: wildlife-product-recognizer[heif]"
+        ) from error
+    # pillow-heif applies the container's own rotation; convert_hdr_to_8bit is its default.
+    image: Image.Image = pillow_heif.HeifImageFile(io.BytesIO(data))
+    return image
+
+
+def _check_pixels(size: tuple[int, int] | None, limits: Limits) -> None:
+    if size is None:
+        return
+    width, height = size
+    if width * height > limits.max_pixels:
+        raise Refused(
+            Reason.TOO_MANY_PIXELS, f"{width}x{height} pixels, limit {limits.max_pixels}"
+        )
+    if width < 1 or height < 1:
+        raise Refused(Reason.CORRUPT_HEADER, f"{width}x{height} pixels")
+
+
+# --- JPEG -------------------------------------------------------------------------------------
+
+
+def _decode_jpeg(data: bytes, header: Header, min_side: int) -> Decoded:
+    want = {
+        "min_height": min(min_side, header.height),
+        "min_width": min(min_side, header.width),
+    }
+    reason, detail = None, None
+    try:
+        rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
+    except ValueError as error:
+        # libjpeg's warnings: the same data once more, taking what can be had.
+        reason, detail = _decoder_reason(error), _words(error)
+        rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=False)
+    return Decoded(header, (Frame(0, orient(rgb, header.orientation)),), reason, detail)
+
+
+# --- everything else --------------------------------------------------------------------------
+
+
+def _decode_frames(
+    data: bytes, image: Image.Image, header: Header, min_side: int, limits: Limits
+) -> Decoded:
+    reason, detail = None, None
+    frames: list[Frame] = []
+    reachable = _reachable(header, limits)
+    if reachable < header.frames:
+        reason = Reason.FRAMES_SKIPPED
+        detail = f"sampled {reachable} of {header.frames} frames"
+    try:
+        for index in _sampled(reachable, limits.max_frames):
+            if header.frames > 1:
+                image.seek(index)
+            frames.append(Frame(index, _frame_rgb(image, header, min_side)))
+    except MemoryError:
+        raise
+    except Exception as error:  # the decoders again; what came before it still counts
+        reason, detail = _decoder_reason(error), _words(error)
+        if not frames:
+            repaired = _repair(data, header)
+            if repaired is None:
+                raise
+            frames.append(Frame(0, _frame_rgb(repaired, header, min_side)))
+    return Decoded(header, tuple(frames), reason, detail)
+
+
+def _reachable(header: Header, limits: Limits) -> int:
+    """Return how many leading frames may be decoded: later ones build on earlier ones."""
+    budget = limits.max_pixels * limits.max_frames
+    return min(header.frames, max(1, budget // (header.width * header.height)))
+
+
+def _sampled(count: int, wanted: int) -> Iterator[int]:
+    """Yield at most ``wanted`` frame numbers, evenly from the first of ``count`` to the last."""
+    taken = max(1, min(count, wanted))
+    for i in range(taken):
+        yield round(i * (count - 1) / (taken - 1)) if taken > 1 else 0
+
+
+def _frame_rgb(image: Image.Image, header: Header, min_side: int) -> NDArray[np.uint8]:
+    return orient(np.asarray(to_rgb(image, min_side)), header.orientation)
+
+
+def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
+    """Reduce a Pillow image by a whole factor and bring it to 8-bit RGB.
+
+    Transparent pixels become white. 16-bit values are divided by 257. Floating-point values are
+    taken as 0 to 1 where none is larger than 1, else as 0 to 255; values outside are clipped.
+
+    Args:
+        image: any mode that Pillow converts to RGB.
+        min_side: the short side keeps at least this many pixels.
+    """
+    if image.mode in _WIDE_MODES:
+        image = _narrow(image)
+    if image.mode in {"P", "PA"} or "transparency" in image.info:
+        image = image.convert("RGBA" if _has_alpha(image) else "RGB")
+    elif image.mode == "1":
+        image = image.convert("L")
+    factor = max(1, min(image.size) // max(1, min_side))
+    if factor > 1:
+        image = image.reduce(factor)  # a box filter; alpha is premultiplied for it
+    if _has_alpha(image):
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    return image.convert("RGB")
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in _ALPHA_MODES or "transparency" in image.info
+
+
+def _narrow(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values)
+        eight = np.clip(values * (255.0 if values.max(initial=0.0) <= 1.0 else 1.0), 0, 255)
+    else:
+        eight = np.clip(values, 0, 65535) // _SIXTEEN_TO_EIGHT
+    return Image.fromarray(eight.astype(np.uint8))
+
+
+def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn an array upright.
+
+    Args:
+        rgb: (height, width, ...) as stored.
+        orientation: EXIF orientation, 1 to 8 (Exif 3.0, tag 0x0112).
+    """
+    if orientation in {2, 4}:
+        rgb = np.flip(rgb, 1 if orientation == 2 else 0)
+    elif orientation == 3:
+        rgb = np.rot90(rgb, 2)
+    elif orientation in {5, 7}:
+        rgb = np.swapaxes(rgb, 0, 1)
+        if orientation == 7:
+            rgb = np.rot90(rgb, 2)
+    elif orientation in {6, 8}:
+        rgb = np.rot90(rgb, -1 if orientation == 6 else 1)
+    return np.ascontiguousarray(rgb)
+
+
+# --- damaged data -----------------------------------------------------------------------------
+
+
+def _repair(data: bytes, header: Header) -> Image.Image | None:
+    """Complete data that ends early, so that the pixels before the end can be had.
+
+    Pillow can be told to do this itself, but only by a switch for the whole process.
+    """
+    if header.format == "png":
+        complete = _complete_png(data)
+    elif header.format in _PADDABLE:
+        complete = data + bytes(4 * header.width * header.height)
+    else:
+        return None
+    if complete is None:
+        return None
+    image = open_header(complete, header.format)
+    image.load()
+    return image
+
+
+def _complete_png(data: bytes) -> bytes | None:
+    """Rebuild a PNG from the part of its pixel data that still inflates; None if there is none.
+
+    Source: PNG specification, third edition, sections 5 (datastream) and 10 (compression).
+    """
+    head, stream = [data[:8]], []
+    position = 8
+    while position + 8 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        name = data[position + 4 : position + 8]
+        body = data[position + 8 : position + 8 + length]
+        if name == b"IDAT":
+            stream.append(body)
+        elif not stream and name in {b"IHDR", b"PLTE", b"tRNS", b"gAMA"}:
+            head.append(_png_chunk(name, body))
+        position += length + 12
+    inflate = zlib.decompressobj()
+    rows: list[bytes] = []
+    for body in stream:
+        try:
+            rows.append(inflate.decompress(body))
+        except zlib.error:
+            break
+    pixels = b"".join(rows)
+    if not pixels:
+        return None
+    width, height, depth = struct.unpack_from(">IIB", data, 16)
+    # At most four channels and a filter byte a row, and as much again for interlacing's passes.
+    missing = max(0, 2 * height * (1 + width * 4 * max(8, depth) // 8) - len(pixels))
+    body = zlib.compress(pixels + bytes(missing), 1)
+    return b"".join([*head, _png_chunk(b"IDAT", body), _png_chunk(b"IEND", b"")])
+
+
+def _png_chunk(name: bytes, body: bytes) -> bytes:
+    crc = zlib.crc32(body, zlib.crc32(name))
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc)
+
+
+def _decoder_reason(error: Exception) -> Reason:
+    words = str(error).lower()
+    early = ("truncated", "premature end", "incomplete", "not enough data", "unexpected end")
+    if isinstance(error, EOFError) or any(word in words for word in early):
+        return Reason.TRUNCATED
+    return Reason.CORRUPT_DATA
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:200]

@@ -1,0 +1,167 @@
+"""Any form of image -> a :class:`LoadedImage`: a status, and frames where there are any."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from recognizer.errors import UsageError
+from recognizer.imaging.decode import Frame, decode, orient, to_rgb
+from recognizer.imaging.formats import orientation_of
+from recognizer.imaging.sources import Limits, Refused, read_file, read_path
+from recognizer.status import Reason, Status
+
+ImageSource: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | NDArray[np.uint8]
+    | NDArray[np.uint16]
+    | Image.Image
+)
+"""A path (``str`` or ``PathLike``), encoded bytes, a binary file object, an array or a Pillow image.
+
+Arrays are uint8 or uint16, (height, width), (height, width, 1), (height, width, 3) as RGB or
+(height, width, 4) as RGBA. ``bytes`` are always image data; a bytes *path* goes through
+``os.fsdecode``.
+"""
+
+SMALL_SIDE = 16
+"""A picture with a short side under this many pixels is scored, but counts as degraded."""
+
+_FULL_SIZE = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image on its way to the model.
+
+    Attributes:
+        status: ``ok``, ``degraded`` or ``failed``.
+        reason: why it is not ``ok``, else None.
+        detail: what exactly, in words, else None.
+        frames: the sampled frames, upright RGB; empty if and only if ``failed``.
+        sha256: of the encoded bytes, hexadecimal; None for arrays and where nothing was read.
+        format: format name by magic bytes; None where unknown.
+        width: of the upright picture in pixels, before any reduction; None where unknown.
+        height: likewise.
+        frame_count: number of frames in the file; None where unknown.
+    """
+
+    status: Status
+    reason: Reason | None = None
+    detail: str | None = None
+    frames: tuple[Frame, ...] = ()
+    sha256: str | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    frame_count: int | None = None
+
+
+def load_image(
+    source: ImageSource, *, min_side: int = 0, limits: Limits | None = None
+) -> LoadedImage:
+    """Read and decode an image. Bad input gives a status, never an exception.
+
+    Args:
+        source: see :data:`ImageSource`.
+        min_side: the picture may be reduced as long as its short side keeps this many pixels;
+            0 decodes at full size.
+        limits: byte, pixel and frame limits; None for the defaults.
+
+    Raises:
+        UsageError: ``source`` is of a type, dtype or shape that is no image.
+    """
+    limits = limits or Limits()
+    if isinstance(source, Image.Image):
+        return _from_pillow(source, min_side)
+    if isinstance(source, np.ndarray):
+        return _from_pillow(_array_image(source), min_side)
+    sha256 = None
+    try:
+        data = _read(source, limits)
+        sha256 = hashlib.sha256(data).hexdigest()
+        decoded = decode(data, min_side=min_side or _FULL_SIZE, limits=limits)
+    except Refused as refused:
+        return LoadedImage(Status.FAILED, refused.reason, refused.detail, sha256=sha256)
+    header = decoded.header
+    width, height = _upright((header.width, header.height), header.orientation)
+    reason, detail = decoded.reason, decoded.detail
+    if reason is None and min(width, height) < SMALL_SIDE:
+        reason, detail = Reason.TOO_SMALL, f"{width}x{height} pixels"
+    return LoadedImage(
+        Status.OK if reason is None else Status.DEGRADED,
+        reason,
+        detail,
+        decoded.frames,
+        sha256,
+        header.format,
+        width,
+        height,
+        header.frames,
+    )
+
+
+def _read(source: object, limits: Limits) -> bytes:
+    if isinstance(source, str | os.PathLike):
+        return read_path(source, limits)
+    if isinstance(source, bytes | bytearray | memoryview):
+        if len(source) > limits.max_bytes:
+            raise Refused(
+                Reason.TOO_MANY_BYTES, f"{len(source)} bytes, limit {limits.max_bytes}"
+            )
+        return bytes(source)
+    if isinstance(source, io.IOBase) or hasattr(source, "read"):
+        return read_file(source, limits)
+    raise UsageError(
+        f"cannot read an image from {type(source).__name__}: give a path, bytes, a binary file "
+        "object, a uint8 array or a Pillow image"
+    )
+
+
+def _from_pillow(image: Image.Image, min_side: int) -> LoadedImage:
+    orientation = orientation_of(image)
+    try:
+        rgb = orient(np.asarray(to_rgb(image, min_side or _FULL_SIZE)), orientation)
+    except (OSError, ValueError, SyntaxError) as error:  # a lazily loaded file that is broken
+        return LoadedImage(Status.FAILED, Reason.CORRUPT_DATA, f"{type(error).__name__}: {error}")
+    width, height = _upright(image.size, orientation)
+    small = min(width, height) < SMALL_SIDE
+    return LoadedImage(
+        Status.DEGRADED if small else Status.OK,
+        Reason.TOO_SMALL if small else None,
+        f"{width}x{height} pixels" if small else None,
+        (Frame(0, rgb),),
+        width=width,
+        height=height,
+        frame_count=1,
+    )
+
+
+def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return (size[1], size[0]) if orientation >= 5 else size
+
+
+def _array_image(array: NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
+    if channels not in {1, 3, 4} or array.dtype not in (np.uint8, np.uint16) or array.size == 0:
+        raise UsageError(
+            f"an image array must be uint8 or uint16 of shape (H, W), (H, W, 1), (H, W, 3) or "
+            f"(H, W, 4), not {array.dtype} of shape {array.shape}"
+        )
+    if array.dtype == np.uint16:
+        array = array // 257
+    return Image.fromarray(np.ascontiguousarray(array, np.uint8))

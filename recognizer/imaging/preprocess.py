@@ -1,0 +1,49 @@
+"""From an upright RGB picture to the model's input, and to its perceptual hash."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PREPROCESSING_VERSION = 1
+"""Raised whenever the same bytes would give other model inputs than before.
+
+Version 1: EXIF orientation, alpha on white, the largest reduction (JPEG: a DCT scale; else a box
+filter by a whole factor) that keeps the short side at or above the model's input, then a bilinear
+resize of the whole picture to a square. Nothing is cropped away: in a listing photo the product
+is often at the edge.
+"""
+
+
+def model_input(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize a picture to the model's square input.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB, as :func:`recognizer.imaging.load_image` gives it.
+        size: side of the model's input in pixels.
+
+    Returns:
+        uint8, (size, size, 3), RGB, 0 to 255.
+    """
+    return np.asarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def perceptual_hash(rgb: NDArray[np.uint8]) -> str:
+    """Return the 64-bit DCT hash of a picture as 16 hexadecimal digits.
+
+    Near-copies differ in few bits. The definition is that of ``phash`` in the package imagehash
+    (grey, 32 x 32, the 8 x 8 lowest frequencies against their median); resampling differs, so
+    that single bits may differ from its values too.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB.
+    """
+    small = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(small.astype(np.float32))[:8, :8]
+    bits = (low > np.median(low)).ravel()
+    return np.packbits(bits).tobytes().hex()

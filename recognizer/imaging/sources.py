@@ -1,0 +1,123 @@
+"""From whatever names or holds an image to its bytes.
+
+Only regular files are read, and only up to the byte limit: a FIFO, a device or a directory is
+told apart before it could block.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from recognizer.status import Reason
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused before it is read or decoded.
+
+    Attributes:
+        max_bytes: largest encoded size, in bytes.
+        max_pixels: largest width x height that a header may claim, in pixels. An animation may
+            have this many pixels in each frame, and :attr:`max_frames` times it in all.
+        max_frames: how many frames of an animation are sampled, evenly from first to last.
+    """
+
+    max_bytes: int = 64 * MEBIBYTE
+    max_pixels: int = 100_000_000
+    max_frames: int = 8
+
+
+class Refused(Exception):  # noqa: N818 - not an error of the program, but a verdict on an input
+    """An input that cannot be read or decoded, with its reason. Stays inside ``imaging``."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+_OS_REASONS = {
+    errno.ENOENT: Reason.NOT_FOUND,
+    errno.ENOTDIR: Reason.NOT_FOUND,
+    errno.ESTALE: Reason.NOT_FOUND,
+    errno.EACCES: Reason.PERMISSION_DENIED,
+    errno.EPERM: Reason.PERMISSION_DENIED,
+    errno.EISDIR: Reason.NOT_A_FILE,
+    errno.ENXIO: Reason.NOT_A_FILE,
+}
+
+
+def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
+    """Read a regular file whole.
+
+    Args:
+        path: any path; undecodable names come as ``os.fsdecode`` gives them.
+        limits: the byte limit applies to the size on disk and again to what is read.
+
+    Raises:
+        Refused: with the reason.
+    """
+    try:
+        # Looked at before it is opened: opening some devices has effects of its own.
+        _require_regular(os.stat(path))
+        # Between the two calls the name may have become a FIFO, so opening must not block either.
+        descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+        with open(descriptor, "rb", buffering=0) as file:
+            status = os.fstat(descriptor)
+            _require_regular(status)
+            if status.st_size > limits.max_bytes:
+                raise Refused(
+                    Reason.TOO_MANY_BYTES, f"{status.st_size} bytes, limit {limits.max_bytes}"
+                )
+            return read_file(file, limits)
+    except OSError as error:
+        reason = _OS_REASONS.get(error.errno or 0, Reason.READ_ERROR)
+        raise Refused(reason, error.strerror or str(error)) from error
+    except ValueError as error:  # a NUL inside the name
+        raise Refused(Reason.NOT_FOUND, str(error)) from error
+
+
+def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
+    """Read a binary file object to its end, at most one byte past the limit.
+
+    Raises:
+        Refused: with the reason.
+    """
+    chunks: list[bytes] = []
+    left = limits.max_bytes + 1
+    try:
+        while left > 0:
+            chunk = file.read(left)  # type: ignore[union-attr,attr-defined]
+            if not chunk:
+                break
+            if not isinstance(chunk, bytes):
+                raise Refused(Reason.READ_ERROR, "the file object is not in binary mode")
+            chunks.append(chunk)
+            left -= len(chunk)
+    except OSError as error:
+        raise Refused(Reason.READ_ERROR, error.strerror or str(error)) from error
+    if left <= 0:
+        raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+    return b"".join(chunks)
+
+
+def _require_regular(status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
+    kinds = {
+        stat.S_IFDIR: "a directory",
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a character device",
+        stat.S_IFBLK: "a block device",
+    }
+    what = kinds.get(stat.S_IFMT(status.st_mode), "not a regular file")
+    raise Refused(Reason.NOT_A_FILE, what)

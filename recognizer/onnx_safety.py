@@ -1,0 +1,102 @@
+"""Whether an ONNX file keeps to itself.
+
+ONNX can point at further files for its weights. A bundle's digest covers ``model.onnx`` alone, so
+a model that reads anything else is refused. The check walks the protobuf wire format: the onnx
+package would be a large dependency for one question.
+
+Source: onnx.proto3 (ModelProto.graph = 7; GraphProto.node = 1, initializer = 5,
+sparse_initializer = 15; NodeProto.attribute = 5; AttributeProto.t = 5, g = 6, tensors = 10,
+graphs = 11, sparse_tensor = 22, sparse_tensors = 23; SparseTensorProto.values = 1, indices = 2;
+TensorProto.external_data = 13, data_location = 14; ModelProto.functions = 25,
+FunctionProto.node = 7).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+# message -> field number -> the message that the field holds
+_CHILDREN = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {
+        5: "tensor",
+        6: "graph",
+        10: "tensor",
+        11: "graph",
+        22: "sparse",
+        23: "sparse",
+    },
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+_DEEPEST = 64
+
+
+def has_external_data(model: bytes) -> bool:
+    """Return whether any tensor of an ONNX model lies outside the file.
+
+    Raises:
+        ValueError: the bytes are no protobuf message.
+    """
+    return _search(memoryview(model), "model", 0)
+
+
+def _search(message: memoryview, kind: str, depth: int) -> bool:
+    if depth > _DEEPEST:
+        raise ValueError("the model is nested too deeply")
+    for number, value in _fields(message):
+        if kind == "tensor":
+            if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0):
+                return True
+            continue
+        child = _CHILDREN[kind].get(number)
+        if (
+            child is not None
+            and isinstance(value, memoryview)
+            and _search(value, child, depth + 1)
+        ):
+            return True
+    return False
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        number, wire = key >> 3, key & 7
+        if wire == _VARINT:
+            value, position = _varint(message, position)
+            yield number, value
+            continue
+        if wire == _BYTES:
+            length, position = _varint(message, position)
+        elif wire in {_FIXED64, _FIXED32}:
+            length = 8 if wire == _FIXED64 else 4
+        else:
+            raise ValueError(f"wire type {wire} at byte {position}")
+        if position + length > len(message):
+            raise ValueError(f"a field at byte {position} runs past the end")
+        yield number, message[position : position + length]
+        position += length
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if position >= len(message) or shift > 63:
+            raise ValueError(f"a number at byte {position} has no end")
+        byte = message[position]
+        value |= (byte & 0x7F) << shift
+        position += 1
+        if byte < 0x80:
+            return value, position
+        shift += 7

@@ -1,0 +1,369 @@
+"""The engine: images in, predictions out, one pass of onnxruntime for each frame.
+
+It never imports torch, and one instance may be used by many threads at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from recognizer.bundle import Bundle, load_bundle, sigmoid
+from recognizer.errors import BundleSchemaError, ProviderError, UsageError
+from recognizer.imaging import (
+    ImageSource,
+    Limits,
+    LoadedImage,
+    load_image,
+    model_input,
+    perceptual_hash,
+)
+from recognizer.prediction import Explanation, Prediction, Region
+from recognizer.status import Status
+from recognizer.taxonomy import Kind
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+"""Short names of onnxruntime's execution providers."""
+
+BATCH_SIZE = 8
+"""Frames in one pass: on a CPU, larger batches only cost memory."""
+
+_OUTPUTS = ("scores", "maps", "embedding")
+_HEATMAP_SIDE = 56  # maps are interpolated to this before boxes are drawn around them
+_REGION_LEVEL = 0.5  # a region is where the heat is at least this share of its peak
+
+
+class Recognizer:
+    """A loaded model.
+
+    Use :meth:`load`; the constructor is for those who hold a bundle already.
+
+    Args:
+        bundle: a verified description.
+        provider: a key of :data:`PROVIDERS`.
+        threads: threads of onnxruntime for one pass; None leaves the choice to it.
+        allow_fallback: use the CPU where the provider is not there, instead of raising.
+        limits: what is refused before it is read or decoded.
+
+    Attributes:
+        bundle: the model's description.
+        provider: the provider that is really used, a key of :data:`PROVIDERS`.
+        limits: see above.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        provider: str = "cpu",
+        threads: int | None = None,
+        allow_fallback: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.limits = limits or Limits()
+        self._session, self.provider = _open_session(bundle, provider, threads, allow_fallback)
+        self._products = [
+            i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT
+        ]
+
+    @classmethod
+    def load(
+        cls,
+        bundle: str | os.PathLike[str] | None = None,
+        *,
+        provider: str = "cpu",
+        threads: int | None = None,
+        allow_fallback: bool = False,
+        limits: Limits | None = None,
+    ) -> Recognizer:
+        """Load a bundle.
+
+        Args:
+            bundle: a bundle's folder, or the name of one that the package carries; None for the
+                default.
+            provider: ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``.
+            threads: threads of onnxruntime for one pass; None leaves the choice to it.
+            allow_fallback: use the CPU where the provider is not there; :attr:`provider` tells.
+            limits: byte, pixel and frame limits.
+
+        Raises:
+            BundleError: there is no such bundle, its digest is wrong, or it cannot be used.
+            ProviderError: the provider is not there and no fallback is allowed.
+            UsageError: an argument makes no sense.
+        """
+        return cls(
+            load_bundle(bundle),
+            provider=provider,
+            threads=threads,
+            allow_fallback=allow_fallback,
+            limits=limits,
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the model's outputs."""
+        return self.bundle.label_names
+
+    def predict(self, image: ImageSource) -> Prediction:
+        """Score one image.
+
+        Args:
+            image: a path, encoded bytes, a binary file object, an array or a Pillow image.
+
+        Returns:
+            The prediction. Bad input gives the status ``failed`` with a reason.
+
+        Raises:
+            UsageError: the argument is of a type, dtype or shape that is no image.
+        """
+        return next(self.predict_many([image]))
+
+    def predict_many(
+        self, images: Iterable[ImageSource], *, batch_size: int = BATCH_SIZE
+    ) -> Iterator[Prediction]:
+        """Score images, lazily and in order.
+
+        Args:
+            images: any iterable; it is read as predictions are taken, ``batch_size`` ahead.
+            batch_size: images that go through the model together.
+
+        Yields:
+            One prediction for each image, the same as :meth:`predict` gives.
+        """
+        for loaded in self._loaded_chunks(images, batch_size):
+            yield from self.predict_loaded(loaded)
+
+    def predict_loaded(self, images: Sequence[LoadedImage]) -> list[Prediction]:
+        """Score images that are decoded already (see :func:`recognizer.imaging.load_image`)."""
+        scores, _, _ = self._run_frames(images, ("scores",))
+        return [self._prediction(*pair) for pair in zip(images, scores, strict=True)]
+
+    def embed(self, image: ImageSource) -> NDArray[np.float32]:
+        """Return the model's features of an image, for search and enrolment.
+
+        Returns:
+            float32, (channels,); of an animation, those of its first sampled frame.
+
+        Raises:
+            UsageError: the image cannot be decoded; the message says why.
+        """
+        loaded = self.load_image(image)
+        if not loaded.frames:
+            raise UsageError(f"no embedding: {loaded.reason}: {loaded.detail}")
+        _, _, embedding = self._run_frames([loaded], _OUTPUTS)
+        return embedding[0][0]
+
+    def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
+        """Show where in an image a label's score comes from.
+
+        Args:
+            image: as for :meth:`predict`.
+            label: which label; None for the product with the highest score.
+
+        Raises:
+            UsageError: the model has no such label.
+        """
+        if label is not None and label not in self.labels:
+            raise UsageError(f"no label {label!r}; this model has: {', '.join(self.labels)}")
+        loaded = self.load_image(image)
+        (scores,), (maps,), _ = self._run_frames([loaded], _OUTPUTS)
+        prediction = self._prediction(loaded, scores)
+        if prediction.frame is None:
+            empty = np.zeros((0, 0), np.float32)
+            return Explanation(prediction, label or "", empty, (), np.zeros((0, 0, 3), np.uint8))
+        if label is None:
+            label = max(
+                (self.labels[i] for i in self._products), key=lambda name: prediction.scores[name]
+            )
+        column = self.labels.index(label)
+        place = int(scores[:, column].argmax())
+        heatmap = local_probability(maps[place], self.bundle)[column]
+        frame = loaded.frames[place]
+        size = (loaded.width or 0, loaded.height or 0)
+        regions = find_regions(heatmap, label, size, frame.index)
+        return Explanation(
+            replace(prediction, regions=regions), label, heatmap, regions, frame.rgb
+        )
+
+    def load_image(self, image: ImageSource) -> LoadedImage:
+        """Decode an image as this model needs it, within :attr:`limits`."""
+        return load_image(image, min_side=self.bundle.input_size, limits=self.limits)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _loaded_chunks(
+        self, images: Iterable[ImageSource], batch_size: int
+    ) -> Iterator[list[LoadedImage]]:
+        if batch_size < 1:
+            raise UsageError(f"batch_size = {batch_size}: at least 1")
+        source = iter(images)
+        while chunk := [self.load_image(image) for image in itertools.islice(source, batch_size)]:
+            yield chunk
+
+    def _run_frames(
+        self, images: Sequence[LoadedImage], outputs: Sequence[str]
+    ) -> tuple[list[NDArray[np.float32]], ...]:
+        """Run every frame of every image; return for each output a list with an array an image."""
+        size = self.bundle.input_size
+        inputs = [model_input(frame.rgb, size) for image in images for frame in image.frames]
+        found: list[list[NDArray[np.float32]]] = [[] for _ in _OUTPUTS]
+        if inputs:
+            parts = [
+                self._session.run(list(outputs), {"images": np.stack(inputs[i : i + BATCH_SIZE])})
+                for i in range(0, len(inputs), BATCH_SIZE)
+            ]
+            whole = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        else:
+            whole = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
+        bounds = np.cumsum([0, *(len(image.frames) for image in images)])
+        for name, array in zip(outputs, whole, strict=True):
+            found[_OUTPUTS.index(name)] = [
+                array[first:last] for first, last in itertools.pairwise(bounds)
+            ]
+        return tuple(found)
+
+    def _prediction(self, image: LoadedImage, log_odds: NDArray[np.float32]) -> Prediction:
+        common = {
+            "status": image.status,
+            "reason": image.reason,
+            "detail": image.detail,
+            "sha256": image.sha256,
+            "format": image.format,
+            "width": image.width,
+            "height": image.height,
+            "frames": image.frame_count,
+        }
+        if image.status is Status.FAILED:
+            return Prediction(**common)  # type: ignore[arg-type]
+        probabilities = self.bundle.calibrate(log_odds)
+        best = int(probabilities[:, self._products].max(axis=1).argmax()) if self._products else 0
+        scores = probabilities.max(axis=0)
+        families = self.bundle.family_scores(probabilities).max(axis=0)
+        frame = image.frames[best]
+        return Prediction(
+            **common,  # type: ignore[arg-type]
+            scores=dict(zip(self.labels, scores.tolist(), strict=True)),
+            families=dict(
+                zip((f.name for f in self.bundle.families), families.tolist(), strict=True)
+            ),
+            frame=frame.index,
+            phash=perceptual_hash(frame.rgb),
+        )
+
+
+def local_probability(maps: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:
+    """Read activation maps as the probability of each label at each place.
+
+    Args:
+        maps: float32, (labels, h, w): logits, the mean of which is the label's logit.
+        bundle: whose activation the maps have.
+
+    Returns:
+        float32, (labels, h, w), 0 to 1.
+    """
+    if bundle.activation == "sigmoid":
+        return sigmoid(maps.astype(np.float64)).astype(np.float32)
+    powers = np.exp(maps - maps.max(axis=0, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=0, keepdims=True), np.float32)
+
+
+def find_regions(
+    heatmap: NDArray[np.float32], label: str, size: tuple[int, int], frame: int
+) -> tuple[Region, ...]:
+    """Draw boxes around what stands out in a heat-map.
+
+    Args:
+        heatmap: float32, (h, w), 0 to 1, over the whole picture.
+        label: whose heat-map it is.
+        size: width and height of the upright picture in pixels.
+        frame: number of the frame.
+
+    Returns:
+        Regions where the heat is at least half of its peak, highest first.
+    """
+    fine = cv2.resize(
+        heatmap, (_HEATMAP_SIDE, _HEATMAP_SIDE), interpolation=cv2.INTER_LINEAR
+    )
+    peak = float(fine.max())
+    if peak <= 0:
+        return ()
+    mask = (fine >= _REGION_LEVEL * peak).astype(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    regions = []
+    for part in range(1, count):
+        left, top, width, height = (int(v) for v in stats[part, :4])
+        box = (
+            left * size[0] // _HEATMAP_SIDE,
+            top * size[1] // _HEATMAP_SIDE,
+            -(-(left + width) * size[0] // _HEATMAP_SIDE),
+            -(-(top + height) * size[1] // _HEATMAP_SIDE),
+        )
+        regions.append(Region(label, float(fine[parts == part].max()), box, frame))
+    return tuple(sorted(regions, key=lambda region: -region.score))
+
+
+def _open_session(
+    bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
+) -> tuple[onnxruntime.InferenceSession, str]:
+    if provider not in PROVIDERS:
+        raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads = {threads}: at least 1")
+    available = onnxruntime.get_available_providers()
+    if PROVIDERS[provider] not in available:
+        if not allow_fallback:
+            there = [name for name, theirs in PROVIDERS.items() if theirs in available]
+            raise ProviderError(
+                f"the provider {provider!r} is not in this build of onnxruntime; it has: "
+                f"{', '.join(there)}. Install the matching onnxruntime package, or allow a fallback"
+            )
+        provider = "cpu"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+    model = bundle.read_model()
+    try:
+        session = onnxruntime.InferenceSession(
+            model, options, providers=[PROVIDERS[provider], PROVIDERS["cpu"]]
+        )
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
+    used = session.get_providers()[0]
+    if used != PROVIDERS[provider]:
+        if not allow_fallback:
+            raise ProviderError(
+                f"onnxruntime could not start the provider {provider!r} and would use {used}"
+            )
+        provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
+    _check_interface(session, bundle)
+    return session, provider
+
+
+def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
+    names = [output.name for output in session.get_outputs()]
+    inputs = session.get_inputs()
+    size = bundle.input_size
+    if len(inputs) != 1 or inputs[0].name != "images" or inputs[0].shape[1:] != [size, size, 3]:
+        raise BundleSchemaError(
+            f"{bundle.path}: the model does not take images of shape (N, {size}, {size}, 3)"
+        )
+    if any(name not in names for name in _OUTPUTS):
+        raise BundleSchemaError(f"{bundle.path}: the model gives {names}, not {list(_OUTPUTS)}")
+    if session.get_outputs()[names.index("scores")].shape[1] != len(bundle.labels):
+        raise BundleSchemaError(f"{bundle.path}: scores and labels differ in number")

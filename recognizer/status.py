@@ -1,0 +1,58 @@
+"""What became of an input: its status, and the reason when it is not plainly ``ok``.
+
+The codes are part of the row format: they are added to, never renamed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What became of one input."""
+
+    OK = "ok"
+    """Decoded as it was meant to be."""
+    DEGRADED = "degraded"
+    """Decoded and scored, but something is missing or damaged; the reason says what."""
+    FAILED = "failed"
+    """Not scored; the reason says why. Never to be read as *clear*."""
+
+
+class Reason(StrEnum):
+    """Why an input is ``degraded`` or ``failed``."""
+
+    NOT_FOUND = "not_found"
+    """No file there (any more)."""
+    PERMISSION_DENIED = "permission_denied"
+    """The file may not be read."""
+    NOT_A_FILE = "not_a_file"
+    """A directory, FIFO, socket or device; only regular files are read."""
+    READ_ERROR = "read_error"
+    """The storage failed while the bytes were read."""
+    EMPTY = "empty"
+    """Zero bytes."""
+    TOO_MANY_BYTES = "too_many_bytes"
+    """Larger than the byte limit; not read."""
+    TOO_MANY_PIXELS = "too_many_pixels"
+    """The header claims more pixels than the limit; not decoded."""
+    NOT_AN_IMAGE = "not_an_image"
+    """The bytes are no image format known here (HTML, PDF, text, noise)."""
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    """An image, but of a format or variant that is not decoded here (HEIC without its extra)."""
+    CORRUPT_HEADER = "corrupt_header"
+    """The magic bytes are those of an image, the header behind them makes no sense."""
+    TRUNCATED = "truncated"
+    """The data ends early: ``degraded`` where pixels could be had, else ``failed``."""
+    CORRUPT_DATA = "corrupt_data"
+    """The pixel data is damaged: ``degraded`` where pixels could be had, else ``failed``."""
+    FRAMES_SKIPPED = "frames_skipped"
+    """An animation too long to be sampled to its end (``degraded``)."""
+    TOO_SMALL = "too_small"
+    """So few pixels that the scores mean little (``degraded``)."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The image did not fit into memory."""
+    DECODER_CRASH = "decoder_crash"
+    """The process that decoded this image died."""
+    INTERNAL_ERROR = "internal_error"
+    """A defect of this program; the detail names the exception. Please report it."""

@@ -1,0 +1,252 @@
+"""The names that the package knows: products, their look-alikes, and the families of products.
+
+They are read from ``taxonomy.toml`` beside this module and checked in full, so that whatever holds
+a `Taxonomy` can rely on it. Which of these labels a model was trained for is the bundle's business.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from recognizer.errors import TaxonomyError
+
+SCHEMA = 1
+"""The schema of ``taxonomy.toml`` that this version reads."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+class Kind(StrEnum):
+    """What a label stands for."""
+
+    PRODUCT = "product"
+    LOOKALIKE = "lookalike"
+    ANIMAL = "animal"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Products that are reported under one name, ``display_name``; ``note`` says what it covers."""
+
+    name: str
+    display_name: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One thing that a model can name.
+
+    A product has a ``family``, and nothing else has. ``cites`` is general information on the CITES
+    listing and ``hint`` tells a reviewer what to look at: a product has both, others may.
+    ``confused_with`` names the labels that look alike.
+    """
+
+    name: str
+    kind: Kind
+    display_name: str
+    family: str | None = None
+    cites: str | None = None
+    hint: str | None = None
+    confused_with: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taxonomy:
+    """All labels and families by name, in the order of the file; the mappings are read-only."""
+
+    labels: Mapping[str, Label]
+    families: Mapping[str, Family]
+
+    def __post_init__(self) -> None:
+        # One taxonomy is shared by the whole process: nobody may change it under the others.
+        object.__setattr__(self, "labels", MappingProxyType(dict(self.labels)))
+        object.__setattr__(self, "families", MappingProxyType(dict(self.families)))
+
+    def __reduce__(self) -> tuple[type[Taxonomy], tuple[dict[str, Label], dict[str, Family]]]:
+        # A mapping proxy cannot be pickled, and a taxonomy has to reach worker processes.
+        return Taxonomy, (dict(self.labels), dict(self.families))
+
+    @property
+    def products(self) -> tuple[Label, ...]:
+        """The labels that are wildlife products."""
+        return tuple(label for label in self.labels.values() if label.kind is Kind.PRODUCT)
+
+    def label(self, name: str) -> Label:
+        """The label of that name; a `TaxonomyError` lists the closest names if there is none."""
+        if name not in self.labels:
+            raise TaxonomyError(_unknown("label", name, [*self.labels]))
+        return self.labels[name]
+
+    def members(self, family: str) -> tuple[Label, ...]:
+        """The products of a family; a `TaxonomyError` lists the closest names if there is none."""
+        if family not in self.families:
+            raise TaxonomyError(_unknown("family", family, [*self.families]))
+        return tuple(label for label in self.labels.values() if label.family == family)
+
+
+def load_taxonomy(path: str | os.PathLike[str] | None = None) -> Taxonomy:
+    """Read a taxonomy.
+
+    Args:
+        path: a file in the format of ``taxonomy.toml``; None: that file itself, read only once.
+
+    Raises:
+        TaxonomyError: the file cannot be read, or breaks a rule; the message names file and line.
+    """
+    if path is None:
+        return _packaged()
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaxonomyError(f"{os.fspath(path)}: {error}") from error
+    return parse_taxonomy(text, os.fspath(path))
+
+
+@functools.cache
+def _packaged() -> Taxonomy:
+    file = resources.files("recognizer") / "taxonomy.toml"
+    return parse_taxonomy(file.read_text(encoding="utf-8"), str(file))
+
+
+def parse_taxonomy(text: str, name: str) -> Taxonomy:
+    """Parse and check the TOML text of a taxonomy; messages call the file ``name``.
+
+    Raises:
+        TaxonomyError: the text breaks a rule; the message begins with ``name:line:``.
+    """
+    try:
+        root = _Table(text, name, (), tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise TaxonomyError(f"{name}:{_line(text, None)}: {error}") from error
+    schema = root.values.get("schema")
+    if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
+        raise root.error(f"schema must be {SCHEMA}, not {schema!r}", "schema")
+    root.check_keys("schema", "family", "label")
+    families, labels = root.tables("family"), root.tables("label")
+    taxonomy = Taxonomy(
+        labels={key: _label(table, [*labels], [*families]) for key, table in labels.items()},
+        families={key: _family(table) for key, table in families.items()},
+    )
+    for key, table in families.items():
+        if not taxonomy.members(key):
+            raise table.error(f"family {key!r} has no product")
+    return taxonomy
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of a TOML text, which names the line of what is wrong in it."""
+
+    text: str
+    file: str
+    path: tuple[str, ...]
+    values: dict[str, Any]
+
+    def error(self, problem: str, *key: str) -> TaxonomyError:
+        """The error at a key of this table, or at the table itself."""
+        return TaxonomyError(f"{self.file}:{_line(self.text, (*self.path, *key))}: {problem}")
+
+    def check_keys(self, *known: str) -> None:
+        """Check that there are none but known keys."""
+        for key in self.values:
+            if key not in known:
+                raise self.error(_unknown("key", key, known), key)
+
+    def tables(self, kind: str) -> dict[str, _Table]:
+        """The tables below this one under ``kind``, by name."""
+        tables = self.values.get(kind)
+        if not isinstance(tables, dict) or not tables:
+            raise self.error(f"{kind!r} must hold tables", kind)
+        found = {}
+        for name, values in tables.items():
+            if not _NAME.fullmatch(name):
+                raise self.error(f"bad {kind} name {name!r}: use snake_case", kind, name)
+            if not isinstance(values, dict):
+                raise self.error(f"{kind} {name!r} must be a table", kind, name)
+            found[name] = _Table(self.text, self.file, (*self.path, kind, name), values)
+        return found
+
+    def string(self, key: str) -> str:
+        """A text that has to be there, with each run of white space as one space."""
+        if key not in self.values:
+            raise self.error(f"{'.'.join(self.path)} lacks {key!r}")
+        value = self.values[key]
+        if not isinstance(value, str) or not value.strip():
+            raise self.error(f"{key!r} must be text, and not empty", key)
+        return " ".join(value.split())
+
+    def one_of(self, key: str, names: Sequence[str]) -> str:
+        """A text that has to be one of ``names``."""
+        value = self.string(key)
+        if value not in names:
+            raise self.error(_unknown(key, value, names), key)
+        return value
+
+
+def _family(table: _Table) -> Family:
+    table.check_keys("display_name", "note")
+    return Family(table.path[-1], table.string("display_name"), table.string("note"))
+
+
+def _label(table: _Table, labels: Sequence[str], families: Sequence[str]) -> Label:
+    table.check_keys("kind", "display_name", "family", "cites", "hint", "confused_with")
+    name = table.path[-1]
+    kind = Kind(table.one_of("kind", [*Kind]))
+    product = kind is Kind.PRODUCT
+    if "family" in table.values and not product:
+        raise table.error("only a product has a family", "family")
+    confused_with = table.values.get("confused_with", [])
+    if not isinstance(confused_with, list) or name in confused_with:
+        raise table.error("'confused_with' must be a list of other labels", "confused_with")
+    for other in confused_with:
+        if other not in labels:
+            raise table.error(_unknown("label", other, labels), "confused_with")
+    return Label(
+        name=name,
+        kind=kind,
+        display_name=table.string("display_name"),
+        family=table.one_of("family", families) if product else None,
+        cites=table.string("cites") if product or "cites" in table.values else None,
+        hint=table.string("hint") if product or "hint" in table.values else None,
+        confused_with=tuple(confused_with),
+    )
+
+
+def _line(text: str, path: tuple[str, ...] | None) -> int:
+    """The line where the statement begins that brings ``path`` (None: that does not parse).
+
+    tomllib keeps no positions, but the first n lines of a text parse only if they end between two
+    statements. So each n that parses is the end of one, and the next begins below it.
+    """
+    lines = text.split("\n")
+    begin = 1
+    for end in range(1, len(lines) + 1):
+        try:
+            found: Any = tomllib.loads("\n".join(lines[:end]) + "\n")
+        except tomllib.TOMLDecodeError:
+            continue
+        for key in path or ():
+            found = found.get(key) if isinstance(found, dict) else None
+        if path is not None and found is not None:  # TOML has no null
+            return begin
+        begin = end + 1
+    return begin if path is None else 1
+
+
+def _unknown(what: str, name: object, names: Sequence[str]) -> str:
+    """The words for a name that is not among ``names``, with those that come closest."""
+    close = difflib.get_close_matches(str(name), names)
+    return f"unknown {what} {name!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")

@@ -1,0 +1,181 @@
+"""Every choice of a training run, in one TOML file.
+
+The documented example is ``export/wildlife-v1/train.toml``. Unknown keys and values out of range
+are errors, so that a misspelt option is never silently the default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recognizer.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """How strongly training photos are changed; probabilities from 0 to 1.
+
+    Attributes:
+        background: replace the even background of an object photo by another picture.
+        canvas: place the photo, smaller, on another picture (collage, screenshot, distance).
+        min_crop: smallest share of the area that a random crop keeps.
+        rotate: turn by up to :attr:`max_degrees`.
+        max_degrees: largest rotation in degrees.
+        color: jitter brightness, contrast, saturation and hue.
+        gray: drop the colour.
+        blur: blur.
+        downscale: lose resolution and come back.
+        jpeg: recompress at a quality of 25 to 95.
+        noise: add Gaussian noise.
+        watermark: write a line of text across.
+        erase: blank out a rectangle.
+    """
+
+    background: float = 0.5
+    canvas: float = 0.2
+    min_crop: float = 0.35
+    rotate: float = 0.5
+    max_degrees: float = 25.0
+    color: float = 0.8
+    gray: float = 0.1
+    blur: float = 0.15
+    downscale: float = 0.2
+    jpeg: float = 0.4
+    noise: float = 0.1
+    watermark: float = 0.05
+    erase: float = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """A training run.
+
+    Attributes:
+        name: name of the model, without its version.
+        backbone: any timm model name whose features end in global average pooling.
+        weights: ``package`` (the ImageNet weights that a package carries, for
+            ``tf_efficientnet_lite0`` and ``lite2``), ``timm`` (timm's hub), ``none``, or the path
+            of a safetensors file.
+        input_size: side of the square input in pixels.
+        loss: ``softmax`` (one label a photo) or ``sigmoid`` (each label for itself).
+        epochs: passes of :attr:`photos_per_epoch` photos.
+        photos_per_epoch: photos drawn for each epoch, with replacement, balanced.
+        batch_size: photos in a step.
+        label_power: labels are drawn in proportion to their photo count to this power
+            (0: all alike, 1: as they come).
+        source_power: likewise for the sources within a label.
+        label_weights: factors on how often a label is drawn, by label name.
+        learning_rate: peak rate of the new head.
+        backbone_rate: the backbone's rate, as a factor of :attr:`learning_rate`.
+        weight_decay: AdamW's decay of weight matrices.
+        warmup_epochs: epochs of linear warm-up before the cosine.
+        label_smoothing: share of the target spread over all labels.
+        mixup: Beta parameter of mixup, 0 for none.
+        drop_rate: dropout before the head.
+        drop_path: stochastic depth.
+        ema_decay: decay of the averaged weights, the ones that are kept, for each step.
+        freeze_batch_norm: keep ImageNet's batch statistics.
+        validation_share: share of the training photos, and of their sources, held out for choices.
+        seed: of everything random.
+        workers: processes that load photos; 0 loads in the training process.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        augment: see :class:`AugmentConfig`.
+    """
+
+    name: str = "wildlife"
+    backbone: str = "tf_efficientnet_lite0"
+    weights: str = "package"
+    input_size: int = 224
+    loss: str = "softmax"
+    epochs: int = 12
+    photos_per_epoch: int = 2560
+    batch_size: int = 32
+    label_power: float = 0.5
+    source_power: float = 0.5
+    label_weights: dict[str, float] = field(default_factory=dict)
+    learning_rate: float = 1e-3
+    backbone_rate: float = 0.3
+    weight_decay: float = 0.02
+    warmup_epochs: float = 0.5
+    label_smoothing: float = 0.05
+    mixup: float = 0.0
+    drop_rate: float = 0.2
+    drop_path: float = 0.05
+    ema_decay: float = 0.995
+    freeze_batch_norm: bool = False
+    validation_share: float = 0.1
+    seed: int = 0
+    workers: int = 1
+    device: str = "auto"
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            TrainingError: a value is out of range.
+        """
+        choices = {"loss": ("softmax", "sigmoid"), "device": ("auto", "cpu", "cuda", "mps")}
+        for key, allowed in choices.items():
+            if getattr(self, key) not in allowed:
+                raise TrainingError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
+        for key in ("input_size", "epochs", "photos_per_epoch", "batch_size"):
+            if getattr(self, key) < 1:
+                raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")
+        shares = ("label_smoothing", "drop_rate", "drop_path", "ema_decay", "validation_share")
+        for key in shares:
+            if not 0 <= getattr(self, key) < 1:
+                raise TrainingError(f"{key} = {getattr(self, key)}: from 0 to below 1")
+        for part in dataclasses.fields(self.augment):
+            value = getattr(self.augment, part.name)
+            if part.name != "max_degrees" and not 0 <= value <= 1:
+                raise TrainingError(f"augment.{part.name} = {value}: from 0 to 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as plain values, for checkpoints and ``bundle.json``."""
+        return dataclasses.asdict(self)
+
+
+def load_config(path: str | Path) -> TrainingConfig:
+    """Read a training configuration.
+
+    Raises:
+        TrainingError: the file cannot be read, has an unknown key, or a value of a wrong type or
+            out of range.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"{path}: {error}") from error
+    augment = values.pop("augment", {})
+    return config_from_dict({**values, "augment": augment}, str(path))
+
+
+def config_from_dict(values: dict[str, Any], where: str = "configuration") -> TrainingConfig:
+    """Build a configuration from plain values, as :meth:`TrainingConfig.to_dict` gives them.
+
+    Raises:
+        TrainingError: an unknown key, or a value of a wrong type or out of range.
+    """
+    values = dict(values)
+    augment = values.pop("augment", {})
+    _check(TrainingConfig, values, where)
+    _check(AugmentConfig, augment, f"{where}: augment")
+    return TrainingConfig(**values, augment=AugmentConfig(**augment))
+
+
+def _check(cls: type, values: dict[str, Any], where: str) -> None:
+    defaults = cls()
+    known = {part.name for part in dataclasses.fields(cls)}
+    for key, value in values.items():
+        if key not in known:
+            raise TrainingError(f"{where}: unknown key {key!r}; known: {', '.join(sorted(known))}")
+        expected: type | tuple[type, ...] = type(getattr(defaults, key))
+        if expected is float:
+            expected = (int, float)
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+            raise TrainingError(f"{where}: {key} = {value!r} is of the wrong type")

