@@ -21,9 +21,7 @@ from typing import Any
 
 from recognizer.errors import TaxonomyError
 
-SCHEMA = 1
-"""The schema of ``taxonomy.toml`` that this version reads."""
-
+SCHEMA = 1  # of taxonomy.toml: the one that this version reads
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -98,13 +96,10 @@ class Taxonomy:
 
 
 def load_taxonomy(path: str | os.PathLike[str] | None = None) -> Taxonomy:
-    """Read a taxonomy.
-
-    Args:
-        path: a file in the format of ``taxonomy.toml``; None: that file itself, read only once.
+    """Read the taxonomy at ``path``; without one, that of this package, which is read only once.
 
     Raises:
-        TaxonomyError: the file cannot be read, or breaks a rule; the message names file and line.
+        TaxonomyError: the file cannot be read, or breaks a rule; the message says where.
     """
     if path is None:
         return _packaged()

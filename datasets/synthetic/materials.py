@@ -154,7 +154,14 @@ def glazed(rng: np.random.Generator, mesh: Mesh, colour: RGB) -> Mesh:
 
 
 def any_hue(rng: np.random.Generator, strength: float = 0.6) -> RGB:
-    """A bright colour for toys, cloths and book covers."""
+    """A colour for toys, cloths and book covers: mostly muted, now and then bright.
+
+    Args:
+        rng: The picture's generator.
+        strength: The largest saturation.
+    """
     angle = rng.uniform(0, 2 * np.pi) + np.array([0, 2.1, 4.2])
-    tone = np.clip(rng.uniform(0.35, 0.7) + strength * 0.5 * np.cos(angle), 0.03, 0.95)
+    bright = rng.uniform(0.2, 0.85)
+    vivid = strength * rng.beta(1.2, 1.5)
+    tone = np.clip(bright * (1 + vivid * np.cos(angle)), 0.03, 0.95)
     return (float(tone[0]), float(tone[1]), float(tone[2]))

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.synthetic import geometry, stage
+from datasets.synthetic.denoise import denoise
 from datasets.synthetic.geometry import SURFACE, Array, Mesh
 from datasets.synthetic.registry import SCENES
 from datasets.synthetic.stage import ASPECTS, Stage
 
-VARIANT = "scalar_rgb"
+VARIANTS = ("llvm_ad_rgb", "scalar_rgb")  # the first that this machine can run
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def render(
     around = stage.build(rng, mesh, radius, subject.elevation, aspect)
     width, height = _pixels(size, aspect)
     light, mask = _trace(mesh, around, width, height, samples, seed, with_mask)
-    pixels, development = _develop(rng, light)
+    pixels, development = _develop(rng, light, around.light.mean(axis=(0, 1)))
     quality = int(rng.integers(70, 93))
     encoded = cv2.imencode(
         ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
@@ -104,7 +105,7 @@ def _pixels(size: int, aspect: str) -> tuple[int, int]:
 def _mitsuba() -> ModuleType:
     import mitsuba  # noqa: PLC0415 - slow to load, and needed only where a picture is made
 
-    mitsuba.set_variant(VARIANT)
+    mitsuba.set_variant(*VARIANTS)
     mitsuba.set_log_level(mitsuba.LogLevel.Error)
     return mitsuba
 
@@ -166,8 +167,18 @@ def _trace(
             **lens,
         }
     )
-    path = mi.load_dict({"type": "path", "max_depth": 5})
-    light = np.array(mi.render(scene, sensor=sensor, integrator=path, seed=seed, spp=samples))
+    path = mi.load_dict(
+        {
+            "type": "aov",
+            "aovs": "albedo:albedo,normal:sh_normal,depth:depth",
+            "image": {"type": "path", "max_depth": 5},
+        }
+    )
+    layers = mi.render(scene, sensor=sensor, integrator=path, seed=seed, spp=samples)
+    layers = np.nan_to_num(np.array(layers, dtype=np.float64))
+    light = denoise(
+        np.clip(layers[..., :3], 0, 1e3), layers[..., 3:6], layers[..., 6:9], layers[..., 9]
+    )
     if not with_mask:
         return light, None
     pinhole = mi.load_dict(
@@ -223,27 +234,24 @@ def _shape(mesh: Mesh, bsdf: dict[str, Any]) -> Any:
     return shape
 
 
-def _develop(rng: np.random.Generator, light: Array) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+def _develop(
+    rng: np.random.Generator, light: Array, lamp: Array
+) -> tuple[NDArray[np.uint8], dict[str, Any]]:
     """What a phone makes of the light: exposure, colour, curve, noise, sharpening."""
     height, width = light.shape[:2]
-    light = np.nan_to_num(np.clip(light, 0, 1e3)).astype(np.float64)
     brightness = light.mean(axis=2)
-    # A single bright path in a pixel is noise of the renderer, not of a camera.
-    usual = cv2.medianBlur(brightness.astype(np.float32), 3)
-    light *= np.minimum(1, (3 * usual + 0.02) / np.maximum(brightness, 1e-6))[..., None]
     bias = rng.normal(0, 0.3)
     middle = np.exp(np.log(brightness + 1e-3).mean())
     high = np.quantile(brightness, 0.97)
-    exposure = min(0.2 / middle, 1.15 / high) * 2.0**bias
-    grey = light.mean(axis=(0, 1))
-    # Most of the light's colour is corrected, and an error of the white balance remains.
-    balance = (grey.mean() / grey) ** rng.uniform(0.35, 0.85) * np.exp(rng.normal(0, 0.035, 3))
+    exposure = min(0.27 / middle, 1.35 / high) * 2.0**bias
+    # The phone removes most of the lamp's colour; what remains is its error.
+    remains = rng.uniform(0.05, 0.5)
+    balance = (lamp.mean() / lamp) ** (1 - remains) * np.exp(rng.normal(0, 0.03, 3))
     value = light * exposure * balance
     y, x = np.mgrid[0:height, 0:width]
     off = np.hypot(x - width / 2, y - height / 2) / np.hypot(width / 2, height / 2)
     value *= (1 - rng.uniform(0.05, 0.35) * off**2.5)[..., None]
     value = _curve(value)
-    value = _denoise(value)
     sigma = rng.uniform(0.003, 0.022)
     luma = rng.normal(0, 1, (height, width, 1))
     chroma = cv2.GaussianBlur(rng.normal(0, 1, (height, width, 3)), (0, 0), 1.2)
@@ -261,9 +269,3 @@ def _curve(value: Array) -> Array:
     display = np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)
     return display + 0.08 * np.sin((display - 0.5) * 2 * np.pi) / 2
 
-
-def _denoise(value: Array) -> Array:
-    """Non-local means against what remains of the renderer's noise."""
-    pixels = (np.clip(value, 0, 1) * 255 + 0.5).astype(np.uint8)
-    clean = cv2.fastNlMeansDenoisingColored(pixels, None, 3, 5, 5, 11)
-    return clean.astype(np.float64) / 255

@@ -127,7 +127,8 @@ def _wall(rng: np.random.Generator, azimuth: float) -> list[Mesh]:
     pieces = [_painted(slab, tint, 0.9)]
     if rng.random() < 0.4:
         board = geometry.rounded_box((0.3, 60, rng.uniform(0.4, 1.2)), 0.05, 8)
-        pieces.append(_painted(board.moved([-distance + 0.2, 0, 0.3]), rng.uniform(0.2, 0.9, 3), 0.5))
+        tint = rng.uniform(0.2, 0.9) + rng.normal(0, 0.05, 3)
+        pieces.append(_painted(board.moved([-distance + 0.2, 0, 0.3]), tint, 0.5))
     for _ in range(rng.integers(0, 5)):
         height = rng.uniform(0.4, 2.4)
         width = rng.uniform(0.3, 1.1)
@@ -139,7 +140,7 @@ def _wall(rng: np.random.Generator, azimuth: float) -> list[Mesh]:
             thing = geometry.lathe(profile * [width, height], 32, 40)
         place = [-distance + 1.0 + rng.uniform(0, 0.6), rng.uniform(-4, 4), 0]
         place[0] = min(place[0], -1.8)
-        hue = rng.uniform(0.05, 0.9) + rng.normal(0, 0.15, 3)
+        hue = rng.uniform(0.05, 0.9) + rng.normal(0, 0.07, 3)
         pieces.append(_painted(thing.grounded().moved(place), hue, rng.uniform(0.2, 0.8)))
     turn = geometry.rotation([0, 0, 1], azimuth)
     return [piece.turned(turn) for piece in pieces]

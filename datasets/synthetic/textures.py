@@ -98,11 +98,11 @@ def cloth(rng: np.random.Generator, extent: float) -> Ground:
     y, x = np.mgrid[0:PIXELS, 0:PIXELS] * (extent / PIXELS)
     thread = max(extent / 220, 0.08)
     weave = np.sin(x * 2 * np.pi / thread) * np.sin(y * 2 * np.pi / thread)
-    base = _hue(rng, rng.choice([0.05, 0.15, 0.6, 0.8]), rng.uniform(0.2, 0.9))
+    base = _hue(rng, rng.choice([0.03, 0.1, 0.3, 0.6]), rng.uniform(0.15, 0.95))
     colour = np.broadcast_to(base, (PIXELS, PIXELS, 3)).copy()
     pattern = rng.random()
     if pattern < 0.4:
-        other = _hue(rng, rng.choice([0.05, 0.5]), rng.uniform(0.2, 0.95))
+        other = _hue(rng, rng.choice([0.05, 0.35]), rng.uniform(0.2, 0.95))
         step = rng.uniform(2, 9)
         stripes = ((x + 0.2 * fractal(rng, 6)) % step < step * rng.uniform(0.15, 0.5)) * 1.0
         if pattern < 0.2:
@@ -124,7 +124,7 @@ def paper(rng: np.random.Generator, extent: float) -> Ground:  # noqa: ARG001
     """Studio paper or a painted board: one colour, a little uneven."""
     grey = rng.random() < 0.75
     base = linear(np.full(3, rng.uniform(0.35, 0.97)) + rng.normal(0, 0.012, 3))
-    base = base if grey else _hue(rng, rng.uniform(0.2, 0.7), rng.uniform(0.3, 0.85))
+    base = base if grey else _hue(rng, rng.uniform(0.1, 0.6), rng.uniform(0.3, 0.9))
     uneven = 1 + 0.035 * fractal(rng, 3, 3, 6)
     return Ground(base * uneven[..., None], np.zeros((PIXELS, PIXELS)), rng.uniform(0.45, 0.9))
 
@@ -176,8 +176,8 @@ def concrete(rng: np.random.Generator, extent: float) -> Ground:
 
 def carpet(rng: np.random.Generator, extent: float) -> Ground:
     """A rug with pile and a soft pattern."""
-    first = _hue(rng, rng.uniform(0.05, 0.6), rng.uniform(0.25, 0.8))
-    second = _hue(rng, rng.uniform(0.05, 0.6), rng.uniform(0.25, 0.8))
+    first = _hue(rng, rng.uniform(0.05, 0.45), rng.uniform(0.25, 0.8))
+    second = _hue(rng, rng.uniform(0.05, 0.45), rng.uniform(0.25, 0.8))
     pattern = np.tanh(4 * fractal(rng, extent / 10, extent / 10, 1)) * rng.choice([0.0, 0.5])
     pile = fractal(rng, 260, 260, 2)
     colour = _mix(first, second, 0.5 + pattern) * (1 + 0.35 * pile)[..., None]

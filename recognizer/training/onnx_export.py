@@ -1,0 +1,209 @@
+"""From the trained network to one ONNX file, in fp32 and in int8, and the proof that they agree.
+
+The int8 file is quantised statically (QDQ, unsigned activations, signed weights, per channel);
+the head stays in fp32. Where the network takes raw pixels, the uint8 input itself is the first
+quantised tensor, so that nothing is converted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
+
+from recognizer.errors import TrainingError
+from recognizer.training.model import ProductNetwork
+
+OPSET = 18
+_FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
+
+
+class ServedNetwork(nn.Module):
+    """The network as it is served: the logits become log-odds.
+
+    Args:
+        network: the trained network.
+        activation: ``softmax`` or ``sigmoid``.
+        labels: how many labels it has.
+    """
+
+    def __init__(self, network: ProductNetwork, activation: str, labels: int) -> None:
+        super().__init__()
+        self.network = network
+        self.softmax = activation == "softmax"
+        self.register_buffer("others", torch.eye(labels) * _FAR_BELOW)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return log-odds (N, labels), maps (N, labels, h, w) and embedding (N, channels)."""
+        logits, maps, embedding = self.network(images)
+        if self.softmax:
+            # log(p / (1 - p)) of a softmax: the logit against the log-sum-exp of all the others.
+            rest = torch.logsumexp(logits[:, None, :] + self.others, dim=2)
+            logits = logits - rest
+        return logits, maps, embedding
+
+
+def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
+    """Write the network as one ONNX file with a free batch dimension."""
+    example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's notes on its own future
+        program = torch.onnx.export(
+            served.eval(),
+            (example,),
+            input_names=["images"],
+            output_names=["scores", "maps", "embedding"],
+            dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise TrainingError("torch's exporter gave no program")
+    program.save(str(path), external_data=False)
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+class _Batches(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, inputs: NDArray[np.uint8]) -> None:
+        self._inputs: Iterator[NDArray[np.uint8]] = iter(
+            inputs[i : i + 8] for i in range(0, len(inputs), 8)
+        )
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        batch = next(self._inputs, None)
+        return None if batch is None else {"images": batch}
+
+
+def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
+    """Write the int8 version of an fp32 file.
+
+    Args:
+        fp32: the file of :func:`export_fp32`.
+        int8: where the new file goes.
+        inputs: model inputs from training photos, uint8, (N, size, size, 3), from which the
+            ranges of the activations are read.
+
+    Raises:
+        TrainingError: the graph is not the one that this function knows.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
+        model = onnx.load(str(prepared))
+        pixels = _pixels_tensor(model)
+        quantize_static(
+            str(prepared),
+            str(int8),
+            _Batches(inputs),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Add", "Clip", "Relu"],
+            nodes_to_exclude=_head_nodes(model),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+    quantized = onnx.load(str(int8))
+    _feed_pixels_directly(quantized, pixels)
+    onnx.checker.check_model(quantized, full_check=True)
+    onnx.save(quantized, str(int8))
+
+
+def _pixels_tensor(model: onnx.ModelProto) -> str:
+    """Return the name of the float tensor that holds the pixels, the first convolution's input."""
+    first = next(node for node in model.graph.node if node.op_type == "Conv")
+    return str(first.input[0])
+
+
+def _head_nodes(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes from ``maps`` on: log-odds need more than eight bits."""
+    reached = {"maps"}
+    names = []
+    for node in model.graph.node:  # in topological order
+        if "maps" in node.output or reached & set(node.input):
+            reached.update(node.output)
+            names.append(node.name)
+    return names
+
+
+def _feed_pixels_directly(model: onnx.ModelProto, pixels: str) -> None:
+    """Let the uint8 pixels be the first quantised tensor: scale 1, zero point 0, no arithmetic."""
+    nodes = model.graph.node
+    producer = {output: node for node in nodes for output in node.output}
+    quantizer = next(
+        (n for n in nodes if n.op_type == "QuantizeLinear" and n.input[0] == pixels), None
+    )
+    chain = []
+    tensor = pixels
+    while tensor in producer and producer[tensor].op_type in {"Cast", "Transpose", "Pad"}:
+        chain.append(producer[tensor])
+        tensor = producer[tensor].input[0]
+    cast = next((n for n in chain if n.op_type == "Cast"), None)
+    if quantizer is None or cast is None or any(n.op_type == "Pad" for n in chain):
+        raise TrainingError("the graph does not begin with uint8 pixels, a cast and a convolution")
+    one = numpy_helper.from_array(np.float32(1), "pixels_scale")
+    zero = helper.make_tensor("pixels_zero_point", TensorProto.UINT8, [], [0])
+    unused = set(quantizer.input[1:])
+    kept = [i for i in model.graph.initializer if i.name not in unused]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend([*kept, one, zero])
+    dequantizer = next(
+        n for n in nodes if n.op_type == "DequantizeLinear" and n.input[0] == quantizer.output[0]
+    )
+    # Without the cast, what reaches the quantiser is the uint8 picture already.
+    for node in nodes:
+        for i, name in enumerate(node.input):
+            if name == cast.output[0]:
+                node.input[i] = cast.input[0]
+    source = quantizer.input[0] if chain[0] is not cast else cast.input[0]
+    dequantizer.input[:] = [source, "pixels_scale", "pixels_zero_point"]
+    nodes.remove(cast)
+    nodes.remove(quantizer)
+    del model.graph.value_info[:]
+
+
+def parity(
+    served: ServedNetwork, files: Sequence[Path], inputs: NDArray[np.uint8]
+) -> dict[str, Any]:
+    """Compare each ONNX file with the network, on real model inputs.
+
+    Args:
+        served: the network, on the CPU.
+        files: ONNX files.
+        inputs: uint8, (N, size, size, 3), made from file bytes by the one preprocessing.
+
+    Returns:
+        For each file's stem the largest and mean difference in probability.
+    """
+    with torch.no_grad():
+        batches = [torch.from_numpy(inputs[i : i + 8]) for i in range(0, len(inputs), 8)]
+        reference = torch.cat([served(batch)[0] for batch in batches]).sigmoid().numpy()
+    found: dict[str, Any] = {"photos": len(inputs)}
+    for file in files:
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        scores = np.concatenate([session.run(["scores"], {"images": b.numpy()})[0] for b in batches])
+        difference = np.abs(1 / (1 + np.exp(-scores)) - reference)
+        found[file.stem] = {
+            "largest": float(f"{difference.max():.3g}"),
+            "mean": float(f"{difference.mean():.3g}"),
+        }
+    return found

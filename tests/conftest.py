@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recognizer.recognizer import Recognizer
+from tests.tiny import write_tiny_bundle
+
+COLORS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230), "gray": (90, 90, 90)}
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a bundle for which red is ivory (see tests/tiny.py)."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny-v1")
+
+
+@pytest.fixture(scope="session")
+def recognizer(tiny_bundle: Path) -> Recognizer:
+    return Recognizer.load(tiny_bundle, threads=1)
+
+
+def picture(color: str = "red", size: tuple[int, int] = (64, 48), seed: int = 0) -> Image.Image:
+    """A picture of one colour with a little noise, so that no two seeds are the same file."""
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(-12, 13, (size[1], size[0], 3))
+    return Image.fromarray(np.clip(np.array(COLORS[color]) + noise, 0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:  # noqa: A002
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder of JPEG photos named after their colour and number."""
+
+    def make(*colors: str) -> Path:
+        folder = tmp_path / "photos"
+        folder.mkdir()
+        for i, color in enumerate(colors):
+            (folder / f"{i:03}_{color}.jpg").write_bytes(encoded(picture(color, seed=i)))
+        return folder
+
+    return make
