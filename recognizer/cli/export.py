@@ -1,0 +1,47 @@
+"""``recognizer export``: a finished run becomes a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recognizer.cli.train import DataOption, read_data
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    data: DataOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle: a folder NAME-vN.")],
+) -> None:
+    """Export a run to ONNX, calibrate it, measure it on the test split and write its card."""
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+
+    from recognizer.cli.evaluate import print_evaluation  # noqa: PLC0415
+    from recognizer.errors import UsageError  # noqa: PLC0415
+    from recognizer.training.extras import require_training  # noqa: PLC0415
+
+    require_training()
+    from recognizer.training.fit import load_run  # noqa: PLC0415
+    from recognizer.training.release import export_bundle  # noqa: PLC0415
+
+    name, _, version = output.resolve().name.rpartition("-v")
+    _, config, _ = load_run(run)
+    if name != config.name or not version.isdigit():
+        raise UsageError(f"--output: the folder must be called {config.name}-vN, N a number")
+    console = Console(stderr=True)
+    with console.status("") as status:
+
+        def stage(words: str) -> None:
+            status.update(words)
+            if not console.is_terminal:
+                console.print(words)
+
+        photos = read_data(data, config.validation_share, config.seed)
+        release = export_bundle(run, photos, output, version=int(version), on_stage=stage)
+    print_evaluation(release.evaluation)
+    lost = max(release.lost.values(), default=0.0)
+    console.print(
+        f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)"
+    )

@@ -1,0 +1,98 @@
+"""``recognizer train``: fine-tune a network on labelled photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from recognizer.training.data import Photo
+    from recognizer.training.fit import Progress as FitProgress
+
+DataOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--data",
+        "-d",
+        help="A folder with a manifest.csv, or with a folder for each label. May be given twice.",
+    ),
+]
+
+
+def command(
+    config: Annotated[Path, typer.Argument(help="The run's choices, as in export/*/train.toml.")],
+    data: DataOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")],
+) -> None:
+    """Fine-tune a network. The same command again goes on with a run that was stopped."""
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+
+    from recognizer.training.config import load_config  # noqa: PLC0415
+    from recognizer.training.extras import require_training  # noqa: PLC0415
+
+    require_training()
+    from recognizer.training.fit import fit  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    choices = load_config(config)
+    photos = read_data(data, choices.validation_share, choices.seed)
+    counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
+    console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")
+    with _Bar(console) as bar:
+        fit(choices, photos, output, on_progress=bar.update, on_epoch=bar.epoch)
+    console.print(f"done: {output}")
+
+
+def read_data(folders: list[Path], validation_share: float, seed: int) -> list[Photo]:
+    """Read data folders and hold out the validation split, the same for training and export."""
+    from recognizer.training.data import hold_out_validation, load_photos  # noqa: PLC0415
+
+    photos = [photo for folder in folders for photo in load_photos(folder)]
+    return hold_out_validation(photos, validation_share, seed)
+
+
+class _Bar:
+    """Progress of a run: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: object) -> None:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+
+        assert isinstance(console, Console)  # noqa: S101 - for the type checker
+        self._console = console
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]}  lr {task.fields[rate]}  {task.fields[speed]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("train", epoch="-", loss="-", rate="-", speed="")
+        self._told = 0.0
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def update(self, p: FitProgress) -> None:
+        """Show the state of the run."""
+        left = f"{p.seconds_left / 60:.0f} min left"
+        speed = f"{p.rate:.0f} photos/s, {left}"
+        self._bar.update(
+            self._task,
+            total=p.photos,
+            completed=p.photo,
+            epoch=f"{p.epoch}/{p.epochs}",
+            loss=f"{p.loss:.3f}",
+            rate=f"{p.learning_rate:.1e}",
+            speed=speed,
+        )
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Print the row of an epoch."""
+        self._console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))

@@ -1,0 +1,32 @@
+"""The model card, made from ``bundle.json`` and the evaluation: no figure is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from recognizer.taxonomy import load_taxonomy
+from recognizer.training.evaluate import Evaluation
+
+
+def render_card(description: Mapping[str, Any], evaluation: Evaluation) -> str:
+    """Return the model card as Markdown.
+
+    Args:
+        description: the content of ``bundle.json``, with its evidence.
+        evaluation: the figures on the test split.
+    """
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown for a file, from our own data
+    )
+    template = resources.files("recognizer.training") / "model_card.md.j2"
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
+        bundle=description, evaluation=evaluation, taxonomy=load_taxonomy()
+    )

@@ -1,0 +1,323 @@
+"""From a finished run to a bundle: export, calibrate, measure, describe.
+
+The order matters. Calibration and thresholds come from the validation split. The test split then
+says two things: whether int8 loses anything against fp32, and the figures of the model card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.bundle import (
+    CARD_FILE,
+    DESCRIPTION_FILE,
+    FALSE_ALARM_RATES,
+    MODEL_FILE,
+    SCHEMA,
+    load_bundle,
+)
+from recognizer.errors import TrainingError
+from recognizer.imaging import PREPROCESSING_VERSION, model_input
+from recognizer.prediction import Prediction
+from recognizer.recognizer import Recognizer
+from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.calibrate import (
+    Calibration,
+    calibrated,
+    fit_calibration,
+    fit_thresholds,
+)
+from recognizer.training.card import render_card
+from recognizer.training.config import TrainingConfig
+from recognizer.training.data import Photo, fingerprint
+from recognizer.training.evaluate import (
+    Evaluation,
+    Figures,
+    all_figures,
+    evaluate,
+    evidence,
+    score_photos,
+)
+from recognizer.training.fit import load_run
+from recognizer.training.loader import read_photo
+from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
+
+CALIBRATION_PHOTOS = 256
+"""Training photos from which the ranges of the int8 activations are read."""
+
+PARITY_PHOTOS = 64
+"""Validation photos on which torch, fp32 and int8 are compared, from file bytes."""
+
+LARGEST_LOSS = 0.005
+"""Average precision that int8 may lose, for any family or product with enough test photos."""
+
+FEWEST_FOR_CHOICE = 5
+"""Labels with fewer test photos than this have no say in the choice of precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What :func:`export_bundle` made.
+
+    Attributes:
+        path: the bundle's folder.
+        precision: ``int8`` or ``fp32``.
+        evaluation: the figures on the test split.
+        lost: family or product -> average precision that int8 loses against fp32 (negative: wins).
+    """
+
+    path: Path
+    precision: str
+    evaluation: Evaluation
+    lost: Mapping[str, float]
+
+
+def export_bundle(
+    run: Path,
+    photos: Sequence[Photo],
+    output: Path,
+    *,
+    version: int,
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> Release:
+    """Write the bundle of a finished run.
+
+    Args:
+        run: folder of the run.
+        photos: all photos, with the validation split already held out.
+        output: the bundle's folder; replaced as a whole when everything else has worked.
+        version: of the model.
+        on_stage: called with what is being done.
+
+    Raises:
+        TrainingError: the run has not ended, or was trained on other photos.
+    """
+    network, config, labels = load_run(run)
+    train = [p for p in photos if p.split == "train"]
+    validation = [p for p in photos if p.split == "validation"]
+    if sorted({p.label for p in train}) != labels:
+        raise TrainingError(f"{run} was trained for other labels than these photos have")
+    if not validation:
+        raise TrainingError("no validation photos: thresholds cannot be set")
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        served = ServedNetwork(network, config.loss, len(labels)).eval()
+        on_stage("exporting to ONNX")
+        export_fp32(served, config.input_size, work / "fp32.onnx")
+        on_stage("quantising to int8")
+        rng = np.random.default_rng(config.seed)
+        sample = rng.permutation(len(train))[:CALIBRATION_PHOTOS]
+        quantize(
+            work / "fp32.onnx",
+            work / "int8.onnx",
+            _inputs([train[i] for i in sample], config.input_size),
+        )
+        on_stage("comparing torch, fp32 and int8")
+        sample = rng.permutation(len(validation))[:PARITY_PHOTOS]
+        proof = parity(
+            served,
+            [work / "fp32.onnx", work / "int8.onnx"],
+            _inputs([validation[i] for i in sample], config.input_size),
+        )
+        drafts = {}
+        for precision in ("fp32", "int8"):
+            on_stage(f"calibrating {precision} on {len(validation)} validation photos")
+            draft = work / precision
+            description = _describe(config, labels, train, version, precision, proof)
+            _calibrate_draft(draft, work / f"{precision}.onnx", description, validation)
+            on_stage(f"measuring {precision} on the test split")
+            drafts[precision] = evaluate(Recognizer.load(draft), photos, "test")
+        lost = _loss(drafts["fp32"], drafts["int8"])
+        precision = "int8" if max(lost.values(), default=0.0) <= LARGEST_LOSS else "fp32"
+        evaluation = drafts[precision]
+        _record(work / precision, evaluation, train, lost)
+        _replace_folder(work / precision, output)
+    return Release(output, precision, evaluation, lost)
+
+
+def _inputs(photos: Sequence[Photo], size: int) -> NDArray[np.uint8]:
+    return np.stack([model_input(read_photo(p, size), size) for p in photos])
+
+
+def _describe(
+    config: TrainingConfig,
+    labels: Sequence[str],
+    train: Sequence[Photo],
+    version: int,
+    precision: str,
+    proof: dict[str, Any],
+) -> dict[str, Any]:
+    taxonomy = load_taxonomy()
+    families = {
+        name: [label.name for label in taxonomy.members(name) if label.name in labels]
+        for name in taxonomy.families
+    }
+    return {
+        "schema": SCHEMA,
+        "name": config.name,
+        "version": version,
+        "license": "Apache-2.0",
+        "model": {"file": MODEL_FILE, "precision": precision, "backbone": config.backbone},
+        "input": {
+            "name": "images",
+            "size": config.input_size,
+            "layout": "NHWC",
+            "color_order": "RGB",
+            "dtype": "uint8",
+            "range": [0, 255],
+            "preprocessing": PREPROCESSING_VERSION,
+        },
+        "outputs": {
+            "scores": "float32 (N, labels): log-odds of each label, before calibration",
+            "maps": "float32 (N, labels, h, w): class activation maps; their mean is the logit",
+            "embedding": "float32 (N, channels): pooled features",
+        },
+        "activation": config.loss,
+        "labels": [{"name": n, "kind": str(taxonomy.labels[n].kind)} for n in labels],
+        "families": [{"name": n, "members": m} for n, m in families.items() if m],
+        "not_recognized": [p.name for p in taxonomy.products if p.name not in labels],
+        "training": {
+            "fingerprint": fingerprint(train),
+            "photos": sum(not p.is_synthetic for p in train),
+            "sources": len({p.source for p in train if not p.is_synthetic}),
+            "rendered": sum(p.is_synthetic for p in train),
+            "config": config.to_dict(),
+            "versions": {n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
+        },
+        "parity": proof,
+    }
+
+
+def _calibrate_draft(
+    folder: Path, model: Path, description: dict[str, Any], validation: Sequence[Photo]
+) -> None:
+    """Write a bundle that is not calibrated, score the validation photos, and calibrate it."""
+    folder.mkdir()
+    shutil.copy(model, folder / MODEL_FILE)
+    content = model.read_bytes()
+    description["model"] |= {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+    }
+    plain = Calibration(1.0, 0.0, "none", 0)
+    nothing = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
+    names = [entry["name"] for entry in description["labels"]]
+    for entry in description["labels"]:
+        _set_label(entry, plain, nothing)
+    for entry in description["families"]:
+        entry |= {"thresholds": nothing, "evidence": {}}
+    _write_description(folder, description)
+    predictions = score_photos(Recognizer.load(folder), validation)
+    log_odds = _log_odds(predictions, names)
+    truth = [p.label for p in validation]
+    calibration = fit_calibration(log_odds, truth, names)
+    for entry, found in zip(description["labels"], calibration, strict=True):
+        _set_label(entry, found, nothing)
+    _write_description(folder, description)
+    # Thresholds hold for what users see: the calibrated scores, label by label and by family.
+    kinds = load_taxonomy().labels
+    negative = np.array([kinds[t].kind is not Kind.PRODUCT for t in truth])
+    scores = calibrated(log_odds, calibration)[negative]
+    for column, entry in enumerate(description["labels"]):
+        if entry["kind"] == Kind.PRODUCT:
+            entry["thresholds"] = fit_thresholds(scores[:, column])
+    families = load_bundle(folder).family_scores(scores)
+    for column, entry in enumerate(description["families"]):
+        entry["thresholds"] = fit_thresholds(families[:, column])
+    description["calibration"] = {
+        "split": "validation",
+        "photos": len(validation),
+        "negatives": int(negative.sum()),
+        "sources": len({p.source for p in validation}),
+        "fingerprint": fingerprint(validation),
+    }
+    _write_description(folder, description)
+
+
+def _log_odds(predictions: Sequence[Prediction], names: Sequence[str]) -> NDArray[np.float64]:
+    """Recover the log-odds from a bundle whose calibration is the identity."""
+    scores = np.array([[p.scores[name] for name in names] for p in predictions])
+    scores = np.clip(scores, 1e-12, 1 - 1e-12)
+    return np.log(scores) - np.log1p(-scores)
+
+
+def _set_label(
+    entry: dict[str, Any], calibration: Calibration, thresholds: Mapping[str, float]
+) -> None:
+    entry["calibration"] = {
+        "slope": round(calibration.slope, 6),
+        "intercept": round(calibration.intercept, 6),
+        "method": calibration.method,
+        "positives": calibration.positives,
+    }
+    entry["thresholds"] = dict(thresholds) if entry["kind"] == Kind.PRODUCT else {}
+    entry["evidence"] = {}
+
+
+def _loss(fp32: Evaluation, int8: Evaluation) -> dict[str, float]:
+    """Return the average precision that int8 loses, where there are photos enough to tell."""
+    lost = {}
+    for before, after in zip(all_figures(fp32), all_figures(int8), strict=True):
+        if before.photos >= FEWEST_FOR_CHOICE and before.average_precision:
+            assert after.average_precision is not None  # noqa: S101 - the same photos
+            lost[before.name] = round(
+                before.average_precision.value - after.average_precision.value, 4
+            )
+    return lost
+
+
+def _record(
+    folder: Path, evaluation: Evaluation, train: Sequence[Photo], lost: Mapping[str, float]
+) -> None:
+    """Write the evidence into ``bundle.json``, and the model card beside it."""
+    path = folder / DESCRIPTION_FILE
+    description = json.loads(path.read_text(encoding="utf-8"))
+    figures = {f.name: f for f in evaluation.labels}
+    families = {f.name: f for f in evaluation.families}
+    for entry in description["labels"]:
+        name = entry["name"]
+        found = figures.get(name, Figures(name, 0, 0, None, None, {}))
+        entry["evidence"] = evidence(found, train, [name])
+    for entry in description["families"]:
+        # A family of one product is that product.
+        found = families.get(entry["name"]) or figures[entry["members"][0]]
+        entry["evidence"] = evidence(found, train, entry["members"])
+    description["evaluation"] = {
+        "split": evaluation.split,
+        "fingerprint": evaluation.data,
+        "negatives": evaluation.negatives,
+        "negative_sources": evaluation.negative_sources,
+        "flagged_negatives": round(evaluation.flagged_negatives.value, 4),
+        "accuracy": round(evaluation.accuracy, 4),
+        "int8_loses_average_precision": dict(lost),
+    }
+    description["created"] = datetime.now(UTC).date().isoformat()
+    _write_description(folder, description)
+    (folder / CARD_FILE).write_text(render_card(description, evaluation), encoding="utf-8")
+
+
+def _write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    """Put the bundle's files in place, each in one step; other files there (a recipe) stay."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (MODEL_FILE, DESCRIPTION_FILE, CARD_FILE):
+        temporary = target / f".{name}.part"
+        shutil.copy(source / name, temporary)
+        os.replace(temporary, target / name)
