@@ -1,0 +1,1 @@
+"""Training, calibration, evaluation and export: what the extra ``train`` is for."""

@@ -45,9 +45,7 @@ class Augmentation:
     size: int
     backdrop: Callable[[np.random.Generator], Picture]
 
-    def __call__(
-        self, rgb: Picture, mask: Picture | None, rng: np.random.Generator
-    ) -> Picture:
+    def __call__(self, rgb: Picture, mask: Picture | None, rng: np.random.Generator) -> Picture:
         """Return a changed copy, ready for the model.
 
         Args:
@@ -90,7 +88,11 @@ def _torchvision_chain(config: AugmentConfig, size: int) -> v2.Transform:
         _chains[config, size] = v2.Compose(
             [
                 v2.RandomApply(
-                    [v2.RandomRotation(config.max_degrees, v2.InterpolationMode.BILINEAR, fill=127)],
+                    [
+                        v2.RandomRotation(
+                            config.max_degrees, v2.InterpolationMode.BILINEAR, fill=127
+                        )
+                    ],
                     config.rotate,
                 ),
                 v2.RandomResizedCrop(size, (config.min_crop, 1.0), (0.6, 1.67), antialias=True),
@@ -106,7 +108,7 @@ def _torchvision_chain(config: AugmentConfig, size: int) -> v2.Transform:
     return _chains[config, size]
 
 
-class _Noise(v2.Transform):
+class _Noise(v2.Transform):  # type: ignore[misc]
     """Sensor noise on 8-bit pictures (torchvision's own wants floating point)."""
 
     def transform(self, inpt: torch.Tensor, params: dict[str, object]) -> torch.Tensor:  # noqa: ARG002
@@ -130,9 +132,7 @@ def plain_backdrop(rng: np.random.Generator, side: int = 288) -> Picture:
     return np.clip(picture + grain, 0, 255).astype(np.uint8)
 
 
-def put_object(
-    rgb: Picture, mask: Picture, backdrop: Picture, rng: np.random.Generator
-) -> Picture:
+def put_object(rgb: Picture, mask: Picture, backdrop: Picture, rng: np.random.Generator) -> Picture:
     """Cut the object out and put it somewhere on a backdrop, at some size.
 
     Args:
@@ -150,13 +150,13 @@ def put_object(
     share = rng.uniform(0.35, 1.0)
     scale = share * min(full_height / cut.shape[0], full_width / cut.shape[1])
     size = (max(2, int(cut.shape[1] * scale)), max(2, int(cut.shape[0] * scale)))
-    cut, soft = cv2.resize(cut, size, interpolation=cv2.INTER_AREA), cv2.resize(soft, size)
+    shrunk, weight = cv2.resize(cut, size, interpolation=cv2.INTER_AREA), cv2.resize(soft, size)
     y = int(rng.integers(full_height - size[1] + 1))
     x = int(rng.integers(full_width - size[0] + 1))
     result = backdrop.copy()
     place = result[y : y + size[1], x : x + size[0]]
-    weight = soft[..., None].astype(np.float32) / 255
-    place[:] = np.rint(cut * weight + place * (1 - weight)).astype(np.uint8)
+    opacity = weight[..., None].astype(np.float32) / 255
+    place[:] = np.rint(shrunk * opacity + place * (1 - opacity)).astype(np.uint8)
     return result
 
 
@@ -180,7 +180,14 @@ def write_across(rgb: Picture, rng: np.random.Generator) -> Picture:
     place = (int(rng.uniform(0, 0.5) * width), int(rng.uniform(0.15, 0.95) * height))
     color = [int(v) for v in rng.choice([0, 255], 3)]
     written = cv2.putText(
-        rgb.copy(), words, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1 + int(scale), cv2.LINE_AA
+        rgb.copy(),
+        words,
+        place,
+        cv2.FONT_HERSHEY_SIMPLEX,
+        scale,
+        color,
+        1 + int(scale),
+        cv2.LINE_AA,
     )
     return np.asarray(cv2.addWeighted(rgb, 0.4, written, 0.6, 0), np.uint8)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.csv"
 REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
 SYNTHETIC_PREFIX = "synthetic/"
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +180,10 @@ def drawing_weights(
     label_weights = label_weights or {}
     labels = Counter(p.label for p in photos)
     pairs = Counter((p.label, p.source) for p in photos)
-    source_total: Counter[str] = Counter()
+    source_total: defaultdict[str, float] = defaultdict(float)
     for (label, _), count in pairs.items():
-        source_total[label] += count**source_power  # type: ignore[assignment]
-    weights = np.array(
+        source_total[label] += count**source_power
+    weights: NDArray[np.float64] = np.array(
         [
             labels[p.label] ** label_power
             * label_weights.get(p.label, 1.0)
@@ -191,7 +193,7 @@ def drawing_weights(
             for p in photos
         ]
     )
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:

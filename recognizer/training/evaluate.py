@@ -205,9 +205,7 @@ def _figures(
     if scores is None or not photos:
         return Figures(name, photos, places, None, None, {})
     used = positive | negative
-    estimate = partial(
-        bootstrap, positive=positive[used], scores=scores[used], rounds=rounds
-    )
+    estimate = partial(bootstrap, positive=positive[used], scores=scores[used], rounds=rounds)
     return Figures(
         name,
         photos,

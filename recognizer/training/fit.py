@@ -99,7 +99,8 @@ def fit(
         row.update(run.validate(validation))
         run.finish_epoch(epoch, row)
         on_epoch(row)
-    return run.averaged.eval()
+    run.averaged.eval()
+    return run.averaged
 
 
 def load_run(folder: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
@@ -140,15 +141,13 @@ def _read_checkpoint(folder: Path) -> dict[str, Any] | None:
 class _Run:
     """The moving parts of a run."""
 
-    def __init__(
-        self, config: TrainingConfig, labels: list[str], data: str, folder: Path
-    ) -> None:
+    def __init__(self, config: TrainingConfig, labels: list[str], data: str, folder: Path) -> None:
         self.config, self.labels, self.data, self.folder = config, labels, data, folder
         self.device = choose_device(config.device)
         torch.manual_seed(config.seed)
         network = build_network(config, len(labels))
-        self.network = network.to(self.device, memory_format=torch.channels_last)
-        self.averaged = copy.deepcopy(self.network).eval()
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged: ProductNetwork = copy.deepcopy(self.network).eval()
         self.optimizer = _optimizer(self.network, config)
         self.step = 0
         self.epoch = 0
@@ -264,7 +263,7 @@ class _Run:
 
     @torch.no_grad()
     def validate(self, photos: Sequence[Photo]) -> dict[str, float]:
-        """Look at the held-out photos; nothing is chosen by this, it is for the reader of the log."""
+        """Look at the held-out photos: for the reader of the log, nothing is chosen by it."""
         if not photos:
             return {}
         self.averaged.eval()
@@ -364,6 +363,6 @@ def _log_tensorboard(folder: Path, row: dict[str, float]) -> None:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - optional
     except ImportError:
         return
-    with SummaryWriter(str(folder / "tensorboard")) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder / "tensorboard")) as writer:
         for key, value in row.items():
-            writer.add_scalar(key, value, int(row["epoch"]))  # type: ignore[no-untyped-call]
+            writer.add_scalar(key, value, int(row["epoch"]))

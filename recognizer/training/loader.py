@@ -82,9 +82,7 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         return torch.from_numpy(self._augment(rgb, mask, rng)), self._targets[index]
 
 
-def draw(
-    weights: NDArray[np.float64], count: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def draw(weights: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw ``count`` indices, each about ``count * weight`` times.
 
     Systematic sampling: a photo whose weight asks for 2.3 draws is drawn two or three times, never

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import timm
 import torch
@@ -95,9 +95,10 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
         backbone.load_state_dict(packaged_state(config.backbone, backbone), strict=False)
     elif config.weights not in {"timm", "none"}:
         timm.models.load_checkpoint(backbone, config.weights, strict=False)
-    mean, std = backbone.default_cfg["mean"], backbone.default_cfg["std"]
-    fold_normalization(backbone, mean, std)
-    return ProductNetwork(backbone, backbone.num_features, labels, config.drop_rate)
+    # timm keeps these on every model, but types them as what any torch module may hold.
+    described: Any = backbone
+    fold_normalization(backbone, described.default_cfg["mean"], described.default_cfg["std"])
+    return ProductNetwork(backbone, described.num_features, labels, config.drop_rate)
 
 
 def packaged_state(name: str, backbone: nn.Module) -> dict[str, torch.Tensor]:

@@ -160,7 +160,7 @@ def _feed_pixels_directly(model: onnx.ModelProto, pixels: str) -> None:
     cast = next((n for n in chain if n.op_type == "Cast"), None)
     if quantizer is None or cast is None or any(n.op_type == "Pad" for n in chain):
         raise TrainingError("the graph does not begin with uint8 pixels, a cast and a convolution")
-    one = numpy_helper.from_array(np.float32(1), "pixels_scale")
+    one = numpy_helper.from_array(np.array(1, np.float32), "pixels_scale")
     zero = helper.make_tensor("pixels_zero_point", TensorProto.UINT8, [], [0])
     unused = set(quantizer.input[1:])
     kept = [i for i in model.graph.initializer if i.name not in unused]
@@ -200,7 +200,9 @@ def parity(
     found: dict[str, Any] = {"photos": len(inputs)}
     for file in files:
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        scores = np.concatenate([session.run(["scores"], {"images": b.numpy()})[0] for b in batches])
+        scores = np.concatenate(
+            [session.run(["scores"], {"images": b.numpy()})[0] for b in batches]
+        )
         difference = np.abs(1 / (1 + np.exp(-scores)) - reference)
         found[file.stem] = {
             "largest": float(f"{difference.max():.3g}"),

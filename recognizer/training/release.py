@@ -251,7 +251,7 @@ def _log_odds(predictions: Sequence[Prediction], names: Sequence[str]) -> NDArra
     """Recover the log-odds from a bundle whose calibration is the identity."""
     scores = np.array([[p.scores[name] for name in names] for p in predictions])
     scores = np.clip(scores, 1e-12, 1 - 1e-12)
-    return np.log(scores) - np.log1p(-scores)
+    return np.asarray(np.log(scores) - np.log1p(-scores))
 
 
 def _set_label(
