@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import cv2
@@ -147,10 +147,33 @@ class Recognizer:
         for loaded in self._loaded_chunks(images, batch_size):
             yield from self.predict_loaded(loaded)
 
-    def predict_loaded(self, images: Sequence[LoadedImage]) -> list[Prediction]:
-        """Score images that are decoded already (see :func:`recognizer.imaging.load_image`)."""
-        scores, _, _ = self._run_frames(images, ("scores",))
-        return [self._prediction(*pair) for pair in zip(images, scores, strict=True)]
+    def predict_loaded(
+        self,
+        images: Sequence[LoadedImage],
+        *,
+        regions_for: Callable[[Prediction], Iterable[str]] | None = None,
+    ) -> list[Prediction]:
+        """Score images that are decoded already (see :func:`recognizer.imaging.load_image`).
+
+        Args:
+            images: as :meth:`load_image` gives them.
+            regions_for: the labels of whose places in a picture the prediction shall tell; they
+                come from the same pass. None for no regions.
+        """
+        if regions_for is None:
+            scores, _, _ = self._run_frames(images, ("scores",))
+            return [self._prediction(*pair) for pair in zip(images, scores, strict=True)]
+        scores, maps, _ = self._run_frames(images, ("scores", "maps"))
+        predictions = []
+        for image, its_scores, its_maps in zip(images, scores, maps, strict=True):
+            prediction = self._prediction(image, its_scores)
+            regions = tuple(
+                region
+                for label in regions_for(prediction)
+                for region in self._regions(image, its_scores, its_maps, label)
+            )
+            predictions.append(replace(prediction, regions=regions))
+        return predictions
 
     def embed(self, image: ImageSource) -> NDArray[np.float32]:
         """Return the model's features of an image, for search and enrolment.
@@ -235,6 +258,20 @@ class Recognizer:
                 array[first:last] for first, last in itertools.pairwise(bounds)
             ]
         return tuple(found)
+
+    def _regions(
+        self,
+        image: LoadedImage,
+        scores: NDArray[np.float32],
+        maps: NDArray[np.float32],
+        label: str,
+    ) -> tuple[Region, ...]:
+        """Find where a label was seen, in the frame in which it scored highest."""
+        column = self.labels.index(label)
+        place = int(scores[:, column].argmax())
+        heatmap = local_probability(maps[place], self.bundle)[column]
+        size = (image.width or 0, image.height or 0)
+        return find_regions(heatmap, label, size, image.frames[place].index)
 
     def _prediction(self, image: LoadedImage, log_odds: NDArray[np.float32]) -> Prediction:
         common = {

@@ -1,0 +1,136 @@
+"""The command line: ``recognizer VERB``.
+
+Each verb has a module of its own, with a function ``command``, which is imported when the verb is
+called and not before: ``recognizer --help`` answers at once. Verbs raise; what an error means for
+the exit code is said here and nowhere else.
+
+    0    all done
+    1    an internal error
+    2    usage: an option, a policy, a journal, a data folder, an extra that is not installed
+    3    done, but some inputs failed
+    4    the model is missing, or is not the one that it should be
+    130  interrupted
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from enum import IntEnum
+from typing import Annotated, Any
+
+import typer
+import typer.core
+import typer.main
+
+from recognizer import __version__
+from recognizer.errors import BundleError, RecognizerError
+
+VERBS = {
+    "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
+    "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
+    "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
+    "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
+    "export": ("recognizer.cli.export", "Make a bundle of a training run."),
+}
+"""Verb -> its module, and its line in ``--help``."""
+
+
+class ExitCode(IntEnum):
+    """How the program ends."""
+
+    DONE = 0
+    INTERNAL_ERROR = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    MODEL = 4
+    INTERRUPTED = 130
+
+
+class SomeInputsFailedError(RecognizerError):
+    """A verb has done its work and told of the inputs that failed; only the exit code is left."""
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """Return the exit code that an error stands for."""
+    match error:
+        case KeyboardInterrupt():
+            return ExitCode.INTERRUPTED
+        case SomeInputsFailedError():
+            return ExitCode.SOME_FAILED
+        case BundleError():
+            return ExitCode.MODEL
+        case RecognizerError():
+            return ExitCode.USAGE
+        case _:
+            return ExitCode.INTERNAL_ERROR
+
+
+class _Verbs(typer.core.TyperGroup):
+    """A group whose commands are stand-ins until one of them is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        if name is None or stand_in is None:
+            return name, stand_in, rest
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(name)(importlib.import_module(VERBS[name][0]).command)
+        return name, typer.main.get_command(app), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (RecognizerError, KeyboardInterrupt) as error:
+            if str(error):
+                typer.echo(f"recognizer: {error}", err=True)
+            raise typer.Exit(exit_code(error)) from error
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"recognizer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Find ivory, pangolin scales, rhino horn and other wildlife products in photos.
+
+    What it finds are leads: photos that somebody should look at. A lead is no verdict.
+    """
+
+
+def _stand_in() -> None:
+    """Be listed; the module of the verb has what is called."""
+
+
+for _name, (_, _line) in VERBS.items():
+    app.command(_name, help=_line)(_stand_in)
+
+
+def main() -> None:
+    """Run the command line, and exit."""
+    try:
+        app()
+    except Exception:
+        typer.echo(
+            "recognizer: a defect of this program; please report it with what follows", err=True
+        )
+        traceback.print_exc()
+        sys.exit(ExitCode.INTERNAL_ERROR)

@@ -1,0 +1,19 @@
+"""Scan many images: items in, one row for each in a journal, on all CPUs, through any crash."""
+
+from recognizer.scan.items import Item, Passed, expand
+from recognizer.scan.journal import Journal
+from recognizer.scan.rows import ROW_KEYS, ROW_SCHEMA, Row
+from recognizer.scan.run import scan
+from recognizer.scan.summary import ScanSummary
+
+__all__ = [
+    "ROW_KEYS",
+    "ROW_SCHEMA",
+    "Item",
+    "Journal",
+    "Passed",
+    "Row",
+    "ScanSummary",
+    "expand",
+    "scan",
+]

@@ -1,0 +1,188 @@
+"""``recognizer scan``: look for leads in photos, one row for each."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from recognizer.cli import SomeInputsFailedError
+from recognizer.errors import UsageError
+
+if TYPE_CHECKING:
+    from recognizer.bundle import Bundle
+    from recognizer.policy import Policy
+
+DEFAULT_OUTPUT = Path("scan.jsonl")
+
+SourcesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Files, folders (walked to the bottom), patterns in quotes ('*.jpg', '**/*.png'), "
+        "or - for a list of paths on standard input, separated by newlines or NULs.",
+    ),
+]
+OutputOption = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="The journal: a JSON row for each photo. It is added to; a scan that was stopped "
+        "goes on where it was, and what has not changed is not scored again.",
+    ),
+]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", help="Also write the review queue, as one HTML file.")
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        min=0.0,
+        max=1.0,
+        help="The probability over which any product is a lead, instead of the model's own "
+        "thresholds. A lead has priority where it is also over the threshold that the model has "
+        "for one false alarm in a thousand.",
+    ),
+]
+PolicyOption = Annotated[
+    Path | None, typer.Option("--policy", help="A platform's profile (TOML); see policy.py.")
+]
+BundleOption = Annotated[
+    str | None,
+    typer.Option("--bundle", "-b", help="A model's folder, or its name; else the released one."),
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option("--workers", "-w", min=0, help="Processes; 0 for one on each CPU."),
+]
+ProviderOption = Annotated[str, typer.Option("--provider", help="Where onnxruntime computes.")]
+FallbackOption = Annotated[
+    bool, typer.Option("--allow-fallback", help="Use the CPU where the provider is not there.")
+]
+MaxBytesOption = Annotated[
+    int | None, typer.Option("--max-bytes", min=1, help="Files larger than this are not read.")
+]
+MaxPixelsOption = Annotated[
+    int | None, typer.Option("--max-pixels", min=1, help="Larger pictures are not decoded.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def command(
+    sources: SourcesArgument,
+    output: OutputOption = DEFAULT_OUTPUT,
+    report: ReportOption = None,
+    threshold: ThresholdOption = None,
+    policy: PolicyOption = None,
+    bundle: BundleOption = None,
+    workers: WorkersOption = 0,
+    provider: ProviderOption = "cpu",
+    allow_fallback: FallbackOption = False,
+    max_bytes: MaxBytesOption = None,
+    max_pixels: MaxPixelsOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Find leads in photos. A lead is a photo that somebody should look at; it is no verdict.
+
+    The exit code is 0 when all is done, 3 when some photos failed, 2 for a mistake in the
+    command, 4 for a missing or altered model, 130 when interrupted.
+    """
+    from recognizer.bundle import load_bundle  # noqa: PLC0415 - heavy imports wait for the verb
+    from recognizer.cli.scan_output import Output  # noqa: PLC0415
+    from recognizer.imaging import Limits  # noqa: PLC0415
+    from recognizer.scan import Journal, Passed, expand, scan  # noqa: PLC0415
+
+    model = load_bundle(bundle)
+    model.read_model()  # verified here, so that a wrong one is told before any worker starts
+    rules = _policy(policy, threshold, model)
+    standard = Limits()
+    limits = Limits(max_bytes or standard.max_bytes, max_pixels or standard.max_pixels)
+    write_report = _report_writer(report)
+    passed = Passed()
+    with _stoppable(), Journal(output) as journal, Output(sources, journal, quiet=quiet) as shown:
+        try:
+            summary = scan(
+                expand(sources, passed=passed),
+                model,
+                rules,
+                journal,
+                workers=workers,
+                provider=provider,
+                allow_fallback=allow_fallback,
+                limits=limits,
+                on_rows=shown.on_rows,
+            )
+        except KeyboardInterrupt:
+            shown.stop()
+            raise KeyboardInterrupt(
+                f"stopped; the rows so far are in {output}. The same command again goes on."
+            ) from None
+        write_report(output, model)
+        shown.print_results(summary, passed, model, report)
+    if summary.failed:
+        raise SomeInputsFailedError
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Take a service manager's SIGTERM as Ctrl-C: end at once, with the journal whole."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
+    """Return what writes the report; that it can be written is checked before the scan."""
+    if path is None:
+        return lambda _rows, _bundle: None
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"--report {path}: not a place where a file can be written")
+    from recognizer.review.report import write_report  # noqa: PLC0415
+
+    def write(rows: Path, bundle: Bundle) -> None:
+        try:
+            write_report(rows, path, bundle)
+        except OSError as error:
+            raise UsageError(f"--report {path}: {error.strerror or error}") from error
+
+    return write
+
+
+def _policy(path: Path | None, threshold: float | None, bundle: Bundle) -> Policy:
+    from recognizer.policy import Policy, load_policy  # noqa: PLC0415
+
+    if path is not None and threshold is not None:
+        raise UsageError("--policy and --threshold exclude each other: write it into the policy")
+    if path is not None:
+        return load_policy(path)
+    return Policy() if threshold is None else threshold_policy(threshold, bundle)
+
+
+def threshold_policy(threshold: float, bundle: Bundle) -> Policy:
+    """Return a policy for which any product over one probability is a lead.
+
+    A lead has priority where it is also over the bundle's threshold for a false-alarm rate of
+    0.001; where that one is lower than ``threshold``, every lead of the label has priority.
+    """
+    from recognizer.policy import Policy, Rule  # noqa: PLC0415
+
+    strict = "0.001"
+    thresholds = {label.name: label.thresholds for label in bundle.labels if label.thresholds}
+    thresholds |= {family.name: family.thresholds for family in bundle.families}
+    rules = {
+        name: Rule(threshold, strict if rates[strict] >= threshold else threshold)
+        for name, rates in thresholds.items()
+    }
+    return Policy(f"threshold {threshold:g}", Rule(threshold, threshold), rules)

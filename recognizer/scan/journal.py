@@ -1,0 +1,219 @@
+"""The journal: the file of rows, which only grows, and from which a scan is resumed.
+
+Rows are written a batch at a time, with one write and one fsync, so that a scan may be killed at
+any moment: at worst the last line is torn, and that one is cut off when the journal is opened
+again. A journal may hold rows of several models and policies; **the last row of an item tells
+what the last scan said of it**, and a row is only written where it says something new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from recognizer.errors import JournalError
+from recognizer.scan.items import item_key
+from recognizer.scan.rows import Row, from_line, to_line
+from recognizer.status import Reason, Status
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_BEGINNING = b'{"source":'  # of every row
+_KEY_BYTES = 16
+_OFFSET_BYTES = 8
+_READ_BYTES = 4096  # more than most rows have
+_BEYOND_THE_END = 1 << 62  # Windows locks bytes, and locked bytes cannot be read by others
+
+
+class Journal:
+    """A journal that is open for a scan, and locked against any other.
+
+    Args:
+        path: the file; it is made where there is none.
+
+    Attributes:
+        path: see above.
+        torn_bytes: how much of a torn last line was cut off on opening.
+
+    Raises:
+        JournalError: the file cannot be written, is in use by another scan, or is no journal.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.torn_bytes = 0
+        # Item key -> result key and offset of its last row, packed: there may be millions.
+        self._index: dict[int, bytes] = {}
+        self._file = self._open()
+        try:
+            self._lock()
+            self._size = self._read_index()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file and the lock."""
+        self._file.close()
+
+    def known(self, key: int) -> bytes | None:
+        """Return the :func:`result_key` of an item's last row; None where it has no row."""
+        packed = self._index.get(key)
+        return None if packed is None else packed[:_KEY_BYTES]
+
+    def last_row(self, key: int) -> Row:
+        """Read an item's last row again.
+
+        Raises:
+            KeyError: the item has no row.
+        """
+        self._file.seek(int.from_bytes(self._index[key][_KEY_BYTES:], "big"))
+        line = b""
+        while b"\n" not in line:
+            line += self._file.read(_READ_BYTES)
+        return from_line(line[: line.index(b"\n")])
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Write rows, all at once, and wait until they are on the disk.
+
+        Raises:
+            JournalError: they could not be written; the journal is as it was before.
+        """
+        lines = [to_line(row) for row in rows]
+        block = memoryview(b"".join(lines))
+        try:
+            self._file.seek(self._size)
+            while block:
+                block = block[self._file.write(block) :]
+            os.fsync(self._file.fileno())
+        except BaseException as error:  # an interrupt too must leave whole lines
+            self._file.truncate(self._size)
+            if not isinstance(error, OSError):
+                raise
+            raise JournalError(
+                f"{self.path}: {error.strerror}; the rows so far are safe: make room and give the "
+                "same command again"
+            ) from error
+        for row, line in zip(rows, lines, strict=True):
+            self._remember(row, self._size)
+            self._size += len(line)
+
+    def _remember(self, row: Row, offset: int) -> None:
+        self._index[item_key(row["source"], row["item"])] = row_key(row) + offset.to_bytes(
+            _OFFSET_BYTES, "big"
+        )
+
+    def _open(self) -> BinaryIO:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        try:
+            if self.path.exists() and not self.path.is_file():
+                raise JournalError(f"{self.path} is no regular file")
+            is_new = not self.path.exists()
+            file = open(os.open(self.path, flags, 0o666), "r+b", buffering=0)  # noqa: SIM115
+            if is_new and sys.platform != "win32":
+                _sync_folder(self.path.parent)
+        except OSError as error:
+            raise JournalError(f"{self.path}: {error.strerror or error}") from error
+        return file
+
+    def _lock(self) -> None:
+        try:
+            if sys.platform == "win32":
+                self._file.seek(_BEYOND_THE_END)
+                msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise JournalError(
+                f"{self.path} is in use by another scan: wait for it, or name another --output"
+            ) from error
+        except PermissionError as error:  # how Windows says the same
+            raise JournalError(f"{self.path} is in use by another scan") from error
+        except OSError as error:
+            raise JournalError(f"{self.path} cannot be locked: {error.strerror}") from error
+
+    def _read_index(self) -> int:
+        """Index the whole rows, cut off what is torn, and return the size that is left."""
+        size = 0
+        with self.path.open("rb") as file:
+            head = file.peek(len(_BEGINNING))[: len(_BEGINNING)]
+            # Before anything is cut: the path may be that of a photo, or of somebody's notes.
+            if not _BEGINNING.startswith(head) and head.strip(b"\0"):
+                raise JournalError(f"{self.path} exists and is no journal of a scan")
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    self.torn_bytes = len(line)
+                    break
+                try:
+                    self._remember(from_line(line), size)
+                except (ValueError, KeyError, TypeError) as error:
+                    raise JournalError(
+                        f"{self.path}, line {number}: no row of a scan ({error}); name another "
+                        "--output, or remove the line"
+                    ) from error
+                size += len(line)
+        if self.torn_bytes:
+            self._file.truncate(size)
+            os.fsync(self._file.fileno())
+        return size
+
+
+def result_key(
+    sha256: str | None, reason: str | None, model: str, policy: str, preprocessing: int
+) -> bytes:
+    """Return what a row is a result of, in 16 bytes.
+
+    Args:
+        sha256: digest of the image's bytes, where there is one.
+        reason: why it failed; None for a result that need not be tried again.
+        model: digest of the model.
+        policy: digest of the policy.
+        preprocessing: its version.
+    """
+    text = "\n".join([sha256 or "", reason or "", model, policy, str(preprocessing)])
+    return hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest()
+
+
+def row_key(row: Row) -> bytes:
+    """Return the :func:`result_key` of a row.
+
+    A failed image is tried again by the next scan: the storage may be back, or the limits wider.
+    Only what crashed a worker is not, because each such try costs one.
+    """
+    sha256, reason = row["sha256"], row["reason"]
+    is_final = row["status"] != Status.FAILED or (sha256 and reason == Reason.DECODER_CRASH)
+    return result_key(
+        sha256,
+        None if is_final else reason,
+        row["model"]["digest"],
+        row["policy"]["digest"],
+        row["preprocessing"],
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a new file's name on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,109 @@
+r"""The row: what a scan says of one image.
+
+One row for each input, always. Keys are added, never renamed; a key without a value is ``null``.
+As JSON a row is pure ASCII on one line: a path that is no valid text is written with the escapes
+of its lone surrogates (``\udcff``), which ``json.loads`` and ``os.fsencode`` turn back into the
+very bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from recognizer.imaging import PREPROCESSING_VERSION
+
+if TYPE_CHECKING:
+    from recognizer.bundle import Bundle
+    from recognizer.policy import Policy, Verdict
+    from recognizer.prediction import Prediction
+    from recognizer.scan.items import Item
+
+ROW_SCHEMA = 1
+"""The version of the row. It grows when keys are added."""
+
+ROW_KEYS = (
+    *("source", "item", "status", "reason", "sha256", "phash", "format", "width", "height"),
+    *("frames", "scores", "labels", "family", "decision", "why", "regions", "model", "policy"),
+    *("preprocessing", "time", "detail"),
+)
+"""The keys of a row, in their order."""
+
+_DIGITS = 6  # of a probability: more would be noise
+
+Row: TypeAlias = dict[str, Any]
+
+
+def build(
+    item: Item,
+    prediction: Prediction,
+    verdict: Verdict,
+    bundle: Bundle,
+    policy: Policy,
+    time: datetime,
+) -> Row:
+    """Make the row of one image.
+
+    Args:
+        item: where it came from.
+        prediction: what the model says; its regions are those of the leads.
+        verdict: what the policy makes of it.
+        bundle: the model.
+        policy: the policy.
+        time: when it was scored, with its time zone.
+    """
+    return {
+        "source": item.source,
+        "item": None if item.columns is None else dict(item.columns),
+        "status": prediction.status.value,
+        "reason": None if prediction.reason is None else prediction.reason.value,
+        "sha256": prediction.sha256,
+        "phash": prediction.phash,
+        "format": prediction.format,
+        "width": prediction.width,
+        "height": prediction.height,
+        "frames": prediction.frames,
+        "scores": _rounded(prediction.scores) if prediction.scores else None,
+        "labels": list(verdict.labels) if verdict.decision else None,
+        "family": _rounded(prediction.families) if prediction.scores else None,
+        "decision": verdict.decision.value if verdict.decision else None,
+        "why": list(verdict.why) if verdict.decision else None,
+        "regions": [
+            {
+                "label": region.label,
+                "score": round(region.score, _DIGITS),
+                "box": list(region.box),
+                "frame": region.frame,
+            }
+            for region in prediction.regions
+        ]
+        if verdict.decision
+        else None,
+        "model": {"name": bundle.name, "version": bundle.version, "digest": bundle.digest},
+        "policy": {"name": policy.name, "digest": policy.digest},
+        "preprocessing": PREPROCESSING_VERSION,
+        "time": time.isoformat(timespec="seconds"),
+        "detail": prediction.detail,
+    }
+
+
+def to_line(row: Row) -> bytes:
+    """Return a row as one line of ASCII, with its newline."""
+    return json.dumps(row, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def from_line(line: bytes) -> Row:
+    """Read a row from its line.
+
+    Raises:
+        ValueError: the line is no row.
+    """
+    row = json.loads(line)
+    if not isinstance(row, dict) or not {"source", "status", "model", "policy"} <= row.keys():
+        raise ValueError("not a row of a scan")
+    return row
+
+
+def _rounded(values: Any) -> dict[str, float]:
+    return {name: round(value, _DIGITS) for name, value in values.items()}

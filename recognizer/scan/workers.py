@@ -1,0 +1,238 @@
+"""The worker: a process that reads, decodes and scores batches of images.
+
+Decoders are where hostile bytes do their harm, so they run where a crash costs one image. A worker
+says which image it is about to decode; when it dies, its parent knows whose row to write. All
+that a worker holds can be lost: the parent ends it by killing it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import queue
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+
+import cv2
+
+from recognizer.bundle import Bundle
+from recognizer.imaging import PREPROCESSING_VERSION, Limits, LoadedImage
+from recognizer.imaging.sources import Refused, read_path
+from recognizer.policy import Decision, Policy, decide
+from recognizer.prediction import Prediction
+from recognizer.recognizer import Recognizer
+from recognizer.scan.items import Item
+from recognizer.scan.journal import result_key, row_key
+from recognizer.scan.rows import Row, build
+from recognizer.status import Reason, Status
+from recognizer.taxonomy import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every worker of a scan needs.
+
+    Attributes:
+        bundle: the model.
+        policy: what its scores are held against.
+        provider: see :meth:`recognizer.recognizer.Recognizer.load`.
+        allow_fallback: likewise.
+        limits: what is refused before it is read or decoded.
+        engine: makes the recognizer; something that can be pickled.
+    """
+
+    bundle: Bundle
+    policy: Policy
+    provider: str = "cpu"
+    allow_fallback: bool = False
+    limits: Limits = field(default_factory=Limits)
+    engine: Callable[..., Recognizer] = Recognizer
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An item on its way through a worker.
+
+    Attributes:
+        index: its number in the scan; results are paired by it.
+        item: the image, without its columns: those stay with the parent.
+        known: the result key of its last row, None where there is none.
+    """
+
+    index: int
+    item: Item
+    known: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker has loaded its model."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unable:
+    """The worker cannot load its model: the name of the error's class, and its words."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """The worker is about to decode an image: if it dies now, that one did it.
+
+    Attributes:
+        index: of the task; None where all are decoded and the model's turn has come.
+        sha256: of the bytes.
+    """
+
+    index: int | None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A batch is done: for each task, in order, its row, or None where the last row still holds."""
+
+    rows: list[Row | None]
+
+
+def run_worker(connection: Connection, setup: Setup) -> None:
+    """Serve batches until the parent closes the connection, or dies."""
+    _leave_signals_to_the_parent()
+    cv2.setNumThreads(1)  # one worker, one CPU
+    inbox: queue.SimpleQueue[list[Task]] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
+    try:
+        recognizer = setup.engine(
+            setup.bundle,
+            provider=setup.provider,
+            threads=1,
+            allow_fallback=setup.allow_fallback,
+            limits=setup.limits,
+        )
+    except Exception as error:
+        connection.send(Unable(type(error).__name__, str(error)))
+        return
+    connection.send(Ready(recognizer.provider))
+    while True:
+        batch = inbox.get()
+        connection.send(Finished(_score(batch, recognizer, setup, connection)))
+
+
+def _leave_signals_to_the_parent() -> None:
+    """Ctrl-C goes to the whole group of processes; how to stop is for the parent to say."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _receive(connection: Connection, inbox: queue.SimpleQueue[list[Task]]) -> None:
+    # Always listening, so that the parent's sending never waits for a batch to be done, and so
+    # that a worker whose parent has died does not outlive it by more than an instant.
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            inbox.put(connection.recv())
+    os._exit(0)
+
+
+def _score(
+    batch: Sequence[Task], recognizer: Recognizer, setup: Setup, connection: Connection
+) -> list[Row | None]:
+    loaded: dict[int, LoadedImage] = {}
+    unchanged: set[int] = set()
+    for task in batch:
+        try:
+            image = _load(task, recognizer, setup, connection)
+        except Exception as error:
+            image = _defect(error)
+        if image is None:
+            unchanged.add(task.index)
+        else:
+            loaded[task.index] = image
+    connection.send(Decoding(None))
+    scored = _predict([*loaded.values()], recognizer, setup) if loaded else []
+    predictions = dict(zip(loaded, scored, strict=True))
+    rows: list[Row | None] = []
+    for task in batch:
+        row = None
+        if task.index not in unchanged:
+            row = make_row(task.item, predictions[task.index], setup)
+            if row_key(row) == task.known:  # failed again, for the same reason
+                row = None
+        rows.append(row)
+    return rows
+
+
+def _load(
+    task: Task, recognizer: Recognizer, setup: Setup, connection: Connection
+) -> LoadedImage | None:
+    """Read and decode; None where the same bytes have been scored before."""
+    item = task.item
+    if item.reason is not None:
+        return LoadedImage(Status.FAILED, item.reason, item.detail)
+    try:
+        data = read_path(item.source, setup.limits)
+    except Refused as refused:
+        return LoadedImage(Status.FAILED, refused.reason, refused.detail)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if task.known == result_key(
+        sha256, None, setup.bundle.digest, setup.policy.digest, PREPROCESSING_VERSION
+    ):
+        return None
+    connection.send(Decoding(task.index, sha256))
+    return recognizer.load_image(data)
+
+
+def _predict(
+    images: Sequence[LoadedImage], recognizer: Recognizer, setup: Setup
+) -> list[Prediction]:
+    """Score a batch; where that raises, each image by itself, so that only the culprit fails."""
+
+    def leads(prediction: Prediction) -> tuple[str, ...]:
+        return _leads(prediction, setup)
+
+    try:
+        return recognizer.predict_loaded(images, regions_for=leads)
+    except Exception as error:
+        if len(images) > 1:
+            return [_predict([image], recognizer, setup)[0] for image in images]
+        broken = _defect(error)
+        return [Prediction(broken.status, broken.reason, broken.detail, sha256=images[0].sha256)]
+
+
+def _leads(prediction: Prediction, setup: Setup) -> tuple[str, ...]:
+    """Return the products whose place in the picture a reviewer will want to see."""
+    verdict = decide(prediction, setup.bundle, setup.policy)
+    if verdict.decision in {None, Decision.CLEAR} or verdict.labels:
+        return verdict.labels
+    # Only a family is over its threshold: the likeliest of its products stands for it.
+    products = (
+        label.name
+        for label in setup.bundle.labels
+        if label.kind is Kind.PRODUCT and label.name not in setup.policy.ignore
+    )
+    return (max(products, key=lambda name: prediction.scores[name]),)
+
+
+def make_row(item: Item, prediction: Prediction, setup: Setup) -> Row:
+    """Make an item's row, now."""
+    verdict = decide(prediction, setup.bundle, setup.policy)
+    return build(item, prediction, verdict, setup.bundle, setup.policy, datetime.now(UTC))
+
+
+def _defect(error: Exception) -> LoadedImage:
+    if isinstance(error, MemoryError):
+        return LoadedImage(Status.FAILED, Reason.OUT_OF_MEMORY, str(error) or None)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(where.filename)}:{where.lineno}"
+    return LoadedImage(
+        Status.FAILED, Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error} ({place})"
+    )
