@@ -7,10 +7,10 @@ steps: reduce, orient, RGB.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +21,13 @@ from recognizer.imaging.formats import (
     SNIFF_BYTES,
     Header,
     canvas_size,
+    count_frames,
     is_decodable,
     open_header,
     orientation_of,
     sniff,
 )
+from recognizer.imaging.frames import MOST_PAGES
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason
 
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
-_PADDABLE = frozenset({"bmp", "tiff"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +83,43 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> Decoded:
         Refused: where no pixels can be had, with the reason.
     """
     header, image = _read_header(data, limits)
-    try:
+    with _refusing():
         if header.format == "jpeg":
             return _decode_jpeg(data, header, min_side)
-        return _decode_frames(data, image, header, min_side, limits)
-    except Refused:
-        raise
-    except MemoryError as error:
-        raise Refused(
-            Reason.OUT_OF_MEMORY, f"{header.width}x{header.height} does not fit"
-        ) from error
-    except Exception as error:  # the one boundary to the decoders, which raise all kinds of things
-        raise Refused(_decoder_reason(error), _words(error)) from error
+        return _decode_frames(image, header, min_side, limits)
 
 
-def read_header(data: bytes, limits: Limits) -> Header:
-    """Read what ``data`` says of itself, without decoding a pixel.
+def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> NDArray[np.uint8]:
+    """Load a Pillow image, perhaps from a file that is open still, at its current frame.
+
+    Args:
+        image: of any mode that Pillow converts to RGB.
+        min_side: as for :func:`decode`.
+        limits: the pixel limit applies.
+
+    Returns:
+        uint8, (height, width, 3), RGB, upright, perhaps reduced.
 
     Raises:
         Refused: with the reason.
     """
-    return _read_header(data, limits)[0]
+    _check_pixels(image.size, limits)
+    with _refusing():
+        image.load()
+        return orient(np.asarray(to_rgb(image, min_side)), orientation_of(image))
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """The one boundary to the decoders, which raise all kinds of things."""
+    try:
+        yield
+    except Refused:
+        raise
+    except MemoryError as error:
+        raise Refused(Reason.OUT_OF_MEMORY, "the pixels do not fit") from error
+    except Exception as error:
+        raise Refused(_decoder_reason(error), _words(error)) from error
 
 
 def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
@@ -117,12 +134,11 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
     image = _open(data, name)
     _check_pixels(image.size, limits)
     try:
-        # A JPEG's further pictures (MPO) are previews or the other eye: the first one is the photo.
-        frames = 1 if name == "jpeg" else int(getattr(image, "n_frames", 1))
-    except Exception:  # noqa: BLE001 - a broken later frame leaves the first one usable
-        frames = 1
+        frames = count_frames(data, name, image)
+    except Exception as error:
+        raise Refused(Reason.CORRUPT_HEADER, _words(error)) from error
     width, height = image.size
-    return Header(name, width, height, max(1, frames), orientation_of(image)), image
+    return Header(name, width, height, frames, orientation_of(image)), image
 
 
 def _open(data: bytes, name: str) -> Any:
@@ -132,8 +148,16 @@ def _open(data: bytes, name: str) -> Any:
         return open_header(data, name)
     except Refused:
         raise
+    except MemoryError as error:
+        raise Refused(Reason.OUT_OF_MEMORY, "the header does not fit") from error
     except Exception as error:  # headers break in as many ways as there are parsers
-        raise Refused(Reason.CORRUPT_HEADER, _words(error)) from error
+        reason = _decoder_reason(error)
+        # A WebP decoder says no more than that it fails; the container tells its length.
+        if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
+            reason = Reason.TRUNCATED
+        if reason is Reason.CORRUPT_DATA:
+            reason = Reason.CORRUPT_HEADER
+        raise Refused(reason, _words(error)) from error
 
 
 def _open_heif(data: bytes) -> Image.Image:
@@ -153,9 +177,7 @@ def _check_pixels(size: tuple[int, int] | None, limits: Limits) -> None:
         return
     width, height = size
     if width * height > limits.max_pixels:
-        raise Refused(
-            Reason.TOO_MANY_PIXELS, f"{width}x{height} pixels, limit {limits.max_pixels}"
-        )
+        raise Refused(Reason.TOO_MANY_PIXELS, f"{width}x{height} pixels, limit {limits.max_pixels}")
     if width < 1 or height < 1:
         raise Refused(Reason.CORRUPT_HEADER, f"{width}x{height} pixels")
 
@@ -175,15 +197,15 @@ def _decode_jpeg(data: bytes, header: Header, min_side: int) -> Decoded:
         # libjpeg's warnings: the same data once more, taking what can be had.
         reason, detail = _decoder_reason(error), _words(error)
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=False)
+        if _is_blank(rgb):
+            raise Refused(reason, detail) from error
     return Decoded(header, (Frame(0, orient(rgb, header.orientation)),), reason, detail)
 
 
 # --- everything else --------------------------------------------------------------------------
 
 
-def _decode_frames(
-    data: bytes, image: Image.Image, header: Header, min_side: int, limits: Limits
-) -> Decoded:
+def _decode_frames(image: Image.Image, header: Header, min_side: int, limits: Limits) -> Decoded:
     reason, detail = None, None
     frames: list[Frame] = []
     reachable = _reachable(header, limits)
@@ -194,23 +216,26 @@ def _decode_frames(
         for index in _sampled(reachable, limits.max_frames):
             if header.frames > 1:
                 image.seek(index)
-            frames.append(Frame(index, _frame_rgb(image, header, min_side)))
+            rgb = np.asarray(to_rgb(image, min_side))
+            if index == 0:  # by now a PNG has told of an orientation behind its pixels
+                header = replace(header, orientation=orientation_of(image))
+            frames.append(Frame(index, orient(rgb, header.orientation)))
     except MemoryError:
         raise
     except Exception as error:  # the decoders again; what came before it still counts
         reason, detail = _decoder_reason(error), _words(error)
         if not frames:
-            repaired = _repair(data, header)
-            if repaired is None:
+            salvaged = _salvage(image, header, min_side)
+            if salvaged is None:
                 raise
-            frames.append(Frame(0, _frame_rgb(repaired, header, min_side)))
+            frames.append(Frame(0, salvaged))
     return Decoded(header, tuple(frames), reason, detail)
 
 
 def _reachable(header: Header, limits: Limits) -> int:
     """Return how many leading frames may be decoded: later ones build on earlier ones."""
     budget = limits.max_pixels * limits.max_frames
-    return min(header.frames, max(1, budget // (header.width * header.height)))
+    return min(header.frames, MOST_PAGES, max(1, budget // (header.width * header.height)))
 
 
 def _sampled(count: int, wanted: int) -> Iterator[int]:
@@ -218,10 +243,6 @@ def _sampled(count: int, wanted: int) -> Iterator[int]:
     taken = max(1, min(count, wanted))
     for i in range(taken):
         yield round(i * (count - 1) / (taken - 1)) if taken > 1 else 0
-
-
-def _frame_rgb(image: Image.Image, header: Header, min_side: int) -> NDArray[np.uint8]:
-    return orient(np.asarray(to_rgb(image, min_side)), header.orientation)
 
 
 def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
@@ -287,67 +308,45 @@ def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 # --- damaged data -----------------------------------------------------------------------------
 
 
-def _repair(data: bytes, header: Header) -> Image.Image | None:
-    """Complete data that ends early, so that the pixels before the end can be had.
+def _salvage(image: Image.Image, header: Header, min_side: int) -> NDArray[np.uint8] | None:
+    """Return what Pillow had decoded of a first frame when it gave up; None where that is nothing.
 
     Pillow can be told to do this itself, but only by a switch for the whole process.
     """
-    if header.format == "png":
-        complete = _complete_png(data)
-    elif header.format in _PADDABLE:
-        complete = data + bytes(4 * header.width * header.height)
-    else:
+    image.tile = []  # type: ignore[attr-defined]  # "nothing is left to load": what is there stays
+    try:
+        rgb = np.asarray(to_rgb(image, min_side))
+    except MemoryError:
+        raise
+    except Exception:
         return None
-    if complete is None:
-        return None
-    image = open_header(complete, header.format)
-    image.load()
-    return image
+    return None if _is_blank(rgb) else orient(rgb, header.orientation)
 
 
-def _complete_png(data: bytes) -> bytes | None:
-    """Rebuild a PNG from the part of its pixel data that still inflates; None if there is none.
-
-    Source: PNG specification, third edition, sections 5 (datastream) and 10 (compression).
-    """
-    head, stream = [data[:8]], []
-    position = 8
-    while position + 8 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        name = data[position + 4 : position + 8]
-        body = data[position + 8 : position + 8 + length]
-        if name == b"IDAT":
-            stream.append(body)
-        elif not stream and name in {b"IHDR", b"PLTE", b"tRNS", b"gAMA"}:
-            head.append(_png_chunk(name, body))
-        position += length + 12
-    inflate = zlib.decompressobj()
-    rows: list[bytes] = []
-    for body in stream:
-        try:
-            rows.append(inflate.decompress(body))
-        except zlib.error:
-            break
-    pixels = b"".join(rows)
-    if not pixels:
-        return None
-    width, height, depth = struct.unpack_from(">IIB", data, 16)
-    # At most four channels and a filter byte a row, and as much again for interlacing's passes.
-    missing = max(0, 2 * height * (1 + width * 4 * max(8, depth) // 8) - len(pixels))
-    body = zlib.compress(pixels + bytes(missing), 1)
-    return b"".join([*head, _png_chunk(b"IDAT", body), _png_chunk(b"IEND", b"")])
+def _is_blank(rgb: NDArray[np.uint8]) -> bool:
+    """Whether all pixels are alike: a damaged picture of which nothing was decoded."""
+    return bool((rgb.min(axis=(0, 1)) == rgb.max(axis=(0, 1))).all())
 
 
-def _png_chunk(name: bytes, body: bytes) -> bytes:
-    crc = zlib.crc32(body, zlib.crc32(name))
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc)
+_EARLY_ENDS = (
+    "truncated",
+    "premature end of jpeg",
+    "incomplete",
+    "not enough data",
+    "unexpected end",
+    "no more images",
+)
+_UNSUPPORTED = ("unsupported", "not supported", "unknown pixel mode", "unknown data organization")
 
 
 def _decoder_reason(error: Exception) -> Reason:
     words = str(error).lower()
-    early = ("truncated", "premature end", "incomplete", "not enough data", "unexpected end")
-    if isinstance(error, EOFError) or any(word in words for word in early):
+    # Pillow wraps these in a SyntaxError: a field was read that is not there.
+    missing = isinstance(error.__cause__ or error, EOFError | IndexError | struct.error)
+    if missing or any(word in words for word in _EARLY_ENDS):
         return Reason.TRUNCATED
+    if any(word in words for word in _UNSUPPORTED):
+        return Reason.UNSUPPORTED_FORMAT
     return Reason.CORRUPT_DATA
 
 

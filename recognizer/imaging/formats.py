@@ -22,14 +22,16 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from recognizer.imaging.frames import count_tiff_pages, outline_gif
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PIL import Image
     from PIL.ImageFile import ImageFile
 
-SNIFF_BYTES = 32
-"""How many leading bytes :func:`sniff` wants."""
+SNIFF_BYTES = 512
+"""How many leading bytes :func:`sniff` wants: an SVG may begin with a long comment."""
 
 EXIF_ORIENTATION = 0x0112
 
@@ -48,7 +50,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"GIF87a", "gif"),
     (b"GIF89a", "gif"),
-    (b"BM", "bmp"),
     (b"II*\x00", "tiff"),
     (b"MM\x00*", "tiff"),
     (b"II+\x00", "tiff"),  # BigTIFF
@@ -66,6 +67,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # sizes of the header after the file header
+_SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Header:
     orientation: int = 1
 
 
-def sniff(head: bytes) -> str | None:
+def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
     """Tell the image format from the first :data:`SNIFF_BYTES` bytes.
 
     Returns:
@@ -99,14 +102,17 @@ def sniff(head: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
+    if head[:2] == b"BM" and len(head) >= 18:  # two letters alone may begin any text
+        return "bmp" if int.from_bytes(head[14:18], "little") in _BMP_HEADERS else None
     if head[4:8] == b"ftyp":
-        brands = {head[8:12], *(head[i : i + 4] for i in range(16, len(head) - 3, 4))}
+        end = min(len(head), int.from_bytes(head[:4], "big"))
+        brands = {head[8:12], *(head[i : i + 4] for i in range(16, end - 3, 4))}
         if brands & _AVIF_BRANDS:
             return "avif"
         if brands & _HEIF_BRANDS:
             return "heic"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith(b"<svg"):
+    if text.startswith(_SVG_STARTS) and b"<svg" in text and b"<html" not in text:
         return "svg"
     return None
 
@@ -117,16 +123,19 @@ def is_decodable(name: str) -> bool:
 
 
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
-    """Return width and height for the one format whose opening already allocates pixels.
+    """Return width and height where Pillow's word on them would come too late.
 
-    Pillow's WebP class builds its animation decoder, two canvases of four bytes a pixel, when it
-    opens a file. The size therefore has to be known before that.
+    Its WebP class builds an animation decoder, two canvases of four bytes a pixel, when it opens
+    a file; and its GIF class tells the size of the first frame, which later ones may exceed.
 
     Source: RFC 9649, sections 2.5 to 2.7.
 
     Returns:
         The size, or None for other formats or a header that is too short.
     """
+    if name == "gif":
+        outline = outline_gif(data)
+        return outline and (outline.width, outline.height)
     if name != "webp" or len(data) < 30:
         return None
     chunk = data[12:16]
@@ -154,10 +163,35 @@ def open_header(data: bytes, name: str) -> ImageFile:
     return _OPENERS[name](io.BytesIO(data))
 
 
+def count_frames(data: bytes, name: str, image: Image.Image) -> int:
+    """Return how many frames or pages an opened image has, at least 1.
+
+    Raises:
+        Exception: as :func:`open_header`.
+    """
+    if name == "jpeg":
+        # Its further pictures (MPO) are previews or the other eye: the first one is the photo.
+        return 1
+    if name == "gif":
+        outline = outline_gif(data)
+        return max(1, outline.frames if outline else 1)
+    if name == "tiff":
+        return count_tiff_pages(data)
+    return max(1, int(getattr(image, "n_frames", 1)))
+
+
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 where there is none or where it is out of range."""
+    """Return the EXIF orientation, 1 where there is none or where it is out of range.
+
+    A TIFF counts as upright: Pillow turns it while loading. A PNG may carry its EXIF behind the
+    pixels; one that is not loaded yet is not asked for that, for Pillow would decode it.
+    """
+    if image.format == "TIFF":
+        return 1
+    if image.format == "PNG" and getattr(image, "tile", None) and "exif" not in image.info:
+        return 1
     try:
         value = image.getexif().get(EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - a broken EXIF block does not spoil a good picture
+    except Exception:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

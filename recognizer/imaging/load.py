@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer.errors import UsageError
-from recognizer.imaging.decode import Frame, decode, orient, to_rgb
-from recognizer.imaging.formats import orientation_of
+from recognizer.imaging.decode import Frame, decode, decode_image
+from recognizer.imaging.formats import SNIFF_BYTES, orientation_of, sniff
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
 from recognizer.status import Reason, Status
 
@@ -29,7 +29,7 @@ ImageSource: TypeAlias = (
     | NDArray[np.uint16]
     | Image.Image
 )
-"""A path (``str`` or ``PathLike``), encoded bytes, a binary file object, an array or a Pillow image.
+"""A path (``str`` or ``PathLike``), encoded bytes, a binary file, an array or a Pillow image.
 
 Arrays are uint8 or uint16, (height, width), (height, width, 1), (height, width, 3) as RGB or
 (height, width, 4) as RGBA. ``bytes`` are always image data; a bytes *path* goes through
@@ -85,16 +85,22 @@ def load_image(
     """
     limits = limits or Limits()
     if isinstance(source, Image.Image):
-        return _from_pillow(source, min_side)
+        return _from_pillow(source, min_side, limits)
     if isinstance(source, np.ndarray):
-        return _from_pillow(_array_image(source), min_side)
-    sha256 = None
+        return _from_pillow(_array_image(source), min_side, limits)
+    data, sha256 = b"", None
     try:
         data = _read(source, limits)
         sha256 = hashlib.sha256(data).hexdigest()
         decoded = decode(data, min_side=min_side or _FULL_SIZE, limits=limits)
     except Refused as refused:
-        return LoadedImage(Status.FAILED, refused.reason, refused.detail, sha256=sha256)
+        return LoadedImage(
+            Status.FAILED,
+            refused.reason,
+            refused.detail,
+            sha256=sha256,
+            format=sniff(data[:SNIFF_BYTES]),
+        )
     header = decoded.header
     width, height = _upright((header.width, header.height), header.orientation)
     reason, detail = decoded.reason, decoded.detail
@@ -117,10 +123,8 @@ def _read(source: object, limits: Limits) -> bytes:
     if isinstance(source, str | os.PathLike):
         return read_path(source, limits)
     if isinstance(source, bytes | bytearray | memoryview):
-        if len(source) > limits.max_bytes:
-            raise Refused(
-                Reason.TOO_MANY_BYTES, f"{len(source)} bytes, limit {limits.max_bytes}"
-            )
+        if (size := memoryview(source).nbytes) > limits.max_bytes:
+            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
         return bytes(source)
     if isinstance(source, io.IOBase) or hasattr(source, "read"):
         return read_file(source, limits)
@@ -130,13 +134,12 @@ def _read(source: object, limits: Limits) -> bytes:
     )
 
 
-def _from_pillow(image: Image.Image, min_side: int) -> LoadedImage:
-    orientation = orientation_of(image)
+def _from_pillow(image: Image.Image, min_side: int, limits: Limits) -> LoadedImage:
     try:
-        rgb = orient(np.asarray(to_rgb(image, min_side or _FULL_SIZE)), orientation)
-    except (OSError, ValueError, SyntaxError) as error:  # a lazily loaded file that is broken
-        return LoadedImage(Status.FAILED, Reason.CORRUPT_DATA, f"{type(error).__name__}: {error}")
-    width, height = _upright(image.size, orientation)
+        rgb = decode_image(image, min_side=min_side or _FULL_SIZE, limits=limits)
+    except Refused as refused:
+        return LoadedImage(Status.FAILED, refused.reason, refused.detail)
+    width, height = _upright(image.size, orientation_of(image))
     small = min(width, height) < SMALL_SIDE
     return LoadedImage(
         Status.DEGRADED if small else Status.OK,

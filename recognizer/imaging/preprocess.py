@@ -43,7 +43,9 @@ def perceptual_hash(rgb: NDArray[np.uint8]) -> str:
     Args:
         rgb: uint8, (height, width, 3), RGB.
     """
-    small = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA
+    )
     low = cv2.dct(small.astype(np.float32))[:8, :8]
     bits = (low > np.median(low)).ravel()
     return np.packbits(bits).tobytes().hex()

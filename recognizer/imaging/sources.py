@@ -12,6 +12,7 @@ import stat
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from recognizer.errors import UsageError
 from recognizer.status import Reason
 
 MEBIBYTE = 1024 * 1024
@@ -46,6 +47,8 @@ _OS_REASONS = {
     errno.ENOENT: Reason.NOT_FOUND,
     errno.ENOTDIR: Reason.NOT_FOUND,
     errno.ESTALE: Reason.NOT_FOUND,
+    errno.ELOOP: Reason.NOT_FOUND,
+    errno.ENAMETOOLONG: Reason.NOT_FOUND,
     errno.EACCES: Reason.PERMISSION_DENIED,
     errno.EPERM: Reason.PERMISSION_DENIED,
     errno.EISDIR: Reason.NOT_A_FILE,
@@ -90,20 +93,28 @@ def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
 
     Raises:
         Refused: with the reason.
+        UsageError: the file object is closed or not in binary mode.
     """
+    if getattr(file, "closed", False) is True:
+        raise UsageError("the file object is closed")
     chunks: list[bytes] = []
     left = limits.max_bytes + 1
     try:
         while left > 0:
-            chunk = file.read(left)  # type: ignore[union-attr,attr-defined]
+            chunk = file.read(left)  # type: ignore[union-attr]
             if not chunk:
                 break
-            if not isinstance(chunk, bytes):
-                raise Refused(Reason.READ_ERROR, "the file object is not in binary mode")
-            chunks.append(chunk)
+            if not isinstance(chunk, bytes | bytearray | memoryview):
+                raise UsageError("the file object is not in binary mode")
+            chunks.append(bytes(chunk))
             left -= len(chunk)
-    except OSError as error:
-        raise Refused(Reason.READ_ERROR, error.strerror or str(error)) from error
+    except UsageError:
+        raise
+    except MemoryError as error:
+        raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
+    except Exception as error:  # file objects of remote storage raise errors of their own
+        words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        raise Refused(Reason.READ_ERROR, words[:200]) from error
     if left <= 0:
         raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
     return b"".join(chunks)

@@ -1,0 +1,94 @@
+"""How many frames an image file holds, and how large they get, told without decoding one.
+
+Pillow answers both only by seeking through the file: for GIF it lets a later frame enlarge the
+canvas unasked, and for TIFF its search for cycles grows with the square of the number of pages.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+MOST_PAGES = 4096
+"""Pages of a TIFF that are counted; and the frames of any animation that are decoded."""
+
+_MOST_TAGS = 200_000  # in all pages of a TIFF; pages may overlap, so the file's size is no bound
+
+
+class Outline(NamedTuple):
+    """The largest canvas of any frame in pixels, and the number of frames."""
+
+    width: int
+    height: int
+    frames: int
+
+
+def outline_gif(data: bytes) -> Outline | None:
+    """Walk the blocks of a GIF. None where there is no complete logical screen descriptor.
+
+    Source: GIF89a specification, sections 17 to 27. As in all decoders, a frame that reaches
+    beyond the logical screen enlarges it.
+    """
+    if len(data) < 13:
+        return None
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    position, frames = 13 + _palette_bytes(flags), 0
+    while position < len(data):
+        block = data[position : position + 1]
+        if block == b";":
+            break
+        if block == b"!":
+            position = _past_sub_blocks(data, position + 2)
+        elif block == b",":
+            if position + 10 > len(data):
+                break
+            left, top, wide, high, flags = struct.unpack_from("<HHHHB", data, position + 1)
+            width, height = max(width, left + wide), max(height, top + high)
+            frames += 1
+            # After the palette comes one byte, the initial code size.
+            position = _past_sub_blocks(data, position + 11 + _palette_bytes(flags))
+        else:
+            position += 1  # stray bytes between blocks are passed over
+    return Outline(width, height, frames)
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _past_sub_blocks(data: bytes, position: int) -> int:
+    while position < len(data) and (length := data[position]):
+        position += 1 + length
+    return position + 1
+
+
+def count_tiff_pages(data: bytes) -> int:
+    """Follow the chain of image file directories, to :data:`MOST_PAGES` + 1 at most.
+
+    Source: TIFF 6.0, section 2; BigTIFF as in libtiff. A chain that ends in a circle or outside
+    the file ends there.
+
+    Raises:
+        ValueError: the directories hold more tags than any photo has.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in {b"+\x00", b"\x00+"}
+    count_format, offset_format, tag_bytes = ("Q", "Q", 20) if big else ("H", "I", 12)
+    count_bytes = struct.calcsize(order + count_format)
+    seen: set[int] = set()
+    tags = 0
+    position = 8 if big else 4
+    try:
+        while len(seen) <= MOST_PAGES:
+            (page,) = struct.unpack_from(order + offset_format, data, position)
+            if page == 0 or page in seen:
+                break
+            (entries,) = struct.unpack_from(order + count_format, data, page)
+            seen.add(page)
+            tags += entries
+            if tags > _MOST_TAGS:
+                raise ValueError(f"more than {_MOST_TAGS} tags")
+            position = page + count_bytes + tag_bytes * entries
+    except struct.error:  # the chain leaves the file
+        pass
+    return max(1, len(seen))
