@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -187,17 +188,18 @@ def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
     """
     package = Path(__file__).parent
     # An installed package carries its bundles inside; a checkout keeps them in export/.
-    shelves = [package / "bundles", package.parent / "export"]
+    shelves = [package.parent / "export", package / "bundles"]
+    known = {
+        file.parent.name: file.parent for s in shelves for file in s.glob(f"*/{DESCRIPTION_FILE}")
+    }
     if bundle is not None and (Path(bundle) / DESCRIPTION_FILE).is_file():
         return Path(bundle)
     name = DEFAULT_BUNDLE if bundle is None else os.fspath(bundle)
-    for shelf in shelves:
-        if Path(name).name == name and (shelf / name / DESCRIPTION_FILE).is_file():
-            return shelf / name
-    known = sorted({p.parent.name for s in shelves for p in s.glob(f"*/{DESCRIPTION_FILE}")})
+    if name in known:  # looked up, not joined to a path: no name leads off the shelf
+        return known[name]
     raise BundleNotFoundError(
         f"no bundle {name!r}: give a folder with a {DESCRIPTION_FILE}, or one of: "
-        f"{', '.join(known) or 'none is installed'}"
+        f"{', '.join(sorted(known)) or 'none is installed'}"
     )
 
 
@@ -217,7 +219,7 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
         schema = description["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleSchemaError(f"{path}: unreadable: {error!r}") from error
     if schema != SCHEMA:
         raise BundleSchemaError(
@@ -225,9 +227,9 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
         )
     try:
         parsed = _parse(folder, description)
-    except (KeyError, TypeError, ValueError) as error:
+        wanted = description["input"]["preprocessing"]
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleSchemaError(f"{path}: incomplete or malformed: {error!r}") from error
-    wanted = description["input"]["preprocessing"]
     if wanted != PREPROCESSING_VERSION:
         raise BundleSchemaError(
             f"{path} was made for preprocessing {wanted}, this version has {PREPROCESSING_VERSION}"
@@ -240,9 +242,9 @@ def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
         BundleLabel(
             entry["name"],
             Kind(entry["kind"]),
-            float(entry["calibration"]["slope"]),
-            float(entry["calibration"]["intercept"]),
-            _thresholds(entry),
+            _finite(entry["calibration"]["slope"]),
+            _finite(entry["calibration"]["intercept"]),
+            _thresholds(entry, needed=entry["kind"] == Kind.PRODUCT),
             entry["evidence"],
         )
         for entry in description["labels"]
@@ -252,13 +254,20 @@ def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
         raise ValueError("labels are missing or named twice")
     families = tuple(
         BundleFamily(
-            entry["name"], tuple(entry["members"]), _thresholds(entry), entry["evidence"]
+            entry["name"],
+            tuple(entry["members"]),
+            _thresholds(entry, needed=True),
+            entry["evidence"],
         )
         for entry in description["families"]
     )
     for family in families:
         if not family.members or not set(family.members) <= set(names):
             raise ValueError(f"family {family.name} has members that are no labels")
+    if any(label.slope <= 0 for label in labels):
+        raise ValueError("a calibration slope must be above 0")
+    if int(description["input"]["size"]) < 1:
+        raise ValueError("the input size must be above 0")
     activation = description["activation"]
     if activation not in {"softmax", "sigmoid"}:
         raise ValueError(f"activation {activation!r}")
@@ -276,5 +285,16 @@ def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
     )
 
 
-def _thresholds(entry: dict[str, Any]) -> dict[str, float]:
-    return {str(rate): float(value) for rate, value in entry["thresholds"].items()}
+def _thresholds(entry: dict[str, Any], *, needed: bool) -> dict[str, float]:
+    thresholds = {str(rate): _finite(value) for rate, value in entry["thresholds"].items()}
+    missing = set(FALSE_ALARM_RATES) - set(thresholds)
+    if needed and missing:
+        raise ValueError(f"{entry['name']} has no threshold for {', '.join(sorted(missing))}")
+    return thresholds
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):  # JSON as Python reads it knows NaN, over which nothing ever is
+        raise ValueError(f"{number} is no number to compare with")
+    return number

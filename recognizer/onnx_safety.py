@@ -8,7 +8,8 @@ Source: onnx.proto3 (ModelProto.graph = 7; GraphProto.node = 1, initializer = 5,
 sparse_initializer = 15; NodeProto.attribute = 5; AttributeProto.t = 5, g = 6, tensors = 10,
 graphs = 11, sparse_tensor = 22, sparse_tensors = 23; SparseTensorProto.values = 1, indices = 2;
 TensorProto.external_data = 13, data_location = 14; ModelProto.functions = 25,
-FunctionProto.node = 7).
+FunctionProto.node = 7, attribute_proto = 11; ModelProto.training_info = 20,
+TrainingInfoProto.initialization = 1, algorithm = 2).
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 # message -> field number -> the message that the field holds
 _CHILDREN = {
-    "model": {7: "graph", 25: "function"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node"},
+    "function": {7: "node", 11: "attribute"},
     "node": {5: "attribute"},
     "attribute": {
         5: "tensor",
@@ -39,6 +41,7 @@ _CHILDREN = {
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _DEEPEST = 64
+_LARGEST_KEY = (1 << 32) - 1
 
 
 def has_external_data(model: bytes) -> bool:
@@ -59,11 +62,7 @@ def _search(message: memoryview, kind: str, depth: int) -> bool:
                 return True
             continue
         child = _CHILDREN[kind].get(number)
-        if (
-            child is not None
-            and isinstance(value, memoryview)
-            and _search(value, child, depth + 1)
-        ):
+        if child is not None and isinstance(value, memoryview) and _search(value, child, depth + 1):
             return True
     return False
 
@@ -72,6 +71,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
+        if key > _LARGEST_KEY:  # protobuf would cut it down, and read another field than we do
+            raise ValueError(f"a field number at byte {position} is out of range")
         number, wire = key >> 3, key & 7
         if wire == _VARINT:
             value, position = _varint(message, position)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -46,6 +47,32 @@ class Rule:
     review: str | float = "0.01"
     priority: str | float = "0.001"
 
+    def __post_init__(self) -> None:
+        for key in ("review", "priority"):
+            _check_level(key, getattr(self, key))
+        review, priority = self.review, self.priority
+        # A rate and a probability cannot be compared before a bundle says what the rate means.
+        if isinstance(review, str) and isinstance(priority, str):
+            upside_down = float(priority) > float(review)
+        elif not isinstance(review, str) and not isinstance(priority, str):
+            upside_down = priority < review
+        else:
+            upside_down = False
+        if upside_down:
+            raise PolicyError(
+                f"priority = {priority!r} is easier to reach than review = {review!r}"
+            )
+
+
+def _check_level(key: str, value: object) -> None:
+    named = isinstance(value, str) and value in FALSE_ALARM_RATES
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    if not named and not number:
+        raise PolicyError(
+            f"{key} = {value!r}: a false-alarm rate as a string "
+            f"({', '.join(FALSE_ALARM_RATES)}) or a probability from 0 to 1 as a number"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -54,7 +81,8 @@ class Policy:
     Attributes:
         name: for people and rows.
         default: the rule for every product and family without one of its own.
-        rules: label or family name -> its own rule.
+        rules: label or family name -> its own rule. That of a family holds for the family and for
+            those of its products that have none of their own.
         ignore: products that are never a lead on this platform.
     """
 
@@ -67,11 +95,16 @@ class Policy:
     def digest(self) -> str:
         """A sha256 over everything but the name, hexadecimal."""
         content = {
-            "default": [self.default.review, self.default.priority],
-            "rules": {name: [r.review, r.priority] for name, r in sorted(self.rules.items())},
+            "default": _content(self.default),
+            "rules": {name: _content(rule) for name, rule in self.rules.items()},
             "ignore": sorted(self.ignore),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _content(rule: Rule) -> list[str | float]:
+    # 1 and 1.0 are the same level.
+    return [v if isinstance(v, str) else float(v) for v in (rule.review, rule.priority)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,37 +140,38 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
     default = _rule(values, Rule(), where)
     taxonomy = load_taxonomy()
     rules: dict[str, Rule] = {}
-    for name, entry in values.get("rules", {}).items():
+    for name, entry in _table(values.get("rules", {}), f"{where}: rules").items():
+        place = f"{where}: rules.{name}"
         if name not in taxonomy.labels and name not in taxonomy.families:
-            raise PolicyError(f"{where}: rules.{name}: no such label or family")
-        _known_keys(entry, {"review", "priority"}, f"{where}: rules.{name}")
-        rules[name] = _rule(entry, default, f"{where}: rules.{name}")
-    ignore = frozenset(values.get("ignore", ()))
-    unknown = sorted(ignore - {label.name for label in taxonomy.products})
+            raise PolicyError(f"{place}: no such label or family")
+        _known_keys(_table(entry, place), {"review", "priority"}, place)
+        rules[name] = _rule(entry, default, place)
+    ignore = values.get("ignore", [])
+    if not isinstance(ignore, list) or not all(isinstance(name, str) for name in ignore):
+        raise PolicyError(f"{where}: ignore: a list of products, not {ignore!r}")
+    unknown = sorted(set(ignore) - {label.name for label in taxonomy.products})
     if unknown:
         raise PolicyError(f"{where}: ignore: no such product: {', '.join(unknown)}")
-    return Policy(str(values.get("name", Path(path).stem)), default, rules, ignore)
+    return Policy(str(values.get("name", Path(path).stem)), default, rules, frozenset(ignore))
+
+
+def _table(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise PolicyError(f"{where}: a table, not {value!r}")
+    return value
 
 
 def _known_keys(values: Mapping[str, Any], known: set[str], where: str) -> None:
     unknown = sorted(set(values) - known)
     if unknown:
-        raise PolicyError(
-            f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}"
-        )
+        raise PolicyError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
 
 
 def _rule(values: Mapping[str, Any], default: Rule, where: str) -> Rule:
-    for key in ("review", "priority"):
-        value = values.get(key)
-        named = isinstance(value, str) and value in FALSE_ALARM_RATES
-        number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-        if value is not None and not named and not number:
-            raise PolicyError(
-                f"{where}: {key} = {value!r}: a false-alarm rate as a string "
-                f"({', '.join(FALSE_ALARM_RATES)}) or a probability from 0 to 1 as a number"
-            )
-    return Rule(values.get("review", default.review), values.get("priority", default.priority))
+    try:
+        return Rule(values.get("review", default.review), values.get("priority", default.priority))
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from error
 
 
 def decide(prediction: Prediction, bundle: Bundle, policy: Policy) -> Verdict:
@@ -147,36 +181,44 @@ def decide(prediction: Prediction, bundle: Bundle, policy: Policy) -> Verdict:
     """
     if prediction.status is Status.FAILED:
         return Verdict(None, (), ())
-    found: dict[str, tuple[float, Decision]] = {}
+    strongest = Decision.CLEAR
+    labels: list[str] = []
     why: list[str] = []
-    candidates: list[tuple[str, float, Mapping[str, float]]] = [
-        (label.name, prediction.scores[label.name], label.thresholds)
-        for label in bundle.labels
-        if label.kind is Kind.PRODUCT and label.name not in policy.ignore
-    ]
-    candidates += [
-        (family.name, prediction.families[family.name], family.thresholds)
-        for family in bundle.families
-        if len(family.members) > 1 and not set(family.members) <= policy.ignore
-    ]
-    for name, score, thresholds in sorted(candidates, key=lambda c: -c[1]):
-        rule = policy.rules.get(name, policy.default)
+    for name, score, thresholds, rule in sorted(
+        _candidates(prediction, bundle, policy), key=lambda candidate: -candidate[1]
+    ):
         for decision, level in (
             (Decision.PRIORITY, rule.priority),
             (Decision.REVIEW, rule.review),
         ):
             threshold = thresholds[level] if isinstance(level, str) else float(level)
             if score > threshold:
-                found[name] = (score, decision)
+                strongest = max(strongest, decision, key=list(Decision).index)
                 why.append(_sentence(name, score, threshold, level, decision, prediction))
+                if name in prediction.scores:
+                    labels.append(name)
                 break
-    if not found:
-        return Verdict(Decision.CLEAR, (), ())
-    strongest = max(
-        (decision for _, decision in found.values()), key=list(Decision).index
-    )
-    labels = tuple(name for name in found if name in prediction.scores)
-    return Verdict(strongest, labels, tuple(why))
+    return Verdict(strongest, tuple(labels), tuple(why))
+
+
+def _candidates(
+    prediction: Prediction, bundle: Bundle, policy: Policy
+) -> Iterator[tuple[str, float, Mapping[str, float], Rule]]:
+    """Yield what may be a lead: its name, score, thresholds and rule."""
+    family_of = {member: family.name for family in bundle.families for member in family.members}
+    for label in bundle.labels:
+        if label.kind is Kind.PRODUCT and label.name not in policy.ignore:
+            family_rule = policy.rules.get(family_of.get(label.name, ""), policy.default)
+            rule = policy.rules.get(label.name, family_rule)
+            yield label.name, prediction.scores[label.name], label.thresholds, rule
+    for family in bundle.families:
+        left = [member for member in family.members if member not in policy.ignore]
+        if len(left) < 2:  # the one label speaks for itself
+            continue
+        score = prediction.families[family.name]
+        if len(left) < len(family.members):
+            score = 1 - math.prod(1 - prediction.scores[member] for member in left)
+        yield family.name, score, family.thresholds, policy.rules.get(family.name, policy.default)
 
 
 def _sentence(
