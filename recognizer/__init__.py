@@ -1,3 +1,112 @@
-"""Find ivory, pangolin scales, rhino horn and other wildlife products in photos."""
+"""Find ivory, pangolin scales, rhino horn and other wildlife products in photos.
+
+    >>> from recognizer import Recognizer
+    >>> prediction = Recognizer.load().predict("listing.jpg")
+    >>> prediction.scores["ivory_worked"]
+
+Each public name is imported from its module when it is first used, so that ``import recognizer``
+costs nothing: neither numpy nor onnxruntime is loaded by it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recognizer.bundle import Bundle, load_bundle
+    from recognizer.errors import (
+        BundleDigestError,
+        BundleError,
+        BundleNotFoundError,
+        BundleSchemaError,
+        DatasetError,
+        JournalError,
+        MissingExtraError,
+        PolicyError,
+        ProviderError,
+        RecognizerError,
+        TaxonomyError,
+        TrainingError,
+        UsageError,
+    )
+    from recognizer.imaging import Limits
+    from recognizer.policy import Decision, Policy, Rule, Verdict, decide, load_policy
+    from recognizer.prediction import Explanation, Prediction, Region
+    from recognizer.recognizer import Recognizer
+    from recognizer.status import Reason, Status
+    from recognizer.taxonomy import Taxonomy, load_taxonomy
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Bundle",
+    "BundleDigestError",
+    "BundleError",
+    "BundleNotFoundError",
+    "BundleSchemaError",
+    "DatasetError",
+    "Decision",
+    "Explanation",
+    "JournalError",
+    "Limits",
+    "MissingExtraError",
+    "Policy",
+    "PolicyError",
+    "Prediction",
+    "ProviderError",
+    "Reason",
+    "Recognizer",
+    "RecognizerError",
+    "Region",
+    "Rule",
+    "Status",
+    "Taxonomy",
+    "TaxonomyError",
+    "TrainingError",
+    "UsageError",
+    "Verdict",
+    "__version__",
+    "decide",
+    "load_bundle",
+    "load_policy",
+    "load_taxonomy",
+]
+
+_MODULES = {
+    "bundle": ("Bundle", "load_bundle"),
+    "errors": (
+        "BundleDigestError",
+        "BundleError",
+        "BundleNotFoundError",
+        "BundleSchemaError",
+        "DatasetError",
+        "JournalError",
+        "MissingExtraError",
+        "PolicyError",
+        "ProviderError",
+        "RecognizerError",
+        "TaxonomyError",
+        "TrainingError",
+        "UsageError",
+    ),
+    "imaging": ("Limits",),
+    "policy": ("Decision", "Policy", "Rule", "Verdict", "decide", "load_policy"),
+    "prediction": ("Explanation", "Prediction", "Region"),
+    "recognizer": ("Recognizer",),
+    "status": ("Reason", "Status"),
+    "taxonomy": ("Taxonomy", "load_taxonomy"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value  # looked up once
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
