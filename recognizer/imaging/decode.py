@@ -27,7 +27,7 @@ from recognizer.imaging.formats import (
     orientation_of,
     sniff,
 )
-from recognizer.imaging.frames import MOST_PAGES
+from recognizer.imaging.frames import MOST_PAGES, outline_jpeg
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_MOST_SCANS = 100  # encoders write about ten
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 
@@ -155,6 +156,8 @@ def _open(data: bytes, name: str) -> Any:
         # A WebP decoder says no more than that it fails; the container tells its length.
         if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
             reason = Reason.TRUNCATED
+        if name == "jpeg" and outline_jpeg(data, _MOST_SCANS) == (0, False):
+            reason = Reason.TRUNCATED
         if reason is Reason.CORRUPT_DATA:
             reason = Reason.CORRUPT_HEADER
         raise Refused(reason, _words(error)) from error
@@ -190,12 +193,19 @@ def _decode_jpeg(data: bytes, header: Header, min_side: int) -> Decoded:
         "min_height": min(min_side, header.height),
         "min_width": min(min_side, header.width),
     }
+    scans, ended = outline_jpeg(data, _MOST_SCANS)
+    if scans == 0:
+        raise Refused(Reason.TRUNCATED if not ended else Reason.CORRUPT_HEADER, "no scan")
+    if scans > _MOST_SCANS:
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {_MOST_SCANS} scans")
     reason, detail = None, None
     try:
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
     except ValueError as error:
         # libjpeg's warnings: the same data once more, taking what can be had.
         reason, detail = _decoder_reason(error), _words(error)
+        if not ended and reason is Reason.CORRUPT_DATA:
+            reason = Reason.TRUNCATED
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=False)
         if _is_blank(rgb):
             raise Refused(reason, detail) from error
@@ -278,8 +288,8 @@ def _has_alpha(image: Image.Image) -> bool:
 def _narrow(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if values.dtype.kind == "f":
-        values = np.nan_to_num(values)
-        eight = np.clip(values * (255.0 if values.max(initial=0.0) <= 1.0 else 1.0), 0, 255)
+        values = np.clip(np.nan_to_num(values), 0, 255)
+        eight = values * (255.0 if values.max(initial=0.0) <= 1.0 else 1.0)
     else:
         eight = np.clip(values, 0, 65535) // _SIXTEEN_TO_EIGHT
     return Image.fromarray(eight.astype(np.uint8))
@@ -336,7 +346,13 @@ _EARLY_ENDS = (
     "unexpected end",
     "no more images",
 )
-_UNSUPPORTED = ("unsupported", "not supported", "unknown pixel mode", "unknown data organization")
+_UNSUPPORTED = (
+    "unsupported",
+    "not supported",
+    "cannot handle",
+    "unknown pixel mode",
+    "unknown data organization",
+)
 
 
 def _decoder_reason(error: Exception) -> Reason:

@@ -6,6 +6,7 @@ canvas unasked, and for TIFF its search for cycles grows with the square of the 
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -92,3 +93,25 @@ def count_tiff_pages(data: bytes) -> int:
     except struct.error:  # the chain leaves the file
         pass
     return max(1, len(seen))
+
+
+def outline_jpeg(data: bytes, most: int) -> tuple[int, bool]:
+    """Return the number of scans of a JPEG, ``most`` + 1 at most, and whether its end is there.
+
+    A few bytes are a whole scan of a progressive JPEG, and a decoder goes through all pixels for
+    each: no limit on bytes or pixels bounds the time. Source: ITU-T T.81, annex B.
+    """
+    scans, position = 0, 2
+    while scans <= most and (match := _JPEG_MARKER.search(data, position)):
+        marker, position = match.group()[1], match.end()
+        if marker == _END_OF_IMAGE:
+            return scans, True
+        scans += marker == _START_OF_SCAN
+        # A segment's length includes its own two bytes; behind a scan's come the coded pixels.
+        position += int.from_bytes(data[position : position + 2], "big")
+    return scans, False
+
+
+# Neither stuffing, fill bytes nor the restart markers within a scan.
+_JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9

@@ -1,0 +1,145 @@
+"""Each input of the table gets its status and reason: nothing raises, blocks or eats memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recognizer.imaging import load_image
+from recognizer.status import Reason, Status
+from tests.hostile import HOSTILE, Hostile, jpeg
+
+SECONDS = 10
+BOMBS = (
+    *(h.name for h in HOSTILE if "bomb" in h.name or "thousands" in h.name),
+    "gif_frame_outgrows_screen",
+    "jpeg_many_scans",
+    "png_claims_more_than_it_has",
+    "png_pixels_without_end",
+    "huge_file",
+)
+BOMB_COST = 200  # MiB over what the process has before
+
+# Given by the workers of a scan, or only where memory or storage fail.
+NOT_FROM_FILES = {
+    Reason.DECODER_CRASH,
+    Reason.INTERNAL_ERROR,
+    Reason.OUT_OF_MEMORY,
+    Reason.READ_ERROR,
+    Reason.PERMISSION_DENIED,  # a test of its own, for root reads everything
+}
+
+
+@pytest.fixture(autouse=True)
+def alarm() -> Iterator[None]:
+    """Whatever blocks is ended, and named by its test."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError(f"blocked for {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda h: h.name)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on EXIF: told by the status
+def test_status_and_reason(hostile: Hostile, tmp_path: Path) -> None:
+    if hostile.skip:
+        pytest.skip(hostile.skip)
+    image = load_image(hostile.make(tmp_path / hostile.name), min_side=32)
+    assert (image.status, image.reason) == (hostile.status, hostile.reasons[0]), image.detail
+    assert bool(image.frames) == (image.status is not Status.FAILED)
+    for frame in image.frames:
+        assert frame.rgb.ndim == 3
+        assert frame.rgb.shape[2] == 3
+
+
+def test_the_table_is_a_table() -> None:
+    names = [hostile.name for hostile in HOSTILE]
+    assert len(names) == len(set(names)) >= 45
+    for hostile in HOSTILE:
+        assert (hostile.status is Status.OK) == (hostile.reasons == (None,))
+
+
+def test_every_reason_of_a_file_is_in_the_table() -> None:
+    produced = {reason for h in HOSTILE if not h.skip for reason in h.reasons}
+    assert produced - {None} == set(Reason) - NOT_FROM_FILES
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss")
+def test_a_bomb_costs_little_memory(tmp_path: Path) -> None:
+    """All bombs in one process, under a limit on its address space."""
+    paths = [h.make(tmp_path / h.name) for h in HOSTILE if h.name in BOMBS]
+    program = """if True:
+        import resource, sys
+        from recognizer.imaging import load_image
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+        peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        for path in sys.argv[1:]:
+            before = peak()
+            image = load_image(path, min_side=260)
+            print(image.reason, peak() - before, path)
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", program, *paths], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    costs = [line.split(" ", 2) for line in done.stdout.splitlines()]
+    assert len(costs) == len(paths)
+    assert all(reason != Reason.OUT_OF_MEMORY for reason, _, _ in costs)
+    assert sum(int(cost) for _, cost, _ in costs) < BOMB_COST, done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+def test_a_file_that_may_not_be_read() -> None:
+    """Root's reads are never refused, so a child gives up its rights first."""
+    # Not tmp_path: others may not enter that, which would be refused for another reason.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "forbidden.jpg"
+        path.write_bytes(jpeg())
+        path.chmod(0)
+        child = os.fork()
+        if child == 0:  # nothing here may escape into pytest
+            code = 1
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                code = 0 if load_image(path).reason is Reason.PERMISSION_DENIED else 2
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_bytes_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("simplejpeg.decode_jpeg", full)
+    assert load_image(jpeg()).reason is Reason.OUT_OF_MEMORY
+
+
+def test_storage_that_fails() -> None:
+    class Storage:
+        def read(self, _: int) -> bytes:
+            raise ConnectionResetError(104, "reset by peer")
+
+    class Cloud:
+        def read(self, _: int) -> bytes:
+            raise RuntimeError("403")  # the libraries of object stores have errors of their own
+
+    for source in (Storage(), Cloud()):
+        image = load_image(source)  # type: ignore[arg-type]
+        assert (image.status, image.reason) == (Status.FAILED, Reason.READ_ERROR)
