@@ -90,6 +90,9 @@ class Bundle:
         activation: ``softmax`` or ``sigmoid``: how the maps are to be read.
         labels: the outputs, in order.
         families: the families with at least one label.
+        photo_thresholds: false-alarm rate -> the probability that the *highest* family of at most
+            this share of the validation negatives exceeds: where a platform looks for everything
+            at once, the false alarms of the single products do not add up beyond the rate.
         not_recognized: products of the taxonomy that the model does not know.
         description: the whole of ``bundle.json``.
     """
@@ -102,6 +105,7 @@ class Bundle:
     activation: str
     labels: tuple[BundleLabel, ...]
     families: tuple[BundleFamily, ...]
+    photo_thresholds: Mapping[str, float]
     not_recognized: tuple[str, ...]
     description: Mapping[str, Any]
 
@@ -244,7 +248,7 @@ def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
             Kind(entry["kind"]),
             _finite(entry["calibration"]["slope"]),
             _finite(entry["calibration"]["intercept"]),
-            _thresholds(entry, needed=entry["kind"] == Kind.PRODUCT),
+            _thresholds(entry["thresholds"], needed=entry["kind"] == Kind.PRODUCT),
             entry["evidence"],
         )
         for entry in description["labels"]
@@ -256,7 +260,7 @@ def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
         BundleFamily(
             entry["name"],
             tuple(entry["members"]),
-            _thresholds(entry, needed=True),
+            _thresholds(entry["thresholds"]),
             entry["evidence"],
         )
         for entry in description["families"]
@@ -280,16 +284,17 @@ def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
         activation,
         labels,
         families,
+        _thresholds(description["photo_thresholds"]),
         tuple(description["not_recognized"]),
         description,
     )
 
 
-def _thresholds(entry: dict[str, Any], *, needed: bool) -> dict[str, float]:
-    thresholds = {str(rate): _finite(value) for rate, value in entry["thresholds"].items()}
+def _thresholds(entry: dict[str, Any], *, needed: bool = True) -> dict[str, float]:
+    thresholds = {str(rate): _finite(value) for rate, value in entry.items()}
     missing = set(FALSE_ALARM_RATES) - set(thresholds)
     if needed and missing:
-        raise ValueError(f"{entry['name']} has no threshold for {', '.join(sorted(missing))}")
+        raise ValueError(f"no threshold for {', '.join(sorted(missing))}")
     return thresholds
 
 

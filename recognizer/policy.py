@@ -37,11 +37,12 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When a label or family is looked at: a named false-alarm rate or a probability for each.
+    """When a photo is looked at.
 
     Attributes:
-        review: one of :data:`recognizer.bundle.FALSE_ALARM_RATES`, or a probability.
-        priority: likewise.
+        review: a named false-alarm rate (one of :data:`recognizer.bundle.FALSE_ALARM_RATES`), or
+            a probability.
+        priority: likewise. A photo under the review threshold is never a priority.
     """
 
     review: str | float = "0.01"
@@ -80,9 +81,11 @@ class Policy:
 
     Attributes:
         name: for people and rows.
-        default: the rule for every product and family without one of its own.
-        rules: label or family name -> its own rule. That of a family holds for the family and for
-            those of its products that have none of their own.
+        default: the rule for every product and family without one of its own. Its rates are
+            those of a *photo*: the share of photos without any product that become leads.
+        rules: label or family name -> its own rule, with the rates of this label or family alone.
+            That of a family holds for the family and for those of its products that have none of
+            their own.
         ignore: products that are never a lead on this platform.
     """
 
@@ -187,11 +190,12 @@ def decide(prediction: Prediction, bundle: Bundle, policy: Policy) -> Verdict:
     for name, score, thresholds, rule in sorted(
         _candidates(prediction, bundle, policy), key=lambda candidate: -candidate[1]
     ):
-        for decision, level in (
-            (Decision.PRIORITY, rule.priority),
-            (Decision.REVIEW, rule.review),
+        review = _threshold(rule.review, thresholds)
+        priority = max(review, _threshold(rule.priority, thresholds))
+        for decision, level, threshold in (
+            (Decision.PRIORITY, rule.priority, priority),
+            (Decision.REVIEW, rule.review, review),
         ):
-            threshold = thresholds[level] if isinstance(level, str) else float(level)
             if score > threshold:
                 strongest = max(strongest, decision, key=list(Decision).index)
                 why.append(_sentence(name, score, threshold, level, decision, prediction))
@@ -208,9 +212,9 @@ def _candidates(
     family_of = {member: family.name for family in bundle.families for member in family.members}
     for label in bundle.labels:
         if label.kind is Kind.PRODUCT and label.name not in policy.ignore:
-            family_rule = policy.rules.get(family_of.get(label.name, ""), policy.default)
-            rule = policy.rules.get(label.name, family_rule)
-            yield label.name, prediction.scores[label.name], label.thresholds, rule
+            own = policy.rules.get(label.name) or policy.rules.get(family_of.get(label.name, ""))
+            thresholds = label.thresholds if own else bundle.photo_thresholds
+            yield label.name, prediction.scores[label.name], thresholds, own or policy.default
     for family in bundle.families:
         left = [member for member in family.members if member not in policy.ignore]
         if len(left) < 2:  # the one label speaks for itself
@@ -218,7 +222,13 @@ def _candidates(
         score = prediction.families[family.name]
         if len(left) < len(family.members):
             score = 1 - math.prod(1 - prediction.scores[member] for member in left)
-        yield family.name, score, family.thresholds, policy.rules.get(family.name, policy.default)
+        own = policy.rules.get(family.name)
+        thresholds = family.thresholds if own else bundle.photo_thresholds
+        yield family.name, score, thresholds, own or policy.default
+
+
+def _threshold(level: str | float, thresholds: Mapping[str, float]) -> float:
+    return thresholds[level] if isinstance(level, str) else float(level)
 
 
 def _sentence(

@@ -83,6 +83,7 @@ def describe(model: bytes) -> dict[str, Any]:
                 "evidence": {},
             }
         ],
+        "photo_thresholds": thresholds,
         "not_recognized": ["rhino_horn"],
     }
 

@@ -8,6 +8,7 @@ products are rarer, they are upper bounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -82,6 +83,7 @@ def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[str, float]:
         negative_scores: calibrated scores of the validation photos that are no product.
     """
     return {
-        rate: round(threshold_at_false_alarm_rate(negative_scores, float(rate)), 6)
+        # Rounded upwards: a threshold that was rounded down would let one more negative pass.
+        rate: math.ceil(1e6 * threshold_at_false_alarm_rate(negative_scores, float(rate))) / 1e6
         for rate in FALSE_ALARM_RATES
     }

@@ -64,7 +64,7 @@ PARITY_PHOTOS = 64
 LARGEST_LOSS = 0.005
 """Average precision that int8 may lose, for any family or product with enough test photos."""
 
-FEWEST_FOR_CHOICE = 5
+FEWEST_FOR_CHOICE = 20
 """Labels with fewer test photos than this have no say in the choice of precision."""
 
 
@@ -219,6 +219,7 @@ def _calibrate_draft(
         _set_label(entry, plain, nothing)
     for entry in description["families"]:
         entry |= {"thresholds": nothing, "evidence": {}}
+    description["photo_thresholds"] = nothing
     _write_description(folder, description)
     predictions = score_photos(Recognizer.load(folder), validation)
     log_odds = _log_odds(predictions, names)
@@ -237,6 +238,7 @@ def _calibrate_draft(
     families = load_bundle(folder).family_scores(scores)
     for column, entry in enumerate(description["families"]):
         entry["thresholds"] = fit_thresholds(families[:, column])
+    description["photo_thresholds"] = fit_thresholds(families.max(axis=1))
     description["calibration"] = {
         "split": "validation",
         "photos": len(validation),

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recognizer.errors import TrainingError
+from recognizer.training.config import TrainingConfig, config_from_dict, load_config
+
+RECIPES = sorted((Path(__file__).parents[2] / "export").glob("*/train.toml"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: p.parent.name)
+def test_released_recipes_load_and_survive_the_round_trip(recipe: Path) -> None:
+    config = load_config(recipe)
+    assert config_from_dict(config.to_dict()) == config
+
+
+def test_there_is_a_recipe() -> None:
+    assert RECIPES
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epochs = 0", "epochs = 0: at least 1"),
+        ("epochs = '3'", "epochs = '3' is of the wrong type"),
+        ("epochs = true", "wrong type"),
+        ("epoch = 3", "unknown key 'epoch'"),
+        ("loss = 'hinge'", "one of softmax, sigmoid"),
+        ("ema_decay = 1.0", "from 0 to below 1"),
+        ("[augment]\njpeg = 2", "augment.jpeg = 2: from 0 to 1"),
+        ("[augment]\njpg = 0.5", "unknown key 'jpg'"),
+        ("epochs =", "Invalid value"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "train.toml"
+    path.write_text(text)
+    with pytest.raises(TrainingError, match=words):
+        load_config(path)
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "train.toml"
+    path.write_text("")
+    assert load_config(path) == TrainingConfig()

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer.errors import DatasetError
+from recognizer.training.data import (
+    Photo,
+    drawing_weights,
+    fingerprint,
+    hold_out_validation,
+    load_photos,
+)
+from tests.training.conftest import write_manifest
+
+
+def photo(i: int, label: str = "ceramic", source: str = "a", split: str = "train") -> Photo:
+    return Photo(Path(f"{i}.jpg"), f"{i:064x}", label, source, split)
+
+
+labelled = st.lists(
+    st.tuples(
+        st.sampled_from(["ivory_worked", "ceramic", "wood"]),
+        st.sampled_from(["a", "b", "c", "synthetic/x"]),
+        st.sampled_from(["train", "train", "train", "test"]),
+    ),
+    min_size=1,
+    max_size=80,
+)
+
+
+@given(labelled, st.floats(0.0, 0.5), st.integers(0, 5))
+def test_held_out_photos_leave_enough_to_train_on(
+    rows: list[tuple[str, str, str]], share: float, seed: int
+) -> None:
+    photos = [photo(i, *row) for i, row in enumerate(rows)]
+    split = hold_out_validation(photos, share, seed)
+    assert [p.sha256 for p in split] == [p.sha256 for p in photos]
+    for before, after in zip(photos, split, strict=True):
+        assert after.split == before.split or (before.split, after.split) == (
+            "train",
+            "validation",
+        )
+        assert after.split != "validation" or not after.is_synthetic
+    for label in {p.label for p in photos}:
+        real = [p for p in photos if p.label == label and p.split == "train"]
+        real = [p for p in real if not p.is_synthetic]
+        held = sum(p.label == label and p.split == "validation" for p in split)
+        assert held <= len(real) // 2
+    again = hold_out_validation(photos[::-1], share, seed)
+    assert {(p.sha256, p.split) for p in again} == {(p.sha256, p.split) for p in split}
+
+
+def test_whole_sources_are_held_out_for_negatives_and_not_for_products() -> None:
+    photos = [photo(i, "wood", f"s{i // 10}") for i in range(200)]
+    photos += [photo(1000 + i, "ivory_worked", f"s{i // 10}") for i in range(200)]
+    split = hold_out_validation(photos, 0.1, 0)
+
+    def whole(label: str) -> int:
+        members = [p for p in split if p.label == label]
+        sources = {p.source for p in members}
+        return sum(
+            all(p.split == "validation" for p in members if p.source == s) for s in sources
+        )
+
+    assert whole("wood") >= 2
+    assert whole("ivory_worked") == 0
+
+
+@given(labelled, st.floats(0, 1), st.floats(0, 1))
+def test_drawing_weights_are_a_distribution_that_favours_rare_labels(
+    rows: list[tuple[str, str, str]], label_power: float, source_power: float
+) -> None:
+    photos = [photo(i, *row) for i, row in enumerate(rows)]
+    weights = drawing_weights(photos, label_power, source_power)
+    assert weights.min() > 0
+    assert weights.sum() == pytest.approx(1)
+    counts = Counter(p.label for p in photos)
+    share = {n: sum(weights[i] for i, p in enumerate(photos) if p.label == n) for n in counts}
+    for one in counts:
+        for other in counts:
+            ratio = (counts[one] / counts[other]) ** label_power
+            assert share[one] / share[other] == pytest.approx(ratio)
+
+
+def test_label_weights_multiply() -> None:
+    photos = [photo(0, "wood"), photo(1, "ceramic")]
+    assert drawing_weights(photos, 1, 1, {"wood": 3.0}) == pytest.approx(np.array([0.75, 0.25]))
+
+
+def test_manifest_gives_its_rows(tmp_path: Path) -> None:
+    row = {"sha256": "ab", "file": "x/y.jpg", "label": "wood", "source": "s", "split": "test"}
+    write_manifest(tmp_path, [row])
+    assert load_photos(tmp_path) == [Photo(tmp_path / "x/y.jpg", "ab", "wood", "s", "test")]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"label": "unicorn"}, "manifest.csv:2: unknown label 'unicorn'"),
+        ({"split": "holdout"}, "manifest.csv:2: unknown split 'holdout'"),
+    ],
+)
+def test_broken_rows_are_named(tmp_path: Path, change: dict[str, str], words: str) -> None:
+    row = {"sha256": "ab", "file": "x.jpg", "label": "wood", "source": "s", "split": "train"}
+    write_manifest(tmp_path, [{**row, **change}])
+    with pytest.raises(DatasetError, match=words):
+        load_photos(tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, "file,label\n", "sha256,file,label,source,split\n"])
+def test_folders_that_hold_no_data_are_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "manifest.csv").write_text(content)
+    with pytest.raises(DatasetError):
+        load_photos(tmp_path)
+    with pytest.raises(DatasetError, match="no such folder"):
+        load_photos(tmp_path / "nowhere")
+
+
+def test_a_folder_for_each_label(photos: list[Photo]) -> None:
+    assert Counter(p.label for p in photos) == {
+        "ivory_worked": 12,
+        "ceramic": 12,
+        "listing_other": 12,
+    }
+    assert {p.split for p in photos} == {"train"}
+
+
+def test_fingerprint_is_of_the_content_not_the_order() -> None:
+    photos = [photo(0), photo(1)]
+    assert fingerprint(photos) == fingerprint(photos[::-1])
+    assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])

