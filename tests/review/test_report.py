@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.errors import JournalError, UsageError
+from recognizer.recognizer import Recognizer
+from recognizer.review.queue import SECTIONS, Capacity
+from recognizer.review.report import DISCLAIMER, write_report
+from tests.conftest import encoded, picture
+from tests.review.rows import bare_row, row_of, write_rows
+
+VOID = {"meta", "img", "input", "link", "br"}
+EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
+
+
+class Page(HTMLParser):
+    """The page as a browser reads it: elements with their attributes, and balanced tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] not in {"script", "style"}:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def having(self, attribute: str) -> list[dict[str, str | None]]:
+        return [attrs for _, attrs in self.elements if attribute in attrs]
+
+    def tags(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+def report(
+    recognizer: Recognizer, tmp_path: Path, rows: list[dict[str, Any]], **options: Any
+) -> Page:
+    output = tmp_path / "report.html"
+    write_report(write_rows(tmp_path / "rows", rows), output, recognizer.bundle, **options)
+    return Page(output.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Two leads, two clear photos, one that is none."""
+    paths = []
+    for color in ("red", "green", "blue"):
+        paths.append(tmp_path / f"{color}.jpg")
+        paths[-1].write_bytes(encoded(picture(color)))
+    for name, data in (("red2.png", encoded(picture("red", seed=1), "PNG")), ("text.jpg", b"x")):
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(data)
+    return paths
+
+
+@pytest.fixture
+def page(recognizer: Recognizer, tmp_path: Path, photos: list[Path]) -> Page:
+    return report(recognizer, tmp_path, [row_of(recognizer, path) for path in photos])
+
+
+def test_photos_are_in_the_order_of_the_queue(page: Page) -> None:
+    decisions = [attrs["data-decision"] for attrs in page.having("data-decision")]
+    assert decisions == sorted(decisions, key=SECTIONS.index)
+    assert Counter(decisions) == {"priority": 2, "failed": 1, "clear": 2}
+
+
+def test_every_photo_can_be_filtered(page: Page) -> None:
+    shown = page.having("data-decision")
+    assert {attrs["data-show"] for attrs in page.having("data-show")} == {"all", *SECTIONS}
+    assert {attrs["data-section"] for attrs in page.having("data-section")} == set(SECTIONS)
+    choices = {attrs["value"] for attrs in page.tags("option")}
+    assert choices == {"", "ivory_worked", "ivory_raw", "family:ivory"}
+    for attrs in shown:
+        assert attrs["data-name"]
+        assert set((attrs["data-products"] or "").split()) <= choices
+    lead = (shown[0]["data-products"] or "").split()
+    assert "ivory_worked" in lead
+    assert "family:ivory" in lead
+
+
+def test_the_page_says_what_a_lead_is_and_where_it_comes_from(
+    page: Page, recognizer: Recognizer
+) -> None:
+    assert DISCLAIMER in page.text
+    assert "tiny, version 1" in page.text
+    assert recognizer.bundle.digest in {a.get("title") for a in page.tags("code")}
+    assert "Rhino horn" in page.text  # not recognised
+    assert "not_an_image" in page.text
+    assert "The content is no known image format, whatever its name says." in page.text
+    assert "Other model" not in page.text
+
+
+def test_a_lead_carries_what_a_reviewer_needs(page: Page) -> None:
+    for words in ("▲ Priority", "Worked ivory", "Schreger lines", "Appendix I", "Confused with"):
+        assert words in page.text
+    assert "priority: ivory_worked" in page.text
+    assert "evidence: not recorded in the bundle" in page.text
+    boxes = [a for a in page.tags("span") if a.get("class") == "box"]
+    assert boxes
+    assert all(re.fullmatch(r"(\w+:[\d.]+%;?){4}", a["style"] or "") for a in boxes)
+
+
+def test_links_into_the_guide_have_a_target(page: Page) -> None:
+    targets = {f"#{attrs['id']}" for attrs in page.having("id")}
+    assert {a["href"] for a in page.tags("a") if str(a["href"]).startswith("#")} <= targets
+    identifiers = [attrs["id"] for attrs in page.having("id")]
+    assert len(set(identifiers)) == len(identifiers)
+
+
+def test_nothing_is_fetched(page: Page, tmp_path: Path) -> None:
+    assert not re.search(r"https?://", (tmp_path / "report.html").read_text())
+    for attrs in page.having("src"):
+        assert str(attrs["src"]).startswith("data:image/jpeg;base64,")
+    for attrs in page.having("href"):
+        assert str(attrs["href"]).startswith(("#", "file:///"))
+    assert page.tags("link") == []
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_names_are_escaped(recognizer: Recognizer, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "photos"
+    path.mkdir()
+    (path / name).write_bytes(encoded(picture("red")))
+    clear = path / f"clear {name}"
+    clear.write_bytes(encoded(picture("blue")))
+    evil = f"<b>{name}"
+    rows = [
+        row_of(recognizer, path / name, item={evil: evil}, detail=evil, why=[evil]),
+        row_of(recognizer, clear),
+        bare_row(f"{path / name}.gone", 0, None) | {"reason": evil, "detail": evil},
+    ]
+    rows[0]["scores"][evil] = 0.99
+    rows[0]["labels"].append(evil)
+    rows[0]["regions"] = [{"label": evil, "score": 0.9, "box": [0, 0, 9, 9], "frame": 0}]
+    rows[0]["model"] = {"name": evil, "version": evil, "digest": evil}
+    rows[0]["policy"] = {"name": evil, "digest": evil}
+    rows[0]["time"] = rows[0]["format"] = rows[0]["sha256"] = evil
+    page = report(recognizer, tmp_path, rows, title=evil)
+    assert len(page.tags("script")) == 1
+    assert not page.having("onerror")
+    assert not page.having("onclick")
+    assert all(str(a["src"]).startswith("data:") for a in page.tags("img"))
+    assert page.text.count(evil) > 8
+    assert str(path / name) in [attrs["data-name"] for attrs in page.having("data-decision")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
+def test_undecodable_names_do_not_break_the_page(recognizer: Recognizer, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    try:
+        path.write_bytes(encoded(picture("red")))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    page = report(recognizer, tmp_path, [row_of(recognizer, path)], title="\ud800")
+    assert r"caf\udce9.jpg" in page.text
+    assert [a["href"] for a in page.tags("a") if str(a["href"]).endswith("caf%E9.jpg")]
+
+
+def test_a_photo_that_vanished_or_changed_is_told(
+    recognizer: Recognizer, tmp_path: Path, photos: list[Path]
+) -> None:
+    rows = [row_of(recognizer, path) for path in photos[:2]]
+    photos[0].write_bytes(encoded(picture("gray")))
+    photos[1].unlink()
+    page = report(recognizer, tmp_path, rows)
+    assert page.tags("img") == []
+    assert "the file has changed since the scan and is not what was scored" in page.text
+    assert "the photo has vanished since the scan" in page.text
+    assert not [a for a in page.tags("a") if str(a["href"]).startswith("file:")]
+
+
+def test_damage_is_told(recognizer: Recognizer, tmp_path: Path, photos: list[Path]) -> None:
+    photos[0].write_bytes(encoded(picture("red", (300, 300)))[:-900])
+    page = report(recognizer, tmp_path, [row_of(recognizer, photos[0])])
+    assert "! Degraded" in page.text
+    assert "The file ends early: a part of the picture is missing." in page.text
+
+
+def test_limits_are_told(recognizer: Recognizer, tmp_path: Path) -> None:
+    rows = [bare_row(f"{d}{i}", 0.6, d) for d in ("review", "clear", None) for i in range(1200)]
+    page = report(recognizer, tmp_path, rows, capacity=Capacity(leads=3, failed=2, clear=1))
+    assert len(page.having("data-decision")) == 6
+    for words in ("3 of 1,200", "2 of 1,200, the first ones of the scan", "1 of 1,200"):
+        assert f"Shown here: {words}" in page.text
+
+
+def test_a_lead_as_a_family_alone_shows_the_family(recognizer: Recognizer, tmp_path: Path) -> None:
+    row = bare_row("a.jpg", 0.4, "review") | {
+        "labels": [],
+        "scores": {"ivory_worked": 0.4, "ivory_raw": 0.3, "ceramic": 0.2},
+        "family": {"ivory": 0.58},
+        "why": ["review: ivory 0.580 > 0.500 (1.0% false alarms)"],
+    }
+    page = report(recognizer, tmp_path, [row])
+    assert "Ivory (family) (over its threshold) 0.58" in page.text
+    (shown,) = page.having("data-decision")
+    assert shown["data-products"] == "ivory_worked ivory_raw family:ivory"
+
+
+def test_rows_of_another_model_are_told(
+    recognizer: Recognizer, tmp_path: Path, photos: list[Path]
+) -> None:
+    other = {"name": "other", "version": 2, "digest": "0" * 64}
+    rows = [row_of(recognizer, photos[0], model=other)]
+    assert "Other model." in report(recognizer, tmp_path, rows).text
+
+
+def test_no_rows_make_a_page_too(recognizer: Recognizer, tmp_path: Path) -> None:
+    page = report(recognizer, tmp_path, [])
+    assert "0 scanned" in page.text
+    assert page.having("data-decision") == []
+
+
+def test_the_same_rows_give_the_same_bytes(page: Page, recognizer: Recognizer, tmp_path: Path):
+    second = tmp_path / "second.html"
+    write_report(tmp_path / "rows", second, recognizer.bundle)
+    assert second.read_bytes() == (tmp_path / "report.html").read_bytes()
+
+
+def test_a_failure_leaves_the_old_page_and_no_scraps(
+    recognizer: Recognizer, tmp_path: Path, photos: list[Path]
+) -> None:
+    output = tmp_path / "pages" / "report.html"
+    output.parent.mkdir()
+    output.write_text("old")
+    row = row_of(recognizer, photos[0])
+    row["regions"][0]["box"] = [1]
+    rows = write_rows(tmp_path / "rows", [row])
+    with pytest.raises(JournalError, match=r"red\.jpg"):
+        write_report(rows, output, recognizer.bundle)
+    assert [p.name for p in output.parent.iterdir()] == ["report.html"]
+    assert output.read_text() == "old"
+
+
+def test_an_output_that_cannot_be_written_is_the_callers_mistake(
+    recognizer: Recognizer, tmp_path: Path
+) -> None:
+    rows = write_rows(tmp_path / "rows", [])
+    for output in (tmp_path / "nowhere" / "report.html", tmp_path):
+        with pytest.raises(UsageError, match="cannot be written"):
+            write_report(rows, output, recognizer.bundle)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recognizer.review.guide import describe_evidence
+from recognizer.review.reasons import EXPLANATIONS, explain_reason
+from recognizer.review.thumbnails import Thumbnail, make_thumbnail
+from recognizer.status import Reason
+from tests.conftest import encoded, picture
+
+
+def opened(thumbnail: Thumbnail) -> Image.Image:
+    assert thumbnail.uri is not None
+    return Image.open(io.BytesIO(base64.b64decode(thumbnail.uri.split(",")[1])))
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((400, 200), (100, 50)), ((30, 60), (30, 60)), ((1, 900), (1, 100)), ((201, 400), (50, 100))],
+)
+def test_a_thumbnail_fits(tmp_path: Path, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(picture("red", size), "PNG"))
+    thumbnail = make_thumbnail(str(path), digest(path), side=100)
+    assert opened(thumbnail).size == (thumbnail.width, thumbnail.height) == expected
+    assert thumbnail.missing is None
+
+
+def test_colours_keep_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(picture("red"), "PNG"))
+    red, green, blue = np.asarray(opened(make_thumbnail(str(path), digest(path), side=64)))[9, 9]
+    assert red > 150 > max(green, blue)
+
+
+def test_the_frame_of_the_lead_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    frames = [picture("blue"), picture("red"), picture("green")]
+    path.write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    thumbnail = make_thumbnail(str(path), digest(path), side=64, frame=1)
+    red, green, blue = np.asarray(opened(thumbnail))[9, 9]
+    assert thumbnail.frame == 1
+    assert red > max(green, blue)
+    assert make_thumbnail(str(path), digest(path), side=64, frame=7).frame == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("gone.jpg", "has vanished"), ("s3://bucket/a.jpg", "not a local file"), (".", "folder")],
+)
+def test_a_photo_that_is_not_there_is_told(source: str, words: str) -> None:
+    thumbnail = make_thumbnail(source, "0" * 64, side=64)
+    assert thumbnail.uri is None
+    assert words in (thumbnail.missing or "")
+
+
+@pytest.mark.parametrize("sha256", [None, "0" * 64])
+def test_another_picture_under_the_same_name_is_never_shown(
+    tmp_path: Path, sha256: str | None
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(picture("red")))
+    thumbnail = make_thumbnail(str(path), sha256, side=64)
+    assert thumbnail.uri is None
+    assert "has changed" in (thumbnail.missing or "")
+
+
+def test_the_same_bytes_that_no_longer_decode_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"text")
+    thumbnail = make_thumbnail(str(path), digest(path), side=64)
+    assert thumbnail.missing == f"No thumbnail now. {EXPLANATIONS[Reason.NOT_AN_IMAGE]}"
+
+
+def test_every_reason_has_one_sentence() -> None:
+    assert set(EXPLANATIONS) == set(Reason)
+    assert all(words.endswith(".") and ". " not in words for words in EXPLANATIONS.values())
+    assert explain_reason("of_tomorrow") == "The reason is recorded as of_tomorrow."
+    assert explain_reason(None) == "No reason was recorded."
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "precision", "text", "mark"),
+    [
+        (
+            {"photos": 16, "sources": 2, "rendered": 0},
+            {"photos": 5, "sources": 1},
+            [0.8, 0.5, 0.95],
+            "16 training photos from 2 sources; measured on 5 test photos from 1 source: "
+            "average precision 0.80 (0.50 to 0.95)",
+            "thin evidence",
+        ),
+        (
+            {"photos": 1, "sources": 1, "rendered": 40},
+            {"photos": 0, "sources": 0},
+            None,
+            "1 training photo from 1 source and 40 rendered pictures; not measured: "
+            "there are no test photos",
+            "not measured",
+        ),
+        (
+            {"photos": 0, "sources": 0, "rendered": 1},
+            {"photos": 20, "sources": 4},
+            None,
+            "0 training photos and 1 rendered picture; measured on 20 test photos from 4 sources",
+            None,
+        ),
+        (None, None, None, "not recorded in the bundle", "not measured"),
+    ],
+)
+def test_evidence_in_words(
+    train: object, test: object, precision: object, text: str, mark: str | None
+) -> None:
+    evidence = {"train": train, "test": test, "average_precision": precision} if train else {}
+    found = describe_evidence(evidence)
+    assert (found.text, found.mark) == (text, mark)
