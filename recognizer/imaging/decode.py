@@ -269,8 +269,8 @@ def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
         image = _narrow(image)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA" if _has_alpha(image) else "RGB")
-    elif image.mode == "1":
-        image = image.convert("L")
+    elif image.mode in {"1", "La"}:  # neither reduces, nor becomes RGB at once
+        image = image.convert("L" if image.mode == "1" else "LA")
     factor = max(1, min(image.size) // max(1, min_side))
     if factor > 1:
         image = image.reduce(factor)  # a box filter; alpha is premultiplied for it

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import io
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from recognizer.imaging import Limits, load_image, orient
+from recognizer.imaging.decode import to_rgb
+from recognizer.status import Reason, Status
+from tests.hostile import (
+    animation,
+    cmyk_jpeg,
+    encode,
+    exif,
+    frames,
+    gif,
+    gif_frame,
+    jpeg,
+    photo,
+    png,
+    png_chunk,
+    sixteen_bit_rgb_png,
+    tiff,
+)
+from tests.imaging.test_formats import MAGICS
+
+Array = np.ndarray
+
+
+def decoded(data: bytes, min_side: int = 0) -> Array:
+    image = load_image(data, min_side=min_side)
+    assert image.status is Status.OK, image.detail
+    return image.frames[0].rgb
+
+
+def difference(one: Array, other: Array) -> float:
+    assert one.shape == other.shape
+    return float(np.abs(one.astype(float) - other.astype(float)).mean())
+
+
+def smooth(width: int = 96, height: int = 64) -> Image.Image:
+    """Four quarters of different colours: upright in one way only, and kind to compression."""
+    array = np.zeros((height, width, 3), np.uint8)
+    array[: height // 2, : width // 2] = (220, 30, 30)
+    array[: height // 2, width // 2 :] = (30, 220, 30)
+    array[height // 2 :, : width // 2] = (30, 30, 220)
+    array[height // 2 :, width // 2 :] = (220, 220, 220)
+    return Image.fromarray(array)
+
+
+# How a file with that orientation stores an upright picture.
+STORED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+class TestOrientation:
+    def stored(self, orientation: int, size: tuple[int, int] = (96, 64)) -> Image.Image:
+        array = STORED[orientation](np.array(smooth(*size)))
+        return Image.fromarray(np.ascontiguousarray(array))
+
+    def test_arrays(self, orientation: int) -> None:
+        upright = np.array(photo())
+        found = orient(np.ascontiguousarray(STORED[orientation](upright)), orientation)
+        assert np.array_equal(found, upright)
+        assert found.flags.c_contiguous
+
+    @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+    def test_files(self, orientation: int, name: str) -> None:
+        options: dict[str, object] = {"exif": exif(orientation), "quality": 95}
+        if name == "TIFF":
+            options = {"tiffinfo": {274: orientation}}
+        data = encode(self.stored(orientation), name, **options)
+        image = load_image(data)
+        assert (image.width, image.height) == (96, 64)
+        assert difference(image.frames[0].rgb, np.array(smooth())) < 5
+
+    def test_a_reduced_jpeg(self, orientation: int) -> None:
+        data = encode(self.stored(orientation, (960, 640)), "JPEG", exif=exif(orientation))
+        image = load_image(data, min_side=64)
+        assert (image.width, image.height) == (960, 640)
+        rgb = image.frames[0].rgb
+        assert 64 <= rgb.shape[0] < 128
+        assert difference(rgb, np.array(smooth(rgb.shape[1], rgb.shape[0]))) < 5
+
+    def test_a_png_with_its_exif_behind_the_pixels(self, orientation: int) -> None:
+        data = encode(self.stored(orientation), "PNG")
+        chunk = png_chunk(b"eXIf", exif(orientation)[6:])
+        data = data.replace(b"\0\0\0\0IEND", chunk + b"\0\0\0\0IEND")
+        assert np.array_equal(decoded(data), np.array(smooth()))
+
+    @pytest.mark.parametrize("name", ["JPEG", "PNG", "TIFF"])
+    def test_pillow_images(self, orientation: int, name: str) -> None:
+        options = (
+            {"tiffinfo": {274: orientation}} if name == "TIFF" else {"exif": exif(orientation)}
+        )
+        data = encode(self.stored(orientation), name, **options)
+        image = load_image(Image.open(io.BytesIO(data)))
+        assert (image.width, image.height) == (96, 64)
+        assert difference(image.frames[0].rgb, np.array(smooth())) < 5
+
+
+def _half_transparent(mode: str) -> bytes:
+    """Black that is opaque on the left and transparent on the right."""
+    alpha = np.zeros((32, 32), np.uint8)
+    alpha[:, :16] = 255
+    image = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+    image.putalpha(Image.fromarray(alpha))
+    if mode == "P":
+        indexed = Image.fromarray(alpha // 255, "P")
+        indexed.putpalette([0, 0, 0, 0, 0, 0])
+        return encode(indexed, "PNG", transparency=bytes([0, 255]))
+    return encode(image.convert(mode), "PNG")
+
+
+@pytest.mark.parametrize("min_side", [0, 8])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_becomes_white(mode: str, min_side: int) -> None:
+    rgb = decoded(_half_transparent(mode), min_side)
+    middle = rgb.shape[1] // 2
+    assert (rgb[:, :middle] == 0).all()
+    assert (rgb[:, middle:] == 255).all()
+
+
+def test_reducing_does_not_bleed_what_is_transparent() -> None:
+    """Hidden red under full transparency must not tint the edge."""
+    array = np.zeros((33, 33, 4), np.uint8)
+    array[..., 0] = 255
+    array[:, :17] = (0, 0, 0, 255)
+    rgb = decoded(encode(Image.fromarray(array), "PNG"), 11).astype(int)
+    assert (rgb[..., 0] == rgb[..., 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "color", "tolerance"),
+    [
+        (lambda: cmyk_jpeg(adobe=True), (235, 52, 52), 4),
+        (lambda: encode(Image.new("CMYK", (32, 32), (0, 200, 200, 0)), "TIFF"), (255, 55, 55), 1),
+        (lambda: encode(Image.new("I;16", (32, 32), 32_896), "PNG"), (128, 128, 128), 0),
+        (lambda: encode(Image.new("I;16", (32, 32), 65_535), "PNG"), (255, 255, 255), 0),
+        (lambda: tiff(np.full((32, 32, 3), 32_896, np.uint16)), (128, 128, 128), 0),
+        (lambda: tiff(np.full((32, 32), 0.5, np.float32)), (127, 127, 127), 1),
+        (lambda: tiff(np.full((32, 32), 200.0, np.float32)), (200, 200, 200), 0),
+        (lambda: encode(Image.new("1", (32, 32), 1), "PNG"), (255, 255, 255), 0),
+        (lambda: encode(Image.new("L", (32, 32), 77), "JPEG"), (77, 77, 77), 1),
+        (lambda: encode(smooth().quantize(4), "PNG"), (220, 30, 30), 0),
+        (lambda: encode(smooth().quantize(4), "BMP"), (220, 30, 30), 0),
+    ],
+)
+def test_colors(data: object, color: tuple[int, int, int], tolerance: int) -> None:
+    rgb = decoded(data())  # type: ignore[operator]
+    assert np.abs(rgb[8, 8].astype(int) - color).max() <= tolerance
+
+
+def test_sixteen_bits_are_rounded_to_eight() -> None:
+    assert np.array_equal(decoded(sixteen_bit_rgb_png()), np.array(photo()))
+
+
+def test_an_adobe_cmyk_jpeg_and_a_plain_one_differ_by_inversion_only() -> None:
+    adobe, plain = decoded(cmyk_jpeg(adobe=True)), decoded(cmyk_jpeg(adobe=False))
+    # Without the segment nothing says that the values are inverted; no decoder agrees on what
+    # they mean then, but it is a picture, and one of a single colour.
+    assert adobe.shape == plain.shape
+    assert plain.std(axis=(0, 1)).max() < 2
+
+
+@pytest.mark.parametrize("size", [(640, 480), (481, 777), (1000, 301)])
+@pytest.mark.parametrize("name", ["JPEG", "PNG"])
+def test_reduced_pictures(name: str, size: tuple[int, int]) -> None:
+    """At least as large as asked for, and close to the antialiased resize of the whole."""
+    side = 64
+    whole = encode(photo(*size), name, quality=95)
+    rgb = decoded(whole, side)
+    assert side <= min(rgb.shape[:2]) <= min(size)
+    assert max(rgb.shape[:2]) < max(size)
+    reference = np.asarray(
+        Image.fromarray(decoded(whole)).resize((side, side), Image.Resampling.BILINEAR)
+    )
+    mine = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_LINEAR)
+    assert difference(mine, reference) < 3.0
+
+
+def test_a_small_picture_is_not_enlarged() -> None:
+    assert decoded(jpeg(), 500).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG", "TIFF"])
+@pytest.mark.parametrize(("count", "wanted"), [(4, 8), (20, 8), (20, 1), (9, 2)])
+def test_frames_are_sampled_from_the_first_to_the_last(name: str, count: int, wanted: int) -> None:
+    image = load_image(animation(name, count), limits=Limits(max_frames=wanted))
+    assert image.status is Status.OK
+    assert image.frame_count == count
+    indices = [frame.index for frame in image.frames]
+    assert len(indices) == min(count, wanted)
+    assert indices[0] == 0
+    assert indices == sorted(set(indices))
+    if wanted > 1:
+        assert indices[-1] == count - 1
+    for frame in image.frames:
+        tolerance = 12 if name == "GIF" else 0.1
+        assert difference(frame.rgb, np.array(frames(count)[frame.index])) < tolerance
+
+
+def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes() -> None:
+    image = load_image(animation("GIF", 20), limits=Limits(max_pixels=48 * 32, max_frames=4))
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    assert [frame.index for frame in image.frames] == [0, 1, 2, 3]
+    assert image.frame_count == 20
+
+
+def test_an_mpo_is_its_first_picture() -> None:
+    data = encode(photo(), "MPO", save_all=True, append_images=[photo(32, 32)])
+    image = load_image(data)
+    assert (image.format, image.frame_count, len(image.frames)) == ("jpeg", 1, 1)
+
+
+@pytest.mark.parametrize("name", ["PNG", "GIF", "BMP", "TIFF"])
+def test_the_rows_before_a_cut_are_kept(name: str) -> None:
+    whole = encode(photo(), name, **({"interlace": 0} if name == "GIF" else {}))
+    image = load_image(whole[: len(whole) * 2 // 3])
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.TRUNCATED)
+    rows = slice(-20, None) if name == "BMP" else slice(0, 20)  # BMP begins at the bottom
+    assert np.array_equal(image.frames[0].rgb[rows], decoded(whole)[rows])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa", "La", "PA", "YCbCr", "HSV", "I", "F"])
+def test_any_mode_of_pillow_becomes_rgb(mode: str) -> None:
+    image = Image.new(mode, (20, 20))
+    assert to_rgb(image, 5).mode == "RGB"
+    assert to_rgb(image, 100).size == (20, 20)
+
+
+# Hypothesis: whatever the bytes are, there is a status, and no exception.
+_VALID = {
+    "jpeg": jpeg(),
+    "progressive": jpeg(progressive=True),
+    **{name: encode(photo(24, 20), name) for name in ("PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF")},
+    "apng": animation("PNG"),
+    "agif": animation("GIF"),
+    "awebp": animation("WEBP"),
+    "gif": gif((4, 4), gif_frame(4, 4), gif_frame()),
+    "png": png(4, 4, bytes(52)),
+    "zlib_tiff": encode(photo(24, 20), "TIFF", compression="tiff_lzw"),
+}
+_FUZZ = settings(max_examples=400, deadline=5000, suppress_health_check=[HealthCheck.too_slow])
+
+
+def check(data: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = load_image(data, min_side=16, limits=Limits(max_pixels=1_000_000))
+    assert bool(image.frames) == (image.status is not Status.FAILED)
+    assert (image.reason is None) == (image.status is Status.OK)
+    assert image.reason not in {Reason.INTERNAL_ERROR, Reason.DECODER_CRASH}
+    for frame in image.frames:
+        assert frame.rgb.dtype == np.uint8
+        assert frame.rgb.ndim == 3
+        assert frame.rgb.size
+
+
+@_FUZZ
+@given(st.sampled_from(sorted(filter(None, MAGICS))), st.binary(max_size=400))
+def test_random_bytes_behind_each_magic(name: str, rest: bytes) -> None:
+    check(MAGICS[name] + rest)
+
+
+@_FUZZ
+@given(st.sampled_from(sorted(_VALID)), st.floats(0, 1))
+def test_valid_files_cut_anywhere(name: str, share: float) -> None:
+    data = _VALID[name]
+    check(data[: int(share * len(data))])
+
+
+@settings(_FUZZ, max_examples=1000)
+@given(
+    st.sampled_from(sorted(_VALID)),
+    st.lists(st.tuples(st.floats(0, 0.9999), st.integers(1, 255)), min_size=1, max_size=8),
+    st.booleans(),
+)
+def test_valid_files_with_bytes_flipped(
+    name: str, flips: list[tuple[float, int]], in_header: bool
+) -> None:
+    data = bytearray(_VALID[name])
+    reach = min(len(data), 120) if in_header else len(data)
+    for place, mask in flips:
+        data[int(place * reach)] ^= mask
+    check(bytes(data))

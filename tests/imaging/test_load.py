@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recognizer.errors import UsageError
+from recognizer.imaging import Limits, load_image
+from recognizer.status import Reason, Status
+from tests.hostile import encode, exif, jpeg, photo, png
+
+RGB = np.array(photo())
+PNG = encode(photo(), "PNG")
+
+
+def _file_object(folder: Path) -> object:
+    (folder / "open.png").write_bytes(PNG)
+    return (folder / "open.png").open("rb")
+
+
+def _path(folder: Path) -> Path:
+    (folder / "föö bär.png").write_bytes(PNG)
+    return folder / "föö bär.png"
+
+
+def _rotated(folder: Path) -> Image.Image:
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(RGB)))
+    return Image.open(io.BytesIO(encode(turned, "PNG", exif=exif(6))))
+
+
+class Dribble(io.RawIOBase):
+    """A file object that gives a little at a time."""
+
+    def __init__(self) -> None:
+        self.rest = PNG
+
+    def read(self, count: int = -1) -> bytes:
+        piece, self.rest = self.rest[:100], self.rest[100:]
+        return piece
+
+
+SOURCES: dict[str, Callable[[Path], object]] = {
+    "str": lambda f: str(_path(f)),
+    "path": _path,
+    "bytes": lambda _: PNG,
+    "bytearray": lambda _: bytearray(PNG),
+    "memoryview": lambda _: memoryview(PNG),
+    "BytesIO": lambda _: io.BytesIO(PNG),
+    "file": _file_object,
+    "raw file": lambda _: Dribble(),
+    "uint8": lambda _: RGB,
+    "uint8, strided": lambda _: np.ascontiguousarray(RGB[:, ::-1])[:, ::-1],
+    "uint16": lambda _: RGB.astype(np.uint16) * 257,
+    "RGBA": lambda _: np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)]),
+    "Pillow": lambda _: photo(),
+    "Pillow, a file": lambda _: Image.open(io.BytesIO(PNG)),
+    "Pillow, turned by EXIF": _rotated,
+}
+ENCODED = {"str", "path", "bytes", "bytearray", "memoryview", "BytesIO", "file", "raw file"}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("min_side", [0, 32])
+def test_every_source_gives_the_same_picture(kind: str, min_side: int, tmp_path: Path) -> None:
+    image = load_image(SOURCES[kind](tmp_path), min_side=min_side)  # type: ignore[arg-type]
+    assert image.status is Status.OK
+    expected = load_image(PNG, min_side=min_side).frames[0].rgb
+    assert np.array_equal(image.frames[0].rgb, expected)
+    assert (image.width, image.height, image.frame_count) == (96, 64, 1)
+    assert image.sha256 == (hashlib.sha256(PNG).hexdigest() if kind in ENCODED else None)
+    assert image.format == ("png" if kind in ENCODED else None)
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (64, 96, 1)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_arrays(shape: tuple[int, ...], dtype: type) -> None:
+    grey = RGB[..., 0].astype(dtype) * (257 if dtype is np.uint16 else 1)
+    rgb = load_image(grey.reshape(shape)).frames[0].rgb
+    assert np.array_equal(rgb, np.repeat(RGB[..., :1], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        None,
+        7,
+        object(),
+        [1, 2],
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((4, 4, 3, 1), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        io.StringIO("text"),
+    ],
+)
+def test_what_is_no_image_at_all_is_a_mistake_of_the_caller(source: object) -> None:
+    with pytest.raises(UsageError):
+        load_image(source)  # type: ignore[arg-type]
+
+
+def test_a_closed_file_is_a_mistake_of_the_caller() -> None:
+    file = io.BytesIO(PNG)
+    file.close()
+    with pytest.raises(UsageError, match="closed"):
+        load_image(file)
+
+
+@pytest.mark.parametrize("source", [PNG, bytearray(PNG), memoryview(PNG), io.BytesIO(PNG)])
+def test_the_byte_limit_holds_for_every_source(source: object) -> None:
+    image = load_image(source, limits=Limits(max_bytes=len(PNG) - 1))  # type: ignore[arg-type]
+    assert image.reason is Reason.TOO_MANY_BYTES
+
+
+def test_the_byte_limit_counts_bytes_not_items() -> None:
+    wide = memoryview(bytes(8000)).cast("Q")
+    assert load_image(wide, limits=Limits(max_bytes=7999)).reason is Reason.TOO_MANY_BYTES
+
+
+@pytest.mark.parametrize("source", [PNG, RGB, photo(), jpeg()], ids=["png", "array", "pil", "jpeg"])
+def test_the_pixel_limit_holds_for_every_source(source: object) -> None:
+    limits = Limits(max_pixels=96 * 64)
+    assert load_image(source, limits=limits).status is Status.OK  # type: ignore[arg-type]
+    limits = Limits(max_pixels=96 * 64 - 1)
+    image = load_image(source, limits=limits)  # type: ignore[arg-type]
+    assert (image.status, image.reason) == (Status.FAILED, Reason.TOO_MANY_PIXELS)
+
+
+def test_limits_are_inclusive() -> None:
+    assert load_image(PNG, limits=Limits(max_bytes=len(PNG))).status is Status.OK
+
+
+def test_a_broken_pillow_image_has_a_reason() -> None:
+    image = load_image(Image.open(io.BytesIO(PNG[:1000])))
+    assert (image.status, image.reason) == (Status.FAILED, Reason.TRUNCATED)
+
+
+def test_a_failure_names_format_and_digest() -> None:
+    data = png(30_000, 30_000, b"")
+    image = load_image(data)
+    assert image.format == "png"
+    assert image.sha256 == hashlib.sha256(data).hexdigest()
+    assert image.detail is not None
+    assert "30000x30000" in image.detail
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "nul\0inside.jpg", "\ud800.jpg", "/dev/null/x.jpg"],
+    ids=["empty", "nul", "lone", "dir"],
+)
+def test_paths_that_name_nothing(path: str) -> None:
+    image = load_image(path)
+    assert (image.status, image.reason, image.sha256) == (Status.FAILED, Reason.NOT_FOUND, None)
+
+
+def test_a_name_that_becomes_a_fifo_does_not_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the opening the file may be replaced."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(PNG)
+    regular = os.stat(tmp_path / "file")
+    monkeypatch.setattr("recognizer.imaging.sources.os.stat", lambda _: regular)
+    assert load_image(tmp_path / "pipe").reason is Reason.NOT_A_FILE
+
+
+def test_loading_leaves_no_file_open(tmp_path: Path) -> None:
+    path = _path(tmp_path)
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    for _ in range(5):
+        load_image(path)
+        load_image(tmp_path)
+    after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    assert before == after
