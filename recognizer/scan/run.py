@@ -153,7 +153,8 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     batches: deque[Batch] = field(default_factory=deque)
-    decoding: Decoding = field(default_factory=lambda: Decoding(None))
+    decoding: int | None = None
+    digests: dict[int, str | None] = field(default_factory=dict)
     is_ready: bool = False
 
 
@@ -227,7 +228,9 @@ class _Crew:
     def _note(self, worker: _Worker, message: Ready | Unable | Decoding) -> None:
         match message:
             case Decoding():
-                worker.decoding = message
+                worker.decoding = message.index
+                if message.index is not None:
+                    worker.digests[message.index] = message.sha256
             case Ready():
                 worker.is_ready = True
                 self._failed_starts = 0
@@ -236,7 +239,8 @@ class _Crew:
 
     def _finish(self, worker: _Worker, message: Finished) -> list[tuple[Task, Row | None]]:
         batch = worker.batches.popleft()
-        worker.decoding = Decoding(None)
+        worker.decoding = None
+        worker.digests.clear()
         for task, row in zip(batch, message.rows, strict=True):
             if row is not None and task.item.columns is not None:
                 row["item"] = dict(task.item.columns)
@@ -259,7 +263,7 @@ class _Crew:
         if not batches:
             return
         batch = batches.pop(0)
-        index = batch[0].index if len(batch) == 1 else worker.decoding.index
+        index = batch[0].index if len(batch) == 1 else worker.decoding
         if index is None:
             # It died in the model or while reading: one by one, the culprit will show itself.
             self._returned.extend([task] for task in batch)
@@ -272,12 +276,11 @@ class _Crew:
         self._returned.extend(batches)
 
     def _crash_row(self, task: Task, worker: _Worker) -> Row | None:
-        sha256 = worker.decoding.sha256 if worker.decoding.index == task.index else None
         prediction = Prediction(
             Status.FAILED,
             Reason.DECODER_CRASH,
             f"the process that decoded it died ({_how(worker.process.exitcode)})",
-            sha256=sha256,
+            sha256=worker.digests.get(task.index),
         )
         row = make_row(task.item, prediction, self._setup)
         return None if row_key(row) == task.known else row

@@ -15,7 +15,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 
@@ -149,10 +149,7 @@ def _score(
     loaded: dict[int, LoadedImage] = {}
     unchanged: set[int] = set()
     for task in batch:
-        try:
-            image = _load(task, recognizer, setup, connection)
-        except Exception as error:
-            image = _defect(error)
+        image = _load(task, recognizer, setup, connection)
         if image is None:
             unchanged.add(task.index)
         else:
@@ -188,7 +185,10 @@ def _load(
     ):
         return None
     connection.send(Decoding(task.index, sha256))
-    return recognizer.load_image(data)
+    try:
+        return recognizer.load_image(data)
+    except Exception as error:
+        return replace(_defect(error), sha256=sha256)
 
 
 def _predict(

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from recognizer import __version__
+from recognizer.bundle import load_bundle
+from recognizer.cli import VERBS, ExitCode, app
+from recognizer.cli.scan import threshold_policy
+from recognizer.cli.scan_output import Output, progress_line, shown
+from recognizer.policy import Policy, Rule
+from recognizer.scan import Journal, Row, ScanSummary
+from tests.tiny import write_tiny_bundle
+
+HEAVY = {"numpy", "cv2", "onnxruntime", "torch", "PIL", "jinja2"}
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
+    def scan(*arguments: object) -> Result:
+        output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.jsonl", "--workers", 1)
+        return invoke("scan", *output, *arguments)
+
+    return scan
+
+
+def read_rows(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "recognizer", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "typer" in loaded
+    assert not loaded & HEAVY
+    for verb in VERBS:
+        assert f"  {verb}" in done.stdout
+    assert "A lead is no" in done.stdout
+
+
+def test_version_and_usage() -> None:
+    assert invoke("--version").stdout == f"recognizer {__version__}\n"
+    assert invoke("scam").exit_code == ExitCode.USAGE
+    assert invoke("scan").exit_code == ExitCode.USAGE
+    assert invoke("scan", "x", "--workers", "-1").exit_code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("verb", ["scan", "train", "evaluate", "export"])
+def test_each_verb_explains_itself(verb: str) -> None:
+    result = invoke(verb, "--help")
+    assert result.exit_code == ExitCode.DONE
+    assert f"{verb} [OPTIONS]" in result.stdout
+
+
+def test_a_scan_prints_a_line_for_each_photo(
+    scan: Callable[..., Result], photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder("red", "green")
+    (folder / "notes.txt").touch()
+    result = scan(folder)
+    assert result.exit_code == ExitCode.DONE
+    header, red, green, *rest = result.stdout.splitlines()
+    assert header.startswith(f"photo in {folder}/")
+    assert red.split()[:4] == ["000_red.jpg", "ok", "priority", "ivory_worked"]
+    assert green.split()[:3] == ["001_green.jpg", "ok", "clear"]
+    told = "\n".join(rest)
+    assert "2 photos, in" in told
+    assert "Leads: priority 1. They may show: ivory_worked 1." in told
+    assert "It is no verdict" in told
+    assert "1 other file" in told
+    assert f"Rows: {tmp_path}/scan.jsonl" in told
+    again = scan(folder)
+    assert again.stdout.splitlines()[:3] == [header, red, green]
+    assert "2 of them done before" in again.stdout
+    assert len(read_rows(tmp_path / "scan.jsonl")) == 2
+
+
+def test_of_many_photos_only_leads_are_shown(
+    scan: Callable[..., Result], photo_folder: Callable[..., Path]
+) -> None:
+    result = scan(photo_folder(*["red"] * 22, *["green"] * 10))
+    assert "The first 20 of 22 leads" in result.stdout
+    assert result.stdout.count("_red.jpg") == 20
+    assert "_green.jpg" not in result.stdout
+    assert "32 photos, in" in result.stdout
+
+
+def test_failed_inputs(scan: Callable[..., Result], tmp_path: Path) -> None:
+    result = scan(tmp_path / "gone.jpg", "--quiet")
+    assert (result.exit_code, result.output) == (ExitCode.SOME_FAILED, "")
+    result = scan(tmp_path / "gone.jpg")
+    assert result.exit_code == ExitCode.SOME_FAILED
+    assert "failed: not_found" in result.stdout
+    assert "not scored" in result.stdout
+    assert "Failed, and so not cleared: not_found 1." in result.stdout
+
+
+def test_no_photos(scan: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = scan(tmp_path / "empty")
+    assert result.exit_code == ExitCode.DONE
+    assert "No photos found." in result.stdout
+
+
+def test_a_list_on_standard_input(
+    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder("red", "green")
+    output = tmp_path / "scan.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-m", "recognizer", "scan", "-", "--bundle", tiny_bundle, "-o", output],
+        input=b"\0".join(bytes(path) for path in [*sorted(folder.iterdir()), folder / "gone"]),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.SOME_FAILED
+    assert done.stderr == b""
+    assert [row["status"] for row in read_rows(output)] == ["ok", "ok", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--threshold", "1.5"], ExitCode.USAGE, "threshold"),
+        (["--policy", "nowhere.toml"], ExitCode.USAGE, "nowhere.toml"),
+        (["--policy", "p.toml", "--threshold", "0.5"], ExitCode.USAGE, "exclude each other"),
+        (["--provider", "abacus"], ExitCode.USAGE, "abacus"),
+        (["--output", "nowhere/scan.jsonl"], ExitCode.USAGE, "nowhere"),
+        (["--output", __file__], ExitCode.USAGE, "no journal"),
+        (["--report", "nowhere/report.html"], ExitCode.USAGE, "nowhere"),
+        (["--bundle", "nowhere"], ExitCode.MODEL, "no bundle 'nowhere'"),
+    ],
+)
+def test_mistakes(
+    scan: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: ExitCode,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = scan("photo.jpg", *arguments)
+    assert result.exit_code == code
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_changed_model_is_refused(scan: Callable[..., Result], tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "changed")
+    (bundle / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes() + b"\0")
+    result = scan("photo.jpg", "--bundle", bundle)
+    assert result.exit_code == ExitCode.MODEL
+    assert "sha256" in result.stderr
+
+
+def test_a_defect_is_told_as_such(tmp_path: Path) -> None:
+    code = (
+        "import sys, recognizer.bundle as b, recognizer.cli as c\n"
+        "b.load_bundle = lambda *_: 1 / 0\n"
+        "sys.argv[1:] = ['scan', 'photo.jpg']\n"
+        "c.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == ExitCode.INTERNAL_ERROR
+    assert "defect of this program" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize("limit", [["--max-bytes", "100"], ["--max-pixels", "100"]])
+def test_limits(
+    scan: Callable[..., Result], photo_folder: Callable[..., Path], limit: list[str]
+) -> None:
+    result = scan(photo_folder("red"), *limit)
+    assert result.exit_code == ExitCode.SOME_FAILED
+    assert "failed: too_many_" in result.stdout
+
+
+def test_a_threshold_is_a_policy(tiny_bundle: Path) -> None:
+    bundle = load_bundle(tiny_bundle)
+    low, high = threshold_policy(0.3, bundle), threshold_policy(0.95, bundle)
+    assert low.rules["ivory_worked"] == Rule(0.3, "0.001")
+    assert high.rules["ivory_worked"] == Rule(0.95, 0.95)
+    assert set(low.rules) == {"ivory_worked", "ivory_raw", "ivory"}
+    assert len({low.digest, high.digest, Policy().digest}) == 3
+
+
+@pytest.mark.parametrize(
+    ("summary", "total", "expected"),
+    [
+        (ScanSummary(), None, "0 photos, 0.0/s, 0 leads"),
+        (ScanSummary(scanned=1200, seconds=60), 3600, "1,200 of 3,600 photos, 20.0/s, 2 min left"),
+        (ScanSummary(scanned=10, seconds=1), 40, "10 of 40 photos, 10.0/s, 3.0 s left, 0 leads"),
+        (ScanSummary(scanned=10, seconds=1), 400_000, "11 h 7 min left"),
+    ],
+)
+def test_progress(summary: ScanSummary, total: int | None, expected: str) -> None:
+    assert expected in progress_line(summary, total)
+
+
+def test_progress_is_plain_where_there_is_no_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.cli.scan_output._PLAIN_SECONDS", 0.0)
+    with Journal(tmp_path / "j") as journal, Output(["-"], journal, quiet=False) as output:
+        output.on_rows(ScanSummary(scanned=3, seconds=1), [])
+    assert capfd.readouterr().err == "3 photos, 3.0/s, 0 leads\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("plain.jpg", "plain.jpg"),
+        ("象牙.jpg", "象牙.jpg"),
+        ("\udcff.jpg", "\\udcff.jpg"),
+        ("a\x1b[31m\n.jpg", "a\\x1b[31m\\n.jpg"),
+    ],
+)
+def test_names_cannot_play_with_the_terminal(path: str, expected: str) -> None:
+    assert shown(path) == expected

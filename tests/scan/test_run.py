@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from recognizer.bundle import load_bundle
+from recognizer.errors import ProviderError, RecognizerError, UsageError
+from recognizer.imaging import Limits
+from recognizer.policy import Policy
+from recognizer.recognizer import Recognizer
+from recognizer.scan import Item, Journal, Row, ScanSummary, expand, scan
+from recognizer.scan.run import BATCH_ITEMS
+from tests.conftest import encoded, picture
+from tests.scan import engines
+
+TOP = {"red": "ivory_worked", "green": "ceramic", "blue": "listing_other"}
+
+
+def read_rows(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def by_name(path: Path) -> dict[str, Row]:
+    rows = {os.path.basename(row["source"]): row for row in read_rows(path)}
+    assert len(rows) == len(read_rows(path)), "one row for each"
+    return rows
+
+
+@pytest.fixture
+def run(tiny_bundle: Path, tmp_path: Path) -> Callable[..., ScanSummary]:
+    def run(*sources: object, **options: object) -> ScanSummary:
+        items = [s if isinstance(s, Item) else Item(str(s)) for s in sources]
+        folders = [item.source for item in items if os.path.isdir(item.source)]
+        with Journal(tmp_path / "scan.jsonl") as journal:
+            return scan(
+                expand(folders) if folders else items,
+                load_bundle(tiny_bundle),
+                Policy(),
+                journal,
+                **{"workers": 1, **options},  # type: ignore[arg-type]
+            )
+
+    return run
+
+
+def test_each_photo_gets_its_own_score(
+    run: Callable[..., ScanSummary],
+    photo_folder: Callable[..., Path],
+    tmp_path: Path,
+    recognizer: Recognizer,
+) -> None:
+    colors = [("red", "green", "blue")[i * i % 7 % 3] for i in range(30)]
+    folder = photo_folder(*colors)
+    told: dict[int, Row] = {}
+    summary = run(folder, workers=2, on_rows=lambda _, rows: told.update(rows))
+    rows = by_name(tmp_path / "scan.jsonl")
+    assert sorted(rows) == sorted(os.listdir(folder))
+    assert [os.path.basename(told[i]["source"]) for i in range(30)] == sorted(rows)
+    for name, row in rows.items():
+        color = name[4:-4]
+        prediction = recognizer.predict(folder / name)
+        assert row["scores"] == pytest.approx(prediction.scores, abs=2e-6)
+        assert max(row["scores"], key=row["scores"].get) == TOP[color]
+        assert (row["sha256"], row["phash"]) == (prediction.sha256, prediction.phash)
+        assert bool(row["regions"]) == (color == "red")
+    assert (summary.scanned, summary.skipped) == (30, 0)
+    assert summary.leads == {"ivory_worked": colors.count("red")}
+    assert summary.decisions.total() == colors.count("red")
+
+
+def test_a_second_scan_writes_only_what_is_new(
+    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder("red", "green", "blue")
+    (folder / "broken.jpg").touch()
+    first, second, missing = folder / "000_red.jpg", folder / "001_green.jpg", folder / "gone.jpg"
+    photos = [Item(str(path)) for path in (*sorted(folder.iterdir()), missing, first)]
+    journal = tmp_path / "scan.jsonl"
+    summary = run(*photos)
+    assert (summary.scanned, summary.skipped, summary.repeated) == (5, 0, 1)
+    before = journal.read_bytes()
+    summary = run(*photos)
+    assert (summary.scanned, summary.skipped, summary.repeated) == (0, 5, 1)
+    assert summary.failed == {"empty": 1, "not_found": 1}
+    assert summary.leads == {"ivory_worked": 1}
+    assert journal.read_bytes() == before
+    second.write_bytes(first.read_bytes())
+    summary = run(*photos)
+    assert (summary.scanned, summary.skipped) == (1, 4)
+    assert journal.read_bytes().startswith(before)
+    (row,) = read_rows(journal)[5:]
+    assert (row["source"], row["labels"]) == (str(second), ["ivory_worked"])
+    assert summary.leads == {"ivory_worked": 2}
+
+
+def test_the_columns_of_a_listing_pass_through(
+    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    photo = str(photo_folder("red") / "000_red.jpg")
+    items = [Item(photo, {"id": 1, "title": "x" * 200_000}), Item(photo, {"id": 2})]
+    assert run(*items).scanned == 2
+    assert run(*items).skipped == 2
+    rows = read_rows(tmp_path / "scan.jsonl")
+    assert [row["item"]["id"] for row in rows] == [1, 2]
+
+
+def test_bad_inputs_get_a_row_with_a_reason(
+    run: Callable[..., ScanSummary], tmp_path: Path
+) -> None:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    good = encoded(picture("red", seed=1))
+    (folder / "good.jpg").write_bytes(good)
+    (folder / "empty.jpg").touch()
+    (folder / "page.jpg").write_bytes(b"<html><body>gone</body></html>")
+    (folder / "large.bmp").write_bytes(encoded(picture(size=(200, 150)), "BMP"))
+    (folder / "wide.png").write_bytes(encoded(picture(size=(150, 120)), "PNG"))
+    (folder / "broken link.jpg").symlink_to("nowhere")
+    os.mkfifo(folder / "fifo.jpg")
+    summary = run(folder, limits=Limits(max_bytes=80_000, max_pixels=15_000))
+    rows = by_name(tmp_path / "scan.jsonl")
+    assert {name: row["reason"] for name, row in rows.items()} == {
+        "good.jpg": None,
+        "empty.jpg": "empty",
+        "page.jpg": "not_an_image",
+        "large.bmp": "too_many_bytes",
+        "wide.png": "too_many_pixels",
+        "broken link.jpg": "not_found",
+        "fifo.jpg": "not_a_file",
+    }
+    assert all(row["decision"] is None for row in rows.values() if row["status"] == "failed")
+    assert summary.statuses == {"ok": 1, "failed": 6}
+    # Wider limits: what failed for the narrow ones is tried again.
+    summary = run(folder)
+    assert (summary.scanned, summary.skipped) == (2, 5)
+    assert summary.statuses == {"ok": 3, "failed": 4}
+
+
+def test_an_accident_costs_one_photo(
+    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder(*["red", "green"] * 8)
+    photo = encoded(picture("red", seed=99))
+    (folder / "001_x.jpg").write_bytes(photo + engines.EXITS)
+    (folder / "003_x.jpg").write_bytes(photo + engines.SEGFAULTS)
+    (folder / "005_x.jpg").write_bytes(photo + engines.RAISES)
+    deadly = picture("red", (engines.DEADLY_WIDTH, 48))
+    (folder / "007_x.jpg").write_bytes(encoded(deadly))
+    broken = picture("red", (engines.BROKEN_WIDTH, 48))
+    (folder / "009_x.jpg").write_bytes(encoded(broken))
+    summary = run(folder, workers=2, engine=engines.Fragile)
+    rows = by_name(tmp_path / "scan.jsonl")
+    failed = {n: (r["reason"], r["detail"]) for n, r in rows.items() if r["status"] == "failed"}
+    assert failed["001_x.jpg"][0] == "decoder_crash"
+    assert "exit code 7" in failed["001_x.jpg"][1]
+    assert "SIGSEGV" in failed["003_x.jpg"][1]
+    assert failed["005_x.jpg"][0] == "internal_error"
+    assert "RuntimeError: boom" in failed["005_x.jpg"][1]
+    assert "exit code 8" in failed["007_x.jpg"][1]
+    assert "the model broke" in failed["009_x.jpg"][1]
+    assert len(failed) == 5
+    assert all(rows[name]["sha256"] for name in failed)
+    assert summary.statuses == {"ok": 16, "failed": 5}
+    assert summary.leads == {"ivory_worked": 8}
+    # What killed a worker is not tried again.
+    started = len(rows)
+    assert run(folder, engine=engines.Fragile).skipped == started
+
+
+def test_workers_that_cannot_start(run: Callable[..., ScanSummary], tmp_path: Path) -> None:
+    with pytest.raises(RecognizerError, match=r"cannot be started \(exit code 9\)"):
+        run("a.jpg", engine=engines.stillborn)
+    with pytest.raises(ProviderError, match="no such accelerator"):
+        run("a.jpg", engine=engines.without_provider)
+    with pytest.raises(UsageError, match="workers"):
+        run("a.jpg", workers=-1)
+    assert read_rows(tmp_path / "scan.jsonl") == []
+
+
+def test_nothing_to_do_starts_no_worker(run: Callable[..., ScanSummary]) -> None:
+    assert run(engine=engines.stillborn).images == 0
+
+
+# --- killed -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    # A handler of ours, so that a Ctrl-C that this process itself ignores is not ignored there.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+def group_is_gone(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("number", "lines"),
+    [(signal.SIGKILL, 1), (signal.SIGKILL, 150), (signal.SIGINT, 60), (signal.SIGTERM, 60)],
+)
+def test_a_scan_that_was_killed_goes_on(
+    tiny_bundle: Path,
+    photo_folder: Callable[..., Path],
+    tmp_path: Path,
+    number: signal.Signals,
+    lines: int,
+) -> None:
+    folder = photo_folder(*["red", "green", "blue"] * 8)
+    for i in range(12):  # the same photos through many names
+        for photo in sorted(folder.glob("0*.jpg")):
+            os.link(photo, folder / f"{i}_{photo.name}") if i else None
+    output = tmp_path / "scan.jsonl"
+    names = sorted(os.listdir(folder))
+    command = [sys.executable, "-m", "recognizer", "scan", str(folder), "--workers", "2"]
+    command += ["--bundle", str(tiny_bundle), "--output", str(output)]
+    with started(command) as process:
+        wait_for(lambda: output.exists() and output.read_bytes().count(b"\n") >= lines)
+        if number == signal.SIGKILL:
+            process.kill()
+        else:
+            os.killpg(process.pid, number)  # as a terminal, or a service manager, does
+        began = time.monotonic()
+        _, errors = process.communicate(timeout=30)
+        assert time.monotonic() - began < 10
+        wait_for(lambda: group_is_gone(process.pid))
+    if number != signal.SIGKILL:
+        assert process.returncode == 130
+        assert b"The same command again goes on" in errors
+        assert output.read_bytes().endswith(b"\n")
+    before = output.read_bytes()
+    # The batch that an interrupt meets on its way to the disk is taken back.
+    assert lines - BATCH_ITEMS <= before.count(b"\n") < len(names)
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    assert output.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
+    rows = by_name(output)
+    assert sorted(rows) == names
+    assert Counter(row["status"] for row in rows.values()) == {"ok": len(names)}
+    for name, row in rows.items():
+        assert max(row["scores"], key=row["scores"].get) == TOP[name[:-4].rsplit("_", 1)[-1]]
