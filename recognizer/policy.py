@@ -118,11 +118,13 @@ class Verdict:
         decision: the band; None for a photo that could not be scored: that is never ``clear``.
         labels: the products over their review threshold, highest score first.
         why: a sentence for each threshold that was passed.
+        families: the families over their review threshold, highest score first.
     """
 
     decision: Decision | None
     labels: tuple[str, ...]
     why: tuple[str, ...]
+    families: tuple[str, ...] = ()
 
 
 def load_policy(path: str | os.PathLike[str]) -> Policy:
@@ -186,6 +188,7 @@ def decide(prediction: Prediction, bundle: Bundle, policy: Policy) -> Verdict:
         return Verdict(None, (), ())
     strongest = Decision.CLEAR
     labels: list[str] = []
+    families: list[str] = []
     why: list[str] = []
     for name, score, thresholds, rule in sorted(
         _candidates(prediction, bundle, policy), key=lambda candidate: -candidate[1]
@@ -199,10 +202,9 @@ def decide(prediction: Prediction, bundle: Bundle, policy: Policy) -> Verdict:
             if score > threshold:
                 strongest = max(strongest, decision, key=list(Decision).index)
                 why.append(_sentence(name, score, threshold, level, decision, prediction))
-                if name in prediction.scores:
-                    labels.append(name)
+                (labels if name in prediction.scores else families).append(name)
                 break
-    return Verdict(strongest, tuple(labels), tuple(why))
+    return Verdict(strongest, tuple(labels), tuple(why), tuple(families))
 
 
 def _candidates(

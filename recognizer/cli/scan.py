@@ -100,7 +100,7 @@ def command(
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is told before any worker starts
-    rules = _policy(policy, threshold, model)
+    rules = _policy(policy, threshold)
     standard = Limits()
     limits = Limits(max_bytes or standard.max_bytes, max_pixels or standard.max_pixels)
     write_report = _report_writer(report)
@@ -160,29 +160,22 @@ def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
     return write
 
 
-def _policy(path: Path | None, threshold: float | None, bundle: Bundle) -> Policy:
+def _policy(path: Path | None, threshold: float | None) -> Policy:
     from recognizer.policy import Policy, load_policy  # noqa: PLC0415
 
     if path is not None and threshold is not None:
         raise UsageError("--policy and --threshold exclude each other: write it into the policy")
     if path is not None:
         return load_policy(path)
-    return Policy() if threshold is None else threshold_policy(threshold, bundle)
+    return Policy() if threshold is None else threshold_policy(threshold)
 
 
-def threshold_policy(threshold: float, bundle: Bundle) -> Policy:
+def threshold_policy(threshold: float) -> Policy:
     """Return a policy for which any product over one probability is a lead.
 
     A lead has priority where it is also over the bundle's threshold for a false-alarm rate of
-    0.001; where that one is lower than ``threshold``, every lead of the label has priority.
+    0.001; where that one is lower than ``threshold``, every lead has priority.
     """
     from recognizer.policy import Policy, Rule  # noqa: PLC0415
 
-    strict = "0.001"
-    thresholds = {label.name: label.thresholds for label in bundle.labels if label.thresholds}
-    thresholds |= {family.name: family.thresholds for family in bundle.families}
-    rules = {
-        name: Rule(threshold, strict if rates[strict] >= threshold else threshold)
-        for name, rates in thresholds.items()
-    }
-    return Policy(f"threshold {threshold:g}", Rule(threshold, threshold), rules)
+    return Policy(f"threshold {threshold:g}", Rule(threshold, "0.001"))

@@ -228,8 +228,7 @@ def _common_folder(paths: Sequence[str]) -> str:
 
 
 def _lead_score(row: Row) -> float:
-    known = {**row["scores"], **row["family"]}
-    return max((known[name] for name in lead_names(row)), default=0.0)
+    return max((row["scores"][name] for name in lead_names(row)), default=0.0)
 
 
 def _top_product(row: Row, products: Sequence[str]) -> str:

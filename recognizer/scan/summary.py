@@ -21,8 +21,7 @@ class ScanSummary:
         statuses: status -> images.
         failed: reason -> failed images.
         decisions: ``review`` and ``priority`` -> leads.
-        leads: label -> leads that show it over its threshold. Where only a family is over its
-            own, the family stands here.
+        leads: product -> leads that may show it; see :func:`lead_names`.
         seconds: how long it took.
     """
 
@@ -65,7 +64,9 @@ def is_lead(row: Row) -> bool:
 
 
 def lead_names(row: Row) -> list[str]:
-    """Return what a lead may show: its labels, else the family that was over its threshold."""
-    if row["labels"] or not row["family"]:
-        return list(row["labels"] or ())
-    return [max(row["family"], key=lambda name: row["family"][name])]
+    """Return the products that a lead may show.
+
+    They are its labels; where only a family was over its threshold, they are what the regions
+    show: the likeliest product of that family.
+    """
+    return row["labels"] or sorted({region["label"] for region in row["regions"] or ()})

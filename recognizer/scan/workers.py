@@ -24,14 +24,13 @@ import cv2
 from recognizer.bundle import Bundle
 from recognizer.imaging import PREPROCESSING_VERSION, Limits, LoadedImage
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.policy import Decision, Policy, decide
+from recognizer.policy import Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.scan.items import Item
 from recognizer.scan.journal import result_key, row_key
 from recognizer.scan.rows import Row, build
 from recognizer.status import Reason, Status
-from recognizer.taxonomy import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +196,7 @@ def _predict(
     """Score a batch; where that raises, each image by itself, so that only the culprit fails."""
 
     def leads(prediction: Prediction) -> tuple[str, ...]:
-        return _leads(prediction, setup)
+        return leads_of(prediction, setup)
 
     try:
         return recognizer.predict_loaded(images, regions_for=leads)
@@ -208,18 +207,15 @@ def _predict(
         return [Prediction(broken.status, broken.reason, broken.detail, sha256=images[0].sha256)]
 
 
-def _leads(prediction: Prediction, setup: Setup) -> tuple[str, ...]:
+def leads_of(prediction: Prediction, setup: Setup) -> tuple[str, ...]:
     """Return the products whose place in the picture a reviewer will want to see."""
     verdict = decide(prediction, setup.bundle, setup.policy)
-    if verdict.decision in {None, Decision.CLEAR} or verdict.labels:
+    if verdict.labels or not verdict.families:
         return verdict.labels
     # Only a family is over its threshold: the likeliest of its products stands for it.
-    products = (
-        label.name
-        for label in setup.bundle.labels
-        if label.kind is Kind.PRODUCT and label.name not in setup.policy.ignore
-    )
-    return (max(products, key=lambda name: prediction.scores[name]),)
+    family = next(f for f in setup.bundle.families if f.name == verdict.families[0])
+    members = [name for name in family.members if name not in setup.policy.ignore]
+    return (max(members, key=lambda name: prediction.scores[name]),)
 
 
 def make_row(item: Item, prediction: Prediction, setup: Setup) -> Row:

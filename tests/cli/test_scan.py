@@ -10,11 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from recognizer import __version__
-from recognizer.bundle import load_bundle
 from recognizer.cli import VERBS, ExitCode, app
-from recognizer.cli.scan import threshold_policy
 from recognizer.cli.scan_output import Output, progress_line, shown
-from recognizer.policy import Policy, Rule
 from recognizer.scan import Journal, Row, ScanSummary
 from tests.tiny import write_tiny_bundle
 
@@ -193,13 +190,19 @@ def test_limits(
     assert "failed: too_many_" in result.stdout
 
 
-def test_a_threshold_is_a_policy(tiny_bundle: Path) -> None:
-    bundle = load_bundle(tiny_bundle)
-    low, high = threshold_policy(0.3, bundle), threshold_policy(0.95, bundle)
-    assert low.rules["ivory_worked"] == Rule(0.3, "0.001")
-    assert high.rules["ivory_worked"] == Rule(0.95, 0.95)
-    assert set(low.rules) == {"ivory_worked", "ivory_raw", "ivory"}
-    assert len({low.digest, high.digest, Policy().digest}) == 3
+@pytest.mark.parametrize(
+    ("threshold", "decision"), [(0.3, "priority"), (0.95, "priority"), (0.9999, "clear")]
+)
+def test_a_threshold_is_a_policy(
+    scan: Callable[..., Result],
+    photo_folder: Callable[..., Path],
+    tmp_path: Path,
+    threshold: float,
+    decision: str,
+) -> None:
+    assert scan(photo_folder("red"), "--threshold", threshold).exit_code == ExitCode.DONE
+    (row,) = read_rows(tmp_path / "scan.jsonl")
+    assert (row["decision"], row["policy"]["name"]) == (decision, f"threshold {threshold}")
 
 
 @pytest.mark.parametrize(
