@@ -169,6 +169,8 @@ class Bundle:
             float64, (..., families).
         """
         names = self.label_names
+        if not self.families:
+            return np.zeros((*probabilities.shape[:-1], 0))
         columns = [
             1 - np.prod(1 - probabilities[..., [names.index(m) for m in family.members]], axis=-1)
             for family in self.families

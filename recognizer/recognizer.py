@@ -26,7 +26,7 @@ from recognizer.imaging import (
     perceptual_hash,
 )
 from recognizer.prediction import Explanation, Prediction, Region
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
 PROVIDERS = {
@@ -76,9 +76,7 @@ class Recognizer:
         self.bundle = bundle
         self.limits = limits or Limits()
         self._session, self.provider = _open_session(bundle, provider, threads, allow_fallback)
-        self._products = [
-            i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT
-        ]
+        self._products = [i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT]
 
     @classmethod
     def load(
@@ -158,7 +156,7 @@ class Recognizer:
         Args:
             images: as :meth:`load_image` gives them.
             regions_for: the labels of whose places in a picture the prediction shall tell; they
-                come from the same pass. None for no regions.
+                come from the same pass; it is not asked about failed images. None for no regions.
         """
         if regions_for is None:
             scores, _, _ = self._run_frames(images, ("scores",))
@@ -169,7 +167,7 @@ class Recognizer:
             prediction = self._prediction(image, its_scores)
             regions = tuple(
                 region
-                for label in regions_for(prediction)
+                for label in (regions_for(prediction) if prediction.scores else ())
                 for region in self._regions(image, its_scores, its_maps, label)
             )
             predictions.append(replace(prediction, regions=regions))
@@ -188,7 +186,8 @@ class Recognizer:
         if not loaded.frames:
             raise UsageError(f"no embedding: {loaded.reason}: {loaded.detail}")
         _, _, embedding = self._run_frames([loaded], _OUTPUTS)
-        return embedding[0][0]
+        features: NDArray[np.float32] = embedding[0][0]
+        return features
 
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
         """Show where in an image a label's score comes from.
@@ -218,9 +217,7 @@ class Recognizer:
         frame = loaded.frames[place]
         size = (loaded.width or 0, loaded.height or 0)
         regions = find_regions(heatmap, label, size, frame.index)
-        return Explanation(
-            replace(prediction, regions=regions), label, heatmap, regions, frame.rgb
-        )
+        return Explanation(replace(prediction, regions=regions), label, heatmap, regions, frame.rgb)
 
     def load_image(self, image: ImageSource) -> LoadedImage:
         """Decode an image as this model needs it, within :attr:`limits`."""
@@ -237,6 +234,13 @@ class Recognizer:
         while chunk := [self.load_image(image) for image in itertools.islice(source, batch_size)]:
             yield chunk
 
+    def _run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        try:
+            found: list[NDArray[np.float32]] = self._session.run(list(outputs), {"images": images})
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise ProviderError(f"the provider {self.provider!r} failed: {error}") from error
+        return found
+
     def _run_frames(
         self, images: Sequence[LoadedImage], outputs: Sequence[str]
     ) -> tuple[list[NDArray[np.float32]], ...]:
@@ -246,7 +250,7 @@ class Recognizer:
         found: list[list[NDArray[np.float32]]] = [[] for _ in _OUTPUTS]
         if inputs:
             parts = [
-                self._session.run(list(outputs), {"images": np.stack(inputs[i : i + BATCH_SIZE])})
+                self._run(outputs, np.stack(inputs[i : i + BATCH_SIZE]))
                 for i in range(0, len(inputs), BATCH_SIZE)
             ]
             whole = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -285,6 +289,13 @@ class Recognizer:
             "frames": image.frame_count,
         }
         if image.status is Status.FAILED:
+            return Prediction(**common)  # type: ignore[arg-type]
+        if not np.isfinite(log_odds).all():  # no threshold would ever stop it
+            common |= {
+                "status": Status.FAILED,
+                "reason": Reason.INTERNAL_ERROR,
+                "detail": "the model gave a score that is no number",
+            }
             return Prediction(**common)  # type: ignore[arg-type]
         probabilities = self.bundle.calibrate(log_odds)
         best = int(probabilities[:, self._products].max(axis=1).argmax()) if self._products else 0
@@ -332,9 +343,7 @@ def find_regions(
     Returns:
         Regions where the heat is at least half of its peak, highest first.
     """
-    fine = cv2.resize(
-        heatmap, (_HEATMAP_SIDE, _HEATMAP_SIDE), interpolation=cv2.INTER_LINEAR
-    )
+    fine = cv2.resize(heatmap, (_HEATMAP_SIDE, _HEATMAP_SIDE), interpolation=cv2.INTER_LINEAR)
     peak = float(fine.max())
     if peak <= 0:
         return ()
@@ -377,7 +386,7 @@ def _open_session(
     model = bundle.read_model()
     try:
         session = onnxruntime.InferenceSession(
-            model, options, providers=[PROVIDERS[provider], PROVIDERS["cpu"]]
+            model, options, providers=[*dict.fromkeys((PROVIDERS[provider], PROVIDERS["cpu"]))]
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
@@ -393,14 +402,31 @@ def _open_session(
 
 
 def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
-    names = [output.name for output in session.get_outputs()]
+    size, count = bundle.input_size, len(bundle.labels)
     inputs = session.get_inputs()
-    size = bundle.input_size
-    if len(inputs) != 1 or inputs[0].name != "images" or inputs[0].shape[1:] != [size, size, 3]:
+    if (
+        [(i.name, i.type) for i in inputs] != [("images", "tensor(uint8)")]
+        or inputs[0].shape[1:] != [size, size, 3]
+        or isinstance(inputs[0].shape[0], int)
+    ):
         raise BundleSchemaError(
-            f"{bundle.path}: the model does not take images of shape (N, {size}, {size}, 3)"
+            f"{bundle.path}: the model does not take uint8 images of shape (N, {size}, {size}, 3)"
         )
-    if any(name not in names for name in _OUTPUTS):
-        raise BundleSchemaError(f"{bundle.path}: the model gives {names}, not {list(_OUTPUTS)}")
-    if session.get_outputs()[names.index("scores")].shape[1] != len(bundle.labels):
-        raise BundleSchemaError(f"{bundle.path}: scores and labels differ in number")
+    outputs = {output.name: output.shape for output in session.get_outputs()}
+    # None stands for any number.
+    wanted: dict[str, list[int | None]] = {
+        "scores": [None, count],
+        "maps": [None, count, None, None],
+        "embedding": [None, None],
+    }
+    for name, shape in wanted.items():
+        found = outputs.get(name)
+        if (
+            found is None
+            or len(found) != len(shape)
+            or any(w is not None and f != w for f, w in zip(found, shape, strict=True))
+        ):
+            raise BundleSchemaError(
+                f"{bundle.path}: the output {name!r} is of shape {found}, not {shape} "
+                f"(the model has the outputs {list(outputs)}, the bundle {count} labels)"
+            )

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recognizer.bundle import Bundle, find_bundle, load_bundle, sigmoid
+from recognizer.errors import (
+    BundleDigestError,
+    BundleError,
+    BundleNotFoundError,
+    BundleSchemaError,
+)
+from recognizer.taxonomy import Kind
+from tests.tiny import LABELS, SIZE, write_tiny_bundle
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Path) -> Bundle:
+    return load_bundle(tiny_bundle)
+
+
+def test_what_a_bundle_says(bundle: Bundle) -> None:
+    assert bundle.title == "tiny-v1"
+    assert bundle.label_names == LABELS
+    assert bundle.input_size == SIZE
+    assert bundle.labels[0].kind is Kind.PRODUCT
+    assert bundle.labels[0].thresholds["0.01"] == 0.5
+    assert bundle.labels[2].thresholds == {}
+    assert [family.members for family in bundle.families] == [("ivory_worked", "ivory_raw")]
+    assert bundle.not_recognized == ("rhino_horn",)
+    assert len(bundle.digest) == 64
+    assert bundle.read_model()
+
+
+def test_calibration(bundle: Bundle) -> None:
+    log_odds = np.array([[-800.0, 0.0, 2.0, 800.0]])
+    found = bundle.calibrate(log_odds)
+    assert found.dtype == np.float64
+    assert np.allclose(found, [[0, 0.5, 1 / (1 + math.exp(-2)), 1]])
+    assert np.isfinite(sigmoid(np.array([-1e308, 1e308]))).all()
+
+
+def test_a_family_is_seen_where_any_member_is(bundle: Bundle) -> None:
+    found = bundle.family_scores(np.array([[0.5, 0.5, 0.9, 0.9], [1.0, 0.0, 0, 0]]))
+    assert np.allclose(found, [[0.75], [1.0]])
+
+
+def test_a_bundle_without_families(tmp_path: Path) -> None:
+    bundle = load_bundle(changed(tmp_path, lambda d: d.update(families=[])))
+    assert bundle.family_scores(np.zeros((3, 4))).shape == (3, 0)
+
+
+# --- finding ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing", "../x", "..", ".", "", "/", "a/../b", "wildlife-v1/..", "nul\0", "*"]
+)
+def test_a_name_leads_nowhere_else(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle beside the shelf, or above it, is not found by a name."""
+    shelf = tmp_path / "package" / "export"
+    write_tiny_bundle(shelf / "on-the-shelf")
+    write_tiny_bundle(tmp_path / "package" / "x")
+    (tmp_path / "package" / "bundle.json").write_text("{}")
+    (tmp_path / "package" / "recognizer").mkdir()
+    monkeypatch.setattr("recognizer.bundle.__file__", str(tmp_path / "package/recognizer/b.py"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert find_bundle("on-the-shelf") == shelf / "on-the-shelf"
+    with pytest.raises(BundleNotFoundError, match="on-the-shelf"):
+        find_bundle(name)
+
+
+def test_a_folder_is_taken_as_it_is(tiny_bundle: Path) -> None:
+    assert find_bundle(tiny_bundle) == tiny_bundle
+    assert find_bundle(str(tiny_bundle)) == tiny_bundle
+
+
+def test_the_model_may_be_missing(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path)
+    (folder / "model.onnx").unlink()
+    with pytest.raises(BundleNotFoundError, match=r"model\.onnx"):
+        load_bundle(folder).read_model()
+
+
+# --- refusing ---------------------------------------------------------------------------------
+
+
+def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A tiny bundle whose description was changed."""
+    write_tiny_bundle(folder)
+    description = json.loads((folder / "bundle.json").read_text())
+    change(description)
+    (folder / "bundle.json").write_text(json.dumps(description))
+    return folder
+
+
+BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
+    "another schema": lambda d: d.update(schema=2),
+    "no schema": lambda d: d.pop("schema"),
+    "no name": lambda d: d.pop("name"),
+    "no version": lambda d: d.pop("version"),
+    "version of words": lambda d: d.update(version="one"),
+    "no model": lambda d: d.pop("model"),
+    "no digest": lambda d: d["model"].clear(),
+    "no input": lambda d: d.pop("input"),
+    "no size": lambda d: d["input"].pop("size"),
+    "size zero": lambda d: d["input"].update(size=0),
+    "no preprocessing": lambda d: d["input"].pop("preprocessing"),
+    "another preprocessing": lambda d: d["input"].update(preprocessing=99),
+    "no activation": lambda d: d.pop("activation"),
+    "another activation": lambda d: d.update(activation="relu"),
+    "no labels": lambda d: d.update(labels=[], families=[]),
+    "labels of words": lambda d: d.update(labels=["ivory"]),
+    "labels as a number": lambda d: d.update(labels=3),
+    "a label twice": lambda d: d["labels"].append(d["labels"][0]),
+    "an unknown kind": lambda d: d["labels"][0].update(kind="animal product"),
+    "no calibration": lambda d: d["labels"][0].pop("calibration"),
+    "calibration that is no number": lambda d: d["labels"][0]["calibration"].update(slope="steep"),
+    "calibration NaN": lambda d: d["labels"][0]["calibration"].update(intercept=math.nan),
+    "calibration upside down": lambda d: d["labels"][0]["calibration"].update(slope=-1),
+    "no thresholds": lambda d: d["labels"][0].pop("thresholds"),
+    "thresholds as a list": lambda d: d["labels"][0].update(thresholds=[0.5]),
+    "a threshold missing": lambda d: d["labels"][0]["thresholds"].pop("0.01"),
+    "threshold NaN": lambda d: d["labels"][0]["thresholds"].update({"0.01": math.nan}),
+    "no photo thresholds": lambda d: d.pop("photo_thresholds"),
+    "no families": lambda d: d.pop("families"),
+    "a family of strangers": lambda d: d["families"][0].update(members=["coral"]),
+    "a family of nobody": lambda d: d["families"][0].update(members=[]),
+    "a family threshold missing": lambda d: d["families"][0].update(thresholds={}),
+    "no list of the unknown": lambda d: d.pop("not_recognized"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_description_is_a_schema_error(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleSchemaError, match=r"bundle\.json"):
+        load_bundle(changed(tmp_path, BROKEN[name]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "3", '"words"', "[" * 100_000, "\xff"],
+    ids=lambda t: t[:3] or "-",
+)
+def test_an_unreadable_description_is_a_schema_error(text: str, tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    (tmp_path / "bundle.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(BundleSchemaError):
+        load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("change", [lambda b: b + b"\0", lambda b: b[:-1], lambda _: b""])
+def test_another_model_is_a_digest_error(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path)
+    model = folder / "model.onnx"
+    model.write_bytes(change(model.read_bytes()))
+    with pytest.raises(BundleDigestError, match="changed or is incomplete"):
+        load_bundle(folder).read_model()
+
+
+def test_all_of_them_are_bundle_errors() -> None:
+    for error in (BundleNotFoundError, BundleDigestError, BundleSchemaError):
+        assert issubclass(error, BundleError)
