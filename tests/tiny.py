@@ -32,9 +32,7 @@ def tiny_model() -> onnx.ModelProto:
     nodes = [
         helper.make_node("Transpose", ["images"], ["chw"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["chw"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node(
-            "AveragePool", ["pixels"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]
-        ),
+        helper.make_node("AveragePool", ["pixels"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]),
         helper.make_node("Conv", ["cells", "weight", "bias"], ["maps"]),
         helper.make_node("ReduceMean", ["maps", "axes"], ["scores"], keepdims=0),
         helper.make_node("ReduceMean", ["cells", "axes"], ["embedding"], keepdims=0),

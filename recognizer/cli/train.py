@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from recognizer.training.data import Photo
     from recognizer.training.fit import Progress as FitProgress
+
+_SECONDS_BETWEEN = 20  # lines of progress, where there is no terminal to draw a bar on
 
 DataOption = Annotated[
     list[Path],
@@ -56,21 +61,19 @@ def read_data(folders: list[Path], validation_share: float, seed: int) -> list[P
 class _Bar:
     """Progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, console: object) -> None:
-        from rich.console import Console  # noqa: PLC0415
+    def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
-        assert isinstance(console, Console)  # noqa: S101 - for the type checker
         self._console = console
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]}  lr {task.fields[rate]}  {task.fields[speed]}"),
+            TextColumn("{task.fields[state]}"),
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("train", epoch="-", loss="-", rate="-", speed="")
-        self._told = 0.0
+        self._task = self._bar.add_task("train", epoch="-", state="")
+        self._told = time.monotonic()
 
     def __enter__(self) -> _Bar:
         self._bar.start()
@@ -81,17 +84,15 @@ class _Bar:
 
     def update(self, p: FitProgress) -> None:
         """Show the state of the run."""
-        left = f"{p.seconds_left / 60:.0f} min left"
-        speed = f"{p.rate:.0f} photos/s, {left}"
-        self._bar.update(
-            self._task,
-            total=p.photos,
-            completed=p.photo,
-            epoch=f"{p.epoch}/{p.epochs}",
-            loss=f"{p.loss:.3f}",
-            rate=f"{p.learning_rate:.1e}",
-            speed=speed,
+        epoch = f"{p.epoch}/{p.epochs}"
+        state = (
+            f"loss {p.loss:.3f}  lr {p.learning_rate:.1e}  {p.rate:.0f} photos/s  "
+            f"{p.seconds_left / 60:.0f} min left"
         )
+        self._bar.update(self._task, total=p.photos, completed=p.photo, epoch=epoch, state=state)
+        if not self._console.is_terminal and time.monotonic() - self._told >= _SECONDS_BETWEEN:
+            self._told = time.monotonic()
+            self._console.print(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
 
     def epoch(self, row: dict[str, float]) -> None:
         """Print the row of an epoch."""

@@ -147,7 +147,9 @@ def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> lis
             if not is_product and len(counts) > 1 and counts[source] <= budget:
                 budget -= counts[source]
                 held.update(p.sha256 for p in members if p.source == source)
-        given = sorted((p.sha256 for p in members if p.sha256 in held), key=lambda s: _draw(s, seed))
+        given = sorted(
+            (p.sha256 for p in members if p.sha256 in held), key=lambda s: _draw(s, seed)
+        )
         held.difference_update(given[len(members) // 2 :])
     return [
         replace(p, split="validation") if p.split == "train" and p.sha256 in held else p

@@ -64,9 +64,7 @@ def test_whole_sources_are_held_out_for_negatives_and_not_for_products() -> None
     def whole(label: str) -> int:
         members = [p for p in split if p.label == label]
         sources = {p.source for p in members}
-        return sum(
-            all(p.split == "validation" for p in members if p.source == s) for s in sources
-        )
+        return sum(all(p.split == "validation" for p in members if p.source == s) for s in sources)
 
     assert whole("wood") >= 2
     assert whole("ivory_worked") == 0

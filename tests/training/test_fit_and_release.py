@@ -112,9 +112,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     with pytest.raises(TrainingError, match="stopped after epoch 1 of 3"):
         load_run(tmp_path / "broken")
     resumed = fit(choices, split, tmp_path / "broken")
-    pairs = zip(
-        unbroken.state_dict().items(), resumed.state_dict().values(), strict=True
-    )
+    pairs = zip(unbroken.state_dict().items(), resumed.state_dict().values(), strict=True)
     for (name, one), other in pairs:
         assert torch.equal(one, other), name
     rows = (tmp_path / "broken" / "log.csv").read_text().splitlines()
@@ -133,9 +131,7 @@ def test_another_configuration_does_not_continue_a_run(
 def test_test_photos_are_not_even_opened(
     split: list[Photo], config: MakeConfig, tmp_path: Path
 ) -> None:
-    hidden = [
-        replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split
-    ]
+    hidden = [replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split]
     fit(config(epochs=1), hidden, tmp_path)
 
 
