@@ -208,9 +208,8 @@ class Recognizer:
             empty = np.zeros((0, 0), np.float32)
             return Explanation(prediction, label or "", empty, (), np.zeros((0, 0, 3), np.uint8))
         if label is None:
-            label = max(
-                (self.labels[i] for i in self._products), key=lambda name: prediction.scores[name]
-            )
+            candidates = [self.labels[i] for i in self._products] or self.labels
+            label = max(candidates, key=lambda name: prediction.scores[name])
         column = self.labels.index(label)
         place = int(scores[:, column].argmax())
         heatmap = local_probability(maps[place], self.bundle)[column]
