@@ -1,11 +1,13 @@
 """From the rows of a scan to what is worth showing: a summary of all, and the strongest of each.
 
-The rows are read once, line by line. What is kept is bounded whatever the length of the file:
+The rows are read twice, line by line: first to learn which row of each image is the last, then
+for what it says. What is kept is small whatever the length of the file: a digest for each image,
 counters, and the best few of each section.
 """
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import json
 import os
@@ -134,7 +136,7 @@ def read_queue(path: Path, bundle: Bundle, capacity: Capacity | None = None) -> 
     products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
     summary = Summary()
     leads, failed, clear = _Best(capacity.leads), _Best(capacity.failed), _Best(capacity.clear)
-    for number, row in _rows(path):
+    for number, row in _last_rows(path):
         try:
             entry = _entry(row, products)
             summary.add(entry)
@@ -184,6 +186,21 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, row
     except OSError as error:
         raise JournalError(f"{os.fspath(path)}: {error.strerror or error}") from error
+
+
+def _last_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield what the last scan said of each image: a journal keeps what earlier ones said too."""
+    last = {_image(row): number for number, row in _rows(path)}
+    for number, row in _rows(path):
+        if last.get(_image(row)) == number:
+            yield number, row
+
+
+def _image(row: Any) -> bytes:
+    """Return a short digest of what the row is about; only its equality means anything."""
+    subject = [row.get("source"), row.get("item")] if isinstance(row, dict) else row
+    text = json.dumps(subject, sort_keys=True)  # lone surrogates of odd names come out escaped
+    return hashlib.blake2b(text.encode(), digest_size=12).digest()
 
 
 def _entry(row: dict[str, Any], products: list[str]) -> Entry:

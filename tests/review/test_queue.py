@@ -114,3 +114,15 @@ def test_a_line_that_is_no_row_is_named(bundle: Bundle, tmp_path: Path, line: st
 def test_missing_rows_are_an_error(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="No such file"):
         read_queue(tmp_path / "rows", bundle)
+
+
+def test_only_the_last_word_on_an_image_counts(bundle: Bundle, tmp_path: Path) -> None:
+    rows = [
+        bare_row("a", 0.9, "priority"),
+        bare_row("b", 0.1, "clear"),
+        bare_row("a", 0.2, "clear"),  # scanned again, with another policy
+    ]
+    queue = read_queue(write_rows(tmp_path / "rows", rows), bundle)
+    assert queue.summary.scanned == 2
+    assert sources(queue) == ["a", "b"]
+    assert not queue.sections["priority"]
