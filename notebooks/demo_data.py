@@ -85,7 +85,7 @@ def sample_files() -> list[Path]:
 
 
 def scratch_folder() -> Path:
-    """Return a folder that goes away with the kernel. For a real run, name one that stays."""
+    """Return a temporary folder. For a real run, name one that stays."""
     return Path(_scratch().name)
 
 

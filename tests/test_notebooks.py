@@ -69,7 +69,8 @@ def test_a_notebook_runs(
         "TMPDIR": str(tmp_path),
         "OMP_NUM_THREADS": "1",
     }
-    client.execute(env=environment)
+    # A manager that it was given, the client would leave running.
+    client.execute(env=environment, cleanup_kc=True)
     errors = [
         output
         for cell in notebook.cells
