@@ -47,7 +47,7 @@ class BundleSchemaError(BundleError):
 
 
 class ProviderError(RecognizerError):
-    """The requested onnxruntime execution provider is not available."""
+    """The requested onnxruntime execution provider is not available, or failed during a pass."""
 
 
 class TaxonomyError(RecognizerError):

@@ -10,13 +10,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from recognizer.bundle import Bundle, load_bundle, sigmoid
-from recognizer.errors import BundleSchemaError, ProviderError, UsageError
+from recognizer.bundle import Bundle, load_bundle
+from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
     ImageSource,
     Limits,
@@ -26,24 +24,15 @@ from recognizer.imaging import (
     perceptual_hash,
 )
 from recognizer.prediction import Explanation, Prediction, Region
+from recognizer.regions import find_regions, local_probability
+from recognizer.session import open_session
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
-
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "directml": "DmlExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
-"""Short names of onnxruntime's execution providers."""
 
 BATCH_SIZE = 8
 """Frames in one pass: on a CPU, larger batches only cost memory."""
 
 _OUTPUTS = ("scores", "maps", "embedding")
-_HEATMAP_SIDE = 56  # maps are interpolated to this before boxes are drawn around them
-_REGION_LEVEL = 0.5  # a region is where the heat is at least this share of its peak
 
 
 class Recognizer:
@@ -75,7 +64,7 @@ class Recognizer:
     ) -> None:
         self.bundle = bundle
         self.limits = limits or Limits()
-        self._session, self.provider = _open_session(bundle, provider, threads, allow_fallback)
+        self._session, self.provider = open_session(bundle, provider, threads, allow_fallback)
         self._products = [i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT]
 
     @classmethod
@@ -310,122 +299,3 @@ class Recognizer:
             frame=frame.index,
             phash=perceptual_hash(frame.rgb),
         )
-
-
-def local_probability(maps: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:
-    """Read activation maps as the probability of each label at each place.
-
-    Args:
-        maps: float32, (labels, h, w): logits, the mean of which is the label's logit.
-        bundle: whose activation the maps have.
-
-    Returns:
-        float32, (labels, h, w), 0 to 1.
-    """
-    if bundle.activation == "sigmoid":
-        return sigmoid(maps.astype(np.float64)).astype(np.float32)
-    powers = np.exp(maps - maps.max(axis=0, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=0, keepdims=True), np.float32)
-
-
-def find_regions(
-    heatmap: NDArray[np.float32], label: str, size: tuple[int, int], frame: int
-) -> tuple[Region, ...]:
-    """Draw boxes around what stands out in a heat-map.
-
-    Args:
-        heatmap: float32, (h, w), 0 to 1, over the whole picture.
-        label: whose heat-map it is.
-        size: width and height of the upright picture in pixels.
-        frame: number of the frame.
-
-    Returns:
-        Regions where the heat is at least half of its peak, highest first.
-    """
-    fine = cv2.resize(heatmap, (_HEATMAP_SIDE, _HEATMAP_SIDE), interpolation=cv2.INTER_LINEAR)
-    peak = float(fine.max())
-    if peak <= 0:
-        return ()
-    mask = (fine >= _REGION_LEVEL * peak).astype(np.uint8)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    regions = []
-    for part in range(1, count):
-        left, top, width, height = (int(v) for v in stats[part, :4])
-        box = (
-            left * size[0] // _HEATMAP_SIDE,
-            top * size[1] // _HEATMAP_SIDE,
-            -(-(left + width) * size[0] // _HEATMAP_SIDE),
-            -(-(top + height) * size[1] // _HEATMAP_SIDE),
-        )
-        regions.append(Region(label, float(fine[parts == part].max()), box, frame))
-    return tuple(sorted(regions, key=lambda region: -region.score))
-
-
-def _open_session(
-    bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
-) -> tuple[onnxruntime.InferenceSession, str]:
-    if provider not in PROVIDERS:
-        raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads = {threads}: at least 1")
-    available = onnxruntime.get_available_providers()
-    if PROVIDERS[provider] not in available:
-        if not allow_fallback:
-            there = [name for name, theirs in PROVIDERS.items() if theirs in available]
-            raise ProviderError(
-                f"the provider {provider!r} is not in this build of onnxruntime; it has: "
-                f"{', '.join(there)}. Install the matching onnxruntime package, or allow a fallback"
-            )
-        provider = "cpu"
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-    model = bundle.read_model()
-    try:
-        session = onnxruntime.InferenceSession(
-            model, options, providers=[*dict.fromkeys((PROVIDERS[provider], PROVIDERS["cpu"]))]
-        )
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
-    used = session.get_providers()[0]
-    if used != PROVIDERS[provider]:
-        if not allow_fallback:
-            raise ProviderError(
-                f"onnxruntime could not start the provider {provider!r} and would use {used}"
-            )
-        provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
-    _check_interface(session, bundle)
-    return session, provider
-
-
-def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
-    size, count = bundle.input_size, len(bundle.labels)
-    inputs = session.get_inputs()
-    if (
-        [(i.name, i.type) for i in inputs] != [("images", "tensor(uint8)")]
-        or inputs[0].shape[1:] != [size, size, 3]
-        or isinstance(inputs[0].shape[0], int)
-    ):
-        raise BundleSchemaError(
-            f"{bundle.path}: the model does not take uint8 images of shape (N, {size}, {size}, 3)"
-        )
-    outputs = {output.name: output.shape for output in session.get_outputs()}
-    # None stands for any number.
-    wanted: dict[str, list[int | None]] = {
-        "scores": [None, count],
-        "maps": [None, count, None, None],
-        "embedding": [None, None],
-    }
-    for name, shape in wanted.items():
-        found = outputs.get(name)
-        if (
-            found is None
-            or len(found) != len(shape)
-            or any(w is not None and f != w for f, w in zip(found, shape, strict=True))
-        ):
-            raise BundleSchemaError(
-                f"{bundle.path}: the output {name!r} is of shape {found}, not {shape} "
-                f"(the model has the outputs {list(outputs)}, the bundle {count} labels)"
-            )

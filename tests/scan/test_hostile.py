@@ -1,0 +1,44 @@
+"""All hostile inputs in one scan: a row for each, with its reason, and the run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recognizer.bundle import load_bundle
+from recognizer.policy import Policy
+from recognizer.scan import Item, Journal, scan
+from recognizer.scan.rows import from_line
+from recognizer.status import Status
+from tests.conftest import encoded, picture
+from tests.hostile import HOSTILE
+
+
+def test_every_hostile_input_gets_its_row_and_the_run_goes_on(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    inputs = [hostile for hostile in HOSTILE if not hostile.skip]
+    assert len(inputs) >= 40
+    made = {hostile.make(tmp_path / hostile.name): hostile for hostile in inputs}
+    good = tmp_path / "good.jpg"
+    good.write_bytes(encoded(picture("red")))
+    sources = [*made, str(good)]
+    with Journal(tmp_path / "rows.jsonl") as journal:
+        summary = scan(
+            [Item(source) for source in sources],
+            load_bundle(tiny_bundle),
+            Policy(),
+            journal,
+            workers=2,
+        )
+    rows = [from_line(line) for line in (tmp_path / "rows.jsonl").read_bytes().splitlines()]
+    assert sorted(row["source"] for row in rows) == sorted(sources)
+    assert summary.scanned == len(sources)
+    for row in rows:
+        if row["source"] == str(good):
+            assert (row["status"], row["decision"]) == ("ok", "priority")
+            continue
+        hostile = made[row["source"]]
+        assert row["status"] == hostile.status, hostile.name
+        assert row["reason"] in hostile.reasons, hostile.name
+        # What could not be scored is never clear.
+        assert (row["decision"] is None) == (row["status"] == Status.FAILED), hostile.name
