@@ -91,6 +91,7 @@ def export_bundle(
     output: Path,
     *,
     version: int,
+    rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Release:
     """Write the bundle of a finished run.
@@ -100,6 +101,7 @@ def export_bundle(
         photos: all photos, with the validation split already held out.
         output: the bundle's folder; replaced as a whole when everything else has worked.
         version: of the model.
+        rounds: bootstrap rounds behind the intervals.
         on_stage: called with what is being done.
 
     Raises:
@@ -139,7 +141,7 @@ def export_bundle(
             description = _describe(config, labels, train, version, precision, proof)
             _calibrate_draft(draft, work / f"{precision}.onnx", description, validation)
             on_stage(f"measuring {precision} on the test split")
-            drafts[precision] = evaluate(Recognizer.load(draft), photos, "test")
+            drafts[precision] = evaluate(Recognizer.load(draft), photos, "test", rounds=rounds)
         lost = _loss(drafts["fp32"], drafts["int8"])
         precision = "int8" if max(lost.values(), default=0.0) <= LARGEST_LOSS else "fp32"
         evaluation = drafts[precision]

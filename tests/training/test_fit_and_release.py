@@ -141,7 +141,12 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     fit(config(epochs=1, loss=loss), split, tmp_path / "run")
     stages: list[str] = []
     release = export_bundle(
-        tmp_path / "run", split, tmp_path / "wildlife-v7", version=7, on_stage=stages.append
+        tmp_path / "run",
+        split,
+        tmp_path / "wildlife-v7",
+        version=7,
+        rounds=20,
+        on_stage=stages.append,
     )
     assert stages
     recognizer = Recognizer.load(release.path)

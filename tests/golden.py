@@ -1,0 +1,43 @@
+"""Golden references of the released bundle: what it says of the sample pictures.
+
+``python -m tests.golden`` writes them again, which is right after a new bundle was released and
+wrong after anything else: a change in decoding, preprocessing or inference shows as a difference.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from recognizer import Recognizer
+from recognizer.imaging import model_input
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "datasets" / "samples"
+FILE = Path(__file__).parent / "golden.json"
+GRID = 4
+
+
+def observe() -> dict[str, dict[str, Any]]:
+    """Return for each sample the colours of its model input on a coarse grid, and its scores."""
+    recognizer = Recognizer.load(threads=1)
+    found: dict[str, dict[str, Any]] = {}
+    for entry in json.loads((SAMPLES / "samples.json").read_text()):
+        path = SAMPLES / entry["file"]
+        loaded = recognizer.load_image(path)
+        pixels = model_input(loaded.frames[0].rgb, recognizer.bundle.input_size)
+        grid = cv2.resize(pixels, (GRID, GRID), interpolation=cv2.INTER_AREA)
+        scores = recognizer.predict(path).scores
+        found[entry["file"]] = {
+            "colors": grid.reshape(-1).tolist(),
+            "scores": {name: round(score, 5) for name, score in scores.items()},
+        }
+    return found
+
+
+if __name__ == "__main__":
+    digest = Recognizer.load().bundle.digest
+    FILE.write_text(json.dumps({"model": digest, "samples": observe()}, indent=1) + "\n")

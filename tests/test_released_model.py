@@ -1,0 +1,99 @@
+"""The released bundle: whole, honest about itself, and the same as when it was released."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer import Policy, Recognizer, Status, decide, load_taxonomy
+from recognizer.bundle import FALSE_ALARM_RATES
+from recognizer.recognizer import BATCH_SIZE
+from recognizer.taxonomy import Kind
+from tests import golden
+from tests.conftest import encoded, picture
+
+
+@pytest.fixture(scope="module")
+def released() -> Recognizer:
+    return Recognizer.load(threads=1)
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, object]:
+    found: dict[str, object] = json.loads(golden.FILE.read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def observed() -> dict[str, dict[str, object]]:
+    return golden.observe()
+
+
+def test_the_reference_is_of_this_model(released: Recognizer, reference: dict[str, str]) -> None:
+    assert reference["model"] == released.bundle.digest
+
+
+@pytest.mark.parametrize("key", ["colors", "scores"])
+def test_samples_are_seen_as_when_the_model_was_released(
+    key: str, reference: dict[str, object], observed: dict[str, dict[str, object]]
+) -> None:
+    samples = reference["samples"]
+    assert isinstance(samples, dict)
+    assert samples.keys() == observed.keys()
+    for file, expected in samples.items():
+        if key == "colors":  # other builds of libjpeg differ by a shade
+            difference = np.subtract(expected[key], observed[file][key], dtype=float)
+            assert np.abs(difference).max() <= 2, file
+        else:
+            assert observed[file][key] == pytest.approx(expected[key], abs=0.02), file
+
+
+def test_a_batch_says_what_single_calls_say(released: Recognizer) -> None:
+    paths = sorted(golden.SAMPLES.glob("*.jpg"))[: BATCH_SIZE + 3]
+    together = list(released.predict_many(paths))
+    for path, prediction in zip(paths, together, strict=True):
+        alone = released.predict(path)
+        assert prediction.sha256 == alone.sha256
+        assert prediction.scores == pytest.approx(alone.scores, abs=1e-5)
+
+
+def test_it_says_which_products_it_does_not_know(released: Recognizer) -> None:
+    bundle = released.bundle
+    products = {label.name for label in load_taxonomy().products}
+    known = {label.name for label in bundle.labels if label.kind is Kind.PRODUCT}
+    assert known | set(bundle.not_recognized) == products
+    assert not known & set(bundle.not_recognized)
+
+
+def test_its_evidence_is_complete(released: Recognizer) -> None:
+    for label in released.bundle.labels:
+        assert label.evidence["train"]["photos"] + label.evidence["train"]["rendered"] > 0
+        if label.kind is Kind.PRODUCT:
+            rates = [label.thresholds[rate] for rate in FALSE_ALARM_RATES]
+            assert rates == sorted(rates)
+            measured = label.evidence["average_precision"] is not None
+            assert measured == (label.evidence["test"]["photos"] > 0)
+    assert released.bundle.description["parity"]["photos"] >= 50
+
+
+def test_its_card_has_the_figures_of_its_description(released: Recognizer) -> None:
+    card = (released.bundle.path / "MODEL_CARD.md").read_text()
+    assert released.bundle.digest[:16] in card
+    for family in released.bundle.families:
+        value = family.evidence["average_precision"]
+        if value is not None and len(family.members) > 1:
+            assert f"{value[0]:.3f}" in card
+
+
+def test_plain_paper_is_clear(released: Recognizer) -> None:
+    prediction = released.predict(encoded(picture("gray", (640, 480))))
+    assert prediction.status is Status.OK
+    assert decide(prediction, released.bundle, Policy()).decision == "clear"
+
+
+def test_the_bundle_lies_where_the_package_looks(released: Recognizer) -> None:
+    assert released.bundle.path.name == released.bundle.title
+    assert isinstance(released.bundle.path, Path)

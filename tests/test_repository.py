@@ -1,0 +1,43 @@
+"""What the repository as a whole promises."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "datasets" / "samples"
+IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"}
+MEGABYTE = 1_000_000
+
+
+def tracked() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True
+    ).stdout.split(b"\0")
+    return [ROOT / name.decode() for name in names if name and (ROOT / name.decode()).is_file()]
+
+
+def test_every_picture_is_one_that_the_project_made() -> None:
+    listed = {entry["sha256"] for entry in json.loads((SAMPLES / "samples.json").read_text())}
+    for path in tracked():
+        if path.suffix.lower() in IMAGES:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            assert digest in listed, f"{path.relative_to(ROOT)} is not in samples.json"
+
+
+def test_it_stays_small() -> None:
+    assert sum(path.stat().st_size for path in tracked()) < 60 * MEGABYTE
+
+
+def test_notebooks_carry_no_outputs() -> None:
+    for path in tracked():
+        if path.suffix == ".ipynb":
+            cells = json.loads(path.read_text())["cells"]
+            assert not any(cell.get("outputs") for cell in cells), path.name

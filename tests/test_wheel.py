@@ -1,0 +1,82 @@
+"""The wheel, away from the checkout and without torch: what users install."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from recognizer.bundle import DEFAULT_BUNDLE
+from tests.conftest import encoded, picture
+
+ROOT = Path(__file__).parents[1]
+
+pytest.importorskip("hatchling", reason="the extra `dev` is not installed")
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The content of a wheel that was built from the checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("wildlife_product_recognizer-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def run(unpacked: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    blocker = folder / "blocked"
+    for name in ("torch", "timm", "sklearn", "onnx", "matplotlib"):
+        (blocker / name).mkdir(parents=True, exist_ok=True)
+        (blocker / name / "__init__.py").write_text(f"raise ImportError('{name} is blocked')")
+    path = os.pathsep.join([str(unpacked), str(blocker)])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_carries_what_it_needs(unpacked: Path) -> None:
+    package = unpacked / "recognizer"
+    for name in (
+        "py.typed",
+        "taxonomy.toml",
+        "training/model_card.md.j2",
+        "review/report.html.j2",
+        f"bundles/{DEFAULT_BUNDLE}/model.onnx",
+        f"bundles/{DEFAULT_BUNDLE}/bundle.json",
+        f"bundles/{DEFAULT_BUNDLE}/MODEL_CARD.md",
+    ):
+        assert (package / name).is_file(), name
+    others = {p.name for p in unpacked.iterdir()} - {"recognizer"}
+    assert all(name.endswith(".dist-info") for name in others)
+
+
+def test_it_scans_with_the_model_inside_it(unpacked: Path, tmp_path: Path) -> None:
+    where = run(unpacked, tmp_path, "-c", "import recognizer; print(recognizer.__file__)")
+    assert Path(where.stdout.strip()).is_relative_to(unpacked), where.stderr
+    (tmp_path / "photo.jpg").write_bytes(encoded(picture("gray", (640, 480))))
+    (tmp_path / "broken.jpg").write_bytes(b"<html>")
+    done = run(
+        unpacked,
+        tmp_path,
+        *("-m", "recognizer", "scan", ".", "-w", "1", "--report", "report.html"),
+    )
+    assert done.returncode == 3, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "scan.jsonl").read_text().splitlines()]
+    by_name = {Path(row["source"]).name: row for row in rows}
+    assert by_name["broken.jpg"]["status"] == "failed"
+    assert by_name["photo.jpg"]["status"] == "ok"
+    assert f"{by_name['photo.jpg']['model']['name']}" in DEFAULT_BUNDLE
+    assert "<html" in (tmp_path / "report.html").read_text()
