@@ -44,5 +44,18 @@ def render(
     dataset.write(jobs, output, workers, typer.echo)
 
 
+@app.command()
+def samples(
+    output: Annotated[Path, typer.Option(help="Where the sample photos lie.")] = Path(
+        __file__
+    ).parents[1]
+    / "samples",
+) -> None:
+    """Render the sample photos of the repository again, with their list."""
+    from datasets.synthetic import samples as chosen  # noqa: PLC0415 - keeps --help fast
+
+    chosen.write(output, typer.echo)
+
+
 if __name__ == "__main__":
     app(prog_name="python -m datasets.synthetic")

@@ -138,7 +138,9 @@ def _finished(manifest: Path, output: Path) -> dict[str, dict[str, str]]:
     if not manifest.exists():
         return {}
     with manifest.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if all(row.get(key) for key in ("file", "origin"))]
+        rows = [
+            row for row in csv.DictReader(stream) if all(row.get(key) for key in ("file", "origin"))
+        ]
     return {row["file"]: row for row in rows if _digest(output / row["file"]) == row["sha256"]}
 
 
@@ -170,7 +172,7 @@ def _contact_sheet(output: Path, files: Sequence[str]) -> None:
     rows = max(1, math.ceil(len(shown) / columns))
     sheet = np.full((rows * _TILE, columns * _TILE, 3), 40, dtype=np.uint8)
     for index, file in enumerate(shown):
-        image = cv2.imread(str(output / file))
+        image = np.asarray(cv2.imread(str(output / file)))
         scale = (_TILE - 4) / max(image.shape[:2])
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         top = index // columns * _TILE + (_TILE - small.shape[0]) // 2

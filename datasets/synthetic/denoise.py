@@ -26,7 +26,7 @@ def denoise(light: Array, albedo: Array, normal: Array, depth: Array, passes: in
         passes: Each doubles the reach, from 2 pixels on.
     """
     own = albedo + _FLOOR
-    value = _without_fireflies(light / own)
+    value = _without_outliers(light / own)
     far = np.log(np.maximum(depth, 1e-3))
     for step in (2**index for index in range(passes)):
         total = np.zeros_like(value)
@@ -36,11 +36,15 @@ def denoise(light: Array, albedo: Array, normal: Array, depth: Array, passes: in
             for dx, horizontal in zip(range(-2, 3), _TAPS, strict=True):
                 shift = (dy * step, dx * step)
                 there = _shifted(value, shift)
-                weight = vertical * horizontal * np.exp(
-                    -((_shifted(normal, shift) - normal) ** 2).sum(axis=2) / 0.05
-                    - ((_shifted(albedo, shift) - albedo) ** 2).sum(axis=2) / 0.02
-                    - (_shifted(far, shift) - far) ** 2 / 0.003
-                    - (_shifted(tone, shift) - tone) ** 2 / (0.35 / step)
+                weight = (
+                    vertical
+                    * horizontal
+                    * np.exp(
+                        -((_shifted(normal, shift) - normal) ** 2).sum(axis=2) / 0.05
+                        - ((_shifted(albedo, shift) - albedo) ** 2).sum(axis=2) / 0.02
+                        - (_shifted(far, shift) - far) ** 2 / 0.003
+                        - (_shifted(tone, shift) - tone) ** 2 / (0.35 / step)
+                    )
                 )
                 total += weight[..., None] * there
                 weights += weight
@@ -55,11 +59,18 @@ def _shifted(values: Array, shift: tuple[int, int]) -> Array:
     return values[rows][:, columns]
 
 
-def _without_fireflies(value: Array) -> Array:
-    """No pixel much brighter than the brightest but one of its neighbours."""
+def _without_outliers(value: Array) -> Array:
+    """No pixel far brighter or darker than all but one of its neighbours.
+
+    Single bright paths are noise; single black pixels on outlines come from smoothed normals that
+    look away from the camera.
+    """
     tone = value.mean(axis=2)
     around = np.stack(
         [_shifted(tone, (dy, dx)) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
     )
-    limit = 1.15 * np.sort(around, axis=0)[-2] + 1e-3
-    return value * np.minimum(1, limit / np.maximum(tone, 1e-6))[..., None]
+    around.sort(axis=0)
+    within = np.clip(tone, 0.8 * around[1], 1.15 * around[-2] + 1e-3)
+    usual = np.median(value.reshape(-1, 3), axis=0)
+    hue = np.where(tone[..., None] > 1e-3, value, usual)
+    return hue * (within / np.maximum(hue.mean(axis=2), 1e-6))[..., None]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 Curve = Callable[[Array], Array]
 
 SURFACE = ("roughness", "clearcoat", "metallic", "sheen")
@@ -48,6 +49,10 @@ class Mesh:
             np.full((count, 3), 0.5),
             np.tile([0.5, 0.0, 0.0, 0.0], (count, 1)),
         )
+
+    def reshaped(self, vertices: Array) -> Mesh:
+        """The mesh with other positions for the same vertices."""
+        return replace(self, vertices=vertices)
 
     def moved(self, offset: Sequence[float] | Array) -> Mesh:
         """The mesh shifted by ``offset``."""
@@ -85,16 +90,14 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
 
 def normals(mesh: Mesh) -> Array:
     """Unit normals of the vertices, ``(n, 3)``, weighted by the areas of the faces."""
-    corners = mesh.vertices[mesh.faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    x, y, z = mesh.vertices.T
+    a, b, c = mesh.faces.T
+    ux, uy, uz = x[b] - x[a], y[b] - y[a], z[b] - z[a]
+    vx, vy, vz = x[c] - x[a], y[c] - y[a], z[c] - z[a]
+    corners = np.concatenate([a, b, c])
+    across = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
     total = np.stack(
-        [
-            np.bincount(
-                mesh.faces.ravel(), np.repeat(across[:, axis], 3), minlength=len(mesh.vertices)
-            )
-            for axis in range(3)
-        ],
-        axis=1,
+        [np.bincount(corners, np.tile(part, 3), minlength=len(x)) for part in across], axis=1
     )
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
@@ -108,7 +111,7 @@ def rotation(axis: Sequence[float] | Array, degrees: float) -> Array:
 
 
 def noise(
-    points: Array, frequency: float | Sequence[float], seed: int, octaves: int = 3
+    points: Array, frequency: float | Sequence[float] | Array, seed: int, octaves: int = 3
 ) -> Array:
     """Perlin's gradient noise at ``points``, ``(n,)``, about -1 to 1.
 
@@ -132,38 +135,31 @@ def noise(
 
 
 def _perlin(at: Array, table: NDArray[np.int64], gradients: Array) -> Array:
-    cell = np.floor(at).astype(np.int64)
-    inside = at - cell
-    fade = inside**3 * (inside * (inside * 6 - 15) + 10)
+    floor = np.floor(at)
+    cell = floor.astype(np.int64).T
+    x, y, z = (at - floor).T
+    fade_x, fade_y, fade_z = (t * t * t * (t * (t * 6 - 15) + 10) for t in (x, y, z))
+    gradient_x, gradient_y, gradient_z = gradients.T
     total = np.zeros(len(at))
-    for corner in range(8):
-        step = np.array([corner & 1, corner >> 1 & 1, corner >> 2 & 1])
-        x, y, z = ((cell + step) & 255).T
-        gradient = gradients[table[(table[(table[x] + y) & 255] + z) & 255]]
-        weight = np.where(step, fade, 1 - fade).prod(axis=1)
-        total += weight * ((inside - step) * gradient).sum(axis=1)
+    for dx in (0, 1):
+        first = table[(cell[0] + dx) & 255] + cell[1]
+        weight_x = fade_x if dx else 1 - fade_x
+        for dy in (0, 1):
+            second = table[(first + dy) & 255] + cell[2]
+            weight_xy = weight_x * (fade_y if dy else 1 - fade_y)
+            for dz in (0, 1):
+                corner = table[(second + dz) & 255]
+                slope = (
+                    (x - dx) * gradient_x[corner]
+                    + (y - dy) * gradient_y[corner]
+                    + (z - dz) * gradient_z[corner]
+                )
+                total += weight_xy * (fade_z if dz else 1 - fade_z) * slope
     return total
 
 
-def cells(points: Array, count: int, seed: int) -> tuple[NDArray[np.int64], Array]:
-    """The nearest of ``count`` scattered points: its number, and the distance to its border."""
-    rng = np.random.default_rng(seed)
-    low, high = points.min(axis=0), points.max(axis=0)
-    centres = rng.uniform(low, high, size=(count, points.shape[1]))
-    number = np.zeros(len(points), dtype=np.int64)
-    first = np.full(len(points), np.inf)
-    second = np.full(len(points), np.inf)
-    for index, centre in enumerate(centres):
-        distance = np.linalg.norm(points - centre, axis=1)
-        nearer = distance < first
-        second = np.where(nearer, first, np.minimum(second, distance))
-        number[nearer] = index
-        first = np.where(nearer, distance, first)
-    return number, second - first
-
-
 def grid_faces(rows: int, columns: int, wrap: bool) -> NDArray[np.int64]:
-    """Triangles of a grid of vertices in row order; with ``wrap`` the last column meets the first."""
+    """Triangles of a grid in row order; with ``wrap`` the last column meets the first."""
     row, column = np.meshgrid(
         np.arange(rows - 1), np.arange(columns if wrap else columns - 1), indexing="ij"
     )
@@ -233,15 +229,13 @@ def lathe(profile: Array, around: int = 160, rings: int = 240) -> Mesh:
         ],
         axis=-1,
     )
-    coords = np.stack(
-        np.meshgrid(at / length[-1], angle / (2 * np.pi), indexing="ij"), axis=-1
-    )
+    coords = np.stack(np.meshgrid(at / length[-1], angle / (2 * np.pi), indexing="ij"), axis=-1)
     return Mesh.bare(
         vertices.reshape(-1, 3), grid_faces(rings, around, wrap=True), coords.reshape(-1, 2)
     )
 
 
-def smooth_profile(points: Sequence[Sequence[float]], count: int = 200) -> Array:
+def smooth_profile(points: Sequence[Any] | Array, count: int = 200) -> Array:
     """A profile for ``lathe`` that runs smoothly through ``points`` (Catmull-Rom)."""
     knots = np.asarray(points, dtype=np.float64)
     padded = np.concatenate([[2 * knots[0] - knots[1]], knots, [2 * knots[-1] - knots[-2]]])
@@ -259,9 +253,7 @@ def smooth_profile(points: Sequence[Sequence[float]], count: int = 200) -> Array
 def ball(radius: float = 1.0, detail: int = 96) -> Mesh:
     """A sphere around the origin."""
     angle = np.linspace(-np.pi / 2, np.pi / 2, detail)
-    return lathe(
-        radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), 2 * detail, detail
-    )
+    return lathe(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), 2 * detail, detail)
 
 
 def ring(major: float, section: Array, around: int = 200) -> Mesh:
@@ -297,7 +289,7 @@ def oval(width: float, height: float, count: int = 64, squareness: float = 2.0) 
     )
 
 
-def rounded_box(size: Sequence[float], radius: float, detail: int = 28) -> Mesh:
+def rounded_box(size: Sequence[float] | Array, radius: float, detail: int = 28) -> Mesh:
     """A box around the origin with rounded edges; ``size`` is its full width, depth and height."""
     half = np.asarray(size, dtype=np.float64) / 2
     parts = []
@@ -316,7 +308,9 @@ def rounded_box(size: Sequence[float], radius: float, detail: int = 28) -> Mesh:
             coords = np.stack([grid_u.ravel() / half[u_axis], grid_v.ravel() / half[v_axis]], 1)
             parts.append(
                 Mesh.bare(
-                    inner + radius * outward, faces if sign < 0 else faces[:, ::-1], coords / 2 + 0.5
+                    inner + radius * outward,
+                    faces if sign < 0 else faces[:, ::-1],
+                    coords / 2 + 0.5,
                 )
             )
     return merge(parts)
@@ -324,7 +318,9 @@ def rounded_box(size: Sequence[float], radius: float, detail: int = 28) -> Mesh:
 
 def _edge_dense(half: float, radius: float, detail: int) -> Array:
     edge = half - radius * (1 - np.linspace(1, 0, 7))
-    return np.concatenate([-edge, np.linspace(-(half - radius), half - radius, detail)[1:-1], edge[::-1]])
+    return np.concatenate(
+        [-edge, np.linspace(-(half - radius), half - radius, detail)[1:-1], edge[::-1]]
+    )
 
 
 def plate(outline: Array, height: Callable[[Array, Array], Array], thickness: float) -> Mesh:

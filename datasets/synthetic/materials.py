@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from datasets.synthetic.geometry import Array, Mesh, cells, noise
+from datasets.synthetic.geometry import Array, Mesh, noise
 from datasets.synthetic.textures import linear
 
 RGB = tuple[float, float, float]
@@ -165,3 +165,10 @@ def any_hue(rng: np.random.Generator, strength: float = 0.6) -> RGB:
     vivid = strength * rng.beta(1.2, 1.5)
     tone = np.clip(bright * (1 + vivid * np.cos(angle)), 0.03, 0.95)
     return (float(tone[0]), float(tone[1]), float(tone[2]))
+
+
+def tone_near(rng: np.random.Generator, rgb: RGB, spread: float = 0.03) -> RGB:
+    """A colour close to another: lighter or darker, and hardly of another hue."""
+    shift = rng.normal(0, spread) + rng.normal(0, spread / 4, 3)
+    r, g, b = np.clip(np.array(rgb) + shift, 0.02, 0.97)
+    return (float(r), float(g), float(b))

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from datasets.synthetic import scenes_lookalikes, scenes_ordinary, scenes_products, scenes_scales
+from datasets.synthetic import (
+    scenes_ivory,
+    scenes_lookalikes,
+    scenes_ordinary,
+    scenes_products,
+    scenes_scales,
+    scenes_solids,
+)
 from datasets.synthetic.scene import Scene, registered
 
-BUILDERS = (scenes_products, scenes_scales, scenes_lookalikes, scenes_ordinary)
+MODULES = (
+    scenes_ivory,
+    scenes_products,
+    scenes_scales,
+    scenes_lookalikes,
+    scenes_solids,
+    scenes_ordinary,
+)
 
 SCENES: dict[str, Scene] = registered()

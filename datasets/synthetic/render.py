@@ -72,7 +72,8 @@ def render(
     subject = entry.build(rng)
     turn = geometry.rotation([0, 0, 1], rng.uniform(0, 360))
     mesh = subject.mesh.turned(turn).grounded()
-    radius = float(np.linalg.norm(mesh.vertices[:, :2], axis=1).max())
+    wide, high = np.linalg.norm(mesh.vertices[:, :2], axis=1).max(), mesh.vertices[:, 2].max()
+    radius = float(max(wide, 0.55 * high))
     mesh = mesh.scaled(1 / radius)
     aspect = str(rng.choice(list(ASPECTS), p=[0.4, 0.25, 0.25, 0.1]))
     around = stage.build(rng, mesh, radius, subject.elevation, aspect)
@@ -167,32 +168,43 @@ def _trace(
             **lens,
         }
     )
-    path = mi.load_dict(
-        {
-            "type": "aov",
-            "aovs": "albedo:albedo,normal:sh_normal,depth:depth",
-            "image": {"type": "path", "max_depth": 5},
-        }
+    # One integrator for both would trace every path twice (seen with mitsuba 3.9).
+    path = mi.load_dict({"type": "path", "max_depth": 5})
+    guides = mi.load_dict({"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"})
+    light, hit = (
+        np.nan_to_num(np.array(integrator.render(scene, sensor, seed=seed, spp=samples)))
+        for integrator in (path, guides)
     )
-    layers = mi.render(scene, sensor=sensor, integrator=path, seed=seed, spp=samples)
-    layers = np.nan_to_num(np.array(layers, dtype=np.float64))
+    hit = hit.astype(np.float64)
     light = denoise(
-        np.clip(layers[..., :3], 0, 1e3), layers[..., 3:6], layers[..., 6:9], layers[..., 9]
+        np.clip(light.astype(np.float64), 0, 1e3), hit[..., -7:-4], hit[..., -4:-1], hit[..., -1]
     )
     if not with_mask:
         return light, None
-    pinhole = mi.load_dict(
+    return light, _mask(mesh, around, {"type": "perspective", "film": film, **lens})
+
+
+def _mask(mesh: Mesh, around: Stage, pinhole: dict[str, Any]) -> NDArray[np.bool_]:
+    """Where the object is: the same shapes, the object white and all else black."""
+    mi = _mitsuba()
+    plain = {
+        name: {
+            "type": "twosided",
+            "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": value}},
+        }
+        for name, value in (("white", 1.0), ("black", 0.0))
+    }
+    scene = mi.load_dict(
         {
-            "type": "perspective",
-            "film": film,
-            "sampler": {"type": "independent", "sample_count": 1},
-            **lens,
+            "type": "scene",
+            "floor": _shape(around.floor, plain["black"]),
+            "surroundings": _shape(around.surroundings, plain["black"]),
+            "object": _shape(mesh, plain["white"]),
         }
     )
-    numbers = mi.load_dict({"type": "aov", "aovs": "shape:shape_index"})
-    seen = np.array(mi.render(scene, sensor=pinhole, integrator=numbers, seed=seed, spp=1))
-    number = [shape.id() for shape in scene.shapes()].index("object")
-    return light, np.rint(seen[..., -1]) == number
+    sensor = mi.load_dict({**pinhole, "sampler": {"type": "independent", "sample_count": 1}})
+    colours = mi.load_dict({"type": "aov", "aovs": "albedo:albedo"})
+    return np.array(colours.render(scene, sensor, spp=1))[..., -1] > 0.5
 
 
 def _vertex_bsdf() -> dict[str, Any]:
@@ -217,7 +229,11 @@ def _shape(mesh: Mesh, bsdf: dict[str, Any]) -> Any:
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict(bsdf)
     shape = mi.Mesh(
-        "mesh", len(mesh.vertices), len(mesh.faces), properties, has_vertex_normals=True,
+        "mesh",
+        len(mesh.vertices),
+        len(mesh.faces),
+        properties,
+        has_vertex_normals=True,
         has_vertex_texcoords=True,
     )
     values = mi.traverse(shape)
@@ -268,4 +284,3 @@ def _curve(value: Array) -> Array:
     value = np.minimum(value, 0.7) + 0.3 * (1 - np.exp(-over / 0.3))
     display = np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)
     return display + 0.08 * np.sin((display - 0.5) * 2 * np.pi) / 2
-

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from datasets.synthetic import geometry
+from datasets.synthetic.forms import bent
 from datasets.synthetic.geometry import Array, Mesh, merge, noise, rotation
 from datasets.synthetic.materials import along, any_hue, blend, paint, seed_of, timber
 from datasets.synthetic.pile import Heap
 from datasets.synthetic.scene import Subject, scene
-from datasets.synthetic.scenes_products import bent
 
 
 @scene("listing_other")
@@ -22,14 +22,22 @@ def cardboard_boxes(rng: np.random.Generator) -> Subject:
         box = geometry.rounded_box(size, 0.4, 20)
         fibre = noise(box.vertices, (0.3, 0.3, 3), seed_of(rng), 3)
         tone = np.array([0.70, 0.54, 0.37]) * rng.uniform(0.85, 1.1)
-        box = paint(box.displaced(0.12 * noise(box.vertices, 0.12, seed_of(rng))), np.clip(blend(tone, tone * 0.8, 0.4 + 0.5 * fibre), 0, 1), 0.85)
+        box = paint(
+            box.displaced(0.12 * noise(box.vertices, 0.12, seed_of(rng))),
+            np.clip(blend(tone, tone * 0.8, 0.4 + 0.5 * fibre), 0, 1),
+            0.85,
+        )
         tape = geometry.rounded_box((size[0] + 0.12, 4.5, size[2] + 0.12), 0.45, 20)
         tape = paint(tape, [(0.72, 0.60, 0.42), (0.85, 0.85, 0.82)][rng.integers(2)], 0.2, 0.5)
         label = geometry.rounded_box((size[0] * 0.36, size[1] * 0.32, 0.08), 0.03, 16)
-        lines = (np.sin(label.vertices[:, 1] * 7) > 0.5) & (np.abs(label.vertices[:, 0]) < size[0] * 0.15)
+        lines = (np.sin(label.vertices[:, 1] * 7) > 0.5) & (
+            np.abs(label.vertices[:, 0]) < size[0] * 0.15
+        )
         label = paint(label, np.where(lines[:, None], 0.35, 0.92) * np.ones(3), 0.5)
         place = [size[0] * 0.22, size[1] * 0.26, size[2] / 2 + 0.06]
-        parcel = merge([box, tape, label.moved(place)]).turned(rotation([0, 0, 1], rng.normal(0, 12)))
+        parcel = merge([box, tape, label.moved(place)]).turned(
+            rotation([0, 0, 1], rng.normal(0, 12))
+        )
         parts.append(parcel.moved([*rng.normal(0, 1.5, 2), top + size[2] / 2 + 0.1]))
         top += size[2] + 0.25
     return Subject(merge(parts).grounded(), (12, 50))
@@ -38,7 +46,22 @@ def cardboard_boxes(rng: np.random.Generator) -> Subject:
 @scene("listing_other")
 def watch(rng: np.random.Generator) -> Subject:
     """A wrist watch lying open."""
-    case = geometry.lathe(np.array([[0, 0], [1.9, 0], [2.05, 0.2], [2.05, 0.7], [1.8, 0.9], [1.72, 0.9], [1.7, 0.78], [0, 0.78]]), 160, 160)
+    case = geometry.lathe(
+        np.array(
+            [
+                [0, 0],
+                [1.9, 0],
+                [2.05, 0.2],
+                [2.05, 0.7],
+                [1.8, 0.9],
+                [1.72, 0.9],
+                [1.7, 0.78],
+                [0, 0.78],
+            ]
+        ),
+        160,
+        160,
+    )
     radius = np.hypot(case.vertices[:, 0], case.vertices[:, 1])
     angle = np.arctan2(case.vertices[:, 1], case.vertices[:, 0])
     dial = (radius < 1.7) & (case.vertices[:, 2] > 0.7)
@@ -60,7 +83,11 @@ def watch(rng: np.random.Generator) -> Subject:
         if bracelet:
             for index in range(11):
                 link = geometry.rounded_box((0.62, 1.7 - 0.04 * index, 0.3), 0.1, 10)
-                parts.append(paint(link.moved([side * (2.3 + 0.66 * index), 0, 0.3]), metal, 0.25, metallic=1.0))
+                parts.append(
+                    paint(
+                        link.moved([side * (2.3 + 0.66 * index), 0, 0.3]), metal, 0.25, metallic=1.0
+                    )
+                )
         else:
             strap = geometry.rounded_box((8, 1.8, 0.28), 0.12, 40).moved([side * 5.9, 0, 0.3])
             strap = strap.displaced(0.015 * noise(strap.vertices, 6, seed_of(rng), 2))
@@ -81,12 +108,22 @@ def books(rng: np.random.Generator) -> Subject:
             board = geometry.rounded_box((width, height, 0.24), 0.08, 90)
             u, v = board.coords[:, 0], board.coords[:, 1]
             flat = np.abs(board.vertices[:, 2]) > 0.1
-            block = flat & (np.abs(u - rng.uniform(0.4, 0.6)) < rng.uniform(0.2, 0.4)) & (np.abs(v - rng.uniform(0.3, 0.7)) < rng.uniform(0.08, 0.25))
-            boards.append(paint(board, np.where(block[:, None], second, cover), 0.35, 0.3).moved([0, 0, z]))
-        spine = geometry.rounded_box((0.24, height, thick), 0.1, 20).moved([-width / 2, 0, thick / 2])
+            block = (
+                flat
+                & (np.abs(u - rng.uniform(0.4, 0.6)) < rng.uniform(0.2, 0.4))
+                & (np.abs(v - rng.uniform(0.3, 0.7)) < rng.uniform(0.08, 0.25))
+            )
+            boards.append(
+                paint(board, np.where(block[:, None], second, cover), 0.35, 0.3).moved([0, 0, z])
+            )
+        spine = geometry.rounded_box((0.24, height, thick), 0.1, 20).moved(
+            [-width / 2, 0, thick / 2]
+        )
         pages = geometry.rounded_box((width - 0.5, height - 0.6, thick - 0.4), 0.05, 20)
         leaves = 0.88 + 0.06 * np.sin(pages.vertices[:, 2] * 60)
-        pages = paint(pages, leaves[:, None] * np.array([1.0, 0.97, 0.9]), 0.9).moved([0, 0, thick / 2])
+        pages = paint(pages, leaves[:, None] * np.array([1.0, 0.97, 0.9]), 0.9).moved(
+            [0, 0, thick / 2]
+        )
         book = merge([*boards, paint(spine, cover, 0.35, 0.3), pages])
         book = book.turned(rotation([0, 0, 1], rng.normal(0, 12)))
         parts.append(book.moved([*rng.normal(0, 0.8, 2), top]))
@@ -98,11 +135,15 @@ def _banana(rng: np.random.Generator, length: float) -> Mesh:
     at = np.linspace(0, 1, 240)
     girth = length * rng.uniform(0.085, 0.11)
     body = np.clip(np.sin(np.pi * np.clip((at - 0.1) / 0.88, 0, 1)), 0, 1) ** 0.35
-    radius = girth * np.maximum(body, 0.22 * (at < 0.14) + 0.14 * np.sqrt(np.clip(1 - at**20, 0, 1)))
+    radius = girth * np.maximum(
+        body, 0.22 * (at < 0.14) + 0.14 * np.sqrt(np.clip(1 - at**20, 0, 1))
+    )
     radius[0] = radius[-1] = 0
     angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
     edges = 1 + 0.05 * np.cos(5 * angle)
-    mesh = geometry.sweep(bent(length, rng.uniform(50, 85)), at, radius[:, None] * edges, around=120)
+    mesh = geometry.sweep(
+        bent(length, rng.uniform(50, 85)), at, radius[:, None] * edges, around=120
+    )
     unrolled = along(mesh, length, girth)
     spots = noise(unrolled, np.array([2, 2, 0.8]) / girth, seed_of(rng), 4)
     ripe = rng.uniform(0, 1)
@@ -140,19 +181,36 @@ def apples(rng: np.random.Generator) -> Subject:
             mesh = mesh.displaced(0.012 * noise(mesh.vertices, 22, seed_of(rng), 1))
             tone = np.array([0.92, 0.52, 0.10]) * rng.uniform(0.92, 1.05)
             return paint(mesh.scaled(radius), np.clip(tone, 0, 1), 0.4, 0.2).grounded()
-        dent = 0.42 * np.exp(-((away / 0.27) ** 2)) * (z > 0) + 0.2 * np.exp(-((away / 0.25) ** 2)) * (z < 0)
-        shape = mesh.vertices * (1 - dent)[:, None] * np.column_stack([1 + 0.06 * z, 1 + 0.06 * z, np.full_like(z, 0.92)])
-        mesh = Mesh(shape, mesh.faces, mesh.coords, mesh.colour, mesh.surface)
+        dent = 0.42 * np.exp(-((away / 0.27) ** 2)) * (z > 0) + 0.2 * np.exp(
+            -((away / 0.25) ** 2)
+        ) * (z < 0)
+        shape = (
+            mesh.vertices
+            * (1 - dent)[:, None]
+            * np.column_stack([1 + 0.06 * z, 1 + 0.06 * z, np.full_like(z, 0.92)])
+        )
+        mesh = mesh.reshaped(shape)
         angle = np.arctan2(y, x)
-        streak = noise(np.column_stack([np.cos(angle) * 6, np.sin(angle) * 6, z]), 1.0, seed_of(rng), 3)
+        streak = noise(
+            np.column_stack([np.cos(angle) * 6, np.sin(angle) * 6, z]), 1.0, seed_of(rng), 3
+        )
         side = noise(mesh.vertices, 0.7, seed_of(rng), 2)
         colour = blend((0.80, 0.72, 0.28), (0.68, 0.10, 0.10), 0.5 + 0.9 * side + 0.5 * streak)
         body = paint(mesh.scaled(radius), np.clip(colour, 0, 1), 0.25, 0.4)
-        stalk = geometry.sweep(lambda at: np.stack([0.3 * at**2, 0 * at, 1.9 * at], 1), np.linspace(0, 1, 20), np.full(20, 0.12), 16)
-        return merge([body, paint(stalk.moved([0, 0, radius * 0.52]), (0.30, 0.20, 0.10), 0.8)]).grounded()
+        stalk = geometry.sweep(
+            lambda at: np.stack([0.3 * at**2, 0 * at, 1.9 * at], 1),
+            np.linspace(0, 1, 20),
+            np.full(20, 0.12),
+            16,
+        )
+        return merge(
+            [body, paint(stalk.moved([0, 0, radius * 0.52]), (0.30, 0.20, 0.10), 0.8)]
+        ).grounded()
 
     things = [make() for _ in range(count)]
-    placed = Heap(70).drop(rng, things, 8.0 if count > 1 else 0.01, tilt=0.0)
+    placed = Heap(90).drop(
+        rng, things, 4.6 * np.sqrt(count) if count > 1 else 0.01, tilt=0.0, tries=14
+    )
     return Subject(merge(placed), (15, 65), {"oranges": orange})
 
 
@@ -186,8 +244,12 @@ def tools(rng: np.random.Generator) -> Subject:
         head = geometry.rounded_box((9, 2.4, 2.4), 0.35, 20).moved([0, 0, handle_length - 0.5])
         head = paint(head, (0.42, 0.42, 0.44), 0.35, metallic=0.9)
     else:
-        head = geometry.lathe(np.array([[0.35, 0], [0.35, 11], [0.5, 11.5], [0.1, 13], [0, 13]]), 60, 120)
-        head = paint(head.moved([0, 0, handle_length - 0.2]), (0.72, 0.72, 0.74), 0.25, metallic=1.0)
+        head = geometry.lathe(
+            np.array([[0.35, 0], [0.35, 11], [0.5, 11.5], [0.1, 13], [0, 13]]), 60, 120
+        )
+        head = paint(
+            head.moved([0, 0, handle_length - 0.2]), (0.72, 0.72, 0.74), 0.25, metallic=1.0
+        )
     mesh = merge([handle, head]).turned(rotation([0, 1, 0], 90))
     return Subject(mesh.grounded(), (25, 80))
 

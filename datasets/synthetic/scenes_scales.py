@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from datasets.synthetic import geometry
+from datasets.synthetic.forms import heap_of
 from datasets.synthetic.geometry import Array, Mesh, merge, noise, rotation
-from datasets.synthetic.materials import RGB, any_hue, blend, glazed, paint, seed_of, timber
-from datasets.synthetic.pile import Heap
+from datasets.synthetic.materials import RGB, any_hue, blend, paint, seed_of
 from datasets.synthetic.scene import Subject, scene
 
 _KERATIN: tuple[tuple[RGB, RGB], ...] = (
@@ -60,7 +58,7 @@ def pangolin_scale(rng: np.random.Generator, length: float, tone: int) -> Mesh:
     arcs = np.sin((away + 0.05 * jitter) * rng.uniform(55, 85))
     mesh = mesh.displaced(length * (0.0065 * ribs * fades + 0.0035 * arcs + 0.012 * jitter))
     light, dark = _KERATIN[tone]
-    own = rng.normal(0, 0.025, 3) + rng.uniform(-0.04, 0.04)
+    own = rng.normal(0, 0.006, 3) + rng.uniform(-0.05, 0.05)
     grime = noise(np.column_stack([flat * 5, np.full(len(flat), 1.5)]), 1.0, seed_of(rng), 4)
     share = 0.5 - 0.32 * ribs * fades + 0.16 * arcs + 0.45 * grime
     colour = blend(np.array(light) + own, np.array(dark) + own, share)
@@ -73,45 +71,6 @@ def pangolin_scale(rng: np.random.Generator, length: float, tone: int) -> Mesh:
 
 def _flipped(rng: np.random.Generator, plate: Mesh, chance: float) -> Mesh:
     return plate.turned(rotation([1, 0, 0], 180)) if rng.random() < chance else plate
-
-
-def bowl(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
-    """An open bowl, of a finish drawn at random."""
-    wall = radius * 0.05
-    foot = radius * rng.uniform(0.35, 0.55)
-    outer = [[0, 0], [foot, 0], [foot * 1.02, depth * 0.04], [radius * 0.83, depth * 0.5], [radius, depth]]
-    inner = [[radius - wall, depth], [radius * 0.8 - wall, depth * 0.52], [foot * 0.9, depth * 0.14], [0, depth * 0.1]]
-    profile = np.concatenate(
-        [geometry.smooth_profile(outer, 120), geometry.smooth_profile(inner, 120)]
-    )
-    mesh = geometry.lathe(profile, 200, 300)
-    finish = rng.integers(4)
-    if finish == 0:
-        return timber(rng, mesh, radius, rng.uniform(0.2, 0.8))
-    if finish == 1:
-        return glazed(rng, mesh, (0.9, 0.9, 0.88))
-    if finish == 2:
-        return paint(mesh, (0.75, 0.75, 0.76), 0.3, metallic=0.95)
-    return paint(mesh, any_hue(rng), 0.35, 0.3)
-
-
-def heap_of(
-    rng: np.random.Generator, make: Callable[[], Mesh], size: float, count: int, held: bool
-) -> Mesh:
-    """Many pieces of a size in a heap, in a bowl when ``held``."""
-    parts: list[Mesh] = []
-    spread = size * 0.46 * np.sqrt(count)
-    heap = Heap(spread * 4 + 4 * size)
-    if held:
-        radius = size * 0.55 * count**0.42 + size * 0.7
-        vessel = bowl(rng, radius, radius * rng.uniform(0.4, 0.6))
-        parts.append(vessel)
-        heap = Heap(radius * 4, vessel)
-        spread = radius * 0.62
-    elif count > 12:
-        spread *= 0.72
-    things = (make() for _ in range(count))
-    return merge(parts + heap.drop(rng, things, spread, tries=3 if count > 12 else 6))
 
 
 @scene("pangolin_scales")
@@ -181,7 +140,7 @@ def pangolin_skin(rng: np.random.Generator) -> Subject:
             (arch + mesh.vertices[:, 2]) * np.cos(y / arch),
         ]
     )
-    mesh = Mesh(vertices, mesh.faces, mesh.coords, mesh.colour, mesh.surface)
+    mesh = mesh.reshaped(vertices)
     return Subject(mesh.grounded(), (30, 80), {"tone": tone})
 
 
@@ -193,7 +152,7 @@ def _pip(
     x = mesh.vertices[:, 0]
     narrow = 1 - point * np.clip((x + 1) / 2, 0, 1) ** 2
     vertices = mesh.vertices * np.column_stack([np.ones_like(x), narrow, narrow]) * half
-    mesh = Mesh(vertices, mesh.faces, mesh.coords, mesh.colour, mesh.surface)
+    mesh = mesh.reshaped(vertices)
     lines = noise(mesh.vertices / half[0], (1.2, 11, 11), seed_of(rng), 2)
     return mesh.displaced(half[2] * wrinkle * lines)
 
@@ -228,14 +187,18 @@ def crisps(rng: np.random.Generator) -> Subject:
         bend, twist = rng.normal(0, 0.28 * fried + 0.03), rng.normal(0, 0.2 * fried)
 
         def height(_: Array, at: Array) -> Array:
-            return (bend * at[:, 0] ** 2 - bend * 0.6 * at[:, 1] ** 2 + twist * at.prod(axis=1)) / size
+            return (
+                bend * at[:, 0] ** 2 - bend * 0.6 * at[:, 1] ** 2 + twist * at.prod(axis=1)
+            ) / size
 
         piece = geometry.plate(outline * wobble[:, None], height, 0.22)
         spots = noise(piece.vertices, 1.6, seed_of(rng), 4)
         piece = piece.displaced(0.05 * spots * fried)
         colour = blend((0.93, 0.84, 0.55), (0.78, 0.55, 0.22), 0.25 + 0.7 * spots * fried)
         brown = np.clip(piece.coords[:, 0] - 0.88, 0, 1) * 6 * fried
-        return paint(piece, np.clip(blend(colour, (0.55, 0.33, 0.13), brown), 0, 1), 0.45).grounded()
+        return paint(
+            piece, np.clip(blend(colour, (0.55, 0.33, 0.13), brown), 0, 1), 0.45
+        ).grounded()
 
     return Subject(heap_of(rng, make, 4.2, count, held), (30, 80), {"count": count, "bowl": held})
 
@@ -258,7 +221,9 @@ def dried_slices(rng: np.random.Generator) -> Subject:
         grain = noise(piece.vertices, 2.2, seed_of(rng), 4)
         own = tone * rng.uniform(0.8, 1.15)
         piece = piece.displaced(0.07 * grain)
-        return paint(piece, np.clip(blend(own, own * 0.55, 0.35 + 0.6 * grain), 0, 1), 0.8).grounded()
+        return paint(
+            piece, np.clip(blend(own, own * 0.55, 0.35 + 0.6 * grain), 0, 1), 0.8
+        ).grounded()
 
     return Subject(heap_of(rng, make, 2.4, count, held), (30, 80), {"count": count, "bowl": held})
 
@@ -275,7 +240,9 @@ def pine_cone_scales(rng: np.random.Generator) -> Subject:
         outline = np.column_stack([0.5 * np.cos(angle), broad * np.sin(angle)]) * size
 
         def height(share: Array, at: Array) -> Array:
-            knob = np.exp(-(((at[:, 0] / size - 0.36) / 0.1) ** 2) - ((at[:, 1] / size) / 0.14) ** 2)
+            knob = np.exp(
+                -(((at[:, 0] / size - 0.36) / 0.1) ** 2) - ((at[:, 1] / size) / 0.14) ** 2
+            )
             return size * (0.13 * knob - 0.03 * share)
 
         piece = geometry.plate(outline, height, size * 0.13)
@@ -285,7 +252,9 @@ def pine_cone_scales(rng: np.random.Generator) -> Subject:
         tone = np.array([0.46, 0.29, 0.17]) * rng.uniform(0.8, 1.2)
         colour = blend(tone, tone * 0.55, 0.4 + 0.5 * grain)
         tip = np.clip((flat[:, 0] - 0.22) * 5, 0, 1)
-        return paint(piece, np.clip(blend(colour, (0.66, 0.52, 0.36), tip * 0.7), 0, 1), 0.75).grounded()
+        return paint(
+            piece, np.clip(blend(colour, (0.66, 0.52, 0.36), tip * 0.7), 0, 1), 0.75
+        ).grounded()
 
     return Subject(heap_of(rng, make, 2.2, count, rng.random() < 0.3), (35, 80), {"count": count})
 
@@ -302,7 +271,9 @@ def sea_shells(rng: np.random.Generator) -> Subject:
         reach = 0.5 * (1 + 0.12 * np.cos(angle)) * (1 + 0.012 * np.cos(angle * 22))
         outline = np.column_stack([reach * np.cos(angle), reach * np.sin(angle)]) * size
         piece = geometry.plate(
-            outline, lambda share, _: size * 0.26 * np.sqrt(np.clip(1 - share**2, 0, 1)), size * 0.03
+            outline,
+            lambda share, _: size * 0.26 * np.sqrt(np.clip(1 - share**2, 0, 1)),
+            size * 0.03,
         )
         flat = piece.vertices[:, :2] / size
         bearing = np.arctan2(flat[:, 1], flat[:, 0] + 0.56)
@@ -332,6 +303,8 @@ def leather_tags(rng: np.random.Generator) -> Subject:
         piece = geometry.plate(outline, lambda _, at: bend * at[:, 0] ** 2, 0.16)
         own = np.clip(tone * rng.uniform(0.85, 1.15), 0.02, 0.95)
         fine = noise(piece.vertices, 6, seed_of(rng), 2)
-        return paint(piece.displaced(0.012 * fine), blend(own, own * 0.75, 0.3 + 0.4 * fine), 0.5).grounded()
+        return paint(
+            piece.displaced(0.012 * fine), blend(own, own * 0.75, 0.3 + 0.4 * fine), 0.5
+        ).grounded()
 
     return Subject(heap_of(rng, make, 3.0, count, rng.random() < 0.25), (35, 80), {"count": count})

@@ -14,7 +14,8 @@ import numpy as np
 
 from datasets.synthetic import geometry
 from datasets.synthetic.geometry import Array, Mesh
-from datasets.synthetic.textures import GROUNDS, PIXELS, Ground, linear
+from datasets.synthetic.materials import paint
+from datasets.synthetic.textures import GROUNDS, PIXELS, Ground
 
 LIGHTS = ("window", "overcast", "lamp", "flash", "ceiling")
 ASPECTS = {"4:3": (4, 3), "3:4": (3, 4), "1:1": (1, 1), "3:2": (3, 2)}
@@ -56,8 +57,13 @@ class Stage:
     parameters: dict[str, Any]
 
 
-def build(rng: np.random.Generator, subject: Mesh, radius: float, elevation: tuple[float, float],
-          aspect: str) -> Stage:
+def build(
+    rng: np.random.Generator,
+    subject: Mesh,
+    radius: float,
+    elevation: tuple[float, float],
+    aspect: str,
+) -> Stage:
     """Choose the surroundings of an object.
 
     Args:
@@ -71,11 +77,13 @@ def build(rng: np.random.Generator, subject: Mesh, radius: float, elevation: tup
     light_kind = str(rng.choice(LIGHTS))
     ground = GROUNDS[kind](rng, _SPAN * radius)
     camera, angles = _camera(rng, subject, elevation, aspect)
-    floor = _floor(ground, radius, rng.uniform(0, 360), sweep=kind == "paper", away=angles["azimuth"])
+    floor = _floor(
+        ground, radius, rng.uniform(0, 360), sweep=kind == "paper", away=angles["azimuth"]
+    )
     pieces = [_speck()]
     behind = kind != "paper" and angles["elevation"] < 50 and rng.random() < 0.7
     if kind == "grass":
-        pieces.append(_blades(rng, radius))
+        pieces.append(_blades(rng, radius, subject))
     if behind:
         pieces += _wall(rng, angles["azimuth"])
     light = _light(rng, light_kind, angles)
@@ -88,7 +96,7 @@ def _floor(ground: Ground, radius: float, turn: float, sweep: bool, away: float)
     far = np.geomspace(0.2, _FAR, 12) + _SPAN / 2
     side = np.concatenate([-far[::-1], near, far])
     x, y = np.meshgrid(side, side, indexing="ij")
-    picture = (np.stack([x, y], axis=-1) / _SPAN + 0.5)
+    picture = np.stack([x, y], axis=-1) / _SPAN + 0.5
     # Beyond its square the ground is mirrored, like the texture.
     folded = 1 - np.abs(picture % 2 - 1)
     at = (folded * (PIXELS - 1)).astype(np.float32)
@@ -113,22 +121,16 @@ def _speck() -> Mesh:
     return Mesh.bare(corners, np.array([[0, 1, 2]]), np.zeros((3, 2)))
 
 
-def _painted(mesh: Mesh, rgb: Array, roughness: float) -> Mesh:
-    surface = np.tile([roughness, 0.0, 0.0, 0.0], (len(mesh.vertices), 1))
-    colour = np.broadcast_to(linear(np.clip(rgb, 0.02, 0.95)), (len(mesh.vertices), 3))
-    return Mesh(mesh.vertices, mesh.faces, mesh.coords, colour.copy(), surface)
-
-
 def _wall(rng: np.random.Generator, azimuth: float) -> list[Mesh]:
     """A wall behind the object, and things that stand before it, out of focus."""
     distance = rng.uniform(2.2, 7)
     slab = geometry.rounded_box((0.2, 60, 40), 0.02, 8).moved([-distance, 0, 19])
-    tint = np.full(3, rng.uniform(0.3, 0.92)) + rng.normal(0, 0.05, 3)
-    pieces = [_painted(slab, tint, 0.9)]
+    tint = np.clip(rng.uniform(0.3, 0.92) + rng.normal(0, 0.05, 3), 0.02, 0.95)
+    pieces = [paint(slab, tint, 0.9)]
     if rng.random() < 0.4:
         board = geometry.rounded_box((0.3, 60, rng.uniform(0.4, 1.2)), 0.05, 8)
-        tint = rng.uniform(0.2, 0.9) + rng.normal(0, 0.05, 3)
-        pieces.append(_painted(board.moved([-distance + 0.2, 0, 0.3]), tint, 0.5))
+        tint = np.clip(rng.uniform(0.2, 0.9) + rng.normal(0, 0.05, 3), 0.02, 0.95)
+        pieces.append(paint(board.moved([-distance + 0.2, 0, 0.3]), tint, 0.5))
     for _ in range(rng.integers(0, 5)):
         height = rng.uniform(0.4, 2.4)
         width = rng.uniform(0.3, 1.1)
@@ -140,17 +142,20 @@ def _wall(rng: np.random.Generator, azimuth: float) -> list[Mesh]:
             thing = geometry.lathe(profile * [width, height], 32, 40)
         place = [-distance + 1.0 + rng.uniform(0, 0.6), rng.uniform(-4, 4), 0]
         place[0] = min(place[0], -1.8)
-        hue = rng.uniform(0.05, 0.9) + rng.normal(0, 0.07, 3)
-        pieces.append(_painted(thing.grounded().moved(place), hue, rng.uniform(0.2, 0.8)))
+        hue = np.clip(rng.uniform(0.05, 0.9) + rng.normal(0, 0.07, 3), 0.02, 0.95)
+        pieces.append(paint(thing.grounded().moved(place), hue, rng.uniform(0.2, 0.8)))
     turn = geometry.rotation([0, 0, 1], azimuth)
     return [piece.turned(turn) for piece in pieces]
 
 
-def _blades(rng: np.random.Generator, radius: float) -> Mesh:
-    """Blades of grass around the object, a few centimetres long."""
-    count = 16000
-    at = rng.normal(0, 2.0, (count, 2))
-    at = at[np.hypot(at[:, 0], at[:, 1]) > 0.2]
+def _blades(rng: np.random.Generator, radius: float, subject: Mesh) -> Mesh:
+    """Blades of grass around the object and not through it, a few centimetres long."""
+    at = rng.normal(0, 2.0, (16000, 2))
+    covered = np.zeros((64, 64), dtype=bool)  # the unit square around the object
+    covered[tuple(np.clip((subject.vertices[:, :2] + 1) * 32, 0, 63).astype(int).T)] = True
+    beside = np.abs(at).max(axis=1) > 1
+    cell = np.clip((at + 1) * 32, 0, 63).astype(int)
+    at = at[beside | ~covered[cell[:, 0], cell[:, 1]]]
     count = len(at)
     length = rng.uniform(1.0, 4.5, count) / radius
     length = np.minimum(length, 0.22)
@@ -167,8 +172,7 @@ def _blades(rng: np.random.Generator, radius: float) -> Mesh:
     shade = rng.uniform(0, 1, (count, 1))
     tint = (1 - shade) * np.array([0.25, 0.36, 0.12]) + shade * np.array([0.60, 0.62, 0.30])
     mesh = Mesh.bare(vertices, faces, np.zeros((3 * count, 2)))
-    surface = np.tile([0.6, 0.0, 0.0, 0.0], (3 * count, 1))
-    return Mesh(vertices, faces, mesh.coords, linear(np.repeat(tint, 3, axis=0)), surface)
+    return paint(mesh, np.repeat(tint, 3, axis=0), 0.6)
 
 
 def _direction(azimuth: float, elevation: float) -> Array:
@@ -176,8 +180,9 @@ def _direction(azimuth: float, elevation: float) -> Array:
     return np.array([np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)])
 
 
-def _camera(rng: np.random.Generator, subject: Mesh, elevation: tuple[float, float],
-            aspect: str) -> tuple[Camera, dict[str, float]]:
+def _camera(
+    rng: np.random.Generator, subject: Mesh, elevation: tuple[float, float], aspect: str
+) -> tuple[Camera, dict[str, float]]:
     azimuth = rng.uniform(0, 360)
     angle = rng.uniform(*elevation)
     fov = rng.uniform(38, 66)
@@ -194,15 +199,8 @@ def _camera(rng: np.random.Generator, subject: Mesh, elevation: tuple[float, flo
     step = max(1, len(subject.vertices) // 20000)
     points = subject.vertices[::step]
     target = (points.min(axis=0) + points.max(axis=0)) / 2
-    distance = 3.0
-    for _ in range(12):
-        seen = points - (target + distance * back)
-        depth = -(seen @ back)
-        flat = np.stack([seen @ right, seen @ up], axis=1) / np.maximum(depth, 0.05)[:, None]
-        low, high = flat.min(axis=0), flat.max(axis=0)
-        middle = (low + high) / 2 * distance
-        target = target + middle[0] * right + middle[1] * up
-        distance *= max(((high - low) / (2 * reach)).max() / fill, 0.5)
+    shift, distance = _framed(points - target, np.stack([right, up, back]), reach * fill)
+    target = target + shift
     slack = (1 - fill) * reach * distance * rng.uniform(-0.9, 0.9, 2)
     target = target + slack[0] * right + slack[1] * up
     origin = target + distance * back
@@ -216,6 +214,31 @@ def _camera(rng: np.random.Generator, subject: Mesh, elevation: tuple[float, flo
         "roll": round(float(roll), 1),
     }
     return Camera(origin, target, up, fov, aperture, focus), angles
+
+
+def _framed(points: Array, axes: Array, reach: Array) -> tuple[Array, float]:
+    """How a camera that looks at the origin gets all points into its picture.
+
+    Args:
+        points: Positions around the origin, ``(n, 3)``.
+        axes: The camera's directions: right, up and back.
+        reach: Half the width and height that may be filled, at distance 1.
+
+    Returns:
+        How far to move the target, and the distance from it.
+    """
+    flat = points @ axes.T
+    near, far = float(flat[:, 2].max()) + 0.4, 80.0
+    for _ in range(30):
+        distance = (near + far) / 2
+        seen = flat[:, :2] / (distance - flat[:, 2])[:, None]
+        if (np.ptp(seen, axis=0) / (2 * reach)).max() > 1:
+            near = distance
+        else:
+            far = distance
+    seen = flat[:, :2] / (far - flat[:, 2])[:, None]
+    middle = (seen.min(axis=0) + seen.max(axis=0)) / 2 * far
+    return middle @ axes[:2], far
 
 
 def _light(rng: np.random.Generator, kind: str, angles: dict[str, float]) -> Array:
@@ -241,7 +264,9 @@ def _light(rng: np.random.Generator, kind: str, angles: dict[str, float]) -> Arr
     if kind == "overcast":
         light = sky * (0.55 + 0.9 * np.clip(height, -0.3, 1)[..., None])
         sun = _spot(toward, camera + rng.uniform(-160, 160), rng.uniform(30, 70), 28)
-        return np.maximum(light + sun[..., None] * rng.uniform(0.5, 6) * np.array([1, 0.98, 0.94]), 0.02)
+        return np.maximum(
+            light + sun[..., None] * rng.uniform(0.5, 6) * np.array([1, 0.98, 0.94]), 0.02
+        )
     if kind == "window":
         light = room * rng.uniform(0.3, 0.8)
         for _ in range(rng.integers(1, 3)):
@@ -253,7 +278,9 @@ def _light(rng: np.random.Generator, kind: str, angles: dict[str, float]) -> Arr
             light[pane] = sky * rng.uniform(8, 22)
         return light
     if kind == "lamp":
-        lamp = _spot(toward, camera + rng.uniform(-130, 130), rng.uniform(35, 80), rng.uniform(4, 11))
+        lamp = _spot(
+            toward, camera + rng.uniform(-130, 130), rng.uniform(35, 80), rng.uniform(4, 11)
+        )
         return room * warm * rng.uniform(0.2, 0.5) + lamp[..., None] * warm * rng.uniform(40, 110)
     if kind == "flash":
         lamp = _spot(toward, camera + rng.uniform(-4, 4), angles["elevation"] + 3, 4)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 PIXELS = 1024
 
@@ -36,7 +37,9 @@ class Ground:
 def linear(rgb: tuple[float, float, float] | Array) -> Array:
     """From display values (sRGB, 0 to 1) to linear light."""
     value = np.asarray(rgb, dtype=np.float64)
-    return np.where(value <= 0.04045, value / 12.92, ((np.maximum(value, 0) + 0.055) / 1.055) ** 2.4)
+    return np.where(
+        value <= 0.04045, value / 12.92, ((np.maximum(value, 0) + 0.055) / 1.055) ** 2.4
+    )
 
 
 def fractal(
@@ -61,6 +64,8 @@ def _mix(low: Array, high: Array, share: Array) -> Array:
 
 
 def _hue(rng: np.random.Generator, saturation: float, value: float) -> Array:
+    # Dyes that are strong are also dark: no cloth glows.
+    value *= 1 - 0.45 * saturation
     hsv = np.array([[[rng.uniform(0, 360), saturation, value]]], dtype=np.float32)
     return linear(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float64))
 
@@ -68,7 +73,7 @@ def _hue(rng: np.random.Generator, saturation: float, value: float) -> Array:
 def wood(rng: np.random.Generator, extent: float) -> Ground:
     """A table or a floor of planks with grain, pores and worn varnish."""
     width = rng.uniform(7, 20)
-    y, x = np.mgrid[0:PIXELS, 0:PIXELS] * (extent / PIXELS)
+    y = np.mgrid[0:PIXELS, 0:PIXELS][0] * (extent / PIXELS)
     plank = np.floor(y / width).astype(np.int64) if rng.random() < 0.75 else np.zeros_like(y, int)
     tints = rng.uniform(0, 1, plank.max() + 1)
     shift = rng.uniform(0, 400, plank.max() + 1)
@@ -113,7 +118,9 @@ def cloth(rng: np.random.Generator, extent: float) -> Ground:
     for _ in range(rng.integers(2, 6)):
         angle = rng.uniform(0, np.pi)
         across = (x - extent / 2) * np.cos(angle) + (y - extent / 2) * np.sin(angle)
-        across = across + 0.06 * extent * fractal(rng, 2.5, 2.5, 3) + rng.uniform(-0.3, 0.3) * extent
+        across = (
+            across + 0.06 * extent * fractal(rng, 2.5, 2.5, 3) + rng.uniform(-0.3, 0.3) * extent
+        )
         width = extent * rng.uniform(0.006, 0.025)
         folds += rng.uniform(0.4, 1.2) * np.exp(-((across / width) ** 2)) * width
     swell = extent * 0.006 * fractal(rng, 4, 4, 3)
@@ -146,7 +153,7 @@ def tiles(rng: np.random.Generator, extent: float) -> Ground:
 
 def cardboard(rng: np.random.Generator, extent: float) -> Ground:
     """Brown board with faint flutes, fibres and a crease."""
-    y, _ = np.mgrid[0:PIXELS, 0:PIXELS] * (extent / PIXELS)
+    y = np.mgrid[0:PIXELS, 0:PIXELS][0] * (extent / PIXELS)
     flutes = np.sin(y * 2 * np.pi / max(0.7, extent / 120))
     fibres = fractal(rng, 200, 60, 3) + fractal(rng, 3, 3, 5)
     base = linear((0.72, 0.56, 0.39)) * rng.uniform(0.75, 1.15)
@@ -171,7 +178,9 @@ def concrete(rng: np.random.Generator, extent: float) -> Ground:
     stain = fractal(rng, 4, 4, 6)
     colour = base * rng.uniform(0.6, 1.2) * (1 + 0.12 * grain + 0.2 * stain)[..., None]
     pits = np.clip(fractal(rng, extent * 0.8, extent * 0.8, 2) - 0.75, 0, None)
-    return Ground(colour * (1 - 0.8 * np.clip(pits, 0, 1))[..., None], 0.02 * grain - 0.2 * pits, 0.9)
+    return Ground(
+        colour * (1 - 0.8 * np.clip(pits, 0, 1))[..., None], 0.02 * grain - 0.2 * pits, 0.9
+    )
 
 
 def carpet(rng: np.random.Generator, extent: float) -> Ground:

@@ -1,0 +1,154 @@
+"""Forms that several scenes share: bent tubes, strings of beads, bowls, heaps, mirror images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from datasets.synthetic import geometry
+from datasets.synthetic.geometry import Array, Curve, Mesh, merge, rotation
+from datasets.synthetic.materials import any_hue, glazed, paint, timber
+from datasets.synthetic.pile import Heap
+
+
+def bent(length: float, bend: float, twist: float = 0.0, late: float = 1.0) -> Curve:
+    """A curve of a given length that bends by ``bend`` degrees, lying in the plane of the table.
+
+    Args:
+        length: In centimetres.
+        bend: The whole angle between both ends.
+        twist: How far it leaves the plane, as a share of its length.
+        late: Above 1 the bend gathers toward the far end.
+    """
+    fine = np.linspace(0, 1, 500)
+    heading = np.radians(bend) * (fine**late - 0.5)
+    step = np.stack([np.cos(heading), np.sin(heading)], axis=1) * length / 500
+    flat = np.cumsum(step, axis=0)
+    path = np.column_stack([flat, twist * length * np.sin(fine * np.pi * 1.3)])
+
+    def curve(at: Array) -> Array:
+        return np.stack([np.interp(at, fine, path[:, axis]) for axis in range(3)], axis=1)
+
+    return curve
+
+
+def horn_tube(
+    curve: Curve, girth: float, taper: float, hollow: float, detail: int = 520
+) -> tuple[Mesh, Array]:
+    """A tapering tube that is hollow at its thick end.
+
+    Returns:
+        The tube, and for each vertex how far along it lies: 0 at the base, 1 at the tip, and below
+        0 inside the hollow.
+    """
+    inside = np.linspace(-hollow, 0, 90)
+    outside = np.concatenate([np.linspace(0, 0.02, 10), np.linspace(0.02, 1, detail)[1:]])
+    outside = np.concatenate([outside[outside < 0.97], 1 - 0.03 * np.linspace(1, 0, 40) ** 2])
+    shape = (1 - outside) ** taper
+    round_off = np.sqrt(np.clip(1 - np.clip((outside - 0.93) / 0.07, 0, 1) ** 2, 0, 1))
+    radius_out = girth * (0.22 + 0.78 * shape) * round_off
+    radius_in = girth * 0.86 * np.clip(1 - (-inside / hollow) ** 1.3, 0, 1)
+    lip = 1 - 0.05 * np.exp(-outside / 0.004)
+    position = np.concatenate([inside, outside])
+    mesh = geometry.sweep(
+        curve, np.abs(position), np.concatenate([radius_in, radius_out * lip]), around=224
+    )
+    return mesh, np.repeat(position, 224)
+
+
+def mirrored(mesh: Mesh) -> Mesh:
+    """The mesh as a mirror along y shows it, with its faces still looking outward."""
+    flipped = mesh.turned(np.diag([1.0, -1.0, 1.0]))
+    return replace(flipped, faces=flipped.faces[:, ::-1])
+
+
+def strand(rng: np.random.Generator, finish: Callable[[Mesh], Mesh]) -> Mesh:
+    """A necklace lying in a loose loop; ``finish`` paints one bead."""
+    count = int(rng.integers(34, 60))
+    graded = rng.random() < 0.5
+    share = np.linspace(-1, 1, count)
+    size = rng.uniform(0.45, 0.8) * ((1.25 - 0.6 * np.abs(share)) if graded else np.ones(count))
+    angle = np.concatenate([[0], np.cumsum(size[:-1] + size[1:])])
+    angle = angle / (angle[-1] + size[0] + size[-1]) * 2 * np.pi
+    loop = (2 * size.sum()) / (2 * np.pi)
+    wobble = (
+        1
+        + 0.16 * np.sin(2 * angle + rng.uniform(0, 6))
+        + 0.07 * np.sin(3 * angle + rng.uniform(0, 6))
+    )
+    flat = rng.uniform(0.7, 1.0)
+    long = rng.uniform(0.85, 1.3)
+    beads = []
+    for index in range(count):
+        bead = geometry.ball(float(size[index]), 26).scaled(1, long, 1)
+        bead = finish(bead)
+        bead = bead.turned(rotation([0, 0, 1], np.degrees(angle[index])))
+        reach = loop * wobble[index] * 1.02
+        beads.append(
+            bead.moved(
+                [reach * np.cos(angle[index]), flat * reach * np.sin(angle[index]), size[index]]
+            )
+        )
+    return merge(beads)
+
+
+def bowl(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
+    """An open bowl, of a finish drawn at random."""
+    wall = radius * 0.05
+    foot = radius * rng.uniform(0.35, 0.55)
+    outer = [
+        [0, 0],
+        [foot, 0],
+        [foot * 1.02, depth * 0.04],
+        [radius * 0.83, depth * 0.5],
+        [radius, depth],
+    ]
+    inner = [
+        [radius - wall, depth],
+        [radius * 0.8 - wall, depth * 0.52],
+        [foot * 0.9, depth * 0.14],
+        [0, depth * 0.1],
+    ]
+    profile = np.concatenate(
+        [geometry.smooth_profile(outer, 120), geometry.smooth_profile(inner, 120)]
+    )
+    mesh = geometry.lathe(profile, 200, 300)
+    finish = rng.integers(4)
+    if finish == 0:
+        return timber(rng, mesh, radius, rng.uniform(0.2, 0.8))
+    if finish == 1:
+        return glazed(rng, mesh, (0.9, 0.9, 0.88))
+    if finish == 2:
+        return paint(mesh, (0.75, 0.75, 0.76), 0.3, metallic=0.95)
+    return paint(mesh, any_hue(rng), 0.35, 0.3)
+
+
+def scattered(
+    rng: np.random.Generator, make: Callable[[], Mesh], count: int, spread: float
+) -> Mesh:
+    """Round or upright things strewn over the table, none tilted."""
+    things = [make() for _ in range(count)]
+    return merge(
+        Heap(spread * 6).drop(rng, things, spread if count > 1 else 0.01, tilt=0.0, tries=14)
+    )
+
+
+def heap_of(
+    rng: np.random.Generator, make: Callable[[], Mesh], size: float, count: int, held: bool
+) -> Mesh:
+    """Many pieces of a size in a heap, in a bowl when ``held``."""
+    parts: list[Mesh] = []
+    spread = size * 0.46 * np.sqrt(count)
+    heap = Heap(spread * 4 + 4 * size)
+    if held:
+        radius = size * 0.55 * count**0.42 + size * 0.7
+        vessel = bowl(rng, radius, radius * rng.uniform(0.4, 0.6))
+        parts.append(vessel)
+        heap = Heap(radius * 4, vessel)
+        spread = radius * 0.62
+    elif count > 12:
+        spread *= 0.72
+    things = (make() for _ in range(count))
+    return merge(parts + heap.drop(rng, things, spread, tries=3 if count > 12 else 6))
