@@ -1,0 +1,51 @@
+"""HEIC, where the extra ``heif`` is installed: decoded by the same road as everything else."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recognizer.imaging import Limits, load_image
+from recognizer.status import Reason, Status
+
+pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heif` is not installed")
+
+
+def heic(orientation: int = 1) -> bytes:
+    """Red above blue, 200 x 120, stored with an EXIF orientation."""
+    top, bottom = (np.full((60, 200, 3), c, np.uint8) for c in ((200, 30, 30), (30, 30, 200)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    picture = pillow_heif.from_pillow(Image.fromarray(np.concatenate([top, bottom])))
+    picture.save(buffer, quality=90, exif=exif.tobytes())
+    return buffer.getvalue()
+
+
+def test_it_is_decoded_and_reduced() -> None:
+    loaded = load_image(heic(), min_side=50)
+    assert (loaded.status, loaded.format) == (Status.OK, "heic")
+    assert (loaded.width, loaded.height) == (200, 120)
+    rgb = loaded.frames[0].rgb
+    assert rgb.shape == (60, 100, 3)
+    assert rgb[10, 50] == pytest.approx([200, 30, 30], abs=8)
+    assert rgb[50, 50] == pytest.approx([30, 30, 200], abs=8)
+
+
+def test_it_is_turned_upright_once() -> None:
+    loaded = load_image(heic(orientation=6))
+    assert (loaded.width, loaded.height) == (120, 200)
+    rgb = loaded.frames[0].rgb
+    assert rgb[100, 110] == pytest.approx([200, 30, 30], abs=8)  # what was above is on the right
+    assert rgb[100, 10] == pytest.approx([30, 30, 200], abs=8)
+
+
+def test_its_limits_and_damages_are_those_of_any_image() -> None:
+    big = load_image(heic(), limits=Limits(max_pixels=1000))
+    assert (big.status, big.reason) == (Status.FAILED, Reason.TOO_MANY_PIXELS)
+    broken = load_image(heic()[:300])
+    assert broken.status is Status.FAILED
+    assert broken.reason in {Reason.CORRUPT_HEADER, Reason.TRUNCATED}
