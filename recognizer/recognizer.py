@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recognizer.bundle import Bundle, load_bundle
 from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
+    Frame,
     ImageSource,
     Limits,
     LoadedImage,
@@ -157,7 +158,7 @@ class Recognizer:
             regions = tuple(
                 region
                 for label in (regions_for(prediction) if prediction.scores else ())
-                for region in self._regions(image, its_scores, its_maps, label)
+                for region in self._locate(image, its_scores, its_maps, label)[2]
             )
             predictions.append(replace(prediction, regions=regions))
         return predictions
@@ -199,12 +200,7 @@ class Recognizer:
         if label is None:
             candidates = [self.labels[i] for i in self._products] or self.labels
             label = max(candidates, key=lambda name: prediction.scores[name])
-        column = self.labels.index(label)
-        place = int(scores[:, column].argmax())
-        heatmap = local_probability(maps[place], self.bundle)[column]
-        frame = loaded.frames[place]
-        size = (loaded.width or 0, loaded.height or 0)
-        regions = find_regions(heatmap, label, size, frame.index)
+        frame, heatmap, regions = self._locate(loaded, scores, maps, label)
         return Explanation(replace(prediction, regions=regions), label, heatmap, regions, frame.rgb)
 
     def load_image(self, image: ImageSource) -> LoadedImage:
@@ -251,19 +247,20 @@ class Recognizer:
             ]
         return tuple(found)
 
-    def _regions(
+    def _locate(
         self,
         image: LoadedImage,
         scores: NDArray[np.float32],
         maps: NDArray[np.float32],
         label: str,
-    ) -> tuple[Region, ...]:
+    ) -> tuple[Frame, NDArray[np.float32], tuple[Region, ...]]:
         """Find where a label was seen, in the frame in which it scored highest."""
         column = self.labels.index(label)
         place = int(scores[:, column].argmax())
         heatmap = local_probability(maps[place], self.bundle)[column]
+        frame = image.frames[place]
         size = (image.width or 0, image.height or 0)
-        return find_regions(heatmap, label, size, image.frames[place].index)
+        return frame, heatmap, find_regions(heatmap, label, size, frame.index)
 
     def _prediction(self, image: LoadedImage, log_odds: NDArray[np.float32]) -> Prediction:
         common = {
