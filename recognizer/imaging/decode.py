@@ -171,7 +171,8 @@ def _open_heif(data: bytes) -> Image.Image:
             Reason.UNSUPPORTED_FORMAT, "heic needs the extra: wildlife-product-recognizer[heif]"
         ) from error
     # pillow-heif applies the container's own rotation; convert_hdr_to_8bit is its default.
-    image: Image.Image = pillow_heif.HeifImageFile(io.BytesIO(data))
+    opener: Any = pillow_heif.HeifImageFile  # untyped
+    image: Image.Image = opener(io.BytesIO(data))
     return image
 
 
