@@ -103,6 +103,8 @@ def command(
     rules = _policy(policy, threshold)
     standard = Limits()
     limits = Limits(max_bytes or standard.max_bytes, max_pixels or standard.max_pixels)
+    if report is not None and report.resolve() == output.resolve():
+        raise UsageError(f"--report and --output are the same file: {report}")
     write_report = _report_writer(report)
     passed = Passed()
     with _stoppable(), Journal(output) as journal, Output(sources, journal, quiet=quiet) as shown:
@@ -123,6 +125,8 @@ def command(
             raise KeyboardInterrupt(
                 f"stopped; the rows so far are in {output}. The same command again goes on."
             ) from None
+        if summary.provider not in {None, provider}:
+            typer.echo(f"{provider} is not there: computed on {summary.provider}", err=True)
         write_report(output, model)
         shown.print_results(summary, passed, model, report)
     if summary.failed:
@@ -149,6 +153,8 @@ def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
         return lambda _rows, _bundle: None
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"--report {path}: not a place where a file can be written")
+    if path.exists() and not _is_page(path):
+        raise UsageError(f"--report {path}: this file is no report; it will not be overwritten")
     from recognizer.review.report import write_report  # noqa: PLC0415
 
     def write(rows: Path, bundle: Bundle) -> None:
@@ -158,6 +164,14 @@ def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
             raise UsageError(f"--report {path}: {error.strerror or error}") from error
 
     return write
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is an HTML page, or empty: a photo or a journal must survive a slip."""
+    with path.open("rb") as file:
+        return file.read(200).lstrip().lower().startswith((b"<!doctype html", b"<html")) or (
+            path.stat().st_size == 0
+        )
 
 
 def _policy(path: Path | None, threshold: float | None) -> Policy:

@@ -108,6 +108,7 @@ def scan(
     finally:
         crew.end()
         summary.seconds = time.monotonic() - started
+        summary.provider = crew.provider
     return summary
 
 
@@ -167,6 +168,7 @@ class _Crew:
         self._workers: list[_Worker] = []
         self._returned: deque[Batch] = deque()
         self._failed_starts = 0
+        self.provider: str | None = None
 
     def work(self, batches: Iterator[Batch]) -> Iterator[list[tuple[Task, Row | None]]]:
         """Yield each task once with its row, or None where its last row still holds."""
@@ -233,6 +235,7 @@ class _Crew:
                     worker.digests[message.index] = message.sha256
             case Ready():
                 worker.is_ready = True
+                self.provider = message.provider
                 self._failed_starts = 0
             case Unable():
                 raise _error(message)

@@ -23,6 +23,7 @@ class ScanSummary:
         decisions: ``review`` and ``priority`` -> leads.
         leads: product -> leads that may show it; see :func:`lead_names`.
         seconds: how long it took.
+        provider: where onnxruntime really computed; None where nothing had to be.
     """
 
     scanned: int = 0
@@ -33,6 +34,7 @@ class ScanSummary:
     decisions: Counter[str] = field(default_factory=Counter)
     leads: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    provider: str | None = None
 
     @property
     def images(self) -> int:

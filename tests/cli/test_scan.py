@@ -136,6 +136,8 @@ def test_a_list_on_standard_input(
         (["--threshold", "1.5"], ExitCode.USAGE, "threshold"),
         (["--policy", "nowhere.toml"], ExitCode.USAGE, "nowhere.toml"),
         (["--policy", "p.toml", "--threshold", "0.5"], ExitCode.USAGE, "exclude each other"),
+        (["-o", "same.x", "--report", "same.x"], ExitCode.USAGE, "are the same file"),
+        (["--report", __file__], ExitCode.USAGE, "will not be overwritten"),
         (["--provider", "abacus"], ExitCode.USAGE, "abacus"),
         (["--output", "nowhere/scan.jsonl"], ExitCode.USAGE, "nowhere"),
         (["--output", __file__], ExitCode.USAGE, "no journal"),
@@ -238,3 +240,9 @@ def test_progress_is_plain_where_there_is_no_terminal(
 )
 def test_names_cannot_play_with_the_terminal(path: str, expected: str) -> None:
     assert shown(path) == expected
+
+
+def test_a_fallback_is_told(scan: Callable[..., Result], photo_folder: Callable[..., Path]) -> None:
+    result = scan(photo_folder("red"), "--provider", "cuda", "--allow-fallback")
+    assert result.exit_code == ExitCode.DONE
+    assert "cuda is not there: computed on cpu" in result.output
