@@ -66,8 +66,8 @@ class Evaluation:
         data: fingerprint of these photos.
         negatives: photos that are no product.
         negative_sources: their sources.
-        families: the families, then each product.
-        labels: see above.
+        families: figures of each family with more than one product in the bundle.
+        labels: figures of each product of the taxonomy.
         flagged_negatives: share of the negatives that the default policy sends to review.
         accuracy: share of all photos whose label has the highest score of all.
     """
