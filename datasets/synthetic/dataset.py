@@ -1,4 +1,4 @@
-"""Writes a training set: pictures, their manifest and a contact sheet, and goes on after a stop."""
+"""Writes a training set: pictures, masks, a manifest and a contact sheet; goes on after a stop."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets.synthetic.registry import SCENES
 from datasets.synthetic.render import Photo, render
@@ -43,6 +44,11 @@ class Job:
     def file(self) -> str:
         """Where the picture lies inside the set."""
         return f"images/{SCENES[self.scene].label}/{self.scene}-{self.seed:07d}.jpg"
+
+    @property
+    def mask(self) -> str:
+        """Where its mask lies: white on the object, black elsewhere."""
+        return f"masks/{SCENES[self.scene].label}/{self.scene}-{self.seed:07d}.png"
 
 
 def plan(count: int, seed: int, scenes: Sequence[str], size: int, samples: int) -> list[Job]:
@@ -87,6 +93,7 @@ def write(
         table = csv.DictWriter(stream, COLUMNS)
         for done, (job, photo) in enumerate(_rendered(missing, workers), start=1):
             rows[job.file] = _row(job, photo)
+            _write_whole(output / job.mask, _png(photo.mask))
             _write_whole(output / job.file, photo.jpeg)
             table.writerow(rows[job.file])
             stream.flush()
@@ -112,7 +119,12 @@ def _rendered(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Photo]]:
 
 
 def _render(job: Job) -> Photo:
-    return render(job.scene, job.seed, job.size, job.samples)
+    return render(job.scene, job.seed, job.size, job.samples, with_mask=True)
+
+
+def _png(mask: NDArray[np.bool_] | None) -> bytes:
+    assert mask is not None  # noqa: S101 - every job asks for it
+    return cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes()
 
 
 def _row(job: Job, photo: Photo) -> dict[str, str]:
