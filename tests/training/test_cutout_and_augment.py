@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from recognizer.training.augment import (
-    Augmentation,
+from recognizer.training.alterations import (
     lose_resolution,
     plain_backdrop,
     put_object,
     put_photo,
     write_across,
 )
+from recognizer.training.augment import Augmentation
 from recognizer.training.config import AugmentConfig
 from recognizer.training.cutout import find_object
 
