@@ -38,7 +38,7 @@ def command(
             if not console.is_terminal:
                 console.print(words)
 
-        photos = read_data(data, config.validation_share, config.seed)
+        photos = read_data(data, config)
         release = export_bundle(run, photos, output, version=int(version), on_stage=stage)
     print_evaluation(release.evaluation)
     lost = max(release.lost.values(), default=0.0)

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from recognizer.training.config import TrainingConfig
     from recognizer.training.data import Photo
     from recognizer.training.fit import Progress as FitProgress
 
@@ -42,7 +43,7 @@ def command(
 
     console = Console(stderr=True)
     choices = load_config(config)
-    photos = read_data(data, choices.validation_share, choices.seed)
+    photos = read_data(data, choices)
     counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
     console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")
     with _Bar(console) as bar:
@@ -50,12 +51,11 @@ def command(
     console.print(f"done: {output}")
 
 
-def read_data(folders: list[Path], validation_share: float, seed: int) -> list[Photo]:
-    """Read data folders and hold out the validation split, the same for training and export."""
-    from recognizer.training.data import hold_out_validation, load_photos  # noqa: PLC0415
+def read_data(folders: list[Path], config: TrainingConfig) -> list[Photo]:
+    """Read data folders and split them as a run has it, the same for training and export."""
+    from recognizer.training.data import load_photos, prepare  # noqa: PLC0415
 
-    photos = [photo for folder in folders for photo in load_photos(folder)]
-    return hold_out_validation(photos, validation_share, seed)
+    return prepare([photo for folder in folders for photo in load_photos(folder)], config)
 
 
 class _Bar:

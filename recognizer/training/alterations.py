@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from recognizer.training.compose import cut_out, lay
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -43,23 +45,9 @@ def put_object(rgb: Picture, mask: Picture, backdrop: Picture, rng: np.random.Ge
         backdrop: uint8, (height, width, 3), RGB; its size is that of the result.
         rng: source of every random draw.
     """
-    height, width = rgb.shape[:2]
-    soft = cv2.GaussianBlur(cv2.resize(mask, (width, height)), (0, 0), 1.2)
-    rows, columns = np.flatnonzero(soft.max(axis=1)), np.flatnonzero(soft.max(axis=0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    cut, soft = rgb[top:bottom, left:right], soft[top:bottom, left:right]
-    full_height, full_width = backdrop.shape[:2]
-    share = rng.uniform(0.35, 1.0)
-    scale = share * min(full_height / cut.shape[0], full_width / cut.shape[1])
-    size = (max(2, int(cut.shape[1] * scale)), max(2, int(cut.shape[0] * scale)))
-    shrunk, weight = cv2.resize(cut, size, interpolation=cv2.INTER_AREA), cv2.resize(soft, size)
-    y = int(rng.integers(full_height - size[1] + 1))
-    x = int(rng.integers(full_width - size[0] + 1))
-    result = backdrop.copy()
-    place = result[y : y + size[1], x : x + size[0]]
-    opacity = weight[..., None].astype(np.float32) / 255
-    place[:] = np.rint(shrunk * opacity + place * (1 - opacity)).astype(np.uint8)
-    return result
+    canvas = backdrop.copy()
+    lay(canvas, cut_out(rgb, mask), rng.uniform(0.35, 1.0), 0.0, rng)
+    return canvas
 
 
 def put_photo(rgb: Picture, backdrop: Picture, rng: np.random.Generator) -> Picture:

@@ -20,19 +20,23 @@ from recognizer.imaging import model_input
 from recognizer.training.alterations import (
     lose_resolution,
     plain_backdrop,
-    put_object,
     put_photo,
     write_across,
 )
+from recognizer.training.compose import compose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from recognizer.training.compose import Cutout
     from recognizer.training.config import AugmentConfig
 
     Picture = NDArray[np.uint8]
+
+_GENTLEST_CROP = 0.7
+"""Smallest crop of a composed picture: its objects may be small, and a crop must not lose them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +53,31 @@ class Augmentation:
     size: int
     backdrop: Callable[[np.random.Generator], Picture]
 
-    def __call__(self, rgb: Picture, mask: Picture | None, rng: np.random.Generator) -> Picture:
+    def __call__(
+        self,
+        rgb: Picture,
+        rng: np.random.Generator,
+        objects: Sequence[Cutout] = (),
+        others: Sequence[Cutout] = (),
+    ) -> Picture:
         """Return a changed copy, ready for the model.
 
         Args:
             rgb: uint8, (height, width, 3), RGB.
-            mask: where the object is (see :mod:`recognizer.training.cutout`), for an object that
-                is to be put on another background; None leaves it where it is.
             rng: source of every random draw.
+            objects: where not empty, what is laid on another picture instead of showing the photo.
+            others: what lies there too.
 
         Returns:
             uint8, (size, size, 3), RGB.
         """
-        if mask is not None:
-            rgb = put_object(rgb, mask, self._some_backdrop(rng), rng)
-        if rng.random() < self.config.canvas:
+        if objects:
+            rgb = compose(self._some_backdrop(rng), objects, others, rng)
+        elif rng.random() < self.config.canvas:
             rgb = put_photo(rgb, self._some_backdrop(rng), rng)
         if rng.random() < self.config.watermark:
             rgb = write_across(rgb, rng)
-        rgb = self._transform(rgb, rng)
+        rgb = self._transform(rgb, rng, _GENTLEST_CROP if objects else 0.0)
         if rng.random() < self.config.downscale:
             rgb = lose_resolution(rgb, rng)
         return model_input(rgb, self.size)
@@ -75,8 +85,8 @@ class Augmentation:
     def _some_backdrop(self, rng: np.random.Generator) -> Picture:
         return plain_backdrop(rng) if rng.random() < 0.35 else self.backdrop(rng)
 
-    def _transform(self, rgb: Picture, rng: np.random.Generator) -> Picture:
-        chain = _torchvision_chain(self.config, self.size)
+    def _transform(self, rgb: Picture, rng: np.random.Generator, min_crop: float) -> Picture:
+        chain = _torchvision_chain(self.config, self.size, max(self.config.min_crop, min_crop))
         # torchvision draws from torch's global generator: give it a state of its own for this call.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
@@ -84,12 +94,12 @@ class Augmentation:
             return np.ascontiguousarray(chain(image).permute(1, 2, 0).numpy())
 
 
-_chains: dict[tuple[AugmentConfig, int], v2.Transform] = {}
+_chains: dict[tuple[AugmentConfig, int, float], v2.Transform] = {}
 
 
-def _torchvision_chain(config: AugmentConfig, size: int) -> v2.Transform:
-    if (config, size) not in _chains:
-        _chains[config, size] = v2.Compose(
+def _torchvision_chain(config: AugmentConfig, size: int, min_crop: float) -> v2.Transform:
+    if (config, size, min_crop) not in _chains:
+        _chains[config, size, min_crop] = v2.Compose(
             [
                 v2.RandomApply(
                     [
@@ -99,7 +109,7 @@ def _torchvision_chain(config: AugmentConfig, size: int) -> v2.Transform:
                     ],
                     config.rotate,
                 ),
-                v2.RandomResizedCrop(size, (config.min_crop, 1.0), (0.6, 1.67), antialias=True),
+                v2.RandomResizedCrop(size, (min_crop, 1.0), (0.6, 1.67), antialias=True),
                 v2.RandomHorizontalFlip(),
                 v2.RandomApply([v2.ColorJitter(0.35, 0.35, 0.35, 0.03)], config.color),
                 v2.RandomGrayscale(config.gray),
@@ -109,7 +119,7 @@ def _torchvision_chain(config: AugmentConfig, size: int) -> v2.Transform:
                 v2.RandomErasing(config.erase, (0.02, 0.15), value=127),
             ]
         )
-    return _chains[config, size]
+    return _chains[config, size, min_crop]
 
 
 class _Noise(v2.Transform):  # type: ignore[misc]

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from recognizer.training.config import TrainingConfig
+
 MANIFEST = "manifest.csv"
 REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
 SYNTHETIC_PREFIX = "synthetic/"
+PATCH_PREFIX = "patch/"
+PATCH_COLUMNS = ("sha256", "part", "label", "polygon")
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 )
@@ -40,8 +44,12 @@ class Photo:
         sha256: of the file's bytes, hexadecimal.
         label: a label of the taxonomy.
         source: where it came from; photos of one source are not independent.
-        split: ``train``, ``validation`` or ``test``.
+        split: ``train``, ``validation``, ``test``, or ``excluded`` (see
+            :attr:`~recognizer.training.config.TrainingConfig.exclude_sources`).
         subtype: free words of the source on what is shown.
+        mask: a picture of the photo's size, white on the object, where there is one.
+        outline: where not empty, this is not the photo but the patch of it inside this polygon,
+            to be laid on another background; points are (x, y) as shares of width and height.
     """
 
     path: Path
@@ -50,11 +58,23 @@ class Photo:
     source: str
     split: str
     subtype: str = ""
+    mask: Path | None = None
+    outline: tuple[tuple[float, float], ...] = ()
 
     @property
     def is_synthetic(self) -> bool:
         """Whether the photo was rendered, and so is no evidence of anything."""
         return self.source.startswith(SYNTHETIC_PREFIX)
+
+    @property
+    def is_patch(self) -> bool:
+        """Whether this is a patch of a photo that counts elsewhere."""
+        return bool(self.outline)
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether this is a photo of the real thing, as somebody took it."""
+        return not self.is_synthetic and not self.is_patch
 
 
 def load_photos(folder: str | Path) -> list[Photo]:
@@ -108,11 +128,21 @@ def _from_manifest(root: Path) -> list[Photo]:
                     row["source"],
                     row["split"],
                     row.get("subtype") or "",
+                    _mask_of(root, row["file"]),
                 )
             )
     if not photos:
         raise DatasetError(f"{path}: no rows")
     return photos
+
+
+def _mask_of(root: Path, file: str) -> Path | None:
+    """Return ``masks/...png`` for ``images/...``, as rendered sets have them."""
+    parts = Path(file).parts
+    if not parts or parts[0] != "images":
+        return None
+    mask = root.joinpath("masks", *parts[1:]).with_suffix(".png")
+    return mask if mask.is_file() else None
 
 
 def _sha256(path: Path) -> str:
@@ -133,7 +163,7 @@ def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> lis
     Returns:
         The same photos in the same order, with the new splits.
     """
-    train = [p for p in photos if p.split == "train" and not p.is_synthetic]
+    train = [p for p in photos if p.split == "train" and p.is_evidence]
     held = {p.sha256 for p in train if _draw(p.sha256, seed) < share}
     kinds = load_taxonomy().labels
     by_label: dict[str, list[Photo]] = {}
@@ -155,6 +185,87 @@ def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> lis
         replace(p, split="validation") if p.split == "train" and p.sha256 in held else p
         for p in photos
     ]
+
+
+def exclude_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Photo]:
+    """Move the training photos of some sources to the split ``excluded``.
+
+    Raises:
+        DatasetError: a source has no training photo.
+    """
+    unknown = set(sources) - {p.source for p in photos if p.split == "train"}
+    if unknown:
+        raise DatasetError(f"exclude_sources: no training photos of {', '.join(sorted(unknown))}")
+    return [
+        replace(p, split="excluded") if p.split == "train" and p.source in sources else p
+        for p in photos
+    ]
+
+
+def patches(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
+    """Return the patches of training photos that a table outlines.
+
+    The table is a CSV with the columns ``sha256`` (of the photo), ``part``, ``label`` (what the
+    patch stands for) and ``polygon`` (``x,y`` pairs as shares, separated by spaces). The horn of a
+    living rhino is rhino horn once it is cut off; the photo itself stays a living rhino. Rows of
+    photos outside the training split give nothing.
+
+    Raises:
+        DatasetError: the table cannot be read, or a row breaks a rule; the message names it.
+    """
+    path = Path(table)
+    known = load_taxonomy().labels
+    train = {p.sha256: p for p in photos if p.split == "train" and p.is_evidence}
+    found = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            missing = [c for c in PATCH_COLUMNS if c not in (reader.fieldnames or [])]
+            if missing:
+                raise DatasetError(f"{path}: no column {', '.join(missing)}")
+            for row in reader:
+                where = f"{path}:{reader.line_num}"
+                if row["label"] not in known:
+                    raise DatasetError(f"{where}: unknown label {row['label']!r}")
+                outline = _outline(row["polygon"], where)
+                photo = train.get(row["sha256"])
+                if photo is not None:
+                    found.append(
+                        replace(
+                            photo,
+                            label=row["label"],
+                            source=f"{PATCH_PREFIX}{row['part']}",
+                            subtype=row["part"],
+                            outline=outline,
+                        )
+                    )
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror}") from error
+    return found
+
+
+def _outline(text: str, where: str) -> tuple[tuple[float, float], ...]:
+    try:
+        points = tuple((float(x), float(y)) for x, y in (pair.split(",") for pair in text.split()))
+    except ValueError as error:
+        raise DatasetError(f"{where}: polygon: pairs x,y separated by spaces") from error
+    if len(points) < 3 or not all(0 <= v <= 1 for point in points for v in point):
+        raise DatasetError(f"{where}: polygon: at least three points, shares from 0 to 1")
+    return points
+
+
+def prepare(photos: Sequence[Photo], config: TrainingConfig) -> list[Photo]:
+    """Return all photos with the splits of a run, and the patches that it trains on.
+
+    Training, export and evaluation of a run all start here, so that what is held out in one is
+    held out in all.
+
+    Raises:
+        DatasetError: an excluded source is unknown, or the table of patches is wrong.
+    """
+    held = hold_out_validation(photos, config.validation_share, config.split_seed)
+    held = exclude_sources(held, config.exclude_sources)
+    return held + (patches(held, config.patches) if config.patches else [])
 
 
 def _draw(text: str, seed: int) -> float:
@@ -198,5 +309,5 @@ def drawing_weights(
 
 def fingerprint(photos: Iterable[Photo]) -> str:
     """Return a sha256 over the content hashes, labels, sources and splits, whatever their order."""
-    rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}" for p in photos)
+    rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}{p.outline or ''}" for p in photos)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()

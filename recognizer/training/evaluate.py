@@ -240,13 +240,15 @@ def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -
         train: the photos that the model was trained on.
         members: the labels that count.
     """
-    real = [p for p in train if p.label in members and not p.is_synthetic]
+    real = [p for p in train if p.label in members and p.is_evidence]
     rendered = sum(p.label in members and p.is_synthetic for p in train)
+    patches = sum(p.label in members and p.is_patch for p in train)
     return {
         "train": {
             "photos": len(real),
             "sources": len({p.source for p in real}),
             "rendered": rendered,
+            "patches": patches,
         },
         "test": {"photos": figures.photos, "sources": figures.sources},
         "average_precision": _rounded(figures.average_precision),

@@ -25,7 +25,7 @@ from torch.nn import functional
 from recognizer.errors import TrainingError
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.data import fingerprint
-from recognizer.training.loader import PlainPhotos, TrainingPhotos, batches
+from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches, find_masks
 from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
 from recognizer.training.model import ProductNetwork, build_network
 
@@ -94,6 +94,8 @@ def fit(
     if len(labels) < 2:
         raise TrainingError(f"{len(labels)} labels among {len(train)} training photos: at least 2")
     run = _Run.open(config, labels, fingerprint(train), folder)
+    if run.epoch < config.epochs:
+        run.masks = find_masks(train, config.input_size)
     for epoch in range(run.epoch, config.epochs):
         row = run.train_epoch(train, epoch, on_progress)
         row.update(run.validate(validation))
@@ -149,6 +151,7 @@ class _Run:
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged: ProductNetwork = copy.deepcopy(self.network).eval()
         self.optimizer = _optimizer(self.network, config)
+        self.masks: Masks = []
         self.step = 0
         self.epoch = 0
 
@@ -177,13 +180,14 @@ class _Run:
         config = self.config
         torch.manual_seed(config.seed * 1_000_003 + epoch)
         generator = np.random.default_rng([config.seed, epoch, 1])
-        dataset = TrainingPhotos(train, self.labels, config, epoch)
+        dataset = TrainingPhotos(train, self.labels, config, epoch, self.masks)
         steps = math.ceil(len(dataset) / config.batch_size)
         self.network.train()
-        if config.freeze_batch_norm:
-            for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+        frozen = [self.network.backbone] if config.freeze_batch_norm else []
+        for module in (*frozen, *first_stages(self.network, config.freeze_stages)):
+            for layer in module.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
         started = told = time.monotonic()
         total, done, rate, learning_rate = 0.0, 0, 0.0, 0.0
         for images, targets in batches(dataset, config.batch_size, config.workers):
@@ -337,12 +341,30 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
+    """Return the stem and the first stages of a backbone; nothing for a count of 0.
+
+    Raises:
+        TrainingError: the backbone has fewer stages, or none that are known.
+    """
+    if count == 0:
+        return []
+    backbone: Any = network.backbone
+    stages = list(getattr(backbone, "blocks", []))
+    if count > len(stages):
+        raise TrainingError(f"freeze_stages = {count}: the backbone has {len(stages)} stages")
+    return [backbone.conv_stem, backbone.bn1, *stages[:count]]
+
+
 def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
+    for stage in first_stages(network, config.freeze_stages):
+        stage.requires_grad_(False)
     groups = []
     for module, rate in ((network.backbone, config.backbone_rate), (network.head, 1.0)):
         for decayed in (True, False):
             # Biases and the scales of normalisations are not decayed.
-            parameters = [p for p in module.parameters() if (p.ndim > 1) == decayed]
+            learned = (p for p in module.parameters() if p.requires_grad)
+            parameters = [p for p in learned if (p.ndim > 1) == decayed]
             peak = config.learning_rate * rate
             decay = config.weight_decay if decayed else 0.0
             groups.append({"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay})

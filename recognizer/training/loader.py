@@ -6,7 +6,10 @@ in the epoch alone; so a resumed run sees what an unbroken one would have seen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -14,7 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from recognizer.errors import DatasetError
 from recognizer.imaging import load_image, model_input
+from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.augment import Augmentation
+from recognizer.training.compose import Cutout, cut_out, outline_mask, several
 from recognizer.training.cutout import find_object
 from recognizer.training.data import drawing_weights
 
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
 
     from recognizer.training.config import TrainingConfig
     from recognizer.training.data import Photo
+
+MATERIALS = frozenset({"scaly_skin", "scale_heap"})
+"""Parts of the table of patches of which pieces are laid out, not the whole outline."""
 
 BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 """Photos of these labels serve as backdrops: what listings look like without any product."""
@@ -42,6 +50,35 @@ def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
     return image.frames[0].rgb
 
 
+Masks: TypeAlias = "list[tuple[tuple[int, int], NDArray[np.uint8]] | None]"
+"""For each photo the shape of its object's mask and the mask's packed bits; None without one."""
+
+
+def find_masks(photos: Sequence[Photo], min_side: int, threads: int = 2) -> Masks:
+    """Find the objects that can be cut out: drawn outlines, rendered masks, even backgrounds.
+
+    Raises:
+        DatasetError: a photo cannot be decoded.
+    """
+    with ThreadPoolExecutor(threads) as pool:  # OpenCV works outside the interpreter's lock
+        return list(pool.map(partial(_find_mask, min_side=min_side), photos))
+
+
+def _find_mask(photo: Photo, min_side: int) -> tuple[tuple[int, int], NDArray[np.uint8]] | None:
+    if photo.mask is not None:
+        mask = load_image(photo.mask).frames[0].rgb[..., 0]
+    else:
+        rgb = read_photo(photo, min_side)
+        found = outline_mask(photo.outline, *rgb.shape[:2]) if photo.is_patch else find_object(rgb)
+        if found is None:
+            return None
+        mask = found
+    if not mask.any():
+        return None
+    height, width = mask.shape
+    return (height, width), np.packbits(mask > 127)
+
+
 class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
     """The photos of one epoch, drawn and changed.
 
@@ -50,21 +87,35 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         labels: the model's labels in order.
         config: the run's configuration.
         epoch: number of the epoch, from 0.
+        masks: see :func:`find_masks`, for the same photos.
     """
 
     def __init__(
-        self, photos: Sequence[Photo], labels: Sequence[str], config: TrainingConfig, epoch: int
+        self,
+        photos: Sequence[Photo],
+        labels: Sequence[str],
+        config: TrainingConfig,
+        epoch: int,
+        masks: Masks,
     ) -> None:
         self._photos = photos
         self._targets = [labels.index(p.label) for p in photos]
         self._config = config
         self._epoch = epoch
+        self._masks = masks
         backdrops = [p for p in photos if p.label in BACKDROP_LABELS] or list(photos)
         self._augment = Augmentation(
             config.augment,
             config.input_size,
             lambda rng: read_photo(backdrops[int(rng.integers(len(backdrops)))], config.input_size),
         )
+        cut = [i for i, mask in enumerate(masks) if mask is not None]
+        self._alike: defaultdict[str, list[int]] = defaultdict(list)
+        for i in cut:
+            self._alike[photos[i].label].append(i)
+        kinds = load_taxonomy().labels
+        self._kinds = {p.label: kinds[p.label].kind for p in photos}
+        self._ordinary = [i for i in cut if self._kinds[photos[i].label] is not Kind.PRODUCT]
         weights = drawing_weights(
             photos, config.label_power, config.source_power, config.label_weights
         )
@@ -76,10 +127,52 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
 
     def __getitem__(self, place: int) -> tuple[torch.Tensor, int]:
         index = int(self._order[place])
+        photo = self._photos[index]
         rng = np.random.default_rng([self._config.seed, self._epoch, place])
-        rgb = read_photo(self._photos[index], self._config.input_size)
-        mask = find_object(rgb) if rng.random() < self._config.augment.background else None
-        return torch.from_numpy(self._augment(rgb, mask, rng)), self._targets[index]
+        is_composed = photo.is_patch or rng.random() < self._config.augment.background
+        objects = self._objects(index, rng) if is_composed else []
+        others = self._others(photo, rng) if objects else []
+        rgb = read_photo(photo, self._config.input_size)
+        return torch.from_numpy(self._augment(rgb, rng, objects, others)), self._targets[index]
+
+    def _objects(self, index: int, rng: np.random.Generator) -> list[Cutout]:
+        """Return what a composed picture is of: the photo's object, perhaps with more of them."""
+        first = self._cutout(index)
+        if first is None:
+            return []
+        settings = self._config.augment
+        photo = self._photos[index]
+        is_material = photo.subtype in MATERIALS
+        if not is_material and rng.random() >= settings.several:
+            return [first]
+        alike = self._alike[photo.label]
+        if is_material:
+            alike = [i for i in alike if self._photos[i].subtype == photo.subtype]
+        return several(
+            first,
+            lambda: self._cutout(alike[int(rng.integers(len(alike)))]),
+            settings.most,
+            rng,
+            is_material=is_material,
+        )
+
+    def _others(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
+        """Return what lies about in a picture of a product: it stays one of the product."""
+        if self._kinds[photo.label] is not Kind.PRODUCT or not self._ordinary:
+            return []
+        if rng.random() >= self._config.augment.others:
+            return []
+        chosen = rng.integers(len(self._ordinary), size=int(rng.integers(1, 4)))
+        found = [self._cutout(self._ordinary[i]) for i in chosen]
+        return [one for one in found if one is not None]
+
+    def _cutout(self, index: int) -> Cutout | None:
+        packed = self._masks[index]
+        if packed is None:
+            return None
+        (height, width), bits = packed
+        mask = np.unpackbits(bits, count=height * width).reshape(height, width) * np.uint8(255)
+        return cut_out(read_photo(self._photos[index], self._config.input_size), mask)
 
 
 def draw(weights: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -57,7 +57,8 @@ class ProductNetwork(nn.Module):
         self.backbone = backbone
         self.drop = nn.Dropout(drop_rate)
         self.head = nn.Conv2d(channels, labels, kernel_size=1)
-        nn.init.normal_(self.head.weight, std=0.01)
+        # All runs start at the same point, so that the weights of several can be averaged.
+        nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, images: torch.Tensor) -> Outputs:

@@ -193,9 +193,10 @@ def _describe(
         "not_recognized": [p.name for p in taxonomy.products if p.name not in labels],
         "training": {
             "fingerprint": fingerprint(train),
-            "photos": sum(not p.is_synthetic for p in train),
-            "sources": len({p.source for p in train if not p.is_synthetic}),
+            "photos": sum(p.is_evidence for p in train),
+            "sources": len({p.source for p in train if p.is_evidence}),
             "rendered": sum(p.is_synthetic for p in train),
+            "patches": sum(p.is_patch for p in train),
             "config": config.to_dict(),
             "versions": {n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
         },

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from recognizer.errors import DatasetError
 from recognizer.training.data import (
     Photo,
     drawing_weights,
+    exclude_sources,
     fingerprint,
     hold_out_validation,
     load_photos,
+    patches,
 )
 from tests.training.conftest import write_manifest
 
@@ -134,3 +137,71 @@ def test_fingerprint_is_of_the_content_not_the_order() -> None:
     photos = [photo(0), photo(1)]
     assert fingerprint(photos) == fingerprint(photos[::-1])
     assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
+
+
+def _table(tmp_path: Path, *rows: str, header: str = "sha256,part,label,polygon") -> Path:
+    path = tmp_path / "patches.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+SQUARE = '"0.1,0.1 0.9,0.1 0.9,0.9"'
+
+
+def test_patches_are_of_training_photos_alone_and_no_evidence(tmp_path: Path) -> None:
+    photos = [
+        Photo(Path("a.jpg"), "aa", "animal_rhino", "zoo", "train"),
+        Photo(Path("b.jpg"), "bb", "animal_rhino", "zoo", "validation"),
+        Photo(Path("c.jpg"), "cc", "animal_rhino", "park", "test"),
+    ]
+    table = _table(tmp_path, *(f"{sha},horn,rhino_horn,{SQUARE}" for sha in ("aa", "bb", "cc")))
+    (patch,) = patches(photos, table)
+    assert (patch.path, patch.label, patch.source) == (Path("a.jpg"), "rhino_horn", "patch/horn")
+    assert patch.is_patch
+    assert not patch.is_evidence
+    assert len(patch.outline) == 3
+    assert fingerprint([patch]) != fingerprint([replace(patch, outline=())])
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "words"),
+    [
+        ([f"aa,horn,unicorn,{SQUARE}"], "sha256,part,label,polygon", "unicorn"),
+        (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2"'], "sha256,part,label,polygon", "three points"),
+        (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2 1.5,0"'], "sha256,part,label,polygon", "shares"),
+        (['aa,horn,rhino_horn,"a b c"'], "sha256,part,label,polygon", "pairs"),
+        ([], "sha256,part,label", "polygon"),
+    ],
+)
+def test_a_wrong_table_of_patches_names_its_line(
+    tmp_path: Path, rows: list[str], header: str, words: str
+) -> None:
+    photos = [Photo(Path("a.jpg"), "aa", "animal_rhino", "zoo", "train")]
+    with pytest.raises(DatasetError, match=words):
+        patches(photos, _table(tmp_path, *rows, header=header))
+    with pytest.raises(DatasetError, match=r"none\.csv"):
+        patches(photos, tmp_path / "none.csv")
+
+
+def test_excluded_sources_are_in_no_split_of_a_run() -> None:
+    photos = [
+        Photo(Path(f"{i}.jpg"), f"{i:02}", "wood", source, "train")
+        for i, source in enumerate(["a", "a", "b", "b"])
+    ]
+    splits = [p.split for p in exclude_sources(photos, ["a"])]
+    assert splits == ["excluded", "excluded", "train", "train"]
+    with pytest.raises(DatasetError, match="nowhere"):
+        exclude_sources(photos, ["nowhere"])
+
+
+def test_masks_of_a_rendered_set_are_found(tmp_path: Path) -> None:
+    (tmp_path / "masks" / "wood").mkdir(parents=True)
+    (tmp_path / "masks" / "wood" / "x-1.png").write_bytes(b"")
+    (tmp_path / "manifest.csv").write_text(
+        "sha256,file,label,source,split\n"
+        "a,images/wood/x-1.jpg,wood,synthetic/x,train\n"
+        "b,images/wood/x-2.jpg,wood,synthetic/x,train\n"
+    )
+    with_mask, without = load_photos(tmp_path)
+    assert with_mask.mask == tmp_path / "masks" / "wood" / "x-1.png"
+    assert without.mask is None

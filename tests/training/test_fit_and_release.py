@@ -18,7 +18,7 @@ from recognizer.recognizer import Recognizer
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo
 from recognizer.training.fit import fit, load_run
-from recognizer.training.loader import TrainingPhotos, draw
+from recognizer.training.loader import TrainingPhotos, draw, find_masks
 from recognizer.training.model import build_network, fold_normalization, packaged_state
 from recognizer.training.release import export_bundle
 
@@ -82,9 +82,10 @@ def test_every_photo_is_drawn_about_as_often_as_it_should() -> None:
 def test_epochs_differ_and_repeat(split: list[Photo], config: MakeConfig) -> None:
     train = [p for p in split if p.split == "train"]
     labels = sorted({p.label for p in train})
+    masks = find_masks(train, 32)
 
     def epoch(number: int) -> list[np.ndarray]:
-        dataset = TrainingPhotos(train, labels, config(), number)
+        dataset = TrainingPhotos(train, labels, config(), number, masks)
         return [dataset[i][0].numpy() for i in range(4)]
 
     assert all((a == b).all() for a, b in zip(epoch(0), epoch(0), strict=True))
@@ -155,7 +156,12 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     assert description["parity"]["fp32"]["largest"] < 1e-4
     assert description["training"]["photos"] == 12
     evidence = {e["name"]: e["evidence"] for e in description["labels"]}
-    assert evidence["ivory_worked"]["train"] == {"photos": 4, "sources": 1, "rendered": 0}
+    assert evidence["ivory_worked"]["train"] == {
+        "photos": 4,
+        "sources": 1,
+        "rendered": 0,
+        "patches": 0,
+    }
     assert evidence["ivory_worked"]["test"] == {"photos": 4, "sources": 1}
     assert "rhino_horn" in recognizer.bundle.not_recognized
     card = (release.path / "MODEL_CARD.md").read_text()

@@ -1,0 +1,189 @@
+"""Scenes made of cut-out objects: one thing on a table, a stack of tusks, a market stall.
+
+Museum photos show one object on paper; seizures and stalls show heaps, and a listing shows the
+object among others. A scene is a backdrop on which objects are laid, the further ones first. This
+module needs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture: TypeAlias = NDArray[np.uint8]
+
+_EDGE = 1.2  # sigma in pixels by which an outline is softened, else it would be a clue
+_MOST_ACROSS = 640  # a cut-out is kept no larger than this, in pixels
+
+Outline: TypeAlias = tuple[tuple[float, float], ...]
+"""A polygon around an object: points (x, y) as shares of the photo's width and height."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """An object without its background.
+
+    Attributes:
+        rgb: uint8, (height, width, 3), RGB, no larger than the object.
+        opacity: uint8, (height, width), 255 on the object and 0 off it, with soft edges.
+    """
+
+    rgb: Picture
+    opacity: Picture
+
+
+def outline_mask(outline: Outline, height: int, width: int) -> Picture:
+    """Return uint8, (height, width): 255 inside a polygon, 0 outside."""
+    points = np.rint(np.array(outline) * (width, height)).astype(np.int32)
+    mask = np.zeros((height, width), np.uint8)
+    return np.asarray(cv2.fillPoly(mask, [points], 255), np.uint8)
+
+
+def cut_out(rgb: Picture, mask: Picture) -> Cutout:
+    """Cut an object out of its photo.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB.
+        mask: uint8, of any size with the same aspect, 255 on the object; not all 0.
+    """
+    height, width = rgb.shape[:2]
+    opacity = cv2.GaussianBlur(cv2.resize(mask, (width, height)), (0, 0), _EDGE)
+    rows, columns = np.flatnonzero(opacity.max(axis=1)), np.flatnonzero(opacity.max(axis=0))
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Cutout(rgb[window], np.asarray(opacity[window], np.uint8))
+
+
+def piece_of(cutout: Cutout, rng: np.random.Generator) -> Cutout:
+    """Return a rounded piece of a material, such as a scale's worth of scaly skin."""
+    height, width = cutout.opacity.shape
+    inside = np.argwhere(cutout.opacity > 127)
+    if len(inside) == 0:
+        return cutout
+    center_y, center_x = inside[int(rng.integers(len(inside)))]
+    radius = rng.uniform(0.18, 0.5) * math.sqrt(len(inside))
+    axes = (max(4, round(radius)), max(4, round(radius * rng.uniform(0.5, 1.0))))
+    shape = np.zeros((height, width), np.uint8)
+    place = (int(center_x), int(center_y))
+    cv2.ellipse(shape, place, axes, float(rng.uniform(0, 180)), 0, 360, 255, cv2.FILLED)
+    opacity = np.minimum(cutout.opacity, shape)
+    return cut_out(cutout.rgb, opacity) if opacity.any() else cutout
+
+
+def lay(
+    canvas: Picture, cutout: Cutout, share: float, degrees: float, rng: np.random.Generator
+) -> None:
+    """Lay an object somewhere on a canvas, in place.
+
+    Args:
+        canvas: uint8, (height, width, 3), RGB.
+        cutout: the object.
+        share: its longer side as a share of the side of the canvas along which it first fits.
+        degrees: by how much it is turned.
+        rng: where it lies, whether it is mirrored.
+    """
+    rgb, opacity = cutout.rgb, cutout.opacity
+    if rng.random() < 0.5:
+        rgb, opacity = rgb[:, ::-1], opacity[:, ::-1]
+    if degrees:
+        rgb, opacity = _turned(rgb, opacity, degrees)
+    height, width = canvas.shape[:2]
+    scale = share * min(height / rgb.shape[0], width / rgb.shape[1])
+    size = (
+        min(width, max(2, round(rgb.shape[1] * scale))),
+        min(height, max(2, round(rgb.shape[0] * scale))),
+    )
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(np.ascontiguousarray(rgb), size, interpolation=method)
+    weight = cv2.resize(np.ascontiguousarray(opacity), size, interpolation=method)
+    y = int(rng.integers(height - size[1] + 1))
+    x = int(rng.integers(width - size[0] + 1))
+    place = canvas[y : y + size[1], x : x + size[0]]
+    part = weight[..., None].astype(np.float32) / 255
+    place[:] = np.rint(small * part + place * (1 - part)).astype(np.uint8)
+
+
+def _turned(rgb: Picture, opacity: Picture, degrees: float) -> tuple[Picture, Picture]:
+    """Turn a cut-out; the frame grows so that nothing is lost."""
+    height, width = opacity.shape
+    angle = math.radians(degrees)
+    wide = math.ceil(width * abs(math.cos(angle)) + height * abs(math.sin(angle)))
+    high = math.ceil(width * abs(math.sin(angle)) + height * abs(math.cos(angle)))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    turn[:, 2] += (wide - width) / 2, (high - height) / 2
+    size = (min(wide, 2 * _MOST_ACROSS), min(high, 2 * _MOST_ACROSS))
+    edge = cv2.BORDER_REPLICATE
+    return (
+        np.asarray(cv2.warpAffine(rgb, turn, size, borderMode=edge), np.uint8),
+        np.asarray(cv2.warpAffine(opacity, turn, size), np.uint8),
+    )
+
+
+def compose(
+    backdrop: Picture,
+    objects: Sequence[Cutout],
+    others: Sequence[Cutout],
+    rng: np.random.Generator,
+) -> Picture:
+    """Lay objects on a backdrop.
+
+    One object lies as it was photographed, at any size; several lie anyhow, most of them smaller,
+    the more there are, and may cover each other. Others lie beneath them.
+
+    Args:
+        backdrop: uint8, (height, width, 3), RGB: the size of the result.
+        objects: what the picture is of; at least one.
+        others: things that happen to be there too.
+        rng: source of every random draw.
+
+    Returns:
+        A new picture, uint8, (height, width, 3), RGB.
+    """
+    canvas = backdrop.copy()
+    for other in others:
+        lay(canvas, other, rng.uniform(0.2, 0.5), float(rng.normal(0, 30)), rng)
+    if len(objects) == 1:
+        degrees = float(rng.normal(0, 25)) if rng.random() < 0.5 else 0.0
+        lay(canvas, objects[0], rng.uniform(0.3, 1.0), degrees, rng)
+        return canvas
+    size = rng.uniform(1.0, 1.9) / math.sqrt(len(objects))
+    main = float(rng.uniform(0, 360))
+    spread = float(rng.choice([8.0, 40.0, 180.0]))  # stacked alike, roughly so, or thrown
+    for cutout in objects:
+        share = float(np.clip(size * rng.uniform(0.7, 1.3), 0.12, 0.95))
+        lay(canvas, cutout, share, main + float(rng.normal(0, spread)), rng)
+    return canvas
+
+
+def several(
+    first: Cutout,
+    draw: Callable[[], Cutout | None],
+    most: int,
+    rng: np.random.Generator,
+    *,
+    is_material: bool = False,
+) -> list[Cutout]:
+    """Return a handful of objects of a kind: the first, and more of them or copies of it.
+
+    Args:
+        first: an object.
+        draw: gives another of its kind, or None where there is none.
+        most: how many at most; how many there are is drawn, small numbers being likelier.
+        rng: source of every random draw.
+        is_material: whether it is a material of which pieces lie about.
+    """
+    count = 2 + int((most - 1) * rng.random() ** 2)
+    found = [first]
+    pool = [first]
+    for _ in range(min(3, count - 1)):
+        another = draw()
+        if another is not None:
+            pool.append(another)
+    while len(found) < count:
+        found.append(pool[int(rng.integers(len(pool)))])
+    return [piece_of(one, rng) for one in found] if is_material else found
