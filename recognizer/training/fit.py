@@ -13,10 +13,11 @@ import json
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -93,6 +94,9 @@ def fit(
     labels = sorted({p.label for p in train})
     if len(labels) < 2:
         raise TrainingError(f"{len(labels)} labels among {len(train)} training photos: at least 2")
+    # A forked loader cannot end the threads that OpenCV started before the fork, and would wait for
+    # ever: so it must start none.
+    cv2.setNumThreads(1)
     run = _Run.open(config, labels, fingerprint(train), folder)
     if run.epoch < config.epochs:
         run.masks = find_masks(train, config.input_size)
@@ -105,15 +109,39 @@ def fit(
     return run.averaged
 
 
-def load_run(folder: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
-    """Load the averaged weights of a run.
+def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
+    """Load the averaged weights of a run, or the mean of several that differ in their seed alone.
+
+    All runs of a recipe start at the same weights, so that they end near enough to each other for
+    their mean to be a network too, one that is better than each of them away from the training
+    data, at the cost of one (a "model soup": Wortsman et al., 2022).
 
     Returns:
-        The network in evaluation mode, the configuration, and the labels in order.
+        The network in evaluation mode, the configuration of the first, and the labels in order.
 
     Raises:
-        TrainingError: there is no checkpoint, or the run has not ended.
+        TrainingError: there is no checkpoint, a run has not ended, or they differ in more than
+            their seed.
     """
+    state, config = _finished(folder)
+    mean = state["averaged"]
+    for other in others:
+        found, its = _finished(other)
+        same = ("labels", "data")
+        if replace(its, seed=config.seed) != config or any(found[k] != state[k] for k in same):
+            raise TrainingError(f"{other} differs from {folder} in more than its seed")
+        for name, value in found["averaged"].items():
+            if value.dtype.is_floating_point:
+                mean[name] += value
+    for name, value in mean.items():
+        if value.dtype.is_floating_point:
+            mean[name] = value / (1 + len(others))
+    network = build_network(_without_weights(config), len(state["labels"]))
+    network.load_state_dict(mean)
+    return network.eval(), config, state["labels"]
+
+
+def _finished(folder: Path) -> tuple[dict[str, Any], TrainingConfig]:
     state = _read_checkpoint(folder)
     if state is None:
         raise TrainingError(f"{folder}: no {CHECKPOINT}; train first")
@@ -123,9 +151,7 @@ def load_run(folder: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
             f"{folder}: stopped after epoch {state['epoch']} of {config.epochs}; "
             "run the same training command again to go on"
         )
-    network = build_network(_without_weights(config), len(state["labels"]))
-    network.load_state_dict(state["averaged"])
-    return network.eval(), config, state["labels"]
+    return state, config
 
 
 def _without_weights(config: TrainingConfig) -> TrainingConfig:

@@ -191,3 +191,20 @@ def _agrees_with_torch(
         expected = recognizer.bundle.calibrate(log_odds)
         found = recognizer.predict(photo.path).scores
         assert [found[n] for n in labels] == pytest.approx(expected, abs=tolerance)
+
+
+def test_runs_of_several_seeds_are_averaged(
+    split: list[Photo], config: MakeConfig, tmp_path: Path
+) -> None:
+    runs = [tmp_path / str(seed) for seed in range(2)]
+    networks = [fit(config(epochs=1, seed=s), split, run) for s, run in enumerate(runs)]
+    mean, found, _ = load_run(*runs)
+    assert found.seed == 0
+    one, other = (network.state_dict() for network in networks)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+    for name, value in mean.state_dict().items():
+        if value.dtype.is_floating_point:
+            torch.testing.assert_close(value, (one[name] + other[name]) / 2)
+    fit(config(epochs=1, learning_rate=0.1), split, tmp_path / "else")
+    with pytest.raises(TrainingError, match="more than its seed"):
+        load_run(runs[0], tmp_path / "else")

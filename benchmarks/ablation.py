@@ -1,0 +1,107 @@
+r"""What rendered pictures and patches of living animals teach, alone and together.
+
+Trains the same recipe with and without each of them, and measures the scarce products on real
+photos that no run has learned from: the validation split, and the photos of the sources that the
+recipe excludes. The test split is not touched.
+
+    python benchmarks/ablation.py benchmarks/ablation.toml --data DATA --rendered RENDERED \
+        --patches datasets/patches.csv --output runs/ablation
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.config import load_config
+from recognizer.training.data import Photo, load_photos, prepare
+from recognizer.training.fit import fit
+from recognizer.training.loader import PlainPhotos, batches
+from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
+
+LABELS = ("ivory_raw", "ivory_worked", "pangolin_scales", "rhino_horn", "big_cat_skin",
+          "antelope_horn", "turtle_shell", "seahorse", "coral", "feather")  # fmt: skip
+ANIMALS = ("animal_pangolin", "animal_rhino", "animal_elephant")
+RATE = 0.01
+
+
+def main() -> None:
+    """Run the variants that were asked for and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rendered", type=Path, required=True)
+    parser.add_argument("--patches", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--variants", nargs="+", default=["none", "rendered", "patches", "both"],
+        choices=["none", "rendered", "patches", "both"],
+    )  # fmt: skip
+    asked = parser.parse_args()
+    photos, rendered = load_photos(asked.data), load_photos(asked.rendered)
+    for variant in asked.variants:
+        config = load_config(asked.config)
+        if variant in {"patches", "both"}:
+            config = replace(config, patches=str(asked.patches))
+        data = photos + (rendered if variant in {"rendered", "both"} else [])
+        split = prepare(data, config)
+        network = fit(config, split, asked.output / variant)
+        labels = sorted({p.label for p in split if p.split == "train"})
+        held = [p for p in split if p.split in {"validation", "excluded"}]
+        scores = _scores(network, held, config.input_size)
+        print_table(variant, held, scores, labels)
+
+
+@torch.no_grad()
+def _scores(
+    network: torch.nn.Module, photos: list[Photo], size: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    found = [network(x).logits for x in batches(PlainPhotos(photos, size), 64, 1)]
+    return torch.cat(found).softmax(1).numpy()
+
+
+def print_table(variant: str, photos: list[Photo], scores: np.ndarray, labels: list[str]) -> None:
+    """Print how well each scarce product is found, and how often an animal is taken for one."""
+    kinds = load_taxonomy().labels
+    truth = np.array([p.label for p in photos])
+    negative = np.array([kinds[t].kind is not Kind.PRODUCT for t in truth])
+    print(f"\n## {variant}: {negative.sum()} negatives", flush=True)
+    names = [n for n in labels if kinds[n].kind is Kind.PRODUCT]
+    columns = [labels.index(n) for n in names]
+    for name, members in {"ivory": ("ivory_raw", "ivory_worked")}.items():
+        _line(name, np.isin(truth, members), negative,
+              scores[:, [labels.index(m) for m in members]].sum(1))  # fmt: skip
+    for name in LABELS:
+        if name in labels:
+            _line(name, truth == name, negative, scores[:, labels.index(name)])
+    best = scores[:, columns].max(axis=1)
+    limit = np.sort(best[negative])[::-1][int(RATE * negative.sum())]
+    animal = np.isin(truth, ANIMALS)
+    called = np.isin(np.array(labels)[scores.argmax(1)], names)
+    print(
+        f"living elephants, rhinos, pangolins: {animal.sum()}; over the photo threshold at 1 %: "
+        f"{(best[animal] > limit).mean():.3f}; called a product: {called[animal].mean():.3f}"
+    )
+    right = (np.array(labels)[scores.argmax(1)] == truth).mean()
+    print(f"label with the highest score is right: {right:.3f}", flush=True)
+
+
+def _line(name: str, positive: np.ndarray, negative: np.ndarray, score: np.ndarray) -> None:
+    if not positive.any():
+        return
+    used = positive | negative
+    ranks = [int((score[negative] >= s).sum()) + 1 for s in np.sort(score[positive])[::-1]]
+    shown = f"  ranks {ranks}" if positive.sum() <= 12 else ""
+    precision = average_precision(positive[used], score[used])
+    recall = recall_at_false_alarm_rate(positive[used], score[used], RATE)
+    count = positive.sum()
+    print(f"{name:16} {count:4} photos  AP {precision:.3f}  recall {recall:.2f}{shown}")
+
+
+if __name__ == "__main__":
+    main()
