@@ -21,7 +21,7 @@ from rich.text import Text
 from recognizer.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.scan import Journal, Passed, Row, ScanSummary, expand
-from recognizer.scan.items import LIST_ON_STDIN
+from recognizer.scan.sources import LIST_ON_STDIN
 from recognizer.scan.summary import is_lead, lead_names
 from recognizer.status import Status
 from recognizer.taxonomy import Kind

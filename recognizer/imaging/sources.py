@@ -56,12 +56,13 @@ _OS_REASONS = {
 }
 
 
-def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
-    """Read a regular file whole.
+def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None = None) -> bytes:
+    """Read a regular file whole, or its first bytes.
 
     Args:
         path: any path; undecodable names come as ``os.fsdecode`` gives them.
         limits: the byte limit applies to the size on disk and again to what is read.
+        head: how many bytes are wanted at most; None for all.
 
     Raises:
         Refused: with the reason.
@@ -76,6 +77,8 @@ def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
         with open(descriptor, "rb", buffering=0) as file:
             status = os.fstat(descriptor)
             _require_regular(status)
+            if head is not None:
+                return file.read(head)
             if status.st_size > limits.max_bytes:
                 raise Refused(
                     Reason.TOO_MANY_BYTES, f"{status.st_size} bytes, limit {limits.max_bytes}"

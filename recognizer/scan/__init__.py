@@ -1,9 +1,10 @@
 """Scan many images: items in, one row for each in a journal, on all CPUs, through any crash."""
 
-from recognizer.scan.items import Item, Passed, expand
+from recognizer.scan.items import Item, Passed
 from recognizer.scan.journal import Journal
 from recognizer.scan.rows import ROW_KEYS, ROW_SCHEMA, Row
 from recognizer.scan.run import scan
+from recognizer.scan.sources import expand
 from recognizer.scan.summary import ScanSummary
 
 __all__ = [

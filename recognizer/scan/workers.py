@@ -24,13 +24,14 @@ import cv2
 
 from recognizer.bundle import Bundle
 from recognizer.imaging import PREPROCESSING_VERSION, Limits, LoadedImage
-from recognizer.imaging.sources import Refused, read_path
+from recognizer.imaging.sources import Refused
 from recognizer.policy import Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.scan.items import Item
 from recognizer.scan.journal import result_key, row_key
 from recognizer.scan.rows import Row, build
+from recognizer.scan.sources import Reader
 from recognizer.status import Reason, Status
 
 
@@ -125,9 +126,10 @@ def run_worker(connection: Connection, setup: Setup) -> None:
         connection.send(Unable(type(error).__name__, str(error)))
         return
     connection.send(Ready(recognizer.provider))
+    reader = Reader(setup.limits)
     while True:
         batch = inbox.get()
-        connection.send(Finished(_score(batch, recognizer, setup, connection)))
+        connection.send(Finished(_score(batch, reader, recognizer, setup, connection)))
 
 
 def _leave_signals_to_the_parent() -> None:
@@ -146,12 +148,16 @@ def _receive(connection: Connection, inbox: queue.SimpleQueue[list[Task]]) -> No
 
 
 def _score(
-    batch: Sequence[Task], recognizer: Recognizer, setup: Setup, connection: Connection
+    batch: Sequence[Task],
+    reader: Reader,
+    recognizer: Recognizer,
+    setup: Setup,
+    connection: Connection,
 ) -> list[Row | None]:
     loaded: dict[int, LoadedImage] = {}
     unchanged: set[int] = set()
     for task in batch:
-        image = _load(task, recognizer, setup, connection)
+        image = _load(task, reader, recognizer, setup, connection)
         if image is None:
             unchanged.add(task.index)
         else:
@@ -171,14 +177,11 @@ def _score(
 
 
 def _load(
-    task: Task, recognizer: Recognizer, setup: Setup, connection: Connection
+    task: Task, reader: Reader, recognizer: Recognizer, setup: Setup, connection: Connection
 ) -> LoadedImage | None:
     """Read and decode; None where the same bytes have been scored before."""
-    item = task.item
-    if item.reason is not None:
-        return LoadedImage(Status.FAILED, item.reason, item.detail)
     try:
-        data = read_path(item.source, setup.limits)
+        data = reader.read(task.item)
     except Refused as refused:
         return LoadedImage(Status.FAILED, refused.reason, refused.detail)
     sha256 = hashlib.sha256(data).hexdigest()

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.scan.items import Item, Passed, expand, item_key, read_list
+from recognizer.scan.items import Item, Passed, item_key
+from recognizer.scan.sources.expand import expand, read_list
 from recognizer.status import Reason
+from tests.conftest import encoded, picture
 
 
 @pytest.fixture
@@ -63,6 +65,18 @@ def test_what_is_passed_over_is_counted(tree: Path) -> None:
     passed = Passed()
     list(expand(["."], passed=passed))
     assert passed == Passed(other_files=2, hidden=2)
+
+
+def test_the_first_bytes_tell_an_image_that_has_no_name_of_one(tmp_path: Path) -> None:
+    (tmp_path / "f3a9").write_bytes(encoded(picture("red")))
+    (tmp_path / "photo.jpg_large").write_bytes(encoded(picture("red"), "PNG"))
+    (tmp_path / "page").write_bytes(b"<html>")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "fifo")
+    passed = Passed()
+    found = [os.path.basename(item.source) for item in expand([tmp_path], passed=passed)]
+    assert found == ["f3a9", "photo.jpg_large"]
+    assert passed == Passed(other_files=3)
 
 
 def test_symlink_loops_end_and_each_folder_is_walked_once(tmp_path: Path) -> None:
