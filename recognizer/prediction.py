@@ -47,7 +47,8 @@ class Prediction:
         frame: number of the frame with the highest product score, from 0; None where failed. For
             animations each score is the highest of the sampled frames.
         sha256: of the encoded bytes, hexadecimal; None for arrays and unread files.
-        phash: perceptual hash of that frame, 16 hexadecimal digits; None where failed.
+        phash: PDQ hash of that frame, 64 hexadecimal digits; None where failed, and where there is
+            too little to see for near-copies to be told (see :mod:`recognizer.imaging.pdq`).
         format: image format by magic bytes; None where unknown.
         width: of the upright picture in pixels; None where unknown.
         height: likewise.

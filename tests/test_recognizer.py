@@ -25,13 +25,14 @@ from recognizer.errors import (
     RecognizerError,
     UsageError,
 )
-from recognizer.imaging import Limits
+from recognizer.imaging import Limits, perceptual_hash
 from recognizer.policy import Decision, Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import BATCH_SIZE, Recognizer, find_regions, local_probability
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 from tests.hostile import exif, gif, gif_frame
+from tests.pictures import scene
 from tests.tiny import KINDS, LABELS, SIZE, describe, tiny_model, write_tiny_bundle
 
 
@@ -78,7 +79,14 @@ def test_a_photo(color: str, label: str, recognizer: Recognizer) -> None:
     assert prediction.sha256 == hashlib.sha256(data).hexdigest()
     assert (prediction.format, prediction.width, prediction.height) == ("jpeg", 64, 48)
     assert (prediction.frame, prediction.frames, prediction.regions) == (0, 1, ())
-    assert re.fullmatch("[0-9a-f]{16}", prediction.phash or "")
+    assert prediction.phash is None  # nothing to see but one colour
+
+
+def test_the_hash_is_that_of_the_pixels_that_are_scored(recognizer: Recognizer) -> None:
+    photo = encoded(scene(1))
+    expected = perceptual_hash(recognizer.load_image(photo).frames[0].rgb)
+    assert re.fullmatch("[0-9a-f]{64}", expected or "")
+    assert recognizer.predict(photo).phash == expected
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])

@@ -1,4 +1,4 @@
-"""From an upright RGB picture to the model's input, and to its perceptual hash."""
+"""From an upright RGB picture to the model's input."""
 
 from __future__ import annotations
 
@@ -31,21 +31,3 @@ def model_input(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         uint8, (size, size, 3), RGB, 0 to 255.
     """
     return np.asarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def perceptual_hash(rgb: NDArray[np.uint8]) -> str:
-    """Return the 64-bit DCT hash of a picture as 16 hexadecimal digits.
-
-    Near-copies differ in few bits. The definition is that of ``phash`` in the package imagehash
-    (grey, 32 x 32, the 8 x 8 lowest frequencies against their median); resampling differs, so
-    that single bits may differ from its values too.
-
-    Args:
-        rgb: uint8, (height, width, 3), RGB.
-    """
-    small = cv2.resize(
-        cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA
-    )
-    low = cv2.dct(small.astype(np.float32))[:8, :8]
-    bits = (low > np.median(low)).ravel()
-    return np.packbits(bits).tobytes().hex()

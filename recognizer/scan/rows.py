@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from recognizer.prediction import Prediction
     from recognizer.scan.items import Item
 
-ROW_SCHEMA = 1
-"""The version of the row. It grows when keys are added."""
+ROW_SCHEMA = 2
+"""The version of the row. It grows when keys are added, or hold something else.
+
+Version 2: ``phash`` is the PDQ hash (64 hexadecimal digits; before, 16 of another).
+"""
 
 ROW_KEYS = (
     *("source", "item", "status", "reason", "sha256", "phash", "format", "width", "height"),
