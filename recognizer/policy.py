@@ -136,11 +136,15 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
     Raises:
         PolicyError: the file cannot be read or breaks a rule.
     """
+    where = os.fspath(path)
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PolicyError(f"{os.fspath(path)}: {error}") from error
-    where = os.fspath(path)
+    except OSError as error:
+        raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{where} is no text in UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"{where} is no TOML: {error}") from error
     _known_keys(values, {"name", "review", "priority", "ignore", "rules"}, where)
     default = _rule(values, Rule(), where)
     taxonomy = load_taxonomy()

@@ -164,11 +164,13 @@ def test_a_broken_profile_is_a_policy_error(name: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match=r"none\.toml"):
+    with pytest.raises(PolicyError, match=r"none\.toml cannot be read: No such file"):
         load_policy(tmp_path / "none.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(PolicyError):
+    with pytest.raises(PolicyError, match="no text in UTF-8"):
         load_policy(tmp_path / "binary.toml")
+    with pytest.raises(PolicyError, match=r"is no TOML: .*line 1"):
+        loaded(tmp_path, "review = =")
 
 
 def test_rules_are_checked_where_they_are_made() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -179,6 +180,8 @@ def _policy(path: Path | None, threshold: float | None) -> Policy:
 
     if path is not None and threshold is not None:
         raise UsageError("--policy and --threshold exclude each other: write it into the policy")
+    if threshold is not None and math.isnan(threshold):  # which no range keeps out
+        raise UsageError("--threshold nan: a probability from 0 to 1")
     if path is not None:
         return load_policy(path)
     return Policy() if threshold is None else threshold_policy(threshold)

@@ -134,7 +134,8 @@ def test_a_list_on_standard_input(
     ("arguments", "code", "words"),
     [
         (["--threshold", "1.5"], ExitCode.USAGE, "threshold"),
-        (["--policy", "nowhere.toml"], ExitCode.USAGE, "nowhere.toml"),
+        (["--threshold", "nan"], ExitCode.USAGE, "--threshold nan: a probability from 0 to 1"),
+        (["--policy", "nowhere.toml"], ExitCode.USAGE, "nowhere.toml cannot be read: No such"),
         (["--policy", "p.toml", "--threshold", "0.5"], ExitCode.USAGE, "exclude each other"),
         (["-o", "same.x", "--report", "same.x"], ExitCode.USAGE, "are the same file"),
         (["--report", __file__], ExitCode.USAGE, "will not be overwritten"),
