@@ -203,9 +203,14 @@ class Recognizer:
         frame, heatmap, regions = self._locate(loaded, scores, maps, label)
         return Explanation(replace(prediction, regions=regions), label, heatmap, regions, frame.rgb)
 
-    def load_image(self, image: ImageSource) -> LoadedImage:
-        """Decode an image as this model needs it, within :attr:`limits`."""
-        return load_image(image, min_side=self.bundle.input_size, limits=self.limits)
+    def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
+        """Decode an image as this model needs it, within :attr:`limits`.
+
+        Args:
+            image: as for :meth:`predict`.
+            sha256: of its encoded bytes, where the caller has it already.
+        """
+        return load_image(image, min_side=self.bundle.input_size, limits=self.limits, sha256=sha256)
 
     # --- inside -------------------------------------------------------------------------------
 

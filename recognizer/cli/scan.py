@@ -72,6 +72,33 @@ MaxBytesOption = Annotated[
 MaxPixelsOption = Annotated[
     int | None, typer.Option("--max-pixels", min=1, help="Larger pictures are not decoded.")
 ]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        help="An image whose reading, decoding or scoring takes longer is given up: its row says "
+        "timeout, and the process that worked on it is replaced.",
+    ),
+]
+MemoryOption = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="MIB",
+        min=1,
+        help="What each process may hold in memory, model and libraries included; an image that "
+        "takes more is given up with the reason out_of_memory (Linux). Else there is no limit.",
+    ),
+]
+RetryOption = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Try again also what cost a process before (decoder_crash, timeout, out_of_memory). "
+        "Other failures are always tried again.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
@@ -87,6 +114,9 @@ def command(
     allow_fallback: FallbackOption = False,
     max_bytes: MaxBytesOption = None,
     max_pixels: MaxPixelsOption = None,
+    timeout: TimeoutOption = 30.0,
+    memory_limit: MemoryOption = None,
+    retry_failed: RetryOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Find leads in photos. A lead is a photo that somebody should look at; it is no verdict.
@@ -97,35 +127,37 @@ def command(
     from recognizer.bundle import load_bundle  # noqa: PLC0415 - heavy imports wait for the verb
     from recognizer.cli.scan_output import Output  # noqa: PLC0415
     from recognizer.imaging import Limits  # noqa: PLC0415
-    from recognizer.scan import Journal, Passed, expand, scan  # noqa: PLC0415
+    from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
+    from recognizer.scan import Guard, Journal, Passed, expand, scan  # noqa: PLC0415
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is told before any worker starts
     rules = _policy(policy, threshold)
     standard = Limits()
     limits = Limits(max_bytes or standard.max_bytes, max_pixels or standard.max_pixels)
+    guard = Guard(timeout, None if memory_limit is None else memory_limit * MEBIBYTE)
     if report is not None and report.resolve() == output.resolve():
         raise UsageError(f"--report and --output are the same file: {report}")
     write_report = _report_writer(report)
     passed = Passed()
-    with _stoppable(), Journal(output) as journal, Output(sources, journal, quiet=quiet) as shown:
-        try:
-            summary = scan(
-                expand(sources, passed=passed),
-                model,
-                rules,
-                journal,
-                workers=workers,
-                provider=provider,
-                allow_fallback=allow_fallback,
-                limits=limits,
-                on_rows=shown.on_rows,
-            )
-        except KeyboardInterrupt:
-            shown.stop()
-            raise KeyboardInterrupt(
-                f"stopped; the rows so far are in {output}. The same command again goes on."
-            ) from None
+    with (
+        _stoppable(output),
+        Journal(output) as journal,
+        Output(sources, journal, quiet=quiet) as shown,
+    ):
+        summary = scan(
+            expand(sources, passed=passed),
+            model,
+            rules,
+            journal,
+            workers=workers,
+            provider=provider,
+            allow_fallback=allow_fallback,
+            limits=limits,
+            guard=guard,
+            retry_failed=retry_failed,
+            on_rows=shown.on_rows,
+        )
         if summary.provider not in {None, provider}:
             typer.echo(f"{provider} is not there: computed on {summary.provider}", err=True)
         write_report(output, model)
@@ -135,8 +167,8 @@ def command(
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Take a service manager's SIGTERM as Ctrl-C: end at once, with the journal whole."""
+def _stoppable(output: Path) -> Iterator[None]:
+    """Take a service manager's SIGTERM as Ctrl-C: end at once, and say how to go on."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -144,6 +176,10 @@ def _stoppable() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped; the rows so far are in {output}. The same command again goes on."
+        ) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -70,7 +70,11 @@ class LoadedImage:
 
 
 def load_image(
-    source: ImageSource, *, min_side: int = 0, limits: Limits | None = None
+    source: ImageSource,
+    *,
+    min_side: int = 0,
+    limits: Limits | None = None,
+    sha256: str | None = None,
 ) -> LoadedImage:
     """Read and decode an image. Bad input gives a status, never an exception.
 
@@ -79,6 +83,7 @@ def load_image(
         min_side: the picture may be reduced as long as its short side keeps this many pixels;
             0 decodes at full size.
         limits: byte, pixel and frame limits; None for the defaults.
+        sha256: of the encoded bytes, where the caller has it already: they are not hashed again.
 
     Raises:
         UsageError: ``source`` is of a type, dtype or shape that is no image.
@@ -88,10 +93,10 @@ def load_image(
         return _from_pillow(source, min_side, limits)
     if isinstance(source, np.ndarray):
         return _from_pillow(_array_image(source), min_side, limits)
-    data, sha256 = b"", None
+    data = b""
     try:
         data = _read(source, limits)
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = sha256 or hashlib.sha256(data).hexdigest()
         decoded = decode(data, min_side=min_side or _FULL_SIZE, limits=limits)
     except Refused as refused:
         return LoadedImage(

@@ -20,6 +20,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.FRAMES_SKIPPED: "The animation is too long: frames near its end were not looked at.",
     Reason.TOO_SMALL: "The picture is so small that its scores mean little.",
     Reason.OUT_OF_MEMORY: "The picture did not fit into memory.",
+    Reason.TIMEOUT: "It took too long: the storage may be slow, or the file made to hang decoders.",
     Reason.DECODER_CRASH: "The decoder died on this file: treat the file itself with suspicion.",
     Reason.INTERNAL_ERROR: "The program itself failed on this file; please report it.",
 }

@@ -1,5 +1,6 @@
 """Scan many images: items in, one row for each in a journal, on all CPUs, through any crash."""
 
+from recognizer.scan.crew import Guard
 from recognizer.scan.items import Item, Passed
 from recognizer.scan.journal import Journal
 from recognizer.scan.rows import ROW_KEYS, ROW_SCHEMA, Row
@@ -10,6 +11,7 @@ from recognizer.scan.summary import ScanSummary
 __all__ = [
     "ROW_KEYS",
     "ROW_SCHEMA",
+    "Guard",
     "Item",
     "Journal",
     "Passed",

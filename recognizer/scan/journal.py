@@ -12,11 +12,13 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from recognizer.errors import JournalError
+from recognizer.scan.index import Index, Last
 from recognizer.scan.items import item_key
 from recognizer.scan.rows import Row, from_line, to_line
 from recognizer.status import Reason, Status
@@ -26,9 +28,13 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+COSTLY = (Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
+"""Why an image may have cost a worker process. Each new try may cost one again, so that the same
+bytes are tried again only where that is asked for; any other failure is tried again by the next
+scan: the storage may be back, or the limits wider."""
+
 _BEGINNING = b'{"source":'  # of every row
 _KEY_BYTES = 16
-_OFFSET_BYTES = 8
 _READ_BYTES = 4096  # more than most rows have
 _BEYOND_THE_END = 1 << 62  # Windows locks bytes, and locked bytes cannot be read by others
 
@@ -50,14 +56,13 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.torn_bytes = 0
-        # Item key -> result key and offset of its last row, packed: there may be millions.
-        self._index: dict[int, bytes] = {}
         self._file = self._open()
+        self._index = Index()
         try:
             self._lock()
             self._size = self._read_index()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -74,11 +79,12 @@ class Journal:
     def close(self) -> None:
         """Release the file and the lock."""
         self._file.close()
+        self._index.close()
 
     def known(self, key: int) -> bytes | None:
         """Return the :func:`result_key` of an item's last row; None where it has no row."""
-        packed = self._index.get(key)
-        return None if packed is None else packed[:_KEY_BYTES]
+        last = self._index.get(key)
+        return None if last is None else last.result
 
     def last_row(self, key: int) -> Row:
         """Read an item's last row again.
@@ -86,7 +92,10 @@ class Journal:
         Raises:
             KeyError: the item has no row.
         """
-        self._file.seek(int.from_bytes(self._index[key][_KEY_BYTES:], "big"))
+        last = self._index.get(key)
+        if last is None:
+            raise KeyError(key)
+        self._file.seek(last.offset)
         line = b""
         while b"\n" not in line:
             line += self._file.read(_READ_BYTES)
@@ -106,7 +115,8 @@ class Journal:
                 block = block[self._file.write(block) :]
             os.fsync(self._file.fileno())
         except BaseException as error:  # an interrupt too must leave whole lines
-            self._file.truncate(self._size)
+            with suppress(OSError):  # else the next scan cuts off what is torn
+                self._file.truncate(self._size)
             if not isinstance(error, OSError):
                 raise
             raise JournalError(
@@ -118,9 +128,7 @@ class Journal:
             self._size += len(line)
 
     def _remember(self, row: Row, offset: int) -> None:
-        self._index[item_key(row["source"], row["item"])] = row_key(row) + offset.to_bytes(
-            _OFFSET_BYTES, "big"
-        )
+        self._index.put(item_key(row["source"], row["item"]), Last(row_key(row), offset))
 
     def _open(self) -> BinaryIO:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -184,7 +192,7 @@ def result_key(
 
     Args:
         sha256: digest of the image's bytes, where there is one.
-        reason: why it failed; None for a result that need not be tried again.
+        reason: why it failed; None where it did not.
         model: digest of the model.
         policy: digest of the policy.
         preprocessing: its version.
@@ -194,16 +202,10 @@ def result_key(
 
 
 def row_key(row: Row) -> bytes:
-    """Return the :func:`result_key` of a row.
-
-    A failed image is tried again by the next scan: the storage may be back, or the limits wider.
-    Only what crashed a worker is not, because each such try costs one.
-    """
-    sha256, reason = row["sha256"], row["reason"]
-    is_final = row["status"] != Status.FAILED or (sha256 and reason == Reason.DECODER_CRASH)
+    """Return the :func:`result_key` of a row."""
     return result_key(
-        sha256,
-        None if is_final else reason,
+        row["sha256"],
+        row["reason"] if row["status"] == Status.FAILED else None,
         row["model"]["digest"],
         row["policy"]["digest"],
         row["preprocessing"],

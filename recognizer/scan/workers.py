@@ -1,8 +1,8 @@
 """The worker: a process that reads, decodes and scores batches of images.
 
 Decoders are where hostile bytes do their harm, so they run where a crash costs one image. A worker
-says which image it is about to decode; when it dies, its parent knows whose row to write. All
-that a worker holds can be lost: the parent ends it by killing it.
+says which image it is about to read and decode; when it dies, or is long about it, its parent
+knows whose row to write. All that a worker holds can be lost: the parent ends it by killing it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from recognizer.policy import Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.scan.items import Item
-from recognizer.scan.journal import result_key, row_key
+from recognizer.scan.journal import COSTLY, result_key, row_key
 from recognizer.scan.rows import Row, build
 from recognizer.scan.sources import Reader
 from recognizer.status import Reason, Status
@@ -45,6 +45,7 @@ class Setup:
         provider: see :meth:`recognizer.recognizer.Recognizer.load`.
         allow_fallback: likewise.
         limits: what is refused before it is read or decoded.
+        retry_failed: try again what cost a worker before.
         engine: makes the recognizer; something that can be pickled.
     """
 
@@ -53,6 +54,7 @@ class Setup:
     provider: str = "cpu"
     allow_fallback: bool = False
     limits: Limits = field(default_factory=Limits)
+    retry_failed: bool = False
     engine: Callable[..., Recognizer] = Recognizer
 
 
@@ -87,12 +89,12 @@ class Unable:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
-    """The worker is about to decode an image: if it dies now, that one did it.
+class Step:
+    """The worker begins a step: if it dies now, or does not end it, that image did it.
 
     Attributes:
         index: of the task; None where all are decoded and the model's turn has come.
-        sha256: of the bytes.
+        sha256: of the bytes; None where they are to be read first.
     """
 
     index: int | None
@@ -162,7 +164,7 @@ def _score(
             unchanged.add(task.index)
         else:
             loaded[task.index] = image
-    connection.send(Decoding(None))
+    connection.send(Step(None))
     scored = _predict([*loaded.values()], recognizer, setup) if loaded else []
     predictions = dict(zip(loaded, scored, strict=True))
     rows: list[Row | None] = []
@@ -180,20 +182,31 @@ def _load(
     task: Task, reader: Reader, recognizer: Recognizer, setup: Setup, connection: Connection
 ) -> LoadedImage | None:
     """Read and decode; None where the same bytes have been scored before."""
+    connection.send(Step(task.index))
     try:
         data = reader.read(task.item)
     except Refused as refused:
         return LoadedImage(Status.FAILED, refused.reason, refused.detail)
     sha256 = hashlib.sha256(data).hexdigest()
-    if task.known == result_key(
-        sha256, None, setup.bundle.digest, setup.policy.digest, PREPROCESSING_VERSION
-    ):
+    if _is_settled(task.known, sha256, setup):
         return None
-    connection.send(Decoding(task.index, sha256))
+    connection.send(Step(task.index, sha256))
     try:
-        return recognizer.load_image(data)
+        return recognizer.load_image(data, sha256=sha256)
     except Exception as error:
         return replace(_defect(error), sha256=sha256)
+
+
+def _is_settled(known: bytes | None, sha256: str, setup: Setup) -> bool:
+    """Whether an item's last row still holds, its bytes being these."""
+    settled: tuple[str | None, ...] = (None,) if setup.retry_failed else (None, *COSTLY)
+    return known is not None and any(
+        known
+        == result_key(
+            sha256, reason, setup.bundle.digest, setup.policy.digest, PREPROCESSING_VERSION
+        )
+        for reason in settled
+    )
 
 
 def _predict(

@@ -135,6 +135,8 @@ def test_a_list_on_standard_input(
     [
         (["--threshold", "1.5"], ExitCode.USAGE, "threshold"),
         (["--threshold", "nan"], ExitCode.USAGE, "--threshold nan: a probability from 0 to 1"),
+        (["--timeout", "0"], ExitCode.USAGE, "timeout = 0"),
+        (["--memory-limit", "0"], ExitCode.USAGE, "--memory-limit"),
         (["--policy", "nowhere.toml"], ExitCode.USAGE, "nowhere.toml cannot be read: No such"),
         (["--policy", "p.toml", "--threshold", "0.5"], ExitCode.USAGE, "exclude each other"),
         (["-o", "same.x", "--report", "same.x"], ExitCode.USAGE, "are the same file"),

@@ -32,6 +32,7 @@ NOT_FROM_FILES = {
     Reason.DECODER_CRASH,
     Reason.INTERNAL_ERROR,
     Reason.OUT_OF_MEMORY,
+    Reason.TIMEOUT,
     Reason.READ_ERROR,
     Reason.PERMISSION_DENIED,  # a test of its own, for root reads everything
 }
