@@ -1,17 +1,36 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator, FormatChecker
 from PIL import Image
 
 from recognizer.recognizer import Recognizer
+from recognizer.scan import Row, row_schema
+from recognizer.scan.rows import to_line
 from tests.tiny import write_tiny_bundle
 
 COLORS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230), "gray": (90, 90, 90)}
+
+
+ROW_VALIDATOR = Draft202012Validator(row_schema(), format_checker=FormatChecker())
+
+
+@pytest.fixture(autouse=True)
+def _every_row_keeps_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test writes into a journal is held against the schema of the row."""
+
+    def checked(row: Row) -> bytes:
+        line = to_line(row)
+        ROW_VALIDATOR.validate(json.loads(line))
+        return line
+
+    monkeypatch.setattr("recognizer.scan.journal.to_line", checked)
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +69,11 @@ def photo_folder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a journal, each held against the schema: also those that a process wrote."""
+    rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for row in rows:
+        ROW_VALIDATOR.validate(row)
+    return rows

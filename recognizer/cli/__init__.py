@@ -29,6 +29,7 @@ from recognizer.errors import BundleError, RecognizerError
 
 VERBS = {
     "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
+    "rows": ("recognizer.cli.rows", "Make a CSV or Parquet table of a scan's rows."),
     "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),

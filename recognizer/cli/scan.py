@@ -102,6 +102,27 @@ RetryOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
+def _print_schema(is_asked: bool) -> None:
+    if is_asked:
+        import json  # noqa: PLC0415
+
+        from recognizer.scan import row_schema  # noqa: PLC0415
+
+        typer.echo(json.dumps(row_schema(), indent=2))
+        raise typer.Exit
+
+
+SchemaOption = Annotated[
+    bool,
+    typer.Option(
+        "--schema",
+        callback=_print_schema,
+        is_eager=True,
+        help="Print the JSON Schema of a row, and do nothing else.",
+    ),
+]
+
+
 def command(
     sources: SourcesArgument,
     output: OutputOption = DEFAULT_OUTPUT,
@@ -118,6 +139,7 @@ def command(
     memory_limit: MemoryOption = None,
     retry_failed: RetryOption = False,
     quiet: QuietOption = False,
+    schema: SchemaOption = False,  # noqa: ARG001 - its callback has seen to it
 ) -> None:
     """Find leads in photos. A lead is a photo that somebody should look at; it is no verdict.
 

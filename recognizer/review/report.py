@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -18,8 +17,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from recognizer.atomic import replacing
 from recognizer.bundle import Bundle
-from recognizer.errors import UsageError
 from recognizer.review.cards import Card, CardMaker
 from recognizer.review.guide import display_name, make_guides
 from recognizer.review.queue import FAILED, SECTIONS, Capacity, Queue, Summary, read_queue
@@ -83,16 +82,12 @@ def write_report(
         lstrip_blocks=True,
     )
     page = environment.get_template("report.html.j2").generate(context)
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    try:
-        # A name that is no Unicode comes with lone surrogates, which UTF-8 cannot hold.
-        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.writelines(page)
-        os.replace(partial, output)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    # A name that is no Unicode comes with lone surrogates, which UTF-8 cannot hold.
+    with (
+        replacing(output) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.writelines(page)
 
 
 def _context(queue: Queue, bundle: Bundle, title: str) -> dict[str, Any]:

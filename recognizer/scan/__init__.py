@@ -3,10 +3,12 @@
 from recognizer.scan.crew import Guard
 from recognizer.scan.items import Item, Passed
 from recognizer.scan.journal import Journal
-from recognizer.scan.rows import ROW_KEYS, ROW_SCHEMA, Row
+from recognizer.scan.rows import Row
 from recognizer.scan.run import scan
+from recognizer.scan.schema import ROW_KEYS, ROW_SCHEMA, row_schema
 from recognizer.scan.sources import expand
 from recognizer.scan.summary import ScanSummary
+from recognizer.scan.tables import write_table
 
 __all__ = [
     "ROW_KEYS",
@@ -18,5 +20,7 @@ __all__ = [
     "Row",
     "ScanSummary",
     "expand",
+    "row_schema",
     "scan",
+    "write_table",
 ]

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from recognizer.atomic import sync_folder
 from recognizer.errors import JournalError
 from recognizer.scan.index import Index, Last
 from recognizer.scan.items import item_key
@@ -128,7 +130,7 @@ class Journal:
             self._size += len(line)
 
     def _remember(self, row: Row, offset: int) -> None:
-        self._index.put(item_key(row["source"], row["item"]), Last(row_key(row), offset))
+        self._index.put(_key(row), Last(row_key(row), offset))
 
     def _open(self) -> BinaryIO:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -137,8 +139,8 @@ class Journal:
                 raise JournalError(f"{self.path} is no regular file")
             is_new = not self.path.exists()
             file = open(os.open(self.path, flags, 0o666), "r+b", buffering=0)  # noqa: SIM115
-            if is_new and sys.platform != "win32":
-                _sync_folder(self.path.parent)
+            if is_new:
+                sync_folder(self.path.parent)
         except OSError as error:
             raise JournalError(f"{self.path}: {error.strerror or error}") from error
         return file
@@ -163,22 +165,11 @@ class Journal:
         """Index the whole rows, cut off what is torn, and return the size that is left."""
         size = 0
         with self.path.open("rb") as file:
-            head = file.peek(len(_BEGINNING))[: len(_BEGINNING)]
             # Before anything is cut: the path may be that of a photo, or of somebody's notes.
-            if not _BEGINNING.startswith(head) and head.strip(b"\0"):
-                raise JournalError(f"{self.path} exists and is no journal of a scan")
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    self.torn_bytes = len(line)
-                    break
-                try:
-                    self._remember(from_line(line), size)
-                except (ValueError, KeyError, TypeError) as error:
-                    raise JournalError(
-                        f"{self.path}, line {number}: no row of a scan ({error}); name another "
-                        "--output, or remove the line"
-                    ) from error
-                size += len(line)
+            for offset, end, row in _whole_rows(file, self.path):
+                self._index.put(_key(row), Last(row_key(row), offset))
+                size = end
+            self.torn_bytes = file.seek(0, os.SEEK_END) - size
         if self.torn_bytes:
             self._file.truncate(size)
             os.fsync(self._file.fileno())
@@ -212,10 +203,48 @@ def row_key(row: Row) -> bytes:
     )
 
 
-def _sync_folder(folder: Path) -> None:
-    """Put a new file's name on the disk too."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def last_rows(path: str | os.PathLike[str]) -> Iterator[Row]:
+    """Yield the last row of each item, in the order of the journal.
+
+    The journal may be growing: what was whole when this began is read. A torn last line is left
+    out.
+
+    Raises:
+        JournalError: the file cannot be read, or a line is no row.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with Path(path).open("rb") as file, Index() as index:
+            for offset, _, row in _whole_rows(file, path):
+                index.put(_key(row), Last(b"", offset))
+            file.seek(0)
+            for offset, _, row in _whole_rows(file, path):
+                if index.get(_key(row)) == (b"", offset):
+                    yield row
+    except OSError as error:
+        raise JournalError(f"{os.fspath(path)}: {error.strerror or error}") from error
+
+
+def _whole_rows(
+    file: BufferedReader, path: str | os.PathLike[str]
+) -> Iterator[tuple[int, int, Row]]:
+    """Yield each row with its first byte and the one behind it, up to a line that has no end."""
+    head = file.peek(len(_BEGINNING))[: len(_BEGINNING)]
+    if not _BEGINNING.startswith(head) and head.strip(b"\0"):
+        raise JournalError(f"{os.fspath(path)} exists and is no journal of a scan")
+    begin = 0
+    for number, line in enumerate(file, 1):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            row = from_line(line)
+        except ValueError as error:
+            raise JournalError(
+                f"{os.fspath(path)}, line {number}: no row of a scan ({error}); remove the line, "
+                "or name another journal"
+            ) from error
+        yield begin, begin + len(line), row
+        begin += len(line)
+
+
+def _key(row: Row) -> int:
+    return item_key(row["source"], row["item"])

@@ -1,9 +1,9 @@
 r"""The row: what a scan says of one image.
 
-One row for each input, always. Keys are added, never renamed; a key without a value is ``null``.
-As JSON a row is pure ASCII on one line: a path that is no valid text is written with the escapes
-of its lone surrogates (``\udcff``), which ``json.loads`` and ``os.fsencode`` turn back into the
-very bytes.
+One row for each input, always; :mod:`recognizer.scan.schema` lists its keys. Keys are added,
+never renamed; a key without a value is ``null``. As JSON a row is pure ASCII on one line: a path
+that is no valid text is written with the escapes of its lone surrogates (``\udcff``), which
+``json.loads`` and ``os.fsencode`` turn back into the very bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.scan.schema import ROW_SCHEMA
 
 if TYPE_CHECKING:
     from recognizer.bundle import Bundle
@@ -20,19 +21,10 @@ if TYPE_CHECKING:
     from recognizer.prediction import Prediction
     from recognizer.scan.items import Item
 
-ROW_SCHEMA = 2
-"""The version of the row. It grows when keys are added, or hold something else.
-
-Version 2: ``phash`` is the PDQ hash (64 hexadecimal digits; before, 16 of another).
-"""
-
-ROW_KEYS = (
-    *("source", "item", "status", "reason", "sha256", "phash", "format", "width", "height"),
-    *("frames", "scores", "labels", "family", "decision", "why", "regions", "model", "policy"),
-    *("preprocessing", "time", "detail"),
+# What a scan goes on by; rows of earlier versions lack others.
+_NEEDED = frozenset(
+    {"source", "item", "status", "reason", "sha256", "model", "policy", "preprocessing"}
 )
-"""The keys of a row, in their order."""
-
 _DIGITS = 6  # of a probability: more would be noise
 
 Row: TypeAlias = dict[str, Any]
@@ -88,6 +80,7 @@ def build(
         "preprocessing": PREPROCESSING_VERSION,
         "time": time.isoformat(timespec="seconds"),
         "detail": prediction.detail,
+        "schema": ROW_SCHEMA,
     }
 
 
@@ -103,8 +96,10 @@ def from_line(line: bytes) -> Row:
         ValueError: the line is no row.
     """
     row = json.loads(line)
-    if not isinstance(row, dict) or not {"source", "status", "model", "policy"} <= row.keys():
-        raise ValueError("not a row of a scan")
+    if not isinstance(row, dict) or not row.keys() >= _NEEDED:
+        raise ValueError("keys are missing")
+    if not all(isinstance(row[key], dict) and "digest" in row[key] for key in ("model", "policy")):
+        raise ValueError("no digest of the model, or of the policy")
     return row
 
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode, app
 from recognizer.cli.scan_output import Output, progress_line, shown
-from recognizer.scan import Journal, Row, ScanSummary
+from recognizer.scan import Journal, ScanSummary, row_schema
+from tests.conftest import read_rows
 from tests.tiny import write_tiny_bundle
 
 HEAVY = {"numpy", "cv2", "onnxruntime", "torch", "PIL", "jinja2"}
@@ -29,10 +30,6 @@ def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
         return invoke("scan", *output, *arguments)
 
     return scan
-
-
-def read_rows(path: Path) -> list[Row]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -134,7 +131,7 @@ def test_a_list_on_standard_input(
     ("arguments", "code", "words"),
     [
         (["--threshold", "1.5"], ExitCode.USAGE, "threshold"),
-        (["--threshold", "nan"], ExitCode.USAGE, "--threshold nan: a probability from 0 to 1"),
+        (["--threshold", "nan"], ExitCode.USAGE, "--threshold"),
         (["--timeout", "0"], ExitCode.USAGE, "timeout = 0"),
         (["--memory-limit", "0"], ExitCode.USAGE, "--memory-limit"),
         (["--policy", "nowhere.toml"], ExitCode.USAGE, "nowhere.toml cannot be read: No such"),
@@ -249,3 +246,9 @@ def test_a_fallback_is_told(scan: Callable[..., Result], photo_folder: Callable[
     result = scan(photo_folder("red"), "--provider", "cuda", "--allow-fallback")
     assert result.exit_code == ExitCode.DONE
     assert "cuda is not there: computed on cpu" in result.output
+
+
+def test_the_schema_of_a_row_is_printed() -> None:
+    result = invoke("scan", "--schema")
+    assert result.exit_code == ExitCode.DONE
+    assert json.loads(result.stdout) == row_schema()

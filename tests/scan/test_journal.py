@@ -13,8 +13,9 @@ from recognizer.policy import Policy, Rule, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.scan.items import Item
-from recognizer.scan.journal import Journal, row_key
-from recognizer.scan.rows import ROW_KEYS, Row, build, from_line, to_line
+from recognizer.scan.journal import Journal, last_rows, row_key
+from recognizer.scan.rows import Row, build, from_line, to_line
+from recognizer.scan.schema import ROW_KEYS
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 
@@ -86,6 +87,18 @@ def test_rows_are_found_again(path: Path, rows: list[Row]) -> None:
         journal.append([newer])
         assert journal.last_row(key) == newer
     assert len(path.read_bytes().splitlines()) == 4
+
+
+def test_the_last_row_of_each_item_counts(path: Path, rows: list[Row]) -> None:
+    newer = {**rows[0], "detail": "newer"}
+    other_item = {**rows[1], "item": {"id": 8}}
+    with Journal(path) as journal:
+        journal.append([*rows, other_item])
+        journal.append([newer])
+        assert list(last_rows(path)) == [rows[1], rows[2], other_item, newer]
+    with path.open("ab") as file:
+        file.write(to_line(rows[2])[:40])
+    assert list(last_rows(path)) == [rows[1], rows[2], other_item, newer]
 
 
 @pytest.mark.parametrize("kept", [1, 9, 10, 200, -1])

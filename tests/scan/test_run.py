@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -20,14 +19,10 @@ from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.scan import Guard, Item, Journal, Row, ScanSummary, expand, scan
 from recognizer.scan.run import BATCH_ITEMS
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
 
 TOP = {"red": "ivory_worked", "green": "ceramic", "blue": "listing_other"}
-
-
-def read_rows(path: Path) -> list[Row]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def by_name(path: Path) -> dict[str, Row]:
