@@ -208,8 +208,7 @@ def _decode_jpeg(data: bytes, header: Header, min_side: int) -> Decoded:
         if not ended and reason is Reason.CORRUPT_DATA:
             reason = Reason.TRUNCATED
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=False)
-        if _is_blank(rgb):
-            raise Refused(reason, detail) from error
+        _check_recovered(rgb, reason, detail)
     return Decoded(header, (Frame(0, orient(rgb, header.orientation)),), reason, detail)
 
 
@@ -236,10 +235,11 @@ def _decode_frames(image: Image.Image, header: Header, min_side: int, limits: Li
     except Exception as error:  # the decoders again; what came before it still counts
         reason, detail = _decoder_reason(error), _words(error)
         if not frames:
-            salvaged = _salvage(image, header, min_side)
+            salvaged = _salvage(image, min_side)
             if salvaged is None:
                 raise
-            frames.append(Frame(0, salvaged))
+            _check_recovered(salvaged, reason, detail)
+            frames.append(Frame(0, orient(salvaged, header.orientation)))
     return Decoded(header, tuple(frames), reason, detail)
 
 
@@ -319,24 +319,53 @@ def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 # --- damaged data -----------------------------------------------------------------------------
 
 
-def _salvage(image: Image.Image, header: Header, min_side: int) -> NDArray[np.uint8] | None:
-    """Return what Pillow had decoded of a first frame when it gave up; None where that is nothing.
+LEAST_RECOVERED = 0.5
+"""Share of its rows that a damaged picture must have, to be scored at all.
+
+With less, what a model sees is mostly filling, for which no threshold was ever measured: the
+picture would pass as clear for what it does not show. It is failed instead, so that it is tried
+again when its source may be whole, or looked at by somebody.
+"""
+
+
+def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
+    """Return what Pillow had decoded of a first frame when it gave up; None where it cannot.
 
     Pillow can be told to do this itself, but only by a switch for the whole process.
     """
     image.tile = []  # type: ignore[attr-defined]  # "nothing is left to load": what is there stays
     try:
-        rgb = np.asarray(to_rgb(image, min_side))
+        return np.asarray(to_rgb(image, min_side))
     except MemoryError:
         raise
     except Exception:
         return None
-    return None if _is_blank(rgb) else orient(rgb, header.orientation)
 
 
-def _is_blank(rgb: NDArray[np.uint8]) -> bool:
-    """Whether all pixels are alike: a damaged picture of which nothing was decoded."""
-    return bool((rgb.min(axis=(0, 1)) == rgb.max(axis=(0, 1))).all())
+def _check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
+    """Refuse a damaged picture, as stored, of which too few rows are there."""
+    share = _recovered(rgb)
+    if share == 0:
+        raise Refused(reason, detail)
+    if share < LEAST_RECOVERED:
+        raise Refused(reason, f"only {share:.0%} of the rows could be decoded ({detail})")
+
+
+def _recovered(rgb: NDArray[np.uint8]) -> float:
+    """Return the share of rows that a decoder came to before it gave up, 0 to 1.
+
+    What it did not come to is of one colour (libjpeg fills with grey, Pillow begins with black or
+    with what is transparent), and lies at the end; in a BMP, at the beginning. A picture that ends
+    in one colour by itself counts as less than it is: the floor errs towards being looked at.
+    """
+    missing = max(_rows_of_one_color(rgb), _rows_of_one_color(rgb[::-1]))
+    return 1 - missing / len(rgb)
+
+
+def _rows_of_one_color(rgb: NDArray[np.uint8]) -> int:
+    """Return how many rows from the first one on are of the first pixel's colour."""
+    alike = (rgb == rgb[0, 0]).all(axis=(1, 2))
+    return len(alike) if alike.all() else int(alike.argmin())
 
 
 _EARLY_ENDS = (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recognizer.imaging import Limits, load_image, orient
-from recognizer.imaging.decode import to_rgb
+from recognizer.imaging.decode import LEAST_RECOVERED, to_rgb
 from recognizer.status import Reason, Status
 from tests.hostile import (
     animation,
@@ -235,6 +235,23 @@ def test_the_rows_before_a_cut_are_kept(name: str) -> None:
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.TRUNCATED)
     rows = slice(-20, None) if name == "BMP" else slice(0, 20)  # BMP begins at the bottom
     assert np.array_equal(image.frames[0].rgb[rows], decoded(whole)[rows])
+
+
+@pytest.mark.parametrize("share", np.linspace(0.02, 0.98, 13))
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "BMP", "TIFF"])
+def test_a_picture_of_which_less_than_half_is_there_is_not_scored(name: str, share: float) -> None:
+    """As stored: what makes it upright comes later, and here turns it by a quarter."""
+    options = {} if name in {"BMP", "TIFF"} else {"exif": exif(6)}
+    data = encode(photo(160, 128), name, **options)
+    whole = decoded(data)
+    image = load_image(data[: int(share * len(data))])
+    assert (image.status is Status.OK) is False
+    if image.status is Status.DEGRADED:
+        alike = (image.frames[0].rgb == whole).all(axis=(0 if options else 1, 2))
+        assert alike.mean() >= LEAST_RECOVERED - 0.15  # the last blocks are half done
+    elif share > 0.1:
+        assert share < LEAST_RECOVERED + 0.1
+        assert "of the rows could be decoded" in (image.detail or "")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa", "La", "PA", "YCbCr", "HSV", "I", "F"])
