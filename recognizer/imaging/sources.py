@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
+from io import FileIO
 from typing import BinaryIO
 
 from recognizer.errors import UsageError
@@ -54,15 +55,25 @@ _OS_REASONS = {
     errno.EISDIR: Reason.NOT_A_FILE,
     errno.ENXIO: Reason.NOT_A_FILE,
 }
+_MOST_WORDS = 200  # of an error: libraries may quote a whole answer
 
 
-def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None = None) -> bytes:
-    """Read a regular file whole, or its first bytes.
+def refusal(error: Exception) -> Refused:
+    """Return what an error of the operating system, or of a storage's library, comes to."""
+    reason = Reason.READ_ERROR
+    if isinstance(error, OSError):
+        # A library may raise the class without the number.
+        kinds = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}
+        reason = _OS_REASONS.get(error.errno or kinds.get(type(error), 0), reason)
+    words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    return Refused(reason, str(words)[:_MOST_WORDS])
+
+
+def open_regular(path: str | os.PathLike[str]) -> FileIO:
+    """Open a regular file for reading, unbuffered, without ever blocking on what is none.
 
     Args:
         path: any path; undecodable names come as ``os.fsdecode`` gives them.
-        limits: the byte limit applies to the size on disk and again to what is read.
-        head: how many bytes are wanted at most; None for all.
 
     Raises:
         Refused: with the reason.
@@ -74,21 +85,39 @@ def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None 
         descriptor = os.open(
             path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         )
-        with open(descriptor, "rb", buffering=0) as file:
-            status = os.fstat(descriptor)
-            _require_regular(status)
-            if head is not None:
-                return file.read(head)
-            if status.st_size > limits.max_bytes:
-                raise Refused(
-                    Reason.TOO_MANY_BYTES, f"{status.st_size} bytes, limit {limits.max_bytes}"
-                )
-            return read_file(file, limits)
+        try:
+            _require_regular(os.fstat(descriptor))
+            return FileIO(descriptor, "rb")
+        except BaseException:
+            os.close(descriptor)
+            raise
     except OSError as error:
-        reason = _OS_REASONS.get(error.errno or 0, Reason.READ_ERROR)
-        raise Refused(reason, error.strerror or str(error)) from error
+        raise refusal(error) from error
     except ValueError as error:  # a NUL inside the name
         raise Refused(Reason.NOT_FOUND, str(error)) from error
+
+
+def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None = None) -> bytes:
+    """Read a regular file whole, or its first bytes.
+
+    Args:
+        path: as for :func:`open_regular`.
+        limits: the byte limit applies to the size on disk and again to what is read.
+        head: how many bytes are wanted at most; None for all.
+
+    Raises:
+        Refused: with the reason.
+    """
+    with open_regular(path) as file:
+        if head is not None:
+            try:
+                return file.read(head)
+            except OSError as error:
+                raise refusal(error) from error
+        size = os.fstat(file.fileno()).st_size
+        if size > limits.max_bytes:
+            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
+        return read_file(file, limits)
 
 
 def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
@@ -116,8 +145,7 @@ def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
     except Exception as error:  # file objects of remote storage raise errors of their own
-        words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise Refused(Reason.READ_ERROR, words[:200]) from error
+        raise refusal(error) from error
     if left <= 0:
         raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
     return b"".join(chunks)

@@ -6,13 +6,14 @@ from recognizer.scan.journal import Journal
 from recognizer.scan.rows import Row
 from recognizer.scan.run import scan
 from recognizer.scan.schema import ROW_KEYS, ROW_SCHEMA, row_schema
-from recognizer.scan.sources import expand
+from recognizer.scan.sources import Access, expand
 from recognizer.scan.summary import ScanSummary
 from recognizer.scan.tables import write_table
 
 __all__ = [
     "ROW_KEYS",
     "ROW_SCHEMA",
+    "Access",
     "Guard",
     "Item",
     "Journal",

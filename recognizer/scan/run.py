@@ -6,7 +6,6 @@ what becomes of those that die of it, is for :mod:`recognizer.scan.crew`.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
@@ -22,11 +21,14 @@ from recognizer.scan.index import KeySet
 from recognizer.scan.items import Item
 from recognizer.scan.journal import Journal
 from recognizer.scan.rows import Row
+from recognizer.scan.sources import Access
 from recognizer.scan.summary import ScanSummary
 from recognizer.scan.workers import Setup, Task
 
 BATCH_ITEMS = 8
 """Images that a worker is given together, and rows that are written together."""
+
+_BATCH_BYTES = 8 << 20  # of images whose bytes travel with them; then a batch is full earlier
 
 OnRows: TypeAlias = Callable[[ScanSummary, Sequence[tuple[int, Row]]], None]
 """Called after each batch with the sums so far, and each image's number (from 0) and row."""
@@ -46,6 +48,7 @@ def scan(
     retry_failed: bool = False,
     on_rows: OnRows | None = None,
     engine: Callable[..., Recognizer] = Recognizer,
+    access: Access | None = None,
 ) -> ScanSummary:
     """Scan images, and write a row for each that has none yet that still holds.
 
@@ -66,6 +69,7 @@ def scan(
             <recognizer.scan.journal.COSTLY>`. Other failures are always tried again.
         on_rows: see :data:`OnRows`.
         engine: makes the workers' recognizer, for those who extend it; it must be picklable.
+        access: which places may be read from; None for all but the web.
 
     Returns:
         The sums. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers have
@@ -81,7 +85,14 @@ def scan(
     if workers < 0:
         raise UsageError(f"workers = {workers}: at least 1, or 0 for one on each CPU")
     setup = Setup(
-        bundle, policy, provider, allow_fallback, limits or Limits(), retry_failed, engine
+        bundle,
+        policy,
+        provider,
+        allow_fallback,
+        limits or Limits(),
+        retry_failed,
+        engine,
+        access or Access(),
     )
     started = time.monotonic()
     summary = ScanSummary()
@@ -109,8 +120,16 @@ def _tasks(items: Iterable[Item], journal: Journal, summary: ScanSummary) -> Ite
                 summary.repeated += 1
 
 
-def _batches(tasks: Iterator[Task], size: int) -> Iterator[Batch]:
-    while batch := list(itertools.islice(tasks, size)):
+def _batches(tasks: Iterable[Task], size: int) -> Iterator[Batch]:
+    batch: Batch = []
+    held = 0
+    for task in tasks:
+        batch.append(task)
+        held += len(task.item.data) if isinstance(task.item.data, bytes) else 0
+        if len(batch) == size or held >= _BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
         yield batch
 
 

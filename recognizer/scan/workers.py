@@ -31,7 +31,7 @@ from recognizer.recognizer import Recognizer
 from recognizer.scan.items import Item
 from recognizer.scan.journal import COSTLY, result_key, row_key
 from recognizer.scan.rows import Row, build
-from recognizer.scan.sources import Reader
+from recognizer.scan.sources import Access, Reader
 from recognizer.status import Reason, Status
 
 
@@ -47,6 +47,7 @@ class Setup:
         limits: what is refused before it is read or decoded.
         retry_failed: try again what cost a worker before.
         engine: makes the recognizer; something that can be pickled.
+        access: which places may be read from.
     """
 
     bundle: Bundle
@@ -56,6 +57,7 @@ class Setup:
     limits: Limits = field(default_factory=Limits)
     retry_failed: bool = False
     engine: Callable[..., Recognizer] = Recognizer
+    access: Access = field(default_factory=Access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def run_worker(connection: Connection, setup: Setup) -> None:
     # What Pillow has to say of a file's metadata is no news for a terminal; a row says what counts.
     warnings.filterwarnings("ignore", module="PIL")
     inbox: queue.SimpleQueue[list[Task]] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
+    reader = Reader(setup.limits, setup.access)
+    threading.Thread(target=_receive, args=(connection, inbox, reader), daemon=True).start()
     try:
         recognizer = setup.engine(
             setup.bundle,
@@ -128,7 +131,6 @@ def run_worker(connection: Connection, setup: Setup) -> None:
         connection.send(Unable(type(error).__name__, str(error)))
         return
     connection.send(Ready(recognizer.provider))
-    reader = Reader(setup.limits)
     while True:
         batch = inbox.get()
         connection.send(Finished(_score(batch, reader, recognizer, setup, connection)))
@@ -140,12 +142,14 @@ def _leave_signals_to_the_parent() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _receive(connection: Connection, inbox: queue.SimpleQueue[list[Task]]) -> None:
+def _receive(connection: Connection, inbox: queue.SimpleQueue[list[Task]], reader: Reader) -> None:
     # Always listening, so that the parent's sending never waits for a batch to be done, and so
     # that a worker whose parent has died does not outlive it by more than an instant.
     with contextlib.suppress(EOFError, OSError):
         while True:
-            inbox.put(connection.recv())
+            batch = connection.recv()
+            reader.expect(task.item for task in batch)
+            inbox.put(batch)
     os._exit(0)
 
 

@@ -13,20 +13,12 @@ from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.scan.items import Item, Passed
+from recognizer.scan.sources.names import is_archive, is_image
 from recognizer.status import Reason
-
-IMAGE_SUFFIXES = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
-        *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2"),
-    }
-)
-"""What is taken from a folder, in lower case. Formats that are not decoded are among them, so
-that such a photo gets a row that says so."""
 
 
 def images_below(folder: str, passed: Passed) -> Iterator[Item]:
-    """Yield the images in a folder and all that are in it, in the order of their names.
+    """Yield the images and archives in a folder and all that are in it, in the order of names.
 
     An image is what is named like one; another file is one where its first bytes say so. Hidden
     entries are passed over, and each folder is walked once, whatever links lead to it.
@@ -36,15 +28,11 @@ def images_below(folder: str, passed: Passed) -> Iterator[Item]:
         passed: counts what is passed over.
     """
     for item in _walk(folder, passed):
-        if item.reason is not None or is_image_name(item.source) or _begins_as_image(item.source):
+        name = item.source
+        if item.reason or is_image(name) or is_archive(name) or _begins_as_image(name):
             yield item
         else:
             passed.other_files += 1
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a name ends as those of images do."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _begins_as_image(path: str) -> bool:

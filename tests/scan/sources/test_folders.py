@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.errors import UsageError
 from recognizer.scan.items import Item, Passed, item_key
 from recognizer.scan.sources.expand import expand, read_list
 from recognizer.status import Reason
@@ -49,11 +50,16 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["sub/**"], ["sub/c.webp", "sub/deep/d.heic"]),
         (["s*/**/d.*"], ["sub/deep/d.heic"]),
         (["missing.jpg", "", "nul\0.jpg"], ["missing.jpg", "", "nul\0.jpg"]),
-        (["nothing/*.jpg"], []),
     ],
 )
 def test_what_sources_stand_for(tree: Path, sources: list[str], expected: list[str]) -> None:
     assert [item.source for item in expand(sources)] == expected
+
+
+@pytest.mark.parametrize("pattern", ["nothing/*.jpg", "*.gif", "**/*.gif", "?"])
+def test_a_pattern_that_matches_nothing_is_a_mistake(tree: Path, pattern: str) -> None:
+    with pytest.raises(UsageError, match="nothing matches"):  # before anything is yielded
+        expand(["b.jpg", pattern])
 
 
 def test_absolute_patterns(tree: Path) -> None:

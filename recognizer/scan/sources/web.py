@@ -1,0 +1,265 @@
+"""Images from the web, fetched so that no URL can reach what only this machine may reach.
+
+URLs in listings are written by strangers. A host name is resolved once, every address that it
+has must pass the gate, and the connection goes to an address that did: there is no second look-up
+that could answer otherwise (DNS rebinding). Each redirect is a new URL and goes the same way. No
+proxy is used, no cookie or credential is sent.
+
+Sources: OWASP, Server-Side Request Forgery Prevention Cheat Sheet; IANA's special-purpose address
+registries, as :mod:`ipaddress` knows them.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from recognizer import __version__
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused
+from recognizer.status import Reason
+
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Gate: TypeAlias = Callable[[IpAddress, int], str | None]
+"""Says of an address and a port why they may not be connected to; None where they may."""
+
+MOST_REDIRECTS = 5
+FETCH_SECONDS = 20.0
+"""How long one image may take, with its redirects and tries."""
+
+_SOCKET_SECONDS = 10.0  # for connecting, and without a byte
+_RETRY_AFTER = (0.5, 2.0)  # seconds before the second and the third try
+_CHUNK = 1 << 16
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_REASONS = {
+    401: Reason.PERMISSION_DENIED,
+    403: Reason.PERMISSION_DENIED,
+    404: Reason.NOT_FOUND,
+    410: Reason.NOT_FOUND,
+    451: Reason.PERMISSION_DENIED,
+}
+_HEADERS = {
+    "User-Agent": f"wildlife-product-recognizer/{__version__}",
+    "Accept": "image/*",
+    "Accept-Encoding": "identity",  # a compressed answer could grow without bounds
+    "Connection": "close",
+}
+_UNQUOTED = "/%:@!$&'()*+,;=~-._"
+_PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Beside what ipaddress knows, which differs between its versions.
+_NEVER = (
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("168.63.129.16/32"),  # Azure's wire server
+)
+_IPV6_IN_USE = ipaddress.ip_network("2000::/3")  # all that is given to anybody for unicast
+
+
+def public_only(address: IpAddress, port: int) -> str | None:
+    """Let through addresses that anybody can reach, on the ports of the web.
+
+    See :data:`Gate`. An IPv6 address that stands for an IPv4 one is judged by that.
+    """
+    if port not in _PORTS.values():
+        return f"port {port} is neither 80 nor 443"
+    for inner in _addresses_within(address):
+        is_public = inner.is_global and not (inner.is_multicast or inner.is_reserved)
+        if inner.version == 6:
+            is_public = is_public and inner in _IPV6_IN_USE
+        if not is_public or any(inner in network for network in _NEVER):
+            return f"{address} is no public address"
+    return None
+
+
+def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
+    if isinstance(address, ipaddress.IPv4Address):
+        yield address
+    elif address.ipv4_mapped is not None:
+        yield address.ipv4_mapped
+    elif address in _NAT64:
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    else:
+        yield address
+        yield from filter(None, (address.sixtofour, *(address.teredo or ())))
+
+
+class _Transient(Exception):  # noqa: N818 - never leaves this module
+    """A failure that another try may mend, as the refusal that it is when none does."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(str(refused))
+        self.refused = refused
+
+
+def fetch(url: str, limits: Limits, gate: Gate = public_only) -> bytes:
+    """Fetch an image.
+
+    Args:
+        url: an ``http://`` or ``https://`` URL.
+        limits: the byte limit applies to what the server announces, and to what it sends.
+        gate: see :data:`Gate`.
+
+    Raises:
+        Refused: with the reason.
+    """
+    end = time.monotonic() + FETCH_SECONDS
+    for pause in (*_RETRY_AFTER, None):
+        try:
+            return _follow(url, limits, gate, end)
+        except _Transient as failure:
+            if pause is None or time.monotonic() + pause >= end:
+                raise failure.refused from failure
+            time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def _follow(url: str, limits: Limits, gate: Gate, end: float) -> bytes:
+    for _ in range(MOST_REDIRECTS + 1):
+        try:
+            answer = _request(_parsed(url), limits, gate, end)
+        except TimeoutError as error:
+            raise _Transient(Refused(Reason.READ_ERROR, "no answer in time")) from error
+        except ssl.SSLCertVerificationError as error:
+            raise Refused(Reason.READ_ERROR, f"certificate: {error.verify_message}") from error
+        except ValueError as error:  # what TLS or HTTP cannot carry
+            raise Refused(Reason.SOURCE_REFUSED, f"no valid URL: {error}") from error
+        except (OSError, http.client.HTTPException) as error:
+            words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            raise _Transient(Refused(Reason.READ_ERROR, str(words)[:200])) from error
+        if isinstance(answer, bytes):
+            return answer
+        url = urljoin(url, answer.url)
+    raise Refused(Reason.READ_ERROR, f"more than {MOST_REDIRECTS} redirects")
+
+
+def _parsed(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise Refused(Reason.SOURCE_REFUSED, f"no valid URL: {error}") from error
+    if parts.scheme not in _PORTS or not parts.hostname or not has_port:
+        raise Refused(Reason.SOURCE_REFUSED, "no URL of the web")
+    if parts.username is not None or parts.password is not None:
+        raise Refused(Reason.SOURCE_REFUSED, "the URL carries credentials")
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Redirect:
+    url: str
+
+
+def _request(url: SplitResult, limits: Limits, gate: Gate, end: float) -> bytes | _Redirect:
+    host, port = url.hostname or "", url.port or _PORTS[url.scheme]
+    sock = _connect(_resolve(host, port, gate), port, end)
+    try:
+        with _broken_off_at(end, sock):
+            connection: http.client.HTTPConnection
+            if url.scheme == "https":
+                sock = _tls().wrap_socket(sock, server_hostname=host)
+                connection = http.client.HTTPSConnection(host, port, context=_tls())
+            else:
+                connection = http.client.HTTPConnection(host, port)
+            connection.sock = sock  # connected already, and to no other address
+            target = quote(url.path or "/", _UNQUOTED, errors="replace")
+            if url.query:
+                target += "?" + quote(url.query, _UNQUOTED + "?[]", errors="replace")
+            connection.request("GET", target, headers=_HEADERS)
+            return _answer(connection.getresponse(), limits, end)
+    finally:
+        sock.close()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _connect(addresses: Sequence[IpAddress], port: int, end: float) -> socket.socket:
+    for number, address in enumerate(addresses, 1):
+        seconds = min(_SOCKET_SECONDS, end - time.monotonic())
+        if seconds <= 0:
+            break
+        try:
+            return socket.create_connection((str(address), port), timeout=seconds)
+        except OSError:  # an IPv6 address where there is no IPv6
+            if number == len(addresses):
+                raise
+    raise TimeoutError
+
+
+def _resolve(host: str, port: int, gate: Gate) -> Sequence[IpAddress]:
+    """Look a host up, once; all its addresses must pass."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise
+        raise Refused(Reason.NOT_FOUND, f"no such host: {host}") from error
+    except (UnicodeError, ValueError) as error:
+        raise Refused(Reason.SOURCE_REFUSED, "no valid host name") from error
+    # A link-local address comes with its zone, which is no part of it.
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    for address in addresses:
+        if (why := gate(address, port)) is not None:
+            raise Refused(Reason.SOURCE_REFUSED, why)
+    return addresses
+
+
+@contextmanager
+def _broken_off_at(end: float, sock: socket.socket) -> Iterator[None]:
+    """Break the connection when the time is over: a server that drips bytes never times out."""
+    twin = sock.dup()  # TLS takes the socket itself over
+
+    def break_off() -> None:
+        with suppress(OSError):  # ended already, by either side
+            twin.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, end - time.monotonic()), break_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        twin.close()
+
+
+def _answer(response: http.client.HTTPResponse, limits: Limits, end: float) -> bytes | _Redirect:
+    status = response.status
+    if status in _REDIRECTS:
+        target = response.getheader("Location")
+        if not target:
+            raise Refused(Reason.READ_ERROR, f"HTTP {status} without a place to go")
+        return _Redirect(target)
+    if status != http.client.OK:
+        refused = Refused(_REASONS.get(status, Reason.READ_ERROR), f"HTTP {status}")
+        raise _Transient(refused) if status in _TRANSIENT else refused
+    encoding = response.getheader("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise Refused(Reason.READ_ERROR, f"the answer is packed ({encoding}), unasked")
+    announced = response.length
+    if announced is not None and announced > limits.max_bytes:
+        raise Refused(Reason.TOO_MANY_BYTES, f"{announced} bytes, limit {limits.max_bytes}")
+    body = bytearray()
+    while chunk := response.read1(_CHUNK):
+        body += chunk
+        if len(body) > limits.max_bytes:
+            raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+    if time.monotonic() >= end:  # broken off, which looks like an end
+        raise TimeoutError
+    if announced is not None and len(body) < announced:
+        raise http.client.IncompleteRead(bytes(body), announced - len(body))
+    return bytes(body)
