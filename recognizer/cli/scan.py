@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -39,6 +39,14 @@ OutputOption = Annotated[
 ]
 ReportOption = Annotated[
     Path | None, typer.Option("--report", help="Also write the review queue, as one HTML file.")
+]
+ThumbnailsOption = Annotated[
+    bool,
+    typer.Option(
+        "--thumbnails/--no-thumbnails",
+        help="Keep a thumbnail of each lead in OUTPUT.thumbnails, for the report: it then shows "
+        "what was scored, whatever becomes of the file.",
+    ),
 ]
 ThresholdOption = Annotated[
     float | None,
@@ -127,6 +135,7 @@ def command(
     sources: SourcesArgument,
     output: OutputOption = DEFAULT_OUTPUT,
     report: ReportOption = None,
+    thumbnails: ThumbnailsOption = True,
     threshold: ThresholdOption = None,
     policy: PolicyOption = None,
     bundle: BundleOption = None,
@@ -151,6 +160,7 @@ def command(
     from recognizer.imaging import Limits  # noqa: PLC0415
     from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
     from recognizer.scan import Guard, Journal, Passed, expand, scan  # noqa: PLC0415
+    from recognizer.thumbnails import ThumbnailStore, store_path  # noqa: PLC0415
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is told before any worker starts
@@ -165,6 +175,7 @@ def command(
     with (
         _stoppable(output),
         Journal(output) as journal,
+        ThumbnailStore(store_path(output)) if thumbnails else nullcontext() as store,
         Output(sources, journal, quiet=quiet) as shown,
     ):
         summary = scan(
@@ -178,6 +189,7 @@ def command(
             limits=limits,
             guard=guard,
             retry_failed=retry_failed,
+            thumbnails=store,
             on_rows=shown.on_rows,
         )
         if summary.provider not in {None, provider}:

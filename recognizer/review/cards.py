@@ -19,8 +19,8 @@ from recognizer.review.reasons import explain_reason
 from recognizer.review.thumbnails import Thumbnail, make_thumbnail
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
+from recognizer.thumbnails import THUMBNAIL_SIDE, ThumbnailStore
 
-CARD_SIDE = 256  # longer side of a card's thumbnail in pixels; it is drawn at most 240 wide
 LINE_SIDE = 96
 TOP_SCORES = 4
 LEAST_SCORE = 0.01  # below this a bar would be empty
@@ -98,9 +98,11 @@ class CardMaker:
 
     Args:
         bundle: the model behind the rows.
+        store: the thumbnails that the scan has kept; None where there are none.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, store: ThumbnailStore | None = None) -> None:
+        self._store = store
         self._products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
         self._families = {
             family.name: family.members for family in bundle.families if len(family.members) > 1
@@ -112,24 +114,24 @@ class CardMaker:
 
     def card(self, entry: Entry) -> Card:
         """Make the card of a lead or a failure."""
-        return self._make(entry, CARD_SIDE)
+        return self._make(entry, THUMBNAIL_SIDE, self._store)
 
     def line(self, entry: Entry) -> Card:
         """Make what a line of the clear photos shows: two bars, the best product and the best."""
         scores: Mapping[str, float] = entry.row["scores"]
-        card = self._make(entry, LINE_SIDE)
+        card = self._make(entry, LINE_SIDE, None)
         best = max(scores, key=lambda name: scores[name], default=None)
         shown = [*card.products, *([best] if best is not None else [])]
         return replace(card, bars=tuple(Bar(display_name(n), scores[n], lead=False) for n in shown))
 
-    def _make(self, entry: Entry, side: int) -> Card:
+    def _make(self, entry: Entry, side: int, store: ThumbnailStore | None) -> Card:
         try:
-            return self._read(entry, side)
+            return self._read(entry, side, store)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             source = entry.row.get("source")
             raise JournalError(f"the row of {source!r} makes no sense: {error!r}") from error
 
-    def _read(self, entry: Entry, side: int) -> Card:
+    def _read(self, entry: Entry, side: int, store: ThumbnailStore | None) -> Card:
         row = entry.row
         source = str(row["source"])
         regions: Sequence[Mapping[str, Any]] = row.get("regions") or ()
@@ -137,14 +139,18 @@ class CardMaker:
             thumbnail = Thumbnail()
         else:
             frame = regions[0].get("frame") if regions else None
-            thumbnail = make_thumbnail(source, row.get("sha256"), side=side, frame=frame)
+            thumbnail = make_thumbnail(
+                source, row.get("sha256"), side=side, frame=frame, store=store
+            )
         products = self._shown_products(entry)
         status = Status(row["status"])
         return Card(
             section=entry.section,
             name=PurePath(source).name or source,
             source=source,
-            link=Path(source).absolute().as_uri() if thumbnail.uri else None,
+            link=Path(source).absolute().as_uri()
+            if thumbnail.uri and thumbnail.note is None
+            else None,
             thumbnail=thumbnail,
             boxes=_boxes(row, regions, thumbnail),
             facts=_facts(row, thumbnail),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,6 +25,7 @@ from recognizer.review.guide import display_name, make_guides
 from recognizer.review.queue import FAILED, SECTIONS, Capacity, Queue, Summary, read_queue
 from recognizer.review.reasons import explain_reason
 from recognizer.taxonomy import Kind
+from recognizer.thumbnails import ThumbnailStore, store_path
 
 DISCLAIMER = "A lead is no verdict: a photo is no identification."
 """What the page says before anything else."""
@@ -58,8 +60,9 @@ def write_report(
 ) -> None:
     """Write the review queue of a scan.
 
-    The thumbnails are made from the photos as they are now; one whose bytes are no longer those
-    that were scored is told, not shown. The file is replaced in one step or left as it was.
+    The thumbnails of leads are those that the scan has kept beside its rows. Where there is none,
+    it is made from the photo as it is now; one whose bytes are no longer those that were scored is
+    told, not shown. The file is replaced in one step or left as it was.
 
     Args:
         rows_path: the scan's rows, JSONL.
@@ -73,7 +76,6 @@ def write_report(
         UsageError: the output cannot be written.
     """
     queue = read_queue(rows_path, bundle, capacity)
-    context = _context(queue, bundle, title or f"Review queue: {rows_path.name}")
     environment = Environment(
         loader=PackageLoader("recognizer", "review"),
         autoescape=True,
@@ -81,16 +83,20 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report.html.j2").generate(context)
+    kept = store_path(rows_path)
     # A name that is no Unicode comes with lone surrogates, which UTF-8 cannot hold.
     with (
+        ThumbnailStore(kept) if kept.exists() else nullcontext() as store,
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        file.writelines(page)
+        context = _context(queue, bundle, title or f"Review queue: {rows_path.name}", store)
+        file.writelines(environment.get_template("report.html.j2").generate(context))
 
 
-def _context(queue: Queue, bundle: Bundle, title: str) -> dict[str, Any]:
+def _context(
+    queue: Queue, bundle: Bundle, title: str, store: ThumbnailStore | None
+) -> dict[str, Any]:
     script = _resource("report.js.j2")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     summary = queue.summary
@@ -115,12 +121,12 @@ def _context(queue: Queue, bundle: Bundle, title: str) -> dict[str, Any]:
         "other_models": _other_models(summary, bundle),
         "bundle": bundle,
         "guides": make_guides(bundle).values(),
-        "sections": list(_sections(queue, bundle)),
+        "sections": list(_sections(queue, bundle, store)),
     }
 
 
-def _sections(queue: Queue, bundle: Bundle) -> Iterator[Section]:
-    maker = CardMaker(bundle)
+def _sections(queue: Queue, bundle: Bundle, store: ThumbnailStore | None) -> Iterator[Section]:
+    maker = CardMaker(bundle, store)
     for name in SECTIONS:
         entries = queue.sections[name]
         make = maker.line if name == "clear" else maker.card

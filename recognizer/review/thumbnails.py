@@ -1,19 +1,23 @@
-"""Thumbnails that are certain to show the photo that was scored, or say why there is none."""
+"""Thumbnails that are certain to show the photo that was scored, or say why there is none.
+
+A lead's comes from the store that its scan has kept; only where that has none is the photo itself
+decoded once more.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from recognizer.imaging import load_image
+from recognizer.imaging import Limits, load_image
+from recognizer.imaging.sources import Refused, read_path
 from recognizer.review.reasons import explain_reason
 from recognizer.status import Reason
+from recognizer.thumbnails import StoredThumbnail, ThumbnailStore, shrink
 
-_JPEG_QUALITY = 80
+NOT_THERE = "The photo is no longer where it was scored; this is what was scored."
+"""What a stored thumbnail says where the photo cannot be opened from the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class Thumbnail:
         height: likewise.
         frame: number of the frame that it shows.
         missing: why there is none, as one sentence; None where there is one.
+        note: what else is to be said, as one sentence; None where the photo is still there, with
+            the bytes that were scored.
     """
 
     uri: str | None = None
@@ -33,10 +39,16 @@ class Thumbnail:
     height: int = 0
     frame: int = 0
     missing: str | None = None
+    note: str | None = None
 
 
 def make_thumbnail(
-    source: str, sha256: str | None, *, side: int, frame: int | None = None
+    source: str,
+    sha256: str | None,
+    *,
+    side: int,
+    frame: int | None = None,
+    store: ThumbnailStore | None = None,
 ) -> Thumbnail:
     """Make the thumbnail of a photo that a scan has seen.
 
@@ -45,7 +57,10 @@ def make_thumbnail(
         sha256: the row's digest: a file with another one is another picture, and is not shown.
         side: the longer side of the thumbnail at most, in pixels.
         frame: which of the sampled frames; the first one where it is None or not among them.
+        store: the thumbnails that the scan has kept, at their own size; None for none.
     """
+    if store is not None and (stored := store.get(sha256)) is not None:
+        return _shown(stored, None if _is_at(source, sha256) else NOT_THERE)
     image = load_image(source, min_side=side)
     if image.reason is Reason.NOT_FOUND:
         where = "is not a local file" if "://" in source else "has vanished since the scan"
@@ -59,22 +74,17 @@ def make_thumbnail(
     if not image.frames:
         return Thumbnail(missing=f"No thumbnail now. {explain_reason(image.reason)}")
     shown = next((f for f in image.frames if f.index == frame), image.frames[0])
-    small = _fit(shown.rgb, side)
-    height, width = small.shape[:2]
-    return Thumbnail(_data_uri(small), width, height, shown.index)
+    return _shown(shrink(shown.rgb, side, shown.index), None)
 
 
-def _fit(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    height, width = rgb.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:  # a small picture is shown as it is
-        return rgb
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+def _is_at(source: str, sha256: str | None) -> bool:
+    """Whether a local file with these bytes is at that place."""
+    try:
+        return hashlib.sha256(read_path(source, Limits())).hexdigest() == sha256
+    except Refused:
+        return False
 
 
-def _data_uri(rgb: NDArray[np.uint8]) -> str:
-    _, jpeg = cv2.imencode(
-        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
+def _shown(thumbnail: StoredThumbnail, note: str | None) -> Thumbnail:
+    uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
+    return Thumbnail(uri, thumbnail.width, thumbnail.height, thumbnail.frame, note=note)

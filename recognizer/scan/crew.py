@@ -34,6 +34,7 @@ from recognizer.scan.rows import Row
 from recognizer.scan.workers import (
     Finished,
     Ready,
+    Result,
     Setup,
     Step,
     Task,
@@ -50,7 +51,7 @@ _LAST_SECONDS = 1.0  # a process that waits for dead storage does not even hear 
 _LOOK_SECONDS = 0.1  # between two looks at the workers' memory
 
 Batch: TypeAlias = list[Task]
-Done: TypeAlias = list[tuple[Task, Row | None]]
+Done: TypeAlias = list[tuple[Task, Result]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Crew:
         self.provider: str | None = None
 
     def work(self, batches: Iterator[Batch]) -> Iterator[Done]:
-        """Yield each task once with its row, or None where its last row still holds."""
+        """Yield each task once with its result."""
         while True:
             self._hand_out(batches)
             if not any(worker.batches for worker in self._workers):
@@ -204,10 +205,10 @@ class Crew:
         batch = worker.batches.popleft()
         worker.at = None
         worker.digests.clear()
-        for task, row in zip(batch, message.rows, strict=True):
-            if row is not None and task.item.columns is not None:
-                row["item"] = dict(task.item.columns)
-        return list(zip(batch, message.rows, strict=True))
+        for task, result in zip(batch, message.results, strict=True):
+            if result.row is not None and task.item.columns is not None:
+                result.row["item"] = dict(task.item.columns)
+        return list(zip(batch, message.results, strict=True))
 
     # --- ending and burying -------------------------------------------------------------------
 
@@ -269,7 +270,7 @@ class Crew:
             rest = [task for task in batch if task is not culprit]
             if rest:
                 self._returned.append(rest)
-            yield [(culprit, self._row(culprit, worker, reason))]
+            yield [(culprit, Result(self._row(culprit, worker, reason)))]
         self._returned.extend(batches)
 
     def _row(self, task: Task, worker: _Worker, reason: Reason) -> Row | None:

@@ -16,7 +16,7 @@ from recognizer.imaging import Limits
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.scan.cpus import available_cpus
-from recognizer.scan.crew import Batch, Crew, Guard
+from recognizer.scan.crew import Batch, Crew, Done, Guard
 from recognizer.scan.index import KeySet
 from recognizer.scan.items import Item
 from recognizer.scan.journal import Journal
@@ -24,6 +24,7 @@ from recognizer.scan.rows import Row
 from recognizer.scan.sources import Access
 from recognizer.scan.summary import ScanSummary
 from recognizer.scan.workers import Setup, Task
+from recognizer.thumbnails import ThumbnailStore
 
 BATCH_ITEMS = 8
 """Images that a worker is given together, and rows that are written together."""
@@ -46,6 +47,7 @@ def scan(
     limits: Limits | None = None,
     guard: Guard | None = None,
     retry_failed: bool = False,
+    thumbnails: ThumbnailStore | None = None,
     on_rows: OnRows | None = None,
     engine: Callable[..., Recognizer] = Recognizer,
     access: Access | None = None,
@@ -67,6 +69,7 @@ def scan(
         guard: what ends a worker; None for the defaults.
         retry_failed: try again what cost a worker before; see :data:`COSTLY
             <recognizer.scan.journal.COSTLY>`. Other failures are always tried again.
+        thumbnails: where a thumbnail of each new lead is kept; None for nowhere.
         on_rows: see :data:`OnRows`.
         engine: makes the workers' recognizer, for those who extend it; it must be picklable.
         access: which places may be read from; None for all but the web.
@@ -87,19 +90,20 @@ def scan(
     setup = Setup(
         bundle,
         policy,
-        provider,
-        allow_fallback,
-        limits or Limits(),
-        retry_failed,
-        engine,
-        access or Access(),
+        provider=provider,
+        allow_fallback=allow_fallback,
+        limits=limits or Limits(),
+        retry_failed=retry_failed,
+        thumbnails=thumbnails is not None,
+        engine=engine,
+        access=access or Access(),
     )
     started = time.monotonic()
     summary = ScanSummary()
     crew = Crew(setup, workers or available_cpus(), guard or Guard())
     try:
         for done in crew.work(_batches(_tasks(items, journal, summary), BATCH_ITEMS)):
-            _record(done, journal, summary, on_rows, time.monotonic() - started)
+            _record(done, journal, thumbnails, summary, on_rows, time.monotonic() - started)
     finally:
         crew.end()
         summary.seconds = time.monotonic() - started
@@ -134,20 +138,24 @@ def _batches(tasks: Iterable[Task], size: int) -> Iterator[Batch]:
 
 
 def _record(
-    done: Sequence[tuple[Task, Row | None]],
+    done: Done,
     journal: Journal,
+    thumbnails: ThumbnailStore | None,
     summary: ScanSummary,
     on_rows: OnRows | None,
     seconds: float,
 ) -> None:
-    rows = [row for _, row in done if row is not None]
-    if rows:
-        journal.append(rows)
+    new = [result for _, result in done if result.row is not None]
+    leads = [(r.row["sha256"], r.thumbnail) for r in new if r.row and r.thumbnail]
+    if leads and thumbnails is not None:
+        thumbnails.add(leads)
+    if new:
+        journal.append([result.row for result in new if result.row is not None])
     summary.seconds = seconds
     told = []
-    for task, row in done:
-        holds = journal.last_row(task.item.key) if row is None else row
-        summary.add(holds, is_new=row is not None)
+    for task, result in done:
+        holds = journal.last_row(task.item.key) if result.row is None else result.row
+        summary.add(holds, is_new=result.row is not None)
         told.append((task.index, holds))
     if on_rows is not None:
         on_rows(summary, told)

@@ -32,7 +32,9 @@ from recognizer.scan.items import Item
 from recognizer.scan.journal import COSTLY, result_key, row_key
 from recognizer.scan.rows import Row, build
 from recognizer.scan.sources import Access, Reader
+from recognizer.scan.summary import is_lead
 from recognizer.status import Reason, Status
+from recognizer.thumbnails import THUMBNAIL_SIDE, StoredThumbnail, shrink
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Setup:
         allow_fallback: likewise.
         limits: what is refused before it is read or decoded.
         retry_failed: try again what cost a worker before.
+        thumbnails: make a thumbnail of each lead.
         engine: makes the recognizer; something that can be pickled.
         access: which places may be read from.
     """
@@ -56,6 +59,7 @@ class Setup:
     allow_fallback: bool = False
     limits: Limits = field(default_factory=Limits)
     retry_failed: bool = False
+    thumbnails: bool = False
     engine: Callable[..., Recognizer] = Recognizer
     access: Access = field(default_factory=Access)
 
@@ -104,10 +108,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """A batch is done: for each task, in order, its row, or None where the last row still holds."""
+class Result:
+    """What became of a task.
 
-    rows: list[Row | None]
+    Attributes:
+        row: its row; None where the last row still holds.
+        thumbnail: of a lead, where they are wanted.
+    """
+
+    row: Row | None
+    thumbnail: StoredThumbnail | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A batch is done: the result of each task, in order."""
+
+    results: list[Result]
 
 
 def run_worker(connection: Connection, setup: Setup) -> None:
@@ -159,27 +176,32 @@ def _score(
     recognizer: Recognizer,
     setup: Setup,
     connection: Connection,
-) -> list[Row | None]:
+) -> list[Result]:
     loaded: dict[int, LoadedImage] = {}
-    unchanged: set[int] = set()
     for task in batch:
         image = _load(task, reader, recognizer, setup, connection)
-        if image is None:
-            unchanged.add(task.index)
-        else:
+        if image is not None:
             loaded[task.index] = image
     connection.send(Step(None))
     scored = _predict([*loaded.values()], recognizer, setup) if loaded else []
     predictions = dict(zip(loaded, scored, strict=True))
-    rows: list[Row | None] = []
-    for task in batch:
-        row = None
-        if task.index not in unchanged:
-            row = make_row(task.item, predictions[task.index], setup)
-            if row_key(row) == task.known:  # failed again, for the same reason
-                row = None
-        rows.append(row)
-    return rows
+    return [
+        _result(task, loaded[task.index], predictions[task.index], setup)
+        if task.index in loaded
+        else Result(None)
+        for task in batch
+    ]
+
+
+def _result(task: Task, image: LoadedImage, prediction: Prediction, setup: Setup) -> Result:
+    row = make_row(task.item, prediction, setup)
+    if row_key(row) == task.known:  # failed again, for the same reason
+        return Result(None)
+    if not setup.thumbnails or not is_lead(row):
+        return Result(row)
+    wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
+    frame = next(frame for frame in image.frames if frame.index == wanted)
+    return Result(row, shrink(frame.rgb, THUMBNAIL_SIDE, frame.index))
 
 
 def _load(

@@ -7,12 +7,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recognizer.errors import JournalError, UsageError
 from recognizer.recognizer import Recognizer
 from recognizer.review.queue import SECTIONS, Capacity
 from recognizer.review.report import DISCLAIMER, write_report
+from recognizer.review.thumbnails import NOT_THERE
+from recognizer.thumbnails import ThumbnailStore, shrink, store_path
 from tests.conftest import encoded, picture
 from tests.review.rows import bare_row, row_of, write_rows
 
@@ -263,3 +266,20 @@ def test_an_output_that_cannot_be_written_is_the_callers_mistake(
     for output in (tmp_path / "nowhere" / "report.html", tmp_path):
         with pytest.raises(UsageError, match="cannot be written"):
             write_report(rows, output, recognizer.bundle)
+
+
+def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
+    recognizer: Recognizer, tmp_path: Path, photos: list[Path]
+) -> None:
+    rows = [row_of(recognizer, photos[0])]
+    with ThumbnailStore(store_path(tmp_path / "rows")) as store:
+        store.add([(rows[0]["sha256"], shrink(np.asarray(picture("red")), 256, 0))])
+    assert NOT_THERE not in report(recognizer, tmp_path, rows).text
+    photos[0].unlink()
+    page = report(recognizer, tmp_path, rows)
+    assert NOT_THERE in page.text
+    assert len(page.tags("img")) == 1
+    assert not [a for a in page.tags("a") if (a["href"] or "").startswith("file:")]
+    store_path(tmp_path / "rows").write_bytes(b"no table of SQLite")
+    with pytest.raises(JournalError, match=r"rows\.thumbnails"):
+        report(recognizer, tmp_path, rows)

@@ -11,8 +11,9 @@ from PIL import Image
 
 from recognizer.review.guide import describe_evidence
 from recognizer.review.reasons import EXPLANATIONS, explain_reason
-from recognizer.review.thumbnails import Thumbnail, make_thumbnail
+from recognizer.review.thumbnails import NOT_THERE, Thumbnail, make_thumbnail
 from recognizer.status import Reason
+from recognizer.thumbnails import ThumbnailStore, shrink, store_path
 from tests.conftest import encoded, picture
 
 
@@ -81,6 +82,25 @@ def test_the_same_bytes_that_no_longer_decode_are_told(tmp_path: Path) -> None:
     path.write_bytes(b"text")
     thumbnail = make_thumbnail(str(path), digest(path), side=64)
     assert thumbnail.missing == f"No thumbnail now. {EXPLANATIONS[Reason.NOT_AN_IMAGE]}"
+
+
+def test_what_a_scan_has_kept_is_shown_whatever_has_become_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(picture("red")))
+    sha256 = digest(path)
+    with ThumbnailStore(store_path(tmp_path / "rows")) as store:
+        store.add([(sha256, shrink(np.asarray(picture("blue", (512, 64))), 256, 3))])
+        # Blue, and so not made from the file.
+        here = make_thumbnail(str(path), sha256, side=64, store=store)
+        assert (here.width, here.height, here.frame, here.note) == (256, 32, 3, None)
+        red, _, blue = np.asarray(opened(here))[9, 9]
+        assert blue > red
+        path.write_bytes(b"another picture")
+        assert make_thumbnail(str(path), sha256, side=64, store=store).note == NOT_THERE
+        path.unlink()
+        gone = make_thumbnail(str(path), sha256, side=64, store=store)
+        assert (gone.uri, gone.note) == (here.uri, NOT_THERE)
+        assert make_thumbnail(str(path), "0" * 64, side=64, store=store).uri is None
 
 
 def test_every_reason_has_one_sentence() -> None:

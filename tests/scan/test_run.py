@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from recognizer.bundle import load_bundle
 from recognizer.errors import ProviderError, RecognizerError, UsageError
@@ -19,6 +22,7 @@ from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.scan import Guard, Item, Journal, Row, ScanSummary, expand, scan
 from recognizer.scan.run import BATCH_ITEMS
+from recognizer.thumbnails import ThumbnailStore
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
 
@@ -96,6 +100,26 @@ def test_a_second_scan_writes_only_what_is_new(
     (row,) = read_rows(journal)[5:]
     assert (row["source"], row["labels"]) == (str(second), ["ivory_worked"])
     assert summary.leads == {"ivory_worked": 2}
+
+
+def test_thumbnails_of_leads_alone_are_kept(
+    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder("red", "green")
+    frames = [picture("blue", (600, 300)), picture("red", (600, 300))]
+    animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    (folder / "002_red.gif").write_bytes(animation)
+    with ThumbnailStore(tmp_path / "thumbnails") as store:
+        run(folder, thumbnails=store)
+        rows = by_name(tmp_path / "scan.jsonl")
+        small, none, second = (store.get(rows[name]["sha256"]) for name in sorted(rows))
+    assert none is None
+    assert small is not None
+    assert (small.width, small.height, small.frame) == (48, 36, 0)  # as the model saw it
+    assert second is not None
+    assert (second.width, second.height, second.frame) == (67, 34, 1)
+    red, green, blue = np.asarray(Image.open(io.BytesIO(second.jpeg)))[16, 16]
+    assert red > max(green, blue)
 
 
 def test_the_columns_of_a_listing_pass_through(
