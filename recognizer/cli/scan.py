@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.page import check_page
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ BundleOption = Annotated[
 ]
 WorkersOption = Annotated[
     int,
-    typer.Option(
-        "--workers", "-w", min=0, help="Processes; 0 for as many as CPUs and memory carry."
-    ),
+    typer.Option("--workers", "-w", min=0, help="Processes; 0 for one on each CPU."),
 ]
 ProviderOption = Annotated[str, typer.Option("--provider", help="Where onnxruntime computes.")]
 FallbackOption = Annotated[
@@ -107,16 +106,6 @@ RetryOption = Annotated[
         "--retry-failed",
         help="Try again also what cost a process before (decoder_crash, timeout, out_of_memory). "
         "Other failures are always tried again.",
-    ),
-]
-ShardOption = Annotated[
-    str | None,
-    typer.Option(
-        "--shard",
-        metavar="I/N",
-        help="Scan only the I-th of N parts (from 1/N to N/N). Jobs that are given the same "
-        "sources each do their part, each with an --output of its own; recognizer merge makes "
-        "one journal of all.",
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
@@ -159,7 +148,6 @@ def command(
     timeout: TimeoutOption = 30.0,
     memory_limit: MemoryOption = None,
     retry_failed: RetryOption = False,
-    shard: ShardOption = None,
     quiet: QuietOption = False,
     schema: SchemaOption = False,  # noqa: ARG001 - its callback has seen to it
 ) -> None:
@@ -172,13 +160,12 @@ def command(
     from recognizer.cli.scan_output import Output  # noqa: PLC0415
     from recognizer.imaging import Limits  # noqa: PLC0415
     from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
-    from recognizer.scan import Guard, Journal, Passed, Shard, expand, scan  # noqa: PLC0415
+    from recognizer.scan import Guard, Journal, Passed, expand, scan  # noqa: PLC0415
     from recognizer.thumbnails import ThumbnailStore, store_path  # noqa: PLC0415
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is told before any worker starts
     rules = _policy(policy, threshold)
-    part = Shard(1, 1) if shard is None else Shard.parse(shard)
     standard = Limits()
     limits = Limits(max_bytes or standard.max_bytes, max_pixels or standard.max_pixels)
     guard = Guard(timeout, None if memory_limit is None else memory_limit * MEBIBYTE)
@@ -190,10 +177,10 @@ def command(
         _stoppable(output),
         Journal(output) as journal,
         ThumbnailStore(store_path(output)) if thumbnails else nullcontext() as store,
-        Output(sources, journal, part, quiet=quiet) as shown,
+        Output(sources, journal, quiet=quiet) as shown,
     ):
         summary = scan(
-            part.of(expand(sources, passed=passed)),
+            expand(sources, passed=passed),
             model,
             rules,
             journal,
@@ -236,10 +223,7 @@ def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
     """Return what writes the report; that it can be written is checked before the scan."""
     if path is None:
         return lambda _rows, _bundle: None
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"--report {path}: not a place where a file can be written")
-    if path.exists() and not _is_page(path):
-        raise UsageError(f"--report {path}: this file is no report; it will not be overwritten")
+    check_page(path)
     from recognizer.review.report import write_report  # noqa: PLC0415
 
     def write(rows: Path, bundle: Bundle) -> None:
@@ -249,14 +233,6 @@ def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
             raise UsageError(f"--report {path}: {error.strerror or error}") from error
 
     return write
-
-
-def _is_page(path: Path) -> bool:
-    """Whether a file is an HTML page, or empty: a photo or a journal must survive a slip."""
-    with path.open("rb") as file:
-        return file.read(200).lstrip().lower().startswith((b"<!doctype html", b"<html")) or (
-            path.stat().st_size == 0
-        )
 
 
 def _policy(path: Path | None, threshold: float | None) -> Policy:
