@@ -94,6 +94,15 @@ class Taxonomy:
             raise TaxonomyError(_unknown("family", family, [*self.families]))
         return tuple(label for label in self.labels.values() if label.family == family)
 
+    def lookalikes(self, family: str) -> tuple[Label, ...]:
+        """The look-alikes that a product of the family is confused with, by the taxonomy's word."""
+        confused = {name for label in self.members(family) for name in label.confused_with}
+        return tuple(
+            label
+            for label in self.labels.values()
+            if label.name in confused and label.kind is Kind.LOOKALIKE
+        )
+
 
 def load_taxonomy(path: str | os.PathLike[str] | None = None) -> Taxonomy:
     """Read the taxonomy at ``path``; without one, that of this package, which is read only once.

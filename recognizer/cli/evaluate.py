@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.cli.page import check_page
 from recognizer.cli.train import DataOption
+from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
+    from recognizer.prediction import Prediction
+    from recognizer.recognizer import Recognizer
+    from recognizer.training.data import Photo
     from recognizer.training.evaluate import Evaluation
-    from recognizer.training.metrics import Estimate
 
 
 def command(
@@ -19,80 +25,233 @@ def command(
     bundle: Annotated[
         str | None, typer.Argument(help="A bundle's folder or name; default: the released one.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Which photos of the manifest.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="test, or validation; default: test, and what training held out where that can "
+            "be told."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Also write an HTML report with a gallery, and all figures beside it."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--json", help="Also write JSON here.")] = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(help="Share of products for which precision is restated; default: 0.0003."),
+    ] = None,
+    only_source: Annotated[
+        list[str] | None,
+        typer.Option(help="Only products of this source, whatever its split. May be repeated."),
+    ] = None,
+    leave_one_source_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Measure a product or family with each of its training sources left out in turn, "
+            "by linear heads on the bundle's features. May be repeated.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Another bundle: print paired differences to it.")
+    ] = None,
     rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,
     threads: Annotated[int, typer.Option(help="Threads of one pass.", min=1)] = 1,
+    *,
+    group_by_source: Annotated[
+        bool, typer.Option("--group-by-source", help="Let the bootstrap draw whole sources.")
+    ] = False,
 ) -> None:
     """Print average precision, AUC and recall at fixed false-alarm rates, with intervals.
 
     Runs the ONNX file that ships. Negatives are all photos that are no product.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-    from rich.progress import Progress  # noqa: PLC0415
+    from recognizer.training.extras import require_evaluation  # noqa: PLC0415
 
-    from recognizer.training.extras import require_training  # noqa: PLC0415
-
-    require_training(("sklearn",))
+    require_evaluation()
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
     from recognizer.training.data import load_photos  # noqa: PLC0415
-    from recognizer.training.evaluate import evaluate  # noqa: PLC0415
+    from recognizer.training.prevalence import DEFAULT_PREVALENCE  # noqa: PLC0415
 
+    prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
+    if not 0 < prevalence < 1:
+        raise UsageError(f"--prevalence {prevalence}: a share between 0 and 1")
+    if split not in {None, "test", "validation"}:
+        raise UsageError(f"--split {split}: test or validation")
+    if sum(bool(mode) for mode in (only_source, leave_one_source_out, against)) > 1:
+        raise UsageError("--only-source, --leave-one-source-out, --against: one at a time")
+    if report is not None and (leave_one_source_out or against):
+        raise UsageError("--report goes with neither --leave-one-source-out nor --against")
+    if split is not None and (leave_one_source_out or only_source):
+        raise UsageError("--split goes with neither --leave-one-source-out nor --only-source")
+    _check_places(report, output)
     photos = [photo for folder in data for photo in load_photos(folder)]
     recognizer = Recognizer.load(bundle, threads=threads)
+    if leave_one_source_out:
+        text = _leave_out(recognizer, photos, leave_one_source_out, rounds, group_by_source)
+    elif against:
+        other = Recognizer.load(against, threads=threads)
+        text = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
+    else:
+        chosen = _choose(recognizer, photos, split, only_source)
+        text = _evaluate(recognizer, chosen, prevalence, report, rounds, group_by_source)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+        typer.echo(f"written: {output}", err=True)
+
+
+def _check_places(report: Path | None, output: Path | None) -> None:
+    """Check before minutes of work that the files can be written."""
+    if report is not None:
+        check_page(report)
+        if report.suffix == ".json":
+            raise UsageError(f"--report {report}: the figures go there; call the page .html")
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        raise UsageError(f"--json {output}: not a place where a file can be written")
+
+
+def _choose(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    split: str | None,
+    only_source: Sequence[str] | None,
+) -> list[tuple[str, str, list[Photo]]]:
+    """Return what is to be measured: its name, what figures on it are worth, and the photos."""
+    from recognizer.training import held_out  # noqa: PLC0415
+
+    if only_source:
+        worth = held_out.worth_of_sources(recognizer.bundle, photos, only_source)
+        return [("chosen sources", worth, held_out.photos_of_sources(photos, only_source))]
+    names = ("test", "validation") if split is None else (split,)
+    chosen = []
+    for name in names:
+        try:
+            found = held_out.photos_of_split(recognizer.bundle, photos, name)
+        except DatasetError as error:
+            if split is not None or name == "test":
+                raise
+            typer.echo(f"no figures on sources seen in training: {error}", err=True)
+            continue
+        chosen.append((name, held_out.WORTH[name], found))
+    return chosen
+
+
+def _evaluate(
+    recognizer: Recognizer,
+    chosen: Sequence[tuple[str, str, list[Photo]]],
+    prevalence: float,
+    report: Path | None,
+    rounds: int,
+    group_by_source: bool,
+) -> str:
+    from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
+    from recognizer.training.evaluate import measure, to_json  # noqa: PLC0415
+
+    evaluations: list[Evaluation] = []
+    scored: list[tuple[Evaluation, str, Sequence[Photo], Sequence[Prediction]]] = []
+    for name, worth, photos in chosen:
+        predictions = _score(recognizer, photos, f"scoring: {name}")
+        evaluation = measure(
+            recognizer.bundle,
+            photos,
+            predictions,
+            name,
+            rounds,
+            prevalence=prevalence,
+            group_by_source=group_by_source,
+        )
+        print_evaluation(evaluation, worth)
+        evaluations.append(evaluation)
+        scored.append((evaluation, worth, photos, predictions))
+    text = to_json(evaluations)
+    if report is not None:
+        from recognizer.training.evaluation_report import Measured, write_report  # noqa: PLC0415
+
+        with _bar("report") as progress:
+            write_report(report, recognizer, [Measured(*parts) for parts in scored], progress)
+        beside = report.with_suffix(".json")
+        beside.write_text(text, encoding="utf-8")
+        typer.echo(f"written: {report} and {beside}", err=True)
+    return text
+
+
+def _leave_out(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    labels: Sequence[str],
+    rounds: int,
+    group_by_source: bool,
+) -> str:
+    from recognizer.cli.evaluate_output import print_left_out  # noqa: PLC0415
+    from recognizer.training import left_out  # noqa: PLC0415
+
+    wanted = {label: left_out.photos_for(photos, label) for label in labels}
+    together = list(dict.fromkeys(photo for used, _ in wanted.values() for photo in used))
+    with _bar("features") as progress:
+        features = left_out.embed_photos(recognizer, together, progress)
+    place = {photo: i for i, photo in enumerate(together)}
+    results = []
+    for label, (used, positive) in wanted.items():
+        with _bar(f"heads: {label}") as progress:
+            result = left_out.leave_out_sources(
+                recognizer.bundle.title,
+                label,
+                used,
+                positive,
+                features[[place[photo] for photo in used]],
+                rounds=rounds,
+                group_by_source=group_by_source,
+                on_progress=progress,
+            )
+        print_left_out(result)
+        results.append(result)
+    return left_out.to_json(results)
+
+
+def _compare(
+    recognizer: Recognizer,
+    other: Recognizer,
+    photos: Sequence[Photo],
+    split: str,
+    rounds: int,
+    group_by_source: bool,
+) -> str:
+    from recognizer.cli.evaluate_output import print_comparison  # noqa: PLC0415
+    from recognizer.training.held_out import photos_of_split  # noqa: PLC0415
+    from recognizer.training.paired import compare  # noqa: PLC0415
+
+    used = photos_of_split(recognizer.bundle, photos, split)
+    if split == "validation" and used != photos_of_split(other.bundle, photos, split):
+        raise DatasetError("training held out other photos for the two bundles")
+    comparison = compare(
+        recognizer.bundle,
+        other.bundle,
+        split,
+        used,
+        _score(recognizer, used, recognizer.bundle.title),
+        _score(other, used, other.bundle.title),
+        rounds=rounds,
+        group_by_source=group_by_source,
+    )
+    print_comparison(comparison)
+    return comparison.to_json()
+
+
+def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
+    from recognizer.training.evaluate import score_photos  # noqa: PLC0415
+
+    with _bar(words) as progress:
+        return score_photos(recognizer, photos, progress)
+
+
+@contextmanager
+def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar, where there is a terminal."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"scoring the {split} split")
-        evaluation = evaluate(
-            recognizer,
-            photos,
-            split,
-            rounds=rounds,
-            on_progress=lambda done, of: progress.update(task, completed=done, total=of),
-        )
-    print_evaluation(evaluation)
-    if output is not None:
-        output.write_text(evaluation.to_json(), encoding="utf-8")
-        console.print(f"written: {output}")
-
-
-def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the table of an evaluation."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    from recognizer.bundle import FALSE_ALARM_RATES  # noqa: PLC0415
-    from recognizer.training.evaluate import all_figures  # noqa: PLC0415
-
-    table = Table(
-        title=f"{evaluation.bundle} on the {evaluation.split} split: {evaluation.negatives} "
-        f"photos of {evaluation.negative_sources} sources are no product",
-        caption="in brackets: 95 % bootstrap intervals over photos",
-    )
-    table.add_column("")
-    for heading in ("photos (sources)", "AP", "AUC"):
-        table.add_column(heading, justify="right")
-    for rate in FALSE_ALARM_RATES:
-        table.add_column(f"recall at {float(rate):.1%}", justify="right")
-    families = {f.name for f in evaluation.families}
-    for f in all_figures(evaluation):
-        table.add_row(
-            f"{f.name} (family)" if f.name in families and f in evaluation.families else f.name,
-            f"{f.photos} ({f.sources})",
-            _cell(f.average_precision),
-            _cell(f.area_under_roc),
-            *(_cell(f.recall.get(rate)) for rate in FALSE_ALARM_RATES),
-        )
-    # Redirected into a file, a table must not be cut to a terminal's width.
-    console = Console()
-    console = console if console.is_terminal else Console(width=140)
-    console.print(table)
-    flagged = evaluation.flagged_negatives
-    console.print(
-        f"default policy: {flagged.value:.1%} of the photos without a product go to review; "
-        f"label with the highest score is right for {evaluation.accuracy:.1%}"
-    )
-
-
-def _cell(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else str(estimate)
+        task = progress.add_task(words)
+        yield lambda done, of: progress.update(task, completed=done, total=of)

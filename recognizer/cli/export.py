@@ -18,7 +18,7 @@ def command(
     """Export a run to ONNX, calibrate it, measure it on the test split and write its card."""
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.cli.evaluate import print_evaluation  # noqa: PLC0415
+    from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
     from recognizer.errors import UsageError  # noqa: PLC0415
     from recognizer.training.extras import require_training  # noqa: PLC0415
 

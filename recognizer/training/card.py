@@ -8,16 +8,17 @@ from typing import Any
 
 import jinja2
 
-from recognizer.taxonomy import load_taxonomy
 from recognizer.training.evaluate import Evaluation
+from recognizer.training.metrics import percent
 
 
-def render_card(description: Mapping[str, Any], evaluation: Evaluation) -> str:
+def render_card(description: Mapping[str, Any], evaluation: Evaluation, seen: Evaluation) -> str:
     """Return the model card as Markdown.
 
     Args:
         description: the content of ``bundle.json``, with its evidence.
         evaluation: the figures on the test split.
+        seen: the figures on the validation split.
     """
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -28,5 +29,5 @@ def render_card(description: Mapping[str, Any], evaluation: Evaluation) -> str:
     )
     template = resources.files("recognizer.training") / "model_card.md.j2"
     return environment.from_string(template.read_text(encoding="utf-8")).render(
-        bundle=description, evaluation=evaluation, taxonomy=load_taxonomy()
+        bundle=description, evaluation=evaluation, seen=seen, percent=percent
     )

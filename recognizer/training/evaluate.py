@@ -7,6 +7,7 @@ are no product; photos of other products count neither way.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,43 +17,50 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.bundle import FALSE_ALARM_RATES, Bundle
+from recognizer.bundle import Bundle
 from recognizer.errors import DatasetError
 from recognizer.policy import Decision, Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import load_taxonomy
 from recognizer.training.data import Photo, fingerprint
-from recognizer.training.metrics import (
-    Estimate,
-    area_under_roc,
-    average_precision,
-    bootstrap,
-    recall_at_false_alarm_rate,
+from recognizer.training.figures import (
+    SOURCE_RATE,
+    Figures,
+    SourceCount,
+    Truth,
+    calibrated_figures,
+    count_by_source,
 )
+from recognizer.training.lookalikes import Lookalikes, measure_lookalikes
+from recognizer.training.metrics import Estimate, share, threshold_at_false_alarm_rate
+from recognizer.training.prevalence import (
+    DEFAULT_PREVALENCE,
+    OperatingPoint,
+    operating_point,
+)
+
+ANY_PRODUCT = "any product"
+"""The name of what a platform looks for when it looks for everything at once."""
 
 _CHUNK = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """How well one label or family is told from everything that is no product.
+class BySource:
+    """What a family's threshold for :data:`SOURCE_RATE` of these negatives does to each source.
 
     Attributes:
-        name: label or family.
-        photos: positives.
-        sources: where they come from: the number that counts.
-        average_precision: area under the precision-recall curve; None without positives.
-        area_under_roc: None without positives.
-        recall: false-alarm rate -> share of the positives found at it.
+        name: the family.
+        threshold: the probability above which a photo counts as found.
+        positives: sources of the family's photos: what is found.
+        negatives: sources of photos without a product: the false alarms.
     """
 
     name: str
-    photos: int
-    sources: int
-    average_precision: Estimate | None
-    area_under_roc: Estimate | None
-    recall: Mapping[str, Estimate]
+    threshold: float
+    positives: tuple[SourceCount, ...]
+    negatives: tuple[SourceCount, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +72,44 @@ class Evaluation:
         digest: sha256 of its model.
         split: which photos.
         data: fingerprint of these photos.
+        photos: how many they are.
         negatives: photos that are no product.
         negative_sources: their sources.
+        intervals: what the bootstrap drew: ``photos`` or ``sources``.
         families: figures of each family with more than one product in the bundle.
         labels: figures of each product of the taxonomy.
         flagged_negatives: share of the negatives that the default policy sends to review.
         accuracy: share of all photos whose label has the highest score of all.
+        lookalikes: how well ivory and its look-alikes are told apart; None without such photos.
+        confusion: true label -> label with the highest score -> photos.
+        prevalence: share of products for which :attr:`operating_points` restate precision.
+        operating_points: family, or :data:`ANY_PRODUCT` -> what the thresholds that ship do, the
+            strictest last.
+        by_source: for each family with positives.
     """
 
     bundle: str
     digest: str
     split: str
     data: str
+    photos: int
     negatives: int
     negative_sources: int
+    intervals: str
     families: tuple[Figures, ...]
     labels: tuple[Figures, ...]
     flagged_negatives: Estimate
-    accuracy: float
+    accuracy: Estimate
+    lookalikes: Lookalikes | None
+    confusion: Mapping[str, Mapping[str, int]]
+    prevalence: float
+    operating_points: Mapping[str, tuple[OperatingPoint, ...]]
+    by_source: tuple[BySource, ...]
 
-    def to_json(self) -> str:
-        """Return everything as JSON."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+
+def to_json(evaluations: Sequence[Evaluation]) -> str:
+    """Return all figures as JSON, by split."""
+    return json.dumps({e.split: asdict(e) for e in evaluations}, indent=2) + "\n"
 
 
 def score_photos(
@@ -149,81 +173,135 @@ def measure(
     predictions: Sequence[Prediction],
     split: str,
     rounds: int = 1000,
+    *,
+    prevalence: float = DEFAULT_PREVALENCE,
+    group_by_source: bool = False,
 ) -> Evaluation:
-    """Compute the figures from predictions that are there already. See :func:`evaluate`."""
-    taxonomy = load_taxonomy()
-    truth = np.array([p.label for p in photos])
-    sources = np.array([p.source for p in photos])
-    negative = np.array([taxonomy.labels[p.label].kind is not Kind.PRODUCT for p in photos])
-    if not negative.any():
+    """Compute the figures from predictions that are there already.
+
+    Args:
+        bundle: what made the predictions.
+        photos: those of one split.
+        predictions: of these photos, in order.
+        split: what these photos are called.
+        rounds: bootstrap rounds behind the intervals.
+        prevalence: share of products for which precision is restated.
+        group_by_source: let the bootstrap draw whole sources instead of photos.
+
+    Raises:
+        DatasetError: there are no negatives among the photos.
+    """
+    truth = Truth.of(photos)
+    if not truth.negative.any():
         raise DatasetError(f"no negatives in the split {split!r}")
-    figures = partial(_figures, truth, sources, negative, rounds)
-    products = [label.name for label in taxonomy.products]
+    figures = partial(calibrated_figures, truth, rounds, group_by_source)
+    products = [label.name for label in load_taxonomy().products]
     score = {
         name: np.array([p.scores[name] for p in predictions])
         for name in bundle.label_names
         if name in products
     }
     policy = Policy()
-    flagged = np.array(
-        [decide(p, bundle, policy).decision is not Decision.CLEAR for p in predictions]
-    )
-    best = np.array([max(p.scores, key=p.scores.__getitem__) for p in predictions])
+    flagged = [
+        decide(p, bundle, policy).decision is not Decision.CLEAR
+        for p, is_negative in zip(predictions, truth.negative, strict=True)
+        if is_negative
+    ]
+    best = [max(p.scores, key=p.scores.__getitem__) for p in predictions]
+    right = sum(b == label for b, label in zip(best, truth.labels, strict=True))
+    wanted = targets(bundle, truth, predictions)
     return Evaluation(
-        bundle.title,
-        bundle.digest,
-        split,
-        fingerprint(photos),
-        int(negative.sum()),
-        len(set(sources[negative])),
-        tuple(
+        bundle=bundle.title,
+        digest=bundle.digest,
+        split=split,
+        data=fingerprint(photos),
+        photos=len(photos),
+        negatives=int(truth.negative.sum()),
+        negative_sources=len(set(truth.sources[truth.negative])),
+        intervals="sources" if group_by_source else "photos",
+        families=tuple(
             figures(
                 family.name,
-                tuple(label.name for label in taxonomy.members(family.name)),
+                truth.of_family(family.name),
                 np.array([p.families[family.name] for p in predictions]),
             )
             for family in bundle.families
             if len(family.members) > 1
         ),
-        tuple(figures(name, (name,), score.get(name)) for name in products),
-        _share(flagged[negative], rounds),
-        float((best == truth).mean()),
-    )
-
-
-def _figures(
-    truth: NDArray[np.str_],
-    sources: NDArray[np.str_],
-    negative: NDArray[np.bool_],
-    rounds: int,
-    name: str,
-    members: Sequence[str],
-    scores: NDArray[np.float64] | None,
-) -> Figures:
-    positive = np.isin(truth, members)
-    photos, places = int(positive.sum()), len(set(sources[positive]))
-    if scores is None or not photos:
-        return Figures(name, photos, places, None, None, {})
-    used = positive | negative
-    estimate = partial(bootstrap, positive=positive[used], scores=scores[used], rounds=rounds)
-    return Figures(
-        name,
-        photos,
-        places,
-        estimate(average_precision),
-        estimate(area_under_roc),
-        {
-            rate: estimate(partial(recall_at_false_alarm_rate, rate=float(rate)))
-            for rate in FALSE_ALARM_RATES
+        labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
+        flagged_negatives=share(sum(flagged), len(flagged)),
+        accuracy=share(right, len(photos)),
+        lookalikes=measure_lookalikes(truth.labels, predictions),
+        confusion=_confusion(truth.labels, best),
+        prevalence=prevalence,
+        operating_points={
+            target.name: tuple(
+                operating_point(
+                    rate,
+                    threshold,
+                    target.scores[target.positive],
+                    target.scores[truth.negative],
+                    prevalence,
+                )
+                for rate, threshold in sorted(
+                    target.thresholds.items(), key=lambda item: -float(item[0])
+                )
+            )
+            for target in wanted
         },
+        by_source=tuple(_by_source(truth, t) for t in wanted if t.positive.any()),
     )
 
 
-def _share(hits: NDArray[np.bool_], rounds: int) -> Estimate:
-    rng = np.random.default_rng(0)
-    means = rng.binomial(len(hits), hits.mean(), rounds) / len(hits)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(hits.mean()), float(low), float(high))
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that a platform looks for: a family, or any product at all.
+
+    Attributes:
+        name: the family's, or :data:`ANY_PRODUCT`.
+        positive: bool, (N,).
+        scores: calibrated probabilities, (N,).
+        thresholds: false-alarm rate -> the threshold that the bundle ships.
+    """
+
+    name: str
+    positive: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    thresholds: Mapping[str, float]
+
+
+def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> tuple[Target, ...]:
+    """Return what can be looked for with a bundle: any product, then each family."""
+    families = [
+        Target(
+            family.name,
+            truth.of_family(family.name),
+            np.array([p.families[family.name] for p in predictions]),
+            family.thresholds,
+        )
+        for family in bundle.families
+    ]
+    highest = np.array([max(p.families.values(), default=0.0) for p in predictions])
+    return Target(ANY_PRODUCT, ~truth.negative, highest, bundle.photo_thresholds), *families
+
+
+def _confusion(truth: NDArray[np.str_], best: Sequence[str]) -> dict[str, dict[str, int]]:
+    pairs = Counter(zip(truth.tolist(), best, strict=True))
+    order = list(load_taxonomy().labels)
+    rows = [name for name in order if name in set(truth)]
+    return {
+        row: {column: pairs[row, column] for column in order if pairs[row, column]} for row in rows
+    }
+
+
+def _by_source(truth: Truth, target: Target) -> BySource:
+    threshold = threshold_at_false_alarm_rate(target.scores[truth.negative], float(SOURCE_RATE))
+    over = target.scores > threshold
+
+    def counts(side: NDArray[np.bool_]) -> tuple[SourceCount, ...]:
+        return count_by_source(truth.sources[side], over[side])
+
+    return BySource(target.name, threshold, counts(target.positive), counts(truth.negative))
 
 
 def all_figures(evaluation: Evaluation) -> Iterator[Figures]:

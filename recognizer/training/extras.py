@@ -1,4 +1,4 @@
-"""Whether the extra ``train`` is installed, said before a heavy import fails half-way."""
+"""Whether what an extra brings is installed, said before a heavy import fails half-way."""
 
 from __future__ import annotations
 
@@ -7,14 +7,28 @@ import importlib.util
 from recognizer.errors import MissingExtraError
 
 _TRAINING_MODULES = ("torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript")
+_EVALUATION_MODULES = ("matplotlib", "scipy", "sklearn")
 
 
-def require_training(modules: tuple[str, ...] = _TRAINING_MODULES) -> None:
-    """Check that optional modules can be imported.
+def require_training() -> None:
+    """Check that what training needs can be imported.
 
     Raises:
-        MissingExtraError: one of them cannot; the message says how to install it.
+        MissingExtraError: some of it cannot; the message says how to install it.
     """
+    _require(_TRAINING_MODULES, "train")
+
+
+def require_evaluation() -> None:
+    """Check that what evaluation needs can be imported; torch is not among it.
+
+    Raises:
+        MissingExtraError: some of it cannot; the message says how to install it.
+    """
+    _require(_EVALUATION_MODULES, "evaluate")
+
+
+def _require(modules: tuple[str, ...], extra: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(module, "train")
+            raise MissingExtraError(module, extra)

@@ -1,31 +1,40 @@
-"""Detection metrics with bootstrap intervals.
+"""Detection metrics, each with its interval.
 
 A *false alarm* is a photo that is no product (or not of the family in question) and scores over
 the threshold; the false-alarm rate is the share of negatives that do.
+
+Shares (recall, false-alarm rate, accuracy) have exact binomial intervals. Areas under curves have
+bootstrap intervals, which are too narrow for fewer than about ten positives: a bootstrap knows
+only the photos that it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
+from scipy.stats import beta
 
 Truth: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
-Metric: TypeAlias = Callable[[Truth, Scores], float]
+
+CONFIDENCE = 0.95
+"""Of every interval."""
+
+CALIBRATION_BINS = 10
+_ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its interval.
+    """A figure with its 95 % interval.
 
     Attributes:
         value: on all photos.
-        low: lower end of the 95 % bootstrap interval.
+        low: lower end of the interval.
         high: upper end.
     """
 
@@ -36,15 +45,89 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.2f}-{self.high:.2f})"
 
+    def as_percent(self) -> str:
+        """Return a share in words, e.g. ``1.68 % (0.98-2.68)``."""
+        return f"{percent(self.value)} % ({percent(self.low)}-{percent(self.high)})"
+
+
+def percent(value: float) -> str:
+    """Return a share in percent, without the sign, to about two figures that mean something."""
+    scaled = 100 * value
+    if scaled >= 10:
+        return f"{scaled:.1f}"
+    return f"{scaled:.2f}" if scaled >= 0.1 else f"{scaled:.2g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """How many photos score at least as high as each distinct score, highest first.
+
+    The one form from which all metrics are computed, for the photos as they are and, with leading
+    axes, for many resamples of them at once.
+
+    Attributes:
+        positives: (..., S), for S distinct scores; the last is the number of all positives.
+        negatives: likewise.
+    """
+
+    positives: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+
+    def average_precision(self) -> NDArray[np.float64]:
+        """Return the area under the precision-recall curve as a sum of steps, (...)."""
+        found = np.diff(self.positives, prepend=0)
+        precision = self.positives / np.maximum(self.positives + self.negatives, 1)
+        area = (found * precision).sum(axis=-1) / self.positives[..., -1]
+        return np.asarray(area, np.float64)
+
+    def area_under_roc(self) -> NDArray[np.float64]:
+        """Return the probability that a positive scores above a negative, ties by half, (...)."""
+        alarms = np.diff(self.negatives, prepend=0)
+        found = np.diff(self.positives, prepend=0)
+        won = (alarms * (self.positives - found / 2)).sum(axis=-1)
+        return np.asarray(won / (self.positives[..., -1] * self.negatives[..., -1]), np.float64)
+
+    def recall_at(self, rate: float) -> NDArray[np.float64]:
+        """Return the recall over the threshold of :func:`threshold_at_false_alarm_rate`, (...)."""
+        total = self.negatives[..., -1:]
+        allowed = np.minimum(np.floor(rate * total + 1e-9), total - 1)
+        # The threshold is the first score at which more than that would pass.
+        place = (self.negatives > allowed).argmax(axis=-1)[..., None]
+        found = np.take_along_axis(np.diff(self.positives, prepend=0), place, axis=-1)
+        over = np.take_along_axis(self.positives, place, axis=-1) - found
+        return np.asarray((over / self.positives[..., -1:])[..., 0], np.float64)
+
+
+Metric: TypeAlias = Callable[[Ranking], NDArray[np.float64]]
+
+
+def rank(positive: Truth, scores: Scores, counts: NDArray[np.integer] | None = None) -> Ranking:
+    """Return the ranking of photos.
+
+    Args:
+        positive: bool, (N,).
+        scores: float, (N,).
+        counts: (..., N), how often each photo counts; None for once.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each distinct score
+    counts = np.ones(len(scores), np.int64) if counts is None else counts
+    ordered = counts[..., order].astype(np.int64)
+    is_hit = positive[order]
+    return Ranking(
+        (ordered * is_hit).cumsum(axis=-1)[..., last],
+        (ordered * ~is_hit).cumsum(axis=-1)[..., last],
+    )
+
 
 def average_precision(positive: Truth, scores: Scores) -> float:
-    """Return the area under the precision-recall curve (scikit-learn's step-wise sum)."""
-    return float(average_precision_score(positive, scores))
+    """Return the area under the precision-recall curve (a sum of steps, as scikit-learn's)."""
+    return float(rank(positive, scores).average_precision())
 
 
 def area_under_roc(positive: Truth, scores: Scores) -> float:
     """Return the probability that a positive scores above a negative."""
-    return float(roc_auc_score(positive, scores))
+    return float(rank(positive, scores).area_under_roc())
 
 
 def threshold_at_false_alarm_rate(negative_scores: Scores, rate: float) -> float:
@@ -59,8 +142,21 @@ def threshold_at_false_alarm_rate(negative_scores: Scores, rate: float) -> float
 
 def recall_at_false_alarm_rate(positive: Truth, scores: Scores, rate: float) -> float:
     """Return the share of positives over the threshold of :func:`threshold_at_false_alarm_rate`."""
-    threshold = threshold_at_false_alarm_rate(scores[~positive], rate)
-    return float((scores[positive] > threshold).mean())
+    return float(rank(positive, scores).recall_at(rate))
+
+
+def share(hits: int, of: int, confidence: float = CONFIDENCE) -> Estimate:
+    """Return a share with its exact binomial interval (Clopper and Pearson, 1934).
+
+    Args:
+        hits: 0 to ``of``.
+        of: at least 1.
+        confidence: of the interval, two-sided.
+    """
+    tail = (1 - confidence) / 2
+    low = beta.ppf(tail, hits, of - hits + 1) if hits else 0.0
+    high = beta.ppf(1 - tail, hits + 1, of - hits) if hits < of else 1.0
+    return Estimate(hits / of, float(low), float(high))
 
 
 def bootstrap(
@@ -72,41 +168,112 @@ def bootstrap(
     seed: int = 0,
     groups: NDArray[np.str_] | None = None,
 ) -> Estimate:
-    """Return a metric with its 95 % percentile interval.
-
-    Positives and negatives are drawn apart, so that every round has both.
+    """Return a metric with its percentile interval.
 
     Args:
-        metric: takes truth and scores.
-        positive: bool, (N,).
+        metric: of a ranking, e.g. :meth:`Ranking.average_precision`.
+        positive: bool, (N,); both kinds must be there.
         scores: float, (N,).
         rounds: bootstrap rounds.
         seed: of the draws.
         groups: (N,) names; where given, whole groups are drawn instead of photos, which is the
             honest width where the photos of a group (a source) are alike.
     """
+    draws = [metric(rank(positive, scores, c)) for c in _counts(positive, rounds, seed, groups)]
+    return _estimate(float(metric(rank(positive, scores))), np.concatenate(draws))
+
+
+def paired_bootstrap(
+    metric: Metric,
+    positive: Truth,
+    scores: Scores,
+    against: Scores,
+    *,
+    rounds: int = 1000,
+    seed: int = 0,
+    groups: NDArray[np.str_] | None = None,
+) -> Estimate:
+    """Return by how much a metric is higher for ``scores`` than for ``against``.
+
+    Every round draws the same photos for both, so that what makes a photo hard for both of them
+    does not blur the difference. For the arguments see :func:`bootstrap`.
+    """
+
+    def difference(counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        return metric(rank(positive, scores, counts)) - metric(rank(positive, against, counts))
+
+    draws = [difference(counts) for counts in _counts(positive, rounds, seed, groups)]
+    return _estimate(float(difference(None)), np.concatenate(draws))
+
+
+def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Estimate(value, float(low), float(high))
+
+
+def _counts(
+    positive: Truth, rounds: int, seed: int, groups: NDArray[np.str_] | None
+) -> Iterator[NDArray[np.int64]]:
+    """Yield how often each photo is drawn, (rounds, N) in parts.
+
+    Positives and negatives are drawn apart, so that every round has both.
+    """
     rng = np.random.default_rng(seed)
-    pools = [_pools(np.flatnonzero(side), groups) for side in (positive, ~positive)]
-    values = np.empty(rounds)
-    for i in range(rounds):
-        chosen = np.concatenate([_redraw(pool, rng) for pool in pools])
-        values[i] = metric(positive[chosen], scores[chosen])
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(metric(positive, scores), float(low), float(high))
+    unit = np.arange(len(positive)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sides = []
+    for side in (positive, ~positive):
+        members = np.flatnonzero(side)
+        names, unit_of = np.unique(unit[members], return_inverse=True)
+        sides.append((members, len(names), unit_of))
+    for first in range(0, rounds, _ROUNDS_AT_ONCE):
+        part = min(_ROUNDS_AT_ONCE, rounds - first)
+        counts = np.zeros((part, len(positive)), np.int64)
+        for members, units, unit_of in sides:
+            drawn = rng.multinomial(units, np.full(units, 1 / units), part)
+            counts[:, members] = drawn[:, unit_of]
+        yield counts
 
 
-def _pools(
-    members: NDArray[np.intp], groups: NDArray[np.str_] | None
-) -> list[NDArray[np.intp]] | NDArray[np.intp]:
-    if groups is None:
-        return members
-    return [members[groups[members] == name] for name in np.unique(groups[members])]
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Photos of about the same predicted probability.
+
+    Attributes:
+        photos: how many.
+        predicted: mean of their predicted probabilities.
+        observed: the share of them that is what was predicted.
+    """
+
+    photos: int
+    predicted: float
+    observed: Estimate
 
 
-def _redraw(
-    pool: list[NDArray[np.intp]] | NDArray[np.intp], rng: np.random.Generator
-) -> NDArray[np.intp]:
-    drawn = rng.integers(len(pool), size=len(pool))
-    if isinstance(pool, list):
-        return np.concatenate([pool[i] for i in drawn])
-    return pool[drawn]
+def calibration_bins(
+    positive: Truth, probabilities: Scores, bins: int = CALIBRATION_BINS
+) -> tuple[CalibrationBin, ...]:
+    """Return what came true of what was predicted, in bins of about equally many photos.
+
+    Photos of the same probability are in the same bin, so that there may be fewer bins.
+
+    Args:
+        positive: bool, (N,).
+        probabilities: (N,), 0 to 1.
+        bins: at most so many.
+    """
+    edges = np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1])
+    place = np.searchsorted(edges, probabilities, side="right")
+    found = []
+    for number in np.unique(place):
+        inside = place == number
+        photos = int(inside.sum())
+        mean = float(probabilities[inside].mean())
+        found.append(CalibrationBin(photos, mean, share(int(positive[inside].sum()), photos)))
+    return tuple(found)
+
+
+def expected_calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
+    """Return the mean distance between predicted and observed, over photos (Naeini et al. 2015)."""
+    total = sum(b.photos for b in bins)
+    return sum(b.photos * abs(b.predicted - b.observed.value) for b in bins) / total

@@ -45,12 +45,12 @@ from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo, fingerprint
 from recognizer.training.evaluate import (
     Evaluation,
-    Figures,
     all_figures,
     evaluate,
     evidence,
     score_photos,
 )
+from recognizer.training.figures import Figures
 from recognizer.training.fit import load_run
 from recognizer.training.loader import read_photo
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
@@ -76,12 +76,14 @@ class Release:
         path: the bundle's folder.
         precision: ``int8`` or ``fp32``.
         evaluation: the figures on the test split.
+        seen: the figures on the validation split, mostly of sources that training saw.
         lost: family or product -> average precision that int8 loses against fp32 (negative: wins).
     """
 
     path: Path
     precision: str
     evaluation: Evaluation
+    seen: Evaluation
     lost: Mapping[str, float]
 
 
@@ -145,9 +147,12 @@ def export_bundle(
         lost = _loss(drafts["fp32"], drafts["int8"])
         precision = "int8" if max(lost.values(), default=0.0) <= LARGEST_LOSS else "fp32"
         evaluation = drafts[precision]
-        _record(work / precision, evaluation, train, lost)
+        on_stage(f"measuring {precision} on the validation split")
+        chosen = Recognizer.load(work / precision)
+        seen = evaluate(chosen, photos, "validation", rounds=rounds)
+        _record(work / precision, evaluation, seen, train, lost)
         _replace_folder(work / precision, output)
-    return Release(output, precision, evaluation, lost)
+    return Release(output, precision, evaluation, seen, lost)
 
 
 def _inputs(photos: Sequence[Photo], size: int) -> NDArray[np.uint8]:
@@ -285,7 +290,11 @@ def _loss(fp32: Evaluation, int8: Evaluation) -> dict[str, float]:
 
 
 def _record(
-    folder: Path, evaluation: Evaluation, train: Sequence[Photo], lost: Mapping[str, float]
+    folder: Path,
+    evaluation: Evaluation,
+    seen: Evaluation,
+    train: Sequence[Photo],
+    lost: Mapping[str, float],
 ) -> None:
     """Write the evidence into ``bundle.json``, and the model card beside it."""
     path = folder / DESCRIPTION_FILE
@@ -306,12 +315,23 @@ def _record(
         "negatives": evaluation.negatives,
         "negative_sources": evaluation.negative_sources,
         "flagged_negatives": round(evaluation.flagged_negatives.value, 4),
-        "accuracy": round(evaluation.accuracy, 4),
+        "accuracy": round(evaluation.accuracy.value, 4),
+        "lookalike_accuracy": _lookalike_accuracy(evaluation),
+        "calibration_error": {
+            f.name: round(f.calibration_error, 4)
+            for f in all_figures(evaluation)
+            if f.calibration_error is not None
+        },
         "int8_loses_average_precision": dict(lost),
     }
     description["created"] = datetime.now(UTC).date().isoformat()
     _write_description(folder, description)
-    (folder / CARD_FILE).write_text(render_card(description, evaluation), encoding="utf-8")
+    (folder / CARD_FILE).write_text(render_card(description, evaluation, seen), encoding="utf-8")
+
+
+def _lookalike_accuracy(evaluation: Evaluation) -> float | None:
+    found = evaluation.lookalikes
+    return None if found is None else round(found.accuracy.value, 4)
 
 
 def _write_description(folder: Path, description: Mapping[str, Any]) -> None:

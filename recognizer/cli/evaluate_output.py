@@ -1,0 +1,210 @@
+"""What ``recognizer evaluate`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from recognizer.bundle import FALSE_ALARM_RATES
+from recognizer.training.evaluate import ANY_PRODUCT, Evaluation, all_figures
+from recognizer.training.figures import Figures
+from recognizer.training.left_out import OPTIMISTIC, LeftOut
+from recognizer.training.metrics import Estimate, percent
+from recognizer.training.paired import Change, PairedEvaluation
+from recognizer.training.prevalence import OperatingPoint
+
+_WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
+
+
+def print_evaluation(evaluation: Evaluation, worth: str = "") -> None:
+    """Print the tables of an evaluation.
+
+    Args:
+        evaluation: what was measured.
+        worth: what the figures are worth, as a sentence.
+    """
+    console = _console()
+    table = _figures_table(
+        f"{evaluation.bundle}, {evaluation.split}: {evaluation.negatives} photos of "
+        f"{evaluation.negative_sources} sources are no product"
+    )
+    table.caption = (
+        "in brackets 95 % intervals: exact for recall, the threshold taken as fixed; by bootstrap "
+        f"over {evaluation.intervals} for AP and AUC"
+    )
+    families = {f.name for f in evaluation.families}
+    for f in all_figures(evaluation):
+        is_family = f.name in families and f in evaluation.families
+        _add_figures(table, f"{f.name} (family)" if is_family else f.name, f)
+    console.print(table)
+    console.print(worth)
+    _print_lookalikes(console, evaluation)
+    flagged = evaluation.flagged_negatives
+    console.print(
+        f"default policy: {flagged.as_percent()} of the photos without a product go to review\n"
+        f"label with the highest score: right for {evaluation.accuracy.as_percent()}"
+    )
+    # On the photos that set the thresholds, what the thresholds do is no finding.
+    if evaluation.split != "validation":
+        _print_operating_points(console, evaluation)
+
+
+def _print_lookalikes(console: Console, evaluation: Evaluation) -> None:
+    group = evaluation.lookalikes
+    if group is None:
+        return
+    parts = [
+        f"{name} {estimate.value:.0%} of {group.counts[name]}"
+        for name, estimate in group.by_label.items()
+    ]
+    console.print(
+        f"{group.family} and its look-alikes told apart: {group.accuracy.as_percent()} of "
+        f"{group.photos} photos; mean over names {group.mean_accuracy:.1%}: {', '.join(parts)}"
+    )
+
+
+def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
+    table = Table(
+        title=f"thresholds as shipped, restated where {evaluation.prevalence:.3%} of the photos "
+        "show a product",
+        caption="precision with a conservative interval of at least 95 %; negatives needed to show "
+        "with 95 % confidence that false alarms are at most the named rate",
+    )
+    table.add_column("")
+    headings = (
+        "set for",
+        "recall",
+        "false alarms",
+        "rate",
+        "precision there",
+        "needed, none seen",
+        "needed, as observed",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name, points in evaluation.operating_points.items():
+        for point in points:
+            if point.recall is None:
+                continue
+            table.add_row(
+                name,
+                f"{float(point.rate):.1%}",
+                _cell(point.recall),
+                str(point.false_alarms),
+                point.false_alarm_rate.as_percent(),
+                _precision(point),
+                f"{point.negatives_without_alarm:,}",
+                _count(point.negatives_as_observed),
+            )
+    console.print(table)
+    strictest = evaluation.operating_points[ANY_PRODUCT][-1]
+    console.print(
+        f"any product, threshold for {float(strictest.rate):.1%}: "
+        f"{strictest.in_words(evaluation.prevalence)}"
+    )
+    for claim in strictest.claims:
+        console.print(
+            f"to promise that {claim.precision:.0%} of these leads are products, false alarms must "
+            f"be at most {percent(claim.false_alarm_rate)} %, which takes {claim.negatives:,} "
+            "negatives without one"
+        )
+
+
+def _count(number: int | None) -> str:
+    return "never" if number is None else f"{number:,}"
+
+
+def _precision(point: OperatingPoint) -> str:
+    if point.precision is None:
+        return "-"
+    if not point.false_alarms:  # "100 %" would be read as a promise
+        return f"at least {percent(point.precision.low)} %"
+    return point.precision.as_percent()
+
+
+def print_left_out(result: LeftOut) -> None:
+    """Print what was found with each source left out in turn."""
+    console = _console()
+    f = result.figures
+    table = _figures_table(
+        f"{f.name}, each of its {f.sources} sources left out in turn: linear heads on the features "
+        f"of {result.bundle}"
+    )
+    table.caption = (
+        f"negatives: {result.negatives} photos of {result.negative_sources} sources, each scored "
+        "by a head that saw none of its source"
+    )
+    _add_figures(table, f.name, f)
+    console.print(table)
+    by_source = Table("source left out", title="recall at 1.0% by source")
+    for heading in ("photos", "found", "recall"):
+        by_source.add_column(heading, justify="right")
+    for row in result.by_source:
+        by_source.add_row(row.source, str(row.photos), str(row.over), _cell(row.share))
+    console.print(by_source)
+    console.print(OPTIMISTIC)
+
+
+def print_comparison(comparison: PairedEvaluation) -> None:
+    """Print the paired differences of two bundles."""
+    table = Table(
+        title=f"{comparison.bundle} against {comparison.against}, {comparison.split}: "
+        f"{comparison.negatives} photos are no product",
+        caption="before -> now, and the difference with its paired 95 % bootstrap interval over "
+        f"{comparison.intervals}; with fewer than about ten photos it is too narrow",
+    )
+    table.add_column("")
+    for heading in ("photos (sources)", "AP", "difference", "recall at 1.0%", "difference"):
+        table.add_column(heading, justify="right")
+    for row in comparison.families:
+        table.add_row(
+            row.name,
+            f"{row.photos} ({row.sources})",
+            *_change(row.average_precision),
+            *_change(row.recall),
+        )
+    _console().print(table)
+
+
+def _change(change: Change) -> tuple[str, str]:
+    d = change.difference
+    return (
+        f"{change.before:.3f} -> {change.now:.3f}",
+        f"{d.value:+.3f} ({d.low:+.2f} to {d.high:+.2f})",
+    )
+
+
+def _figures_table(title: str) -> Table:
+    table = Table(title=title)
+    table.add_column("")
+    for heading in (
+        "photos (sources)",
+        "AP",
+        "AUC",
+        *(f"recall at {float(rate):.1%}" for rate in FALSE_ALARM_RATES),
+        "ECE",
+    ):
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _add_figures(table: Table, name: str, f: Figures) -> None:
+    cells: Sequence[str] = [
+        f"{f.photos} ({f.sources})",
+        _cell(f.average_precision),
+        _cell(f.area_under_roc),
+        *(_cell(f.recall.get(rate)) for rate in FALSE_ALARM_RATES),
+        "too few" if f.calibration_error is None else f"{f.calibration_error:.3f}",
+    ]
+    table.add_row(name, *cells)
+
+
+def _cell(estimate: Estimate | None) -> str:
+    return "-" if estimate is None else str(estimate)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
