@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recognizer.bundle import Bundle, load_bundle
     from recognizer.errors import (
+        BankError,
         BundleDigestError,
         BundleError,
         BundleNotFoundError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BankError",
     "Bundle",
     "BundleDigestError",
     "BundleError",
@@ -76,6 +78,7 @@ __all__ = [
 _MODULES = {
     "bundle": ("Bundle", "load_bundle"),
     "errors": (
+        "BankError",
         "BundleDigestError",
         "BundleError",
         "BundleNotFoundError",

@@ -14,6 +14,7 @@ program owns.
     ├── TaxonomyError           taxonomy.toml breaks a rule
     ├── PolicyError             a policy profile breaks a rule
     ├── JournalError            a results file that cannot be continued
+    ├── BankError               a bank of known items, or an exchange file, that cannot be used
     ├── DatasetError            a manifest or data folder that cannot be used
     ├── TrainingError           a training configuration or run that cannot go on
     └── MissingExtraError       an optional dependency is not installed (also an ImportError)
@@ -60,6 +61,10 @@ class PolicyError(RecognizerError):
 
 class JournalError(RecognizerError):
     """A results file that cannot be continued."""
+
+
+class BankError(RecognizerError):
+    """A bank of known items, or an exchange file, that cannot be used."""
 
 
 class DatasetError(RecognizerError):

@@ -1,0 +1,28 @@
+"""Known items and near-copies: pictures told by their hashes, and found among millions of others.
+
+What a match means for a photo is for :mod:`recognizer.policy` to say.
+"""
+
+from recognizer.known.bank import Bank
+from recognizer.known.exchange import read_exchange, write_exchange
+from recognizer.known.groups import COPY_DISTANCE, near_copies
+from recognizer.known.hashes import TRANSFORMS
+from recognizer.known.index import MAX_DISTANCE, HashIndex
+from recognizer.known.items import Finding, KnownItem
+from recognizer.known.matches import KnownItems, Match, share_bank
+
+__all__ = [
+    "COPY_DISTANCE",
+    "MAX_DISTANCE",
+    "TRANSFORMS",
+    "Bank",
+    "Finding",
+    "HashIndex",
+    "KnownItem",
+    "KnownItems",
+    "Match",
+    "near_copies",
+    "read_exchange",
+    "share_bank",
+    "write_exchange",
+]

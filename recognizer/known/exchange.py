@@ -1,0 +1,190 @@
+"""Exchange files: known items that two organisations can share without sharing photos.
+
+Three forms, told by the suffix: ``.json`` and ``.csv`` hold all of an item, ``.txt`` its hash
+alone, one on a line, which is what ThreatExchange's tools and most hash lists read and write. In
+JSON an item has the keys ``signal_type`` (``pdq``) and ``signal_value`` of those tools. A PDQ
+hash is no photo, but not nothing either: whoever has the same picture can tell that it is listed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from recognizer.errors import BankError
+from recognizer.known.hashes import is_hash
+from recognizer.known.items import Finding, KnownItem
+
+FORMAT = "wildlife-known-items"
+VERSION = 1
+SIGNAL_TYPE = "pdq"
+
+_KEYS = tuple(field.name for field in fields(KnownItem) if field.name != "pdq")
+_COLUMNS = ("signal_type", "signal_value", *_KEYS)
+
+
+def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
+    """Write items to a new exchange file, in one step, and return how many.
+
+    Raises:
+        BankError: the suffix is none of the three, or the file cannot be written.
+    """
+    write = _WRITERS.get(path.suffix.lower())
+    if write is None:
+        raise BankError(f"{path}: the name must end in {', '.join(_WRITERS)}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            count = write(items, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise BankError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def read_exchange(path: Path, *, origin: str | None = None) -> list[KnownItem]:
+    """Read an exchange file, and check every value in it.
+
+    Args:
+        path: the file.
+        origin: the organisation that it comes from, for items that do not tell; None for the
+            name of the file.
+
+    Raises:
+        BankError: it cannot be read, or an item makes no sense; the message says which.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise BankError(f"{path}: the name must end in {', '.join(_READERS)}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BankError(f"{path} cannot be read: {error}") from error
+    items = []
+    try:
+        for place, values in read(text, modified):
+            try:
+                items.append(_item(values, origin or path.name))
+            except BankError as error:
+                raise BankError(f"{place}: {error}") from error
+    except BankError as error:
+        raise BankError(f"{path}: {error}") from error
+    return items
+
+
+def _item(values: object, origin: str) -> KnownItem:
+    if not isinstance(values, Mapping):
+        raise BankError(f"{values!r} is no item")
+    if values.get("signal_type") != SIGNAL_TYPE:
+        raise BankError(f"signal_type = {values.get('signal_type')!r}: only {SIGNAL_TYPE} is read")
+    hash_ = values.get("signal_value")
+    if not isinstance(hash_, str) or not is_hash(hash_.lower()):
+        raise BankError(f"signal_value = {hash_!r}: a PDQ hash has 64 hexadecimal digits")
+    unknown = sorted(str(key) for key in set(values) - {*_COLUMNS})
+    if unknown:
+        raise BankError(f"unknown key {unknown[0]!r}; known: {', '.join(_COLUMNS)}")
+    found: dict[str, Any] = {key: values.get(key) for key in _KEYS}
+    found["origin"] = found["origin"] or origin
+    return KnownItem(hash_.lower(), **found)
+
+
+# --- the three forms ------------------------------------------------------------------------------
+
+
+def _as_values(item: KnownItem) -> dict[str, Any]:
+    return {
+        "signal_type": SIGNAL_TYPE,
+        "signal_value": item.pdq,
+        **{key: getattr(item, key) for key in _KEYS},
+    }
+
+
+def _write_json(items: Iterable[KnownItem], file: io.TextIOBase) -> int:
+    # By hand around the items, because there may be millions of them.
+    head = json.dumps({"format": FORMAT, "version": VERSION})
+    file.write(f'{head[:-1]}, "items": [')
+    count = 0
+    for count, item in enumerate(items, 1):
+        file.write(("\n" if count == 1 else ",\n") + json.dumps(_as_values(item)))
+    file.write("\n]}\n")
+    return count
+
+
+def _read_json(text: str, _modified: str) -> Iterator[tuple[str, object]]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BankError(f"not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise BankError(f'no exchange file: it must have "format": "{FORMAT}"')
+    if content.get("version") != VERSION:
+        raise BankError(f"version {content.get('version')!r}: this program reads {VERSION}")
+    if not isinstance(content.get("items"), list):
+        raise BankError("no exchange file: it must have a list of items")
+    for number, values in enumerate(content["items"], 1):
+        yield f"item {number}", values
+
+
+def _write_csv(items: Iterable[KnownItem], file: io.TextIOBase) -> int:
+    writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    count = 0
+    for count, item in enumerate(items, 1):  # noqa: B007 - the last number is the count
+        writer.writerow(_as_values(item))
+    return count
+
+
+def _read_csv(text: str, _modified: str) -> Iterator[tuple[str, object]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for values in reader:
+            yield f"line {reader.line_num}", {k: v or None for k, v in values.items()}
+    except csv.Error as error:
+        raise BankError(f"line {reader.line_num}: {error}") from error
+
+
+def _write_hashes(items: Iterable[KnownItem], file: io.TextIOBase) -> int:
+    count = 0
+    for count, hash_ in enumerate(dict.fromkeys(item.pdq for item in items), 1):  # noqa: B007
+        file.write(f"{hash_}\n")
+    return count
+
+
+def _read_hashes(text: str, modified: str) -> Iterator[tuple[str, object]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield (
+                f"line {number}",
+                {
+                    "signal_type": SIGNAL_TYPE,
+                    "signal_value": line.strip(),
+                    "finding": Finding.PRODUCT,
+                    "time": modified,  # not now: to read it twice must add nothing
+                },
+            )
+
+
+_Writer = Callable[[Iterable[KnownItem], io.TextIOBase], int]
+_Reader = Callable[[str, str], Iterator[tuple[str, object]]]
+_WRITERS: Mapping[str, _Writer] = {
+    ".json": _write_json,
+    ".csv": _write_csv,
+    ".txt": _write_hashes,
+}
+_READERS: Mapping[str, _Reader] = {
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".txt": _read_hashes,
+}

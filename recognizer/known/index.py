@@ -1,0 +1,200 @@
+"""Exact search among millions of 256-bit hashes for those within a small Hamming distance.
+
+Multi-index hashing (Norouzi, Punjani, Fleet 2012): the bits are dealt into 16 chunks of 16. Where
+two hashes differ in at most 31 bits, some chunk differs in at most one of them, so it is enough
+to look at the hashes that share one of 16 x 17 chunk values with the one that is sought, and to
+count their bits. Nothing is missed, and of a million hashes some four thousand are looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recognizer.errors import UsageError
+from recognizer.imaging import HASH_BITS
+from recognizer.known.hashes import HASH_BYTES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_DISTANCE = 31
+"""The largest distance that can be searched for; see above."""
+
+_CHUNKS = 16
+_CHUNK_BITS = HASH_BITS // _CHUNKS
+_VALUES = 1 << _CHUNK_BITS
+_BLOCK = 1 << 16  # hashes that are dealt, or candidates that are compared, at a time
+_NPY_HEADER = 128  # bytes in front of an array in its file
+_SOUGHT = 256  # hashes that are sought at a time, of many
+_FILES = ("hashes", "order", "starts")
+
+# Bits that are neighbours in a transform are alike in many photos, and a chunk of such bits would
+# have a few crowded values. So a chunk takes one bit from each row of the 16 x 16 coefficients,
+# each from another column (measured by benchmarks/known_items.py).
+_ROW, _COLUMN = np.divmod(np.arange(HASH_BITS), _CHUNK_BITS)
+_DEAL = np.argsort((_COLUMN + 5 * _ROW) % _CHUNKS, kind="stable")
+
+
+class HashIndex:
+    """An index over hashes that does not change. Positions are those in the array it was made of.
+
+    It takes 100 bytes for each hash and 4 MB. One that was saved is mapped from its files: any
+    number of processes share one copy in memory.
+
+    Args:
+        hashes: uint8, (n, 32).
+    """
+
+    def __init__(self, hashes: NDArray[np.uint8]) -> None:
+        count = len(hashes)
+        dealt = np.empty((count, HASH_BYTES), np.uint8)
+        for first in range(0, count, _BLOCK):
+            dealt[first : first + _BLOCK] = _deal(hashes[first : first + _BLOCK])
+        order = np.empty((_CHUNKS, count), np.uint32)
+        starts = np.zeros((_CHUNKS, _VALUES + 1), np.uint32)
+        for chunk in range(_CHUNKS):
+            values = _chunk_values(dealt, chunk)
+            order[chunk] = np.argsort(values, kind="stable")
+            np.cumsum(np.bincount(values, minlength=_VALUES), out=starts[chunk, 1:])
+        self._hold(dealt, order, starts)
+
+    def _hold(
+        self, dealt: NDArray[np.uint8], order: NDArray[np.uint32], starts: NDArray[np.uint32]
+    ) -> None:
+        self._dealt = dealt
+        self._words = dealt.view(np.uint64)
+        self._order = order
+        self._flat_order = order.reshape(-1)
+        self._starts = starts
+
+    def __len__(self) -> int:
+        return len(self._dealt)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the index into an existing folder, to be opened by other processes."""
+        arrays: tuple[NDArray[Any], ...] = (self._dealt, self._order, self._starts)
+        for name, array in zip(_FILES, arrays, strict=True):
+            np.save(Path(folder) / f"{name}.npy", array)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> HashIndex:
+        """Map an index that was saved; nothing is read before it is needed."""
+        index = cls.__new__(cls)
+        dealt, order, starts = (
+            # As plain arrays, which are faster; nothing is copied. An empty one cannot be mapped.
+            np.asarray(np.load(path, "r" if path.stat().st_size > _NPY_HEADER else None))
+            for path in (Path(folder) / f"{name}.npy" for name in _FILES)
+        )
+        index._hold(dealt, order, starts)
+        return index
+
+    def hash_at(self, position: int) -> bytes:
+        """Return the hash at a position."""
+        return _gather(self._dealt[position : position + 1]).tobytes()
+
+    def search(
+        self, sought: NDArray[np.uint8], distance: int = MAX_DISTANCE
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]:
+        """Find all hashes within a distance of some others.
+
+        Args:
+            sought: uint8, (m, 32).
+            distance: in bits, 0 to :data:`MAX_DISTANCE`.
+
+        Returns:
+            For each pair that was found, ordered by the first two: the position among those
+            sought, the position in the index, the distance.
+
+        Raises:
+            UsageError: the distance is out of range.
+        """
+        chunks, flips = _probes(distance)
+        dealt = _deal(np.atleast_2d(sought))
+        values = np.stack([_chunk_values(dealt, chunk) for chunk in range(_CHUNKS)], axis=1)
+        probed = values[:, chunks] ^ flips
+        first = self._starts[chunks, probed].astype(np.int64)
+        counts = self._starts[chunks, probed + np.int64(1)] - first
+        first += chunks * np.int64(len(self))
+        words = dealt.view(np.uint64)
+        found = [
+            self._compare(words, sought_at, first[sought_at], counts[sought_at], distance)
+            for sought_at in _blocks(counts.sum(axis=1))
+        ]
+        left, right, apart = (np.concatenate(column) for column in zip(*found, strict=True))
+        return left, right, apart
+
+    def _compare(
+        self,
+        words: NDArray[np.uint64],
+        sought_at: NDArray[np.intp],
+        first: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        distance: int,
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]:
+        counts_flat = counts.reshape(-1)
+        ends = np.cumsum(counts_flat)
+        total = int(ends[-1]) if len(ends) else 0
+        # Ranges of the order, one for each probe, strung together.
+        places = np.arange(total) + np.repeat(first.reshape(-1) - ends + counts_flat, counts_flat)
+        right = self._flat_order[places].astype(np.intp)
+        left = np.repeat(sought_at, counts.sum(axis=1))
+        apart = np.bitwise_count(self._words[right] ^ words[left]).sum(axis=1, dtype=np.uint16)
+        near = apart <= distance
+        # A hash comes up once for each chunk that agrees.
+        pairs, once = np.unique(left[near] * len(self) + right[near], return_index=True)
+        return pairs // max(1, len(self)), pairs % max(1, len(self)), apart[near][once].astype("u1")
+
+    def pairs(
+        self, distance: int = MAX_DISTANCE
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Yield, a block at a time, the positions of all pairs of its own within a distance."""
+        for start in range(0, len(self), _SOUGHT):
+            own = _gather(self._dealt[start : start + _SOUGHT])
+            left, right, _ = self.search(own, distance)
+            later = right > left + start
+            yield left[later] + start, right[later]
+
+
+def _deal(hashes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.packbits(np.take(np.unpackbits(hashes, axis=1), _DEAL, axis=1), axis=1)
+
+
+def _gather(dealt: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Undo :func:`_deal`."""
+    return np.packbits(np.take(np.unpackbits(dealt, axis=1), np.argsort(_DEAL), axis=1), axis=1)
+
+
+def _chunk_values(dealt: NDArray[np.uint8], chunk: int) -> NDArray[np.uint16]:
+    values: NDArray[np.uint16] = np.ascontiguousarray(dealt[:, 2 * chunk : 2 * chunk + 2])
+    return values.view(np.uint16)[:, 0]
+
+
+def _blocks(counts: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+    """Cut a sequence where its sum passes :data:`_BLOCK`, so that memory stays flat."""
+    if not len(counts):
+        yield np.arange(0)
+        return
+    block = np.cumsum(counts) // _BLOCK
+    yield from np.split(np.arange(len(counts)), np.flatnonzero(np.diff(block)) + 1)
+
+
+@lru_cache
+def _probes(distance: int) -> tuple[NDArray[np.intp], NDArray[np.uint16]]:
+    """Return which chunks to look up, and with which bit turned over.
+
+    With ``distance = 16 r + a`` differences, either one of the first ``a + 1`` chunks has at most
+    ``r`` of them, or one of the others has fewer than ``r``: else there would be more in all.
+    """
+    if not 0 <= distance <= MAX_DISTANCE:
+        raise UsageError(f"a distance of {distance} bits: it must be from 0 to {MAX_DISTANCE}")
+    radius, rest = divmod(distance, _CHUNKS)
+    turned = [(chunk, 1 << bit) for chunk in range(rest + 1) for bit in range(_CHUNK_BITS)]
+    plain = [(chunk, 0) for chunk in range(_CHUNKS if radius else rest + 1)]
+    chunks, flips = zip(*(plain + turned if radius else plain), strict=True)
+    return np.array(chunks, np.intp), np.array(flips, np.uint16)

@@ -1,0 +1,118 @@
+"""Matching pictures against a bank, in any number of processes that share one copy of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from recognizer.known.bank import Bank
+from recognizer.known.hashes import TRANSFORMS, to_bytes, turned
+from recognizer.known.index import MAX_DISTANCE, HashIndex
+from recognizer.known.items import KnownItem
+
+MOST_MATCHES = 20
+"""So many matches of one picture are told, the nearest."""
+
+_BANK = "bank.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A picture is near a known item.
+
+    Attributes:
+        item: the item.
+        distance: bits in which the hashes differ, of 256.
+        transform: how the picture has to be laid down to be near it, one of
+            :data:`recognizer.known.hashes.TRANSFORMS`.
+    """
+
+    item: KnownItem
+    distance: int
+    transform: str = TRANSFORMS[0]
+
+
+@dataclass(frozen=True)
+class KnownItems:
+    """A bank as it was when a scan began, ready to be searched. Made by :func:`share_bank`.
+
+    It travels to other processes of the machine as the name of its folder; there, the index is
+    mapped and not copied.
+
+    Attributes:
+        folder: where its files are.
+        name: of the bank's file, for people and rows.
+        digest: over what is matched, and how.
+        any_way_up: also find pictures that were mirrored or turned.
+    """
+
+    folder: Path
+    name: str
+    digest: str
+    any_way_up: bool = False
+
+    @cached_property
+    def _index(self) -> HashIndex:
+        return HashIndex.open(self.folder)
+
+    @cached_property
+    def _bank(self) -> Bank:
+        return Bank(self.folder / _BANK)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+
+    def match(self, phash: str | None, distance: int = MAX_DISTANCE) -> tuple[Match, ...]:
+        """Find the known items that a picture is near.
+
+        Args:
+            phash: its perceptual hash; None matches nothing.
+            distance: in bits, 0 to 31.
+
+        Returns:
+            The nearest first, at most :data:`MOST_MATCHES`; each item once.
+        """
+        if phash is None:
+            return ()
+        sought = to_bytes([phash])
+        if self.any_way_up:
+            sought = turned(sought[0])
+        ways, positions, apart = self._index.search(sought, distance)
+        found: dict[str, Match] = {}
+        nearest = sorted(zip(apart.tolist(), ways.tolist(), positions.tolist(), strict=True))
+        for bits, way, position in nearest[: MOST_MATCHES * len(TRANSFORMS)]:
+            for item in self._bank.of_hash(self._index.hash_at(position)):
+                found.setdefault(item.id, Match(item, bits, TRANSFORMS[way]))
+        ranked = sorted(found.values(), key=lambda match: (match.distance, match.item.id))
+        return tuple(ranked[:MOST_MATCHES])
+
+
+@contextmanager
+def share_bank(path: str | os.PathLike[str], *, any_way_up: bool = False) -> Iterator[KnownItems]:
+    """Make a bank ready to be searched by many processes, until the end of the context.
+
+    Args:
+        path: the bank's file.
+        any_way_up: also find pictures that were mirrored or turned; it takes eight searches for
+            each picture.
+
+    Raises:
+        BankError: it cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="known-items-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with Bank(path) as bank:
+            bank.copy_to(folder / _BANK)
+        with Bank(folder / _BANK) as bank:
+            HashIndex(bank.hashes()).save(folder)
+            digest = bank.digest
+        way = "any way up" if any_way_up else "upright"
+        digest = hashlib.sha256(f"{digest} {way}".encode()).hexdigest()
+        yield KnownItems(folder, Path(path).name, digest, any_way_up)

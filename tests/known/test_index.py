@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recognizer.errors import UsageError
+from recognizer.known import MAX_DISTANCE, HashIndex
+from tests.known.hashes import brute_force, random_hashes, with_flips
+
+
+def found(index: HashIndex, sought: np.ndarray, distance: int) -> list[tuple[int, int, int]]:
+    return [
+        (int(a), int(b), int(c)) for a, b, c in zip(*index.search(sought, distance), strict=True)
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, MAX_DISTANCE), st.integers(0, 60))
+def test_it_finds_exactly_what_comparing_all_finds(seed: int, distance: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    centres = random_hashes(4, seed)
+    # Clusters whose members are some bits apart, and so around the distance from one another.
+    hashes = np.array(
+        [with_flips(centres[i % 4], int(rng.integers(0, 40)), seed + i) for i in range(count)],
+        np.uint8,
+    ).reshape(-1, 32)
+    index = HashIndex(hashes)
+    assert len(index) == count
+    assert found(index, centres, distance) == brute_force(hashes, centres, distance)
+    pairs = {
+        (int(a), int(b)) for block in index.pairs(distance) for a, b in zip(*block, strict=True)
+    }
+    assert pairs == {(i, j) for i, j, _ in brute_force(hashes, hashes, distance) if i < j}
+
+
+@pytest.mark.parametrize("flips", [0, 1, 15, 16, 17, 30, 31])
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_missed_at_the_very_distance(flips: int, seed: int) -> None:
+    hashes = random_hashes(500)
+    index = HashIndex(hashes)
+    near = with_flips(hashes[123], flips, seed)[None]
+    assert found(index, near, flips) == [(0, 123, flips)]
+    if flips:
+        assert found(index, near, flips - 1) == []
+
+
+def test_every_way_to_spread_31_differences_over_the_chunks_is_found() -> None:
+    # The worst case for the search: each chunk but one differs in two bits.
+    hashes = random_hashes(2000, seed=3)
+    index = HashIndex(hashes)
+    for seed in range(300):
+        assert found(index, with_flips(hashes[7], 31, seed)[None], 31) == [(0, 7, 31)]
+
+
+def test_many_equal_hashes_are_all_found() -> None:
+    hashes = np.repeat(random_hashes(2), 5000, axis=0)
+    _, positions, apart = HashIndex(hashes).search(hashes[:1])
+    assert positions.tolist() == list(range(5000))
+    assert not apart.any()
+
+
+def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
+    index = HashIndex(np.zeros((0, 32), np.uint8))
+    assert found(index, random_hashes(2), 31) == []
+    assert list(index.pairs()) == []
+    index.save(tmp_path)
+    assert found(HashIndex.open(tmp_path), random_hashes(2), 31) == []
+
+
+@pytest.mark.parametrize("distance", [-1, 32])
+def test_what_cannot_be_searched_exactly_is_refused(distance: int) -> None:
+    with pytest.raises(UsageError, match=str(distance)):
+        HashIndex(random_hashes(1)).search(random_hashes(1), distance)
+
+
+def test_a_hash_can_be_had_back() -> None:
+    hashes = random_hashes(20)
+    index = HashIndex(hashes)
+    assert [index.hash_at(i) for i in range(20)] == [hash_.tobytes() for hash_ in hashes]
+
+
+def _search(folder: Path, sought: np.ndarray) -> tuple[list[int], bool]:
+    index = HashIndex.open(folder)
+    return index.search(sought)[1].tolist(), isinstance(index._order.base, np.memmap)
+
+
+def test_other_processes_map_the_same_files(tmp_path: Path) -> None:
+    hashes = random_hashes(3000)
+    HashIndex(hashes).save(tmp_path)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        positions, is_mapped = pool.apply(_search, (tmp_path, hashes[[5]]))
+    assert positions == [5]
+    assert is_mapped
