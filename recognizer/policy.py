@@ -11,14 +11,16 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from recognizer.bundle import FALSE_ALARM_RATES, Bundle
 from recognizer.errors import PolicyError
+from recognizer.imaging import HASH_BITS
+from recognizer.known import MAX_DISTANCE, Finding, Match
 from recognizer.prediction import Prediction
 from recognizer.status import Status
 from recognizer.taxonomy import Kind, load_taxonomy
@@ -75,6 +77,46 @@ def _check_level(key: str, value: object) -> None:
         )
 
 
+class Effect(StrEnum):
+    """What a match with a known item does to a decision."""
+
+    NOTHING = "nothing"
+    REVIEW = "review"
+    """The photo is at least to be reviewed."""
+    PRIORITY = "priority"
+    """The photo has priority."""
+    CLEAR = "clear"
+    """The photo is clear, whatever the model says."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRule:
+    """What it means that a photo is near a known item (see :mod:`recognizer.known`).
+
+    Attributes:
+        product: near an item that is a product: ``review``, ``priority`` or ``nothing``.
+        cleared: near one that was cleared, and near none that is a product: ``nothing`` or
+            ``clear``. A near picture is not the same one, so by default it silences nothing.
+        distance: bits of 256 in which the hashes differ at most, 0 to 31.
+    """
+
+    product: Effect = Effect.REVIEW
+    cleared: Effect = Effect.NOTHING
+    distance: int = MAX_DISTANCE
+
+    def __post_init__(self) -> None:
+        for key, allowed in (
+            ("product", (Effect.REVIEW, Effect.PRIORITY, Effect.NOTHING)),
+            ("cleared", (Effect.NOTHING, Effect.CLEAR)),
+        ):
+            if getattr(self, key) not in allowed:
+                raise PolicyError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
+            object.__setattr__(self, key, Effect(getattr(self, key)))
+        distance = self.distance
+        if type(distance) is not int or not 0 <= distance <= MAX_DISTANCE:
+            raise PolicyError(f"distance = {distance!r}: bits, from 0 to {MAX_DISTANCE}")
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A platform's profile.
@@ -87,12 +129,14 @@ class Policy:
             That of a family holds for the family and for those of its products that have none of
             their own.
         ignore: products that are never a lead on this platform.
+        known: what a match with a known item means.
     """
 
     name: str = "default"
     default: Rule = field(default_factory=Rule)
     rules: Mapping[str, Rule] = field(default_factory=dict)
     ignore: frozenset[str] = frozenset()
+    known: KnownRule = field(default_factory=KnownRule)
 
     @property
     def digest(self) -> str:
@@ -101,6 +145,7 @@ class Policy:
             "default": _content(self.default),
             "rules": {name: _content(rule) for name, rule in self.rules.items()},
             "ignore": sorted(self.ignore),
+            "known": [self.known.product, self.known.cleared, self.known.distance],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -117,7 +162,7 @@ class Verdict:
     Attributes:
         decision: the band; None for a photo that could not be scored: that is never ``clear``.
         labels: the products over their review threshold, highest score first.
-        why: a sentence for each threshold that was passed.
+        why: a sentence for each threshold that was passed, and for what known items did.
         families: the families over their review threshold, highest score first.
     """
 
@@ -130,8 +175,9 @@ class Verdict:
 def load_policy(path: str | os.PathLike[str]) -> Policy:
     """Read a profile from TOML.
 
-    The keys are ``name``, ``review``, ``priority``, ``ignore`` (a list of labels) and a table
-    ``[rules.LABEL_OR_FAMILY]`` with ``review`` and ``priority``.
+    The keys are ``name``, ``review``, ``priority``, ``ignore`` (a list of labels), a table
+    ``[rules.LABEL_OR_FAMILY]`` with ``review`` and ``priority``, and a table ``[known]`` with
+    ``product``, ``cleared`` and ``distance`` (see :class:`KnownRule`).
 
     Raises:
         PolicyError: the file cannot be read or breaks a rule.
@@ -145,7 +191,7 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
         raise PolicyError(f"{where} is no text in UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{where} is no TOML: {error}") from error
-    _known_keys(values, {"name", "review", "priority", "ignore", "rules"}, where)
+    _known_keys(values, {"name", "review", "priority", "ignore", "rules", "known"}, where)
     default = _rule(values, Rule(), where)
     taxonomy = load_taxonomy()
     rules: dict[str, Rule] = {}
@@ -161,7 +207,18 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
     unknown = sorted(set(ignore) - {label.name for label in taxonomy.products})
     if unknown:
         raise PolicyError(f"{where}: ignore: no such product: {', '.join(unknown)}")
-    return Policy(str(values.get("name", Path(path).stem)), default, rules, frozenset(ignore))
+    known = _known_rule(values.get("known", {}), f"{where}: known")
+    name = str(values.get("name", Path(path).stem))
+    return Policy(name, default, rules, frozenset(ignore), known)
+
+
+def _known_rule(value: object, where: str) -> KnownRule:
+    table = _table(value, where)
+    _known_keys(table, {"product", "cleared", "distance"}, where)
+    try:
+        return KnownRule(**table)
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from error
 
 
 def _table(value: object, where: str) -> dict[str, Any]:
@@ -183,13 +240,56 @@ def _rule(values: Mapping[str, Any], default: Rule, where: str) -> Rule:
         raise PolicyError(f"{where}: {error}") from error
 
 
-def decide(prediction: Prediction, bundle: Bundle, policy: Policy) -> Verdict:
+def decide(
+    prediction: Prediction, bundle: Bundle, policy: Policy, known: Sequence[Match] = ()
+) -> Verdict:
     """Hold a prediction against a policy.
 
-    A photo is a lead where a product, or a family of several products, is over its threshold.
+    A photo is a lead where a product, or a family of several products, is over its threshold, or
+    where it is near a known item that is one.
+
+    Args:
+        prediction: what the model says of the photo.
+        bundle: the model.
+        policy: the platform's profile.
+        known: the known items that the photo is near.
     """
     if prediction.status is Status.FAILED:
         return Verdict(None, (), ())
+    return _with_known(_by_scores(prediction, bundle, policy), policy, known)
+
+
+def _with_known(verdict: Verdict, policy: Policy, known: Sequence[Match]) -> Verdict:
+    """Let known items say their part."""
+    near = [match for match in known if match.distance <= policy.known.distance]
+    products = [
+        match
+        for match in near
+        if match.item.finding is Finding.PRODUCT and match.item.label not in policy.ignore
+    ]
+    if products and policy.known.product is not Effect.NOTHING:
+        effect = Decision(policy.known.product.value)
+        strongest = max(verdict.decision or effect, effect, key=list(Decision).index)
+        why = (*verdict.why, _match_sentence(effect, products))
+        return replace(verdict, decision=strongest, why=why)
+    cleared = [match for match in near if match.item.finding is Finding.CLEARED]
+    if cleared and not products and policy.known.cleared is Effect.CLEAR:
+        silenced = "; it would have been " + "; ".join(verdict.why) if verdict.why else ""
+        return Verdict(Decision.CLEAR, (), (_match_sentence(Decision.CLEAR, cleared) + silenced,))
+    return verdict
+
+
+def _match_sentence(effect: Decision, matches: Sequence[Match]) -> str:
+    nearest = min(matches, key=lambda match: (match.distance, match.item.id))
+    label = f" ({nearest.item.label})" if nearest.item.label else ""
+    others = f", and {len(matches) - 1} more" if len(matches) > 1 else ""
+    return (
+        f"{effect}: near the known item {nearest.item.id}{label}, "
+        f"{nearest.distance} of {HASH_BITS} bits apart{others}"
+    )
+
+
+def _by_scores(prediction: Prediction, bundle: Bundle, policy: Policy) -> Verdict:
     strongest = Decision.CLEAR
     labels: list[str] = []
     families: list[str] = []

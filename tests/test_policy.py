@@ -6,7 +6,8 @@ import pytest
 
 from recognizer.bundle import Bundle, load_bundle
 from recognizer.errors import PolicyError
-from recognizer.policy import Decision, Policy, Rule, decide, load_policy
+from recognizer.known import KnownItem, Match
+from recognizer.policy import Decision, KnownRule, Policy, Rule, decide, load_policy
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 
@@ -186,6 +187,9 @@ CHANGES = [
     Policy(rules={"ivory": Rule("0.05")}),
     Policy(rules={"coral": Rule("0.05")}),
     Policy(ignore=frozenset({"coral"})),
+    Policy(known=KnownRule(product="priority")),
+    Policy(known=KnownRule(cleared="clear")),
+    Policy(known=KnownRule(distance=10)),
 ]
 
 
@@ -200,3 +204,87 @@ def test_the_digest_does_not_change_with_name_or_order() -> None:
     turned = dict(reversed(two.items()))
     assert Policy(rules=two).digest == Policy(rules=turned).digest
     assert Policy(default=Rule(0, 1)).digest == Policy(default=Rule(0.0, 1.0)).digest
+
+
+# --- known items ----------------------------------------------------------------------------------
+
+
+def near(finding: str, distance: int = 5, label: str | None = None) -> Match:
+    return Match(KnownItem("0" * 64, finding, "2026-03-01T10:00:00Z", label), distance)
+
+
+PRODUCT, CLEARED = near("product"), near("cleared")
+KNOWN_TABLE = [
+    # worked, matches, rule, decision, labels
+    (0.0, (), KnownRule(), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(), REVIEW, ()),
+    (0.95, (PRODUCT,), KnownRule(), PRIORITY, (WORKED,)),  # never less than the model says
+    (0.0, (PRODUCT,), KnownRule(product="priority"), PRIORITY, ()),
+    (0.0, (PRODUCT,), KnownRule(product="nothing"), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(distance=4), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(distance=5), REVIEW, ()),
+    (0.0, (near("product", label="ivory_raw"),), KnownRule(), CLEAR, ()),  # ignored, see below
+    (0.6, (CLEARED,), KnownRule(), REVIEW, (WORKED,)),  # silences nothing on its own
+    (0.0, (CLEARED,), KnownRule(), CLEAR, ()),
+    (0.95, (CLEARED,), KnownRule(cleared="clear"), CLEAR, ()),
+    (0.95, (CLEARED,), KnownRule(cleared="clear", distance=4), PRIORITY, (WORKED,)),
+    (0.0, (CLEARED, PRODUCT), KnownRule(cleared="clear"), REVIEW, ()),
+    (0.95, (CLEARED, PRODUCT), KnownRule("nothing", "clear"), PRIORITY, (WORKED,)),
+]
+
+
+@pytest.mark.parametrize(("worked", "known", "rule", "decision", "labels"), KNOWN_TABLE)
+def test_what_known_items_do(
+    worked: float,
+    known: tuple[Match, ...],
+    rule: KnownRule,
+    decision: Decision,
+    labels: tuple[str, ...],
+    bundle: Bundle,
+) -> None:
+    policy = Policy(ignore=frozenset({RAW}), known=rule)
+    verdict = decide(prediction(worked), bundle, policy, known)
+    assert (verdict.decision, verdict.labels) == (decision, labels)
+    assert bool(verdict.why) == (decision is not CLEAR or worked > 0)
+
+
+def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundle) -> None:
+    known = (near("product", 9), near("product", 3, "rhino_horn"))
+    (why,) = decide(prediction(0), bundle, DEFAULT, known).why
+    assert why == (
+        f"review: near the known item {known[1].item.id} (rhino_horn), 3 of 256 bits apart, "
+        "and 1 more"
+    )
+    silent = Policy(known=KnownRule(cleared="clear"))
+    (why,) = decide(prediction(0.95), bundle, silent, (CLEARED,)).why
+    assert "it would have been priority: ivory_worked" in why
+
+
+def test_a_failed_photo_stays_undecided(bundle: Bundle) -> None:
+    failed = Prediction(Status.FAILED, Reason.EMPTY)
+    assert decide(failed, bundle, DEFAULT, (PRODUCT,)).decision is None
+
+
+def test_a_profile_says_what_known_items_mean(tmp_path: Path) -> None:
+    text = '[known]\nproduct = "priority"\ncleared = "clear"\ndistance = 12\n'
+    assert loaded(tmp_path, text).known == KnownRule("priority", "clear", 12)
+    assert loaded(tmp_path, "[known]\ndistance = 12\n").known == KnownRule(distance=12)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("known = 3", "known: a table"),
+        ('[known]\nproduct = "clear"', "known: product = 'clear'"),
+        ('[known]\ncleared = "review"', "known: cleared = 'review'"),
+        ("[known]\nproduct = []", "known: product ="),
+        ("[known]\ndistance = 32", "known: distance = 32"),
+        ("[known]\ndistance = true", "known: distance = True"),
+        ("[known]\nmore = 1", "unknown key 'more'"),
+    ],
+)
+def test_a_profile_that_makes_no_sense_of_known_items(
+    text: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(PolicyError, match=words):
+        loaded(tmp_path, text)

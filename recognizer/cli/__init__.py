@@ -1,7 +1,8 @@
 """The command line: ``recognizer VERB``.
 
-Each verb has a module of its own, with a function ``command``, which is imported when the verb is
-called and not before: ``recognizer --help`` answers at once. Verbs raise; what an error means for
+Each verb has a module of its own, with a function ``command``, or with an ``app`` where it has
+verbs of its own. It is imported when the verb is called and not before: ``recognizer --help``
+answers at once. Verbs raise; what an error means for
 the exit code is said here and nowhere else.
 
     0    all done
@@ -30,6 +31,8 @@ from recognizer.errors import BundleError, RecognizerError
 VERBS = {
     "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
     "rows": ("recognizer.cli.rows", "Make a CSV or Parquet table of a scan's rows."),
+    "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
+    "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),
     "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
@@ -75,8 +78,11 @@ class _Verbs(typer.core.TyperGroup):
         name, stand_in, rest = super().resolve_command(ctx, args)
         if name is None or stand_in is None:
             return name, stand_in, rest
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name)(importlib.import_module(VERBS[name][0]).command)
+        module = importlib.import_module(VERBS[name][0])
+        app = getattr(module, "app", None)
+        if app is None:
+            app = typer.Typer(add_completion=False, rich_markup_mode=None)
+            app.command(name)(module.command)
         return name, typer.main.get_command(app), rest
 
     def invoke(self, ctx: Any) -> Any:

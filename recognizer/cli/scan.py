@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -17,6 +17,7 @@ from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.bundle import Bundle
+    from recognizer.known import KnownItems
     from recognizer.policy import Policy
 
 DEFAULT_OUTPUT = Path("scan.jsonl")
@@ -108,6 +109,20 @@ RetryOption = Annotated[
         "Other failures are always tried again.",
     ),
 ]
+KnownOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--known",
+        metavar="BANK",
+        help="Compare each photo with a bank of known items (see recognizer bank).",
+    ),
+]
+AnyWayUpOption = Annotated[
+    bool,
+    typer.Option(
+        "--any-way-up", help="With --known: also find what was mirrored or turned. Slower."
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
@@ -148,6 +163,8 @@ def command(
     timeout: TimeoutOption = 30.0,
     memory_limit: MemoryOption = None,
     retry_failed: RetryOption = False,
+    known: KnownOption = None,
+    any_way_up: AnyWayUpOption = False,
     quiet: QuietOption = False,
     schema: SchemaOption = False,  # noqa: ARG001 - its callback has seen to it
 ) -> None:
@@ -175,6 +192,7 @@ def command(
     passed = Passed()
     with (
         _stoppable(output),
+        _share_bank(known, any_way_up) as bank,
         Journal(output) as journal,
         ThumbnailStore(store_path(output)) if thumbnails else nullcontext() as store,
         Output(sources, journal, quiet=quiet) as shown,
@@ -191,6 +209,7 @@ def command(
             guard=guard,
             retry_failed=retry_failed,
             thumbnails=store,
+            known=bank,
             on_rows=shown.on_rows,
         )
         if summary.provider not in {None, provider}:
@@ -217,6 +236,16 @@ def _stoppable(output: Path) -> Iterator[None]:
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _share_bank(path: Path | None, any_way_up: bool) -> AbstractContextManager[KnownItems | None]:
+    if path is None:
+        if any_way_up:
+            raise UsageError("--any-way-up says how to compare with the bank of --known")
+        return nullcontext()
+    from recognizer.known import share_bank  # noqa: PLC0415
+
+    return share_bank(path, any_way_up=any_way_up)
 
 
 def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:

@@ -30,6 +30,9 @@ LEAST_QUALITY = 50
 """PDQ's own measure of how much there is to see, 0 to 100. Under this, as its authors advise,
 there is no hash: all blank pictures would match one another."""
 
+LEAST_SIDE = 128
+"""A picture that is decoded only for its hash may be reduced to this short side, in pixels."""
+
 _SIDE = 64  # of the averaged picture
 _FREQUENCIES = 16  # the lowest ones of the transform, without the constant
 _LUMINANCE = np.array([[0.299, 0.587, 0.114]], np.float32)

@@ -49,6 +49,27 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A near-copy that has no card of its own."""
+
+    section: str
+    source: str
+    item: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A known item that the photo is near, in words."""
+
+    finding: str
+    label: str | None
+    note: str | None
+    origin: str | None
+    distance: int
+    transform: str
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One photo.
 
@@ -71,6 +92,9 @@ class Card:
         guides: what a reviewer should know of each of them.
         item: the listing's own columns.
         sha256: digest of the file.
+        known: the known items that it is near, the nearest first.
+        copies: its near-copies, for which the decision on this one can stand.
+        copy_count: how many they are, listed or not.
     """
 
     section: str
@@ -91,6 +115,9 @@ class Card:
     guides: tuple[Guide, ...]
     item: tuple[tuple[str, str], ...]
     sha256: str | None
+    known: tuple[Known, ...]
+    copies: tuple[Copy, ...]
+    copy_count: int
 
 
 class CardMaker:
@@ -165,6 +192,12 @@ class CardMaker:
             guides=tuple(self._guides[p] for p in products if p in self._guides),
             item=_item(row.get("item")),
             sha256=row.get("sha256"),
+            known=tuple(_known(match) for match in row.get("known") or ()),
+            copies=tuple(
+                Copy(copy.section, str(copy.row["source"]), _item(copy.row.get("item")))
+                for copy in entry.copies
+            ),
+            copy_count=entry.sections.total(),
         )
 
     def _shown_products(self, entry: Entry) -> tuple[str, ...]:
@@ -226,6 +259,18 @@ def _boxes(
             )
         )
     return tuple(found[:MAX_BOXES])
+
+
+def _known(match: Mapping[str, Any]) -> Known:
+    label = match.get("label")
+    return Known(
+        str(match["finding"]),
+        None if label is None else str(label),
+        match.get("note"),
+        match.get("origin"),
+        int(match["distance"]),
+        str(match["transform"]).replace("_", " "),
+    )
 
 
 def _facts(row: Mapping[str, Any], thumbnail: Thumbnail) -> str:

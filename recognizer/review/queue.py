@@ -1,8 +1,8 @@
 """From the rows of a scan to what is worth showing: a summary of all, and the strongest of each.
 
-The rows are read twice, line by line: first to learn which row of each image is the last, then
-for what it says. What is kept is small whatever the length of the file: a digest for each image,
-counters, and the best few of each section.
+The rows are read line by line, several times: to learn which row of each image is the last, which
+images are near-copies, and what each says. What is kept of an image is small: two digests and a
+hash; and of the best few of each section, the row.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from recognizer.bundle import Bundle
 from recognizer.errors import JournalError
+from recognizer.known import COPY_DISTANCE, near_copies
+from recognizer.known.hashes import is_hash
 from recognizer.policy import Decision
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
@@ -45,6 +47,10 @@ class Capacity:
     clear: int = 200
 
 
+MOST_COPIES = 100
+"""So many near-copies of one photo are listed with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One row, with what the queue makes of it.
@@ -54,11 +60,16 @@ class Entry:
         section: one of :data:`SECTIONS`.
         score: what it is ranked by, 0 to 1: the highest of its products over their threshold;
             of its families where only a family is over one; of all products where it is clear.
+        copies: its near-copies, which have no entries of their own, the strongest first; at most
+            :data:`MOST_COPIES`.
+        sections: how many of all its copies belong to each section.
     """
 
     row: Mapping[str, Any]
     section: str
     score: float
+    copies: tuple[Entry, ...] = ()
+    sections: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -120,9 +131,14 @@ class Queue:
     summary: Summary
     sections: Mapping[str, tuple[Entry, ...]]
 
+    def covered(self, section: str) -> int:
+        """Return how many photos of a section are shown, as entries or as copies of one."""
+        copies = sum(e.sections[section] for entries in self.sections.values() for e in entries)
+        return len(self.sections[section]) + copies
+
 
 def read_queue(path: Path, bundle: Bundle, capacity: Capacity | None = None) -> Queue:
-    """Read the rows of a scan.
+    """Read the rows of a scan. Of near-copies, the strongest has an entry that lists the others.
 
     Args:
         path: the scan's JSONL file.
@@ -135,24 +151,97 @@ def read_queue(path: Path, bundle: Bundle, capacity: Capacity | None = None) -> 
     capacity = capacity or Capacity()
     products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
     summary = Summary()
-    leads, failed, clear = _Best(capacity.leads), _Best(capacity.failed), _Best(capacity.clear)
-    for number, row in _last_rows(path):
+    best = _Best(capacity)
+    groups = group_lines(path)
+    copies: dict[int, _Copies] = {}
+    for number, row in last_rows(path):
         try:
             entry = _entry(row, products)
             summary.add(entry)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise JournalError(f"{path}:{number}: not a row of a scan: {error!r}") from error
-        if entry.section == FAILED:
-            failed.offer(entry, 0, number)
-        elif entry.section == Decision.CLEAR:
-            clear.offer(entry, 0, number)
+        if number in groups:
+            copies.setdefault(groups[number], _Copies()).add(entry, number)
         else:
-            leads.offer(entry, int(entry.section == Decision.PRIORITY), number)
-    kept = [*leads.ranked(), *failed.ranked(), *clear.ranked()]
+            best.offer(entry, number)
+    for group in copies.values():
+        best.offer(*group.as_one())
+    kept = best.ranked()
     return Queue(summary, {name: tuple(e for e in kept if e.section == name) for name in SECTIONS})
 
 
+def group_lines(path: Path, distance: int = COPY_DISTANCE) -> dict[int, int]:
+    """Find the near-copies among the images of a scan.
+
+    Args:
+        path: the scan's JSONL file.
+        distance: bits in which their hashes differ at most (see :mod:`recognizer.known.groups`).
+
+    Returns:
+        The line of each image's last row -> that of the first of its group, for all images that
+        are not alone.
+
+    Raises:
+        JournalError: the file cannot be read, or a line other than a torn last one is no row.
+    """
+    lines: list[int] = []
+    hashes: list[str | None] = []
+    digests: list[str | None] = []
+    for number, row in last_rows(path):
+        lines.append(number)
+        # Earlier versions of the program wrote another hash.
+        hashes.append(row["phash"] if is_hash(row.get("phash")) else None)
+        digests.append(row.get("sha256"))
+    groups = near_copies(hashes, digests, distance).tolist()
+    sizes = Counter(groups)
+    return {
+        line: lines[group] for line, group in zip(lines, groups, strict=True) if sizes[group] > 1
+    }
+
+
+class _Copies:
+    """The near-copies of one picture, as they come."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[int, float, int, Entry]] = []
+        self._sections: Counter[str] = Counter()
+
+    def add(self, entry: Entry, line: int) -> None:
+        self._sections[entry.section] += 1
+        item = (-SECTIONS.index(entry.section), entry.score, -line, entry)
+        if len(self._entries) <= MOST_COPIES:
+            heapq.heappush(self._entries, item)
+        else:
+            heapq.heappushpop(self._entries, item)
+
+    def as_one(self) -> tuple[Entry, int]:
+        (_, _, line, first), *others = sorted(self._entries, reverse=True)
+        self._sections[first.section] -= 1
+        copies = tuple(entry for *_, entry in others)
+        return replace(first, copies=copies, sections=self._sections), -line
+
+
 class _Best:
+    """The best entries of each section, by :class:`Capacity`."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._leads, self._failed, self._clear = (
+            _Highest(size) for size in (capacity.leads, capacity.failed, capacity.clear)
+        )
+
+    def offer(self, entry: Entry, line: int) -> None:
+        if entry.section == FAILED:
+            self._failed.offer(entry, 0, line)
+        elif entry.section == Decision.CLEAR:
+            self._clear.offer(entry, 0, line)
+        else:
+            self._leads.offer(entry, int(entry.section == Decision.PRIORITY), line)
+
+    def ranked(self) -> list[Entry]:
+        return [*self._leads.ranked(), *self._failed.ranked(), *self._clear.ranked()]
+
+
+class _Highest:
     """The highest of many entries: by rank, then by score, then the earliest line."""
 
     def __init__(self, size: int) -> None:
@@ -183,12 +272,14 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     if not line.endswith(b"\n"):
                         return
                     raise JournalError(f"{path}:{number}: not JSON: {error}") from error
+                if not isinstance(row, dict):
+                    raise JournalError(f"{path}:{number}: not a row of a scan: {row!r:.80}")
                 yield number, row
     except OSError as error:
         raise JournalError(f"{os.fspath(path)}: {error.strerror or error}") from error
 
 
-def _last_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def last_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield what the last scan said of each image: a journal keeps what earlier ones said too."""
     last = {_image(row): number for number, row in _rows(path)}
     for number, row in _rows(path):
@@ -196,10 +287,11 @@ def _last_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, row
 
 
-def _image(row: Any) -> bytes:
+def _image(row: Mapping[str, Any]) -> bytes:
     """Return a short digest of what the row is about; only its equality means anything."""
-    subject = [row.get("source"), row.get("item")] if isinstance(row, dict) else row
-    text = json.dumps(subject, sort_keys=True)  # lone surrogates of odd names come out escaped
+    text = json.dumps(
+        [row.get("source"), row.get("item")], sort_keys=True
+    )  # lone surrogates of odd names come out escaped
     return hashlib.blake2b(text.encode(), digest_size=12).digest()
 
 

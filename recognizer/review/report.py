@@ -40,13 +40,24 @@ _SECTION_NOTES = {
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page; its cards are made one by one while the page is written."""
+    """A part of the page; its cards are made one by one while the page is written.
+
+    Attributes:
+        name: see :data:`recognizer.review.queue.SECTIONS`.
+        title: in words.
+        note: what it holds.
+        total: its photos.
+        shown: those of them that are on the page, on cards of their own or as copies.
+        cards_count: how many cards it has; a photo may be shown as a copy on that of another.
+        cards: the cards.
+    """
 
     name: str
     title: str
     note: str
     total: int
     shown: int
+    cards_count: int
     cards: Iterator[Card]
 
 
@@ -132,7 +143,13 @@ def _sections(queue: Queue, bundle: Bundle, store: ThumbnailStore | None) -> Ite
         make = maker.line if name == "clear" else maker.card
         title, note = _SECTION_NOTES[name]
         yield Section(
-            name, title, note, queue.summary.sections[name], len(entries), map(make, entries)
+            name,
+            title,
+            note,
+            total=queue.summary.sections[name],
+            shown=queue.covered(name),
+            cards_count=len(entries),
+            cards=map(make, entries),
         )
 
 

@@ -177,7 +177,12 @@ class Journal:
 
 
 def result_key(
-    sha256: str | None, reason: str | None, model: str, policy: str, preprocessing: int
+    sha256: str | None,
+    reason: str | None,
+    model: str,
+    policy: str,
+    preprocessing: int,
+    bank: str | None = None,
 ) -> bytes:
     """Return what a row is a result of, in 16 bytes.
 
@@ -187,8 +192,10 @@ def result_key(
         model: digest of the model.
         policy: digest of the policy.
         preprocessing: its version.
+        bank: digest of the known items; None where there are none.
     """
-    text = "\n".join([sha256 or "", reason or "", model, policy, str(preprocessing)])
+    parts = [sha256 or "", reason or "", model, policy, str(preprocessing)]
+    text = "\n".join(parts if bank is None else [*parts, bank])
     return hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest()
 
 
@@ -200,6 +207,7 @@ def row_key(row: Row) -> bytes:
         row["model"]["digest"],
         row["policy"]["digest"],
         row["preprocessing"],
+        (row.get("bank") or {}).get("digest"),
     )
 
 

@@ -16,7 +16,10 @@ from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.scan.schema import ROW_SCHEMA
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from recognizer.bundle import Bundle
+    from recognizer.known import KnownItems, Match
     from recognizer.policy import Policy, Verdict
     from recognizer.prediction import Prediction
     from recognizer.scan.items import Item
@@ -37,6 +40,8 @@ def build(
     bundle: Bundle,
     policy: Policy,
     time: datetime,
+    bank: KnownItems | None = None,
+    known: Sequence[Match] = (),
 ) -> Row:
     """Make the row of one image.
 
@@ -47,6 +52,8 @@ def build(
         bundle: the model.
         policy: the policy.
         time: when it was scored, with its time zone.
+        bank: the known items that it was compared with; None for none.
+        known: those that it is near.
     """
     return {
         "source": item.source,
@@ -81,6 +88,21 @@ def build(
         "time": time.isoformat(timespec="seconds"),
         "detail": prediction.detail,
         "schema": ROW_SCHEMA,
+        "known": [_known(match) for match in known] if bank and verdict.decision else None,
+        "bank": {"name": bank.name, "digest": bank.digest} if bank else None,
+    }
+
+
+def _known(match: Match) -> dict[str, Any]:
+    item = match.item
+    return {
+        "distance": match.distance,
+        "id": item.id,
+        "finding": item.finding.value,
+        "label": item.label,
+        "note": item.note,
+        "origin": item.origin,
+        "transform": match.transform,
     }
 
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from recognizer.bundle import Bundle
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
+from recognizer.known import KnownItems
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.scan.cpus import available_cpus
@@ -48,6 +49,7 @@ def scan(
     guard: Guard | None = None,
     retry_failed: bool = False,
     thumbnails: ThumbnailStore | None = None,
+    known: KnownItems | None = None,
     on_rows: OnRows | None = None,
     engine: Callable[..., Recognizer] = Recognizer,
     access: Access | None = None,
@@ -70,6 +72,8 @@ def scan(
         retry_failed: try again what cost a worker before; see :data:`COSTLY
             <recognizer.scan.journal.COSTLY>`. Other failures are always tried again.
         thumbnails: where a thumbnail of each new lead is kept; None for nowhere.
+        known: the known items that each image is compared with (see
+            :func:`recognizer.known.share_bank`); where they change, all rows are made anew.
         on_rows: see :data:`OnRows`.
         engine: makes the workers' recognizer, for those who extend it; it must be picklable.
         access: which places may be read from; None for all but the web.
@@ -95,6 +99,7 @@ def scan(
         limits=limits or Limits(),
         retry_failed=retry_failed,
         thumbnails=thumbnails is not None,
+        known=known,
         engine=engine,
         access=access or Access(),
     )

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from recognizer.known import MAX_DISTANCE, TRANSFORMS, Finding
 from recognizer.policy import Decision
 from recognizer.status import Reason, Status
 
-ROW_SCHEMA = 3
+ROW_SCHEMA = 4
 """The version of the row. It grows when keys are added, or hold something else.
 
 Version 2: ``phash`` is the PDQ hash (64 hexadecimal digits; before, 16 of another).
 Version 3: ``schema`` is the version.
+Version 4: ``known`` and ``bank`` tell of known items.
 """
 
 _COUNT = {"type": ["integer", "null"], "minimum": 1}
@@ -87,7 +89,10 @@ ROW_PROPERTIES: dict[str, dict[str, Any]] = {
         "enum": [*(decision.value for decision in Decision), None],
         "description": "What the policy makes of it; null where failed, which is never clear.",
     },
-    "why": {**_WORDS, "description": "A sentence for each threshold that was passed."},
+    "why": {
+        **_WORDS,
+        "description": "A sentence for each threshold that was passed, and for known items.",
+    },
     "regions": {
         "type": ["array", "null"],
         "items": _object(
@@ -131,6 +136,27 @@ ROW_PROPERTIES: dict[str, dict[str, Any]] = {
         "type": "integer",
         "const": ROW_SCHEMA,
         "description": "The version of the row.",
+    },
+    "known": {
+        "type": ["array", "null"],
+        "items": _object(
+            distance={"type": "integer", "minimum": 0, "maximum": MAX_DISTANCE},
+            id={"type": "string", "pattern": "^[0-9a-f]{16}$"},
+            finding={"type": "string", "enum": [finding.value for finding in Finding]},
+            label={"type": ["string", "null"]},
+            note={"type": ["string", "null"]},
+            origin={"type": ["string", "null"]},
+            transform={"type": "string", "enum": [*TRANSFORMS]},
+        ),
+        "description": "The known items that it is near, the nearest first: in how many bits of "
+        "256 the hashes differ, what the bank says of the item, and how the picture has to be "
+        "laid down. Null where it was compared with none.",
+    },
+    "bank": {
+        **_object(name={"type": "string"}, digest=_DIGEST),
+        "type": ["object", "null"],
+        "description": "The bank of known items; the digest is over what it holds and the way of "
+        "comparing. Null where there was none.",
     },
 }
 """Key -> its JSON Schema, in the order of the keys."""

@@ -25,6 +25,7 @@ import cv2
 from recognizer.bundle import Bundle
 from recognizer.imaging import PREPROCESSING_VERSION, Limits, LoadedImage
 from recognizer.imaging.sources import Refused
+from recognizer.known import KnownItems
 from recognizer.policy import Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
@@ -49,6 +50,7 @@ class Setup:
         limits: what is refused before it is read or decoded.
         retry_failed: try again what cost a worker before.
         thumbnails: make a thumbnail of each lead.
+        known: the known items that each image is compared with; None for none.
         engine: makes the recognizer; something that can be pickled.
         access: which places may be read from.
     """
@@ -60,6 +62,7 @@ class Setup:
     limits: Limits = field(default_factory=Limits)
     retry_failed: bool = False
     thumbnails: bool = False
+    known: KnownItems | None = None
     engine: Callable[..., Recognizer] = Recognizer
     access: Access = field(default_factory=Access)
 
@@ -229,7 +232,12 @@ def _is_settled(known: bytes | None, sha256: str, setup: Setup) -> bool:
     return known is not None and any(
         known
         == result_key(
-            sha256, reason, setup.bundle.digest, setup.policy.digest, PREPROCESSING_VERSION
+            sha256,
+            reason,
+            setup.bundle.digest,
+            setup.policy.digest,
+            PREPROCESSING_VERSION,
+            setup.known.digest if setup.known else None,
         )
         for reason in settled
     )
@@ -265,8 +273,19 @@ def leads_of(prediction: Prediction, setup: Setup) -> tuple[str, ...]:
 
 def make_row(item: Item, prediction: Prediction, setup: Setup) -> Row:
     """Make an item's row, now."""
-    verdict = decide(prediction, setup.bundle, setup.policy)
-    return build(item, prediction, verdict, setup.bundle, setup.policy, datetime.now(UTC))
+    distance = setup.policy.known.distance
+    known = setup.known.match(prediction.phash, distance) if setup.known else ()
+    verdict = decide(prediction, setup.bundle, setup.policy, known)
+    return build(
+        item,
+        prediction,
+        verdict,
+        setup.bundle,
+        setup.policy,
+        datetime.now(UTC),
+        setup.known,
+        known,
+    )
 
 
 def _defect(error: Exception) -> LoadedImage:

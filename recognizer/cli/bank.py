@@ -1,0 +1,142 @@
+"""``recognizer bank``: known items, told by the hashes of their pictures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recognizer.cli import SomeInputsFailedError
+from recognizer.errors import UsageError
+
+if TYPE_CHECKING:
+    from recognizer.known import KnownItem
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Keep, merge and exchange known items. A bank holds hashes and notes, never a photo.",
+)
+
+BankArgument = Annotated[Path, typer.Argument(metavar="BANK", help="The bank's file.")]
+OriginOption = Annotated[
+    str | None, typer.Option("--origin", help="The organisation that it comes from.")
+]
+
+
+@app.command()
+def add(
+    bank: BankArgument,
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures to know.")],
+    label: Annotated[
+        str | None, typer.Option("--label", help="Which product it is, e.g. ivory_worked.")
+    ] = None,
+    note: Annotated[str | None, typer.Option("--note", help="What to know of it.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who found it out.")] = None,
+    origin: OriginOption = None,
+    cleared: Annotated[
+        bool, typer.Option("--cleared", help="It was looked at, and there is nothing to it.")
+    ] = False,
+) -> None:
+    """Add the hashes of photos to a bank, which is made where there is none.
+
+    The exit code is 3 where some photos have no hash.
+    """
+    from recognizer.cli.scan_output import shown  # noqa: PLC0415 - heavy imports wait for the verb
+    from recognizer.imaging import LEAST_SIDE, load_image, perceptual_hash  # noqa: PLC0415
+    from recognizer.known import Bank, Finding, KnownItem  # noqa: PLC0415
+    from recognizer.taxonomy import load_taxonomy  # noqa: PLC0415
+
+    if label is not None and label not in load_taxonomy().labels:
+        raise UsageError(f"--label {label}: no such label in the taxonomy")
+    finding = Finding.CLEARED if cleared else Finding.PRODUCT
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    items: list[KnownItem] = []
+    refused = 0
+    for photo in photos:
+        image = load_image(photo, min_side=LEAST_SIDE)
+        hash_ = perceptual_hash(image.frames[0].rgb) if image.frames else None
+        if hash_ is None:
+            refused += 1
+            why = f"{image.reason}" if not image.frames else "too little to see for a hash"
+            typer.echo(f"{shown(str(photo))}: not added: {why}", err=True)
+        else:
+            items.append(KnownItem(hash_, finding, now, label, note, by, origin))
+    with Bank(bank, create=True) as opened:
+        new = opened.add(items)
+        typer.echo(f"{bank}: {new} new, {len(opened)} in all")
+    if refused:
+        raise SomeInputsFailedError
+
+
+@app.command("list")
+def list_items(
+    bank: BankArgument,
+    label: Annotated[str | None, typer.Option("--label", help="Only this product.")] = None,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="One JSON object for each item, with all that is known.")
+    ] = False,
+) -> None:
+    """List the items of a bank, the oldest first."""
+    import json  # noqa: PLC0415
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from recognizer.known import Bank  # noqa: PLC0415
+
+    with Bank(bank) as opened:
+        for item in opened:
+            if label is not None and item.label != label:
+                continue
+            if json_lines:
+                typer.echo(json.dumps({"id": item.id, **asdict(item)}))
+            else:
+                about = [item.id, item.time[:10], item.finding.value, item.label or "-"]
+                words = [text for text in (item.origin, item.by, item.note) if text]
+                typer.echo("  ".join([*about, ", ".join(words)]).rstrip())
+
+
+@app.command()
+def merge(
+    bank: BankArgument,
+    others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Banks to take in.")],
+) -> None:
+    """Take in all items of other banks. What is there already stays once."""
+    from recognizer.known import Bank  # noqa: PLC0415
+
+    for other in others:
+        with Bank(other) as source, Bank(bank, create=True) as target:
+            typer.echo(f"{other}: {target.add(source)} new, {len(target)} in all")
+
+
+@app.command("import")
+def import_items(
+    bank: BankArgument,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Exchange files: .json, .csv or .txt.")
+    ],
+    origin: OriginOption = None,
+) -> None:
+    """Take in exchange files, whole or not at all. What is there already stays once."""
+    from recognizer.known import Bank, read_exchange  # noqa: PLC0415
+
+    for file in files:
+        items = read_exchange(file, origin=origin)
+        with Bank(bank, create=True) as opened:
+            typer.echo(f"{file}: {opened.add(items)} new, {len(opened)} in all")
+
+
+@app.command()
+def export(
+    bank: BankArgument,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The exchange file: .json, .csv or .txt.")
+    ],
+) -> None:
+    """Write an exchange file. It holds hashes and notes, no photo."""
+    from recognizer.known import Bank, write_exchange  # noqa: PLC0415
+
+    with Bank(bank) as opened:
+        typer.echo(f"{file}: {write_exchange(opened, file)} items")

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from recognizer.cli import ExitCode
+from recognizer.known import Bank
+from tests.cli.test_scan import invoke, read_rows
+from tests.conftest import encoded, picture
+from tests.pictures import scene
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(4):
+        (folder / f"{seed}.jpg").write_bytes(encoded(scene(seed)))
+    return folder
+
+
+@pytest.fixture
+def bank(photos: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "known.bank"
+    about = (
+        "--label",
+        "ivory_raw",
+        "--note",
+        "seizure 12",
+        "--by",
+        "desk 3",
+        "--origin",
+        "customs",
+    )
+    assert (
+        invoke("bank", "add", path, photos / "0.jpg", *about, "--origin", "customs").exit_code == 0
+    )
+    assert invoke("bank", "add", path, photos / "1.jpg", "--cleared").exit_code == 0
+    return path
+
+
+def altered(seed: int) -> Image.Image:
+    """The scene, slightly cropped, resized."""
+    image = scene(seed)
+    width, height = image.size
+    cropped = image.crop((width // 100, height // 100, width * 99 // 100, height * 99 // 100))
+    return cropped.resize((int(width * 0.7), int(height * 0.7)))
+
+
+def test_a_bank_from_photos_to_a_partner_and_back(bank: Path, photos: Path, tmp_path: Path) -> None:
+    listed = invoke("bank", "list", bank).stdout.splitlines()
+    assert len(listed) == 2
+    assert any("ivory_raw  customs, desk 3, seizure 12" in line for line in listed)
+    assert len(invoke("bank", "list", bank, "--label", "ivory_raw").stdout.splitlines()) == 1
+    for suffix in ("json", "csv"):
+        file = tmp_path / f"out.{suffix}"
+        assert invoke("bank", "export", bank, file).stdout.strip().endswith(": 2 items")
+        other = tmp_path / f"partner-{suffix}.bank"
+        done = invoke("bank", "import", other, file, "--origin", "us")
+        assert done.stdout.strip().endswith(": 2 new, 2 in all")
+        again = invoke("bank", "import", other, file, "--origin", "us")
+        assert again.stdout.strip().endswith(": 0 new, 2 in all")
+    merged = tmp_path / "merged.bank"
+    done = invoke("bank", "merge", merged, bank, tmp_path / "partner-csv.bank")
+    # What named its origin is the same item; the other one now comes from "us" too.
+    assert done.stdout.splitlines()[-1].endswith(": 1 new, 3 in all")
+    items = [
+        json.loads(line) for line in invoke("bank", "list", merged, "--json").stdout.splitlines()
+    ]
+    assert {item["origin"] for item in items} == {"customs", "us", None}
+
+
+def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_path: Path) -> None:
+    (photos / "blank.png").write_bytes(encoded(Image.new("RGB", (300, 200), "white"), "PNG"))
+    (photos / "broken.jpg").write_bytes(b"no photo")
+    names = ("0.jpg", "blank.png", "broken.jpg", "missing.jpg")
+    done = invoke("bank", "add", tmp_path / "b", *(photos / name for name in names))
+    assert done.exit_code == ExitCode.SOME_FAILED
+    assert "blank.png: not added: too little to see for a hash" in done.stderr
+    assert "broken.jpg: not added: not_an_image" in done.stderr
+    assert "missing.jpg: not added: not_found" in done.stderr
+    assert "1 new, 1 in all" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("add", "b", "x.jpg", "--label", "gold"), "no such label"),
+        (("list", "b"), "there is no such bank"),
+        (("export", "b", "x.json"), "there is no such bank"),
+        (("merge", "b", "other"), "there is no such bank"),
+        (("import", "b", "x.xml"), "must end in"),
+        (("import", "b", "x.json"), "cannot be read"),
+    ],
+)
+def test_mistakes(
+    arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = invoke("bank", *arguments)
+    assert done.exit_code == ExitCode.USAGE
+    assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_group_lists_its_verbs() -> None:
+    done = invoke("bank", "--help")
+    assert all(f"  {verb}" in done.stdout for verb in ("add", "list", "merge", "import", "export"))
+
+
+# --- scan --known ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., list[dict]]:
+    def scan(*arguments: object) -> list[dict]:
+        output = tmp_path / "scan.jsonl"
+        always = ("--bundle", tiny_bundle, "--output", output, "--workers", 1)
+        done = invoke("scan", *always, *arguments)
+        assert done.exit_code == 0, done.stderr
+        return read_rows(output)
+
+    return scan
+
+
+def test_a_copy_of_a_known_item_is_a_lead(
+    bank: Path, scan: Callable[..., list[dict]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "listings"
+    folder.mkdir()
+    for seed in (0, 1, 2):
+        (folder / f"{seed}.jpg").write_bytes(encoded(altered(seed), quality=60))
+    (folder / "blank.jpg").write_bytes(encoded(picture("blue")))
+    product, cleared, unknown, blank = scan(folder, "--known", bank, "--threshold", 1)
+    assert blank["source"].endswith("2.jpg") or unknown["source"].endswith("2.jpg")
+    rows = {Path(row["source"]).stem: row for row in (product, cleared, unknown, blank)}
+
+    (match,) = rows["0"]["known"]
+    assert 0 <= match.pop("distance") <= 31
+    assert len(match.pop("id")) == 16
+    assert match == {
+        "finding": "product",
+        "label": "ivory_raw",
+        "note": "seizure 12",
+        "origin": "customs",
+        "transform": "identity",
+    }
+    assert rows["0"]["decision"] == "review"
+    assert rows["0"]["why"][0].startswith("review: near the known item")
+    assert [m["finding"] for m in rows["1"]["known"]] == ["cleared"]
+    for name in ("1", "2", "blank"):
+        assert rows[name]["decision"] == "clear"
+    assert rows["2"]["known"] == rows["blank"]["known"] == []
+    assert rows["blank"]["phash"] is None
+    assert all(row["bank"]["name"] == "known.bank" for row in rows.values())
+
+
+def test_rows_are_made_anew_where_the_bank_has_changed(
+    bank: Path, photos: Path, scan: Callable[..., list[dict]]
+) -> None:
+    assert all(row["known"] is row["bank"] is None for row in scan(photos))
+    assert len(scan(photos, "--known", bank)) == 8
+    assert len(scan(photos, "--known", bank)) == 8  # all rows still hold
+    with Bank(bank, create=True) as opened:
+        opened.add([])
+    assert len(scan(photos, "--known", bank)) == 8
+    invoke("bank", "add", bank, photos / "2.jpg")
+    rows = scan(photos, "--known", bank)
+    assert len(rows) == 12
+    assert sum(bool(row["known"]) for row in rows[8:]) == 3
+
+
+def test_turned_photos(bank: Path, scan: Callable[..., list[dict]], tmp_path: Path) -> None:
+    photo = tmp_path / "turned.jpg"
+    photo.write_bytes(encoded(scene(0).transpose(Image.Transpose.ROTATE_90)))
+    assert scan(photo, "--known", bank)[-1]["known"] == []
+    (match,) = scan(photo, "--known", bank, "--any-way-up")[-1]["known"]
+    assert match["transform"] == "rotate_270"
+
+
+def test_the_bank_has_to_be_one(tmp_path: Path, photos: Path) -> None:
+    done = invoke("scan", photos, "-o", tmp_path / "x", "--known", photos / "0.jpg")
+    assert done.exit_code == ExitCode.USAGE
+    assert "cannot be used as a bank" in done.stderr
+    done = invoke("scan", photos, "-o", tmp_path / "x", "--any-way-up")
+    assert done.exit_code == ExitCode.USAGE
+    assert not (tmp_path / "x").exists()
