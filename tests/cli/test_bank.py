@@ -26,19 +26,9 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def bank(photos: Path, tmp_path: Path) -> Path:
     path = tmp_path / "known.bank"
-    about = (
-        "--label",
-        "ivory_raw",
-        "--note",
-        "seizure 12",
-        "--by",
-        "desk 3",
-        "--origin",
-        "customs",
-    )
-    assert (
-        invoke("bank", "add", path, photos / "0.jpg", *about, "--origin", "customs").exit_code == 0
-    )
+    said = {"label": "ivory_raw", "note": "seizure 12", "by": "desk 3", "origin": "customs"}
+    options = [text for key, value in said.items() for text in (f"--{key}", value)]
+    assert invoke("bank", "add", path, photos / "0.jpg", *options).exit_code == 0
     assert invoke("bank", "add", path, photos / "1.jpg", "--cleared").exit_code == 0
     return path
 
