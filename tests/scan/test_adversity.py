@@ -1,0 +1,82 @@
+"""Disks that are full, and sources that vanish or fail while they are scanned."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from recognizer.bundle import load_bundle
+from recognizer.cli import ExitCode
+from recognizer.policy import Policy
+from recognizer.scan import Item, Journal, expand, scan
+from tests.conftest import read_rows
+
+LIMITED = """if True:
+    import resource
+    from recognizer.cli import main
+    # As a full disk does it: what is over the limit is not written.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+    main()
+    """
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="how a full disk is played")
+@pytest.mark.parametrize("full", ["journal", "thumbnails"])
+def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
+    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path, full: str
+) -> None:
+    # Rows of 1 kB; thumbnails of another, and only of leads.
+    folder = photo_folder(*["green" if full == "journal" else "red"] * 40)
+    output = tmp_path / "scan.jsonl"
+    arguments = ["scan", str(folder), "--bundle", str(tiny_bundle), "--output", str(output)]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == ExitCode.USAGE
+    assert "make room" in done.stderr
+    assert "give the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
+    before = output.read_bytes()
+    assert before.endswith(b"\n")
+    assert 0 < before.count(b"\n") < 40
+    done = subprocess.run([sys.executable, "-m", "recognizer", *arguments], check=False)
+    assert done.returncode == ExitCode.DONE
+    assert output.read_bytes().startswith(before)
+    rows = read_rows(output)
+    assert len({row["source"] for row in rows}) == len(rows) == 40
+
+
+def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
+    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder("red", "red", "red")
+    first, second, third = sorted(folder.iterdir())
+
+    def items() -> Iterator[Item]:
+        yield from expand([first])
+        vanishing = list(expand([second]))
+        second.unlink()
+        yield from vanishing
+        if sys.platform == "linux":
+            yield Item("/proc/self/mem")  # a regular file whose reading fails
+        shutil.copy(third, tmp_path / "other.jpg")
+        whole_folder = expand([folder])
+        shutil.rmtree(folder)
+        yield from whole_folder
+        yield from expand([tmp_path / "other.jpg"])
+
+    with Journal(tmp_path / "scan.jsonl") as journal:
+        scan(items(), load_bundle(tiny_bundle), Policy(), journal, workers=1)
+    rows = {row["source"]: row for row in read_rows(tmp_path / "scan.jsonl")}
+    assert rows[str(second)]["reason"] == "not_found"
+    assert rows[str(folder)]["reason"] == "not_found"
+    assert rows[os.fspath(tmp_path / "other.jpg")]["decision"] == "priority"
+    if sys.platform == "linux":
+        row = rows["/proc/self/mem"]
+        assert (row["status"], row["reason"], row["decision"]) == ("failed", "read_error", None)

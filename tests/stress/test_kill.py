@@ -1,0 +1,80 @@
+"""Killed again and again, a scan ends with the very rows of one that nothing disturbed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recognizer.scan.journal import last_rows
+from tests.conftest import encoded, picture, read_rows
+
+SEED = 5
+
+
+def make_photos(folder: Path, count: int) -> None:
+    """Few different files, among them some that are no photos, through many names."""
+    contents = [encoded(picture(color, seed=i)) for i in range(7) for color in ("red", "green")]
+    contents += [b"", b"<html>", contents[0][:-40]]
+    originals = folder.parent / "originals"
+    originals.mkdir()
+    for i, content in enumerate(contents):
+        (originals / str(i)).write_bytes(content)
+    folder.mkdir()
+    for i in range(count):
+        os.link(originals / str(i % len(contents)), folder / f"{i:05}.jpg")
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def kill_somewhere(command: list[str], output: Path, more: int, rng: random.Random) -> bool:
+    """Start a scan and kill it when it has written about so many rows more; False: it had ended."""
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    until = lines(output) + more
+    while process.poll() is None and lines(output) < until:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, 0.05))
+    had_ended = process.poll() is not None
+    # With its workers, or without: then they have to notice.
+    kill = rng.choice([os.kill, os.killpg])
+    if not had_ended:
+        kill(process.pid, signal.SIGKILL)
+    process.wait()
+    return not had_ended
+
+
+@pytest.mark.parametrize(
+    ("images", "kills"), [(400, 4), pytest.param(5000, 50, marks=pytest.mark.stress)]
+)
+def test_the_rows_of_a_scan_that_is_killed_are_those_of_one_that_is_not(
+    tiny_bundle: Path, tmp_path: Path, images: int, kills: int
+) -> None:
+    folder, output, unbroken = tmp_path / "photos", tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    make_photos(folder, images)
+    command = [sys.executable, "-m", "recognizer", "scan", str(folder), "--quiet", "--workers", "2"]
+    command += ["--bundle", str(tiny_bundle), "--output"]
+    rng = random.Random(SEED)
+    killed = sum(
+        kill_somewhere(
+            [*command, str(output)], output, rng.randint(0, 2 * images // kills - 20), rng
+        )
+        for _ in range(kills)
+    )
+    assert killed >= 0.8 * kills
+    for path in (output, unbroken):
+        assert subprocess.run([*command, str(path)], check=False).returncode == 3
+    assert len(read_rows(output)) == images, "once each"
+    found, expected = (
+        {row["source"]: {**row, "time": None} for row in last_rows(path)}
+        for path in (output, unbroken)
+    )
+    assert found == expected
+    assert len(expected) == images

@@ -1,0 +1,85 @@
+"""A long scan takes no more memory, files or threads than a short one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from recognizer.bundle import load_bundle
+from recognizer.policy import Policy
+from recognizer.scan import Journal, Row, ScanSummary, expand, scan
+from tests.conftest import encoded, picture
+
+IMAGES = 100_000
+EARLY = 1_000
+IN_A_FOLDER = 1_000
+MOST_MEBIBYTES = 50
+
+
+class Usage(NamedTuple):
+    parent: float
+    """Resident memory, MiB."""
+    workers: float
+    files: int
+    threads: int
+
+
+def usage() -> Usage:
+    workers = [child.pid for child in multiprocessing.active_children()]
+    return Usage(
+        resident(os.getpid()),
+        sum(resident(pid) for pid in workers),
+        len(os.listdir("/proc/self/fd")),
+        sum(len(os.listdir(f"/proc/{pid}/task")) for pid in (os.getpid(), *workers)),
+    )
+
+
+def resident(pid: int | None) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def make_links(folder: Path) -> None:
+    originals = [folder.parent / f"{color}.jpg" for color in ("red", "green", "blue", "gray")]
+    for path in originals:
+        path.write_bytes(encoded(picture(path.stem)))
+    for first in range(0, IMAGES, IN_A_FOLDER):
+        part = folder / f"{first:06}"
+        part.mkdir(parents=True)
+        for i in range(first, first + IN_A_FOLDER):
+            (part / f"{i:06}.jpg").symlink_to(originals[i % len(originals)])
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_memory_files_and_threads_are_those_of_a_short_scan(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_links(tmp_path / "links")
+    seen: dict[int, Usage] = {}
+
+    def on_rows(summary: ScanSummary, _: Sequence[tuple[int, Row]]) -> None:
+        if summary.images % EARLY < 8:
+            seen[summary.images // EARLY * EARLY] = usage()
+
+    with Journal(tmp_path / "scan.jsonl") as journal:
+        items = expand([tmp_path / "links"])
+        summary = scan(
+            items, load_bundle(tiny_bundle), Policy(), journal, workers=2, on_rows=on_rows
+        )
+    assert summary.scanned == IMAGES
+    with capsys.disabled():
+        print(f"\n{summary.rate:.0f} images/s")
+        for images in (EARLY, 10_000, 50_000, IMAGES):
+            print(f"{images:>7,} images: {seen[images]}")
+    early = seen[EARLY]
+    for late in (seen[images] for images in seen if images > EARLY):
+        assert late.parent + late.workers < early.parent + early.workers + MOST_MEBIBYTES
+        assert abs(late.files - early.files) <= 2
+        assert late.threads == early.threads
