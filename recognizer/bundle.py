@@ -12,17 +12,22 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
+from recognizer.errors import (
+    BundleDigestError,
+    BundleNotFoundError,
+    BundleSchemaError,
+    TaxonomyError,
+)
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.onnx_safety import has_external_data
-from recognizer.taxonomy import Kind
+from recognizer.taxonomy import Kind, Taxonomy, extend_taxonomy, load_taxonomy
 
 SCHEMA = 1
 """The schema of ``bundle.json`` that this version reads and writes."""
@@ -95,6 +100,9 @@ class Bundle:
             at once, the false alarms of the single products do not add up beyond the rate.
         not_recognized: products of the taxonomy that the model does not know.
         description: the whole of ``bundle.json``.
+        taxonomy: the names of the package, and those that the bundle brings with it.
+        negatives: sha256 of ``negatives.npz``, hexadecimal; None for a bundle without that bank
+            (see :mod:`recognizer.negatives`).
     """
 
     path: Path
@@ -108,6 +116,8 @@ class Bundle:
     photo_thresholds: Mapping[str, float]
     not_recognized: tuple[str, ...]
     description: Mapping[str, Any]
+    taxonomy: Taxonomy = field(default_factory=load_taxonomy)
+    negatives: str | None = None
 
     @property
     def title(self) -> str:
@@ -234,13 +244,22 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     try:
         parsed = _parse(folder, description)
         wanted = description["input"]["preprocessing"]
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (
+        *(AttributeError, KeyError, TypeError, ValueError, OverflowError),
+        TaxonomyError,
+    ) as error:
         raise BundleSchemaError(f"{path}: incomplete or malformed: {error!r}") from error
     if wanted != PREPROCESSING_VERSION:
         raise BundleSchemaError(
             f"{path} was made for preprocessing {wanted}, this version has {PREPROCESSING_VERSION}"
         )
     return parsed
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write ``bundle.json`` into a folder."""
+    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
 def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
@@ -274,6 +293,7 @@ def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
         raise ValueError("a calibration slope must be above 0")
     if int(description["input"]["size"]) < 1:
         raise ValueError("the input size must be above 0")
+    negatives = description.get("negatives")
     activation = description["activation"]
     if activation not in {"softmax", "sigmoid"}:
         raise ValueError(f"activation {activation!r}")
@@ -289,6 +309,8 @@ def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
         _thresholds(description["photo_thresholds"]),
         tuple(description["not_recognized"]),
         description,
+        extend_taxonomy(load_taxonomy(), description.get("taxonomy", {}), DESCRIPTION_FILE),
+        None if negatives is None else str(negatives["sha256"]),
     )
 
 

@@ -1,8 +1,7 @@
 """Whether an ONNX file keeps to itself.
 
 ONNX can point at further files for its weights. A bundle's digest covers ``model.onnx`` alone, so
-a model that reads anything else is refused. The check walks the protobuf wire format: the onnx
-package would be a large dependency for one question.
+a model that reads anything else is refused.
 
 Source: onnx.proto3 (ModelProto.graph = 7; GraphProto.node = 1, initializer = 5,
 sparse_initializer = 15; NodeProto.attribute = 5; AttributeProto.t = 5, g = 6, tensors = 10,
@@ -14,12 +13,7 @@ TrainingInfoProto.initialization = 1, algorithm = 2).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+from recognizer.protobuf import read_fields
 
 # message -> field number -> the message that the field holds
 _CHILDREN = {
@@ -41,7 +35,6 @@ _CHILDREN = {
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _DEEPEST = 64
-_LARGEST_KEY = (1 << 32) - 1
 
 
 def has_external_data(model: bytes) -> bool:
@@ -56,7 +49,7 @@ def has_external_data(model: bytes) -> bool:
 def _search(message: memoryview, kind: str, depth: int) -> bool:
     if depth > _DEEPEST:
         raise ValueError("the model is nested too deeply")
-    for number, value in _fields(message):
+    for number, value, _ in read_fields(message):
         if kind == "tensor":
             if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0):
                 return True
@@ -65,39 +58,3 @@ def _search(message: memoryview, kind: str, depth: int) -> bool:
         if child is not None and isinstance(value, memoryview) and _search(value, child, depth + 1):
             return True
     return False
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    position = 0
-    while position < len(message):
-        key, position = _varint(message, position)
-        if key > _LARGEST_KEY:  # protobuf would cut it down, and read another field than we do
-            raise ValueError(f"a field number at byte {position} is out of range")
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, position = _varint(message, position)
-            yield number, value
-            continue
-        if wire == _BYTES:
-            length, position = _varint(message, position)
-        elif wire in {_FIXED64, _FIXED32}:
-            length = 8 if wire == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {wire} at byte {position}")
-        if position + length > len(message):
-            raise ValueError(f"a field at byte {position} runs past the end")
-        yield number, message[position : position + length]
-        position += length
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if position >= len(message) or shift > 63:
-            raise ValueError(f"a number at byte {position} has no end")
-        byte = message[position]
-        value |= (byte & 0x7F) << shift
-        position += 1
-        if byte < 0x80:
-            return value, position
-        shift += 7

@@ -23,7 +23,7 @@ from recognizer.imaging import HASH_BITS
 from recognizer.known import MAX_DISTANCE, Finding, Match
 from recognizer.prediction import Prediction
 from recognizer.status import Status
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
 
 
 class Decision(StrEnum):
@@ -172,12 +172,16 @@ class Verdict:
     families: tuple[str, ...] = ()
 
 
-def load_policy(path: str | os.PathLike[str]) -> Policy:
+def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
     """Read a profile from TOML.
 
     The keys are ``name``, ``review``, ``priority``, ``ignore`` (a list of labels), a table
     ``[rules.LABEL_OR_FAMILY]`` with ``review`` and ``priority``, and a table ``[known]`` with
     ``product``, ``cleared`` and ``distance`` (see :class:`KnownRule`).
+
+    Args:
+        path: of the file.
+        taxonomy: the names that it may use: a bundle's, or those of the package.
 
     Raises:
         PolicyError: the file cannot be read or breaks a rule.
@@ -193,7 +197,7 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
         raise PolicyError(f"{where} is no TOML: {error}") from error
     _known_keys(values, {"name", "review", "priority", "ignore", "rules", "known"}, where)
     default = _rule(values, Rule(), where)
-    taxonomy = load_taxonomy()
+    taxonomy = taxonomy or load_taxonomy()
     rules: dict[str, Rule] = {}
     for name, entry in _table(values.get("rules", {}), f"{where}: rules").items():
         place = f"{where}: rules.{name}"

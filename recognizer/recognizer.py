@@ -179,6 +179,24 @@ class Recognizer:
         features: NDArray[np.float32] = embedding[0][0]
         return features
 
+    def features(
+        self, inputs: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run pictures that are the model's input already (see :func:`model_input`).
+
+        Args:
+            inputs: uint8, (N, size, size, 3), RGB.
+
+        Returns:
+            The log-odds before calibration, float32, (N, labels), and the features, (N, channels).
+        """
+        parts = [
+            self._run(("scores", "embedding"), inputs[i : i + BATCH_SIZE])
+            for i in range(0, len(inputs), BATCH_SIZE)
+        ]
+        log_odds, embedding = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return log_odds, embedding
+
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
         """Show where in an image a label's score comes from.
 

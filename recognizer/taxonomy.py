@@ -88,6 +88,11 @@ class Taxonomy:
             raise TaxonomyError(_unknown("label", name, [*self.labels]))
         return self.labels[name]
 
+    def display_name(self, name: str, *, family: bool = False) -> str:
+        """The name for people of a label or family; the name itself where there is none."""
+        names: Mapping[str, Family | Label] = self.families if family else self.labels
+        return names[name].display_name if name in names else name
+
     def members(self, family: str) -> tuple[Label, ...]:
         """The products of a family; a `TaxonomyError` lists the closest names if there is none."""
         if family not in self.families:
@@ -148,6 +153,30 @@ def parse_taxonomy(text: str, name: str) -> Taxonomy:
         if not taxonomy.members(key):
             raise table.error(f"family {key!r} has no product")
     return taxonomy
+
+
+def extend_taxonomy(base: Taxonomy, own: Mapping[str, Any], name: str) -> Taxonomy:
+    """Return a taxonomy with the labels and families that a bundle brings with it.
+
+    Args:
+        base: what is known already; its names keep their meaning, whatever ``own`` says of them.
+        own: ``family`` and ``label``, each a table by name, with the keys of ``taxonomy.toml``.
+        name: what messages call the source of ``own``.
+
+    Raises:
+        TaxonomyError: an entry breaks a rule.
+    """
+    root = _Table("", name, (), dict(own))
+    root.check_keys("family", "label")
+    families, labels = (root.tables(kind) if kind in own else {} for kind in ("family", "label"))
+    names = [*base.labels, *labels], [*base.families, *families]
+    return Taxonomy(
+        {
+            **base.labels,
+            **{k: _label(t, *names) for k, t in labels.items() if k not in base.labels},
+        },
+        {**base.families, **{k: _family(t) for k, t in families.items() if k not in base.families}},
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from recognizer.known import KnownItem, Match
 from recognizer.policy import Decision, KnownRule, Policy, Rule, decide, load_policy
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
+from recognizer.taxonomy import extend_taxonomy, load_taxonomy
 
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
 
@@ -288,3 +289,14 @@ def test_a_profile_that_makes_no_sense_of_known_items(
 ) -> None:
     with pytest.raises(PolicyError, match=words):
         loaded(tmp_path, text)
+
+
+def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('[rules.blue_ivory]\nreview = "0.05"\n')
+    with pytest.raises(PolicyError, match="no such label"):
+        load_policy(path)
+    entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-"}
+    own = {"label": {"blue_ivory": {**entry, "family": "ivory"}}}
+    taxonomy = extend_taxonomy(load_taxonomy(), own, "bundle.json")
+    assert load_policy(path, taxonomy).rules["blue_ivory"].review == "0.05"

@@ -13,7 +13,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recognizer.errors import TaxonomyError
-from recognizer.taxonomy import Family, Kind, Label, Taxonomy, load_taxonomy, parse_taxonomy
+from recognizer.taxonomy import (
+    Family,
+    Kind,
+    Label,
+    Taxonomy,
+    extend_taxonomy,
+    load_taxonomy,
+    parse_taxonomy,
+)
 
 LABELS = {
     Kind.PRODUCT: (
@@ -313,3 +321,25 @@ def test_what_is_written_is_read(taxonomy: Taxonomy) -> None:
     assert list(read.labels) == list(taxonomy.labels)
     members = [label for family in read.families for label in read.members(family)]
     assert sorted(members, key=list(read.labels.values()).index) == list(read.products)
+
+
+def test_a_bundle_adds_names_and_changes_none() -> None:
+    base = load_taxonomy()
+    entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-", "family": "blue"}
+    family = {"display_name": "Blue things", "note": "-"}
+    own = {"label": {"blue": entry, "coral": entry}, "family": {"blue": family, "ivory": family}}
+    found = extend_taxonomy(base, own, "bundle.json")
+    assert [*found.labels] == [*base.labels, "blue"]
+    assert found.labels["coral"] == base.labels["coral"]
+    assert found.families["ivory"] == base.families["ivory"]
+    assert found.display_name("blue", family=True) == "Blue things"
+    assert found.display_name("never heard of") == "never heard of"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{"x": {}}, {"label": {"blue": {"kind": "product"}}}, {"label": []}, {"label": {"Blue": {}}}],
+)
+def test_a_bundle_with_a_bad_entry_is_refused(own: dict[str, object]) -> None:
+    with pytest.raises(TaxonomyError, match=r"bundle\.json"):
+        extend_taxonomy(load_taxonomy(), own, "bundle.json")

@@ -37,6 +37,8 @@ VERBS = {
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
     "export": ("recognizer.cli.export", "Make a bundle of a training run."),
+    "enroll": ("recognizer.cli.enroll", "Add a product to a bundle from a few photos."),
+    "negatives": ("recognizer.cli.negatives", "Give a bundle what enrolment needs."),
 }
 """Verb -> its module, and its line in ``--help``."""
 

@@ -182,7 +182,7 @@ def command(
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is told before any worker starts
-    rules = _policy(policy, threshold)
+    rules = _policy(policy, threshold, model)
     standard = Limits()
     limits = Limits(max_bytes or standard.max_bytes, max_pixels or standard.max_pixels)
     guard = Guard(timeout, None if memory_limit is None else memory_limit * MEBIBYTE)
@@ -264,7 +264,7 @@ def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
     return write
 
 
-def _policy(path: Path | None, threshold: float | None) -> Policy:
+def _policy(path: Path | None, threshold: float | None, bundle: Bundle) -> Policy:
     from recognizer.policy import Policy, load_policy  # noqa: PLC0415
 
     if path is not None and threshold is not None:
@@ -272,7 +272,7 @@ def _policy(path: Path | None, threshold: float | None) -> Policy:
     if threshold is not None and math.isnan(threshold):  # which no range keeps out
         raise UsageError("--threshold nan: a probability from 0 to 1")
     if path is not None:
-        return load_policy(path)
+        return load_policy(path, bundle.taxonomy)
     return Policy() if threshold is None else threshold_policy(threshold)
 
 

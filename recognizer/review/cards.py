@@ -13,7 +13,7 @@ from typing import Any
 from recognizer.bundle import Bundle
 from recognizer.errors import JournalError
 from recognizer.policy import Decision
-from recognizer.review.guide import Guide, display_name, make_guides
+from recognizer.review.guide import Guide, make_guides
 from recognizer.review.queue import FAILED, Entry
 from recognizer.review.reasons import explain_reason
 from recognizer.review.thumbnails import Thumbnail, make_thumbnail
@@ -138,6 +138,7 @@ class CardMaker:
             member: family.name for family in bundle.families for member in family.members
         }
         self._guides = make_guides(bundle)
+        self._display_name = bundle.taxonomy.display_name
 
     def card(self, entry: Entry) -> Card:
         """Make the card of a lead or a failure."""
@@ -149,7 +150,9 @@ class CardMaker:
         card = self._make(entry, LINE_SIDE, None)
         best = max(scores, key=lambda name: scores[name], default=None)
         shown = [*card.products, *([best] if best is not None else [])]
-        return replace(card, bars=tuple(Bar(display_name(n), scores[n], lead=False) for n in shown))
+        return replace(
+            card, bars=tuple(Bar(self._display_name(n), scores[n], lead=False) for n in shown)
+        )
 
     def _make(self, entry: Entry, side: int, store: ThumbnailStore | None) -> Card:
         try:
@@ -179,7 +182,7 @@ class CardMaker:
             if thumbnail.uri and thumbnail.note is None
             else None,
             thumbnail=thumbnail,
-            boxes=_boxes(row, regions, thumbnail),
+            boxes=self._boxes(row, regions, thumbnail),
             facts=_facts(row, thumbnail),
             status=status.value,
             reason=row.get("reason"),
@@ -222,43 +225,42 @@ class CardMaker:
         scores: Mapping[str, float] = row.get("scores") or {}
         leads = row.get("labels") or ()
         bars = [
-            Bar(f"{display_name(name, family=True)} (family)", row["family"][name], lead=True)
+            Bar(f"{self._display_name(name, family=True)} (family)", row["family"][name], lead=True)
             for name in self._lead_families(row)
         ]
         others = sorted(
             (name for name in scores if name not in leads and scores[name] >= LEAST_SCORE),
             key=lambda name: -scores[name],
         )
-        bars += [Bar(display_name(name), scores[name], lead=True) for name in leads]
+        bars += [Bar(self._display_name(name), scores[name], lead=True) for name in leads]
         bars += [
-            Bar(display_name(name), scores[name], lead=False)
+            Bar(self._display_name(name), scores[name], lead=False)
             for name in others[: max(1, TOP_SCORES - len(leads))]
         ]
         return tuple(bars)
 
-
-def _boxes(
-    row: Mapping[str, Any], regions: Sequence[Mapping[str, Any]], thumbnail: Thumbnail
-) -> tuple[Box, ...]:
-    width, height = row.get("width"), row.get("height")
-    if not thumbnail.uri or not width or not height:
-        return ()
-    found = []
-    for region in regions:
-        if (region.get("frame") or 0) != thumbnail.frame:
-            continue
-        left, top, right, bottom = (float(edge) for edge in region["box"])
-        found.append(
-            Box(
-                display_name(region["label"]),
-                float(region["score"]),
-                100 * left / width,
-                100 * top / height,
-                100 * (right - left) / width,
-                100 * (bottom - top) / height,
+    def _boxes(
+        self, row: Mapping[str, Any], regions: Sequence[Mapping[str, Any]], thumbnail: Thumbnail
+    ) -> tuple[Box, ...]:
+        width, height = row.get("width"), row.get("height")
+        if not thumbnail.uri or not width or not height:
+            return ()
+        found = []
+        for region in regions:
+            if (region.get("frame") or 0) != thumbnail.frame:
+                continue
+            left, top, right, bottom = (float(edge) for edge in region["box"])
+            found.append(
+                Box(
+                    self._display_name(region["label"]),
+                    float(region["score"]),
+                    100 * left / width,
+                    100 * top / height,
+                    100 * (right - left) / width,
+                    100 * (bottom - top) / height,
+                )
             )
-        )
-    return tuple(found[:MAX_BOXES])
+        return tuple(found[:MAX_BOXES])
 
 
 def _known(match: Mapping[str, Any]) -> Known:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recognizer.bundle import Bundle
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind
 
 FEW_PHOTOS = 20
 """Measured on fewer test photos than this, a share is uncertain by more than 20 points."""
@@ -51,18 +51,12 @@ class Guide:
     evidence: Evidence | None
 
 
-def display_name(name: str, *, family: bool = False) -> str:
-    """Return the taxonomy's name for people of a label or family, or the name itself."""
-    taxonomy = load_taxonomy()
-    names = taxonomy.families if family else taxonomy.labels
-    return names[name].display_name if name in names else name
-
-
 def make_guides(bundle: Bundle) -> dict[str, Guide]:
-    """Return a guide for each label of the taxonomy, by name.
+    """Return a guide for each label of the bundle's taxonomy, by name.
 
     A product that the bundle does not know has one too: a reviewer may still see it.
     """
+    taxonomy = bundle.taxonomy
     known = {label.name: describe_evidence(label.evidence) for label in bundle.labels}
     unknown = Evidence("none: this model does not recognise it", "not recognised")
     return {
@@ -71,10 +65,10 @@ def make_guides(bundle: Bundle) -> dict[str, Guide]:
             label.display_name,
             label.hint,
             label.cites,
-            tuple((name, display_name(name)) for name in label.confused_with),
+            tuple((name, taxonomy.display_name(name)) for name in label.confused_with),
             known.get(label.name, unknown) if label.kind is Kind.PRODUCT else None,
         )
-        for label in load_taxonomy().labels.values()
+        for label in taxonomy.labels.values()
     }
 
 
@@ -84,6 +78,8 @@ def describe_evidence(evidence: Mapping[str, Any]) -> Evidence:
     if not train or not test:
         return Evidence("not recorded in the bundle", "not measured")
     text = f"{_count(train, 'training photo')}"
+    if enrolled := evidence.get("enrolled"):
+        text = f"{text}: {enrolled['words']}" if train["photos"] else enrolled["words"]
     if rendered := train.get("rendered"):
         text += f" and {rendered} rendered picture{'s' * (rendered != 1)}"
     if not test["photos"]:

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from recognizer.atomic import replacing
 from recognizer.bundle import Bundle
 from recognizer.review.cards import Card, CardMaker
-from recognizer.review.guide import display_name, make_guides
+from recognizer.review.guide import make_guides
 from recognizer.review.queue import FAILED, SECTIONS, Capacity, Queue, Summary, read_queue
 from recognizer.review.reasons import explain_reason
 from recognizer.taxonomy import Kind
@@ -111,6 +111,7 @@ def _context(
     script = _resource("report.js.j2")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     summary = queue.summary
+    display_name = bundle.taxonomy.display_name
     return {
         "title": title,
         "disclaimer": DISCLAIMER,
@@ -155,7 +156,7 @@ def _sections(queue: Queue, bundle: Bundle, store: ThumbnailStore | None) -> Ite
 
 def _products(bundle: Bundle) -> list[tuple[str, str]]:
     return [
-        (label.name, display_name(label.name))
+        (label.name, bundle.taxonomy.display_name(label.name))
         for label in bundle.labels
         if label.kind is Kind.PRODUCT
     ]

@@ -1,4 +1,4 @@
-"""Turn log-odds into probabilities, and false-alarm rates into thresholds, on held-out photos.
+"""Turn log-odds into probabilities, on held-out photos.
 
 Platt scaling (Platt, 1999) for each label with enough positives among the validation photos; the
 others share one fit over all labels, since two parameters learned from three photos are noise.
@@ -8,7 +8,6 @@ products are rarer, they are upper bounds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from recognizer.bundle import FALSE_ALARM_RATES, sigmoid
-from recognizer.training.metrics import threshold_at_false_alarm_rate
+from recognizer.bundle import sigmoid
 
 FEWEST_POSITIVES = 10
 """A label with fewer positives than this shares the common fit."""
@@ -74,16 +72,3 @@ def calibrated(
     slope = np.array([c.slope for c in calibration])
     intercept = np.array([c.intercept for c in calibration])
     return sigmoid(slope * np.asarray(log_odds, np.float64) + intercept)
-
-
-def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[str, float]:
-    """Return the threshold for each named false-alarm rate.
-
-    Args:
-        negative_scores: calibrated scores of the validation photos that are no product.
-    """
-    return {
-        # Rounded upwards: a threshold that was rounded down would let one more negative pass.
-        rate: math.ceil(1e6 * threshold_at_false_alarm_rate(negative_scores, float(rate))) / 1e6
-        for rate in FALSE_ALARM_RATES
-    }

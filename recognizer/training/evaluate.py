@@ -33,12 +33,13 @@ from recognizer.training.figures import (
     count_by_source,
 )
 from recognizer.training.lookalikes import Lookalikes, measure_lookalikes
-from recognizer.training.metrics import Estimate, share, threshold_at_false_alarm_rate
+from recognizer.training.metrics import Estimate, share
 from recognizer.training.prevalence import (
     DEFAULT_PREVALENCE,
     OperatingPoint,
     operating_point,
 )
+from recognizer.training.thresholds import threshold_at_false_alarm_rate
 
 ANY_PRODUCT = "any product"
 """The name of what a platform looks for when it looks for everything at once."""

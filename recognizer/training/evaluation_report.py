@@ -31,7 +31,8 @@ from recognizer.training.evaluate import (
     targets,
 )
 from recognizer.training.figures import SOURCE_RATE, Truth
-from recognizer.training.metrics import percent, threshold_at_false_alarm_rate
+from recognizer.training.metrics import percent
+from recognizer.training.thresholds import threshold_at_false_alarm_rate
 
 MOST_SHOTS = 12
 """Misses, and false alarms, that are shown of each family."""

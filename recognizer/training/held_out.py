@@ -43,6 +43,15 @@ def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list
 
 
 def _held_out(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
+    return [p for p in as_in_training(bundle, photos) if p.split == "validation"]
+
+
+def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
+    """Return all photos with the splits that a bundle's training gave them.
+
+    Raises:
+        DatasetError: these are not the data that the bundle was made from.
+    """
     try:
         config = _config(bundle)
         if config is None:
@@ -56,7 +65,7 @@ def _held_out(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
             f"{bundle.title} was made from other data than these: what training held out cannot "
             "be told, and some of it may have been trained on"
         )
-    return held
+    return split
 
 
 def _config(bundle: Bundle) -> TrainingConfig | None:

@@ -33,7 +33,7 @@ from recognizer.training.figures import (
     count_by_source,
     figures_of,
 )
-from recognizer.training.metrics import threshold_at_false_alarm_rate
+from recognizer.training.thresholds import threshold_at_false_alarm_rate
 
 REGULARIZATION = 0.01
 """Inverse strength of the L2 penalty on the head's weights, for standardised features."""

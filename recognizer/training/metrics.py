@@ -88,7 +88,7 @@ class Ranking:
         return np.asarray(won / (self.positives[..., -1] * self.negatives[..., -1]), np.float64)
 
     def recall_at(self, rate: float) -> NDArray[np.float64]:
-        """Return the recall over the threshold of :func:`threshold_at_false_alarm_rate`, (...)."""
+        """Return the recall over the threshold for a rate (see thresholds.py), (...)."""
         total = self.negatives[..., -1:]
         allowed = np.minimum(np.floor(rate * total + 1e-9), total - 1)
         # The threshold is the first score at which more than that would pass.
@@ -130,18 +130,8 @@ def area_under_roc(positive: Truth, scores: Scores) -> float:
     return float(rank(positive, scores).area_under_roc())
 
 
-def threshold_at_false_alarm_rate(negative_scores: Scores, rate: float) -> float:
-    """Return the smallest threshold that at most ``rate`` of the negatives exceed.
-
-    A score counts as over the threshold when it is greater. With n negatives, floor(rate x n) may
-    exceed it: at fewer than 1 / rate negatives that is none.
-    """
-    allowed = int(np.floor(rate * len(negative_scores) + 1e-9))
-    return float(np.sort(negative_scores)[::-1][min(allowed, len(negative_scores) - 1)])
-
-
 def recall_at_false_alarm_rate(positive: Truth, scores: Scores, rate: float) -> float:
-    """Return the share of positives over the threshold of :func:`threshold_at_false_alarm_rate`."""
+    """Return the share of positives over the threshold for a rate (see thresholds.py)."""
     return float(rank(positive, scores).recall_at(rate))
 
 

@@ -28,9 +28,11 @@ from recognizer.bundle import (
     MODEL_FILE,
     SCHEMA,
     load_bundle,
+    write_description,
 )
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
+from recognizer.negatives import NEGATIVES_FILE
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
@@ -38,7 +40,6 @@ from recognizer.training.calibrate import (
     Calibration,
     calibrated,
     fit_calibration,
-    fit_thresholds,
 )
 from recognizer.training.card import render_card
 from recognizer.training.config import TrainingConfig
@@ -53,7 +54,9 @@ from recognizer.training.evaluate import (
 from recognizer.training.figures import Figures
 from recognizer.training.fit import load_run
 from recognizer.training.loader import read_photo
+from recognizer.training.negatives import attach_bank
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
+from recognizer.training.thresholds import fit_thresholds
 
 CALIBRATION_PHOTOS = 256
 """Training photos from which the ranges of the int8 activations are read."""
@@ -151,6 +154,8 @@ def export_bundle(
         chosen = Recognizer.load(work / precision)
         seen = evaluate(chosen, photos, "validation", rounds=rounds)
         _record(work / precision, evaluation, seen, train, lost)
+        on_stage("collecting negatives for enrolment")
+        attach_bank(work / precision, photos)
         _replace_folder(work / precision, output)
     return Release(output, precision, evaluation, seen, lost)
 
@@ -228,14 +233,14 @@ def _calibrate_draft(
     for entry in description["families"]:
         entry |= {"thresholds": nothing, "evidence": {}}
     description["photo_thresholds"] = nothing
-    _write_description(folder, description)
+    write_description(folder, description)
     predictions = score_photos(Recognizer.load(folder), validation)
     log_odds = _log_odds(predictions, names)
     truth = [p.label for p in validation]
     calibration = fit_calibration(log_odds, truth, names)
     for entry, found in zip(description["labels"], calibration, strict=True):
         _set_label(entry, found, nothing)
-    _write_description(folder, description)
+    write_description(folder, description)
     # Thresholds hold for what users see: the calibrated scores, label by label and by family.
     kinds = load_taxonomy().labels
     negative = np.array([kinds[t].kind is not Kind.PRODUCT for t in truth])
@@ -254,7 +259,7 @@ def _calibrate_draft(
         "sources": len({p.source for p in validation}),
         "fingerprint": fingerprint(validation),
     }
-    _write_description(folder, description)
+    write_description(folder, description)
 
 
 def _log_odds(predictions: Sequence[Prediction], names: Sequence[str]) -> NDArray[np.float64]:
@@ -325,7 +330,7 @@ def _record(
         "int8_loses_average_precision": dict(lost),
     }
     description["created"] = datetime.now(UTC).date().isoformat()
-    _write_description(folder, description)
+    write_description(folder, description)
     (folder / CARD_FILE).write_text(render_card(description, evaluation, seen), encoding="utf-8")
 
 
@@ -334,15 +339,10 @@ def _lookalike_accuracy(evaluation: Evaluation) -> float | None:
     return None if found is None else round(found.accuracy.value, 4)
 
 
-def _write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
-
-
 def _replace_folder(source: Path, target: Path) -> None:
     """Put the bundle's files in place, each in one step; other files there (a recipe) stay."""
     target.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL_FILE, DESCRIPTION_FILE, CARD_FILE):
+    for name in (MODEL_FILE, DESCRIPTION_FILE, CARD_FILE, NEGATIVES_FILE):
         temporary = target / f".{name}.part"
         shutil.copy(source / name, temporary)
         os.replace(temporary, target / name)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from recognizer.training.calibrate import calibrated, fit_calibration, fit_thresholds
+from recognizer.training.calibrate import calibrated, fit_calibration
 from recognizer.training.metrics import (
     Ranking,
     area_under_roc,
@@ -19,8 +19,8 @@ from recognizer.training.metrics import (
     rank,
     recall_at_false_alarm_rate,
     share,
-    threshold_at_false_alarm_rate,
 )
+from recognizer.training.thresholds import fit_thresholds, threshold_at_false_alarm_rate
 
 TRUTH = np.array([True, True, False, False, True, False])
 SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.1])

@@ -1,0 +1,316 @@
+r"""How good a product is that is enrolled from 3, 5 or 10 photos of one source.
+
+For each product with at least 20 photos of at least 3 sources, photos of one training source are
+enrolled as if the product were new, five times each, and tested on the test split: other sources,
+against all test photos that are no product. It is compared with the bundle's own, fully trained
+label, and with a linear head on the same features that all training photos went into.
+
+A bundle's network was fine-tuned on the very label, so its figures are those of a product that
+the network knows. ``--imagenet`` measures on a network that saw none of the photos: the honest
+floor for a product that is new to everybody.
+
+    python benchmarks/enrolment_curve.py --data DATA --output docs/enrolment.svg
+    python benchmarks/enrolment_curve.py --data DATA --imagenet
+
+``--choose`` compares the settings of the fit, on training photos alone: what is enrolled and what
+it is tested on are training sources, look-alikes among them, against the held-out negatives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from recognizer.bundle import FALSE_ALARM_RATES, load_bundle, write_description
+from recognizer.enrolment.examples import Examples, read_examples
+from recognizer.enrolment.head import Learner, Settings
+from recognizer.negatives import NegativeBank
+from recognizer.recognizer import Recognizer
+from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.config import TrainingConfig, config_from_dict
+from recognizer.training.data import Photo, load_photos, prepare
+from recognizer.training.metrics import average_precision
+from recognizer.training.negatives import build_bank
+from recognizer.training.thresholds import threshold_at_false_alarm_rate
+
+COUNTS = (3, 5, 10)
+DRAWS = 5
+FEWEST_PHOTOS, FEWEST_SOURCES = 20, 3
+CHOICES = (
+    Settings(views=1), Settings(views=2), Settings(views=8), Settings(views=16),
+    Settings(views=2, penalty=0.003), Settings(views=2, penalty=0.3),
+)  # fmt: skip
+CHOICE_LABELS = (
+    *("antelope_horn", "big_cat_skin", "ivory_raw", "cow_horn", "antler", "bone", "faux_fur"),
+    *("shell", "scale_like", "wood", "plain_leather", "food_pile"),
+)
+
+
+def main() -> None:
+    """Measure, print and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--bundle", help="folder or name; else the released one")
+    parser.add_argument("--imagenet", action="store_true", help="a network that saw no photo")
+    parser.add_argument("--choose", action="store_true", help="compare settings on training data")
+    parser.add_argument("--output", type=Path, help="the chart, an SVG file")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        if asked.imagenet:
+            recognizer = Recognizer.load(imagenet_bundle(Path(scratch) / "imagenet-v1"))
+            config = TrainingConfig()
+        else:
+            recognizer = Recognizer.load(asked.bundle)
+            description = recognizer.bundle.description
+            config = config_from_dict(description["training"]["config"])
+        photos = prepare(load_photos(asked.data), config)
+        bank = build_bank(recognizer, photos)
+        if asked.choose:
+            choose(recognizer, photos, bank)
+        else:
+            curves = measure(recognizer, photos, bank)
+            if asked.output is not None:
+                draw(curves, asked.output)
+
+
+def imagenet_bundle(folder: Path) -> Path:
+    """Write a bundle whose network knows ImageNet and nothing else; its two labels mean nothing."""
+    from recognizer.training.model import build_network  # noqa: PLC0415 - torch is heavy
+    from recognizer.training.onnx_export import ServedNetwork, export_fp32  # noqa: PLC0415
+
+    folder.mkdir()
+    labels = ("listing_other", "scene_other")
+    network = build_network(TrainingConfig(input_size=224), len(labels)).eval()
+    export_fp32(ServedNetwork(network, "sigmoid", len(labels)), 224, folder / "model.onnx")
+    content = (folder / "model.onnx").read_bytes()
+    description = {
+        "schema": 1,
+        "name": "imagenet",
+        "version": 1,
+        "activation": "sigmoid",
+        "model": {"sha256": hashlib.sha256(content).hexdigest()},
+        "input": {"size": 224, "preprocessing": 1},
+        "labels": [
+            {
+                "name": name,
+                "kind": "other",
+                "thresholds": {},
+                "evidence": {},
+                "calibration": {"slope": 1.0, "intercept": 0.0},
+            }
+            for name in labels
+        ],
+        "families": [],
+        "photo_thresholds": dict.fromkeys(FALSE_ALARM_RATES, 1.0),
+        "not_recognized": [],
+    }
+    write_description(folder, description)
+    return load_bundle(folder).path
+
+
+def measure(
+    recognizer: Recognizer, photos: list[Photo], bank: NegativeBank
+) -> dict[str, tuple[dict[int, list[float]], float]]:
+    """Print the table; return for each product its APs by count, and that of all photos."""
+    kinds = load_taxonomy().labels
+    real = [p for p in photos if p.is_evidence]
+    tested = [p for p in real if p.split == "test"]
+    test = embed(recognizer, tested)
+    truth = np.array([p.label for p in tested])
+    negative = np.array([kinds[p.label].kind is not Kind.PRODUCT for p in tested])
+    curves = {}
+    print(
+        f"{recognizer.bundle.title}: {len(tested)} test photos, {negative.sum()} of them no "
+        "product\nproduct | photos | AP (lowest-highest) | own label | linear, all photos | "
+        "promised recall at 1 % | found | false alarms"
+    )
+    for name in products(real):
+        train = [p for p in real if p.label == name and p.split != "test"]
+        own = [p for p in train if p.split == "train"]
+        others = bank[bank.labels != name]
+        used = (truth == name) | negative
+        positive = (truth == name)[used]
+        full = None
+        if name in recognizer.labels:
+            column = recognizer.labels.index(name)
+            full = average_precision(positive, test.log_odds[used, 0, column])
+        everything = embed(recognizer, own)
+        linear = scores(learner(everything, others, name), test)[used]
+        all_photos = average_precision(positive, linear)
+        by_count: dict[int, list[float]] = {}
+        for count in COUNTS:
+            found = [
+                one(draw_photos(train, count, seed), recognizer, others, name, test, used, positive)
+                for seed in range(DRAWS)
+                if draw_photos(train, count, seed)
+            ]
+            if not found:
+                print(f"{name} | {count} | no source has as many")
+                continue
+            table = np.array(found)
+            by_count[count] = table[:, 0].tolist()
+            mean = table.mean(axis=0)
+            print(
+                f"{name} | {count} | {mean[0]:.3f} ({table[:, 0].min():.2f}-"
+                f"{table[:, 0].max():.2f}) | {'-' if full is None else f'{full:.3f}'} | "
+                f"{all_photos:.3f} | {mean[1]:.2f} | {mean[2]:.2f} | {mean[3]:.4f}",
+                flush=True,
+            )
+        curves[name] = by_count, all_photos if full is None else full
+    return curves
+
+
+def products(photos: list[Photo]) -> list[str]:
+    """Return the products with photos and sources enough, those with the most photos first."""
+    kinds = load_taxonomy().labels
+    counts = Counter(p.label for p in photos if kinds[p.label].kind is Kind.PRODUCT)
+    return [
+        name
+        for name, count in counts.most_common()
+        if count >= FEWEST_PHOTOS
+        and len({p.source for p in photos if p.label == name}) >= FEWEST_SOURCES
+    ]
+
+
+def draw_photos(photos: list[Photo], count: int, seed: int) -> list[Photo]:
+    """Draw photos of one source; the draws take turns among the sources that have as many."""
+    sizes = Counter(p.source for p in photos)
+    sources = [source for source, size in sizes.most_common() if size >= count]
+    if not sources:
+        return []
+    members = [p for p in photos if p.source == sources[seed % len(sources)]]
+    chosen = np.random.default_rng(seed).permutation(len(members))[:count]
+    return [members[i] for i in chosen]
+
+
+def one(
+    photos: list[Photo],
+    recognizer: Recognizer,
+    bank: NegativeBank,
+    name: str,
+    test: Examples,
+    used: NDArray[np.bool_],
+    positive: NDArray[np.bool_],
+) -> tuple[float, float, float, float]:
+    """Enrol some photos; return AP, promised recall, recall and false alarms at 1 %."""
+    settings = Settings()
+    paths = [str(p.path) for p in photos]
+    examples = read_examples(recognizer, paths, views=settings.views, seed=0)
+    made = learner(examples, bank, name)
+    learned = made.learn(None)
+    threshold = threshold_at_false_alarm_rate(learned.negatives, 0.01)
+    found = (test.embeddings[:, 0] @ learned.head.weight + learned.head.bias)[used]
+    return (
+        average_precision(positive, found),
+        learned.found(0.01) / len(photos),
+        float((found[positive] > threshold).mean()),
+        float((found[~positive] > threshold).mean()),
+    )
+
+
+def learner(
+    examples: Examples, bank: NegativeBank, name: str, settings: Settings | None = None
+) -> Learner:
+    """Return a learner for a product, as enrolment sets it up."""
+    taxonomy = load_taxonomy()
+    family = taxonomy.labels[name].family
+    return Learner(
+        examples,
+        bank,
+        name=name,
+        family=[label.name for label in taxonomy.members(family)] if family else [],
+        products=[label.name for label in taxonomy.products],
+        settings=settings or Settings(),
+    )
+
+
+def scores(made: Learner, test: Examples) -> NDArray[np.float64]:
+    """Return the log-odds of photos by a head of a learner."""
+    head = made.fit()
+    return np.asarray(test.embeddings[:, 0] @ head.weight + head.bias, np.float64)
+
+
+def embed(recognizer: Recognizer, photos: list[Photo]) -> Examples:
+    """Embed photos as they are."""
+    return read_examples(recognizer, [str(p.path) for p in photos], views=1, seed=0)
+
+
+def choose(recognizer: Recognizer, photos: list[Photo], bank: NegativeBank) -> None:
+    """Print the mean AP of each setting, over labels and their two largest sources."""
+    print("views | penalty | AP from 3 photos | AP from 10 photos")
+    train = [p for p in photos if p.is_evidence and p.split in {"train", "validation"}]
+    tasks = []
+    for name in CHOICE_LABELS:
+        members = [p for p in train if p.label == name]
+        for source, _ in Counter(p.source for p in members).most_common(2):
+            here = [p for p in members if p.source == source]
+            there = [p for p in members if p.source != source]
+            if len(here) >= min(COUNTS) and len(there) >= 5:
+                tasks.append((name, here, embed(recognizer, there)))
+    means: dict[Settings, dict[int, list[float]]] = {
+        settings: {count: [] for count in (3, 10)} for settings in CHOICES
+    }
+    for name, here, there in track(tasks):
+        others = bank[bank.labels != name]
+        counted = others.held_out & ~np.isin(
+            others.labels, [label.name for label in load_taxonomy().products]
+        )
+        fitted = others[~counted]  # what is tested on is not fitted on
+        for count in (3, 10):
+            chosen = draw_photos(here, count, 0)
+            if not chosen:
+                continue
+            most = max(settings.views for settings in CHOICES)
+            views = read_examples(recognizer, [str(p.path) for p in chosen], views=most, seed=0)
+            for settings in CHOICES:
+                some = replace(
+                    views,
+                    embeddings=views.embeddings[:, : settings.views],
+                    log_odds=views.log_odds[:, : settings.views],
+                )
+                head = learner(some, fitted, name, settings).fit()
+                high = there.embeddings[:, 0] @ head.weight
+                low = others.embeddings[counted] @ head.weight
+                truth = np.repeat([True, False], [len(high), len(low)])
+                means[settings][count].append(average_precision(truth, np.concatenate([high, low])))
+    for settings, found in means.items():
+        three, ten = (float(np.mean(found[count])) for count in (3, 10))
+        print(f"{settings.views} | {settings.penalty:g} | {three:.3f} | {ten:.3f}")
+
+
+def draw(curves: dict[str, tuple[dict[int, list[float]], float]], path: Path) -> None:
+    """Draw average precision over the number of photos, with the full label as a dashed line."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    plt.rcParams["svg.hashsalt"] = "enrolment"  # the same chart is the same file
+    figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for i, (name, (by_count, full)) in enumerate(curves.items()):
+        counts = sorted(by_count)
+        means = [float(np.mean(by_count[count])) for count in counts]
+        low = [m - min(by_count[c]) for m, c in zip(means, counts, strict=True)]
+        high = [max(by_count[c]) - m for m, c in zip(means, counts, strict=True)]
+        places = [c * (1 + 0.02 * (i - 2)) for c in counts]
+        axis.errorbar(places, means, [low, high], color=f"C{i}", marker="o", ms=4, lw=1.4,
+                      elinewidth=0.8, label=name)  # fmt: skip
+        axis.axhline(full, color=f"C{i}", lw=0.8, ls="--")
+    axis.set(xscale="log", xlabel="photos enrolled, of one source", ylabel="average precision",
+             ylim=(0, 1.02), xlim=(2.6, 11.5))  # fmt: skip
+    axis.set_xticks(COUNTS, [str(count) for count in COUNTS])
+    axis.minorticks_off()
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_title("on other sources; dashed: the fully trained label", fontsize=9, loc="left")
+    axis.legend(frameon=False, fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()

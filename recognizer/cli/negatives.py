@@ -1,0 +1,43 @@
+"""``recognizer negatives``: the bank that a bundle needs so that products can be enrolled in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recognizer.cli.train import DataOption
+
+
+def command(
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder; it is changed.")],
+    data: DataOption,
+) -> None:
+    """Add a bank of negatives to a bundle. `recognizer export` does so by itself.
+
+    The photos must be those that the bundle was trained with: the same are held out again.
+    """
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from recognizer.bundle import load_bundle  # noqa: PLC0415
+    from recognizer.training.data import load_photos  # noqa: PLC0415
+    from recognizer.training.held_out import as_in_training  # noqa: PLC0415
+    from recognizer.training.negatives import attach_bank  # noqa: PLC0415
+
+    photos = [photo for folder in data for photo in load_photos(folder)]
+    photos = as_in_training(load_bundle(bundle), photos)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("embedding photos")
+        bank = attach_bank(
+            bundle,
+            photos,
+            on_progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    size = load_bundle(bundle).description["negatives"]["bytes"]
+    console.print(
+        f"{bundle}: {len(bank)} negatives, {int(bank.held_out.sum())} of them held out, "
+        f"{size / 1e6:.1f} MB"
+    )

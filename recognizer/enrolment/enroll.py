@@ -1,0 +1,282 @@
+"""From a few photos to a new bundle, or to what such a bundle could be expected to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recognizer.bundle import Bundle
+from recognizer.enrolment.examples import Examples, read_examples, without_copies
+from recognizer.enrolment.expectation import Expectation, expect
+from recognizer.enrolment.head import Learned, Learner, Settings
+from recognizer.enrolment.writing import write_bundle
+from recognizer.errors import TaxonomyError, UsageError
+from recognizer.negatives import NegativeBank, read_negatives
+from recognizer.recognizer import Recognizer
+from recognizer.taxonomy import Kind, Taxonomy, extend_taxonomy
+
+FEWEST_PHOTOS = 3
+"""With fewer photos that differ, nothing could be left out to see what the others are worth."""
+
+FEWEST_NEGATIVES = 50
+"""With fewer held-out negatives no threshold means anything: 1 of 50 is 2 % of false alarms."""
+
+_UNSTATED = "Not stated at enrolment; general information: https://cites.org/eng/app/appendices.php"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What is enrolled.
+
+    Attributes:
+        name: a product of the taxonomy, or a new name in snake_case.
+        family: of a new name: a family of the taxonomy; None for a family of its own.
+        hint: of a new name: what a reviewer should look at; needed there.
+    """
+
+    name: str
+    family: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What was done, or could be.
+
+    Attributes:
+        expectation: what to expect of the label.
+        notes: what was left out or found odd, a sentence each.
+        unreadable: path -> why this photo or negative could not be read.
+        path: folder of the new bundle; None where none was written.
+    """
+
+    expectation: Expectation
+    notes: tuple[str, ...]
+    unreadable: dict[str, str]
+    path: Path | None = None
+
+
+def examine(
+    recognizer: Recognizer,
+    product: Product,
+    photos: Sequence[str],
+    *,
+    negatives: Sequence[str] = (),
+    settings: Settings | None = None,
+    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+) -> Enrolment:
+    """Say what a label enrolled from these photos could be expected to do. Nothing is written.
+
+    The arguments and errors are those of :func:`enroll`.
+    """
+    return _prepare(recognizer, product, photos, negatives, settings, on_progress).told
+
+
+def enroll(
+    recognizer: Recognizer,
+    product: Product,
+    photos: Sequence[str],
+    output: Path,
+    *,
+    negatives: Sequence[str] = (),
+    settings: Settings | None = None,
+    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+) -> Enrolment:
+    """Write a bundle that knows a product more, or one better.
+
+    Args:
+        recognizer: the bundle that the new one is made of.
+        product: what the photos show.
+        photos: their paths, at least three that differ.
+        output: folder of the new bundle; it must not exist, or be empty.
+        negatives: paths of photos that do not show the product, beside the bundle's own bank.
+        settings: of the fit; None for the usual ones.
+        on_progress: called with what is being done, the photos done and their number.
+
+    Raises:
+        UsageError: there are too few photos or negatives, the name is none that can be enrolled,
+            or the output exists already.
+        BundleError: the bundle's bank is not the one it describes, or its model cannot be added
+            to.
+    """
+    check_output(output)
+    prepared = _prepare(recognizer, product, photos, negatives, settings, on_progress)
+    write_bundle(
+        recognizer,
+        prepared.taxonomy,
+        product.name,
+        prepared.examples,
+        prepared.learned,
+        (prepared.bank, prepared.own_bank),
+        prepared.told.expectation,
+        prepared.settings,
+        output,
+    )
+    told = prepared.told
+    return Enrolment(told.expectation, told.notes, told.unreadable, output)
+
+
+def check_output(output: Path) -> None:
+    """Raise a UsageError where a bundle cannot be put."""
+    if output.is_dir() and not any(output.iterdir()):
+        return
+    if output.exists() or output.is_symlink():
+        raise UsageError(f"{output} exists already: a bundle is never overwritten; name another")
+
+
+def resolve(bundle: Bundle, product: Product) -> Taxonomy:
+    """Return the bundle's taxonomy with the product in it.
+
+    Raises:
+        UsageError: the name is that of something else, or is new and lacks a hint.
+    """
+    known, name = bundle.taxonomy, product.name
+    if name in known.labels:
+        if known.labels[name].kind is not Kind.PRODUCT:
+            raise UsageError(
+                f"{name} is a label of the kind {known.labels[name].kind}: only products are "
+                "enrolled; its photos can serve as --negatives"
+            )
+        if product.family not in {None, known.labels[name].family}:
+            raise UsageError(f"{name} is of the family {known.labels[name].family}, as ever")
+        return known
+    try:
+        known.label(name)
+    except TaxonomyError as error:
+        unknown = str(error)
+    if product.hint is None:
+        raise UsageError(
+            f"{unknown}. For a new product give --hint, what a reviewer should look at, and "
+            f"perhaps --family, one of: {', '.join(known.families)}"
+        )
+    title = name.replace("_", " ").capitalize()
+    family = product.family or name
+    own = {
+        "family": {family: {"display_name": title, "note": product.hint}},
+        "label": {
+            name: {
+                "kind": "product",
+                "display_name": title,
+                "family": family,
+                "cites": _UNSTATED,
+                "hint": product.hint,
+            }
+        },
+    }
+    try:
+        return extend_taxonomy(known, own, "the new product")
+    except TaxonomyError as error:
+        raise UsageError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    taxonomy: Taxonomy
+    examples: Examples
+    bank: NegativeBank  # all negatives, those of the caller among them
+    own_bank: NegativeBank | None  # the bundle's, without the photos that are enrolled
+    learned: Learned
+    settings: Settings
+    told: Enrolment
+
+
+def _prepare(
+    recognizer: Recognizer,
+    product: Product,
+    photos: Sequence[str],
+    negatives: Sequence[str],
+    settings: Settings | None,
+    on_progress: Callable[[str, int, int], None],
+) -> _Prepared:
+    settings = settings or Settings()
+    bundle, name = recognizer.bundle, product.name
+    taxonomy = resolve(bundle, product)
+    own_bank = read_negatives(bundle)
+    if own_bank is None and not negatives:
+        raise UsageError(
+            f"{bundle.path} has no bank of negatives: give photos that do not show {name} with "
+            f"--negatives (at least {FEWEST_NEGATIVES}, better a thousand of your ordinary "
+            "listings), or add a bank to it with: recognizer negatives"
+        )
+    notes: list[str] = []
+    read = _read(recognizer, photos, settings.views, settings.seed, "reading photos", on_progress)
+    rows, copies = read.distinct()
+    notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
+    if len(rows) < FEWEST_PHOTOS:
+        raise UsageError(
+            f"{len(rows)} usable photo{'s' * (len(rows) != 1)} of {len(photos)} "
+            f"({len(copies)} near-copies, {len(read.unreadable)} unreadable): at least "
+            f"{FEWEST_PHOTOS} that differ are needed"
+        )
+    examples = read.chosen(rows)
+    theirs = _read(recognizer, negatives, 1, settings.seed, "reading negatives", on_progress)
+    bank = theirs.as_negatives("", held_out=True, together=False) if len(theirs) else None
+    parts = []
+    for part, place in ((own_bank, "the bundle's bank"), (bank, "--negatives")):
+        if part is not None:
+            rest, labels = without_copies(part, examples)
+            notes += [_told(labels, place, name)] if labels else []
+            parts.append(rest)
+    if not parts:
+        raise UsageError("none of the negatives could be read")
+    whole = parts[0] if len(parts) == 1 else parts[0].joined(parts[1])
+    learner = Learner(
+        examples,
+        whole,
+        name=name,
+        family=[label.name for label in taxonomy.members(taxonomy.labels[name].family or "")],
+        products=[label.name for label in taxonomy.products],
+        settings=settings,
+    )
+    if learner.counted < FEWEST_NEGATIVES:
+        raise UsageError(
+            f"{learner.counted} held-out negatives: at least {FEWEST_NEGATIVES} are needed; give "
+            "more with --negatives"
+        )
+    on_progress("leaving out each photo in turn", 0, 1)
+    column = bundle.label_names.index(name) if name in bundle.label_names else None
+    learned = learner.learn(column)
+    on_progress("leaving out each photo in turn", 1, 1)
+    expectation = expect(
+        name,
+        learned,
+        sources=examples.places,
+        known=learner.known,
+        negatives=learner.negatives,
+        is_new=column is None,
+    )
+    told = Enrolment(expectation, tuple(notes), {**read.unreadable, **theirs.unreadable})
+    return _Prepared(
+        taxonomy,
+        examples,
+        whole,
+        parts[0] if own_bank is not None else None,
+        learned,
+        settings,
+        told,
+    )
+
+
+def _read(
+    recognizer: Recognizer,
+    paths: Sequence[str],
+    views: int,
+    seed: int,
+    stage: str,
+    on_progress: Callable[[str, int, int], None],
+) -> Examples:
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        on_progress(stage, done, len(paths))
+
+    return read_examples(recognizer, paths, views=views, seed=seed, on_photo=count)
+
+
+def _told(labels: Sequence[str], place: str, name: str) -> str:
+    as_what = ", ".join(sorted({label or "a negative" for label in labels}))
+    count = f"{len(labels)} of the photos {'is' if len(labels) == 1 else 'are'}"
+    return f"{count} in {place} (as {as_what}): they count as {name} here"

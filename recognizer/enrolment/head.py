@@ -1,0 +1,213 @@
+"""Learning a head from a few photos, and from the same photos what it is worth.
+
+Every figure comes from heads that did not see what they score: each photo is scored by a head
+that was fitted without any view of it, and each held-out negative by one that was fitted without
+its source. The head that is written has seen them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.enrolment.examples import Examples
+from recognizer.enrolment.linear import fit_logistic
+from recognizer.negatives import NegativeBank
+from recognizer.onnx_head import Head
+from recognizer.training.thresholds import threshold_at_false_alarm_rate
+
+OWN_WEIGHTS = (1.0, 0.5, 0.0)
+"""How much of a known label's own log-odds may be added to its new head, in order of preference."""
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The choices of a fit; ``benchmarks/enrolment_curve.py`` shows what they are worth.
+
+    Attributes:
+        views: changed copies of each photo, with the photo itself.
+        penalty: of the coefficients, in units of each channel's spread.
+        seed: of the views.
+    """
+
+    views: int = 2
+    penalty: float = 0.03
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """A head, and how others like it score what they did not see.
+
+    Attributes:
+        head: fitted on all photos and negatives.
+        left_out: float64, (photos,): log-odds of each photo, left out with all its views.
+        negatives: float64, (M,): log-odds of the held-out negatives that show no product.
+        rows: int64, (M,): which rows of the bank these are.
+    """
+
+    head: Head
+    left_out: NDArray[np.float64]
+    negatives: NDArray[np.float64]
+    rows: NDArray[np.int64]
+
+    def found(self, rate: float) -> int:
+        """How many photos, each left out in turn, pass the threshold of a false-alarm rate."""
+        threshold = threshold_at_false_alarm_rate(self.negatives, rate)
+        return int((self.left_out > threshold).sum())
+
+    def false_alarms(self, rate: float) -> int:
+        """How many of the held-out negatives pass that threshold."""
+        threshold = threshold_at_false_alarm_rate(self.negatives, rate)
+        return int((self.negatives > threshold).sum())
+
+    @property
+    def rank(self) -> float:
+        """Mean logarithm of the share of negatives that score as high as a photo; low is good."""
+        above = (self.negatives[None] >= self.left_out[:, None]).sum(axis=1)
+        return float(np.log((1 + above) / (1 + len(self.negatives))).mean())
+
+
+class Learner:
+    """Fits heads for one label.
+
+    Args:
+        photos: of the label, with their views.
+        bank: all other photos, with those of the label that the bundle was trained on.
+        name: of the label.
+        family: labels that count neither way: of the same family.
+        products: all labels that are products; photos of them are no false alarms.
+        settings: see :class:`Settings`.
+    """
+
+    def __init__(
+        self,
+        photos: Examples,
+        bank: NegativeBank,
+        *,
+        name: str,
+        family: Sequence[str],
+        products: Sequence[str],
+        settings: Settings,
+    ) -> None:
+        self._penalty = settings.penalty
+        self._photos = photos
+        self._negative = ~np.isin(bank.labels, [name, *family])
+        self._counted = np.flatnonzero(
+            self._negative & bank.held_out & ~np.isin(bank.labels, list(products))
+        )
+        self._bank = bank
+        rows = bank.embeddings[self._negative].astype(np.float64)
+        self._mean, self._spread = rows.mean(axis=0), rows.std(axis=0)
+        # A channel that hardly moves among the negatives says little, however far a photo is out.
+        self._spread = np.maximum(self._spread, 0.1 * self._spread.mean() + 1e-9)
+        self._rows = self._scaled(bank.embeddings)
+        self._views = self._scaled(photos.embeddings)
+        self._known = np.flatnonzero(bank.labels == name)
+
+    @property
+    def known(self) -> int:
+        """Photos of the label that the bank has."""
+        return len(self._known)
+
+    @property
+    def negatives(self) -> int:
+        """Photos of the bank that a head is fitted against."""
+        return int(self._negative.sum())
+
+    @property
+    def counted(self) -> int:
+        """Held-out photos without any product, which say how many false alarms to expect."""
+        return len(self._counted)
+
+    def fit(self) -> Head:
+        """Fit a head on all photos and negatives, without asking what it is worth."""
+        coefficients, intercept = self._fit(np.arange(len(self._photos)))
+        weight = coefficients / self._spread
+        return Head(weight.astype(np.float32), intercept - float(weight @ self._mean))
+
+    def learn(self, column: int | None) -> Learned:
+        """Fit the head, and others that leave out what they score.
+
+        Args:
+            column: of the label in the bundle; None for a new one. The log-odds that a known
+                label has already are added to its head where that finds the photos better.
+        """
+        everything = np.arange(len(self._photos))
+        left_out = np.array(
+            [
+                self._score(self._fit(everything[everything != i]), self._views[i, :1])[0]
+                for i in everything
+            ]
+        )
+        scores = np.empty(len(self._bank))
+        for fold in self._folds():
+            scores[fold] = self._score(self._fit(everything, but=fold), self._rows[fold])
+        negatives = scores[self._counted]
+        plain = self.fit()
+        if column is None:
+            return Learned(plain, left_out, negatives, self._counted)
+        own = self._photos.log_odds[:, 0, column], self._bank.log_odds[self._counted, column]
+        options = [
+            Learned(
+                replace(plain, own_weight=share),
+                left_out + share * own[0],
+                negatives + share * own[1],
+                self._counted,
+            )
+            for share in OWN_WEIGHTS
+        ]
+        return min(options, key=lambda option: option.rank)  # the first of equals
+
+    def _fit(
+        self, photos: NDArray[np.int64], *, but: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.float64], float]:
+        """Fit on some photos and the negatives; both sides weigh the same.
+
+        Args:
+            photos: which of the photos.
+            but: negatives to leave out, a mask over the bank.
+        """
+        views = self._views[photos]
+        negative = self._negative if but is None else self._negative & ~but
+        known, others = self._rows[self._known], self._rows[negative]
+        count = len(photos) + len(known)
+        weights = [
+            np.full(views.shape[0] * views.shape[1], 1 / (count * views.shape[1])),
+            np.full(len(known), 1 / count),
+            np.full(len(others), 1 / len(others)),
+        ]
+        targets = [np.ones(len(weights[0]) + len(known)), np.zeros(len(others))]
+        features = np.concatenate([views.reshape(-1, views.shape[2]), known, others])
+        return fit_logistic(
+            features, np.concatenate(targets), np.concatenate(weights), self._penalty
+        )
+
+    def _score(
+        self, head: tuple[NDArray[np.float64], float], rows: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        return np.asarray(rows @ head[0] + head[1])
+
+    def _scaled(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.asarray((embeddings - self._mean) / self._spread, np.float64)
+
+    def _folds(self) -> Iterator[NDArray[np.bool_]]:
+        """Yield which of the counted negatives are left out together; sources stay whole."""
+        sources = self._bank.sources[self._counted]
+        names, sizes = np.unique(sources, return_counts=True)
+        fold_of: dict[int, int] = {}
+        filled = [0] * min(_FOLDS, max(2, len(names)))
+        for place in np.argsort(-sizes, kind="stable"):
+            smallest = filled.index(min(filled))
+            fold_of[int(names[place])] = smallest
+            filled[smallest] += int(sizes[place])
+        members = np.array([fold_of[int(source)] for source in sources])
+        for fold in range(len(filled)):
+            mask = np.zeros(len(self._bank), bool)
+            mask[self._counted[members == fold]] = True
+            yield mask

@@ -1,0 +1,136 @@
+"""The bank of negatives of a bundle: which photos it remembers for later enrolments.
+
+All validation photos, since false alarms can only be counted on photos that the model was not
+trained on; some photos of each product; and of the training photos without a product those that
+the model takes for products most, and those that differ most from each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.bundle import DESCRIPTION_FILE, write_description
+from recognizer.errors import DatasetError
+from recognizer.imaging import model_input
+from recognizer.negatives import NegativeBank, hash_bytes, short_digests, write_negatives
+from recognizer.recognizer import Recognizer
+from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.data import Photo
+
+BANK_PHOTOS = 3000
+"""Photos in a bank: with 1280 channels about 2.4 MB."""
+
+PRODUCT_PHOTOS = 30
+"""Training photos of each product: enough for a product to be told from the others."""
+
+_HARDEST = 0.5  # share of the training photos without a product that are the hardest
+_CHUNK = 32
+
+
+def attach_bank(
+    folder: Path,
+    photos: Sequence[Photo],
+    *,
+    size: int = BANK_PHOTOS,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> NegativeBank:
+    """Give a bundle its bank of negatives; an older one is replaced.
+
+    Args:
+        folder: of the bundle.
+        photos: those it was trained with, with the validation split held out as in training; the
+            test split is left alone.
+        size: photos in the bank, at most.
+        on_progress: called with the photos done and their number.
+
+    Raises:
+        DatasetError: a photo cannot be read, or there are no validation photos.
+    """
+    recognizer = Recognizer.load(folder)
+    bank = build_bank(recognizer, photos, size=size, on_progress=on_progress)
+    description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    description["negatives"] = write_negatives(folder, bank)
+    write_description(folder, description)
+    return bank
+
+
+def build_bank(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    *,
+    size: int = BANK_PHOTOS,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> NegativeBank:
+    """Embed photos and choose among them. See :func:`attach_bank`."""
+    used = [p for p in photos if p.split in {"train", "validation"} and p.is_evidence]
+    if not any(p.split == "validation" for p in used):
+        raise DatasetError("no validation photos: false alarms could not be counted")
+    whole = _embed(recognizer, used, on_progress)
+    kinds = load_taxonomy().labels
+    product = np.array([kinds[p.label].kind is Kind.PRODUCT for p in used])
+    columns = [i for i, label in enumerate(recognizer.bundle.labels) if label.kind is Kind.PRODUCT]
+    suspicion = recognizer.bundle.calibrate(whole.log_odds)[:, columns].max(axis=1, initial=0)
+    chosen = np.flatnonzero(whole.held_out).tolist()
+    by_label: defaultdict[str, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(product & ~whole.held_out):
+        by_label[used[row].label].append(int(row))
+    for rows in by_label.values():
+        chosen += _diverse(whole.embeddings, rows, PRODUCT_PHOTOS)
+    left = np.flatnonzero(~product & ~whole.held_out)
+    room = max(0, size - len(chosen))
+    hardest = left[np.argsort(-suspicion[left], kind="stable")][: round(_HARDEST * room)]
+    rest = np.setdiff1d(left, hardest).tolist()
+    chosen += hardest.tolist() + _diverse(whole.embeddings, rest, room - len(hardest))
+    return whole[np.array(sorted(chosen))]
+
+
+def _diverse(embeddings: NDArray[np.float32], rows: list[int], count: int) -> list[int]:
+    """Return rows that differ: each next one is farthest from those chosen so far."""
+    if len(rows) <= count:
+        return rows
+    members = embeddings[rows]
+    members = members / np.maximum(np.linalg.norm(members, axis=1, keepdims=True), 1e-12)
+    distance = np.full(len(rows), np.inf)
+    chosen: list[int] = []
+    place = 0
+    for _ in range(count):
+        chosen.append(rows[place])
+        distance = np.minimum(distance, 1 - members @ members[place])
+        distance[place] = -np.inf
+        place = int(distance.argmax())
+    return chosen
+
+
+def _embed(
+    recognizer: Recognizer, photos: Sequence[Photo], on_progress: Callable[[int, int], None]
+) -> NegativeBank:
+    size = recognizer.bundle.input_size
+    log_odds, embeddings, phash = [], [], []
+    for start in range(0, len(photos), _CHUNK):
+        pictures = []
+        for photo in photos[start : start + _CHUNK]:
+            image = recognizer.load_image(photo.path)
+            if not image.frames:
+                raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
+            pictures.append(model_input(image.frames[0].rgb, size))
+            phash.append(hash_bytes(image.frames[0].rgb))
+        scores, features = recognizer.features(np.stack(pictures))
+        log_odds.append(scores)
+        embeddings.append(features)
+        on_progress(len(phash), len(photos))
+    sources = {name: i for i, name in enumerate(sorted({p.source for p in photos}))}
+    return NegativeBank(
+        np.concatenate(embeddings),
+        np.concatenate(log_odds),
+        np.array([p.label for p in photos]),
+        np.array([sources[p.source] for p in photos], np.int32),
+        np.array([p.split == "validation" for p in photos]),
+        short_digests([p.sha256 for p in photos]),
+        np.stack(phash),
+    )

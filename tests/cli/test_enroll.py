@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from recognizer.cli import ExitCode, app
+from recognizer.enrolment.head import Settings
+from tests.conftest import encoded, picture
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def few_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings.__init__, "__defaults__", (4, *Settings.__init__.__defaults__[1:]))
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> Path:
+    folder = tmp_path / "others"
+    folder.mkdir()
+    for i in range(60):
+        color = ("red", "green", "gray")[i % 3]
+        (folder / f"{i:02}.jpg").write_bytes(encoded(picture(color, seed=900 + i)))
+    return folder
+
+
+def test_a_product_is_enrolled_and_scanned_for(
+    tiny_bundle: Path, photo_folder: Callable[..., Path], others: Path, tmp_path: Path
+) -> None:
+    photos = photo_folder("blue", "blue", "blue")
+    made = tmp_path / "mine-v2"
+    base = ("--bundle", tiny_bundle, "--negatives", others)
+    result = invoke("enroll", "rhino_horn", photos, *base, "--output", made)
+    assert result.exit_code == ExitCode.DONE, result.output
+    assert "rhino_horn: 3 photos of 1 source; 60 negatives" in result.stdout
+    assert "recall 3 of 3 at 1 % (0.29-1.00)" in result.stdout
+    assert f"written: {made}" in result.stdout
+    scanned = tmp_path / "scan.jsonl"
+    report = tmp_path / "report.html"
+    options = ("--bundle", made, "--output", scanned, "--report", report, "--workers", 1)
+    result = invoke("scan", photos, others / "00.jpg", others / "01.jpg", *options)
+    assert result.exit_code == ExitCode.DONE, result.output
+    rows = [json.loads(line) for line in scanned.read_text().splitlines()]
+    leads = {Path(row["source"]).name: row["labels"] for row in rows}
+    assert leads.pop("00.jpg") == ["ivory_worked"]
+    assert leads.pop("01.jpg") == []
+    assert all(labels == ["rhino_horn"] for labels in leads.values())
+    assert rows[0]["model"]["name"] == "mine"
+    assert rows[0]["regions"][0]["label"] == "rhino_horn"
+    assert "enrolled from 3 photos" in report.read_text()
+
+
+def test_a_check_needs_no_output(
+    tiny_bundle: Path, photo_folder: Callable[..., Path], others: Path
+) -> None:
+    photos = photo_folder("blue", "blue", "blue")
+    base = ("--bundle", tiny_bundle, "--negatives", others)
+    result = invoke("enroll", "rhino_horn", photos, *base, "--check")
+    assert result.exit_code == ExitCode.DONE, result.output
+    assert "recall 3 of 3" in result.stdout
+    assert "written" not in result.stdout
+    result = invoke("enroll", "rhino_horn", photos, *base)
+    assert result.exit_code == ExitCode.USAGE
+    assert "--check" in result.stderr
+
+
+def test_a_broken_photo_is_told_and_the_rest_enrolled(
+    tiny_bundle: Path, photo_folder: Callable[..., Path], others: Path, tmp_path: Path
+) -> None:
+    photos = photo_folder("blue", "blue", "blue")
+    (photos / "page.jpg").write_bytes(b"<html>")
+    base = ("--bundle", tiny_bundle, "--negatives", others)
+    result = invoke("enroll", "rhino_horn", photos, *base, "--output", tmp_path / "mine-v2")
+    assert result.exit_code == ExitCode.SOME_FAILED
+    assert "page.jpg" in result.stderr
+    assert (tmp_path / "mine-v2" / "bundle.json").is_file()
+
+
+def test_what_is_there_is_refused_before_any_work(
+    tiny_bundle: Path, photo_folder: Callable[..., Path]
+) -> None:
+    photos = photo_folder("blue")
+    result = invoke("enroll", "rhino_horn", photos, "-b", tiny_bundle, "--output", tiny_bundle)
+    assert result.exit_code == ExitCode.USAGE
+    assert "never overwritten" in result.stderr

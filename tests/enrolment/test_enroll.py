@@ -1,0 +1,315 @@
+"""Blue pictures become rhino horn in a bundle for which red ones are ivory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from recognizer.bundle import load_bundle
+from recognizer.enrolment import Product, Settings, enroll, examine
+from recognizer.errors import BundleSchemaError, UsageError
+from recognizer.negatives import read_negatives
+from recognizer.policy import Policy, decide
+from recognizer.recognizer import Recognizer
+from recognizer.review.guide import make_guides
+from recognizer.taxonomy import Kind
+from tests.conftest import encoded, picture
+from tests.tiny import write_tiny_bundle
+
+WritePhotos = Callable[..., list[str]]
+FEW = Settings(views=6)
+RHINO = Product("rhino_horn")
+
+
+@pytest.fixture
+def parent(banked_bundle: Path) -> Recognizer:
+    return Recognizer.load(banked_bundle, threads=1)
+
+
+@pytest.fixture
+def enrolled(parent: Recognizer, write_photos: WritePhotos, tmp_path: Path) -> Recognizer:
+    photos = write_photos("blue", 4)
+    enroll(parent, RHINO, photos, tmp_path / "with-rhino-v3", settings=FEW)
+    return Recognizer.load(tmp_path / "with-rhino-v3", threads=1)
+
+
+def test_the_new_product_is_found_and_the_others_stay(
+    parent: Recognizer, enrolled: Recognizer
+) -> None:
+    assert enrolled.labels == (*parent.labels, "rhino_horn")
+    for seed, color in enumerate(("red", "green", "gray", "blue")):
+        photo = encoded(picture(color, seed=500 + seed))
+        before, after = parent.predict(photo), enrolled.predict(photo)
+        for label, score in before.scores.items():
+            assert after.scores[label] == pytest.approx(score, abs=1e-6)
+        verdict = decide(after, enrolled.bundle, Policy())
+        assert ("rhino_horn" in verdict.labels) == (color == "blue")
+        assert ("rhino_horn" in verdict.why[0] if verdict.why else False) == (color == "blue")
+        assert after.families["rhino_horn"] == pytest.approx(after.scores["rhino_horn"])
+
+
+def test_it_says_where_in_the_picture(enrolled: Recognizer) -> None:
+    pixels = np.asarray(picture("green", (64, 64))).copy()
+    pixels[:32, 32:] = (20, 20, 230)
+    explanation = enrolled.explain(pixels, "rhino_horn")
+    (region, *_) = explanation.regions
+    assert explanation.heatmap[0, 3] > 0.5 > explanation.heatmap[3, 0]
+    assert region.box[0] >= 20
+    assert region.box[3] <= 44
+
+
+def test_the_bundle_says_what_it_is_made_of(
+    parent: Recognizer, enrolled: Recognizer, write_photos: WritePhotos
+) -> None:
+    bundle = enrolled.bundle
+    assert (bundle.name, bundle.version) == ("with-rhino", 3)
+    assert bundle.digest != parent.bundle.digest
+    assert bundle.not_recognized == ()
+    (step,) = bundle.description["lineage"]
+    assert step["parent"]["sha256"] == parent.bundle.digest
+    assert step["enrolled"] == "rhino_horn"
+    photos = write_photos("blue", 4)
+    assert step["photos"] == [hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in photos]
+    label = bundle.labels[-1]
+    assert label.kind is Kind.PRODUCT
+    assert "enrolled from 4 photos of 1 source" in label.evidence["enrolled"]["words"]
+    assert label.evidence["test"]["photos"] == 0
+    evidence = make_guides(bundle)["rhino_horn"].evidence
+    assert evidence is not None
+    assert "enrolled from 4 photos" in evidence.text
+    assert "rhino_horn was enrolled from 4 photos" in (bundle.path / "MODEL_CARD.md").read_text()
+
+
+def test_thresholds_hold_on_the_held_out_negatives(enrolled: Recognizer) -> None:
+    bundle = enrolled.bundle
+    bank = read_negatives(bundle)
+    assert bank is not None
+    counted = bank.held_out & ~np.isin(bank.labels, ["ivory_worked", "rhino_horn"])
+    scores = bundle.calibrate(bank.log_odds[counted])
+    highest = bundle.family_scores(scores).max(axis=1)
+    for rate in bundle.photo_thresholds:
+        # float16 in the bank moves a score by a thousandth.
+        assert (scores[:, -1] > bundle.labels[-1].thresholds[rate] + 1e-3).mean() <= float(rate)
+        assert (highest > bundle.photo_thresholds[rate] + 1e-3).mean() <= float(rate)
+
+
+def test_thresholds_are_never_lowered(parent: Recognizer, enrolled: Recognizer) -> None:
+    for rate, before in parent.bundle.photo_thresholds.items():
+        assert enrolled.bundle.photo_thresholds[rate] >= before
+    assert enrolled.bundle.families[0] == parent.bundle.families[0]
+
+
+def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
+    enrolled: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    bank = read_negatives(enrolled.bundle)
+    assert bank is not None
+    assert (bank.labels == "rhino_horn").sum() == 4
+    more = write_photos("blue", 3, seed=50)
+    done = enroll(enrolled, RHINO, more, tmp_path / "again", settings=FEW)
+    assert done.expectation.known == 4
+    again = Recognizer.load(tmp_path / "again", threads=1)
+    assert again.labels == enrolled.labels
+    assert (again.bundle.name, again.bundle.version) == ("again", 1)
+    assert len(again.bundle.description["lineage"]) == 2
+    assert again.predict(more[0]).scores["rhino_horn"] > 0.5
+
+
+def test_a_known_label_is_strengthened(
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    """The model has never seen blue raw ivory; what it said of the rest stays."""
+    photos = write_photos("blue", 4)
+    before = parent.predict(photos[0])
+    done = enroll(parent, Product("ivory_raw"), photos, tmp_path / "out", settings=FEW)
+    assert done.expectation.own_weight is not None
+    strengthened = Recognizer.load(tmp_path / "out", threads=1)
+    assert strengthened.labels == parent.labels
+    after = strengthened.predict(photos[0])
+    assert before.scores["ivory_raw"] < 0.1
+    assert after.scores["ivory_raw"] > 0.8
+    assert after.scores["ceramic"] == pytest.approx(before.scores["ceramic"], abs=1e-6)
+    assert after.families["ivory"] >= after.scores["ivory_raw"]
+    evidence = strengthened.bundle.labels[1].evidence
+    assert evidence["train"]["photos"] == 4
+    assert evidence["enrolled"]["own_weight"] == done.expectation.own_weight
+
+
+def test_a_new_name_brings_its_entry_of_the_taxonomy(
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    product = Product("blue_ivory", "ivory", "Look at the blue.")
+    enroll(parent, product, write_photos("blue", 3), tmp_path / "out", settings=FEW)
+    bundle = load_bundle(tmp_path / "out")
+    assert bundle.taxonomy.label("blue_ivory").family == "ivory"
+    assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
+    assert bundle.families[0].members == ("ivory_worked", "ivory_raw", "blue_ivory")
+    assert make_guides(bundle)["blue_ivory"].hint == "Look at the blue."
+
+
+def test_a_new_name_may_be_a_family_of_its_own(
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    product = Product("blue_things", hint="Look at the blue.")
+    enroll(parent, product, write_photos("blue", 3), tmp_path / "out", settings=FEW)
+    bundle = load_bundle(tmp_path / "out")
+    assert bundle.families[-1].name == "blue_things"
+    assert bundle.taxonomy.display_name("blue_things", family=True) == "Blue things"
+
+
+def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
+    recognizer: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    negatives = [
+        *write_photos("red", 20, "others"),
+        *write_photos("green", 20, "others"),
+        *write_photos("gray", 20, "others"),
+    ]
+    photos = write_photos("blue", 3)
+    done = enroll(recognizer, RHINO, photos, tmp_path / "out", negatives=negatives, settings=FEW)
+    assert done.expectation.negatives == 60
+    found = Recognizer.load(tmp_path / "out", threads=1)
+    assert found.bundle.negatives is None
+    assert found.predict(photos[0]).scores["rhino_horn"] > 0.5
+
+
+def test_a_check_writes_nothing(
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    found = examine(parent, RHINO, write_photos("blue", 3), settings=FEW)
+    assert found.path is None
+    assert not [p for p in tmp_path.iterdir() if p.name != "photos"]
+    first, five, one, *rest = found.expectation.lines()
+    assert first == "rhino_horn: 3 photos of 1 source; 180 negatives, 80 of them held out"
+    assert one.startswith("recall 3 of 3 at 1 % (0.29-1.00); false alarms 0 of 80 (0.00-4.51 %)")
+    assert any("one source" in line for line in rest)
+    assert five.startswith("recall 3 of 3 at 5 %")
+
+
+def test_photos_that_cannot_be_told_from_negatives_promise_nothing(
+    parent: Recognizer, write_photos: WritePhotos
+) -> None:
+    found = examine(parent, RHINO, write_photos("gray", 4), settings=FEW)
+    assert found.expectation.recall["0.01"].count <= 1
+
+
+# --- hostile ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_too_few_photos(count: int, parent: Recognizer, write_photos: WritePhotos) -> None:
+    with pytest.raises(UsageError, match=f"{count} usable photo.*at least 3"):
+        examine(parent, RHINO, write_photos("blue", count), settings=FEW)
+
+
+def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
+    paths = []
+    for seed in range(3):
+        blocks = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        paths.append(tmp_path / f"{seed}.png")
+        Image.fromarray(blocks).resize((48, 48), Image.Resampling.NEAREST).save(paths[-1])
+    copy = tmp_path / "copy.jpg"
+    with Image.open(paths[0]) as photo:  # in another format, with a loss
+        photo.save(copy, quality=90, subsampling=0)
+    photos = [str(path) for path in (*paths, paths[1], copy)]
+    found = examine(parent, RHINO, photos, settings=FEW)
+    assert found.expectation.photos == 3
+    assert sum("near-copy" in note for note in found.notes) == 2
+    with pytest.raises(UsageError, match="1 usable photo of 5"):
+        examine(parent, RHINO, [photos[0]] * 5, settings=FEW)
+
+
+def test_photos_that_cannot_be_read_are_told(
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    photos = write_photos("blue", 3)
+    (tmp_path / "page.jpg").write_bytes(b"<html>")
+    broken = [str(tmp_path / "page.jpg"), str(tmp_path / "missing.jpg")]
+    found = examine(parent, RHINO, [*photos, *broken], settings=FEW)
+    assert set(found.unreadable) == set(broken)
+    with pytest.raises(UsageError, match="2 unreadable"):
+        examine(parent, RHINO, [*photos[:2], *broken], settings=FEW)
+
+
+def test_a_photo_among_the_negatives_is_taken_out_of_them(
+    recognizer: Recognizer, write_photos: WritePhotos
+) -> None:
+    photos = write_photos("blue", 4)
+    negatives = [*write_photos("green", 60, "others"), photos[0]]
+    found = examine(recognizer, RHINO, photos, negatives=negatives, settings=FEW)
+    assert found.expectation.negatives == 60
+    assert any("--negatives" in note for note in found.notes)
+
+
+def test_a_bundle_without_a_bank_says_what_to_do(
+    recognizer: Recognizer, write_photos: WritePhotos
+) -> None:
+    photos = write_photos("blue", 3)
+    with pytest.raises(UsageError, match="--negatives"):
+        examine(recognizer, RHINO, photos, settings=FEW)
+    with pytest.raises(UsageError, match="3 held-out negatives: at least 50"):
+        examine(recognizer, RHINO, photos, negatives=write_photos("red", 3), settings=FEW)
+    with pytest.raises(UsageError, match="none of the negatives"):
+        examine(recognizer, RHINO, photos, negatives=["missing.jpg"], settings=FEW)
+
+
+@pytest.mark.parametrize(
+    ("product", "words"),
+    [
+        (Product("ceramic"), "kind lookalike"),
+        (Product("rhino_hron"), "did you mean rhino_horn"),
+        (Product("new_thing"), "--hint"),
+        (Product("New Thing", hint="x"), "snake_case"),
+        (Product("new_thing", "Bad Family", "x"), "bad family name"),
+        (Product("rhino_horn", "ivory"), "of the family rhino_horn"),
+        (Product("new_thing", hint=" "), "must be text"),
+    ],
+)
+def test_names_that_cannot_be_enrolled(
+    product: Product, words: str, parent: Recognizer, write_photos: WritePhotos
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        examine(parent, product, write_photos("blue", 3), settings=FEW)
+
+
+def test_a_bundle_is_never_overwritten(
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    photos = write_photos("blue", 3)
+    enroll(parent, RHINO, photos, tmp_path / "out", settings=FEW)  # an empty folder is fine
+    before = (tmp_path / "out" / "bundle.json").read_bytes()
+    with pytest.raises(UsageError, match="exists already"):
+        enroll(parent, RHINO, photos, tmp_path / "out", settings=FEW)
+    assert (tmp_path / "out" / "bundle.json").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "photos"]
+
+
+def test_a_model_of_another_form_leaves_nothing_behind(
+    banked_bundle: Path, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    """Its embedding is no mean of features: a head over them would not be the one fitted."""
+    folder = tmp_path / "other-v1"
+    write_tiny_bundle(folder)
+    for name in ("bundle.json", "negatives.npz"):
+        (folder / name).write_bytes((banked_bundle / name).read_bytes())
+    model = onnx.load(folder / "model.onnx")
+    double = onnx.helper.make_node("Add", ["pooled", "pooled"], ["embedding"])
+    model.graph.node[-1].output[0] = "pooled"
+    model.graph.node.append(double)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    description: dict[str, Any] = json.loads((folder / "bundle.json").read_text())
+    content = (folder / "model.onnx").read_bytes()
+    description["model"]["sha256"] = hashlib.sha256(content).hexdigest()
+    (folder / "bundle.json").write_text(json.dumps(description))
+    with pytest.raises(BundleSchemaError, match="cannot be added to"):
+        enroll(Recognizer.load(folder), RHINO, write_photos("blue", 3), tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["other-v1", "photos"]

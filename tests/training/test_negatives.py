@@ -1,0 +1,90 @@
+"""Which photos a bundle remembers. None of this needs torch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.bundle import load_bundle
+from recognizer.errors import DatasetError
+from recognizer.negatives import read_negatives
+from recognizer.recognizer import Recognizer
+from recognizer.training.data import Photo
+from recognizer.training.negatives import PRODUCT_PHOTOS, attach_bank, build_bank
+from tests.tiny import write_tiny_bundle
+
+
+@pytest.fixture
+def split(photos: list[Photo]) -> list[Photo]:
+    """Of each label's twelve photos six are trained on, three held out, three for the test."""
+    return [
+        replace(p, split=("train", "train", "validation", "test")[i % 4], source=f"source-{i % 3}")
+        for i, p in enumerate(photos)
+    ]
+
+
+def test_a_bank_holds_what_was_held_out_and_never_the_test_split(
+    recognizer: Recognizer, split: list[Photo]
+) -> None:
+    bank = build_bank(recognizer, split, size=20)
+    by_digest = {int(p.sha256[:16], 16): p for p in split}
+    found = [by_digest[int(digest)] for digest in bank.sha256]
+    assert {p.split for p in found} == {"train", "validation"}
+    assert [p.label for p in found] == bank.labels.tolist()
+    assert [p.split == "validation" for p in found] == bank.held_out.tolist()
+    assert int(bank.held_out.sum()) == sum(p.split == "validation" for p in split)
+    assert len(bank) <= 20
+    assert len(set(bank.sha256.tolist())) == len(bank)
+    counts = Counter(p.label for p in found if p.split == "train")
+    assert 0 < counts["ivory_worked"] <= PRODUCT_PHOTOS
+
+
+def test_the_most_suspicious_negatives_are_among_them(
+    recognizer: Recognizer, split: list[Photo]
+) -> None:
+    whole = build_bank(recognizer, split, size=1000)
+    column = recognizer.labels.index("ivory_worked")
+    negative = ~whole.held_out & (whole.labels != "ivory_worked")
+    hardest = whole.sha256[negative][whole.log_odds[negative, column].argmax()]
+    room = int(whole.held_out.sum()) + int((whole.labels == "ivory_worked").sum()) + 2
+    assert hardest in build_bank(recognizer, split, size=room).sha256
+
+
+def test_embeddings_and_scores_are_the_models_own(
+    recognizer: Recognizer, split: list[Photo]
+) -> None:
+    bank = build_bank(recognizer, split, size=1000)
+    photo = next(p for p in split if int(p.sha256[:16], 16) == int(bank.sha256[5]))
+    assert np.allclose(bank.embeddings[5], recognizer.embed(photo.path))
+    assert bank.log_odds.shape == (len(bank), len(recognizer.labels))
+
+
+def test_rendered_photos_are_no_evidence(recognizer: Recognizer, split: list[Photo]) -> None:
+    rendered = [replace(p, source="synthetic/x") if p.split == "train" else p for p in split]
+    assert build_bank(recognizer, rendered).held_out.all()
+
+
+def test_it_is_attached_to_a_bundle(split: list[Photo], tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path / "tiny-v1")
+    digest = load_bundle(folder).digest
+    attached = attach_bank(folder, split)
+    bundle = load_bundle(folder)
+    found = read_negatives(bundle)
+    assert found is not None
+    assert (found.sha256 == attached.sha256).all()
+    assert bundle.digest == digest
+    entry = json.loads((folder / "bundle.json").read_text())["negatives"]
+    assert entry["photos"] == len(found)
+    assert entry["bytes"] == (folder / "negatives.npz").stat().st_size
+
+
+def test_without_validation_photos_there_is_no_bank(
+    recognizer: Recognizer, split: list[Photo]
+) -> None:
+    with pytest.raises(DatasetError, match="no validation photos"):
+        build_bank(recognizer, [p for p in split if p.split == "train"])
