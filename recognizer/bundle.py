@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.atomic import replacing
+from recognizer.calibration import Calibration
 from recognizer.errors import (
     BundleDigestError,
     BundleNotFoundError,
@@ -29,8 +32,12 @@ from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.onnx_safety import has_external_data
 from recognizer.taxonomy import Kind, Taxonomy, extend_taxonomy, load_taxonomy
 
-SCHEMA = 1
-"""The schema of ``bundle.json`` that this version reads and writes."""
+SCHEMA = 2
+"""The schema of ``bundle.json`` that this version writes; it reads 1 as well.
+
+Schema 2 knows calibration curves of several knots, and gives a bundle a digest of its own, so that
+the same network calibrated twice is two bundles.
+"""
 
 DEFAULT_BUNDLE = "wildlife-v1"
 """The bundle that is used where none is named."""
@@ -50,17 +57,15 @@ class BundleLabel:
     Attributes:
         name: a label of the taxonomy.
         kind: product, look-alike, animal or other.
-        slope: calibration: probability = sigmoid(slope x log-odds + intercept).
-        intercept: see :attr:`slope`.
+        calibration: the model's log-odds -> calibrated log-odds.
         thresholds: false-alarm rate (see :data:`FALSE_ALARM_RATES`) -> the calibrated probability
-            that at most this share of the validation negatives exceeds; products only.
+            that this share of photos like the validation negatives exceeds; products only.
         evidence: what stands behind the label: photos, sources, and measured figures.
     """
 
     name: str
     kind: Kind
-    slope: float
-    intercept: float
+    calibration: Calibration
     thresholds: Mapping[str, float]
     evidence: Mapping[str, Any]
 
@@ -90,14 +95,16 @@ class Bundle:
         path: its folder.
         name: name of the model.
         version: its version, from 1.
-        digest: sha256 of ``model.onnx``, hexadecimal.
+        digest: sha256 of all that its predictions and decisions rest on (the network, calibrations,
+            thresholds), hexadecimal; rows and journals name it. Of schema 1: that of the network.
+        model_digest: sha256 of ``model.onnx``, hexadecimal.
         input_size: side of the square input in pixels.
         activation: ``softmax`` or ``sigmoid``: how the maps are to be read.
         labels: the outputs, in order.
         families: the families with at least one label.
-        photo_thresholds: false-alarm rate -> the probability that the *highest* family of at most
-            this share of the validation negatives exceeds: where a platform looks for everything
-            at once, the false alarms of the single products do not add up beyond the rate.
+        photo_thresholds: false-alarm rate -> the probability that the *highest* family of this
+            share of photos like the validation negatives exceeds: where a platform looks for
+            everything at once, the false alarms of the single products do not add up beyond it.
         not_recognized: products of the taxonomy that the model does not know.
         description: the whole of ``bundle.json``.
         taxonomy: the names of the package, and those that the bundle brings with it.
@@ -109,6 +116,7 @@ class Bundle:
     name: str
     version: int
     digest: str
+    model_digest: str
     input_size: int
     activation: str
     labels: tuple[BundleLabel, ...]
@@ -143,10 +151,11 @@ class Bundle:
         except OSError as error:
             raise BundleNotFoundError(f"{path}: {error.strerror}") from error
         found = hashlib.sha256(model).hexdigest()
-        if found != self.digest:
+        if found != self.model_digest:
             raise BundleDigestError(
                 f"{path} has the sha256 {found[:12]}..., {DESCRIPTION_FILE} says "
-                f"{self.digest[:12]}...: the model was changed or is incomplete; fetch it again"
+                f"{self.model_digest[:12]}...: the model was changed or is incomplete; "
+                "fetch it again"
             )
         try:
             external = has_external_data(model)
@@ -165,9 +174,9 @@ class Bundle:
         Returns:
             float64 of the same shape, 0 to 1.
         """
-        slope = np.array([label.slope for label in self.labels])
-        intercept = np.array([label.intercept for label in self.labels])
-        return sigmoid(slope * np.asarray(log_odds, np.float64) + intercept)
+        values = np.asarray(log_odds, np.float64)
+        columns = [label.calibration(values[..., i]) for i, label in enumerate(self.labels)]
+        return sigmoid(np.stack(columns, axis=-1))
 
     def family_scores(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability of each family: that not all of its members are absent.
@@ -237,12 +246,12 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
         schema = description["schema"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleSchemaError(f"{path}: unreadable: {error!r}") from error
-    if schema != SCHEMA:
+    if schema not in range(1, SCHEMA + 1):
         raise BundleSchemaError(
-            f"{path} is of schema {schema}, this version reads {SCHEMA}: update the package"
+            f"{path} is of schema {schema}, this version reads up to {SCHEMA}: update the package"
         )
     try:
-        parsed = _parse(folder, description)
+        parsed = parse_description(folder, description)
         wanted = description["input"]["preprocessing"]
     except (
         *(AttributeError, KeyError, TypeError, ValueError, OverflowError),
@@ -262,13 +271,26 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
-def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
+def install_bundle(source: Path, target: Path) -> None:
+    """Put a bundle's files in place, each in one step; other files there (a recipe) stay."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in source.iterdir():
+        with replacing(target / file.name) as partial:
+            shutil.copyfile(file, partial)
+
+
+def parse_description(folder: Path, description: Mapping[str, Any]) -> Bundle:
+    """Read the content of a ``bundle.json`` that is of a known schema.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError, OverflowError: it is incomplete or
+            malformed.
+    """
     labels = tuple(
         BundleLabel(
             entry["name"],
             Kind(entry["kind"]),
-            _finite(entry["calibration"]["slope"]),
-            _finite(entry["calibration"]["intercept"]),
+            Calibration.from_json(entry["calibration"]),
             _thresholds(entry["thresholds"], needed=entry["kind"] == Kind.PRODUCT),
             entry["evidence"],
         )
@@ -289,29 +311,53 @@ def _parse(folder: Path, description: dict[str, Any]) -> Bundle:
     for family in families:
         if not family.members or not set(family.members) <= set(names):
             raise ValueError(f"family {family.name} has members that are no labels")
-    if any(label.slope <= 0 for label in labels):
-        raise ValueError("a calibration slope must be above 0")
     if int(description["input"]["size"]) < 1:
         raise ValueError("the input size must be above 0")
     negatives = description.get("negatives")
     activation = description["activation"]
     if activation not in {"softmax", "sigmoid"}:
         raise ValueError(f"activation {activation!r}")
+    photo_thresholds = _thresholds(description["photo_thresholds"])
+    model_digest = digest = str(description["model"]["sha256"])
+    if description["schema"] > 1:
+        digest = _digest(description, labels, families, photo_thresholds)
     return Bundle(
         folder,
         str(description["name"]),
         int(description["version"]),
-        str(description["model"]["sha256"]),
+        digest,
+        model_digest,
         int(description["input"]["size"]),
         activation,
         labels,
         families,
-        _thresholds(description["photo_thresholds"]),
+        photo_thresholds,
         tuple(description["not_recognized"]),
         description,
         extend_taxonomy(load_taxonomy(), description.get("taxonomy", {}), DESCRIPTION_FILE),
         None if negatives is None else str(negatives["sha256"]),
     )
+
+
+def _digest(
+    description: Mapping[str, Any],
+    labels: tuple[BundleLabel, ...],
+    families: tuple[BundleFamily, ...],
+    photo_thresholds: Mapping[str, float],
+) -> str:
+    """Return a sha256 over the network's own and all numbers that scores and decisions rest on."""
+    parts = {
+        "model": description["model"]["sha256"],
+        "input": [description["input"]["size"], description["input"]["preprocessing"]],
+        "activation": description["activation"],
+        "labels": [
+            [label.name, label.kind, label.calibration.to_json(), label.thresholds]
+            for label in labels
+        ],
+        "families": [[family.name, family.members, family.thresholds] for family in families],
+        "photo_thresholds": photo_thresholds,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _thresholds(entry: dict[str, Any], *, needed: bool = True) -> dict[str, float]:

@@ -46,6 +46,43 @@ def test_calibration(bundle: Bundle) -> None:
     assert np.isfinite(sigmoid(np.array([-1e308, 1e308]))).all()
 
 
+def test_a_curve_is_served_as_it_was_written(tmp_path: Path) -> None:
+    knots = [[-1.0, -2.0], [1.0, 0.0], [2.0, 3.0]]
+
+    def bend(description: dict[str, Any]) -> None:
+        description["labels"][1]["calibration"] = {"slope": 0.5, "knots": knots}
+
+    bundle = load_bundle(changed(tmp_path, bend))
+    log_odds = np.array([[0.0, x, 0.0, 0.0] for x in (-3.0, -1.0, 0.0, 1.5, 2.0, 4.0)])
+    found = bundle.calibrate(log_odds)
+    assert np.allclose(found[:, 1], sigmoid(np.array([-3.0, -2.0, -1.0, 1.5, 3.0, 4.0])))
+    assert np.allclose(found[:, 0], 0.5)
+
+
+def test_of_schema_2_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
+    """Scans name the digest: the same network with other thresholds must not pass for the same."""
+    old = load_bundle(write_tiny_bundle(tmp_path / "old"))
+    assert old.digest == old.model_digest
+    changes: dict[str, Callable[[dict[str, Any]], object]] = {
+        "nothing": lambda d: None,
+        "a word": lambda d: d.update(license="other"),
+        "calibration": lambda d: d["labels"][0]["calibration"].update(intercept=0.1),
+        "threshold": lambda d: d["labels"][0]["thresholds"].update({"0.01": 0.51}),
+        "family": lambda d: d["families"][0].update(members=["ivory_raw"]),
+        "photo": lambda d: d["photo_thresholds"].update({"0.01": 0.51}),
+    }
+    digests = {}
+    for name, change in changes.items():
+        folder = changed(tmp_path / name, lambda d: d.update(schema=2))
+        bundle = load_bundle(changed_again(folder, change))
+        assert bundle.model_digest == old.digest
+        assert bundle.read_model()
+        digests[name] = bundle.digest
+    assert digests["nothing"] == digests["a word"]
+    assert len(set(digests.values())) == len(digests) - 1
+    assert old.digest not in digests.values()
+
+
 def test_a_family_is_seen_where_any_member_is(bundle: Bundle) -> None:
     found = bundle.family_scores(np.array([[0.5, 0.5, 0.9, 0.9], [1.0, 0.0, 0, 0]]))
     assert np.allclose(found, [[0.75], [1.0]])
@@ -96,7 +133,10 @@ def test_the_model_may_be_missing(tmp_path: Path) -> None:
 
 def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """A tiny bundle whose description was changed."""
-    write_tiny_bundle(folder)
+    return changed_again(write_tiny_bundle(folder), change)
+
+
+def changed_again(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     description = json.loads((folder / "bundle.json").read_text())
     change(description)
     (folder / "bundle.json").write_text(json.dumps(description))
@@ -104,7 +144,9 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 
 
 BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
-    "another schema": lambda d: d.update(schema=2),
+    "a schema to come": lambda d: d.update(schema=3),
+    "schema nought": lambda d: d.update(schema=0),
+    "a schema of words": lambda d: d.update(schema="1"),
     "no schema": lambda d: d.pop("schema"),
     "no name": lambda d: d.pop("name"),
     "no version": lambda d: d.pop("version"),
@@ -127,6 +169,11 @@ BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
     "calibration that is no number": lambda d: d["labels"][0]["calibration"].update(slope="steep"),
     "calibration NaN": lambda d: d["labels"][0]["calibration"].update(intercept=math.nan),
     "calibration upside down": lambda d: d["labels"][0]["calibration"].update(slope=-1),
+    "no knots": lambda d: d["labels"][0]["calibration"].update(knots=[]),
+    "a knot of one number": lambda d: d["labels"][0]["calibration"].update(knots=[[1]]),
+    "a flat step": lambda d: d["labels"][0]["calibration"].update(knots=[[0, 1], [1, 1]]),
+    "knots out of order": lambda d: d["labels"][0]["calibration"].update(knots=[[1, 0], [0, 1]]),
+    "a knot NaN": lambda d: d["labels"][0]["calibration"].update(knots=[[0, math.nan]]),
     "no thresholds": lambda d: d["labels"][0].pop("thresholds"),
     "thresholds as a list": lambda d: d["labels"][0].update(thresholds=[0.5]),
     "a threshold missing": lambda d: d["labels"][0]["thresholds"].pop("0.01"),

@@ -81,7 +81,7 @@ def test_its_evidence_is_complete(released: Recognizer) -> None:
 
 def test_its_card_has_the_figures_of_its_description(released: Recognizer) -> None:
     card = (released.bundle.path / "MODEL_CARD.md").read_text()
-    assert released.bundle.digest[:16] in card
+    assert released.bundle.model_digest[:16] in card
     for family in released.bundle.families:
         value = family.evidence["average_precision"]
         if value is not None and len(family.members) > 1:

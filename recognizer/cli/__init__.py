@@ -36,6 +36,7 @@ VERBS = {
     "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
+    "calibrate": ("recognizer.cli.calibrate", "Turn a bundle's scores into probabilities anew."),
     "export": ("recognizer.cli.export", "Make a bundle of a training run."),
     "enroll": ("recognizer.cli.enroll", "Add a product to a bundle from a few photos."),
     "negatives": ("recognizer.cli.negatives", "Give a bundle what enrolment needs."),

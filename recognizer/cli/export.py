@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli.train import DataOption, read_data
+from recognizer.errors import UsageError
 
 
 def command(
@@ -19,17 +20,14 @@ def command(
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
     from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
-    from recognizer.errors import UsageError  # noqa: PLC0415
     from recognizer.training.extras import require_training  # noqa: PLC0415
 
     require_training()
     from recognizer.training.fit import load_run  # noqa: PLC0415
     from recognizer.training.release import export_bundle  # noqa: PLC0415
 
-    name, _, version = output.resolve().name.rpartition("-v")
-    _, config, _ = load_run(run)
-    if name != config.name or not version.isdigit():
-        raise UsageError(f"--output: the folder must be called {config.name}-vN, N a number")
+    network, config, labels = load_run(run)
+    version = version_of(output, config.name)
     console = Console(stderr=True)
     with console.status("") as status:
 
@@ -39,9 +37,23 @@ def command(
                 console.print(words)
 
         photos = read_data(data, config)
-        release = export_bundle(run, photos, output, version=int(version), on_stage=stage)
+        release = export_bundle(
+            network, config, labels, photos, output, version=version, on_stage=stage
+        )
     print_evaluation(release.evaluation)
     lost = max(release.lost.values(), default=0.0)
     console.print(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)"
     )
+
+
+def version_of(output: Path, name: str) -> int:
+    """Return the version that the name of a bundle's folder gives.
+
+    Raises:
+        UsageError: the folder is not called ``name-vN``.
+    """
+    found, _, version = output.resolve().name.rpartition("-v")
+    if found != name or not version.isdigit():
+        raise UsageError(f"--output: the folder must be called {name}-vN, N a number")
+    return int(version)

@@ -287,7 +287,7 @@ def _set_thresholds(
     bundle = load_bundle(draft)
     column = bundle.label_names.index(name)
     label = bundle.labels[column]
-    own = sigmoid(label.slope * learned.negatives + label.intercept)
+    own = sigmoid(label.calibration(learned.negatives))
     description["labels"][column]["thresholds"] = fit_thresholds(own)
     others = parent.calibrate(bank.log_odds[learned.rows])
     known = column if len(bundle.labels) == len(parent.labels) else None

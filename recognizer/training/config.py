@@ -91,6 +91,8 @@ class TrainingConfig:
         exclude_sources: sources that are left out, to measure on them what the others teach.
         patches: a table of patches of photos to train on too (see
             :func:`recognizer.training.data.patches`), relative to the working folder.
+        corrections: a table of corrected labels (see :mod:`recognizer.training.corrections`),
+            relative to the working folder.
         validation_share: share of the training photos, and of their sources, held out for choices.
         split_seed: of the choice of what is held out, so that runs with several seeds share it.
         seed: of everything else that is random.
@@ -123,6 +125,7 @@ class TrainingConfig:
     freeze_stages: int = 0
     exclude_sources: list[str] = field(default_factory=list)
     patches: str = ""
+    corrections: str = ""
     validation_share: float = 0.1
     split_seed: int = 0
     seed: int = 0

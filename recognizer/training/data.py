@@ -17,6 +17,7 @@ import numpy as np
 
 from recognizer.errors import DatasetError
 from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.corrections import apply_corrections, load_corrections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -255,14 +256,16 @@ def _outline(text: str, where: str) -> tuple[tuple[float, float], ...]:
 
 
 def prepare(photos: Sequence[Photo], config: TrainingConfig) -> list[Photo]:
-    """Return all photos with the splits of a run, and the patches that it trains on.
+    """Return all photos with the labels and splits of a run, and the patches that it trains on.
 
     Training, export and evaluation of a run all start here, so that what is held out in one is
     held out in all.
 
     Raises:
-        DatasetError: an excluded source is unknown, or the table of patches is wrong.
+        DatasetError: an excluded source is unknown, or a table (corrections, patches) is wrong.
     """
+    if config.corrections:
+        photos = apply_corrections(photos, load_corrections(config.corrections))
     held = hold_out_validation(photos, config.validation_share, config.split_seed)
     held = exclude_sources(held, config.exclude_sources)
     return held + (patches(held, config.patches) if config.patches else [])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -27,20 +26,15 @@ from recognizer.bundle import (
     FALSE_ALARM_RATES,
     MODEL_FILE,
     SCHEMA,
-    load_bundle,
+    install_bundle,
     write_description,
 )
+from recognizer.calibration import Calibration
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
-from recognizer.negatives import NEGATIVES_FILE
-from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.calibrate import (
-    Calibration,
-    calibrated,
-    fit_calibration,
-)
+from recognizer.training.calibrate import calibrated_description
 from recognizer.training.card import render_card
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo, fingerprint
@@ -49,14 +43,13 @@ from recognizer.training.evaluate import (
     all_figures,
     evaluate,
     evidence,
-    score_photos,
 )
 from recognizer.training.figures import Figures
-from recognizer.training.fit import load_run
 from recognizer.training.loader import read_photo
+from recognizer.training.model import ProductNetwork
 from recognizer.training.negatives import attach_bank
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
-from recognizer.training.thresholds import fit_thresholds
+from recognizer.training.outputs import run_photos
 
 CALIBRATION_PHOTOS = 256
 """Training photos from which the ranges of the int8 activations are read."""
@@ -91,7 +84,9 @@ class Release:
 
 
 def export_bundle(
-    run: Path,
+    network: ProductNetwork,
+    config: TrainingConfig,
+    labels: Sequence[str],
     photos: Sequence[Photo],
     output: Path,
     *,
@@ -99,10 +94,12 @@ def export_bundle(
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Release:
-    """Write the bundle of a finished run.
+    """Write the bundle of a finished run (see :func:`recognizer.training.fit.load_run`).
 
     Args:
-        run: folder of the run.
+        network: in evaluation mode.
+        config: of the run.
+        labels: the network's outputs, in order.
         photos: all photos, with the validation split already held out.
         output: the bundle's folder; replaced as a whole when everything else has worked.
         version: of the model.
@@ -110,13 +107,13 @@ def export_bundle(
         on_stage: called with what is being done.
 
     Raises:
-        TrainingError: the run has not ended, or was trained on other photos.
+        TrainingError: the run was trained for other labels than the photos have.
+        DatasetError: there are too few validation photos, or one cannot be read.
     """
-    network, config, labels = load_run(run)
     train = [p for p in photos if p.split == "train"]
     validation = [p for p in photos if p.split == "validation"]
-    if sorted({p.label for p in train}) != labels:
-        raise TrainingError(f"{run} was trained for other labels than these photos have")
+    if sorted({p.label for p in train}) != list(labels):
+        raise TrainingError("the run was trained for other labels than these photos have")
     if not validation:
         raise TrainingError("no validation photos: thresholds cannot be set")
     with tempfile.TemporaryDirectory() as scratch:
@@ -156,7 +153,7 @@ def export_bundle(
         _record(work / precision, evaluation, seen, train, lost)
         on_stage("collecting negatives for enrolment")
         attach_bank(work / precision, photos)
-        _replace_folder(work / precision, output)
+        install_bundle(work / precision, output)
     return Release(output, precision, evaluation, seen, lost)
 
 
@@ -217,7 +214,7 @@ def _describe(
 def _calibrate_draft(
     folder: Path, model: Path, description: dict[str, Any], validation: Sequence[Photo]
 ) -> None:
-    """Write a bundle that is not calibrated, score the validation photos, and calibrate it."""
+    """Write a bundle that is not calibrated, run the validation photos, and calibrate it."""
     folder.mkdir()
     shutil.copy(model, folder / MODEL_FILE)
     content = model.read_bytes()
@@ -225,61 +222,17 @@ def _calibrate_draft(
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
     }
-    plain = Calibration(1.0, 0.0, "none", 0)
     nothing = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
-    names = [entry["name"] for entry in description["labels"]]
     for entry in description["labels"]:
-        _set_label(entry, plain, nothing)
+        thresholds = nothing if entry["kind"] == Kind.PRODUCT else {}
+        calibration = Calibration.line(1.0, 0.0).to_json()
+        entry |= {"calibration": calibration, "thresholds": thresholds, "evidence": {}}
     for entry in description["families"]:
         entry |= {"thresholds": nothing, "evidence": {}}
     description["photo_thresholds"] = nothing
     write_description(folder, description)
-    predictions = score_photos(Recognizer.load(folder), validation)
-    log_odds = _log_odds(predictions, names)
-    truth = [p.label for p in validation]
-    calibration = fit_calibration(log_odds, truth, names)
-    for entry, found in zip(description["labels"], calibration, strict=True):
-        _set_label(entry, found, nothing)
-    write_description(folder, description)
-    # Thresholds hold for what users see: the calibrated scores, label by label and by family.
-    kinds = load_taxonomy().labels
-    negative = np.array([kinds[t].kind is not Kind.PRODUCT for t in truth])
-    scores = calibrated(log_odds, calibration)[negative]
-    for column, entry in enumerate(description["labels"]):
-        if entry["kind"] == Kind.PRODUCT:
-            entry["thresholds"] = fit_thresholds(scores[:, column])
-    families = load_bundle(folder).family_scores(scores)
-    for column, entry in enumerate(description["families"]):
-        entry["thresholds"] = fit_thresholds(families[:, column])
-    description["photo_thresholds"] = fit_thresholds(families.max(axis=1))
-    description["calibration"] = {
-        "split": "validation",
-        "photos": len(validation),
-        "negatives": int(negative.sum()),
-        "sources": len({p.source for p in validation}),
-        "fingerprint": fingerprint(validation),
-    }
-    write_description(folder, description)
-
-
-def _log_odds(predictions: Sequence[Prediction], names: Sequence[str]) -> NDArray[np.float64]:
-    """Recover the log-odds from a bundle whose calibration is the identity."""
-    scores = np.array([[p.scores[name] for name in names] for p in predictions])
-    scores = np.clip(scores, 1e-12, 1 - 1e-12)
-    return np.asarray(np.log(scores) - np.log1p(-scores))
-
-
-def _set_label(
-    entry: dict[str, Any], calibration: Calibration, thresholds: Mapping[str, float]
-) -> None:
-    entry["calibration"] = {
-        "slope": round(calibration.slope, 6),
-        "intercept": round(calibration.intercept, 6),
-        "method": calibration.method,
-        "positives": calibration.positives,
-    }
-    entry["thresholds"] = dict(thresholds) if entry["kind"] == Kind.PRODUCT else {}
-    entry["evidence"] = {}
+    log_odds = run_photos(Recognizer.load(folder), validation).log_odds
+    write_description(folder, calibrated_description(description, log_odds, validation))
 
 
 def _loss(fp32: Evaluation, int8: Evaluation) -> dict[str, float]:
@@ -337,12 +290,3 @@ def _record(
 def _lookalike_accuracy(evaluation: Evaluation) -> float | None:
     found = evaluation.lookalikes
     return None if found is None else round(found.accuracy.value, 4)
-
-
-def _replace_folder(source: Path, target: Path) -> None:
-    """Put the bundle's files in place, each in one step; other files there (a recipe) stay."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL_FILE, DESCRIPTION_FILE, CARD_FILE, NEGATIVES_FILE):
-        temporary = target / f".{name}.part"
-        shutil.copy(source / name, temporary)
-        os.replace(temporary, target / name)

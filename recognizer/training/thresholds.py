@@ -1,4 +1,13 @@
-"""Turn false-alarm rates into thresholds, on photos that show no product."""
+"""Turn false-alarm rates into thresholds, on photos that show no product.
+
+Where the rate allows five negatives or more, the threshold is the empirical one. At 0.1 % of some
+hundred negatives it would be the highest score of all, which the next hundred exceed two or three
+times as often as the rate says. There the tail is smoothed: above a high score, log-odds fall off
+about exponentially (the generalised Pareto distribution of extreme value theory with shape 0;
+Pickands, 1975), and one number, their mean excess, is better known than the maximum. A free shape
+costs more in spread than it gives. ``tests/training/test_thresholds.py`` holds the two against
+each other.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +16,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.bundle import FALSE_ALARM_RATES
+from recognizer.bundle import FALSE_ALARM_RATES, sigmoid
+
+FEWEST_OVER = 5
+"""Negatives that an empirical threshold must leave above it; below that the tail is smoothed."""
+
+_TAIL_SHARE = 0.05  # the highest scores that make the tail, as a share of all negatives,
+_TAIL_PHOTOS = 30  # and at least as many as this
+_LEAST = 1e-9  # log-odds are taken of scores at least this far from 0 and 1
 
 
 def threshold_at_false_alarm_rate(negative_scores: NDArray[np.floating], rate: float) -> float:
@@ -20,6 +36,26 @@ def threshold_at_false_alarm_rate(negative_scores: NDArray[np.floating], rate: f
     return float(np.sort(negative_scores)[::-1][min(allowed, len(negative_scores) - 1)])
 
 
+def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> float:
+    """Return the threshold that a share ``rate`` of *further* such negatives is expected to exceed.
+
+    Args:
+        negative_scores: probabilities, (N,), N at least 1.
+        rate: above 0.
+    """
+    count = len(negative_scores)
+    tail = min(max(_TAIL_PHOTOS, int(_TAIL_SHARE * count)), count // 2)
+    if rate * count >= FEWEST_OVER - 1e-9 or rate * count >= tail:
+        return threshold_at_false_alarm_rate(negative_scores, rate)
+    scores = np.clip(np.sort(negative_scores)[::-1].astype(np.float64), _LEAST, 1 - _LEAST)
+    log_odds = np.log(scores) - np.log1p(-scores)
+    start = log_odds[tail]
+    excess = float((log_odds[:tail] - start).mean())
+    smoothed = start + excess * np.log(tail / count / rate)
+    # Never below the threshold of a rate for which the negatives suffice.
+    return float(sigmoid(max(smoothed, log_odds[min(FEWEST_OVER, tail)])))
+
+
 def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[str, float]:
     """Return the threshold for each named false-alarm rate.
 
@@ -28,6 +64,6 @@ def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[str, float]:
     """
     return {
         # Rounded upwards: a threshold that was rounded down would let one more negative pass.
-        rate: math.ceil(1e6 * threshold_at_false_alarm_rate(negative_scores, float(rate))) / 1e6
+        rate: math.ceil(1e6 * expected_threshold(negative_scores, float(rate))) / 1e6
         for rate in FALSE_ALARM_RATES
     }

@@ -142,7 +142,7 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     fit(config(epochs=1, loss=loss), split, tmp_path / "run")
     stages: list[str] = []
     release = export_bundle(
-        tmp_path / "run",
+        *load_run(tmp_path / "run"),
         split,
         tmp_path / "wildlife-v7",
         version=7,
@@ -166,7 +166,7 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     assert "rhino_horn" in recognizer.bundle.not_recognized
     card = (release.path / "MODEL_CARD.md").read_text()
     assert "rhino_horn" in card
-    assert recognizer.bundle.digest[:16] in card
+    assert recognizer.bundle.model_digest[:16] in card
     _agrees_with_torch(recognizer, tmp_path / "run", split, release.precision)
 
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from recognizer.training.calibrate import calibrated, fit_calibration
 from recognizer.training.metrics import (
     Ranking,
     area_under_roc,
@@ -20,7 +19,7 @@ from recognizer.training.metrics import (
     recall_at_false_alarm_rate,
     share,
 )
-from recognizer.training.thresholds import fit_thresholds, threshold_at_false_alarm_rate
+from recognizer.training.thresholds import threshold_at_false_alarm_rate
 
 TRUTH = np.array([True, True, False, False, True, False])
 SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.1])
@@ -163,34 +162,3 @@ def test_photos_of_the_same_probability_share_a_bin(bins: int) -> None:
     found = calibration_bins(predicted > 0.2, predicted, bins)
     assert sum(b.photos for b in found) == 21
     assert all(b.photos % 7 == 0 for b in found)
-
-
-def test_platt_scaling_recovers_the_odds_it_was_given() -> None:
-    rng = np.random.default_rng(0)
-    true_log_odds = rng.normal(0, 2, (20000, 1))
-    hit = rng.random((20000, 1)) < 1 / (1 + np.exp(-true_log_odds))
-    truth = np.where(hit[:, 0], "a", "b")
-    shown = np.hstack([true_log_odds * 3 + 1, -true_log_odds])  # over-confident and shifted
-    found = fit_calibration(shown, truth.tolist(), ["a", "b"])
-    assert found[0].slope == pytest.approx(1 / 3, rel=0.1)
-    assert found[0].intercept == pytest.approx(-1 / 3, abs=0.1)
-    probability = calibrated(shown, found)[:, 0]
-    assert abs(probability.mean() - hit.mean()) < 0.01
-
-
-def test_a_label_with_few_photos_shares_the_common_fit() -> None:
-    rng = np.random.default_rng(0)
-    truth = ["a"] * 200 + ["b"] * 200 + ["c"] * 3
-    log_odds = rng.normal(0, 1, (403, 3))
-    for i, label in enumerate(truth):
-        log_odds[i, "abc".index(label)] += 4
-    methods = [c.method for c in fit_calibration(log_odds, truth, ["a", "b", "c"])]
-    assert methods == ["platt", "platt", "platt_shared"]
-
-
-def test_thresholds_rise_as_the_rate_falls() -> None:
-    scores = np.random.default_rng(0).random(5000)
-    found = fit_thresholds(scores)
-    assert found["0.05"] < found["0.01"] < found["0.001"]
-    for rate, threshold in found.items():
-        assert (scores > threshold).mean() <= float(rate)

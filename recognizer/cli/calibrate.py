@@ -1,0 +1,85 @@
+"""``recognizer calibrate``: the same network, calibrated on other photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recognizer.cli.export import version_of
+from recognizer.cli.train import DataOption
+
+if TYPE_CHECKING:
+    from recognizer.bundle import Bundle
+
+
+def command(
+    bundle: Annotated[str, typer.Argument(help="A bundle's folder or name.")],
+    data: DataOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle: a folder NAME-vN.")],
+    threads: Annotated[int, typer.Option(help="Threads of one pass.", min=1)] = 1,
+) -> None:
+    """Choose and fit each label's calibration, and the thresholds, on photos it was not trained on.
+
+    These are the photos whose split is validation; where there are none, those that the bundle's
+    training held out.
+    """
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from recognizer.training.extras import require_evaluation  # noqa: PLC0415
+
+    require_evaluation()
+    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+    from recognizer.training.calibrate import calibrate_bundle  # noqa: PLC0415
+    from recognizer.training.data import load_photos  # noqa: PLC0415
+    from recognizer.training.held_out import photos_of_split  # noqa: PLC0415
+
+    recognizer = Recognizer.load(bundle, threads=threads)
+    version = version_of(output, recognizer.bundle.name)
+    photos = [photo for folder in data for photo in load_photos(folder)]
+    held_out = [p for p in photos if p.split == "validation"]
+    held_out = held_out or photos_of_split(recognizer.bundle, photos, "validation")
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("scoring the validation split")
+        made = calibrate_bundle(
+            recognizer,
+            held_out,
+            output,
+            version=version,
+            on_progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    _print_calibration(made)
+    console.print(f"written: {output}")
+
+
+def _print_calibration(bundle: Bundle) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from recognizer.bundle import FALSE_ALARM_RATES  # noqa: PLC0415
+
+    entries = bundle.description["labels"]
+    methods = list(entries[0]["calibration"]["log_loss"])
+    table = Table(
+        title=f"{bundle.title}, calibrated on {bundle.description['calibration']['photos']} photos",
+        caption="log-loss x 1000 on photos that the fit did not see; labels with few photos share",
+    )
+    for heading in ("", "photos", "method", *methods):
+        table.add_column(heading, justify="left" if heading in {"", "method"} else "right")
+    for rate in FALSE_ALARM_RATES:
+        table.add_column(f"at {float(rate):.1%}", justify="right")
+    for entry in entries:
+        found = entry["calibration"]
+        table.add_row(
+            entry["name"],
+            str(found["positives"]),
+            found["method"],
+            *(f"{1000 * found['log_loss'][method]:.2f}" for method in methods),
+            *(f"{t:.4f}" if (t := entry["thresholds"].get(r)) else "-" for r in FALSE_ALARM_RATES),
+        )
+    console = Console()
+    console = console if console.is_terminal else Console(width=140)
+    console.print(table)
