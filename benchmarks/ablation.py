@@ -11,6 +11,7 @@ recipe excludes. The test split is not touched.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,32 +54,48 @@ def main() -> None:
         network = fit(config, split, asked.output / variant)
         labels = sorted({p.label for p in split if p.split == "train"})
         held = [p for p in split if p.split in {"validation", "excluded"}]
-        scores = _scores(network, held, config.input_size)
+        scores = score(network, held, config.input_size)
         print_table(variant, held, scores, labels)
 
 
 @torch.no_grad()
-def _scores(
+def score(
     network: torch.nn.Module, photos: list[Photo], size: int
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Return each photo's probabilities, (photos, labels)."""
     found = [network(x).logits for x in batches(PlainPhotos(photos, size), 64, 1)]
     return torch.cat(found).softmax(1).numpy()
 
 
-def print_table(variant: str, photos: list[Photo], scores: np.ndarray, labels: list[str]) -> None:
-    """Print how well each scarce product is found, and how often an animal is taken for one."""
+def print_table(
+    title: str,
+    photos: list[Photo],
+    scores: np.ndarray,
+    labels: list[str],
+    positives: Collection[str] = ("validation", "excluded"),
+) -> None:
+    """Print how well products are found, and how often an animal is taken for one.
+
+    Args:
+        title: printed above.
+        photos: what was scored.
+        scores: float, (photos, labels).
+        labels: in the order of the scores.
+        positives: the splits whose photos of products count; negatives are those of all.
+    """
     kinds = load_taxonomy().labels
     truth = np.array([p.label for p in photos])
+    counts = np.array([p.split in positives for p in photos])
     negative = np.array([kinds[t].kind is not Kind.PRODUCT for t in truth])
-    print(f"\n## {variant}: {negative.sum()} negatives", flush=True)
+    print(f"\n## {title}: {negative.sum()} negatives", flush=True)
     names = [n for n in labels if kinds[n].kind is Kind.PRODUCT]
     columns = [labels.index(n) for n in names]
     for name, members in {"ivory": ("ivory_raw", "ivory_worked")}.items():
-        _line(name, np.isin(truth, members), negative,
+        _line(name, np.isin(truth, members) & counts, negative,
               scores[:, [labels.index(m) for m in members]].sum(1))  # fmt: skip
     for name in LABELS:
         if name in labels:
-            _line(name, truth == name, negative, scores[:, labels.index(name)])
+            _line(name, (truth == name) & counts, negative, scores[:, labels.index(name)])
     best = scores[:, columns].max(axis=1)
     limit = np.sort(best[negative])[::-1][int(RATE * negative.sum())]
     animal = np.isin(truth, ANIMALS)
