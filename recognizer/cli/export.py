@@ -12,7 +12,14 @@ from recognizer.errors import UsageError
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Folder of a finished run, or of several that differ in their seed: the mean of "
+            "their weights is exported.",
+        ),
+    ],
     data: DataOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle: a folder NAME-vN.")],
 ) -> None:
@@ -26,7 +33,7 @@ def command(
     from recognizer.training.fit import load_run  # noqa: PLC0415
     from recognizer.training.release import export_bundle  # noqa: PLC0415
 
-    network, config, labels = load_run(run)
+    network, config, labels = load_run(*runs)
     version = version_of(output, config.name)
     console = Console(stderr=True)
     with console.status("") as status:
