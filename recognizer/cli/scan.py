@@ -70,7 +70,9 @@ BundleOption = Annotated[
 ]
 WorkersOption = Annotated[
     int,
-    typer.Option("--workers", "-w", min=0, help="Processes; 0 for one on each CPU."),
+    typer.Option(
+        "--workers", "-w", min=0, help="Processes; 0 for as many as CPUs and memory carry."
+    ),
 ]
 ProviderOption = Annotated[str, typer.Option("--provider", help="Where onnxruntime computes.")]
 FallbackOption = Annotated[
@@ -123,6 +125,16 @@ AnyWayUpOption = Annotated[
         "--any-way-up", help="With --known: also find what was mirrored or turned. Slower."
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Scan only the I-th of N parts (from 1/N to N/N). Jobs that are given the same "
+        "sources each do their part, each with an --output of its own; recognizer merge makes "
+        "one journal of all.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
@@ -165,6 +177,7 @@ def command(
     retry_failed: RetryOption = False,
     known: KnownOption = None,
     any_way_up: AnyWayUpOption = False,
+    shard: ShardOption = None,
     quiet: QuietOption = False,
     schema: SchemaOption = False,  # noqa: ARG001 - its callback has seen to it
 ) -> None:
@@ -177,12 +190,13 @@ def command(
     from recognizer.cli.scan_output import Output  # noqa: PLC0415
     from recognizer.imaging import Limits  # noqa: PLC0415
     from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
-    from recognizer.scan import Guard, Journal, Passed, expand, scan  # noqa: PLC0415
+    from recognizer.scan import Guard, Journal, Passed, Shard, expand, scan  # noqa: PLC0415
     from recognizer.thumbnails import ThumbnailStore, store_path  # noqa: PLC0415
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is told before any worker starts
     rules = _policy(policy, threshold, model)
+    part = Shard(1, 1) if shard is None else Shard.parse(shard)
     standard = Limits()
     limits = Limits(max_bytes or standard.max_bytes, max_pixels or standard.max_pixels)
     guard = Guard(timeout, None if memory_limit is None else memory_limit * MEBIBYTE)
@@ -195,10 +209,10 @@ def command(
         _share_bank(known, any_way_up) as bank,
         Journal(output) as journal,
         ThumbnailStore(store_path(output)) if thumbnails else nullcontext() as store,
-        Output(sources, journal, quiet=quiet) as shown,
+        Output(sources, journal, part, quiet=quiet) as shown,
     ):
         summary = scan(
-            expand(sources, passed=passed),
+            part.of(expand(sources, passed=passed)),
             model,
             rules,
             journal,

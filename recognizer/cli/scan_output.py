@@ -20,7 +20,7 @@ from rich.text import Text
 
 from recognizer.bundle import Bundle
 from recognizer.policy import Decision
-from recognizer.scan import Journal, Passed, Row, ScanSummary, expand
+from recognizer.scan import Journal, Passed, Row, ScanSummary, Shard, expand
 from recognizer.scan.sources import LIST_ON_STDIN
 from recognizer.scan.summary import is_lead, lead_names
 from recognizer.status import Status
@@ -51,10 +51,13 @@ class Output:
         sources: as given; they are walked once more in the background, to know how many there
             are and so how long it takes.
         journal: whose rows are shown.
+        shard: the part of them that is scanned.
         quiet: show nothing.
     """
 
-    def __init__(self, sources: Sequence[str], journal: Journal, *, quiet: bool) -> None:
+    def __init__(
+        self, sources: Sequence[str], journal: Journal, shard: Shard, *, quiet: bool
+    ) -> None:
         self._journal = journal
         self._quiet = quiet
         self._errors = Console(stderr=True)
@@ -62,6 +65,7 @@ class Output:
         self._leads: list[tuple[tuple[bool, float, int], Row]] = []
         self._total: int | None = None
         self._sources = list(sources)
+        self._shard = shard
         self._next_line = time.monotonic() + _PLAIN_SECONDS
         self._progress: Progress | None = None
         if not quiet and self._errors.is_terminal:
@@ -144,7 +148,7 @@ class Output:
             console.print(f"Report: {shown(str(report))}", markup=False, soft_wrap=True)
 
     def _count(self) -> None:
-        self._total = sum(1 for _ in expand(self._sources))
+        self._total = sum(1 for _ in self._shard.of(expand(self._sources)))
 
 
 def progress_line(summary: ScanSummary, total: int | None) -> str:

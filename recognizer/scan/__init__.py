@@ -6,6 +6,7 @@ from recognizer.scan.journal import Journal
 from recognizer.scan.rows import Row
 from recognizer.scan.run import scan
 from recognizer.scan.schema import ROW_KEYS, ROW_SCHEMA, row_schema
+from recognizer.scan.shards import Shard
 from recognizer.scan.sources import Access, expand
 from recognizer.scan.summary import ScanSummary
 from recognizer.scan.tables import write_table
@@ -20,6 +21,7 @@ __all__ = [
     "Passed",
     "Row",
     "ScanSummary",
+    "Shard",
     "expand",
     "row_schema",
     "scan",

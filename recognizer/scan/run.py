@@ -16,19 +16,16 @@ from recognizer.imaging import Limits
 from recognizer.known import KnownItems
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
-from recognizer.scan.cpus import available_cpus
 from recognizer.scan.crew import Batch, Crew, Done, Guard
 from recognizer.scan.index import KeySet
 from recognizer.scan.items import Item
 from recognizer.scan.journal import Journal
+from recognizer.scan.machine import plan
 from recognizer.scan.rows import Row
 from recognizer.scan.sources import Access
 from recognizer.scan.summary import ScanSummary
 from recognizer.scan.workers import Setup, Task
 from recognizer.thumbnails import ThumbnailStore
-
-BATCH_ITEMS = 8
-"""Images that a worker is given together, and rows that are written together."""
 
 _BATCH_BYTES = 8 << 20  # of images whose bytes travel with them; then a batch is full earlier
 
@@ -64,7 +61,8 @@ def scan(
         bundle: the model.
         policy: what its scores are held against.
         journal: where the rows go, in the order in which they are done.
-        workers: processes; 0 for one on each CPU that this process may use.
+        workers: processes; 0 for as many as CPUs and memory carry
+            (:mod:`recognizer.scan.machine`).
         provider: see :meth:`recognizer.recognizer.Recognizer.load`.
         allow_fallback: likewise.
         limits: what is refused before it is read or decoded.
@@ -105,9 +103,10 @@ def scan(
     )
     started = time.monotonic()
     summary = ScanSummary()
-    crew = Crew(setup, workers or available_cpus(), guard or Guard())
+    chosen = plan(workers)
+    crew = Crew(setup, chosen.workers, guard or Guard())
     try:
-        for done in crew.work(_batches(_tasks(items, journal, summary), BATCH_ITEMS)):
+        for done in crew.work(_batches(_tasks(items, journal, summary), chosen.batch)):
             _record(done, journal, thumbnails, summary, on_rows, time.monotonic() - started)
     finally:
         crew.end()

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode, app
 from recognizer.cli.scan_output import Output, progress_line, shown
-from recognizer.scan import Journal, ScanSummary, row_schema
+from recognizer.scan import Journal, ScanSummary, Shard, row_schema
 from tests.conftest import read_rows
 from tests.tiny import write_tiny_bundle
 
@@ -109,6 +109,20 @@ def test_no_photos(scan: Callable[..., Result], tmp_path: Path) -> None:
     result = scan(tmp_path / "empty")
     assert result.exit_code == ExitCode.DONE
     assert "No photos found." in result.stdout
+
+
+def test_shards_of_a_scan_do_each_photo_once(
+    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder(*["red"] * 6)
+    common = ("scan", folder, "--bundle", tiny_bundle, "--workers", 1)
+    for number in (1, 2):
+        output = tmp_path / f"{number}.jsonl"
+        assert invoke(*common, "--output", output, "--shard", f"{number}/2").exit_code == 0
+    parts = [{row["source"] for row in read_rows(tmp_path / f"{n}.jsonl")} for n in (1, 2)]
+    assert parts[0] | parts[1] == {str(path) for path in folder.iterdir()}
+    assert not parts[0] & parts[1]
+    assert invoke(*common, "--output", output, "--shard", "3/2").exit_code == ExitCode.USAGE
 
 
 def test_a_list_on_standard_input(
@@ -224,7 +238,10 @@ def test_progress_is_plain_where_there_is_no_terminal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recognizer.cli.scan_output._PLAIN_SECONDS", 0.0)
-    with Journal(tmp_path / "j") as journal, Output(["-"], journal, quiet=False) as output:
+    with (
+        Journal(tmp_path / "j") as journal,
+        Output(["-"], journal, Shard(1, 1), quiet=False) as output,
+    ):
         output.on_rows(ScanSummary(scanned=3, seconds=1), [])
     assert capfd.readouterr().err == "3 photos, 3.0/s, 0 leads\n"
 

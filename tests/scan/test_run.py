@@ -21,7 +21,7 @@ from recognizer.imaging import Limits
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.scan import Guard, Item, Journal, Row, ScanSummary, expand, scan
-from recognizer.scan.run import BATCH_ITEMS
+from recognizer.scan.machine import BATCH_ITEMS
 from recognizer.thumbnails import ThumbnailStore
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines

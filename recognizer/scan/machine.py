@@ -1,0 +1,137 @@
+"""What this process may really use of its machine: CPUs and memory, and the workers they carry.
+
+In a container, a job of a cluster or a service it is the control group that says so. Its files are
+looked for in the group of this process and in every group above it: the tightest counts.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from recognizer.imaging.sources import MEBIBYTE
+
+BATCH_ITEMS = 8
+"""Images that a worker is given together, where memory allows. On a CPU larger batches are no
+faster: ``recognizer bench`` shows the model's pass for one image, for eight and for 32."""
+
+WORKER_BYTES = 256 * MEBIBYTE
+"""What a worker is reckoned to hold: libraries, the model, and a large picture being decoded."""
+
+IMAGE_BYTES = 16 * MEBIBYTE
+"""What each image of a batch is reckoned to hold beside that."""
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
+_V1_UNLIMITED = 1 << 60  # version 1 has a very large number where there is no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a scan spreads over the machine.
+
+    Attributes:
+        workers: processes.
+        batch: images that each of them is given together.
+    """
+
+    workers: int
+    batch: int
+
+
+def plan(workers: int = 0, *, cgroups: Path = _CGROUPS, proc: Path = _PROC) -> Plan:
+    """Choose workers and batch by the CPUs and the memory that there are.
+
+    Args:
+        workers: how many were asked for; 0 for one on each CPU, fewer where memory is short.
+        cgroups: where the control groups are mounted.
+        proc: where the process file system is.
+    """
+    memory = available_memory(cgroups, proc)
+    if workers == 0:
+        workers = available_cpus(cgroups, proc)
+        if memory is not None:
+            full = WORKER_BYTES + BATCH_ITEMS * IMAGE_BYTES
+            workers = max(1, min(workers, memory // full))
+    if memory is None:
+        return Plan(workers, BATCH_ITEMS)
+    room = (memory // workers - WORKER_BYTES) // IMAGE_BYTES
+    return Plan(workers, max(1, min(BATCH_ITEMS, room)))
+
+
+def available_cpus(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:
+    """Return the number of CPUs by affinity and by quota, at least 1; see :func:`plan`."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    quotas = [_quota(folder) for folder in _groups(cgroups, proc, "cpu")]
+    return max(1, min([count, *(math.ceil(quota) for quota in quotas if quota is not None)]))
+
+
+def available_memory(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int | None:
+    """Return the bytes that processes may take, None where nothing tells; see :func:`plan`.
+
+    What the machine has available, or the limit of the control group where that is tighter.
+    """
+    limits = [_limit(folder) for folder in _groups(cgroups, proc, "memory")]
+    found = [limit for limit in (*limits, _free(proc)) if limit is not None]
+    return min(found, default=None)
+
+
+def _groups(cgroups: Path, proc: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of this process's groups and of all above, in versions 1 and 2.
+
+    In a container the names in ``/proc`` may be those of the host; then they lead nowhere, and the
+    group itself is where the control groups are mounted.
+    """
+    names = {"/"}
+    for line in _text(proc / "self" / "cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, name = rest.partition(":")
+        if not controllers or controller in controllers.split(","):
+            names.add(name)
+    for name in names:
+        inner = PurePosixPath(name.lstrip("/"))
+        for group in (inner, *inner.parents):
+            yield cgroups / group
+            yield cgroups / controller / group
+
+
+def _quota(group: Path) -> float | None:
+    """Return the CPUs that a group grants, None without a limit."""
+    limit, _, period = _text(group / "cpu.max").partition(" ")
+    if not limit:
+        limit = _text(group / "cpu.cfs_quota_us")
+        period = _text(group / "cpu.cfs_period_us")
+    try:
+        return int(limit) / int(period) if int(limit) > 0 else None
+    except (ValueError, ZeroDivisionError):  # "max"
+        return None
+
+
+def _limit(group: Path) -> int | None:
+    """Return the bytes that a group grants, None without a limit."""
+    try:
+        limit = int(_text(group / "memory.max") or _text(group / "memory.limit_in_bytes"))
+    except ValueError:  # "max"
+        return None
+    return limit if 0 < limit < _V1_UNLIMITED else None
+
+
+def _free(proc: Path) -> int | None:
+    for line in _text(proc / "meminfo").splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""

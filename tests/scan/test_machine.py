@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recognizer.imaging.sources import MEBIBYTE
+from recognizer.scan import machine
+from recognizer.scan.machine import (
+    BATCH_ITEMS,
+    IMAGE_BYTES,
+    WORKER_BYTES,
+    Plan,
+    available_cpus,
+    available_memory,
+    plan,
+)
+
+GIBIBYTE = 1024 * MEBIBYTE
+FULL = WORKER_BYTES + BATCH_ITEMS * IMAGE_BYTES
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine of four CPUs, with empty folders for the two file systems."""
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    (tmp_path / "cgroup").mkdir()
+    (tmp_path / "proc").mkdir()
+    return tmp_path
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 4),
+        ({"cgroup/cpu.max": "max 100000\n"}, 4),
+        ({"cgroup/cpu.max": "200000 100000\n"}, 2),
+        ({"cgroup/cpu.max": "150000 100000\n"}, 2),
+        ({"cgroup/cpu.max": "10000 100000\n"}, 1),
+        ({"cgroup/cpu.max": "900000 100000\n"}, 4),
+        ({"cgroup/cpu.max": "nonsense"}, 4),
+        ({"cgroup/cpu.max": "1 2 3"}, 4),
+        ({"cgroup/cpu.max": b"\xff\xfe".decode("latin-1")}, 4),
+        ({"cgroup/cpu/cpu.cfs_quota_us": "-1\n", "cgroup/cpu/cpu.cfs_period_us": "100000\n"}, 4),
+        ({"cgroup/cpu/cpu.cfs_quota_us": "1000\n", "cgroup/cpu/cpu.cfs_period_us": "1000\n"}, 1),
+        ({"cgroup/cpu/cpu.cfs_quota_us": "100000\n", "cgroup/cpu/cpu.cfs_period_us": "0\n"}, 4),
+        # A service of systemd: the quota is its own, or its slice's; the root has no such file.
+        (
+            {
+                "proc/self/cgroup": "0::/system.slice/scan.service\n",
+                "cgroup/system.slice/scan.service/cpu.max": "300000 100000",
+                "cgroup/system.slice/cpu.max": "max 100000",
+            },
+            3,
+        ),
+        (
+            {
+                "proc/self/cgroup": "0::/jobs/42/task\n",
+                "cgroup/jobs/42/task/cpu.max": "max 100000",
+                "cgroup/jobs/cpu.max": "100000 100000",
+            },
+            1,
+        ),
+        # Version 1: each controller has a tree of its own; another one's group is not ours.
+        (
+            {
+                "proc/self/cgroup": "4:memory:/m\n3:cpu,cpuacct:/slurm/job_7\n1:name=systemd:/x\n",
+                "cgroup/cpu/slurm/job_7/cpu.cfs_quota_us": "200000",
+                "cgroup/cpu/slurm/job_7/cpu.cfs_period_us": "100000",
+                "cgroup/cpu/m/cpu.cfs_quota_us": "100000",
+                "cgroup/cpu/m/cpu.cfs_period_us": "100000",
+            },
+            2,
+        ),
+        # In a container the name may be that of the host, which leads nowhere here.
+        (
+            {
+                "proc/self/cgroup": "0::/../../kubepods/pod9\n",
+                "cgroup/cpu.max": "200000 100000",
+            },
+            2,
+        ),
+        ({"proc/self/cgroup": "nonsense\n\n::"}, 4),
+    ],
+)
+def test_cpus(place: Path, files: dict[str, str], expected: int) -> None:
+    write(place, files)
+    assert available_cpus(place / "cgroup", place / "proc") == expected
+
+
+def test_cpus_without_affinity(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: None)
+    assert available_cpus(place / "cgroup", place / "proc") == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"proc/meminfo": "MemTotal:  8 kB\nMemAvailable:  4194304 kB\n"}, 4 * GIBIBYTE),
+        ({"proc/meminfo": "MemTotal:  8 kB\n"}, None),
+        (
+            {"cgroup/memory.max": "1073741824\n", "proc/meminfo": "MemAvailable: 4194304 kB"},
+            GIBIBYTE,
+        ),
+        (
+            {"cgroup/memory.max": "9073741824\n", "proc/meminfo": "MemAvailable: 4194304 kB"},
+            4 * GIBIBYTE,
+        ),
+        ({"cgroup/memory.max": "max\n"}, None),
+        ({"cgroup/memory/memory.limit_in_bytes": "9223372036854771712"}, None),
+        ({"cgroup/memory/memory.limit_in_bytes": "2147483648"}, 2 * GIBIBYTE),
+        (
+            {
+                "proc/self/cgroup": "0::/jobs/42\n",
+                "cgroup/jobs/42/memory.max": "max",
+                "cgroup/jobs/memory.max": "1073741824",
+            },
+            GIBIBYTE,
+        ),
+    ],
+)
+def test_memory(place: Path, files: dict[str, str], expected: int | None) -> None:
+    write(place, files)
+    assert available_memory(place / "cgroup", place / "proc") == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "memory", "expected"),
+    [
+        (0, None, Plan(4, BATCH_ITEMS)),
+        (0, 100 * FULL, Plan(4, BATCH_ITEMS)),
+        (0, 4 * FULL, Plan(4, BATCH_ITEMS)),
+        (0, 4 * FULL - 1, Plan(3, BATCH_ITEMS)),
+        (0, FULL, Plan(1, BATCH_ITEMS)),
+        (0, WORKER_BYTES + 2 * IMAGE_BYTES, Plan(1, 2)),
+        (0, 1, Plan(1, 1)),
+        # Who asks for a number gets it; what gives way is the batch.
+        (7, None, Plan(7, BATCH_ITEMS)),
+        (4, 2 * FULL, Plan(4, 1)),
+        (2, 2 * (WORKER_BYTES + 3 * IMAGE_BYTES), Plan(2, 3)),
+    ],
+)
+def test_the_plan(place: Path, asked: int, memory: int | None, expected: Plan) -> None:
+    if memory is not None:
+        write(place, {"cgroup/memory.max": str(memory)})
+    assert plan(asked, cgroups=place / "cgroup", proc=place / "proc") == expected

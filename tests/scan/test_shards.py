@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer.errors import UsageError
+from recognizer.scan.items import Item
+from recognizer.scan.shards import Shard
+
+columns = st.none() | st.dictionaries(st.text(), st.integers() | st.text() | st.none(), max_size=3)
+items = st.builds(Item, st.text(), columns)
+
+
+@given(st.lists(items, max_size=40), st.integers(1, 12), st.randoms())
+def test_shards_are_disjoint_and_complete_whatever_the_order(
+    everything: list[Item], count: int, random: object
+) -> None:
+    shards = [Shard(number, count) for number in range(1, count + 1)]
+    parts = [list(shard.of(everything)) for shard in shards]
+    # Complete, and disjoint: each item of the input is in one part, as often as it was given.
+    assert sorted(item.key for part in parts for item in part) == sorted(
+        item.key for item in everything
+    )
+    assert all(
+        not {i.key for i in one} & {i.key for i in other}
+        for n, one in enumerate(parts)
+        for other in parts[:n]
+    )
+    shuffled = everything.copy()
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    again = [list(shard.of(shuffled)) for shard in shards]
+    assert [{i.key for i in part} for part in again] == [{i.key for i in part} for part in parts]
+
+
+def test_every_process_cuts_alike() -> None:
+    """Python's own hash differs from process to process; that of an item must not."""
+    code = (
+        "from recognizer.scan import Item, Shard; items = (Item(f'{n}.jpg') for n in range(40));"
+        "print([item.source for item in Shard(2, 3).of(items)])"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    here = [item.source for item in Shard(2, 3).of(Item(f"{n}.jpg") for n in range(40))]
+    assert told == {f"{here}\n"}
+
+
+def test_shards_are_of_much_the_same_size() -> None:
+    everything = [Item(f"photos/{n:05}.jpg") for n in range(8000)]
+    sizes = [sum(1 for _ in Shard(number, 8).of(everything)) for number in range(1, 9)]
+    assert max(sizes) - min(sizes) < 250  # eight times the standard deviation of about 30
+
+
+@pytest.mark.parametrize(("text", "shard"), [("1/1", Shard(1, 1)), ("3/16", Shard(3, 16))])
+def test_parse(text: str, shard: Shard) -> None:
+    assert Shard.parse(text) == shard
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1", "/", "0/4", "5/4", "1/0", "-1/4", "1/-4", "1.0/4", "1/4/2", "a/b", " 1/4", "²/3"],
+)
+def test_what_is_no_shard(text: str) -> None:
+    with pytest.raises(UsageError, match="shard"):
+        Shard.parse(text)
