@@ -3,6 +3,7 @@
 from recognizer.scan.crew import Guard
 from recognizer.scan.items import Item, Passed
 from recognizer.scan.journal import Journal
+from recognizer.scan.merging import Merged, merge
 from recognizer.scan.rows import Row
 from recognizer.scan.run import scan
 from recognizer.scan.schema import ROW_KEYS, ROW_SCHEMA, row_schema
@@ -18,11 +19,13 @@ __all__ = [
     "Guard",
     "Item",
     "Journal",
+    "Merged",
     "Passed",
     "Row",
     "ScanSummary",
     "Shard",
     "expand",
+    "merge",
     "row_schema",
     "scan",
     "write_table",

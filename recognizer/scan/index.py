@@ -90,3 +90,31 @@ class KeySet(_Table):
     def add(self, key: int) -> bool:
         """Add a key, and return whether it is a new one."""
         return self._run("INSERT OR IGNORE INTO items VALUES (?)", key).rowcount > 0
+
+
+class Newest(_Table):
+    """Key of an item (unsigned, 64 bits) -> the journal whose row of it is the latest."""
+
+    def __init__(self) -> None:
+        super().__init__(", time INTEGER, journal INTEGER")
+
+    def offer(self, key: int, time: int, journal: int) -> None:
+        """Take note of a row; of two that are equally late, the one that is offered last counts."""
+        self._run(
+            "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+            " time = excluded.time, journal = excluded.journal WHERE excluded.time >= time",
+            key,
+            time,
+            journal,
+        )
+
+    def journal(self, key: int) -> int:
+        """Return the number of the journal, as it was offered.
+
+        Raises:
+            KeyError: no row was offered.
+        """
+        row = self._run("SELECT journal FROM items WHERE key = ?", key).fetchone()
+        if row is None:
+            raise KeyError(key)
+        return int(row[0])

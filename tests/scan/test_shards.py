@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import UsageError
@@ -16,6 +16,7 @@ columns = st.none() | st.dictionaries(st.text(), st.integers() | st.text() | st.
 items = st.builds(Item, st.text(), columns)
 
 
+@settings(deadline=None)
 @given(st.lists(items, max_size=40), st.integers(1, 12), st.randoms())
 def test_shards_are_disjoint_and_complete_whatever_the_order(
     everything: list[Item], count: int, random: object

@@ -1,0 +1,43 @@
+"""``recognizer merge``: one journal of many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    journals: Annotated[
+        list[Path], typer.Argument(metavar="JOURNAL...", help="Rows of scans (JSONL).")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="The merged journal; it may be one of those that are merged."
+        ),
+    ],
+    allow_mixed: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mixed",
+            help="Merge also rows of several models, policies or versions of the preprocessing, "
+            "although they cannot be compared.",
+        ),
+    ] = False,
+) -> None:
+    """Merge the journals of shards (scan --shard), or of scans that were made apart.
+
+    Of each photo the latest row counts. Thumbnails go along. The journals stay as they are.
+    """
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+
+    from recognizer.scan import merge  # noqa: PLC0415
+
+    with Console(stderr=True).status(f"merging {len(journals)} journals"):
+        merged = merge(journals, output, allow_mixed=allow_mixed)
+    typer.echo(
+        f"written: {output}, {merged.rows:,} rows, {merged.superseded:,} superseded by later ones, "
+        f"{merged.thumbnails:,} thumbnails"
+    )

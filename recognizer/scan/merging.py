@@ -1,0 +1,169 @@
+"""One journal of many: the shards of a scan, or scans that were made apart."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from recognizer.atomic import replacing
+from recognizer.errors import JournalError, UsageError
+from recognizer.scan.index import Newest
+from recognizer.scan.items import item_key
+from recognizer.scan.journal import Journal, last_rows
+from recognizer.scan.rows import Row, to_line
+from recognizer.thumbnails import ThumbnailStore, store_path
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge came to.
+
+    Attributes:
+        rows: images, each with one row.
+        superseded: rows that were left out, because another journal has a later one.
+        thumbnails: leads whose thumbnails went along.
+    """
+
+    rows: int
+    superseded: int
+    thumbnails: int
+
+
+class _Kind(NamedTuple):
+    """What makes rows comparable."""
+
+    model: str
+    model_digest: str
+    policy: str
+    policy_digest: str
+    preprocessing: int
+
+    def __str__(self) -> str:
+        return (
+            f"model {self.model} ({self.model_digest[:12]}), policy {self.policy} "
+            f"({self.policy_digest[:12]}), preprocessing {self.preprocessing}"
+        )
+
+
+def merge(
+    journals: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    allow_mixed: bool = False,
+) -> Merged:
+    """Merge journals into one, from which a scan can go on and a report be made.
+
+    Within a journal the last row of an item counts, as everywhere. Between journals it is the one
+    with the latest time; of two with the same time, that of the journal which is named last. The
+    rows stand in the order of the journals. The output takes its place in one step, and it may be
+    one of the journals. The thumbnails of its rows are put beside it.
+
+    Scores of two models, and decisions of two policies, cannot be compared, and a queue that is
+    ranked by them would be wrong without a sign of it: so they are refused. What is looked at are
+    the rows that remain: journals that were begun with another model and finished with this one
+    are merged.
+
+    Args:
+        journals: the files. A journal may be growing; what it holds now is merged.
+        output: where the merged journal goes.
+        allow_mixed: merge also what cannot be compared.
+
+    Raises:
+        JournalError: a journal cannot be read, or is none; the output is in use by a scan; or the
+            rows are of several models, policies or versions of the preprocessing.
+        UsageError: the output exists and is none of the journals, or it cannot be written.
+    """
+    paths = [Path(journal) for journal in journals]
+    target = Path(output)
+    for path in paths:
+        if not path.is_file():
+            raise JournalError(f"{path}: no such journal")
+    if target.exists() and not any(target.samefile(path) for path in paths):
+        raise UsageError(
+            f"{target} exists: name it among the journals too, so that its rows are kept, or name "
+            "another --output"
+        )
+    with ExitStack() as stack:
+        if target.exists():
+            stack.enter_context(Journal(target))  # no scan may write what would be replaced
+        newest = stack.enter_context(Newest())
+        read = 0
+        for number, path in enumerate(paths):
+            for row in last_rows(path):
+                newest.offer(item_key(row["source"], row["item"]), _time(row, path), number)
+                read += 1
+        rows, thumbnails = _write(paths, newest, target, allow_mixed)
+    return Merged(rows, read - rows, thumbnails)
+
+
+def _write(
+    paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: bool
+) -> tuple[int, int]:
+    kinds: Counter[_Kind] = Counter()
+    thumbnails = 0
+    with ExitStack() as stack:
+        partial = stack.enter_context(replacing(target))
+        file = stack.enter_context(partial.open("wb"))
+        pictures = None
+        if any(store_path(path).is_file() for path in paths):
+            # Behind the journal on the stack, so that it is in place before it.
+            place = stack.enter_context(replacing(store_path(target)))
+            pictures = stack.enter_context(ThumbnailStore(place))
+        for number, path in enumerate(paths):
+            with ExitStack() as its:
+                store = None
+                if pictures is not None and store_path(path).is_file():
+                    store = its.enter_context(ThumbnailStore(store_path(path)))
+                for row in _remaining(path, number, newest):
+                    file.write(to_line(row))
+                    kinds[_kind(row)] += 1
+                    thumbnail = None if store is None else store.get(row["sha256"])
+                    if pictures is not None and thumbnail is not None:
+                        pictures.add([(row["sha256"], thumbnail)])
+                        thumbnails += 1
+        if len(kinds) > 1 and not allow_mixed:
+            raise JournalError(
+                "these journals cannot be compared: "
+                + "; ".join(f"{count:,} rows of {kind}" for kind, count in kinds.most_common())
+                + ". Scan the fewer ones again with the model and policy of the others, or merge "
+                "them all the same with --allow-mixed"
+            )
+    return kinds.total(), thumbnails
+
+
+def _remaining(path: Path, number: int, newest: Newest) -> Iterator[Row]:
+    """Yield the rows of a journal that no other journal supersedes."""
+    for row in last_rows(path):
+        try:
+            if newest.journal(item_key(row["source"], row["item"])) == number:
+                yield row
+        except KeyError:  # the journal has grown meanwhile
+            continue
+
+
+def _kind(row: Row) -> _Kind:
+    model, policy = row["model"], row["policy"]
+    return _Kind(
+        f"{model.get('name')}-v{model.get('version')}",
+        str(model["digest"]),
+        str(policy.get("name")),
+        str(policy["digest"]),
+        row["preprocessing"],
+    )
+
+
+def _time(row: Row, path: Path) -> int:
+    """Return when a row was made, in microseconds: offsets of time zones differ."""
+    try:
+        time = datetime.fromisoformat(row["time"])
+        return (time - _EPOCH) // timedelta(microseconds=1)
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"{path}: the row of {row['source']} has no time ({error})") from error
