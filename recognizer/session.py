@@ -16,6 +16,14 @@ PROVIDERS = {
 }
 """Short names of onnxruntime's execution providers."""
 
+PACKAGES = {
+    "cuda": "onnxruntime-gpu",
+    "coreml": "onnxruntime, on a Mac",
+    "directml": "onnxruntime-directml, on Windows",
+    "openvino": "onnxruntime-openvino",
+}
+"""The package with each provider; it takes the place of ``onnxruntime`` (see docs/providers.md)."""
+
 
 def open_session(
     bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
@@ -46,7 +54,8 @@ def open_session(
             there = [name for name, theirs in PROVIDERS.items() if theirs in available]
             raise ProviderError(
                 f"the provider {provider!r} is not in this build of onnxruntime; it has: "
-                f"{', '.join(there)}. Install the matching onnxruntime package, or allow a fallback"
+                f"{', '.join(there)}. Install {PACKAGES.get(provider, 'onnxruntime')} in place of "
+                "it (docs/providers.md), or allow a fallback to the CPU"
             )
         provider = "cpu"
     options = onnxruntime.SessionOptions()
@@ -57,7 +66,7 @@ def open_session(
     model = bundle.read_model()
     try:
         session = onnxruntime.InferenceSession(
-            model, options, providers=[*dict.fromkeys((PROVIDERS[provider], PROVIDERS["cpu"]))]
+            model, options, providers=_providers(provider, threads)
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
@@ -70,6 +79,16 @@ def open_session(
         provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
     _check_interface(session, bundle)
     return session, provider
+
+
+def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str, str]]]:
+    """Return a provider with its options, and the CPU for what it cannot compute."""
+    if name == "cpu":
+        return [PROVIDERS["cpu"]]
+    options: dict[str, str] = {}
+    if name == "openvino" and threads is not None:  # it has threads of its own
+        options["num_of_threads"] = str(threads)
+    return [(PROVIDERS[name], options), PROVIDERS["cpu"]]
 
 
 def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:

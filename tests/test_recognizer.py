@@ -29,6 +29,7 @@ from recognizer.imaging import Limits, perceptual_hash
 from recognizer.policy import Decision, Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import BATCH_SIZE, Recognizer, find_regions, local_probability
+from recognizer.session import PACKAGES, PROVIDERS
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 from tests.hostile import exif, gif, gif_frame
@@ -329,6 +330,27 @@ def test_a_missing_provider_is_an_error_unless_a_fallback_is_allowed(
     fallback = Recognizer.load(tiny_bundle, provider="cuda", allow_fallback=True)
     assert fallback.provider == "cpu"
     assert fallback.predict(encoded(picture())).status is Status.OK
+
+
+@pytest.mark.parametrize(("provider", "package"), [*PACKAGES.items()])
+def test_a_missing_provider_is_told_with_its_package(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, provider: str, package: str
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ProviderError, match=f"Install {re.escape(package)} in place of it"):
+        Recognizer.load(tiny_bundle, provider=provider)
+
+
+@pytest.mark.skipif(
+    PROVIDERS["openvino"] not in onnxruntime.get_available_providers(),
+    reason="needs onnxruntime-openvino in place of onnxruntime",
+)
+def test_openvino_scores_as_the_cpu_does(tiny_bundle: Path, recognizer: Recognizer) -> None:
+    other = Recognizer.load(tiny_bundle, provider="openvino", threads=1)
+    assert other.provider == "openvino"
+    for color in ("red", "green", "blue"):
+        found, expected = other.predict(picture(color)), recognizer.predict(picture(color))
+        assert found.scores == pytest.approx(expected.scores, abs=1e-3)
 
 
 def test_a_provider_that_does_not_start_is_told(
