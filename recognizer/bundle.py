@@ -39,7 +39,7 @@ Schema 2 knows calibration curves of several knots, and gives a bundle a digest 
 the same network calibrated twice is two bundles.
 """
 
-DEFAULT_BUNDLE = "wildlife-v1"
+DEFAULT_BUNDLE = "wildlife-v2"
 """The bundle that is used where none is named."""
 
 DESCRIPTION_FILE = "bundle.json"
