@@ -19,7 +19,6 @@ from __future__ import annotations
 import copy
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,7 +30,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 
 from recognizer import __version__
 from recognizer.bundle import (
@@ -47,15 +45,12 @@ from recognizer.errors import DatasetError
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.data import Photo, fingerprint
+from recognizer.training.folds import folds
 from recognizer.training.outputs import run_photos
 from recognizer.training.thresholds import fit_thresholds
 
 FEWEST_POSITIVES = 10
 """A label with fewer positives than this shares the common fits."""
-
-FOLDS = 5
-
-_FEWEST_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
 
 Hits = NDArray[np.bool_]
 LogOdds = NDArray[np.float64]
@@ -108,7 +103,7 @@ def fit_calibration(
     positives = hits.sum(axis=0)
     own = positives >= FEWEST_POSITIVES
     losses: dict[str, NDArray[np.float64]] = {}  # method -> the mean log-loss of each label
-    for train, test in _folds(truth, sources):
+    for train, test in folds(truth, sources):
         for method, curves in _all_curves(values[train], hits[train], own).items():
             loss = losses.setdefault(method, np.zeros(len(labels)))
             for column, curve in enumerate(curves):
@@ -192,32 +187,6 @@ def _isotonic(values: LogOdds, hits: Hits) -> Calibration:
 def _log_loss(log_odds: LogOdds, targets: NDArray[np.float64] | Hits) -> float:
     """Return the sum of the log-losses."""
     return float((np.logaddexp(0.0, log_odds) - targets * log_odds).sum())
-
-
-def _folds(
-    truth: Sequence[str], sources: Sequence[str]
-) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Split photos for cross-validation, a source never on both sides where that can be had."""
-    photos_of = Counter(truth)
-    places: dict[str, Counter[str]] = {}
-    for label, source in zip(truth, sources, strict=True):
-        places.setdefault(label, Counter())[source] += 1
-    by_source = {
-        label: len(found) >= _FEWEST_SOURCES and max(found.values()) <= photos_of[label] / 2
-        for label, found in places.items()
-    }
-    groups = [
-        source if by_source[label] else f"photo {i}"
-        for i, (label, source) in enumerate(zip(truth, sources, strict=True))
-    ]
-    # A stratum needs a photo for each fold: labels with few photos go with the commonest.
-    commonest = photos_of.most_common(1)[0][0]
-    strata = [label if photos_of[label] >= FEWEST_POSITIVES else commonest for label in truth]
-    folds = min(FOLDS, len(set(groups)), max(Counter(strata).values()))
-    if folds < 2:
-        raise DatasetError(f"{len(truth)} photos of one source: too few to calibrate on")
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
-    return list(splitter.split(np.zeros(len(truth)), strata, groups))
 
 
 def calibrated_description(

@@ -20,7 +20,7 @@ from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.corrections import apply_corrections, load_corrections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -108,33 +108,62 @@ def load_photos(folder: str | Path) -> list[Photo]:
 
 
 def _from_manifest(root: Path) -> list[Photo]:
+    photos = []
+    for row in read_manifest(root):
+        if isinstance(row, str):
+            raise DatasetError(row)
+        photos.append(row)
+    if not photos:
+        raise DatasetError(f"{root / MANIFEST}: no rows")
+    return photos
+
+
+def read_manifest(root: Path) -> Iterator[Photo | str]:
+    """Read a manifest row by row.
+
+    Yields:
+        The photo of each row, or in words what is wrong with the row.
+
+    Raises:
+        DatasetError: it cannot be read, or a required column is missing.
+    """
     path = root / MANIFEST
     known = load_taxonomy().labels
-    photos: list[Photo] = []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in REQUIRED_COLUMNS if column not in (reader.fieldnames or [])]
-        if missing:
-            raise DatasetError(f"{path}: no column {', '.join(missing)}")
-        for row in reader:
-            if row["label"] not in known:
-                raise DatasetError(f"{path}:{reader.line_num}: unknown label {row['label']!r}")
-            if row["split"] not in {"train", "validation", "test"}:
-                raise DatasetError(f"{path}:{reader.line_num}: unknown split {row['split']!r}")
-            photos.append(
-                Photo(
-                    root / row["file"],
-                    row["sha256"],
-                    row["label"],
-                    row["source"],
-                    row["split"],
-                    row.get("subtype") or "",
-                    _mask_of(root, row["file"]),
-                )
-            )
-    if not photos:
-        raise DatasetError(f"{path}: no rows")
-    return photos
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            missing = [column for column in REQUIRED_COLUMNS if column not in columns]
+            if missing:
+                raise DatasetError(f"{path}: no column {', '.join(missing)}")
+            for row in reader:
+                wrong = _wrong(row, known)
+                yield f"{path}:{reader.line_num}: {wrong}" if wrong else _photo(root, row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: {error}") from error
+
+
+def _wrong(row: Mapping[str, str | None], known: Container[str]) -> str | None:
+    empty = [column for column in REQUIRED_COLUMNS if not row[column]]
+    if empty:
+        return f"no {', '.join(empty)}"
+    if row["label"] not in known:
+        return f"unknown label {row['label']!r}"
+    if row["split"] not in {"train", "validation", "test"}:
+        return f"unknown split {row['split']!r}"
+    return None
+
+
+def _photo(root: Path, row: Mapping[str, str]) -> Photo:
+    return Photo(
+        root / row["file"],
+        row["sha256"],
+        row["label"],
+        row["source"],
+        row["split"],
+        row.get("subtype") or "",
+        _mask_of(root, row["file"]),
+    )
 
 
 def _mask_of(root: Path, file: str) -> Path | None:

@@ -28,6 +28,15 @@ def require_evaluation() -> None:
     _require(_EVALUATION_MODULES, "evaluate")
 
 
+def require_label_checks() -> None:
+    """Check that what looks for wrong labels can be imported.
+
+    Raises:
+        MissingExtraError: some of it cannot; the message says how to install it.
+    """
+    _require(("cleanlab", "sklearn"), "train")
+
+
 def _require(modules: tuple[str, ...], extra: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:

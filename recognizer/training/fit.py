@@ -189,8 +189,10 @@ class _Run:
         if state is None:
             return run
         same = {"config": config.to_dict(), "labels": labels, "data": data}
+        # A choice that came into the program since has its default.
+        there = {**state, "config": config_from_dict(state["config"]).to_dict()}
         for key, value in same.items():
-            if state[key] != value:
+            if there[key] != value:
                 raise TrainingError(
                     f"{folder} holds a run with other {key}; choose another folder, or remove it"
                 )

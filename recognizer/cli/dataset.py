@@ -1,0 +1,206 @@
+"""``recognizer dataset``: look after labelled photos."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recognizer.cli.train import DataOption
+from recognizer.errors import DatasetError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recognizer.training.data import Photo
+    from recognizer.training.suspects import Suspect
+
+SHOWN = 20
+"""Suspects that are printed; the table that can be written has them all."""
+
+RENDERER = "datasets.synthetic.__main__"
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Check labelled photos, find labels that may be wrong, render pictures.",
+)
+
+BundleOption = Annotated[
+    str | None,
+    typer.Option("--bundle", "-b", help="Whose features are used; default: the released one."),
+]
+
+
+@app.command()
+def check(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Data folders.")],
+    bundle: BundleOption = None,
+) -> None:
+    """Check that the manifests are true and that no photo is in two splits.
+
+    Files missing, changed or undecodable, unknown labels, sources in test and elsewhere, and
+    near-duplicates across splits are errors that are named; the exit code is then 2.
+    """
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+    from recognizer.training.check import check_data  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    recognizer = Recognizer.load(bundle)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("looking at the photos")
+        found = check_data(
+            data,
+            recognizer,
+            lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    _print_counts(found.photos)
+    for problem in (*found.problems, *found.duplicates):
+        typer.echo(problem)
+    typer.echo(
+        f"{found.unconfirmed} pairs across splits have near hashes, and features that differ: "
+        "no duplicates"
+    )
+    wrong = len(found.problems) + len(found.duplicates)
+    if wrong:
+        raise DatasetError(
+            f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
+            "splits, named above"
+        )
+
+
+@app.command()
+def suspects(
+    data: DataOption,
+    bundle: BundleOption = None,
+    split: Annotated[str, typer.Option(help="Which photos of the manifest.")] = "train",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the whole list here, as CSV.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Draw the first ones here, as PNG, to be looked at.")
+    ] = None,
+    sheet_photos: Annotated[int, typer.Option(help="Photos on the sheet.", min=1)] = 64,
+) -> None:
+    """List photos that do not look like their label, the surest first (confident learning).
+
+    Most of them are right and only unusual: look before writing one into a table of corrections.
+    """
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from recognizer.training.extras import require_label_checks  # noqa: PLC0415
+
+    require_label_checks()
+    import cv2  # noqa: PLC0415
+
+    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+    from recognizer.training.data import load_photos  # noqa: PLC0415
+    from recognizer.training.outputs import run_photos  # noqa: PLC0415
+    from recognizer.training.suspects import (  # noqa: PLC0415
+        contact_sheet,
+        find_suspects,
+        write_suspects,
+    )
+
+    photos = [p for folder in data for p in load_photos(folder)]
+    photos = [p for p in photos if p.split == split and p.is_evidence]
+    console = Console(stderr=True)
+    recognizer = Recognizer.load(bundle, threads=1)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("features")
+        outputs = run_photos(
+            recognizer,
+            photos,
+            lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    with console.status("looking for labels that the others contradict"):
+        found = find_suspects(photos, outputs.embedding)
+    _print_suspects(found[:SHOWN], len(found), len(photos))
+    if output is not None:
+        write_suspects(found, output)
+        console.print(f"written: {output}")
+    if sheet is not None and not cv2.imwrite(str(sheet), contact_sheet(found[:sheet_photos])):
+        raise UsageError(f"--sheet {sheet}: cannot be written")
+
+
+def _renderer() -> typer.Typer:
+    """Return the command line of the renderer, which is no part of the installed package.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    try:
+        found = importlib.util.find_spec(RENDERER)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise UsageError(
+            "the renderer is not in the installed package: run this in a checkout of the "
+            "repository, as `python -m recognizer dataset render`"
+        )
+    renderer: typer.Typer = importlib.import_module(RENDERER).app
+    return renderer
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def render(context: typer.Context) -> None:
+    """Render pictures of products and look-alikes; `render --help` tells how."""
+    typer.main.get_command(_renderer()).main(
+        ["render", *context.args], prog_name="recognizer dataset", standalone_mode=False
+    )
+
+
+def _print_counts(photos: Sequence[Photo]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in photos)]
+    counts = Counter((p.label, p.split) for p in photos)
+    sources: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for p in photos:
+        sources[p.label, p.split].add(p.source)
+    table = Table(title=f"{len(photos)} photos", caption="photos (sources)")
+    table.add_column("label")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for label in sorted({p.label for p in photos}):
+        cells = (
+            f"{counts[label, split]} ({len(sources[label, split])})"
+            if counts[label, split]
+            else "-"
+            for split in splits
+        )
+        table.add_row(label, *cells)
+    console = Console()
+    console = console if console.is_terminal else Console(width=140)
+    console.print(table)
+
+
+def _print_suspects(suspects: Sequence[Suspect], found: int, of: int) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=f"{found} of {of} photos do not look like their label")
+    for heading in ("sha256", "label", "looks like", "file"):
+        table.add_column(heading)
+    for s in suspects:
+        table.add_row(
+            s.photo.sha256[:12],
+            f"{s.photo.label} {s.given_probability:.3f}",
+            f"{s.suggested} {s.suggested_probability:.3f}",
+            s.photo.path.name,
+        )
+    console = Console()
+    console = console if console.is_terminal else Console(width=160)
+    console.print(table)

@@ -1,0 +1,137 @@
+"""Photos whose label may be wrong, for a person to look at.
+
+Confident learning (Northcutt et al., 2021; the package cleanlab) on out-of-fold probabilities: a
+linear head on a bundle's features says of each photo, from the other photos, what it shows, and
+a photo is suspect where it is surely another label than its own. What is truly wrong goes into a
+table of corrections (:mod:`recognizer.training.corrections`); most of what is listed is not.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from cleanlab.filter import find_label_issues
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import normalize
+
+from recognizer.errors import DatasetError
+from recognizer.training.data import Photo
+from recognizer.training.folds import folds
+
+_DIRECTIONS = 200  # of the features: the rest is noise, and takes most of the time
+_STRENGTH = 0.3  # inverse of the penalty on the head's weights
+_TILE, _CAPTION = 168, 26  # pixels on the contact sheet
+_COLUMNS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A photo that does not look like its label.
+
+    Attributes:
+        photo: the photo, with its given label.
+        suggested: what it looks like instead.
+        given_probability: that it shows its label, 0 to 1, by a head that had not seen it.
+        suggested_probability: likewise for the suggested label.
+    """
+
+    photo: Photo
+    suggested: str
+    given_probability: float
+    suggested_probability: float
+
+
+def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> list[Suspect]:
+    """Rank the photos that do not look like their label, the surest first.
+
+    Args:
+        photos: N labelled photos, of one split.
+        embedding: (N, channels), a bundle's features of them.
+
+    Raises:
+        DatasetError: there are fewer than two labels, or too few photos to split.
+    """
+    labels = [p.label for p in photos]
+    names = sorted(set(labels))
+    if len(names) < 2:
+        raise DatasetError(f"{len(names)} labels among {len(photos)} photos: at least 2")
+    probabilities = _out_of_fold(np.asarray(embedding, np.float64), labels, names, photos)
+    given = np.array([names.index(label) for label in labels])
+    ranked = find_label_issues(
+        given, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1
+    )
+    return [
+        Suspect(
+            photos[row],
+            names[int(probabilities[row].argmax())],
+            float(probabilities[row, given[row]]),
+            float(probabilities[row].max()),
+        )
+        for row in ranked
+    ]
+
+
+def _out_of_fold(
+    embedding: NDArray[np.float64],
+    labels: Sequence[str],
+    names: Sequence[str],
+    photos: Sequence[Photo],
+) -> NDArray[np.float64]:
+    directions = min(_DIRECTIONS, *embedding.shape)
+    features = PCA(directions, random_state=0).fit_transform(normalize(embedding))
+    features /= features.std() or 1.0
+    truth = np.array(labels)
+    probabilities = np.zeros((len(labels), len(names)))
+    for train, test in folds(labels, [p.source for p in photos]):
+        head = LogisticRegression(C=_STRENGTH, max_iter=300).fit(features[train], truth[train])
+        columns = np.array([names.index(name) for name in head.classes_])
+        probabilities[test[:, None], columns] = head.predict_proba(features[test])
+    return probabilities
+
+
+def write_suspects(suspects: Sequence[Suspect], path: Path) -> None:
+    """Write the ranked list as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sha256", "label", "suggested", "p_label", "p_suggested", "file"])
+        for s in suspects:
+            writer.writerow(
+                [
+                    s.photo.sha256,
+                    s.photo.label,
+                    s.suggested,
+                    f"{s.given_probability:.4f}",
+                    f"{s.suggested_probability:.4f}",
+                    s.photo.path,
+                ]
+            )
+
+
+def contact_sheet(suspects: Sequence[Suspect]) -> NDArray[np.uint8]:
+    """Draw the photos with their rank, given and suggested label.
+
+    Returns:
+        uint8, (height, width, 3), BGR, as OpenCV writes it.
+    """
+    rows = math.ceil(len(suspects) / _COLUMNS)
+    sheet = np.full((rows * (_TILE + _CAPTION), _COLUMNS * _TILE, 3), 32, np.uint8)
+    for place, suspect in enumerate(suspects):
+        top, left = (place // _COLUMNS) * (_TILE + _CAPTION), (place % _COLUMNS) * _TILE
+        picture = cv2.imread(str(suspect.photo.path), cv2.IMREAD_COLOR)
+        if picture is not None:
+            scale = (_TILE - 4) / max(picture.shape[:2])
+            small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
+        for line, words in enumerate((f"{place + 1} {suspect.photo.label}", suspect.suggested)):
+            where = (left + 2, top + _TILE + 9 + 12 * line)
+            color = (255, 255, 255) if line == 0 else (120, 220, 255)
+            cv2.putText(sheet, words, where, cv2.FONT_HERSHEY_SIMPLEX, 0.36, color, 1, cv2.LINE_AA)
+    return sheet
