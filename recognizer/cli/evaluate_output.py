@@ -18,7 +18,7 @@ from recognizer.training.prevalence import OperatingPoint
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
 
-def print_evaluation(evaluation: Evaluation, worth: str = "") -> None:
+def print_evaluation(evaluation: Evaluation, worth: str) -> None:
     """Print the tables of an evaluation.
 
     Args:

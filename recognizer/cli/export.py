@@ -31,6 +31,7 @@ def command(
 
     require_training()
     from recognizer.training.fit import load_run  # noqa: PLC0415
+    from recognizer.training.held_out import WORTH  # noqa: PLC0415
     from recognizer.training.release import export_bundle  # noqa: PLC0415
 
     network, config, labels = load_run(*runs)
@@ -47,7 +48,8 @@ def command(
         release = export_bundle(
             network, config, labels, photos, output, version=version, on_stage=stage
         )
-    print_evaluation(release.evaluation)
+    print_evaluation(release.evaluation, WORTH["test"])
+    print_evaluation(release.seen, WORTH["validation"])
     lost = max(release.lost.values(), default=0.0)
     console.print(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)"
