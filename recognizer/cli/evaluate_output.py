@@ -9,7 +9,7 @@ from rich.table import Table
 
 from recognizer.bundle import FALSE_ALARM_RATES
 from recognizer.training.evaluate import ANY_PRODUCT, Evaluation, all_figures
-from recognizer.training.figures import Figures
+from recognizer.training.figures import FEWEST_FOR_CALIBRATION, Figures
 from recognizer.training.left_out import OPTIMISTIC, LeftOut
 from recognizer.training.metrics import Estimate, percent
 from recognizer.training.paired import Change, PairedEvaluation
@@ -40,6 +40,15 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
         _add_figures(table, f"{f.name} (family)" if is_family else f.name, f)
     console.print(table)
     console.print(worth)
+    errors = [
+        f"{f.name} {f.calibration_error:.3f}"
+        for f in all_figures(evaluation)
+        if f.calibration_error is not None
+    ]
+    console.print(
+        f"expected calibration error, where there are {FEWEST_FOR_CALIBRATION} photos: "
+        + (", ".join(errors) or "nowhere")
+    )
     _print_lookalikes(console, evaluation)
     flagged = evaluation.flagged_negatives
     console.print(
@@ -177,6 +186,7 @@ def _change(change: Change) -> tuple[str, str]:
 
 
 def _figures_table(title: str) -> Table:
+    """Return a table for :func:`_add_figures`."""
     table = Table(title=title)
     table.add_column("")
     for heading in (
@@ -184,7 +194,6 @@ def _figures_table(title: str) -> Table:
         "AP",
         "AUC",
         *(f"recall at {float(rate):.1%}" for rate in FALSE_ALARM_RATES),
-        "ECE",
     ):
         table.add_column(heading, justify="right")
     return table
@@ -196,7 +205,6 @@ def _add_figures(table: Table, name: str, f: Figures) -> None:
         _cell(f.average_precision),
         _cell(f.area_under_roc),
         *(_cell(f.recall.get(rate)) for rate in FALSE_ALARM_RATES),
-        "too few" if f.calibration_error is None else f"{f.calibration_error:.3f}",
     ]
     table.add_row(name, *cells)
 
