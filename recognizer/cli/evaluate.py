@@ -11,7 +11,7 @@ import typer
 
 from recognizer.cli.page import check_page
 from recognizer.cli.train import DataOption
-from recognizer.errors import DatasetError, UsageError
+from recognizer.errors import DatasetError, TrainingError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.prediction import Prediction
@@ -88,6 +88,7 @@ def command(
     _check_places(report, output)
     photos = [photo for folder in data for photo in load_photos(folder)]
     recognizer = Recognizer.load(bundle, threads=threads)
+    photos = _corrected(recognizer, photos)
     if leave_one_source_out:
         text = _leave_out(recognizer, photos, leave_one_source_out, rounds, group_by_source)
     elif against:
@@ -109,6 +110,17 @@ def _check_places(report: Path | None, output: Path | None) -> None:
             raise UsageError(f"--report {report}: the figures go there; call the page .html")
     if output is not None and (output.is_dir() or not output.parent.is_dir()):
         raise UsageError(f"--json {output}: not a place where a file can be written")
+
+
+def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
+    """Correct labels as the bundle's recipe does, or tell why its figures may not come again."""
+    from recognizer.training.held_out import corrected  # noqa: PLC0415
+
+    try:
+        return corrected(recognizer.bundle, photos)
+    except (DatasetError, TrainingError) as error:
+        typer.echo(f"labels are taken as they are: {error}", err=True)
+        return photos
 
 
 def _choose(

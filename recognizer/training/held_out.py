@@ -10,6 +10,7 @@ from recognizer.bundle import Bundle
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig, config_from_dict
+from recognizer.training.corrections import apply_corrections, load_corrections
 from recognizer.training.data import Photo, fingerprint, prepare
 
 WORTH = {
@@ -20,6 +21,19 @@ WORTH = {
     ),
 }
 """What the figures of a split are worth, in a sentence or two."""
+
+
+def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
+    """Return the photos with the corrections of labels that the bundle was made and measured with.
+
+    Raises:
+        DatasetError: the table that its recipe names cannot be read from here.
+        TrainingError: its recipe is of another version than this one reads.
+    """
+    config = _config(bundle)
+    if config is None or not config.corrections:
+        return list(photos)
+    return apply_corrections(photos, load_corrections(config.corrections))
 
 
 def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list[Photo]:
@@ -43,6 +57,9 @@ def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list
 
 
 def _held_out(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
+    own = [p for p in photos if p.split == "validation"]
+    if own and fingerprint(own) == bundle.description.get("calibration", {}).get("fingerprint"):
+        return own  # calibrated on what the manifest calls so
     return [p for p in as_in_training(bundle, photos) if p.split == "validation"]
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ from recognizer.taxonomy import load_taxonomy
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo, fingerprint, load_photos, prepare
 from recognizer.training.evaluate import ANY_PRODUCT, Evaluation, evaluate
-from recognizer.training.held_out import photos_of_sources, photos_of_split, worth_of_sources
+from recognizer.training.held_out import (
+    corrected,
+    photos_of_sources,
+    photos_of_split,
+    worth_of_sources,
+)
 from recognizer.training.left_out import embed_photos, folds, leave_out_sources, photos_for
 from tests.conftest import encoded, picture
 from tests.tiny import write_tiny_bundle
@@ -163,6 +169,16 @@ def test_what_training_held_out_is_found_again(trained_bundle: Path, photos: lis
     assert {p.split for p in held} == {"validation"}
 
 
+def test_a_manifest_may_have_a_validation_split_of_its_own(
+    trained_bundle: Path, photos: list[Photo]
+) -> None:
+    own = [replace(p, split="validation") for p in photos if p.source == "board/one"]
+    bundle = load_bundle(trained_bundle)
+    description = {**bundle.description, "calibration": {"fingerprint": fingerprint(own)}}
+    calibrated = replace(bundle, description=description)
+    assert photos_of_split(calibrated, [*photos[:-12], *own], "validation") == own
+
+
 @pytest.mark.parametrize("change", ["another photo", "no recipe"])
 def test_what_was_held_out_is_not_guessed(
     tiny_bundle: Path, trained_bundle: Path, photos: list[Photo], change: str
@@ -170,6 +186,25 @@ def test_what_was_held_out_is_not_guessed(
     bundle = load_bundle(tiny_bundle if change == "no recipe" else trained_bundle)
     with pytest.raises(DatasetError, match="cannot be told"):
         photos_of_split(bundle, photos[:-1], "validation")
+
+
+def test_labels_are_corrected_as_the_recipe_does(
+    trained_bundle: Path, photos: list[Photo], tmp_path: Path
+) -> None:
+    wrong, shown = photos[0], photos[5]
+    table = tmp_path / "corrections.csv"
+    table.write_text(
+        f"sha256,label,reason\n{wrong.sha256},exclude,blank\n{shown.sha256},bone,of bone\n"
+    )
+    bundle = load_bundle(trained_bundle)
+    config = {**bundle.description["training"]["config"], "corrections": str(table)}
+    bundle = replace(bundle, description={**bundle.description, "training": {"config": config}})
+    found = {p.sha256: p.label for p in corrected(bundle, photos)}
+    assert wrong.sha256 not in found
+    assert found[shown.sha256] == "bone"
+    table.unlink()
+    with pytest.raises(DatasetError, match=r"corrections\.csv"):
+        corrected(bundle, photos)
 
 
 def test_only_some_sources(trained_bundle: Path, photos: list[Photo]) -> None:
@@ -322,7 +357,7 @@ def test_the_report_needs_nothing_else_and_escapes_what_it_shows(
     assert HOSTILE not in text
     assert "&lt;script&gt;alert(1)" in text
     assert not re.search(r"(src|href)=\"(?!data:|#)", text)
-    assert re.search(r"<b>ivory_worked</b>, scores 0\.", text)  # the miss, in the gallery
+    assert re.search(r"<b>ivory_worked</b>, scores (0\.|under)", text)  # the miss, in the gallery
     figures = json.loads((tmp_path / "report.json").read_text())
     assert figures["test"]["families"][0]["recall"]["0.01"]["value"] == 0.8
 
