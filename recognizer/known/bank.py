@@ -25,17 +25,18 @@ from recognizer.known.items import KnownItem
 
 _APPLICATION_ID = 0x574C4B49
 _SCHEMA = 1
+_PATIENCE = 60.0  # seconds, while somebody else writes
 _INSERT = "INSERT OR IGNORE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _ALL = "SELECT * FROM items ORDER BY time, id"
 _OF_HASH = "SELECT * FROM items WHERE pdq = ? ORDER BY id"
 _TABLE = f"""
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_SCHEMA};
-CREATE TABLE items (
+CREATE TABLE IF NOT EXISTS items (
   id TEXT PRIMARY KEY, pdq BLOB NOT NULL, finding TEXT NOT NULL, time TEXT NOT NULL,
   label TEXT, note TEXT, "by" TEXT, origin TEXT
 ) WITHOUT ROWID;
-CREATE INDEX items_of_hash ON items (pdq);
+CREATE INDEX IF NOT EXISTS items_of_hash ON items (pdq);
 """
 
 
@@ -61,9 +62,8 @@ class Bank:
                     f"{self.path}: there is no such bank; recognizer bank add makes one"
                 )
             mode = "rwc" if create else "ro"
-            self._database = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode={mode}", uri=True
-            )
+            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+            self._database = sqlite3.connect(uri, timeout=_PATIENCE, uri=True)
             try:
                 self._check(create)
             except BaseException:
@@ -71,14 +71,16 @@ class Bank:
                 raise
 
     def _check(self, create: bool) -> None:
-        (application,) = self._database.execute("PRAGMA application_id").fetchone()
-        (schema,) = self._database.execute("PRAGMA user_version").fetchone()
+        # In this order: another process may be making the very same bank, all of it at once.
         (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        (application,) = self._database.execute("PRAGMA application_id").fetchone()
         if create and not application and not tables:
             self._database.executescript(f"BEGIN IMMEDIATE; {_TABLE} COMMIT;")
-        elif application != _APPLICATION_ID:
+            return
+        if application != _APPLICATION_ID:
             raise BankError(f"{self.path} is no bank")
-        elif schema != _SCHEMA:
+        (schema,) = self._database.execute("PRAGMA user_version").fetchone()
+        if schema != _SCHEMA:
             raise BankError(
                 f"{self.path} is a bank of version {schema}; this program reads version {_SCHEMA}"
             )
