@@ -54,6 +54,7 @@ class Prediction:
         height: likewise.
         frames: number of frames in the file; None where unknown.
         regions: where the leads were seen; empty unless asked for.
+        embedding: the model's features of that frame, float32, (channels,); None unless asked for.
     """
 
     status: Status
@@ -69,6 +70,7 @@ class Prediction:
     height: int | None = None
     frames: int | None = None
     regions: tuple[Region, ...] = ()
+    embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

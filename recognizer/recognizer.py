@@ -140,6 +140,7 @@ class Recognizer:
         images: Sequence[LoadedImage],
         *,
         regions_for: Callable[[Prediction], Iterable[str]] | None = None,
+        embeddings: bool = False,
     ) -> list[Prediction]:
         """Score images that are decoded already (see :func:`recognizer.imaging.load_image`).
 
@@ -147,20 +148,26 @@ class Recognizer:
             images: as :meth:`load_image` gives them.
             regions_for: the labels of whose places in a picture the prediction shall tell; they
                 come from the same pass; it is not asked about failed images. None for no regions.
+            embeddings: whether the predictions shall hold the embeddings too.
         """
-        if regions_for is None:
-            scores, _, _ = self._run_frames(images, ("scores",))
-            return [self._prediction(*pair) for pair in zip(images, scores, strict=True)]
-        scores, maps, _ = self._run_frames(images, ("scores", "maps"))
+        wanted = (True, regions_for is not None, embeddings)
+        outputs = tuple(itertools.compress(_OUTPUTS, wanted))
+        scores, maps, features = self._run_frames(images, outputs)
         predictions = []
-        for image, its_scores, its_maps in zip(images, scores, maps, strict=True):
-            prediction = self._prediction(image, its_scores)
-            regions = tuple(
-                region
-                for label in (regions_for(prediction) if prediction.scores else ())
-                for region in self._locate(image, its_scores, its_maps, label)[2]
-            )
-            predictions.append(replace(prediction, regions=regions))
+        for place, image in enumerate(images):
+            prediction = self._prediction(image, scores[place])
+            if prediction.scores and regions_for is not None:
+                regions = tuple(
+                    region
+                    for label in regions_for(prediction)
+                    for region in self._locate(image, scores[place], maps[place], label)[2]
+                )
+                prediction = replace(prediction, regions=regions)
+            if prediction.scores and embeddings:
+                indices = [frame.index for frame in image.frames]
+                embedding = features[place][indices.index(prediction.frame or 0)]
+                prediction = replace(prediction, embedding=embedding)
+            predictions.append(prediction)
         return predictions
 
     def embed(self, image: ImageSource) -> NDArray[np.float32]:

@@ -30,6 +30,7 @@ from recognizer.errors import BundleError, RecognizerError
 
 VERBS = {
     "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
+    "similar": ("recognizer.cli.similar", "Find the photos of a scan that resemble a given one."),
     "rows": ("recognizer.cli.rows", "Make a CSV or Parquet table of a scan's rows."),
     "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
     "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),

@@ -111,6 +111,15 @@ RetryOption = Annotated[
         "Other failures are always tried again.",
     ),
 ]
+EmbeddingsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--embeddings",
+        metavar="FILE",
+        help="Keep the embedding of each photo, for recognizer similar, which looks for them in "
+        "OUTPUT.embeddings. Photos without one are scored again.",
+    ),
+]
 KnownOption = Annotated[
     Path | None,
     typer.Option(
@@ -175,6 +184,7 @@ def command(
     timeout: TimeoutOption = 30.0,
     memory_limit: MemoryOption = None,
     retry_failed: RetryOption = False,
+    embeddings: EmbeddingsOption = None,
     known: KnownOption = None,
     any_way_up: AnyWayUpOption = False,
     shard: ShardOption = None,
@@ -190,7 +200,15 @@ def command(
     from recognizer.cli.scan_output import Output  # noqa: PLC0415
     from recognizer.imaging import Limits  # noqa: PLC0415
     from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
-    from recognizer.scan import Guard, Journal, Passed, Shard, expand, scan  # noqa: PLC0415
+    from recognizer.scan import (  # noqa: PLC0415
+        EmbeddingStore,
+        Guard,
+        Journal,
+        Passed,
+        Shard,
+        expand,
+        scan,
+    )
     from recognizer.thumbnails import ThumbnailStore, store_path  # noqa: PLC0415
 
     model = load_bundle(bundle)
@@ -209,6 +227,9 @@ def command(
         _share_bank(known, any_way_up) as bank,
         Journal(output) as journal,
         ThumbnailStore(store_path(output)) if thumbnails else nullcontext() as store,
+        nullcontext()
+        if embeddings is None
+        else EmbeddingStore(embeddings, model.digest) as vectors,
         Output(sources, journal, part, quiet=quiet) as shown,
     ):
         summary = scan(
@@ -223,6 +244,7 @@ def command(
             guard=guard,
             retry_failed=retry_failed,
             thumbnails=store,
+            embeddings=vectors,
             known=bank,
             on_rows=shown.on_rows,
         )

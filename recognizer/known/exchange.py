@@ -11,13 +11,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from recognizer.atomic import replacing
 from recognizer.errors import BankError
 from recognizer.known.hashes import is_hash
 from recognizer.known.items import Finding, KnownItem
@@ -34,23 +34,17 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
     """Write items to a new exchange file, in one step, and return how many.
 
     Raises:
-        BankError: the suffix is none of the three, or the file cannot be written.
+        BankError: the suffix is none of the three.
+        UsageError: the file cannot be written.
     """
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         raise BankError(f"{path}: the name must end in {', '.join(_WRITERS)}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            count = write(items, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise BankError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
+    with (
+        replacing(path) as partial,
+        partial.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        return write(items, file)
 
 
 def read_exchange(path: Path, *, origin: str | None = None) -> list[KnownItem]:

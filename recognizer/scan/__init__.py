@@ -1,6 +1,7 @@
 """Scan many images: items in, one row for each in a journal, on all CPUs, through any crash."""
 
 from recognizer.scan.crew import Guard
+from recognizer.scan.embeddings import EmbeddingStore, embeddings_path, look_alikes
 from recognizer.scan.items import Item, Passed
 from recognizer.scan.journal import Journal
 from recognizer.scan.merging import Merged, merge
@@ -16,6 +17,7 @@ __all__ = [
     "ROW_KEYS",
     "ROW_SCHEMA",
     "Access",
+    "EmbeddingStore",
     "Guard",
     "Item",
     "Journal",
@@ -24,7 +26,9 @@ __all__ = [
     "Row",
     "ScanSummary",
     "Shard",
+    "embeddings_path",
     "expand",
+    "look_alikes",
     "merge",
     "row_schema",
     "scan",

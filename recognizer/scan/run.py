@@ -17,6 +17,7 @@ from recognizer.known import KnownItems
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.scan.crew import Batch, Crew, Done, Guard
+from recognizer.scan.embeddings import EmbeddingStore
 from recognizer.scan.index import KeySet
 from recognizer.scan.items import Item
 from recognizer.scan.journal import Journal
@@ -25,6 +26,7 @@ from recognizer.scan.rows import Row
 from recognizer.scan.sources import Access
 from recognizer.scan.summary import ScanSummary
 from recognizer.scan.workers import Setup, Task
+from recognizer.status import Status
 from recognizer.thumbnails import ThumbnailStore
 
 _BATCH_BYTES = 8 << 20  # of images whose bytes travel with them; then a batch is full earlier
@@ -46,6 +48,7 @@ def scan(
     guard: Guard | None = None,
     retry_failed: bool = False,
     thumbnails: ThumbnailStore | None = None,
+    embeddings: EmbeddingStore | None = None,
     known: KnownItems | None = None,
     on_rows: OnRows | None = None,
     engine: Callable[..., Recognizer] = Recognizer,
@@ -70,6 +73,8 @@ def scan(
         retry_failed: try again what cost a worker before; see :data:`COSTLY
             <recognizer.scan.journal.COSTLY>`. Other failures are always tried again.
         thumbnails: where a thumbnail of each new lead is kept; None for nowhere.
+        embeddings: where the embedding of each image is kept; an image whose embedding is not
+            there is scored again. None for nowhere.
         known: the known items that each image is compared with (see
             :func:`recognizer.known.share_bank`); where they change, all rows are made anew.
         on_rows: see :data:`OnRows`.
@@ -97,6 +102,7 @@ def scan(
         limits=limits or Limits(),
         retry_failed=retry_failed,
         thumbnails=thumbnails is not None,
+        embeddings=embeddings is not None,
         known=known,
         engine=engine,
         access=access or Access(),
@@ -106,8 +112,10 @@ def scan(
     chosen = plan(workers)
     crew = Crew(setup, chosen.workers, guard or Guard())
     try:
-        for done in crew.work(_batches(_tasks(items, journal, summary), chosen.batch)):
-            _record(done, journal, thumbnails, summary, on_rows, time.monotonic() - started)
+        tasks = _tasks(items, journal, embeddings, summary)
+        for done in crew.work(_batches(tasks, chosen.batch)):
+            seconds = time.monotonic() - started
+            _record(done, journal, thumbnails, embeddings, summary, on_rows, seconds)
     finally:
         crew.end()
         summary.seconds = time.monotonic() - started
@@ -115,17 +123,30 @@ def scan(
     return summary
 
 
-def _tasks(items: Iterable[Item], journal: Journal, summary: ScanSummary) -> Iterator[Task]:
+def _tasks(
+    items: Iterable[Item],
+    journal: Journal,
+    embeddings: EmbeddingStore | None,
+    summary: ScanSummary,
+) -> Iterator[Task]:
     """Number the items, each once: a file may be named twice, but it gets one row."""
     index = 0
     with KeySet() as seen:
         for item in items:
             key = item.key
             if seen.add(key):
-                yield Task(index, item, journal.known(key))
+                known = journal.known(key)
+                if known and embeddings is not None and _lacks_embedding(journal, key, embeddings):
+                    known = None
+                yield Task(index, item, known)
                 index += 1
             else:
                 summary.repeated += 1
+
+
+def _lacks_embedding(journal: Journal, key: int, embeddings: EmbeddingStore) -> bool:
+    row = journal.last_row(key)
+    return row["status"] != Status.FAILED and row["sha256"] not in embeddings
 
 
 def _batches(tasks: Iterable[Task], size: int) -> Iterator[Batch]:
@@ -145,6 +166,7 @@ def _record(
     done: Done,
     journal: Journal,
     thumbnails: ThumbnailStore | None,
+    embeddings: EmbeddingStore | None,
     summary: ScanSummary,
     on_rows: OnRows | None,
     seconds: float,
@@ -153,6 +175,9 @@ def _record(
     leads = [(r.row["sha256"], r.thumbnail) for r in new if r.row and r.thumbnail]
     if leads and thumbnails is not None:
         thumbnails.add(leads)
+    vectors = [(r.row["sha256"], r.embedding) for r in new if r.row and r.embedding is not None]
+    if vectors and embeddings is not None:
+        embeddings.add(vectors)
     if new:
         journal.append([result.row for result in new if result.row is not None])
     summary.seconds = seconds

@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from recognizer.bundle import Bundle
 from recognizer.imaging import PREPROCESSING_VERSION, Limits, LoadedImage
@@ -29,6 +31,7 @@ from recognizer.known import KnownItems
 from recognizer.policy import Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
+from recognizer.scan.embeddings import quantize
 from recognizer.scan.items import Item
 from recognizer.scan.journal import COSTLY, result_key, row_key
 from recognizer.scan.rows import Row, build
@@ -50,6 +53,7 @@ class Setup:
         limits: what is refused before it is read or decoded.
         retry_failed: try again what cost a worker before.
         thumbnails: make a thumbnail of each lead.
+        embeddings: tell the embedding of each image.
         known: the known items that each image is compared with; None for none.
         engine: makes the recognizer; something that can be pickled.
         access: which places may be read from.
@@ -62,6 +66,7 @@ class Setup:
     limits: Limits = field(default_factory=Limits)
     retry_failed: bool = False
     thumbnails: bool = False
+    embeddings: bool = False
     known: KnownItems | None = None
     engine: Callable[..., Recognizer] = Recognizer
     access: Access = field(default_factory=Access)
@@ -117,10 +122,12 @@ class Result:
     Attributes:
         row: its row; None where the last row still holds.
         thumbnail: of a lead, where they are wanted.
+        embedding: int8, (channels,), where they are wanted and it could be scored.
     """
 
     row: Row | None
     thumbnail: StoredThumbnail | None = None
+    embedding: NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +207,12 @@ def _result(task: Task, image: LoadedImage, prediction: Prediction, setup: Setup
     row = make_row(task.item, prediction, setup)
     if row_key(row) == task.known:  # failed again, for the same reason
         return Result(None)
+    embedding = None if prediction.embedding is None else quantize(prediction.embedding)
     if not setup.thumbnails or not is_lead(row):
-        return Result(row)
+        return Result(row, None, embedding)
     wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
     frame = next(frame for frame in image.frames if frame.index == wanted)
-    return Result(row, shrink(frame.rgb, THUMBNAIL_SIDE, frame.index))
+    return Result(row, shrink(frame.rgb, THUMBNAIL_SIDE, frame.index), embedding)
 
 
 def _load(
@@ -252,7 +260,7 @@ def _predict(
         return leads_of(prediction, setup)
 
     try:
-        return recognizer.predict_loaded(images, regions_for=leads)
+        return recognizer.predict_loaded(images, regions_for=leads, embeddings=setup.embeddings)
     except Exception as error:
         if len(images) > 1:
             return [_predict([image], recognizer, setup)[0] for image in images]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.errors import BankError
+from recognizer.errors import BankError, UsageError
 from recognizer.imaging import perceptual_hash
 from recognizer.known import (
     Bank,
@@ -280,7 +280,7 @@ def test_an_export_that_fails_leaves_the_earlier_one(tmp_path: Path) -> None:
         write_exchange(broken(), path)  # type: ignore[arg-type]
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(BankError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         write_exchange([], tmp_path / "none" / "x.json")
 
 

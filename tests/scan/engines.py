@@ -47,6 +47,7 @@ class Fragile(Recognizer):
         images: Sequence[LoadedImage],
         *,
         regions_for: Callable[[Prediction], Iterable[str]] | None = None,
+        embeddings: bool = False,
     ) -> list[Prediction]:
         widths = [image.width for image in images]
         if DEADLY_WIDTH in widths:
@@ -55,7 +56,7 @@ class Fragile(Recognizer):
             time.sleep(3600)
         if BROKEN_WIDTH in widths:
             raise RuntimeError("the model broke")
-        return super().predict_loaded(images, regions_for=regions_for)
+        return super().predict_loaded(images, regions_for=regions_for, embeddings=embeddings)
 
 
 class Slow(Recognizer):
@@ -68,12 +69,13 @@ class Slow(Recognizer):
         images: Sequence[LoadedImage],
         *,
         regions_for: Callable[[Prediction], Iterable[str]] | None = None,
+        embeddings: bool = False,
     ) -> list[Prediction]:
         self.batches += 1
         if self.batches > 1:
             Path(os.environ["RECOGNIZER_TEST_SLOW"]).touch()
             time.sleep(3600)
-        return super().predict_loaded(images, regions_for=regions_for)
+        return super().predict_loaded(images, regions_for=regions_for, embeddings=embeddings)
 
 
 def stillborn(*_: object, **__: object) -> Recognizer:
