@@ -39,6 +39,7 @@ VERBS = {
     "dataset": ("recognizer.cli.dataset", "Check labelled photos, and render pictures."),
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
+    "robustness": ("recognizer.cli.robustness", "Measure a model on altered photos."),
     "calibrate": ("recognizer.cli.calibrate", "Turn a bundle's scores into probabilities anew."),
     "export": ("recognizer.cli.export", "Make a bundle of a training run."),
     "enroll": ("recognizer.cli.enroll", "Add a product to a bundle from a few photos."),

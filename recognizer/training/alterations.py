@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from recognizer.training.compose import cut_out, lay
+from recognizer.training.compose import cut_out, lay, soft_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,10 +50,22 @@ def put_object(rgb: Picture, mask: Picture, backdrop: Picture, rng: np.random.Ge
     return canvas
 
 
-def put_photo(rgb: Picture, backdrop: Picture, rng: np.random.Generator) -> Picture:
-    """Put the whole photo, smaller, on a backdrop: a collage, a screenshot, a photo of a photo."""
+def put_photo(
+    rgb: Picture,
+    backdrop: Picture,
+    rng: np.random.Generator,
+    scales: tuple[float, float] = (0.5, 0.95),
+) -> Picture:
+    """Put the whole photo, smaller, on a backdrop: a collage, a screenshot, a photo of a photo.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB.
+        backdrop: uint8, of any size; it is stretched to that of the photo.
+        rng: source of every random draw.
+        scales: between which the sides of the photo are shrunk.
+    """
     height, width = rgb.shape[:2]
-    scale = rng.uniform(0.5, 0.95)
+    scale = rng.uniform(*scales)
     canvas = cv2.resize(backdrop, (width, height), interpolation=cv2.INTER_LINEAR)
     small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     y = int(rng.integers(height - small.shape[0] + 1))
@@ -82,8 +94,93 @@ def write_across(rgb: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(cv2.addWeighted(rgb, 0.4, written, 0.6, 0), np.uint8)
 
 
-def lose_resolution(rgb: Picture, rng: np.random.Generator) -> Picture:
+def lose_resolution(
+    rgb: Picture, rng: np.random.Generator, scales: tuple[float, float] = (0.3, 0.8)
+) -> Picture:
     """Shrink the photo; the model's resize brings it back, softer."""
-    scale = rng.uniform(0.3, 0.8)
-    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8)
+    scale = rng.uniform(*scales)
+    height, width = rgb.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def swap_background(rgb: Picture, mask: Picture, backdrop: Picture) -> Picture:
+    """Put another picture behind the object, which stays where it is and as large as it is.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB.
+        mask: uint8, of any size with the same aspect, 255 on the object.
+        backdrop: uint8, of any size; it is stretched to that of the photo.
+    """
+    height, width = rgb.shape[:2]
+    opacity = soft_mask(mask, height, width)[..., None].astype(np.float32) / 255
+    behind = cv2.resize(backdrop, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.rint(rgb * opacity + behind * (1 - opacity)), np.uint8)
+
+
+def recompress(rgb: Picture, quality: int) -> Picture:
+    """Write the photo as JPEG, quality 0 to 100, and read it again."""
+    _, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1])
+
+
+def crop(rgb: Picture, share: float, rng: np.random.Generator) -> Picture:
+    """Return a part of the photo with its proportions, of a share of its area, anywhere in it."""
+    height, width = rgb.shape[:2]
+    rows, columns = (max(1, round(side * share**0.5)) for side in (height, width))
+    y, x = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
+    return np.ascontiguousarray(rgb[y : y + rows, x : x + columns])
+
+
+def turn(rgb: Picture, degrees: float) -> Picture:
+    """Turn the photo counterclockwise inside its frame; right angles lose nothing.
+
+    Its edge is drawn on into the corners, so that they tell nothing.
+    """
+    if degrees % 90 == 0:
+        return np.ascontiguousarray(np.rot90(rgb, round(degrees / 90)))
+    height, width = rgb.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    turned = cv2.warpAffine(rgb, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, np.uint8)
+
+
+def blur(rgb: Picture, share: float) -> Picture:
+    """Blur with a Gaussian, the sigma of which is a share of the short side."""
+    sigma = share * min(rgb.shape[:2])
+    return np.asarray(cv2.GaussianBlur(rgb, (0, 0), max(sigma, 1e-3)), np.uint8)
+
+
+def screenshot(rgb: Picture, share: float, rng: np.random.Generator) -> Picture:
+    """Show the photo in the window of an app: bars, lines of text, a light or a dark theme.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB.
+        share: of the screen's area that the photo takes, 0 to 1.
+        rng: source of every random draw.
+    """
+    height, width = rgb.shape[:2]
+    tall = max(height + 2, round(height / share))
+    paper, ink = (250, 30) if rng.random() < 0.5 else (22, 225)
+    screen = np.full((tall, width, 3), paper, np.uint8)
+    top = round((tall - height) * rng.uniform(0.15, 0.4))
+    screen[top : top + height] = rgb
+    line = max(3, width // 24)
+    screen[: max(1, top // 2)] = rng.integers(0, 256, 3)
+    for y in range(top + height + line, tall - line, 2 * line):  # text, as it looks from afar
+        screen[y : y + line, line : round(width * rng.uniform(0.4, 0.95))] = ink
+    return screen
+
+
+def collage(rgb: Picture, others: list[Picture], rng: np.random.Generator) -> Picture:
+    """Put the photo beside others, two in a row, each in a field of the photo's size.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB.
+        others: an odd number of pictures of any size.
+        rng: where among them the photo is.
+    """
+    height, width = rgb.shape[:2]
+    fields = [np.asarray(cv2.resize(other, (width, height)), np.uint8) for other in others]
+    fields.insert(int(rng.integers(len(fields) + 1)), rgb)
+    return np.vstack([np.hstack(fields[i : i + 2]) for i in range(0, len(fields), 2)])

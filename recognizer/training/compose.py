@@ -45,6 +45,11 @@ def outline_mask(outline: Outline, height: int, width: int) -> Picture:
     return np.asarray(cv2.fillPoly(mask, [points], 255), np.uint8)
 
 
+def soft_mask(mask: Picture, height: int, width: int) -> Picture:
+    """Return a mask in another size and with soft edges, uint8, (height, width)."""
+    return np.asarray(cv2.GaussianBlur(cv2.resize(mask, (width, height)), (0, 0), _EDGE), np.uint8)
+
+
 def cut_out(rgb: Picture, mask: Picture) -> Cutout:
     """Cut an object out of its photo.
 
@@ -52,11 +57,10 @@ def cut_out(rgb: Picture, mask: Picture) -> Cutout:
         rgb: uint8, (height, width, 3), RGB.
         mask: uint8, of any size with the same aspect, 255 on the object; not all 0.
     """
-    height, width = rgb.shape[:2]
-    opacity = cv2.GaussianBlur(cv2.resize(mask, (width, height)), (0, 0), _EDGE)
+    opacity = soft_mask(mask, *rgb.shape[:2])
     rows, columns = np.flatnonzero(opacity.max(axis=1)), np.flatnonzero(opacity.max(axis=0))
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Cutout(rgb[window], np.asarray(opacity[window], np.uint8))
+    return Cutout(rgb[window], opacity[window])
 
 
 def piece_of(cutout: Cutout, rng: np.random.Generator) -> Cutout:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.csv"
 REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
+BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
+"""Photos of these labels serve as backdrops: what listings look like without any product."""
+
 SYNTHETIC_PREFIX = "synthetic/"
 PATCH_PREFIX = "patch/"
 PATCH_COLUMNS = ("sha256", "part", "label", "polygon")

@@ -25,7 +25,7 @@ MOST_CURVES = 6
 
 # Okabe and Ito (2008): told apart by those who see colours otherwise, too.
 _COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -34,6 +34,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "svg.hashsalt": "recognizer",  # the same figures give the same file
 }
+"""Of all plots."""
 
 
 def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None:
@@ -52,7 +53,7 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
     drawn = sorted(drawn, key=lambda t: -int(t.positive.sum()))[:MOST_CURVES]
     if not drawn:
         return None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
         lowest = 0.5 / negative.sum()  # stands for none, which a logarithm does not have
@@ -69,7 +70,7 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         right.set_title("Recall and false alarms (left edge: none)", fontsize=10)
         for rate in drawn[0].thresholds:
             right.axvline(float(rate), color="#57606c", linestyle=":", linewidth=1)
-        return _uri(figure)
+        return data_uri(figure)
 
 
 def _curve(left: Axes, right: Axes, ranking: Ranking, lowest: float, color: str, name: str) -> None:
@@ -102,7 +103,7 @@ def reliability(figures: Sequence[Figures]) -> str | None:
     drawn = [f for f in figures if f.calibration][:MOST_CURVES]
     if not drawn:
         return None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.4 * len(drawn), 3.4), layout="constrained")
         for axes, f, color in zip(
             figure.subplots(1, len(drawn), squeeze=False)[0], drawn, _COLORS[1:], strict=False
@@ -118,7 +119,7 @@ def reliability(figures: Sequence[Figures]) -> str | None:
             axes.set(xlabel="predicted", ylabel="observed", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
             axes.set_aspect("equal")
             axes.set_title(f"{f.name}: error {f.calibration_error:.3f}", fontsize=10)
-        return _uri(figure)
+        return data_uri(figure)
 
 
 def confusion(table: Mapping[str, Mapping[str, int]]) -> str | None:
@@ -138,7 +139,7 @@ def confusion(table: Mapping[str, Mapping[str, int]]) -> str | None:
     columns = [name for name in taxonomy if name in seen or name in rows]
     counts = np.array([[table[row].get(column, 0) for column in columns] for row in rows])
     shares = counts / counts.sum(axis=1, keepdims=True)
-    with mpl.rc_context({**_STYLE, "axes.grid": False}):
+    with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(
             figsize=(2.2 + 0.34 * len(columns), 1.8 + 0.28 * len(rows)), layout="constrained"
         )
@@ -153,10 +154,11 @@ def confusion(table: Mapping[str, Mapping[str, int]]) -> str | None:
             if count:
                 ink = "white" if shares[i, j] > 0.55 else "#1b2129"
                 axes.text(j, i, str(count), ha="center", va="center", fontsize=8, color=ink)
-        return _uri(figure)
+        return data_uri(figure)
 
 
-def _uri(figure: Figure) -> str:
+def data_uri(figure: Figure) -> str:
+    """Return a figure as SVG, as a ``data:`` URI."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

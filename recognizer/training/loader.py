@@ -21,7 +21,7 @@ from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.augment import Augmentation
 from recognizer.training.compose import Cutout, cut_out, outline_mask, several
 from recognizer.training.cutout import find_object
-from recognizer.training.data import drawing_weights
+from recognizer.training.data import BACKDROP_LABELS, drawing_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 MATERIALS = frozenset({"scaly_skin", "scale_heap"})
 """Parts of the table of patches of which pieces are laid out, not the whole outline."""
-
-BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
-"""Photos of these labels serve as backdrops: what listings look like without any product."""
 
 
 def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:

@@ -1,0 +1,131 @@
+"""``recognizer robustness``: measure a bundle on photos that were altered on their way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recognizer.cli.page import check_page
+from recognizer.cli.train import DataOption
+from recognizer.errors import UsageError
+
+if TYPE_CHECKING:
+    from recognizer.training.robustness import Robustness
+
+PLOTS = frozenset({".html", ".png", ".svg"})
+"""What can be written."""
+
+
+def command(
+    data: DataOption,
+    bundle: Annotated[
+        str | None, typer.Argument(help="A bundle's folder or name; default: the released one.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="test, or validation: what training held out.")
+    ] = "validation",
+    of: Annotated[
+        str | None,
+        typer.Option(help="The family that is printed and drawn; default: any product."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A page (.html) or the plot alone (.png, .svg)."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures, of every family, here.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws.", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="Photos at the same time.", min=1)] = 2,
+) -> None:
+    """Alter photos as phones and platforms do, and measure what becomes of recall and false alarms.
+
+    The threshold is that of 1 % false alarms on the photos as they are, and stays.
+    """
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from recognizer.training.extras import require_evaluation  # noqa: PLC0415
+
+    require_evaluation()
+    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+    from recognizer.training.data import load_photos  # noqa: PLC0415
+    from recognizer.training.evaluate import ANY_PRODUCT  # noqa: PLC0415
+    from recognizer.training.held_out import photos_of_split  # noqa: PLC0415
+    from recognizer.training.robustness import measure_robustness  # noqa: PLC0415
+
+    _check_places(output, json_file)
+    recognizer = Recognizer.load(bundle, threads=1)
+    name = ANY_PRODUCT if of is None else of
+    families = [family.name for family in recognizer.bundle.families]
+    if of is not None and of not in families:
+        raise UsageError(f"--of {of}: one of {', '.join(families)}")
+    photos = [photo for folder in data for photo in load_photos(folder)]
+    photos = photos_of_split(recognizer.bundle, photos, split)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("altering photos")
+        found = measure_robustness(
+            recognizer,
+            photos,
+            split,
+            seed=seed,
+            threads=threads,
+            on_progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    if name not in found.outcomes:
+        raise UsageError(f"--of {name}: the {split} split has no photo of it")
+    _print(found, name)
+    if json_file is not None:
+        json_file.write_text(found.to_json(), encoding="utf-8")
+        console.print(f"written: {json_file}")
+    if output is not None:
+        from recognizer.training.robustness_plot import write  # noqa: PLC0415
+
+        write(found, name, output)
+        console.print(f"written: {output}")
+
+
+def _check_places(output: Path | None, json_file: Path | None) -> None:
+    """Check before minutes of work that the files can be written."""
+    if output is not None:
+        if output.suffix.lower() not in PLOTS:
+            raise UsageError(f"--output {output}: the name must end in {', '.join(sorted(PLOTS))}")
+        if output.suffix.lower() == ".html":
+            check_page(output)
+    for place in (output, json_file):
+        if place is not None and (place.is_dir() or not place.parent.is_dir()):
+            raise UsageError(f"{place}: not a place where a file can be written")
+
+
+def _print(found: Robustness, name: str) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(
+        title=f"{found.bundle}: {name}, {found.split}; threshold {found.thresholds[name]:.4f}",
+        caption="as they are > altered, on the same photos; score: mean change of the positives",
+    )
+    for heading in ("alteration", "photos", "recall", "AP", "score", "false alarms"):
+        table.add_column(heading, justify="left" if heading == "alteration" else "right")
+    for o in found.outcomes[name]:
+        table.add_row(
+            f"{o.alteration}: {o.strength}",
+            f"{o.positives} ({o.negatives})",
+            f"{o.recall_before:.3f} > {o.recall:.3f}",
+            f"{o.average_precision_before:.3f} > {o.average_precision:.3f}",
+            f"{o.score_change:+.3f}",
+            f"{o.false_alarms_before:.3f} > {o.false_alarms:.3f}",
+        )
+    focus = Table(title="share of the heat-map on the object, and of the picture that it takes")
+    for heading in ("label", "photos", "heat", "area"):
+        focus.add_column(heading, justify="left" if heading == "label" else "right")
+    for f in found.on_object:
+        focus.add_row(f.label, str(f.photos), f"{f.heat:.2f}", f"{f.area:.2f}")
+    console = Console()
+    console = console if console.is_terminal else Console(width=140)
+    console.print(table)
+    if found.on_object:
+        console.print(focus)
