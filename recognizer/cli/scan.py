@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -27,7 +28,9 @@ SourcesArgument = Annotated[
     typer.Argument(
         metavar="SOURCE...",
         help="Files, folders (walked to the bottom), patterns in quotes ('*.jpg', '**/*.png'), "
-        "or - for a list of paths on standard input, separated by newlines or NULs.",
+        "tables (CSV, TSV, JSONL, Parquet), archives (tar, zip), URLs of object stores (s3://...; "
+        "extra: cloud), or - for a list of these on standard input, separated by newlines or NULs. "
+        "See docs/sources.md.",
     ),
 ]
 OutputOption = Annotated[
@@ -48,6 +51,27 @@ ThumbnailsOption = Annotated[
         "--thumbnails/--no-thumbnails",
         help="Keep a thumbnail of each lead in OUTPUT.thumbnails, for the report: it then shows "
         "what was scored, whatever becomes of the file.",
+    ),
+]
+ListingsOption = Annotated[
+    Path | None,
+    typer.Option("--listings", help="Also write a JSON row for each listing, of all its photos."),
+]
+ImageColumnOption = Annotated[
+    str | None,
+    typer.Option("--image-column", help="The column of tables with the images; else by its name."),
+]
+ListingColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--listing-column", help="The column that tells listings apart; else by its name."
+    ),
+]
+HttpOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-http",
+        help="Fetch http:// and https:// URLs, from public addresses only. Else they fail.",
     ),
 ]
 ThresholdOption = Annotated[
@@ -173,6 +197,10 @@ def command(
     output: OutputOption = DEFAULT_OUTPUT,
     report: ReportOption = None,
     thumbnails: ThumbnailsOption = True,
+    listings: ListingsOption = None,
+    image_column: ImageColumnOption = None,
+    listing_column: ListingColumnOption = None,
+    allow_http: HttpOption = False,
     threshold: ThresholdOption = None,
     policy: PolicyOption = None,
     bundle: BundleOption = None,
@@ -201,6 +229,7 @@ def command(
     from recognizer.imaging import Limits  # noqa: PLC0415
     from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
     from recognizer.scan import (  # noqa: PLC0415
+        Access,
         EmbeddingStore,
         Guard,
         Journal,
@@ -217,11 +246,18 @@ def command(
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
     standard = Limits()
     limits = Limits(max_bytes or standard.max_bytes, max_pixels or standard.max_pixels)
-    guard = Guard(timeout, None if memory_limit is None else memory_limit * MEBIBYTE)
-    if report is not None and report.resolve() == output.resolve():
-        raise UsageError(f"--report and --output are the same file: {report}")
-    write_report = _report_writer(report)
     passed = Passed()
+    guard = Guard(timeout, None if memory_limit is None else memory_limit * MEBIBYTE)
+    if str(output) == "-":
+        raise UsageError(
+            "--output - : rows go to a file, from which a scan is resumed; name one, and follow it "
+            "with: tail -f"
+        )
+    _require_different({"--output": output, "--report": report, "--listings": listings})
+    access = Access(allow_http=allow_http)
+    items = expand(sources, image_column=image_column, access=access, limits=limits, passed=passed)
+    write_listings = _listings_writer(listings, listing_column, quiet=quiet)
+    write_report = _report_writer(report)
     with (
         _stoppable(output),
         _share_bank(known, any_way_up) as bank,
@@ -230,10 +266,10 @@ def command(
         nullcontext()
         if embeddings is None
         else EmbeddingStore(embeddings, model.digest) as vectors,
-        Output(sources, journal, part, quiet=quiet) as shown,
+        Output(sources, journal, part, image_column, quiet=quiet) as shown,
     ):
         summary = scan(
-            part.of(expand(sources, passed=passed)),
+            part.of(items),
             model,
             rules,
             journal,
@@ -247,9 +283,11 @@ def command(
             embeddings=vectors,
             known=bank,
             on_rows=shown.on_rows,
+            access=access,
         )
         if summary.provider not in {None, provider}:
             typer.echo(f"{provider} is not there: computed on {summary.provider}", err=True)
+        write_listings(output)
         write_report(output, model)
         shown.print_results(summary, passed, model, report)
     if summary.failed:
@@ -282,6 +320,32 @@ def _share_bank(path: Path | None, any_way_up: bool) -> AbstractContextManager[K
     from recognizer.known import share_bank  # noqa: PLC0415
 
     return share_bank(path, any_way_up=any_way_up)
+
+
+def _require_different(paths: Mapping[str, Path | None]) -> None:
+    given = [(option, path) for option, path in paths.items() if path is not None]
+    for (one, path), (other, same) in itertools.combinations(given, 2):
+        if path.resolve() == same.resolve():
+            raise UsageError(f"{other} and {one} are the same file: {path}")
+
+
+def _listings_writer(
+    path: Path | None, column: str | None, *, quiet: bool
+) -> Callable[[Path], None]:
+    """Return what writes the listings; that it can be done is checked before the scan."""
+    if path is None:
+        return lambda _rows: None
+    from recognizer.scan.listings import require_listings, write_listings  # noqa: PLC0415
+
+    require_listings(path)
+
+    def write(rows: Path) -> None:
+        count, strays = write_listings(rows, path, column)
+        of_none = f"; {strays:,} photos belong to none" if strays else ""
+        if not quiet:
+            typer.echo(f"Listings: {path}, {count:,}{of_none}", err=True)
+
+    return write
 
 
 def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:

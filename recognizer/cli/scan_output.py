@@ -20,8 +20,8 @@ from rich.text import Text
 
 from recognizer.bundle import Bundle
 from recognizer.policy import Decision
-from recognizer.scan import Journal, Passed, Row, ScanSummary, Shard, expand
-from recognizer.scan.sources import LIST_ON_STDIN
+from recognizer.scan import Journal, Passed, Row, ScanSummary, Shard
+from recognizer.scan.sources import count
 from recognizer.scan.summary import is_lead, lead_names
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
@@ -52,11 +52,18 @@ class Output:
             are and so how long it takes.
         journal: whose rows are shown.
         shard: the part of them that is scanned.
+        image_column: the column with the images of tables; None to find it.
         quiet: show nothing.
     """
 
     def __init__(
-        self, sources: Sequence[str], journal: Journal, shard: Shard, *, quiet: bool
+        self,
+        sources: Sequence[str],
+        journal: Journal,
+        shard: Shard,
+        image_column: str | None = None,
+        *,
+        quiet: bool,
     ) -> None:
         self._journal = journal
         self._quiet = quiet
@@ -66,6 +73,7 @@ class Output:
         self._total: int | None = None
         self._sources = list(sources)
         self._shard = shard
+        self._image_column = image_column
         self._next_line = time.monotonic() + _PLAIN_SECONDS
         self._progress: Progress | None = None
         if not quiet and self._errors.is_terminal:
@@ -86,8 +94,7 @@ class Output:
                 soft_wrap=True,
                 markup=False,
             )
-        # A list on standard input can be read only once: then there is a rate, but no time left.
-        if not self._quiet and LIST_ON_STDIN not in self._sources:
+        if not self._quiet:
             threading.Thread(target=self._count, daemon=True).start()
         if self._progress is not None:
             self._progress.start()
@@ -148,7 +155,8 @@ class Output:
             console.print(f"Report: {shown(str(report))}", markup=False, soft_wrap=True)
 
     def _count(self) -> None:
-        self._total = sum(1 for _ in self._shard.of(expand(self._sources)))
+        # Where they cannot be counted, as on standard input, there is a rate, but no time left.
+        self._total = count(self._sources, self._shard, image_column=self._image_column)
 
 
 def progress_line(summary: ScanSummary, total: int | None) -> str:
@@ -203,9 +211,13 @@ def summary_lines(summary: ScanSummary, passed: Passed, bundle: Bundle) -> list[
         lines.append(f"Given more than once: {summary.repeated:,}.")
     if passed.other_files or passed.hidden:
         lines.append(
-            f"Passed over in folders: {_count(passed.other_files, 'other file')}, "
+            f"Passed over: {_count(passed.other_files, 'other file')}, "
             f"{passed.hidden:,} hidden. Name them to scan them."
         )
+    if passed.without_image:
+        lines.append(f"Rows of tables without an image: {passed.without_image:,}.")
+    if passed.bad_metadata:
+        lines.append(f"Metadata in archives that cannot be read: {passed.bad_metadata:,}.")
     if summary.leads:
         lines.append(
             f"Leads: {_listed(summary.decisions)}. They may show: {_listed(summary.leads)}."

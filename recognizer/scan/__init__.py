@@ -4,6 +4,7 @@ from recognizer.scan.crew import Guard
 from recognizer.scan.embeddings import EmbeddingStore, embeddings_path, look_alikes
 from recognizer.scan.items import Item, Passed
 from recognizer.scan.journal import Journal
+from recognizer.scan.listings import write_listings
 from recognizer.scan.merging import Merged, merge
 from recognizer.scan.rows import Row
 from recognizer.scan.run import scan
@@ -32,5 +33,6 @@ __all__ = [
     "merge",
     "row_schema",
     "scan",
+    "write_listings",
     "write_table",
 ]

@@ -22,6 +22,8 @@ from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.scan import Guard, Item, Journal, Row, ScanSummary, expand, scan
 from recognizer.scan.machine import BATCH_ITEMS
+from recognizer.scan.run import _BATCH_BYTES, _batches
+from recognizer.scan.workers import Task
 from recognizer.thumbnails import ThumbnailStore
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
@@ -257,6 +259,16 @@ def test_workers_that_cannot_start(run: Callable[..., ScanSummary], tmp_path: Pa
 
 def test_nothing_to_do_starts_no_worker(run: Callable[..., ScanSummary]) -> None:
     assert run(engine=engines.stillborn).images == 0
+
+
+def test_batches_are_bounded_by_the_bytes_that_they_carry() -> None:
+    def sizes(count: int, data: bytes | None) -> list[int]:
+        tasks = (Task(i, Item(str(i), data=data), None) for i in range(count))
+        return [len(batch) for batch in _batches(tasks, 8)]
+
+    assert sizes(20, None) == sizes(20, b"small") == [8, 8, 4]
+    assert sizes(3, bytes(_BATCH_BYTES)) == [1, 1, 1]
+    assert sizes(5, bytes(_BATCH_BYTES // 2)) == [2, 2, 1]
 
 
 # --- killed -----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan.items import Item, Passed, Span
+from recognizer.scan.shards import Shard
 from recognizer.scan.sources.access import Access
 from recognizer.scan.sources.folders import images_below, match_below
 from recognizer.scan.sources.members import items_of
@@ -93,18 +94,23 @@ def expand(
 
 
 def count(
-    sources: Iterable[str | os.PathLike[str]], *, image_column: str | None = None
+    sources: Iterable[str | os.PathLike[str]],
+    shard: Shard | None = None,
+    *,
+    image_column: str | None = None,
 ) -> int | None:
     """Count the images that :func:`expand` would yield; None where that would take reading them.
 
     Args:
         sources: see :func:`expand`.
-        image_column: likewise.
+        shard: the part of them that is counted; None for all.
+        image_column: see :func:`expand`.
     """
     counting = _Counting(image_column, Limits(), None, Passed())
     names = [without_file_scheme(os.fspath(name)) for name in sources]
+    items = chain.from_iterable(map(counting.given, names))
     try:
-        return sum(1 for name in names for _ in counting.given(name))
+        return sum(1 for _ in (shard or Shard(1, 1)).of(items))
     except (_UncountableError, RecognizerError):
         return None
 
