@@ -175,8 +175,14 @@ class Bundle:
             float64 of the same shape, 0 to 1.
         """
         values = np.asarray(log_odds, np.float64)
-        columns = [label.calibration(values[..., i]) for i, label in enumerate(self.labels)]
-        return sigmoid(np.stack(columns, axis=-1))
+        curves = [label.calibration for label in self.labels]
+        slope = np.array([curve.slope for curve in curves])
+        x, y = np.array([curve.knots[0] for curve in curves]).T
+        calibrated = y + slope * (values - x)  # all lines at once: this runs for every photo
+        for column, curve in enumerate(curves):
+            if len(curve.knots) > 1:
+                calibrated[..., column] = curve(values[..., column])
+        return sigmoid(calibrated)
 
     def family_scores(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability of each family: that not all of its members are absent.
