@@ -12,6 +12,7 @@ import hashlib
 import os
 import queue
 import signal
+import sys
 import threading
 import traceback
 import warnings
@@ -140,6 +141,7 @@ class Finished:
 def run_worker(connection: Connection, setup: Setup) -> None:
     """Serve batches until the parent closes the connection, or dies."""
     _leave_signals_to_the_parent()
+    _silence_libraries()
     cv2.setNumThreads(1)  # one worker, one CPU
     # What Pillow has to say of a file's metadata is no news for a terminal; a row says what counts.
     warnings.filterwarnings("ignore", module="PIL")
@@ -167,6 +169,14 @@ def _leave_signals_to_the_parent() -> None:
     """Ctrl-C goes to the whole group of processes; how to stop is for the parent to say."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _silence_libraries() -> None:
+    """Keep from the terminal what C libraries print of a file; Python's own errors still come."""
+    sys.stderr = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _receive(connection: Connection, inbox: queue.SimpleQueue[list[Task]], reader: Reader) -> None:

@@ -36,7 +36,7 @@ def test_a_corpus_of_malformed_images(corpus: Path, tiny_bundle: Path, tmp_path:
     )
     assert files
     output = tmp_path / "scan.jsonl"
-    command = [sys.executable, "-m", "recognizer", "scan", "-", "--workers", "2"]
+    command = [sys.executable, "-m", "recognizer", "scan", "-", "--quiet", "--workers", "2"]
     command += ["--bundle", str(tiny_bundle), "--output", str(output)]
     # The guards of the scan are the measure: what goes over them has a row that says so.
     command += ["--timeout", str(SECONDS)]
@@ -45,7 +45,7 @@ def test_a_corpus_of_malformed_images(corpus: Path, tiny_bundle: Path, tmp_path:
     done = subprocess.run(
         command, input=b"\0".join(map(os.fsencode, files)), capture_output=True, check=False
     )
-    assert done.returncode in {0, 3}, done.stderr.decode()
+    assert (done.returncode in {0, 3}, done.stderr) == (True, b"")
     rows = read_rows(output)
     assert sorted(row["source"] for row in rows) == files
     accidents = [(r["source"], r["reason"], r["detail"]) for r in rows if r["reason"] in ACCIDENTS]
