@@ -43,7 +43,8 @@ def draw(robustness: Robustness, name: str) -> Figure:
         left.set_yticklabels([f"{o.alteration}: {o.strength}" for o in outcomes])
         right.set_xlim(left=0)
         right.axvline(RATE, color=_BEFORE, linestyle=":", linewidth=1)
-        right.legend(loc="lower right", frameon=False)
+        handles, words = right.get_legend_handles_labels()
+        figure.legend(handles, words, loc="outside lower center", ncols=2, frameon=False)
         figure.suptitle(f"{robustness.bundle}: {name}, {robustness.split} split", fontsize=11)
     return figure
 
