@@ -25,11 +25,14 @@ def command(
 
     Photos of one object that were taken apart are no near-copies. All rows stay in the journal.
     """
-    from recognizer.cli.scan_output import shown  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+
+    from recognizer.cli.scan_output import shown  # noqa: PLC0415
     from recognizer.known import COPY_DISTANCE  # noqa: PLC0415
     from recognizer.review.queue import group_lines, last_rows  # noqa: PLC0415
 
-    groups = group_lines(journal, COPY_DISTANCE if distance is None else distance)
+    with Console(stderr=True).status(f"comparing the photos of {journal}"):
+        groups = group_lines(journal, COPY_DISTANCE if distance is None else distance)
     members: dict[int, list[dict[str, object]]] = {}
     photos = 0
     for number, row in last_rows(journal):

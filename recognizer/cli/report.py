@@ -22,8 +22,11 @@ def command(
 
     The page holds thumbnails of the photos: keep it as confidential as they are.
     """
-    from recognizer.bundle import load_bundle  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+
+    from recognizer.bundle import load_bundle  # noqa: PLC0415
     from recognizer.review.report import write_report  # noqa: PLC0415
 
-    write_report(rows, output, load_bundle(bundle), title=title)
+    with Console(stderr=True).status(f"writing {output}"):
+        write_report(rows, output, load_bundle(bundle), title=title)
     typer.echo(f"written: {output}")

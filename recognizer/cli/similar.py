@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +50,7 @@ def command(
                 f"{file} holds embeddings of another model than {recognizer.bundle.title}: name "
                 "the model of the scan with --bundle"
             )
-        with Console(file=sys.stderr).status("comparing"):
+        with Console(stderr=True).status("comparing"):
             found = look_alikes(recognizer.embed(photo), journal, store, top)
     for one in found:
         if json_lines:
