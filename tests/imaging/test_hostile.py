@@ -35,6 +35,9 @@ NOT_FROM_FILES = {
     Reason.TIMEOUT,
     Reason.READ_ERROR,
     Reason.PERMISSION_DENIED,  # a test of its own, for root reads everything
+    Reason.SOURCE_REFUSED,  # these three are what archives and addresses are refused for
+    Reason.CORRUPT_CONTAINER,
+    Reason.ENCRYPTED,
 }
 
 
