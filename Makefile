@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test check format clean
+.PHONY: help demo bench test check format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -25,6 +25,9 @@ $(DEV): $(BASE)
 demo: $(BASE) ## Scan the sample photos and write an HTML report
 	@rm -rf demo && mkdir demo
 	$(BIN)/recognizer scan datasets/samples --output demo/scan.jsonl --report demo/report.html
+
+bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to do)
+	$(BIN)/recognizer bench --markdown docs/benchmark.md
 
 test: $(DEV) ## Run the whole test suite
 	$(BIN)/python -m pytest

@@ -22,8 +22,8 @@ def command(
         bool,
         typer.Option(
             "--allow-mixed",
-            help="Merge also rows of several models, policies or versions of the preprocessing, "
-            "although they cannot be compared.",
+            help="Merge also rows of several models, policies, banks or versions of the "
+            "preprocessing, although they cannot be compared.",
         ),
     ] = False,
 ) -> None:

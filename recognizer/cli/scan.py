@@ -7,6 +7,7 @@ import math
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -20,8 +21,17 @@ if TYPE_CHECKING:
     from recognizer.bundle import Bundle
     from recognizer.known import KnownItems
     from recognizer.policy import Policy
+    from recognizer.scan.crew import Hire
 
 DEFAULT_OUTPUT = Path("scan.jsonl")
+
+
+class Engine(StrEnum):
+    """Who does the work of a scan."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
 
 SourcesArgument = Annotated[
     list[str],
@@ -168,6 +178,14 @@ ShardOption = Annotated[
         "one journal of all.",
     ),
 ]
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        help="Who does the work: processes of this machine, or a Ray cluster (extra: ray), that of "
+        "RAY_ADDRESS if it is set; --workers is then the number of its actors.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
@@ -216,6 +234,7 @@ def command(
     known: KnownOption = None,
     any_way_up: AnyWayUpOption = False,
     shard: ShardOption = None,
+    engine: EngineOption = Engine.LOCAL,
     quiet: QuietOption = False,
     schema: SchemaOption = False,  # noqa: ARG001 - its callback has seen to it
 ) -> None:
@@ -284,6 +303,7 @@ def command(
             known=bank,
             on_rows=shown.on_rows,
             access=access,
+            hire=hire_for(engine),
         )
         if summary.provider not in {None, provider}:
             typer.echo(f"{provider} is not there: computed on {summary.provider}", err=True)
@@ -292,6 +312,17 @@ def command(
         shown.print_results(summary, passed, model, report)
     if summary.failed:
         raise SomeInputsFailedError
+
+
+def hire_for(engine: Engine) -> Hire:
+    """Return what makes the workforce of an engine."""
+    if engine is Engine.RAY:
+        from recognizer.scan.cluster import RayCrew  # noqa: PLC0415
+
+        return RayCrew
+    from recognizer.scan.crew import Crew  # noqa: PLC0415
+
+    return Crew
 
 
 @contextmanager

@@ -11,8 +11,10 @@ from recognizer.scan.run import scan
 from recognizer.scan.schema import ROW_KEYS, ROW_SCHEMA, row_schema
 from recognizer.scan.shards import Shard
 from recognizer.scan.sources import Access, expand
+from recognizer.scan.station import Luggage, Station
 from recognizer.scan.summary import ScanSummary
 from recognizer.scan.tables import write_table
+from recognizer.scan.workers import Setup
 
 __all__ = [
     "ROW_KEYS",
@@ -22,11 +24,14 @@ __all__ = [
     "Guard",
     "Item",
     "Journal",
+    "Luggage",
     "Merged",
     "Passed",
     "Row",
     "ScanSummary",
+    "Setup",
     "Shard",
+    "Station",
     "embeddings_path",
     "expand",
     "look_alikes",

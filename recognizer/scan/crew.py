@@ -17,19 +17,20 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from recognizer import errors
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging.sources import MEBIBYTE
 from recognizer.prediction import Prediction
 from recognizer.scan.journal import row_key
+from recognizer.scan.machine import plan
 from recognizer.scan.rows import Row
 from recognizer.scan.workers import (
     Finished,
@@ -100,12 +101,33 @@ class _Worker:
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+class Workforce(Protocol):
+    """Those who do the work of a scan: the processes of :class:`Crew`, or a cluster's.
+
+    Attributes:
+        provider: where onnxruntime really computes; None before anybody has started.
+    """
+
+    provider: str | None
+
+    def work(self, batches: Iterator[Batch]) -> Iterator[Done]:
+        """Yield each task once with its result; batches are taken as there are hands for them."""
+
+    def end(self) -> None:
+        """Stop at once, and leave nothing behind."""
+
+
+Hire: TypeAlias = Callable[[Setup, int, Guard], Workforce]
+"""Makes a workforce, of so many workers, or of as many as it sees fit where that is 0."""
+
+
 class Crew:
     """Worker processes, replaced as they die.
 
     Args:
         setup: what every worker needs.
-        size: how many there are at most; they are started as there is work.
+        size: how many there are at most, 0 for as many as the machine carries; they are started
+            as there is work.
         guard: what ends a worker.
 
     Attributes:
@@ -114,7 +136,7 @@ class Crew:
 
     def __init__(self, setup: Setup, size: int, guard: Guard) -> None:
         self._setup = setup
-        self._size = size
+        self._size = plan(size).workers
         self._guard = guard
         self._workers: list[_Worker] = []
         self._returned: deque[Batch] = deque()
@@ -167,10 +189,7 @@ class Crew:
                 worker.since = time.monotonic()
             worker.batches.append(batch)
             with suppress(OSError):  # it has died: the end of its connection will tell
-                # The listing's columns stay here: they may be large, and no worker needs them.
-                worker.connection.send(
-                    [replace(t, item=replace(t.item, columns=None)) for t in batch]
-                )
+                worker.connection.send(bare(batch))
 
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
@@ -199,16 +218,13 @@ class Crew:
                         f"images: a worker takes {_mebibytes(worker.memory)} for itself"
                     )
             case Unable():
-                raise _error(message)
+                raise error_of(message)
 
     def _finish(self, worker: _Worker, message: Finished) -> Done:
         batch = worker.batches.popleft()
         worker.at = None
         worker.digests.clear()
-        for task, result in zip(batch, message.results, strict=True):
-            if result.row is not None and task.item.columns is not None:
-                result.row["item"] = dict(task.item.columns)
-        return list(zip(batch, message.results, strict=True))
+        return paired(batch, message.results)
 
     # --- ending and burying -------------------------------------------------------------------
 
@@ -294,6 +310,19 @@ class Crew:
                 return f"died ({_how(worker.process.exitcode)})"
 
 
+def bare(batch: Batch) -> Batch:
+    """Return tasks without the listing's columns: they may be large, and no worker needs them."""
+    return [replace(task, item=replace(task.item, columns=None)) for task in batch]
+
+
+def paired(batch: Batch, results: Sequence[Result]) -> Done:
+    """Pair tasks with the results of their :func:`bare` ones, and give the columns back."""
+    for task, result in zip(batch, results, strict=True):
+        if result.row is not None and task.item.columns is not None:
+            result.row["item"] = dict(task.item.columns)
+    return list(zip(batch, results, strict=True))
+
+
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
     """Block Ctrl-C and SIGTERM until the end; they come then.
@@ -312,7 +341,8 @@ def _signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _error(message: Unable) -> RecognizerError:
+def error_of(message: Unable) -> RecognizerError:
+    """Return the error that another process had, as one of this process."""
     kind = getattr(errors, message.kind, None)
     if isinstance(kind, type) and issubclass(kind, RecognizerError):
         return kind(message.message)

@@ -45,11 +45,14 @@ class _Kind(NamedTuple):
     policy: str
     policy_digest: str
     preprocessing: int
+    bank: str
+    bank_digest: str
 
     def __str__(self) -> str:
+        bank = f", bank {self.bank} ({self.bank_digest[:12]})" if self.bank_digest else ""
         return (
             f"model {self.model} ({self.model_digest[:12]}), policy {self.policy} "
-            f"({self.policy_digest[:12]}), preprocessing {self.preprocessing}"
+            f"({self.policy_digest[:12]}), preprocessing {self.preprocessing}{bank}"
         )
 
 
@@ -67,7 +70,8 @@ def merge(
     one of the journals. The thumbnails of its rows are put beside it.
 
     Scores of two models, and decisions of two policies, cannot be compared, and a queue that is
-    ranked by them would be wrong without a sign of it: so they are refused. What is looked at are
+    ranked by them would be wrong without a sign of it: so they are refused, and so are rows that
+    were compared with several banks of known items. What is looked at are
     the rows that remain: journals that were begun with another model and finished with this one
     are merged.
 
@@ -78,7 +82,7 @@ def merge(
 
     Raises:
         JournalError: a journal cannot be read, or is none; the output is in use by a scan; or the
-            rows are of several models, policies or versions of the preprocessing.
+            rows are of several models, policies, banks or versions of the preprocessing.
         UsageError: the output exists and is none of the journals, or it cannot be written.
     """
     paths = [Path(journal) for journal in journals]
@@ -150,13 +154,15 @@ def _remaining(path: Path, number: int, newest: Newest) -> Iterator[Row]:
 
 
 def _kind(row: Row) -> _Kind:
-    model, policy = row["model"], row["policy"]
+    model, policy, bank = row["model"], row["policy"], row.get("bank") or {}
     return _Kind(
         f"{model.get('name')}-v{model.get('version')}",
         str(model["digest"]),
         str(policy.get("name")),
         str(policy["digest"]),
         row["preprocessing"],
+        str(bank.get("name", "")),
+        str(bank.get("digest", "")),
     )
 
 

@@ -16,7 +16,7 @@ from recognizer.imaging import Limits
 from recognizer.known import KnownItems
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
-from recognizer.scan.crew import Batch, Crew, Done, Guard
+from recognizer.scan.crew import Batch, Crew, Done, Guard, Hire
 from recognizer.scan.embeddings import EmbeddingStore
 from recognizer.scan.index import KeySet
 from recognizer.scan.items import Item
@@ -53,6 +53,7 @@ def scan(
     on_rows: OnRows | None = None,
     engine: Callable[..., Recognizer] = Recognizer,
     access: Access | None = None,
+    hire: Hire = Crew,
 ) -> ScanSummary:
     """Scan images, and write a row for each that has none yet that still holds.
 
@@ -80,6 +81,8 @@ def scan(
         on_rows: see :data:`OnRows`.
         engine: makes the workers' recognizer, for those who extend it; it must be picklable.
         access: which places may be read from; None for all but the web.
+        hire: who does the work: processes of this machine, or those of a cluster
+            (:class:`recognizer.scan.cluster.RayCrew`).
 
     Returns:
         The sums. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers have
@@ -109,11 +112,10 @@ def scan(
     )
     started = time.monotonic()
     summary = ScanSummary()
-    chosen = plan(workers)
-    crew = Crew(setup, chosen.workers, guard or Guard())
+    crew = hire(setup, workers, guard or Guard())
     try:
         tasks = _tasks(items, journal, embeddings, summary)
-        for done in crew.work(_batches(tasks, chosen.batch)):
+        for done in crew.work(_batches(tasks, plan(workers).batch)):
             seconds = time.monotonic() - started
             _record(done, journal, thumbnails, embeddings, summary, on_rows, seconds)
     finally:

@@ -125,6 +125,7 @@ def test_a_torn_last_line_is_left_out(journal: Callable[..., Path], tmp_path: Pa
         {"model": {"name": "tiny", "version": 2, "digest": "m2"}},
         {"policy": {"name": "strict", "digest": "p2"}},
         {"preprocessing": 2},
+        {"bank": {"name": "seized", "digest": "b1"}},
     ],
 )
 def test_what_cannot_be_compared_is_refused(

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from recognizer.bench.measure import Rate, Stages
+from recognizer.bench.photos import BYTES_PER_PIXEL, make_photos, mean_bytes
+from recognizer.bench.report import COLUMNS
+from recognizer.bench.run import Case
+from recognizer.cli import ExitCode, app
+from recognizer.errors import UsageError
+from tests.conftest import encoded
+from tests.pictures import scene
+
+STAGES = Stages(0.001, 0.010, 0.001, 0.009, 0.012, 0.009, 0.001)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(encoded(scene(number)))
+    return folder
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_photos_are_as_large_as_photos_are(
+    samples: Path, tmp_path: Path, progressive: bool
+) -> None:
+    made = make_photos(samples, tmp_path / "a", (400, 300), 4, progressive=progressive)
+    again = make_photos(samples, tmp_path / "b", (400, 300), 4, progressive=progressive)
+    assert [path.read_bytes() for path in made] == [path.read_bytes() for path in again]
+    assert len({path.read_bytes() for path in made}) == 4  # the fourth differs from the first
+    for path in made:
+        with Image.open(path) as image:
+            assert (image.size, image.format) == ((400, 300), "JPEG")
+            assert bool(image.info.get("progressive")) == progressive
+    assert 1 <= mean_bytes(made) / (BYTES_PER_PIXEL * 400 * 300) < 2
+
+
+def test_photos_show_what_the_samples_show(samples: Path, tmp_path: Path) -> None:
+    (made,) = make_photos(samples, tmp_path, (360, 280), 1, progressive=False)
+    # Its noise is averaged away, and what is left is the sample.
+    found, sample = (
+        np.asarray(Image.open(path).reduce(20), np.float32) for path in (made, samples / "0.jpg")
+    )
+    assert np.abs(found - sample).mean() < 4
+
+
+def test_no_samples(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--samples"):
+        make_photos(tmp_path, tmp_path / "made", (400, 300), 1, progressive=False)
+
+
+def test_the_arithmetic() -> None:
+    case = Case(
+        1600, 1200, False, "int8", 400_000, 2, 2, STAGES,
+        Stages(*(2 * v for v in (0.001, 0.010, 0.001, 0.009, 0.012, 0.009, 0.001))),
+        Rate(90.0, 10**8), Rate(10.0, None), None,
+    )  # fmt: skip
+    assert case.roofline == pytest.approx(100)  # two CPUs, 20 ms for a photo
+    assert case.share == pytest.approx(0.9)
+    assert case.busy_roofline == pytest.approx(50)
+    assert case.times_faster_than(case.pillow) == pytest.approx(9)
+    assert case.times_faster_than(case.torch) is None
+    assert case.to_dict()["share_of_roofline"] == pytest.approx(0.9)
+
+
+def test_more_workers_than_cpus_raise_no_roof() -> None:
+    rate = Rate(1.0, None)
+    assert Case(8, 8, False, "", 1, 16, 2, STAGES, STAGES, rate, None, None).roofline == (
+        pytest.approx(100)
+    )
+
+
+def test_the_command(samples: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    done = CliRunner().invoke(
+        app,
+        [
+            *("bench", "--samples", str(samples), "--bundle", str(tiny_bundle)),
+            *("--size", "160x120", "--photos", "2", "--images", "16", "--workers", "1"),
+            *("--fp32", str(tiny_bundle / "model.onnx"), "--no-peers", "--json"),
+            *("--markdown", str(page)),
+        ],
+    )
+    assert done.exit_code == ExitCode.DONE, done.stderr
+    found = json.loads(done.stdout)
+    kinds = [(case["progressive"], case["precision"]) for case in found["cases"]]
+    assert kinds == [(p, k) for p in (False, True) for k in ("unknown", "fp32")]
+    for case in found["cases"]:
+        assert min(case["stages"].values()) > 0
+        assert case["pipeline"]["photos_per_second"] > 0
+        assert case["pipeline"]["memory"] > 10**7
+        assert case["pillow"] is None
+    assert found["engine"] == "local"
+    assert found["first_prediction"] > found["single"] > 0
+    lines = page.read_text().splitlines()
+    header = lines.index(f"| {' | '.join(COLUMNS)} |")
+    assert lines[header + 2].startswith("| 160x120 baseline, unknown |")
+    assert all(line.count("|") == len(COLUMNS) + 1 for line in lines[header : header + 6])
+
+
+def test_a_size_that_is_none(samples: Path) -> None:
+    done = CliRunner().invoke(app, ["bench", "--samples", str(samples), "--size", "big"])
+    assert done.exit_code == ExitCode.USAGE
+    assert "1600x1200" in done.stderr

@@ -1,0 +1,104 @@
+"""Needs the extra ``ray``; docs/scale.md says how to run it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.bundle import load_bundle
+from recognizer.errors import ProviderError
+from recognizer.policy import Policy
+from recognizer.scan import Item, Journal, Row, ScanSummary, scan
+from recognizer.thumbnails import ThumbnailStore
+from tests.conftest import encoded, picture, read_rows
+from tests.scan import engines
+
+ray = pytest.importorskip("ray", reason="needs the extra: ray")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+from recognizer.scan.cluster import RayCrew  # noqa: E402 - after the check for ray
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """Two machines with a CPU each, as processes of this one."""
+    root = Path(__file__).parents[2]  # the actors import tests.scan.engines
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made.add_node(num_cpus=1)
+    made.wait_for_nodes()
+    ray.init(address=made.address, log_to_driver=False)
+    yield
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[Item]:
+    """Photos of all kinds, some of which no decoder survives, with the columns of their listing."""
+    colors = ("red", "green", "blue", "gray")
+    found = []
+    for number in range(90):
+        data = encoded(picture(colors[number % 4], seed=number))
+        if number == 41:
+            data += engines.SEGFAULTS
+        if number == 57:
+            data = data[: len(data) // 3]
+        path = tmp_path / f"{number:03}.jpg"
+        path.write_bytes(data)
+        found.append(Item(str(path), {"id": number}))
+    return [*found, Item(str(tmp_path / "gone.jpg"))]
+
+
+def comparable(path: Path) -> dict[str, Row]:
+    rows = read_rows(path)
+    assert len({row["source"] for row in rows}) == len(rows), "one row for each"
+    return {row["source"]: row | {"time": None} for row in rows}
+
+
+@pytest.fixture
+def run(tiny_bundle: Path, tmp_path: Path) -> Callable[..., ScanSummary]:
+    def run(items: list[Item], name: str, **options: Any) -> ScanSummary:
+        with Journal(tmp_path / name) as journal, ThumbnailStore(tmp_path / f"{name}.t") as store:
+            return scan(
+                items,
+                load_bundle(tiny_bundle),
+                Policy(),
+                journal,
+                thumbnails=store,
+                **{"workers": 2, "engine": engines.Fragile} | options,
+            )
+
+    return run
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_rows_of_a_cluster_are_those_of_one_machine(
+    run: Callable[..., ScanSummary], items: list[Item], tmp_path: Path
+) -> None:
+    run(items, "local")
+    # Half of it first: what a broken scan left is not scored again.
+    first = run(items[:40], "ray", hire=RayCrew)
+    assert (first.scanned, first.skipped, first.provider) == (40, 0, "cpu")
+    second = run(items, "ray", hire=RayCrew)
+    assert (second.scanned, second.skipped) == (51, 40)
+    expected = comparable(tmp_path / "local")
+    assert comparable(tmp_path / "ray") == expected
+    reasons = [row["reason"] for row in expected.values() if row["reason"] is not None]
+    assert {"decoder_crash", "not_found"} < {*reasons}
+    with ThumbnailStore(tmp_path / "local.t") as one, ThumbnailStore(tmp_path / "ray.t") as other:
+        for row in expected.values():
+            assert other.get(row["sha256"]) == one.get(row["sha256"])
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_error_of_an_actor_is_that_of_a_worker(
+    run: Callable[..., ScanSummary], items: list[Item]
+) -> None:
+    with pytest.raises(ProviderError, match="no such accelerator"):
+        run(items, "ray", hire=RayCrew, engine=engines.without_provider)
