@@ -29,7 +29,8 @@ def command(
 ) -> None:
     """Merge the journals of shards (scan --shard), or of scans that were made apart.
 
-    Of each photo the latest row counts. Thumbnails go along. The journals stay as they are.
+    Of each photo the latest row counts. Thumbnails and embeddings go
+    along. The journals stay as they are.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
@@ -39,5 +40,5 @@ def command(
         merged = merge(journals, output, allow_mixed=allow_mixed)
     typer.echo(
         f"written: {output}, {merged.rows:,} rows, {merged.superseded:,} superseded by later ones, "
-        f"{merged.thumbnails:,} thumbnails"
+        f"{merged.thumbnails:,} thumbnails, {merged.embeddings:,} embeddings"
     )

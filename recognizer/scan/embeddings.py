@@ -121,6 +121,17 @@ class EmbeddingStore:
         with self._told(), self._database:
             self._database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
 
+    def get(self, sha256: str) -> NDArray[np.int8] | None:
+        """Return the embedding of an image, int8, (channels,); None where there is none.
+
+        Raises:
+            JournalError: the store cannot be read.
+        """
+        statement = "SELECT vector FROM embeddings WHERE sha256 = ?"
+        with self._told():
+            row = self._database.execute(statement, (bytes.fromhex(sha256),)).fetchone()
+        return None if row is None else np.frombuffer(row[0], np.int8)
+
     def similarities(self, vector: NDArray[np.float32]) -> Iterator[tuple[list[str], list[float]]]:
         """Yield the digests of images and the cosines of their embeddings with another, by blocks.
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from recognizer.atomic import replacing
 from recognizer.errors import JournalError, UsageError
+from recognizer.scan.embeddings import EmbeddingStore, embeddings_path
 from recognizer.scan.index import Newest
 from recognizer.scan.items import item_key
 from recognizer.scan.journal import Journal, last_rows
 from recognizer.scan.rows import Row, to_line
 from recognizer.thumbnails import ThumbnailStore, store_path
 
+_ROWS_AT_A_TIME = 500  # whose thumbnails are held in memory
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,12 +32,14 @@ class Merged:
     Attributes:
         rows: images, each with one row.
         superseded: rows that were left out, because another journal has a later one.
-        thumbnails: leads whose thumbnails went along.
+        thumbnails: rows whose thumbnails went along.
+        embeddings: rows whose embeddings went along.
     """
 
     rows: int
     superseded: int
     thumbnails: int
+    embeddings: int
 
 
 class _Kind(NamedTuple):
@@ -67,7 +72,8 @@ def merge(
     Within a journal the last row of an item counts, as everywhere. Between journals it is the one
     with the latest time; of two with the same time, that of the journal which is named last. The
     rows stand in the order of the journals. The output takes its place in one step, and it may be
-    one of the journals. The thumbnails of its rows are put beside it.
+    one of the journals. The thumbnails and embeddings of its rows are put beside it, where they are
+    beside the journals under their names.
 
     Scores of two models, and decisions of two policies, cannot be compared, and a queue that is
     ranked by them would be wrong without a sign of it: so they are refused, and so are rows that
@@ -81,8 +87,9 @@ def merge(
         allow_mixed: merge also what cannot be compared.
 
     Raises:
-        JournalError: a journal cannot be read, or is none; the output is in use by a scan; or the
-            rows are of several models, policies, banks or versions of the preprocessing.
+        JournalError: a journal cannot be read, or is none; the output is in use by a scan; rows or
+            embeddings are of several models, or rows of several policies, banks or versions of
+            the preprocessing.
         UsageError: the output exists and is none of the journals, or it cannot be written.
     """
     paths = [Path(journal) for journal in journals]
@@ -104,35 +111,18 @@ def merge(
             for row in last_rows(path):
                 newest.offer(item_key(row["source"], row["item"]), _time(row, path), number)
                 read += 1
-        rows, thumbnails = _write(paths, newest, target, allow_mixed)
-    return Merged(rows, read - rows, thumbnails)
+        merged = _write(paths, newest, target, allow_mixed)
+    return replace(merged, superseded=read - merged.rows)
 
 
-def _write(
-    paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: bool
-) -> tuple[int, int]:
+def _write(paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: bool) -> Merged:
     kinds: Counter[_Kind] = Counter()
-    thumbnails = 0
-    with ExitStack() as stack:
-        partial = stack.enter_context(replacing(target))
-        file = stack.enter_context(partial.open("wb"))
-        pictures = None
-        if any(store_path(path).is_file() for path in paths):
-            # Behind the journal on the stack, so that it is in place before it.
-            place = stack.enter_context(replacing(store_path(target)))
-            pictures = stack.enter_context(ThumbnailStore(place))
-        for number, path in enumerate(paths):
-            with ExitStack() as its:
-                store = None
-                if pictures is not None and store_path(path).is_file():
-                    store = its.enter_context(ThumbnailStore(store_path(path)))
+    with replacing(target) as partial:
+        with partial.open("wb") as file:
+            for number, path in enumerate(paths):
                 for row in _remaining(path, number, newest):
                     file.write(to_line(row))
                     kinds[_kind(row)] += 1
-                    thumbnail = None if store is None else store.get(row["sha256"])
-                    if pictures is not None and thumbnail is not None:
-                        pictures.add([(row["sha256"], thumbnail)])
-                        thumbnails += 1
         if len(kinds) > 1 and not allow_mixed:
             raise JournalError(
                 "these journals cannot be compared: "
@@ -140,7 +130,59 @@ def _write(
                 + ". Scan the fewer ones again with the model and policy of the others, or merge "
                 "them all the same with --allow-mixed"
             )
-    return kinds.total(), thumbnails
+        # In place before the rows that they belong to.
+        thumbnails = _copy_thumbnails(paths, newest, target)
+        embeddings = _copy_embeddings(paths, newest, target)
+    return Merged(kinds.total(), 0, thumbnails, embeddings)
+
+
+def _copy_thumbnails(paths: Sequence[Path], newest: Newest, target: Path) -> int:
+    if not any(store_path(path).is_file() for path in paths):
+        return 0
+    count = 0
+    with replacing(store_path(target)) as partial, ThumbnailStore(partial) as copies:
+        for number, path in enumerate(paths):
+            if not store_path(path).is_file():
+                continue
+            with ThumbnailStore(store_path(path)) as store:
+                for digests in _digests(path, number, newest):
+                    found = [(d, t) for d in digests if (t := store.get(d)) is not None]
+                    copies.add(found)
+                    count += len(found)
+    return count
+
+
+def _copy_embeddings(paths: Sequence[Path], newest: Newest, target: Path) -> int:
+    with ExitStack() as stack:
+        stores = {
+            number: stack.enter_context(EmbeddingStore(embeddings_path(path)))
+            for number, path in enumerate(paths)
+            if embeddings_path(path).is_file()
+        }
+        models = {store.model for store in stores.values()}
+        if not models:
+            return 0
+        if len(models) > 1:
+            raise JournalError(
+                "the embeddings beside these journals are of several models, and cannot be "
+                "compared: move away those of all but one (scan --embeddings makes them again)"
+            )
+        count = 0
+        partial = stack.enter_context(replacing(embeddings_path(target)))
+        with EmbeddingStore(partial, *models) as copies:
+            for number, store in stores.items():
+                for digests in _digests(paths[number], number, newest):
+                    found = [(d, v) for d in digests if (v := store.get(d)) is not None]
+                    copies.add(found)
+                    count += len(found)
+        return count
+
+
+def _digests(path: Path, number: int, newest: Newest) -> Iterator[list[str]]:
+    """Yield the digests of the images of a journal's remaining rows, some at a time."""
+    rows = _remaining(path, number, newest)
+    while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
+        yield [row["sha256"] for row in some if row["sha256"]]
 
 
 def _remaining(path: Path, number: int, newest: Newest) -> Iterator[Row]:

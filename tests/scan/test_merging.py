@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import tempfile
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from recognizer.cli import ExitCode, app
 from recognizer.errors import JournalError, UsageError
 from recognizer.scan import Journal, Merged, Row, merge
+from recognizer.scan.embeddings import EmbeddingStore, embeddings_path
 from recognizer.scan.rows import to_line
 from recognizer.thumbnails import ThumbnailStore, shrink, store_path
 
@@ -26,7 +28,7 @@ def row(source: str, time: int = 0, zone: str = "+00:00", **others: Any) -> Row:
         "item": None,
         "status": "ok",
         "reason": None,
-        "sha256": f"sha of {source}",
+        "sha256": hashlib.sha256(source.encode()).hexdigest(),
         "model": {"name": "tiny", "version": 1, "digest": "m1"},
         "policy": {"name": "default", "digest": "p1"},
         "preprocessing": 1,
@@ -54,7 +56,7 @@ def test_the_latest_row_of_each_item_in_the_order_of_the_journals(
     one = journal("1", row("a", 5), row("b", 5), row("b", 6), row("c", 9))
     two = journal("2", row("d", 1), row("b", 5), row("a", 7), row("c", 8))
     before = one.read_bytes(), two.read_bytes()
-    assert merge([one, two], tmp_path / "all") == Merged(4, 3, 0)  # a, b and c are in both
+    assert merge([one, two], tmp_path / "all") == Merged(4, 3, 0, 0)  # a, b and c are in both
     assert (tmp_path / "all").read_bytes() == b"".join(
         map(to_line, [row("b", 6), row("c", 9), row("d", 1), row("a", 7)])
     )
@@ -144,7 +146,7 @@ def test_superseded_rows_of_another_model_do_no_harm(
     old = {"model": {"name": "tiny", "version": 0, "digest": "m0"}}
     one = journal("1", row("a", 1, **old), row("a", 2))
     two, three = journal("2", row("b", 1, **old)), journal("3", row("b", 2))
-    assert merge([one, two, three], tmp_path / "all") == Merged(2, 1, 0)
+    assert merge([one, two, three], tmp_path / "all") == Merged(2, 1, 0, 0)
 
 
 def test_the_output_is_never_lost(journal: Callable[..., Path], tmp_path: Path) -> None:
@@ -174,12 +176,39 @@ def test_thumbnails_go_along(journal: Callable[..., Path], tmp_path: Path) -> No
     for path, names in [(one, "ax"), (two, "b")]:
         with ThumbnailStore(store_path(path)) as store:
             shades = np.full((8, 8, 3), ord(names[0]), np.uint8)
-            store.add((f"sha of {name}", shrink(shades, 8, 0)) for name in names)
+            store.add((row(name)["sha256"], shrink(shades, 8, 0)) for name in names)
     assert merge([one, two, none], tmp_path / "all").thumbnails == 2
     with ThumbnailStore(store_path(tmp_path / "all")) as store:
-        kept = {name for name in "abcx" if store.get(f"sha of {name}") is not None}
+        kept = {name for name in "abcx" if store.get(row(name)["sha256"]) is not None}
     assert kept == {"a", "b"}  # that of x belongs to no row
     assert not store_path(none).exists()
+
+
+def test_embeddings_go_along(journal: Callable[..., Path], tmp_path: Path) -> None:
+    one, two = journal("1", row("a", 1)), journal("2", row("b"), row("c"))
+    for path, name, model in [(one, "a", "m1"), (two, "b", "m1")]:
+        with EmbeddingStore(embeddings_path(path), model) as store:
+            store.add([(row(name)["sha256"], np.array([ord(name), 2], np.int8))])
+    output = tmp_path / "all"
+    assert merge([one, two], output).embeddings == 2
+    with EmbeddingStore(embeddings_path(output)) as store:
+        assert store.model == "m1"
+        kept = {name: store.get(row(name)["sha256"]) for name in "abc"}
+    assert [None if v is None else v.tolist() for v in kept.values()] == [[97, 2], [98, 2], None]
+    # The merged one can be merged again, into itself.
+    assert merge([output, journal("3", row("d"))], output).embeddings == 2
+
+
+def test_embeddings_of_several_models_are_refused(
+    journal: Callable[..., Path], tmp_path: Path
+) -> None:
+    one, two = journal("1", row("a")), journal("2", row("b"))
+    for path, model in [(one, "m1"), (two, "m2")]:
+        with EmbeddingStore(embeddings_path(path), model):
+            pass
+    with pytest.raises(JournalError, match="embeddings"):
+        merge([one, two], tmp_path / "all", allow_mixed=True)
+    assert not (tmp_path / "all").exists()
 
 
 def test_the_command(journal: Callable[..., Path], tmp_path: Path) -> None:
