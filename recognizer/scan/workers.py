@@ -234,6 +234,8 @@ def _load(
         data = reader.read(task.item)
     except Refused as refused:
         return LoadedImage(Status.FAILED, refused.reason, refused.detail)
+    except Exception as error:
+        return _defect(error)
     sha256 = hashlib.sha256(data).hexdigest()
     if _is_settled(task.known, sha256, setup):
         return None

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from recognizer.imaging.sources import open_regular
+from recognizer.errors import RecognizerError
+from recognizer.imaging.sources import Refused, open_regular, refusal
 from recognizer.scan.sources.names import is_url, without_file_scheme
 from recognizer.scan.sources.stores import Store
 
 
-def open_file(name: str) -> BinaryIO:
-    """Open a local file, unbuffered, or an object.
+@contextmanager
+def opened(name: str) -> Iterator[BinaryIO]:
+    """Open a local file, unbuffered, or an object; it is closed at the end.
 
     Raises:
         MissingExtraError: the library for the store is not installed.
-        Refused: with the reason.
+        Refused: with the reason; also where the block fails to read from the file.
         UsageError: there is no such store.
     """
-    return Store(name).open() if is_url(name) else cast(BinaryIO, open_regular(name))
+    file = Store(name).open() if is_url(name) else cast(BinaryIO, open_regular(name))
+    with file, reading(name):
+        yield file
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn what fails while a file is read into :class:`Refused`, with its reason."""
+    try:
+        yield
+    except (Refused, RecognizerError):
+        raise
+    except OSError as error:
+        raise refusal(error) from error
+    except Exception as error:
+        if not is_url(name):
+            raise
+        raise refusal(error) from error  # libraries of stores have errors of their own
 
 
 def stamp_of(file: BinaryIO) -> tuple[int, int]:

@@ -20,9 +20,9 @@ from itertools import chain
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from recognizer.errors import MissingExtraError, UsageError
-from recognizer.imaging.sources import Refused, refusal
+from recognizer.imaging.sources import Refused
 from recognizer.scan.items import Item, Passed
-from recognizer.scan.sources.files import beside, open_file
+from recognizer.scan.sources.files import beside, opened
 from recognizer.scan.sources.names import MEMBER, is_url, is_web, scheme_of, table_format
 from recognizer.scan.sources.stores import BUCKET_SCHEMES
 from recognizer.scan.sources.values import columns_of_json, plain
@@ -45,6 +45,8 @@ IMAGE_COLUMNS = (
     *("url", "urls", "uri", "uris", "src"),
 )
 """Names by which the column with the images is found, the surest first; case does not matter."""
+
+JSON_LINES = (".jsonl", ".ndjson")
 
 _MOST_LINE_BYTES = 128 << 20  # an image of 64 MiB as Base64 fits
 _BATCH_ROWS = 64  # of a Parquet table: each may hold images
@@ -77,15 +79,22 @@ def table_items(table: str, image_column: str | None, passed: Passed) -> Iterato
         UsageError: there is no such column, or no such store.
     """
     column: str | None = None
+    lacking: UsageError | None = None
     try:
-        with open_file(table) as file:
+        with opened(table) as file:
             for record in _records(table, file):
                 source = f"{table}{MEMBER}{record.number}"
                 if record.cells is None:
                     yield Item(source, None, Reason.CORRUPT_CONTAINER, record.detail)
                     continue
-                if column is None:
-                    column = _image_column(table, record.cells, image_column)
+                try:
+                    column = column or _image_column(table, record.cells, image_column)
+                except UsageError as error:
+                    if table_format(table) not in JSON_LINES:
+                        raise
+                    lacking = error  # of JSON lines, each has its own keys
+                    passed.without_image += 1
+                    continue
                 columns = {key: plain(v) for key, v in record.cells.items() if key != column}
                 is_text = table_format(table) != ".parquet"
                 as_base64 = is_text and column.lower() in BYTES_COLUMNS
@@ -96,6 +105,9 @@ def table_items(table: str, image_column: str | None, passed: Passed) -> Iterato
                     yield _item(table, name, image, columns, as_base64=as_base64)
     except Refused as refused:
         yield Item(table, None, refused.reason, refused.detail)
+        return
+    if column is None and lacking is not None:
+        raise lacking
 
 
 def _image_column(table: str, cells: Mapping[str, Any], wanted: str | None) -> str:
@@ -169,8 +181,8 @@ def _records(table: str, file: BinaryIO) -> Iterator[_Record]:
             yield from _json_records(lines)
     except EOFError as error:
         raise Refused(Reason.TRUNCATED, str(error)) from error
-    except (OSError, zlib.error) as error:
-        raise refusal(error) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise Refused(Reason.CORRUPT_CONTAINER, str(error)) from error
 
 
 def _csv_records(file: Lines, delimiter: str | None) -> Iterator[_Record]:
@@ -225,8 +237,7 @@ def _json_records(file: Lines) -> Iterator[_Record]:
 
 def _parquet_records(file: BinaryIO) -> Iterator[_Record]:
     try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
     number = 0
@@ -239,11 +250,11 @@ def _parquet_records(file: BinaryIO) -> Iterator[_Record]:
                 for cells in zip(*values, strict=True):
                     number += 1
                     yield _Record(number, dict(zip(names, cells, strict=True)))
-    except pa.ArrowInvalid as error:
+    except OSError:
+        raise
+    except Exception as error:  # of any class: what damage makes pyarrow raise is not all its own
         detail = f"behind row {number}: {error}" if number else str(error)
         raise Refused(Reason.CORRUPT_CONTAINER, detail[:200]) from error
-    except (pa.ArrowException, OSError) as error:
-        raise refusal(error) from error
 
 
 def _python_values(column: Any) -> list[Any]:
@@ -253,7 +264,5 @@ def _python_values(column: Any) -> list[Any]:
         ValueError,
         OverflowError,
     ):  # times that Python has no class for: nanoseconds, far years
-        import pyarrow as pa  # noqa: PLC0415
-
-        values = column.cast(pa.string()).to_pylist()
+        values = column.cast("string").to_pylist()
     return values

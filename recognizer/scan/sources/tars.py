@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import IO, Any, BinaryIO, cast
 
 from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused, refusal
+from recognizer.imaging.sources import Refused
 from recognizer.scan.items import Span
-from recognizer.scan.sources.files import open_file, stamp_of
+from recognizer.scan.sources.files import opened, reading, stamp_of
 from recognizer.scan.sources.members import Member
 from recognizer.scan.sources.names import is_url
 from recognizer.status import Reason
@@ -33,7 +33,10 @@ _PACKED: Mapping[bytes, Callable[[BinaryIO], Any]] = {
 _MOST_HEADER_BYTES = 1 << 20  # of one record; a name or a comment may be as long as it likes
 _MOST_SKIPPED_BYTES = 1 << 30  # of a packed archive, at once: a few bytes may stand for a million
 _READ_BYTES = 1 << 20
-_FAILURES = (tarfile.TarError, ValueError, OverflowError, EOFError, zlib.error, lzma.LZMAError)
+_FAILURES = (
+    *(tarfile.TarError, ValueError, OverflowError, EOFError),
+    *(zlib.error, lzma.LZMAError, gzip.BadGzipFile),
+)
 
 
 class _Forward:
@@ -83,6 +86,7 @@ class _Forward:
 class _TarMember:
     """See :class:`~recognizer.scan.sources.members.Member`."""
 
+    archive: str
     name: str
     flaw: Refused | None
     size: int
@@ -107,12 +111,11 @@ class _TarMember:
         return self._read(self.size)
 
     def _read(self, size: int) -> bytes:
-        try:
-            data = self.file.read_data(size)
-        except _FAILURES as error:
-            raise _corrupt(error) from error
-        except OSError as error:
-            raise refusal(error) from error
+        with reading(self.archive):
+            try:
+                data = self.file.read_data(size)
+            except _FAILURES as error:
+                raise _corrupt(error) from error
         if len(data) < size:
             raise Refused(Reason.TRUNCATED, "the archive ends within it")
         return data
@@ -130,7 +133,7 @@ def tar_members(archive: str, limits: Limits) -> Iterator[Member]:
         Refused: with the reason; what lies behind the place that cannot be read is lost.
         UsageError: there is no such store.
     """
-    with open_file(archive) as raw:
+    with opened(archive) as raw:
         try:
             buffered = raw if is_url(archive) else io.BufferedReader(cast(io.FileIO, raw))
             unpack = _PACKED.get(buffered.read(2))
@@ -142,8 +145,6 @@ def tar_members(archive: str, limits: Limits) -> Iterator[Member]:
                     yield from _walk(archive, unpacked, limits, is_packed=True)
         except _FAILURES as error:
             raise _corrupt(error) from error
-        except OSError as error:
-            raise refusal(error) from error
 
 
 def _walk(archive: str, file: BinaryIO, limits: Limits, *, is_packed: bool) -> Iterator[Member]:
@@ -167,7 +168,7 @@ def _walk(archive: str, file: BinaryIO, limits: Limits, *, is_packed: bool) -> I
             if flaw is None and in_place and end > stamp[0]:
                 flaw = Refused(Reason.TRUNCATED, "the archive ends within it")
             span = Span(archive, entry.offset_data, entry.size, stamp) if in_place else None
-            yield _TarMember(entry.name, flaw, entry.size, forward, limits, span)
+            yield _TarMember(archive, entry.name, flaw, entry.size, forward, limits, span)
     block = forward.last_block
     if not block or len(block) < tarfile.BLOCKSIZE:
         raise Refused(Reason.TRUNCATED, "the archive ends without its end mark")

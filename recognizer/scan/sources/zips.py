@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import BinaryIO, cast
 
 from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused, refusal
+from recognizer.imaging.sources import Refused
 from recognizer.scan.items import Span, Zipped
-from recognizer.scan.sources.files import open_file, stamp_of
+from recognizer.scan.sources.files import opened, reading, stamp_of
 from recognizer.scan.sources.members import Member, key_of
 from recognizer.scan.sources.names import is_url
 from recognizer.scan.sources.spans import ReadRange, unpack
@@ -56,28 +56,26 @@ def zip_members(archive: str) -> Iterator[Member]:
         Refused: with the reason.
         UsageError: there is no such store.
     """
-    with open_file(archive) as raw:
-        try:
-            file = raw if is_url(archive) else BufferedReader(cast(FileIO, raw))
-            entries = _directory(file)
-            stamp = None if is_url(archive) else stamp_of(file)
+    with opened(archive) as raw:
+        file = raw if is_url(archive) else BufferedReader(cast(FileIO, raw))
+        entries = _directory(file)
+        stamp = None if is_url(archive) else stamp_of(file)
 
-            def read_range(start: int, end: int) -> bytes:
+        def read_range(start: int, end: int) -> bytes:
+            with reading(archive):
                 file.seek(start)
                 return file.read(end - start)
 
-            overlapping = _overlapping(entries)
-            for entry in sorted(entries, key=lambda e: (key_of(e.filename), e.filename)):
-                if entry.is_dir():
-                    continue
-                flaw = _flaw(entry)
-                if entry.header_offset in overlapping:
-                    flaw = Refused(Reason.CORRUPT_CONTAINER, "its bytes are another member's too")
-                zipped = Zipped(entry.compress_type, entry.file_size, entry.CRC)
-                span = Span(archive, entry.header_offset, entry.compress_size, stamp, zipped)
-                yield _ZipMember(entry.filename, flaw, span, read_range)
-        except OSError as error:
-            raise refusal(error) from error
+        overlapping = _overlapping(entries)
+        for entry in sorted(entries, key=lambda e: (key_of(e.filename), e.filename)):
+            if entry.is_dir():
+                continue
+            flaw = _flaw(entry)
+            if entry.header_offset in overlapping:
+                flaw = Refused(Reason.CORRUPT_CONTAINER, "its bytes are another member's too")
+            zipped = Zipped(entry.compress_type, entry.file_size, entry.CRC)
+            span = Span(archive, entry.header_offset, entry.compress_size, stamp, zipped)
+            yield _ZipMember(entry.filename, flaw, span, read_range)
 
 
 def _directory(file: BinaryIO) -> Sequence[zipfile.ZipInfo]:
@@ -110,6 +108,8 @@ def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
 
 
 def _flaw(entry: zipfile.ZipInfo) -> Refused | None:
+    if entry.header_offset < 0:
+        return Refused(Reason.CORRUPT_CONTAINER, "it begins before the archive")
     if stat.S_ISLNK(entry.external_attr >> 16):
         return Refused(Reason.NOT_A_FILE, "a link; links are not followed")
     if entry.flag_bits & _ENCRYPTED_FLAGS:

@@ -115,6 +115,18 @@ def test_the_column_of_images(
         assert set(item.columns or ()) == set(columns) - {expected}
 
 
+def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"id": 1}\n{"id": 2, "image": "a.jpg"}\n{"id": 3}\n')
+    for wanted in (None, "image"):
+        passed = Passed()
+        (item,) = items_of(path, image_column=wanted, passed=passed)
+        assert item.columns == {"id": 2}
+        assert passed.without_image == 2
+    with pytest.raises(UsageError, match="photo"):
+        items_of(path, image_column="photo")
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 def test_several_images_for_one_listing(tmp_path: Path, name: str) -> None:
     images: Any = ["a.jpg", "", "b.jpg"]
@@ -283,7 +295,7 @@ def test_a_long_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("t.parquet", b"no parquet", Reason.CORRUPT_CONTAINER),
         ("t.parquet", b"", Reason.CORRUPT_CONTAINER),
         ("t.csv", b"path,path\na,b\n", Reason.CORRUPT_CONTAINER),
-        ("t.csv.gz", b"no gzip", Reason.READ_ERROR),
+        ("t.csv.gz", b"no gzip", Reason.CORRUPT_CONTAINER),
         ("t.csv.gz", gzip.compress(b"path\n" + b"a.jpg\n" * 9)[:-12], Reason.TRUNCATED),
     ],
 )
