@@ -12,8 +12,9 @@ floor for a product that is new to everybody.
     python benchmarks/enrolment_curve.py --data DATA --output docs/enrolment.svg
     python benchmarks/enrolment_curve.py --data DATA --imagenet
 
-``--choose`` compares the settings of the fit, on training photos alone: what is enrolled and what
-it is tested on are training sources, look-alikes among them, against the held-out negatives.
+``--choose`` first compares the settings of the fit, on training photos alone: what is enrolled
+and what it is tested on are training sources, look-alikes among them, against the held-out
+negatives.
 """
 
 from __future__ import annotations
@@ -27,19 +28,20 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from recognizer.bundle import FALSE_ALARM_RATES, load_bundle, write_description
 from recognizer.enrolment.examples import Examples, read_examples
 from recognizer.enrolment.head import Learner, Settings
-from recognizer.negatives import NegativeBank
+from recognizer.negatives import NegativeBank, read_negatives
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.data import Photo, load_photos, prepare
 from recognizer.training.metrics import average_precision
 from recognizer.training.negatives import build_bank
-from recognizer.training.thresholds import threshold_at_false_alarm_rate
+from recognizer.training.thresholds import expected_log_odds
 
 COUNTS = (3, 5, 10)
 DRAWS = 5
@@ -60,7 +62,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--bundle", help="folder or name; else the released one")
     parser.add_argument("--imagenet", action="store_true", help="a network that saw no photo")
-    parser.add_argument("--choose", action="store_true", help="compare settings on training data")
+    parser.add_argument(
+        "--choose", action="store_true", help="also compare settings, on training data"
+    )
     parser.add_argument("--output", type=Path, help="the chart, an SVG file")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -72,13 +76,12 @@ def main() -> None:
             description = recognizer.bundle.description
             config = config_from_dict(description["training"]["config"])
         photos = prepare(load_photos(asked.data), config)
-        bank = build_bank(recognizer, photos)
+        bank = read_negatives(recognizer.bundle) or build_bank(recognizer, photos)
         if asked.choose:
             choose(recognizer, photos, bank)
-        else:
-            curves = measure(recognizer, photos, bank)
-            if asked.output is not None:
-                draw(curves, asked.output)
+        curves = measure(recognizer, photos, bank)
+        if asked.output is not None:
+            draw(curves, asked.output)
 
 
 def imagenet_bundle(folder: Path) -> Path:
@@ -206,7 +209,7 @@ def one(
     examples = read_examples(recognizer, paths, views=settings.views, seed=0)
     made = learner(examples, bank, name)
     learned = made.learn(None)
-    threshold = threshold_at_false_alarm_rate(learned.negatives, 0.01)
+    threshold = expected_log_odds(learned.negatives, 0.01)
     found = (test.embeddings[:, 0] @ learned.head.weight + learned.head.bias)[used]
     return (
         average_precision(positive, found),
@@ -258,7 +261,7 @@ def choose(recognizer: Recognizer, photos: list[Photo], bank: NegativeBank) -> N
     means: dict[Settings, dict[int, list[float]]] = {
         settings: {count: [] for count in (3, 10)} for settings in CHOICES
     }
-    for name, here, there in track(tasks):
+    for name, here, there in track(tasks, console=Console(stderr=True)):
         others = bank[bank.labels != name]
         counted = others.held_out & ~np.isin(
             others.labels, [label.name for label in load_taxonomy().products]
@@ -307,7 +310,7 @@ def draw(curves: dict[str, tuple[dict[int, list[float]], float]], path: Path) ->
     axis.minorticks_off()
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_title("on other sources; dashed: the fully trained label", fontsize=9, loc="left")
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
 

@@ -34,8 +34,8 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> KernelSpecManager:
     return KernelSpecManager(kernel_dirs=[str(shelf)])
 
 
-def test_all_five_are_there() -> None:
-    assert [path.name[0] for path in NOTEBOOKS] == list("12345")
+def test_all_six_are_there() -> None:
+    assert [path.name[0] for path in NOTEBOOKS] == list("123456")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

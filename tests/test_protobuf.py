@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recognizer.protobuf import read_fields, write_field
@@ -10,6 +10,7 @@ NUMBERS = st.integers(1, (1 << 29) - 1)
 VALUES = st.one_of(st.integers(0, (1 << 63) - 1), st.binary(max_size=300))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.tuples(NUMBERS, VALUES), max_size=8))
 def test_what_was_written_is_read(fields: list[tuple[int, int | bytes]]) -> None:
     message = b"".join(write_field(*field) for field in fields)

@@ -103,9 +103,9 @@ def command(
                 on_progress=show,
             )
     for path, why in found.unreadable.items():
-        console.print(f"not used: {path}: {why}", markup=False)
+        console.print(f"not used: {path}: {why}", markup=False, soft_wrap=True)
     for note in found.notes:
-        console.print(note, markup=False)
+        console.print(note, markup=False, soft_wrap=True)
     typer.echo("\n".join(found.expectation.lines()))
     if found.path is not None:
         typer.echo(f"written: {found.path}; use it with --bundle {found.path}")

@@ -22,6 +22,7 @@ FEWEST_PHOTOS = 3
 FEWEST_NEGATIVES = 50
 """With fewer held-out negatives no threshold means anything: 1 of 50 is 2 % of false alarms."""
 
+_OWN_BANK = "the bundle's bank"
 _UNSTATED = "Not stated at enrolment; general information: https://cites.org/eng/app/appendices.php"
 
 
@@ -213,7 +214,7 @@ def _prepare(
     theirs = _read(recognizer, negatives, 1, settings.seed, "reading negatives", on_progress)
     bank = theirs.as_negatives("", held_out=True, together=False) if len(theirs) else None
     parts = []
-    for part, place in ((own_bank, "the bundle's bank"), (bank, "--negatives")):
+    for part, place in ((own_bank, _OWN_BANK), (bank, "--negatives")):
         if part is not None:
             rest, labels = without_copies(part, examples)
             notes += [_told(labels, place, name)] if labels else []
@@ -279,4 +280,7 @@ def _read(
 def _told(labels: Sequence[str], place: str, name: str) -> str:
     as_what = ", ".join(sorted({label or "a negative" for label in labels}))
     count = f"{len(labels)} of the photos {'is' if len(labels) == 1 else 'are'}"
-    return f"{count} in {place} (as {as_what}): they count as {name} here"
+    text = f"{count} in {place} (as {as_what}): they count as {name} here"
+    if place == _OWN_BANK:
+        text += "; the model may have been trained on them, and promise too much"
+    return text

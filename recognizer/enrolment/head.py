@@ -17,7 +17,7 @@ from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.linear import fit_logistic
 from recognizer.negatives import NegativeBank
 from recognizer.onnx_head import Head
-from recognizer.training.thresholds import threshold_at_false_alarm_rate
+from recognizer.training.thresholds import expected_log_odds
 
 OWN_WEIGHTS = (1.0, 0.5, 0.0)
 """How much of a known label's own log-odds may be added to its new head, in order of preference."""
@@ -57,14 +57,12 @@ class Learned:
     rows: NDArray[np.int64]
 
     def found(self, rate: float) -> int:
-        """How many photos, each left out in turn, pass the threshold of a false-alarm rate."""
-        threshold = threshold_at_false_alarm_rate(self.negatives, rate)
-        return int((self.left_out > threshold).sum())
+        """How many photos, each left out in turn, pass the threshold for a false-alarm rate."""
+        return int((self.left_out > expected_log_odds(self.negatives, rate)).sum())
 
     def false_alarms(self, rate: float) -> int:
         """How many of the held-out negatives pass that threshold."""
-        threshold = threshold_at_false_alarm_rate(self.negatives, rate)
-        return int((self.negatives > threshold).sum())
+        return int((self.negatives > expected_log_odds(self.negatives, rate)).sum())
 
     @property
     def rank(self) -> float:

@@ -20,6 +20,7 @@ from recognizer.bundle import (
     CARD_FILE,
     FALSE_ALARM_RATES,
     MODEL_FILE,
+    SCHEMA,
     Bundle,
     load_bundle,
     sigmoid,
@@ -112,6 +113,7 @@ def _describe_model(description: dict[str, Any], model: bytes, folder: str) -> N
     named = bool(title) and version.isdigit() and int(version) > 0
     description["name"] = title if named else folder
     description["version"] = int(version) if named else 1
+    description["schema"] = SCHEMA
     description["model"] |= {"sha256": hashlib.sha256(model).hexdigest(), "bytes": len(model)}
     description["activation"] = "sigmoid"
     outputs = description.setdefault("outputs", {})

@@ -43,17 +43,36 @@ def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> fl
         negative_scores: probabilities, (N,), N at least 1.
         rate: above 0.
     """
-    count = len(negative_scores)
-    tail = min(max(_TAIL_PHOTOS, int(_TAIL_SHARE * count)), count // 2)
-    if rate * count >= FEWEST_OVER - 1e-9 or rate * count >= tail:
+    if not _is_smoothed(len(negative_scores), rate):
         return threshold_at_false_alarm_rate(negative_scores, rate)
-    scores = np.clip(np.sort(negative_scores)[::-1].astype(np.float64), _LEAST, 1 - _LEAST)
+    scores = np.clip(np.asarray(negative_scores, np.float64), _LEAST, 1 - _LEAST)
     log_odds = np.log(scores) - np.log1p(-scores)
+    return float(sigmoid(np.array(expected_log_odds(log_odds, rate))))
+
+
+def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> float:
+    """Return the threshold of :func:`expected_threshold` for log-odds.
+
+    It moves with the log-odds when these are shifted or stretched, as a calibration does.
+    """
+    count = len(negative_log_odds)
+    if not _is_smoothed(count, rate):
+        return threshold_at_false_alarm_rate(negative_log_odds, rate)
+    tail = _tail(count)
+    log_odds = np.sort(negative_log_odds)[::-1]
     start = log_odds[tail]
     excess = float((log_odds[:tail] - start).mean())
     smoothed = start + excess * np.log(tail / count / rate)
     # Never below the threshold of a rate for which the negatives suffice.
-    return float(sigmoid(max(smoothed, log_odds[min(FEWEST_OVER, tail)])))
+    return float(max(smoothed, log_odds[min(FEWEST_OVER, tail)]))
+
+
+def _tail(count: int) -> int:
+    return min(max(_TAIL_PHOTOS, int(_TAIL_SHARE * count)), count // 2)
+
+
+def _is_smoothed(count: int, rate: float) -> bool:
+    return rate * count < FEWEST_OVER - 1e-9 and rate * count < _tail(count)
 
 
 def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[str, float]:

@@ -25,9 +25,9 @@ def few_views(monkeypatch: pytest.MonkeyPatch) -> None:
 def others(tmp_path: Path) -> Path:
     folder = tmp_path / "others"
     folder.mkdir()
-    for i in range(60):
+    for i in range(240):
         color = ("red", "green", "gray")[i % 3]
-        (folder / f"{i:02}.jpg").write_bytes(encoded(picture(color, seed=900 + i)))
+        (folder / f"{i:03}.jpg").write_bytes(encoded(picture(color, seed=900 + i)))
     return folder
 
 
@@ -39,18 +39,18 @@ def test_a_product_is_enrolled_and_scanned_for(
     base = ("--bundle", tiny_bundle, "--negatives", others)
     result = invoke("enroll", "rhino_horn", photos, *base, "--output", made)
     assert result.exit_code == ExitCode.DONE, result.output
-    assert "rhino_horn: 3 photos of 1 source; 60 negatives" in result.stdout
+    assert "rhino_horn: 3 photos of 1 source; 240 negatives" in result.stdout
     assert "recall 3 of 3 at 1 % (0.29-1.00)" in result.stdout
     assert f"written: {made}" in result.stdout
     scanned = tmp_path / "scan.jsonl"
     report = tmp_path / "report.html"
     options = ("--bundle", made, "--output", scanned, "--report", report, "--workers", 1)
-    result = invoke("scan", photos, others / "00.jpg", others / "01.jpg", *options)
+    result = invoke("scan", photos, others / "000.jpg", others / "001.jpg", *options)
     assert result.exit_code == ExitCode.DONE, result.output
     rows = [json.loads(line) for line in scanned.read_text().splitlines()]
     leads = {Path(row["source"]).name: row["labels"] for row in rows}
-    assert leads.pop("00.jpg") == ["ivory_worked"]
-    assert leads.pop("01.jpg") == []
+    assert leads.pop("000.jpg") == ["ivory_worked"]
+    assert leads.pop("001.jpg") == []
     assert all(labels == ["rhino_horn"] for labels in leads.values())
     assert rows[0]["model"]["name"] == "mine"
     assert rows[0]["regions"][0]["label"] == "rhino_horn"

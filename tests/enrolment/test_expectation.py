@@ -28,3 +28,10 @@ def test_an_interval_holds_the_share(pair: tuple[int, int]) -> None:
     low, high = binomial_interval(count, of)
     assert 0 <= low <= count / of <= high <= 1
     assert binomial_interval(of - count, of) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+@pytest.mark.parametrize(("count", "of"), [(0, 1), (1, 1), (2, 3), (40, 500)])
+def test_training_says_the_same(count: int, of: int) -> None:
+    metrics = pytest.importorskip("recognizer.training.metrics")
+    theirs = metrics.share(count, of)
+    assert binomial_interval(count, of) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
