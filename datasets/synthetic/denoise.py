@@ -7,7 +7,9 @@ grain, cracks and ridges stay sharp.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from datasets.synthetic.geometry import Array
 
@@ -26,37 +28,33 @@ def denoise(light: Array, albedo: Array, normal: Array, depth: Array, passes: in
         passes: Each doubles the reach, from 2 pixels on.
     """
     own = albedo + _FLOOR
-    value = _without_outliers(light / own)
+    value = _without_outliers(light / own).astype(np.float32)
     far = np.log(np.maximum(depth, 1e-3))
+    # What neighbours must share to be mixed, each in units of how much it may differ.
+    surface = np.dstack([normal / 0.05**0.5, albedo / 0.02**0.5, far / 0.003**0.5])
     for step in (2**index for index in range(passes)):
+        tone = np.log(value.mean(axis=2) + 0.02) / (0.35 / step) ** 0.5
+        guide = np.dstack([surface, tone]).astype(np.float32)
+        around_guide, around_value = (_padded(picture, 2 * step) for picture in (guide, value))
         total = np.zeros_like(value)
-        weights = np.zeros(value.shape[:2])
-        tone = np.log(value.mean(axis=2) + 0.02)
-        for dy, vertical in zip(range(-2, 3), _TAPS, strict=True):
-            for dx, horizontal in zip(range(-2, 3), _TAPS, strict=True):
-                shift = (dy * step, dx * step)
-                there = _shifted(value, shift)
-                weight = (
-                    vertical
-                    * horizontal
-                    * np.exp(
-                        -((_shifted(normal, shift) - normal) ** 2).sum(axis=2) / 0.05
-                        - ((_shifted(albedo, shift) - albedo) ** 2).sum(axis=2) / 0.02
-                        - (_shifted(far, shift) - far) ** 2 / 0.003
-                        - (_shifted(tone, shift) - tone) ** 2 / (0.35 / step)
-                    )
-                )
-                total += weight[..., None] * there
-                weights += weight
-        value = total / weights[..., None]
+        weights = np.zeros_like(value[..., :1])
+        for row, vertical in enumerate(_TAPS):
+            for column, horizontal in enumerate(_TAPS):
+                window = np.s_[
+                    row * step : row * step + value.shape[0],
+                    column * step : column * step + value.shape[1],
+                ]
+                apart = guide - around_guide[window]
+                alike = cv2.exp(-np.einsum("...c,...c", apart, apart))[..., None]
+                total += vertical * horizontal * alike * around_value[window]
+                weights += vertical * horizontal * alike
+        value = total / weights
     return value * own
 
 
-def _shifted(values: Array, shift: tuple[int, int]) -> Array:
-    """The array moved by whole pixels; its border pixels are repeated."""
-    rows = np.clip(np.arange(values.shape[0]) + shift[0], 0, values.shape[0] - 1)
-    columns = np.clip(np.arange(values.shape[1]) + shift[1], 0, values.shape[1] - 1)
-    return values[rows][:, columns]
+def _padded(picture: Array, width: int) -> Array:
+    """The array with its border pixels repeated outwards."""
+    return np.pad(picture, ((width, width), (width, width), (0, 0)), mode="edge")
 
 
 def _without_outliers(value: Array) -> Array:
@@ -66,11 +64,9 @@ def _without_outliers(value: Array) -> Array:
     look away from the camera.
     """
     tone = value.mean(axis=2)
-    around = np.stack(
-        [_shifted(tone, (dy, dx)) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
-    )
-    around.sort(axis=0)
-    within = np.clip(tone, 0.8 * around[1], 1.15 * around[-2] + 1e-3)
+    around = sliding_window_view(np.pad(tone, 1, mode="edge"), (3, 3)).reshape(-1, 9)
+    around = np.sort(np.delete(around, 4, axis=1), axis=1).reshape(*tone.shape, 8)
+    within = np.clip(tone, 0.8 * around[..., 1], 1.15 * around[..., -2] + 1e-3)
     usual = np.median(value.reshape(-1, 3), axis=0)
     hue = np.where(tone[..., None] > 1e-3, value, usual)
     return hue * (within / np.maximum(hue.mean(axis=2), 1e-6))[..., None]

@@ -7,7 +7,7 @@ what is shown; that is the registry's.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 from zlib import crc32
@@ -23,6 +23,9 @@ from datasets.synthetic.registry import SCENES
 from datasets.synthetic.stage import ASPECTS, Stage
 
 VARIANTS = ("llvm_ad_rgb", "scalar_rgb")  # the first that this machine can run
+
+# The object's colours come from its vertices; its texture coordinates only mark it, for its mask.
+_MARK = 100.0
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def _trace(
     )
     lens = {"fov": camera.fov, "fov_axis": "larger", "to_world": placed}
     ground = around.ground
+    subject = replace(mesh, coords=mesh.coords + _MARK)
     scene = mi.load_dict(
         {
             "type": "scene",
@@ -155,7 +159,7 @@ def _trace(
                 },
             ),
             "surroundings": _shape(around.surroundings, _vertex_bsdf()),
-            "object": _shape(mesh, _vertex_bsdf()),
+            "object": _shape(subject, _vertex_bsdf()),
         }
     )
     sensor = mi.load_dict(
@@ -168,6 +172,7 @@ def _trace(
             **lens,
         }
     )
+    _free_of_constants(sensor, "aperture_radius", "focus_distance")
     # One integrator for both would trace every path twice (seen with mitsuba 3.9).
     path = mi.load_dict({"type": "path", "max_depth": 5})
     guides = mi.load_dict({"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"})
@@ -175,36 +180,31 @@ def _trace(
         np.nan_to_num(np.array(integrator.render(scene, sensor, seed=seed, spp=samples)))
         for integrator in (path, guides)
     )
-    hit = hit.astype(np.float64)
-    light = denoise(
-        np.clip(light.astype(np.float64), 0, 1e3), hit[..., -7:-4], hit[..., -4:-1], hit[..., -1]
-    )
+    light = denoise(np.clip(light, 0, 1e3), hit[..., -7:-4], hit[..., -4:-1], hit[..., -1])
     if not with_mask:
         return light, None
-    return light, _mask(mesh, around, {"type": "perspective", "film": film, **lens})
+    return light, _mask(scene, {"type": "perspective", "film": film, **lens})
 
 
-def _mask(mesh: Mesh, around: Stage, pinhole: dict[str, Any]) -> NDArray[np.bool_]:
-    """Where the object is: the same shapes, the object white and all else black."""
+def _free_of_constants(thing: Any, *names: str) -> None:
+    """Keep numbers out of mitsuba's program, which else is compiled anew for every picture."""
+    import drjit  # noqa: PLC0415 - comes with mitsuba
+
     mi = _mitsuba()
-    plain = {
-        name: {
-            "type": "twosided",
-            "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": value}},
-        }
-        for name, value in (("white", 1.0), ("black", 0.0))
-    }
-    scene = mi.load_dict(
-        {
-            "type": "scene",
-            "floor": _shape(around.floor, plain["black"]),
-            "surroundings": _shape(around.surroundings, plain["black"]),
-            "object": _shape(mesh, plain["white"]),
-        }
-    )
+    values = mi.traverse(thing)
+    for name in names:
+        value = mi.Float(values[name])
+        drjit.make_opaque(value)
+        values[name] = value
+    values.update()
+
+
+def _mask(scene: Any, pinhole: dict[str, Any]) -> NDArray[np.bool_]:
+    """Where the object is, seen sharply: where the texture coordinates are the marked ones."""
+    mi = _mitsuba()
     sensor = mi.load_dict({**pinhole, "sampler": {"type": "independent", "sample_count": 1}})
-    colours = mi.load_dict({"type": "aov", "aovs": "albedo:albedo"})
-    return np.array(colours.render(scene, sensor, spp=1))[..., -1] > 0.5
+    coordinates = mi.load_dict({"type": "aov", "aovs": "at:uv"})
+    return np.array(coordinates.render(scene, sensor, spp=1))[..., -1] > _MARK / 2
 
 
 def _vertex_bsdf() -> dict[str, Any]:
