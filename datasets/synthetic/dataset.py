@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from datasets.synthetic.registry import SCENES
 from datasets.synthetic.render import Photo, render
+from datasets.synthetic.sheet import contact_sheet
 
 COLUMNS = (
     "sha256", "file", "label", "kind", "subtype", "source",
@@ -28,7 +28,6 @@ COLUMNS = (
 LICENSE = "Apache-2.0"
 
 _TILE = 120  # side of a picture on the contact sheet, in pixels
-_SHOWN = 96  # pictures on the contact sheet
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def write(
     order = {job.file: place for place, job in enumerate(jobs)}
     kept = sorted(rows.values(), key=lambda row: order.get(row["file"], len(order)))
     _write_rows(manifest, kept)
-    _contact_sheet(output, [row["file"] for row in kept])
+    _contact_sheet(output, kept)
     return len(missing)
 
 
@@ -176,18 +175,14 @@ def _write_whole(path: Path, data: bytes) -> None:
     os.replace(fresh, path)
 
 
-def _contact_sheet(output: Path, files: Sequence[str]) -> None:
-    """``contact.png``: pictures from the whole set, evenly drawn."""
-    step = max(1, math.ceil(len(files) / _SHOWN))
-    shown = files[::step]
-    columns = max(1, math.ceil(math.sqrt(len(shown) * 1.5)))
-    rows = max(1, math.ceil(len(shown) / columns))
-    sheet = np.full((rows * _TILE, columns * _TILE, 3), 40, dtype=np.uint8)
-    for index, file in enumerate(shown):
-        image = np.asarray(cv2.imread(str(output / file)))
-        scale = (_TILE - 4) / max(image.shape[:2])
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        top = index // columns * _TILE + (_TILE - small.shape[0]) // 2
-        left = index % columns * _TILE + (_TILE - small.shape[1]) // 2
-        sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-    cv2.imwrite(str(output / "contact.png"), sheet)
+def _contact_sheet(output: Path, rows: Sequence[dict[str, str]]) -> None:
+    """``contact.png``: the first picture of each scene, by label."""
+    first: dict[tuple[str, str], str] = {}
+    for row in rows:
+        first.setdefault((row["label"], row["subtype"]), row["file"])
+    shown = [(scene, _read(output / file)) for (_, scene), file in sorted(first.items())]
+    cv2.imwrite(str(output / "contact.png"), contact_sheet(shown, _TILE))
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imread(str(path)), np.uint8)
