@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from datasets.synthetic import geometry
-from datasets.synthetic.geometry import Array, Curve, Mesh, merge, rotation
-from datasets.synthetic.materials import any_hue, glazed, paint, timber
+from datasets.synthetic.geometry import Array, Curve, Mesh, merge, noise, rotation
+from datasets.synthetic.materials import any_hue, blend, glazed, paint, ridge, seed_of, timber
 from datasets.synthetic.pile import Heap
 
 
@@ -35,9 +36,22 @@ def bent(length: float, bend: float, twist: float = 0.0, late: float = 1.0) -> C
 
 
 def horn_tube(
-    curve: Curve, girth: float, taper: float, hollow: float, detail: int = 520
+    curve: Curve,
+    girth: float,
+    taper: float,
+    hollow: float,
+    detail: int = 520,
+    around: int = 224,
 ) -> tuple[Mesh, Array]:
     """A tapering tube that is hollow at its thick end.
+
+    Args:
+        curve: Where it runs.
+        girth: The radius of its thick end.
+        taper: Above 1 it thins early.
+        hollow: How deep the hollow is, as a share of the length.
+        detail: Rings of vertices.
+        around: Vertices on a ring.
 
     Returns:
         The tube, and for each vertex how far along it lies: 0 at the base, 1 at the tip, and below
@@ -53,9 +67,9 @@ def horn_tube(
     lip = 1 - 0.05 * np.exp(-outside / 0.004)
     position = np.concatenate([inside, outside])
     mesh = geometry.sweep(
-        curve, np.abs(position), np.concatenate([radius_in, radius_out * lip]), around=224
+        curve, np.abs(position), np.concatenate([radius_in, radius_out * lip]), around=around
     )
-    return mesh, np.repeat(position, 224)
+    return mesh, np.repeat(position, around)
 
 
 def mirrored(mesh: Mesh) -> Mesh:
@@ -125,6 +139,78 @@ def bowl(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
     return paint(mesh, any_hue(rng), 0.35, 0.3)
 
 
+def sack(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
+    """An open sack of jute, woven plastic or paper, filled to a part of its depth."""
+    outer = [[0, 0], [0.8, 0], [1.02, 0.12], [1.08, 0.5], [0.98, 0.8], [1.0, 0.95], [1.05, 1]]
+    inner = [[1.02, 1.02], [0.95, 0.92], [0.93, 0.7], [0.9, 0.55], [0, 0.5]]
+    profile = np.concatenate(
+        [geometry.smooth_profile(outer, 140), geometry.smooth_profile(inner, 110)]
+    )
+    mesh = geometry.lathe(profile * [radius, depth], 240, 260)
+    unit = mesh.vertices / radius
+    angle = mesh.coords[:, 1] * 2 * np.pi
+    unrolled = np.column_stack([np.cos(angle), np.sin(angle), unit[:, 2]])
+    wall = np.clip(np.hypot(unit[:, 0], unit[:, 1]) * 4 - 3, 0, 1)
+    folds = noise(unrolled, (2.2, 2.2, 0.7), seed_of(rng), 3)
+    creases = ridge(noise(unrolled, (3, 3, 2), seed_of(rng), 3), 0.12)
+    mesh = mesh.displaced(radius * wall * (0.09 * folds - 0.025 * creases))
+    weave = np.sin(angle * 160) * np.sin(unit[:, 2] * 70)
+    tone = np.array(
+        [(0.66, 0.53, 0.36), (0.88, 0.87, 0.83), any_hue(rng, 0.8), (0.16, 0.16, 0.17)][
+            rng.choice(4, p=[0.45, 0.25, 0.15, 0.15])
+        ]
+    )
+    colour = blend(tone, tone * 0.65, 0.25 + 0.3 * weave + 0.4 * creases)
+    return paint(mesh, colour, rng.uniform(0.4, 0.95), 0.0, sheen=0.2)
+
+
+def shelf(rng: np.random.Generator, width: float, depth: float, boards: Sequence[float]) -> Mesh:
+    """A rack of wood or metal that is open on all sides.
+
+    Args:
+        rng: The picture's generator.
+        width: In centimetres, along x.
+        depth: In centimetres, along y.
+        boards: The heights of its boards' upper sides, in centimetres.
+    """
+    thick = 0.025 * width
+    high = boards[-1] + rng.uniform(0.15, 0.3) * width
+    parts = [
+        geometry.rounded_box((width, depth, thick), 0.15 * thick).moved([0, 0, board - thick / 2])
+        for board in boards
+    ]
+    parts += [
+        geometry.rounded_box((1.4 * thick, 1.4 * thick, high), 0.2 * thick, 12).moved(
+            [side * width / 2, end * depth / 2, high / 2]
+        )
+        for side in (-1, 1)
+        for end in (-1, 1)
+    ]
+    mesh = merge(parts)
+    if rng.random() < 0.5:
+        return timber(rng, mesh, 0.3 * width, 0.1)
+    return paint(mesh, any_hue(rng, 0.4), rng.uniform(0.3, 0.6))
+
+
+def laid(heap: Heap, things: Sequence[Mesh], heading: float, gap: float) -> list[Mesh]:
+    """Long things side by side, the later ones on top where the row is full.
+
+    Args:
+        heap: What they come to lie on.
+        things: Each around the origin.
+        heading: The direction that they point in, in degrees.
+        gap: The distance of neighbours, in centimetres.
+    """
+    across = np.radians(heading + 90)
+    row = max(3, math.ceil(0.45 * len(things)))
+    placed = []
+    for index, thing in enumerate(things):
+        away = (index % row - (row - 1) / 2 + 0.5 * (index // row % 2)) * gap
+        turned = thing.turned(rotation([0, 0, 1], heading))
+        placed += heap.lay([turned.moved([away * np.cos(across), away * np.sin(across), 0])])
+    return placed
+
+
 def scattered(
     rng: np.random.Generator, make: Callable[[], Mesh], count: int, spread: float
 ) -> Mesh:
@@ -139,16 +225,28 @@ def heap_of(
     rng: np.random.Generator, make: Callable[[], Mesh], size: float, count: int, held: bool
 ) -> Mesh:
     """Many pieces of a size in a heap, in a bowl when ``held``."""
-    parts: list[Mesh] = []
+    if held:
+        return heap_in(
+            rng, make, size, count, lambda radius: bowl(rng, radius, radius * rng.uniform(0.4, 0.6))
+        )
     spread = size * 0.46 * np.sqrt(count)
     heap = Heap(spread * 4 + 4 * size)
-    if held:
-        radius = size * 0.55 * count**0.42 + size * 0.7
-        vessel = bowl(rng, radius, radius * rng.uniform(0.4, 0.6))
-        parts.append(vessel)
-        heap = Heap(radius * 4, vessel)
-        spread = radius * 0.62
-    elif count > 12:
+    if count > 12:
         spread *= 0.72
     things = (make() for _ in range(count))
-    return merge(parts + heap.drop(rng, things, spread, tries=3 if count > 12 else 6))
+    return merge(heap.drop(rng, things, spread, tries=3 if count > 12 else 6))
+
+
+def heap_in(
+    rng: np.random.Generator,
+    make: Callable[[], Mesh],
+    size: float,
+    count: int,
+    vessel: Callable[[float], Mesh],
+) -> Mesh:
+    """Many pieces of a size in a vessel, which is made for a radius in centimetres."""
+    radius = size * 0.55 * count**0.42 + size * 0.7
+    around = vessel(radius)
+    things = (make() for _ in range(count))
+    heap = Heap(radius * 4, around)
+    return merge([around, *heap.drop(rng, things, radius * 0.62, tries=3 if count > 12 else 6)])

@@ -7,15 +7,21 @@ from datasets.synthetic import (
     scenes_lookalikes,
     scenes_ordinary,
     scenes_products,
+    scenes_rhino,
     scenes_scales,
+    scenes_scaly,
     scenes_solids,
+    scenes_stockpiles,
 )
 from datasets.synthetic.scene import Scene, registered
 
 MODULES = (
     scenes_ivory,
     scenes_products,
+    scenes_rhino,
+    scenes_stockpiles,
     scenes_scales,
+    scenes_scaly,
     scenes_lookalikes,
     scenes_solids,
     scenes_ordinary,

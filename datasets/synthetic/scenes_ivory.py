@@ -22,7 +22,14 @@ from datasets.synthetic.pile import Heap
 from datasets.synthetic.scene import Subject, scene
 
 
-def tusk(rng: np.random.Generator, length: float, age: float, bend: float | None = None) -> Mesh:
+def tusk(
+    rng: np.random.Generator,
+    length: float,
+    age: float,
+    bend: float | None = None,
+    detail: int = 520,
+    around: int = 224,
+) -> Mesh:
     """One elephant tusk, lying on its side.
 
     Args:
@@ -30,11 +37,15 @@ def tusk(rng: np.random.Generator, length: float, age: float, bend: float | None
         length: In centimetres.
         age: 0 is clean and cream, 1 is brown, cracked and dirty.
         bend: The whole angle of its curve in degrees; drawn when None.
+        detail: Rings of vertices along it.
+        around: Vertices on a ring.
     """
     bend = rng.uniform(45, 115) if bend is None else bend
     girth = length * rng.uniform(0.042, 0.062)
     curve = bent(length, bend, rng.uniform(-0.03, 0.03), rng.uniform(0.9, 1.4))
-    mesh, position = horn_tube(curve, girth, rng.uniform(0.75, 1.1), rng.uniform(0.12, 0.3))
+    mesh, position = horn_tube(
+        curve, girth, rng.uniform(0.75, 1.1), rng.uniform(0.12, 0.3), detail, around
+    )
     unrolled = along(mesh, length, girth)
     lumps = noise(unrolled, 0.5 / girth, seed_of(rng), 3)
     lines = noise(unrolled, np.array([3.2, 3.2, 0.16]) / girth, seed_of(rng), 3)
@@ -63,14 +74,15 @@ def tusk(rng: np.random.Generator, length: float, age: float, bend: float | None
     return shaded(mesh, np.where(position < 0, np.clip(1 + 6 * position, 0.25, 1), 1.0))
 
 
-def _ageing(rng: np.random.Generator) -> float:
+def ageing(rng: np.random.Generator) -> float:
+    """How old a piece looks: 0 is clean and cream, 1 is brown, cracked and dirty."""
     return float(rng.beta(1.4, 1.8))
 
 
 @scene("ivory_raw")
 def tusk_single(rng: np.random.Generator) -> Subject:
     """One tusk on its side."""
-    age = _ageing(rng)
+    age = ageing(rng)
     length = rng.uniform(35, 150)
     mesh = tusk(rng, length, age)
     return Subject(mesh, (22, 80), {"length_cm": round(length), "age": round(age, 2)})
@@ -79,7 +91,7 @@ def tusk_single(rng: np.random.Generator) -> Subject:
 @scene("ivory_raw")
 def tusk_pair(rng: np.random.Generator) -> Subject:
     """A pair of tusks, side by side or facing each other."""
-    age = _ageing(rng)
+    age = ageing(rng)
     length, bend = rng.uniform(40, 150), rng.uniform(50, 105)
     first = tusk(rng, length, age, bend).grounded()
     second = tusk(rng, length * rng.uniform(0.92, 1.05), age, bend).grounded()
@@ -98,7 +110,7 @@ def tusk_stack(rng: np.random.Generator) -> Subject:
     """Several tusks thrown together, as in a seizure."""
     count = int(rng.integers(3, 8))
     length = rng.uniform(40, 120)
-    age = _ageing(rng)
+    age = ageing(rng)
     heap = Heap(length * 3)
     lying = rng.uniform(0, 360)
     things = []
@@ -117,7 +129,7 @@ def tusk_stack(rng: np.random.Generator) -> Subject:
 @scene("ivory_raw")
 def tusk_pieces(rng: np.random.Generator) -> Subject:
     """Tusk cut into blocks whose ends show the rings of growth."""
-    age = _ageing(rng) * 0.8
+    age = ageing(rng) * 0.8
     count = int(rng.integers(1, 5))
     girth = rng.uniform(3, 6)
     heap = Heap(girth * 14)
@@ -156,7 +168,7 @@ def tusk_pieces(rng: np.random.Generator) -> Subject:
 @scene("ivory_raw")
 def tusk_mounted(rng: np.random.Generator) -> Subject:
     """A polished tusk standing on a wooden foot."""
-    age = 0.6 * _ageing(rng)
+    age = 0.6 * ageing(rng)
     length = rng.uniform(30, 70)
     mesh = tusk(rng, length, age, rng.uniform(40, 90)).grounded()
     base = mesh.vertices[mesh.coords[:, 0] < 0.2].mean(axis=0)
@@ -176,7 +188,7 @@ def tusk_mounted(rng: np.random.Generator) -> Subject:
 @scene("ivory_worked")
 def ivory_bangle(rng: np.random.Generator) -> Subject:
     """One to three bangles or rings of ivory, plain or carved."""
-    age = 0.8 * _ageing(rng)
+    age = 0.8 * ageing(rng)
     count = int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))
     things = []
     carved = bool(rng.random() < 0.5)
@@ -209,7 +221,7 @@ def ivory_bangle(rng: np.random.Generator) -> Subject:
 @scene("ivory_worked")
 def ivory_figure(rng: np.random.Generator) -> Subject:
     """A turned and carved standing figure or finial."""
-    age = _ageing(rng)
+    age = ageing(rng)
     height = rng.uniform(8, 25)
     waist = rng.uniform(0.08, 0.12)
     knots = [
@@ -242,7 +254,7 @@ def ivory_figure(rng: np.random.Generator) -> Subject:
 @scene("ivory_worked")
 def ivory_ball(rng: np.random.Generator) -> Subject:
     """A pierced puzzle ball, or billiard balls of ivory."""
-    age = 0.7 * _ageing(rng)
+    age = 0.7 * ageing(rng)
     radius = rng.uniform(2.3, 4.5)
     pierced = bool(rng.random() < 0.55)
     if not pierced:
@@ -282,7 +294,7 @@ def ivory_ball(rng: np.random.Generator) -> Subject:
 @scene("ivory_worked")
 def ivory_beads(rng: np.random.Generator) -> Subject:
     """A string of beads, graded or even."""
-    age = 0.9 * _ageing(rng)
+    age = 0.9 * ageing(rng)
     return Subject(
         strand(rng, lambda bead: ivory(rng, bead, age, 1.2)), (30, 85), {"age": round(age, 2)}
     )

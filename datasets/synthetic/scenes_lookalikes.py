@@ -13,9 +13,9 @@ from datasets.synthetic.scene import Subject, scene
 
 
 def _cow_horn(rng: np.random.Generator, length: float, style: int) -> Mesh:
-    girth = length * rng.uniform(0.09, 0.13)
-    curve = bent(length, rng.uniform(60, 130), rng.uniform(0.05, 0.2), rng.uniform(0.8, 1.5))
-    mesh, position = horn_tube(curve, girth, rng.uniform(0.7, 1.0), rng.uniform(0.3, 0.5), 380)
+    girth = length * rng.uniform(0.11, 0.16)
+    curve = bent(length, rng.uniform(60, 130), rng.uniform(0.10, 0.3), rng.uniform(0.8, 1.5))
+    mesh, position = horn_tube(curve, girth, rng.uniform(0.85, 1.2), rng.uniform(0.3, 0.5), 380)
     unrolled = along(mesh, length, girth)
     lines = noise(unrolled, np.array([1.5, 1.5, 0.1]) / girth, seed_of(rng), 4)
     rings = np.sin(position * rng.uniform(60, 110)) * np.exp(-np.abs(position) / 0.2)
@@ -26,7 +26,7 @@ def _cow_horn(rng: np.random.Generator, length: float, style: int) -> Mesh:
         ((0.80, 0.70, 0.54), (0.45, 0.33, 0.24), (0.16, 0.12, 0.10)),
     ][style]
     colour = blend(tone_near(rng, pale), middle, 0.3 + 0.8 * lines)
-    start = rng.uniform(0.45, 0.75)
+    start = rng.uniform(0.3, 0.65)
     colour = blend(colour, tip, (position - start + 0.12 * lines) * 5)
     mesh = paint(mesh, np.clip(colour, 0, 1), rng.uniform(0.15, 0.4), rng.uniform(0.2, 0.8))
     return shaded(mesh, np.where(position < 0, np.clip(1 + 4 * position, 0.3, 1), 1.0))

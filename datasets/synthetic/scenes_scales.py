@@ -69,7 +69,8 @@ def pangolin_scale(rng: np.random.Generator, length: float, tone: int) -> Mesh:
     return paint(mesh, np.clip(colour, 0.02, 1), 0.38 + 0.15 * np.clip(grime, 0, 1), 0.15)
 
 
-def _flipped(rng: np.random.Generator, plate: Mesh, chance: float) -> Mesh:
+def flipped(rng: np.random.Generator, plate: Mesh, chance: float) -> Mesh:
+    """The plate, now and then upside down."""
     return plate.turned(rotation([1, 0, 0], 180)) if rng.random() < chance else plate
 
 
@@ -85,7 +86,7 @@ def pangolin_heap(rng: np.random.Generator) -> Subject:
     def make() -> Mesh:
         which = int(rng.integers(4)) if mixed else tone
         piece = pangolin_scale(rng, length * rng.uniform(0.6, 1.25), which)
-        return _flipped(rng, piece, 0.2).grounded()
+        return flipped(rng, piece, 0.2).grounded()
 
     mesh = heap_of(rng, make, length, count, held)
     return Subject(mesh, (30, 80), {"count": count, "bowl": held, "tone": tone})
@@ -100,7 +101,7 @@ def pangolin_few(rng: np.random.Generator) -> Subject:
 
     def make() -> Mesh:
         piece = pangolin_scale(rng, length * rng.uniform(0.75, 1.2), tone)
-        return _flipped(rng, piece, 0.15).grounded()
+        return flipped(rng, piece, 0.15).grounded()
 
     return Subject(
         heap_of(rng, make, length, count, held=False), (35, 85), {"count": count, "tone": tone}
@@ -144,7 +145,7 @@ def pangolin_skin(rng: np.random.Generator) -> Subject:
     return Subject(mesh.grounded(), (30, 80), {"tone": tone})
 
 
-def _pip(
+def pip(
     rng: np.random.Generator, half: tuple[float, float, float], point: float, wrinkle: float
 ) -> Mesh:
     """A seed-like body, pointed at its +x end, with wrinkles along it."""
@@ -165,7 +166,7 @@ def almonds(rng: np.random.Generator) -> Subject:
 
     def make() -> Mesh:
         size = rng.uniform(0.85, 1.15)
-        piece = _pip(rng, (1.15 * size, 0.65 * size, 0.42 * size), 0.5, 0.07)
+        piece = pip(rng, (1.15 * size, 0.65 * size, 0.42 * size), 0.5, 0.07)
         lines = noise(piece.vertices, (1.2, 10, 10), seed_of(rng), 2)
         tone = np.array([0.62, 0.38, 0.20]) * rng.uniform(0.85, 1.15)
         return paint(piece, blend(tone, tone * 0.6, 0.3 + 0.6 * lines), 0.6).grounded()
@@ -283,7 +284,7 @@ def sea_shells(rng: np.random.Generator) -> Subject:
         tone = np.array([0.90, 0.82, 0.72]) if pale else np.array([0.76, 0.48, 0.36])
         bands = 0.5 + 0.5 * np.sin(away * rng.uniform(20, 45) + rng.uniform(0, 6))
         colour = blend(tone, tone * rng.uniform(0.55, 0.85), 0.6 * bands - 0.2 * ribs)
-        return _flipped(rng, paint(piece, np.clip(colour, 0, 1), 0.45, 0.2), 0.2).grounded()
+        return flipped(rng, paint(piece, np.clip(colour, 0, 1), 0.45, 0.2), 0.2).grounded()
 
     return Subject(heap_of(rng, make, 3.6, count, rng.random() < 0.2), (35, 80), {"count": count})
 
