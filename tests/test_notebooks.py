@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,9 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> KernelSpecManager:
     return KernelSpecManager(kernel_dirs=[str(shelf)])
 
 
-def test_all_six_are_there() -> None:
-    assert [path.name[0] for path in NOTEBOOKS] == list("123456")
+def test_the_readme_tells_of_each() -> None:
+    words = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\((\w+\.ipynb)\)", words) == [path.name for path in NOTEBOOKS]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

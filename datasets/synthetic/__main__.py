@@ -57,5 +57,19 @@ def samples(
     chosen.write(output, typer.echo)
 
 
+@app.command()
+def pictures(
+    output: Annotated[Path, typer.Option(help="Where the documentation's pictures lie.")] = Path(
+        __file__
+    ).parents[2]
+    / "docs"
+    / "pictures",
+) -> None:
+    """Render the pictures of the documentation again: one of each scene, and composed ones."""
+    from datasets.synthetic import pictures as shown  # noqa: PLC0415 - keeps --help fast
+
+    shown.write(output, typer.echo)
+
+
 if __name__ == "__main__":
     app(prog_name="python -m datasets.synthetic")

@@ -5,16 +5,20 @@ import hashlib
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from datasets.synthetic import dataset, forms, geometry
+from datasets.synthetic import dataset, forms, geometry, pictures
+from datasets.synthetic.pile import Heap
 from datasets.synthetic.registry import SCENES
-from datasets.synthetic.render import render
+from datasets.synthetic.render import Photo, render
 from datasets.synthetic.samples import CHOSEN
+from datasets.synthetic.scenes_stockpiles import marked
+from datasets.synthetic.sheet import contact_sheet
 
 SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"
-TINY = {"size": 48, "samples": 2}
+TINY = {"size": 32, "samples": 1}
 LABELS = {
     "ivory_raw", "ivory_worked", "rhino_horn", "pangolin_scales", "turtle_shell", "coral",
     "cow_horn", "wood", "ceramic", "plastic_resin", "stone_jade", "bone", "food_pile",
@@ -88,25 +92,61 @@ def test_same_seed_gives_the_same_bytes(renderer, scene):
     first, second = (renderer(scene, 7, **TINY) for _ in range(2))
     assert first == second
     assert first.jpeg[:2] == b"\xff\xd8"
-    assert max(first.width, first.height) == 48
+    assert max(first.width, first.height) == 32
     assert renderer(scene, 8, **TINY).jpeg != first.jpeg
     json.dumps(first.parameters)
 
 
-def test_mask_covers_the_object(renderer):
-    photo = renderer("plastic_balls", 7, with_mask=True, **TINY)
+@pytest.mark.parametrize("label", sorted(LABELS))
+def test_mask_covers_the_object(renderer, label):
+    scene = max(name for name, entry in SCENES.items() if entry.label == label)
+    photo = renderer(scene, 7, with_mask=True, **TINY)
     assert photo.mask.shape == (photo.height, photo.width)
-    assert 0.03 < photo.mask.mean() < 0.9
+    assert 0.02 < photo.mask.mean() < 0.9
+
+
+def test_mask_is_of_the_object_and_changes_nothing(renderer):
+    photo = renderer("plastic_balls", 7, with_mask=True, **TINY)
     assert photo.jpeg == renderer("plastic_balls", 7, **TINY).jpeg
+    again = renderer("plastic_balls", 7, size=128, samples=1, with_mask=True)
+    small = cv2.resize(again.mask.astype(np.float32), (photo.width, photo.height))
+    assert np.abs(small - photo.mask).mean() < 0.1
+
+
+def test_contact_sheet_shows_every_picture_with_its_name():
+    tones = [60, 120, 180, 250]
+    shown = [(f"scene-{tone}", np.full((40, 20 + tone, 3), tone, np.uint8)) for tone in tones]
+    sheet = contact_sheet(shown, 64)
+    counts = [(sheet == tone).all(axis=-1).sum() for tone in tones]
+    assert all(count > 64 * 8 for count in counts)
+    nameless = contact_sheet([("", picture) for _, picture in shown], 64)
+    assert sheet.shape == nameless.shape
+    assert (sheet != nameless).any(axis=-1).sum() > 4 * 40
+
+
+def test_writing_on_a_tusk_is_on_its_upper_side():
+    ends = np.linspace(0, 1, 200)
+    plain = geometry.sweep(forms.bent(60, 40), ends, np.full(200, 3.0))
+    changed = (marked(np.random.default_rng(2), plain, 3.0).colour != plain.colour).any(axis=1)
+    assert 0.005 < changed.mean() < 0.3
+    assert plain.vertices[changed, 2].mean() > 1.5
+
+
+def test_laid_things_lie_on_each_other():
+    bars = [geometry.rounded_box((20, 1, 1), 0.1) for _ in range(12)]
+    rows = forms.laid(Heap(60), bars, 30, 1.1)
+    lowest = [bar.vertices[:, 2].min() for bar in rows]
+    assert min(lowest) == pytest.approx(0, abs=0.05)
+    assert max(lowest) > 0.8
 
 
 def test_unknown_scene_is_refused(renderer):
     with pytest.raises(KeyError, match="unicorn"):
-        dataset.plan(1, 0, ["unicorn"], 48, 2)
+        dataset.plan(1, 0, ["unicorn"], 32, 1)
 
 
 def test_resumed_set_equals_an_unbroken_one(renderer, tmp_path):
-    jobs = dataset.plan(4, 50, ["mug", "eggs"], 48, 2)
+    jobs = dataset.plan(4, 50, ["mug", "eggs"], 32, 1)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert dataset.write(jobs, whole, say=lambda _: None) == 4
     dataset.write(jobs[1:3], broken, say=lambda _: None)
@@ -122,7 +162,7 @@ def test_resumed_set_equals_an_unbroken_one(renderer, tmp_path):
 
 
 def test_manifest_tells_where_a_picture_comes_from(renderer, tmp_path):
-    dataset.write(dataset.plan(1, 60, ["almonds"], 48, 2), tmp_path, say=lambda _: None)
+    dataset.write(dataset.plan(1, 60, ["almonds"], 32, 1), tmp_path, say=lambda _: None)
     with (tmp_path / "manifest.csv").open(newline="", encoding="utf-8") as stream:
         (row,) = csv.DictReader(stream)
     assert tuple(row) == dataset.COLUMNS
@@ -130,3 +170,16 @@ def test_manifest_tells_where_a_picture_comes_from(renderer, tmp_path):
     assert (row["source"], row["license"]) == ("synthetic/almonds", "Apache-2.0")
     assert json.loads(row["origin"])["seed"] == 60
     assert hashlib.sha256((tmp_path / row["file"]).read_bytes()).hexdigest() == row["sha256"]
+
+
+def test_documentation_composes_rendered_objects_on_rendered_backdrops():
+    red, mask = np.full((40, 40, 3), (250, 10, 10), np.uint8), np.zeros((40, 40), bool)
+    mask[10:30, 10:30] = True
+    jpeg = cv2.imencode(".jpg", red[..., ::-1])[1].tobytes()
+    names = {name for pair in pictures.COMPOSED for name in pair} | {pictures.BESIDE}
+    assert names <= set(SCENES)
+    products = [SCENES[subject] for subject, _ in pictures.COMPOSED]
+    assert {entry.kind for entry in products} == {"product"}
+    photos = {name: Photo(jpeg, mask, "", "", name, 0, 40, 40, {}) for name in names}
+    shown = pictures.composed(photos)
+    assert [name for name, _ in shown] == [name for name, _ in pictures.COMPOSED] * 2
