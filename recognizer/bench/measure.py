@@ -37,6 +37,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _MEBIBYTE = 1 << 20
+_EVEN_SHARE = 64  # images for each worker: a multiple of what any engine hands out together
 _STARTS = 5  # new processes, of which the median counts
 
 
@@ -130,28 +131,41 @@ def pipeline(
     workers: int,
     hire: Hire = Crew,
 ) -> Rate:
-    """Scan ``count`` images and return the steady rate: from the first rows of all workers on.
+    """Return the steady rate of a scan: what more images cost in more time.
 
-    The photos are given again and again, as images of other listings. Every one is read, decoded,
-    scored, hashed and written to a journal with fsync.
+    Two scans are made, a long one of about ``count`` images and a short one of a fourth; what they
+    differ in is free of the start of the workers, and does not depend on when an engine hands its
+    rows over. The photos are given again and again, as images of other listings. Every one is
+    read, decoded, scored, hashed and written to a journal with fsync.
+
+    Raises:
+        UsageError: the photos cannot be read, or there are too few images to tell.
     """
-    warm_up = max(workers * 4 * BATCH_SIZE, count // 10)
-    marks: list[tuple[float, int]] = []
+    unit = workers * _EVEN_SHARE
+    units = max(2, -(-count // unit))
+    few, many = unit * max(1, units // 4), unit * units
+    short, long = (scan_seconds(bundle, photos, images, workers, hire) for images in (few, many))
+    if long <= short:
+        raise UsageError(f"{many} images are too few to measure a scan: more --images")
+    return Rate((many - few) / (long - short), memory())
 
-    def note(summary: ScanSummary, _: Sequence[tuple[int, Row]]) -> None:
-        if summary.images >= warm_up:
-            marks.append((time.perf_counter(), summary.images))
 
-    items = (
-        Item(str(photos[number % len(photos)]), {"number": number})
-        for number in range(count + warm_up)
-    )
+def scan_seconds(
+    bundle: Bundle, photos: Sequence[Path], count: int, workers: int, hire: Hire
+) -> float:
+    """Return the seconds from the beginning of a scan of ``count`` images to its last row."""
+    last = [0.0]
+
+    def note(_: ScanSummary, __: Sequence[tuple[int, Row]]) -> None:
+        last[0] = time.perf_counter()
+
+    items = (Item(str(photos[n % len(photos)]), {"number": n}) for n in range(count))
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "scan.jsonl") as journal:
+        began = time.perf_counter()
         summary = scan(items, bundle, Policy(), journal, workers=workers, on_rows=note, hire=hire)
     if summary.failed:
         raise UsageError(f"the photos cannot be measured with: {dict(summary.failed)}")
-    (began, before), (ended, after) = marks[0], marks[-1]
-    return Rate((after - before) / (ended - began), memory())
+    return last[0] - began
 
 
 def single(bundle: Bundle, photos: Sequence[Path]) -> float:

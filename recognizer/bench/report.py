@@ -64,7 +64,11 @@ def markdown(result: Benchmark, command: str) -> str:
             "",
             *(f"- {line}" for line in closing_lines(result)),
             "",
-            "How to read it:",
+            "From here to a billion, at these rates (docs/scale.md says what they leave out):",
+            "",
+            *_arithmetic(result),
+            "",
+            "How to read the first table:",
             "",
             "- The photos are JPEGs made by code, with as many bytes as photos have.",
             "- *decode*, *resize*, *infer* and *hash* are medians for one photo on one CPU, with",
@@ -93,11 +97,26 @@ def _rows(result: Benchmark) -> Iterator[str]:
         yield f"| {' | '.join(_cells(case))} |"
 
 
+def _arithmetic(result: Benchmark) -> Iterator[str]:
+    """Yield what numbers of photos cost. Rates grow with the CPUs: workers share nothing."""
+    yield "| photos | photos/s for a CPU | CPU-hours for a million | CPU-years for a billion |"
+    yield "|---|---|---|---|"
+    for case in result.cases:
+        rate = case.pipeline.photos_per_second / min(case.workers, case.cpus)
+        hours = 1e6 / rate / 3600
+        years = 1e9 / rate / 3600 / 24 / 365.25
+        yield f"| {_kind(case)} | {rate:.1f} | {hours:.1f} | {years:.2f} |"
+
+
+def _kind(case: Case) -> str:
+    coding = "progressive" if case.progressive else "baseline"
+    return f"{case.width}x{case.height} {coding}, {case.precision}"
+
+
 def _cells(case: Case) -> list[str]:
     memory = case.pipeline.memory
     return [
-        f"{case.width}x{case.height} {'progressive' if case.progressive else 'baseline'}, "
-        f"{case.precision}",
+        _kind(case),
         f"{case.bytes / 1000:.0f}",
         *map(_ms, (case.stages.decode, case.stages.resize, case.stages.infer, case.stages.hash)),
         f"{case.pipeline.photos_per_second:.1f}",

@@ -145,7 +145,7 @@ def benchmark(
     fp32: Path | None = None,
     sizes: Sequence[tuple[int, int]] = SIZES,
     photos: int = 48,
-    images: int = 800,
+    images: int = 1600,
     workers: int = 0,
     with_peers: bool = True,
     engine: str = "local",
@@ -160,7 +160,7 @@ def benchmark(
         fp32: an ONNX file of the same network in fp32, to be measured beside the bundle's own.
         sizes: width and height of the photos.
         photos: different photos of each kind.
-        images: how many a scan is measured over.
+        images: how many a scan is measured over, about; the more, the surer.
         workers: processes of a scan; 0 as a scan chooses.
         with_peers: measure the loops of others too.
         engine: name of what ``hire`` makes.

@@ -39,7 +39,7 @@ def command(
     photos: Annotated[int, typer.Option("--photos", min=1, help="Photos of each kind.")] = 48,
     images: Annotated[
         int, typer.Option("--images", min=1, help="Images that a scan is measured over.")
-    ] = 800,
+    ] = 1600,
     workers: WorkersOption = 0,
     peers: Annotated[
         bool, typer.Option(help="Also measure the loops that people write by hand.")

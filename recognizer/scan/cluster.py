@@ -65,6 +65,7 @@ class RayCrew:
         except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
             raise RecognizerError(f"Ray: no cluster: {error}") from error
         ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.WARNING)  # the scan has progress of its own
         self._size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def work(self, batches: Iterator[Batch]) -> Iterator[Done]:
@@ -87,7 +88,7 @@ class RayCrew:
             _Actor,
             fn_constructor_args=(self._luggage,),
             batch_size=1,
-            concurrency=min(self._size, len(groups)),
+            compute=ray.data.ActorPoolStrategy(size=min(self._size, len(groups))),
             num_cpus=1,
         )
         try:

@@ -8,12 +8,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from recognizer.bench.measure import Rate, Stages
+from recognizer.bench import measure
+from recognizer.bench.measure import Rate, Stages, pipeline, scan_seconds
 from recognizer.bench.photos import BYTES_PER_PIXEL, make_photos, mean_bytes
 from recognizer.bench.report import COLUMNS
 from recognizer.bench.run import Case
+from recognizer.bundle import load_bundle
 from recognizer.cli import ExitCode, app
 from recognizer.errors import UsageError
+from recognizer.scan.crew import Crew
 from tests.conftest import encoded
 from tests.pictures import scene
 
@@ -78,13 +81,43 @@ def test_more_workers_than_cpus_raise_no_roof() -> None:
     )
 
 
-def test_the_command(samples: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_steady_rate_is_free_of_the_start(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def seconds(_: object, __: object, count: int, *___: object) -> float:
+        asked.append(count)
+        return 5 + count / 80
+
+    monkeypatch.setattr(measure, "scan_seconds", seconds)
+    rate = pipeline(load_bundle(tiny_bundle), [], 1000, 2)
+    assert rate.photos_per_second == pytest.approx(80)
+    assert asked == [256, 1024]  # whole shares for each worker
+    monkeypatch.setattr(measure, "scan_seconds", lambda *_: 5.0)
+    with pytest.raises(UsageError, match="--images"):
+        pipeline(load_bundle(tiny_bundle), [], 1000, 2)
+
+
+def test_a_scan_is_timed(samples: Path, tiny_bundle: Path) -> None:
+    bundle = load_bundle(tiny_bundle)
+    assert scan_seconds(bundle, [samples / "0.jpg"], 20, 1, Crew) > 0
+    with pytest.raises(UsageError, match="not_found"):
+        scan_seconds(bundle, [samples / "gone.jpg"], 1, 1, Crew)
+
+
+def test_the_command(
+    samples: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whether so short a scan can be timed is up to the machine; all else is measured.
+    monkeypatch.setattr(measure, "scan_seconds", lambda *asked: 5 + asked[2] / 80)
+    monkeypatch.setattr("recognizer.bench.run.alone", lambda function, *given: function(*given))
     page = tmp_path / "page.md"
     done = CliRunner().invoke(
         app,
         [
             *("bench", "--samples", str(samples), "--bundle", str(tiny_bundle)),
-            *("--size", "160x120", "--photos", "2", "--images", "16", "--workers", "1"),
+            *("--size", "160x120", "--photos", "2", "--workers", "1"),
             *("--fp32", str(tiny_bundle / "model.onnx"), "--no-peers", "--json"),
             *("--markdown", str(page)),
         ],
@@ -95,7 +128,7 @@ def test_the_command(samples: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     assert kinds == [(p, k) for p in (False, True) for k in ("unknown", "fp32")]
     for case in found["cases"]:
         assert min(case["stages"].values()) > 0
-        assert case["pipeline"]["photos_per_second"] > 0
+        assert case["pipeline"]["photos_per_second"] == pytest.approx(80)
         assert case["pipeline"]["memory"] > 10**7
         assert case["pillow"] is None
     assert found["engine"] == "local"
@@ -104,6 +137,10 @@ def test_the_command(samples: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     header = lines.index(f"| {' | '.join(COLUMNS)} |")
     assert lines[header + 2].startswith("| 160x120 baseline, unknown |")
     assert all(line.count("|") == len(COLUMNS) + 1 for line in lines[header : header + 6])
+    (row,) = (line for line in lines if line.startswith("| 160x120 progressive, fp32 |") and
+              line.count("|") == 5)  # fmt: skip
+    rate, hours, _ = (float(cell) for cell in row.split("|")[2:5])
+    assert rate * hours * 3600 == pytest.approx(1e6, rel=0.5)  # both are rounded
 
 
 def test_a_size_that_is_none(samples: Path) -> None:

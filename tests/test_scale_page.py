@@ -1,0 +1,78 @@
+"""The code of docs/scale.md does what the page says. The part for Spark needs pyspark and Java."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from recognizer.cli import app
+from recognizer.scan import Item, Setup, Station
+from tests.conftest import encoded, picture
+
+PAGE = (Path(__file__).parent.parent / "docs" / "scale.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[str]:
+    for number in range(5):
+        (tmp_path / f"{number}.jpg").write_bytes(encoded(picture("red", seed=number)))
+    (tmp_path / "4.jpg").write_bytes(b"no picture")
+    return [str(tmp_path / f"{number}.jpg") for number in range(6)]
+
+
+def test_the_options_of_the_page_exist() -> None:
+    for verb in ("scan", "merge", "bench"):
+        told = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(app, [verb, "--help"]).stdout)
+        lines = [line for line in PAGE.splitlines() if f"recognizer {verb}" in line]
+        assert lines
+        for option in re.findall(r"(?<=\s)--[a-z-]+", "\n".join(lines)):
+            if option != "--jobs":
+                assert option in told
+
+
+def test_the_callable_of_the_page(photos: list[str]) -> None:
+    pandas = pytest.importorskip("pandas")
+    scope: dict[str, Any] = {"__name__": "page"}
+    exec(blocks("python")[0], scope)
+    frames = [pandas.DataFrame({"uri": photos[:4]}), pandas.DataFrame({"uri": photos[4:]})]
+    found = pandas.concat(scope["score"](iter(frames)))
+    assert found["uri"].tolist() == photos
+    rows = [json.loads(line) for line in found["row"]]
+    assert [row["source"] for row in rows] == photos
+    assert [row["status"] for row in rows] == ["ok"] * 4 + ["failed"] * 2
+
+
+def test_spark(photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = pytest.importorskip("pyspark.sql", reason="needs pyspark")
+    pandas = pytest.importorskip("pandas")
+    if shutil.which("java") is None:
+        pytest.skip("needs Java")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    pandas.DataFrame({"uri": photos}).to_parquet("listings.parquet")
+    builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    spark = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
+    scope: dict[str, Any] = {"__name__": "page"}
+    try:
+        exec(blocks("python")[0], scope)
+        exec(blocks("python")[1].replace("2000", "2"), scope)
+    finally:
+        spark.stop()
+    rows = [json.loads(line) for line in pandas.read_parquet("rows.parquet")["row"]]
+    with Station(Setup(scope["load_bundle"](), scope["Policy"]())) as station:
+        expected = station.score([Item(uri) for uri in photos])
+    by_source = {row["source"]: row | {"time": None} for row in rows}
+    assert len(rows) == len(photos)
+    assert by_source == {row["source"]: row | {"time": None} for row in expected}
