@@ -249,34 +249,36 @@ def candles(rng: np.random.Generator) -> Subject:
     return Subject(merge(parts).grounded(), (10, 60))
 
 
+def _golf_ball() -> Mesh:
+    mesh = geometry.ball(2.1, 200)
+    golden = np.pi * (3 - np.sqrt(5))
+    index = np.arange(260) + 0.5
+    z = 1 - 2 * index / 260
+    centres = np.column_stack(
+        [
+            np.sqrt(1 - z**2) * np.cos(golden * index),
+            np.sqrt(1 - z**2) * np.sin(golden * index),
+            z,
+        ]
+    )
+    near = (mesh.vertices / 2.1 @ centres.T).max(axis=1)
+    dent = np.clip(1 - np.arccos(np.clip(near, -1, 1)) / 0.095, 0, 1)
+    return paint(mesh.displaced(-0.1 * np.sqrt(dent)), (0.94, 0.94, 0.92), 0.3, 0.5).grounded()
+
+
 @scene("white_object")
 def eggs(rng: np.random.Generator) -> Subject:
     """White or brown eggs, or golf balls."""
     golf = rng.random() < 0.35
+    ball = _golf_ball() if golf else geometry.ball(1.0, 90)
     count = int(rng.integers(1, 8))
 
     def make() -> Mesh:
         if golf:
-            mesh = geometry.ball(2.1, 200)
-            golden = np.pi * (3 - np.sqrt(5))
-            index = np.arange(260) + 0.5
-            z = 1 - 2 * index / 260
-            centres = np.column_stack(
-                [
-                    np.sqrt(1 - z**2) * np.cos(golden * index),
-                    np.sqrt(1 - z**2) * np.sin(golden * index),
-                    z,
-                ]
-            )
-            near = (mesh.vertices / 2.1 @ centres.T).max(axis=1)
-            dent = np.clip(1 - np.arccos(np.clip(near, -1, 1)) / 0.095, 0, 1)
-            return paint(
-                mesh.displaced(-0.1 * np.sqrt(dent)), (0.94, 0.94, 0.92), 0.3, 0.5
-            ).grounded()
-        mesh = geometry.ball(1.0, 90)
-        z = mesh.vertices[:, 2]
+            return ball
+        z = ball.vertices[:, 2]
         wide = 2.15 * (1 - 0.13 * z)
-        egg = mesh.reshaped(mesh.vertices * np.column_stack([wide, wide, np.full_like(z, 2.8)]))
+        egg = ball.reshaped(ball.vertices * np.column_stack([wide, wide, np.full_like(z, 2.8)]))
         tone = (0.93, 0.91, 0.87) if rng.random() < 0.6 else (0.80, 0.60, 0.45)
         egg = egg.turned(rotation([0, 1, 0], 90 + rng.normal(0, 4)))
         return paint(
