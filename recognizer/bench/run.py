@@ -234,7 +234,7 @@ def _with_model(bundle: Bundle, model: Path, folder: Path) -> Bundle:
         **bundle.description,
         "model": {**bundle.description["model"], "precision": "fp32"},
     }
-    return replace(bundle, path=folder, digest=digest, description=described)
+    return replace(bundle, path=folder, digest=digest, model_digest=digest, description=described)
 
 
 def _precision(bundle: Bundle) -> str:

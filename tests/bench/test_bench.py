@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -19,6 +20,7 @@ from recognizer.errors import UsageError
 from recognizer.scan.crew import Crew
 from tests.conftest import encoded
 from tests.pictures import scene
+from tests.tiny import tiny_model
 
 STAGES = Stages(0.001, 0.010, 0.001, 0.009, 0.012, 0.009, 0.001)
 
@@ -113,12 +115,15 @@ def test_the_command(
     monkeypatch.setattr(measure, "scan_seconds", lambda *asked: 5 + asked[2] / 80)
     monkeypatch.setattr("recognizer.bench.run.alone", lambda function, *given: function(*given))
     page = tmp_path / "page.md"
+    other = tiny_model()
+    other.doc_string = "another file than the bundle's"
+    onnx.save(other, tmp_path / "fp32.onnx")
     done = CliRunner().invoke(
         app,
         [
             *("bench", "--samples", str(samples), "--bundle", str(tiny_bundle)),
             *("--size", "160x120", "--photos", "2", "--workers", "1"),
-            *("--fp32", str(tiny_bundle / "model.onnx"), "--no-peers", "--json"),
+            *("--fp32", str(tmp_path / "fp32.onnx"), "--no-peers", "--json"),
             *("--markdown", str(page)),
         ],
     )
