@@ -9,6 +9,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,21 +154,20 @@ class Recognizer:
         wanted = (True, regions_for is not None, embeddings)
         outputs = tuple(itertools.compress(_OUTPUTS, wanted))
         scores, maps, features = self._run_frames(images, outputs)
-        predictions = []
-        for place, image in enumerate(images):
-            prediction = self._prediction(image, scores[place])
+        predictions = list(self._predictions(images, scores))
+        for place, (image, prediction) in enumerate(zip(images, predictions, strict=True)):
+            found: dict[str, Any] = {}
             if prediction.scores and regions_for is not None:
-                regions = tuple(
+                found["regions"] = tuple(
                     region
                     for label in regions_for(prediction)
                     for region in self._locate(image, scores[place], maps[place], label)[2]
                 )
-                prediction = replace(prediction, regions=regions)
             if prediction.scores and embeddings:
                 indices = [frame.index for frame in image.frames]
-                embedding = features[place][indices.index(prediction.frame or 0)]
-                prediction = replace(prediction, embedding=embedding)
-            predictions.append(prediction)
+                found["embedding"] = features[place][indices.index(prediction.frame or 0)]
+            if found:
+                predictions[place] = replace(prediction, **found)
         return predictions
 
     def embed(self, image: ImageSource) -> NDArray[np.float32]:
@@ -218,7 +218,7 @@ class Recognizer:
             raise UsageError(f"no label {label!r}; this model has: {', '.join(self.labels)}")
         loaded = self.load_image(image)
         (scores,), (maps,), _ = self._run_frames([loaded], _OUTPUTS)
-        prediction = self._prediction(loaded, scores)
+        (prediction,) = self._predictions([loaded], [scores])
         if prediction.frame is None:
             empty = np.zeros((0, 0), np.float32)
             return Explanation(prediction, label or "", empty, (), np.zeros((0, 0, 3), np.uint8))
@@ -292,7 +292,27 @@ class Recognizer:
         size = (image.width or 0, image.height or 0)
         return frame, heatmap, find_regions(heatmap, label, size, frame.index)
 
-    def _prediction(self, image: LoadedImage, log_odds: NDArray[np.float32]) -> Prediction:
+    def _predictions(
+        self, images: Sequence[LoadedImage], log_odds: Sequence[NDArray[np.float32]]
+    ) -> Iterator[Prediction]:
+        """Yield what the scores of each image's frames, (frames, labels), come to."""
+        # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
+        together = np.concatenate([np.zeros((0, len(self.labels)), np.float32), *log_odds])
+        probabilities = self.bundle.calibrate(together)
+        families = self.bundle.family_scores(probabilities)
+        bounds = np.cumsum([0, *map(len, log_odds)])
+        for image, (first, last) in zip(images, itertools.pairwise(bounds), strict=True):
+            yield self._prediction(
+                image, together[first:last], probabilities[first:last], families[first:last]
+            )
+
+    def _prediction(
+        self,
+        image: LoadedImage,
+        log_odds: NDArray[np.float32],
+        probabilities: NDArray[np.float64],
+        families: NDArray[np.float64],
+    ) -> Prediction:
         common = {
             "status": image.status,
             "reason": image.reason,
@@ -312,16 +332,18 @@ class Recognizer:
                 "detail": "the model gave a score that is no number",
             }
             return Prediction(**common)  # type: ignore[arg-type]
-        probabilities = self.bundle.calibrate(log_odds)
         best = int(probabilities[:, self._products].max(axis=1).argmax()) if self._products else 0
         scores = probabilities.max(axis=0)
-        families = self.bundle.family_scores(probabilities).max(axis=0)
         frame = image.frames[best]
         return Prediction(
             **common,  # type: ignore[arg-type]
             scores=dict(zip(self.labels, scores.tolist(), strict=True)),
             families=dict(
-                zip((f.name for f in self.bundle.families), families.tolist(), strict=True)
+                zip(
+                    (family.name for family in self.bundle.families),
+                    families.max(axis=0).tolist(),
+                    strict=True,
+                )
             ),
             frame=frame.index,
             phash=perceptual_hash(frame.rgb),
