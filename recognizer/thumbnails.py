@@ -13,13 +13,12 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.closing import Closes
 from recognizer.errors import JournalError
 
 THUMBNAIL_SIDE = 256
@@ -69,7 +68,7 @@ def store_path(journal: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(journal)}.thumbnails")
 
 
-class ThumbnailStore:
+class ThumbnailStore(Closes):
     """The thumbnails of a journal, by the digest of the bytes that they show.
 
     Args:
@@ -90,17 +89,6 @@ class ThumbnailStore:
                 )
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the file."""

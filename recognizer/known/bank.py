@@ -13,12 +13,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.closing import Closes
 from recognizer.errors import BankError
 from recognizer.known.hashes import HASH_BYTES
 from recognizer.known.items import KnownItem
@@ -40,7 +39,7 @@ CREATE INDEX IF NOT EXISTS items_of_hash ON items (pdq);
 """
 
 
-class Bank:
+class Bank(Closes):
     """An open bank.
 
     Args:
@@ -84,17 +83,6 @@ class Bank:
             raise BankError(
                 f"{self.path} is a bank of version {schema}; this program reads version {_SCHEMA}"
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the file."""

@@ -8,9 +8,9 @@ milliseconds.
 from __future__ import annotations
 
 import sqlite3
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+from recognizer.closing import Closes
 from recognizer.errors import JournalError
 
 _CACHE_KIBIBYTES = 4096
@@ -29,7 +29,7 @@ class Last(NamedTuple):
     offset: int
 
 
-class _Table:
+class _Table(Closes):
     """A table whose key is a 64-bit integer, in a file without a name."""
 
     def __init__(self, columns: str) -> None:
@@ -39,17 +39,6 @@ class _Table:
             f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}; PRAGMA journal_mode = OFF;"
             f"CREATE TABLE items (key INTEGER PRIMARY KEY {columns}); BEGIN;"
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Forget everything."""

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from recognizer.atomic import sync_folder
+from recognizer.closing import Closes
 from recognizer.errors import JournalError
 from recognizer.scan.index import Index, Last
 from recognizer.scan.items import item_key
@@ -41,7 +41,7 @@ _READ_BYTES = 4096  # more than most rows have
 _BEYOND_THE_END = 1 << 62  # Windows locks bytes, and locked bytes cannot be read by others
 
 
-class Journal:
+class Journal(Closes):
     """A journal that is open for a scan, and locked against any other.
 
     Args:
@@ -66,17 +66,6 @@ class Journal:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the file and the lock."""

@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from recognizer.bundle import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE, load_bundle
+from recognizer.closing import Closes
 from recognizer.scan.crew import Crew, Guard
 from recognizer.scan.items import Item
 from recognizer.scan.machine import BATCH_ITEMS
@@ -63,7 +63,7 @@ class Luggage:
         return setup
 
 
-class Station:
+class Station(Closes):
     """Scores images that it is given, with worker processes of its own.
 
     Args:
@@ -83,17 +83,6 @@ class Station:
         station = cls(luggage.unpack(Path(folder.name)), luggage.guard)
         station._folder = folder  # it lives as long as the station
         return station
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the workers."""
