@@ -1,0 +1,150 @@
+r"""What two cheap tricks would add to a run of ``unseen_sources.py``, on what it left out.
+
+Views: the mean of several views of each photo (mirrored, a larger input, the centre), at as many
+times the cost of serving. Interpolation: a backbone part of the way between ImageNet's weights and
+the run's ("WiSE-FT", Wortsman et al., 2021), under a head that is fitted anew on pictures as the
+run's training draws them. The test split is not touched.
+
+    python benchmarks/leads.py runs/unseen/a --fold a --data DATA --rendered RENDERED
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from ablation import print_table
+from torch.nn import functional
+from unseen_sources import FOLDS
+
+from recognizer.imaging import model_input
+from recognizer.training.data import load_photos, prepare
+from recognizer.training.fit import load_run
+from recognizer.training.loader import TrainingPhotos, batches, find_masks, read_photo
+from recognizer.training.model import ProductNetwork, build_network
+
+CENTRE = 0.7  # of each side
+LARGER = (1.2, 1.4)  # times the input
+SHARES = (0.0, 0.6, 1.0)  # of the run's weights
+PICTURES = 6144  # to fit a head on
+DECAYS = (0.03, 1.0)
+STEPS = 600
+
+
+def main() -> None:
+    """Measure both and print their tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--fold", choices=sorted(FOLDS), required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rendered", type=Path, required=True)
+    asked = parser.parse_args()
+    cv2.setNumThreads(1)
+    network, config, labels = load_run(asked.run)
+    if sorted(config.exclude_sources) != sorted(FOLDS[asked.fold]):
+        parser.error(f"{asked.run} left out other sources than those of fold {asked.fold}")
+    split = prepare([*load_photos(asked.data), *load_photos(asked.rendered)], config)
+    held = [p for p in split if p.split in {"validation", "excluded"}]
+    photos = [read_photo(p, round(max(LARGER) * config.input_size)) for p in held]
+
+    def tell(title: str, scores: torch.Tensor) -> None:
+        print_table(title, held, scores.numpy(), labels, positives={"excluded"})
+
+    size = config.input_size
+    plain = logits_of(network, [model_input(rgb, size) for rgb in photos])
+    tell("as it is served", plain.softmax(1))
+    for factor in LARGER:
+        inputs = [model_input(rgb, round(factor * size)) for rgb in photos]
+        tell(f"input {factor} times as large", logits_of(network, inputs).softmax(1))
+    mirrored = logits_of(network, [model_input(rgb[:, ::-1].copy(), size) for rgb in photos])
+    tell("two views: mirrored", ((plain + mirrored) / 2).softmax(1))
+    centre = logits_of(network, [model_input(middle(rgb), size) for rgb in photos])
+    tell("three views: centre", ((plain + mirrored + centre) / 3).softmax(1))
+
+    train = [p for p in split if p.split == "train"]
+    drawn = TrainingPhotos(
+        train, labels, replace(config, photos_per_epoch=PICTURES), config.epochs,
+        find_masks(train, size),
+    )  # fmt: skip
+    parts = list(batches(drawn, 64, 2))
+    pictures = [picture.numpy() for images, _ in parts for picture in images]
+    targets = torch.cat([labels_of for _, labels_of in parts])
+    inputs = [model_input(rgb, size) for rgb in photos]
+    start = build_network(config, len(labels)).eval()
+    for share in SHARES:
+        between = interpolate(start, network, share)
+        known, asked_of = embed(between, pictures), embed(between, inputs)
+        for decay in DECAYS:
+            scores = head(known, targets, asked_of, len(labels), decay)
+            tell(f"{share:.0%} of the run's weights, decay of the head {decay}", scores)
+
+
+def middle(rgb: np.ndarray) -> np.ndarray:
+    """Return the centre of a picture."""
+    height, width = rgb.shape[:2]
+    top, left = (round(side * (1 - CENTRE) / 2) for side in (height, width))
+    return rgb[top : height - top, left : width - left]
+
+
+@torch.no_grad()
+def logits_of(network: ProductNetwork, inputs: list[np.ndarray]) -> torch.Tensor:
+    """Return (N, labels)."""
+    return torch.cat([network(batch).logits for batch in _batches(inputs)])
+
+
+@torch.no_grad()
+def embed(network: ProductNetwork, inputs: list[np.ndarray]) -> torch.Tensor:
+    """Return (N, channels)."""
+    return torch.cat([network(batch).embedding for batch in _batches(inputs)])
+
+
+def _batches(inputs: list[np.ndarray]) -> list[torch.Tensor]:
+    return [torch.from_numpy(np.stack(inputs[i : i + 64])) for i in range(0, len(inputs), 64)]
+
+
+def interpolate(start: ProductNetwork, end: ProductNetwork, share: float) -> ProductNetwork:
+    """Return a network whose weights lie between those of two."""
+    first, last = start.state_dict(), end.state_dict()
+    between = copy.deepcopy(start)
+    between.load_state_dict(
+        {
+            name: value.lerp(last[name], share) if value.dtype.is_floating_point else value
+            for name, value in first.items()
+        }
+    )
+    return between.eval()
+
+
+def head(
+    known: torch.Tensor, targets: torch.Tensor, asked_of: torch.Tensor, labels: int, decay: float
+) -> torch.Tensor:
+    """Fit a softmax regression on features and return the probabilities of others."""
+    mean, spread = known.mean(0), known.std(0) + 1e-3
+    known, asked_of = (known - mean) / spread, (asked_of - mean) / spread
+    weight = torch.zeros(known.shape[1], labels, requires_grad=True)
+    bias = torch.zeros(labels, requires_grad=True)
+    optimizer = torch.optim.AdamW(
+        [{"params": [weight], "weight_decay": decay}, {"params": [bias], "weight_decay": 0}],
+        lr=3e-3,
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(STEPS):
+        some = torch.randint(len(known), (512,), generator=generator)
+        loss = functional.cross_entropy(
+            known[some] @ weight + bias, targets[some], label_smoothing=0.05
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return (asked_of @ weight + bias).detach().softmax(1)
+
+
+if __name__ == "__main__":
+    main()
