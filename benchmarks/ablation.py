@@ -26,7 +26,8 @@ from recognizer.training.loader import PlainPhotos, batches
 from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
 
 LABELS = ("ivory_raw", "ivory_worked", "pangolin_scales", "rhino_horn", "big_cat_skin",
-          "antelope_horn", "turtle_shell", "seahorse", "coral", "feather")  # fmt: skip
+          "antelope_horn", "turtle_shell", "seahorse", "reptile_leather", "bear_parts", "coral",
+          "feather")  # fmt: skip
 ANIMALS = ("animal_pangolin", "animal_rhino", "animal_elephant")
 RATE = 0.01
 
