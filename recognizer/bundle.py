@@ -150,13 +150,7 @@ class Bundle:
             model = path.read_bytes()
         except OSError as error:
             raise BundleNotFoundError(f"{path}: {error.strerror}") from error
-        found = hashlib.sha256(model).hexdigest()
-        if found != self.model_digest:
-            raise BundleDigestError(
-                f"{path} has the sha256 {found[:12]}..., {DESCRIPTION_FILE} says "
-                f"{self.model_digest[:12]}...: the model was changed or is incomplete; "
-                "fetch it again"
-            )
+        check_digest(path, model, self.model_digest)
         try:
             external = has_external_data(model)
         except ValueError as error:
@@ -232,6 +226,20 @@ def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
         f"no bundle {name!r}: give a folder with a {DESCRIPTION_FILE}, or one of: "
         f"{', '.join(sorted(known)) or 'none is installed'}"
     )
+
+
+def check_digest(path: Path, data: bytes, sha256: str) -> None:
+    """Check that a bundle's file is the one that its description names.
+
+    Raises:
+        BundleDigestError: it is not.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise BundleDigestError(
+            f"{path} has the sha256 {found[:12]}..., {DESCRIPTION_FILE} says {sha256[:12]}...: "
+            "it was changed or is incomplete; fetch it again"
+        )
 
 
 def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.bundle import Bundle
-from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
+from recognizer.bundle import Bundle, check_digest
+from recognizer.errors import BundleNotFoundError, BundleSchemaError
 from recognizer.imaging import HASH_BITS, perceptual_hash
 
 NEGATIVES_FILE = "negatives.npz"
@@ -159,12 +159,7 @@ def read_negatives(bundle: Bundle) -> NegativeBank | None:
             data = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise BundleNotFoundError(f"{path}: {error.strerror}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != bundle.negatives:
-        raise BundleDigestError(
-            f"{path} has the sha256 {found[:12]}..., bundle.json says "
-            f"{bundle.negatives[:12]}...: it was changed or is incomplete; fetch it again"
-        )
+    check_digest(path, data, bundle.negatives)
     try:
         bank = NegativeBank.from_bytes(data)
     except ValueError as error:

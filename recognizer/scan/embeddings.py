@@ -13,12 +13,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.closing import Closes
 from recognizer.errors import JournalError, UsageError
 from recognizer.scan.journal import last_rows
 from recognizer.scan.rows import Row
@@ -48,7 +47,7 @@ def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
     return np.asarray(np.rint(vector * (_LARGEST / largest)), np.int8)
 
 
-class EmbeddingStore:
+class EmbeddingStore(Closes):
     """The embeddings of a journal's images.
 
     Args:
@@ -92,15 +91,8 @@ class EmbeddingStore:
             raise JournalError(f"{self.path} holds embeddings of another model: name another file")
         return str(found[0])
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Release the file."""
         self._database.close()
 
     def __contains__(self, sha256: str) -> bool:

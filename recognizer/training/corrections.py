@@ -7,13 +7,13 @@ corrections (``datasets/corrections.csv``) has the columns ``sha256``, ``label``
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recognizer.errors import DatasetError
 from recognizer.taxonomy import load_taxonomy
+from recognizer.training.tables import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,23 +35,14 @@ def load_corrections(path: str | Path) -> dict[str, str]:
     """
     known = {*load_taxonomy().labels, EXCLUDE}
     found: dict[str, str] = {}
-    try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [c for c in COLUMNS if c not in (reader.fieldnames or [])]
-            if missing:
-                raise DatasetError(f"{path}: no column {', '.join(missing)}")
-            for row in reader:
-                where = f"{path}:{reader.line_num}"
-                if row["label"] not in known:
-                    raise DatasetError(f"{where}: unknown label {row['label']!r}")
-                if not row["reason"]:
-                    raise DatasetError(f"{where}: no reason: a correction says what is to be seen")
-                if row["sha256"] in found:
-                    raise DatasetError(f"{where}: {row['sha256'][:12]}... is corrected twice")
-                found[row["sha256"]] = row["label"]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: {error}") from error
+    for where, row in read_rows(path, COLUMNS):
+        if row["label"] not in known:
+            raise DatasetError(f"{where}: unknown label {row['label']!r}")
+        if not row["reason"]:
+            raise DatasetError(f"{where}: no reason: a correction says what is to be seen")
+        if row["sha256"] in found:
+            raise DatasetError(f"{where}: {row['sha256'][:12]}... is corrected twice")
+        found[row["sha256"]] = row["label"]
     return found
 
 

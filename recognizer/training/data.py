@@ -6,7 +6,6 @@ module reads no pixels and needs no torch.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import numpy as np
 from recognizer.errors import DatasetError
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.corrections import apply_corrections, load_corrections
+from recognizer.training.tables import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -132,18 +132,9 @@ def read_manifest(root: Path) -> Iterator[Photo | str]:
     """
     path = root / MANIFEST
     known = load_taxonomy().labels
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            missing = [column for column in REQUIRED_COLUMNS if column not in columns]
-            if missing:
-                raise DatasetError(f"{path}: no column {', '.join(missing)}")
-            for row in reader:
-                wrong = _wrong(row, known)
-                yield f"{path}:{reader.line_num}: {wrong}" if wrong else _photo(root, row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: {error}") from error
+    for where, row in read_rows(path, REQUIRED_COLUMNS):
+        wrong = _wrong(row, known)
+        yield f"{where}: {wrong}" if wrong else _photo(root, row)
 
 
 def _wrong(row: Mapping[str, str | None], known: Container[str]) -> str | None:
@@ -246,34 +237,24 @@ def patches(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
     Raises:
         DatasetError: the table cannot be read, or a row breaks a rule; the message names it.
     """
-    path = Path(table)
     known = load_taxonomy().labels
     train = {p.sha256: p for p in photos if p.split == "train" and p.is_evidence}
     found = []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [c for c in PATCH_COLUMNS if c not in (reader.fieldnames or [])]
-            if missing:
-                raise DatasetError(f"{path}: no column {', '.join(missing)}")
-            for row in reader:
-                where = f"{path}:{reader.line_num}"
-                if row["label"] not in known:
-                    raise DatasetError(f"{where}: unknown label {row['label']!r}")
-                outline = _outline(row["polygon"], where)
-                photo = train.get(row["sha256"])
-                if photo is not None:
-                    found.append(
-                        replace(
-                            photo,
-                            label=row["label"],
-                            source=f"{PATCH_PREFIX}{row['part']}",
-                            subtype=row["part"],
-                            outline=outline,
-                        )
-                    )
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror}") from error
+    for where, row in read_rows(table, PATCH_COLUMNS):
+        if row["label"] not in known:
+            raise DatasetError(f"{where}: unknown label {row['label']!r}")
+        outline = _outline(row["polygon"], where)
+        photo = train.get(row["sha256"])
+        if photo is not None:
+            found.append(
+                replace(
+                    photo,
+                    label=row["label"],
+                    source=f"{PATCH_PREFIX}{row['part']}",
+                    subtype=row["part"],
+                    outline=outline,
+                )
+            )
     return found
 
 

@@ -170,6 +170,8 @@ def test_patches_are_of_training_photos_alone_and_no_evidence(tmp_path: Path) ->
         (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2"'], "sha256,part,label,polygon", "three points"),
         (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2 1.5,0"'], "sha256,part,label,polygon", "shares"),
         (['aa,horn,rhino_horn,"a b c"'], "sha256,part,label,polygon", "pairs"),
+        (["aa,horn,rhino_horn"], "sha256,part,label,polygon", "three points"),
+        (["aa,\0\xff"], "sha256,part,label,polygon", "unknown label"),
         ([], "sha256,part,label", "polygon"),
     ],
 )
