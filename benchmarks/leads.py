@@ -23,9 +23,9 @@ from torch.nn import functional
 from unseen_sources import FOLDS
 
 from recognizer.imaging import model_input
-from recognizer.training.data import load_photos, prepare
+from recognizer.training.data import load_photos, prepare, read_photo
 from recognizer.training.fit import load_run
-from recognizer.training.loader import TrainingPhotos, batches, find_masks, read_photo
+from recognizer.training.loader import TrainingPhotos, batches, find_masks
 from recognizer.training.model import ProductNetwork, build_network
 
 CENTRE = 0.7  # of each side

@@ -105,8 +105,8 @@ def suspects(
     from recognizer.training.data import load_photos  # noqa: PLC0415
     from recognizer.training.outputs import run_photos  # noqa: PLC0415
     from recognizer.training.suspects import (  # noqa: PLC0415
-        contact_sheet,
         find_suspects,
+        suspects_sheet,
         write_suspects,
     )
 
@@ -127,8 +127,10 @@ def suspects(
     if output is not None:
         write_suspects(found, output)
         console.print(f"written: {output}")
-    if sheet is not None and not cv2.imwrite(str(sheet), contact_sheet(found[:sheet_photos])):
-        raise UsageError(f"--sheet {sheet}: cannot be written")
+    if sheet is not None:
+        drawn = cv2.cvtColor(suspects_sheet(found[:sheet_photos]), cv2.COLOR_RGB2BGR)
+        if not cv2.imwrite(str(sheet), drawn):
+            raise UsageError(f"--sheet {sheet}: cannot be written")
 
 
 def _renderer() -> typer.Typer:

@@ -50,6 +50,11 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
         + (", ".join(errors) or "nowhere")
     )
     _print_lookalikes(console, evaluation)
+    for animal in evaluation.living:
+        console.print(
+            f"{animal.name}, {animal.photos} photos: called a product "
+            f"{animal.called_product.as_percent()}, sent to review {animal.flagged.as_percent()}"
+        )
     flagged = evaluation.flagged_negatives
     console.print(
         f"default policy: {flagged.as_percent()} of the photos without a product go to review\n"

@@ -22,6 +22,13 @@ def command(
     ],
     data: DataOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle: a folder NAME-vN.")],
+    failures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RENDERED",
+            help="A rendered set that no run has seen: the card shows which of them fail.",
+        ),
+    ] = None,
 ) -> None:
     """Export a run to ONNX, calibrate it, measure it on the test split and write its card."""
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
@@ -30,6 +37,7 @@ def command(
     from recognizer.training.extras import require_training  # noqa: PLC0415
 
     require_training()
+    from recognizer.training.data import load_photos  # noqa: PLC0415
     from recognizer.training.fit import load_run  # noqa: PLC0415
     from recognizer.training.held_out import WORTH  # noqa: PLC0415
     from recognizer.training.release import export_bundle  # noqa: PLC0415
@@ -46,7 +54,14 @@ def command(
 
         photos = read_data(data, config)
         release = export_bundle(
-            network, config, labels, photos, output, version=version, on_stage=stage
+            network,
+            config,
+            labels,
+            photos,
+            output,
+            version=version,
+            pictures=load_photos(failures) if failures else (),
+            on_stage=stage,
         )
     print_evaluation(release.evaluation, WORTH["test"])
     print_evaluation(release.seen, WORTH["validation"])

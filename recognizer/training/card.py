@@ -9,16 +9,29 @@ from typing import Any
 import jinja2
 
 from recognizer.training.evaluate import Evaluation
+from recognizer.training.licenses import LicenseCount
 from recognizer.training.metrics import percent
 
+FAILURES_FILE = "failures.jpg"
+SOURCES_FILE = "sources.csv"
 
-def render_card(description: Mapping[str, Any], evaluation: Evaluation, seen: Evaluation) -> str:
+
+def render_card(
+    description: Mapping[str, Any],
+    evaluation: Evaluation,
+    seen: Evaluation,
+    licenses: Mapping[str, LicenseCount],
+    *,
+    failures: bool,
+) -> str:
     """Return the model card as Markdown.
 
     Args:
         description: the content of ``bundle.json``, with its evidence.
         evaluation: the figures on the test split.
         seen: the figures on the validation split.
+        licenses: of the photos.
+        failures: whether :data:`FAILURES_FILE` lies beside the card.
     """
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -29,5 +42,11 @@ def render_card(description: Mapping[str, Any], evaluation: Evaluation, seen: Ev
     )
     template = resources.files("recognizer.training") / "model_card.md.j2"
     return environment.from_string(template.read_text(encoding="utf-8")).render(
-        bundle=description, evaluation=evaluation, seen=seen, percent=percent
+        bundle=description,
+        evaluation=evaluation,
+        seen=seen,
+        licenses=licenses,
+        failures=FAILURES_FILE if failures else None,
+        sources=SOURCES_FILE,
+        percent=percent,
     )

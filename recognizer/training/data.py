@@ -1,7 +1,7 @@
 """Labelled photos: from a manifest or from a folder for each label, and how they are split.
 
 A manifest is the CSV of ``datasets/README.md``; the unit of independence is the *source*. This
-module reads no pixels and needs no torch.
+module needs no torch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recognizer.errors import DatasetError
+from recognizer.imaging import load_image
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.corrections import apply_corrections, load_corrections
 from recognizer.training.tables import read_rows
@@ -52,6 +53,7 @@ class Photo:
             :attr:`~recognizer.training.config.TrainingConfig.exclude_sources`).
         subtype: free words of the source on what is shown.
         mask: a picture of the photo's size, white on the object, where there is one.
+        license: as it was found at the source; empty where nothing was said.
         outline: where not empty, this is not the photo but the patch of it inside this polygon,
             to be laid on another background; points are (x, y) as shares of width and height.
     """
@@ -63,6 +65,7 @@ class Photo:
     split: str
     subtype: str = ""
     mask: Path | None = None
+    license: str = ""
     outline: tuple[tuple[float, float], ...] = ()
 
     @property
@@ -79,6 +82,18 @@ class Photo:
     def is_evidence(self) -> bool:
         """Whether this is a photo of the real thing, as somebody took it."""
         return not self.is_synthetic and not self.is_patch
+
+
+def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
+    """Return the first frame of a photo, by the same road as in serving.
+
+    Raises:
+        DatasetError: the photo cannot be decoded.
+    """
+    image = load_image(photo.path, min_side=min_side)
+    if not image.frames:
+        raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
+    return image.frames[0].rgb
 
 
 def load_photos(folder: str | Path) -> list[Photo]:
@@ -157,6 +172,7 @@ def _photo(root: Path, row: Mapping[str, str]) -> Photo:
         row["split"],
         row.get("subtype") or "",
         _mask_of(root, row["file"]),
+        row.get("license") or "",
     )
 
 

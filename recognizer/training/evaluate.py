@@ -32,6 +32,7 @@ from recognizer.training.figures import (
     calibrated_figures,
     count_by_source,
 )
+from recognizer.training.living import LivingAnimal, measure_living
 from recognizer.training.lookalikes import Lookalikes, measure_lookalikes
 from recognizer.training.metrics import Estimate, share
 from recognizer.training.prevalence import (
@@ -82,6 +83,7 @@ class Evaluation:
         flagged_negatives: share of the negatives that the default policy sends to review.
         accuracy: share of all photos whose label has the highest score of all.
         lookalikes: how well ivory and its look-alikes are told apart; None without such photos.
+        living: for each living animal with photos, how often it is taken for a product.
         confusion: true label -> label with the highest score -> photos.
         prevalence: share of products for which :attr:`operating_points` restate precision.
         operating_points: family, or :data:`ANY_PRODUCT` -> what the thresholds that ship do, the
@@ -102,6 +104,7 @@ class Evaluation:
     flagged_negatives: Estimate
     accuracy: Estimate
     lookalikes: Lookalikes | None
+    living: tuple[LivingAnimal, ...]
     confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
@@ -203,11 +206,8 @@ def measure(
         if name in products
     }
     policy = Policy()
-    flagged = [
-        decide(p, bundle, policy).decision is not Decision.CLEAR
-        for p, is_negative in zip(predictions, truth.negative, strict=True)
-        if is_negative
-    ]
+    flagged = [decide(p, bundle, policy).decision is not Decision.CLEAR for p in predictions]
+    alarms = int(np.sum(np.array(flagged) & truth.negative))
     best = [max(p.scores, key=p.scores.__getitem__) for p in predictions]
     right = sum(b == label for b, label in zip(best, truth.labels, strict=True))
     wanted = targets(bundle, truth, predictions)
@@ -230,9 +230,10 @@ def measure(
             if len(family.members) > 1
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
-        flagged_negatives=share(sum(flagged), len(flagged)),
+        flagged_negatives=share(alarms, int(truth.negative.sum())),
         accuracy=share(right, len(photos)),
         lookalikes=measure_lookalikes(truth.labels, predictions),
+        living=measure_living(truth.labels.tolist(), predictions, flagged),
         confusion=_confusion(truth.labels, best),
         prevalence=prevalence,
         operating_points={

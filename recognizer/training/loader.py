@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from recognizer.errors import DatasetError
 from recognizer.imaging import load_image, model_input
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.augment import Augmentation
 from recognizer.training.compose import Cutout, cut_out, outline_mask, several
 from recognizer.training.cutout import find_object
-from recognizer.training.data import BACKDROP_LABELS, drawing_weights
+from recognizer.training.data import BACKDROP_LABELS, drawing_weights, read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,18 +32,6 @@ if TYPE_CHECKING:
 
 MATERIALS = frozenset({"scaly_skin", "scale_heap"})
 """Parts of the table of patches of which pieces are laid out, not the whole outline."""
-
-
-def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
-    """Return the first frame of a photo, by the same road as in serving.
-
-    Raises:
-        DatasetError: the photo cannot be decoded.
-    """
-    image = load_image(photo.path, min_side=min_side)
-    if not image.frames:
-        raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
-    return image.frames[0].rgb
 
 
 Masks: TypeAlias = "list[tuple[tuple[int, int], NDArray[np.uint8]] | None]"

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from recognizer.bundle import (
     CARD_FILE,
@@ -35,17 +36,19 @@ from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.calibrate import calibrated_description
-from recognizer.training.card import render_card
+from recognizer.training.card import FAILURES_FILE, SOURCES_FILE, render_card
 from recognizer.training.config import TrainingConfig
-from recognizer.training.data import Photo, fingerprint
+from recognizer.training.data import Photo, fingerprint, read_photo
 from recognizer.training.evaluate import (
     Evaluation,
     all_figures,
     evaluate,
     evidence,
+    score_photos,
 )
+from recognizer.training.failures import failures_sheet
 from recognizer.training.figures import Figures
-from recognizer.training.loader import read_photo
+from recognizer.training.licenses import count_licenses, write_sources
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negatives import attach_bank
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
@@ -62,6 +65,9 @@ LARGEST_LOSS = 0.005
 
 FEWEST_FOR_CHOICE = 20
 """Labels with fewer test photos than this have no say in the choice of precision."""
+
+
+_JPEG_QUALITY = 82
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ def export_bundle(
     output: Path,
     *,
     version: int,
+    pictures: Sequence[Photo] = (),
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Release:
@@ -103,17 +110,22 @@ def export_bundle(
         photos: all photos, with the validation split already held out.
         output: the bundle's folder; replaced as a whole when everything else has worked.
         version: of the model.
+        pictures: rendered pictures that the run was not trained on; the card shows which of them
+            fail. Photos belong to others and cannot be shown.
         rounds: bootstrap rounds behind the intervals.
         on_stage: called with what is being done.
 
     Raises:
-        TrainingError: the run was trained for other labels than the photos have.
+        TrainingError: the run was trained for other labels than the photos have, or on one of
+            ``pictures``.
         DatasetError: there are too few validation photos, or one cannot be read.
     """
     train = [p for p in photos if p.split == "train"]
     validation = [p for p in photos if p.split == "validation"]
     if sorted({p.label for p in train}) != list(labels):
         raise TrainingError("the run was trained for other labels than these photos have")
+    if {p.sha256 for p in pictures} & {p.sha256 for p in train}:
+        raise TrainingError("failures are shown on pictures that the run was not trained on")
     if not validation:
         raise TrainingError("no validation photos: thresholds cannot be set")
     with tempfile.TemporaryDirectory() as scratch:
@@ -150,7 +162,10 @@ def export_bundle(
         on_stage(f"measuring {precision} on the validation split")
         chosen = Recognizer.load(work / precision)
         seen = evaluate(chosen, photos, "validation", rounds=rounds)
-        _record(work / precision, evaluation, seen, train, lost)
+        if pictures:
+            on_stage(f"looking for failures among {len(pictures)} rendered pictures")
+            _draw_failures(chosen, pictures, work / precision / FAILURES_FILE)
+        _record(work / precision, evaluation, seen, photos, lost)
         on_stage("collecting negatives for enrolment")
         attach_bank(work / precision, photos)
         install_bundle(work / precision, output)
@@ -251,10 +266,11 @@ def _record(
     folder: Path,
     evaluation: Evaluation,
     seen: Evaluation,
-    train: Sequence[Photo],
+    photos: Sequence[Photo],
     lost: Mapping[str, float],
 ) -> None:
-    """Write the evidence into ``bundle.json``, and the model card beside it."""
+    """Write the evidence into ``bundle.json``, and the model card and its table beside it."""
+    train = [p for p in photos if p.split == "train"]
     path = folder / DESCRIPTION_FILE
     description = json.loads(path.read_text(encoding="utf-8"))
     figures = {f.name: f for f in evaluation.labels}
@@ -282,9 +298,23 @@ def _record(
         },
         "int8_loses_average_precision": dict(lost),
     }
+    used = [p for p in photos if p.is_evidence and p.split in {"train", "validation", "test"}]
+    write_sources(used, folder / SOURCES_FILE)
     description["created"] = datetime.now(UTC).date().isoformat()
     write_description(folder, description)
-    (folder / CARD_FILE).write_text(render_card(description, evaluation, seen), encoding="utf-8")
+    card = render_card(
+        description,
+        evaluation,
+        seen,
+        count_licenses(used),
+        failures=(folder / FAILURES_FILE).exists(),
+    )
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def _draw_failures(recognizer: Recognizer, pictures: Sequence[Photo], path: Path) -> None:
+    sheet = failures_sheet(recognizer, pictures, score_photos(recognizer, pictures))
+    Image.fromarray(sheet).save(path, quality=_JPEG_QUALITY)
 
 
 def _lookalike_accuracy(evaluation: Evaluation) -> float | None:

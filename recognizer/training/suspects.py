@@ -9,12 +9,10 @@ table of corrections (:mod:`recognizer.training.corrections`); most of what is l
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from cleanlab.filter import find_label_issues
 from numpy.typing import NDArray
@@ -23,12 +21,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 
 from recognizer.errors import DatasetError
-from recognizer.training.data import Photo
+from recognizer.training.data import Photo, read_photo
 from recognizer.training.folds import folds
+from recognizer.training.sheet import contact_sheet
 
 _DIRECTIONS = 200  # of the features: the rest is noise, and takes most of the time
 _STRENGTH = 0.3  # inverse of the penalty on the head's weights
-_TILE, _CAPTION = 168, 26  # pixels on the contact sheet
+_TILE = 168  # side of a photo on the contact sheet, in pixels
 _COLUMNS = 8
 
 
@@ -115,23 +114,17 @@ def write_suspects(suspects: Sequence[Suspect], path: Path) -> None:
             )
 
 
-def contact_sheet(suspects: Sequence[Suspect]) -> NDArray[np.uint8]:
+def suspects_sheet(suspects: Sequence[Suspect]) -> NDArray[np.uint8]:
     """Draw the photos with their rank, given and suggested label.
 
     Returns:
-        uint8, (height, width, 3), BGR, as OpenCV writes it.
+        uint8, (height, width, 3), RGB.
+
+    Raises:
+        DatasetError: a photo cannot be decoded.
     """
-    rows = math.ceil(len(suspects) / _COLUMNS)
-    sheet = np.full((rows * (_TILE + _CAPTION), _COLUMNS * _TILE, 3), 32, np.uint8)
-    for place, suspect in enumerate(suspects):
-        top, left = (place // _COLUMNS) * (_TILE + _CAPTION), (place % _COLUMNS) * _TILE
-        picture = cv2.imread(str(suspect.photo.path), cv2.IMREAD_COLOR)
-        if picture is not None:
-            scale = (_TILE - 4) / max(picture.shape[:2])
-            small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-        for line, words in enumerate((f"{place + 1} {suspect.photo.label}", suspect.suggested)):
-            where = (left + 2, top + _TILE + 9 + 12 * line)
-            color = (255, 255, 255) if line == 0 else (120, 220, 255)
-            cv2.putText(sheet, words, where, cv2.FONT_HERSHEY_SIMPLEX, 0.36, color, 1, cv2.LINE_AA)
-    return sheet
+    shown = [
+        (f"{rank} {suspect.photo.label}\n{suspect.suggested}", read_photo(suspect.photo, _TILE))
+        for rank, suspect in enumerate(suspects, 1)
+    ]
+    return contact_sheet(shown, _TILE, _COLUMNS)

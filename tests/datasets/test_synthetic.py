@@ -15,7 +15,7 @@ from datasets.synthetic.registry import SCENES
 from datasets.synthetic.render import Photo, render
 from datasets.synthetic.samples import CHOSEN
 from datasets.synthetic.scenes_stockpiles import marked
-from datasets.synthetic.sheet import contact_sheet
+from recognizer.training.sheet import contact_sheet
 
 SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"
 TINY = {"size": 32, "samples": 1}

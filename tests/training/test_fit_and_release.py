@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from recognizer.training.fit import fit, load_run
 from recognizer.training.loader import TrainingPhotos, draw, find_masks
 from recognizer.training.model import build_network, fold_normalization, packaged_state
 from recognizer.training.release import export_bundle
+from tests.conftest import encoded, picture
 
 MakeConfig = Callable[..., TrainingConfig]
 
@@ -141,11 +143,14 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     pytest.importorskip("onnxscript")
     fit(config(epochs=1, loss=loss), split, tmp_path / "run")
     stages: list[str] = []
+    unseen = tmp_path / "unseen.jpg"
+    unseen.write_bytes(encoded(picture("blue", seed=7777)))
     release = export_bundle(
         *load_run(tmp_path / "run"),
         split,
         tmp_path / "wildlife-v7",
         version=7,
+        pictures=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],
         rounds=20,
         on_stage=stages.append,
     )
@@ -167,6 +172,9 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     card = (release.path / "MODEL_CARD.md").read_text()
     assert "rhino_horn" in card
     assert recognizer.bundle.model_digest[:16] in card
+    for beside in ("failures.jpg", "sources.csv"):
+        assert beside in card
+        assert (release.path / beside).is_file()
     _agrees_with_torch(recognizer, tmp_path / "run", split, release.precision)
 
 
@@ -191,6 +199,18 @@ def _agrees_with_torch(
         expected = recognizer.bundle.calibrate(log_odds)
         found = recognizer.predict(photo.path).scores
         assert [found[n] for n in labels] == pytest.approx(expected, abs=tolerance)
+
+
+def test_failures_are_not_shown_on_what_was_learned(
+    split: list[Photo], config: MakeConfig, tmp_path: Path
+) -> None:
+    network = build_network(config(), 3).eval()
+    labels = sorted({p.label for p in split if p.split == "train"})
+    learned = [p for p in split if p.split == "train"]
+    with pytest.raises(TrainingError, match="not trained on"):
+        export_bundle(
+            network, config(), labels, split, tmp_path / "wildlife-v7", version=7, pictures=learned
+        )
 
 
 def test_runs_of_several_seeds_are_averaged(
