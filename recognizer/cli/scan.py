@@ -272,7 +272,14 @@ def command(
             "--output - : rows go to a file, from which a scan is resumed; name one, and follow it "
             "with: tail -f"
         )
-    _require_different({"--output": output, "--report": report, "--listings": listings})
+    _require_different(
+        {
+            "--output": output,
+            "--report": report,
+            "--listings": listings,
+            "--embeddings": embeddings,
+        }
+    )
     access = Access(allow_http=allow_http)
     items = expand(sources, image_column=image_column, access=access, limits=limits, passed=passed)
     write_listings = _listings_writer(listings, listing_column, quiet=quiet)

@@ -152,6 +152,7 @@ def test_a_list_on_standard_input(
         (["--policy", "nowhere.toml"], ExitCode.USAGE, "nowhere.toml cannot be read: No such"),
         (["--policy", "p.toml", "--threshold", "0.5"], ExitCode.USAGE, "exclude each other"),
         (["-o", "same.x", "--report", "same.x"], ExitCode.USAGE, "are the same file"),
+        (["-o", "same.x", "--embeddings", "same.x"], ExitCode.USAGE, "are the same file"),
         (["--report", __file__], ExitCode.USAGE, "will not be overwritten"),
         (["--provider", "abacus"], ExitCode.USAGE, "abacus"),
         (["--output", "nowhere/scan.jsonl"], ExitCode.USAGE, "nowhere"),

@@ -194,17 +194,23 @@ def _csv_records(file: Lines, delimiter: str | None) -> Iterator[_Record]:
     with io.TextIOWrapper(file, encoding, errors, newline="") as text:
         first = text.readline()
         delimiter = delimiter or max(",;\t|", key=first.count)
-        rows = csv.reader(chain([first], text), delimiter=delimiter)
-        header = next(rows, [])
+        # Strict: a quote that is not closed swallows the rows behind it, and what follows the next
+        # quote would be taken for the rest of a row that it is none of.
+        rows = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
+        try:
+            header = next(rows, [])
+        except csv.Error as error:
+            raise Refused(Reason.CORRUPT_CONTAINER, f"the header: {error}") from error
         if len(set(header)) < len(header):
             raise Refused(Reason.CORRUPT_CONTAINER, "two columns have the same name")
         number = 0
         while True:
+            begin = rows.line_num + 1
             try:
                 cells = next(rows, None)
             except csv.Error as error:
                 number += 1
-                yield _Record(number, None, str(error))
+                yield _Record(number, None, f"lines {begin} to {rows.line_num}: {error}")
                 continue
             if cells is None:
                 return

@@ -275,6 +275,35 @@ def test_rows_that_cannot_be_read_cost_no_other(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("damaged", "lines"),
+    [
+        (b'1,"big tusk,lost.jpg\n2,"carved",lost.jpg\n', "lines 3 to 4: "),
+        (b'1,"big" tusk,lost.jpg\n', "lines 3 to 3: "),
+    ],
+)
+def test_a_quote_out_of_place_gives_no_photo_to_another_listing(
+    tmp_path: Path, damaged: bytes, lines: str
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b"id,title,photo\n0,a,a.jpg\n" + damaged + b"3,b,b.jpg\n")
+    first, bad, last = items_of(table)
+    assert (first.source, last.source) == (str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"))
+    assert last.columns == {"id": "3", "title": "b"}
+    assert (bad.source, bad.reason) == (f"{table}!/2", Reason.CORRUPT_CONTAINER)
+    assert bad.detail is not None
+    assert bad.detail.startswith(lines)
+
+
+def test_a_quote_that_is_never_closed_is_told(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b'id,title,photo\n0,a,a.jpg\n1,"big tusk,b.jpg\n2,c,c.jpg\n')
+    first, bad = items_of(table)
+    assert first.source == str(tmp_path / "a.jpg")
+    assert (bad.source, bad.reason) == (f"{table}!/2", Reason.CORRUPT_CONTAINER)
+    assert bad.detail == "lines 3 to 4: unexpected end of data"
+
+
 def test_a_long_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recognizer.scan.sources.tables._MOST_LINE_BYTES", 1000)
     for name, header in (("t.jsonl", ""), ("t.csv", "image,x\n")):
@@ -295,6 +324,7 @@ def test_a_long_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("t.parquet", b"no parquet", Reason.CORRUPT_CONTAINER),
         ("t.parquet", b"", Reason.CORRUPT_CONTAINER),
         ("t.csv", b"path,path\na,b\n", Reason.CORRUPT_CONTAINER),
+        ("t.csv", b'"id" of it,path\n1,a.jpg\n', Reason.CORRUPT_CONTAINER),
         ("t.csv.gz", b"no gzip", Reason.CORRUPT_CONTAINER),
         ("t.csv.gz", gzip.compress(b"path\n" + b"a.jpg\n" * 9)[:-12], Reason.TRUNCATED),
     ],
