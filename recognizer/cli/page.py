@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from recognizer.errors import UsageError
@@ -16,6 +17,8 @@ def check_page(path: Path) -> None:
     """
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"--report {path}: not a place where a file can be written")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--report {path}: the folder cannot be written to")
     if path.exists() and not _is_page(path):
         raise UsageError(f"--report {path}: this file is no report; it will not be overwritten")
 

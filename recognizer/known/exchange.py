@@ -150,8 +150,10 @@ def _read_csv(text: str, _modified: str) -> Iterator[tuple[str, object]]:
 
 
 def _write_hashes(items: Iterable[KnownItem], file: io.TextIOBase) -> int:
+    # A bare hash is read as a product: a cleared picture must not come back as one.
+    products = (item.pdq for item in items if item.finding is Finding.PRODUCT)
     count = 0
-    for count, hash_ in enumerate(dict.fromkeys(item.pdq for item in items), 1):  # noqa: B007
+    for count, hash_ in enumerate(dict.fromkeys(products), 1):  # noqa: B007
         file.write(f"{hash_}\n")
     return count
 

@@ -169,8 +169,9 @@ class Crew:
         with _signals_held_back():  # a second Ctrl-C must not leave one of them behind
             for worker in self._workers:
                 worker.process.kill()
+            deadline = time.monotonic() + _LAST_SECONDS  # for all of them together
             for worker in self._workers:
-                worker.process.join(_LAST_SECONDS)
+                worker.process.join(max(0.0, deadline - time.monotonic()))
                 worker.connection.close()
             self._workers.clear()
 

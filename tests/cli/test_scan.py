@@ -182,6 +182,16 @@ def test_mistakes(
     assert "Traceback" not in result.output
 
 
+def test_a_report_that_cannot_be_written_is_told_before_the_scan(
+    scan: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.cli.page.os.access", lambda *_: False)
+    result = scan("photo.jpg", "--report", tmp_path / "report.html")
+    assert result.exit_code == ExitCode.USAGE
+    assert "cannot be written" in result.stderr
+    assert not (tmp_path / "scan.jsonl").exists()
+
+
 def test_a_changed_model_is_refused(scan: Callable[..., Result], tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "changed")
     (bundle / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes() + b"\0")

@@ -212,6 +212,13 @@ def test_the_hashes_alone_can_be_exchanged(tmp_path: Path) -> None:
     assert [(i.pdq, i.origin) for i in read_exchange(path, origin="NGO")] == [(HASH, "NGO")]
 
 
+def test_a_cleared_item_does_not_come_back_as_a_product(tmp_path: Path) -> None:
+    path = tmp_path / "hashes.txt"
+    cleared = replace(item("f" * 64), finding=Finding.CLEARED)
+    assert write_exchange([item(), cleared], path) == 1
+    assert [found.pdq for found in read_exchange(path)] == [HASH]
+
+
 def test_an_item_keeps_the_origin_that_it_has(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     write_exchange([item(origin="first"), item()], path)

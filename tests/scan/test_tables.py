@@ -91,6 +91,18 @@ def test_a_table_that_cannot_be_made_leaves_what_was_there(
     assert sorted(os.listdir(tmp_path)) == ["rows.csv", "scan.jsonl"]
 
 
+def test_where_nothing_can_be_removed_either_the_first_error_is_told(
+    journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_read_only(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "fsync", _full)
+    monkeypatch.setattr(Path, "unlink", is_read_only)
+    with pytest.raises(UsageError, match="No space left"):
+        write_table(journal, tmp_path / "rows.csv")
+
+
 def _full(_: int) -> None:
     raise OSError(28, "No space left on device")
 
