@@ -9,7 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import Pipe
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -21,9 +24,10 @@ from recognizer.imaging import Limits
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.scan import Guard, Item, Journal, Row, ScanSummary, expand, scan
+from recognizer.scan.crew import Crew, _Worker
 from recognizer.scan.machine import BATCH_ITEMS
 from recognizer.scan.run import _BATCH_BYTES, _batches
-from recognizer.scan.workers import Task
+from recognizer.scan.workers import Setup, Task
 from recognizer.thumbnails import ThumbnailStore
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
@@ -387,3 +391,22 @@ def test_an_interrupt_ends_a_scan_within_two_seconds_whatever_it_is_at(
     assert process.returncode == 130
     assert f"the rows so far are in {output}. The same command again goes on." in errors.decode()
     assert [row["status"] for row in read_rows(output)] == ["ok"] * BATCH_ITEMS
+
+
+def test_processes_that_do_not_hear_sigkill_do_not_wait_one_after_the_other(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deaf:
+        def kill(self) -> None: ...
+
+        def join(self, seconds: float) -> None:
+            time.sleep(seconds)
+
+    monkeypatch.setattr("recognizer.scan.crew._LAST_SECONDS", 0.2)
+    crew = Crew(Setup(load_bundle(tiny_bundle), Policy()), 1, Guard())
+    ours, theirs = Pipe()
+    crew._workers = [_Worker(cast(BaseProcess, Deaf()), ours) for _ in range(10)]
+    started = time.monotonic()
+    crew.end()
+    theirs.close()
+    assert time.monotonic() - started < 1
