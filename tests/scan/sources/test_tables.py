@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import MissingExtraError, UsageError
@@ -215,6 +215,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # a busy machine is no flaw
 @given(VALUES)
 def test_any_value_can_stand_in_a_row(value: Any) -> None:
     assert plain(plain(value)) == plain(value)
