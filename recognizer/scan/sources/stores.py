@@ -2,6 +2,10 @@
 
 Credentials, end points and regions are those of the store's own library, from its environment
 variables and files. fsspec is imported when the first URL comes: a scan of files needs none of it.
+
+What may pass is tried again here, within a time: S3's library is told to leave that to us, else
+each of our tries would be a dozen of its own. Of a file that is read along there is nothing to
+begin anew; there the library tries again itself.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, BinaryIO, TypeVar, cast
 
 from recognizer.errors import MissingExtraError, UsageError
@@ -23,7 +28,14 @@ BUCKET_SCHEMES = frozenset(
 """Schemes whose URLs name a bucket or container, and no host that could be anywhere. Only these
 are followed where a URL comes from a list or a table."""
 
+_S3_SCHEMES = frozenset({"s3", "s3a"})
+
+TRIES_SECONDS = 20.0
+"""So long after the first try begins none any more: less than a scan gives an image."""
+
 _PAUSES = (0.5, 2.0)  # seconds before the second and the third try
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 10.0  # without a byte
 _MAGIC = re.compile(r"[*?\[]")
 _Result = TypeVar("_Result")
 
@@ -60,9 +72,12 @@ class Store:
         if "::" in url:  # it could lead anywhere, past the gate for the web
             raise UsageError(f"{url}: chained URLs are not followed")
         try:
-            self._fs, self._path = fsspec.core.url_to_fs(url)
+            options = _s3_options() if scheme_of(url) in _S3_SCHEMES else {}
+            self._fs, self._path = fsspec.core.url_to_fs(url, **options)
+            if options:
+                self._fs.retries = 1  # the tries that s3fs adds to those of botocore
         except ImportError as error:
-            if scheme_of(url) in {"s3", "s3a"}:
+            if scheme_of(url) in _S3_SCHEMES:
                 raise MissingExtraError("s3fs", "cloud") from error
             raise UsageError(f"{url}: {error}") from error
         except Exception as error:  # each library has its own for a URL or a setting that is wrong
@@ -111,7 +126,14 @@ class Store:
         Raises:
             Refused: with the reason.
         """
-        return cast(BinaryIO, _tried(lambda: self._fs.open(self._path, "rb")))
+        import fsspec  # noqa: PLC0415 - an extra
+
+        # With the library's own tries, as they are set: a read that fails is not begun anew here.
+        filesystem, path = fsspec.core.url_to_fs(self.url)
+        try:
+            return cast(BinaryIO, filesystem.open(path, "rb"))
+        except Exception as error:
+            raise _refusal(error) from error
 
     def is_object(self) -> bool:
         """Whether the URL is that of an object, and not of what lies below it.
@@ -172,6 +194,21 @@ class Store:
             raise _refusal(error) from error
 
 
+@cache
+def _s3_options() -> dict[str, Any]:
+    """Return what S3's library is told; what the user's configuration says goes before."""
+    import botocore.session  # noqa: PLC0415 - an extra
+    from fsspec.config import conf  # noqa: PLC0415
+
+    options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+    # Of AWS_MAX_ATTEMPTS, or of max_attempts in ~/.aws/config.
+    if botocore.session.Session().get_config_variable("max_attempts") is None:
+        options["retries"] = {"total_max_attempts": 1}
+    for scheme in _S3_SCHEMES:
+        options |= conf.get(scheme, {}).get("config_kwargs", {})
+    return {"config_kwargs": options}
+
+
 def has_magic(url: str) -> bool:
     """Whether a URL is a pattern, unless an object has that very name."""
     return _first_magic(url) < len(url)
@@ -184,7 +221,8 @@ def _first_magic(url: str) -> int:
 
 
 def _tried(action: Callable[[], _Result]) -> _Result:
-    """Do something, again where it failed for a reason that may pass."""
+    """Do something, again where it failed for a reason that may pass and there is time."""
+    end = time.monotonic() + TRIES_SECONDS
     for pause in (*_PAUSES, None):
         try:
             return action()
@@ -192,6 +230,7 @@ def _tried(action: Callable[[], _Result]) -> _Result:
             refused = _refusal(error)
             if (
                 pause is None
+                or time.monotonic() + pause >= end
                 or refused.reason is not Reason.READ_ERROR
                 or isinstance(error, _DEFINITE)
             ):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import sys
+import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +201,91 @@ def test_pages_of_a_large_prefix(
     assert paged.pages == 1  # no page is asked for before it is needed
     assert [*found][-1] == "s3://b/p/024.jpg"
     assert paged.pages == 3
+
+
+@pytest.fixture
+def s3_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets the end point of S3, and other variables of the environment."""
+    s3fs = pytest.importorskip("s3fs")
+
+    def set_up(port: int, **variables: str) -> None:
+        variables["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            variables.setdefault(name, "us-east-1")
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        stores._s3_options.cache_clear()
+
+    yield set_up
+    s3fs.S3FileSystem.clear_instance_cache()
+    stores._s3_options.cache_clear()
+
+
+def test_an_end_point_that_is_down(s3_at: Callable[..., None]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    s3_at(port)
+    for url in ("s3://b/a.jpg", "s3://b/p/", "s3://b/t.csv", "s3://b/t.zip", "s3://b/*.jpg"):
+        begin = time.monotonic()
+        (item,) = expand([url])
+        with pytest.raises(Refused, match="Could not connect") as caught:
+            Reader(LIMITS, Access()).read(item)
+        assert (item.source, caught.value.reason) == (url, Reason.READ_ERROR)
+        assert time.monotonic() - begin < stores.TRIES_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("variables", "configured", "requests"),
+    [
+        ({}, {}, 3),
+        ({"AWS_MAX_ATTEMPTS": "2"}, {}, 6),
+        ({}, {"s3": {"config_kwargs": {"retries": {"total_max_attempts": 2}}}}, 6),
+    ],
+)
+def test_only_one_layer_tries_again(
+    s3_at: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    configured: dict[str, Any],
+    requests: int,
+) -> None:
+    served = 0
+
+    def be_busy(server: socket.socket) -> None:
+        nonlocal served
+        with suppress(OSError):  # closed, at the end
+            while True:
+                with server.accept()[0] as connection:
+                    connection.recv(1 << 16)
+                    served += 1
+                    connection.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n")
+
+    monkeypatch.setattr("fsspec.config.conf", configured)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=be_busy, args=[server], daemon=True).start()
+        s3_at(server.getsockname()[1], **variables)
+        with pytest.raises(Refused) as caught:
+            Store("s3://b/p").is_object()
+    assert (caught.value.reason, served) == (Reason.READ_ERROR, requests)
+
+
+def test_no_try_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(stores, "TRIES_SECONDS", 0.0)
+
+    class Failing:
+        tries = 0
+
+        def info(self, _: str) -> dict[str, int]:
+            self.tries += 1
+            raise ConnectionResetError
+
+    store = Store("memory://b/a.jpg")
+    store._fs = failing = Failing()
+    with pytest.raises(Refused):
+        store.is_object()
+    assert failing.tries == 1
 
 
 @pytest.mark.parametrize(
