@@ -49,6 +49,7 @@ IMAGE_COLUMNS = (
 JSON_LINES = (".jsonl", ".ndjson")
 
 _MOST_LINE_BYTES = 128 << 20  # an image of 64 MiB as Base64 fits
+_MOST_HEADER = 1 << 20  # characters
 _BATCH_ROWS = 64  # of a Parquet table: each may hold images
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
 
@@ -192,11 +193,15 @@ def _csv_records(file: Lines, delimiter: str | None) -> Iterator[_Record]:
     # A path need not be valid text: its bytes are kept.
     errors, encoding = ("replace", "utf-16") if utf16 else ("surrogateescape", "utf-8-sig")
     with io.TextIOWrapper(file, encoding, errors, newline="") as text:
-        first = text.readline()
+        first = text.readline(_MOST_HEADER)
+        if len(first) == _MOST_HEADER and not first.endswith("\n"):
+            detail = f"no table: its first line has more than {_MOST_HEADER} characters"
+            raise Refused(Reason.CORRUPT_CONTAINER, detail)
         delimiter = delimiter or max(",;\t|", key=first.count)
+        lines = _Lines(first, text)
         # Strict: a quote that is not closed swallows the rows behind it, and what follows the next
         # quote would be taken for the rest of a row that it is none of.
-        rows = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
             header = next(rows, [])
         except csv.Error as error:
@@ -205,12 +210,12 @@ def _csv_records(file: Lines, delimiter: str | None) -> Iterator[_Record]:
             raise Refused(Reason.CORRUPT_CONTAINER, "two columns have the same name")
         number = 0
         while True:
-            begin = rows.line_num + 1
+            begin = lines.number + 1
             try:
                 cells = next(rows, None)
             except csv.Error as error:
                 number += 1
-                yield _Record(number, None, f"lines {begin} to {rows.line_num}: {error}")
+                yield _Record(number, None, f"lines {begin} to {lines.number}: {error}")
                 continue
             if cells is None:
                 return
@@ -223,6 +228,26 @@ def _csv_records(file: Lines, delimiter: str | None) -> Iterator[_Record]:
                 continue
             missing = [None] * (len(header) - len(cells))
             yield _Record(number, dict(zip(header, [*cells, *missing], strict=True)))
+
+
+class _Lines:
+    """The lines of a CSV, counted in ``number``; one that is too long is an error of its row."""
+
+    def __init__(self, first: str, text: io.TextIOBase) -> None:
+        self.number = 0
+        self._lines = chain([first], iter(lambda: text.readline(_MOST_LINE_BYTES), ""))
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        if len(line) < _MOST_LINE_BYTES or line.endswith("\n"):
+            return line
+        while len(line) == _MOST_LINE_BYTES and not line.endswith("\n"):
+            line = next(self._lines, "")
+        raise csv.Error(f"a line of more than {_MOST_LINE_BYTES} characters")
 
 
 def _json_records(file: Lines) -> Iterator[_Record]:

@@ -319,6 +319,32 @@ def test_a_long_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert (long.source, long.reason) == (f"{path}!/2", Reason.CORRUPT_CONTAINER)
 
 
+def test_a_long_line_of_short_cells_is_left_out_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.scan.sources.tables._MOST_LINE_BYTES", 1000)
+    table = tmp_path / "t.csv"
+    rows = ["a.jpg,x", "b.jpg" + ",y" * 2500, 'c.jpg,"x', 'x"', 'd.jpg,"x"x']
+    table.write_text("\n".join(["image,x", *rows]))
+    first, long, third, bad = items_of(table)
+    assert [(i.source, i.reason) for i in (first, third)] == [
+        (str(tmp_path / "a.jpg"), None),
+        (str(tmp_path / "c.jpg"), None),
+    ]
+    assert long.detail == "lines 3 to 3: a line of more than 1000 characters"
+    assert bad.detail is not None
+    assert bad.detail.startswith("lines 6 to 6: ")
+
+
+def test_a_first_line_without_end_is_no_header(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b"path," + b"x" * (1 << 20) + b"\na.jpg,1\n")
+    (item,) = items_of(table)
+    assert (item.source, item.reason) == (str(table), Reason.CORRUPT_CONTAINER)
+    assert item.detail is not None
+    assert "first line has more than 1048576 characters" in item.detail
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
