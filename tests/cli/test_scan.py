@@ -158,6 +158,7 @@ def test_a_list_on_standard_input(
         (["--output", "nowhere/scan.jsonl"], ExitCode.USAGE, "nowhere"),
         (["--output", "-"], ExitCode.USAGE, "rows go to a file"),
         (["*.gif"], ExitCode.USAGE, "nothing matches"),
+        ([""], ExitCode.USAGE, "a source without a name"),
         (["https://photos.example/a.jpg"], ExitCode.USAGE, "--allow-http"),
         (["--listings", "nowhere/listings.jsonl"], ExitCode.USAGE, "nowhere"),
         (["--listings", __file__], ExitCode.USAGE, "will not be overwritten"),

@@ -76,9 +76,9 @@ def expand(
 
     Raises:
         MissingExtraError: a library for a table or a store is not installed.
-        UsageError: a pattern that matches nothing, a URL of the web without leave, an unknown
-            kind of store, or a table without a column of images. The first two are raised before
-            anything is yielded.
+        UsageError: a name without a character, a pattern that matches nothing, a URL of the web
+            without leave, an unknown kind of store, or a table without a column of images. The
+            first three are raised before anything is yielded.
     """
     access = access or Access()
     expansion = _Expansion(
@@ -86,6 +86,8 @@ def expand(
     )
     names = [without_file_scheme(os.fspath(name)) for name in sources]
     for name in names:
+        if not name:  # a variable of a script that is not set
+            raise UsageError("a source without a name: '' is no file, folder or URL")
         if is_web(name) and not access.allow_http:
             raise UsageError(f"{name}: the web is not read without --allow-http")
         if _is_pattern(name) and next(_matches(name), None) is None:
