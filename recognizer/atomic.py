@@ -1,14 +1,47 @@
-"""Writing a file so that there is the old one or the new one, whole, whatever happens."""
+"""Writing a file so that there is the old one or the new one, whole, whatever happens.
+
+What is no earlier file of the same kind is not overwritten at all: a photo, a journal or somebody's
+table must survive a slip on the command line.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from recognizer.errors import UsageError
+
+
+def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> None:
+    """Check, before any work, that a file can be written and overwrites nothing of another kind.
+
+    Args:
+        path: of the file; an empty one may be overwritten too.
+        kind: what it will be, in words.
+        is_own: whether what is there is such a file.
+
+    Raises:
+        UsageError: it cannot be written, or what is there is something else.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"{path}: not a place where a file can be written")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{path}: the folder cannot be written to")
+    try:
+        if not path.exists():
+            return
+        if not path.is_file():
+            raise UsageError(f"{path}: not a regular file; it will not be overwritten")
+        with path.open("rb") as file:
+            is_replaceable = path.stat().st_size == 0 or is_own(file)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    if not is_replaceable:
+        raise UsageError(f"{path}: this file is no {kind}; it will not be overwritten")
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from recognizer.cli.page import check_page
+
 
 def command(
     rows: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
@@ -27,6 +29,7 @@ def command(
     from recognizer.bundle import load_bundle  # noqa: PLC0415
     from recognizer.review.report import write_report  # noqa: PLC0415
 
+    check_page(output)
     with Console(stderr=True).status(f"writing {output}"):
         write_report(rows, output, load_bundle(bundle), title=title)
     typer.echo(f"written: {output}")

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from recognizer.atomic import replacing
+from recognizer.atomic import replacing, require_own
 from recognizer.errors import BankError
 from recognizer.known.hashes import is_hash
 from recognizer.known.items import Finding, KnownItem
@@ -28,6 +28,8 @@ SIGNAL_TYPE = "pdq"
 
 _KEYS = tuple(field.name for field in fields(KnownItem) if field.name != "pdq")
 _COLUMNS = ("signal_type", "signal_value", *_KEYS)
+_BEGINNINGS = (json.dumps({"format": FORMAT})[:-1], "signal_type,signal_value,")
+_HEAD_BYTES = 80  # the longest of these is the line of a hash
 
 
 def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
@@ -35,16 +37,23 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
 
     Raises:
         BankError: the suffix is none of the three.
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or exists and is no exchange file.
     """
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         raise BankError(f"{path}: the name must end in {', '.join(_WRITERS)}")
+    require_own(path, "exchange file", _is_exchange)
     with (
         replacing(path) as partial,
         partial.open("w", encoding="utf-8", newline="\n") as file,
     ):
         return write(items, file)
+
+
+def _is_exchange(file: BinaryIO) -> bool:
+    """Whether a file begins as one of those that are written here."""
+    head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
+    return head.startswith(_BEGINNINGS) or is_hash(head.partition("\n")[0])
 
 
 def read_exchange(path: Path, *, origin: str | None = None) -> list[KnownItem]:

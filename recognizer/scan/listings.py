@@ -14,8 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from recognizer.atomic import replacing
-from recognizer.errors import UsageError
+from recognizer.atomic import replacing, require_own
 from recognizer.policy import Decision
 from recognizer.scan.journal import last_rows
 from recognizer.scan.rows import Row
@@ -90,16 +89,7 @@ def require_listings(path: Path) -> None:
     Raises:
         UsageError: it is something else, or cannot be written.
     """
-    try:
-        if not path.parent.is_dir() or path.is_dir():
-            raise UsageError(f"{path}: not a place where a file can be written")
-        if path.exists():
-            with path.open("rb") as file:
-                head = file.read(len(_BEGINNING))
-            if head not in {b"", _BEGINNING}:
-                raise UsageError(f"{path}: no file of listings; it will not be overwritten")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
+    require_own(path, "file of listings", lambda file: file.read(len(_BEGINNING)) == _BEGINNING)
 
 
 def listing_row(listing: Any, rows: Sequence[Row]) -> Row:

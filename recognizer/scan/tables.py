@@ -13,15 +13,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from recognizer import __version__
-from recognizer.atomic import replacing
+from recognizer.atomic import replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.scan.journal import last_rows
 from recognizer.scan.rows import Row
 from recognizer.scan.schema import ROW_KEYS, ROW_PROPERTIES, ROW_SCHEMA
 
+_CSV_BEGINNING = ",".join(ROW_KEYS[:6]).encode()  # of earlier versions too, which had fewer keys
+_SCHEMA_KEY = b"recognizer.row_schema"
 _CHUNK_ROWS = 2000  # a row group of Parquet
 _ALIASES = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
 
@@ -42,16 +44,18 @@ def write_table(journal: str | os.PathLike[str], output: str | os.PathLike[str])
     Raises:
         JournalError: the journal cannot be read.
         MissingExtraError: Parquet needs the extra ``parquet``.
-        UsageError: the output has another ending, or cannot be written.
+        UsageError: the output has another ending, cannot be written, or exists and is no such
+            table.
     """
     target = Path(output)
-    writers: dict[str, Callable[[Iterable[Row], Path], int]] = {
-        ".csv": _write_csv,
-        ".parquet": _write_parquet,
+    kinds: dict[str, tuple[Callable[[Iterable[Row], Path], int], Callable[[BinaryIO], bool]]] = {
+        ".csv": (_write_csv, _is_own_csv),
+        ".parquet": (_write_parquet, _is_own_parquet),
     }
-    write = writers.get(target.suffix.lower())
-    if write is None:
-        raise UsageError(f"{target}: a name that ends in {' or '.join(writers)}")
+    if target.suffix.lower() not in kinds:
+        raise UsageError(f"{target}: a name that ends in {' or '.join(kinds)}")
+    write, is_own = kinds[target.suffix.lower()]
+    require_own(target, "table of a scan's rows", is_own)
     with replacing(target) as partial:
         return write(last_rows(journal), partial)
 
@@ -67,17 +71,35 @@ def _write_csv(rows: Iterable[Row], path: Path) -> int:
     return count
 
 
+def _is_own_csv(file: BinaryIO) -> bool:
+    return file.read(len(_CSV_BEGINNING)) == _CSV_BEGINNING
+
+
+def _is_own_parquet(file: BinaryIO) -> bool:
+    parquet = _parquet()
+    try:
+        return _SCHEMA_KEY in (parquet.read_schema(file).metadata or {})
+    except Exception:  # of any class: what is no Parquet makes pyarrow raise
+        return False
+
+
+def _parquet() -> Any:
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    return parquet
+
+
 def _cell(value: object) -> object:
     """Return a value of CSV: what is no text or number is JSON, null is empty."""
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 
 def _write_parquet(rows: Iterable[Row], path: Path) -> int:
-    try:
-        import pyarrow  # noqa: PLC0415 - an extra
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet") from error
+    parquet = _parquet()
+    import pyarrow  # noqa: PLC0415 - an extra
+
     schema = arrow_schema()
     count = 0
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -129,7 +151,7 @@ def arrow_schema() -> Any:
     ]
     return pyarrow.schema(
         fields,
-        metadata={"recognizer.row_schema": str(ROW_SCHEMA), "recognizer.version": __version__},
+        metadata={_SCHEMA_KEY: str(ROW_SCHEMA), "recognizer.version": __version__},
     )
 
 

@@ -186,7 +186,7 @@ def test_mistakes(
 def test_a_report_that_cannot_be_written_is_told_before_the_scan(
     scan: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recognizer.cli.page.os.access", lambda *_: False)
+    monkeypatch.setattr("recognizer.atomic.os.access", lambda *_: False)
     result = scan("photo.jpg", "--report", tmp_path / "report.html")
     assert result.exit_code == ExitCode.USAGE
     assert "cannot be written" in result.stderr

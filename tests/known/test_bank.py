@@ -288,8 +288,20 @@ def test_an_export_that_fails_leaves_the_earlier_one(tmp_path: Path) -> None:
         write_exchange(broken(), path)  # type: ignore[arg-type]
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="can be written"):
         write_exchange([], tmp_path / "none" / "x.json")
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".txt"])
+def test_only_an_exchange_file_is_overwritten(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.touch()
+    assert [write_exchange([item()], path), write_exchange([item()], path)] == [1, 1]
+    for other in (b'{"id": 7}\n', b"id,title,image\n7,tusk,a.jpg\n", b"a note\n", b"\xff\xd8\xff"):
+        path.write_bytes(other)
+        with pytest.raises(UsageError, match="will not be overwritten"):
+            write_exchange([item()], path)
+        assert path.read_bytes() == other
 
 
 # --- matches --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from recognizer.cli.report import command
+from recognizer.errors import UsageError
 from tests.review.rows import bare_row, write_rows
 
 
@@ -19,3 +20,7 @@ def test_the_command_writes_a_page(tiny_bundle: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert str(output) in result.output.replace("\n", "")
     assert "<title>T&amp;T</title>" in output.read_text(encoding="utf-8")
+    arguments[2] = str(rows)
+    before = rows.read_bytes()
+    assert isinstance(CliRunner().invoke(app, arguments).exception, UsageError)
+    assert rows.read_bytes() == before

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from pyarrow import parquet
+from pyarrow import parquet, table
 
 from recognizer.cli import ExitCode
 from recognizer.errors import JournalError, UsageError
@@ -78,7 +78,8 @@ def test_a_table_that_cannot_be_made_leaves_what_was_there(
     journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "rows.csv"
-    target.write_text("before")
+    write_table(journal, target)
+    before = target.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", _full)
         with pytest.raises(UsageError, match="No space left"):
@@ -87,8 +88,22 @@ def test_a_table_that_cannot_be_made_leaves_what_was_there(
         file.write(b"no row\n")
     with pytest.raises(JournalError, match="line 4"):
         write_table(journal, target)
-    assert target.read_text() == "before"
+    assert target.read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["rows.csv", "scan.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_only_an_earlier_table_is_overwritten(journal: Path, tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    target.touch()
+    assert [write_table(journal, target), write_table(journal, target)] == [2, 2]
+    parquet.write_table(table({"id": [1]}), tmp_path / "listings.parquet")
+    others = (b"id,title,image\n7,tusk,a.jpg\n", (tmp_path / "listings.parquet").read_bytes())
+    for other in (*others, journal.read_bytes()):
+        target.write_bytes(other)
+        with pytest.raises(UsageError, match="will not be overwritten"):
+            write_table(journal, target)
+        assert target.read_bytes() == other
 
 
 def test_where_nothing_can_be_removed_either_the_first_error_is_told(
