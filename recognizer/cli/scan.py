@@ -186,7 +186,9 @@ EngineOption = Annotated[
         "RAY_ADDRESS if it is set; --workers is then the number of its actors.",
     ),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
+]
 
 
 def _print_schema(is_asked: bool) -> None:
@@ -244,7 +246,7 @@ def command(
     command, 4 for a missing or altered model, 130 when interrupted.
     """
     from recognizer.bundle import load_bundle  # noqa: PLC0415 - heavy imports wait for the verb
-    from recognizer.cli.scan_output import Output  # noqa: PLC0415
+    from recognizer.cli.scan_output import Output, warnings  # noqa: PLC0415
     from recognizer.imaging import Limits  # noqa: PLC0415
     from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
     from recognizer.scan import (  # noqa: PLC0415
@@ -314,6 +316,8 @@ def command(
         )
         if summary.provider not in {None, provider}:
             typer.echo(f"{provider} is not there: computed on {summary.provider}", err=True)
+        for line in warnings(passed):
+            typer.echo(line, err=True)
         write_listings(output)
         write_report(output, model)
         shown.print_results(summary, passed, model, report)

@@ -215,7 +215,8 @@ def summary_lines(summary: ScanSummary, passed: Passed, bundle: Bundle) -> list[
             f"{passed.hidden:,} hidden. Name them to scan them."
         )
     if passed.without_image:
-        lines.append(f"Rows of tables without an image: {passed.without_image:,}.")
+        rows = sum(imageless.rows for imageless in passed.without_image.values())
+        lines.append(f"Rows of tables without an image: {rows:,}.")
     if passed.bad_metadata:
         lines.append(f"Metadata in archives that cannot be read: {passed.bad_metadata:,}.")
     if summary.leads:
@@ -225,6 +226,20 @@ def summary_lines(summary: ScanSummary, passed: Passed, bundle: Bundle) -> list[
         lines.append(NO_VERDICT)
     elif summary.images:
         lines.append("No leads.")
+    return lines
+
+
+def warnings(passed: Passed) -> list[str]:
+    """Return a line for each table with rows that name no image: some may name one elsewhere."""
+    lines = []
+    for table, imageless in passed.without_image.items():
+        numbers = ", ".join(map(str, imageless.first))
+        more = ", ..." if imageless.rows > len(imageless.first) else ""
+        line = f"{table}: {_count(imageless.rows, 'row')} without an image ({numbers}{more})"
+        if imageless.elsewhere:
+            names = ", ".join(map(repr, sorted(imageless.elsewhere)))
+            line += f"; some have a value in {names}, which was not read"
+        lines.append(shown(line))
     return lines
 
 

@@ -81,18 +81,34 @@ def item_key(source: str, columns: Mapping[str, Any] | None) -> int:
 
 
 @dataclass(slots=True)
+class Imageless:
+    """The rows of a table that name no image where images are looked for.
+
+    Attributes:
+        rows: how many.
+        first: the numbers of the first of them, counted from 1 behind a header.
+        elsewhere: columns in which some of them have a value, and which are named like one of
+            images too.
+    """
+
+    rows: int = 0
+    first: list[int] = field(default_factory=list)
+    elsewhere: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Passed:
     """What an expansion passed over, so that the summary can tell.
 
     Attributes:
         other_files: files in folders and archives that are no images, by name nor by first bytes.
         hidden: files and folders in folders whose names begin with a dot.
-        without_image: rows of tables that name no image.
+        without_image: table -> its rows that name no image.
         bad_metadata: metadata beside images in archives that could not be read; the images are
             scanned without it.
     """
 
     other_files: int = 0
     hidden: int = 0
-    without_image: int = 0
+    without_image: dict[str, Imageless] = field(default_factory=dict)
     bad_metadata: int = 0

@@ -104,6 +104,19 @@ def test_failed_inputs(scan: Callable[..., Result], tmp_path: Path) -> None:
     assert "Failed, and so not cleared: not_found 1." in result.stdout
 
 
+def test_rows_of_a_table_without_an_image_are_told(
+    scan: Callable[..., Result], photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    (photo,) = photo_folder("green").iterdir()
+    table = tmp_path / "t.csv"
+    table.write_text(f"image,url\n{photo},\n" + ",\n" * 3 + ",b.jpg\n")
+    result = scan(table, "--quiet")
+    assert result.exit_code == ExitCode.DONE
+    told = "4 rows without an image (2, 3, 4, ...); some have a value in 'url', which was not read"
+    assert result.stderr == f"{table}: {told}\n"
+    assert "Rows of tables without an image: 4." in scan(table).stdout
+
+
 def test_no_photos(scan: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = scan(tmp_path / "empty")

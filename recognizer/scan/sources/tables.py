@@ -1,7 +1,8 @@
 """Tables of listings: CSV, TSV, JSON lines and Parquet, read row by row.
 
 One column names or holds the images; all others are the listing's and go through to the rows. A
-row that cannot be read becomes an item that failed: it may have named a photo.
+row that cannot be read becomes an item that failed: it may have named a photo. So does one that
+ends before the images' column; one whose cell is empty there is only told.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Item, Passed
+from recognizer.scan.items import Imageless, Item, Passed
 from recognizer.scan.sources.files import beside, opened
 from recognizer.scan.sources.names import MEMBER, is_url, is_web, scheme_of, table_format
 from recognizer.scan.sources.stores import BUCKET_SCHEMES
@@ -50,13 +51,14 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 _MOST_LINE_BYTES = 128 << 20  # an image of 64 MiB as Base64 fits
 _MOST_HEADER = 1 << 20  # characters
+_FIRST_ROWS = 3  # without an image, whose numbers are told
 _BATCH_ROWS = 64  # of a Parquet table: each may hold images
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """A row of a table, counted from 1 behind the header: its cells, or why it has none."""
+    """A row of a table, counted from 1 behind the header: its cells, and what is wrong with it."""
 
     number: int
     cells: Mapping[str, Any] | None
@@ -73,7 +75,7 @@ def table_items(table: str, image_column: str | None, passed: Passed) -> Iterato
     Args:
         table: path or URL.
         image_column: its name; None to find it, see :data:`IMAGE_COLUMNS`.
-        passed: counts the rows that name no image.
+        passed: takes note of the rows that name no image.
 
     Raises:
         MissingExtraError: pyarrow, or the library for a store, is not installed.
@@ -81,6 +83,7 @@ def table_items(table: str, image_column: str | None, passed: Passed) -> Iterato
     """
     column: str | None = None
     lacking: UsageError | None = None
+    is_json = table_format(table) in JSON_LINES
     try:
         with opened(table) as file:
             for record in _records(table, file):
@@ -89,18 +92,22 @@ def table_items(table: str, image_column: str | None, passed: Passed) -> Iterato
                     yield Item(source, None, Reason.CORRUPT_CONTAINER, record.detail)
                     continue
                 try:
-                    column = column or _image_column(table, record.cells, image_column)
+                    if column is None or is_json:  # of JSON lines, each has its own keys
+                        column = _image_column(table, record.cells, image_column)
                 except UsageError as error:
-                    if table_format(table) not in JSON_LINES:
+                    if not is_json:
                         raise
-                    lacking = error  # of JSON lines, each has its own keys
-                    passed.without_image += 1
+                    lacking = error
+                    _note(record, passed.without_image.setdefault(table, Imageless()))
                     continue
                 columns = {key: plain(v) for key, v in record.cells.items() if key != column}
                 is_text = table_format(table) != ".parquet"
                 as_base64 = is_text and column.lower() in BYTES_COLUMNS
                 images = _images(record.cells.get(column), as_json=is_text)
-                passed.without_image += not images
+                if record.detail and record.cells.get(column) is None:
+                    yield Item(source, columns, Reason.CORRUPT_CONTAINER, record.detail)
+                elif not images:
+                    _note(record, passed.without_image.setdefault(table, Imageless()))
                 for number, image in enumerate(images, 1):
                     name = source if len(images) == 1 else f"{source}/{number}"
                     yield _item(table, name, image, columns, as_base64=as_base64)
@@ -109,6 +116,16 @@ def table_items(table: str, image_column: str | None, passed: Passed) -> Iterato
         return
     if column is None and lacking is not None:
         raise lacking
+
+
+def _note(record: _Record, imageless: Imageless) -> None:
+    """Take note of a row without an image; it may have one where none was looked for."""
+    imageless.rows += 1
+    if len(imageless.first) < _FIRST_ROWS:
+        imageless.first.append(record.number)
+    for name, cell in (record.cells or {}).items():
+        if cell and name.strip().lower() in IMAGE_COLUMNS:
+            imageless.elsewhere.add(name)
 
 
 def _image_column(table: str, cells: Mapping[str, Any], wanted: str | None) -> str:
@@ -222,12 +239,13 @@ def _csv_records(file: Lines, delimiter: str | None) -> Iterator[_Record]:
             if not cells:  # an empty line
                 continue
             number += 1
-            if len(cells) > len(header):
-                # A comma without quotes: nobody knows which cell is which.
-                yield _Record(number, None, f"{len(cells)} cells for {len(header)} columns")
+            missing = len(header) - len(cells)
+            detail = f"{len(cells)} cells for {len(header)} columns" if missing else ""
+            if missing < 0:  # a comma without quotes: nobody knows which cell is which
+                yield _Record(number, None, detail)
                 continue
-            missing = [None] * (len(header) - len(cells))
-            yield _Record(number, dict(zip(header, [*cells, *missing], strict=True)))
+            filled = [*cells, *[None] * missing]
+            yield _Record(number, dict(zip(header, filled, strict=True)), detail)
 
 
 class _Lines:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
-from recognizer.scan.items import Item, Passed
+from recognizer.scan.items import Imageless, Item, Passed
 from recognizer.scan.rows import to_line
 from recognizer.scan.sources import Access, Reader, count, expand
 from recognizer.scan.sources.values import plain
@@ -87,7 +87,7 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
         {key: value for key, value in row.items() if key != "image_path"} for row in rows[:3]
     ]
     assert read(items[0]) == RED
-    assert passed == Passed(without_image=1)
+    assert passed == Passed(without_image={str(path): Imageless(1, [4])})
     assert count([path]) == (None if name == "t.parquet" else 3)
 
 
@@ -122,9 +122,25 @@ def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
         passed = Passed()
         (item,) = items_of(path, image_column=wanted, passed=passed)
         assert item.columns == {"id": 2}
-        assert passed.without_image == 2
+        assert passed.without_image == {str(path): Imageless(2, [1, 3])}
     with pytest.raises(UsageError, match="photo"):
         items_of(path, image_column="photo")
+    path.write_text('{"url": "a.jpg"}\n{"image": "b.jpg", "url": "x"}\n{"photo_path": "c.jpg"}\n')
+    assert [Path(item.source).name for item in items_of(path)] == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+@pytest.mark.parametrize("wanted", [None, "image"])
+def test_an_image_in_another_column_is_told(tmp_path: Path, name: str, wanted: str | None) -> None:
+    rows = [
+        {"id": "1", "image": "a.jpg", "Photo_URL": "x", "url": "", "title": "x"},
+        *[{"id": str(n), "image": "", "Photo_URL": "", "url": "", "title": "x"} for n in range(4)],
+        {"id": "6", "image": "", "Photo_URL": "b.jpg", "url": "", "title": "x"},
+    ]
+    path = write(tmp_path / name, rows)
+    passed = Passed()
+    assert len(items_of(path, image_column=wanted, passed=passed)) == 1
+    assert passed.without_image == {str(path): Imageless(5, [2, 3, 4], {"Photo_URL"})}
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
@@ -259,7 +275,10 @@ def test_dialects_of_csv(tmp_path: Path, text: bytes) -> None:
 def test_rows_that_cannot_be_read_cost_no_other(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes(b"title,image\nhorn, old,a.jpg\nshort\nbone,b\xff.jpg\n")
-    extra, undecodable = items_of(table)
+    extra, short, undecodable = items_of(table)
+    # What follows a line break without quotes: the photo of this row may be in the next.
+    assert (short.source, short.reason) == (f"{table}!/2", Reason.CORRUPT_CONTAINER)
+    assert (short.columns, short.detail) == ({"title": "short"}, "1 cells for 2 columns")
     assert (extra.source, extra.reason) == (f"{table}!/1", Reason.CORRUPT_CONTAINER)
     assert extra.detail == "3 cells for 2 columns"
     assert undecodable.source.encode("utf-8", "surrogateescape").endswith(b"/b\xff.jpg")
@@ -274,6 +293,15 @@ def test_rows_that_cannot_be_read_cost_no_other(tmp_path: Path) -> None:
         *[("a.jpg", None), ("2", bad), ("3", bad), ("4", bad), ("b.jpg", None)],
         *[("6", bad), ("c.jpg", None), ("8", bad)],
     ]
+
+
+def test_a_short_row_that_has_its_photo_is_scanned(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("image,title,price\na.jpg,tusk\n,tusk\n")
+    passed = Passed()
+    (item,) = items_of(table, passed=passed)
+    assert (item.reason, item.columns) == (None, {"title": "tusk", "price": None})
+    assert passed.without_image == {str(table): Imageless(1, [2])}
 
 
 @pytest.mark.parametrize(
