@@ -62,7 +62,8 @@ class TrainingConfig:
 
     Attributes:
         name: name of the model, without its version.
-        backbone: any timm model name whose features end in global average pooling.
+        backbone: any timm model name whose features are a map (convolutional networks). Where it
+            is no EfficientNet, a layer of its own normalises the pixels, which costs a little.
         weights: ``package`` (the ImageNet weights that a package carries, for
             ``tf_efficientnet_lite0`` and ``lite2``), ``timm`` (timm's hub), ``none``, or the path
             of a safetensors file.
@@ -85,7 +86,7 @@ class TrainingConfig:
         drop_path: stochastic depth.
         ema_decay: decay of the averaged weights, the ones that are kept, for each step.
         freeze_batch_norm: keep ImageNet's batch statistics.
-        freeze_stages: how many of the backbone's first stages, with the stem, keep ImageNet's
+        freeze_stages: how many of an EfficientNet's first stages, with the stem, keep ImageNet's
             weights. What they see (edges, textures) is learned from far more photos than ours, and
             leaving them alone about doubles the speed of training.
         exclude_sources: sources that are left out, to measure on them what the others teach.

@@ -2,7 +2,8 @@
 
 The convolution gives each label's activation map, and pooling commutes with it: the mean of a
 label's map *is* its logit, so the heat-map is a by-product of the score. The input is uint8 RGB;
-its normalisation is folded into the first convolution before training begins.
+its normalisation is folded into the first convolution before training begins, where that is
+followed by a batch normalisation, and is a layer of its own elsewhere.
 """
 
 from __future__ import annotations
@@ -50,10 +51,19 @@ class ProductNetwork(nn.Module):
         channels: of the backbone's features.
         labels: how many labels there are.
         drop_rate: dropout before the head, in training.
+        normalize: from pixels of 0 to 255 to what the backbone takes.
     """
 
-    def __init__(self, backbone: nn.Module, channels: int, labels: int, drop_rate: float) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        channels: int,
+        labels: int,
+        drop_rate: float,
+        normalize: nn.Module | None = None,
+    ) -> None:
         super().__init__()
+        self.normalize = normalize or nn.Identity()
         self.backbone = backbone
         self.drop = nn.Dropout(drop_rate)
         self.head = nn.Conv2d(channels, labels, kernel_size=1)
@@ -67,7 +77,8 @@ class ProductNetwork(nn.Module):
         Args:
             images: uint8 or float, (N, size, size, 3), RGB, 0 to 255.
         """
-        features = self.backbone.forward_features(images.permute(0, 3, 1, 2).float())  # type: ignore[operator]
+        pixels = self.normalize(images.permute(0, 3, 1, 2).float())
+        features = self.backbone.forward_features(pixels)  # type: ignore[operator]
         embedding = features.mean(dim=(2, 3))
         if self.training:
             # Dropout acts on the pooled features, as in the classifier that was pre-trained.
@@ -98,8 +109,54 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
         timm.models.load_checkpoint(backbone, config.weights, strict=False)
     # timm keeps these on every model, but types them as what any torch module may hold.
     described: Any = backbone
-    fold_normalization(backbone, described.default_cfg["mean"], described.default_cfg["std"])
-    return ProductNetwork(backbone, described.num_features, labels, config.drop_rate)
+    mean, std = described.default_cfg["mean"], described.default_cfg["std"]
+    normalize = None
+    if can_fold(backbone):
+        fold_normalization(backbone, mean, std)
+    else:
+        normalize = Normalization(mean, std)
+    _check_features(described, config)
+    return ProductNetwork(backbone, described.num_features, labels, config.drop_rate, normalize)
+
+
+class Normalization(nn.Module):
+    """From pixels of 0 to 255 to zero mean and unit variance, where that cannot be folded in.
+
+    Args:
+        mean: of each channel, as a share of 255.
+        std: likewise.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        # Not in the state: they belong to the architecture, as the folded ones do.
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, 255 * torch.tensor(values)[:, None, None], persistent=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Normalise float pixels, (N, 3, h, w)."""
+        return (pixels - self.mean) / self.std
+
+
+@torch.no_grad()
+def _check_features(backbone: Any, config: TrainingConfig) -> None:
+    """Check that a backbone gives a map of features, by a pass over one black picture.
+
+    Raises:
+        TrainingError: it does not.
+    """
+    size, training = config.input_size, backbone.training
+    features = backbone.eval().forward_features(torch.zeros(1, 3, size, size))
+    backbone.train(training)
+    shape = tuple(getattr(features, "shape", ()))
+    if len(shape) != 4 or shape[1] != backbone.num_features:
+        raise TrainingError(
+            f"backbone {config.backbone!r} gives features of shape {shape}: a network is needed "
+            f"that ends in a map of (1, {backbone.num_features}, h, w), as convolutional ones do"
+        )
 
 
 def packaged_state(name: str, backbone: nn.Module) -> dict[str, torch.Tensor]:
@@ -139,6 +196,16 @@ def packaged_state(name: str, backbone: nn.Module) -> dict[str, torch.Tensor]:
     return {our_name: their for (our_name, _), (_, their) in pairs}
 
 
+def can_fold(backbone: nn.Module) -> bool:
+    """Whether a backbone begins as :func:`fold_normalization` needs it."""
+    norm = getattr(backbone, "bn1", None)
+    return (
+        isinstance(getattr(backbone, "conv_stem", None), nn.Conv2d)
+        and isinstance(norm, nn.BatchNorm2d)
+        and norm.running_mean is not None
+    )
+
+
 def fold_normalization(
     backbone: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
@@ -148,14 +215,13 @@ def fold_normalization(
     batch normalisation behind it. Only the border differs: its zero padding now means black
     instead of the mean colour, which is why this comes before fine-tuning and not after.
 
-    Raises:
-        TrainingError: the backbone does not begin with a convolution and a batch normalisation.
+    Args:
+        backbone: one that :func:`can_fold`; changed in place.
+        mean: of each channel, as a share of 255.
+        std: likewise.
     """
-    stem, norm = getattr(backbone, "conv_stem", None), getattr(backbone, "bn1", None)
-    if not isinstance(stem, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
-        raise TrainingError("normalisation can be folded into networks of the EfficientNet family")
-    if norm.running_mean is None:
-        raise TrainingError("the first batch normalisation keeps no statistics")
+    described: Any = backbone
+    stem, norm = described.conv_stem, described.bn1
     scale = 255 * torch.tensor(std)[None, :, None, None]
     shift = 255 * torch.tensor(mean)[None, :, None, None]
     with torch.no_grad():

@@ -146,7 +146,10 @@ def _head_nodes(model: onnx.ModelProto) -> list[str]:
 
 
 def _feed_pixels_directly(model: onnx.ModelProto, pixels: str) -> None:
-    """Let the uint8 pixels be the first quantised tensor: scale 1, zero point 0, no arithmetic."""
+    """Let the uint8 pixels be the first quantised tensor: scale 1, zero point 0, no arithmetic.
+
+    Where a layer of its own normalises them, what it gives is quantised like any other tensor.
+    """
     nodes = model.graph.node
     producer = {output: node for node in nodes for output in node.output}
     quantizer = next(
@@ -157,6 +160,8 @@ def _feed_pixels_directly(model: onnx.ModelProto, pixels: str) -> None:
     while tensor in producer and producer[tensor].op_type in {"Cast", "Transpose", "Pad"}:
         chain.append(producer[tensor])
         tensor = producer[tensor].input[0]
+    if tensor != model.graph.input[0].name:
+        return
     cast = next((n for n in chain if n.op_type == "Cast"), None)
     if quantizer is None or cast is None or any(n.op_type == "Pad" for n in chain):
         raise TrainingError("the graph does not begin with uint8 pixels, a cast and a convolution")

@@ -56,6 +56,25 @@ def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
     assert torch.allclose(before, after, atol=1e-4)
 
 
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
+def test_where_it_cannot_be_folded_pixels_are_normalized_all_the_same(
+    config: MakeConfig, backbone: str
+) -> None:
+    network = build_network(config(backbone=backbone, input_size=64), 3).eval()
+    settings = network.backbone.default_cfg
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    mean, std = (torch.tensor(settings[key]) for key in ("mean", "std"))
+    normal = ((pixels / 255 - mean) / std).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = network.backbone.forward_features(normal).mean(dim=(2, 3))
+        assert torch.allclose(network(pixels).embedding, expected, atol=1e-4)
+
+
+def test_a_backbone_without_a_map_of_features_is_told(config: MakeConfig) -> None:
+    with pytest.raises(TrainingError, match=r"test_vit.*ends in a map"):
+        build_network(config(backbone="test_vit", input_size=160), 3)
+
+
 def test_the_logit_is_the_mean_of_its_map(config: MakeConfig) -> None:
     network = build_network(config(), 5).eval()
     images = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
@@ -136,12 +155,20 @@ def test_test_photos_are_not_even_opened(
     fit(config(epochs=1), hidden, tmp_path)
 
 
-@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"loss": "softmax"},
+        {"loss": "sigmoid"},
+        {"backbone": "test_resnet", "input_size": 64},
+        {"backbone": "test_convnext", "input_size": 64},
+    ],
+)
 def test_a_run_becomes_a_bundle_that_the_engine_serves(
-    split: list[Photo], config: MakeConfig, tmp_path: Path, loss: str
+    split: list[Photo], config: MakeConfig, tmp_path: Path, choices: dict[str, object]
 ) -> None:
     pytest.importorskip("onnxscript")
-    fit(config(epochs=1, loss=loss), split, tmp_path / "run")
+    fit(config(epochs=1, **choices), split, tmp_path / "run")
     stages: list[str] = []
     unseen = tmp_path / "unseen.jpg"
     unseen.write_bytes(encoded(picture("blue", seed=7777)))
