@@ -12,10 +12,11 @@ import pytest
 from recognizer.bundle import load_bundle
 from recognizer.errors import ProviderError
 from recognizer.policy import Policy
-from recognizer.scan import Item, Journal, Row, ScanSummary, scan
+from recognizer.scan import Access, Item, Journal, Row, ScanSummary, scan
 from recognizer.thumbnails import ThumbnailStore
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
+from tests.scan.sources.web_server import loopback_too, serving
 
 ray = pytest.importorskip("ray", reason="needs the extra: ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -94,6 +95,18 @@ def test_the_rows_of_a_cluster_are_those_of_one_machine(
     with ThumbnailStore(tmp_path / "local.t") as one, ThumbnailStore(tmp_path / "ray.t") as other:
         for row in expected.values():
             assert other.get(row["sha256"]) == one.get(row["sha256"])
+
+
+@pytest.mark.usefixtures("cluster")
+def test_actors_read_the_web_where_the_scan_may(
+    run: Callable[..., ScanSummary], tmp_path: Path
+) -> None:
+    with serving() as server:
+        item = Item(f"{server.url}/1.jpg")
+        for name, access in (("closed", None), ("open", Access(True, loopback_too))):
+            run([item], name, hire=RayCrew, access=access)
+    ((closed,), (opened,)) = (read_rows(tmp_path / name) for name in ("closed", "open"))
+    assert (closed["reason"], opened["reason"]) == ("source_refused", None)
 
 
 @pytest.mark.usefixtures("cluster")

@@ -9,10 +9,11 @@ from recognizer.bundle import load_bundle
 from recognizer.errors import ProviderError
 from recognizer.known import Bank, Finding, KnownItem, share_bank
 from recognizer.policy import Policy
-from recognizer.scan import Guard, Item, Luggage, Setup, Station
+from recognizer.scan import Access, Guard, Item, Luggage, Setup, Station
 from tests.conftest import encoded, picture
 from tests.pictures import scene
 from tests.scan import engines
+from tests.scan.sources.web_server import loopback_too, serving
 
 
 def test_a_row_for_each_item_in_order(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -57,6 +58,19 @@ def test_luggage_needs_nothing_of_the_machine_that_packed(
     assert row["scores"] == alone["scores"]
     assert row["model"] == alone["model"]
     assert [match["distance"] for match in row["known"]] == [0]
+
+
+def test_luggage_takes_along_which_places_may_be_read(tiny_bundle: Path) -> None:
+    access = Access(allow_http=True, gate=loopback_too)
+    bundle = load_bundle(tiny_bundle)
+    for setup, reason in (
+        (Setup(bundle, Policy(), access=access), None),
+        (Setup(bundle, Policy()), "source_refused"),
+    ):
+        packed = pickle.dumps(Luggage.pack(setup, Guard()))
+        with serving() as server, Station.open(pickle.loads(packed)) as station:
+            (row,) = station.score([Item(f"{server.url}/1.jpg")])
+        assert row["reason"] == reason
 
 
 def test_a_model_that_cannot_be_used(tiny_bundle: Path) -> None:
