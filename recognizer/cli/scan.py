@@ -318,9 +318,9 @@ def command(
             typer.echo(f"{provider} is not there: computed on {summary.provider}", err=True)
         for line in warnings(passed):
             typer.echo(line, err=True)
-        write_listings(output)
         write_report(output, model)
         shown.print_results(summary, passed, model, report)
+        write_listings(output)  # last: whether there is such a column is known only now
     if summary.failed:
         raise SomeInputsFailedError
 
@@ -376,6 +376,8 @@ def _listings_writer(
 ) -> Callable[[Path], None]:
     """Return what writes the listings; that it can be done is checked before the scan."""
     if path is None:
+        if column is not None:
+            raise UsageError("--listing-column says how to tell the listings of --listings apart")
         return lambda _rows: None
     from recognizer.scan.listings import require_listings, write_listings  # noqa: PLC0415
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.atomic import replacing, require_own
+from recognizer.errors import UsageError
 from recognizer.policy import Decision
 from recognizer.scan.journal import last_rows
 from recognizer.scan.rows import Row
@@ -32,6 +33,7 @@ LISTING_KEYS = (
 """The keys of a listing's row, in their order; ``docs/sources.md`` says what they hold."""
 
 _BANDS = (None, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY)
+_MOST_NAMED = 30  # columns, where the one that is wanted is not there
 _BEGINNING = b'{"listing":'
 # Of a photo's row, for the sorting.
 _KEPT = (
@@ -59,22 +61,33 @@ def write_listings(
 
     Raises:
         JournalError: the journal cannot be read.
-        UsageError: the output cannot be written, or exists and is no file of listings.
+        UsageError: the output cannot be written, or exists and is no file of listings; or no photo
+            has the column.
     """
     target = Path(output)
     require_listings(target)
     count = strays = 0
+    has_column = False
+    others: dict[str, None] = {}
     with replacing(target) as partial, closing(sqlite3.connect("")) as photos:  # "": on disk
         photos.execute(
             "CREATE TABLE photo (listing, source, row, PRIMARY KEY (listing, source)) WITHOUT ROWID"
         )
         for row in last_rows(journal):
             listing = _listing_of(row["item"], column)
+            has_column = has_column or column in (row["item"] or ())
+            if not has_column and len(others) < _MOST_NAMED:
+                others |= dict.fromkeys(row["item"] or ())
             if listing is None:
                 strays += 1
             else:
                 # A photo whose columns have changed has two items; the later one tells.
                 photos.execute("REPLACE INTO photo VALUES (?, ?, ?)", _packed(listing, row))
+        if column is not None and strays and not has_column:
+            names = ", ".join(map(repr, [*others][:_MOST_NAMED])) or "no columns at all"
+            raise UsageError(
+                f"no photo in {journal} has the listing column {column!r}, but {names}"
+            )
         with partial.open("wb") as file:
             for listing, rows in _by_listing(photos):
                 line = json.dumps(listing_row(listing, rows), separators=(",", ":"))

@@ -176,6 +176,8 @@ def test_a_list_on_standard_input(
         (["--listings", "nowhere/listings.jsonl"], ExitCode.USAGE, "nowhere"),
         (["--listings", __file__], ExitCode.USAGE, "will not be overwritten"),
         (["--listings", "same.x", "--report", "same.x"], ExitCode.USAGE, "are the same file"),
+        (["--listing-column", "sku"], ExitCode.USAGE, "--listings"),
+        (["--listings", "l.jsonl", "--listing-column", "sku"], ExitCode.USAGE, "no photo in"),
         (["--output", __file__], ExitCode.USAGE, "no journal"),
         (["--report", "nowhere/report.html"], ExitCode.USAGE, "nowhere"),
         (["--bundle", "nowhere"], ExitCode.MODEL, "no bundle 'nowhere'"),

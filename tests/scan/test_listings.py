@@ -127,6 +127,19 @@ def test_the_column_of_listings(
     assert row["listing"] == expected
 
 
+def test_a_column_that_no_photo_has_is_a_mistake(
+    write: Callable[..., list[Row]], tmp_path: Path
+) -> None:
+    rows = [photo("a.jpg", "clear", id=1, sku=2), photo("b.jpg", "clear", title="x")]
+    with pytest.raises(UsageError, match="column 'skus', but 'id', 'sku', 'title'"):
+        write(*rows, column="skus")
+    assert not (tmp_path / "listings.jsonl").exists()
+    with pytest.raises(UsageError, match="no columns at all"):
+        write(photo("a.jpg", "clear"), column="sku")
+    (tmp_path / "scan.jsonl").write_bytes(to_line(rows[0]) + to_line(photo("c.jpg", "clear")))
+    assert write_listings(tmp_path / "scan.jsonl", tmp_path / "l.jsonl", "sku") == (1, 1)
+
+
 def test_what_is_no_file_of_listings_is_left_as_it_is(
     write: Callable[..., list[Row]], tmp_path: Path
 ) -> None:
