@@ -11,9 +11,11 @@ costs nothing: neither numpy nor onnxruntime is loaded by it.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing would be a good part of what happens before Ctrl-C is seen to
 if TYPE_CHECKING:
+    from typing import Any
+
     from recognizer.bundle import Bundle, load_bundle
     from recognizer.errors import (
         BankError,

@@ -1,6 +1,18 @@
-"""``python -m recognizer``: the command line."""
+"""``recognizer``, and ``python -m recognizer``: the command line, from its first import on."""
 
-from recognizer.cli import main
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line, and exit; Ctrl-C while it is still being imported ends it too."""
+    try:
+        from recognizer.cli import main as run  # noqa: PLC0415 - what may be interrupted
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

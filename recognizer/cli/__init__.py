@@ -16,10 +16,12 @@ the exit code is said here and nowhere else.
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+import threading
 import traceback
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.core
@@ -139,11 +141,33 @@ for _name, (_, _line) in VERBS.items():
     app.command(_name, help=_line)(_stand_in)
 
 
+def _note_interrupts() -> threading.Event:
+    """Return what is set when Ctrl-C comes.
+
+    The exception may be lost: the compiled part of a library, interrupted while it is imported,
+    raises an ``ImportError`` instead.
+    """
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> NoReturn:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+        signal.signal(signal.SIGINT, interrupt)
+    return interrupted
+
+
 def main() -> None:
     """Run the command line, and exit."""
+    interrupted = _note_interrupts()
     try:
         app()
-    except Exception:
+    except BaseException as error:
+        if interrupted.is_set():  # whatever has become of it
+            sys.exit(ExitCode.INTERRUPTED)
+        if not isinstance(error, Exception):
+            raise
         typer.echo(
             "recognizer: a defect of this program; please report it with what follows", err=True
         )

@@ -256,6 +256,39 @@ def test_a_threshold_is_a_policy(
 
 
 @pytest.mark.parametrize(
+    "arrives",
+    [
+        # While the command line is imported; while a verb imports what it needs, where a compiled
+        # library may make an error of its own of it; and while nothing of ours runs.
+        "sys.meta_path.insert(0, SimpleNamespace(find_spec=lambda name, *_: "
+        "os.kill(os.getpid(), signal.SIGINT) if name == 'typer' else None))",
+        "sys.meta_path.insert(0, SimpleNamespace(find_spec=lambda name, *_: "
+        "lose() if name == 'recognizer.bundle' else None))",
+        "import typer.core\ntyper.core.TyperGroup.make_context = "
+        "lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)",
+    ],
+)
+def test_an_interrupt_ends_it_without_a_word(tmp_path: Path, arrives: str) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from types import SimpleNamespace\n"
+        "def lose():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    except KeyboardInterrupt:\n"
+        "        raise ImportError('initialization failed') from None\n"
+        f"{arrives}\n"
+        "from recognizer.__main__ import main\n"
+        "sys.argv[1:] = ['scan', 'photo.jpg']\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.strip()) == (ExitCode.INTERRUPTED, "")
+
+
+@pytest.mark.parametrize(
     ("summary", "total", "expected"),
     [
         (ScanSummary(), None, "0 photos, 0.0/s, 0 leads"),
