@@ -89,7 +89,8 @@ class TrainingConfig:
         freeze_stages: how many of an EfficientNet's first stages, with the stem, keep ImageNet's
             weights. What they see (edges, textures) is learned from far more photos than ours, and
             leaving them alone about doubles the speed of training.
-        exclude_sources: sources that are left out, to measure on them what the others teach.
+        exclude_sources: sources that are left out, to measure on them what the others teach;
+            ``patch/PART`` leaves out the patches of a part.
         patches: a table of patches of photos to train on too (see
             :func:`recognizer.training.data.patches`), relative to the working folder.
         corrections: a table of corrected labels (see :mod:`recognizer.training.corrections`),

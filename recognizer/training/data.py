@@ -296,8 +296,13 @@ def prepare(photos: Sequence[Photo], config: TrainingConfig) -> list[Photo]:
     if config.corrections:
         photos = apply_corrections(photos, load_corrections(config.corrections))
     held = hold_out_validation(photos, config.validation_share, config.split_seed)
-    held = exclude_sources(held, config.exclude_sources)
-    return held + (patches(held, config.patches) if config.patches else [])
+    parts = {s for s in config.exclude_sources if s.startswith(PATCH_PREFIX)}
+    held = exclude_sources(held, [s for s in config.exclude_sources if s not in parts])
+    found = patches(held, config.patches) if config.patches else []
+    unknown = parts - {p.source for p in found}
+    if unknown:
+        raise DatasetError(f"exclude_sources: no patches of {', '.join(sorted(unknown))}")
+    return held + [p for p in found if p.source not in parts]
 
 
 def _draw(text: str, seed: int) -> float:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.errors import DatasetError
+from recognizer.training.config import TrainingConfig
 from recognizer.training.data import (
     Photo,
     drawing_weights,
@@ -18,6 +19,7 @@ from recognizer.training.data import (
     hold_out_validation,
     load_photos,
     patches,
+    prepare,
 )
 from tests.training.conftest import write_manifest
 
@@ -183,6 +185,19 @@ def test_a_wrong_table_of_patches_names_its_line(
         patches(photos, _table(tmp_path, *rows, header=header))
     with pytest.raises(DatasetError, match=r"none\.csv"):
         patches(photos, tmp_path / "none.csv")
+
+
+def test_patches_of_a_part_can_be_left_out(tmp_path: Path) -> None:
+    photos = [Photo(tmp_path / "a.jpg", "aa", "animal_rhino", "zoo", "train")]
+    table = _table(
+        tmp_path,
+        f"aa,horn,rhino_horn,{SQUARE}",
+        f"aa,hide,reptile_leather,{SQUARE}",
+    )
+    config = TrainingConfig(patches=str(table), validation_share=0, exclude_sources=["patch/hide"])
+    assert [p.source for p in prepare(photos, config)] == ["zoo", "patch/horn"]
+    with pytest.raises(DatasetError, match="patch/tail"):
+        prepare(photos, replace(config, exclude_sources=["patch/tail"]))
 
 
 def test_excluded_sources_are_in_no_split_of_a_run() -> None:
