@@ -233,7 +233,7 @@ def measure(
         flagged_negatives=share(alarms, int(truth.negative.sum())),
         accuracy=share(right, len(photos)),
         lookalikes=measure_lookalikes(truth.labels, predictions),
-        living=measure_living(truth.labels.tolist(), predictions, flagged),
+        living=measure_living(truth.labels.tolist(), best, flagged),
         confusion=_confusion(truth.labels, best),
         prevalence=prevalence,
         operating_points={

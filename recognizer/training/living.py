@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recognizer.prediction import Prediction
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.metrics import Estimate, share
 
@@ -28,13 +27,13 @@ class LivingAnimal:
 
 
 def measure_living(
-    labels: Sequence[str], predictions: Sequence[Prediction], flagged: Sequence[bool]
+    labels: Sequence[str], best: Sequence[str], flagged: Sequence[bool]
 ) -> tuple[LivingAnimal, ...]:
     """Measure what becomes of photos of living animals.
 
     Args:
         labels: true labels.
-        predictions: of the same photos.
+        best: the label with the highest score of each photo.
         flagged: whether the default policy sends each of them to review.
     """
     known = load_taxonomy().labels
@@ -42,8 +41,8 @@ def measure_living(
     for name in (label.name for label in known.values() if label.kind is Kind.ANIMAL):
         own = [i for i, label in enumerate(labels) if label == name]
         if own:
-            best = [max(predictions[i].scores, key=predictions[i].scores.__getitem__) for i in own]
-            called = sum(label in known and known[label].kind is Kind.PRODUCT for label in best)
+            named = [known[best[i]] for i in own if best[i] in known]
+            called = sum(label.kind is Kind.PRODUCT for label in named)
             sent = sum(flagged[i] for i in own)
             found.append(
                 LivingAnimal(name, len(own), share(called, len(own)), share(sent, len(own)))
