@@ -4,7 +4,7 @@ Trains the same recipe with and without each of them, and measures the scarce pr
 photos that no run has learned from: the validation split, and the photos of the sources that the
 recipe excludes. The test split is not touched.
 
-    python benchmarks/ablation.py benchmarks/ablation.toml --data DATA --rendered RENDERED \
+    python benchmarks/ablation.py benchmarks/recipes/ablation.toml --data DATA --rendered RENDERED \
         --patches datasets/patches.csv --output runs/ablation
 """
 
@@ -74,7 +74,7 @@ def print_table(
     scores: np.ndarray,
     labels: list[str],
     positives: Collection[str] = ("validation", "excluded"),
-) -> None:
+) -> dict[str, tuple[float, float]]:
     """Print how well products are found, and how often an animal is taken for one.
 
     Args:
@@ -83,6 +83,9 @@ def print_table(
         scores: float, (photos, labels).
         labels: in the order of the scores.
         positives: the splits whose photos of products count; negatives are those of all.
+
+    Returns:
+        Family or product -> average precision and recall at 1 % of false alarms.
     """
     kinds = load_taxonomy().labels
     truth = np.array([p.label for p in photos])
@@ -91,12 +94,13 @@ def print_table(
     print(f"\n## {title}: {negative.sum()} negatives", flush=True)
     names = [n for n in labels if kinds[n].kind is Kind.PRODUCT]
     columns = [labels.index(n) for n in names]
-    for name, members in {"ivory": ("ivory_raw", "ivory_worked")}.items():
-        _line(name, np.isin(truth, members) & counts, negative,
-              scores[:, [labels.index(m) for m in members]].sum(1))  # fmt: skip
-    for name in LABELS:
-        if name in labels:
-            _line(name, (truth == name) & counts, negative, scores[:, labels.index(name)])
+    figures = {}
+    for name in ("ivory", *LABELS):
+        members = ["ivory_raw", "ivory_worked"] if name == "ivory" else [name]
+        positive = np.isin(truth, members) & counts
+        if set(members) <= set(labels) and positive.any():
+            score_of = scores[:, [labels.index(m) for m in members]].sum(1)
+            figures[name] = _line(name, positive, negative, score_of)
     best = scores[:, columns].max(axis=1)
     limit = np.sort(best[negative])[::-1][int(RATE * negative.sum())]
     animal = np.isin(truth, ANIMALS)
@@ -106,12 +110,30 @@ def print_table(
         f"{(best[animal] > limit).mean():.3f}; called a product: {called[animal].mean():.3f}"
     )
     right = (np.array(labels)[scores.argmax(1)] == truth).mean()
-    print(f"label with the highest score is right: {right:.3f}", flush=True)
+    print(f"label with the highest score is right: {right:.3f}")
+    print(f"ivory and its look-alikes told apart: {_told_apart(truth, counts, scores, labels)}",
+          flush=True)  # fmt: skip
+    return figures
 
 
-def _line(name: str, positive: np.ndarray, negative: np.ndarray, score: np.ndarray) -> None:
-    if not positive.any():
-        return
+def _told_apart(
+    truth: np.ndarray, counts: np.ndarray, scores: np.ndarray, labels: list[str]
+) -> str:
+    """Return the share of photos of ivory and its look-alikes that are given the right name."""
+    taxonomy = load_taxonomy()
+    names = [n.name for n in taxonomy.lookalikes("ivory") if n.name in labels]
+    ivory = [n.name for n in taxonomy.members("ivory") if n.name in labels]
+    asked = np.isin(truth, [*names, *ivory]) & counts
+    group = [scores[asked][:, [labels.index(n) for n in ivory]].sum(1)]
+    group += [scores[asked][:, labels.index(n)] for n in names]
+    answer = np.array(["ivory", *names])[np.argmax(group, axis=0)]
+    right = answer == np.where(np.isin(truth[asked], ivory), "ivory", truth[asked])
+    return f"{right.mean():.3f} of {asked.sum()}"
+
+
+def _line(
+    name: str, positive: np.ndarray, negative: np.ndarray, score: np.ndarray
+) -> tuple[float, float]:
     used = positive | negative
     ranks = [int((score[negative] >= s).sum()) + 1 for s in np.sort(score[positive])[::-1]]
     shown = f"  ranks {ranks}" if positive.sum() <= 12 else ""
@@ -119,6 +141,7 @@ def _line(name: str, positive: np.ndarray, negative: np.ndarray, score: np.ndarr
     recall = recall_at_false_alarm_rate(positive[used], score[used], RATE)
     count = positive.sum()
     print(f"{name:16} {count:4} photos  AP {precision:.3f}  recall {recall:.2f}{shown}")
+    return precision, recall
 
 
 if __name__ == "__main__":

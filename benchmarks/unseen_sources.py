@@ -1,24 +1,28 @@
 r"""How well products are found at sources that training never saw, by leaving sources out.
 
-Trains a short form of the released recipe twice, each time without some of the sources, so that
-every photo of antelope horn and of big cat skin is measured by a network that saw none of its
-source. Negatives are the validation split and what the left-out sources have of them. The test
-split is not touched.
+Trains a recipe on each fold, once for each seed, without some of the sources, so that every photo
+of antelope horn and of big cat skin, and the only source of real pangolin scales, is measured by a
+network that saw none of its source. Negatives are the validation split and what the left-out
+sources have of them. The test split is not touched. With several seeds their spread is printed,
+and what the mean of their weights does (the "soup" that ``recognizer export RUN RUN...`` makes).
 
-    python benchmarks/unseen_sources.py --data DATA --rendered RENDERED --output runs/unseen
+    python benchmarks/unseen_sources.py benchmarks/recipes/short.toml --data DATA \
+        --rendered RENDERED --output runs/unseen/short --folds a b --seeds 0 1 2
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
 from ablation import print_table, score
 
 from recognizer.training.config import load_config
-from recognizer.training.data import load_photos, prepare
-from recognizer.training.fit import fit
+from recognizer.training.data import Photo, load_photos, prepare
+from recognizer.training.fit import fit, load_run
+from recognizer.training.model import ProductNetwork
 
 FOLDS = {
     "a": [
@@ -28,6 +32,7 @@ FOLDS = {
         "kidu90/wildlife",
         "MrIee/MrIee.github.io",
         "Nickelgunasekera/CB013126",
+        "ginanjarpamungkas/diperdagangkan-sampai-punah",
     ],
     "b": [
         "brentstreamlinedigital-dotcom/wildclone-taxidermy-website",
@@ -41,26 +46,48 @@ FOLDS = {
 
 
 def main() -> None:
-    """Train both folds and print their tables."""
+    """Train what was asked for and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", type=Path)
     for name in ("data", "rendered", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--folds", nargs="+", choices=sorted(FOLDS), default=sorted(FOLDS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     asked = parser.parse_args()
     photos = [*load_photos(asked.data), *load_photos(asked.rendered)]
-    recipe = load_config(Path(__file__).with_name("ablation.toml"))
-    for fold, sources in FOLDS.items():
-        config = replace(recipe, exclude_sources=sources, patches="datasets/patches.csv")
+    recipe = load_config(asked.recipe)
+    for fold in asked.folds:
+        sources = [*recipe.exclude_sources, *FOLDS[fold]]
+        config = replace(recipe, exclude_sources=list(dict.fromkeys(sources)))
         split = prepare(photos, config)
-        network = fit(config, split, asked.output / fold)
-        labels = sorted({p.label for p in split if p.split == "train"})
-        held = [p for p in split if p.split in {"validation", "excluded"}]
-        print_table(
-            f"sources {fold} left out",
-            held,
-            score(network, held, config.input_size),
-            labels,
-            positives={"excluded"},
-        )
+        title = f"{recipe.name}, sources {fold} left out"
+        tables, runs = [], []
+        for seed in asked.seeds:
+            runs.append(asked.output / fold / f"seed{seed}")
+            network = fit(replace(config, seed=seed), split, runs[-1])
+            tables.append(_tell(f"{title}, seed {seed}", network, split, config.input_size))
+        if len(runs) > 1:
+            _spread(title, tables)
+            mean, _, _ = load_run(*runs)
+            _tell(f"{title}, mean weights of {len(runs)} seeds", mean, split, config.input_size)
+
+
+def _tell(
+    title: str, network: ProductNetwork, photos: list[Photo], size: int
+) -> dict[str, tuple[float, float]]:
+    """Print the table of a network and return its figures."""
+    labels = sorted({p.label for p in photos if p.split == "train"})
+    held = [p for p in photos if p.split in {"validation", "excluded"}]
+    return print_table(title, held, score(network, held, size), labels, positives={"excluded"})
+
+
+def _spread(title: str, tables: list[dict[str, tuple[float, float]]]) -> None:
+    """Print the mean and the spread (the seeds' standard deviation) of each figure."""
+    print(f"\n## {title}: mean and standard deviation over {len(tables)} seeds")
+    for name in tables[0]:
+        columns = list(zip(*(table[name] for table in tables), strict=True))
+        told = [f"{statistics.mean(c):.3f} +- {statistics.stdev(c):.3f}" for c in columns]
+        print(f"{name:16} AP {told[0]}  recall {told[1]}", flush=True)
 
 
 if __name__ == "__main__":

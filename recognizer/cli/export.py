@@ -60,6 +60,7 @@ def command(
             photos,
             output,
             version=version,
+            averaged=len(runs),
             pictures=load_photos(failures) if failures else (),
             on_stage=stage,
         )

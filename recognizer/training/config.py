@@ -29,6 +29,7 @@ class AugmentConfig:
         rotate: turn by up to :attr:`max_degrees`.
         max_degrees: largest rotation in degrees.
         color: jitter brightness, contrast, saturation and hue.
+        relight: change the colour of the light, the tone curve, and how evenly the light falls.
         gray: drop the colour.
         blur: blur.
         downscale: lose resolution and come back.
@@ -47,6 +48,7 @@ class AugmentConfig:
     rotate: float = 0.5
     max_degrees: float = 25.0
     color: float = 0.8
+    relight: float = 0.0
     gray: float = 0.1
     blur: float = 0.15
     downscale: float = 0.2
@@ -68,6 +70,11 @@ class TrainingConfig:
             ``tf_efficientnet_lite0`` and ``lite2``), ``timm`` (timm's hub), ``none``, or the path
             of a safetensors file.
         input_size: side of the square input in pixels.
+        early_epochs: how many of the first epochs see pictures of :attr:`early_size` instead. Small
+            pictures cost less (at three quarters of the side about half), and a network that has
+            learned from both sizes depends less on how large an object is ("progressive learning",
+            Tan and Le, 2021).
+        early_size: side in pixels of the input in the first epochs.
         loss: ``softmax`` (one label a photo) or ``sigmoid`` (each label for itself).
         epochs: passes of :attr:`photos_per_epoch` photos.
         photos_per_epoch: photos drawn for each epoch, with replacement, balanced.
@@ -107,6 +114,8 @@ class TrainingConfig:
     backbone: str = "tf_efficientnet_lite0"
     weights: str = "package"
     input_size: int = 224
+    early_epochs: int = 0
+    early_size: int = 192
     loss: str = "softmax"
     epochs: int = 12
     photos_per_epoch: int = 2560
@@ -145,13 +154,15 @@ class TrainingConfig:
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise TrainingError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
-        for key in ("input_size", "epochs", "photos_per_epoch", "batch_size"):
+        for key in ("input_size", "early_size", "epochs", "photos_per_epoch", "batch_size"):
             if getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")
         shares = ("label_smoothing", "drop_rate", "drop_path", "ema_decay", "validation_share")
         for key in shares:
             if not 0 <= getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: from 0 to below 1")
+        if not 0 <= self.early_epochs <= self.epochs:
+            raise TrainingError(f"early_epochs = {self.early_epochs}: from 0 to epochs")
         if self.augment.most < 2:
             raise TrainingError(f"augment.most = {self.augment.most}: at least 2")
         for part in dataclasses.fields(self.augment):

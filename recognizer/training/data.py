@@ -299,10 +299,16 @@ def prepare(photos: Sequence[Photo], config: TrainingConfig) -> list[Photo]:
     parts = {s for s in config.exclude_sources if s.startswith(PATCH_PREFIX)}
     held = exclude_sources(held, [s for s in config.exclude_sources if s not in parts])
     found = patches(held, config.patches) if config.patches else []
-    unknown = parts - {p.source for p in found}
+    unknown = parts - _parts(config.patches)
     if unknown:
         raise DatasetError(f"exclude_sources: no patches of {', '.join(sorted(unknown))}")
     return held + [p for p in found if p.source not in parts]
+
+
+def _parts(table: str) -> set[str]:
+    """Return the sources of all patches of a table, used or not: their photo may be held out."""
+    rows = read_rows(table, PATCH_COLUMNS) if table else ()
+    return {f"{PATCH_PREFIX}{row['part']}" for _, row in rows}
 
 
 def _draw(text: str, seed: int) -> float:

@@ -208,7 +208,9 @@ class _Run:
         config = self.config
         torch.manual_seed(config.seed * 1_000_003 + epoch)
         generator = np.random.default_rng([config.seed, epoch, 1])
-        dataset = TrainingPhotos(train, self.labels, config, epoch, self.masks)
+        early = epoch < config.early_epochs
+        seen = replace(config, input_size=config.early_size) if early else config
+        dataset = TrainingPhotos(train, self.labels, seen, epoch, self.masks)
         steps = math.ceil(len(dataset) / config.batch_size)
         self.network.train()
         frozen = [self.network.backbone] if config.freeze_batch_norm else []

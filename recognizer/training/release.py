@@ -97,6 +97,7 @@ def export_bundle(
     output: Path,
     *,
     version: int,
+    averaged: int = 1,
     pictures: Sequence[Photo] = (),
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
@@ -110,6 +111,7 @@ def export_bundle(
         photos: all photos, with the validation split already held out.
         output: the bundle's folder; replaced as a whole when everything else has worked.
         version: of the model.
+        averaged: of how many runs, each with a seed of its own, these weights are the mean.
         pictures: rendered pictures that the run was not trained on; the card shows which of them
             fail. Photos belong to others and cannot be shown.
         rounds: bootstrap rounds behind the intervals.
@@ -153,6 +155,7 @@ def export_bundle(
             on_stage(f"calibrating {precision} on {len(validation)} validation photos")
             draft = work / precision
             description = _describe(config, labels, train, version, precision, proof)
+            description["training"]["averaged_runs"] = averaged
             _calibrate_draft(draft, work / f"{precision}.onnx", description, validation)
             on_stage(f"measuring {precision} on the test split")
             drafts[precision] = evaluate(Recognizer.load(draft), photos, "test", rounds=rounds)

@@ -196,6 +196,8 @@ def test_patches_of_a_part_can_be_left_out(tmp_path: Path) -> None:
     )
     config = TrainingConfig(patches=str(table), validation_share=0, exclude_sources=["patch/hide"])
     assert [p.source for p in prepare(photos, config)] == ["zoo", "patch/horn"]
+    elsewhere = replace(config, exclude_sources=["patch/hide", "zoo"])  # none is left to leave out
+    assert [p.split for p in prepare(photos, elsewhere)] == ["excluded"]
     with pytest.raises(DatasetError, match="patch/tail"):
         prepare(photos, replace(config, exclude_sources=["patch/tail"]))
 

@@ -20,7 +20,12 @@ from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo
 from recognizer.training.fit import fit, load_run
 from recognizer.training.loader import TrainingPhotos, draw, find_masks
-from recognizer.training.model import build_network, fold_normalization, packaged_state
+from recognizer.training.model import (
+    ProductNetwork,
+    build_network,
+    fold_normalization,
+    packaged_state,
+)
 from recognizer.training.release import export_bundle
 from tests.conftest import encoded, picture
 
@@ -113,6 +118,22 @@ def test_epochs_differ_and_repeat(split: list[Photo], config: MakeConfig) -> Non
     assert any((a != b).any() for a, b in zip(epoch(0), epoch(1), strict=True))
 
 
+def test_early_epochs_see_smaller_pictures(
+    split: list[Photo], config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    forward = ProductNetwork.forward
+
+    def note(self: ProductNetwork, images: torch.Tensor) -> object:
+        if self.training:
+            seen.append(tuple(images.shape[1:3]))
+        return forward(self, images)
+
+    monkeypatch.setattr(ProductNetwork, "forward", note)
+    fit(config(epochs=3, early_epochs=2, early_size=24), split, tmp_path)
+    assert seen == [(24, 24)] * 4 + [(32, 32)] * 2
+
+
 class _KilledError(Exception):
     pass
 
@@ -177,6 +198,7 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
         split,
         tmp_path / "wildlife-v7",
         version=7,
+        averaged=3,
         pictures=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],
         rounds=20,
         on_stage=stages.append,
@@ -187,6 +209,7 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     description = json.loads((release.path / "bundle.json").read_text())
     assert description["parity"]["fp32"]["largest"] < 1e-4
     assert description["training"]["photos"] == 12
+    assert description["training"]["averaged_runs"] == 3
     evidence = {e["name"]: e["evidence"] for e in description["labels"]}
     assert evidence["ivory_worked"]["train"] == {
         "photos": 4,
