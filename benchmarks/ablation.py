@@ -16,14 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import load_config
 from recognizer.training.data import Photo, load_photos, prepare
 from recognizer.training.fit import fit
-from recognizer.training.loader import PlainPhotos, batches
 from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
+from recognizer.training.unseen import probabilities
 
 LABELS = ("ivory_raw", "ivory_worked", "pangolin_scales", "rhino_horn", "big_cat_skin",
           "antelope_horn", "turtle_shell", "seahorse", "reptile_leather", "bear_parts", "coral",
@@ -55,17 +54,8 @@ def main() -> None:
         network = fit(config, split, asked.output / variant)
         labels = sorted({p.label for p in split if p.split == "train"})
         held = [p for p in split if p.split in {"validation", "excluded"}]
-        scores = score(network, held, config.input_size)
+        scores = probabilities(network, config, held)
         print_table(variant, held, scores, labels)
-
-
-@torch.no_grad()
-def score(
-    network: torch.nn.Module, photos: list[Photo], size: int
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Return each photo's probabilities, (photos, labels)."""
-    found = [network(x).logits for x in batches(PlainPhotos(photos, size), 64, 1)]
-    return torch.cat(found).softmax(1).numpy()
 
 
 def print_table(

@@ -17,12 +17,13 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-from ablation import print_table, score
+from ablation import print_table
 
-from recognizer.training.config import load_config
+from recognizer.training.config import TrainingConfig, load_config
 from recognizer.training.data import Photo, load_photos, prepare
 from recognizer.training.fit import fit, load_run
 from recognizer.training.model import ProductNetwork
+from recognizer.training.unseen import probabilities
 
 FOLDS = {
     "a": [
@@ -65,20 +66,21 @@ def main() -> None:
         for seed in asked.seeds:
             runs.append(asked.output / fold / f"seed{seed}")
             network = fit(replace(config, seed=seed), split, runs[-1])
-            tables.append(_tell(f"{title}, seed {seed}", network, split, config.input_size))
+            tables.append(_tell(f"{title}, seed {seed}", network, split, config))
         if len(runs) > 1:
             _spread(title, tables)
             mean, _, _ = load_run(*runs)
-            _tell(f"{title}, mean weights of {len(runs)} seeds", mean, split, config.input_size)
+            _tell(f"{title}, mean weights of {len(runs)} seeds", mean, split, config)
 
 
 def _tell(
-    title: str, network: ProductNetwork, photos: list[Photo], size: int
+    title: str, network: ProductNetwork, photos: list[Photo], config: TrainingConfig
 ) -> dict[str, tuple[float, float]]:
     """Print the table of a network and return its figures."""
     labels = sorted({p.label for p in photos if p.split == "train"})
     held = [p for p in photos if p.split in {"validation", "excluded"}]
-    return print_table(title, held, score(network, held, size), labels, positives={"excluded"})
+    scores = probabilities(network, config, held)
+    return print_table(title, held, scores, labels, positives={"excluded"})
 
 
 def _spread(title: str, tables: list[dict[str, tuple[float, float]]]) -> None:

@@ -22,6 +22,14 @@ def command(
     ],
     data: DataOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle: a folder NAME-vN.")],
+    left_out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN",
+            help="A finished run of the same recipe that left sources out (exclude_sources): the "
+            "card tells what it finds there. May be repeated.",
+        ),
+    ] = None,
     failures: Annotated[
         Path | None,
         typer.Option(
@@ -41,6 +49,7 @@ def command(
     from recognizer.training.fit import load_run  # noqa: PLC0415
     from recognizer.training.held_out import WORTH  # noqa: PLC0415
     from recognizer.training.release import export_bundle  # noqa: PLC0415
+    from recognizer.training.unseen import check_recipe, measure_unseen  # noqa: PLC0415
 
     network, config, labels = load_run(*runs)
     version = version_of(output, config.name)
@@ -52,6 +61,12 @@ def command(
             if not console.is_terminal:
                 console.print(words)
 
+        unseen = []
+        for run in left_out or ():
+            other, its, its_labels = load_run(run)
+            check_recipe(its, config, run)
+            stage(f"measuring {run} on what it left out")
+            unseen.append(measure_unseen(other, its, its_labels, read_data(data, its)))
         photos = read_data(data, config)
         release = export_bundle(
             network,
@@ -61,6 +76,7 @@ def command(
             output,
             version=version,
             averaged=len(runs),
+            unseen=unseen,
             pictures=load_photos(failures) if failures else (),
             on_stage=stage,
         )

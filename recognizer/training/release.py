@@ -53,6 +53,7 @@ from recognizer.training.model import ProductNetwork
 from recognizer.training.negatives import attach_bank
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
 from recognizer.training.outputs import run_photos
+from recognizer.training.unseen import Unseen
 
 CALIBRATION_PHOTOS = 256
 """Training photos from which the ranges of the int8 activations are read."""
@@ -98,6 +99,7 @@ def export_bundle(
     *,
     version: int,
     averaged: int = 1,
+    unseen: Sequence[Unseen] = (),
     pictures: Sequence[Photo] = (),
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
@@ -112,6 +114,7 @@ def export_bundle(
         output: the bundle's folder; replaced as a whole when everything else has worked.
         version: of the model.
         averaged: of how many runs, each with a seed of its own, these weights are the mean.
+        unseen: what other runs of the recipe make of the sources that they left out.
         pictures: rendered pictures that the run was not trained on; the card shows which of them
             fail. Photos belong to others and cannot be shown.
         rounds: bootstrap rounds behind the intervals.
@@ -156,6 +159,7 @@ def export_bundle(
             draft = work / precision
             description = _describe(config, labels, train, version, precision, proof)
             description["training"]["averaged_runs"] = averaged
+            description["unseen_sources"] = [u.to_json() for u in unseen]
             _calibrate_draft(draft, work / f"{precision}.onnx", description, validation)
             on_stage(f"measuring {precision} on the test split")
             drafts[precision] = evaluate(Recognizer.load(draft), photos, "test", rounds=rounds)

@@ -18,8 +18,10 @@ from recognizer.imaging import load_image, model_input
 from recognizer.recognizer import Recognizer
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo
+from recognizer.training.figures import Figures
 from recognizer.training.fit import fit, load_run
 from recognizer.training.loader import TrainingPhotos, draw, find_masks
+from recognizer.training.metrics import share
 from recognizer.training.model import (
     ProductNetwork,
     build_network,
@@ -27,6 +29,7 @@ from recognizer.training.model import (
     packaged_state,
 )
 from recognizer.training.release import export_bundle
+from recognizer.training.unseen import Unseen
 from tests.conftest import encoded, picture
 
 MakeConfig = Callable[..., TrainingConfig]
@@ -199,6 +202,16 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
         tmp_path / "wildlife-v7",
         version=7,
         averaged=3,
+        unseen=[
+            Unseen(
+                ("a-museum",),
+                1,
+                100,
+                (Figures("ivory_worked", 2, 1, share(1, 2), share(1, 2), {"0.01": share(1, 2)}),),
+                {"ivory_worked": (1, 40)},
+                {"ivory_worked": {"photos": 0, "rendered": 7, "patches": 8}},
+            )
+        ],
         pictures=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],
         rounds=20,
         on_stage=stages.append,
@@ -222,6 +235,9 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     card = (release.path / "MODEL_CARD.md").read_text()
     assert "rhino_horn" in card
     assert recognizer.bundle.model_digest[:16] in card
+    assert "| 0 photos, 7 rendered, 8 patches |" in card
+    assert "| 1 40 |" in card
+    assert "a-museum" in card
     for beside in ("failures.jpg", "sources.csv"):
         assert beside in card
         assert (release.path / beside).is_file()

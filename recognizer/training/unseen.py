@@ -1,0 +1,132 @@
+"""What a recipe finds at sources that a run of it left out.
+
+A product that comes from one source cannot be measured by the model that learned from it. So the
+same recipe is trained once more without that source, and what this other network makes of it is
+recorded beside the released one, as evidence for the recipe and not for the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recognizer.errors import TrainingError
+from recognizer.taxonomy import load_taxonomy
+from recognizer.training.config import TrainingConfig
+from recognizer.training.data import PATCH_PREFIX, Photo
+from recognizer.training.figures import Figures, Truth, figures_of
+from recognizer.training.loader import PlainPhotos, batches
+from recognizer.training.model import ProductNetwork
+
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """The figures of one run on the sources that it left out.
+
+    Attributes:
+        sources: which.
+        averaged_runs: of how many runs the network is the mean.
+        negatives: photos without a product: of the validation split and of these sources.
+        figures: for each family and product with photos at these sources.
+        ranks: the same names -> each photo's place among the negatives, 1 being above all of them.
+        taught_by: the same names -> what the run had of them to learn from: ``photos``,
+            ``rendered``, ``patches``.
+    """
+
+    sources: tuple[str, ...]
+    averaged_runs: int
+    negatives: int
+    figures: tuple[Figures, ...]
+    ranks: Mapping[str, tuple[int, ...]]
+    taught_by: Mapping[str, Mapping[str, int]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as ``bundle.json`` holds it."""
+        return asdict(self)
+
+
+def check_recipe(config: TrainingConfig, released: TrainingConfig, folder: Path) -> None:
+    """Check that a run differs from the released one in its seed and in what it leaves out alone.
+
+    Raises:
+        TrainingError: it differs in more, or leaves no source out.
+    """
+    same = replace(released, seed=config.seed, exclude_sources=config.exclude_sources)
+    if same != config:
+        raise TrainingError(f"{folder} is a run of another recipe than the one that is exported")
+    if not _left_out(config):
+        raise TrainingError(f"{folder}: no source was left out (exclude_sources)")
+
+
+def _left_out(config: TrainingConfig) -> tuple[str, ...]:
+    return tuple(s for s in config.exclude_sources if not s.startswith(PATCH_PREFIX))
+
+
+@torch.no_grad()
+def probabilities(
+    network: ProductNetwork, config: TrainingConfig, photos: Sequence[Photo]
+) -> NDArray[np.float64]:
+    """Return what a network says of photos, before calibration, float64, (photos, labels)."""
+    dataset = PlainPhotos(photos, config.input_size)
+    logits = torch.cat([network(x).logits for x in batches(dataset, _BATCH, 1)]).double()
+    scores = logits.softmax(1) if config.loss == "softmax" else logits.sigmoid()
+    return np.asarray(scores.numpy(), np.float64)
+
+
+def measure_unseen(
+    network: ProductNetwork,
+    config: TrainingConfig,
+    labels: Sequence[str],
+    photos: Sequence[Photo],
+    *,
+    averaged: int = 1,
+    rounds: int = 1000,
+) -> Unseen:
+    """Measure a run on what it left out.
+
+    Args:
+        network: in evaluation mode.
+        config: of the run.
+        labels: the network's outputs, in order.
+        photos: all photos, as the run had them split.
+        averaged: of how many runs the network is the mean.
+        rounds: bootstrap rounds behind the intervals.
+    """
+    held = [p for p in photos if p.split in {"validation", "excluded"}]
+    scores = probabilities(network, config, held)
+    truth = Truth.of(held)
+    left_out = np.array([p.split == "excluded" for p in held])
+    taxonomy = load_taxonomy()
+    families = {name: [m.name for m in taxonomy.members(name)] for name in taxonomy.families}
+    names = {name: members for name, members in families.items() if len(members) > 1}
+    names |= {product.name: [product.name] for product in taxonomy.products}
+    figures, ranks, taught_by = [], {}, {}
+    for name, members in names.items():
+        positive = np.isin(truth.labels, members) & left_out
+        known = [labels.index(m) for m in members if m in labels]
+        if not positive.any() or not known:
+            continue
+        score = 1 - np.prod(1 - scores[:, known], axis=1)
+        figures.append(
+            figures_of(name, positive, truth.negative, score, truth.sources, rounds, False)
+        )
+        against = score[truth.negative]
+        highest_first = np.sort(score[positive])[::-1]
+        ranks[name] = tuple(int((against >= value).sum()) + 1 for value in highest_first)
+        taught = [p for p in photos if p.split == "train" and p.label in members]
+        taught_by[name] = {
+            "photos": sum(p.is_evidence for p in taught),
+            "rendered": sum(p.is_synthetic for p in taught),
+            "patches": sum(p.is_patch for p in taught),
+        }
+    return Unseen(
+        _left_out(config), averaged, int(truth.negative.sum()), tuple(figures), ranks, taught_by
+    )

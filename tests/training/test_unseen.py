@@ -1,0 +1,76 @@
+"""What a run makes of the sources that it left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recognizer.errors import TrainingError
+from recognizer.training.config import TrainingConfig
+from recognizer.training.data import Photo
+from recognizer.training.model import Outputs
+from recognizer.training.unseen import check_recipe, measure_unseen
+
+MakeConfig = Callable[..., TrainingConfig]
+LABELS = ["ceramic", "ivory_worked", "listing_other"]
+
+
+class Reddish(torch.nn.Module):
+    """Takes what is red for ivory, and all else for ceramic or a listing."""
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        red, green, blue = images.float().mean(dim=(1, 2)).T
+        logits = torch.stack([green, red, blue], dim=1) / 20
+        return Outputs(logits, logits[:, :, None, None], logits)
+
+
+@pytest.fixture
+def held(photos: list[Photo]) -> list[Photo]:
+    """Of each label a third to train on, a third held out, a third of a source that is left out."""
+    splits = ("train", "validation", "excluded")
+    return [replace(p, split=splits[i % 3], source=splits[i % 3]) for i, p in enumerate(photos)]
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+def test_only_left_out_photos_count_as_found(
+    held: list[Photo], config: MakeConfig, loss: str
+) -> None:
+    patch = replace(held[0], label="ivory_worked", split="train", outline=((0, 0), (1, 0), (1, 1)))
+    run = config(loss=loss, exclude_sources=["excluded", "patch/tusk"])
+    found = measure_unseen(Reddish(), run, LABELS, [*held, patch], rounds=20)
+    assert found.sources == ("excluded",)
+    assert found.negatives == 16  # ceramics and listings, held out and left out
+    assert [f.name for f in found.figures] == ["ivory", "ivory_worked"]
+    for figures in found.figures:
+        assert (figures.photos, figures.sources) == (4, 1)
+        assert figures.average_precision.value == 1
+        assert found.ranks[figures.name] == (1, 1, 1, 1)
+        assert found.taught_by[figures.name] == {"photos": 4, "rendered": 0, "patches": 1}
+    json.dumps(found.to_json())
+
+
+def test_a_rank_counts_the_negatives_that_score_as_high(
+    held: list[Photo], config: MakeConfig
+) -> None:
+    reds = [p for p in held if p.label == "ivory_worked" and p.split == "excluded"]
+    wrong = {reds[0].sha256, reds[1].sha256}
+    turned = [replace(p, label="ceramic") if p.sha256 in wrong else p for p in held]
+    found = measure_unseen(Reddish(), config(exclude_sources=["excluded"]), LABELS, turned)
+    assert len(found.ranks["ivory_worked"]) == 2
+    assert set(found.ranks["ivory_worked"]) <= {1, 2, 3}
+    assert np.all(np.diff(found.ranks["ivory_worked"]) >= 0)
+
+
+def test_what_the_run_left_out_must_be_all_that_differs(config: MakeConfig, tmp_path: Path) -> None:
+    released = config(seed=3)
+    check_recipe(replace(released, seed=4, exclude_sources=["a"]), released, tmp_path)
+    with pytest.raises(TrainingError, match="no source was left out"):
+        check_recipe(replace(released, exclude_sources=["patch/tusk"]), released, tmp_path)
+    with pytest.raises(TrainingError, match="another recipe"):
+        check_recipe(config(epochs=9, exclude_sources=["a"]), released, tmp_path)
