@@ -24,6 +24,9 @@ class AugmentConfig:
         several: of those, share in which several objects of the kind lie on the other picture.
         most: how many objects at most.
         others: share of composed pictures of products in which other things lie about too.
+        recast: share of the photos of wood, stone, resin, ceramic and cow horn in whose place
+            carved ivory is shown as if it were made of the material of the photo (see
+            :func:`recognizer.training.compose.recast`).
         canvas: place the photo, smaller, on another picture (collage, screenshot, distance).
         min_crop: smallest share of the area that a random crop keeps.
         rotate: turn by up to :attr:`max_degrees`.
@@ -43,6 +46,7 @@ class AugmentConfig:
     several: float = 0.3
     most: int = 16
     others: float = 0.25
+    recast: float = 0.0
     canvas: float = 0.2
     min_crop: float = 0.35
     rotate: float = 0.5
