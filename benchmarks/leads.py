@@ -1,17 +1,18 @@
 r"""What two cheap tricks would add to a run of ``unseen_sources.py``, on what it left out.
 
-Views: the mean of several views of each photo (mirrored, a larger input, the centre), at as many
-times the cost of serving. Interpolation: a backbone part of the way between ImageNet's weights and
-the run's ("WiSE-FT", Wortsman et al., 2021), under a head that is fitted anew on pictures as the
-run's training draws them. The test split is not touched.
+Views: several views of each photo (mirrored, a larger input, the centre, four overlapping tiles, of
+which the highest score counts), at as many times the cost of serving. Interpolation: a backbone part
+of the way between ImageNet's weights and the run's ("WiSE-FT", Wortsman et al., 2021), under a head
+that is fitted anew on pictures as the run's training draws them. The test split is not touched.
 
-    python benchmarks/leads.py runs/unseen/a --fold a --data DATA --rendered RENDERED
+    python benchmarks/leads.py runs/unseen/short/a/seed0 --data DATA --rendered RENDERED
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,34 +21,37 @@ import numpy as np
 import torch
 from ablation import print_table
 from torch.nn import functional
-from unseen_sources import FOLDS
 
 from recognizer.imaging import model_input
-from recognizer.training.data import load_photos, prepare, read_photo
+from recognizer.training.config import TrainingConfig
+from recognizer.training.data import Photo, load_photos, prepare, read_photo
 from recognizer.training.fit import load_run
 from recognizer.training.loader import TrainingPhotos, batches, find_masks
 from recognizer.training.model import ProductNetwork, build_network
 
 CENTRE = 0.7  # of each side
+TILE = 0.6  # of each side, in each corner
 LARGER = (1.2, 1.4)  # times the input
 SHARES = (0.0, 0.6, 1.0)  # of the run's weights
 PICTURES = 6144  # to fit a head on
 DECAYS = (0.03, 1.0)
 STEPS = 600
 
+Tell = Callable[[str, torch.Tensor], None]
+
 
 def main() -> None:
-    """Measure both and print their tables."""
+    """Measure what was asked for and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
-    parser.add_argument("--fold", choices=sorted(FOLDS), required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rendered", type=Path, required=True)
+    parser.add_argument(
+        "--leads", nargs="+", choices=["views", "interpolation"], default=["views", "interpolation"]
+    )
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     network, config, labels = load_run(asked.run)
-    if sorted(config.exclude_sources) != sorted(FOLDS[asked.fold]):
-        parser.error(f"{asked.run} left out other sources than those of fold {asked.fold}")
     split = prepare([*load_photos(asked.data), *load_photos(asked.rendered)], config)
     held = [p for p in split if p.split in {"validation", "excluded"}]
     photos = [read_photo(p, round(max(LARGER) * config.input_size)) for p in held]
@@ -55,7 +59,14 @@ def main() -> None:
     def tell(title: str, scores: torch.Tensor) -> None:
         print_table(title, held, scores.numpy(), labels, positives={"excluded"})
 
-    size = config.input_size
+    if "views" in asked.leads:
+        views(network, photos, config.input_size, tell)
+    if "interpolation" in asked.leads:
+        interpolation(network, config, labels, split, photos, tell)
+
+
+def views(network: ProductNetwork, photos: list[np.ndarray], size: int, tell: Tell) -> None:
+    """Tell what several views of each photo find."""
     plain = logits_of(network, [model_input(rgb, size) for rgb in photos])
     tell("as it is served", plain.softmax(1))
     for factor in LARGER:
@@ -63,9 +74,27 @@ def main() -> None:
         tell(f"input {factor} times as large", logits_of(network, inputs).softmax(1))
     mirrored = logits_of(network, [model_input(rgb[:, ::-1].copy(), size) for rgb in photos])
     tell("two views: mirrored", ((plain + mirrored) / 2).softmax(1))
-    centre = logits_of(network, [model_input(middle(rgb), size) for rgb in photos])
+    centre = logits_of(network, [model_input(part(rgb, CENTRE), size) for rgb in photos])
     tell("three views: centre", ((plain + mirrored + centre) / 3).softmax(1))
+    corners = [
+        logits_of(network, [model_input(part(rgb, TILE, *at), size) for rgb in photos]).softmax(1)
+        for at in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+    ]
+    highest = torch.stack(corners).amax(dim=0)
+    tell("five views: the highest of the photo and four tiles", plain.softmax(1).maximum(highest))
+    tell("five views: mean of the photo and the highest tile", (plain.softmax(1) + highest) / 2)
 
+
+def interpolation(
+    network: ProductNetwork,
+    config: TrainingConfig,
+    labels: list[str],
+    split: list[Photo],
+    photos: list[np.ndarray],
+    tell: Tell,
+) -> None:
+    """Tell what backbones between ImageNet's weights and the run's find."""
+    size = config.input_size
     train = [p for p in split if p.split == "train"]
     drawn = TrainingPhotos(
         train, labels, replace(config, photos_per_epoch=PICTURES), config.epochs,
@@ -84,11 +113,13 @@ def main() -> None:
             tell(f"{share:.0%} of the run's weights, decay of the head {decay}", scores)
 
 
-def middle(rgb: np.ndarray) -> np.ndarray:
-    """Return the centre of a picture."""
+def part(rgb: np.ndarray, share: float, down: float = 0.5, right: float = 0.5) -> np.ndarray:
+    """Return a part of a picture: of this share of each side, at the top left for 0 and 0."""
     height, width = rgb.shape[:2]
-    top, left = (round(side * (1 - CENTRE) / 2) for side in (height, width))
-    return rgb[top : height - top, left : width - left]
+    top, left = round(height * (1 - share) * down), round(width * (1 - share) * right)
+    return rgb[
+        top : top + max(1, round(height * share)), left : left + max(1, round(width * share))
+    ]
 
 
 @torch.no_grad()
