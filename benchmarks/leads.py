@@ -2,8 +2,9 @@ r"""What two cheap tricks would add to a run of ``unseen_sources.py``, on what i
 
 Views: several views of each photo (mirrored, a larger input, the centre, four overlapping tiles, of
 which the highest score counts), at as many times the cost of serving. Interpolation: a backbone
-part of the way between ImageNet's weights and the run's ("WiSE-FT", Wortsman et al., 2021), under a head
-that is fitted anew on pictures as the run's training draws them. The test split is not touched.
+part of the way between ImageNet's weights and the run's ("WiSE-FT", Wortsman et al., 2021), under
+a head that is fitted anew on pictures as the run's training draws them. The test split is not
+touched.
 
     python benchmarks/leads.py runs/unseen/short/a/seed0 --data DATA --rendered RENDERED
 """
