@@ -13,7 +13,7 @@ import numpy as np
 from datasets.synthetic.registry import SCENES
 from datasets.synthetic.render import Photo, render
 from datasets.synthetic.scene import LOOKALIKES, OTHERS, PRODUCTS
-from recognizer.training.compose import Cutout, compose, cut_out, several
+from recognizer.training.compose import Cutout, compose, cut_out, recast, several
 from recognizer.training.sheet import Picture, contact_sheet
 
 SIZE = 176
@@ -35,6 +35,16 @@ COMPOSED = (  # what is shown, and what it lies on
     ("pangolin_few", "books"),
 )
 BESIDE = "mug"
+CARVINGS = ("ivory_figure", "ivory_ball", "ivory_bangle")
+MATERIALS = (
+    "wooden_bowl",
+    "logs",
+    "jade_bangle",
+    "stone_figure",
+    "toy_bricks",
+    "vase",
+    "cow_horn_pair",
+)
 
 
 def write(output: Path, say: Callable[[str], None] = print) -> None:
@@ -54,6 +64,7 @@ def write(output: Path, say: Callable[[str], None] = print) -> None:
     sheets = {
         "scenes.jpg": contact_sheet([(name, _pixels(photos[name])) for name in names], _TILE, 11),
         "composed.jpg": contact_sheet(composed(photos), _TILE, 7),
+        "recast.jpg": contact_sheet(recasts(photos), _TILE, 1 + len(MATERIALS)),
     }
     entries = []
     for file, sheet in sheets.items():
@@ -84,11 +95,29 @@ def composed(photos: dict[str, Photo]) -> list[tuple[str, Picture]]:
     return pictures
 
 
+def recasts(photos: dict[str, Photo]) -> list[tuple[str, Picture]]:
+    """Show carvings in other materials: the materials above, then a row for each carving."""
+    pictures = [("", np.full((_TILE, _TILE, 3), 255, np.uint8))]
+    pictures += [(name, _pixels(photos[name])) for name in MATERIALS]
+    for number, carving in enumerate(CARVINGS):
+        photo = photos[carving]
+        pictures.append((carving, _pixels(photo)))
+        for place, material in enumerate(MATERIALS):
+            rng = np.random.default_rng([SEED, number, place])
+            made = recast(_pixels(photo), _mask(photo), _cutout(photos[material]), rng)
+            pictures.append(("", _pixels(photo) if made is None else made))
+    return pictures
+
+
 def _pixels(photo: Photo) -> Picture:
     data = np.frombuffer(photo.jpeg, np.uint8)
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _cutout(photo: Photo) -> Cutout:
+    return cut_out(_pixels(photo), _mask(photo))
+
+
+def _mask(photo: Photo) -> Picture:
     assert photo.mask is not None  # noqa: S101 - each is rendered with one
-    return cut_out(_pixels(photo), photo.mask.astype(np.uint8) * np.uint8(255))
+    return np.asarray(photo.mask.astype(np.uint8) * np.uint8(255))

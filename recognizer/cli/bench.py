@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli.scan import BundleOption, Engine, EngineOption, WorkersOption, hire_for
+from recognizer.cli.stages import told_stages
 from recognizer.errors import UsageError
 
 SAMPLES = Path("datasets/samples")
@@ -62,14 +63,7 @@ def command(
     from recognizer.bench.run import SIZES  # noqa: PLC0415
     from recognizer.bundle import load_bundle  # noqa: PLC0415
 
-    console = Console(stderr=True)
-    with console.status("") as status:
-
-        def stage(words: str) -> None:
-            status.update(words)
-            if not console.is_terminal:
-                print(words, file=sys.stderr, flush=True)
-
+    with told_stages(Console(stderr=True)) as stage:
         result = benchmark(
             load_bundle(bundle),
             samples,

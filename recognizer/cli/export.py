@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from recognizer.cli.stages import told_stages
 from recognizer.cli.train import DataOption, read_data
 from recognizer.errors import UsageError
 
@@ -54,13 +55,7 @@ def command(
     network, config, labels = load_run(*runs)
     version = version_of(output, config.name)
     console = Console(stderr=True)
-    with console.status("") as status:
-
-        def stage(words: str) -> None:
-            status.update(words)
-            if not console.is_terminal:
-                console.print(words)
-
+    with told_stages(console) as stage:
         unseen = []
         for run in left_out or ():
             other, its, its_labels = load_run(run)

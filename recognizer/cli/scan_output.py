@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -19,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recognizer.bundle import Bundle
+from recognizer.closing import Closes
 from recognizer.policy import Decision
 from recognizer.scan import Journal, Passed, Row, ScanSummary, Shard
 from recognizer.scan.sources import count
@@ -44,7 +44,7 @@ NO_VERDICT = (
 )
 
 
-class Output:
+class Output(Closes):
     """Shows a scan while it runs and when it is done; it keeps few rows, however many come.
 
     Args:
@@ -100,15 +100,7 @@ class Output:
             self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
+    def close(self) -> None:
         """Clear the progress from the terminal."""
         if self._progress is not None:
             self._progress.stop()
