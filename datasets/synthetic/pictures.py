@@ -38,12 +38,12 @@ BESIDE = "mug"
 CARVINGS = ("ivory_figure", "ivory_ball", "ivory_bangle")
 MATERIALS = (
     "wooden_bowl",
-    "logs",
-    "jade_bangle",
-    "stone_figure",
+    "wooden_figure",
+    "stone_egg",
+    "resin_figure",
     "toy_bricks",
-    "vase",
-    "cow_horn_pair",
+    "plates",
+    "mug",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,12 @@ def command(
     config: Annotated[Path, typer.Argument(help="The run's choices, as in export/*/train.toml.")],
     data: DataOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")],
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Instead of the recipe's. Runs that differ in it alone can be averaged."
+        ),
+    ] = None,
 ) -> None:
     """Fine-tune a network. The same command again goes on with a run that was stopped."""
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
@@ -43,6 +50,8 @@ def command(
 
     console = Console(stderr=True)
     choices = load_config(config)
+    if seed is not None:
+        choices = replace(choices, seed=seed)
     photos = read_data(data, choices)
     counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
     console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")

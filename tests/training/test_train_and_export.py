@@ -1,0 +1,83 @@
+"""The commands of a release, from photos to a bundle: two seeds, their mean, a source left out."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from recognizer.cli import ExitCode, app
+from recognizer.recognizer import Recognizer
+from tests.conftest import encoded, picture
+from tests.training.conftest import COLOR_OF, write_manifest
+
+pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
+
+RECIPE = """
+name = "tiny"
+weights = "none"
+input_size = 32
+epochs = 1
+photos_per_epoch = 16
+batch_size = 8
+validation_share = 0.3
+workers = 0
+device = "cpu"
+exclude_sources = [{sources}]
+"""
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = []
+    for label, color in COLOR_OF.items():
+        for i in range(18):
+            content = encoded(picture(color, seed=i + 100 * len(label)))
+            file = f"{label}-{i:02}.jpg"
+            (folder / file).write_bytes(content)
+            split = "test" if i >= 12 else "train"
+            rows.append(
+                {
+                    "sha256": sha256(content).hexdigest(),
+                    "file": file,
+                    "label": label,
+                    "source": f"{split}/{'abc'[i % 3]}",
+                    "split": split,
+                }
+            )
+    write_manifest(folder, rows)
+    return folder
+
+
+def test_seeds_are_averaged_and_a_left_out_source_is_told_of(data: Path, tmp_path: Path) -> None:
+    for name, sources in (("all", ""), ("without", '"train/a"')):
+        (tmp_path / f"{name}.toml").write_text(RECIPE.format(sources=sources))
+    for run, recipe, seed in (("s0", "all", 0), ("s1", "all", 1), ("left-out", "without", 0)):
+        trained = invoke(
+            "train", tmp_path / f"{recipe}.toml", "--data", data, "--output", tmp_path / run,
+            "--seed", seed,
+        )  # fmt: skip
+        assert trained.exit_code == ExitCode.DONE, trained.output
+        assert json.loads((tmp_path / run / "config.json").read_text())["seed"] == seed
+    arguments = ("export", tmp_path / "s0", tmp_path / "s1", "--data", data)
+    wrong = invoke(*arguments, "--left-out", tmp_path / "s1", "--output", tmp_path / "tiny-v1")
+    assert wrong.exit_code == ExitCode.USAGE
+    assert "no source was left out" in " ".join(wrong.output.split())
+    assert not (tmp_path / "tiny-v1").exists()
+    done = invoke(*arguments, "--left-out", tmp_path / "left-out", "--output", tmp_path / "tiny-v1")
+    assert done.exit_code == ExitCode.DONE, done.output
+    description = json.loads((tmp_path / "tiny-v1" / "bundle.json").read_text())
+    assert description["training"]["averaged_runs"] == 2
+    (unseen,) = description["unseen_sources"]
+    assert unseen["sources"] == ["train/a"]
+    assert set(unseen["ranks"]) == {"ivory", "ivory_worked"}
+    assert Recognizer.load(tmp_path / "tiny-v1").bundle.title == "tiny-v1"
