@@ -1,8 +1,8 @@
 r"""How well products are found at sources that training never saw, by leaving sources out.
 
-Trains a recipe on each fold, once for each seed, without some of the sources, so that every photo
-of antelope horn and of big cat skin, and the only source of real pangolin scales, is measured by a
-network that saw none of its source. Negatives are the validation split and what the left-out
+Trains a recipe on each fold, once for each seed, without some of the sources, so that nearly every
+photo of antelope horn and of big cat skin, and the only source of real pangolin scales, is measured
+by a network that saw none of its source. Negatives are the validation split and what the left-out
 sources have of them. The test split is not touched. With several seeds their spread is printed,
 and what the mean of their weights does (the "soup" that ``recognizer export RUN RUN...`` makes).
 

@@ -65,7 +65,7 @@ def pictures(
     / "docs"
     / "pictures",
 ) -> None:
-    """Render the pictures of the documentation again: one of each scene, and composed ones."""
+    """Render the pictures of the documentation again: scenes, composed ones, other materials."""
     from datasets.synthetic import pictures as shown  # noqa: PLC0415 - keeps --help fast
 
     shown.write(output, typer.echo)

@@ -48,7 +48,7 @@ MATERIALS = (
 
 
 def write(output: Path, say: Callable[[str], None] = print) -> None:
-    """Render one picture of each scene, and compose some; writes both sheets and their list.
+    """Render one picture of each scene, and compose some; writes the sheets and their list.
 
     Args:
         output: The folder of the documentation's pictures.

@@ -31,6 +31,10 @@ def command(
             "card tells what it finds there. May be repeated.",
         ),
     ] = None,
+    notes: Annotated[
+        Path | None,
+        typer.Option(help="Markdown for the card: what is known of the data and of failures."),
+    ] = None,
     failures: Annotated[
         Path | None,
         typer.Option(
@@ -47,7 +51,7 @@ def command(
 
     require_training()
     from recognizer.training.data import load_photos  # noqa: PLC0415
-    from recognizer.training.fit import load_run  # noqa: PLC0415
+    from recognizer.training.fit import check_data, load_run  # noqa: PLC0415
     from recognizer.training.held_out import WORTH  # noqa: PLC0415
     from recognizer.training.release import export_bundle  # noqa: PLC0415
     from recognizer.training.unseen import check_recipe, measure_unseen  # noqa: PLC0415
@@ -56,13 +60,21 @@ def command(
     version = version_of(output, config.name)
     console = Console(stderr=True)
     with told_stages(console) as stage:
-        unseen = []
-        for run in left_out or ():
-            other, its, its_labels = load_run(run)
-            check_recipe(its, config, run)
-            stage(f"measuring {run} on what it left out")
-            unseen.append(measure_unseen(other, its, its_labels, read_data(data, its)))
+        stage("reading the data")
+        words = _text(notes) if notes else ""
         photos = read_data(data, config)
+        check_data(runs[0], photos)
+        others = []
+        for run in left_out or ():
+            network_without, its, its_labels = load_run(run)
+            check_recipe(its, config, run)
+            its_photos = read_data(data, its)
+            check_data(run, its_photos)
+            others.append((network_without, its, its_labels, its_photos))
+        unseen = []
+        for other in others:
+            stage("measuring a run on the sources that it left out")
+            unseen.append(measure_unseen(*other))
         release = export_bundle(
             network,
             config,
@@ -73,6 +85,7 @@ def command(
             averaged=len(runs),
             unseen=unseen,
             pictures=load_photos(failures) if failures else (),
+            notes=words,
             on_stage=stage,
         )
     print_evaluation(release.evaluation, WORTH["test"])
@@ -81,6 +94,13 @@ def command(
     console.print(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)"
     )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--notes {path}: {error}") from error
 
 
 def version_of(output: Path, name: str) -> int:

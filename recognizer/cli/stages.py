@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 @contextmanager
 def told_stages(console: Console) -> Iterator[Callable[[str], None]]:
     """Give a function that tells a stage: beside a spinner, or as a line where nobody watches."""
+    from rich.markup import escape  # noqa: PLC0415 - heavy imports wait for the verb
+
     with console.status("") as status:
 
         def tell(words: str) -> None:
-            status.update(words)
+            status.update(escape(words))
             if not console.is_terminal:
                 console.print(words, markup=False, soft_wrap=True)
 

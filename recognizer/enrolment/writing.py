@@ -235,6 +235,7 @@ def _describe_lineage(
         "settings": asdict(settings),
         "program": __version__,
     }
+    description.pop("unseen_sources", None)  # of the parent's recipe, which is not this bundle's
     if "evaluation" in description:
         step["parent_evaluation"] = description.pop("evaluation")
     description["lineage"] = [*description.get("lineage", []), step]

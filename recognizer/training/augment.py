@@ -76,7 +76,7 @@ class Augmentation:
             rgb = compose(self._some_backdrop(rng), objects, others, rng)
         elif rng.random() < self.config.canvas:
             rgb = put_photo(rgb, self._some_backdrop(rng), rng)
-        if rng.random() < self.config.relight:
+        if self.config.relight and rng.random() < self.config.relight:
             rgb = relight(rgb, rng)
         if rng.random() < self.config.watermark:
             rgb = write_across(rgb, rng)

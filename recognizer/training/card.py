@@ -1,4 +1,8 @@
-"""The model card, made from ``bundle.json`` and the evaluation: no figure is written by hand."""
+"""The model card, made from ``bundle.json`` and the evaluation.
+
+No figure is written by hand but in the notes of whoever releases the model: what they know of its
+data and of its failures, and nobody could compute.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ def render_card(
     licenses: Mapping[str, LicenseCount],
     *,
     failures: bool,
+    notes: str = "",
 ) -> str:
     """Return the model card as Markdown.
 
@@ -32,6 +37,7 @@ def render_card(
         seen: the figures on the validation split.
         licenses: of the photos.
         failures: whether :data:`FAILURES_FILE` lies beside the card.
+        notes: Markdown, for the section on known weaknesses.
     """
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -49,4 +55,5 @@ def render_card(
         failures=FAILURES_FILE if failures else None,
         sources=SOURCES_FILE,
         percent=percent,
+        notes=notes.strip(),
     )

@@ -136,9 +136,9 @@ def recast(
         rng: source of every random draw.
 
     Returns:
-        A new picture, uint8, (height, width, 3), RGB; None where the material has hardly another
-        colour than the object, or is as pale as ivory: such a picture would teach that the material
-        is not to be seen.
+        A new picture, uint8, (height, width, 3), RGB; None where the mask is empty, the piece too
+        small, or the material of hardly another colour than the object, or as pale as ivory: such
+        a picture would teach that the material is not to be seen.
     """
     opacity = soft_mask(mask, *rgb.shape[:2])
     rows, columns = np.flatnonzero(opacity.max(axis=1)), np.flatnonzero(opacity.max(axis=0))

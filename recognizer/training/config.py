@@ -24,8 +24,9 @@ class AugmentConfig:
         several: of those, share in which several objects of the kind lie on the other picture.
         most: how many objects at most.
         others: share of composed pictures of products in which other things lie about too.
-        recast: share of the photos of wood, stone, resin, ceramic and cow horn in whose place
-            carved ivory is shown as if it were made of the material of the photo (see
+        recast: largest share of the photos of wood, stone, resin, ceramic and cow horn in whose
+            place carved ivory is shown as if it were made of the material of the photo; less are,
+            where none can be cut out or the result would look like ivory (see
             :func:`recognizer.training.compose.recast`).
         canvas: place the photo, smaller, on another picture (collage, screenshot, distance).
         min_crop: smallest share of the area that a random crop keeps.
@@ -165,8 +166,8 @@ class TrainingConfig:
         for key in shares:
             if not 0 <= getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: from 0 to below 1")
-        if not 0 <= self.early_epochs <= self.epochs:
-            raise TrainingError(f"early_epochs = {self.early_epochs}: from 0 to epochs")
+        if not 0 <= self.early_epochs < self.epochs:
+            raise TrainingError(f"early_epochs = {self.early_epochs}: from 0 to below epochs")
         if self.augment.most < 2:
             raise TrainingError(f"augment.most = {self.augment.most}: at least 2")
         for part in dataclasses.fields(self.augment):

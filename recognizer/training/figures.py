@@ -75,6 +75,8 @@ class Figures:
         area_under_roc: None without positives.
         recall: false-alarm rate -> share of the positives found at it, the threshold taken as
             fixed.
+        ranks: of each positive, its place among the negatives, 1 being above all of them; highest
+            first.
         calibration: predicted and observed, over the positives and *all* other photos; empty with
             fewer than :data:`FEWEST_FOR_CALIBRATION` positives.
         calibration_error: expected calibration error; None where :attr:`calibration` is empty.
@@ -86,6 +88,7 @@ class Figures:
     average_precision: Estimate | None
     area_under_roc: Estimate | None
     recall: Mapping[str, Estimate]
+    ranks: tuple[int, ...] = ()
     calibration: tuple[CalibrationBin, ...] = ()
     calibration_error: float | None = None
 
@@ -139,6 +142,8 @@ def figures_of(
         groups=sources[used] if group_by_source else None,
     )
     recall = partial(recall_at_false_alarm_rate, positive[used], scores[used])
+    against, found = np.sort(scores[negative]), np.sort(scores[positive])[::-1]
+    ranks = len(against) - np.searchsorted(against, found) + 1
     return Figures(
         name,
         photos,
@@ -149,6 +154,7 @@ def figures_of(
             rate: share(round(photos * recall(rate=float(rate))), photos)
             for rate in FALSE_ALARM_RATES
         },
+        tuple(ranks.tolist()),
     )
 
 

@@ -1,6 +1,6 @@
 """The training loop: fine-tune, average the weights, checkpoint each epoch, go on after a kill.
 
-A run is a folder: ``config.json``, ``labels.json``, ``log.csv``, TensorBoard events where
+A run is a folder: ``config.json``, ``log.csv``, TensorBoard events where
 TensorBoard is installed, and ``last.ckpt``. Each epoch seeds everything random from the seed and
 its own number, so a run that was killed and resumed ends with the weights of an unbroken one.
 """
@@ -141,6 +141,17 @@ def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfi
     return network.eval(), config, state["labels"]
 
 
+def check_data(folder: Path, photos: Sequence[Photo]) -> None:
+    """Check that a run learned from the training photos among these, and from no others.
+
+    Raises:
+        TrainingError: it did not, or there is no run.
+    """
+    state, _ = _finished(folder)
+    if state["data"] != fingerprint(p for p in photos if p.split == "train"):
+        raise TrainingError(f"{folder} was trained on other photos than --data gives")
+
+
 def _finished(folder: Path) -> tuple[dict[str, Any], TrainingConfig]:
     state = _read_checkpoint(folder)
     if state is None:
@@ -229,7 +240,7 @@ class _Run:
             rate = done / (now - started)
             if now - told >= 1 or done == len(dataset):
                 told = now
-                left = (config.epochs - epoch) * len(dataset) - done
+                left = _work(config, epoch, done / len(dataset)) * len(dataset)
                 on_progress(
                     Progress(
                         epoch + 1,
@@ -273,7 +284,8 @@ class _Run:
             share = float(generator.beta(config.mixup, config.mixup))
             images = share * images.float() + (1 - share) * images.flip(0).float()
             soft = share * soft + (1 - share) * soft.flip(0)
-        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+        # bfloat16 has the range of float32, so that no gradient is lost for want of a scale.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             logits = self.network(images).logits
         loss = loss_of(logits.float(), soft, config)
         self.optimizer.zero_grad(set_to_none=True)
@@ -340,6 +352,15 @@ class _Run:
         (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2) + "\n")
         _log_csv(self.folder / "log.csv", row)
         _log_tensorboard(self.folder, row)
+
+
+def _work(config: TrainingConfig, epoch: int, done: float) -> float:
+    """Return how much is left to do, in epochs like the current one: work goes with the area."""
+    areas = [
+        (config.early_size if e < config.early_epochs else config.input_size) ** 2
+        for e in range(epoch, config.epochs)
+    ]
+    return sum(areas) / areas[0] - done
 
 
 def loss_of(logits: torch.Tensor, targets: torch.Tensor, config: TrainingConfig) -> torch.Tensor:

@@ -140,7 +140,8 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         """Return carved ivory in the material of a photo, with its mask, where that was drawn."""
         if self._photos[index].label not in RECAST_INTO or not self._alike[RECAST_FROM]:
             return None
-        if rng.random() >= self._config.augment.recast:
+        share = self._config.augment.recast
+        if not share or rng.random() >= share:
             return None
         material = self._cutout(index)
         carved = self._alike[RECAST_FROM][int(rng.integers(len(self._alike[RECAST_FROM])))]

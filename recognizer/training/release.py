@@ -1,7 +1,7 @@
 """From a finished run to a bundle: export, calibrate, measure, describe.
 
-The order matters. Calibration and thresholds come from the validation split. The test split then
-says two things: whether int8 loses anything against fp32, and the figures of the model card.
+The order matters. Calibration, thresholds and the choice between int8 and fp32 come from the
+validation split. The test split then gives the figures of the model card; nothing is chosen by it.
 """
 
 from __future__ import annotations
@@ -62,10 +62,11 @@ PARITY_PHOTOS = 64
 """Validation photos on which torch, fp32 and int8 are compared, from file bytes."""
 
 LARGEST_LOSS = 0.005
-"""Average precision that int8 may lose, for any family or product with enough test photos."""
+"""Average precision that int8 may lose on the validation split, for any family or product with
+enough photos there."""
 
 FEWEST_FOR_CHOICE = 20
-"""Labels with fewer test photos than this have no say in the choice of precision."""
+"""Labels with fewer validation photos than this have no say in the choice of precision."""
 
 
 _JPEG_QUALITY = 82
@@ -80,7 +81,8 @@ class Release:
         precision: ``int8`` or ``fp32``.
         evaluation: the figures on the test split.
         seen: the figures on the validation split, mostly of sources that training saw.
-        lost: family or product -> average precision that int8 loses against fp32 (negative: wins).
+        lost: family or product -> average precision that int8 loses against fp32 on the test split
+            (negative: wins).
     """
 
     path: Path
@@ -101,6 +103,7 @@ def export_bundle(
     averaged: int = 1,
     unseen: Sequence[Unseen] = (),
     pictures: Sequence[Photo] = (),
+    notes: str = "",
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Release:
@@ -117,6 +120,7 @@ def export_bundle(
         unseen: what other runs of the recipe make of the sources that they left out.
         pictures: rendered pictures that the run was not trained on; the card shows which of them
             fail. Photos belong to others and cannot be shown.
+        notes: what the card says beside the figures, in Markdown.
         rounds: bootstrap rounds behind the intervals.
         on_stage: called with what is being done.
 
@@ -133,6 +137,12 @@ def export_bundle(
         raise TrainingError("failures are shown on pictures that the run was not trained on")
     if not validation:
         raise TrainingError("no validation photos: thresholds cannot be set")
+    kinds = load_taxonomy().labels
+    if not any(p.split == "test" and kinds[p.label].kind is not Kind.PRODUCT for p in photos):
+        raise TrainingError(
+            "no test photos without a product: a bundle is released with figures on sources that "
+            "training never saw, so the data needs a manifest with a split called test"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         served = ServedNetwork(network, config.loss, len(labels)).eval()
@@ -153,7 +163,8 @@ def export_bundle(
             [work / "fp32.onnx", work / "int8.onnx"],
             _inputs([validation[i] for i in sample], config.input_size),
         )
-        drafts = {}
+        seen: dict[str, Evaluation] = {}
+        evaluations: dict[str, Evaluation] = {}
         for precision in ("fp32", "int8"):
             on_stage(f"calibrating {precision} on {len(validation)} validation photos")
             draft = work / precision
@@ -161,22 +172,22 @@ def export_bundle(
             description["training"]["averaged_runs"] = averaged
             description["unseen_sources"] = [u.to_json() for u in unseen]
             _calibrate_draft(draft, work / f"{precision}.onnx", description, validation)
-            on_stage(f"measuring {precision} on the test split")
-            drafts[precision] = evaluate(Recognizer.load(draft), photos, "test", rounds=rounds)
-        lost = _loss(drafts["fp32"], drafts["int8"])
-        precision = "int8" if max(lost.values(), default=0.0) <= LARGEST_LOSS else "fp32"
-        evaluation = drafts[precision]
-        on_stage(f"measuring {precision} on the validation split")
+            for split, found in (("validation", seen), ("test", evaluations)):
+                on_stage(f"measuring {precision} on the {split} split")
+                found[precision] = evaluate(Recognizer.load(draft), photos, split, rounds=rounds)
+        lost_there = _loss(seen["fp32"], seen["int8"])
+        precision = "int8" if max(lost_there.values(), default=0.0) <= LARGEST_LOSS else "fp32"
+        lost = _loss(evaluations["fp32"], evaluations["int8"])
         chosen = Recognizer.load(work / precision)
-        seen = evaluate(chosen, photos, "validation", rounds=rounds)
         if pictures:
             on_stage(f"looking for failures among {len(pictures)} rendered pictures")
             _draw_failures(chosen, pictures, work / precision / FAILURES_FILE)
-        _record(work / precision, evaluation, seen, photos, lost)
+        evaluation, held_out = evaluations[precision], seen[precision]
+        _record(work / precision, evaluation, held_out, photos, lost, notes)
         on_stage("collecting negatives for enrolment")
         attach_bank(work / precision, photos)
         install_bundle(work / precision, output)
-    return Release(output, precision, evaluation, seen, lost)
+    return Release(output, precision, evaluation, held_out, lost)
 
 
 def _inputs(photos: Sequence[Photo], size: int) -> NDArray[np.uint8]:
@@ -275,6 +286,7 @@ def _record(
     seen: Evaluation,
     photos: Sequence[Photo],
     lost: Mapping[str, float],
+    notes: str,
 ) -> None:
     """Write the evidence into ``bundle.json``, and the model card and its table beside it."""
     train = [p for p in photos if p.split == "train"]
@@ -315,6 +327,7 @@ def _record(
         seen,
         count_licenses(used),
         failures=(folder / FAILURES_FILE).exists(),
+        notes=notes,
     )
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
 

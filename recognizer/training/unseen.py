@@ -33,19 +33,15 @@ class Unseen:
 
     Attributes:
         sources: which.
-        averaged_runs: of how many runs the network is the mean.
         negatives: photos without a product: of the validation split and of these sources.
         figures: for each family and product with photos at these sources.
-        ranks: the same names -> each photo's place among the negatives, 1 being above all of them.
         taught_by: the same names -> what the run had of them to learn from: ``photos``,
             ``rendered``, ``patches``.
     """
 
     sources: tuple[str, ...]
-    averaged_runs: int
     negatives: int
     figures: tuple[Figures, ...]
-    ranks: Mapping[str, tuple[int, ...]]
     taught_by: Mapping[str, Mapping[str, int]]
 
     def to_json(self) -> dict[str, Any]:
@@ -60,10 +56,13 @@ def check_recipe(config: TrainingConfig, released: TrainingConfig, folder: Path)
         TrainingError: it differs in more, or leaves no source out.
     """
     same = replace(released, seed=config.seed, exclude_sources=config.exclude_sources)
-    if same != config:
+    parts = [set(c.exclude_sources) - set(_left_out(c)) for c in (config, released)]
+    if same != config or parts[0] != parts[1]:
         raise TrainingError(f"{folder} is a run of another recipe than the one that is exported")
-    if not _left_out(config):
-        raise TrainingError(f"{folder}: no source was left out (exclude_sources)")
+    if not set(_left_out(config)) > set(_left_out(released)):
+        raise TrainingError(
+            f"{folder}: no source was left out (exclude_sources) that the exported run learned from"
+        )
 
 
 def _left_out(config: TrainingConfig) -> tuple[str, ...]:
@@ -87,7 +86,6 @@ def measure_unseen(
     labels: Sequence[str],
     photos: Sequence[Photo],
     *,
-    averaged: int = 1,
     rounds: int = 1000,
 ) -> Unseen:
     """Measure a run on what it left out.
@@ -97,36 +95,31 @@ def measure_unseen(
         config: of the run.
         labels: the network's outputs, in order.
         photos: all photos, as the run had them split.
-        averaged: of how many runs the network is the mean.
         rounds: bootstrap rounds behind the intervals.
     """
     held = [p for p in photos if p.split in {"validation", "excluded"}]
     scores = probabilities(network, config, held)
     truth = Truth.of(held)
-    left_out = np.array([p.split == "excluded" for p in held])
+    left_out = np.array([p.split == "excluded" and p.is_evidence for p in held])
     taxonomy = load_taxonomy()
     families = {name: [m.name for m in taxonomy.members(name)] for name in taxonomy.families}
     names = {name: members for name, members in families.items() if len(members) > 1}
     names |= {product.name: [product.name] for product in taxonomy.products}
-    figures, ranks, taught_by = [], {}, {}
+    figures, taught_by = [], {}
     for name, members in names.items():
         positive = np.isin(truth.labels, members) & left_out
-        known = [labels.index(m) for m in members if m in labels]
-        if not positive.any() or not known:
+        if not positive.any():
             continue
-        score = 1 - np.prod(1 - scores[:, known], axis=1)
+        known = [labels.index(m) for m in members if m in labels]
+        score = 1 - np.prod(1 - scores[:, known], axis=1) if known else None
         figures.append(
             figures_of(name, positive, truth.negative, score, truth.sources, rounds, False)
         )
-        against = score[truth.negative]
-        highest_first = np.sort(score[positive])[::-1]
-        ranks[name] = tuple(int((against >= value).sum()) + 1 for value in highest_first)
         taught = [p for p in photos if p.split == "train" and p.label in members]
         taught_by[name] = {
             "photos": sum(p.is_evidence for p in taught),
             "rendered": sum(p.is_synthetic for p in taught),
             "patches": sum(p.is_patch for p in taught),
         }
-    return Unseen(
-        _left_out(config), averaged, int(truth.negative.sum()), tuple(figures), ranks, taught_by
-    )
+    negatives = int(truth.negative.sum())
+    return Unseen(_left_out(config), negatives, tuple(figures), taught_by)

@@ -7,11 +7,12 @@ import pytest
 from recognizer.errors import TrainingError
 from recognizer.training.config import TrainingConfig, config_from_dict, load_config
 
-RECIPES = sorted((Path(__file__).parents[2] / "export").glob("*/train.toml"))
+ROOT = Path(__file__).parents[2]
+RECIPES = [*ROOT.glob("export/*/train.toml"), *ROOT.glob("benchmarks/recipes/*.toml")]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: p.parent.name)
-def test_released_recipes_load_and_survive_the_round_trip(recipe: Path) -> None:
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_the_recipes_of_the_repository_load_and_survive_the_round_trip(recipe: Path) -> None:
     config = load_config(recipe)
     assert config_from_dict(config.to_dict()) == config
 
@@ -26,6 +27,9 @@ def test_there_is_a_recipe() -> None:
         ("epochs = 0", "epochs = 0: at least 1"),
         ("epochs = '3'", "epochs = '3' is of the wrong type"),
         ("epochs = true", "wrong type"),
+        ("epochs = 3\nearly_epochs = 3", "early_epochs = 3: from 0 to below epochs"),
+        ("early_size = 0", "early_size = 0: at least 1"),
+        ("[augment]\nrecast = -0.1", "augment.recast = -0.1: from 0 to 1"),
         ("epoch = 3", "unknown key 'epoch'"),
         ("loss = 'hinge'", "one of softmax, sigmoid"),
         ("ema_decay = 1.0", "from 0 to below 1"),

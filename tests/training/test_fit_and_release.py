@@ -16,10 +16,10 @@ import torch
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
 from recognizer.recognizer import Recognizer
-from recognizer.training.config import TrainingConfig
+from recognizer.training.config import AugmentConfig, TrainingConfig
 from recognizer.training.data import Photo
 from recognizer.training.figures import Figures
-from recognizer.training.fit import fit, load_run
+from recognizer.training.fit import check_data, fit, load_run
 from recognizer.training.loader import TrainingPhotos, draw, find_masks
 from recognizer.training.metrics import share
 from recognizer.training.model import (
@@ -144,7 +144,9 @@ class _KilledError(Exception):
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     split: list[Photo], config: MakeConfig, tmp_path: Path
 ) -> None:
-    choices = config(epochs=3)
+    # Small pictures, recast ones, other lights: what is drawn must not depend on the interruption.
+    changes = AugmentConfig(recast=0.5, relight=0.5)
+    choices = config(epochs=3, early_epochs=2, early_size=24, augment=changes)
 
     def die_in_epoch_two(progress: object) -> None:
         if progress.epoch == 2:  # type: ignore[attr-defined]
@@ -205,14 +207,23 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
         unseen=[
             Unseen(
                 ("a-museum",),
-                1,
                 100,
-                (Figures("ivory_worked", 2, 1, share(1, 2), share(1, 2), {"0.01": share(1, 2)}),),
-                {"ivory_worked": (1, 40)},
+                (
+                    Figures(
+                        "ivory_worked",
+                        2,
+                        1,
+                        share(1, 2),
+                        share(1, 2),
+                        {"0.01": share(1, 2)},
+                        (1, 40),
+                    ),
+                ),
                 {"ivory_worked": {"photos": 0, "rendered": 7, "patches": 8}},
             )
         ],
         pictures=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],
+        notes="- Reddish pieces are missed.",
         rounds=20,
         on_stage=stages.append,
     )
@@ -238,6 +249,8 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     assert "| 0 photos, 7 rendered, 8 patches |" in card
     assert "| 1 40 |" in card
     assert "a-museum" in card
+    assert "- Reddish pieces are missed." in card
+    assert description["evaluation"]["int8_loses_average_precision"].keys() <= {"ivory_worked"}
     for beside in ("failures.jpg", "sources.csv"):
         assert beside in card
         assert (release.path / beside).is_file()
@@ -277,6 +290,24 @@ def test_failures_are_not_shown_on_what_was_learned(
         export_bundle(
             network, config(), labels, split, tmp_path / "wildlife-v7", version=7, pictures=learned
         )
+
+
+def test_without_test_photos_nothing_is_released(
+    split: list[Photo], config: MakeConfig, tmp_path: Path
+) -> None:
+    labels = sorted({p.label for p in split})
+    untested = [p for p in split if p.split != "test"]
+    network = build_network(config(), 3).eval()
+    with pytest.raises(TrainingError, match="a split called test"):
+        export_bundle(network, config(), labels, untested, tmp_path / "wildlife-v7", version=7)
+    assert not (tmp_path / "wildlife-v7").exists()
+
+
+def test_a_run_knows_its_photos(split: list[Photo], config: MakeConfig, tmp_path: Path) -> None:
+    fit(config(epochs=1), split, tmp_path)
+    check_data(tmp_path, split[::-1])
+    with pytest.raises(TrainingError, match="other photos"):
+        check_data(tmp_path, [p for p in split if p.label != "ceramic"])
 
 
 def test_runs_of_several_seeds_are_averaged(

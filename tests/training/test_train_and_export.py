@@ -79,5 +79,5 @@ def test_seeds_are_averaged_and_a_left_out_source_is_told_of(data: Path, tmp_pat
     assert description["training"]["averaged_runs"] == 2
     (unseen,) = description["unseen_sources"]
     assert unseen["sources"] == ["train/a"]
-    assert set(unseen["ranks"]) == {"ivory", "ivory_worked"}
+    assert [f["name"] for f in unseen["figures"]] == ["ivory", "ivory_worked"]
     assert Recognizer.load(tmp_path / "tiny-v1").bundle.title == "tiny-v1"

@@ -15,7 +15,7 @@ from recognizer.errors import TrainingError
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo
 from recognizer.training.model import Outputs
-from recognizer.training.unseen import check_recipe, measure_unseen
+from recognizer.training.unseen import check_recipe, measure_unseen, probabilities
 
 MakeConfig = Callable[..., TrainingConfig]
 LABELS = ["ceramic", "ivory_worked", "listing_other"]
@@ -50,7 +50,7 @@ def test_only_left_out_photos_count_as_found(
     for figures in found.figures:
         assert (figures.photos, figures.sources) == (4, 1)
         assert figures.average_precision.value == 1
-        assert found.ranks[figures.name] == (1, 1, 1, 1)
+        assert figures.ranks == (1, 1, 1, 1)
         assert found.taught_by[figures.name] == {"photos": 4, "rendered": 0, "patches": 1}
     json.dumps(found.to_json())
 
@@ -61,16 +61,47 @@ def test_a_rank_counts_the_negatives_that_score_as_high(
     reds = [p for p in held if p.label == "ivory_worked" and p.split == "excluded"]
     wrong = {reds[0].sha256, reds[1].sha256}
     turned = [replace(p, label="ceramic") if p.sha256 in wrong else p for p in held]
-    found = measure_unseen(Reddish(), config(exclude_sources=["excluded"]), LABELS, turned)
-    assert len(found.ranks["ivory_worked"]) == 2
-    assert set(found.ranks["ivory_worked"]) <= {1, 2, 3}
-    assert np.all(np.diff(found.ranks["ivory_worked"]) >= 0)
+    run = config(exclude_sources=["excluded"])
+    found = measure_unseen(Reddish(), run, LABELS, turned)
+    scores = dict(
+        zip((p.path for p in turned), probabilities(Reddish(), run, turned)[:, 1], strict=True)
+    )
+    ours = sorted((scores[p.path] for p in reds[2:]), reverse=True)
+    theirs = [scores[p.path] for p in reds[:2]]  # all other negatives are far below
+    expected = tuple(1 + sum(other >= own for other in theirs) for own in ours)
+    assert found.figures[-1].ranks == expected
+
+
+def test_a_product_that_the_run_has_no_label_for_is_told_of(
+    held: list[Photo], config: MakeConfig
+) -> None:
+    horn = replace(held[2], label="rhino_horn", split="excluded", source="excluded")
+    run = config(exclude_sources=["excluded"])
+    found = measure_unseen(Reddish(), run, LABELS, [*held, horn], rounds=20)
+    figures = next(f for f in found.figures if f.name == "rhino_horn")
+    assert (figures.photos, figures.average_precision, figures.recall) == (1, None, {})
+    assert found.taught_by["rhino_horn"] == {"photos": 0, "rendered": 0, "patches": 0}
+
+
+def test_the_loss_of_the_run_says_what_its_outputs_mean(
+    held: list[Photo], config: MakeConfig
+) -> None:
+    softmax, sigmoid = (
+        probabilities(Reddish(), config(loss=loss), held) for loss in ("softmax", "sigmoid")
+    )
+    assert softmax.sum(axis=1) == pytest.approx(np.ones(len(held)))
+    assert (sigmoid.sum(axis=1) > 1.2).all()
 
 
 def test_what_the_run_left_out_must_be_all_that_differs(config: MakeConfig, tmp_path: Path) -> None:
     released = config(seed=3)
     check_recipe(replace(released, seed=4, exclude_sources=["a"]), released, tmp_path)
     with pytest.raises(TrainingError, match="no source was left out"):
-        check_recipe(replace(released, exclude_sources=["patch/tusk"]), released, tmp_path)
+        check_recipe(replace(released, seed=4), released, tmp_path)
+    shorter = replace(released, exclude_sources=["a"])
+    with pytest.raises(TrainingError, match="no source was left out"):
+        check_recipe(shorter, shorter, tmp_path)
+    with pytest.raises(TrainingError, match="another recipe"):
+        check_recipe(replace(released, exclude_sources=["a", "patch/tusk"]), released, tmp_path)
     with pytest.raises(TrainingError, match="another recipe"):
         check_recipe(config(epochs=9, exclude_sources=["a"]), released, tmp_path)
