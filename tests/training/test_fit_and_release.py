@@ -218,8 +218,12 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
                         {"0.01": share(1, 2)},
                         (1, 40),
                     ),
+                    Figures("bear_parts", 1, 1, None, None, {}),  # no label of that run
                 ),
-                {"ivory_worked": {"photos": 0, "rendered": 7, "patches": 8}},
+                {
+                    "ivory_worked": {"photos": 0, "rendered": 7, "patches": 8},
+                    "bear_parts": {"photos": 0, "rendered": 0, "patches": 0},
+                },
             )
         ],
         pictures=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],
@@ -248,6 +252,7 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     assert recognizer.bundle.model_digest[:16] in card
     assert "| 0 photos, 7 rendered, 8 patches |" in card
     assert "| 1 40 |" in card
+    assert "| bear_parts | 1 (1) | 0 photos, 0 rendered, 0 patches |" in card
     assert "a-museum" in card
     assert "- Reddish pieces are missed." in card
     assert description["evaluation"]["int8_loses_average_precision"].keys() <= {"ivory_worked"}
