@@ -242,6 +242,21 @@ def exclude_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Pho
     ]
 
 
+def left_out_places(config: TrainingConfig) -> list[str]:
+    """Return the sources whose photos a recipe leaves out; parts of patches are no such places."""
+    return [s for s in config.exclude_sources if not s.startswith(PATCH_PREFIX)]
+
+
+def count_taught(photos: Iterable[Photo], members: Container[str]) -> dict[str, int]:
+    """Return how many ``photos``, ``rendered`` ones and ``patches`` of some labels there are."""
+    found = [p for p in photos if p.label in members]
+    return {
+        "photos": sum(p.is_evidence for p in found),
+        "rendered": sum(p.is_synthetic for p in found),
+        "patches": sum(p.is_patch for p in found),
+    }
+
+
 def patches(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
     """Return the patches of training photos that a table outlines.
 
@@ -296,8 +311,9 @@ def prepare(photos: Sequence[Photo], config: TrainingConfig) -> list[Photo]:
     if config.corrections:
         photos = apply_corrections(photos, load_corrections(config.corrections))
     held = hold_out_validation(photos, config.validation_share, config.split_seed)
-    parts = {s for s in config.exclude_sources if s.startswith(PATCH_PREFIX)}
-    held = exclude_sources(held, [s for s in config.exclude_sources if s not in parts])
+    places = left_out_places(config)
+    parts = set(config.exclude_sources) - set(places)
+    held = exclude_sources(held, places)
     found = patches(held, config.patches) if config.patches else []
     unknown = parts - _parts(config.patches)
     if unknown:

@@ -23,7 +23,7 @@ from recognizer.policy import Decision, Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
-from recognizer.training.data import Photo, fingerprint
+from recognizer.training.data import Photo, count_taught, fingerprint
 from recognizer.training.figures import (
     SOURCE_RATE,
     Figures,
@@ -320,15 +320,14 @@ def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -
         train: the photos that the model was trained on.
         members: the labels that count.
     """
-    real = [p for p in train if p.label in members and p.is_evidence]
-    rendered = sum(p.label in members and p.is_synthetic for p in train)
-    patches = sum(p.label in members and p.is_patch for p in train)
+    taught = count_taught(train, members)
+    sources = {p.source for p in train if p.label in members and p.is_evidence}
     return {
         "train": {
-            "photos": len(real),
-            "sources": len({p.source for p in real}),
-            "rendered": rendered,
-            "patches": patches,
+            "photos": taught["photos"],
+            "sources": len(sources),
+            "rendered": taught["rendered"],
+            "patches": taught["patches"],
         },
         "test": {"photos": figures.photos, "sources": figures.sources},
         "average_precision": _rounded(figures.average_precision),

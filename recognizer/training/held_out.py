@@ -11,7 +11,7 @@ from recognizer.errors import DatasetError, TrainingError
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.corrections import apply_corrections, load_corrections
-from recognizer.training.data import PATCH_PREFIX, Photo, fingerprint, prepare
+from recognizer.training.data import Photo, fingerprint, left_out_places, prepare
 
 WORTH = {
     "test": "Photos from sources that training never saw.",
@@ -73,8 +73,8 @@ def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
         config = _config(bundle)
         if config is None:
             raise DatasetError("the bundle does not say how it was trained")
-        places = [s for s in config.exclude_sources if not s.startswith(PATCH_PREFIX)]
-        split = prepare(photos, replace(config, patches="", exclude_sources=places))
+        plain = replace(config, patches="", exclude_sources=left_out_places(config))
+        split = prepare(photos, plain)
     except (TrainingError, DatasetError) as error:
         raise DatasetError(f"what training held out cannot be told: {error}") from error
     held = [p for p in split if p.split == "validation"]

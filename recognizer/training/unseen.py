@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from recognizer.errors import TrainingError
 from recognizer.taxonomy import load_taxonomy
 from recognizer.training.config import TrainingConfig
-from recognizer.training.data import PATCH_PREFIX, Photo
+from recognizer.training.data import Photo, count_taught, left_out_places
 from recognizer.training.figures import Figures, Truth, figures_of
 from recognizer.training.loader import PlainPhotos, batches
 from recognizer.training.model import ProductNetwork
@@ -56,17 +56,15 @@ def check_recipe(config: TrainingConfig, released: TrainingConfig, folder: Path)
         TrainingError: it differs in more, or leaves no source out.
     """
     same = replace(released, seed=config.seed, exclude_sources=config.exclude_sources)
-    parts = [set(c.exclude_sources) - set(_left_out(c)) for c in (config, released)]
-    if same != config or parts[0] != parts[1]:
+    places, known = set(left_out_places(config)), set(left_out_places(released))
+    if same != config or set(config.exclude_sources) - places != (
+        set(released.exclude_sources) - known
+    ):
         raise TrainingError(f"{folder} is a run of another recipe than the one that is exported")
-    if not set(_left_out(config)) > set(_left_out(released)):
+    if not places > known:
         raise TrainingError(
             f"{folder}: no source was left out (exclude_sources) that the exported run learned from"
         )
-
-
-def _left_out(config: TrainingConfig) -> tuple[str, ...]:
-    return tuple(s for s in config.exclude_sources if not s.startswith(PATCH_PREFIX))
 
 
 @torch.no_grad()
@@ -98,6 +96,7 @@ def measure_unseen(
         rounds: bootstrap rounds behind the intervals.
     """
     held = [p for p in photos if p.split in {"validation", "excluded"}]
+    train = [p for p in photos if p.split == "train"]
     scores = probabilities(network, config, held)
     truth = Truth.of(held)
     left_out = np.array([p.split == "excluded" and p.is_evidence for p in held])
@@ -115,11 +114,6 @@ def measure_unseen(
         figures.append(
             figures_of(name, positive, truth.negative, score, truth.sources, rounds, False)
         )
-        taught = [p for p in photos if p.split == "train" and p.label in members]
-        taught_by[name] = {
-            "photos": sum(p.is_evidence for p in taught),
-            "rendered": sum(p.is_synthetic for p in taught),
-            "patches": sum(p.is_patch for p in taught),
-        }
+        taught_by[name] = count_taught(train, members)
     negatives = int(truth.negative.sum())
-    return Unseen(_left_out(config), negatives, tuple(figures), taught_by)
+    return Unseen(tuple(left_out_places(config)), negatives, tuple(figures), taught_by)
