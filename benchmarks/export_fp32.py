@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recognizer.training.fit import load_run
 from recognizer.training.onnx_export import ServedNetwork, export_fp32
+from recognizer.training.runs import load_run
 
 
 def main() -> None:

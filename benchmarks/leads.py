@@ -26,9 +26,9 @@ from torch.nn import functional
 from recognizer.imaging import model_input
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo, load_photos, prepare, read_photo
-from recognizer.training.fit import load_run
 from recognizer.training.loader import TrainingPhotos, batches, find_masks
 from recognizer.training.model import ProductNetwork, build_network
+from recognizer.training.runs import load_run
 
 CENTRE = 0.7  # of each side
 TILE = 0.6  # of each side, in each corner

@@ -21,8 +21,9 @@ from ablation import print_table
 
 from recognizer.training.config import TrainingConfig, load_config
 from recognizer.training.data import Photo, load_photos, prepare
-from recognizer.training.fit import fit, load_run
+from recognizer.training.fit import fit
 from recognizer.training.model import ProductNetwork
+from recognizer.training.runs import load_run
 from recognizer.training.unseen import probabilities
 
 FOLDS = {

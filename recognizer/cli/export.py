@@ -51,9 +51,9 @@ def command(
 
     require_training()
     from recognizer.training.data import load_photos  # noqa: PLC0415
-    from recognizer.training.fit import check_data, load_run  # noqa: PLC0415
     from recognizer.training.held_out import WORTH  # noqa: PLC0415
     from recognizer.training.release import export_bundle  # noqa: PLC0415
+    from recognizer.training.runs import check_data, load_run  # noqa: PLC0415
     from recognizer.training.unseen import check_recipe, measure_unseen  # noqa: PLC0415
 
     network, config, labels = load_run(*runs)

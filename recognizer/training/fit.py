@@ -29,13 +29,13 @@ from recognizer.training.data import fingerprint
 from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches, find_masks
 from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
 from recognizer.training.model import ProductNetwork, build_network
+from recognizer.training.runs import CHECKPOINT, read_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from recognizer.training.data import Photo
 
-CHECKPOINT = "last.ckpt"
 _LOG_FIELDS = ("epoch", "loss", "learning_rate", "photos_per_second", "accuracy", "ap", "recall")
 
 
@@ -109,74 +109,6 @@ def fit(
     return run.averaged
 
 
-def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
-    """Load the averaged weights of a run, or the mean of several that differ in their seed alone.
-
-    All runs of a recipe start at the same weights, so that they end near enough to each other for
-    their mean to be a network too, one that is better than each of them away from the training
-    data, at the cost of one (a "model soup": Wortsman et al., 2022).
-
-    Returns:
-        The network in evaluation mode, the configuration of the first, and the labels in order.
-
-    Raises:
-        TrainingError: there is no checkpoint, a run has not ended, or they differ in more than
-            their seed.
-    """
-    state, config = _finished(folder)
-    mean = state["averaged"]
-    for other in others:
-        found, its = _finished(other)
-        same = ("labels", "data")
-        if replace(its, seed=config.seed) != config or any(found[k] != state[k] for k in same):
-            raise TrainingError(f"{other} differs from {folder} in more than its seed")
-        for name, value in found["averaged"].items():
-            if value.dtype.is_floating_point:
-                mean[name] += value
-    for name, value in mean.items():
-        if value.dtype.is_floating_point:
-            mean[name] = value / (1 + len(others))
-    network = build_network(_without_weights(config), len(state["labels"]))
-    network.load_state_dict(mean)
-    return network.eval(), config, state["labels"]
-
-
-def check_data(folder: Path, photos: Sequence[Photo]) -> None:
-    """Check that a run learned from the training photos among these, and from no others.
-
-    Raises:
-        TrainingError: it did not, or there is no run.
-    """
-    state, _ = _finished(folder)
-    if state["data"] != fingerprint(p for p in photos if p.split == "train"):
-        raise TrainingError(f"{folder} was trained on other photos than --data gives")
-
-
-def _finished(folder: Path) -> tuple[dict[str, Any], TrainingConfig]:
-    state = _read_checkpoint(folder)
-    if state is None:
-        raise TrainingError(f"{folder}: no {CHECKPOINT}; train first")
-    config = config_from_dict(state["config"])
-    if state["epoch"] < config.epochs:
-        raise TrainingError(
-            f"{folder}: stopped after epoch {state['epoch']} of {config.epochs}; "
-            "run the same training command again to go on"
-        )
-    return state, config
-
-
-def _without_weights(config: TrainingConfig) -> TrainingConfig:
-    return config_from_dict({**config.to_dict(), "weights": "none"})
-
-
-def _read_checkpoint(folder: Path) -> dict[str, Any] | None:
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
-
-
 class _Run:
     """The moving parts of a run."""
 
@@ -196,7 +128,7 @@ class _Run:
     def open(cls, config: TrainingConfig, labels: list[str], data: str, folder: Path) -> _Run:
         folder.mkdir(parents=True, exist_ok=True)
         run = cls(config, labels, data, folder)
-        state = _read_checkpoint(folder)
+        state = read_checkpoint(folder)
         if state is None:
             return run
         same = {"config": config.to_dict(), "labels": labels, "data": data}

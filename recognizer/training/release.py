@@ -107,7 +107,7 @@ def export_bundle(
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Release:
-    """Write the bundle of a finished run (see :func:`recognizer.training.fit.load_run`).
+    """Write the bundle of a finished run (see :func:`recognizer.training.runs.load_run`).
 
     Args:
         network: in evaluation mode.

@@ -19,7 +19,7 @@ from recognizer.recognizer import Recognizer
 from recognizer.training.config import AugmentConfig, TrainingConfig
 from recognizer.training.data import Photo
 from recognizer.training.figures import Figures
-from recognizer.training.fit import check_data, fit, load_run
+from recognizer.training.fit import fit
 from recognizer.training.loader import TrainingPhotos, draw, find_masks
 from recognizer.training.metrics import share
 from recognizer.training.model import (
@@ -29,6 +29,7 @@ from recognizer.training.model import (
     packaged_state,
 )
 from recognizer.training.release import export_bundle
+from recognizer.training.runs import check_data, load_run
 from recognizer.training.unseen import Unseen
 from tests.conftest import encoded, picture
 
