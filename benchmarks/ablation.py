@@ -11,24 +11,15 @@ recipe excludes. The test split is not touched.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import load_config
-from recognizer.training.data import Photo, load_photos, prepare
+from recognizer.training.data import load_photos, prepare
 from recognizer.training.fit import fit
-from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
-from recognizer.training.unseen import probabilities
+from recognizer.training.unseen import Unseen, held_out, measure_scores, probabilities
 
-LABELS = ("ivory_raw", "ivory_worked", "pangolin_scales", "rhino_horn", "big_cat_skin",
-          "antelope_horn", "turtle_shell", "seahorse", "reptile_leather", "bear_parts", "coral",
-          "feather")  # fmt: skip
-ANIMALS = ("animal_pangolin", "animal_rhino", "animal_elephant")
-RATE = 0.01
+FEW = 20  # photos, of which each rank is told
 
 
 def main() -> None:
@@ -53,85 +44,32 @@ def main() -> None:
         split = prepare(data, config)
         network = fit(config, split, asked.output / variant)
         labels = sorted({p.label for p in split if p.split == "train"})
-        held = [p for p in split if p.split in {"validation", "excluded"}]
-        scores = probabilities(network, config, held)
-        print_table(variant, held, scores, labels)
+        scores = probabilities(network, config, held_out(split))
+        tell(variant, measure_scores(scores, labels, split, found_in={"validation", "excluded"}))
 
 
-def print_table(
-    title: str,
-    photos: list[Photo],
-    scores: np.ndarray,
-    labels: list[str],
-    positives: Collection[str] = ("validation", "excluded"),
-) -> dict[str, tuple[float, float]]:
-    """Print how well products are found, and how often an animal is taken for one.
-
-    Args:
-        title: printed above.
-        photos: what was scored.
-        scores: float, (photos, labels).
-        labels: in the order of the scores.
-        positives: the splits whose photos of products count; negatives are those of all.
+def tell(title: str, found: Unseen) -> dict[str, tuple[float, float]]:
+    """Print how well products are found, and what is taken for what.
 
     Returns:
         Family or product -> average precision and recall at 1 % of false alarms.
     """
-    kinds = load_taxonomy().labels
-    truth = np.array([p.label for p in photos])
-    counts = np.array([p.split in positives for p in photos])
-    negative = np.array([kinds[t].kind is not Kind.PRODUCT for t in truth])
-    print(f"\n## {title}: {negative.sum()} negatives", flush=True)
-    names = [n for n in labels if kinds[n].kind is Kind.PRODUCT]
-    columns = [labels.index(n) for n in names]
+    print(f"\n## {title}: {found.negatives} negatives")
     figures = {}
-    for name in ("ivory", *LABELS):
-        members = ["ivory_raw", "ivory_worked"] if name == "ivory" else [name]
-        positive = np.isin(truth, members) & counts
-        if set(members) <= set(labels) and positive.any():
-            score_of = scores[:, [labels.index(m) for m in members]].sum(1)
-            figures[name] = _line(name, positive, negative, score_of)
-    best = scores[:, columns].max(axis=1)
-    limit = np.sort(best[negative])[::-1][int(RATE * negative.sum())]
-    animal = np.isin(truth, ANIMALS)
-    called = np.isin(np.array(labels)[scores.argmax(1)], names)
-    print(
-        f"living elephants, rhinos, pangolins: {animal.sum()}; over the photo threshold at 1 %: "
-        f"{(best[animal] > limit).mean():.3f}; called a product: {called[animal].mean():.3f}"
-    )
-    right = (np.array(labels)[scores.argmax(1)] == truth).mean()
-    print(f"label with the highest score is right: {right:.3f}")
-    print(f"ivory and its look-alikes told apart: {_told_apart(truth, counts, scores, labels)}",
-          flush=True)  # fmt: skip
+    for its in found.figures:
+        if its.average_precision is None:
+            print(f"{its.name:16} {its.photos:4} photos  no such label")
+            continue
+        precision, recall = its.average_precision, its.recall["0.01"]
+        figures[its.name] = precision.value, recall.value
+        ranks = f"  ranks {' '.join(map(str, its.ranks))}" if its.photos <= FEW else ""
+        print(f"{its.name:16} {its.photos:4} photos  AP {precision}  recall {recall}{ranks}")
+    for name, photos in found.animals.items():
+        print(f"{name}: {found.called_product[name]} of {photos} called a product")
+    if found.lookalikes:
+        accuracy, photos = found.lookalikes.accuracy, found.lookalikes.photos
+        print(f"ivory and its look-alikes told apart: {accuracy} of {photos}", flush=True)
     return figures
-
-
-def _told_apart(
-    truth: np.ndarray, counts: np.ndarray, scores: np.ndarray, labels: list[str]
-) -> str:
-    """Return the share of photos of ivory and its look-alikes that are given the right name."""
-    taxonomy = load_taxonomy()
-    names = [n.name for n in taxonomy.lookalikes("ivory") if n.name in labels]
-    ivory = [n.name for n in taxonomy.members("ivory") if n.name in labels]
-    asked = np.isin(truth, [*names, *ivory]) & counts
-    group = [scores[asked][:, [labels.index(n) for n in ivory]].sum(1)]
-    group += [scores[asked][:, labels.index(n)] for n in names]
-    answer = np.array(["ivory", *names])[np.argmax(group, axis=0)]
-    right = answer == np.where(np.isin(truth[asked], ivory), "ivory", truth[asked])
-    return f"{right.mean():.3f} of {asked.sum()}"
-
-
-def _line(
-    name: str, positive: np.ndarray, negative: np.ndarray, score: np.ndarray
-) -> tuple[float, float]:
-    used = positive | negative
-    ranks = [int((score[negative] >= s).sum()) + 1 for s in np.sort(score[positive])[::-1]]
-    shown = f"  ranks {ranks}" if positive.sum() <= 12 else ""
-    precision = average_precision(positive[used], score[used])
-    recall = recall_at_false_alarm_rate(positive[used], score[used], RATE)
-    count = positive.sum()
-    print(f"{name:16} {count:4} photos  AP {precision:.3f}  recall {recall:.2f}{shown}")
-    return precision, recall
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import ablation
 import cv2
 import numpy as np
 import torch
-from ablation import print_table
 from torch.nn import functional
 
 from recognizer.imaging import model_input
@@ -29,6 +29,7 @@ from recognizer.training.data import Photo, load_photos, prepare, read_photo
 from recognizer.training.loader import TrainingPhotos, batches, find_masks
 from recognizer.training.model import ProductNetwork, build_network
 from recognizer.training.runs import load_run
+from recognizer.training.unseen import held_out, measure_scores
 
 CENTRE = 0.7  # of each side
 TILE = 0.6  # of each side, in each corner
@@ -54,11 +55,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     network, config, labels = load_run(asked.run)
     split = prepare([*load_photos(asked.data), *load_photos(asked.rendered)], config)
-    held = [p for p in split if p.split in {"validation", "excluded"}]
-    photos = [read_photo(p, round(max(LARGER) * config.input_size)) for p in held]
+    photos = [read_photo(p, round(max(LARGER) * config.input_size)) for p in held_out(split)]
 
     def tell(title: str, scores: torch.Tensor) -> None:
-        print_table(title, held, scores.numpy(), labels, positives={"excluded"})
+        ablation.tell(title, measure_scores(scores.double().numpy(), labels, split))
 
     if "views" in asked.leads:
         views(network, photos, config.input_size, tell)

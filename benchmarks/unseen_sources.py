@@ -17,14 +17,13 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-from ablation import print_table
+from ablation import tell
 
-from recognizer.training.config import TrainingConfig, load_config
-from recognizer.training.data import Photo, load_photos, prepare
+from recognizer.training.config import load_config
+from recognizer.training.data import load_photos, prepare
 from recognizer.training.fit import fit
-from recognizer.training.model import ProductNetwork
 from recognizer.training.runs import load_run
-from recognizer.training.unseen import probabilities
+from recognizer.training.unseen import measure_unseen
 
 FOLDS = {
     "a": [
@@ -63,25 +62,18 @@ def main() -> None:
         config = replace(recipe, exclude_sources=list(dict.fromkeys(sources)))
         split = prepare(photos, config)
         title = f"{recipe.name}, sources {fold} left out"
+        labels = sorted({p.label for p in split if p.split == "train"})
         tables, runs = [], []
         for seed in asked.seeds:
             runs.append(asked.output / fold / f"seed{seed}")
             network = fit(replace(config, seed=seed), split, runs[-1])
-            tables.append(_tell(f"{title}, seed {seed}", network, split, config))
+            found = measure_unseen(network, config, labels, split)
+            tables.append(tell(f"{title}, seed {seed}", found))
         if len(runs) > 1:
             _spread(title, tables)
             mean, _, _ = load_run(*runs)
-            _tell(f"{title}, mean weights of {len(runs)} seeds", mean, split, config)
-
-
-def _tell(
-    title: str, network: ProductNetwork, photos: list[Photo], config: TrainingConfig
-) -> dict[str, tuple[float, float]]:
-    """Print the table of a network and return its figures."""
-    labels = sorted({p.label for p in photos if p.split == "train"})
-    held = [p for p in photos if p.split in {"validation", "excluded"}]
-    scores = probabilities(network, config, held)
-    return print_table(title, held, scores, labels, positives={"excluded"})
+            found = measure_unseen(mean, config, labels, split)
+            tell(f"{title}, mean weights of {len(runs)} seeds", found)
 
 
 def _spread(title: str, tables: list[dict[str, tuple[float, float]]]) -> None:

@@ -232,7 +232,9 @@ def measure(
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
         flagged_negatives=share(alarms, int(truth.negative.sum())),
         accuracy=share(right, len(photos)),
-        lookalikes=measure_lookalikes(truth.labels, predictions),
+        lookalikes=measure_lookalikes(
+            truth.labels, [{**p.scores, **p.families} for p in predictions]
+        ),
         living=measure_living(truth.labels.tolist(), best, flagged),
         confusion=_confusion(truth.labels, best),
         prevalence=prevalence,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.prediction import Prediction
 from recognizer.taxonomy import load_taxonomy
 from recognizer.training.metrics import Estimate, share
 
@@ -41,13 +40,14 @@ class Lookalikes:
 
 
 def measure_lookalikes(
-    labels: NDArray[np.str_], predictions: Sequence[Prediction], family: str = FAMILY
+    labels: NDArray[np.str_], scores: Sequence[Mapping[str, float]], family: str = FAMILY
 ) -> Lookalikes | None:
     """Measure how well a family and its look-alikes are told apart.
 
     Args:
         labels: (N,) true labels.
-        predictions: of the same photos. A look-alike that the model does not know is never right.
+        scores: (N,) of the same photos: name of a label or family -> probability. A look-alike that
+            the model does not know is never right.
         family: of the taxonomy.
 
     Returns:
@@ -56,22 +56,20 @@ def measure_lookalikes(
     taxonomy = load_taxonomy()
     name_of = {label.name: label.name for label in taxonomy.lookalikes(family)}
     name_of |= {label.name: family for label in taxonomy.members(family)}
-    group = set(name_of.values()) - {family}
+    group = set(name_of.values())
     asked: list[tuple[str, str]] = []
-    for label, prediction in zip(labels.tolist(), predictions, strict=True):
-        if label not in name_of or family not in prediction.families:
-            continue
-        scores = {name: score for name, score in prediction.scores.items() if name in group}
-        scores[family] = prediction.families[family]
-        asked.append((name_of[label], max(scores, key=scores.__getitem__)))
+    for label, own in zip(labels.tolist(), scores, strict=True):
+        if label in name_of and family in own:
+            answers = {name: score for name, score in own.items() if name in group}
+            asked.append((name_of[label], max(answers, key=answers.__getitem__)))
     if not asked:
         return None
     by_label, counts = {}, {}
     for name in dict.fromkeys([family, *name_of.values()]):
-        answers = [answer for true, answer in asked if true == name]
-        if answers:
-            by_label[name] = share(answers.count(name), len(answers))
-            counts[name] = len(answers)
+        given = [answer for true, answer in asked if true == name]
+        if given:
+            by_label[name] = share(given.count(name), len(given))
+            counts[name] = len(given)
     return Lookalikes(
         family,
         len(asked),

@@ -7,7 +7,8 @@ recorded beside the released one, as evidence for the recipe and not for the wei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from recognizer.errors import TrainingError
-from recognizer.taxonomy import load_taxonomy
+from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo, count_taught, left_out_places
 from recognizer.training.figures import Figures, Truth, figures_of
 from recognizer.training.loader import PlainPhotos, batches
+from recognizer.training.lookalikes import Lookalikes, measure_lookalikes
 from recognizer.training.model import ProductNetwork
 
 _BATCH = 64
@@ -37,12 +39,18 @@ class Unseen:
         figures: for each family and product with photos at these sources.
         taught_by: the same names -> what the run had of them to learn from: ``photos``,
             ``rendered``, ``patches``.
+        lookalikes: how well ivory is told from what looks like it, there.
+        animals: label of a living animal -> its photos among the negatives.
+        called_product: the same labels -> those of them whose highest score is a product's.
     """
 
     sources: tuple[str, ...]
     negatives: int
     figures: tuple[Figures, ...]
     taught_by: Mapping[str, Mapping[str, int]]
+    lookalikes: Lookalikes | None
+    animals: Mapping[str, int]
+    called_product: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as ``bundle.json`` holds it."""
@@ -78,6 +86,11 @@ def probabilities(
     return np.asarray(scores.numpy(), np.float64)
 
 
+def held_out(photos: Iterable[Photo]) -> list[Photo]:
+    """Return the photos that a run did not learn from and that no model card is about."""
+    return [p for p in photos if p.split in {"validation", "excluded"}]
+
+
 def measure_unseen(
     network: ProductNetwork,
     config: TrainingConfig,
@@ -95,25 +108,67 @@ def measure_unseen(
         photos: all photos, as the run had them split.
         rounds: bootstrap rounds behind the intervals.
     """
-    held = [p for p in photos if p.split in {"validation", "excluded"}]
+    scores = probabilities(network, config, held_out(photos))
+    return measure_scores(scores, labels, photos, left_out_places(config), rounds=rounds)
+
+
+def measure_scores(
+    scores: NDArray[np.float64],
+    labels: Sequence[str],
+    photos: Sequence[Photo],
+    sources: Sequence[str] = (),
+    *,
+    found_in: Container[str] = ("excluded",),
+    rounds: int = 1000,
+) -> Unseen:
+    """Measure scores of photos that a run did not learn from.
+
+    Args:
+        scores: float64, (photos, labels), of what :func:`held_out` returns of the photos.
+        labels: in the order of the columns.
+        photos: all photos, as the run had them split.
+        sources: that were left out.
+        found_in: the splits whose photos are to be found; those of ``validation`` and ``excluded``
+            without a product are negatives all the same.
+        rounds: bootstrap rounds behind the intervals.
+    """
+    held = held_out(photos)
     train = [p for p in photos if p.split == "train"]
-    scores = probabilities(network, config, held)
     truth = Truth.of(held)
-    left_out = np.array([p.split == "excluded" and p.is_evidence for p in held])
+    counts = np.array([p.split in found_in and p.is_evidence for p in held])
     taxonomy = load_taxonomy()
     families = {name: [m.name for m in taxonomy.members(name)] for name in taxonomy.families}
     names = {name: members for name, members in families.items() if len(members) > 1}
     names |= {product.name: [product.name] for product in taxonomy.products}
+    columns = {name: scores[:, i] for i, name in enumerate(labels)}
     figures, taught_by = [], {}
     for name, members in names.items():
-        positive = np.isin(truth.labels, members) & left_out
-        if not positive.any():
-            continue
         known = [labels.index(m) for m in members if m in labels]
-        score = 1 - np.prod(1 - scores[:, known], axis=1) if known else None
-        figures.append(
-            figures_of(name, positive, truth.negative, score, truth.sources, rounds, False)
-        )
-        taught_by[name] = count_taught(train, members)
-    negatives = int(truth.negative.sum())
-    return Unseen(tuple(left_out_places(config)), negatives, tuple(figures), taught_by)
+        if known and name not in columns:
+            columns[name] = 1 - np.prod(1 - scores[:, known], axis=1)
+        positive = np.isin(truth.labels, members) & counts
+        if positive.any():
+            figures.append(
+                figures_of(
+                    name, positive, truth.negative, columns.get(name), truth.sources, rounds, False
+                )
+            )
+            taught_by[name] = count_taught(train, members)
+    rows = [
+        {name: float(column[i]) for name, column in columns.items()} for i in np.flatnonzero(counts)
+    ]
+    best = [labels[i] for i in scores.argmax(axis=1)]
+    animals, called = Counter[str](), Counter[str]()
+    for true, answer in zip(truth.labels.tolist(), best, strict=True):
+        if taxonomy.labels[true].kind is Kind.ANIMAL:
+            animals[true] += 1
+            called[true] += taxonomy.labels[answer].kind is Kind.PRODUCT
+    return Unseen(
+        tuple(sources),
+        int(truth.negative.sum()),
+        tuple(figures),
+        taught_by,
+        measure_lookalikes(truth.labels[counts], rows),
+        dict(animals),
+        dict(called),
+    )

@@ -52,7 +52,21 @@ def test_only_left_out_photos_count_as_found(
         assert figures.average_precision.value == 1
         assert figures.ranks == (1, 1, 1, 1)
         assert found.taught_by[figures.name] == {"photos": 4, "rendered": 0, "patches": 1}
+    assert found.lookalikes is not None
+    assert (found.lookalikes.photos, found.lookalikes.accuracy.value) == (8, 1)
+    assert found.animals == {}
     json.dumps(found.to_json())
+
+
+def test_living_animals_that_are_taken_for_products_are_counted(
+    held: list[Photo], config: MakeConfig
+) -> None:
+    living = {"ivory_worked": "animal_rhino", "ceramic": "animal_pangolin"}
+    turned = [replace(p, label=living.get(p.label, p.label)) for p in held]
+    found = measure_unseen(Reddish(), config(exclude_sources=["excluded"]), LABELS, turned)
+    assert found.animals == {"animal_rhino": 8, "animal_pangolin": 8}
+    assert found.called_product == {"animal_rhino": 8, "animal_pangolin": 0}
+    assert (found.figures, found.lookalikes) == ((), None)
 
 
 def test_a_rank_counts_the_negatives_that_score_as_high(
