@@ -40,34 +40,46 @@ BundleOption = Annotated[
 def check(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Data folders.")],
     bundle: BundleOption = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="CONFIG.toml", help="Also check what this recipe holds out."),
+    ] = None,
 ) -> None:
     """Check that the manifests are true and that no photo is in two splits.
 
     Files missing, changed or undecodable, unknown labels, sources in test and elsewhere, and
-    near-duplicates across splits are errors that are named; the exit code is then 2.
+    near-duplicates across splits are errors that are named; the exit code is then 2. Pairs that
+    only look very much alike are named too, to be looked at.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
     from rich.progress import Progress  # noqa: PLC0415
 
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
     from recognizer.training.check import check_data  # noqa: PLC0415
+    from recognizer.training.config import load_config  # noqa: PLC0415
 
     console = Console(stderr=True)
+    config = load_config(recipe) if recipe else None
     recognizer = Recognizer.load(bundle)
     with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("looking at the photos")
+        tasks = {stage: progress.add_task(stage) for stage in ("hashes", "features")}
         found = check_data(
             data,
             recognizer,
-            lambda done, of: progress.update(task, completed=done, total=of),
+            config,
+            lambda stage, done, of: progress.update(tasks[stage], completed=done, total=of),
         )
     _print_counts(found.photos)
-    for problem in (*found.problems, *found.duplicates):
+    for problem in found.problems:
         typer.echo(problem)
+    for pair in found.duplicates:
+        typer.echo(f"near-duplicates: {pair}")
     typer.echo(
         f"{found.unconfirmed} pairs across splits have near hashes, and features that differ: "
         "no duplicates"
     )
+    for pair in found.alike:
+        typer.echo(f"to be looked at: {pair}")
     wrong = len(found.problems) + len(found.duplicates)
     if wrong:
         raise DatasetError(

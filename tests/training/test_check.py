@@ -14,6 +14,7 @@ from recognizer.cli import ExitCode, app
 from recognizer.errors import DatasetError
 from recognizer.recognizer import Recognizer
 from recognizer.training.check import Check, check_data
+from recognizer.training.config import TrainingConfig
 from tests.conftest import encoded
 from tests.training.conftest import write_manifest
 
@@ -98,6 +99,34 @@ def test_near_hashes_of_different_pictures_are_not_confirmed(
     found = checked(recognizer, tmp_path, rows)
     assert not found.duplicates
     assert found.unconfirmed == 1
+
+
+def test_a_crop_with_another_hash_is_named_to_be_looked_at(
+    recognizer: Recognizer, tmp_path: Path, write: Write
+) -> None:
+    crop = scene(1).crop((40, 30, 220, 165))
+    green = Image.merge("RGB", [scene(2).getchannel(c) for c in ("G", "R", "B")])
+    rows = [write("red.jpg", scene(1), "train"), write("crop.jpg", crop, "test")]
+    found = checked(recognizer, tmp_path, [*rows, write("green.jpg", green, "test")])
+    assert not found.duplicates
+    (pair,) = found.alike
+    assert {pair.one.path.name, pair.other.path.name} == {"red.jpg", "crop.jpg"}
+    assert pair.similarity > 0.97
+
+
+def test_what_a_recipe_holds_out_is_a_split_of_its_own(
+    recognizer: Recognizer, tmp_path: Path, write: Write
+) -> None:
+    pictures = {f"{i}.jpg": scene(i) for i in range(12)}
+    pictures |= {f"{i}-copy.jpg": scene(i).resize((200, 150)) for i in range(12)}
+    write_manifest(tmp_path, [write(name, p, "train") for name, p in pictures.items()])
+    assert not check_data([tmp_path], recognizer).duplicates
+    held_out = TrainingConfig(validation_share=0.3)
+    duplicates = check_data([tmp_path], recognizer, held_out).duplicates
+    assert duplicates
+    for pair in duplicates:
+        assert {pair.one.split, pair.other.split} == {"train", "validation"}
+        assert len({p.path.name.split(".")[0].split("-")[0] for p in (pair.one, pair.other)}) == 1
 
 
 @pytest.mark.parametrize(
