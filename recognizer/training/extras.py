@@ -6,7 +6,9 @@ import importlib.util
 
 from recognizer.errors import MissingExtraError
 
-_TRAINING_MODULES = ("torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript")
+_TRAINING_MODULES = (
+    "torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript", "tensorboard",
+)  # fmt: skip
 _EVALUATION_MODULES = ("matplotlib", "scipy", "sklearn")
 
 

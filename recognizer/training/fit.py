@@ -1,8 +1,8 @@
 """The training loop: fine-tune, average the weights, checkpoint each epoch, go on after a kill.
 
-A run is a folder: ``config.json``, ``log.csv``, TensorBoard events where
-TensorBoard is installed, and ``last.ckpt``. Each epoch seeds everything random from the seed and
-its own number, so a run that was killed and resumed ends with the weights of an unbroken one.
+A run is a folder: ``config.json``, ``log.csv``, TensorBoard events, and ``last.ckpt``. Each epoch
+seeds everything random from the seed and its own number, so a run that was killed and resumed ends
+with the weights of an unbroken one.
 """
 
 from __future__ import annotations
@@ -266,6 +266,10 @@ class _Run:
 
     def finish_epoch(self, epoch: int, row: dict[str, float]) -> None:
         self.epoch = epoch + 1
+        # The log first: a run that is killed in between does this epoch again, and its row too.
+        _log_csv(self.folder / "log.csv", row)
+        _log_tensorboard(self.folder, row)
+        (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2) + "\n")
         temporary = self.folder / f"{CHECKPOINT}.part"
         torch.save(
             {
@@ -281,9 +285,6 @@ class _Run:
             temporary,
         )
         os.replace(temporary, self.folder / CHECKPOINT)
-        (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2) + "\n")
-        _log_csv(self.folder / "log.csv", row)
-        _log_tensorboard(self.folder, row)
 
 
 def _work(config: TrainingConfig, epoch: int, done: float) -> float:
@@ -355,19 +356,22 @@ def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.A
 
 
 def _log_csv(path: Path, row: dict[str, float]) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
+    """Write the row of an epoch behind those of the epochs before it."""
+    rows: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [r for r in csv.DictReader(file) if int(r["epoch"]) < row["epoch"]]
+    temporary = path.with_suffix(".part")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, _LOG_FIELDS)
-        if fresh:
-            writer.writeheader()
-        writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+        writer.writeheader()
+        writer.writerows([*rows, {key: f"{value:.6g}" for key, value in row.items()}])
+    os.replace(temporary, path)
 
 
 def _log_tensorboard(folder: Path, row: dict[str, float]) -> None:
-    try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - optional
-    except ImportError:
-        return
-    with SummaryWriter(str(folder / "tensorboard")) as writer:
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to import
+
+    with SummaryWriter(str(folder / "tensorboard"), purge_step=int(row["epoch"])) as writer:
         for key, value in row.items():
             writer.add_scalar(key, value, int(row["epoch"]))

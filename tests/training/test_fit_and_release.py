@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
@@ -142,6 +144,10 @@ class _KilledError(Exception):
     pass
 
 
+def _die(*_: object) -> None:
+    raise _KilledError
+
+
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     split: list[Photo], config: MakeConfig, tmp_path: Path
 ) -> None:
@@ -164,6 +170,29 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
         assert torch.equal(one, other), name
     rows = (tmp_path / "broken" / "log.csv").read_text().splitlines()
     assert len(rows) == 1 + choices.epochs
+
+
+def test_a_run_killed_before_its_checkpoint_logs_each_epoch_once(
+    split: list[Photo], config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = config(epochs=2)
+    with monkeypatch.context() as patched:
+        patched.setattr("recognizer.training.fit.torch.save", _die)
+        with pytest.raises(_KilledError):
+            fit(choices, split, tmp_path)
+    fit(choices, split, tmp_path)
+    with (tmp_path / "log.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
+def test_tensorboard_is_told_of_every_epoch(
+    split: list[Photo], config: MakeConfig, tmp_path: Path
+) -> None:
+    fit(config(epochs=2), split, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert {"loss", "learning_rate", "photos_per_second"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("loss")] == [1, 2]
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 0.1}])

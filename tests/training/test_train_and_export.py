@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
 from recognizer.recognizer import Recognizer
+from recognizer.training.runs import load_run
 from tests.conftest import encoded, picture
 from tests.training.conftest import COLOR_OF, write_manifest
 
@@ -81,3 +82,17 @@ def test_seeds_are_averaged_and_a_left_out_source_is_told_of(data: Path, tmp_pat
     assert unseen["sources"] == ["train/a"]
     assert [f["name"] for f in unseen["figures"]] == ["ivory", "ivory_worked"]
     assert Recognizer.load(tmp_path / "tiny-v1").bundle.title == "tiny-v1"
+
+
+def test_a_folder_for_each_label_is_enough_to_train(data: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    for picture_file in data.glob("*.jpg"):
+        folder = plain / picture_file.name.rsplit("-", 1)[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        picture_file.rename(folder / picture_file.name)
+    (tmp_path / "plain.toml").write_text(RECIPE.format(sources=""))
+    run = tmp_path / "run"
+    trained = invoke("train", tmp_path / "plain.toml", "--data", plain, "--output", run)
+    assert trained.exit_code == ExitCode.DONE, trained.output
+    _, _, labels = load_run(run)
+    assert labels == sorted(COLOR_OF)
