@@ -19,8 +19,6 @@ from recognizer.training.data import load_photos, prepare
 from recognizer.training.fit import fit
 from recognizer.training.unseen import Unseen, held_out, measure_scores, probabilities
 
-FEW = 20  # photos, of which each rank is told
-
 
 def main() -> None:
     """Run the variants that were asked for and print the table."""
@@ -62,7 +60,7 @@ def tell(title: str, found: Unseen) -> dict[str, tuple[float, float]]:
             continue
         precision, recall = its.average_precision, its.recall["0.01"]
         figures[its.name] = precision.value, recall.value
-        ranks = f"  ranks {' '.join(map(str, its.ranks))}" if its.photos <= FEW else ""
+        ranks = f"  ranks {' '.join(map(str, its.ranks))}" if its.ranks else ""
         print(f"{its.name:16} {its.photos:4} photos  AP {precision}  recall {recall}{ranks}")
     for name, photos in found.animals.items():
         print(f"{name}: {found.called_product[name]} of {photos} called a product")

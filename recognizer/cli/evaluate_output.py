@@ -41,7 +41,7 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
     console.print(table)
     console.print(worth)
     errors = [
-        f"{f.name} {f.calibration_error:.3f}"
+        f"{f.name} {f.calibration_error}"
         for f in all_figures(evaluation)
         if f.calibration_error is not None
     ]
@@ -49,6 +49,12 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
         f"expected calibration error, where there are {FEWEST_FOR_CALIBRATION} photos: "
         + (", ".join(errors) or "nowhere")
     )
+    few = [f"{f.name} {' '.join(map(str, f.ranks))}" for f in evaluation.labels if f.ranks]
+    if few:
+        console.print(
+            f"of few photos, the place of each among the {evaluation.negatives} negatives: "
+            + "; ".join(few)
+        )
     _print_lookalikes(console, evaluation)
     for animal in evaluation.living:
         console.print(

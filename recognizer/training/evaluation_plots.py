@@ -118,7 +118,7 @@ def reliability(figures: Sequence[Figures]) -> str | None:
             )
             axes.set(xlabel="predicted", ylabel="observed", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
             axes.set_aspect("equal")
-            axes.set_title(f"{f.name}: error {f.calibration_error:.3f}", fontsize=10)
+            axes.set_title(f"{f.name}: error {f.calibration_error}", fontsize=10)
         return data_uri(figure)
 
 

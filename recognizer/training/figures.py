@@ -30,6 +30,9 @@ from recognizer.training.metrics import (
 FEWEST_FOR_CALIBRATION = 30
 """Positives below which no calibration error is given: it would measure chance."""
 
+MOST_FOR_RANKS = 20
+"""Positives up to which each has its rank told: few photos say more one by one than as a share."""
+
 SOURCE_RATE = "0.01"
 """The false-alarm rate at which results are told by source."""
 
@@ -76,7 +79,7 @@ class Figures:
         recall: false-alarm rate -> share of the positives found at it, the threshold taken as
             fixed.
         ranks: of each positive, its place among the negatives, 1 being above all of them; highest
-            first.
+            first. Empty with more than :data:`MOST_FOR_RANKS` positives.
         calibration: predicted and observed, over the positives and *all* other photos; empty with
             fewer than :data:`FEWEST_FOR_CALIBRATION` positives.
         calibration_error: expected calibration error; None where :attr:`calibration` is empty.
@@ -90,7 +93,7 @@ class Figures:
     recall: Mapping[str, Estimate]
     ranks: tuple[int, ...] = ()
     calibration: tuple[CalibrationBin, ...] = ()
-    calibration_error: float | None = None
+    calibration_error: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ def figures_of(
     )
     recall = partial(recall_at_false_alarm_rate, positive[used], scores[used])
     against, found = np.sort(scores[negative]), np.sort(scores[positive])[::-1]
-    ranks = len(against) - np.searchsorted(against, found) + 1
+    ranks = len(against) - np.searchsorted(against, found[:MOST_FOR_RANKS]) + 1
     return Figures(
         name,
         photos,
@@ -154,7 +157,7 @@ def figures_of(
             rate: share(round(photos * recall(rate=float(rate))), photos)
             for rate in FALSE_ALARM_RATES
         },
-        tuple(ranks.tolist()),
+        tuple(ranks.tolist()) if photos <= MOST_FOR_RANKS else (),
     )
 
 
@@ -181,8 +184,11 @@ def calibrated_figures(
     )
     if scores is None or figures.photos < FEWEST_FOR_CALIBRATION:
         return figures
-    bins = calibration_bins(positive, scores)
-    return replace(figures, calibration=bins, calibration_error=expected_calibration_error(bins))
+    return replace(
+        figures,
+        calibration=calibration_bins(positive, scores),
+        calibration_error=expected_calibration_error(positive, scores, rounds=rounds),
+    )
 
 
 def count_by_source(sources: NDArray[np.str_], over: NDArray[np.bool_]) -> tuple[SourceCount, ...]:

@@ -311,7 +311,7 @@ def _record(
         "accuracy": round(evaluation.accuracy.value, 4),
         "lookalike_accuracy": _lookalike_accuracy(evaluation),
         "calibration_error": {
-            f.name: round(f.calibration_error, 4)
+            f.name: round(f.calibration_error.value, 4)
             for f in all_figures(evaluation)
             if f.calibration_error is not None
         },
