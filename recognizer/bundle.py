@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -202,6 +203,22 @@ def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * values)), np.float64)
 
 
+def carried_bundles() -> dict[str, Path]:
+    """Return the folders of the bundles that this package carries, by title."""
+    package = Path(__file__).parent
+    # An installed package carries its bundles inside; a checkout keeps them in export/.
+    shelves = [package.parent / "export", package / "bundles"]
+    return {
+        file.parent.name: file.parent for s in shelves for file in s.glob(f"*/{DESCRIPTION_FILE}")
+    }
+
+
+def split_title(title: str) -> tuple[str, int] | None:
+    """Return name and version of a title like ``wildlife-v2``; None for any other text."""
+    name, _, version = title.rpartition("-v")
+    return (name, int(version)) if name and re.fullmatch("[1-9][0-9]*", version) else None
+
+
 def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of a bundle.
 
@@ -209,17 +226,18 @@ def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
         bundle: a folder; or the name of a bundle that this package carries; None for the default.
 
     Raises:
-        BundleNotFoundError: there is none; the message lists those that are carried.
+        BundleNotFoundError: there is none (the message lists those that are carried), or the name
+            is that of a carried bundle and of another one in a folder here.
     """
-    package = Path(__file__).parent
-    # An installed package carries its bundles inside; a checkout keeps them in export/.
-    shelves = [package.parent / "export", package / "bundles"]
-    known = {
-        file.parent.name: file.parent for s in shelves for file in s.glob(f"*/{DESCRIPTION_FILE}")
-    }
-    if bundle is not None and (Path(bundle) / DESCRIPTION_FILE).is_file():
-        return Path(bundle)
+    known = carried_bundles()
     name = DEFAULT_BUNDLE if bundle is None else os.fspath(bundle)
+    if bundle is not None and (Path(bundle) / DESCRIPTION_FILE).is_file():
+        if name in known and not known[name].samefile(name):
+            raise BundleNotFoundError(
+                f"{name!r} is a folder here and a bundle of this package: write "
+                f"{os.path.join(os.curdir, name)} for the folder, or rename it"
+            )
+        return Path(bundle)
     if name in known:  # looked up, not joined to a path: no name leads off the shelf
         return known[name]
     raise BundleNotFoundError(
@@ -250,6 +268,7 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
 
     Raises:
         BundleNotFoundError: there is no such bundle.
+        BundleDigestError: its calibrations or thresholds were changed since it was made.
         BundleSchemaError: its description is unreadable, incomplete, of an unknown schema, or
             made for another preprocessing than this version's.
     """
@@ -276,11 +295,19 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
         raise BundleSchemaError(
             f"{path} was made for preprocessing {wanted}, this version has {PREPROCESSING_VERSION}"
         )
+    if description.get("digest", parsed.digest) != parsed.digest:
+        raise BundleDigestError(
+            f"{path}: calibrations or thresholds are not those that its digest names: it was "
+            "changed since it was made; fetch it again, make another with `recognizer calibrate`, "
+            "or give a policy with other thresholds"
+        )
     return parsed
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write ``bundle.json`` into a folder."""
+    """Write ``bundle.json`` into a folder, with the digest that it is checked by."""
+    if description["schema"] > 1:
+        description = {**description, "digest": parse_description(folder, description).digest}
     text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 

@@ -8,7 +8,7 @@ program owns.
     ├── UsageError              an argument or option that makes no sense (also a ValueError)
     ├── BundleError             a model bundle that cannot be used
     │   ├── BundleNotFoundError     no such bundle
-    │   ├── BundleDigestError       the model file is not the one that bundle.json describes
+    │   ├── BundleDigestError       the model or its numbers are not those that bundle.json names
     │   └── BundleSchemaError       bundle.json is unreadable, or of an unknown schema
     ├── ProviderError           the requested onnxruntime provider is not there
     ├── TaxonomyError           taxonomy.toml breaks a rule
@@ -40,7 +40,7 @@ class BundleNotFoundError(BundleError):
 
 
 class BundleDigestError(BundleError):
-    """The model file is not the one that ``bundle.json`` describes."""
+    """A file of a bundle, or a number in it, is not the one that ``bundle.json`` names."""
 
 
 class BundleSchemaError(BundleError):

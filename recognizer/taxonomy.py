@@ -22,7 +22,8 @@ from typing import Any
 from recognizer.errors import TaxonomyError
 
 SCHEMA = 1  # of taxonomy.toml: the one that this version reads
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+"""What labels and families are called."""
 
 
 class Kind(StrEnum):
@@ -205,7 +206,7 @@ class _Table:
             raise self.error(f"{kind!r} must hold tables", kind)
         found = {}
         for name, values in tables.items():
-            if not _NAME.fullmatch(name):
+            if not NAME.fullmatch(name):
                 raise self.error(f"bad {kind} name {name!r}: use snake_case", kind, name)
             if not isinstance(values, dict):
                 raise self.error(f"{kind} {name!r} must be a table", kind, name)

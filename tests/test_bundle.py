@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recognizer.bundle import Bundle, find_bundle, load_bundle, sigmoid
+from recognizer.bundle import (
+    DEFAULT_BUNDLE,
+    Bundle,
+    find_bundle,
+    load_bundle,
+    sigmoid,
+    write_description,
+)
 from recognizer.errors import (
     BundleDigestError,
     BundleError,
@@ -119,6 +126,38 @@ def test_a_name_leads_nowhere_else(
 def test_a_folder_is_taken_as_it_is(tiny_bundle: Path) -> None:
     assert find_bundle(tiny_bundle) == tiny_bundle
     assert find_bundle(str(tiny_bundle)) == tiny_bundle
+
+
+def test_a_folder_that_hides_a_bundle_of_the_package_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a folder of that name would quietly serve in its place."""
+    monkeypatch.chdir(tmp_path)
+    write_tiny_bundle(tmp_path / DEFAULT_BUNDLE)
+    with pytest.raises(BundleNotFoundError, match="a folder here and a bundle of this package"):
+        find_bundle(DEFAULT_BUNDLE)
+    assert find_bundle(f"./{DEFAULT_BUNDLE}") == Path(DEFAULT_BUNDLE)
+    assert find_bundle(None) != Path(DEFAULT_BUNDLE)
+    monkeypatch.chdir(find_bundle(None).parent)
+    assert find_bundle(DEFAULT_BUNDLE).samefile(find_bundle(None))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["photo_thresholds"].update({"0.01": 0.0}),
+        lambda d: d["labels"][0]["calibration"].update(intercept=9.0),
+    ],
+)
+def test_numbers_that_were_changed_by_hand_are_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    folder = write_tiny_bundle(tmp_path)
+    write_description(folder, json.loads((folder / "bundle.json").read_text()) | {"schema": 2})
+    load_bundle(folder)
+    changed_again(folder, change)
+    with pytest.raises(BundleDigestError, match="recognizer calibrate"):
+        load_bundle(folder)
 
 
 def test_the_model_may_be_missing(tmp_path: Path) -> None:

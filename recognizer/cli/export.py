@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from recognizer.bundle import split_title
 from recognizer.cli.stages import told_stages
 from recognizer.cli.train import DataOption, read_data
 from recognizer.errors import UsageError
@@ -46,10 +47,10 @@ def command(
     """Export a run to ONNX, calibrate it, measure it on the test split and write its card."""
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
     from recognizer.training.extras import require_training  # noqa: PLC0415
 
     require_training()
+    from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
     from recognizer.training.data import load_photos  # noqa: PLC0415
     from recognizer.training.held_out import WORTH  # noqa: PLC0415
     from recognizer.training.release import export_bundle  # noqa: PLC0415
@@ -109,7 +110,7 @@ def version_of(output: Path, name: str) -> int:
     Raises:
         UsageError: the folder is not called ``name-vN``.
     """
-    found, _, version = output.resolve().name.rpartition("-v")
-    if found != name or not version.isdigit():
-        raise UsageError(f"--output: the folder must be called {name}-vN, N a number")
-    return int(version)
+    found, version = split_title(output.resolve().name) or ("", 0)
+    if found != name:
+        raise UsageError(f"--output: the folder must be called {name}-vN, N a number from 1")
+    return version

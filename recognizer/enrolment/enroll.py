@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizer.bundle import Bundle
+from recognizer.bundle import Bundle, carried_bundles, split_title
 from recognizer.enrolment.examples import Examples, read_examples, without_copies
 from recognizer.enrolment.expectation import Expectation, expect
 from recognizer.enrolment.head import Learned, Learner, Settings
@@ -14,7 +14,7 @@ from recognizer.enrolment.writing import write_bundle
 from recognizer.errors import TaxonomyError, UsageError
 from recognizer.negatives import NegativeBank, read_negatives
 from recognizer.recognizer import Recognizer
-from recognizer.taxonomy import Kind, Taxonomy, extend_taxonomy
+from recognizer.taxonomy import NAME, Kind, Taxonomy, extend_taxonomy
 
 FEWEST_PHOTOS = 3
 """With fewer photos that differ, nothing could be left out to see what the others are worth."""
@@ -101,7 +101,7 @@ def enroll(
         BundleError: the bundle's bank is not the one it describes, or its model cannot be added
             to.
     """
-    check_output(output)
+    title = check_output(output)
     prepared = _prepare(recognizer, product, photos, negatives, settings, on_progress)
     write_bundle(
         recognizer,
@@ -111,19 +111,38 @@ def enroll(
         prepared.learned,
         (prepared.bank, prepared.own_bank),
         prepared.told.expectation,
+        prepared.told.notes,
         prepared.settings,
         output,
+        title,
     )
     told = prepared.told
     return Enrolment(told.expectation, told.notes, told.unreadable, output)
 
 
-def check_output(output: Path) -> None:
-    """Raise a UsageError where a bundle cannot be put."""
-    if output.is_dir() and not any(output.iterdir()):
-        return
-    if output.exists() or output.is_symlink():
+def check_output(output: Path) -> tuple[str, int]:
+    """Check that a new bundle can be put there, before any work is done.
+
+    Returns:
+        Its name and version.
+
+    Raises:
+        UsageError: the name is not NAME-vN or that of a bundle of this package, there is something
+            already, or its folder cannot be made.
+    """
+    title = split_title(output.resolve().name)
+    if title is None:
+        raise UsageError(f"{output}: the folder must be called NAME-vN, N a number from 1")
+    if output.resolve().name in carried_bundles():
+        raise UsageError(f"{output}: that is the name of a released bundle; choose another")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror or error}") from error
+    is_empty = output.is_dir() and not any(output.iterdir())
+    if not is_empty and (output.exists() or output.is_symlink()):
         raise UsageError(f"{output} exists already: a bundle is never overwritten; name another")
+    return title
 
 
 def resolve(bundle: Bundle, product: Product) -> Taxonomy:
@@ -141,16 +160,21 @@ def resolve(bundle: Bundle, product: Product) -> Taxonomy:
             )
         if product.family not in {None, known.labels[name].family}:
             raise UsageError(f"{name} is of the family {known.labels[name].family}, as ever")
+        if product.hint not in {None, known.labels[name].hint}:
+            raise UsageError(f"{name} is known, with a hint of its own: --hint is for a new name")
         return known
     try:
         known.label(name)
     except TaxonomyError as error:
         unknown = str(error)
     if product.hint is None:
+        stop = "" if unknown.endswith("?") else "."
         raise UsageError(
-            f"{unknown}. For a new product give --hint, what a reviewer should look at, and "
+            f"{unknown}{stop} For a new product give --hint, what a reviewer should look at, and "
             f"perhaps --family, one of: {', '.join(known.families)}"
         )
+    if not NAME.fullmatch(name):
+        raise UsageError(f"bad name {name!r}: use snake_case, like shark_fin")
     title = name.replace("_", " ").capitalize()
     family = product.family or name
     own = {
@@ -205,10 +229,12 @@ def _prepare(
     rows, copies = read.distinct()
     notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
     if len(rows) < FEWEST_PHOTOS:
+        why = "".join(f"\nnot used: {path}: {reason}" for path, reason in read.unreadable.items())
+        again = len(photos) - len(rows) - len(read.unreadable)
         raise UsageError(
             f"{len(rows)} usable photo{'s' * (len(rows) != 1)} of {len(photos)} "
-            f"({len(copies)} near-copies, {len(read.unreadable)} unreadable): at least "
-            f"{FEWEST_PHOTOS} that differ are needed"
+            f"({again} near-copies, {len(read.unreadable)} unreadable): at least "
+            f"{FEWEST_PHOTOS} that differ are needed{why}"
         )
     examples = read.chosen(rows)
     theirs = _read(recognizer, negatives, 1, settings.seed, "reading negatives", on_progress)

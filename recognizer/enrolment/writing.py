@@ -6,7 +6,7 @@ import copy
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +52,10 @@ def write_bundle(
     learned: Learned,
     banks: tuple[NegativeBank, NegativeBank | None],
     expectation: Expectation,
+    notes: Sequence[str],
     settings: Settings,
     output: Path,
+    title: tuple[str, int],
 ) -> None:
     """Write the new bundle, check it by running it, and put it in place in one step.
 
@@ -65,8 +67,10 @@ def write_bundle(
         learned: the head, and what others like it said.
         banks: all negatives, and those of the bundle alone.
         expectation: what to expect of the label.
+        notes: on what the expectation rests on, in words.
         settings: of the fit.
-        output: its folder.
+        output: its folder; the one around it is there.
+        title: its name and version.
 
     Raises:
         BundleSchemaError: the bundle's model cannot be given a head.
@@ -85,13 +89,12 @@ def write_bundle(
         )
     except ValueError as error:
         raise BundleSchemaError(f"{bundle.path}: the model cannot be added to: {error}") from error
-    output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".enrolling-") as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
         (draft / MODEL_FILE).write_bytes(model)
         description = copy.deepcopy(dict(bundle.description))
-        _describe_model(description, model, output.name)
+        _describe_model(description, model, title)
         _describe_label(description, taxonomy, name, photos, learned, expectation, bundle)
         _describe_taxonomy(description, taxonomy, name)
         _describe_lineage(description, bundle, name, photos, settings)
@@ -101,18 +104,16 @@ def write_bundle(
         write_description(draft, description)
         _set_thresholds(draft, description, bundle, bank, learned, name)
         write_description(draft, description)
-        (draft / CARD_FILE).write_text(_card(bundle, description, expectation), encoding="utf-8")
+        told = [*expectation.lines(), *notes]
+        (draft / CARD_FILE).write_text(_card(bundle, description, told), encoding="utf-8")
         _check(draft, recognizer, photos, learned, column)
         if output.is_dir():
             output.rmdir()
         os.replace(draft, output)
 
 
-def _describe_model(description: dict[str, Any], model: bytes, folder: str) -> None:
-    title, _, version = folder.rpartition("-v")
-    named = bool(title) and version.isdigit() and int(version) > 0
-    description["name"] = title if named else folder
-    description["version"] = int(version) if named else 1
+def _describe_model(description: dict[str, Any], model: bytes, title: tuple[str, int]) -> None:
+    description["name"], description["version"] = title
     description["schema"] = SCHEMA
     description["model"] |= {"sha256": hashlib.sha256(model).hexdigest(), "bytes": len(model)}
     description["activation"] = "sigmoid"
@@ -342,9 +343,9 @@ def _first_view(recognizer: Recognizer, path: str) -> NDArray[np.uint8]:
     return model_input(frame.rgb, recognizer.bundle.input_size)[None]
 
 
-def _card(bundle: Bundle, description: Mapping[str, Any], expectation: Expectation) -> str:
+def _card(bundle: Bundle, description: Mapping[str, Any], told: Sequence[str]) -> str:
     step = description["lineage"][-1]
-    lines = "\n".join(f"- {line}" for line in expectation.lines())
+    lines = "\n".join(f"- {line}" for line in told)
     before = bundle.path / CARD_FILE
     parent = before.read_text(encoding="utf-8") if before.is_file() else ""
     return (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recognizer.errors import DatasetError
+from recognizer.errors import DatasetError, TaxonomyError
 from recognizer.imaging import load_image
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.corrections import apply_corrections, load_corrections
@@ -103,25 +103,36 @@ def load_photos(folder: str | Path) -> list[Photo]:
     named like the folder.
 
     Raises:
-        DatasetError: there is nothing there, or a row breaks a rule; the message names it.
+        DatasetError: there is nothing there, a row breaks a rule, or a folder beside those of
+            labels holds pictures and is named like no label; the message names it.
     """
     root = Path(folder)
     if (root / MANIFEST).is_file():
         return _from_manifest(root)
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder")
-    known = load_taxonomy().labels
+    taxonomy = load_taxonomy()
+    pictures = {
+        inside: [p for p in sorted(inside.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+        for inside in sorted(root.iterdir())
+        if inside.is_dir() and not inside.name.startswith(".")
+    }
     photos = [
-        Photo(path, _sha256(path), label.name, root.name, "train")
-        for label in sorted(root.iterdir())
-        if label.is_dir() and label.name in known
-        for path in sorted(label.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        Photo(path, _sha256(path), inside.name, root.name, "train")
+        for inside, paths in pictures.items()
+        if inside.name in taxonomy.labels
+        for path in paths
     ]
     if not photos:
         raise DatasetError(
             f"{root}: neither a {MANIFEST} nor folders named after labels of the taxonomy"
         )
+    for inside, paths in pictures.items():
+        if paths and inside.name not in taxonomy.labels:
+            try:
+                taxonomy.label(inside.name)
+            except TaxonomyError as error:
+                raise DatasetError(f"{inside}, with {len(paths)} pictures: {error}") from error
     return photos
 
 

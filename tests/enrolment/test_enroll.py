@@ -114,9 +114,9 @@ def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
     assert bank is not None
     assert (bank.labels == "rhino_horn").sum() == 4
     more = write_photos("blue", 3, seed=50)
-    done = enroll(enrolled, RHINO, more, tmp_path / "again", settings=FEW)
+    done = enroll(enrolled, RHINO, more, tmp_path / "again-v1", settings=FEW)
     assert done.expectation.known == 4
-    again = Recognizer.load(tmp_path / "again", threads=1)
+    again = Recognizer.load(tmp_path / "again-v1", threads=1)
     assert again.labels == enrolled.labels
     assert (again.bundle.name, again.bundle.version) == ("again", 1)
     assert len(again.bundle.description["lineage"]) == 2
@@ -129,9 +129,9 @@ def test_a_known_label_is_strengthened(
     """The model has never seen blue raw ivory; what it said of the rest stays."""
     photos = write_photos("blue", 4)
     before = parent.predict(photos[0])
-    done = enroll(parent, Product("ivory_raw"), photos, tmp_path / "out", settings=FEW)
+    done = enroll(parent, Product("ivory_raw"), photos, tmp_path / "out-v1", settings=FEW)
     assert done.expectation.own_weight is not None
-    strengthened = Recognizer.load(tmp_path / "out", threads=1)
+    strengthened = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert strengthened.labels == parent.labels
     after = strengthened.predict(photos[0])
     assert before.scores["ivory_raw"] < 0.1
@@ -147,8 +147,8 @@ def test_a_new_name_brings_its_entry_of_the_taxonomy(
     parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
     product = Product("blue_ivory", "ivory", "Look at the blue.")
-    enroll(parent, product, write_photos("blue", 3), tmp_path / "out", settings=FEW)
-    bundle = load_bundle(tmp_path / "out")
+    enroll(parent, product, write_photos("blue", 3), tmp_path / "out-v1", settings=FEW)
+    bundle = load_bundle(tmp_path / "out-v1")
     assert bundle.taxonomy.label("blue_ivory").family == "ivory"
     assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
     assert bundle.families[0].members == ("ivory_worked", "ivory_raw", "blue_ivory")
@@ -159,8 +159,8 @@ def test_a_new_name_may_be_a_family_of_its_own(
     parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
     product = Product("blue_things", hint="Look at the blue.")
-    enroll(parent, product, write_photos("blue", 3), tmp_path / "out", settings=FEW)
-    bundle = load_bundle(tmp_path / "out")
+    enroll(parent, product, write_photos("blue", 3), tmp_path / "out-v1", settings=FEW)
+    bundle = load_bundle(tmp_path / "out-v1")
     assert bundle.families[-1].name == "blue_things"
     assert bundle.taxonomy.display_name("blue_things", family=True) == "Blue things"
 
@@ -174,9 +174,9 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
         *write_photos("gray", 20, "others"),
     ]
     photos = write_photos("blue", 3)
-    done = enroll(recognizer, RHINO, photos, tmp_path / "out", negatives=negatives, settings=FEW)
+    done = enroll(recognizer, RHINO, photos, tmp_path / "out-v1", negatives=negatives, settings=FEW)
     assert done.expectation.negatives == 60
-    found = Recognizer.load(tmp_path / "out", threads=1)
+    found = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert found.bundle.negatives is None
     assert found.predict(photos[0]).scores["rhino_horn"] > 0.5
 
@@ -223,7 +223,7 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
     found = examine(parent, RHINO, photos, settings=FEW)
     assert found.expectation.photos == 3
     assert sum("near-copy" in note for note in found.notes) == 2
-    with pytest.raises(UsageError, match="1 usable photo of 5"):
+    with pytest.raises(UsageError, match=r"1 usable photo of 5 \(4 near-copies, 0 unreadable\)"):
         examine(parent, RHINO, [photos[0]] * 5, settings=FEW)
 
 
@@ -235,7 +235,7 @@ def test_photos_that_cannot_be_read_are_told(
     broken = [str(tmp_path / "page.jpg"), str(tmp_path / "missing.jpg")]
     found = examine(parent, RHINO, [*photos, *broken], settings=FEW)
     assert set(found.unreadable) == set(broken)
-    with pytest.raises(UsageError, match="2 unreadable"):
+    with pytest.raises(UsageError, match=r"0 near-copies, 2 unread.*\n.*page\.jpg: not_an_image"):
         examine(parent, RHINO, [*photos[:2], *broken], settings=FEW)
 
 
@@ -270,6 +270,7 @@ def test_a_bundle_without_a_bank_says_what_to_do(
         (Product("New Thing", hint="x"), "snake_case"),
         (Product("new_thing", "Bad Family", "x"), "bad family name"),
         (Product("rhino_horn", "ivory"), "of the family rhino_horn"),
+        (Product("rhino_horn", hint="grey"), "hint of its own"),
         (Product("new_thing", hint=" "), "must be text"),
     ],
 )
@@ -283,14 +284,42 @@ def test_names_that_cannot_be_enrolled(
 def test_a_bundle_is_never_overwritten(
     parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
-    (tmp_path / "out").mkdir()
+    (tmp_path / "out-v1").mkdir()
     photos = write_photos("blue", 3)
-    enroll(parent, RHINO, photos, tmp_path / "out", settings=FEW)  # an empty folder is fine
-    before = (tmp_path / "out" / "bundle.json").read_bytes()
+    enroll(parent, RHINO, photos, tmp_path / "out-v1", settings=FEW)  # an empty folder is fine
+    before = (tmp_path / "out-v1" / "bundle.json").read_bytes()
     with pytest.raises(UsageError, match="exists already"):
-        enroll(parent, RHINO, photos, tmp_path / "out", settings=FEW)
-    assert (tmp_path / "out" / "bundle.json").read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "photos"]
+        enroll(parent, RHINO, photos, tmp_path / "out-v1", settings=FEW)
+    assert (tmp_path / "out-v1" / "bundle.json").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out-v1", "photos"]
+
+
+@pytest.mark.parametrize("name", ["mine", "mine-v0", "mine.v1", "mine-v01", "-v1", "wildlife-v2"])
+def test_a_bundle_that_could_pass_for_another_is_not_made(
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match=r"NAME-vN|released bundle"):
+        enroll(parent, RHINO, write_photos("blue", 3), tmp_path / name, settings=FEW)
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_any_work(
+    parent: Recognizer, tmp_path: Path
+) -> None:
+    (tmp_path / "page.txt").write_text("")
+    with pytest.raises(UsageError, match="page"):
+        enroll(parent, RHINO, [], tmp_path / "page.txt" / "a-v1", settings=FEW)
+
+
+def test_what_lessens_the_expectation_is_in_the_card(
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    photos = write_photos("blue", 3)
+    copy = tmp_path / "copy.jpg"
+    copy.write_bytes(Path(photos[0]).read_bytes())
+    done = enroll(parent, RHINO, [*photos, str(copy)], tmp_path / "out-v1", settings=FEW)
+    card = (tmp_path / "out-v1" / "MODEL_CARD.md").read_text()
+    assert done.notes
+    assert all(f"- {note}\n" in card for note in done.notes)
 
 
 def test_a_model_of_another_form_leaves_nothing_behind(
@@ -311,5 +340,5 @@ def test_a_model_of_another_form_leaves_nothing_behind(
     description["model"]["sha256"] = hashlib.sha256(content).hexdigest()
     (folder / "bundle.json").write_text(json.dumps(description))
     with pytest.raises(BundleSchemaError, match="cannot be added to"):
-        enroll(Recognizer.load(folder), RHINO, write_photos("blue", 3), tmp_path / "out")
+        enroll(Recognizer.load(folder), RHINO, write_photos("blue", 3), tmp_path / "out-v1")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["other-v1", "photos"]

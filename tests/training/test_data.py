@@ -135,6 +135,17 @@ def test_a_folder_for_each_label(photos: list[Photo]) -> None:
     assert {p.split for p in photos} == {"train"}
 
 
+def test_a_folder_with_a_typo_is_not_left_out_silently(tmp_path: Path) -> None:
+    for name in ("ivory_raw", "ivory_row", ".cache", "notes"):
+        (tmp_path / name).mkdir()
+    for name in ("ivory_raw", "ivory_row", ".cache"):
+        (tmp_path / name / "a.jpg").write_bytes(name.encode())
+    with pytest.raises(DatasetError, match=r"ivory_row, with 1 pictures.*ivory_raw"):
+        load_photos(tmp_path)
+    (tmp_path / "ivory_row" / "a.jpg").unlink()
+    assert [p.label for p in load_photos(tmp_path)] == ["ivory_raw"]
+
+
 def test_fingerprint_is_of_the_content_not_the_order() -> None:
     photos = [photo(0), photo(1)]
     assert fingerprint(photos) == fingerprint(photos[::-1])
