@@ -19,7 +19,7 @@ $(BASE): pyproject.toml
 	@touch $@
 
 $(DEV): $(BASE)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,train]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,train,synthetic]'
 	@touch $@
 
 demo: $(BASE) ## Scan the sample photos and write an HTML report

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from recognizer.errors import MissingExtraError
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="Render photo-like pictures of wildlife products and of what is taken for them.",
 )
+
+
+def _require_renderer() -> None:
+    """Say what to install before anything is rendered.
+
+    Raises:
+        MissingExtraError: mitsuba is missing.
+    """
+    if importlib.util.find_spec("mitsuba") is None:
+        raise MissingExtraError("mitsuba", "synthetic")
 
 
 @app.command()
@@ -41,6 +55,11 @@ def render(
         jobs = dataset.plan(count, seed, names, size, samples)
     except KeyError as error:
         raise typer.BadParameter(str(error.args[0]), param_hint="--scenes") from error
+    _require_renderer()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="--output") from error
     dataset.write(jobs, output, workers, typer.echo)
 
 
@@ -52,6 +71,7 @@ def samples(
     / "samples",
 ) -> None:
     """Render the sample photos of the repository again, with their list."""
+    _require_renderer()
     from datasets.synthetic import samples as chosen  # noqa: PLC0415 - keeps --help fast
 
     chosen.write(output, typer.echo)
@@ -66,10 +86,14 @@ def pictures(
     / "pictures",
 ) -> None:
     """Render the pictures of the documentation again: scenes, composed ones, other materials."""
+    _require_renderer()
     from datasets.synthetic import pictures as shown  # noqa: PLC0415 - keeps --help fast
 
     shown.write(output, typer.echo)
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m datasets.synthetic")
+    try:
+        app(prog_name="python -m datasets.synthetic")
+    except MissingExtraError as error:
+        sys.exit(str(error))

@@ -97,7 +97,7 @@ def composed(photos: dict[str, Photo]) -> list[tuple[str, Picture]]:
 
 def recasts(photos: dict[str, Photo]) -> list[tuple[str, Picture]]:
     """Show carvings in other materials: the materials above, then a row for each carving."""
-    pictures = [("", np.full((_TILE, _TILE, 3), 255, np.uint8))]
+    pictures = [("carved in, shown as:", np.full((_TILE, _TILE, 3), 255, np.uint8))]
     pictures += [(name, _pixels(photos[name])) for name in MATERIALS]
     for number, carving in enumerate(CARVINGS):
         photo = photos[carving]

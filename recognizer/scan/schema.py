@@ -112,7 +112,8 @@ ROW_PROPERTIES: dict[str, dict[str, Any]] = {
     },
     "model": {
         **_object(name={"type": "string"}, version={"type": "integer"}, digest=_DIGEST),
-        "description": "What scored it; the digest is the sha256 of model.onnx.",
+        "description": "What scored it; the digest is over model.onnx and all calibrations and "
+        "thresholds of its bundle.",
     },
     "policy": {
         **_object(name={"type": "string"}, digest=_DIGEST),

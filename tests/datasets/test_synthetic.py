@@ -8,13 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from datasets.synthetic import dataset, forms, geometry, pictures
+from datasets.synthetic.__main__ import app
 from datasets.synthetic.pile import Heap
 from datasets.synthetic.registry import SCENES
 from datasets.synthetic.render import Photo, render
 from datasets.synthetic.samples import CHOSEN
 from datasets.synthetic.scenes_stockpiles import marked
+from recognizer.errors import MissingExtraError
 from recognizer.training.sheet import contact_sheet
 
 SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"
@@ -183,3 +186,19 @@ def test_documentation_composes_rendered_objects_on_rendered_backdrops():
     photos = {name: Photo(jpeg, mask, "", "", name, 0, 40, 40, {}) for name in names}
     shown = pictures.composed(photos)
     assert [name for name, _ in shown] == [name for name, _ in pictures.COMPOSED] * 2
+
+
+def test_a_missing_renderer_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = CliRunner().invoke(app, ["render", "--count", "1", "--output", str(tmp_path / "set")])
+    assert isinstance(done.exception, MissingExtraError)
+    assert "[synthetic]" in str(done.exception)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_file_in_the_way_is_told(renderer, tmp_path):
+    (tmp_path / "page.txt").write_text("")
+    output = str(tmp_path / "page.txt")
+    done = CliRunner().invoke(app, ["render", "--count", "1", "--output", output])
+    assert done.exit_code == 2
+    assert "page.txt" in done.output
