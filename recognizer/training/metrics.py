@@ -196,6 +196,19 @@ def paired_bootstrap(
     return _estimate(float(difference(None)), np.concatenate(draws))
 
 
+def bootstrap_mean(values: Scores, *, rounds: int = 1000, seed: int = 0) -> Estimate:
+    """Return a mean with its percentile interval, of values that do not hang on each other.
+
+    Args:
+        values: float, (N,), at least one.
+        rounds: bootstrap rounds.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    draws = rng.choice(values, (rounds, len(values))).mean(axis=1)
+    return _estimate(float(np.mean(values)), draws)
+
+
 def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])

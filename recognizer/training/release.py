@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -35,6 +35,7 @@ from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.both_sides import BothSides, measure_both_sides
 from recognizer.training.calibrate import calibrated_description
 from recognizer.training.card import FAILURES_FILE, SOURCES_FILE, render_card
 from recognizer.training.config import TrainingConfig
@@ -183,7 +184,11 @@ def export_bundle(
             on_stage(f"looking for failures among {len(pictures)} rendered pictures")
             _draw_failures(chosen, pictures, work / precision / FAILURES_FILE)
         evaluation, held_out = evaluations[precision], seen[precision]
-        _record(work / precision, evaluation, held_out, photos, lost, notes)
+        both: tuple[BothSides, ...] = ()
+        if config.patches:
+            on_stage("laying held-out patches on ordinary photos")
+            both = measure_both_sides(chosen, validation, config.patches)
+        _record(work / precision, evaluation, held_out, photos, lost, both, notes)
         on_stage("collecting negatives for enrolment")
         attach_bank(work / precision, photos)
         install_bundle(work / precision, output)
@@ -286,6 +291,7 @@ def _record(
     seen: Evaluation,
     photos: Sequence[Photo],
     lost: Mapping[str, float],
+    both: Sequence[BothSides],
     notes: str,
 ) -> None:
     """Write the evidence into ``bundle.json``, and the model card and its table beside it."""
@@ -317,6 +323,7 @@ def _record(
         },
         "int8_loses_average_precision": dict(lost),
     }
+    description["patches_of_held_out_animals"] = [asdict(one) for one in both]
     used = [p for p in photos if p.is_evidence and p.split in {"train", "validation", "test"}]
     write_sources(used, folder / SOURCES_FILE)
     description["created"] = datetime.now(UTC).date().isoformat()
