@@ -6,7 +6,7 @@ import numpy as np
 
 from datasets.synthetic import geometry
 from datasets.synthetic.forms import bent, horn_tube, mirrored, strand
-from datasets.synthetic.geometry import Mesh, merge, noise, rotation
+from datasets.synthetic.geometry import Array, Mesh, merge, noise, rotation
 from datasets.synthetic.materials import (
     along,
     blend,
@@ -126,6 +126,16 @@ def tusk_stack(rng: np.random.Generator) -> Subject:
     return Subject(merge(placed), (25, 75), {"count": count, "age": round(age, 2)})
 
 
+def schreger(angle: Array, away: Array) -> Array:
+    """The lines that cross on a cut through a tusk, the mark of elephant ivory, -1 to 1.
+
+    Args:
+        angle: around the middle of the tusk, in radians.
+        away: from its middle, as a share of its radius.
+    """
+    return np.sin(angle * 40 + away * 22) * np.sin(angle * 40 - away * 22)
+
+
 @scene("ivory_raw")
 def tusk_pieces(rng: np.random.Generator) -> Subject:
     """Tusk cut into blocks whose ends show the rings of growth."""
@@ -142,11 +152,9 @@ def tusk_pieces(rng: np.random.Generator) -> Subject:
         block = geometry.sweep(bent(length, rng.uniform(2, 25)), at, wide, around=200)
         flat = block.vertices / girth
         end = np.repeat((at == 0) | (at == 1), 200)
-        angle = block.coords[:, 1] * 2 * np.pi
-        rings = np.sin(np.repeat(share, 200) * 26 + 0.6 * noise(flat, 1.5, seed_of(rng)))
-        cross = np.sin(angle * 40 + np.repeat(share, 200) * 22) * np.sin(
-            angle * 40 - np.repeat(share, 200) * 22
-        )
+        away = np.repeat(share, 200)
+        rings = np.sin(away * 26 + 0.6 * noise(flat, 1.5, seed_of(rng)))
+        cross = schreger(block.coords[:, 1] * 2 * np.pi, away)
         cut = blend((0.92, 0.87, 0.74), (0.80, 0.70, 0.52), 0.3 + 0.18 * rings + 0.12 * cross)
         bark = blend(
             ivory_colour(rng, age),
@@ -216,6 +224,38 @@ def ivory_bangle(rng: np.random.Generator) -> Subject:
     return Subject(
         merge(placed), (20, 75), {"count": count, "carved": carved, "age": round(age, 2)}
     )
+
+
+@scene("ivory_worked")
+def ivory_seal(rng: np.random.Generator) -> Subject:
+    """One to four polished seals; the lines of the tusk cross on their ends."""
+    age = 0.6 * ageing(rng)
+    count = int(rng.integers(1, 5))
+    heap = Heap(24)
+    things = []
+    for _ in range(count):
+        girth, around = rng.uniform(0.6, 1.4), 240
+        length = girth * rng.uniform(3, 6)
+        rim = np.linspace(0, 1, 80)
+        at = np.concatenate([np.zeros(80), np.linspace(0, 1, 160), np.ones(80)])
+        share = np.concatenate([rim, np.ones(160), rim[::-1]])
+        waist = 1 - rng.uniform(0, 0.12) * np.sin(np.pi * at)
+        mesh = geometry.sweep(bent(length, 0.5), at, girth * share * waist, around=around)
+        end = np.repeat((at == 0) | (at == 1), around)
+        angle = mesh.coords[:, 1] * 2 * np.pi
+        # A seal is cut from beside the middle of a tusk, whose lines go on through it.
+        heart = rng.uniform(0.8, 2.0)
+        across = np.repeat(share, around) * np.stack([np.cos(angle), np.sin(angle)])
+        far = np.hypot(across[0] + heart, across[1])
+        cross = schreger(np.arctan2(across[1], across[0] + heart) * 2, far * 2)
+        groove = (np.abs(np.repeat(at, around) - rng.uniform(0.7, 0.9)) < 0.015) & ~end
+        mesh = ivory(rng, mesh.displaced(np.where(groove, -0.06 * girth, 0)), age, length)
+        mesh = shaded(mesh, np.where(end, 0.93 + 0.07 * cross, 1 - 0.4 * groove))
+        if rng.random() < 0.35:
+            mesh = mesh.turned(rotation([0, 1, 0], 90))
+        things.append(mesh.grounded())
+    placed = heap.drop(rng, things, 1.6 * np.sqrt(count), tilt=0.0, tries=8)
+    return Subject(merge(placed), (25, 75), {"count": count, "age": round(age, 2)})
 
 
 @scene("ivory_worked")

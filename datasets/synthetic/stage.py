@@ -73,7 +73,7 @@ def build(
         elevation: The lowest and highest camera angle that shows the object well, in degrees.
         aspect: One of ``ASPECTS``.
     """
-    kind = str(rng.choice(list(GROUNDS), p=[0.24, 0.2, 0.2, 0.09, 0.07, 0.06, 0.07, 0.07]))
+    kind = str(rng.choice(list(GROUNDS), p=[0.24, 0.2, 0.2, 0.09, 0.07, 0.06, 0.07, 0.04, 0.03]))
     light_kind = str(rng.choice(LIGHTS))
     ground = GROUNDS[kind](rng, _SPAN * radius)
     camera, angles = _camera(rng, subject, elevation, aspect)
