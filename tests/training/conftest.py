@@ -32,6 +32,7 @@ def config() -> Callable[..., TrainingConfig]:
 
     def make(**changes: object) -> TrainingConfig:
         values: dict[str, object] = {
+            "backbone": "test_efficientnet",
             "weights": "none",
             "input_size": 32,
             "epochs": 2,

@@ -23,6 +23,7 @@ from recognizer.training.data import Photo
 from recognizer.training.figures import Figures
 from recognizer.training.fit import fit
 from recognizer.training.loader import TrainingPhotos, draw, find_masks
+from recognizer.training.lookalikes import Lookalikes
 from recognizer.training.metrics import share
 from recognizer.training.model import (
     ProductNetwork,
@@ -214,7 +215,7 @@ def test_test_photos_are_not_even_opened(
 @pytest.mark.parametrize(
     "choices",
     [
-        {"loss": "softmax"},
+        {"backbone": "tf_efficientnet_lite0"},  # as released, and slow
         {"loss": "sigmoid"},
         {"backbone": "test_resnet", "input_size": 64},
         {"backbone": "test_convnext", "input_size": 64},
@@ -254,6 +255,9 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
                     "ivory_worked": {"photos": 0, "rendered": 7, "patches": 8},
                     "bear_parts": {"photos": 0, "rendered": 0, "patches": 0},
                 },
+                Lookalikes("ivory", 3, share(2, 3), 0.5, {"ivory": share(2, 3)}, {"ivory": 3}),
+                {"animal_rhino": 4},
+                {"animal_rhino": 1},
             )
         ],
         pictures=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],
@@ -284,6 +288,8 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     assert "| 1 40 |" in card
     assert "| bear_parts | 1 (1) | 0 photos, 0 rendered, 0 patches |" in card
     assert "a-museum" in card
+    assert "Of the 3 photos there of ivory and its look-alikes 66.7 %" in card
+    assert "animal_rhino 1 of 4" in card
     assert "- Reddish pieces are missed." in card
     assert description["evaluation"]["int8_loses_average_precision"].keys() <= {"ivory_worked"}
     for beside in ("failures.jpg", "sources.csv"):

@@ -19,6 +19,7 @@ pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
 
 RECIPE = """
 name = "tiny"
+backbone = "test_efficientnet"
 weights = "none"
 input_size = 32
 epochs = 1
