@@ -23,7 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from recognizer.training.data import MANIFEST, REQUIRED_COLUMNS, Photo
+from recognizer.training.data import MANIFEST, PATCH_COLUMNS, REQUIRED_COLUMNS, Photo
 
 DATA_VARIABLE = "RECOGNIZER_DATA"
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -110,6 +110,20 @@ def write_demo_data(samples: Path, folder: Path) -> None:
         raise FileNotFoundError(f"no pictures in {samples}: see its README.md")
     with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([REQUIRED_COLUMNS, *rows])
+
+
+def write_demo_patches(photos: Sequence[Photo]) -> Path:
+    """Outline the middle of the stand-in's horns and tusks, as a table of patches."""
+    path = scratch_folder() / "patches.csv"
+    square = "0.35,0.35 0.65,0.35 0.65,0.65 0.35,0.65"
+    rows = [
+        (p.sha256, "middle", p.label, square)
+        for p in photos
+        if p.split == "train" and p.label in {"rhino_horn", "ivory_raw"}
+    ]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([PATCH_COLUMNS, *rows])
+    return path
 
 
 def _photograph(picture: np.ndarray, shop: Shop) -> bytes:
