@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.scan import BundleOption, Engine, EngineOption, WorkersOption, hire_for
+from recognizer.cli.scan import hire_for
+from recognizer.cli.scan_options import BundleOption, Engine, EngineOption, WorkersOption
 from recognizer.cli.stages import told_stages
 from recognizer.errors import UsageError
 
