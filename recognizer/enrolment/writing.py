@@ -236,7 +236,8 @@ def _describe_lineage(
         "settings": asdict(settings),
         "program": __version__,
     }
-    description.pop("unseen_sources", None)  # of the parent's recipe, which is not this bundle's
+    for measured in ("unseen_sources", "patches_of_held_out_animals"):
+        description.pop(measured, None)  # of the parent, whose card follows in this one's
     if "evaluation" in description:
         step["parent_evaluation"] = description.pop("evaluation")
     description["lineage"] = [*description.get("lineage", []), step]
