@@ -1,7 +1,7 @@
 r"""What two cheap tricks would add to a run of ``unseen_sources.py``, on what it left out.
 
-Views: several views of each photo (mirrored, a larger input, the centre, four overlapping tiles, of
-which the highest score counts), at as many times the cost of serving. Interpolation: a backbone
+Views: several views of each photo (mirrored, a larger input, the centre), at as many times the cost
+of serving. Tiles: four that overlap, of which the highest score counts. Interpolation: a backbone
 part of the way between ImageNet's weights and the run's ("WiSE-FT", Wortsman et al., 2021), under
 a head that is fitted anew on pictures as the run's training draws them. The test split is not
 touched.
@@ -48,9 +48,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rendered", type=Path, required=True)
-    parser.add_argument(
-        "--leads", nargs="+", choices=["views", "interpolation"], default=["views", "interpolation"]
-    )
+    leads = ["views", "tiles", "interpolation"]
+    parser.add_argument("--leads", nargs="+", choices=leads, default=leads)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     network, config, labels = load_run(asked.run)
@@ -62,6 +61,8 @@ def main() -> None:
 
     if "views" in asked.leads:
         views(network, photos, config.input_size, tell)
+    if "tiles" in asked.leads:
+        tiles(network, photos, config.input_size, tell)
     if "interpolation" in asked.leads:
         interpolation(network, config, labels, split, photos, tell)
 
@@ -77,6 +78,12 @@ def views(network: ProductNetwork, photos: list[np.ndarray], size: int, tell: Te
     tell("two views: mirrored", ((plain + mirrored) / 2).softmax(1))
     centre = logits_of(network, [model_input(part(rgb, CENTRE), size) for rgb in photos])
     tell("three views: centre", ((plain + mirrored + centre) / 3).softmax(1))
+
+
+def tiles(network: ProductNetwork, photos: list[np.ndarray], size: int, tell: Tell) -> None:
+    """Tell what tiles find that the whole photo does not show: an object far away, or small."""
+    plain = logits_of(network, [model_input(rgb, size) for rgb in photos])
+    tell("as it is served", plain.softmax(1))
     corners = [
         logits_of(network, [model_input(part(rgb, TILE, *at), size) for rgb in photos]).softmax(1)
         for at in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
