@@ -93,7 +93,7 @@ class Augmentation:
         # torchvision draws from torch's global generator: give it a state of its own for this call.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
-            image = tv_tensors.Image(torch.from_numpy(rgb).permute(2, 0, 1))
+            image = tv_tensors.Image(torch.tensor(rgb).permute(2, 0, 1))
             return np.ascontiguousarray(chain(image).permute(1, 2, 0).numpy())
 
 

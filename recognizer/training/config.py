@@ -109,7 +109,8 @@ class TrainingConfig:
             relative to the working folder.
         validation_share: share of the training photos, and of their sources, held out for choices.
         split_seed: of the choice of what is held out, so that runs with several seeds share it.
-        seed: of everything else that is random.
+        seed: of everything else that is random. On a CPU the same seed gives the same weights; on
+            CUDA and MPS sums are added in an order of their own, so nearly the same ones.
         workers: processes that load photos; 0 loads in the training process.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         augment: see :class:`AugmentConfig`.
