@@ -106,7 +106,7 @@ def _print(found: Robustness, name: str) -> None:
 
     table = Table(
         title=f"{found.bundle}: {name}, {found.split}; threshold {found.thresholds[name]:.4f}",
-        caption="as they are > altered, on the same photos; score: mean change of the positives",
+        caption="as they are > altered (95 %), same photos; score: mean change of the positives",
     )
     for heading in ("alteration", "photos", "recall", "AP", "score", "false alarms"):
         table.add_column(heading, justify="left" if heading == "alteration" else "right")
@@ -114,10 +114,10 @@ def _print(found: Robustness, name: str) -> None:
         table.add_row(
             f"{o.alteration}: {o.strength}",
             f"{o.positives} ({o.negatives})",
-            f"{o.recall_before:.3f} > {o.recall:.3f}",
+            f"{o.recall_before.value:.3f} > {o.recall}",
             f"{o.average_precision_before:.3f} > {o.average_precision:.3f}",
             f"{o.score_change:+.3f}",
-            f"{o.false_alarms_before:.3f} > {o.false_alarms:.3f}",
+            f"{o.false_alarms_before.value:.3f} > {o.false_alarms}",
         )
     focus = Table(title="share of the heat-map on the object, and of the picture that it takes")
     for heading in ("label", "photos", "heat", "area"):

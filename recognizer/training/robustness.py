@@ -26,7 +26,7 @@ from recognizer.training.data import Photo
 from recognizer.training.evaluate import targets
 from recognizer.training.figures import Truth
 from recognizer.training.measured_alterations import ALTERATIONS, Alteration, Backdrops, Subject
-from recognizer.training.metrics import average_precision
+from recognizer.training.metrics import Estimate, average_precision, share
 from recognizer.training.thresholds import threshold_at_false_alarm_rate
 
 RATE = 0.01
@@ -37,7 +37,8 @@ RATE = 0.01
 class Outcome:
     """What an alteration does to what is looked for.
 
-    ``before`` is of the same photos as they are.
+    ``before`` is of the same photos as they are. Shares have their exact intervals, with the
+    threshold taken as fixed.
 
     Attributes:
         alteration: name of the change.
@@ -58,14 +59,14 @@ class Outcome:
     strength: str
     positives: int
     negatives: int
-    recall_before: float
-    recall: float
+    recall_before: Estimate
+    recall: Estimate
     average_precision_before: float
     average_precision: float
     score_change: float
     negative_score_change: float
-    false_alarms_before: float
-    false_alarms: float
+    false_alarms_before: Estimate
+    false_alarms: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,17 +270,21 @@ def _outcome(
     threshold: float,
 ) -> Outcome:
     used = positive | negative
+
+    def over(scores: NDArray[np.float64], photos: NDArray[np.bool_]) -> Estimate:
+        return share(int((scores[photos] > threshold).sum()), int(photos.sum()))
+
     return Outcome(
         alteration.name,
         alteration.strength,
         int(positive.sum()),
         int(negative.sum()),
-        float((before[positive] > threshold).mean()),
-        float((after[positive] > threshold).mean()),
+        over(before, positive),
+        over(after, positive),
         average_precision(positive[used], before[used]),
         average_precision(positive[used], after[used]),
         float((after - before)[positive].mean()),
         float((after - before)[negative].mean()),
-        float((before[negative] > threshold).mean()),
-        float((after[negative] > threshold).mean()),
+        over(before, negative),
+        over(after, negative),
     )

@@ -34,10 +34,13 @@ def draw(robustness: Robustness, name: str) -> Figure:
             (right, [(o.false_alarms_before, o.false_alarms) for o in outcomes], "false alarms"),
         )
         for axes, pairs, title in sides:
-            before, after = np.array(pairs).T
+            before, after = np.array([[e.value for e in pair] for pair in pairs]).T
+            altered = [after_it for _, after_it in pairs]
             axes.hlines(places, before, after, color="#b8bfc8", linewidth=2)
             axes.plot(before, places, "o", color=_BEFORE, markerfacecolor="white", label="as it is")
-            axes.plot(after, places, "o", color=_AFTER, label="altered")
+            axes.plot(after, places, "o", color=_AFTER, label="altered, and its 95 % interval")
+            low, high = [e.low for e in altered], [e.high for e in altered]
+            axes.hlines(places, low, high, color=_AFTER, linewidth=1)
             axes.set_title(title, fontsize=10)
         left.set(xlim=(-0.02, 1.02), yticks=places)
         left.set_yticklabels([f"{o.alteration}: {o.strength}" for o in outcomes])
