@@ -28,6 +28,7 @@ from recognizer.errors import (
     BundleNotFoundError,
     BundleSchemaError,
     TaxonomyError,
+    UsageError,
 )
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.onnx_safety import has_external_data
@@ -217,6 +218,31 @@ def split_title(title: str) -> tuple[str, int] | None:
     """Return name and version of a title like ``wildlife-v2``; None for any other text."""
     name, _, version = title.rpartition("-v")
     return (name, int(version)) if name and re.fullmatch("[1-9][0-9]*", version) else None
+
+
+def check_output(output: Path) -> tuple[str, int]:
+    """Check that a new bundle can be put there, before any work is done.
+
+    Returns:
+        Its name and version.
+
+    Raises:
+        UsageError: the name is not NAME-vN or that of a bundle of this package, there is something
+            already, or its folder cannot be made.
+    """
+    title = split_title(output.resolve().name)
+    if title is None:
+        raise UsageError(f"{output}: the folder must be called NAME-vN, N a number from 1")
+    if output.resolve().name in carried_bundles():
+        raise UsageError(f"{output}: that is the name of a released bundle; choose another")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror or error}") from error
+    is_empty = output.is_dir() and not any(output.iterdir())
+    if not is_empty and (output.exists() or output.is_symlink()):
+        raise UsageError(f"{output} exists already: a bundle is never overwritten; name another")
+    return title
 
 
 def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:

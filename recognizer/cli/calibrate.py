@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.export import version_of
 from recognizer.cli.train import DataOption
 
 if TYPE_CHECKING:
@@ -31,13 +30,14 @@ def command(
     from recognizer.training.extras import require_evaluation  # noqa: PLC0415
 
     require_evaluation()
+    from recognizer.bundle import check_output  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
     from recognizer.training.calibrate import calibrate_bundle  # noqa: PLC0415
     from recognizer.training.data import load_photos  # noqa: PLC0415
     from recognizer.training.held_out import photos_of_split  # noqa: PLC0415
 
     recognizer = Recognizer.load(bundle, threads=threads)
-    version = version_of(output, recognizer.bundle.name)
+    check_output(output)  # before any work is done
     photos = [photo for folder in data for photo in load_photos(folder)]
     held_out = [p for p in photos if p.split == "validation"]
     held_out = held_out or photos_of_split(recognizer.bundle, photos, "validation")
@@ -48,7 +48,6 @@ def command(
             recognizer,
             held_out,
             output,
-            version=version,
             on_progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     _print_calibration(made)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizer.bundle import Bundle, carried_bundles, split_title
+from recognizer.bundle import Bundle, check_output
 from recognizer.enrolment.examples import Examples, read_examples, without_copies
 from recognizer.enrolment.expectation import Expectation, expect
 from recognizer.enrolment.head import Learned, Learner, Settings
@@ -118,31 +118,6 @@ def enroll(
     )
     told = prepared.told
     return Enrolment(told.expectation, told.notes, told.unreadable, output)
-
-
-def check_output(output: Path) -> tuple[str, int]:
-    """Check that a new bundle can be put there, before any work is done.
-
-    Returns:
-        Its name and version.
-
-    Raises:
-        UsageError: the name is not NAME-vN or that of a bundle of this package, there is something
-            already, or its folder cannot be made.
-    """
-    title = split_title(output.resolve().name)
-    if title is None:
-        raise UsageError(f"{output}: the folder must be called NAME-vN, N a number from 1")
-    if output.resolve().name in carried_bundles():
-        raise UsageError(f"{output}: that is the name of a released bundle; choose another")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{output}: {error.strerror or error}") from error
-    is_empty = output.is_dir() and not any(output.iterdir())
-    if not is_empty and (output.exists() or output.is_symlink()):
-        raise UsageError(f"{output} exists already: a bundle is never overwritten; name another")
-    return title
 
 
 def resolve(bundle: Bundle, product: Product) -> Taxonomy:

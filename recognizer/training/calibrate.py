@@ -36,6 +36,7 @@ from recognizer.bundle import (
     CARD_FILE,
     SCHEMA,
     Bundle,
+    check_output,
     install_bundle,
     parse_description,
     write_description,
@@ -237,8 +238,6 @@ def calibrate_bundle(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     output: Path,
-    *,
-    version: int,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Bundle:
     """Write a bundle with the same network, calibrated on other photos.
@@ -249,18 +248,19 @@ def calibrate_bundle(
     Args:
         recognizer: the loaded bundle.
         photos: the held-out photos.
-        output: the new bundle's folder.
-        version: of the new bundle.
+        output: the new bundle's folder, whose name gives it name and version.
         on_progress: called with the photos done and their number.
 
     Raises:
         DatasetError: a photo cannot be read, or there are too few of them.
+        UsageError: a bundle cannot be put there (:func:`recognizer.bundle.check_output`).
     """
+    name, version = check_output(output)
     old = recognizer.bundle
     log_odds = run_photos(recognizer, photos, on_progress).log_odds
     today = datetime.now(UTC).date().isoformat()
     new = calibrated_description(old.description, log_odds, photos)
-    new |= {"version": version, "created": today}
+    new |= {"name": name, "version": version, "created": today}
     step = {
         "parent": {"name": old.name, "version": old.version, "sha256": old.digest},
         "calibrated": new["calibration"],
@@ -280,7 +280,7 @@ def calibrate_bundle(
         card = old.path / CARD_FILE
         (work / CARD_FILE).write_text(
             _CARD.format(
-                name=old.name,
+                name=name,
                 version=version,
                 old=old.title,
                 digest=old.digest[:16],

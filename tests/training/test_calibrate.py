@@ -124,9 +124,9 @@ def held_out(photos: list[Photo]) -> list[Photo]:
 def test_the_same_network_is_another_bundle(
     recognizer: Recognizer, held_out: list[Photo], tmp_path: Path
 ) -> None:
-    made = calibrate_bundle(recognizer, held_out, tmp_path / "tiny-v2", version=2)
-    again = load_bundle(tmp_path / "tiny-v2")
-    assert again.title == made.title == "tiny-v2"
+    made = calibrate_bundle(recognizer, held_out, tmp_path / "ours-v2")
+    again = load_bundle(tmp_path / "ours-v2")
+    assert again.title == made.title == "ours-v2"
     assert again.digest == made.digest != recognizer.bundle.digest
     assert again.model_digest == recognizer.bundle.model_digest
     assert again.description["lineage"][-1]["parent"]["sha256"] == recognizer.bundle.digest
@@ -176,9 +176,10 @@ def test_the_command(recognizer: Recognizer, held_out: list[Photo], tmp_path: Pa
         ],
     )  # fmt: skip
     verb = ["calibrate", str(recognizer.bundle.path), "--data", str(tmp_path), "--output"]
-    wrong = CliRunner().invoke(app, [*verb, str(tmp_path / "other-v2")])
-    assert wrong.exit_code == ExitCode.USAGE
-    assert "must be called tiny-vN" in wrong.stderr
+    for name, why in (("mine", "NAME-vN"), ("wildlife-v2", "released bundle")):
+        wrong = CliRunner().invoke(app, [*verb, str(tmp_path / name)])
+        assert wrong.exit_code == ExitCode.USAGE
+        assert why in wrong.stderr
     done = CliRunner().invoke(app, [*verb, str(tmp_path / "tiny-v3")])
     assert done.exit_code == ExitCode.DONE, done.output
     assert load_bundle(tmp_path / "tiny-v3").version == 3
