@@ -272,7 +272,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     if not line.endswith(b"\n"):
                         return
                     raise JournalError(f"{path}:{number}: not JSON: {error}") from error
-                if not isinstance(row, dict):
+                if not isinstance(row, dict) or not {"source", "status"} <= row.keys():
                     raise JournalError(f"{path}:{number}: not a row of a scan: {row!r:.80}")
                 yield number, row
     except OSError as error:

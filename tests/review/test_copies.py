@@ -153,3 +153,6 @@ def test_the_command_lists_groups(tmp_path: Path) -> None:
     assert invoke("duplicates", path, "--distance", 0, "--json").stdout == ""
     assert invoke("duplicates", path, "--distance", 32).exit_code == 2
     assert invoke("duplicates", tmp_path / "none").exit_code == 2
+    (tmp_path / "bundle.json").write_text('{"labels": []}\n')
+    other = invoke("duplicates", tmp_path / "bundle.json")
+    assert (other.exit_code, "not a row of a scan" in other.stderr) == (2, True)
