@@ -2,7 +2,9 @@ r"""What rendered pictures and patches of living animals teach, alone and togeth
 
 Trains the same recipe with and without each of them, and measures the scarce products on real
 photos that no run has learned from: the validation split, and the photos of the sources that the
-recipe excludes. The test split is not touched.
+recipe excludes. The test split is not touched. To each network the third road is added: the photos
+of a product at the excluded sources are enrolled, but for one at a time, which is then ranked among
+the held-out photos without a product.
 
     python benchmarks/ablation.py benchmarks/recipes/ablation.toml --data DATA --rendered RENDERED \
         --patches datasets/patches.csv --output runs/ablation
@@ -11,12 +13,26 @@ recipe excludes. The test split is not touched.
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from recognizer.training.config import load_config
-from recognizer.training.data import load_photos, prepare
+import numpy as np
+from enrolment_curve import learner, plain_bundle
+from numpy.typing import NDArray
+
+from recognizer.enrolment.enroll import FEWEST_PHOTOS
+from recognizer.enrolment.examples import read_examples
+from recognizer.enrolment.head import Settings
+from recognizer.recognizer import Recognizer
+from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.config import TrainingConfig, load_config
+from recognizer.training.data import Photo, load_photos, prepare
+from recognizer.training.figures import MOST_FOR_RANKS
 from recognizer.training.fit import fit
+from recognizer.training.model import ProductNetwork
+from recognizer.training.negatives import build_bank
 from recognizer.training.unseen import Unseen, held_out, measure_scores, probabilities
 
 
@@ -44,6 +60,7 @@ def main() -> None:
         labels = sorted({p.label for p in split if p.split == "train"})
         scores = probabilities(network, config, held_out(split))
         tell(variant, measure_scores(scores, labels, split, found_in={"validation", "excluded"}))
+        enrol(network, config, labels, split)
 
 
 def tell(title: str, found: Unseen) -> dict[str, tuple[float, float]]:
@@ -68,6 +85,43 @@ def tell(title: str, found: Unseen) -> dict[str, tuple[float, float]]:
         accuracy, photos = found.lookalikes.accuracy, found.lookalikes.photos
         print(f"ivory and its look-alikes told apart: {accuracy} of {photos}", flush=True)
     return figures
+
+
+def enrol(
+    network: ProductNetwork, config: TrainingConfig, labels: list[str], split: list[Photo]
+) -> None:
+    """Print the ranks of the products of the excluded sources, before and after enrolment.
+
+    Each photo is ranked by a head for which all the others were enrolled and it was not, and each
+    negative, of the validation split, by one that did not see its source.
+    """
+    left_out = [p for p in split if p.split == "excluded" and p.is_evidence]
+    kinds = load_taxonomy().labels
+    counts = Counter(p.label for p in left_out if kinds[p.label].kind is Kind.PRODUCT)
+    with tempfile.TemporaryDirectory() as scratch:
+        recognizer = Recognizer.load(
+            plain_bundle(network, config, labels, Path(scratch) / "run-v1")
+        )
+        bank = build_bank(recognizer, split)
+        for name, count in sorted(counts.items()):
+            if not FEWEST_PHOTOS < count <= MOST_FOR_RANKS:
+                continue
+            settings = Settings()
+            paths = [str(p.path) for p in left_out if p.label == name]
+            examples = read_examples(recognizer, paths, views=settings.views, seed=settings.seed)
+            column = labels.index(name) if name in labels else None
+            learned = learner(examples, bank, name, settings).learn(column)
+            if column is not None:
+                own = bank.log_odds[learned.rows, column]
+                before = ranks(examples.log_odds[:, 0, column], own)
+                print(f"{name:16} {count:4} photos  ranks {before} among {len(own)}")
+            after = ranks(learned.left_out, learned.negatives)
+            print(f"{'... enrolled':16} {count:4} photos  ranks {after}", flush=True)
+
+
+def ranks(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> str:
+    """Return the place of each photo among the negatives, 1 being above all of them."""
+    return " ".join(str(1 + int((negatives >= score).sum())) for score in sorted(found)[::-1])
 
 
 if __name__ == "__main__":

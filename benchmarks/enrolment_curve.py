@@ -25,6 +25,7 @@ import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,9 @@ from recognizer.training.data import Photo, load_photos, prepare
 from recognizer.training.metrics import average_precision
 from recognizer.training.negatives import build_bank
 from recognizer.training.thresholds import expected_log_odds
+
+if TYPE_CHECKING:
+    from recognizer.training.model import ProductNetwork
 
 COUNTS = (3, 5, 10)
 DRAWS = 5
@@ -87,32 +91,43 @@ def main() -> None:
 def imagenet_bundle(folder: Path) -> Path:
     """Write a bundle whose network knows ImageNet and nothing else; its two labels mean nothing."""
     from recognizer.training.model import build_network  # noqa: PLC0415 - torch is heavy
+
+    labels = ["listing_other", "scene_other"]
+    config = TrainingConfig(input_size=224, loss="sigmoid")
+    return plain_bundle(build_network(config, len(labels)), config, labels, folder)
+
+
+def plain_bundle(
+    network: ProductNetwork, config: TrainingConfig, labels: list[str], folder: Path
+) -> Path:
+    """Write a network as a bundle that can be enrolled in: without calibration or evidence."""
     from recognizer.training.onnx_export import ServedNetwork, export_fp32  # noqa: PLC0415
 
     folder.mkdir()
-    labels = ("listing_other", "scene_other")
-    network = build_network(TrainingConfig(input_size=224), len(labels)).eval()
-    export_fp32(ServedNetwork(network, "sigmoid", len(labels)), 224, folder / "model.onnx")
+    served = ServedNetwork(network.eval(), config.loss, len(labels))
+    export_fp32(served, config.input_size, folder / "model.onnx")
     content = (folder / "model.onnx").read_bytes()
+    kinds = load_taxonomy().labels
+    any_score = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
     description = {
         "schema": 1,
-        "name": "imagenet",
+        "name": folder.name.rpartition("-v")[0],
         "version": 1,
-        "activation": "sigmoid",
+        "activation": config.loss,
         "model": {"sha256": hashlib.sha256(content).hexdigest()},
-        "input": {"size": 224, "preprocessing": 1},
+        "input": {"size": config.input_size, "preprocessing": 1},
         "labels": [
             {
                 "name": name,
-                "kind": "other",
-                "thresholds": {},
+                "kind": kinds[name].kind,
+                "thresholds": any_score if kinds[name].kind is Kind.PRODUCT else {},
                 "evidence": {},
                 "calibration": {"slope": 1.0, "intercept": 0.0},
             }
             for name in labels
         ],
         "families": [],
-        "photo_thresholds": dict.fromkeys(FALSE_ALARM_RATES, 1.0),
+        "photo_thresholds": any_score,
         "not_recognized": [],
     }
     write_description(folder, description)
