@@ -27,6 +27,7 @@ import onnxruntime
 
 from recognizer.bench.photos import make_photos
 from recognizer.imaging import load_image, model_input
+from recognizer.session import session_options
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.data import Photo, load_photos, prepare, read_photo
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, quantize
@@ -125,9 +126,9 @@ def _export(
 
 
 def _score(model: Path, size: int, held: Sequence[Photo], products: Sequence[int]) -> Pass:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model, session_options(threads=1), providers=["CPUExecutionProvider"]
+    )
     one = Pass(size, session, np.empty(0))
     inputs = [model_input(read_photo(photo, size), size) for photo in held]
     log_odds = np.concatenate(

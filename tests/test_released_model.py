@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from recognizer import Policy, Recognizer, Status, decide, load_taxonomy
-from recognizer.bundle import FALSE_ALARM_RATES
+from recognizer.bundle import FALSE_ALARM_RATES, sigmoid
+from recognizer.imaging import model_input
 from recognizer.recognizer import BATCH_SIZE
+from recognizer.session import session_options
 from recognizer.taxonomy import Kind
 from tests import golden
 from tests.conftest import encoded, picture
@@ -49,6 +52,25 @@ def test_samples_are_seen_as_when_the_model_was_released(
             assert np.abs(difference).max() <= 2, file
         else:
             assert observed[file][key] == pytest.approx(expected[key], abs=0.02), file
+
+
+def test_this_cpu_computes_what_the_file_says(released: Recognizer) -> None:
+    """Int8 saturates on x64 without VNNI unless it is told not to; unfused, nothing saturates."""
+    size = released.bundle.input_size
+    samples = [released.load_image(p) for p in sorted(golden.SAMPLES.glob("*.jpg"))]
+    inputs = np.stack([model_input(image.frames[0].rgb, size) for image in samples])
+    scores = []
+    for level in (
+        onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+        onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    ):
+        options = session_options(threads=1)
+        options.graph_optimization_level = level
+        session = onnxruntime.InferenceSession(
+            released.bundle.read_model(), options, providers=["CPUExecutionProvider"]
+        )
+        scores.append(sigmoid(session.run(["scores"], {"images": inputs})[0]))
+    assert np.abs(scores[0] - scores[1]).max() < 0.05
 
 
 def test_a_batch_says_what_single_calls_say(released: Recognizer) -> None:

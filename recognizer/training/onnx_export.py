@@ -30,6 +30,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 from recognizer.errors import TrainingError
+from recognizer.session import session_options
 from recognizer.training.model import ProductNetwork
 
 OPSET = 18
@@ -204,7 +205,9 @@ def parity(
         reference = torch.cat([served(batch)[0] for batch in batches]).sigmoid().numpy()
     found: dict[str, Any] = {"photos": len(inputs)}
     for file in files:
-        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(file), session_options(), providers=["CPUExecutionProvider"]
+        )
         scores = np.concatenate(
             [session.run(["scores"], {"images": b.numpy()})[0] for b in batches]
         )
