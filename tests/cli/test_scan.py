@@ -271,6 +271,8 @@ def test_a_threshold_is_a_policy(
 def test_an_interrupt_ends_it_without_a_word(tmp_path: Path, arrives: str) -> None:
     code = (
         "import os, signal, sys\n"
+        # A shell's background job ignores interrupts, and its children inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from types import SimpleNamespace\n"
         "def lose():\n"
         "    try:\n"
