@@ -18,9 +18,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from enrolment_curve import learner, plain_bundle
-from numpy.typing import NDArray
 
 from recognizer.enrolment.enroll import FEWEST_PHOTOS
 from recognizer.enrolment.examples import read_examples
@@ -29,7 +27,7 @@ from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig, load_config
 from recognizer.training.data import Photo, load_photos, prepare
-from recognizer.training.figures import MOST_FOR_RANKS
+from recognizer.training.figures import MOST_FOR_RANKS, ranks_of
 from recognizer.training.fit import fit
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negatives import build_bank
@@ -77,7 +75,7 @@ def tell(title: str, found: Unseen) -> dict[str, tuple[float, float]]:
             continue
         precision, recall = its.average_precision, its.recall["0.01"]
         figures[its.name] = precision.value, recall.value
-        ranks = f"  ranks {' '.join(map(str, its.ranks))}" if its.ranks else ""
+        ranks = f"  ranks {_words(its.ranks)}" if its.ranks else ""
         print(f"{its.name:16} {its.photos:4} photos  AP {precision}  recall {recall}{ranks}")
     for name, photos in found.animals.items():
         print(f"{name}: {found.called_product[name]} of {photos} called a product")
@@ -113,15 +111,16 @@ def enrol(
             learned = learner(examples, bank, name, settings).learn(column)
             if column is not None:
                 own = bank.log_odds[learned.rows, column]
-                before = ranks(examples.log_odds[:, 0, column], own)
-                print(f"{name:16} {count:4} photos  ranks {before} among {len(own)}")
-            after = ranks(learned.left_out, learned.negatives)
-            print(f"{'... enrolled':16} {count:4} photos  ranks {after}", flush=True)
+                before = ranks_of(examples.log_odds[:, 0, column], own)
+                print(f"{name:16} {len(before):4} photos  ranks {_words(before)} among {len(own)}")
+            after = ranks_of(learned.left_out, learned.negatives)
+            print(
+                f"{name + ', enrolled':26} {len(after):4} photos  ranks {_words(after)}", flush=True
+            )
 
 
-def ranks(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> str:
-    """Return the place of each photo among the negatives, 1 being above all of them."""
-    return " ".join(str(1 + int((negatives >= score).sum())) for score in sorted(found)[::-1])
+def _words(ranks: tuple[int, ...]) -> str:
+    return " ".join(map(str, ranks))
 
 
 if __name__ == "__main__":

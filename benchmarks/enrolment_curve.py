@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from recognizer.bundle import FALSE_ALARM_RATES, load_bundle, write_description
+from recognizer.bundle import FALSE_ALARM_RATES, check_output, load_bundle, write_description
 from recognizer.enrolment.examples import Examples, read_examples
 from recognizer.enrolment.head import Learner, Settings
 from recognizer.negatives import NegativeBank, read_negatives
@@ -103,31 +103,32 @@ def plain_bundle(
     """Write a network as a bundle that can be enrolled in: without calibration or evidence."""
     from recognizer.training.onnx_export import ServedNetwork, export_fp32  # noqa: PLC0415
 
+    name, version = check_output(folder)
     folder.mkdir()
     served = ServedNetwork(network.eval(), config.loss, len(labels))
     export_fp32(served, config.input_size, folder / "model.onnx")
     content = (folder / "model.onnx").read_bytes()
     kinds = load_taxonomy().labels
-    any_score = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
+    never = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
     description = {
         "schema": 1,
-        "name": folder.name.rpartition("-v")[0],
-        "version": 1,
+        "name": name,
+        "version": version,
         "activation": config.loss,
         "model": {"sha256": hashlib.sha256(content).hexdigest()},
         "input": {"size": config.input_size, "preprocessing": 1},
         "labels": [
             {
-                "name": name,
-                "kind": kinds[name].kind,
-                "thresholds": any_score if kinds[name].kind is Kind.PRODUCT else {},
+                "name": label,
+                "kind": kinds[label].kind,
+                "thresholds": never if kinds[label].kind is Kind.PRODUCT else {},
                 "evidence": {},
                 "calibration": {"slope": 1.0, "intercept": 0.0},
             }
-            for name in labels
+            for label in labels
         ],
         "families": [],
-        "photo_thresholds": any_score,
+        "photo_thresholds": never,
         "not_recognized": [],
     }
     write_description(folder, description)

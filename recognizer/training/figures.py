@@ -145,8 +145,6 @@ def figures_of(
         groups=sources[used] if group_by_source else None,
     )
     recall = partial(recall_at_false_alarm_rate, positive[used], scores[used])
-    against, found = np.sort(scores[negative]), np.sort(scores[positive])[::-1]
-    ranks = len(against) - np.searchsorted(against, found[:MOST_FOR_RANKS]) + 1
     return Figures(
         name,
         photos,
@@ -157,8 +155,19 @@ def figures_of(
             rate: share(round(photos * recall(rate=float(rate))), photos)
             for rate in FALSE_ALARM_RATES
         },
-        tuple(ranks.tolist()) if photos <= MOST_FOR_RANKS else (),
+        ranks_of(scores[positive], scores[negative]) if photos <= MOST_FOR_RANKS else (),
     )
+
+
+def ranks_of(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return the place of each score among the negatives, 1 being above all; highest first.
+
+    Args:
+        found: (N,).
+        negatives: (M,).
+    """
+    against, scores = np.sort(negatives), np.sort(found)[::-1]
+    return tuple((len(against) - np.searchsorted(against, scores) + 1).tolist())
 
 
 def calibrated_figures(
