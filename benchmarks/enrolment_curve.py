@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from recognizer.bundle import FALSE_ALARM_RATES, check_output, load_bundle, write_description
+from recognizer.bundle import FALSE_ALARM_RATES, load_bundle, write_description
+from recognizer.bundle_folders import check_output
 from recognizer.enrolment.examples import Examples, read_examples
 from recognizer.enrolment.head import Learner, Settings
 from recognizer.negatives import NegativeBank, read_negatives

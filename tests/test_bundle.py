@@ -9,14 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recognizer.bundle import (
-    DEFAULT_BUNDLE,
-    Bundle,
-    find_bundle,
-    load_bundle,
-    sigmoid,
-    write_description,
-)
+from recognizer.bundle import Bundle, load_bundle, sigmoid, write_description
+from recognizer.bundle_folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.errors import (
     BundleDigestError,
     BundleError,
@@ -115,7 +109,8 @@ def test_a_name_leads_nowhere_else(
     write_tiny_bundle(tmp_path / "package" / "x")
     (tmp_path / "package" / "bundle.json").write_text("{}")
     (tmp_path / "package" / "recognizer").mkdir()
-    monkeypatch.setattr("recognizer.bundle.__file__", str(tmp_path / "package/recognizer/b.py"))
+    here = str(tmp_path / "package/recognizer/b.py")
+    monkeypatch.setattr("recognizer.bundle_folders.__file__", here)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert find_bundle("on-the-shelf") == shelf / "on-the-shelf"

@@ -27,7 +27,8 @@ from recognizer.bench.measure import (
     together,
 )
 from recognizer.bench.photos import make_photos, mean_bytes
-from recognizer.bundle import MODEL_FILE, Bundle
+from recognizer.bundle import Bundle
+from recognizer.bundle_folders import MODEL_FILE
 from recognizer.errors import UsageError
 from recognizer.scan.crew import Crew, Hire
 from recognizer.scan.machine import available_cpus, available_memory, plan

@@ -30,7 +30,7 @@ def command(
     from recognizer.training.extras import require_evaluation  # noqa: PLC0415
 
     require_evaluation()
-    from recognizer.bundle import check_output  # noqa: PLC0415
+    from recognizer.bundle_folders import check_output  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
     from recognizer.training.calibrate import calibrate_bundle  # noqa: PLC0415
     from recognizer.training.data import load_photos  # noqa: PLC0415

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recognizer.bundle import split_title
+from recognizer.bundle_folders import split_title
 from recognizer.cli.stages import told_stages
 from recognizer.cli.train import DataOption, read_data
 from recognizer.errors import UsageError

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizer.bundle import Bundle, check_output
+from recognizer.bundle import Bundle
+from recognizer.bundle_folders import check_output
 from recognizer.enrolment.examples import Examples, read_examples, without_copies
 from recognizer.enrolment.expectation import Expectation, expect
 from recognizer.enrolment.head import Learned, Learner, Settings

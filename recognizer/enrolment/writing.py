@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 
 from recognizer import __version__
 from recognizer.bundle import (
-    CARD_FILE,
     FALSE_ALARM_RATES,
-    MODEL_FILE,
     SCHEMA,
     Bundle,
     load_bundle,
     sigmoid,
     write_description,
 )
+from recognizer.bundle_folders import CARD_FILE, MODEL_FILE
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.expectation import Expectation
 from recognizer.enrolment.head import Learned, Settings

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from recognizer.bundle import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE, load_bundle
+from recognizer.bundle import load_bundle
+from recognizer.bundle_folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
 from recognizer.closing import Closes
 from recognizer.scan.crew import Crew, Guard
 from recognizer.scan.items import Item

@@ -32,15 +32,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from recognizer import __version__
-from recognizer.bundle import (
-    CARD_FILE,
-    SCHEMA,
-    Bundle,
-    check_output,
-    install_bundle,
-    parse_description,
-    write_description,
-)
+from recognizer.bundle import SCHEMA, Bundle, parse_description, write_description
+from recognizer.bundle_folders import CARD_FILE, check_output, install_bundle
 from recognizer.calibration import Calibration
 from recognizer.errors import DatasetError
 from recognizer.recognizer import Recognizer
@@ -253,7 +246,7 @@ def calibrate_bundle(
 
     Raises:
         DatasetError: a photo cannot be read, or there are too few of them.
-        UsageError: a bundle cannot be put there (:func:`recognizer.bundle.check_output`).
+        UsageError: a bundle cannot be put there (:func:`recognizer.bundle_folders.check_output`).
     """
     name, version = check_output(output)
     old = recognizer.bundle

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.bundle import DESCRIPTION_FILE, write_description
+from recognizer.bundle import write_description
+from recognizer.bundle_folders import DESCRIPTION_FILE
 from recognizer.errors import DatasetError
 from recognizer.imaging import model_input
 from recognizer.negatives import NegativeBank, hash_bytes, short_digests, write_negatives

@@ -21,15 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from recognizer.bundle import (
-    CARD_FILE,
-    DESCRIPTION_FILE,
-    FALSE_ALARM_RATES,
-    MODEL_FILE,
-    SCHEMA,
-    install_bundle,
-    write_description,
-)
+from recognizer.bundle import FALSE_ALARM_RATES, SCHEMA, write_description
+from recognizer.bundle_folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE, install_bundle
 from recognizer.calibration import Calibration
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
