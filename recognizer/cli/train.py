@@ -56,7 +56,7 @@ def command(
     counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
     console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")
     with _Bar(console) as bar:
-        fit(choices, photos, output, on_progress=bar.update, on_epoch=bar.epoch)
+        fit(choices, photos, output, on_progress=bar.update, on_epoch=bar.epoch, on_probe=bar.probe)
     console.print(f"done: {output}")
 
 
@@ -102,6 +102,14 @@ class _Bar:
         if not self._console.is_terminal and time.monotonic() - self._told >= _SECONDS_BETWEEN:
             self._told = time.monotonic()
             self._console.print(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
+
+    def probe(self, done: int, of: int) -> None:
+        """Show how far the linear probe is, which comes after the last epoch."""
+        state = f"{done}/{of} pictures"
+        self._bar.update(self._task, total=of, completed=done, epoch="probe", state=state)
+        if not self._console.is_terminal and time.monotonic() - self._told >= _SECONDS_BETWEEN:
+            self._told = time.monotonic()
+            self._console.print(f"linear probe: {state}")
 
     def epoch(self, row: dict[str, float]) -> None:
         """Print the row of an epoch."""

@@ -101,6 +101,9 @@ class TrainingConfig:
         freeze_stages: how many of an EfficientNet's first stages, with the stem, keep ImageNet's
             weights. What they see (edges, textures) is learned from far more photos than ours, and
             leaving them alone about doubles the speed of training.
+        probe: keep a second branch with ImageNet's weights beside the one that is fine-tuned, and
+            fit a linear probe on it at the end (see :mod:`recognizer.training.probe`). It costs
+            nothing in training; in serving the upper half of the network runs twice.
         exclude_sources: sources that are left out, to measure on them what the others teach;
             ``patch/PART`` leaves out the patches of a part.
         patches: a table of patches of photos to train on too (see
@@ -140,6 +143,7 @@ class TrainingConfig:
     ema_decay: float = 0.995
     freeze_batch_norm: bool = False
     freeze_stages: int = 0
+    probe: bool = False
     exclude_sources: list[str] = field(default_factory=list)
     patches: str = ""
     corrections: str = ""
@@ -160,6 +164,8 @@ class TrainingConfig:
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise TrainingError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
+        if self.probe and self.loss != "softmax":
+            raise TrainingError('probe = true: needs loss = "softmax"')
         for key in ("input_size", "early_size", "epochs", "photos_per_epoch", "batch_size"):
             if getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")

@@ -28,8 +28,9 @@ from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.data import fingerprint
 from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches, find_masks
 from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
-from recognizer.training.model import ProductNetwork, build_network
-from recognizer.training.runs import CHECKPOINT, read_checkpoint
+from recognizer.training.model import ProductNetwork, build_network, join_branches
+from recognizer.training.probe import fit_probe
+from recognizer.training.runs import CHECKPOINT, JOINED, load_run, read_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,6 +72,7 @@ def fit(
     *,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
+    on_probe: Callable[[int, int], None] = lambda done, of: None,
 ) -> ProductNetwork:
     """Train, or go on with a run that stopped.
 
@@ -81,9 +83,11 @@ def fit(
         folder: the run's folder; made where it is missing.
         on_progress: called about once a second.
         on_epoch: called after each epoch with the row of ``log.csv``.
+        on_probe: called with how many pictures the linear probe has seen, and how many it will.
 
     Returns:
-        The network with averaged weights, in evaluation mode.
+        The network with averaged weights, joined with the linear probe where the configuration
+        asks for one, in evaluation mode.
 
     Raises:
         TrainingError: the folder holds a run of another configuration or of other data, or there
@@ -105,6 +109,9 @@ def fit(
         row.update(run.validate(validation))
         run.finish_epoch(epoch, row)
         on_epoch(row)
+    if config.probe:
+        run.fit_probe(train, on_probe)
+        return load_run(folder)[0]
     run.averaged.eval()
     return run.averaged
 
@@ -120,6 +127,7 @@ class _Run:
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged: ProductNetwork = copy.deepcopy(self.network).eval()
         self.optimizer = _optimizer(self.network, config)
+        self.joined: dict[str, torch.Tensor] | None = None
         self.masks: Masks = []
         self.step = 0
         self.epoch = 0
@@ -143,6 +151,7 @@ class _Run:
         run.averaged.load_state_dict(state["averaged"])
         run.optimizer.load_state_dict(state["optimizer"])
         run.step, run.epoch = state["step"], state["epoch"]
+        run.joined = state.get(JOINED)
         return run
 
     def train_epoch(
@@ -270,6 +279,21 @@ class _Run:
         _log_csv(self.folder / "log.csv", row)
         _log_tensorboard(self.folder, row)
         (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2) + "\n")
+        self._save()
+
+    def fit_probe(self, train: Sequence[Photo], on_progress: Callable[[int, int], None]) -> None:
+        """Fit the linear probe and keep the network of both branches, if that is not done yet."""
+        if self.joined is not None:
+            return
+        masks = self.masks or find_masks(train, self.config.input_size)
+        probe = fit_probe(
+            *(self.config, self.labels, train, masks), device=self.device, on_progress=on_progress
+        )
+        tuned = copy.deepcopy(self.averaged).cpu()
+        self.joined = join_branches(tuned, probe, self.config.freeze_stages).state_dict()
+        self._save()
+
+    def _save(self) -> None:
         temporary = self.folder / f"{CHECKPOINT}.part"
         torch.save(
             {
@@ -281,6 +305,7 @@ class _Run:
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "epoch": self.epoch,
+                JOINED: self.joined,
             },
             temporary,
         )

@@ -12,9 +12,12 @@ import torch
 from recognizer.errors import TrainingError
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.data import Photo, fingerprint
-from recognizer.training.model import ProductNetwork, build_network
+from recognizer.training.model import ProductNetwork, build_network, join_branches
 
 CHECKPOINT = "last.ckpt"
+
+AVERAGED, JOINED = "averaged", "joined"
+"""Keys of the checkpoint: the weights that were fine-tuned, and with the linear probe's branch."""
 
 
 def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
@@ -32,19 +35,23 @@ def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfi
             their seed.
     """
     state, config = _finished(folder)
-    mean = state["averaged"]
+    weights = JOINED if config.probe else AVERAGED
+    mean = state[weights]
     for other in others:
         found, its = _finished(other)
         same = ("labels", "data")
         if replace(its, seed=config.seed) != config or any(found[k] != state[k] for k in same):
             raise TrainingError(f"{other} differs from {folder} in more than its seed")
-        for name, value in found["averaged"].items():
+        for name, value in found[weights].items():
             if value.dtype.is_floating_point:
                 mean[name] += value
     for name, value in mean.items():
         if value.dtype.is_floating_point:
             mean[name] = value / (1 + len(others))
-    network = build_network(_without_weights(config), len(state["labels"]))
+    network = _empty(config, len(state["labels"]))
+    if config.probe:
+        beside = _empty(config, len(state["labels"]))
+        network = join_branches(network, beside, config.freeze_stages)
     network.load_state_dict(mean)
     return network.eval(), config, state["labels"]
 
@@ -70,11 +77,16 @@ def _finished(folder: Path) -> tuple[dict[str, Any], TrainingConfig]:
             f"{folder}: stopped after epoch {state['epoch']} of {config.epochs}; "
             "run the same training command again to go on"
         )
+    if config.probe and state.get(JOINED) is None:
+        raise TrainingError(
+            f"{folder}: the linear probe is missing; run the same training command again to fit it"
+        )
     return state, config
 
 
-def _without_weights(config: TrainingConfig) -> TrainingConfig:
-    return config_from_dict({**config.to_dict(), "weights": "none"})
+def _empty(config: TrainingConfig, labels: int) -> ProductNetwork:
+    """Return a network to load weights into."""
+    return build_network(config_from_dict({**config.to_dict(), "weights": "none"}), labels)
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:

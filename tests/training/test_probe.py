@@ -1,0 +1,120 @@
+"""The branch that is not fine-tuned, and the linear probe on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from recognizer.errors import TrainingError
+from recognizer.imaging import model_input
+from recognizer.training.config import TrainingConfig
+from recognizer.training.data import Photo, read_photo
+from recognizer.training.fit import fit
+from recognizer.training.loader import find_masks
+from recognizer.training.model import ProductNetwork
+from recognizer.training.probe import fit_probe
+from recognizer.training.runs import CHECKPOINT, JOINED, load_run, read_checkpoint
+
+MakeConfig = Callable[..., TrainingConfig]
+
+
+@pytest.fixture(scope="module")
+def train(photos: list[Photo]) -> list[Photo]:
+    return [p for i, p in enumerate(photos) if i % 3]
+
+
+def _labels(photos: list[Photo]) -> list[str]:
+    return sorted({p.label for p in photos})
+
+
+def _inputs(photos: list[Photo], size: int) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(model_input(read_photo(p, size), size)) for p in photos])
+
+
+def _probe(config: TrainingConfig, photos: list[Photo]) -> ProductNetwork:
+    masks = find_masks(photos, config.input_size)
+    return fit_probe(config, _labels(photos), photos, masks, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("shared", [0, 2])
+def test_both_branches_say_the_mean_of_what_each_says(
+    train: list[Photo], config: MakeConfig, tmp_path: Path, shared: int
+) -> None:
+    choices = config(probe=True, freeze_stages=shared, freeze_batch_norm=True)
+    fit(replace(choices, probe=False), train, tmp_path / "tuned")
+    both = fit(choices, train, tmp_path / "both")
+    tuned, _, _ = load_run(tmp_path / "tuned")
+    images = _inputs(train[:6], choices.input_size)
+    with torch.no_grad():
+        probed = _probe(choices, train)(images)
+        found = both(images)
+        mean = (tuned(images).logits + probed.logits) / 2
+    assert torch.allclose(found.logits, mean, atol=1e-4)
+    assert torch.allclose(found.maps.mean(dim=(2, 3)), found.logits, atol=1e-4)
+    assert torch.allclose(found.embedding, probed.embedding, atol=1e-5)
+
+
+def test_the_probe_tells_colours_apart_by_random_features(
+    photos: list[Photo], train: list[Photo], config: MakeConfig
+) -> None:
+    choices = config(probe=True)
+    others = [p for p in photos if p not in train]
+    probe = _probe(choices, train)
+    with torch.no_grad():
+        found = probe(_inputs(others, choices.input_size)).logits.argmax(1)
+    assert [_labels(train)[i] for i in found] == [p.label for p in others]
+
+
+def test_two_labels_are_as_good_as_many(train: list[Photo], config: MakeConfig) -> None:
+    two = [p for p in train if p.label != "ceramic"]
+    choices = config(probe=True)
+    with torch.no_grad():
+        logits = _probe(choices, two)(_inputs(two, choices.input_size)).logits
+    assert [_labels(two)[i] for i in logits.argmax(1)] == [p.label for p in two]
+
+
+def test_a_label_without_photos_is_learned_from_what_training_draws(
+    train: list[Photo], config: MakeConfig
+) -> None:
+    rendered = [replace(p, source="synthetic/scene") if p.label == "ceramic" else p for p in train]
+    choices = config(probe=True, freeze_batch_norm=True)
+    ceramic = [p for p in train if p.label == "ceramic"]
+    with torch.no_grad():
+        logits = _probe(choices, rendered)(_inputs(ceramic, choices.input_size)).logits
+    assert {_labels(train)[i] for i in logits.argmax(1)} == {"ceramic"}
+
+
+def test_a_run_that_stopped_before_its_probe_goes_on(
+    train: list[Photo], config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> ProductNetwork:
+        raise KeyboardInterrupt
+
+    choices = config(probe=True)
+    unbroken = fit(choices, train, tmp_path / "unbroken")
+    with monkeypatch.context() as patched:
+        patched.setattr("recognizer.training.fit.fit_probe", die)
+        with pytest.raises(KeyboardInterrupt):
+            fit(choices, train, tmp_path / "run")
+    with pytest.raises(TrainingError, match="probe is missing"):
+        load_run(tmp_path / "run")
+    seen: list[tuple[int, int]] = []
+    resumed = fit(choices, train, tmp_path / "run", on_probe=lambda *at: seen.append(at))
+    assert seen[-1] == (len(train), len(train))
+    for name, value in unbroken.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    before = (tmp_path / "run" / CHECKPOINT).read_bytes()
+    fit(choices, train, tmp_path / "run")
+    assert (tmp_path / "run" / CHECKPOINT).read_bytes() == before
+    state = read_checkpoint(tmp_path / "run")
+    assert state is not None
+    assert state[JOINED]
+
+
+def test_a_probe_is_a_softmax(config: MakeConfig) -> None:
+    with pytest.raises(TrainingError, match="softmax"):
+        config(probe=True, loss="sigmoid")
