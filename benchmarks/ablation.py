@@ -27,10 +27,10 @@ from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig, load_config
 from recognizer.training.data import Photo, load_photos, prepare
-from recognizer.training.figures import MOST_FOR_RANKS, ranks_of
 from recognizer.training.fit import fit
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negatives import build_bank
+from recognizer.training.thresholds import MOST_FOR_RANKS, ranks_of
 from recognizer.training.unseen import Unseen, held_out, measure_scores, probabilities
 
 

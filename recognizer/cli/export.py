@@ -32,6 +32,14 @@ def command(
             "card tells what it finds there. May be repeated.",
         ),
     ] = None,
+    enroll: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A product of which the recipe left photos out: they are enrolled in the bundle, "
+            "each in turn scored by a head that had not seen it. May be repeated.",
+        ),
+    ] = None,
     notes: Annotated[
         Path | None,
         typer.Option(help="Markdown for the card: what is known of the data and of failures."),
@@ -84,6 +92,7 @@ def command(
             output,
             version=version,
             averaged=len(runs),
+            enrolled=enroll or (),
             unseen=unseen,
             pictures=load_photos(failures) if failures else (),
             notes=words,

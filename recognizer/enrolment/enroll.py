@@ -83,6 +83,7 @@ def enroll(
     *,
     negatives: Sequence[str] = (),
     settings: Settings | None = None,
+    title: tuple[str, int] | None = None,
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Enrolment:
     """Write a bundle that knows a product more, or one better.
@@ -94,6 +95,7 @@ def enroll(
         output: folder of the new bundle; it must not exist, or be empty.
         negatives: paths of photos that do not show the product, beside the bundle's own bank.
         settings: of the fit; None for the usual ones.
+        title: name and version of the new bundle; None for those that its folder is called by.
         on_progress: called with what is being done, the photos done and their number.
 
     Raises:
@@ -102,7 +104,7 @@ def enroll(
         BundleError: the bundle's bank is not the one it describes, or its model cannot be added
             to.
     """
-    title = check_output(output)
+    title = title or check_output(output)
     prepared = _prepare(recognizer, product, photos, negatives, settings, on_progress)
     write_bundle(
         recognizer,

@@ -9,6 +9,7 @@ from typing import Any
 
 from recognizer.bundle import FALSE_ALARM_RATES
 from recognizer.enrolment.head import Learned
+from recognizer.training.thresholds import MOST_FOR_RANKS, ranks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Expectation:
         recall: false-alarm rate -> how many photos a head found that had not seen them.
         false_alarms: false-alarm rate -> how many held-out negatives were over the threshold.
         own_weight: share of a known label's own log-odds in its new score; None for a new label.
+        ranks: the place of each photo, scored by a head that had not seen it, among the held-out
+            negatives, 1 being above all.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Expectation:
     recall: Mapping[str, Share]
     false_alarms: Mapping[str, Share]
     own_weight: float | None
+    ranks: tuple[int, ...]
 
     @property
     def words(self) -> str:
@@ -82,6 +86,9 @@ class Expectation:
                 f"({found.low:.2f}-{found.high:.2f}); false alarms {alarms.count} of {alarms.of} "
                 f"({100 * alarms.low:.2f}-{100 * alarms.high:.2f} %)"
             )
+        if self.photos <= MOST_FOR_RANKS:
+            places = " ".join(map(str, self.ranks))
+            lines.append(f"their places among the {counted}, 1 being above all: {places}")
         lines.append(
             "Each photo was scored by a head that had not seen it. In brackets: 95 % intervals "
             "(Clopper-Pearson)."
@@ -107,6 +114,7 @@ class Expectation:
             "known": self.known,
             "negatives": self.negatives,
             "own_weight": self.own_weight,
+            "ranks": list(self.ranks),
             "leave_one_out_recall": {r: _rounded(s) for r, s in self.recall.items()},
             "false_alarms": {r: _rounded(s) for r, s in self.false_alarms.items()},
         }
@@ -126,6 +134,7 @@ def expect(
         {r: Share.of_counts(learned.found(float(r)), photos) for r in FALSE_ALARM_RATES},
         {r: Share.of_counts(learned.false_alarms(float(r)), counted) for r in FALSE_ALARM_RATES},
         None if is_new else learned.head.own_weight,
+        ranks_of(learned.left_out, learned.negatives),
     )
 
 

@@ -26,12 +26,10 @@ from recognizer.training.metrics import (
     recall_at_false_alarm_rate,
     share,
 )
+from recognizer.training.thresholds import MOST_FOR_RANKS, ranks_of
 
 FEWEST_FOR_CALIBRATION = 30
 """Positives below which no calibration error is given: it would measure chance."""
-
-MOST_FOR_RANKS = 20
-"""Positives up to which each has its rank told: few photos say more one by one than as a share."""
 
 SOURCE_RATE = "0.01"
 """The false-alarm rate at which results are told by source."""
@@ -157,17 +155,6 @@ def figures_of(
         },
         ranks_of(scores[positive], scores[negative]) if photos <= MOST_FOR_RANKS else (),
     )
-
-
-def ranks_of(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> tuple[int, ...]:
-    """Return the place of each score among the negatives, 1 being above all; highest first.
-
-    Args:
-        found: (N,).
-        negatives: (M,).
-    """
-    against, scores = np.sort(negatives), np.sort(found)[::-1]
-    return tuple((len(against) - np.searchsorted(against, scores) + 1).tolist())
 
 
 def calibrated_figures(

@@ -24,6 +24,7 @@ from PIL import Image
 from recognizer.bundle import FALSE_ALARM_RATES, SCHEMA, write_description
 from recognizer.bundle_folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE, install_bundle
 from recognizer.calibration import Calibration
+from recognizer.enrolment import Product, enroll
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.recognizer import Recognizer
@@ -95,6 +96,7 @@ def export_bundle(
     *,
     version: int,
     averaged: int = 1,
+    enrolled: Sequence[str] = (),
     unseen: Sequence[Unseen] = (),
     pictures: Sequence[Photo] = (),
     notes: str = "",
@@ -111,6 +113,9 @@ def export_bundle(
         output: the bundle's folder; replaced as a whole when everything else has worked.
         version: of the model.
         averaged: of how many runs, each with a seed of its own, these weights are the mean.
+        enrolled: products of which the photos that the run left out are enrolled. Each of these
+            is scored by a head that had not seen it, and so the card can say what few photos are
+            worth.
         unseen: what other runs of the recipe make of the sources that they left out.
         pictures: rendered pictures that the run was not trained on; the card shows which of them
             fail. Photos belong to others and cannot be shown.
@@ -119,8 +124,8 @@ def export_bundle(
         on_stage: called with what is being done.
 
     Raises:
-        TrainingError: the run was trained for other labels than the photos have, or on one of
-            ``pictures``.
+        TrainingError: the run was trained for other labels than the photos have, on one of
+            ``pictures``, or left no photo out of a product that is to be enrolled.
         DatasetError: there are too few validation photos, or one cannot be read.
     """
     train = [p for p in photos if p.split == "train"]
@@ -129,6 +134,7 @@ def export_bundle(
         raise TrainingError("the run was trained for other labels than these photos have")
     if {p.sha256 for p in pictures} & {p.sha256 for p in train}:
         raise TrainingError("failures are shown on pictures that the run was not trained on")
+    left_out = {name: left_out_photos(photos, name) for name in enrolled}
     if not validation:
         raise TrainingError("no validation photos: thresholds cannot be set")
     kinds = load_taxonomy().labels
@@ -140,23 +146,7 @@ def export_bundle(
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         served = ServedNetwork(network, config.loss, len(labels)).eval()
-        on_stage("exporting to ONNX")
-        export_fp32(served, config.input_size, work / "fp32.onnx")
-        on_stage("quantising to int8")
-        rng = np.random.default_rng(config.seed)
-        sample = rng.permutation(len(train))[:CALIBRATION_PHOTOS]
-        quantize(
-            work / "fp32.onnx",
-            work / "int8.onnx",
-            _inputs([train[i] for i in sample], config.input_size),
-        )
-        on_stage("comparing torch, fp32 and int8")
-        sample = rng.permutation(len(validation))[:PARITY_PHOTOS]
-        proof = parity(
-            served,
-            [work / "fp32.onnx", work / "int8.onnx"],
-            _inputs([validation[i] for i in sample], config.input_size),
-        )
+        proof = _export(served, config, train, validation, work, on_stage)
         seen: dict[str, Evaluation] = {}
         evaluations: dict[str, Evaluation] = {}
         for precision in ("fp32", "int8"):
@@ -164,7 +154,6 @@ def export_bundle(
             draft = work / precision
             description = _describe(config, labels, train, version, precision, proof)
             description["training"]["averaged_runs"] = averaged
-            description["unseen_sources"] = [u.to_json() for u in unseen]
             _calibrate_draft(draft, work / f"{precision}.onnx", description, validation)
             for split, found in (("validation", seen), ("test", evaluations)):
                 on_stage(f"measuring {precision} on the {split} split")
@@ -172,20 +161,82 @@ def export_bundle(
         lost_there = _loss(seen["fp32"], seen["int8"])
         precision = "int8" if max(lost_there.values(), default=0.0) <= LARGEST_LOSS else "fp32"
         lost = _loss(evaluations["fp32"], evaluations["int8"])
-        chosen = Recognizer.load(work / precision)
+        on_stage("collecting negatives for enrolment")
+        attach_bank(work / precision, photos)
+        draft = _enroll(work / precision, left_out, (config.name, version), on_stage)
+        chosen = Recognizer.load(draft)
+        if left_out:
+            for split, found in (("validation", seen), ("test", evaluations)):
+                on_stage(f"measuring what was enrolled on the {split} split")
+                found[precision] = evaluate(chosen, photos, split, rounds=rounds)
         if pictures:
             on_stage(f"looking for failures among {len(pictures)} rendered pictures")
-            _draw_failures(chosen, pictures, work / precision / FAILURES_FILE)
+            _draw_failures(chosen, pictures, draft / FAILURES_FILE)
         evaluation, held_out = evaluations[precision], seen[precision]
         both: tuple[BothSides, ...] = ()
         if config.patches:
             on_stage("laying held-out patches on ordinary photos")
             both = measure_both_sides(chosen, validation, config.patches)
-        _record(work / precision, evaluation, held_out, photos, lost, both, notes)
-        on_stage("collecting negatives for enrolment")
-        attach_bank(work / precision, photos)
-        install_bundle(work / precision, output)
+        _record(draft, evaluation, held_out, photos, lost, both, unseen, notes)
+        install_bundle(draft, output)
     return Release(output, precision, evaluation, held_out, lost)
+
+
+def left_out_photos(photos: Sequence[Photo], name: str) -> list[str]:
+    """Return the paths of a product's photos that a run left out.
+
+    Raises:
+        TrainingError: there are none.
+    """
+    found = [str(p.path) for p in photos if p.split == "excluded" and p.label == name]
+    if not found:
+        raise TrainingError(
+            f"{name} cannot be enrolled: the run left no photos of it out (exclude_sources)"
+        )
+    return found
+
+
+def _export(
+    served: ServedNetwork,
+    config: TrainingConfig,
+    train: Sequence[Photo],
+    validation: Sequence[Photo],
+    work: Path,
+    on_stage: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write ``fp32.onnx`` and ``int8.onnx``; return how far they agree with torch."""
+    on_stage("exporting to ONNX")
+    export_fp32(served, config.input_size, work / "fp32.onnx")
+    on_stage("quantising to int8")
+    rng = np.random.default_rng(config.seed)
+    sample = rng.permutation(len(train))[:CALIBRATION_PHOTOS]
+    quantize(
+        work / "fp32.onnx",
+        work / "int8.onnx",
+        _inputs([train[i] for i in sample], config.input_size),
+    )
+    on_stage("comparing torch, fp32 and int8")
+    sample = rng.permutation(len(validation))[:PARITY_PHOTOS]
+    return parity(
+        served,
+        [work / "fp32.onnx", work / "int8.onnx"],
+        _inputs([validation[i] for i in sample], config.input_size),
+    )
+
+
+def _enroll(
+    draft: Path,
+    photos: Mapping[str, Sequence[str]],
+    title: tuple[str, int],
+    on_stage: Callable[[str], None],
+) -> Path:
+    """Enrol the photos of each product; return the folder of the bundle that has them all."""
+    for name, paths in photos.items():
+        on_stage(f"enrolling {name} from {len(paths)} photos")
+        made = draft.with_name(f"with-{name}")
+        enroll(Recognizer.load(draft), Product(name), paths, made, title=title)
+        draft = made
+    return draft
 
 
 def _inputs(photos: Sequence[Photo], size: int) -> NDArray[np.uint8]:
@@ -285,6 +336,7 @@ def _record(
     photos: Sequence[Photo],
     lost: Mapping[str, float],
     both: Sequence[BothSides],
+    unseen: Sequence[Unseen],
     notes: str,
 ) -> None:
     """Write the evidence into ``bundle.json``, and the model card and its table beside it."""
@@ -296,11 +348,11 @@ def _record(
     for entry in description["labels"]:
         name = entry["name"]
         found = figures.get(name, Figures(name, 0, 0, None, None, {}))
-        entry["evidence"] = evidence(found, train, [name])
+        entry["evidence"] = _enrolled(entry) | evidence(found, train, [name])
     for entry in description["families"]:
         # A family of one product is that product.
         found = families.get(entry["name"]) or figures[entry["members"][0]]
-        entry["evidence"] = evidence(found, train, entry["members"])
+        entry["evidence"] = _enrolled(entry) | evidence(found, train, entry["members"])
     description["evaluation"] = {
         "split": evaluation.split,
         "fingerprint": evaluation.data,
@@ -316,6 +368,7 @@ def _record(
         },
         "int8_loses_average_precision": dict(lost),
     }
+    description["unseen_sources"] = [u.to_json() for u in unseen]
     description["patches_of_held_out_animals"] = [asdict(one) for one in both]
     used = [p for p in photos if p.is_evidence and p.split in {"train", "validation", "test"}]
     write_sources(used, folder / SOURCES_FILE)
@@ -330,6 +383,11 @@ def _record(
         notes=notes,
     )
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def _enrolled(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an enrolment wrote of its photos; the rest is measured anew."""
+    return {key: value for key, value in entry["evidence"].items() if key == "enrolled"}
 
 
 def _draw_failures(recognizer: Recognizer, pictures: Sequence[Photo], path: Path) -> None:

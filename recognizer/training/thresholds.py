@@ -21,6 +21,9 @@ from recognizer.bundle import FALSE_ALARM_RATES, sigmoid
 FEWEST_OVER = 5
 """Negatives that an empirical threshold must leave above it; below that the tail is smoothed."""
 
+MOST_FOR_RANKS = 20
+"""Photos up to which each has its rank told: few photos say more one by one than as a share."""
+
 _TAIL_SHARE = 0.05  # the highest scores that make the tail, as a share of all negatives,
 _TAIL_PHOTOS = 30  # and at least as many as this
 _LEAST = 1e-9  # log-odds are taken of scores at least this far from 0 and 1
@@ -34,6 +37,17 @@ def threshold_at_false_alarm_rate(negative_scores: NDArray[np.floating], rate: f
     """
     allowed = int(np.floor(rate * len(negative_scores) + 1e-9))
     return float(np.sort(negative_scores)[::-1][min(allowed, len(negative_scores) - 1)])
+
+
+def ranks_of(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return the place of each score among the negatives, 1 being above all; highest first.
+
+    Args:
+        found: (N,).
+        negatives: (M,).
+    """
+    against, scores = np.sort(negatives), np.sort(found)[::-1]
+    return tuple((len(against) - np.searchsorted(against, scores) + 1).tolist())
 
 
 def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> float:

@@ -219,6 +219,7 @@ def test_test_photos_are_not_even_opened(
         {"loss": "sigmoid"},
         {"backbone": "test_resnet", "input_size": 64},
         {"backbone": "test_convnext", "input_size": 64},
+        {"probe": True, "freeze_stages": 1, "freeze_batch_norm": True},
     ],
 )
 def test_a_run_becomes_a_bundle_that_the_engine_serves(

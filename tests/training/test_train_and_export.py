@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from hashlib import sha256
 from pathlib import Path
@@ -97,3 +98,30 @@ def test_a_folder_for_each_label_is_enough_to_train(data: Path, tmp_path: Path) 
     assert trained.exit_code == ExitCode.DONE, trained.output
     _, _, labels = load_run(run)
     assert labels == sorted(COLOR_OF)
+
+
+def test_what_a_run_left_out_is_enrolled(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("recognizer.enrolment.enroll")  # its name is a function's too
+    monkeypatch.setattr(module, "FEWEST_NEGATIVES", 4)
+    (tmp_path / "recipe.toml").write_text(
+        RECIPE.format(sources='"train/a"') + "probe = true\nfreeze_stages = 1\n"
+    )
+    run, output = tmp_path / "run", tmp_path / "tiny-v1"
+    invoke("train", tmp_path / "recipe.toml", "--data", data, "--output", run)
+    arguments = ("export", run, "--data", data, "--output", output, "--enroll")
+    none = invoke(*arguments, "rhino_horn")
+    assert none.exit_code == ExitCode.USAGE
+    assert "left no photos of it out" in " ".join(none.output.split())
+    done = invoke(*arguments, "ivory_worked")
+    assert done.exit_code == ExitCode.DONE, done.output
+    description = json.loads((output / "bundle.json").read_text())
+    evidence = {e["name"]: e["evidence"] for e in description["labels"]}["ivory_worked"]
+    assert evidence["enrolled"]["photos"] == len(evidence["enrolled"]["ranks"]) >= 3
+    assert evidence["test"]["photos"] == 6
+    assert description["lineage"][0]["enrolled"] == "ivory_worked"
+    assert description["evaluation"]["negatives"] == 12
+    card = (output / "MODEL_CARD.md").read_text()
+    assert "**ivory_worked was enrolled from" in card
+    assert Recognizer.load(output).bundle.title == "tiny-v1"
