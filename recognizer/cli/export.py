@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -92,7 +94,7 @@ def command(
             output,
             version=version,
             averaged=len(runs),
-            enrolled=enroll or (),
+            enroll={name: partial(_enroll, name, (config.name, version)) for name in enroll or ()},
             unseen=unseen,
             pictures=load_photos(failures) if failures else (),
             notes=words,
@@ -104,6 +106,15 @@ def command(
     console.print(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)"
     )
+
+
+def _enroll(
+    name: str, title: tuple[str, int], draft: Path, photos: Sequence[str], output: Path
+) -> None:
+    from recognizer.enrolment import Product, enroll  # noqa: PLC0415
+    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+
+    enroll(Recognizer.load(draft), Product(name), photos, output, title=title)
 
 
 def _text(path: Path) -> str:

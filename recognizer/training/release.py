@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from PIL import Image
 from recognizer.bundle import FALSE_ALARM_RATES, SCHEMA, write_description
 from recognizer.bundle_folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE, install_bundle
 from recognizer.calibration import Calibration
-from recognizer.enrolment import Product, enroll
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.recognizer import Recognizer
@@ -66,6 +65,9 @@ FEWEST_FOR_CHOICE = 20
 
 _JPEG_QUALITY = 82
 
+Enroll: TypeAlias = "Callable[[Path, Sequence[str], Path], object]"
+"""Makes of the bundle in a folder another one, in a second folder, that knows these photos."""
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -96,7 +98,7 @@ def export_bundle(
     *,
     version: int,
     averaged: int = 1,
-    enrolled: Sequence[str] = (),
+    enroll: Mapping[str, Enroll] | None = None,
     unseen: Sequence[Unseen] = (),
     pictures: Sequence[Photo] = (),
     notes: str = "",
@@ -113,9 +115,9 @@ def export_bundle(
         output: the bundle's folder; replaced as a whole when everything else has worked.
         version: of the model.
         averaged: of how many runs, each with a seed of its own, these weights are the mean.
-        enrolled: products of which the photos that the run left out are enrolled. Each of these
-            is scored by a head that had not seen it, and so the card can say what few photos are
-            worth.
+        enroll: products of which the photos that the run left out are enrolled, and what does it.
+            Each photo is scored by a head that had not seen it, and so the card can say what few
+            photos are worth.
         unseen: what other runs of the recipe make of the sources that they left out.
         pictures: rendered pictures that the run was not trained on; the card shows which of them
             fail. Photos belong to others and cannot be shown.
@@ -134,7 +136,7 @@ def export_bundle(
         raise TrainingError("the run was trained for other labels than these photos have")
     if {p.sha256 for p in pictures} & {p.sha256 for p in train}:
         raise TrainingError("failures are shown on pictures that the run was not trained on")
-    left_out = {name: left_out_photos(photos, name) for name in enrolled}
+    left_out = {name: left_out_photos(photos, name) for name in enroll or ()}
     if not validation:
         raise TrainingError("no validation photos: thresholds cannot be set")
     kinds = load_taxonomy().labels
@@ -163,7 +165,12 @@ def export_bundle(
         lost = _loss(evaluations["fp32"], evaluations["int8"])
         on_stage("collecting negatives for enrolment")
         attach_bank(work / precision, photos)
-        draft = _enroll(work / precision, left_out, (config.name, version), on_stage)
+        draft = work / precision
+        for name, function in (enroll or {}).items():
+            on_stage(f"enrolling {name} from {len(left_out[name])} photos")
+            made = work / f"with-{name}"
+            function(draft, left_out[name], made)
+            draft = made
         chosen = Recognizer.load(draft)
         if left_out:
             for split, found in (("validation", seen), ("test", evaluations)):
@@ -222,21 +229,6 @@ def _export(
         [work / "fp32.onnx", work / "int8.onnx"],
         _inputs([validation[i] for i in sample], config.input_size),
     )
-
-
-def _enroll(
-    draft: Path,
-    photos: Mapping[str, Sequence[str]],
-    title: tuple[str, int],
-    on_stage: Callable[[str], None],
-) -> Path:
-    """Enrol the photos of each product; return the folder of the bundle that has them all."""
-    for name, paths in photos.items():
-        on_stage(f"enrolling {name} from {len(paths)} photos")
-        made = draft.with_name(f"with-{name}")
-        enroll(Recognizer.load(draft), Product(name), paths, made, title=title)
-        draft = made
-    return draft
 
 
 def _inputs(photos: Sequence[Photo], size: int) -> NDArray[np.uint8]:
