@@ -25,6 +25,7 @@ from recognizer.training.runs import AVERAGED, load_run, read_checkpoint
 from recognizer.training.unseen import held_out, measure_scores
 
 BRANCHES = ("fine-tuned", "linear probe", "both")
+UNKNOWN = -1e4  # the logit of what a branch does not know
 
 
 def main() -> None:
@@ -64,6 +65,9 @@ def split_head(network: ProductNetwork, tuned: dict[str, torch.Tensor]) -> None:
     channels = weight.shape[1]
     nothing = torch.zeros_like(weight)
     of_probe = 2 * joined["weight"][:, channels:]
+    its_bias = 2 * joined["bias"] - bias
+    # Of some labels there are no photos: the probe does not know them.
+    its_bias[of_probe.flatten(1).abs().sum(dim=1) == 0] = UNKNOWN
     head = nn.Conv2d(2 * channels, 3 * len(bias), kernel_size=1)
     head.weight.copy_(
         torch.cat(
@@ -74,7 +78,7 @@ def split_head(network: ProductNetwork, tuned: dict[str, torch.Tensor]) -> None:
             ]
         )
     )
-    head.bias.copy_(torch.cat([bias, 2 * joined["bias"] - bias, joined["bias"]]))  # type: ignore[union-attr]
+    head.bias.copy_(torch.cat([bias, its_bias, joined["bias"]]))  # type: ignore[union-attr]
     network.head = head
 
 

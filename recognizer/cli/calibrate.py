@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,6 +55,11 @@ def command(
     console.print(f"written: {output}")
 
 
+def _compared(entry: Mapping[str, Any]) -> bool:
+    """Whether calibrations of a label were compared: an enrolled one keeps its own."""
+    return "log_loss" in entry["calibration"]
+
+
 def _print_calibration(bundle: Bundle) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -61,7 +67,7 @@ def _print_calibration(bundle: Bundle) -> None:
     from recognizer.bundle import FALSE_ALARM_RATES  # noqa: PLC0415
 
     entries = bundle.description["labels"]
-    methods = list(entries[0]["calibration"]["log_loss"])
+    methods = next((list(e["calibration"]["log_loss"]) for e in entries if _compared(e)), [])
     table = Table(
         title=f"{bundle.title}, calibrated on {bundle.description['calibration']['photos']} photos",
         caption="log-loss x 1000 on photos that the fit did not see; labels with few photos share",
@@ -76,7 +82,10 @@ def _print_calibration(bundle: Bundle) -> None:
             entry["name"],
             str(found["positives"]),
             found["method"],
-            *(f"{1000 * found['log_loss'][method]:.2f}" for method in methods),
+            *(
+                f"{1000 * found['log_loss'][method]:.2f}" if _compared(entry) else "-"
+                for method in methods
+            ),
             *(f"{t:.4f}" if (t := entry["thresholds"].get(r)) else "-" for r in FALSE_ALARM_RATES),
         )
     console = Console()

@@ -110,11 +110,12 @@ def command(
 
 def _enroll(
     name: str, title: tuple[str, int], draft: Path, photos: Sequence[str], output: Path
-) -> None:
+) -> list[str]:
     from recognizer.enrolment import Product, enroll  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
 
-    enroll(Recognizer.load(draft), Product(name), photos, output, title=title)
+    done = enroll(Recognizer.load(draft), Product(name), photos, output, title=title)
+    return [*done.notes, *(f"not used: {why}" for why in done.unreadable.values())]
 
 
 def _text(path: Path) -> str:

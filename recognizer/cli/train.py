@@ -105,7 +105,7 @@ class _Bar:
 
     def probe(self, done: int, of: int) -> None:
         """Show how far the linear probe is, which comes after the last epoch."""
-        state = f"{done}/{of} pictures"
+        state = f"{done}/{of} photos"
         self._bar.update(self._task, total=of, completed=done, epoch="probe", state=state)
         if not self._console.is_terminal and time.monotonic() - self._told >= _SECONDS_BETWEEN:
             self._told = time.monotonic()

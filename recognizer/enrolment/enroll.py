@@ -95,7 +95,8 @@ def enroll(
         output: folder of the new bundle; it must not exist, or be empty.
         negatives: paths of photos that do not show the product, beside the bundle's own bank.
         settings: of the fit; None for the usual ones.
-        title: name and version of the new bundle; None for those that its folder is called by.
+        title: name and version of the new bundle, where the caller has seen to it that the folder
+            is free; None for those that the folder is called by.
         on_progress: called with what is being done, the photos done and their number.
 
     Raises:

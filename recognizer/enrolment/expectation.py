@@ -48,7 +48,8 @@ class Expectation:
         false_alarms: false-alarm rate -> how many held-out negatives were over the threshold.
         own_weight: share of a known label's own log-odds in its new score; None for a new label.
         ranks: the place of each photo, scored by a head that had not seen it, among the held-out
-            negatives, 1 being above all.
+            negatives, 1 being above all; empty with more than
+            :data:`~recognizer.training.thresholds.MOST_FOR_RANKS` photos.
     """
 
     name: str
@@ -86,7 +87,7 @@ class Expectation:
                 f"({found.low:.2f}-{found.high:.2f}); false alarms {alarms.count} of {alarms.of} "
                 f"({100 * alarms.low:.2f}-{100 * alarms.high:.2f} %)"
             )
-        if self.photos <= MOST_FOR_RANKS:
+        if self.ranks:
             places = " ".join(map(str, self.ranks))
             lines.append(f"their places among the {counted}, 1 being above all: {places}")
         lines.append(
@@ -134,7 +135,7 @@ def expect(
         {r: Share.of_counts(learned.found(float(r)), photos) for r in FALSE_ALARM_RATES},
         {r: Share.of_counts(learned.false_alarms(float(r)), counted) for r in FALSE_ALARM_RATES},
         None if is_new else learned.head.own_weight,
-        ranks_of(learned.left_out, learned.negatives),
+        ranks_of(learned.left_out, learned.negatives) if photos <= MOST_FOR_RANKS else (),
     )
 
 

@@ -35,7 +35,11 @@ from recognizer.negatives import NegativeBank, write_negatives
 from recognizer.onnx_head import add_head
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
-from recognizer.training.thresholds import fit_thresholds, threshold_at_false_alarm_rate
+from recognizer.training.thresholds import (
+    fit_thresholds,
+    raised,
+    threshold_at_false_alarm_rate,
+)
 
 _ALARM_SHARE = 0.005
 """At a photo's threshold for 1 % of false alarms, the new label alone causes half of them."""
@@ -301,15 +305,10 @@ def _set_thresholds(
     for place, entry in enumerate(description["families"]):
         if name in entry["members"]:
             before = parent.families[place].thresholds if place < len(parent.families) else {}
-            entry["thresholds"] = _raised(before, fit_thresholds(families[:, place]))
-    description["photo_thresholds"] = _raised(
+            entry["thresholds"] = raised(before, fit_thresholds(families[:, place]))
+    description["photo_thresholds"] = raised(
         parent.photo_thresholds, fit_thresholds(families.max(axis=1))
     )
-
-
-def _raised(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
-    """Return the higher thresholds: the parent's were set on more than the bank may hold."""
-    return {rate: max(before.get(rate, 0.0), now[rate]) for rate in now}
 
 
 def _check(
@@ -333,8 +332,8 @@ def _check(
     found = np.stack([made.features(_first_view(made, path))[0][0] for path in photos.paths])
     if not np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE):
         raise BundleSchemaError(
-            f"{parent.bundle.path}: the model's embedding is not the mean of the features that "
-            "its maps are made of; nothing can be enrolled in it"
+            f"{parent.bundle.path}: the model's embedding is not the mean of a map of features; "
+            "nothing can be enrolled in it"
         )
 
 

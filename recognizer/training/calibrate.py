@@ -41,7 +41,7 @@ from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.data import Photo, fingerprint
 from recognizer.training.folds import folds
 from recognizer.training.outputs import run_photos
-from recognizer.training.thresholds import fit_thresholds
+from recognizer.training.thresholds import fit_thresholds, raised
 
 FEWEST_POSITIVES = 10
 """A label with fewer positives than this shares the common fits."""
@@ -203,20 +203,28 @@ def calibrated_description(
     new = copy.deepcopy(dict(description)) | {"schema": SCHEMA}
     names = [entry["name"] for entry in new["labels"]]
     fits = fit_calibration(log_odds, [p.label for p in photos], names, [p.source for p in photos])
+    kept = set()
     for entry, fit in zip(new["labels"], fits, strict=True):
         enrolled = entry["calibration"].get("method") == "enrolled"
-        if not enrolled or fit.positives >= FEWEST_POSITIVES:
+        if enrolled and fit.positives < FEWEST_POSITIVES:
+            kept.add(entry["name"])
+        else:
             entry["calibration"] = fit.to_json()
     # Thresholds hold for what users see: the calibrated scores, label by label and by family.
     bundle = parse_description(Path(), new)
     scores = bundle.calibrate(log_odds[negative])
     for column, entry in enumerate(new["labels"]):
-        if entry["kind"] == Kind.PRODUCT:
+        # These photos may have been the negatives of an enrolled head, which then scores them too
+        # low: its own thresholds stay, and none that it counts in becomes lower.
+        if entry["kind"] == Kind.PRODUCT and entry["name"] not in kept:
             entry["thresholds"] = fit_thresholds(scores[:, column])
     families = bundle.family_scores(scores)
     for column, entry in enumerate(new["families"]):
-        entry["thresholds"] = fit_thresholds(families[:, column])
-    new["photo_thresholds"] = fit_thresholds(families.max(axis=1))
+        found = fit_thresholds(families[:, column])
+        before = entry["thresholds"] if kept & set(entry["members"]) else {}
+        entry["thresholds"] = raised(before, found)
+    before = new["photo_thresholds"] if kept else {}
+    new["photo_thresholds"] = raised(before, fit_thresholds(families.max(axis=1)))
     new["calibration"] = {
         "split": "validation",
         "photos": len(photos),

@@ -101,9 +101,10 @@ class TrainingConfig:
         freeze_stages: how many of an EfficientNet's first stages, with the stem, keep ImageNet's
             weights. What they see (edges, textures) is learned from far more photos than ours, and
             leaving them alone about doubles the speed of training.
-        probe: keep a second branch with ImageNet's weights beside the one that is fine-tuned, and
-            fit a linear probe on it at the end (see :mod:`recognizer.training.probe`). It costs
-            nothing in training; in serving the upper half of the network runs twice.
+        probe: keep a second branch with the pre-trained weights beside the one that is fine-tuned,
+            and fit a linear probe on it after the last epoch (see
+            :mod:`recognizer.training.probe`). Training sees each photo once more; in serving all
+            but the :attr:`freeze_stages` runs twice.
         exclude_sources: sources that are left out, to measure on them what the others teach;
             ``patch/PART`` leaves out the patches of a part.
         patches: a table of patches of photos to train on too (see

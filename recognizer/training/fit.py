@@ -29,7 +29,7 @@ from recognizer.training.data import fingerprint
 from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches, find_masks
 from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
 from recognizer.training.model import ProductNetwork, build_network, join_branches
-from recognizer.training.probe import fit_probe
+from recognizer.training.probe import fit_probe, without_photos
 from recognizer.training.runs import CHECKPOINT, JOINED, load_run, read_checkpoint
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def fit(
         folder: the run's folder; made where it is missing.
         on_progress: called about once a second.
         on_epoch: called after each epoch with the row of ``log.csv``.
-        on_probe: called with how many pictures the linear probe has seen, and how many it will.
+        on_probe: called with how many photos the linear probe has seen, and how many it will.
 
     Returns:
         The network with averaged weights, joined with the linear probe where the configuration
@@ -285,12 +285,12 @@ class _Run:
         """Fit the linear probe and keep the network of both branches, if that is not done yet."""
         if self.joined is not None:
             return
-        masks = self.masks or find_masks(train, self.config.input_size)
         probe = fit_probe(
-            *(self.config, self.labels, train, masks), device=self.device, on_progress=on_progress
+            self.config, self.labels, train, device=self.device, on_progress=on_progress
         )
         tuned = copy.deepcopy(self.averaged).cpu()
-        self.joined = join_branches(tuned, probe, self.config.freeze_stages).state_dict()
+        alone = without_photos(self.labels, train)
+        self.joined = join_branches(tuned, probe, self.config.freeze_stages, alone).state_dict()
         self._save()
 
     def _save(self) -> None:

@@ -114,6 +114,10 @@ def worth_of_sources(bundle: Bundle, photos: Sequence[Photo], sources: Sequence[
     config = _config(bundle)
     left_out = set() if config is None else set(config.exclude_sources)
     seen = {p.source for p in photos if p.split != "test" and p.source in sources} - left_out
+    enrolled = {
+        digest for step in bundle.description.get("lineage", []) for digest in step["photos"]
+    }
+    seen |= {p.source for p in photos if p.source in sources and p.sha256 in enrolled}
     if seen:
         return (
             f"Training saw photos of {', '.join(sorted(seen))}: these figures are optimistic. "

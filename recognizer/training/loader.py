@@ -118,11 +118,6 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         rng = np.random.default_rng([config.seed, epoch])
         self._order = draw(weights, config.photos_per_epoch, rng)
 
-    @property
-    def photos(self) -> list[Photo]:
-        """The photos that were drawn, in order."""
-        return [self._photos[i] for i in self._order]
-
     def __len__(self) -> int:
         return len(self._order)
 

@@ -19,6 +19,8 @@ from torch import nn
 from recognizer.errors import MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from recognizer.training.config import TrainingConfig
 
 PACKAGED_WEIGHTS = {
@@ -122,6 +124,12 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
     else:
         normalize = Normalization(mean, std)
     _check_features(described, config)
+    upper = hasattr(described, "conv_head") and hasattr(described, "bn2")
+    if config.probe and config.freeze_stages and not upper:
+        raise TrainingError(
+            f"backbone {config.backbone!r}: probe = true shares stages of an EfficientNet alone; "
+            "use freeze_stages = 0"
+        )
     return ProductNetwork(backbone, described.num_features, labels, config.drop_rate, normalize)
 
 
@@ -155,25 +163,31 @@ class TwoBranches(nn.Module):
         return torch.cat([upper, still.forward_features(trunk)], dim=1)
 
 
-def join_branches(tuned: ProductNetwork, still: ProductNetwork, shared: int) -> ProductNetwork:
-    """Return a network of two branches, with the fine-tuned one's logits at half their weight.
+def join_branches(
+    tuned: ProductNetwork, still: ProductNetwork, shared: int, alone: Sequence[int] = ()
+) -> ProductNetwork:
+    """Return a network of two branches whose logits are the mean of both.
 
     Args:
         tuned: the fine-tuned network.
         still: one of the same form whose backbone keeps its pre-trained weights and whose head is
             a linear probe on it; both are taken over.
         shared: see :class:`TwoBranches`.
+        alone: labels that the probe knows nothing of: their logits are the fine-tuned branch's.
 
     Returns:
-        A network in evaluation mode whose logits are the mean of the two.
+        The network in evaluation mode.
     """
     channels, labels = tuned.head.in_channels, tuned.head.out_channels
     backbone = TwoBranches(tuned.backbone, still.backbone, shared)
     both = ProductNetwork(backbone, 2 * channels, labels, 0.0, tuned.normalize, channels)
+    share = torch.full((labels, 1, 1, 1), 0.5)
+    share[list(alone)] = 1.0
     with torch.no_grad():
-        weights = [tuned.head.weight, still.head.weight]
-        both.head.weight.copy_(torch.cat(weights, dim=1) / 2)
-        both.head.bias.copy_((tuned.head.bias + still.head.bias) / 2)  # type: ignore[union-attr,operator]
+        weights = [share * tuned.head.weight, (1 - share) * still.head.weight]
+        both.head.weight.copy_(torch.cat(weights, dim=1))
+        biases = torch.stack([tuned.head.bias, still.head.bias])  # type: ignore[list-item]
+        both.head.bias.copy_(torch.lerp(biases[1], biases[0], share.flatten()))  # type: ignore[union-attr]
     return both.eval()
 
 

@@ -9,16 +9,14 @@ has both (:func:`recognizer.training.model.join_branches`).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from torch.utils.data import Dataset
 
 from recognizer.training.data import drawing_weights
-from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches
+from recognizer.training.loader import PlainPhotos, batches
 from recognizer.training.model import ProductNetwork, build_network
 
 if TYPE_CHECKING:
@@ -32,76 +30,68 @@ if TYPE_CHECKING:
 PENALTY = 0.01
 """Of the coefficients, in units of each channel's spread; from 0.003 to 0.1 it hardly matters."""
 
-PICTURES = 64
-"""Pictures that stand for a label of which there is no photo, as training draws them."""
-
 _BATCH = 32
 _MOST_STEPS = 500
 _LEAST_SPREAD = 0.1  # of the mean spread: a channel that hardly moves says little
+
+
+def without_photos(labels: Sequence[str], train: Sequence[Photo]) -> list[int]:
+    """Return which labels a probe cannot learn: those of which there are no photos, in order."""
+    shown = {p.label for p in train if p.is_evidence}
+    return [i for i, name in enumerate(labels) if name not in shown]
 
 
 def fit_probe(
     config: TrainingConfig,
     labels: Sequence[str],
     train: Sequence[Photo],
-    masks: Masks,
     *,
     device: torch.device,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> ProductNetwork:
     """Fit a head on the pre-trained backbone of a recipe.
 
-    Photos count as a run draws them, balanced by label and source, and are seen as they are.
+    Photos are seen as they are, and count as a run draws them: balanced by label and source.
+    Rendered pictures and patches are left to the branch that is fine-tuned: there are photos beside
+    them, and a linear head would learn to tell the one kind of picture from the other.
 
     Args:
         config: the run's choices.
         labels: in the order of the network's outputs.
-        train: photos of the training split, rendered pictures and patches too.
-        masks: see :func:`recognizer.training.loader.find_masks`, for the same photos.
+        train: photos of the training split.
         device: where the features are computed.
-        on_progress: called with the pictures done and their number.
+        on_progress: called with the photos done and their number.
 
     Returns:
-        The network, on the CPU, in evaluation mode.
+        The network, on the CPU, in evaluation mode; its head is 0 for :func:`without_photos`.
     """
     torch.manual_seed(config.seed)  # without pre-trained weights: those that the run began with
     network = build_network(config, len(labels)).to(device).eval()
-    plain = [p for p in train if p.is_evidence]
-    shown = {p.label for p in plain}
-    rows = list(plain)
-    datasets: list[Dataset[object]] = [PlainPhotos(plain, config.input_size)]
-    missing = [name for name in labels if name not in shown]
-    if missing:
-        these = replace(
-            config,
-            label_weights=dict.fromkeys(shown, 0.0),
-            photos_per_epoch=PICTURES * len(missing),
-        )
-        drawn = TrainingPhotos(train, labels, these, config.epochs, masks)
-        rows += drawn.photos
-        datasets.append(drawn)
+    photos = [p for p in train if p.is_evidence]
     features: list[NDArray[np.float32]] = []
     done = 0
-    for dataset in datasets:
-        for batch in batches(dataset, _BATCH, config.workers):
-            images = batch[0] if isinstance(batch, list) else batch
-            with torch.no_grad():
-                features.append(network(images.to(device)).embedding.cpu().numpy())
-            done += len(images)
-            on_progress(done, len(rows))
-    weights = drawing_weights(rows, config.label_power, config.source_power, config.label_weights)
-    targets = np.array([labels.index(p.label) for p in rows])
+    for images in batches(PlainPhotos(photos, config.input_size), _BATCH, config.workers):
+        with torch.no_grad():
+            features.append(network(images.to(device)).embedding.cpu().numpy())
+        done += len(images)
+        on_progress(done, len(photos))
+    weights = drawing_weights(photos, config.label_power, config.source_power, config.label_weights)
+    targets = np.array([labels.index(p.label) for p in photos])
     weight, bias = _fit(np.concatenate(features), targets, weights)
+    known = np.unique(targets)
     with torch.no_grad():
-        network.head.weight.copy_(torch.from_numpy(weight)[:, :, None, None])
-        network.head.bias.copy_(torch.from_numpy(bias))  # type: ignore[union-attr]
+        network.head.weight[known] = torch.from_numpy(weight)[:, :, None, None]
+        network.head.bias[known] = torch.from_numpy(bias)  # type: ignore[index]
     return network.cpu()
 
 
 def _fit(
     features: NDArray[np.float32], targets: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Fit a softmax regression; return its weights (labels, channels) and biases (labels,)."""
+    """Fit a softmax regression; return weights (labels, channels) and biases (labels,).
+
+    The labels are those among the targets, in order.
+    """
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.maximum(spread, _LEAST_SPREAD * spread.mean() + 1e-9)
     # The weights sum to 1: the penalty is one on the mean loss.

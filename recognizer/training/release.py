@@ -65,8 +65,11 @@ FEWEST_FOR_CHOICE = 20
 
 _JPEG_QUALITY = 82
 
-Enroll: TypeAlias = "Callable[[Path, Sequence[str], Path], object]"
-"""Makes of the bundle in a folder another one, in a second folder, that knows these photos."""
+Enroll: TypeAlias = "Callable[[Path, Sequence[str], Path], Sequence[str]]"
+"""Makes of the bundle in a folder another one, in a second folder, that knows these photos; returns
+what lessens their evidence, a sentence each."""
+
+_FEWEST_ENROLLED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +130,13 @@ def export_bundle(
 
     Raises:
         TrainingError: the run was trained for other labels than the photos have, on one of
-            ``pictures``, or left no photo out of a product that is to be enrolled.
+            ``pictures``, or left too few photos out of a product that is to be enrolled.
         DatasetError: there are too few validation photos, or one cannot be read.
     """
     train = [p for p in photos if p.split == "train"]
     validation = [p for p in photos if p.split == "validation"]
-    if sorted({p.label for p in train}) != list(labels):
-        raise TrainingError("the run was trained for other labels than these photos have")
-    if {p.sha256 for p in pictures} & {p.sha256 for p in train}:
-        raise TrainingError("failures are shown on pictures that the run was not trained on")
+    _check_photos(labels, photos, pictures)
     left_out = {name: left_out_photos(photos, name) for name in enroll or ()}
-    if not validation:
-        raise TrainingError("no validation photos: thresholds cannot be set")
-    kinds = load_taxonomy().labels
-    if not any(p.split == "test" and kinds[p.label].kind is not Kind.PRODUCT for p in photos):
-        raise TrainingError(
-            "no test photos without a product: a bundle is released with figures on sources that "
-            "training never saw, so the data needs a manifest with a split called test"
-        )
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         served = ServedNetwork(network, config.loss, len(labels)).eval()
@@ -169,13 +161,13 @@ def export_bundle(
         for name, function in (enroll or {}).items():
             on_stage(f"enrolling {name} from {len(left_out[name])} photos")
             made = work / f"with-{name}"
-            function(draft, left_out[name], made)
+            told = function(draft, [str(p.path) for p in left_out[name]], made)
+            notes += "".join(f"\n- {name}: {sentence}" for sentence in told)
             draft = made
         chosen = Recognizer.load(draft)
-        if left_out:
-            for split, found in (("validation", seen), ("test", evaluations)):
-                on_stage(f"measuring what was enrolled on the {split} split")
-                found[precision] = evaluate(chosen, photos, split, rounds=rounds)
+        if left_out:  # the validation photos were its negatives: they say nothing of it
+            on_stage("measuring what was enrolled on the test split")
+            evaluations[precision] = evaluate(chosen, photos, "test", rounds=rounds)
         if pictures:
             on_stage(f"looking for failures among {len(pictures)} rendered pictures")
             _draw_failures(chosen, pictures, draft / FAILURES_FILE)
@@ -184,21 +176,49 @@ def export_bundle(
         if config.patches:
             on_stage("laying held-out patches on ordinary photos")
             both = measure_both_sides(chosen, validation, config.patches)
-        _record(draft, evaluation, held_out, photos, lost, both, unseen, notes)
+        learned = [*train, *(p for found in left_out.values() for p in found)]
+        _record(draft, evaluation, held_out, photos, learned, lost, both, unseen, notes)
         install_bundle(draft, output)
     return Release(output, precision, evaluation, held_out, lost)
 
 
-def left_out_photos(photos: Sequence[Photo], name: str) -> list[str]:
-    """Return the paths of a product's photos that a run left out.
+def _check_photos(
+    labels: Sequence[str], photos: Sequence[Photo], pictures: Sequence[Photo]
+) -> None:
+    """Check that there is what an export needs.
 
     Raises:
-        TrainingError: there are none.
+        TrainingError: see :func:`export_bundle`.
     """
-    found = [str(p.path) for p in photos if p.split == "excluded" and p.label == name]
-    if not found:
+    train = [p for p in photos if p.split == "train"]
+    if sorted({p.label for p in train}) != list(labels):
+        raise TrainingError("the run was trained for other labels than these photos have")
+    if {p.sha256 for p in pictures} & {p.sha256 for p in train}:
+        raise TrainingError("failures are shown on pictures that the run was not trained on")
+    if not any(p.split == "validation" for p in photos):
+        raise TrainingError("no validation photos: thresholds cannot be set")
+    kinds = load_taxonomy().labels
+    if not any(p.split == "test" and kinds[p.label].kind is not Kind.PRODUCT for p in photos):
         raise TrainingError(
-            f"{name} cannot be enrolled: the run left no photos of it out (exclude_sources)"
+            "no test photos without a product: a bundle is released with figures on sources that "
+            "training never saw, so the data needs a manifest with a split called test"
+        )
+
+
+def left_out_photos(photos: Sequence[Photo], name: str) -> list[Photo]:
+    """Return the photos of a product that a run left out.
+
+    Raises:
+        TrainingError: there are too few, or the name is no product's.
+    """
+    label = load_taxonomy().labels.get(name)
+    if label is None or label.kind is not Kind.PRODUCT:
+        raise TrainingError(f"{name} cannot be enrolled: it is no product of the taxonomy")
+    found = [p for p in photos if p.split == "excluded" and p.label == name and p.is_evidence]
+    if len(found) < _FEWEST_ENROLLED:
+        raise TrainingError(
+            f"{name} cannot be enrolled: the run left {len(found)} photos of it out "
+            f"(exclude_sources); at least {_FEWEST_ENROLLED} are needed"
         )
     return found
 
@@ -326,13 +346,13 @@ def _record(
     evaluation: Evaluation,
     seen: Evaluation,
     photos: Sequence[Photo],
+    learned: Sequence[Photo],
     lost: Mapping[str, float],
     both: Sequence[BothSides],
     unseen: Sequence[Unseen],
     notes: str,
 ) -> None:
     """Write the evidence into ``bundle.json``, and the model card and its table beside it."""
-    train = [p for p in photos if p.split == "train"]
     path = folder / DESCRIPTION_FILE
     description = json.loads(path.read_text(encoding="utf-8"))
     figures = {f.name: f for f in evaluation.labels}
@@ -340,11 +360,11 @@ def _record(
     for entry in description["labels"]:
         name = entry["name"]
         found = figures.get(name, Figures(name, 0, 0, None, None, {}))
-        entry["evidence"] = _enrolled(entry) | evidence(found, train, [name])
+        entry["evidence"] = _enrolled(entry, learned) | evidence(found, learned, [name])
     for entry in description["families"]:
         # A family of one product is that product.
         found = families.get(entry["name"]) or figures[entry["members"][0]]
-        entry["evidence"] = _enrolled(entry) | evidence(found, train, entry["members"])
+        entry["evidence"] = _enrolled(entry, learned) | evidence(found, learned, entry["members"])
     description["evaluation"] = {
         "split": evaluation.split,
         "fingerprint": evaluation.data,
@@ -362,7 +382,8 @@ def _record(
     }
     description["unseen_sources"] = [u.to_json() for u in unseen]
     description["patches_of_held_out_animals"] = [asdict(one) for one in both]
-    used = [p for p in photos if p.is_evidence and p.split in {"train", "validation", "test"}]
+    used = [p for p in photos if p.split in {"validation", "test"}]
+    used += [p for p in learned if p.is_evidence]
     write_sources(used, folder / SOURCES_FILE)
     description["created"] = datetime.now(UTC).date().isoformat()
     write_description(folder, description)
@@ -377,9 +398,17 @@ def _record(
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
-def _enrolled(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an enrolment wrote of its photos; the rest is measured anew."""
-    return {key: value for key, value in entry["evidence"].items() if key == "enrolled"}
+def _enrolled(entry: Mapping[str, Any], learned: Sequence[Photo]) -> dict[str, Any]:
+    """Return what an enrolment wrote of its photos; the rest is measured anew.
+
+    It knows folders; the sources of the data are told here.
+    """
+    found = entry["evidence"].get("enrolled")
+    if found is None:
+        return {}
+    members = entry.get("members", [entry["name"]])
+    places = {p.source for p in learned if p.split == "excluded" and p.label in members}
+    return {"enrolled": {**found, "sources": len(places)}}
 
 
 def _draw_failures(recognizer: Recognizer, pictures: Sequence[Photo], path: Path) -> None:

@@ -12,6 +12,7 @@ each other.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,3 +101,8 @@ def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[str, float]:
         rate: math.ceil(1e6 * expected_threshold(negative_scores, float(rate))) / 1e6
         for rate in FALSE_ALARM_RATES
     }
+
+
+def raised(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """Return the higher thresholds of two for each rate: those before may rest on more photos."""
+    return {rate: max(before.get(rate, 0.0), now[rate]) for rate in now}

@@ -14,8 +14,7 @@ from recognizer.imaging import model_input
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo, read_photo
 from recognizer.training.fit import fit
-from recognizer.training.loader import find_masks
-from recognizer.training.model import ProductNetwork
+from recognizer.training.model import ProductNetwork, build_network
 from recognizer.training.probe import fit_probe
 from recognizer.training.runs import CHECKPOINT, JOINED, load_run, read_checkpoint
 
@@ -36,8 +35,7 @@ def _inputs(photos: list[Photo], size: int) -> torch.Tensor:
 
 
 def _probe(config: TrainingConfig, photos: list[Photo]) -> ProductNetwork:
-    masks = find_masks(photos, config.input_size)
-    return fit_probe(config, _labels(photos), photos, masks, device=torch.device("cpu"))
+    return fit_probe(config, _labels(photos), photos, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("shared", [0, 2])
@@ -77,15 +75,41 @@ def test_two_labels_are_as_good_as_many(train: list[Photo], config: MakeConfig) 
     assert [_labels(two)[i] for i in logits.argmax(1)] == [p.label for p in two]
 
 
-def test_a_label_without_photos_is_learned_from_what_training_draws(
-    train: list[Photo], config: MakeConfig
+@pytest.mark.parametrize("shared", [0, 1])
+def test_of_a_label_without_photos_the_tuned_branch_decides_alone(
+    train: list[Photo], config: MakeConfig, tmp_path: Path, shared: int
 ) -> None:
     rendered = [replace(p, source="synthetic/scene") if p.label == "ceramic" else p for p in train]
-    choices = config(probe=True, freeze_batch_norm=True)
-    ceramic = [p for p in train if p.label == "ceramic"]
+    choices = config(probe=True, freeze_stages=shared, freeze_batch_norm=True)
+    fit(replace(choices, probe=False), rendered, tmp_path / "tuned")
+    both = fit(choices, rendered, tmp_path / "both")
+    tuned, _, labels = load_run(tmp_path / "tuned")
+    images = _inputs(train[:6], choices.input_size)
     with torch.no_grad():
-        logits = _probe(choices, rendered)(_inputs(ceramic, choices.input_size)).logits
-    assert {_labels(train)[i] for i in logits.argmax(1)} == {"ceramic"}
+        alone = tuned(images).logits
+        probed = _probe(choices, rendered)(images).logits
+        found = both(images).logits
+    ceramic = labels.index("ceramic")
+    assert torch.equal(probed[:, ceramic], torch.zeros(6))
+    expected = (alone + probed) / 2
+    expected[:, ceramic] = alone[:, ceramic]
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_seeds_with_a_probe_are_averaged(
+    train: list[Photo], config: MakeConfig, tmp_path: Path
+) -> None:
+    runs = [tmp_path / str(seed) for seed in range(2)]
+    networks = [fit(config(probe=True, seed=s), train, run) for s, run in enumerate(runs)]
+    mean, _, _ = load_run(*runs)
+    one, other = (network.head.weight for network in networks)
+    torch.testing.assert_close(mean.head.weight, (one + other) / 2)
+
+
+def test_stages_of_other_networks_cannot_be_shared(config: MakeConfig) -> None:
+    choices = config(backbone="mobilenetv3_small_050", probe=True, freeze_stages=1)
+    with pytest.raises(TrainingError, match="EfficientNet"):
+        build_network(choices, 3)
 
 
 def test_a_run_that_stopped_before_its_probe_goes_on(

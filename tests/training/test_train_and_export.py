@@ -113,7 +113,7 @@ def test_what_a_run_left_out_is_enrolled(
     arguments = ("export", run, "--data", data, "--output", output, "--enroll")
     none = invoke(*arguments, "rhino_horn")
     assert none.exit_code == ExitCode.USAGE
-    assert "left no photos of it out" in " ".join(none.output.split())
+    assert "left 0 photos of it out" in " ".join(none.output.split())
     done = invoke(*arguments, "ivory_worked")
     assert done.exit_code == ExitCode.DONE, done.output
     description = json.loads((output / "bundle.json").read_text())
