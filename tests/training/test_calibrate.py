@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from recognizer.bundle import load_bundle, sigmoid
+from recognizer.bundle import load_bundle, sigmoid, write_description
 from recognizer.calibration import Calibration
 from recognizer.cli import ExitCode, app
 from recognizer.errors import DatasetError
@@ -151,6 +152,37 @@ def test_thresholds_are_those_of_the_new_scores(
             assert other["thresholds"][rate] == pytest.approx(threshold, abs=0.1)
 
 
+def test_what_was_enrolled_keeps_its_thresholds(
+    recognizer: Recognizer, held_out: list[Photo], tmp_path: Path
+) -> None:
+    """The photos may have been its negatives; their scores would make its thresholds too low."""
+    description = json.loads(json.dumps(recognizer.bundle.description))
+    raw = description["labels"][LABELS.index("ivory_raw")]
+    raw["calibration"] = {"slope": 1.0, "intercept": 0.0, "method": "enrolled", "positives": 3}
+    raw["thresholds"] = {"0.05": 0.97, "0.01": 0.98, "0.001": 0.99}
+    (family,) = (e for e in description["families"] if "ivory_raw" in e["members"])
+    family["thresholds"] = description["photo_thresholds"] = raw["thresholds"]
+    shutil.copytree(recognizer.bundle.path, tmp_path / "parent-v1")
+    write_description(tmp_path / "parent-v1", description)
+    log_odds = run_photos(recognizer, held_out).log_odds
+    made = calibrated_description(description, log_odds, held_out)
+    label = made["labels"][LABELS.index("ivory_raw")]
+    assert label["calibration"]["method"] == "enrolled"
+    assert label["thresholds"] == raw["thresholds"]
+    (family,) = (e for e in made["families"] if "ivory_raw" in e["members"])
+    for rate, threshold in raw["thresholds"].items():
+        assert family["thresholds"][rate] >= threshold
+        assert made["photo_thresholds"][rate] >= threshold
+    _data(tmp_path, held_out)
+    done = CliRunner().invoke(
+        app,
+        ["calibrate", str(tmp_path / "parent-v1"), "--data", str(tmp_path), "--output",
+         str(tmp_path / "ours-v2")],
+    )  # fmt: skip
+    assert done.exit_code == ExitCode.DONE, done.output
+    assert "enrolled" in done.stdout
+
+
 def test_there_must_be_negatives_and_photos(recognizer: Recognizer, held_out: list[Photo]) -> None:
     with pytest.raises(DatasetError, match="no photos"):
         run_photos(recognizer, [])
@@ -166,15 +198,15 @@ def test_the_bytes_must_be_those_of_the_manifest(
         run_photos(recognizer, [replace(held_out[0], sha256="0" * 64)])
 
 
+def _data(folder: Path, photos: list[Photo]) -> None:
+    """Write a manifest of photos that lie elsewhere."""
+    columns = ("sha256", "label", "source", "split")
+    rows = [{"file": str(p.path)} | {c: getattr(p, c) for c in columns} for p in photos]
+    write_manifest(folder, rows)
+
+
 def test_the_command(recognizer: Recognizer, held_out: list[Photo], tmp_path: Path) -> None:
-    write_manifest(
-        tmp_path,
-        [
-            {"sha256": p.sha256, "file": str(p.path), "label": p.label, "source": p.source,
-             "split": p.split}
-            for p in held_out
-        ],
-    )  # fmt: skip
+    _data(tmp_path, held_out)
     verb = ["calibrate", str(recognizer.bundle.path), "--data", str(tmp_path), "--output"]
     for name, why in (("mine", "NAME-vN"), ("wildlife-v2", "released bundle")):
         wrong = CliRunner().invoke(app, [*verb, str(tmp_path / name)])

@@ -217,7 +217,12 @@ def test_only_some_sources(trained_bundle: Path, photos: list[Photo]) -> None:
     assert {p.split for p in chosen if p not in positives} == {"test"}
     bundle = load_bundle(trained_bundle)
     assert "optimistic" in worth_of_sources(bundle, photos, ["met/ivory"])
-    assert "never saw" in worth_of_sources(bundle, photos, ["tony/collections", "fitz/netsuke"])
+    others = ["tony/collections", "fitz/netsuke"]
+    assert "never saw" in worth_of_sources(bundle, photos, others)
+    enrolled = [p.sha256 for p in photos if p.source == others[0]][:1]
+    lineage = {"lineage": [{"photos": enrolled}]}
+    bundle = replace(bundle, description={**bundle.description, **lineage})
+    assert "Training saw photos of tony/collections" in worth_of_sources(bundle, photos, others)
 
 
 def test_a_misspelt_source_is_named(photos: list[Photo]) -> None:
