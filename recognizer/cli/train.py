@@ -99,17 +99,19 @@ class _Bar:
             f"{p.seconds_left / 60:.0f} min left"
         )
         self._bar.update(self._task, total=p.photos, completed=p.photo, epoch=epoch, state=state)
-        if not self._console.is_terminal and time.monotonic() - self._told >= _SECONDS_BETWEEN:
-            self._told = time.monotonic()
-            self._console.print(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
+        self._tell(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
 
     def probe(self, done: int, of: int) -> None:
         """Show how far the linear probe is, which comes after the last epoch."""
         state = f"{done}/{of} photos"
         self._bar.update(self._task, total=of, completed=done, epoch="probe", state=state)
+        self._tell(f"linear probe: {state}")
+
+    def _tell(self, line: str) -> None:
+        """Print a line of progress now and then, where no bar can be drawn."""
         if not self._console.is_terminal and time.monotonic() - self._told >= _SECONDS_BETWEEN:
             self._told = time.monotonic()
-            self._console.print(f"linear probe: {state}")
+            self._console.print(line)
 
     def epoch(self, row: dict[str, float]) -> None:
         """Print the row of an epoch."""
