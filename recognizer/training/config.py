@@ -105,6 +105,9 @@ class TrainingConfig:
             and fit a linear probe on it after the last epoch (see
             :mod:`recognizer.training.probe`). Training sees each photo once more; in serving all
             but the :attr:`freeze_stages` runs twice.
+        probe_weight: share of the probe in the logits, the rest being the fine-tuned branch's; at 0
+            its branch gives the embedding alone. May be changed when a run has ended: the training
+            command, run again, changes nothing else.
         exclude_sources: sources that are left out, to measure on them what the others teach;
             ``patch/PART`` leaves out the patches of a part.
         patches: a table of patches of photos to train on too (see
@@ -145,6 +148,7 @@ class TrainingConfig:
     freeze_batch_norm: bool = False
     freeze_stages: int = 0
     probe: bool = False
+    probe_weight: float = 0.5
     exclude_sources: list[str] = field(default_factory=list)
     patches: str = ""
     corrections: str = ""
@@ -171,7 +175,7 @@ class TrainingConfig:
             if getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")
         shares = ("label_smoothing", "drop_rate", "drop_path", "ema_decay", "validation_share")
-        for key in shares:
+        for key in (*shares, "probe_weight"):
             if not 0 <= getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: from 0 to below 1")
         if not 0 <= self.early_epochs < self.epochs:

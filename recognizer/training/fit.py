@@ -28,9 +28,9 @@ from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.data import fingerprint
 from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches, find_masks
 from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
-from recognizer.training.model import ProductNetwork, build_network, join_branches
-from recognizer.training.probe import fit_probe, without_photos
-from recognizer.training.runs import CHECKPOINT, JOINED, load_run, read_checkpoint
+from recognizer.training.model import ProductNetwork, build_network
+from recognizer.training.probe import fit_probe
+from recognizer.training.runs import CHECKPOINT, PROBE, load_run, read_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +87,7 @@ def fit(
 
     Returns:
         The network with averaged weights, joined with the linear probe where the configuration
-        asks for one, in evaluation mode.
+        asks for one, on the CPU and in evaluation mode.
 
     Raises:
         TrainingError: the folder holds a run of another configuration or of other data, or there
@@ -109,11 +109,11 @@ def fit(
         row.update(run.validate(validation))
         run.finish_epoch(epoch, row)
         on_epoch(row)
-    if config.probe:
-        run.fit_probe(train, on_probe)
-        return load_run(folder)[0]
-    run.averaged.eval()
-    return run.averaged
+    if config.probe and run.probe is None:
+        probe = fit_probe(config, labels, train, device=run.device, on_progress=on_probe)
+        run.probe = probe.state_dict()
+    run.save()  # what may be chosen after the last epoch
+    return load_run(folder)[0]
 
 
 class _Run:
@@ -127,7 +127,7 @@ class _Run:
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged: ProductNetwork = copy.deepcopy(self.network).eval()
         self.optimizer = _optimizer(self.network, config)
-        self.joined: dict[str, torch.Tensor] | None = None
+        self.probe: dict[str, torch.Tensor] | None = None
         self.masks: Masks = []
         self.step = 0
         self.epoch = 0
@@ -139,9 +139,9 @@ class _Run:
         state = read_checkpoint(folder)
         if state is None:
             return run
-        same = {"config": config.to_dict(), "labels": labels, "data": data}
+        same = {"config": _while_training(config), "labels": labels, "data": data}
         # A choice that came into the program since has its default.
-        there = {**state, "config": config_from_dict(state["config"]).to_dict()}
+        there = {**state, "config": _while_training(config_from_dict(state["config"]))}
         for key, value in same.items():
             if there[key] != value:
                 raise TrainingError(
@@ -151,7 +151,7 @@ class _Run:
         run.averaged.load_state_dict(state["averaged"])
         run.optimizer.load_state_dict(state["optimizer"])
         run.step, run.epoch = state["step"], state["epoch"]
-        run.joined = state.get(JOINED)
+        run.probe = state.get(PROBE)
         return run
 
     def train_epoch(
@@ -278,22 +278,10 @@ class _Run:
         # The log first: a run that is killed in between does this epoch again, and its row too.
         _log_csv(self.folder / "log.csv", row)
         _log_tensorboard(self.folder, row)
+        self.save()
+
+    def save(self) -> None:
         (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2) + "\n")
-        self._save()
-
-    def fit_probe(self, train: Sequence[Photo], on_progress: Callable[[int, int], None]) -> None:
-        """Fit the linear probe and keep the network of both branches, if that is not done yet."""
-        if self.joined is not None:
-            return
-        probe = fit_probe(
-            self.config, self.labels, train, device=self.device, on_progress=on_progress
-        )
-        tuned = copy.deepcopy(self.averaged).cpu()
-        alone = without_photos(self.labels, train)
-        self.joined = join_branches(tuned, probe, self.config.freeze_stages, alone).state_dict()
-        self._save()
-
-    def _save(self) -> None:
         temporary = self.folder / f"{CHECKPOINT}.part"
         torch.save(
             {
@@ -305,11 +293,16 @@ class _Run:
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "epoch": self.epoch,
-                JOINED: self.joined,
+                PROBE: self.probe,
             },
             temporary,
         )
         os.replace(temporary, self.folder / CHECKPOINT)
+
+
+def _while_training(config: TrainingConfig) -> dict[str, Any]:
+    """Return the choices that training depends on; the others may change when it is over."""
+    return replace(config, probe=False, probe_weight=0.0).to_dict()
 
 
 def _work(config: TrainingConfig, epoch: int, done: float) -> float:

@@ -19,8 +19,6 @@ from torch import nn
 from recognizer.errors import MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from recognizer.training.config import TrainingConfig
 
 PACKAGED_WEIGHTS = {
@@ -163,17 +161,31 @@ class TwoBranches(nn.Module):
         return torch.cat([upper, still.forward_features(trunk)], dim=1)
 
 
+def probe_shares(probe: torch.Tensor, weight: float) -> torch.Tensor:
+    """Return the share of the linear probe in each label's logit.
+
+    Args:
+        probe: float, (labels, channels, 1, 1): weights of its head; all 0 for a label that it knows
+            nothing of, which the fine-tuned branch decides alone.
+        weight: its share in all the others, 0 to 1.
+
+    Returns:
+        float32, (labels,).
+    """
+    return weight * (probe.flatten(1) != 0).any(dim=1).float()
+
+
 def join_branches(
-    tuned: ProductNetwork, still: ProductNetwork, shared: int, alone: Sequence[int] = ()
+    tuned: ProductNetwork, still: ProductNetwork, shared: int, weight: float
 ) -> ProductNetwork:
-    """Return a network of two branches whose logits are the mean of both.
+    """Return a network of two branches whose logits are a weighted mean of those of both.
 
     Args:
         tuned: the fine-tuned network.
         still: one of the same form whose backbone keeps its pre-trained weights and whose head is
             a linear probe on it; both are taken over.
         shared: see :class:`TwoBranches`.
-        alone: labels that the probe knows nothing of: their logits are the fine-tuned branch's.
+        weight: of the probe, see :func:`probe_shares`.
 
     Returns:
         The network in evaluation mode.
@@ -181,13 +193,12 @@ def join_branches(
     channels, labels = tuned.head.in_channels, tuned.head.out_channels
     backbone = TwoBranches(tuned.backbone, still.backbone, shared)
     both = ProductNetwork(backbone, 2 * channels, labels, 0.0, tuned.normalize, channels)
-    share = torch.full((labels, 1, 1, 1), 0.5)
-    share[list(alone)] = 1.0
     with torch.no_grad():
-        weights = [share * tuned.head.weight, (1 - share) * still.head.weight]
+        share = probe_shares(still.head.weight, weight)
+        each = share[:, None, None, None]
+        weights = [(1 - each) * tuned.head.weight, each * still.head.weight]
         both.head.weight.copy_(torch.cat(weights, dim=1))
-        biases = torch.stack([tuned.head.bias, still.head.bias])  # type: ignore[list-item]
-        both.head.bias.copy_(torch.lerp(biases[1], biases[0], share.flatten()))  # type: ignore[union-attr]
+        both.head.bias.copy_(torch.lerp(tuned.head.bias, still.head.bias, share))  # type: ignore[union-attr,arg-type]
     return both.eval()
 
 

@@ -35,12 +35,6 @@ _MOST_STEPS = 500
 _LEAST_SPREAD = 0.1  # of the mean spread: a channel that hardly moves says little
 
 
-def without_photos(labels: Sequence[str], train: Sequence[Photo]) -> list[int]:
-    """Return which labels a probe cannot learn: those of which there are no photos, in order."""
-    shown = {p.label for p in train if p.is_evidence}
-    return [i for i, name in enumerate(labels) if name not in shown]
-
-
 def fit_probe(
     config: TrainingConfig,
     labels: Sequence[str],
@@ -63,7 +57,8 @@ def fit_probe(
         on_progress: called with the photos done and their number.
 
     Returns:
-        The network, on the CPU, in evaluation mode; its head is 0 for :func:`without_photos`.
+        The network, on the CPU, in evaluation mode; its head is 0 for labels
+        of which there are no photos.
     """
     torch.manual_seed(config.seed)  # without pre-trained weights: those that the run began with
     network = build_network(config, len(labels)).to(device).eval()

@@ -16,8 +16,8 @@ from recognizer.training.model import ProductNetwork, build_network, join_branch
 
 CHECKPOINT = "last.ckpt"
 
-AVERAGED, JOINED = "averaged", "joined"
-"""Keys of the checkpoint: the weights that were fine-tuned, and with the linear probe's branch."""
+AVERAGED, PROBE = "averaged", "probe"
+"""Keys of the checkpoint: the network that was fine-tuned, and the one under the linear probe."""
 
 
 def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
@@ -35,24 +35,17 @@ def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfi
             their seed.
     """
     state, config = _finished(folder)
-    weights = JOINED if config.probe else AVERAGED
-    mean = state[weights]
+    states = [state]
     for other in others:
         found, its = _finished(other)
         same = ("labels", "data")
         if replace(its, seed=config.seed) != config or any(found[k] != state[k] for k in same):
             raise TrainingError(f"{other} differs from {folder} in more than its seed")
-        for name, value in found[weights].items():
-            if value.dtype.is_floating_point:
-                mean[name] += value
-    for name, value in mean.items():
-        if value.dtype.is_floating_point:
-            mean[name] = value / (1 + len(others))
-    network = _empty(config, len(state["labels"]))
+        states.append(found)
+    network = _network(config, states, AVERAGED)
     if config.probe:
-        beside = _empty(config, len(state["labels"]))
-        network = join_branches(network, beside, config.freeze_stages)
-    network.load_state_dict(mean)
+        beside = _network(config, states, PROBE)
+        network = join_branches(network, beside, config.freeze_stages, config.probe_weight)
     return network.eval(), config, state["labels"]
 
 
@@ -77,16 +70,22 @@ def _finished(folder: Path) -> tuple[dict[str, Any], TrainingConfig]:
             f"{folder}: stopped after epoch {state['epoch']} of {config.epochs}; "
             "run the same training command again to go on"
         )
-    if config.probe and state.get(JOINED) is None:
+    if config.probe and state.get(PROBE) is None:
         raise TrainingError(
             f"{folder}: the linear probe is missing; run the same training command again to fit it"
         )
     return state, config
 
 
-def _empty(config: TrainingConfig, labels: int) -> ProductNetwork:
-    """Return a network to load weights into."""
-    return build_network(config_from_dict({**config.to_dict(), "weights": "none"}), labels)
+def _network(config: TrainingConfig, states: Sequence[dict[str, Any]], part: str) -> ProductNetwork:
+    """Return a network with the mean of the weights that runs have under a key."""
+    network = build_network(replace(config, weights="none"), len(states[0]["labels"]))
+    mean = dict(states[0][part])
+    for name, value in mean.items():
+        if value.dtype.is_floating_point:
+            mean[name] = sum(state[part][name] for state in states) / len(states)
+    network.load_state_dict(mean)
+    return network
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:
