@@ -61,7 +61,9 @@ def command(
 
     require_training()
     from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
+    from recognizer.enrolment.enroll import FEWEST_PHOTOS  # noqa: PLC0415
     from recognizer.training.data import load_photos  # noqa: PLC0415
+    from recognizer.training.enrolling import Enrolling  # noqa: PLC0415
     from recognizer.training.held_out import WORTH  # noqa: PLC0415
     from recognizer.training.release import export_bundle  # noqa: PLC0415
     from recognizer.training.runs import check_data, load_run  # noqa: PLC0415
@@ -94,7 +96,10 @@ def command(
             output,
             version=version,
             averaged=len(runs),
-            enroll={name: partial(_enroll, name, (config.name, version)) for name in enroll or ()},
+            enroll={
+                name: Enrolling(partial(_enroll, name, (config.name, version)), FEWEST_PHOTOS)
+                for name in enroll or ()
+            },
             unseen=unseen,
             pictures=load_photos(failures) if failures else (),
             notes=words,

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from recognizer.training.calibrate import calibrated_description
 from recognizer.training.card import FAILURES_FILE, SOURCES_FILE, render_card
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo, fingerprint, read_photo
+from recognizer.training.enrolling import Enrolling, enrolled_evidence, left_out_photos
 from recognizer.training.evaluate import (
     Evaluation,
     all_figures,
@@ -65,12 +66,6 @@ FEWEST_FOR_CHOICE = 20
 
 _JPEG_QUALITY = 82
 
-Enroll: TypeAlias = "Callable[[Path, Sequence[str], Path], Sequence[str]]"
-"""Makes of the bundle in a folder another one, in a second folder, that knows these photos; returns
-what lessens their evidence, a sentence each."""
-
-_FEWEST_ENROLLED = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -101,7 +96,7 @@ def export_bundle(
     *,
     version: int,
     averaged: int = 1,
-    enroll: Mapping[str, Enroll] | None = None,
+    enroll: Mapping[str, Enrolling] | None = None,
     unseen: Sequence[Unseen] = (),
     pictures: Sequence[Photo] = (),
     notes: str = "",
@@ -119,8 +114,6 @@ def export_bundle(
         version: of the model.
         averaged: of how many runs, each with a seed of its own, these weights are the mean.
         enroll: products of which the photos that the run left out are enrolled, and what does it.
-            Each photo is scored by a head that had not seen it, and so the card can say what few
-            photos are worth.
         unseen: what other runs of the recipe make of the sources that they left out.
         pictures: rendered pictures that the run was not trained on; the card shows which of them
             fail. Photos belong to others and cannot be shown.
@@ -136,7 +129,8 @@ def export_bundle(
     train = [p for p in photos if p.split == "train"]
     validation = [p for p in photos if p.split == "validation"]
     _check_photos(labels, photos, pictures)
-    left_out = {name: left_out_photos(photos, name) for name in enroll or ()}
+    enrolling = enroll or {}
+    left_out = {name: left_out_photos(photos, name, how.fewest) for name, how in enrolling.items()}
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         served = ServedNetwork(network, config.loss, len(labels)).eval()
@@ -158,10 +152,10 @@ def export_bundle(
         on_stage("collecting negatives for enrolment")
         attach_bank(work / precision, photos)
         draft = work / precision
-        for name, function in (enroll or {}).items():
+        for name, how in enrolling.items():
             on_stage(f"enrolling {name} from {len(left_out[name])} photos")
             made = work / f"with-{name}"
-            told = function(draft, [str(p.path) for p in left_out[name]], made)
+            told = how.function(draft, [str(p.path) for p in left_out[name]], made)
             notes += "".join(f"\n- {name}: {sentence}" for sentence in told)
             draft = made
         chosen = Recognizer.load(draft)
@@ -203,24 +197,6 @@ def _check_photos(
             "no test photos without a product: a bundle is released with figures on sources that "
             "training never saw, so the data needs a manifest with a split called test"
         )
-
-
-def left_out_photos(photos: Sequence[Photo], name: str) -> list[Photo]:
-    """Return the photos of a product that a run left out.
-
-    Raises:
-        TrainingError: there are too few, or the name is no product's.
-    """
-    label = load_taxonomy().labels.get(name)
-    if label is None or label.kind is not Kind.PRODUCT:
-        raise TrainingError(f"{name} cannot be enrolled: it is no product of the taxonomy")
-    found = [p for p in photos if p.split == "excluded" and p.label == name and p.is_evidence]
-    if len(found) < _FEWEST_ENROLLED:
-        raise TrainingError(
-            f"{name} cannot be enrolled: the run left {len(found)} photos of it out "
-            f"(exclude_sources); at least {_FEWEST_ENROLLED} are needed"
-        )
-    return found
 
 
 def _export(
@@ -360,11 +336,13 @@ def _record(
     for entry in description["labels"]:
         name = entry["name"]
         found = figures.get(name, Figures(name, 0, 0, None, None, {}))
-        entry["evidence"] = _enrolled(entry, learned) | evidence(found, learned, [name])
+        entry["evidence"] = enrolled_evidence(entry, learned) | evidence(found, learned, [name])
     for entry in description["families"]:
         # A family of one product is that product.
         found = families.get(entry["name"]) or figures[entry["members"][0]]
-        entry["evidence"] = _enrolled(entry, learned) | evidence(found, learned, entry["members"])
+        entry["evidence"] = enrolled_evidence(entry, learned) | evidence(
+            found, learned, entry["members"]
+        )
     description["evaluation"] = {
         "split": evaluation.split,
         "fingerprint": evaluation.data,
@@ -396,19 +374,6 @@ def _record(
         notes=notes,
     )
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
-
-
-def _enrolled(entry: Mapping[str, Any], learned: Sequence[Photo]) -> dict[str, Any]:
-    """Return what an enrolment wrote of its photos; the rest is measured anew.
-
-    It knows folders; the sources of the data are told here.
-    """
-    found = entry["evidence"].get("enrolled")
-    if found is None:
-        return {}
-    members = entry.get("members", [entry["name"]])
-    places = {p.source for p in learned if p.split == "excluded" and p.label in members}
-    return {"enrolled": {**found, "sources": len(places)}}
 
 
 def _draw_failures(recognizer: Recognizer, pictures: Sequence[Photo], path: Path) -> None:
