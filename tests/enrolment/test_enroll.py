@@ -101,6 +101,19 @@ def test_thresholds_hold_on_the_held_out_negatives(enrolled: Recognizer) -> None
         assert (highest > bundle.photo_thresholds[rate] + 1e-3).mean() <= float(rate)
 
 
+def test_the_new_label_takes_little_of_what_all_may_take(
+    parent: Recognizer, enrolled: Recognizer
+) -> None:
+    bundle = enrolled.bundle
+    bank = read_negatives(bundle)
+    assert bank is not None
+    counted = bank.held_out & ~np.isin(bank.labels, ["ivory_worked", "rhino_horn"])
+    alarms = (
+        bundle.calibrate(bank.log_odds[counted])[:, -1] > parent.bundle.photo_thresholds["0.01"]
+    )
+    assert alarms.mean() <= 0.002
+
+
 def test_thresholds_are_never_lowered(parent: Recognizer, enrolled: Recognizer) -> None:
     for rate, before in parent.bundle.photo_thresholds.items():
         assert enrolled.bundle.photo_thresholds[rate] >= before
