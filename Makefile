@@ -30,7 +30,7 @@ bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to 
 	$(BIN)/recognizer bench --markdown docs/benchmark.md
 
 test: $(DEV) ## Run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(DEV) ## Format, lint, types and the direction of imports, as CI runs them
 	$(BIN)/ruff format --check .

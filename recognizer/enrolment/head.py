@@ -195,17 +195,21 @@ class Learner:
         return np.asarray((embeddings - self._mean) / self._spread, np.float64)
 
     def _folds(self) -> Iterator[NDArray[np.bool_]]:
-        """Yield which of the counted negatives are left out together; sources stay whole."""
-        sources = self._bank.sources[self._counted]
-        names, sizes = np.unique(sources, return_counts=True)
+        """Yield which negatives are left out together: whole sources, counted or not.
+
+        A head that has seen training photos of a source has seen the source: its false alarms on
+        held-out ones would be too few.
+        """
+        sources = self._bank.sources
+        if len(np.unique(sources[self._negative])) < 2:  # nothing would be left to fit against
+            sources = np.arange(len(sources))
+        names, sizes = np.unique(sources[self._counted], return_counts=True)
         fold_of: dict[int, int] = {}
         filled = [0] * min(_FOLDS, max(2, len(names)))
         for place in np.argsort(-sizes, kind="stable"):
             smallest = filled.index(min(filled))
             fold_of[int(names[place])] = smallest
             filled[smallest] += int(sizes[place])
-        members = np.array([fold_of[int(source)] for source in sources])
+        members = np.array([fold_of.get(int(source), -1) for source in sources])
         for fold in range(len(filled)):
-            mask = np.zeros(len(self._bank), bool)
-            mask[self._counted[members == fold]] = True
-            yield mask
+            yield self._negative & (members == fold)

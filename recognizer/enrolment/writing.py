@@ -41,9 +41,9 @@ from recognizer.training.thresholds import (
     threshold_at_false_alarm_rate,
 )
 
-_ALARM_SHARE = 0.002
-"""At a photo's threshold for 1 % of false alarms, the new label alone causes a fifth of them: it is
-one of a dozen products, and what it takes raises that threshold for all the others."""
+_LEVEL = "0.01"
+"""At a photo's threshold for this rate of false alarms the new label alone causes its even share of
+them: it is one of a dozen products, and what it takes raises that threshold for all the others."""
 
 _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed in another order
 
@@ -140,7 +140,9 @@ def _describe_label(
     if entry is None:
         entry = {"name": name, "kind": str(Kind.PRODUCT), "evidence": {}}
         entries.append(entry)
-    slope, intercept = _calibrate(learned, bundle.photo_thresholds["0.01"])
+    products = sum(e["kind"] == Kind.PRODUCT for e in entries)
+    share = float(_LEVEL) / products
+    slope, intercept = _calibrate(learned, bundle.photo_thresholds[_LEVEL], share)
     nothing = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
     entry |= {
         "calibration": {
@@ -182,13 +184,13 @@ def _evidence(before: Mapping[str, Any], expectation: Expectation) -> dict[str, 
     return evidence | ({"before_enrolment": dict(before)} if before else {})
 
 
-def _calibrate(learned: Learned, photo_threshold: float) -> tuple[float, float]:
+def _calibrate(learned: Learned, photo_threshold: float, share: float) -> tuple[float, float]:
     """Return slope and intercept that make the head's log-odds comparable with other labels'.
 
     The slope is Platt's (1999), with his smoothed targets, on scores of heads that had not seen
     what they scored. How common the product is, three photos cannot say; so the intercept is set
-    by its false alarms: at the probability that is a photo's threshold for 1 %, this label alone
-    causes :data:`_ALARM_SHARE`.
+    by its false alarms: at the probability that is a photo's threshold, this label alone causes
+    them on that share of the negatives.
     """
     positives, negatives = len(learned.left_out), len(learned.negatives)
     targets = np.repeat(
@@ -201,7 +203,7 @@ def _calibrate(learned: Learned, photo_threshold: float) -> tuple[float, float]:
     # A slope of zero or below would turn the order of the scores around.
     slope = max(round(float(coefficients[0]) / spread, 6), 1e-3)
     aim = min(max(photo_threshold, 0.05), 0.95)
-    place = threshold_at_false_alarm_rate(learned.negatives, _ALARM_SHARE)
+    place = threshold_at_false_alarm_rate(learned.negatives, share)
     return slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6)
 
 
