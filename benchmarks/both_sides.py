@@ -3,7 +3,7 @@ r"""Is a living animal no product, and its horn or its scales on a table one?
 Prints what the model card says of it (see ``recognizer/training/both_sides.py``), for any bundle.
 The test split is not touched.
 
-    python benchmarks/both_sides.py export/wildlife-v2 --data DATA --patches datasets/patches.csv
+    python benchmarks/both_sides.py export/wildlife-v3 --data DATA --patches datasets/patches.csv
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from recognizer.atomic import replacing
 from recognizer.errors import BundleNotFoundError, UsageError
 
-DEFAULT_BUNDLE = "wildlife-v2"
+DEFAULT_BUNDLE = "wildlife-v3"
 """The bundle that is used where none is named."""
 
 DESCRIPTION_FILE = "bundle.json"

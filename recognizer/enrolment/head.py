@@ -202,7 +202,7 @@ class Learner:
         """
         sources = self._bank.sources
         if len(np.unique(sources[self._negative])) < 2:  # nothing would be left to fit against
-            sources = np.arange(len(sources))
+            sources = np.arange(len(sources), dtype=np.int32)
         names, sizes = np.unique(sources[self._counted], return_counts=True)
         fold_of: dict[int, int] = {}
         filled = [0] * min(_FOLDS, max(2, len(names)))

@@ -1,6 +1,6 @@
 """Every choice of a training run, in one TOML file.
 
-The documented example is ``export/wildlife-v2/train.toml``. Unknown keys and values out of range
+The documented example is ``export/wildlife-v3/train.toml``. Unknown keys and values out of range
 are errors, so that a misspelt option is never silently the default.
 """
 
