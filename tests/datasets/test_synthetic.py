@@ -199,6 +199,7 @@ def test_a_missing_renderer_is_told_before_anything_is_written(tmp_path, monkeyp
 def test_a_file_in_the_way_is_told(renderer, tmp_path):
     (tmp_path / "page.txt").write_text("")
     output = str(tmp_path / "page.txt")
-    done = CliRunner().invoke(app, ["render", "--count", "1", "--output", output])
+    wide = {"COLUMNS": "1000"}  # or a long path is broken where it ends
+    done = CliRunner().invoke(app, ["render", "--count", "1", "--output", output], env=wide)
     assert done.exit_code == 2
     assert "page.txt" in done.output
