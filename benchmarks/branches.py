@@ -2,7 +2,7 @@ r"""What each branch of a run with a linear probe finds that the run did not lea
 
 Of the sources that the run left out, and of the validation split: the branch that was fine-tuned
 (weight 0), the probe on ImageNet's features (1), and their mean at several weights
-(``probe_weight``); the last also where the objects of the validation split are put on other photos.
+(``probe_weight``); also where the objects of the validation split are put on other photos.
 Then the products of the left-out sources are enrolled, all photos but one at a time. The test split
 is not touched.
 

@@ -198,10 +198,11 @@ class Learner:
         """Yield which negatives are left out together: whole sources, counted or not.
 
         A head that has seen training photos of a source has seen the source: its false alarms on
-        held-out ones would be too few.
+        held-out ones would be too few. Where most are of one source, photos are dealt out instead.
         """
         sources = self._bank.sources
-        if len(np.unique(sources[self._negative])) < 2:  # nothing would be left to fit against
+        _, sizes = np.unique(sources[self._negative], return_counts=True)
+        if sizes.max() > sizes.sum() / 2:  # too little would be left to fit against
             sources = np.arange(len(sources), dtype=np.int32)
         names, sizes = np.unique(sources[self._counted], return_counts=True)
         fold_of: dict[int, int] = {}

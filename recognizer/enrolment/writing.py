@@ -42,8 +42,8 @@ from recognizer.training.thresholds import (
 )
 
 _LEVEL = "0.01"
-"""At a photo's threshold for this rate of false alarms the new label alone causes its even share of
-them: it is one of a dozen products, and what it takes raises that threshold for all the others."""
+"""At a photo's threshold for this rate of false alarms the new label alone causes at most its even
+share of them: it is one of several products, and what it takes all the others lose."""
 
 _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed in another order
 

@@ -106,8 +106,8 @@ class TrainingConfig:
             :mod:`recognizer.training.probe`). Training sees each photo once more; in serving all
             but the :attr:`freeze_stages` runs twice.
         probe_weight: share of the probe in the logits, the rest being the fine-tuned branch's; at 0
-            its branch gives the embedding alone. May be changed when a run has ended: the training
-            command, run again, changes nothing else.
+            the probe's branch gives nothing but the embedding. May be changed when a run has ended:
+            the training command, run again, changes nothing else.
         exclude_sources: sources that are left out, to measure on them what the others teach;
             ``patch/PART`` leaves out the patches of a part.
         patches: a table of patches of photos to train on too (see

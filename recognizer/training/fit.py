@@ -112,7 +112,9 @@ def fit(
     if config.probe and run.probe is None:
         probe = fit_probe(config, labels, train, device=run.device, on_progress=on_probe)
         run.probe = probe.state_dict()
-    run.save()  # what may be chosen after the last epoch
+        run.save()
+    if run.saved != config:  # what may be chosen after the last epoch
+        run.save()
     return load_run(folder)[0]
 
 
@@ -128,6 +130,7 @@ class _Run:
         self.averaged: ProductNetwork = copy.deepcopy(self.network).eval()
         self.optimizer = _optimizer(self.network, config)
         self.probe: dict[str, torch.Tensor] | None = None
+        self.saved: TrainingConfig | None = None
         self.masks: Masks = []
         self.step = 0
         self.epoch = 0
@@ -152,6 +155,7 @@ class _Run:
         run.optimizer.load_state_dict(state["optimizer"])
         run.step, run.epoch = state["step"], state["epoch"]
         run.probe = state.get(PROBE)
+        run.saved = config_from_dict(state["config"])
         return run
 
     def train_epoch(
@@ -298,6 +302,7 @@ class _Run:
             temporary,
         )
         os.replace(temporary, self.folder / CHECKPOINT)
+        self.saved = self.config
 
 
 def _while_training(config: TrainingConfig) -> dict[str, Any]:
