@@ -12,7 +12,9 @@ is not touched.
 from __future__ import annotations
 
 import argparse
+import copy
 from pathlib import Path
+from typing import Any
 
 import ablation
 import cv2
@@ -52,9 +54,12 @@ def main() -> None:
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     network, config, labels = load_run(asked.run)
+    state = read_checkpoint(asked.run)
+    if state is None or not config.probe:
+        raise SystemExit(f"{asked.run}: a run without a linear probe (probe = true)")
     split = prepare([*load_photos(asked.data), *load_photos(asked.rendered)], config)
     held = held_out(split)
-    branches = Branches(asked.run)
+    branches = Branches(network, state)
     plain = branches.run(PlainPhotos(held, config.input_size))
     products = [p for p in held if p.split == "validation" and is_product(p)]
     moved = [Moved(products, split, config.input_size, place) for place in range(len(BACKGROUNDS))]
@@ -108,14 +113,12 @@ class Branches:
     """A run of two branches, whose logits are kept apart.
 
     Args:
-        run: its folder.
+        network: of the run; it is copied.
+        state: the run's checkpoint.
     """
 
-    def __init__(self, run: Path) -> None:
-        self._network, _, _ = load_run(run)
-        state = read_checkpoint(run)
-        if state is None:
-            raise SystemExit(f"{run}: no run")
+    def __init__(self, network: ProductNetwork, state: dict[str, Any]) -> None:
+        self._network = copy.deepcopy(network)
         self._probe = state[PROBE]["head.weight"]
         _split_head(self._network, state[AVERAGED], state[PROBE])
 

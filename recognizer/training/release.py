@@ -63,7 +63,6 @@ enough photos there."""
 FEWEST_FOR_CHOICE = 20
 """Labels with fewer validation photos than this have no say in the choice of precision."""
 
-
 _JPEG_QUALITY = 82
 
 
