@@ -40,7 +40,8 @@ def closing_lines(result: Benchmark) -> list[str]:
             f"{_ms(first.infer_single)}, {_ms(first.infer)} and {_ms(first.infer_32)} ms."
         )
     lines.append(
-        f"{result.model}, engine {result.engine}, {machine['cpus']} CPUs ({machine['cpu']}), "
+        f"{result.model}, engine {result.engine}, {machine['cpus']} CPUs "
+        f"({', '.join([machine['cpu'], *machine['instructions']])}), "
         + ", ".join(f"{name} {version}" for name, version in result.versions.items())
         + f", {result.time}."
     )

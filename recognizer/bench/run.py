@@ -36,6 +36,9 @@ from recognizer.scan.machine import available_cpus, available_memory, plan
 SIZES = ((1600, 1200), (800, 800))
 """Width and height of the photos, in pixels."""
 
+_INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "asimddp", "i8mm")
+"""What int8 is as fast as: the instructions that multiply bytes, as /proc/cpuinfo calls them."""
+
 _PACKAGES = ("onnxruntime", "onnxruntime-openvino", "simplejpeg", "numpy", "torch", "timm", "ray")
 
 
@@ -243,16 +246,16 @@ def _precision(bundle: Bundle) -> str:
 
 
 def _machine() -> dict[str, Any]:
-    model = platform.processor() or platform.machine()
+    told: dict[str, str] = {}
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                model = value.strip()
-                break
+            told.setdefault(name.strip(), value.strip())
+    flags = set(told.get("flags", told.get("Features", "")).split())  # of x86, of ARM
     return {
-        "cpu": model,
+        "cpu": told.get("model name") or platform.processor() or platform.machine(),
+        "instructions": [name for name in _INSTRUCTIONS if name in flags],
         "cpus": available_cpus(),
         "memory": available_memory(),
         "system": platform.system(),

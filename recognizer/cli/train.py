@@ -56,7 +56,15 @@ def command(
     counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
     console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")
     with _Bar(console) as bar:
-        fit(choices, photos, output, on_progress=bar.update, on_epoch=bar.epoch, on_probe=bar.probe)
+        fit(
+            choices,
+            photos,
+            output,
+            on_progress=bar.update,
+            on_epoch=bar.epoch,
+            on_probe=bar.probe,
+            on_choice=console.print,
+        )
     console.print(f"done: {output}")
 
 

@@ -204,7 +204,10 @@ def load_config(path: str | Path) -> TrainingConfig:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path}: {error}") from error
     augment = values.pop("augment", {})
-    return config_from_dict({**values, "augment": augment}, str(path))
+    config = config_from_dict({**values, "augment": augment}, str(path))
+    if "probe_weight" in values and not config.probe:
+        raise TrainingError(f"{path}: probe_weight is of no use without probe = true")
+    return config
 
 
 def config_from_dict(values: dict[str, Any], where: str = "configuration") -> TrainingConfig:

@@ -73,6 +73,7 @@ def fit(
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
     on_probe: Callable[[int, int], None] = lambda done, of: None,
+    on_choice: Callable[[str], None] = lambda text: None,
 ) -> ProductNetwork:
     """Train, or go on with a run that stopped.
 
@@ -84,6 +85,7 @@ def fit(
         on_progress: called about once a second.
         on_epoch: called after each epoch with the row of ``log.csv``.
         on_probe: called with how many photos the linear probe has seen, and how many it will.
+        on_choice: called for each choice that the run had made otherwise before it stopped.
 
     Returns:
         The network with averaged weights, joined with the linear probe where the configuration
@@ -102,6 +104,11 @@ def fit(
     # ever: so it must start none.
     cv2.setNumThreads(1)
     run = _Run.open(config, labels, fingerprint(train), folder)
+    if run.saved is not None:
+        was, now = run.saved.to_dict(), config.to_dict()
+        for key in now:
+            if was[key] != now[key]:
+                on_choice(f"{key}: {was[key]} before, {now[key]} from now on")
     if run.epoch < config.epochs:
         run.masks = find_masks(train, config.input_size)
     for epoch in range(run.epoch, config.epochs):

@@ -138,6 +138,8 @@ def test_the_command(
         assert case["pillow"] is None
     assert found["engine"] == "local"
     assert found["first_prediction"] > found["single"] > 0
+    machine = found["machine"]
+    assert f"({', '.join([machine['cpu'], *machine['instructions']])})" in page.read_text()
     lines = page.read_text().splitlines()
     header = lines.index(f"| {' | '.join(COLUMNS)} |")
     assert lines[header + 2].startswith("| 160x120 baseline, unknown |")

@@ -31,6 +31,7 @@ def test_there_is_a_recipe() -> None:
         ("early_size = 0", "early_size = 0: at least 1"),
         ("[augment]\nrecast = -0.1", "augment.recast = -0.1: from 0 to 1"),
         ("epoch = 3", "unknown key 'epoch'"),
+        ("probe_weight = 0.2", "of no use without probe = true"),
         ("loss = 'hinge'", "one of softmax, sigmoid"),
         ("ema_decay = 1.0", "from 0 to below 1"),
         ("[augment]\njpeg = 2", "augment.jpeg = 2: from 0 to 1"),

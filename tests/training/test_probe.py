@@ -48,14 +48,21 @@ def test_both_branches_say_the_weighted_mean_of_what_each_says(
     with torch.no_grad():
         alone = tuned(images).logits
         probed = _probe(choices, train)(images)
+    told: list[str] = []
     for weight in (0.5, 0.2, 0.0):  # what comes after training may change when it is over
-        both = fit(replace(choices, probe=True, probe_weight=weight), train, tmp_path)
+        chosen = replace(choices, probe=True, probe_weight=weight)
+        both = fit(chosen, train, tmp_path, on_choice=told.append)
         with torch.no_grad():
             found = both(images)
         mean = torch.lerp(alone, probed.logits, weight)
         assert torch.allclose(found.logits, mean, atol=1e-4)
         assert torch.allclose(found.maps.mean(dim=(2, 3)), found.logits, atol=1e-4)
         assert torch.allclose(found.embedding, probed.embedding, atol=1e-5)
+    assert told == [
+        "probe: False before, True from now on",
+        "probe_weight: 0.5 before, 0.2 from now on",
+        "probe_weight: 0.2 before, 0.0 from now on",
+    ]
     again = fit(choices, train, tmp_path)
     for name, value in tuned.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
