@@ -12,9 +12,9 @@ floor for a product that is new to everybody.
     python benchmarks/enrolment_curve.py --data DATA --output docs/enrolment.svg
     python benchmarks/enrolment_curve.py --data DATA --imagenet
 
-``--choose`` first compares the settings of the fit, on training photos alone: what is enrolled
-and what it is tested on are training sources, look-alikes among them, against the held-out
-negatives.
+``--choose`` first compares the settings of the fit, and other heads, on training photos alone: what
+is enrolled and what it is tested on are training sources, look-alikes among them, against the
+held-out negatives.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ CHOICES = (
     Settings(views=1), Settings(views=2), Settings(views=8), Settings(views=16),
     Settings(views=2, penalty=0.003), Settings(views=2, penalty=0.3),
 )  # fmt: skip
+SHRINKAGES = (0.03, 0.1, 0.3)  # of the covariance towards its mean, for heads that were not chosen
 CHOICE_LABELS = (
     *("antelope_horn", "big_cat_skin", "ivory_raw", "cow_horn", "antler", "bone", "faux_fur"),
     *("shell", "scale_like", "wood", "plain_leather", "food_pile"),
@@ -264,8 +265,7 @@ def embed(recognizer: Recognizer, photos: list[Photo]) -> Examples:
 
 
 def choose(recognizer: Recognizer, photos: list[Photo], bank: NegativeBank) -> None:
-    """Print the mean AP of each setting, over labels and their two largest sources."""
-    print("views | penalty | AP from 3 photos | AP from 10 photos")
+    """Print the mean AP of each setting and head, over labels and their two largest sources."""
     train = [p for p in photos if p.is_evidence and p.split in {"train", "validation"}]
     tasks = []
     for name in CHOICE_LABELS:
@@ -275,9 +275,7 @@ def choose(recognizer: Recognizer, photos: list[Photo], bank: NegativeBank) -> N
             there = [p for p in members if p.source != source]
             if len(here) >= min(COUNTS) and len(there) >= 5:
                 tasks.append((name, here, embed(recognizer, there)))
-    means: dict[Settings, dict[int, list[float]]] = {
-        settings: {count: [] for count in (3, 10)} for settings in CHOICES
-    }
+    means: dict[str, dict[int, list[float]]] = {}
     for name, here, there in track(tasks, console=Console(stderr=True)):
         others = bank[bank.labels != name]
         counted = others.held_out & ~np.isin(
@@ -290,20 +288,44 @@ def choose(recognizer: Recognizer, photos: list[Photo], bank: NegativeBank) -> N
                 continue
             most = max(settings.views for settings in CHOICES)
             views = read_examples(recognizer, [str(p.path) for p in chosen], views=most, seed=0)
+            weights = other_heads(views.embeddings[:, 0], fitted.embeddings)
             for settings in CHOICES:
                 some = replace(
                     views,
                     embeddings=views.embeddings[:, : settings.views],
                     log_odds=views.log_odds[:, : settings.views],
                 )
-                head = learner(some, fitted, name, settings).fit()
-                high = there.embeddings[:, 0] @ head.weight
-                low = others.embeddings[counted] @ head.weight
+                title = f"logistic, {settings.views} views, penalty {settings.penalty:g}"
+                weights[title] = learner(some, fitted, name, settings).fit().weight
+            for title, weight in weights.items():
+                high, low = there.embeddings[:, 0] @ weight, others.embeddings[counted] @ weight
                 truth = np.repeat([True, False], [len(high), len(low)])
-                means[settings][count].append(average_precision(truth, np.concatenate([high, low])))
-    for settings, found in means.items():
-        three, ten = (float(np.mean(found[count])) for count in (3, 10))
-        print(f"{settings.views} | {settings.penalty:g} | {three:.3f} | {ten:.3f}")
+                found = average_precision(truth, np.concatenate([high, low]))
+                means.setdefault(title, {}).setdefault(count, []).append(found)
+    print("head | AP from 3 photos | AP from 10 photos")
+    for title, by_count in means.items():
+        print(f"{title} | " + " | ".join(f"{np.mean(by_count[n]):.3f}" for n in (3, 10)))
+
+
+def other_heads(
+    photos: NDArray[np.float32], negatives: NDArray[np.float32]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the weights of heads without a fit: towards the photos' mean, whitened or not.
+
+    Whitened by the negatives' covariance they are those of linear discriminant analysis
+    (Hariharan, Malik and Ramanan, ECCV 2012).
+    """
+    mean, spread = negatives.mean(axis=0, dtype=np.float64), negatives.std(axis=0)
+    spread = np.maximum(spread, 0.1 * spread.mean())
+    scaled = (negatives - mean) / spread
+    towards = ((photos - mean) / spread).mean(axis=0)
+    covariance = scaled.T @ scaled / len(scaled)
+    round_one = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
+    heads = {"mean of the photos": towards / spread}
+    for share in SHRINKAGES:
+        whitening = (1 - share) * covariance + share * round_one
+        heads[f"mean, whitened, shrinkage {share:g}"] = np.linalg.solve(whitening, towards) / spread
+    return heads
 
 
 def draw(curves: dict[str, tuple[dict[int, list[float]], float]], path: Path) -> None:
