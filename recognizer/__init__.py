@@ -1,4 +1,4 @@
-"""Find ivory, pangolin scales, rhino horn and other wildlife products in photos.
+"""Find ivory, big cat skins, antelope horn and other wildlife products in photos.
 
     >>> from recognizer import Recognizer
     >>> prediction = Recognizer.load().predict("listing.jpg")

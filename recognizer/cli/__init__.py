@@ -127,7 +127,7 @@ def _options(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Find ivory, pangolin scales, rhino horn and other wildlife products in photos.
+    """Find ivory, big cat skins, antelope horn and other wildlife products in photos.
 
     What it finds are leads: photos that somebody should look at. A lead is no verdict.
     """

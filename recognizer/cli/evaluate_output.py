@@ -63,7 +63,13 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
         )
     flagged = evaluation.flagged_negatives
     console.print(
-        f"default policy: {flagged.as_percent()} of the photos without a product go to review\n"
+        f"default policy, one threshold for all products: {flagged.as_percent()} of the photos "
+        "without a product go to review; of those with one (in brackets: under its name) "
+        + ", ".join(
+            f"{name} {of.leads} ({of.named}) of {of.photos}"
+            for name, of in evaluation.leads.items()
+        )
+        + "\n"
         f"label with the highest score: right for {evaluation.accuracy.as_percent()}"
     )
     # On the photos that set the thresholds, what the thresholds do is no finding.

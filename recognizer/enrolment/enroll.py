@@ -6,12 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizer.bundle import Bundle
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.bundle import Bundle, sigmoid
 from recognizer.bundle_folders import check_output
-from recognizer.enrolment.examples import Examples, read_examples, without_copies
+from recognizer.enrolment.examples import (
+    Examples,
+    known_already,
+    read_examples,
+    without_copies,
+)
 from recognizer.enrolment.expectation import Expectation, expect
 from recognizer.enrolment.head import Learned, Learner, Settings
-from recognizer.enrolment.writing import write_bundle
+from recognizer.enrolment.writing import PHOTO_LEVEL, calibrate, write_bundle
 from recognizer.errors import TaxonomyError, UsageError
 from recognizer.negatives import NegativeBank, read_negatives
 from recognizer.recognizer import Recognizer
@@ -207,15 +215,25 @@ def _prepare(
     read = _read(recognizer, photos, settings.views, settings.seed, "reading photos", on_progress)
     rows, copies = read.distinct()
     notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
-    if len(rows) < FEWEST_PHOTOS:
+    known = _known(recognizer, own_bank, read, name)
+    notes += [
+        f"{read.paths[row]}: the bundle knows it as {name} already: it counts there, and is not "
+        "enrolled again"
+        for row in rows
+        if known[row]
+    ]
+    fresh = [row for row in rows if not known[row]]
+    if len(fresh) < FEWEST_PHOTOS:
         why = "".join(f"\nnot used: {path}: {reason}" for path, reason in read.unreadable.items())
-        again = len(photos) - len(rows) - len(read.unreadable)
+        unused = [f"{len(photos) - len(rows) - len(read.unreadable)} near-copies"]
+        if len(fresh) < len(rows):
+            unused.append(f"{len(rows) - len(fresh)} that the bundle knows as {name} already")
+        unused.append(f"{len(read.unreadable)} unreadable")
         raise UsageError(
-            f"{len(rows)} usable photo{'s' * (len(rows) != 1)} of {len(photos)} "
-            f"({again} near-copies, {len(read.unreadable)} unreadable): at least "
-            f"{FEWEST_PHOTOS} that differ are needed{why}"
+            f"{len(fresh)} usable photo{'s' * (len(fresh) != 1)} of {len(photos)} "
+            f"({', '.join(unused)}): at least {FEWEST_PHOTOS} that differ are needed{why}"
         )
-    examples = read.chosen(rows)
+    examples = read.chosen(fresh)
     theirs = _read(recognizer, negatives, 1, settings.seed, "reading negatives", on_progress)
     bank = theirs.as_negatives("", held_out=True, together=False) if len(theirs) else None
     parts = []
@@ -244,12 +262,16 @@ def _prepare(
     column = bundle.label_names.index(name) if name in bundle.label_names else None
     learned = learner.learn(column)
     on_progress("leaving out each photo in turn", 1, 1)
+    slope, intercept = calibrate(learned, bundle, name)
+    threshold = bundle.photo_thresholds[PHOTO_LEVEL]
     expectation = expect(
         name,
         learned,
         sources=examples.places,
         known=learner.known,
         negatives=learner.negatives,
+        leads=int((sigmoid(slope * learned.left_out + intercept) > threshold).sum()),
+        photo_threshold=threshold,
         is_new=column is None,
     )
     told = Enrolment(expectation, tuple(notes), {**read.unreadable, **theirs.unreadable})
@@ -262,6 +284,17 @@ def _prepare(
         settings,
         told,
     )
+
+
+def _known(
+    recognizer: Recognizer, bank: NegativeBank | None, photos: Examples, name: str
+) -> NDArray[np.bool_]:
+    """Return which photos a label was made of: its score says nothing of them."""
+    steps = recognizer.bundle.description.get("lineage", [])
+    earlier = [sha256 for step in steps if step["enrolled"] == name for sha256 in step["photos"]]
+    if bank is None:
+        return np.isin(photos.sha256, earlier)
+    return known_already(bank, photos, name, earlier)
 
 
 def _read(

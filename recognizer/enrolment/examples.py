@@ -153,6 +153,27 @@ def without_copies(bank: NegativeBank, photos: Examples) -> tuple[NegativeBank, 
     return bank[~same], bank.labels[same].tolist()
 
 
+def known_already(
+    bank: NegativeBank, photos: Examples, name: str, earlier: Sequence[str] = ()
+) -> NDArray[np.bool_]:
+    """Return which photos a label has been taught already: (photos,).
+
+    Args:
+        bank: of the bundle; its rows of the label are photos that the label knows.
+        photos: any photos.
+        name: the label.
+        earlier: sha256 of photos that the label was enrolled from.
+    """
+    rows = bank[bank.labels == name]
+    directions = unit(rows.embeddings)
+    near = [
+        are_near(rows.phash, phash, directions @ embedding).any()
+        for phash, embedding in zip(photos.phash, unit(photos.embeddings[:, 0]), strict=True)
+    ]
+    same = np.isin(short_digests(photos.sha256), rows.sha256)
+    return np.array(near, bool) | same | np.isin(photos.sha256, list(earlier))
+
+
 def are_near(
     phash: NDArray[np.uint8], other: NDArray[np.uint8], cosine: NDArray[np.float32]
 ) -> NDArray[np.bool_]:

@@ -46,6 +46,9 @@ class Expectation:
         negatives: photos that the head was fitted against.
         recall: false-alarm rate -> how many photos a head found that had not seen them.
         false_alarms: false-alarm rate -> how many held-out negatives were over the threshold.
+        leads: how many photos, scored likewise, a scan finds by the label's own score as it comes:
+            at the photo's threshold, which is one for all products.
+        photo_threshold: that threshold, a probability.
         own_weight: share of a known label's own log-odds in its new score; None for a new label.
         ranks: the place of each photo, scored by a head that had not seen it, among the held-out
             negatives, 1 being above all; empty with more than
@@ -59,6 +62,8 @@ class Expectation:
     negatives: int
     recall: Mapping[str, Share]
     false_alarms: Mapping[str, Share]
+    leads: Share
+    photo_threshold: float
     own_weight: float | None
     ranks: tuple[int, ...]
 
@@ -87,6 +92,11 @@ class Expectation:
                 f"({found.low:.2f}-{found.high:.2f}); false alarms {alarms.count} of {alarms.of} "
                 f"({100 * alarms.low:.2f}-{100 * alarms.high:.2f} %)"
             )
+        lines.append(
+            f"by a scan as it comes {self.leads.count} of {self.leads.of}: its threshold, "
+            f"{self.photo_threshold:.3f}, is one for all products. To judge by the rates above, "
+            f'put [rules.{self.name}] and under it review = "0.01" in a policy'
+        )
         if self.ranks:
             places = " ".join(map(str, self.ranks))
             lines.append(f"their places among the {counted}, 1 being above all: {places}")
@@ -117,12 +127,21 @@ class Expectation:
             "own_weight": self.own_weight,
             "ranks": list(self.ranks),
             "leave_one_out_recall": {r: _rounded(s) for r, s in self.recall.items()},
+            "leads_by_default": _rounded(self.leads),
             "false_alarms": {r: _rounded(s) for r, s in self.false_alarms.items()},
         }
 
 
 def expect(
-    name: str, learned: Learned, *, sources: int, known: int, negatives: int, is_new: bool
+    name: str,
+    learned: Learned,
+    *,
+    sources: int,
+    known: int,
+    negatives: int,
+    leads: int,
+    photo_threshold: float,
+    is_new: bool,
 ) -> Expectation:
     """Put what was learned into figures."""
     photos, counted = len(learned.left_out), len(learned.negatives)
@@ -134,6 +153,8 @@ def expect(
         negatives,
         {r: Share.of_counts(learned.found(float(r)), photos) for r in FALSE_ALARM_RATES},
         {r: Share.of_counts(learned.false_alarms(float(r)), counted) for r in FALSE_ALARM_RATES},
+        Share.of_counts(leads, photos),
+        photo_threshold,
         None if is_new else learned.head.own_weight,
         ranks_of(learned.left_out, learned.negatives) if photos <= MOST_FOR_RANKS else (),
     )

@@ -41,7 +41,7 @@ from recognizer.training.thresholds import (
     threshold_at_false_alarm_rate,
 )
 
-_LEVEL = "0.01"
+PHOTO_LEVEL = "0.01"
 """At a photo's threshold for this rate of false alarms the new label alone causes at most its even
 share of them: it is one of several products, and what it takes all the others lose."""
 
@@ -140,9 +140,7 @@ def _describe_label(
     if entry is None:
         entry = {"name": name, "kind": str(Kind.PRODUCT), "evidence": {}}
         entries.append(entry)
-    products = sum(e["kind"] == Kind.PRODUCT for e in entries)
-    share = float(_LEVEL) / products
-    slope, intercept = _calibrate(learned, bundle.photo_thresholds[_LEVEL], share)
+    slope, intercept = calibrate(learned, bundle, name)
     nothing = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
     entry |= {
         "calibration": {
@@ -184,14 +182,15 @@ def _evidence(before: Mapping[str, Any], expectation: Expectation) -> dict[str, 
     return evidence | ({"before_enrolment": dict(before)} if before else {})
 
 
-def _calibrate(learned: Learned, photo_threshold: float, share: float) -> tuple[float, float]:
+def calibrate(learned: Learned, bundle: Bundle, name: str) -> tuple[float, float]:
     """Return slope and intercept that make the head's log-odds comparable with other labels'.
 
     The slope is Platt's (1999), with his smoothed targets, on scores of heads that had not seen
     what they scored. How common the product is, three photos cannot say; so the intercept is set
     by its false alarms: at the probability that is a photo's threshold, this label alone causes
-    them on that share of the negatives.
+    its even share of them.
     """
+    products = {label.name for label in bundle.labels if label.kind is Kind.PRODUCT} | {name}
     positives, negatives = len(learned.left_out), len(learned.negatives)
     targets = np.repeat(
         [(positives + 1) / (positives + 2), 1 / (negatives + 2)], [positives, negatives]
@@ -202,8 +201,8 @@ def _calibrate(learned: Learned, photo_threshold: float, share: float) -> tuple[
     coefficients, _ = fit_logistic(scores[:, None] / spread, targets, weights, 1e-4)
     # A slope of zero or below would turn the order of the scores around.
     slope = max(round(float(coefficients[0]) / spread, 6), 1e-3)
-    aim = min(max(photo_threshold, 0.05), 0.95)
-    place = threshold_at_false_alarm_rate(learned.negatives, share)
+    aim = min(max(bundle.photo_thresholds[PHOTO_LEVEL], 0.05), 0.95)
+    place = threshold_at_false_alarm_rate(learned.negatives, float(PHOTO_LEVEL) / len(products))
     return slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6)
 
 
@@ -302,7 +301,7 @@ def _set_thresholds(
     description["labels"][column]["thresholds"] = fit_thresholds(own)
     others = parent.calibrate(bank.log_odds[learned.rows])
     known = column if len(bundle.labels) == len(parent.labels) else None
-    led = parent.family_scores(others).max(axis=1, initial=0) > parent.photo_thresholds["0.01"]
+    led = parent.family_scores(others).max(axis=1, initial=0) > parent.photo_thresholds[PHOTO_LEVEL]
     certain = ~(led & (bank.labels[learned.rows] == ""))
     families = bundle.family_scores(_put(others, own, known))[certain]
     for place, entry in enumerate(description["families"]):
@@ -354,6 +353,8 @@ def _card(bundle: Bundle, description: Mapping[str, Any], told: Sequence[str]) -
         f"# {description['name']}-v{description['version']}\n\n"
         f"Made of {bundle.title} (sha256 `{bundle.digest[:16]}…`) on {step['date']}: "
         f"**{step['enrolled']} was enrolled from {len(step['photos'])} photos**. Network and other "
-        "labels are those of that bundle, whose card follows. What to expect of the label:\n\n"
-        f"{lines}\n\n---\n\n{parent}"
+        f"labels are those of that bundle. What to expect of the label:\n\n{lines}\n\n---\n\n"
+        f"**What follows is the card of {bundle.title}**, as it was: file, labels and figures are "
+        "that bundle's, and the files that it names lie beside it.\n\n"
+        f"{parent}"
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from recognizer.bundle import Bundle
 from recognizer.errors import DatasetError
-from recognizer.policy import Decision, Policy, decide
+from recognizer.policy import Decision, Policy, Verdict, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
@@ -66,6 +66,23 @@ class BySource:
 
 
 @dataclass(frozen=True, slots=True)
+class Leads:
+    """What the default policy makes of a product's photos.
+
+    It has one threshold for all products: what is over its own may still be no lead.
+
+    Attributes:
+        photos: of the product.
+        leads: how many go to review, for whatever reason.
+        named: how many of these for this product or its family.
+    """
+
+    photos: int
+    leads: int
+    named: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """All figures of a bundle on one split.
 
@@ -81,6 +98,7 @@ class Evaluation:
         families: figures of each family with more than one product in the bundle.
         labels: figures of each product of the taxonomy.
         flagged_negatives: share of the negatives that the default policy sends to review.
+        leads: for each product with photos, what the default policy makes of them.
         accuracy: share of all photos whose label has the highest score of all.
         lookalikes: how well ivory and its look-alikes are told apart; None without such photos.
         living: for each living animal with photos, how often it is taken for a product.
@@ -102,6 +120,7 @@ class Evaluation:
     families: tuple[Figures, ...]
     labels: tuple[Figures, ...]
     flagged_negatives: Estimate
+    leads: Mapping[str, Leads]
     accuracy: Estimate
     lookalikes: Lookalikes | None
     living: tuple[LivingAnimal, ...]
@@ -206,7 +225,8 @@ def measure(
         if name in products
     }
     policy = Policy()
-    flagged = [decide(p, bundle, policy).decision is not Decision.CLEAR for p in predictions]
+    verdicts = [decide(p, bundle, policy) for p in predictions]
+    flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]
     alarms = int(np.sum(np.array(flagged) & truth.negative))
     best = [max(p.scores, key=p.scores.__getitem__) for p in predictions]
     right = sum(b == label for b, label in zip(best, truth.labels, strict=True))
@@ -231,6 +251,7 @@ def measure(
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
         flagged_negatives=share(alarms, int(truth.negative.sum())),
+        leads=_leads(truth, products, verdicts),
         accuracy=share(right, len(photos)),
         lookalikes=measure_lookalikes(
             truth.labels, [{**p.scores, **p.families} for p in predictions]
@@ -287,6 +308,18 @@ def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> 
     ]
     highest = np.array([max(p.families.values(), default=0.0) for p in predictions])
     return Target(ANY_PRODUCT, ~truth.negative, highest, bundle.photo_thresholds), *families
+
+
+def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Leads]:
+    family_of = {name: load_taxonomy().labels[name].family for name in products}
+    found = {}
+    for name in products:
+        own = [v for v, label in zip(verdicts, truth.labels, strict=True) if label == name]
+        leads = [v for v in own if v.decision is not Decision.CLEAR]
+        named = [v for v in leads if name in v.labels or family_of[name] in v.families]
+        if own:
+            found[name] = Leads(len(own), len(leads), len(named))
+    return found
 
 
 def _confusion(truth: NDArray[np.str_], best: Sequence[str]) -> dict[str, dict[str, int]]:

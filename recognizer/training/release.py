@@ -348,6 +348,7 @@ def _record(
         "negatives": evaluation.negatives,
         "negative_sources": evaluation.negative_sources,
         "flagged_negatives": round(evaluation.flagged_negatives.value, 4),
+        "leads": {name: asdict(of) for name, of in evaluation.leads.items()},
         "accuracy": round(evaluation.accuracy.value, 4),
         "lookalike_accuracy": _lookalike_accuracy(evaluation),
         "calibration_error": {

@@ -174,6 +174,20 @@ def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
     assert again.predict(more[0]).scores["rhino_horn"] > 0.5
 
 
+def test_photos_that_a_label_was_made_of_promise_nothing_again(
+    enrolled: Recognizer, write_photos: WritePhotos
+) -> None:
+    """Its score has seen them: they are told, left out, and not enough by themselves."""
+    old = write_photos("blue", 4)
+    new = write_photos("blue", 3, seed=50)
+    found = examine(enrolled, RHINO, [*old, *new], settings=FEW)
+    assert (found.expectation.photos, found.expectation.known) == (3, 4)
+    assert [note.split(":")[0] for note in found.notes] == old
+    for photos in (old, [*old, *new[:2]]):
+        with pytest.raises(UsageError, match="4 that the bundle knows as rhino_horn already"):
+            examine(enrolled, RHINO, photos, settings=FEW)
+
+
 def test_a_known_label_is_strengthened(
     parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
@@ -243,6 +257,8 @@ def test_a_check_writes_nothing(
     assert one.startswith("recall 3 of 3 at 1 % (0.29-1.00); false alarms 0 of 80 (0.00-4.51 %)")
     assert any("one source" in line for line in rest)
     assert five.startswith("recall 3 of 3 at 5 %")
+    assert any(line.startswith("by a scan as it comes 3 of 3:") for line in rest)
+    assert any('[rules.rhino_horn] and under it review = "0.01"' in line for line in rest)
 
 
 def test_photos_that_cannot_be_told_from_negatives_promise_nothing(
