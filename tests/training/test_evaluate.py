@@ -24,7 +24,7 @@ from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
 from recognizer.training.config import TrainingConfig
 from recognizer.training.data import Photo, fingerprint, load_photos, prepare
-from recognizer.training.evaluate import ANY_PRODUCT, Evaluation, evaluate
+from recognizer.training.evaluate import ANY_PRODUCT, Evaluation, Leads, evaluate
 from recognizer.training.held_out import (
     corrected,
     photos_of_sources,
@@ -110,6 +110,19 @@ def test_the_figures_of_a_family(evaluation: Evaluation) -> None:
     assert ivory.recall["0.01"].low == pytest.approx(0.2836, abs=1e-4)  # exact, of 4 in 5
     assert ivory.average_precision is not None
     assert 0.8 < ivory.average_precision.value < 1
+
+
+def test_what_the_default_policy_makes_of_a_product(evaluation: Evaluation) -> None:
+    assert evaluation.leads == {"ivory_worked": Leads(photos=5, leads=4, named=4)}
+
+
+def test_a_lead_may_have_the_wrong_name(recognizer: Recognizer, photos: list[Photo]) -> None:
+    renamed = [
+        replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
+        for p in photos
+    ]
+    found = evaluate(recognizer, renamed, "test", rounds=20)
+    assert found.leads == {"rhino_horn": Leads(photos=5, leads=4, named=0)}
 
 
 def test_too_few_photos_have_no_calibration_error(evaluation: Evaluation) -> None:
