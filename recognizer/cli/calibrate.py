@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ def command(
     training held out.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-    from rich.progress import Progress  # noqa: PLC0415
 
     from recognizer.training.extras import require_evaluation  # noqa: PLC0415
 
@@ -43,13 +44,12 @@ def command(
     held_out = [p for p in photos if p.split == "validation"]
     held_out = held_out or photos_of_split(recognizer.bundle, photos, "validation")
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("scoring the validation split")
+    with told_progress(console) as tell:
         made = calibrate_bundle(
             recognizer,
             held_out,
             output,
-            on_progress=lambda done, of: progress.update(task, completed=done, total=of),
+            on_progress=partial(tell, "scoring the validation split"),
         )
     _print_calibration(made)
     console.print(f"written: {output}")

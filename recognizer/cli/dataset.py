@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter, defaultdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 from recognizer.errors import DatasetError, UsageError
 
@@ -52,7 +54,6 @@ def check(
     only look very much alike are named too, to be looked at.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-    from rich.progress import Progress  # noqa: PLC0415
 
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
     from recognizer.training.check import check_data  # noqa: PLC0415
@@ -61,14 +62,8 @@ def check(
     console = Console(stderr=True)
     config = load_config(recipe) if recipe else None
     recognizer = Recognizer.load(bundle)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        tasks = {stage: progress.add_task(stage) for stage in ("hashes", "features")}
-        found = check_data(
-            data,
-            recognizer,
-            config,
-            lambda stage, done, of: progress.update(tasks[stage], completed=done, total=of),
-        )
+    with told_progress(console) as tell:
+        found = check_data(data, recognizer, config, tell)
     _print_counts(found.photos)
     for problem in found.problems:
         typer.echo(problem)
@@ -106,7 +101,6 @@ def suspects(
     Most of them are right and only unusual: look before writing one into a table of corrections.
     """
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
 
     from recognizer.training.extras import require_label_checks  # noqa: PLC0415
 
@@ -126,13 +120,8 @@ def suspects(
     photos = [p for p in photos if p.split == split and p.is_evidence]
     console = Console(stderr=True)
     recognizer = Recognizer.load(bundle, threads=1)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("features")
-        outputs = run_photos(
-            recognizer,
-            photos,
-            lambda done, of: progress.update(task, completed=done, total=of),
-        )
+    with told_progress(console) as tell:
+        outputs = run_photos(recognizer, photos, partial(tell, "features"))
     with console.status("looking for labels that the others contradict"):
         found = find_suspects(photos, outputs.embedding)
     _print_suspects(found[:SHOWN], len(found), len(photos))

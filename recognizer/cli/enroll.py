@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.stages import told_progress
 from recognizer.errors import UsageError
 
 ProductArgument = Annotated[
@@ -66,7 +67,6 @@ def command(
     used like any other. The exit code is 3 where a photo could not be read.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-    from rich.progress import Progress  # noqa: PLC0415
 
     from recognizer.bundle_folders import check_output  # noqa: PLC0415
     from recognizer.enrolment import Product, Settings, enroll, examine  # noqa: PLC0415
@@ -81,26 +81,21 @@ def command(
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("")
-
-        def show(stage: str, done: int, of: int) -> None:
-            progress.update(task, description=stage, completed=done, total=of)
-
+    with told_progress(console, transient=True) as tell:
         product, settings = Product(name, family, hint), Settings(seed=seed)
         if output is None or check:
             found = examine(
                 *(recognizer, product, paths),
                 negatives=others,
                 settings=settings,
-                on_progress=show,
+                on_progress=tell,
             )
         else:
             found = enroll(
                 *(recognizer, product, paths, output),
                 negatives=others,
                 settings=settings,
-                on_progress=show,
+                on_progress=tell,
             )
     for path, why in found.unreadable.items():
         console.print(f"not used: {path}: {why}", markup=False, soft_wrap=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer.cli.page import check_page
+from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 from recognizer.errors import DatasetError, TrainingError, UsageError
 
@@ -259,11 +261,8 @@ def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[
 
 @contextmanager
 def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar, where there is a terminal."""
+    """Show how far something is."""
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(words)
-        yield lambda done, of: progress.update(task, completed=done, total=of)
+    with told_progress(Console(stderr=True)) as tell:
+        yield partial(tell, words)

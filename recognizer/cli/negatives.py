@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 
 
@@ -19,7 +21,6 @@ def command(
     The photos must be those that the bundle was trained with: the same are held out again.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-    from rich.progress import Progress  # noqa: PLC0415
 
     from recognizer.bundle import load_bundle  # noqa: PLC0415
     from recognizer.training.data import load_photos  # noqa: PLC0415
@@ -29,12 +30,11 @@ def command(
     photos = [photo for folder in data for photo in load_photos(folder)]
     photos = as_in_training(load_bundle(bundle), photos)
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("embedding photos")
+    with told_progress(console) as tell:
         bank = attach_bank(
             bundle,
             photos,
-            on_progress=lambda done, of: progress.update(task, completed=done, total=of),
+            on_progress=partial(tell, "embedding photos"),
         )
     size = load_bundle(bundle).description["negatives"]["bytes"]
     console.print(

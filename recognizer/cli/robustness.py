@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer.cli.page import check_page
+from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 from recognizer.errors import UsageError
 
@@ -45,7 +47,6 @@ def command(
     The threshold is that of 1 % false alarms on the photos as they are, and stays.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-    from rich.progress import Progress  # noqa: PLC0415
 
     from recognizer.training.extras import require_evaluation  # noqa: PLC0415
 
@@ -65,15 +66,14 @@ def command(
     photos = [photo for folder in data for photo in load_photos(folder)]
     photos = photos_of_split(recognizer.bundle, photos, split)
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("altering photos")
+    with told_progress(console) as tell:
         found = measure_robustness(
             recognizer,
             photos,
             split,
             seed=seed,
             threads=threads,
-            on_progress=lambda done, of: progress.update(task, completed=done, total=of),
+            on_progress=partial(tell, "altering photos"),
         )
     if name not in found.outcomes:
         raise UsageError(f"--of {name}: the {split} split has no photo of it")
