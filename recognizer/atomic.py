@@ -16,6 +16,18 @@ from typing import BinaryIO
 from recognizer.errors import UsageError
 
 
+def check_place(path: Path) -> None:
+    """Check that a file may come to lie at a path.
+
+    Raises:
+        UsageError: a folder is there, or none is around it.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: a folder, and not a place where a file can be written")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: the folder {path.parent} is not there; make it first")
+
+
 def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> None:
     """Check, before any work, that a file can be written and overwrites nothing of another kind.
 
@@ -27,8 +39,7 @@ def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> No
     Raises:
         UsageError: it cannot be written, or what is there is something else.
     """
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"{path}: not a place where a file can be written")
+    check_place(path)
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"{path}: the folder cannot be written to")
     try:

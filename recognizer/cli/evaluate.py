@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.atomic import check_place
 from recognizer.cli.page import check_page
 from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
@@ -110,8 +111,8 @@ def _check_places(report: Path | None, output: Path | None) -> None:
         check_page(report)
         if report.suffix == ".json":
             raise UsageError(f"--report {report}: the figures go there; call the page .html")
-    if output is not None and (output.is_dir() or not output.parent.is_dir()):
-        raise UsageError(f"--json {output}: not a place where a file can be written")
+    if output is not None:
+        check_place(output)
 
 
 def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:

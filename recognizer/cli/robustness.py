@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.atomic import check_place
 from recognizer.cli.page import check_page
 from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
@@ -96,8 +97,8 @@ def _check_places(output: Path | None, json_file: Path | None) -> None:
         if output.suffix.lower() == ".html":
             check_page(output)
     for place in (output, json_file):
-        if place is not None and (place.is_dir() or not place.parent.is_dir()):
-            raise UsageError(f"{place}: not a place where a file can be written")
+        if place is not None:
+            check_place(place)
 
 
 def _print(found: Robustness, name: str) -> None:

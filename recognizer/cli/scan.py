@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from recognizer.atomic import check_place
 from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.page import check_page
 from recognizer.cli.scan_options import (
@@ -116,6 +117,7 @@ def command(
             "--output - : rows go to a file, from which a scan is resumed; name one, and follow it "
             "with: tail -f"
         )
+    check_place(output)
     _require_different(
         {
             "--output": output,

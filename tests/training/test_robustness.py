@@ -225,7 +225,7 @@ def test_the_command_prints_and_draws(
     [
         (["--of", "unicorn"], "one of ivory"),
         (["-o", "plot.gif"], "must end in"),
-        (["-o", "nowhere/plot.png"], "not a place"),
+        (["-o", "nowhere/plot.png"], "make it first"),
         (["--json", "."], "not a place"),
     ],
 )
