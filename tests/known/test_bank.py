@@ -288,7 +288,7 @@ def test_an_export_that_fails_leaves_the_earlier_one(tmp_path: Path) -> None:
         write_exchange(broken(), path)  # type: ignore[arg-type]
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(UsageError, match="can be written"):
+    with pytest.raises(UsageError, match="make it first"):
         write_exchange([], tmp_path / "none" / "x.json")
 
 
