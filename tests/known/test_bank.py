@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,9 @@ items = st.builds(
     KnownItem,
     pdq=st.binary(min_size=32, max_size=32).map(bytes.hex),
     finding=st.sampled_from(Finding),
-    time=st.datetimes(timezones=st.timezones()).map(lambda t: t.replace(year=2026).isoformat()),
+    time=st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.timezones()).map(
+        datetime.isoformat
+    ),
     label=st.none() | st.from_regex("[a-z0-9][a-z0-9_]{0,20}", fullmatch=True),
     note=_texts,
     by=_texts,
