@@ -36,6 +36,7 @@ from recognizer.bundle import FALSE_ALARM_RATES, load_bundle, write_description
 from recognizer.bundle_folders import check_output
 from recognizer.enrolment.examples import Examples, read_examples
 from recognizer.enrolment.head import Learner, Settings
+from recognizer.enrolment.linear import standardisation
 from recognizer.negatives import NegativeBank, read_negatives
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
@@ -315,8 +316,7 @@ def other_heads(
     Whitened by the negatives' covariance they are those of linear discriminant analysis
     (Hariharan, Malik and Ramanan, ECCV 2012).
     """
-    mean, spread = negatives.mean(axis=0, dtype=np.float64), negatives.std(axis=0)
-    spread = np.maximum(spread, 0.1 * spread.mean())
+    mean, spread = standardisation(negatives.astype(np.float64))
     scaled = (negatives - mean) / spread
     towards = ((photos - mean) / spread).mean(axis=0)
     covariance = scaled.T @ scaled / len(scaled)

@@ -146,10 +146,7 @@ def without_copies(bank: NegativeBank, photos: Examples) -> tuple[NegativeBank, 
     Returns:
         The rest of the bank, and the labels that those photos had in it.
     """
-    same = np.isin(bank.sha256, short_digests(photos.sha256))
-    directions = unit(bank.embeddings)
-    for phash, embedding in zip(photos.phash, unit(photos.embeddings[:, 0]), strict=True):
-        same |= are_near(bank.phash, phash, directions @ embedding)
+    same = np.asarray(_copies(bank, photos).any(axis=0), bool)
     return bank[~same], bank.labels[same].tolist()
 
 
@@ -164,14 +161,21 @@ def known_already(
         name: the label.
         earlier: sha256 of photos that the label was enrolled from.
     """
-    rows = bank[bank.labels == name]
-    directions = unit(rows.embeddings)
-    near = [
-        are_near(rows.phash, phash, directions @ embedding).any()
-        for phash, embedding in zip(photos.phash, unit(photos.embeddings[:, 0]), strict=True)
+    same = _copies(bank[bank.labels == name], photos).any(axis=1)
+    return np.asarray(same | np.isin(photos.sha256, list(earlier)), bool)
+
+
+def _copies(bank: NegativeBank, photos: Examples) -> NDArray[np.bool_]:
+    """Return which photos are rows of a bank, or near-copies of them: (photos, rows)."""
+    directions = unit(bank.embeddings)
+    views = zip(
+        short_digests(photos.sha256), photos.phash, unit(photos.embeddings[:, 0]), strict=True
+    )
+    same = [
+        (bank.sha256 == digest) | are_near(bank.phash, phash, directions @ embedding)
+        for digest, phash, embedding in views
     ]
-    same = np.isin(short_digests(photos.sha256), rows.sha256)
-    return np.array(near, bool) | same | np.isin(photos.sha256, list(earlier))
+    return np.array(same, bool).reshape(len(photos), len(bank))
 
 
 def are_near(

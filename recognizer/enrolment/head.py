@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.enrolment.examples import Examples
-from recognizer.enrolment.linear import fit_logistic
+from recognizer.enrolment.linear import fit_logistic, standardisation
 from recognizer.negatives import NegativeBank
 from recognizer.onnx_head import Head
 from recognizer.training.thresholds import expected_log_odds
@@ -101,9 +101,7 @@ class Learner:
         )
         self._bank = bank
         rows = bank.embeddings[self._negative].astype(np.float64)
-        self._mean, self._spread = rows.mean(axis=0), rows.std(axis=0)
-        # A channel that hardly moves among the negatives says little, however far a photo is out.
-        self._spread = np.maximum(self._spread, 0.1 * self._spread.mean() + 1e-9)
+        self._mean, self._spread = standardisation(rows)
         self._rows = self._scaled(bank.embeddings)
         self._views = self._scaled(photos.embeddings)
         self._known = np.flatnonzero(bank.labels == name)

@@ -18,10 +18,29 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
+_LEAST_SPREAD = 0.1  # of the mean over all channels
 _MEMORY = 12  # pairs of steps and gradient changes that stand for the curvature
 _MOST_STEPS = 500
 _PRECISION = 1e-6  # of the largest component of the gradient
 _SUFFICIENT = 1e-4  # share of the decrease that the gradient promises (Armijo)
+
+
+def standardisation(
+    rows: NDArray[np.floating],
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Return the mean and the spread of each channel, to bring features to one scale.
+
+    A channel that hardly moves among the rows says little, however far another photo is out: its
+    spread counts as a share of that of the others at least.
+
+    Args:
+        rows: (N, channels).
+
+    Returns:
+        Both (channels,), in the rows' precision.
+    """
+    mean, spread = rows.mean(axis=0), rows.std(axis=0)
+    return mean, np.maximum(spread, _LEAST_SPREAD * spread.mean() + 1e-9)
 
 
 def fit_logistic(
