@@ -20,18 +20,18 @@ from pathlib import Path
 
 from enrolment_curve import learner, plain_bundle
 
+from recognizer.dataset.manifest import Photo, load_photos, prepare
 from recognizer.enrolment.enroll import FEWEST_PHOTOS
 from recognizer.enrolment.examples import read_examples
 from recognizer.enrolment.head import Settings
+from recognizer.evaluation.thresholds import MOST_FOR_RANKS, ranks_of
+from recognizer.evaluation.unseen import Unseen, held_out, measure_scores, probabilities
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig, load_config
-from recognizer.training.data import Photo, load_photos, prepare
 from recognizer.training.fit import fit
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negatives import build_bank
-from recognizer.training.thresholds import MOST_FOR_RANKS, ranks_of
-from recognizer.training.unseen import Unseen, held_out, measure_scores, probabilities
 
 
 def main() -> None:

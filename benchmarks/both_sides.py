@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from recognizer.dataset.manifest import load_photos
+from recognizer.evaluation.held_out import photos_of_split
+from recognizer.evaluation.living_animals import measure_both_sides
 from recognizer.recognizer import Recognizer
-from recognizer.training.both_sides import measure_both_sides
-from recognizer.training.data import load_photos
-from recognizer.training.held_out import photos_of_split
 
 
 def main() -> None:

@@ -24,17 +24,17 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset
 
+from recognizer.dataset.manifest import Photo, load_photos, prepare
+from recognizer.evaluation.measured_alterations import ALTERATIONS, Backdrops, Subject
+from recognizer.evaluation.metrics import share
+from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.evaluation.unseen import held_out, measure_scores
 from recognizer.imaging import model_input
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.cutout import find_object
-from recognizer.training.data import Photo, load_photos, prepare
 from recognizer.training.loader import PlainPhotos, batches
-from recognizer.training.measured_alterations import ALTERATIONS, Backdrops, Subject
-from recognizer.training.metrics import share
 from recognizer.training.model import ProductNetwork, probe_shares
 from recognizer.training.runs import AVERAGED, PROBE, load_run, read_checkpoint
-from recognizer.training.thresholds import threshold_at_false_alarm_rate
-from recognizer.training.unseen import held_out, measure_scores
 
 BACKGROUNDS = [a for a in ALTERATIONS if a.strength in {"listing photos", "textures"}]
 LOOKED_FOR = ("any product", "ivory")

@@ -26,14 +26,14 @@ import numpy as np
 import onnxruntime
 
 from recognizer.bench.photos import make_photos
+from recognizer.dataset.manifest import Photo, load_photos, prepare, read_photo
+from recognizer.evaluation.thresholds import expected_threshold
 from recognizer.imaging import load_image, model_input
-from recognizer.session import session_options
+from recognizer.model.session import session_options
 from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.data import Photo, load_photos, prepare, read_photo
+from recognizer.training.export import CALIBRATION_PHOTOS
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, quantize
-from recognizer.training.release import CALIBRATION_PHOTOS
 from recognizer.training.runs import load_run
-from recognizer.training.thresholds import expected_threshold
 
 SAMPLES = Path(__file__).parent.parent / "datasets" / "samples"
 RATE = 0.001

@@ -32,19 +32,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from recognizer.bundle import FALSE_ALARM_RATES, load_bundle, write_description
-from recognizer.bundle_folders import check_output
+from recognizer.dataset.manifest import Photo, load_photos, prepare
 from recognizer.enrolment.examples import Examples, read_examples
 from recognizer.enrolment.head import Learner, Settings
 from recognizer.enrolment.linear import standardisation
-from recognizer.negatives import NegativeBank, read_negatives
+from recognizer.evaluation.metrics import average_precision
+from recognizer.evaluation.thresholds import expected_log_odds
+from recognizer.model.bundle import FALSE_ALARM_RATES, load_bundle, write_description
+from recognizer.model.folders import check_output
+from recognizer.model.negatives import NegativeBank, read_negatives
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig, config_from_dict
-from recognizer.training.data import Photo, load_photos, prepare
-from recognizer.training.metrics import average_precision
 from recognizer.training.negatives import build_bank
-from recognizer.training.thresholds import expected_log_odds
 
 if TYPE_CHECKING:
     from recognizer.training.model import ProductNetwork

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import torch
 
+from recognizer.dataset.manifest import load_photos, prepare, read_photo
+from recognizer.evaluation.unseen import held_out, measure_scores
 from recognizer.imaging import model_input
-from recognizer.training.data import load_photos, prepare, read_photo
 from recognizer.training.model import ProductNetwork
 from recognizer.training.runs import load_run
-from recognizer.training.unseen import held_out, measure_scores
 
 CENTRE = 0.7  # of each side
 TILE = 0.6  # of each side, in each corner

@@ -26,14 +26,14 @@ import cv2
 import numpy as np
 from ablation import tell
 
+from recognizer.dataset.manifest import Photo, left_out_places, load_photos, prepare, read_photo
+from recognizer.dataset.sheets import contact_sheet
+from recognizer.evaluation.figures import Truth
+from recognizer.evaluation.unseen import held_out, measure_scores, measure_unseen, probabilities
 from recognizer.taxonomy import load_taxonomy
 from recognizer.training.config import load_config
-from recognizer.training.data import Photo, left_out_places, load_photos, prepare, read_photo
-from recognizer.training.figures import Truth
 from recognizer.training.fit import fit
 from recognizer.training.runs import load_run
-from recognizer.training.sheet import contact_sheet
-from recognizer.training.unseen import held_out, measure_scores, measure_unseen, probabilities
 
 FOLDS = {
     "a": [

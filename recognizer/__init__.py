@@ -16,7 +16,6 @@ TYPE_CHECKING = False  # typing would be a good part of what happens before Ctrl
 if TYPE_CHECKING:
     from typing import Any
 
-    from recognizer.bundle import Bundle, load_bundle
     from recognizer.errors import (
         BankError,
         BundleDigestError,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from recognizer.imaging import Limits
+    from recognizer.model.bundle import Bundle, load_bundle
     from recognizer.policy import Decision, Policy, Rule, Verdict, decide, load_policy
     from recognizer.prediction import Explanation, Prediction, Region
     from recognizer.recognizer import Recognizer

@@ -17,10 +17,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from recognizer.bundle import FALSE_ALARM_RATES, Bundle
 from recognizer.errors import PolicyError
 from recognizer.imaging import HASH_BITS
 from recognizer.known import MAX_DISTANCE, Finding, Match
+from recognizer.model.bundle import FALSE_ALARM_RATES, Bundle
 from recognizer.prediction import Prediction
 from recognizer.status import Status
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
@@ -42,7 +42,7 @@ class Rule:
     """When a photo is looked at.
 
     Attributes:
-        review: a named false-alarm rate (one of :data:`recognizer.bundle.FALSE_ALARM_RATES`), or
+        review: a named false-alarm rate (see :mod:`recognizer.model.bundle`), or
             a probability.
         priority: likewise. A photo under the review threshold is never a priority.
     """

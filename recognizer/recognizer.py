@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.bundle import Bundle, load_bundle
 from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
     Frame,
@@ -25,9 +24,10 @@ from recognizer.imaging import (
     model_input,
     perceptual_hash,
 )
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.regions import find_regions, local_probability
+from recognizer.model.session import open_session
 from recognizer.prediction import Explanation, Prediction, Region
-from recognizer.regions import find_regions, local_probability
-from recognizer.session import open_session
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 from PIL import Image
 
 from recognizer.recognizer import Recognizer
-from recognizer.scan import Row, row_schema
-from recognizer.scan.rows import to_line
+from recognizer.rows import Row, row_schema
+from recognizer.rows.row import to_line
 from tests.tiny import write_tiny_bundle
 
 COLORS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230), "gray": (90, 90, 90)}
@@ -30,7 +30,7 @@ def _every_row_keeps_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
         ROW_VALIDATOR.validate(json.loads(line))
         return line
 
-    monkeypatch.setattr("recognizer.scan.journal.to_line", checked)
+    monkeypatch.setattr("recognizer.rows.journal.to_line", checked)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.bundle import Bundle, load_bundle
 from recognizer.errors import PolicyError
 from recognizer.known import KnownItem, Match
+from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Decision, KnownRule, Policy, Rule, decide, load_policy
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status

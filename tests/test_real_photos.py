@@ -12,11 +12,11 @@ import pytest
 
 pytest.importorskip("sklearn", reason="the extra `evaluate` is not installed")
 
+from recognizer.dataset.manifest import load_photos
+from recognizer.evaluation.held_out import photos_of_split
+from recognizer.evaluation.robustness import ALTERATIONS, Robustness, measure_robustness
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.data import load_photos
-from recognizer.training.held_out import photos_of_split
-from recognizer.training.robustness import ALTERATIONS, Robustness, measure_robustness
 
 DATA = Path(os.environ.get("RECOGNIZER_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CHANGES = {"plain colours", "listing photos"}
@@ -37,7 +37,7 @@ def measured() -> Robustness:
     others = [p for p in negatives if p not in behind][:30]
     with pytest.MonkeyPatch.context() as patched:
         chosen = tuple(a for a in ALTERATIONS if a.strength in CHANGES)
-        patched.setattr("recognizer.training.robustness.ALTERATIONS", chosen)
+        patched.setattr("recognizer.evaluation.robustness.ALTERATIONS", chosen)
         return measure_robustness(recognizer, [*ivory, *behind, *others], "validation")
 
 

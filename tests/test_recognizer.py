@@ -16,7 +16,6 @@ import pytest
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from PIL import Image
 
-from recognizer.bundle import load_bundle
 from recognizer.errors import (
     BundleDigestError,
     BundleNotFoundError,
@@ -26,10 +25,11 @@ from recognizer.errors import (
     UsageError,
 )
 from recognizer.imaging import Limits, perceptual_hash
+from recognizer.model.bundle import load_bundle
+from recognizer.model.session import PACKAGES, PROVIDERS
 from recognizer.policy import Decision, Policy, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import BATCH_SIZE, Recognizer, find_regions, local_probability
-from recognizer.session import PACKAGES, PROVIDERS
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 from tests.hostile import exif, gif, gif_frame

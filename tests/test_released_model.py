@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 
 from recognizer import Policy, Recognizer, Status, decide, load_taxonomy
-from recognizer.bundle import FALSE_ALARM_RATES, sigmoid
 from recognizer.imaging import model_input
+from recognizer.model.bundle import FALSE_ALARM_RATES, sigmoid
+from recognizer.model.session import session_options
 from recognizer.recognizer import BATCH_SIZE
-from recognizer.session import session_options
 from recognizer.taxonomy import Kind
 from tests import golden
 from tests.conftest import encoded, picture

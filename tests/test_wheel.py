@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.bundle_folders import DEFAULT_BUNDLE
+from recognizer.model.folders import DEFAULT_BUNDLE
 from tests.conftest import encoded, picture
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from datasets.synthetic.registry import SCENES
 from datasets.synthetic.render import Photo, render
-from recognizer.training.sheet import contact_sheet
+from recognizer.dataset.sheets import contact_sheet
 
 COLUMNS = (
     "sha256", "file", "label", "kind", "subtype", "source",

@@ -21,14 +21,15 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from recognizer.bundle import Bundle
 from recognizer.errors import UsageError
 from recognizer.imaging import model_input, perceptual_hash
+from recognizer.model.bundle import Bundle
+from recognizer.model.session import open_session
 from recognizer.policy import Policy
 from recognizer.recognizer import BATCH_SIZE, Recognizer
-from recognizer.scan import Item, Journal, Row, ScanSummary, scan
-from recognizer.scan.crew import Crew, Hire
-from recognizer.session import open_session
+from recognizer.rows import Journal, Row, ScanSummary
+from recognizer.scan import Item, scan
+from recognizer.scan.pool import Crew, Hire
 
 if sys.platform != "win32":
     import resource

@@ -14,8 +14,8 @@ import onnxruntime
 from PIL import Image
 
 from recognizer.bench.measure import Rate, memory, rate_of
-from recognizer.bundle import Bundle
-from recognizer.bundle_folders import MODEL_FILE
+from recognizer.model.bundle import Bundle
+from recognizer.model.folders import MODEL_FILE
 
 _TORCH_BATCH = 32
 _ROUNDS = 5  # batches of each worker; the first does not count

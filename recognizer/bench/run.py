@@ -27,11 +27,11 @@ from recognizer.bench.measure import (
     together,
 )
 from recognizer.bench.photos import make_photos, mean_bytes
-from recognizer.bundle import Bundle
-from recognizer.bundle_folders import MODEL_FILE
 from recognizer.errors import UsageError
-from recognizer.scan.crew import Crew, Hire
+from recognizer.model.bundle import Bundle
+from recognizer.model.folders import MODEL_FILE
 from recognizer.scan.machine import available_cpus, available_memory, plan
+from recognizer.scan.pool import Crew, Hire
 
 SIZES = ((1600, 1200), (800, 800))
 """Width and height of the photos, in pixels."""

@@ -62,7 +62,7 @@ def command(
 
     from recognizer.bench import benchmark, closing_lines, markdown, table  # noqa: PLC0415
     from recognizer.bench.run import SIZES  # noqa: PLC0415
-    from recognizer.bundle import load_bundle  # noqa: PLC0415
+    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
 
     with told_stages(Console(stderr=True)) as stage:
         result = benchmark(

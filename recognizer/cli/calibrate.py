@@ -13,7 +13,7 @@ from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 
 if TYPE_CHECKING:
-    from recognizer.bundle import Bundle
+    from recognizer.model.bundle import Bundle
 
 
 def command(
@@ -32,11 +32,11 @@ def command(
     from recognizer.training.extras import require_evaluation  # noqa: PLC0415
 
     require_evaluation()
-    from recognizer.bundle_folders import check_output  # noqa: PLC0415
+    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
+    from recognizer.evaluation.calibrate import calibrate_bundle  # noqa: PLC0415
+    from recognizer.evaluation.held_out import photos_of_split  # noqa: PLC0415
+    from recognizer.model.folders import check_output  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.training.calibrate import calibrate_bundle  # noqa: PLC0415
-    from recognizer.training.data import load_photos  # noqa: PLC0415
-    from recognizer.training.held_out import photos_of_split  # noqa: PLC0415
 
     recognizer = Recognizer.load(bundle, threads=threads)
     check_output(output)  # before any work is done
@@ -64,7 +64,7 @@ def _print_calibration(bundle: Bundle) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    from recognizer.bundle import FALSE_ALARM_RATES  # noqa: PLC0415
+    from recognizer.model.bundle import FALSE_ALARM_RATES  # noqa: PLC0415
 
     entries = bundle.description["labels"]
     methods = next((list(e["calibration"]["log_loss"]) for e in entries if _compared(e)), [])

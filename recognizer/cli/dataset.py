@@ -17,8 +17,8 @@ from recognizer.errors import DatasetError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recognizer.training.data import Photo
-    from recognizer.training.suspects import Suspect
+    from recognizer.dataset.manifest import Photo
+    from recognizer.dataset.suspects import Suspect
 
 SHOWN = 20
 """Suspects that are printed; the table that can be written has them all."""
@@ -55,8 +55,8 @@ def check(
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
+    from recognizer.dataset.check import check_data  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.training.check import check_data  # noqa: PLC0415
     from recognizer.training.config import load_config  # noqa: PLC0415
 
     console = Console(stderr=True)
@@ -107,14 +107,14 @@ def suspects(
     require_label_checks()
     import cv2  # noqa: PLC0415
 
-    from recognizer.recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.training.data import load_photos  # noqa: PLC0415
-    from recognizer.training.outputs import run_photos  # noqa: PLC0415
-    from recognizer.training.suspects import (  # noqa: PLC0415
+    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
+    from recognizer.dataset.suspects import (  # noqa: PLC0415
         find_suspects,
         suspects_sheet,
         write_suspects,
     )
+    from recognizer.evaluation.outputs import run_photos  # noqa: PLC0415
+    from recognizer.recognizer import Recognizer  # noqa: PLC0415
 
     photos = [p for folder in data for p in load_photos(folder)]
     photos = [p for p in photos if p.split == split and p.is_evidence]

@@ -68,8 +68,8 @@ def command(
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.bundle_folders import check_output  # noqa: PLC0415
     from recognizer.enrolment import Product, Settings, enroll, examine  # noqa: PLC0415
+    from recognizer.model.folders import check_output  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
     from recognizer.scan import expand  # noqa: PLC0415
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.atomic import check_place
+from recognizer._atomic import check_place
 from recognizer.cli.page import check_page
 from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 from recognizer.errors import DatasetError, TrainingError, UsageError
 
 if TYPE_CHECKING:
+    from recognizer.dataset.manifest import Photo
+    from recognizer.evaluation.evaluate import Evaluation
     from recognizer.prediction import Prediction
     from recognizer.recognizer import Recognizer
-    from recognizer.training.data import Photo
-    from recognizer.training.evaluate import Evaluation
 
 
 def command(
@@ -73,9 +73,9 @@ def command(
     from recognizer.training.extras import require_evaluation  # noqa: PLC0415
 
     require_evaluation()
+    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
+    from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.training.data import load_photos  # noqa: PLC0415
-    from recognizer.training.prevalence import DEFAULT_PREVALENCE  # noqa: PLC0415
 
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
@@ -117,7 +117,7 @@ def _check_places(report: Path | None, output: Path | None) -> None:
 
 def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
     """Correct labels as the bundle's recipe does, or tell why its figures may not come again."""
-    from recognizer.training.held_out import corrected  # noqa: PLC0415
+    from recognizer.evaluation.held_out import corrected  # noqa: PLC0415
 
     try:
         return corrected(recognizer.bundle, photos)
@@ -133,7 +133,7 @@ def _choose(
     only_source: Sequence[str] | None,
 ) -> list[tuple[str, str, list[Photo]]]:
     """Return what is to be measured: its name, what figures on it are worth, and the photos."""
-    from recognizer.training import held_out  # noqa: PLC0415
+    from recognizer.evaluation import held_out  # noqa: PLC0415
 
     if only_source:
         worth = held_out.worth_of_sources(recognizer.bundle, photos, only_source)
@@ -161,7 +161,7 @@ def _evaluate(
     group_by_source: bool,
 ) -> str:
     from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
-    from recognizer.training.evaluate import measure, to_json  # noqa: PLC0415
+    from recognizer.evaluation.evaluate import measure, to_json  # noqa: PLC0415
 
     evaluations: list[Evaluation] = []
     scored: list[tuple[Evaluation, str, Sequence[Photo], Sequence[Prediction]]] = []
@@ -181,7 +181,7 @@ def _evaluate(
         scored.append((evaluation, worth, photos, predictions))
     text = to_json(evaluations)
     if report is not None:
-        from recognizer.training.evaluation_report import Measured, write_report  # noqa: PLC0415
+        from recognizer.evaluation.report import Measured, write_report  # noqa: PLC0415
 
         with _bar("report") as progress:
             write_report(report, recognizer, [Measured(*parts) for parts in scored], progress)
@@ -199,7 +199,7 @@ def _leave_out(
     group_by_source: bool,
 ) -> str:
     from recognizer.cli.evaluate_output import print_left_out  # noqa: PLC0415
-    from recognizer.training import left_out  # noqa: PLC0415
+    from recognizer.evaluation import left_out  # noqa: PLC0415
 
     wanted = {label: left_out.photos_for(photos, label) for label in labels}
     together = list(dict.fromkeys(photo for used, _ in wanted.values() for photo in used))
@@ -233,8 +233,8 @@ def _compare(
     group_by_source: bool,
 ) -> str:
     from recognizer.cli.evaluate_output import print_comparison  # noqa: PLC0415
-    from recognizer.training.held_out import photos_of_split  # noqa: PLC0415
-    from recognizer.training.paired import compare  # noqa: PLC0415
+    from recognizer.evaluation.held_out import photos_of_split  # noqa: PLC0415
+    from recognizer.evaluation.paired import compare  # noqa: PLC0415
 
     used = photos_of_split(recognizer.bundle, photos, split)
     if split == "validation" and used != photos_of_split(other.bundle, photos, split):
@@ -254,7 +254,7 @@ def _compare(
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
-    from recognizer.training.evaluate import score_photos  # noqa: PLC0415
+    from recognizer.evaluation.evaluate import score_photos  # noqa: PLC0415
 
     with _bar(words) as progress:
         return score_photos(recognizer, photos, progress)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from recognizer.bundle import FALSE_ALARM_RATES
-from recognizer.training.evaluate import ANY_PRODUCT, Evaluation, all_figures
-from recognizer.training.figures import FEWEST_FOR_CALIBRATION, Figures
-from recognizer.training.left_out import OPTIMISTIC, LeftOut
-from recognizer.training.metrics import Estimate, percent
-from recognizer.training.paired import Change, PairedEvaluation
-from recognizer.training.prevalence import OperatingPoint
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
+from recognizer.evaluation.figures import FEWEST_FOR_CALIBRATION, Figures
+from recognizer.evaluation.left_out import OPTIMISTIC, LeftOut
+from recognizer.evaluation.metrics import Estimate, percent
+from recognizer.evaluation.paired import Change, PairedEvaluation
+from recognizer.evaluation.prevalence import OperatingPoint
+from recognizer.model.bundle import FALSE_ALARM_RATES
 
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from recognizer.bundle_folders import split_title
 from recognizer.cli.stages import told_stages
 from recognizer.cli.train import DataOption, read_data
 from recognizer.errors import UsageError
+from recognizer.model.folders import split_title
 
 
 def command(
@@ -61,13 +61,13 @@ def command(
 
     require_training()
     from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
+    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
     from recognizer.enrolment.enroll import FEWEST_PHOTOS  # noqa: PLC0415
-    from recognizer.training.data import load_photos  # noqa: PLC0415
+    from recognizer.evaluation.held_out import WORTH  # noqa: PLC0415
+    from recognizer.evaluation.unseen import check_recipe, measure_unseen  # noqa: PLC0415
     from recognizer.training.enrolling import Enrolling  # noqa: PLC0415
-    from recognizer.training.held_out import WORTH  # noqa: PLC0415
-    from recognizer.training.release import export_bundle  # noqa: PLC0415
+    from recognizer.training.export import export_bundle  # noqa: PLC0415
     from recognizer.training.runs import check_data, load_run  # noqa: PLC0415
-    from recognizer.training.unseen import check_recipe, measure_unseen  # noqa: PLC0415
 
     network, config, labels = load_run(*runs)
     version = version_of(output, config.name)

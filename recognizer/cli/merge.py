@@ -34,7 +34,7 @@ def command(
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.scan import merge  # noqa: PLC0415
+    from recognizer.rows import merge  # noqa: PLC0415
 
     with Console(stderr=True).status(f"merging {len(journals)} journals"):
         merged = merge(journals, output, allow_mixed=allow_mixed)

@@ -22,9 +22,9 @@ def command(
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.bundle import load_bundle  # noqa: PLC0415
-    from recognizer.training.data import load_photos  # noqa: PLC0415
-    from recognizer.training.held_out import as_in_training  # noqa: PLC0415
+    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
+    from recognizer.evaluation.held_out import as_in_training  # noqa: PLC0415
+    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
     from recognizer.training.negatives import attach_bank  # noqa: PLC0415
 
     photos = [photo for folder in data for photo in load_photos(folder)]

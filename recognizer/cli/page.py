@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from recognizer.atomic import require_own
+from recognizer._atomic import require_own
 
 
 def check_page(path: Path) -> None:

@@ -26,7 +26,7 @@ def command(
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.bundle import load_bundle  # noqa: PLC0415
+    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
     from recognizer.review.report import write_report  # noqa: PLC0415
 
     check_page(output)

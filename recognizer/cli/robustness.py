@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.atomic import check_place
+from recognizer._atomic import check_place
 from recognizer.cli.page import check_page
 from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from recognizer.training.robustness import Robustness
+    from recognizer.evaluation.robustness import Robustness
 
 PLOTS = frozenset({".html", ".png", ".svg"})
 """What can be written."""
@@ -52,11 +52,11 @@ def command(
     from recognizer.training.extras import require_evaluation  # noqa: PLC0415
 
     require_evaluation()
+    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
+    from recognizer.evaluation.evaluate import ANY_PRODUCT  # noqa: PLC0415
+    from recognizer.evaluation.held_out import photos_of_split  # noqa: PLC0415
+    from recognizer.evaluation.robustness import measure_robustness  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.training.data import load_photos  # noqa: PLC0415
-    from recognizer.training.evaluate import ANY_PRODUCT  # noqa: PLC0415
-    from recognizer.training.held_out import photos_of_split  # noqa: PLC0415
-    from recognizer.training.robustness import measure_robustness  # noqa: PLC0415
 
     _check_places(output, json_file)
     recognizer = Recognizer.load(bundle, threads=1)
@@ -83,7 +83,7 @@ def command(
         json_file.write_text(found.to_json(), encoding="utf-8")
         console.print(f"written: {json_file}")
     if output is not None:
-        from recognizer.training.robustness_plot import write  # noqa: PLC0415
+        from recognizer.evaluation.robustness_plot import write  # noqa: PLC0415
 
         write(found, name, output)
         console.print(f"written: {output}")

@@ -20,7 +20,7 @@ def command(
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.scan.tables import write_table  # noqa: PLC0415
+    from recognizer.rows.tables import write_table  # noqa: PLC0415
 
     with Console(stderr=True).status(f"writing {to}"):
         count = write_table(journal, to)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from recognizer.atomic import check_place
+from recognizer._atomic import check_place
 from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.page import check_page
 from recognizer.cli.scan_options import (
@@ -47,10 +47,10 @@ from recognizer.cli.scan_options import (
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from recognizer.bundle import Bundle
     from recognizer.known import KnownItems
+    from recognizer.model.bundle import Bundle
     from recognizer.policy import Policy
-    from recognizer.scan.crew import Hire
+    from recognizer.scan.pool import Hire
 
 DEFAULT_OUTPUT = Path("scan.jsonl")
 
@@ -88,21 +88,13 @@ def command(
     The exit code is 0 when all is done, 3 when some photos failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
-    from recognizer.bundle import load_bundle  # noqa: PLC0415 - heavy imports wait for the verb
     from recognizer.cli.scan_output import Output, warnings  # noqa: PLC0415
     from recognizer.imaging import Limits  # noqa: PLC0415
     from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
-    from recognizer.scan import (  # noqa: PLC0415
-        Access,
-        EmbeddingStore,
-        Guard,
-        Journal,
-        Passed,
-        Shard,
-        expand,
-        scan,
-    )
-    from recognizer.thumbnails import ThumbnailStore, store_path  # noqa: PLC0415
+    from recognizer.model.bundle import load_bundle  # noqa: PLC0415 - heavy imports wait for the verb
+    from recognizer.rows import EmbeddingStore, Journal  # noqa: PLC0415
+    from recognizer.rows.thumbnails import ThumbnailStore, store_path  # noqa: PLC0415
+    from recognizer.scan import Access, Guard, Passed, Shard, expand, scan  # noqa: PLC0415
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is told before any worker starts
@@ -172,10 +164,10 @@ def command(
 def hire_for(engine: Engine) -> Hire:
     """Return what makes the workforce of an engine."""
     if engine is Engine.RAY:
-        from recognizer.scan.cluster import RayCrew  # noqa: PLC0415
+        from recognizer.scan.ray_engine import RayCrew  # noqa: PLC0415
 
         return RayCrew
-    from recognizer.scan.crew import Crew  # noqa: PLC0415
+    from recognizer.scan.pool import Crew  # noqa: PLC0415
 
     return Crew
 
@@ -223,7 +215,7 @@ def _listings_writer(
         if column is not None:
             raise UsageError("--listing-column says how to tell the listings of --listings apart")
         return lambda _rows: None
-    from recognizer.scan.listings import require_listings, write_listings  # noqa: PLC0415
+    from recognizer.rows.listings import require_listings, write_listings  # noqa: PLC0415
 
     require_listings(path)
 

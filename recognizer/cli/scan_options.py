@@ -178,7 +178,7 @@ def _print_schema(is_asked: bool) -> None:
     if is_asked:
         import json  # noqa: PLC0415
 
-        from recognizer.scan import row_schema  # noqa: PLC0415
+        from recognizer.rows import row_schema  # noqa: PLC0415
 
         typer.echo(json.dumps(row_schema(), indent=2))
         raise typer.Exit

@@ -17,12 +17,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from recognizer.bundle import Bundle
-from recognizer.closing import Closes
+from recognizer._closing import Closes
+from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
-from recognizer.scan import Journal, Passed, Row, ScanSummary, Shard
-from recognizer.scan.sources import count
-from recognizer.scan.summary import is_lead, lead_names
+from recognizer.rows import Journal, Row, ScanSummary
+from recognizer.rows.summary import is_lead, lead_names
+from recognizer.scan import Passed, Shard
+from recognizer.scan.locations import count
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 

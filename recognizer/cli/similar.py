@@ -34,7 +34,7 @@ def command(
 
     from recognizer import Recognizer  # noqa: PLC0415
     from recognizer.cli.scan_output import shown  # noqa: PLC0415
-    from recognizer.scan import EmbeddingStore, embeddings_path, look_alikes  # noqa: PLC0415
+    from recognizer.rows import EmbeddingStore, embeddings_path, look_alikes  # noqa: PLC0415
 
     file = embeddings_path(journal) if embeddings is None else embeddings
     if not file.is_file():

@@ -12,8 +12,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from recognizer.dataset.manifest import Photo
     from recognizer.training.config import TrainingConfig
-    from recognizer.training.data import Photo
     from recognizer.training.fit import Progress as FitProgress
 
 _SECONDS_BETWEEN = 20  # lines of progress, where there is no terminal to draw a bar on
@@ -70,7 +70,7 @@ def command(
 
 def read_data(folders: list[Path], config: TrainingConfig) -> list[Photo]:
     """Read data folders and split them as a run has it, the same for training and export."""
-    from recognizer.training.data import load_photos, prepare  # noqa: PLC0415
+    from recognizer.dataset.manifest import load_photos, prepare  # noqa: PLC0415
 
     return prepare([photo for folder in folders for photo in load_photos(folder)], config)
 

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.bundle import Bundle, sigmoid
-from recognizer.bundle_folders import check_output
 from recognizer.enrolment.examples import (
     Examples,
     known_already,
@@ -21,7 +19,9 @@ from recognizer.enrolment.expectation import Expectation, expect
 from recognizer.enrolment.head import Learned, Learner, Settings
 from recognizer.enrolment.writing import PHOTO_LEVEL, calibrate, write_bundle
 from recognizer.errors import TaxonomyError, UsageError
-from recognizer.negatives import NegativeBank, read_negatives
+from recognizer.model.bundle import Bundle, sigmoid
+from recognizer.model.folders import check_output
+from recognizer.model.negatives import NegativeBank, read_negatives
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import NAME, Kind, Taxonomy, extend_taxonomy
 

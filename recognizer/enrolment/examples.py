@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recognizer.enrolment.views import make_views
 from recognizer.imaging import HASH_BITS, MATCH_DISTANCE
-from recognizer.negatives import NegativeBank, hash_bytes, short_digests
+from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.recognizer import Recognizer
 
 NEAR_COPY_COSINE = 0.95
@@ -25,7 +25,7 @@ class Examples:
     Attributes:
         paths: of the photos.
         sha256: of each file, hexadecimal.
-        phash: uint8, (N, 32), perceptual hashes, see :func:`recognizer.negatives.hash_bytes`.
+        phash: uint8, (N, 32), perceptual hashes, see :func:`recognizer.model.negatives.hash_bytes`.
         embeddings: float32, (N, views, channels); the first view is the photo itself.
         log_odds: float32, (N, views, labels), before calibration.
         unreadable: path -> why it could not be read.

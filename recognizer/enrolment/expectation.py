@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recognizer.bundle import FALSE_ALARM_RATES
 from recognizer.enrolment.head import Learned
-from recognizer.training.thresholds import MOST_FOR_RANKS, ranks_of
+from recognizer.evaluation.thresholds import MOST_FOR_RANKS, ranks_of
+from recognizer.model.bundle import FALSE_ALARM_RATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Expectation:
         own_weight: share of a known label's own log-odds in its new score; None for a new label.
         ranks: the place of each photo, scored by a head that had not seen it, among the held-out
             negatives, 1 being above all; empty with more than
-            :data:`~recognizer.training.thresholds.MOST_FOR_RANKS` photos.
+            :data:`~recognizer.evaluation.thresholds.MOST_FOR_RANKS` photos.
     """
 
     name: str

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.linear import fit_logistic, standardisation
-from recognizer.negatives import NegativeBank
-from recognizer.onnx_head import Head
-from recognizer.training.thresholds import expected_log_odds
+from recognizer.evaluation.thresholds import expected_log_odds
+from recognizer.model.negatives import NegativeBank
+from recognizer.model.onnx_head import Head
 
 OWN_WEIGHTS = (1.0, 0.5, 0.0)
 """How much of a known label's own log-odds may be added to its new head, in order of preference."""

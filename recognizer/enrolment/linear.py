@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recognizer.bundle import sigmoid
+from recognizer.model.bundle import sigmoid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

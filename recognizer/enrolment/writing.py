@@ -16,7 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer import __version__
-from recognizer.bundle import (
+from recognizer.enrolment.examples import Examples
+from recognizer.enrolment.expectation import Expectation
+from recognizer.enrolment.head import Learned, Settings
+from recognizer.enrolment.linear import fit_logistic
+from recognizer.errors import BundleSchemaError
+from recognizer.evaluation.thresholds import (
+    fit_thresholds,
+    raised,
+    threshold_at_false_alarm_rate,
+)
+from recognizer.imaging import model_input
+from recognizer.model.bundle import (
     FALSE_ALARM_RATES,
     SCHEMA,
     Bundle,
@@ -24,22 +35,11 @@ from recognizer.bundle import (
     sigmoid,
     write_description,
 )
-from recognizer.bundle_folders import CARD_FILE, MODEL_FILE
-from recognizer.enrolment.examples import Examples
-from recognizer.enrolment.expectation import Expectation
-from recognizer.enrolment.head import Learned, Settings
-from recognizer.enrolment.linear import fit_logistic
-from recognizer.errors import BundleSchemaError
-from recognizer.imaging import model_input
-from recognizer.negatives import NegativeBank, write_negatives
-from recognizer.onnx_head import add_head
+from recognizer.model.folders import CARD_FILE, MODEL_FILE
+from recognizer.model.negatives import NegativeBank, write_negatives
+from recognizer.model.onnx_head import add_head
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
-from recognizer.training.thresholds import (
-    fit_thresholds,
-    raised,
-    threshold_at_false_alarm_rate,
-)
 
 PHOTO_LEVEL = "0.01"
 """At a photo's threshold for this rate of false alarms the new label alone causes at most its even

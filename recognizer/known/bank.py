@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.closing import Closes
+from recognizer._closing import Closes
 from recognizer.errors import BankError
 from recognizer.known.hashes import HASH_BYTES
 from recognizer.known.items import KnownItem

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from recognizer.atomic import replacing, require_own
+from recognizer._atomic import replacing, require_own
 from recognizer.errors import BankError
 from recognizer.known.hashes import is_hash
 from recognizer.known.items import Finding, KnownItem

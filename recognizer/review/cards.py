@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from recognizer.bundle import Bundle
 from recognizer.errors import JournalError
+from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.review.guide import Guide, make_guides
 from recognizer.review.queue import FAILED, Entry
 from recognizer.review.reasons import explain_reason
 from recognizer.review.thumbnails import Thumbnail, make_thumbnail
+from recognizer.rows.thumbnails import THUMBNAIL_SIDE, ThumbnailStore
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
-from recognizer.thumbnails import THUMBNAIL_SIDE, ThumbnailStore
 
 LINE_SIDE = 96
 TOP_SCORES = 4

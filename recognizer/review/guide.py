@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recognizer.bundle import Bundle
+from recognizer.model.bundle import Bundle
 from recognizer.taxonomy import Kind
 
 FEW_PHOTOS = 20

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from recognizer.bundle import Bundle
 from recognizer.errors import JournalError
 from recognizer.known import COPY_DISTANCE, near_copies
 from recognizer.known.hashes import is_hash
+from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.status import Status
 from recognizer.taxonomy import Kind

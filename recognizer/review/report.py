@@ -18,14 +18,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from recognizer.atomic import replacing
-from recognizer.bundle import Bundle
+from recognizer._atomic import replacing
+from recognizer.model.bundle import Bundle
 from recognizer.review.cards import Card, CardMaker
 from recognizer.review.guide import make_guides
 from recognizer.review.queue import FAILED, SECTIONS, Capacity, Queue, Summary, read_queue
 from recognizer.review.reasons import explain_reason
+from recognizer.rows.thumbnails import ThumbnailStore, store_path
 from recognizer.taxonomy import Kind
-from recognizer.thumbnails import ThumbnailStore, store_path
 
 DISCLAIMER = "A lead is no verdict: a photo is no identification."
 """What the page says before anything else."""

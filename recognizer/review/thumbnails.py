@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from recognizer.imaging import Limits, load_image
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.review.reasons import explain_reason
+from recognizer.rows.thumbnails import StoredThumbnail, ThumbnailStore, shrink
 from recognizer.status import Reason
-from recognizer.thumbnails import StoredThumbnail, ThumbnailStore, shrink
 
 NOT_THERE = "The photo is no longer where it was scored; this is what was scored."
 """What a stored thumbnail says where the photo cannot be opened from the page."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from recognizer.rows.row import item_key
 from recognizer.status import Reason
 
 
@@ -71,13 +70,6 @@ class Item:
     def key(self) -> int:
         """64 bits that tell this item from others, also in a later run."""
         return item_key(self.source, self.columns)
-
-
-def item_key(source: str, columns: Mapping[str, Any] | None) -> int:
-    """Return the :attr:`Item.key` of a source with its columns."""
-    text = source if columns is None else f"{source}\0{json.dumps(columns, sort_keys=True)}"
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
-    return int.from_bytes(digest.digest(), "big")
 
 
 @dataclass(slots=True)

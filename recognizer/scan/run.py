@@ -1,7 +1,7 @@
 """The scan: items in, rows in the journal, whatever happens to the processes in between.
 
 A result is paired with its item by number, never by position in a stream. Who does the work, and
-what becomes of those that die of it, is for :mod:`recognizer.scan.crew`.
+what becomes of those that die of it, is for :mod:`recognizer.scan.pool`.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
-from recognizer.bundle import Bundle
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.known import KnownItems
+from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
-from recognizer.scan.crew import Batch, Crew, Done, Guard, Hire
-from recognizer.scan.embeddings import EmbeddingStore
-from recognizer.scan.index import KeySet
+from recognizer.rows.embeddings import EmbeddingStore
+from recognizer.rows.index import KeySet
+from recognizer.rows.journal import Journal
+from recognizer.rows.row import Row
+from recognizer.rows.summary import ScanSummary
+from recognizer.rows.thumbnails import ThumbnailStore
 from recognizer.scan.items import Item
-from recognizer.scan.journal import Journal
+from recognizer.scan.locations import Access
 from recognizer.scan.machine import plan
-from recognizer.scan.rows import Row
-from recognizer.scan.sources import Access
-from recognizer.scan.summary import ScanSummary
-from recognizer.scan.workers import Setup, Task
+from recognizer.scan.pool import Batch, Crew, Done, Guard, Hire
+from recognizer.scan.worker import Setup, Task
 from recognizer.status import Status
-from recognizer.thumbnails import ThumbnailStore
 
 _BATCH_BYTES = 8 << 20  # of images whose bytes travel with them; then a batch is full earlier
 
@@ -72,7 +72,7 @@ def scan(
         limits: what is refused before it is read or decoded.
         guard: what ends a worker; None for the defaults.
         retry_failed: try again what cost a worker before; see :data:`COSTLY
-            <recognizer.scan.journal.COSTLY>`. Other failures are always tried again.
+            <recognizer.rows.journal.COSTLY>`. Other failures are always tried again.
         thumbnails: where a thumbnail of each new lead is kept; None for nowhere.
         embeddings: where the embedding of each image is kept; an image whose embedding is not
             there is scored again. None for nowhere.
@@ -82,7 +82,7 @@ def scan(
         engine: makes the workers' recognizer, for those who extend it; it must be picklable.
         access: which places may be read from; None for all but the web.
         hire: who does the work: processes of this machine, or those of a cluster
-            (:class:`recognizer.scan.cluster.RayCrew`).
+            (:class:`recognizer.scan.ray_engine.RayCrew`).
 
     Returns:
         The sums. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers have

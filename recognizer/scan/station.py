@@ -2,7 +2,7 @@
 
 It is what a scan's own processes are, behind one call: the same workers, with the same guard
 against decoders that crash or hang, so that the rows are the same too. The model is loaded once
-for each station. Ray's actors are stations (:mod:`recognizer.scan.cluster`); so may be the tasks
+for each station. Ray's actors are stations (:mod:`recognizer.scan.ray_engine`); so may be the tasks
 of Spark, Dask or Beam.
 """
 
@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from recognizer.bundle import load_bundle
-from recognizer.bundle_folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
-from recognizer.closing import Closes
-from recognizer.scan.crew import Crew, Guard
+from recognizer._closing import Closes
+from recognizer.model.bundle import load_bundle
+from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
+from recognizer.rows.row import Row
 from recognizer.scan.items import Item
 from recognizer.scan.machine import BATCH_ITEMS
-from recognizer.scan.rows import Row
-from recognizer.scan.workers import Result, Setup, Task
+from recognizer.scan.pool import Crew, Guard
+from recognizer.scan.worker import Result, Setup, Task
 
 
 @dataclass(frozen=True, slots=True)

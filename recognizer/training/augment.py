@@ -16,14 +16,14 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from recognizer.imaging import model_input
-from recognizer.training.alterations import (
+from recognizer.evaluation.alterations import (
     lose_resolution,
     plain_backdrop,
     put_photo,
     relight,
     write_across,
 )
+from recognizer.imaging import model_input
 from recognizer.training.compose import compose
 
 if TYPE_CHECKING:

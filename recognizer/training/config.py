@@ -111,8 +111,8 @@ class TrainingConfig:
         exclude_sources: sources that are left out, to measure on them what the others teach;
             ``patch/PART`` leaves out the patches of a part.
         patches: a table of patches of photos to train on too (see
-            :func:`recognizer.training.data.patches`), relative to the working folder.
-        corrections: a table of corrected labels (see :mod:`recognizer.training.corrections`),
+            :func:`recognizer.dataset.manifest.patches`), relative to the working folder.
+        corrections: a table of corrected labels (see :mod:`recognizer.dataset.corrections`),
             relative to the working folder.
         validation_share: share of the training photos, and of their sources, held out for choices.
         split_seed: of the choice of what is held out, so that runs with several seeds share it.

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
 from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.data import Photo
 
 EnrollFunction: TypeAlias = "Callable[[Path, Sequence[str], Path], Sequence[str]]"
 """Makes of the bundle in a folder another one, in a second folder, that knows these photos; returns

@@ -23,11 +23,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from recognizer.dataset.manifest import fingerprint
 from recognizer.errors import TrainingError
+from recognizer.evaluation.metrics import average_precision, recall_at_false_alarm_rate
 from recognizer.training.config import TrainingConfig, config_from_dict
-from recognizer.training.data import fingerprint
 from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches, find_masks
-from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate
 from recognizer.training.model import ProductNetwork, build_network
 from recognizer.training.probe import fit_probe
 from recognizer.training.runs import CHECKPOINT, PROBE, load_run, read_checkpoint
@@ -35,7 +35,7 @@ from recognizer.training.runs import CHECKPOINT, PROBE, load_run, read_checkpoin
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from recognizer.training.data import Photo
+    from recognizer.dataset.manifest import Photo
 
 _LOG_FIELDS = ("epoch", "loss", "learning_rate", "photos_per_second", "accuracy", "ap", "recall")
 

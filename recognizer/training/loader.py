@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from recognizer.dataset.manifest import BACKDROP_LABELS, drawing_weights, read_photo
 from recognizer.imaging import load_image, model_input
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.augment import Augmentation
@@ -27,15 +28,14 @@ from recognizer.training.compose import (
     several,
 )
 from recognizer.training.cutout import find_object
-from recognizer.training.data import BACKDROP_LABELS, drawing_weights, read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from recognizer.dataset.manifest import Photo
     from recognizer.training.config import TrainingConfig
-    from recognizer.training.data import Photo
 
 MATERIALS = frozenset({"scaly_skin", "scale_heap"})
 """Parts of the table of patches of which pieces are laid out, not the whole outline."""

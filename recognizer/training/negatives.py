@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.bundle import write_description
-from recognizer.bundle_folders import DESCRIPTION_FILE
+from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
 from recognizer.imaging import model_input
-from recognizer.negatives import NegativeBank, hash_bytes, short_digests, write_negatives
+from recognizer.model.bundle import write_description
+from recognizer.model.folders import DESCRIPTION_FILE
+from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests, write_negatives
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.data import Photo
 
 BANK_PHOTOS = 3000
 """Photos in a bank: with 1280 channels about 2.4 MB."""

@@ -30,7 +30,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 from recognizer.errors import TrainingError
-from recognizer.session import session_options
+from recognizer.model.session import session_options
 from recognizer.training.model import ProductNetwork
 
 OPSET = 18

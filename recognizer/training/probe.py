@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from recognizer.training.data import drawing_weights
+from recognizer.dataset.manifest import drawing_weights
 from recognizer.training.loader import PlainPhotos, batches
 from recognizer.training.model import ProductNetwork, build_network
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from recognizer.dataset.manifest import Photo
     from recognizer.training.config import TrainingConfig
-    from recognizer.training.data import Photo
 
 PENALTY = 0.01
 """Of the coefficients, in units of each channel's spread; from 0.003 to 0.1 it hardly matters."""

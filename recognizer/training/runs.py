@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.errors import TrainingError
 from recognizer.training.config import TrainingConfig, config_from_dict
-from recognizer.training.data import Photo, fingerprint
 from recognizer.training.model import ProductNetwork, build_network, join_branches
 
 CHECKPOINT = "last.ckpt"

@@ -14,10 +14,10 @@ from recognizer.bench.measure import Rate, Stages, pipeline, scan_seconds
 from recognizer.bench.photos import BYTES_PER_PIXEL, make_photos, mean_bytes
 from recognizer.bench.report import COLUMNS
 from recognizer.bench.run import Case
-from recognizer.bundle import load_bundle
 from recognizer.cli import ExitCode, app
 from recognizer.errors import UsageError
-from recognizer.scan.crew import Crew
+from recognizer.model.bundle import load_bundle
+from recognizer.scan.pool import Crew
 from tests.conftest import encoded
 from tests.pictures import scene
 from tests.tiny import tiny_model

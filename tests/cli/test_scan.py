@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode, app
 from recognizer.cli.scan_output import Output, progress_line, shown
-from recognizer.scan import Journal, ScanSummary, Shard, row_schema
+from recognizer.rows import Journal, ScanSummary, row_schema
+from recognizer.scan import Shard
 from tests.conftest import read_rows
 from tests.tiny import write_tiny_bundle
 
@@ -201,7 +202,7 @@ def test_mistakes(
 def test_a_report_that_cannot_be_written_is_told_before_the_scan(
     scan: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recognizer.atomic.os.access", lambda *_: False)
+    monkeypatch.setattr("recognizer._atomic.os.access", lambda *_: False)
     result = scan("photo.jpg", "--report", tmp_path / "report.html")
     assert result.exit_code == ExitCode.USAGE
     assert "cannot be written" in result.stderr
@@ -263,7 +264,7 @@ def test_a_threshold_is_a_policy(
         "sys.meta_path.insert(0, SimpleNamespace(find_spec=lambda name, *_: "
         "os.kill(os.getpid(), signal.SIGINT) if name == 'typer' else None))",
         "sys.meta_path.insert(0, SimpleNamespace(find_spec=lambda name, *_: "
-        "lose() if name == 'recognizer.bundle' else None))",
+        "lose() if name == 'recognizer.model.bundle' else None))",
         "import typer.core\ntyper.core.TyperGroup.make_context = "
         "lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)",
     ],

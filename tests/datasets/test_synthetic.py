@@ -17,8 +17,8 @@ from datasets.synthetic.registry import SCENES
 from datasets.synthetic.render import Photo, render
 from datasets.synthetic.samples import CHOSEN
 from datasets.synthetic.scenes_stockpiles import marked
+from recognizer.dataset.sheets import contact_sheet
 from recognizer.errors import MissingExtraError
-from recognizer.training.sheet import contact_sheet
 
 SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"
 TINY = {"size": 32, "samples": 1}

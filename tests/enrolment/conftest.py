@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.negatives import NegativeBank, write_negatives
+from recognizer.model.negatives import NegativeBank, write_negatives
 from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
 from tests.tiny import write_tiny_bundle

@@ -15,11 +15,11 @@ import onnx
 import pytest
 from PIL import Image
 
-from recognizer.bundle import load_bundle
 from recognizer.enrolment import Product, Settings, enroll, examine
 from recognizer.enrolment.head import Learner
 from recognizer.errors import BundleSchemaError, UsageError
-from recognizer.negatives import read_negatives, write_negatives
+from recognizer.model.bundle import load_bundle
+from recognizer.model.negatives import read_negatives, write_negatives
 from recognizer.policy import Policy, decide
 from recognizer.recognizer import Recognizer
 from recognizer.review.guide import make_guides

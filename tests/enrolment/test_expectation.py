@@ -32,6 +32,6 @@ def test_an_interval_holds_the_share(pair: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(("count", "of"), [(0, 1), (1, 1), (2, 3), (40, 500)])
 def test_training_says_the_same(count: int, of: int) -> None:
-    metrics = pytest.importorskip("recognizer.training.metrics")
+    metrics = pytest.importorskip("recognizer.evaluation.metrics")
     theirs = metrics.share(count, of)
     assert binomial_interval(count, of) == pytest.approx((theirs.low, theirs.high), abs=1e-9)

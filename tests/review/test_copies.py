@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.bundle import load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.review.queue import Capacity, Queue, read_queue
 from recognizer.review.report import write_report
 from tests.cli.test_scan import invoke

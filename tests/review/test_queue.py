@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from recognizer.bundle import Bundle, load_bundle
 from recognizer.errors import JournalError
+from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.review.queue import Capacity, Queue, read_queue
 from tests.review.rows import bare_row, write_rows
 

@@ -15,7 +15,7 @@ from recognizer.recognizer import Recognizer
 from recognizer.review.queue import SECTIONS, Capacity
 from recognizer.review.report import DISCLAIMER, write_report
 from recognizer.review.thumbnails import NOT_THERE
-from recognizer.thumbnails import ThumbnailStore, shrink, store_path
+from recognizer.rows.thumbnails import ThumbnailStore, shrink, store_path
 from tests.conftest import encoded, picture
 from tests.review.rows import bare_row, row_of, write_rows
 

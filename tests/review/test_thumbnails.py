@@ -12,8 +12,8 @@ from PIL import Image
 from recognizer.review.guide import describe_evidence
 from recognizer.review.reasons import EXPLANATIONS, explain_reason
 from recognizer.review.thumbnails import NOT_THERE, Thumbnail, make_thumbnail
+from recognizer.rows.thumbnails import ThumbnailStore, shrink, store_path
 from recognizer.status import Reason
-from recognizer.thumbnails import ThumbnailStore, shrink, store_path
 from tests.conftest import encoded, picture
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.bundle import load_bundle
 from recognizer.cli import ExitCode
+from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
-from recognizer.scan import Item, Journal, expand, scan
+from recognizer.rows import Journal
+from recognizer.scan import Item, expand, scan
 from tests.conftest import read_rows
 
 LIMITED = """if True:

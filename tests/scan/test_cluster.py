@@ -9,19 +9,20 @@ from typing import Any
 
 import pytest
 
-from recognizer.bundle import load_bundle
 from recognizer.errors import ProviderError
+from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
-from recognizer.scan import Access, Item, Journal, Row, ScanSummary, scan
-from recognizer.thumbnails import ThumbnailStore
+from recognizer.rows import Journal, Row, ScanSummary
+from recognizer.rows.thumbnails import ThumbnailStore
+from recognizer.scan import Access, Item, scan
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
-from tests.scan.sources.web_server import loopback_too, serving
+from tests.scan.locations.web_server import loopback_too, serving
 
 ray = pytest.importorskip("ray", reason="needs the extra: ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
-from recognizer.scan.cluster import RayCrew  # noqa: E402 - after the check for ray
+from recognizer.scan.ray_engine import RayCrew  # noqa: E402 - after the check for ray
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recognizer.bundle import load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
-from recognizer.scan import Item, Journal, scan
-from recognizer.scan.rows import from_line
+from recognizer.rows import Journal
+from recognizer.rows.row import from_line
+from recognizer.scan import Item, scan
 from recognizer.status import Status
 from tests.conftest import encoded, picture
 from tests.hostile import HOSTILE

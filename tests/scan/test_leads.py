@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.bundle import load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy, Rule, decide
 from recognizer.recognizer import Recognizer
-from recognizer.scan import ScanSummary
+from recognizer.rows import ScanSummary
+from recognizer.rows.row import build
 from recognizer.scan.items import Item
-from recognizer.scan.rows import build
-from recognizer.scan.workers import Setup, leads_of
+from recognizer.scan.worker import Setup, leads_of
 from tests.conftest import encoded, picture
 
 

@@ -18,17 +18,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.bundle import load_bundle
 from recognizer.errors import ProviderError, RecognizerError, UsageError
 from recognizer.imaging import Limits
+from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
-from recognizer.scan import Guard, Item, Journal, Row, ScanSummary, expand, scan
-from recognizer.scan.crew import Crew, _Worker
+from recognizer.rows import Journal, Row, ScanSummary
+from recognizer.rows.thumbnails import ThumbnailStore
+from recognizer.scan import Guard, Item, expand, scan
 from recognizer.scan.machine import BATCH_ITEMS
+from recognizer.scan.pool import Crew, _Worker
 from recognizer.scan.run import _BATCH_BYTES, _batches
-from recognizer.scan.workers import Setup, Task
-from recognizer.thumbnails import ThumbnailStore
+from recognizer.scan.worker import Setup, Task
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
 
@@ -402,7 +403,7 @@ def test_processes_that_do_not_hear_sigkill_do_not_wait_one_after_the_other(
         def join(self, seconds: float) -> None:
             time.sleep(seconds)
 
-    monkeypatch.setattr("recognizer.scan.crew._LAST_SECONDS", 0.2)
+    monkeypatch.setattr("recognizer.scan.pool._LAST_SECONDS", 0.2)
     crew = Crew(Setup(load_bundle(tiny_bundle), Policy()), 1, Guard())
     ours, theirs = Pipe()
     crew._workers = [_Worker(cast(BaseProcess, Deaf()), ours) for _ in range(10)]

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.bundle import load_bundle
 from recognizer.errors import ProviderError
 from recognizer.known import Bank, Finding, KnownItem, share_bank
+from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.scan import Access, Guard, Item, Luggage, Setup, Station
 from tests.conftest import encoded, picture
 from tests.pictures import scene
 from tests.scan import engines
-from tests.scan.sources.web_server import loopback_too, serving
+from tests.scan.locations.web_server import loopback_too, serving
 
 
 def test_a_row_for_each_item_in_order(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.scan.journal import last_rows
+from recognizer.rows.journal import last_rows
 from tests.conftest import encoded, picture, read_rows
 
 SEED = 5

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
-from recognizer.bundle import load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
-from recognizer.scan import Journal, Row, ScanSummary, expand, scan
+from recognizer.rows import Journal, Row, ScanSummary
+from recognizer.scan import expand, scan
 from tests.conftest import encoded, picture
 
 IMAGES = 100_000

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.training.config import AugmentConfig, TrainingConfig
-from recognizer.training.data import Photo, load_photos
 from tests.conftest import encoded, picture
 
 COLOR_OF = {"ivory_worked": "red", "ceramic": "green", "listing_other": "blue"}

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recognizer.training.alterations import (
+from recognizer.evaluation.alterations import (
     lose_resolution,
     plain_backdrop,
     put_object,

@@ -15,25 +15,25 @@ import timm
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
+from recognizer.evaluation.figures import Figures
+from recognizer.evaluation.lookalikes import Lookalikes
+from recognizer.evaluation.metrics import share
+from recognizer.evaluation.unseen import Unseen
 from recognizer.imaging import load_image, model_input
 from recognizer.recognizer import Recognizer
 from recognizer.training.config import AugmentConfig, TrainingConfig
-from recognizer.training.data import Photo
-from recognizer.training.figures import Figures
+from recognizer.training.export import export_bundle
 from recognizer.training.fit import fit
 from recognizer.training.loader import TrainingPhotos, draw, find_masks
-from recognizer.training.lookalikes import Lookalikes
-from recognizer.training.metrics import share
 from recognizer.training.model import (
     ProductNetwork,
     build_network,
     fold_normalization,
     packaged_state,
 )
-from recognizer.training.release import export_bundle
 from recognizer.training.runs import check_data, load_run
-from recognizer.training.unseen import Unseen
 from tests.conftest import encoded, picture
 
 MakeConfig = Callable[..., TrainingConfig]

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.bundle import load_bundle
+from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
-from recognizer.negatives import read_negatives
+from recognizer.model.bundle import load_bundle
+from recognizer.model.negatives import read_negatives
 from recognizer.recognizer import Recognizer
-from recognizer.training.data import Photo
 from recognizer.training.negatives import PRODUCT_PHOTOS, attach_bank, build_bank
 from tests.tiny import write_tiny_bundle
 

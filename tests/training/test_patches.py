@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recognizer.dataset.manifest import PATCH_COLUMNS, Photo, prepare
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import AugmentConfig, TrainingConfig
-from recognizer.training.data import PATCH_COLUMNS, Photo, prepare
 from recognizer.training.loader import TrainingPhotos, find_masks
 
 GREEN, RED, BLUE = (30, 190, 30), (210, 30, 30), (30, 30, 210)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.errors import TrainingError
 from recognizer.imaging import model_input
 from recognizer.training.config import TrainingConfig
-from recognizer.training.data import Photo, read_photo
 from recognizer.training.fit import fit
 from recognizer.training.model import ProductNetwork, build_network
 from recognizer.training.probe import fit_probe

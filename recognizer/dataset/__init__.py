@@ -1,0 +1,1 @@
+"""Labelled photos: manifest, splits, corrections and checks. It needs no torch."""

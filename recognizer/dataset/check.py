@@ -1,0 +1,241 @@
+"""Checks of labelled photos: is the manifest true, and are the splits really apart.
+
+A test photo of which training saw a copy measures memory. Copies are found by their perceptual
+hashes, turned and mirrored ones too, and confirmed by a bundle's features, since hashes of quite
+different but simple pictures can be near. Crops and other views of one object have other hashes;
+what their features find is only named, since twins of a product look as much alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, prepare, read_manifest
+from recognizer.evaluation.outputs import run_photos
+from recognizer.imaging import (
+    LEAST_SIDE,
+    MATCH_DISTANCE,
+    load_image,
+    perceptual_hash,
+)
+from recognizer.known import HashIndex
+from recognizer.known.hashes import to_bytes, turned
+from recognizer.recognizer import Recognizer
+from recognizer.training.config import TrainingConfig
+
+SAME_PICTURE = 0.8
+"""Cosine similarity of features from which two pictures with near hashes are the same one.
+
+By the features of wildlife-v2 (and v1) almost all copies that were recompressed, cropped a little,
+halved or mirrored are above it, and almost all pairs of photos taken at random below.
+"""
+
+ALIKE = 0.97
+"""Cosine similarity of features from which two pictures are worth a look, whatever their hashes.
+
+By the features of wildlife-v2 more than half of the copies that were cropped to 80 % of each side,
+mirrored, or turned by 10 degrees are above it; of 7.8 million pairs of a test photo and a training
+photo, of other sources, none is.
+"""
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicate:
+    """A photo that is in two splits, or seems to be.
+
+    Attributes:
+        one: the photo.
+        other: its copy, of another split.
+        distance: bits in which their perceptual hashes differ, the copy turned or mirrored where
+            that brings it nearer.
+        similarity: cosine of their features, -1 to 1.
+    """
+
+    one: Photo
+    other: Photo
+    distance: int
+    similarity: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.one.split} {self.one.path} and {self.other.split} {self.other.path}: "
+            f"{self.distance} bits apart, similarity {self.similarity:.2f}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a check found.
+
+    Attributes:
+        photos: the photos of all rows that could be read.
+        problems: what is wrong, in words.
+        duplicates: near-duplicates across splits, the nearest first.
+        unconfirmed: pairs across splits with near hashes whose features differ: no duplicates.
+        alike: pairs across splits whose features are nearly the same though their hashes differ,
+            the most alike first: crops, another view of the same object, or twins; to be looked at.
+    """
+
+    photos: tuple[Photo, ...]
+    problems: tuple[str, ...]
+    duplicates: tuple[NearDuplicate, ...]
+    unconfirmed: int
+    alike: tuple[NearDuplicate, ...]
+
+
+def check_data(
+    folders: Sequence[Path],
+    recognizer: Recognizer,
+    config: TrainingConfig | None = None,
+    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+) -> Check:
+    """Check data folders, each for itself and all together.
+
+    Args:
+        folders: as for :func:`recognizer.dataset.manifest.load_photos`.
+        recognizer: whose features confirm near-duplicates.
+        config: a recipe; what it holds out of training is a split of its own then.
+        on_progress: called with what is being done, the photos done and their number.
+
+    Raises:
+        DatasetError: a folder is no data folder at all, or a table of the recipe cannot be read.
+    """
+    photos: list[Photo] = []
+    problems: list[str] = []
+    for folder in folders:
+        if not (folder / MANIFEST).is_file():
+            photos += load_photos(folder)
+            continue
+        for row in read_manifest(folder):
+            if isinstance(row, str):
+                problems.append(row)
+            else:
+                photos.append(row)
+    problems += _contradictions(photos)
+    hashes: list[str | None] = []
+    with ThreadPoolExecutor(2) as pool:
+        for phash, wrong in pool.map(_look_at, photos):
+            hashes.append(phash)
+            problems += [wrong] if wrong else []
+            on_progress("hashes", len(hashes), len(photos))
+    if config is not None:
+        split_of = {p.path: p.split for p in prepare(photos, config) if not p.outline}
+        photos = [replace(p, split=split_of.get(p.path, p.split)) for p in photos]
+    features = _features(photos, hashes, recognizer, partial(on_progress, "features"))
+    duplicates, unconfirmed = _duplicates(photos, hashes, features)
+    alike = _alike(photos, hashes, features)
+    return Check(tuple(photos), tuple(problems), tuple(duplicates), unconfirmed, tuple(alike))
+
+
+def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
+    """Say what contradicts itself from row to row."""
+    rows: defaultdict[str, list[Photo]] = defaultdict(list)
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for photo in photos:
+        rows[photo.sha256].append(photo)
+        splits[photo.source].add(photo.split)
+    for found in rows.values():
+        if len(found) > 1:
+            yield f"{found[0].path} is listed {len(found)} times ({_words(found)})"
+    for source, where in splits.items():
+        if "test" in where and len(where) > 1:
+            seen = ", ".join(sorted(where - {"test"}))
+            yield f"the source {source} is in test and in {seen}: its test photos are no test"
+
+
+def _words(photos: Sequence[Photo]) -> str:
+    return "; ".join(sorted({f"{p.label}, {p.split}" for p in photos}))
+
+
+def _look_at(photo: Photo) -> tuple[str | None, str | None]:
+    """Return a photo's perceptual hash, and what is wrong with the file."""
+    try:
+        content = photo.path.read_bytes()
+    except OSError as error:
+        return None, f"{photo.path}: {error.strerror}"
+    if hashlib.sha256(content).hexdigest() != photo.sha256:
+        return None, f"{photo.path} is not the file of the manifest: other sha256"
+    image = load_image(content, min_side=LEAST_SIDE)
+    if not image.frames:
+        return None, f"{photo.path}: {image.reason}: {image.detail}"
+    return perceptual_hash(image.frames[0].rgb), None
+
+
+def _duplicates(
+    photos: Sequence[Photo], hashes: Sequence[str | None], features: NDArray[np.float32]
+) -> tuple[list[NearDuplicate], int]:
+    """Return the near-duplicates across splits, and how many pairs were none after all."""
+    found = [
+        NearDuplicate(photos[a], photos[b], distance, float(features[a] @ features[b]))
+        for (a, b), distance in _near_pairs(photos, hashes).items()
+    ]
+    confirmed = [pair for pair in found if pair.similarity >= SAME_PICTURE]
+    confirmed.sort(key=lambda pair: (pair.distance, -pair.similarity))
+    return confirmed, len(found) - len(confirmed)
+
+
+def _alike(
+    photos: Sequence[Photo], hashes: Sequence[str | None], features: NDArray[np.float32]
+) -> list[NearDuplicate]:
+    """Return the pairs across splits that only their features tell to be alike."""
+    known = {row: to_bytes([phash])[0] for row, phash in enumerate(hashes) if phash is not None}
+    splits = np.array([p.split for p in photos])
+    pairs = []
+    for first in range(0, len(photos), _BLOCK):
+        block = features[first : first + _BLOCK] @ features.T
+        for above, right in zip(*np.nonzero(block >= ALIKE), strict=True):
+            left = first + int(above)
+            if left < right and splits[left] != splits[right]:
+                ways = turned(known[left])
+                apart = int(np.bitwise_count(ways ^ known[int(right)]).sum(axis=1).min())
+                if apart > MATCH_DISTANCE:
+                    similarity = float(block[above, right])
+                    pairs.append(NearDuplicate(photos[left], photos[right], apart, similarity))
+    return sorted(pairs, key=lambda pair: -pair.similarity)
+
+
+def _near_pairs(
+    photos: Sequence[Photo], hashes: Sequence[str | None]
+) -> dict[tuple[int, int], int]:
+    """Return the pairs of rows of different splits with near hashes, and how near they are."""
+    rows = [row for row, phash in enumerate(hashes) if phash is not None]
+    if not rows:
+        return {}
+    known = to_bytes([phash for phash in hashes if phash is not None])
+    index = HashIndex(known)
+    pairs: dict[tuple[int, int], int] = {}
+    every = np.stack([turned(phash) for phash in known], axis=1)
+    for laid_down in every:  # one of the eight ways to lay the pictures down
+        for left, right, distance in zip(*index.search(laid_down, MATCH_DISTANCE), strict=True):
+            pair = tuple(sorted((rows[left], rows[right])))
+            if photos[pair[0]].split != photos[pair[1]].split:
+                key = (pair[0], pair[1])
+                pairs[key] = min(int(distance), pairs.get(key, MATCH_DISTANCE))
+    return pairs
+
+
+def _features(
+    photos: Sequence[Photo],
+    hashes: Sequence[str | None],
+    recognizer: Recognizer,
+    on_progress: Callable[[int, int], None],
+) -> NDArray[np.float32]:
+    """Return features of the length 1, a row for each photo: zeros for what cannot be read."""
+    rows = [row for row, phash in enumerate(hashes) if phash is not None]
+    if not rows:
+        return np.zeros((len(photos), 0), np.float32)
+    found = run_photos(recognizer, [photos[row] for row in rows], on_progress).embedding
+    features = np.zeros((len(photos), found.shape[1]), np.float32)
+    features[rows] = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    return features

@@ -1,0 +1,130 @@
+"""Photos whose label may be wrong, for a person to look at.
+
+Confident learning (Northcutt et al., 2021; the package cleanlab) on out-of-fold probabilities: a
+linear head on a bundle's features says of each photo, from the other photos, what it shows, and
+a photo is suspect where it is surely another label than its own. What is truly wrong goes into a
+table of corrections (:mod:`recognizer.dataset.corrections`); most of what is listed is not.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from cleanlab.filter import find_label_issues
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import normalize
+
+from recognizer.dataset.folds import folds
+from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.dataset.sheets import contact_sheet
+from recognizer.errors import DatasetError
+
+_DIRECTIONS = 200  # of the features: the rest is noise, and takes most of the time
+_STRENGTH = 0.3  # inverse of the penalty on the head's weights
+_TILE = 168  # side of a photo on the contact sheet, in pixels
+_COLUMNS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A photo that does not look like its label.
+
+    Attributes:
+        photo: the photo, with its given label.
+        suggested: what it looks like instead.
+        given_probability: that it shows its label, 0 to 1, by a head that had not seen it.
+        suggested_probability: likewise for the suggested label.
+    """
+
+    photo: Photo
+    suggested: str
+    given_probability: float
+    suggested_probability: float
+
+
+def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> list[Suspect]:
+    """Rank the photos that do not look like their label, the surest first.
+
+    Args:
+        photos: N labelled photos, of one split.
+        embedding: (N, channels), a bundle's features of them.
+
+    Raises:
+        DatasetError: there are fewer than two labels, or too few photos to split.
+    """
+    labels = [p.label for p in photos]
+    names = sorted(set(labels))
+    if len(names) < 2:
+        raise DatasetError(f"{len(names)} labels among {len(photos)} photos: at least 2")
+    probabilities = _out_of_fold(np.asarray(embedding, np.float64), labels, names, photos)
+    given = np.array([names.index(label) for label in labels])
+    ranked = find_label_issues(
+        given, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1
+    )
+    return [
+        Suspect(
+            photos[row],
+            names[int(probabilities[row].argmax())],
+            float(probabilities[row, given[row]]),
+            float(probabilities[row].max()),
+        )
+        for row in ranked
+    ]
+
+
+def _out_of_fold(
+    embedding: NDArray[np.float64],
+    labels: Sequence[str],
+    names: Sequence[str],
+    photos: Sequence[Photo],
+) -> NDArray[np.float64]:
+    directions = min(_DIRECTIONS, *embedding.shape)
+    features = PCA(directions, random_state=0).fit_transform(normalize(embedding))
+    features /= features.std() or 1.0
+    truth = np.array(labels)
+    probabilities = np.zeros((len(labels), len(names)))
+    for train, test in folds(labels, [p.source for p in photos]):
+        head = LogisticRegression(C=_STRENGTH, max_iter=300).fit(features[train], truth[train])
+        columns = np.array([names.index(name) for name in head.classes_])
+        probabilities[test[:, None], columns] = head.predict_proba(features[test])
+    return probabilities
+
+
+def write_suspects(suspects: Sequence[Suspect], path: Path) -> None:
+    """Write the ranked list as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sha256", "label", "suggested", "p_label", "p_suggested", "file"])
+        for s in suspects:
+            writer.writerow(
+                [
+                    s.photo.sha256,
+                    s.photo.label,
+                    s.suggested,
+                    f"{s.given_probability:.4f}",
+                    f"{s.suggested_probability:.4f}",
+                    s.photo.path,
+                ]
+            )
+
+
+def suspects_sheet(suspects: Sequence[Suspect]) -> NDArray[np.uint8]:
+    """Draw the photos with their rank, given and suggested label.
+
+    Returns:
+        uint8, (height, width, 3), RGB.
+
+    Raises:
+        DatasetError: a photo cannot be decoded.
+    """
+    shown = [
+        (f"{rank} {suspect.photo.label}\n{suspect.suggested}", read_photo(suspect.photo, _TILE))
+        for rank, suspect in enumerate(suspects, 1)
+    ]
+    return contact_sheet(shown, _TILE, _COLUMNS)

@@ -1,0 +1,1 @@
+"""What a bundle is worth: metrics, figures, reports. It needs no torch."""

@@ -1,0 +1,379 @@
+"""Measure a bundle on photos from sources that training never saw.
+
+It runs the ONNX file that ships, by the road that serving takes. Negatives are all photos that
+are no product; photos of other products count neither way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.dataset.manifest import Photo, count_taught, fingerprint
+from recognizer.errors import DatasetError
+from recognizer.evaluation.figures import (
+    SOURCE_RATE,
+    Figures,
+    SourceCount,
+    Truth,
+    calibrated_figures,
+    count_by_source,
+)
+from recognizer.evaluation.living import LivingAnimal, measure_living
+from recognizer.evaluation.lookalikes import Lookalikes, measure_lookalikes
+from recognizer.evaluation.metrics import Estimate, share
+from recognizer.evaluation.prevalence import (
+    DEFAULT_PREVALENCE,
+    OperatingPoint,
+    operating_point,
+)
+from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.model.bundle import Bundle
+from recognizer.policy import Decision, Policy, Verdict, decide
+from recognizer.prediction import Prediction
+from recognizer.recognizer import Recognizer
+from recognizer.taxonomy import load_taxonomy
+
+ANY_PRODUCT = "any product"
+"""The name of what a platform looks for when it looks for everything at once."""
+
+_CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class BySource:
+    """What a family's threshold for :data:`SOURCE_RATE` of these negatives does to each source.
+
+    Attributes:
+        name: the family.
+        threshold: the probability above which a photo counts as found.
+        positives: sources of the family's photos: what is found.
+        negatives: sources of photos without a product: the false alarms.
+    """
+
+    name: str
+    threshold: float
+    positives: tuple[SourceCount, ...]
+    negatives: tuple[SourceCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """What the default policy makes of a product's photos.
+
+    It has one threshold for all products: what is over its own may still be no lead.
+
+    Attributes:
+        photos: of the product.
+        leads: how many go to review, for whatever reason.
+        named: how many of these for this product or its family.
+    """
+
+    photos: int
+    leads: int
+    named: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All figures of a bundle on one split.
+
+    Attributes:
+        bundle: title of the bundle.
+        digest: sha256 of its model.
+        split: which photos.
+        data: fingerprint of these photos.
+        photos: how many they are.
+        negatives: photos that are no product.
+        negative_sources: their sources.
+        intervals: what the bootstrap drew: ``photos`` or ``sources``.
+        families: figures of each family with more than one product in the bundle.
+        labels: figures of each product of the taxonomy.
+        flagged_negatives: share of the negatives that the default policy sends to review.
+        leads: for each product with photos, what the default policy makes of them.
+        accuracy: share of all photos whose label has the highest score of all.
+        lookalikes: how well ivory and its look-alikes are told apart; None without such photos.
+        living: for each living animal with photos, how often it is taken for a product.
+        confusion: true label -> label with the highest score -> photos.
+        prevalence: share of products for which :attr:`operating_points` restate precision.
+        operating_points: family, or :data:`ANY_PRODUCT` -> what the thresholds that ship do, the
+            strictest last.
+        by_source: for each family with positives.
+    """
+
+    bundle: str
+    digest: str
+    split: str
+    data: str
+    photos: int
+    negatives: int
+    negative_sources: int
+    intervals: str
+    families: tuple[Figures, ...]
+    labels: tuple[Figures, ...]
+    flagged_negatives: Estimate
+    leads: Mapping[str, Leads]
+    accuracy: Estimate
+    lookalikes: Lookalikes | None
+    living: tuple[LivingAnimal, ...]
+    confusion: Mapping[str, Mapping[str, int]]
+    prevalence: float
+    operating_points: Mapping[str, tuple[OperatingPoint, ...]]
+    by_source: tuple[BySource, ...]
+
+
+def to_json(evaluations: Sequence[Evaluation]) -> str:
+    """Return all figures as JSON, by split."""
+    return json.dumps({e.split: asdict(e) for e in evaluations}, indent=2) + "\n"
+
+
+def score_photos(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    threads: int = 2,
+) -> list[Prediction]:
+    """Score photos through the engine, in order.
+
+    Raises:
+        DatasetError: a photo cannot be decoded, or its bytes are not those of the manifest.
+    """
+    chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
+    predictions: list[Prediction] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for found in pool.map(partial(_score_chunk, recognizer), chunks):
+            predictions += found
+            on_progress(len(predictions), len(photos))
+    return predictions
+
+
+def _score_chunk(recognizer: Recognizer, photos: Sequence[Photo]) -> list[Prediction]:
+    found = list(recognizer.predict_many([p.path for p in photos]))
+    for photo, prediction in zip(photos, found, strict=True):
+        if not prediction.scores:
+            raise DatasetError(f"{photo.path}: {prediction.reason}: {prediction.detail}")
+        if prediction.sha256 != photo.sha256:
+            raise DatasetError(f"{photo.path} is not the file of the manifest: other sha256")
+    return found
+
+
+def evaluate(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    split: str,
+    *,
+    rounds: int = 1000,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Evaluation:
+    """Measure a bundle.
+
+    Args:
+        recognizer: the loaded bundle.
+        photos: all photos; those of ``split`` are used.
+        split: ``test`` or ``validation``.
+        rounds: bootstrap rounds behind the intervals.
+        on_progress: called with the photos done and their number.
+
+    Raises:
+        DatasetError: the split has no negatives, or a photo cannot be read.
+    """
+    photos = [p for p in photos if p.split == split]
+    predictions = score_photos(recognizer, photos, on_progress)
+    return measure(recognizer.bundle, photos, predictions, split, rounds)
+
+
+def measure(
+    bundle: Bundle,
+    photos: Sequence[Photo],
+    predictions: Sequence[Prediction],
+    split: str,
+    rounds: int = 1000,
+    *,
+    prevalence: float = DEFAULT_PREVALENCE,
+    group_by_source: bool = False,
+) -> Evaluation:
+    """Compute the figures from predictions that are there already.
+
+    Args:
+        bundle: what made the predictions.
+        photos: those of one split.
+        predictions: of these photos, in order.
+        split: what these photos are called.
+        rounds: bootstrap rounds behind the intervals.
+        prevalence: share of products for which precision is restated.
+        group_by_source: let the bootstrap draw whole sources instead of photos.
+
+    Raises:
+        DatasetError: there are no negatives among the photos.
+    """
+    truth = Truth.of(photos)
+    if not truth.negative.any():
+        raise DatasetError(f"no negatives in the split {split!r}")
+    figures = partial(calibrated_figures, truth, rounds, group_by_source)
+    products = [label.name for label in load_taxonomy().products]
+    score = {
+        name: np.array([p.scores[name] for p in predictions])
+        for name in bundle.label_names
+        if name in products
+    }
+    policy = Policy()
+    verdicts = [decide(p, bundle, policy) for p in predictions]
+    flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]
+    alarms = int(np.sum(np.array(flagged) & truth.negative))
+    best = [max(p.scores, key=p.scores.__getitem__) for p in predictions]
+    right = sum(b == label for b, label in zip(best, truth.labels, strict=True))
+    wanted = targets(bundle, truth, predictions)
+    return Evaluation(
+        bundle=bundle.title,
+        digest=bundle.digest,
+        split=split,
+        data=fingerprint(photos),
+        photos=len(photos),
+        negatives=int(truth.negative.sum()),
+        negative_sources=len(set(truth.sources[truth.negative])),
+        intervals="sources" if group_by_source else "photos",
+        families=tuple(
+            figures(
+                family.name,
+                truth.of_family(family.name),
+                np.array([p.families[family.name] for p in predictions]),
+            )
+            for family in bundle.families
+            if len(family.members) > 1
+        ),
+        labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
+        flagged_negatives=share(alarms, int(truth.negative.sum())),
+        leads=_leads(truth, products, verdicts),
+        accuracy=share(right, len(photos)),
+        lookalikes=measure_lookalikes(
+            truth.labels, [{**p.scores, **p.families} for p in predictions]
+        ),
+        living=measure_living(truth.labels.tolist(), best, flagged),
+        confusion=_confusion(truth.labels, best),
+        prevalence=prevalence,
+        operating_points={
+            target.name: tuple(
+                operating_point(
+                    rate,
+                    threshold,
+                    target.scores[target.positive],
+                    target.scores[truth.negative],
+                    prevalence,
+                )
+                for rate, threshold in sorted(
+                    target.thresholds.items(), key=lambda item: -float(item[0])
+                )
+            )
+            for target in wanted
+        },
+        by_source=tuple(_by_source(truth, t) for t in wanted if t.positive.any()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that a platform looks for: a family, or any product at all.
+
+    Attributes:
+        name: the family's, or :data:`ANY_PRODUCT`.
+        positive: bool, (N,).
+        scores: calibrated probabilities, (N,).
+        thresholds: false-alarm rate -> the threshold that the bundle ships.
+    """
+
+    name: str
+    positive: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    thresholds: Mapping[str, float]
+
+
+def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> tuple[Target, ...]:
+    """Return what can be looked for with a bundle: any product, then each family."""
+    families = [
+        Target(
+            family.name,
+            truth.of_family(family.name),
+            np.array([p.families[family.name] for p in predictions]),
+            family.thresholds,
+        )
+        for family in bundle.families
+    ]
+    highest = np.array([max(p.families.values(), default=0.0) for p in predictions])
+    return Target(ANY_PRODUCT, ~truth.negative, highest, bundle.photo_thresholds), *families
+
+
+def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Leads]:
+    family_of = {name: load_taxonomy().labels[name].family for name in products}
+    found = {}
+    for name in products:
+        own = [v for v, label in zip(verdicts, truth.labels, strict=True) if label == name]
+        leads = [v for v in own if v.decision is not Decision.CLEAR]
+        named = [v for v in leads if name in v.labels or family_of[name] in v.families]
+        if own:
+            found[name] = Leads(len(own), len(leads), len(named))
+    return found
+
+
+def _confusion(truth: NDArray[np.str_], best: Sequence[str]) -> dict[str, dict[str, int]]:
+    pairs = Counter(zip(truth.tolist(), best, strict=True))
+    order = list(load_taxonomy().labels)
+    rows = [name for name in order if name in set(truth)]
+    return {
+        row: {column: pairs[row, column] for column in order if pairs[row, column]} for row in rows
+    }
+
+
+def _by_source(truth: Truth, target: Target) -> BySource:
+    threshold = threshold_at_false_alarm_rate(target.scores[truth.negative], float(SOURCE_RATE))
+    over = target.scores > threshold
+
+    def counts(side: NDArray[np.bool_]) -> tuple[SourceCount, ...]:
+        return count_by_source(truth.sources[side], over[side])
+
+    return BySource(target.name, threshold, counts(target.positive), counts(truth.negative))
+
+
+def all_figures(evaluation: Evaluation) -> Iterator[Figures]:
+    """Yield the figures of the families, then those of the products."""
+    yield from evaluation.families
+    yield from evaluation.labels
+
+
+def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> dict[str, Any]:
+    """Return what ``bundle.json`` records behind a label or family.
+
+    Args:
+        figures: measured on the test split.
+        train: the photos that the model was trained on.
+        members: the labels that count.
+    """
+    taught = count_taught(train, members)
+    sources = {p.source for p in train if p.label in members and p.is_evidence}
+    return {
+        "train": {
+            "photos": taught["photos"],
+            "sources": len(sources),
+            "rendered": taught["rendered"],
+            "patches": taught["patches"],
+        },
+        "test": {"photos": figures.photos, "sources": figures.sources},
+        "average_precision": _rounded(figures.average_precision),
+        "area_under_roc": _rounded(figures.area_under_roc),
+        "recall_at_false_alarm_rate": {
+            rate: _rounded(estimate) for rate, estimate in figures.recall.items()
+        },
+    }
+
+
+def _rounded(estimate: Estimate | None) -> list[float] | None:
+    if estimate is None:
+        return None
+    return [round(v, 4) for v in (estimate.value, estimate.low, estimate.high)]

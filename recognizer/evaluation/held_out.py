@@ -1,0 +1,126 @@
+"""Which photos a bundle may be measured on, and what figures on them are worth."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from recognizer.dataset.corrections import apply_corrections, load_corrections
+from recognizer.dataset.manifest import Photo, fingerprint, left_out_places, prepare
+from recognizer.errors import DatasetError, TrainingError
+from recognizer.model.bundle import Bundle
+from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.config import TrainingConfig, config_from_dict
+
+WORTH = {
+    "test": "Photos from sources that training never saw.",
+    "validation": (
+        "Photos that training did not see, mostly from sources that it saw. Calibration and "
+        "thresholds were fitted on these very photos, so what is said of them here is no test."
+    ),
+}
+"""What the figures of a split are worth, in a sentence or two."""
+
+
+def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
+    """Return the photos with the corrections of labels that the bundle was made and measured with.
+
+    Raises:
+        DatasetError: the table that its recipe names cannot be read from here.
+        TrainingError: its recipe is of another version than this one reads.
+    """
+    config = _config(bundle)
+    if config is None or not config.corrections:
+        return list(photos)
+    return apply_corrections(photos, load_corrections(config.corrections))
+
+
+def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list[Photo]:
+    """Return the photos of a split.
+
+    Args:
+        bundle: what is to be measured.
+        photos: all photos, as the data folders have them.
+        split: ``test``, or ``validation`` for those that training held out.
+
+    Raises:
+        DatasetError: there are none; or, for ``validation``, these are not the data that the
+            bundle was made from, so that what was held out cannot be told.
+    """
+    if split == "validation":
+        return _held_out(bundle, photos)
+    found = [p for p in photos if p.split == split]
+    if not found:
+        raise DatasetError(f"no photos in the split {split!r}")
+    return found
+
+
+def _held_out(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
+    own = [p for p in photos if p.split == "validation"]
+    if own and fingerprint(own) == bundle.description.get("calibration", {}).get("fingerprint"):
+        return own  # calibrated on what the manifest calls so
+    return [p for p in as_in_training(bundle, photos) if p.split == "validation"]
+
+
+def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
+    """Return all photos with the splits that a bundle's training gave them.
+
+    Raises:
+        DatasetError: these are not the data that the bundle was made from.
+    """
+    try:
+        config = _config(bundle)
+        if config is None:
+            raise DatasetError("the bundle does not say how it was trained")
+        plain = replace(config, patches="", exclude_sources=left_out_places(config))
+        split = prepare(photos, plain)
+    except (TrainingError, DatasetError) as error:
+        raise DatasetError(f"what training held out cannot be told: {error}") from error
+    held = [p for p in split if p.split == "validation"]
+    if fingerprint(held) != bundle.description.get("calibration", {}).get("fingerprint"):
+        raise DatasetError(
+            f"{bundle.title} was made from other data than these: what training held out cannot "
+            "be told, and some of it may have been trained on"
+        )
+    return split
+
+
+def _config(bundle: Bundle) -> TrainingConfig | None:
+    values = bundle.description.get("training", {}).get("config")
+    return None if values is None else config_from_dict(values, f"{bundle.title}: its recipe")
+
+
+def photos_of_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Photo]:
+    """Return the products of some sources, of any split, and the negatives of the test split.
+
+    Raises:
+        DatasetError: a source has no photo of a product; the message names the closest ones.
+    """
+    kinds = load_taxonomy().labels
+    products = [p for p in photos if kinds[p.label].kind is Kind.PRODUCT and p.is_evidence]
+    known = sorted({p.source for p in products})
+    for source in sources:
+        if source not in known:
+            close = difflib.get_close_matches(source, known)
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise DatasetError(f"no photo of a product from the source {source!r}{hint}")
+    negatives = [p for p in photos if p.split == "test" and kinds[p.label].kind is not Kind.PRODUCT]
+    return [p for p in products if p.source in sources] + negatives
+
+
+def worth_of_sources(bundle: Bundle, photos: Sequence[Photo], sources: Sequence[str]) -> str:
+    """Say whether a bundle's training saw any of these sources."""
+    config = _config(bundle)
+    left_out = set() if config is None else set(config.exclude_sources)
+    seen = {p.source for p in photos if p.split != "test" and p.source in sources} - left_out
+    enrolled = {
+        digest for step in bundle.description.get("lineage", []) for digest in step["photos"]
+    }
+    seen |= {p.source for p in photos if p.source in sources and p.sha256 in enrolled}
+    if seen:
+        return (
+            f"Training saw photos of {', '.join(sorted(seen))}: these figures are optimistic. "
+            "Train with exclude_sources to measure on what was left out."
+        )
+    return "Photos of products from sources that training never saw, and the test negatives."

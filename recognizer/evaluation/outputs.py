@@ -1,0 +1,70 @@
+"""What a bundle's network says of labelled photos, before calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.dataset.manifest import Photo
+from recognizer.errors import DatasetError
+from recognizer.imaging import model_input
+from recognizer.recognizer import Recognizer
+
+_CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """The network's outputs, a row for each photo.
+
+    Attributes:
+        log_odds: float32, (N, labels), before calibration.
+        embedding: float32, (N, channels).
+    """
+
+    log_odds: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+
+
+def run_photos(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    threads: int = 2,
+) -> Outputs:
+    """Run the first frame of each photo through the network, by the road of serving.
+
+    Raises:
+        DatasetError: there are no photos, one cannot be decoded, or its bytes are not those of the
+            manifest.
+    """
+    if not photos:
+        raise DatasetError("no photos")
+    chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
+    log_odds, embedding, done = [], [], 0
+    with ThreadPoolExecutor(threads) as pool:
+        for scores, features in pool.map(partial(_run_chunk, recognizer), chunks):
+            log_odds.append(scores)
+            embedding.append(features)
+            done += len(scores)
+            on_progress(done, len(photos))
+    return Outputs(np.concatenate(log_odds), np.concatenate(embedding))
+
+
+def _run_chunk(
+    recognizer: Recognizer, photos: Sequence[Photo]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    inputs = []
+    for photo in photos:
+        image = recognizer.load_image(photo.path)
+        if not image.frames:
+            raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
+        if image.sha256 != photo.sha256:
+            raise DatasetError(f"{photo.path} is not the file of the manifest: other sha256")
+        inputs.append(model_input(image.frames[0].rgb, recognizer.bundle.input_size))
+    return recognizer.features(np.stack(inputs))

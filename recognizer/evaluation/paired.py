@@ -1,0 +1,154 @@
+"""Compare two bundles on the same photos, pair by pair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.evaluation.evaluate import targets
+from recognizer.evaluation.figures import SOURCE_RATE, Truth
+from recognizer.evaluation.metrics import Estimate, Metric, Ranking, paired_bootstrap, rank
+from recognizer.model.bundle import Bundle
+from recognizer.prediction import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure of two bundles.
+
+    Attributes:
+        before: of the bundle that is compared with.
+        now: of the bundle that is measured.
+        difference: now - before, with its paired bootstrap interval.
+    """
+
+    before: float
+    now: float
+    difference: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two bundles on one family.
+
+    Attributes:
+        name: the family, or any product.
+        photos: positives.
+        sources: where they come from.
+        average_precision: as in an evaluation.
+        recall: at :data:`~recognizer.evaluation.figures.SOURCE_RATE` of the negatives, with the
+            threshold that each bundle needs for it.
+    """
+
+    name: str
+    photos: int
+    sources: int
+    average_precision: Change
+    recall: Change
+
+
+@dataclass(frozen=True, slots=True)
+class PairedEvaluation:
+    """Two bundles on one split.
+
+    Attributes:
+        bundle: title of the bundle that is measured.
+        against: title of the bundle that it is compared with.
+        split: which photos.
+        data: fingerprint of these photos.
+        negatives: photos that are no product.
+        intervals: what the bootstrap drew: ``photos`` or ``sources``.
+        families: any product, then each family that both know and that photos show.
+    """
+
+    bundle: str
+    against: str
+    split: str
+    data: str
+    negatives: int
+    intervals: str
+    families: tuple[Comparison, ...]
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def compare(
+    bundle: Bundle,
+    against: Bundle,
+    split: str,
+    photos: Sequence[Photo],
+    predictions: Sequence[Prediction],
+    against_predictions: Sequence[Prediction],
+    *,
+    rounds: int = 1000,
+    group_by_source: bool = False,
+) -> PairedEvaluation:
+    """Compare two bundles on the same photos.
+
+    Args:
+        bundle: what is measured.
+        against: what it is compared with.
+        split: what the photos are called.
+        photos: those of the split.
+        predictions: by ``bundle``, in the order of the photos.
+        against_predictions: by ``against``.
+        rounds: bootstrap rounds; each draws the same photos for both.
+        group_by_source: let the bootstrap draw whole sources.
+    """
+    truth = Truth.of(photos)
+    before = {t.name: t for t in targets(against, truth, against_predictions)}
+    found = []
+    for target in targets(bundle, truth, predictions):
+        if target.name not in before or not target.positive.any():
+            continue
+        used = target.positive | truth.negative
+        positive, sources = target.positive[used], truth.sources[used]
+        change = partial(
+            _change,
+            positive=positive,
+            now=target.scores[used],
+            before=before[target.name].scores[used],
+            rounds=rounds,
+            groups=sources if group_by_source else None,
+        )
+        found.append(
+            Comparison(
+                target.name,
+                int(positive.sum()),
+                len(np.unique(sources[positive])),
+                change(Ranking.average_precision),
+                change(partial(Ranking.recall_at, rate=float(SOURCE_RATE))),
+            )
+        )
+    return PairedEvaluation(
+        bundle.title,
+        against.title,
+        split,
+        fingerprint(photos),
+        int(truth.negative.sum()),
+        "sources" if group_by_source else "photos",
+        tuple(found),
+    )
+
+
+def _change(
+    metric: Metric,
+    positive: NDArray[np.bool_],
+    now: NDArray[np.float64],
+    before: NDArray[np.float64],
+    rounds: int,
+    groups: NDArray[np.str_] | None,
+) -> Change:
+    return Change(
+        float(metric(rank(positive, before))),
+        float(metric(rank(positive, now))),
+        paired_bootstrap(metric, positive, now, before, rounds=rounds, groups=groups),
+    )

@@ -1,0 +1,164 @@
+"""The plots of an evaluation report, as SVG."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from recognizer.evaluation.evaluate import Target
+from recognizer.evaluation.figures import Figures
+from recognizer.evaluation.metrics import Ranking, rank
+from recognizer.taxonomy import Kind, load_taxonomy
+
+FEWEST_FOR_CURVE = 5
+"""Positives below which a curve would be a staircase of two or three steps."""
+
+MOST_CURVES = 6
+
+# Okabe and Ito (2008): told apart by those who see colours otherwise, too.
+_COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e2e5ea",
+    "axes.axisbelow": True,
+    "svg.hashsalt": "recognizer",  # the same figures give the same file
+}
+"""Of all plots."""
+
+
+def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None:
+    """Draw precision over recall, and recall over the false-alarm rate.
+
+    The dots are the thresholds that the bundle ships.
+
+    Args:
+        targets: what is looked for; those with the most positives are drawn.
+        negative: bool, (N,).
+
+    Returns:
+        A ``data:`` URI; None where nothing has positives enough.
+    """
+    drawn = [t for t in targets if t.positive.sum() >= FEWEST_FOR_CURVE]
+    drawn = sorted(drawn, key=lambda t: -int(t.positive.sum()))[:MOST_CURVES]
+    if not drawn:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        lowest = 0.5 / negative.sum()  # stands for none, which a logarithm does not have
+        for target, color in zip(drawn, _COLORS, strict=False):
+            used = target.positive | negative
+            ranking = rank(target.positive[used], target.scores[used])
+            _curve(left, right, ranking, lowest, color, target.name)
+            _shipped(right, target, negative, lowest, color)
+        left.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.03))
+        left.set_title("Precision and recall, among these photos", fontsize=10)
+        left.legend(fontsize=8, frameon=False)
+        right.set(xscale="log", xlabel="false-alarm rate", ylabel="recall")
+        right.set(xlim=(lowest, 1), ylim=(0, 1.03))
+        right.set_title("Recall and false alarms (left edge: none)", fontsize=10)
+        for rate in drawn[0].thresholds:
+            right.axvline(float(rate), color="#57606c", linestyle=":", linewidth=1)
+        return data_uri(figure)
+
+
+def _curve(left: Axes, right: Axes, ranking: Ranking, lowest: float, color: str, name: str) -> None:
+    positives = int(ranking.positives[-1])
+    recall = ranking.positives / positives
+    precision = ranking.positives / (ranking.positives + ranking.negatives)
+    alarms = ranking.negatives / ranking.negatives[-1]
+    left.step(recall, precision, where="pre", color=color, label=f"{name} ({positives})")
+    # What can be found before the first false alarm is found at the left edge.
+    right.step(
+        np.maximum(np.append(0, alarms), lowest), np.append(0, recall), where="post", color=color
+    )
+
+
+def _shipped(
+    axes: Axes, target: Target, negative: NDArray[np.bool_], lowest: float, color: str
+) -> None:
+    for threshold in target.thresholds.values():
+        alarms = float((target.scores[negative] > threshold).mean())
+        recall = float((target.scores[target.positive] > threshold).mean())
+        axes.plot(max(alarms, lowest), recall, "o", color=color, markersize=5, clip_on=False)
+
+
+def reliability(figures: Sequence[Figures]) -> str | None:
+    """Draw what came true over what was predicted, for what has a calibration error.
+
+    Returns:
+        A ``data:`` URI; None where nothing has photos enough.
+    """
+    drawn = [f for f in figures if f.calibration][:MOST_CURVES]
+    if not drawn:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.4 * len(drawn), 3.4), layout="constrained")
+        for axes, f, color in zip(
+            figure.subplots(1, len(drawn), squeeze=False)[0], drawn, _COLORS[1:], strict=False
+        ):
+            predicted = [b.predicted for b in f.calibration]
+            observed = np.array([b.observed.value for b in f.calibration])
+            low = observed - [b.observed.low for b in f.calibration]
+            high = [b.observed.high for b in f.calibration] - observed
+            axes.plot([0, 1], [0, 1], color="#57606c", linestyle=":", linewidth=1)
+            axes.errorbar(
+                predicted, observed, np.stack([low, high]), fmt="o-", color=color, markersize=4
+            )
+            axes.set(xlabel="predicted", ylabel="observed", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+            axes.set_aspect("equal")
+            axes.set_title(f"{f.name}: error {f.calibration_error}", fontsize=10)
+        return data_uri(figure)
+
+
+def confusion(table: Mapping[str, Mapping[str, int]]) -> str | None:
+    """Draw which labels have the highest score, for photos of products and look-alikes.
+
+    Args:
+        table: true label -> label with the highest score -> photos.
+
+    Returns:
+        A ``data:`` URI; None where there is no such photo.
+    """
+    taxonomy = load_taxonomy().labels
+    rows = [n for n in table if taxonomy[n].kind in {Kind.PRODUCT, Kind.LOOKALIKE}]
+    if not rows:
+        return None
+    seen = {name for row in rows for name in table[row]}
+    columns = [name for name in taxonomy if name in seen or name in rows]
+    counts = np.array([[table[row].get(column, 0) for column in columns] for row in rows])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    with mpl.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(
+            figsize=(2.2 + 0.34 * len(columns), 1.8 + 0.28 * len(rows)), layout="constrained"
+        )
+        axes = figure.subplots()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(
+            range(len(columns)), columns, rotation=55, ha="right", rotation_mode="anchor"
+        )
+        axes.set_yticks(range(len(rows)), [f"{row} ({sum(table[row].values())})" for row in rows])
+        axes.set(xlabel="label with the highest score", ylabel="true label (photos)")
+        for (i, j), count in np.ndenumerate(counts):
+            if count:
+                ink = "white" if shares[i, j] > 0.55 else "#1b2129"
+                axes.text(j, i, str(count), ha="center", va="center", fontsize=8, color=ink)
+        return data_uri(figure)
+
+
+def data_uri(figure: Figure) -> str:
+    """Return a figure as SVG, as a ``data:`` URI."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

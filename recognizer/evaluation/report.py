@@ -1,0 +1,243 @@
+"""An evaluation as one HTML file that needs nothing else, not even a network.
+
+It holds photos of the data, small, with heat-maps: it is for those who may see the data.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from recognizer._atomic import replacing
+from recognizer.dataset.manifest import Photo
+from recognizer.evaluation import plots
+from recognizer.evaluation.evaluate import (
+    ANY_PRODUCT,
+    Evaluation,
+    Target,
+    all_figures,
+    targets,
+)
+from recognizer.evaluation.figures import SOURCE_RATE, Truth
+from recognizer.evaluation.metrics import percent
+from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.prediction import Explanation, Prediction
+from recognizer.recognizer import Recognizer
+from recognizer.rows.thumbnails import shrink
+
+MOST_SHOTS = 12
+"""Misses, and false alarms, that are shown of each family."""
+
+_SIDE = 200  # longer side of a picture in pixels
+_HEAT = 0.55  # how much of the picture a local probability of 1 covers
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a part of the report is made of.
+
+    Attributes:
+        evaluation: the figures.
+        worth: what they are worth, as a sentence.
+        photos: that were measured on.
+        predictions: of these photos, in order.
+    """
+
+    evaluation: Evaluation
+    worth: str
+    photos: Sequence[Photo]
+    predictions: Sequence[Prediction]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A photo of the gallery.
+
+    Attributes:
+        picture: a ``data:`` URI.
+        heatmap: the same picture with the heat-map of :attr:`explained` over it.
+        file: name of the file.
+        label: what it shows.
+        source: where it came from.
+        score: the probability of the family.
+        explained: the label whose heat-map is shown.
+        best: the label with the highest score of all.
+        best_score: its probability.
+    """
+
+    picture: str
+    heatmap: str
+    file: str
+    label: str
+    source: str
+    score: float
+    explained: str
+    best: str
+    best_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """What a family misses, and what it takes for one, at :data:`SOURCE_RATE` of false alarms.
+
+    Attributes:
+        family: its name.
+        threshold: of the score.
+        missed: how many are missed.
+        misses: those with the lowest scores.
+        alarms: the false alarms with the highest scores.
+    """
+
+    family: str
+    threshold: float
+    missed: int
+    misses: tuple[Shot, ...]
+    alarms: tuple[Shot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the page: one split."""
+
+    evaluation: Evaluation
+    worth: str
+    curves: str | None
+    reliability: str | None
+    confusion: str | None
+    galleries: tuple[Gallery, ...]
+
+
+def write_report(
+    output: Path,
+    recognizer: Recognizer,
+    measured: Sequence[Measured],
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> None:
+    """Write the report of one bundle.
+
+    Args:
+        output: the HTML file; replaced in one step.
+        recognizer: the bundle that was measured, for the heat-maps.
+        measured: one or more splits, the most important first.
+        on_progress: called with the splits done and their number.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    parts = []
+    for part in measured:
+        parts.append(_part(recognizer, part))
+        on_progress(len(parts), len(measured))
+    environment = Environment(
+        loader=PackageLoader("recognizer", "evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = resources.files("recognizer.evaluation") / "report.css.j2"
+    page = environment.get_template("report.html.j2").render(
+        style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704 - ours
+        bundle=recognizer.bundle,
+        parts=parts,
+        all_figures=all_figures,
+        any_product=ANY_PRODUCT,
+        percent=percent,
+        source_rate=f"{100 * float(SOURCE_RATE):g}",
+    )
+    with replacing(output) as partial:
+        # A name that is no Unicode comes with lone surrogates, which UTF-8 cannot hold.
+        partial.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _part(recognizer: Recognizer, measured: Measured) -> Part:
+    truth = Truth.of(measured.photos)
+    wanted = targets(recognizer.bundle, truth, measured.predictions)
+    evaluation = measured.evaluation
+    return Part(
+        evaluation,
+        measured.worth,
+        plots.curves(wanted, truth.negative),
+        plots.reliability([*all_figures(evaluation)]),
+        plots.confusion(evaluation.confusion),
+        tuple(_galleries(recognizer, measured, truth, wanted)),
+    )
+
+
+def _galleries(
+    recognizer: Recognizer, measured: Measured, truth: Truth, wanted: Sequence[Target]
+) -> Iterator[Gallery]:
+    families = [t for t in wanted if t.name != ANY_PRODUCT and t.positive.any()]
+    members = {family.name: family.members for family in recognizer.bundle.families}
+    for target in sorted(families, key=lambda t: -int(t.positive.sum())):
+        threshold = threshold_at_false_alarm_rate(target.scores[truth.negative], float(SOURCE_RATE))
+        over = target.scores > threshold
+        order = np.argsort(target.scores, kind="stable")
+        missed = [i for i in order if target.positive[i] and not over[i]]
+        alarms = [i for i in order[::-1] if truth.negative[i] and over[i]]
+
+        def shot(i: int, target: Target = target) -> Shot:
+            photo, prediction = measured.photos[i], measured.predictions[i]
+            score = float(target.scores[i])
+            return _shot(recognizer, photo, prediction, members[target.name], score)
+
+        yield Gallery(
+            target.name,
+            threshold,
+            len(missed),
+            tuple(map(shot, missed[:MOST_SHOTS])),
+            tuple(map(shot, alarms[:MOST_SHOTS])),
+        )
+
+
+def _shot(
+    recognizer: Recognizer,
+    photo: Photo,
+    prediction: Prediction,
+    members: Sequence[str],
+    score: float,
+) -> Shot:
+    scores = prediction.scores
+    is_member = photo.label in members
+    label = photo.label if is_member else max(members, key=scores.__getitem__)
+    explanation = recognizer.explain(photo.path, label)
+    best = max(scores, key=scores.__getitem__)
+    picture, heatmap = _pictures(explanation)
+    return Shot(
+        picture,
+        heatmap,
+        photo.path.name,
+        photo.label,
+        photo.source,
+        score,
+        label,
+        best,
+        scores[best],
+    )
+
+
+def _pictures(explanation: Explanation) -> tuple[str, str]:
+    """Return the picture, small, and the same with its heat-map over it, as ``data:`` URIs."""
+    picture = explanation.picture
+    height, width = picture.shape[:2]
+    heat = cv2.resize(explanation.heatmap, (width, height), interpolation=cv2.INTER_LINEAR)
+    heat = np.clip(heat, 0, 1)
+    colors = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
+    cover = _HEAT * np.sqrt(heat)[..., None]
+    mixed = np.clip((1 - cover) * (0.5 * gray) + cover * colors, 0, 255).astype(np.uint8)
+    return _uri(picture), _uri(mixed)
+
+
+def _uri(rgb: NDArray[np.uint8]) -> str:
+    small = shrink(rgb, _SIDE, 0)
+    return "data:image/jpeg;base64," + base64.b64encode(small.jpeg).decode("ascii")

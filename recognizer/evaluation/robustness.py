@@ -1,0 +1,290 @@
+"""How a bundle holds when photos are altered on their way, and whether it looks at the object.
+
+Every alteration is done to positives and negatives alike, at set strengths, and the threshold stays
+that of the photos as they are. The background swap says whether a score depends on what is behind
+the object: the shortcut that photos of two museums invite. No torch is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.dataset.manifest import Photo
+from recognizer.errors import DatasetError
+from recognizer.evaluation.evaluate import targets
+from recognizer.evaluation.figures import Truth
+from recognizer.evaluation.measured_alterations import ALTERATIONS, Alteration, Backdrops, Subject
+from recognizer.evaluation.metrics import Estimate, average_precision, share
+from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.prediction import Prediction
+from recognizer.recognizer import Recognizer
+from recognizer.taxonomy import Kind
+from recognizer.training.cutout import find_object
+
+RATE = 0.01
+"""The false-alarm rate, on the photos as they are, that sets the threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an alteration does to what is looked for.
+
+    ``before`` is of the same photos as they are. Shares have their exact intervals, with the
+    threshold taken as fixed.
+
+    Attributes:
+        alteration: name of the change.
+        strength: of the change.
+        positives: altered photos of what is looked for.
+        negatives: altered photos without a product.
+        recall_before: share of the positives over the threshold.
+        recall: after the change.
+        average_precision_before: of these positives and negatives.
+        average_precision: after the change.
+        score_change: mean change of the positives' score, -1 to 1.
+        negative_score_change: likewise for the negatives.
+        false_alarms_before: share of the negatives over the threshold.
+        false_alarms: after the change.
+    """
+
+    alteration: str
+    strength: str
+    positives: int
+    negatives: int
+    recall_before: Estimate
+    recall: Estimate
+    average_precision_before: float
+    average_precision: float
+    score_change: float
+    negative_score_change: float
+    false_alarms_before: Estimate
+    false_alarms: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class OnObject:
+    """Whether the heat-map of a label lies on the object.
+
+    Attributes:
+        label: the true label of the photos.
+        photos: those of the label whose object can be cut out.
+        heat: mean share of the heat-map's mass that lies on the object, 0 to 1.
+        area: mean share of the picture that the object takes: what blind heat would give.
+    """
+
+    label: str
+    photos: int
+    heat: float
+    area: float
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """How a bundle holds.
+
+    Attributes:
+        bundle: its title.
+        digest: its digest.
+        split: of the photos.
+        photos: how many.
+        masks: how many of them have an object that can be cut out.
+        thresholds: what is looked for -> its threshold on the photos as they are.
+        outcomes: what is looked for -> an outcome for each alteration that could be measured.
+        on_object: for each label of a product with a mask.
+    """
+
+    bundle: str
+    digest: str
+    split: str
+    photos: int
+    masks: int
+    thresholds: Mapping[str, float]
+    outcomes: Mapping[str, tuple[Outcome, ...]]
+    on_object: tuple[OnObject, ...]
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def measure_robustness(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    split: str,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    threads: int = 2,
+) -> Robustness:
+    """Alter photos, score them, and compare with the photos as they are.
+
+    Args:
+        recognizer: the loaded bundle.
+        photos: of one split; some must be without a product.
+        split: its name.
+        seed: of every random draw; a photo is altered alike whatever the others are.
+        on_progress: called with the photos done and their number.
+        threads: photos that are worked on at the same time.
+
+    Raises:
+        DatasetError: a photo cannot be decoded, or none is without a product.
+    """
+    truth = Truth.of(photos)
+    if not truth.negative.any():
+        raise DatasetError("no photos without a product: a threshold cannot be set")
+    measure = partial(_measure, recognizer, Backdrops(photos, recognizer.bundle.input_size), seed)
+    measured: list[_Measured] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for found in pool.map(measure, photos):
+            measured.append(found)
+            on_progress(len(measured), len(photos))
+    bundle = recognizer.bundle
+    before = [
+        target
+        for target in targets(bundle, truth, [m.before for m in measured])
+        if target.positive.any()
+    ]
+    thresholds = {
+        target.name: threshold_at_false_alarm_rate(target.scores[truth.negative], RATE)
+        for target in before
+    }
+    outcomes: dict[str, list[Outcome]] = {target.name: [] for target in before}
+    for i, alteration in enumerate(ALTERATIONS):
+        there = np.array([m.after[i] is not None for m in measured])
+        # Where a photo could not be altered, its own prediction holds the place, and is left out.
+        altered = targets(bundle, truth, [m.after[i] or m.before for m in measured])
+        scores = {target.name: target.scores for target in altered}
+        for target in before:
+            positive, negative = target.positive & there, truth.negative & there
+            if positive.any() and negative.any():
+                outcome = _outcome(
+                    alteration,
+                    positive,
+                    negative,
+                    target.scores,
+                    scores[target.name],
+                    thresholds[target.name],
+                )
+                outcomes[target.name].append(outcome)
+    return Robustness(
+        bundle.title,
+        bundle.digest,
+        split,
+        len(photos),
+        sum(m.has_mask for m in measured),
+        thresholds,
+        {name: tuple(found) for name, found in outcomes.items()},
+        _on_object(photos, measured),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What a photo gives: predictions, and heat and area of its object where that is a product's.
+
+    Attributes:
+        before: of the photo as it is.
+        after: of each alteration; None where it cannot be done.
+        has_mask: whether the object can be cut out.
+        on_object: shares of the heat and of the area; None where there is no heat or no mask.
+    """
+
+    before: Prediction
+    after: tuple[Prediction | None, ...]
+    has_mask: bool
+    on_object: tuple[float, float] | None
+
+
+def _measure(recognizer: Recognizer, backdrops: Backdrops, seed: int, photo: Photo) -> _Measured:
+    rgb = backdrops.read(photo)
+    subject = Subject(rgb, find_object(rgb), backdrops)
+    key = int(photo.sha256[:15], 16)  # so that a photo is altered alike whatever the others are
+    pictures = [
+        alteration.change(subject, np.random.default_rng([seed, key, place]))
+        for place, alteration in enumerate(ALTERATIONS)
+        if subject.mask is not None or not alteration.needs_mask
+    ]
+    before, *rest = recognizer.predict_many([rgb, *pictures])
+    found = iter(rest)
+    after = tuple(
+        next(found) if subject.mask is not None or not alteration.needs_mask else None
+        for alteration in ALTERATIONS
+    )
+    on_object = None
+    if subject.mask is not None and _is_known_product(recognizer, photo.label):
+        on_object = heat_on_object(recognizer.explain(rgb, photo.label).heatmap, subject.mask)
+    return _Measured(before, after, subject.mask is not None, on_object)
+
+
+def _is_known_product(recognizer: Recognizer, label: str) -> bool:
+    return any(
+        known.name == label and known.kind is Kind.PRODUCT for known in recognizer.bundle.labels
+    )
+
+
+def heat_on_object(
+    heatmap: NDArray[np.float32], mask: NDArray[np.uint8]
+) -> tuple[float, float] | None:
+    """Return which share of a heat-map lies on an object, and which share of the area it takes.
+
+    Args:
+        heatmap: float32, (h, w), at least 0, over the whole picture.
+        mask: uint8, of any size over the whole picture, 255 on the object.
+
+    Returns:
+        Both from 0 to 1; None where there is no heat at all.
+    """
+    height, width = heatmap.shape
+    cover = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) / 255.0
+    whole = float(heatmap.sum())
+    if whole <= 0:
+        return None
+    return float((heatmap * cover).sum()) / whole, float(cover.mean())
+
+
+def _on_object(photos: Sequence[Photo], measured: Sequence[_Measured]) -> tuple[OnObject, ...]:
+    shares: dict[str, list[tuple[float, float]]] = {}
+    for photo, found in zip(photos, measured, strict=True):
+        if found.on_object is not None:
+            shares.setdefault(photo.label, []).append(found.on_object)
+    return tuple(
+        OnObject(label, len(pairs), *(float(mean) for mean in np.mean(pairs, axis=0)))
+        for label, pairs in sorted(shares.items())
+    )
+
+
+def _outcome(
+    alteration: Alteration,
+    positive: NDArray[np.bool_],
+    negative: NDArray[np.bool_],
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    threshold: float,
+) -> Outcome:
+    used = positive | negative
+
+    def over(scores: NDArray[np.float64], photos: NDArray[np.bool_]) -> Estimate:
+        return share(int((scores[photos] > threshold).sum()), int(photos.sum()))
+
+    return Outcome(
+        alteration.name,
+        alteration.strength,
+        int(positive.sum()),
+        int(negative.sum()),
+        over(before, positive),
+        over(after, positive),
+        average_precision(positive[used], before[used]),
+        average_precision(positive[used], after[used]),
+        float((after - before)[positive].mean()),
+        float((after - before)[negative].mean()),
+        over(before, negative),
+        over(after, negative),
+    )

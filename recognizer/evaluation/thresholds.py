@@ -1,0 +1,108 @@
+"""Turn false-alarm rates into thresholds, on photos that show no product.
+
+Where the rate allows five negatives or more, the threshold is the empirical one. At 0.1 % of some
+hundred negatives it would be the highest score of all, which the next hundred exceed two or three
+times as often as the rate says. There the tail is smoothed: above a high score, log-odds fall off
+about exponentially (the generalised Pareto distribution of extreme value theory with shape 0;
+Pickands, 1975), and one number, their mean excess, is better known than the maximum. A free shape
+costs more in spread than it gives. ``tests/training/test_thresholds.py`` holds the two against
+each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.model.bundle import FALSE_ALARM_RATES, sigmoid
+
+FEWEST_OVER = 5
+"""Negatives that an empirical threshold must leave above it; below that the tail is smoothed."""
+
+MOST_FOR_RANKS = 20
+"""Photos up to which each has its rank told: few photos say more one by one than as a share."""
+
+_TAIL_SHARE = 0.05  # the highest scores that make the tail, as a share of all negatives,
+_TAIL_PHOTOS = 30  # and at least as many as this
+_LEAST = 1e-9  # log-odds are taken of scores at least this far from 0 and 1
+
+
+def threshold_at_false_alarm_rate(negative_scores: NDArray[np.floating], rate: float) -> float:
+    """Return the smallest threshold that at most ``rate`` of the negatives exceed.
+
+    A score counts as over the threshold when it is greater. With n negatives, floor(rate x n) may
+    exceed it: at fewer than 1 / rate negatives that is none.
+    """
+    allowed = int(np.floor(rate * len(negative_scores) + 1e-9))
+    return float(np.sort(negative_scores)[::-1][min(allowed, len(negative_scores) - 1)])
+
+
+def ranks_of(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return the place of each score among the negatives, 1 being above all; highest first.
+
+    Args:
+        found: (N,).
+        negatives: (M,).
+    """
+    against, scores = np.sort(negatives), np.sort(found)[::-1]
+    return tuple((len(against) - np.searchsorted(against, scores) + 1).tolist())
+
+
+def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> float:
+    """Return the threshold that a share ``rate`` of *further* such negatives is expected to exceed.
+
+    Args:
+        negative_scores: probabilities, (N,), N at least 1.
+        rate: above 0.
+    """
+    if not _is_smoothed(len(negative_scores), rate):
+        return threshold_at_false_alarm_rate(negative_scores, rate)
+    scores = np.clip(np.asarray(negative_scores, np.float64), _LEAST, 1 - _LEAST)
+    log_odds = np.log(scores) - np.log1p(-scores)
+    return float(sigmoid(np.array(expected_log_odds(log_odds, rate))))
+
+
+def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> float:
+    """Return the threshold of :func:`expected_threshold` for log-odds.
+
+    It moves with the log-odds when these are shifted or stretched, as a calibration does.
+    """
+    count = len(negative_log_odds)
+    if not _is_smoothed(count, rate):
+        return threshold_at_false_alarm_rate(negative_log_odds, rate)
+    tail = _tail(count)
+    log_odds = np.sort(negative_log_odds)[::-1]
+    start = log_odds[tail]
+    excess = float((log_odds[:tail] - start).mean())
+    smoothed = start + excess * np.log(tail / count / rate)
+    # Never below the threshold of a rate for which the negatives suffice.
+    return float(max(smoothed, log_odds[min(FEWEST_OVER, tail)]))
+
+
+def _tail(count: int) -> int:
+    return min(max(_TAIL_PHOTOS, int(_TAIL_SHARE * count)), count // 2)
+
+
+def _is_smoothed(count: int, rate: float) -> bool:
+    return rate * count < FEWEST_OVER - 1e-9 and rate * count < _tail(count)
+
+
+def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[str, float]:
+    """Return the threshold for each named false-alarm rate.
+
+    Args:
+        negative_scores: calibrated scores of the validation photos that are no product.
+    """
+    return {
+        # Rounded upwards: a threshold that was rounded down would let one more negative pass.
+        rate: math.ceil(1e6 * expected_threshold(negative_scores, float(rate))) / 1e6
+        for rate in FALSE_ALARM_RATES
+    }
+
+
+def raised(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """Return the higher thresholds of two for each rate: those before may rest on more photos."""
+    return {rate: max(before.get(rate, 0.0), now[rate]) for rate in now}

@@ -1,0 +1,94 @@
+"""Where bundles lie and may be put: one of this package, a folder, and what a new one is called."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from recognizer._atomic import replacing
+from recognizer.errors import BundleNotFoundError, UsageError
+
+DEFAULT_BUNDLE = "wildlife-v3"
+"""The bundle that is used where none is named."""
+
+DESCRIPTION_FILE = "bundle.json"
+MODEL_FILE = "model.onnx"
+CARD_FILE = "MODEL_CARD.md"
+
+
+def carried_bundles() -> dict[str, Path]:
+    """Return the folders of the bundles that this package carries, by title."""
+    package = Path(__file__).parent
+    # An installed package carries its bundles inside; a checkout keeps them in export/.
+    shelves = [package.parent / "export", package / "bundles"]
+    return {
+        file.parent.name: file.parent for s in shelves for file in s.glob(f"*/{DESCRIPTION_FILE}")
+    }
+
+
+def split_title(title: str) -> tuple[str, int] | None:
+    """Return name and version of a title like ``wildlife-v2``; None for any other text."""
+    name, _, version = title.rpartition("-v")
+    return (name, int(version)) if name and re.fullmatch("[1-9][0-9]*", version) else None
+
+
+def check_output(output: Path) -> tuple[str, int]:
+    """Check that a new bundle can be put there, before any work is done.
+
+    Returns:
+        Its name and version.
+
+    Raises:
+        UsageError: the name is not NAME-vN or that of a bundle of this package, there is something
+            already, or its folder cannot be made.
+    """
+    title = split_title(output.resolve().name)
+    if title is None:
+        raise UsageError(f"{output}: the folder must be called NAME-vN, N a number from 1")
+    if output.resolve().name in carried_bundles():
+        raise UsageError(f"{output}: that is the name of a released bundle; choose another")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror or error}") from error
+    is_empty = output.is_dir() and not any(output.iterdir())
+    if not is_empty and (output.exists() or output.is_symlink()):
+        raise UsageError(f"{output} exists already: a bundle is never overwritten; name another")
+    return title
+
+
+def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of a bundle.
+
+    Args:
+        bundle: a folder; or the name of a bundle that this package carries; None for the default.
+
+    Raises:
+        BundleNotFoundError: there is none (the message lists those that are carried), or the name
+            is that of a carried bundle and of another one in a folder here.
+    """
+    known = carried_bundles()
+    name = DEFAULT_BUNDLE if bundle is None else os.fspath(bundle)
+    if bundle is not None and (Path(bundle) / DESCRIPTION_FILE).is_file():
+        if name in known and not known[name].samefile(name):
+            raise BundleNotFoundError(
+                f"{name!r} is a folder here and a bundle of this package: write "
+                f"{os.path.join(os.curdir, name)} for the folder, or rename it"
+            )
+        return Path(bundle)
+    if name in known:  # looked up, not joined to a path: no name leads off the shelf
+        return known[name]
+    raise BundleNotFoundError(
+        f"no bundle {name!r}: give a folder with a {DESCRIPTION_FILE}, or one of: "
+        f"{', '.join(sorted(known)) or 'none is installed'}"
+    )
+
+
+def install_bundle(source: Path, target: Path) -> None:
+    """Put a bundle's files in place, each in one step; other files there (a recipe) stay."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in source.iterdir():
+        with replacing(target / file.name) as partial:
+            shutil.copyfile(file, partial)

@@ -1,0 +1,183 @@
+"""The bank of negatives: what a bundle remembers of the photos that a new product is not.
+
+A few thousand embeddings of training and validation photos, with the scores that the model gave
+them. They let a product be enrolled where none of these photos is at hand. The file
+``negatives.npz`` lies beside the model, and ``bundle.json`` holds its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.errors import BundleNotFoundError, BundleSchemaError
+from recognizer.imaging import HASH_BITS, perceptual_hash
+from recognizer.model.bundle import Bundle, check_digest
+
+NEGATIVES_FILE = "negatives.npz"
+
+_LARGEST_FILE = 16_000_000  # bytes, also of what is unpacked from it
+_LEVELS = 127  # of int8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NegativeBank:
+    """Embedded photos, one row for each in every array.
+
+    Photos of products are among them: for another product they are negatives too.
+
+    Attributes:
+        embeddings: float32, (N, channels).
+        log_odds: float32, (N, labels): the ``scores`` output of the bundle's model.
+        labels: str, (N,): what the photos show.
+        sources: int32, (N,): photos with the same number come from one source.
+        held_out: bool, (N,): the model was not trained on these photos; only they say how many
+            false alarms to expect.
+        sha256: uint64, (N,): see :func:`short_digests`.
+        phash: uint8, (N, 32): see :func:`hash_bytes`.
+    """
+
+    embeddings: NDArray[np.float32]
+    log_odds: NDArray[np.float32]
+    labels: NDArray[np.str_]
+    sources: NDArray[np.int32]
+    held_out: NDArray[np.bool_]
+    sha256: NDArray[np.uint64]
+    phash: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def __getitem__(self, rows: NDArray[Any]) -> NegativeBank:
+        return NegativeBank(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    def joined(self, other: NegativeBank) -> NegativeBank:
+        """Return this bank and another one as one; their sources are kept apart."""
+        shift = int(self.sources.max(initial=-1)) + 1
+        columns = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in self.__slots__
+        }
+        columns["sources"] = np.concatenate([self.sources, other.sources + np.int32(shift)])
+        return NegativeBank(**columns)
+
+    def to_bytes(self) -> bytes:
+        """Return the file: embeddings as int8 with a scale for each photo, log-odds as float16.
+
+        The same bank gives the same bytes.
+        """
+        scale = np.maximum(np.abs(self.embeddings).max(axis=1), 1e-12) / _LEVELS
+        arrays = {
+            "embeddings": np.rint(self.embeddings / scale[:, None]).astype(np.int8),
+            "scale": scale.astype(np.float32),
+            "log_odds": self.log_odds.astype(np.float16),
+            "labels": np.char.encode(self.labels, "ascii"),
+            "sources": self.sources,
+            "held_out": self.held_out,
+            "sha256": self.sha256,
+            "phash": self.phash,
+        }
+        buffer = io.BytesIO()
+        # np.savez would write the time of day into the file.
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                content = io.BytesIO()
+                np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
+                archive.writestr(
+                    zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED
+                )
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> NegativeBank:
+        """Read a file that :meth:`to_bytes` made.
+
+        Raises:
+            ValueError: it is none.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_FILE:
+                    raise ValueError("more is packed into it than a bank holds")
+                arrays = {
+                    name.removesuffix(".npy"): np.lib.format.read_array(
+                        io.BytesIO(archive.read(name)), allow_pickle=False
+                    )
+                    for name in archive.namelist()
+                }
+            bank = cls(
+                arrays["embeddings"].astype(np.float32) * arrays["scale"][:, None],
+                arrays["log_odds"].astype(np.float32),
+                np.char.decode(arrays["labels"], "ascii"),
+                arrays["sources"],
+                arrays["held_out"],
+                arrays["sha256"],
+                arrays["phash"],
+            )
+        except (KeyError, IndexError, TypeError, NotImplementedError, zipfile.BadZipFile) as error:
+            raise ValueError(f"not a bank of negatives: {error!r}") from error
+        if len({len(getattr(bank, name)) for name in cls.__slots__}) != 1:
+            raise ValueError("its columns are not of one length")
+        if not all(np.isfinite(a).all() for a in (bank.embeddings, bank.log_odds)):
+            raise ValueError("it holds values that are no numbers")
+        return bank
+
+
+def short_digests(sha256: Sequence[str]) -> NDArray[np.uint64]:
+    """Return the first eight bytes of hexadecimal digests."""
+    return np.array([int(digest[:16], 16) for digest in sha256], np.uint64)
+
+
+def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the perceptual hash of a picture as 32 bytes; zeros where it has none."""
+    phash = perceptual_hash(rgb)
+    data = bytes.fromhex(phash) if phash else bytes(HASH_BITS // 8)
+    return np.frombuffer(data, np.uint8)
+
+
+def read_negatives(bundle: Bundle) -> NegativeBank | None:
+    """Return a bundle's bank, verified; None where the bundle has none.
+
+    Raises:
+        BundleNotFoundError: the bundle says that it has one, but the file is missing.
+        BundleDigestError: it is not the file that ``bundle.json`` describes.
+        BundleSchemaError: it is no bank, or belongs to a model with other labels.
+    """
+    if bundle.negatives is None:
+        return None
+    path = bundle.path / NEGATIVES_FILE
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise BundleNotFoundError(f"{path}: {error.strerror}") from error
+    check_digest(path, data, bundle.negatives)
+    try:
+        bank = NegativeBank.from_bytes(data)
+    except ValueError as error:
+        raise BundleSchemaError(f"{path}: {error}") from error
+    if bank.log_odds.shape[1:] != (len(bundle.labels),):
+        raise BundleSchemaError(f"{path} is of a model with other labels")
+    return bank
+
+
+def write_negatives(folder: Path, bank: NegativeBank) -> dict[str, Any]:
+    """Write a bank into a bundle's folder; return what ``bundle.json`` says of it."""
+    data = bank.to_bytes()
+    (folder / NEGATIVES_FILE).write_bytes(data)
+    return {
+        "file": NEGATIVES_FILE,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "photos": len(bank),
+        "held_out": int(bank.held_out.sum()),
+        "sources": len(set(bank.sources.tolist())),
+    }

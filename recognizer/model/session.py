@@ -1,0 +1,141 @@
+"""Opening an onnxruntime session: which provider really serves, and whether the model fits."""
+
+from __future__ import annotations
+
+import onnxruntime
+
+from recognizer.errors import BundleSchemaError, ProviderError, UsageError
+from recognizer.model.bundle import Bundle
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+"""Short names of onnxruntime's execution providers."""
+
+PACKAGES = {
+    "cuda": "onnxruntime-gpu",
+    "coreml": "onnxruntime, on a Mac",
+    "directml": "onnxruntime-directml, on Windows",
+    "openvino": "onnxruntime-openvino",
+}
+"""The package with each provider; it takes the place of ``onnxruntime`` (see docs/providers.md)."""
+
+EXACT_ON_X64 = ("session.x64quantprecision", "1")
+"""Session option without which int8 is wrong on x64 CPUs that lack VNNI (AVX2 of Zen 3 or Haswell).
+
+There the fast products of unsigned and signed bytes saturate: scores of the same photo differ by up
+to 0.6 from those elsewhere, and wildlife-v2 loses a fifth of its average precision for ivory. With
+the option onnxruntime makes the weights unsigned on such CPUs, and changes nothing on others.
+"""
+
+
+def open_session(
+    bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
+) -> tuple[onnxruntime.InferenceSession, str]:
+    """Verify a bundle's model and load it.
+
+    Args:
+        bundle: the model's description.
+        provider: a key of :data:`PROVIDERS`.
+        threads: threads for one pass; None leaves the choice to onnxruntime.
+        allow_fallback: use the CPU where the provider is not there, instead of raising.
+
+    Returns:
+        The session, and the provider that it really uses.
+
+    Raises:
+        BundleError: the model is not the described one, or cannot be used.
+        ProviderError: the provider is not there and no fallback is allowed.
+        UsageError: an argument makes no sense.
+    """
+    if provider not in PROVIDERS:
+        raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads = {threads}: at least 1")
+    available = onnxruntime.get_available_providers()
+    if PROVIDERS[provider] not in available:
+        if not allow_fallback:
+            there = [name for name, theirs in PROVIDERS.items() if theirs in available]
+            raise ProviderError(
+                f"the provider {provider!r} is not in this build of onnxruntime; it has: "
+                f"{', '.join(there)}. Install {PACKAGES.get(provider, 'onnxruntime')} in place of "
+                "it (docs/providers.md), or allow a fallback to the CPU"
+            )
+        provider = "cpu"
+    options = session_options(threads)
+    model = bundle.read_model()
+    try:
+        session = onnxruntime.InferenceSession(
+            model, options, providers=_providers(provider, threads)
+        )
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
+    used = session.get_providers()[0]
+    if used != PROVIDERS[provider]:
+        if not allow_fallback:
+            raise ProviderError(
+                f"onnxruntime could not start the provider {provider!r} and would use {used}"
+            )
+        provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
+    _check_interface(session, bundle)
+    return session, provider
+
+
+def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
+    """Return the options with which every model is opened: serving, parity, benchmarks.
+
+    Args:
+        threads: threads for one pass; None leaves the choice to onnxruntime.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry(*EXACT_ON_X64)
+    if threads is not None:
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+    return options
+
+
+def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str, str]]]:
+    """Return a provider with its options, and the CPU for what it cannot compute."""
+    if name == "cpu":
+        return [PROVIDERS["cpu"]]
+    options: dict[str, str] = {}
+    if name == "openvino" and threads is not None:  # it has threads of its own
+        options["num_of_threads"] = str(threads)
+    return [(PROVIDERS[name], options), PROVIDERS["cpu"]]
+
+
+def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
+    size, count = bundle.input_size, len(bundle.labels)
+    inputs = session.get_inputs()
+    if (
+        [(i.name, i.type) for i in inputs] != [("images", "tensor(uint8)")]
+        or inputs[0].shape[1:] != [size, size, 3]
+        or isinstance(inputs[0].shape[0], int)
+    ):
+        raise BundleSchemaError(
+            f"{bundle.path}: the model does not take uint8 images of shape (N, {size}, {size}, 3)"
+        )
+    outputs = {output.name: output.shape for output in session.get_outputs()}
+    # None stands for any number.
+    wanted: dict[str, list[int | None]] = {
+        "scores": [None, count],
+        "maps": [None, count, None, None],
+        "embedding": [None, None],
+    }
+    for name, shape in wanted.items():
+        found = outputs.get(name)
+        if (
+            found is None
+            or len(found) != len(shape)
+            or any(w is not None and f != w for f, w in zip(found, shape, strict=True))
+        ):
+            raise BundleSchemaError(
+                f"{bundle.path}: the output {name!r} is of shape {found}, not {shape} "
+                f"(the model has the outputs {list(outputs)}, the bundle {count} labels)"
+            )

@@ -1,0 +1,209 @@
+"""Embeddings: the model's features of each image of a scan, for look-alikes of a photo.
+
+The scan keeps them beside the journal, by the digest of the image's bytes, in 8 bits for each
+channel: a quarter of the size, and cosines hardly change. The store is a file of SQLite, so that a
+crash leaves it whole. An embedding is written before the row that it belongs to.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer._closing import Closes
+from recognizer.errors import JournalError, UsageError
+from recognizer.rows.journal import last_rows
+from recognizer.rows.row import Row
+
+_APPLICATION_ID = 0x574C454D
+_TABLES = f"""
+BEGIN IMMEDIATE;
+PRAGMA application_id = {_APPLICATION_ID};
+CREATE TABLE IF NOT EXISTS model (digest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS embeddings (sha256 BLOB PRIMARY KEY, vector BLOB NOT NULL);
+COMMIT;
+"""
+_LARGEST = 127  # what the largest channel becomes
+_BLOCK = 4096  # embeddings that are compared at a time
+
+
+def embeddings_path(journal: str | os.PathLike[str]) -> Path:
+    """Return where the embeddings of a journal are looked for: beside it, under its name."""
+    return Path(f"{os.fspath(journal)}.embeddings")
+
+
+def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Return an embedding in 8 bits for each channel; its length is lost, its direction stays."""
+    largest = float(np.abs(vector).max(initial=0))
+    if not largest:
+        return np.zeros(vector.shape, np.int8)
+    return np.asarray(np.rint(vector * (_LARGEST / largest)), np.int8)
+
+
+class EmbeddingStore(Closes):
+    """The embeddings of a journal's images.
+
+    Args:
+        path: the file.
+        model: digest of the model whose embeddings are added, by the owner of the file, which is
+            made where there is none; None to read only.
+
+    Attributes:
+        path: see above.
+        model: digest of the model whose embeddings it holds.
+
+    Raises:
+        JournalError: the file is not there, is something else, or of another model.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], model: str | None = None) -> None:
+        self.path = Path(path)
+        mode = "ro" if model is None else "rwc"
+        with self._told():
+            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+            self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            try:
+                self.model = self._check(model)
+            except BaseException:
+                self._database.close()
+                raise
+
+    def _check(self, model: str | None) -> str:
+        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        (application,) = self._database.execute("PRAGMA application_id").fetchone()
+        if model is not None and not tables and not application:
+            self._database.executescript(_TABLES)
+        elif application != _APPLICATION_ID:
+            raise JournalError(f"{self.path} holds no embeddings")
+        found = self._database.execute("SELECT digest FROM model").fetchone()
+        if found is None:
+            with self._database:
+                self._database.execute("INSERT INTO model VALUES (?)", (model,))
+            found = (model,)
+        if model not in {None, found[0]}:
+            raise JournalError(f"{self.path} holds embeddings of another model: name another file")
+        return str(found[0])
+
+    def close(self) -> None:
+        """Release the file."""
+        self._database.close()
+
+    def __contains__(self, sha256: str) -> bool:
+        """Whether the embedding of an image is there."""
+        statement = "SELECT 1 FROM embeddings WHERE sha256 = ?"
+        with self._told():
+            return (
+                self._database.execute(statement, (bytes.fromhex(sha256),)).fetchone() is not None
+            )
+
+    def add(self, embeddings: Iterable[tuple[str, NDArray[np.int8]]]) -> None:
+        """Keep embeddings, each with the sha256 of its image, and wait until they are on the disk.
+
+        Raises:
+            JournalError: they could not be written; the store is as it was before.
+        """
+        rows = [(bytes.fromhex(sha256), vector.tobytes()) for sha256, vector in embeddings]
+        with self._told(), self._database:
+            self._database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
+
+    def get(self, sha256: str) -> NDArray[np.int8] | None:
+        """Return the embedding of an image, int8, (channels,); None where there is none.
+
+        Raises:
+            JournalError: the store cannot be read.
+        """
+        statement = "SELECT vector FROM embeddings WHERE sha256 = ?"
+        with self._told():
+            row = self._database.execute(statement, (bytes.fromhex(sha256),)).fetchone()
+        return None if row is None else np.frombuffer(row[0], np.int8)
+
+    def similarities(self, vector: NDArray[np.float32]) -> Iterator[tuple[list[str], list[float]]]:
+        """Yield the digests of images and the cosines of their embeddings with another, by blocks.
+
+        Args:
+            vector: float32, (channels,).
+
+        Raises:
+            JournalError: the store cannot be read, or its embeddings are of another length.
+        """
+        direction = _unit(vector[None].astype(np.float32))[0]
+        with self._told():
+            rows = self._database.execute("SELECT sha256, vector FROM embeddings")
+            while block := rows.fetchmany(_BLOCK):
+                if {len(stored) for _, stored in block} != {len(direction)}:
+                    raise JournalError(f"{self.path} is damaged: embeddings differ in length")
+                stored = np.frombuffer(b"".join(v for _, v in block), np.int8)
+                cosines = _unit(stored.reshape(len(block), -1).astype(np.float32)) @ direction
+                yield [sha256.hex() for sha256, _ in block], cosines.tolist()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell in words what SQLite has to say."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: embeddings: {error}") from error
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """An image of a scan that resembles a photo.
+
+    Attributes:
+        cosine: of the two embeddings, -1 to 1.
+        row: its last row.
+    """
+
+    cosine: float
+    row: Row
+
+
+def look_alikes(
+    vector: NDArray[np.float32],
+    journal: str | os.PathLike[str],
+    store: EmbeddingStore,
+    top: int,
+) -> list[LookAlike]:
+    """Rank the images of a scan by their likeness to a photo.
+
+    Args:
+        vector: the photo's embedding, float32, (channels,), of the model of the store.
+        journal: the rows of the scan.
+        store: its embeddings. Those of images that the journal no longer has are left out.
+        top: how many, the most alike first.
+
+    Raises:
+        JournalError: the journal or the store cannot be read.
+        UsageError: ``top`` is not positive.
+    """
+    if top < 1:
+        raise UsageError(f"top = {top}: at least 1")
+    digests: list[str] = []
+    cosines: list[float] = []
+    for some_digests, some_cosines in store.similarities(vector):
+        digests += some_digests
+        cosines += some_cosines
+    ranked = np.argsort(-np.array(cosines), kind="stable").tolist()
+    wanted = top
+    while True:
+        nearest = {digests[place]: cosines[place] for place in ranked[:wanted]}
+        found = [
+            LookAlike(nearest[row["sha256"]], row)
+            for row in last_rows(journal)
+            if row["sha256"] in nearest
+        ]
+        if len(found) >= top or wanted >= len(ranked):
+            return sorted(found, key=lambda one: -one.cosine)[:top]
+        wanted *= 8  # some of the images are no longer in the journal

@@ -1,0 +1,246 @@
+"""The journal: the file of rows, which only grows, and from which a scan is resumed.
+
+Rows are written a batch at a time, with one write and one fsync, so that a scan may be killed at
+any moment: at worst the last line is torn, and that one is cut off when the journal is opened
+again. A journal may hold rows of several models and policies; **the last row of an item tells
+what the last scan said of it**, and a row is only written where it says something new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+from recognizer._atomic import sync_folder
+from recognizer._closing import Closes
+from recognizer.errors import JournalError
+from recognizer.rows.index import Index, Last
+from recognizer.rows.row import Row, from_line, item_key, to_line
+from recognizer.status import Reason, Status
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+COSTLY = (Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
+"""Why an image may have cost a worker process. Each new try may cost one again, so that the same
+bytes are tried again only where that is asked for; any other failure is tried again by the next
+scan: the storage may be back, or the limits wider."""
+
+_BEGINNING = b'{"source":'  # of every row
+_KEY_BYTES = 16
+_READ_BYTES = 4096  # more than most rows have
+_BEYOND_THE_END = 1 << 62  # Windows locks bytes, and locked bytes cannot be read by others
+
+
+class Journal(Closes):
+    """A journal that is open for a scan, and locked against any other.
+
+    Args:
+        path: the file; it is made where there is none.
+
+    Attributes:
+        path: see above.
+        torn_bytes: how much of a torn last line was cut off on opening.
+
+    Raises:
+        JournalError: the file cannot be written, is in use by another scan, or is no journal.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.torn_bytes = 0
+        self._file = self._open()
+        self._index = Index()
+        try:
+            self._lock()
+            self._size = self._read_index()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Release the file and the lock."""
+        self._file.close()
+        self._index.close()
+
+    def known(self, key: int) -> bytes | None:
+        """Return the :func:`result_key` of an item's last row; None where it has no row."""
+        last = self._index.get(key)
+        return None if last is None else last.result
+
+    def last_row(self, key: int) -> Row:
+        """Read an item's last row again.
+
+        Raises:
+            KeyError: the item has no row.
+        """
+        last = self._index.get(key)
+        if last is None:
+            raise KeyError(key)
+        self._file.seek(last.offset)
+        line = b""
+        while b"\n" not in line:
+            line += self._file.read(_READ_BYTES)
+        return from_line(line[: line.index(b"\n")])
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Write rows, all at once, and wait until they are on the disk.
+
+        Raises:
+            JournalError: they could not be written; the journal is as it was before.
+        """
+        lines = [to_line(row) for row in rows]
+        block = memoryview(b"".join(lines))
+        try:
+            self._file.seek(self._size)
+            while block:
+                block = block[self._file.write(block) :]
+            os.fsync(self._file.fileno())
+        except BaseException as error:  # an interrupt too must leave whole lines
+            with suppress(OSError):  # else the next scan cuts off what is torn
+                self._file.truncate(self._size)
+            if not isinstance(error, OSError):
+                raise
+            raise JournalError(
+                f"{self.path}: {error.strerror}; the rows so far are safe: make room and give the "
+                "same command again"
+            ) from error
+        for row, line in zip(rows, lines, strict=True):
+            self._remember(row, self._size)
+            self._size += len(line)
+
+    def _remember(self, row: Row, offset: int) -> None:
+        self._index.put(_key(row), Last(row_key(row), offset))
+
+    def _open(self) -> BinaryIO:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        try:
+            if self.path.exists() and not self.path.is_file():
+                raise JournalError(f"{self.path} is no regular file")
+            is_new = not self.path.exists()
+            file = open(os.open(self.path, flags, 0o666), "r+b", buffering=0)  # noqa: SIM115
+            if is_new:
+                sync_folder(self.path.parent)
+        except OSError as error:
+            raise JournalError(f"{self.path}: {error.strerror or error}") from error
+        return file
+
+    def _lock(self) -> None:
+        try:
+            if sys.platform == "win32":
+                self._file.seek(_BEYOND_THE_END)
+                msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise JournalError(
+                f"{self.path} is in use by another scan: wait for it, or name another --output"
+            ) from error
+        except PermissionError as error:  # how Windows says the same
+            raise JournalError(f"{self.path} is in use by another scan") from error
+        except OSError as error:
+            raise JournalError(f"{self.path} cannot be locked: {error.strerror}") from error
+
+    def _read_index(self) -> int:
+        """Index the whole rows, cut off what is torn, and return the size that is left."""
+        size = 0
+        with self.path.open("rb") as file:
+            # Before anything is cut: the path may be that of a photo, or of somebody's notes.
+            for offset, end, row in _whole_rows(file, self.path):
+                self._index.put(_key(row), Last(row_key(row), offset))
+                size = end
+            self.torn_bytes = file.seek(0, os.SEEK_END) - size
+        if self.torn_bytes:
+            self._file.truncate(size)
+            os.fsync(self._file.fileno())
+        return size
+
+
+def result_key(
+    sha256: str | None,
+    reason: str | None,
+    model: str,
+    policy: str,
+    preprocessing: int,
+    bank: str | None = None,
+) -> bytes:
+    """Return what a row is a result of, in 16 bytes.
+
+    Args:
+        sha256: digest of the image's bytes, where there is one.
+        reason: why it failed; None where it did not.
+        model: digest of the model.
+        policy: digest of the policy.
+        preprocessing: its version.
+        bank: digest of the known items; None where there are none.
+    """
+    parts = [sha256 or "", reason or "", model, policy, str(preprocessing)]
+    text = "\n".join(parts if bank is None else [*parts, bank])
+    return hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest()
+
+
+def row_key(row: Row) -> bytes:
+    """Return the :func:`result_key` of a row."""
+    return result_key(
+        row["sha256"],
+        row["reason"] if row["status"] == Status.FAILED else None,
+        row["model"]["digest"],
+        row["policy"]["digest"],
+        row["preprocessing"],
+        (row.get("bank") or {}).get("digest"),
+    )
+
+
+def last_rows(path: str | os.PathLike[str]) -> Iterator[Row]:
+    """Yield the last row of each item, in the order of the journal.
+
+    The journal may be growing: what was whole when this began is read. A torn last line is left
+    out.
+
+    Raises:
+        JournalError: the file cannot be read, or a line is no row.
+    """
+    try:
+        with Path(path).open("rb") as file, Index() as index:
+            for offset, _, row in _whole_rows(file, path):
+                index.put(_key(row), Last(b"", offset))
+            file.seek(0)
+            for offset, _, row in _whole_rows(file, path):
+                if index.get(_key(row)) == (b"", offset):
+                    yield row
+    except OSError as error:
+        raise JournalError(f"{os.fspath(path)}: {error.strerror or error}") from error
+
+
+def _whole_rows(
+    file: BufferedReader, path: str | os.PathLike[str]
+) -> Iterator[tuple[int, int, Row]]:
+    """Yield each row with its first byte and the one behind it, up to a line that has no end."""
+    head = file.peek(len(_BEGINNING))[: len(_BEGINNING)]
+    if not _BEGINNING.startswith(head) and head.strip(b"\0"):
+        raise JournalError(f"{os.fspath(path)} exists and is no journal of a scan")
+    begin = 0
+    for number, line in enumerate(file, 1):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            row = from_line(line)
+        except ValueError as error:
+            raise JournalError(
+                f"{os.fspath(path)}, line {number}: no row of a scan ({error}); remove the line, "
+                "or name another journal"
+            ) from error
+        yield begin, begin + len(line), row
+        begin += len(line)
+
+
+def _key(row: Row) -> int:
+    return item_key(row["source"], row["item"])

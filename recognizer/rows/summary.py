@@ -1,0 +1,74 @@
+"""What a scan comes to, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from recognizer.policy import Decision
+from recognizer.rows.row import Row
+from recognizer.status import Status
+
+
+@dataclass(slots=True)
+class ScanSummary:
+    """The sums of a scan. All but the first two count new rows and earlier ones alike.
+
+    Attributes:
+        scanned: images for which a row was written.
+        skipped: images whose earlier row still holds.
+        repeated: inputs that were given more than once; they are counted once.
+        statuses: status -> images.
+        failed: reason -> failed images.
+        decisions: ``review`` and ``priority`` -> leads.
+        leads: product -> leads that may show it; see :func:`lead_names`.
+        seconds: how long it took.
+        provider: where onnxruntime really computed; None where nothing had to be.
+    """
+
+    scanned: int = 0
+    skipped: int = 0
+    repeated: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    decisions: Counter[str] = field(default_factory=Counter)
+    leads: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    provider: str | None = None
+
+    @property
+    def images(self) -> int:
+        """How many images have a row now."""
+        return self.scanned + self.skipped
+
+    @property
+    def rate(self) -> float:
+        """Images in a second, 0 where there were none."""
+        return self.images / self.seconds if self.seconds > 0 else 0.0
+
+    def add(self, row: Row, *, is_new: bool) -> None:
+        """Count an image."""
+        if is_new:
+            self.scanned += 1
+        else:
+            self.skipped += 1
+        self.statuses[row["status"]] += 1
+        if row["status"] == Status.FAILED:
+            self.failed[row["reason"]] += 1
+        elif is_lead(row):
+            self.decisions[row["decision"]] += 1
+            self.leads.update(lead_names(row))
+
+
+def is_lead(row: Row) -> bool:
+    """Whether somebody should look at the photo."""
+    return row["decision"] in {Decision.REVIEW, Decision.PRIORITY}
+
+
+def lead_names(row: Row) -> list[str]:
+    """Return the products that a lead may show.
+
+    They are its labels; where only a family was over its threshold, they are what the regions
+    show: the likeliest product of that family.
+    """
+    return row["labels"] or sorted({region["label"] for region in row["regions"] or ()})

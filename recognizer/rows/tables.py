@@ -1,0 +1,174 @@
+"""Tables of a journal: CSV for spreadsheets, Parquet for everything larger.
+
+Both hold the last row of each item, in the order of the journal, with one column for each key of
+the row. They are made from the journal at any time, also while a scan is still writing it.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from recognizer import __version__
+from recognizer._atomic import replacing, require_own
+from recognizer.errors import MissingExtraError, UsageError
+from recognizer.rows.journal import last_rows
+from recognizer.rows.row import Row
+from recognizer.rows.schema import ROW_KEYS, ROW_PROPERTIES, ROW_SCHEMA
+
+_CSV_BEGINNING = ",".join(ROW_KEYS[:6]).encode()  # of earlier versions too, which had fewer keys
+_SCHEMA_KEY = b"recognizer.row_schema"
+_CHUNK_ROWS = 2000  # a row group of Parquet
+_ALIASES = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
+
+
+def write_table(journal: str | os.PathLike[str], output: str | os.PathLike[str]) -> int:
+    """Write the last rows of a journal as a table; the ending of ``output`` says which kind.
+
+    The file takes its place in one step, or what was there is left as it was. Texts that are no
+    Unicode (names of files may be any bytes) are written with the escapes of the journal.
+
+    Args:
+        journal: the rows of a scan (JSONL).
+        output: ``.csv`` or ``.parquet``.
+
+    Returns:
+        How many rows there are.
+
+    Raises:
+        JournalError: the journal cannot be read.
+        MissingExtraError: Parquet needs the extra ``parquet``.
+        UsageError: the output has another ending, cannot be written, or exists and is no such
+            table.
+    """
+    target = Path(output)
+    kinds: dict[str, tuple[Callable[[Iterable[Row], Path], int], Callable[[BinaryIO], bool]]] = {
+        ".csv": (_write_csv, _is_own_csv),
+        ".parquet": (_write_parquet, _is_own_parquet),
+    }
+    if target.suffix.lower() not in kinds:
+        raise UsageError(f"{target}: a name that ends in {' or '.join(kinds)}")
+    write, is_own = kinds[target.suffix.lower()]
+    require_own(target, "table of a scan's rows", is_own)
+    with replacing(target) as partial:
+        return write(last_rows(journal), partial)
+
+
+def _write_csv(rows: Iterable[Row], path: Path) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(ROW_KEYS)
+        for row in rows:
+            writer.writerow([_cell(row.get(key)) for key in ROW_KEYS])
+            count += 1
+    return count
+
+
+def _is_own_csv(file: BinaryIO) -> bool:
+    return file.read(len(_CSV_BEGINNING)) == _CSV_BEGINNING
+
+
+def _is_own_parquet(file: BinaryIO) -> bool:
+    parquet = _parquet()
+    try:
+        return _SCHEMA_KEY in (parquet.read_schema(file).metadata or {})
+    except Exception:  # of any class: what is no Parquet makes pyarrow raise
+        return False
+
+
+def _parquet() -> Any:
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    return parquet
+
+
+def _cell(value: object) -> object:
+    """Return a value of CSV: what is no text or number is JSON, null is empty."""
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def _write_parquet(rows: Iterable[Row], path: Path) -> int:
+    parquet = _parquet()
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    schema = arrow_schema()
+    count = 0
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        for chunk in _chunks(rows):
+            columns = [
+                pyarrow.array([_value(row.get(key), key) for row in chunk], schema.field(key).type)
+                for key in ROW_KEYS
+            ]
+            writer.write_batch(pyarrow.RecordBatch.from_arrays(columns, schema=schema))
+            count += len(chunk)
+    return count
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    source = iter(rows)
+    while chunk := list(itertools.islice(source, _CHUNK_ROWS)):
+        yield chunk
+
+
+def _value(value: Any, key: str) -> Any:
+    """Return a value as Arrow takes it."""
+    if value is None:
+        return None
+    if key == "time":
+        return datetime.fromisoformat(value)
+    if key == "item":
+        return json.dumps(value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if "additionalProperties" in ROW_PROPERTIES[key] and "properties" not in ROW_PROPERTIES[key]:
+        return [*value.items()]
+    return value
+
+
+def arrow_schema() -> Any:
+    """Return the ``pyarrow.Schema`` of a table; its metadata tells :data:`ROW_SCHEMA`.
+
+    The listing's own columns differ from scan to scan: they are JSON, in one column.
+    """
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    fields = [
+        pyarrow.field(
+            key,
+            pyarrow.string() if key == "item" else _arrow_type(properties),
+            metadata={"description": properties["description"]},
+        )
+        for key, properties in ROW_PROPERTIES.items()
+    ]
+    return pyarrow.schema(
+        fields,
+        metadata={_SCHEMA_KEY: str(ROW_SCHEMA), "recognizer.version": __version__},
+    )
+
+
+def _arrow_type(schema: dict[str, Any]) -> Any:
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    match next(name for name in types if name != "null"):
+        case "string" if schema.get("format") == "date-time":
+            return pyarrow.timestamp("us", "UTC")
+        case "array":
+            return pyarrow.list_(_arrow_type(schema["items"]))
+        case "object" if "properties" in schema:
+            return pyarrow.struct(
+                [(name, _arrow_type(inner)) for name, inner in schema["properties"].items()]
+            )
+        case "object":
+            return pyarrow.map_(pyarrow.string(), _arrow_type(schema["additionalProperties"]))
+        case simple:
+            return pyarrow.type_for_alias(_ALIASES[simple])

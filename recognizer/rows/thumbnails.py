@@ -1,0 +1,130 @@
+"""Thumbnails: how they are made, and the store in which a scan keeps those of its leads.
+
+A worker makes the thumbnail of a lead from the pixels that it has decoded anyway, and the scan
+keeps it beside the journal: the review queue then shows what was scored, whatever has become of
+the file. The store is a table of SQLite, so that a crash leaves it whole. A thumbnail is written
+before the row that it belongs to.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer._closing import Closes
+from recognizer.errors import JournalError
+
+THUMBNAIL_SIDE = 256
+"""The longer side of a lead's thumbnail at most, in pixels; the review queue draws it 240 wide."""
+
+_JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class StoredThumbnail:
+    """A small picture of a frame.
+
+    Attributes:
+        jpeg: the encoded picture.
+        width: in pixels.
+        height: likewise.
+        frame: number of the frame in its file, from 0.
+    """
+
+    jpeg: bytes
+    width: int
+    height: int
+    frame: int
+
+
+def shrink(rgb: NDArray[np.uint8], side: int, frame: int) -> StoredThumbnail:
+    """Make a thumbnail. A small picture keeps its size.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB, upright.
+        side: the longer side of the thumbnail at most, in pixels.
+        frame: number of the frame.
+    """
+    height, width = rgb.shape[:2]
+    scale = side / max(height, width)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, jpeg = cv2.imencode(
+        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    return StoredThumbnail(jpeg.tobytes(), rgb.shape[1], rgb.shape[0], frame)
+
+
+def store_path(journal: str | os.PathLike[str]) -> Path:
+    """Return where the thumbnails of a journal are kept: beside it, under its name and more."""
+    return Path(f"{os.fspath(journal)}.thumbnails")
+
+
+class ThumbnailStore(Closes):
+    """The thumbnails of a journal, by the digest of the bytes that they show.
+
+    Args:
+        path: see :func:`store_path`; the file is made where there is none.
+
+    Raises:
+        JournalError: the file cannot be opened, or is something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._database = sqlite3.connect(path, check_same_thread=False)
+            with self._database:
+                self._database.execute(
+                    "CREATE TABLE IF NOT EXISTS thumbnails (sha256 TEXT PRIMARY KEY,"
+                    " jpeg BLOB, width INTEGER, height INTEGER, frame INTEGER)"
+                )
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def close(self) -> None:
+        """Release the file."""
+        self._database.close()
+
+    def add(self, thumbnails: Iterable[tuple[str, StoredThumbnail]]) -> None:
+        """Keep thumbnails, each with the sha256 of its file, in place of earlier ones.
+
+        Raises:
+            JournalError: they could not be written; the store is as it was before.
+        """
+        rows = [(sha256, t.jpeg, t.width, t.height, t.frame) for sha256, t in thumbnails]
+        try:
+            with self._database:
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?)", rows
+                )
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def get(self, sha256: str | None) -> StoredThumbnail | None:
+        """Return the thumbnail of a file with this digest, None where there is none.
+
+        Raises:
+            JournalError: the store cannot be read.
+        """
+        try:
+            row = self._database.execute(
+                "SELECT jpeg, width, height, frame FROM thumbnails WHERE sha256 = ?", (sha256,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        return None if row is None else StoredThumbnail(*row)
+
+    def _unusable(self, error: sqlite3.Error) -> JournalError:
+        return JournalError(
+            f"{self._path}: {error}; make room or remove this file (it holds nothing but "
+            "thumbnails, and the rows are safe), and give the same command again"
+        )

@@ -1,0 +1,249 @@
+"""Object stores, through fsspec: single objects, prefixes, patterns, and files to be read along.
+
+Credentials, end points and regions are those of the store's own library, from its environment
+variables and files. fsspec is imported when the first URL comes: a scan of files needs none of it.
+
+What may pass is tried again here, within a time: S3's library is told to leave that to us, else
+each of our tries would be a dozen of its own. Of a file that is read along there is nothing to
+begin anew; there the library tries again itself.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, BinaryIO, TypeVar, cast
+
+from recognizer.errors import MissingExtraError, UsageError
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused, refusal
+from recognizer.scan.locations.names import scheme_of
+from recognizer.status import Reason
+
+BUCKET_SCHEMES = frozenset(
+    {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "b2", "memory"}
+)
+"""Schemes whose URLs name a bucket or container, and no host that could be anywhere. Only these
+are followed where a URL comes from a list or a table."""
+
+_S3_SCHEMES = frozenset({"s3", "s3a"})
+
+TRIES_SECONDS = 20.0
+"""So long after the first try begins none any more: less than a scan gives an image."""
+
+_PAUSES = (0.5, 2.0)  # seconds before the second and the third try
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 10.0  # without a byte
+_MAGIC = re.compile(r"[*?\[]")
+_Result = TypeVar("_Result")
+
+# What another try cannot mend. Libraries have errors of their own for missing credentials.
+_DEFINITE = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ValueError),
+    *(TypeError, ImportError, NotImplementedError, MemoryError),
+)
+_CREDENTIALS = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
+)
+
+
+class Store:
+    """The store that a URL lies in, and the URL's path there.
+
+    Args:
+        url: any URL that fsspec knows, save chained ones (``a::b``) and the web's.
+
+    Attributes:
+        url: see above.
+
+    Raises:
+        MissingExtraError: the library for the store is not installed.
+        UsageError: fsspec knows no such store, or the URL is none of it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            import fsspec  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise MissingExtraError("fsspec", "cloud") from error
+        if "::" in url:  # it could lead anywhere, past the gate for the web
+            raise UsageError(f"{url}: chained URLs are not followed")
+        try:
+            options = _s3_options() if scheme_of(url) in _S3_SCHEMES else {}
+            self._fs, self._path = fsspec.core.url_to_fs(url, **options)
+            if options:
+                self._fs.retries = 1  # the tries that s3fs adds to those of botocore
+        except ImportError as error:
+            if scheme_of(url) in _S3_SCHEMES:
+                raise MissingExtraError("s3fs", "cloud") from error
+            raise UsageError(f"{url}: {error}") from error
+        except Exception as error:  # each library has its own for a URL or a setting that is wrong
+            raise UsageError(f"{url}: {error}") from error
+
+    @property
+    def is_in_this_process(self) -> bool:
+        """Whether no other process sees what lies there."""
+        return scheme_of(self.url) == "memory"
+
+    def read(self, limits: Limits) -> bytes:
+        """Read the object whole.
+
+        Raises:
+            Refused: with the reason.
+        """
+        data = self.read_range(0, limits.max_bytes + 1)
+        if len(data) > limits.max_bytes:
+            raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+        return data
+
+    def read_range(self, start: int, end: int) -> bytes:
+        """Read the bytes from ``start`` up to ``end``, or up to the object's own end.
+
+        Raises:
+            Refused: with the reason.
+        """
+
+        def read() -> bytes:
+            try:
+                # One request; to ask for the size first would double the time of small objects.
+                return bytes(self._fs.cat_file(self._path, start=start, end=end))
+            except _DEFINITE:
+                raise
+            except Exception:
+                # A range of an object without bytes is an error to some stores.
+                if self._fs.info(self._path).get("size") == 0:
+                    return b""
+                raise
+
+        return _tried(read)
+
+    def open(self) -> BinaryIO:
+        """Open the object to be read along, with jumps.
+
+        Raises:
+            Refused: with the reason.
+        """
+        import fsspec  # noqa: PLC0415 - an extra
+
+        # With the library's own tries, as they are set: a read that fails is not begun anew here.
+        filesystem, path = fsspec.core.url_to_fs(self.url)
+        try:
+            return cast(BinaryIO, filesystem.open(path, "rb"))
+        except Exception as error:
+            raise _refusal(error) from error
+
+    def is_object(self) -> bool:
+        """Whether the URL is that of an object, and not of what lies below it.
+
+        Raises:
+            Refused: with the reason; nothing is there.
+        """
+        return bool(_tried(lambda: self._fs.info(self._path))["type"] == "file")
+
+    def objects_below(self) -> Iterator[str]:
+        """Yield the URLs of all objects whose paths begin with this one and a slash.
+
+        They come in the order in which the store tells of them, which for S3 is that of their
+        names. From S3 they come by pages; of other stores, one folder is held in memory at a time.
+
+        Raises:
+            Refused: with the reason, possibly in the middle.
+        """
+        base = self.url.rstrip("/")
+        root = self._path.rstrip("/")
+        paths = self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root)
+        for path in paths:
+            yield base + path[len(root) :]
+
+    def matches(self) -> Iterator[str]:
+        """Yield the URLs of the objects that the URL stands for as a pattern (``*``, ``**``).
+
+        Raises:
+            Refused: with the reason, possibly in the middle.
+        """
+        literal = self.url[: _first_magic(self.url)].rpartition("/")[0]
+        from fsspec.utils import glob_translate  # noqa: PLC0415 - an extra
+
+        pattern = re.compile(glob_translate(self.url[len(literal) + 1 :]))
+        for url in Store(literal).objects_below():
+            if pattern.match(url[len(literal) + 1 :]):
+                yield url
+
+    def _pages(self, root: str) -> Iterator[str]:
+        bucket, _, key = root.partition("/")
+        options: dict[str, Any] = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
+        while True:
+            page = _tried(lambda: self._fs.call_s3("list_objects_v2", **options))
+            for entry in page.get("Contents", ()):
+                if not entry["Key"].endswith("/"):  # a folder's stand-in
+                    yield f"{bucket}/{entry['Key']}"
+            if not page.get("IsTruncated"):
+                return
+            options["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _walk(self, root: str) -> Iterator[str]:
+        try:
+            for folder, folders, files in self._fs.walk(root, on_error="raise"):
+                folders.sort()  # walked in this order
+                for name in sorted(files):
+                    yield f"{folder.rstrip('/')}/{name}"
+        except Exception as error:
+            raise _refusal(error) from error
+
+
+@cache
+def _s3_options() -> dict[str, Any]:
+    """Return what S3's library is told; what the user's configuration says goes before."""
+    import botocore.session  # noqa: PLC0415 - an extra
+    from fsspec.config import conf  # noqa: PLC0415
+
+    options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+    # Of AWS_MAX_ATTEMPTS, or of max_attempts in ~/.aws/config.
+    if botocore.session.Session().get_config_variable("max_attempts") is None:
+        options["retries"] = {"total_max_attempts": 1}
+    for scheme in _S3_SCHEMES:
+        options |= conf.get(scheme, {}).get("config_kwargs", {})
+    return {"config_kwargs": options}
+
+
+def has_magic(url: str) -> bool:
+    """Whether a URL is a pattern, unless an object has that very name."""
+    return _first_magic(url) < len(url)
+
+
+def _first_magic(url: str) -> int:
+    start = url.find("://") + 3
+    found = _MAGIC.search(url, start)
+    return len(url) if found is None else found.start()
+
+
+def _tried(action: Callable[[], _Result]) -> _Result:
+    """Do something, again where it failed for a reason that may pass and there is time."""
+    end = time.monotonic() + TRIES_SECONDS
+    for pause in (*_PAUSES, None):
+        try:
+            return action()
+        except Exception as error:
+            refused = _refusal(error)
+            if (
+                pause is None
+                or time.monotonic() + pause >= end
+                or refused.reason is not Reason.READ_ERROR
+                or isinstance(error, _DEFINITE)
+            ):
+                raise refused from error
+            time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def _refusal(error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if type(error).__name__ in _CREDENTIALS:
+        return Refused(Reason.PERMISSION_DENIED, f"{type(error).__name__}: {error}"[:200])
+    if isinstance(error, MemoryError):
+        return Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit")
+    return refusal(error)

@@ -1,7 +1,0 @@
-"""Where a scan's images come from, and how their bytes are had."""
-
-from recognizer.scan.sources.access import Access
-from recognizer.scan.sources.expand import LIST_ON_STDIN, count, expand
-from recognizer.scan.sources.reader import Reader
-
-__all__ = ["LIST_ON_STDIN", "Access", "Reader", "count", "expand"]

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from typer.testing import CliRunner
+
+from recognizer.cli import ExitCode, app
+from recognizer.dataset.check import Check, check_data
+from recognizer.errors import DatasetError
+from recognizer.recognizer import Recognizer
+from recognizer.training.config import TrainingConfig
+from tests.conftest import encoded
+from tests.training.conftest import write_manifest
+
+Write = Callable[..., dict[str, str]]
+
+
+def scene(seed: int) -> Image.Image:
+    """A picture with structure, another for each seed, which the tiny bundle sees as red."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (12, 16), np.uint8)
+    red = np.asarray(Image.fromarray(small).resize((240, 180), Image.Resampling.BICUBIC))
+    dark = np.full_like(red, 20)
+    return Image.fromarray(np.stack([red, dark, dark], axis=-1))
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a picture and gives its row."""
+
+    def write(name: str, picture: Image.Image, split: str) -> dict[str, str]:
+        data = encoded(picture, quality=90)
+        (tmp_path / name).write_bytes(data)
+        return {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "file": name,
+            "label": "ivory_worked",
+            "source": f"place-{split}",
+            "split": split,
+        }
+
+    return write
+
+
+def checked(recognizer: Recognizer, folder: Path, rows: list[dict[str, str]]) -> Check:
+    write_manifest(folder, rows)
+    return check_data([folder], recognizer)
+
+
+def test_good_data_has_no_problems(recognizer: Recognizer, tmp_path: Path, write: Write) -> None:
+    rows = [write(f"{i}.jpg", scene(i), "test" if i % 2 else "train") for i in range(6)]
+    found = checked(recognizer, tmp_path, rows)
+    assert len(found.photos) == 6
+    assert not found.problems
+    assert not found.duplicates
+
+
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "recompressed": lambda p: Image.open(io.BytesIO(encoded(p, quality=20))),
+    "smaller": lambda p: p.resize((150, 112)),
+    "mirrored": ImageOps.mirror,
+    "turned": lambda p: p.transpose(Image.Transpose.ROTATE_90),
+}
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copy_in_the_test_split_is_named(
+    recognizer: Recognizer, tmp_path: Path, write: Write, copy: str
+) -> None:
+    rows = [write(f"{i}.jpg", scene(i), "train") for i in range(4)]
+    rows.append(write("other.jpg", scene(9), "test"))
+    rows.append(write("copy.jpg", COPIES[copy](scene(2)), "test"))
+    (pair,) = checked(recognizer, tmp_path, rows).duplicates
+    assert {pair.one.path.name, pair.other.path.name} == {"2.jpg", "copy.jpg"}
+    assert pair.similarity > 0.9
+    assert "copy.jpg" in str(pair)
+
+
+def test_a_copy_in_the_same_split_is_no_error(
+    recognizer: Recognizer, tmp_path: Path, write: Write
+) -> None:
+    rows = [write("a.jpg", scene(1), "train"), write("b.jpg", scene(1).resize((150, 112)), "train")]
+    assert not checked(recognizer, tmp_path, rows).duplicates
+
+
+def test_near_hashes_of_different_pictures_are_not_confirmed(
+    recognizer: Recognizer, tmp_path: Path, write: Write
+) -> None:
+    """The hash knows no colour; the features of the tiny bundle know nothing else."""
+    red = scene(1)
+    green = Image.merge("RGB", [red.getchannel(c) for c in ("G", "R", "B")])
+    rows = [write("red.jpg", red, "train"), write("green.jpg", green, "test")]
+    found = checked(recognizer, tmp_path, rows)
+    assert not found.duplicates
+    assert found.unconfirmed == 1
+
+
+def test_a_crop_with_another_hash_is_named_to_be_looked_at(
+    recognizer: Recognizer, tmp_path: Path, write: Write
+) -> None:
+    crop = scene(1).crop((40, 30, 220, 165))
+    green = Image.merge("RGB", [scene(2).getchannel(c) for c in ("G", "R", "B")])
+    rows = [write("red.jpg", scene(1), "train"), write("crop.jpg", crop, "test")]
+    found = checked(recognizer, tmp_path, [*rows, write("green.jpg", green, "test")])
+    assert not found.duplicates
+    (pair,) = found.alike
+    assert {pair.one.path.name, pair.other.path.name} == {"red.jpg", "crop.jpg"}
+    assert pair.similarity > 0.97
+
+
+def test_what_a_recipe_holds_out_is_a_split_of_its_own(
+    recognizer: Recognizer, tmp_path: Path, write: Write
+) -> None:
+    pictures = {f"{i}.jpg": scene(i) for i in range(12)}
+    pictures |= {f"{i}-copy.jpg": scene(i).resize((200, 150)) for i in range(12)}
+    write_manifest(tmp_path, [write(name, p, "train") for name, p in pictures.items()])
+    assert not check_data([tmp_path], recognizer).duplicates
+    held_out = TrainingConfig(validation_share=0.3)
+    duplicates = check_data([tmp_path], recognizer, held_out).duplicates
+    assert duplicates
+    for pair in duplicates:
+        assert {pair.one.split, pair.other.split} == {"train", "validation"}
+        assert len({p.path.name.split(".")[0].split("-")[0] for p in (pair.one, pair.other)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"file": "nowhere.jpg"}, "nowhere.jpg: No such file"),
+        ({"sha256": "0" * 64}, "0.jpg is not the file of the manifest"),
+        ({"label": "unicorn"}, "manifest.csv:2: unknown label 'unicorn'"),
+        ({"split": "holdout"}, "manifest.csv:2: unknown split 'holdout'"),
+        ({"source": ""}, "manifest.csv:2: no source"),
+        ({"source": "place-test"}, "place-test is in test and in train"),
+    ],
+)
+def test_what_is_wrong_is_named_and_the_rest_still_checked(
+    recognizer: Recognizer, tmp_path: Path, write: Write, change: dict[str, str], words: str
+) -> None:
+    rows = [{**write("0.jpg", scene(0), "train"), **change}, write("1.jpg", scene(1), "test")]
+    (problem,) = checked(recognizer, tmp_path, rows).problems
+    assert words in problem
+
+
+def test_undecodable_and_repeated_files(
+    recognizer: Recognizer, tmp_path: Path, write: Write
+) -> None:
+    (tmp_path / "page.jpg").write_bytes(b"<html>")
+    page = {
+        "sha256": hashlib.sha256(b"<html>").hexdigest(),
+        "file": "page.jpg",
+        "label": "wood",
+        "source": "s",
+        "split": "train",
+    }
+    row = write("0.jpg", scene(0), "train")
+    problems = checked(recognizer, tmp_path, [page, row, {**row, "label": "wood"}]).problems
+    assert any("page.jpg: " in p for p in problems)
+    assert any("listed 2 times (ivory_worked, train; wood, train)" in p for p in problems)
+    assert len(problems) == 2
+
+
+def test_splits_are_compared_across_folders(
+    recognizer: Recognizer, tmp_path: Path, write: Write
+) -> None:
+    write_manifest(tmp_path, [write("a.jpg", scene(1), "test")])
+    folder = tmp_path / "labelled"
+    (folder / "ivory_worked").mkdir(parents=True)
+    (folder / "ivory_worked" / "b.jpg").write_bytes(encoded(scene(1), quality=50))
+    assert len(check_data([tmp_path, folder], recognizer).duplicates) == 1
+    with pytest.raises(DatasetError, match="no such folder"):
+        check_data([tmp_path / "nowhere"], recognizer)
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+def test_the_command_names_the_pair_and_fails(
+    recognizer: Recognizer, tmp_path: Path, write: Write
+) -> None:
+    verb = ["dataset", "check", str(tmp_path), "--bundle", str(recognizer.bundle.path)]
+    rows = [write("a.jpg", scene(1), "train"), write("b.jpg", scene(2), "test")]
+    write_manifest(tmp_path, rows)
+    done = CliRunner().invoke(app, verb)
+    assert done.exit_code == ExitCode.DONE, done.output
+    assert "1 (1)" in done.stdout
+    write_manifest(tmp_path, [*rows, write("copy.jpg", scene(1).resize((200, 150)), "test")])
+    done = CliRunner().invoke(app, verb)
+    assert done.exit_code == ExitCode.USAGE
+    assert f"{tmp_path / 'a.jpg'}" in done.stdout
+    assert f"{tmp_path / 'copy.jpg'}" in done.stdout
+    assert "1 near-duplicates" in done.stderr
+
+
+def test_the_renderer_is_called_where_it_is_and_missed_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = CliRunner().invoke(app, ["dataset", "render", "--help"])
+    assert there.exit_code == 0, there.output
+    assert "--count" in there.output
+    monkeypatch.setattr("recognizer.cli.dataset.RENDERER", "nowhere.synthetic")
+    missing = CliRunner().invoke(app, ["dataset", "render", "--count", "1"])
+    assert missing.exit_code == ExitCode.USAGE
+    assert "checkout" in missing.stderr

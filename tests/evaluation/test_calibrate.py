@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from recognizer.cli import ExitCode, app
+from recognizer.dataset.manifest import Photo
+from recognizer.errors import DatasetError
+from recognizer.evaluation.calibrate import (
+    LabelFit,
+    calibrate_bundle,
+    calibrated_description,
+    fit_calibration,
+)
+from recognizer.evaluation.outputs import run_photos
+from recognizer.model.bundle import load_bundle, sigmoid, write_description
+from recognizer.model.calibration import Calibration
+from recognizer.recognizer import Recognizer
+from tests.tiny import LABELS
+from tests.training.conftest import write_manifest
+
+# --- the curve --------------------------------------------------------------------------------
+
+
+@given(st.floats(0.001, 5), st.lists(st.tuples(st.floats(0.01, 5), st.floats(0.01, 5)), max_size=6))
+def test_a_curve_never_ties_what_the_model_tells_apart(
+    slope: float, steps: list[tuple[float, float]]
+) -> None:
+    knots = np.cumsum([(-3.0, -2.0), *steps], axis=0)
+    curve = Calibration(slope, tuple((x, y) for x, y in knots.tolist()))
+    values = np.linspace(-30, 30, 601)
+    assert (np.diff(curve(values)) > 0).all()
+    assert Calibration.from_json(json.loads(json.dumps(curve.to_json()))) == curve
+
+
+def test_knots_that_coincide_in_the_file_become_one() -> None:
+    curve = Calibration(1e-9, ((0.0, 0.0), (1e-9, 1.0), (1.0, 1.0 + 1e-9), (2.0, 2.0)))
+    assert curve.rounded().knots == ((0.0, 0.0), (1.0, 1.0), (2.0, 2.0))
+    assert curve.rounded().slope == 1e-6
+
+
+# --- the fit ----------------------------------------------------------------------------------
+
+
+def fit_one(log_odds: np.ndarray, hit: np.ndarray, sources: list[str] | None = None) -> LabelFit:
+    """The fit of one label against all others."""
+    truth = np.where(hit, "a", "b").tolist()
+    sources = sources or [str(i) for i in range(len(hit))]
+    return fit_calibration(log_odds[:, None], truth, ["a"], sources)[0]
+
+
+def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    true_log_odds = rng.normal(0, 2, count)
+    return true_log_odds, rng.random(count) < sigmoid(true_log_odds)
+
+
+def test_the_odds_are_recovered() -> None:
+    true_log_odds, hit = drawn(np.random.default_rng(0), 6000)
+    found = fit_one(true_log_odds * 3 + 2, hit)  # over-confident and shifted
+    assert found.method != "temperature"  # which has no shift
+    shown = np.linspace(-3, 3, 9) * 3 + 2
+    assert found.calibration(shown) == pytest.approx((shown - 2) / 3, abs=0.25)
+
+
+def test_a_bent_curve_is_followed_where_a_line_cannot() -> None:
+    true_log_odds, hit = drawn(np.random.default_rng(1), 4000)
+    shown = np.where(true_log_odds > 0, 8 * true_log_odds, 0.3 * true_log_odds)
+    found = fit_one(shown, hit)
+    assert found.method == "isotonic"
+    assert found.log_loss["isotonic"] < found.log_loss["platt"]
+    assert (np.diff(found.calibration(np.linspace(-20, 60, 500))) > 0).all()
+
+
+def test_a_label_told_without_a_mistake_keeps_some_doubt() -> None:
+    hit = np.arange(200) < 20
+    found = fit_one(np.where(hit, 10.0, -10.0) + np.linspace(0, 1, 200), hit)
+    high, low = sigmoid(found.calibration(np.array([10.0, -10.0])))
+    assert 0.9 < high < 0.999
+    assert 0.001 < low < 0.05
+
+
+def test_labels_with_few_photos_share() -> None:
+    rng = np.random.default_rng(0)
+    truth = ["a"] * 200 + ["b"] * 200 + ["c"] * 3 + ["d"]
+    log_odds = rng.normal(0, 1, (404, 4))
+    for i, label in enumerate(truth):
+        log_odds[i, "abcd".index(label)] += 4
+    sources = [str(i % 40) for i in range(404)]
+    a, b, c, d = fit_calibration(log_odds, truth, list("abcd"), sources)
+    assert c.calibration == d.calibration
+    assert c.log_loss == d.log_loss
+    assert c.method == "temperature" or c.method.endswith("_shared")
+    assert a.calibration != b.calibration
+    assert [fit.positives for fit in (a, b, c, d)] == [200, 200, 3, 1]
+
+
+def test_sources_are_not_on_both_sides() -> None:
+    """What tells the label is the source, and each new source is another matter."""
+    rng = np.random.default_rng(0)
+    offset = rng.normal(0, 4, 12)
+    source = np.repeat(np.arange(12), 20)
+    hit = np.arange(240) % 2 == 0
+    log_odds = offset[source] + 0.5 * hit
+    alone = fit_one(log_odds, hit)
+    grouped = fit_one(log_odds, hit, [str(s) for s in source])
+    assert grouped.log_loss["isotonic"] > alone.log_loss["isotonic"]
+
+
+# --- the bundle -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def held_out(photos: list[Photo]) -> list[Photo]:
+    return [replace(p, split="validation", source=f"s{i % 5}") for i, p in enumerate(photos)]
+
+
+def test_the_same_network_is_another_bundle(
+    recognizer: Recognizer, held_out: list[Photo], tmp_path: Path
+) -> None:
+    made = calibrate_bundle(recognizer, held_out, tmp_path / "ours-v2")
+    again = load_bundle(tmp_path / "ours-v2")
+    assert again.title == made.title == "ours-v2"
+    assert again.digest == made.digest != recognizer.bundle.digest
+    assert again.model_digest == recognizer.bundle.model_digest
+    assert again.description["lineage"][-1]["parent"]["sha256"] == recognizer.bundle.digest
+    assert again.description["calibration"]["photos"] == len(held_out)
+    methods = [entry["calibration"]["method"] for entry in again.description["labels"]]
+    assert methods[LABELS.index("ivory_raw")] in {"temperature", "platt_shared", "isotonic_shared"}
+    assert "calibrated again" in (again.path / "MODEL_CARD.md").read_text()
+    before = Recognizer.load(recognizer.bundle.path).predict(held_out[0].path)
+    after = Recognizer.load(again.path).predict(held_out[0].path)
+    assert after.scores.keys() == before.scores.keys()
+    assert after.scores != before.scores
+
+
+def test_thresholds_are_those_of_the_new_scores(
+    recognizer: Recognizer, held_out: list[Photo]
+) -> None:
+    log_odds = run_photos(recognizer, held_out).log_odds
+    shifted = calibrated_description(recognizer.bundle.description, log_odds + 5, held_out)
+    plain = calibrated_description(recognizer.bundle.description, log_odds, held_out)
+    for one, other in zip(plain["labels"], shifted["labels"], strict=True):
+        for rate, threshold in one["thresholds"].items():
+            assert other["thresholds"][rate] == pytest.approx(threshold, abs=0.1)
+
+
+def test_what_was_enrolled_keeps_its_thresholds(
+    recognizer: Recognizer, held_out: list[Photo], tmp_path: Path
+) -> None:
+    """The photos may have been its negatives; their scores would make its thresholds too low."""
+    description = json.loads(json.dumps(recognizer.bundle.description))
+    raw = description["labels"][LABELS.index("ivory_raw")]
+    raw["calibration"] = {"slope": 1.0, "intercept": 0.0, "method": "enrolled", "positives": 3}
+    raw["thresholds"] = {"0.05": 0.97, "0.01": 0.98, "0.001": 0.99}
+    (family,) = (e for e in description["families"] if "ivory_raw" in e["members"])
+    family["thresholds"] = description["photo_thresholds"] = raw["thresholds"]
+    shutil.copytree(recognizer.bundle.path, tmp_path / "parent-v1")
+    write_description(tmp_path / "parent-v1", description)
+    log_odds = run_photos(recognizer, held_out).log_odds
+    made = calibrated_description(description, log_odds, held_out)
+    label = made["labels"][LABELS.index("ivory_raw")]
+    assert label["calibration"]["method"] == "enrolled"
+    assert label["thresholds"] == raw["thresholds"]
+    (family,) = (e for e in made["families"] if "ivory_raw" in e["members"])
+    for rate, threshold in raw["thresholds"].items():
+        assert family["thresholds"][rate] >= threshold
+        assert made["photo_thresholds"][rate] >= threshold
+    _data(tmp_path, held_out)
+    done = CliRunner().invoke(
+        app,
+        ["calibrate", str(tmp_path / "parent-v1"), "--data", str(tmp_path), "--output",
+         str(tmp_path / "ours-v2")],
+    )  # fmt: skip
+    assert done.exit_code == ExitCode.DONE, done.output
+    assert "enrolled" in done.stdout
+
+
+def test_there_must_be_negatives_and_photos(recognizer: Recognizer, held_out: list[Photo]) -> None:
+    with pytest.raises(DatasetError, match="no photos"):
+        run_photos(recognizer, [])
+    ivory = [p for p in held_out if p.label == "ivory_worked"]
+    with pytest.raises(DatasetError, match="without a product"):
+        calibrated_description(recognizer.bundle.description, np.zeros((len(ivory), 4)), ivory)
+
+
+def test_the_bytes_must_be_those_of_the_manifest(
+    recognizer: Recognizer, held_out: list[Photo]
+) -> None:
+    with pytest.raises(DatasetError, match="other sha256"):
+        run_photos(recognizer, [replace(held_out[0], sha256="0" * 64)])
+
+
+def _data(folder: Path, photos: list[Photo]) -> None:
+    """Write a manifest of photos that lie elsewhere."""
+    columns = ("sha256", "label", "source", "split")
+    rows = [{"file": str(p.path)} | {c: getattr(p, c) for c in columns} for p in photos]
+    write_manifest(folder, rows)
+
+
+def test_the_command(recognizer: Recognizer, held_out: list[Photo], tmp_path: Path) -> None:
+    _data(tmp_path, held_out)
+    verb = ["calibrate", str(recognizer.bundle.path), "--data", str(tmp_path), "--output"]
+    for name, why in (("mine", "NAME-vN"), ("wildlife-v2", "released bundle")):
+        wrong = CliRunner().invoke(app, [*verb, str(tmp_path / name)])
+        assert wrong.exit_code == ExitCode.USAGE
+        assert why in wrong.stderr
+    done = CliRunner().invoke(app, [*verb, str(tmp_path / "tiny-v3")])
+    assert done.exit_code == ExitCode.DONE, done.output
+    assert load_bundle(tmp_path / "tiny-v3").version == 3
+    assert "ivory_worked" in done.stdout

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="the extra `train` is not installed")
+
+from recognizer.dataset.licenses import UNSTATED, count_licenses, write_sources
+from recognizer.dataset.manifest import Photo
+from recognizer.dataset.sheets import contact_sheet
+from recognizer.evaluation.failures import failures_sheet
+from recognizer.evaluation.living import measure_living
+from recognizer.recognizer import Recognizer
+from tests.conftest import COLORS, encoded, picture
+
+
+def test_living_animals_taken_for_products() -> None:
+    labels = ["animal_rhino", "rhino_horn", "animal_rhino", "animal_pangolin", "wood"]
+    best = ["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"]  # wood: no product
+    pangolin, rhino = sorted(
+        measure_living(labels, best, [True, True, True, False, True]), key=lambda a: a.name
+    )
+    assert (pangolin.name, pangolin.photos, pangolin.called_product.value) == (
+        "animal_pangolin",
+        1,
+        0,
+    )
+    assert (rhino.photos, rhino.called_product.value, rhino.flagged.value) == (2, 0.5, 1.0)
+    assert rhino.called_product.low < 0.5 < rhino.called_product.high
+
+
+def test_without_animals_nothing_is_said_of_them() -> None:
+    assert measure_living(["wood"], ["wood"], [False]) == ()
+
+
+def rendered(folder: Path, *pictures: tuple[str, str]) -> list[Photo]:
+    photos = []
+    for number, (label, color) in enumerate(pictures):
+        path = folder / f"{number}.jpg"
+        path.write_bytes(encoded(picture(color, (132, 132), seed=number), quality=95))
+        photos.append(Photo(path, f"{number:064x}", label, "synthetic/x", "train"))
+    return photos
+
+
+def test_failures_are_the_worst_misses_above_and_false_alarms_below(
+    recognizer: Recognizer, tmp_path: Path
+) -> None:
+    photos = rendered(
+        tmp_path,
+        ("ivory_worked", "red"),  # found
+        ("ivory_worked", "green"),  # missed
+        ("ceramic", "red"),  # a false alarm
+        ("ceramic", "green"),
+    )
+    predictions = list(recognizer.predict_many([p.path for p in photos]))
+    sheet = failures_sheet(recognizer, photos, predictions)
+    above, below = np.split(sheet[: len(sheet) // 2 * 2], 2)
+
+    def shows(part: np.ndarray, color: str) -> bool:
+        near = (np.abs(part.astype(int) - COLORS[color]) < 40).all(axis=2)
+        return bool(near.sum() > 132 * 132 / 2)
+
+    assert [shows(above, c) for c in ("green", "red")] == [True, False]
+    assert shows(below, "red")
+    first = below[:, : sheet.shape[1] // 7 + 4]
+    assert [shows(first, c) for c in ("red", "green")] == [True, False]  # the worst comes first
+
+
+def test_a_sheet_has_room_for_every_line() -> None:
+    tile = np.full((40, 40, 3), 90, np.uint8)
+    one, two = (contact_sheet([(words, tile)], 40) for words in ("one", "one\ntwo"))
+    assert len(two) > len(one)
+    assert (two[: len(one) - 4] == one[: len(one) - 4]).all()
+    assert two[len(one) - 4 :].max() > 150  # there are words
+
+
+def test_licenses_are_told_as_they_were_found(tmp_path: Path) -> None:
+    photo = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
+    photos = [photo, replace(photo, source="museum", split="test"), replace(photo, license="")]
+    counts = count_licenses(photos)
+    assert [(name, c.photos, c.sources) for name, c in counts.items()] == [
+        ("CC0", 2, 2),
+        (UNSTATED, 1, 1),
+    ]
+    write_sources(photos, tmp_path / "sources.csv")
+    with (tmp_path / "sources.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"] for row in rows] == ["museum", "shop"]
+    assert rows[1] == {
+        "source": "shop",
+        "photos": "2",
+        "splits": "train",
+        "labels": "wood",
+        "licenses": f"CC0; {UNSTATED}",
+    }

@@ -1,0 +1,419 @@
+"""Evaluation with the tiny bundle, for which red is ivory, green ceramic and blue anything else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from recognizer.cli import ExitCode, app
+from recognizer.dataset.manifest import Photo, fingerprint, load_photos, prepare
+from recognizer.errors import DatasetError, TaxonomyError, UsageError
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Leads, evaluate
+from recognizer.evaluation.held_out import (
+    corrected,
+    photos_of_sources,
+    photos_of_split,
+    worth_of_sources,
+)
+from recognizer.evaluation.left_out import embed_photos, folds, leave_out_sources, photos_for
+from recognizer.model.bundle import load_bundle
+from recognizer.recognizer import Recognizer
+from recognizer.taxonomy import load_taxonomy
+from recognizer.training.config import TrainingConfig
+from tests.conftest import encoded, picture
+from tests.tiny import write_tiny_bundle
+from tests.training.conftest import write_manifest
+
+HOSTILE = "<script>alert(1)</script>"
+
+# label, colour, source, split, how many
+PHOTOS = [
+    ("ivory_worked", "red", "fitz/netsuke", "test", 4),
+    ("ivory_worked", "green", HOSTILE, "test", 1),  # a miss: the model takes it for ceramic
+    ("ceramic", "green", "shop/pots", "test", 6),
+    ("listing_other", "blue", "market/stall", "test", 6),
+    ("ivory_worked", "red", "met/ivory", "train", 6),
+    ("ivory_worked", "red", "tony/collections", "train", 3),
+    ("ceramic", "green", "met/ivory", "train", 6),
+    ("ceramic", "green", "pots/two", "train", 4),
+    ("listing_other", "blue", "board/one", "train", 6),
+    ("listing_other", "blue", "board/two", "train", 6),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    for label, color, source, split, count in PHOTOS:
+        for _ in range(count):
+            content = encoded(picture(color, seed=len(rows)))
+            name = f"{len(rows):03}.jpg"
+            (folder / name).write_bytes(content)
+            digest = hashlib.sha256(content).hexdigest()
+            row = {"sha256": digest, "file": name, "label": label, "source": source}
+            rows.append({**row, "split": split})
+    write_manifest(folder, rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(data: Path) -> list[Photo]:
+    return load_photos(data)
+
+
+@pytest.fixture(scope="module")
+def evaluation(recognizer: Recognizer, photos: list[Photo]) -> Evaluation:
+    return evaluate(recognizer, photos, "test", rounds=20)
+
+
+@pytest.fixture(scope="module")
+def trained_bundle(tmp_path_factory: pytest.TempPathFactory, photos: list[Photo]) -> Path:
+    """The tiny bundle, with the words of a release on how it was trained and calibrated."""
+    folder = write_tiny_bundle(tmp_path_factory.mktemp("trained") / "tiny-v1")
+    # Patches are no photos of the data: leaving some out must not hide what was held out.
+    config = TrainingConfig(validation_share=0.3, exclude_sources=["tony/collections"])
+    held = [p for p in prepare(photos, config) if p.split == "validation"]
+    config = replace(config, exclude_sources=[*config.exclude_sources, "patch/tusk"])
+    description = json.loads((folder / "bundle.json").read_text())
+    description["training"] = {"config": config.to_dict()}
+    description["calibration"] = {"fingerprint": fingerprint(held)}
+    (folder / "bundle.json").write_text(json.dumps(description))
+    return folder
+
+
+def run(*args: object) -> Result:
+    arguments = ["evaluate", "--rounds", "20", *map(str, args)]
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+
+
+# --- figures ----------------------------------------------------------------------------------
+
+
+def test_the_figures_of_a_family(evaluation: Evaluation) -> None:
+    (ivory,) = evaluation.families
+    assert (ivory.name, ivory.photos, ivory.sources) == ("ivory", 5, 2)
+    assert evaluation.negatives == 12
+    assert ivory.recall["0.01"].value == 0.8
+    assert ivory.recall["0.01"].low == pytest.approx(0.2836, abs=1e-4)  # exact, of 4 in 5
+    assert ivory.average_precision is not None
+    assert 0.8 < ivory.average_precision.value < 1
+
+
+def test_what_the_default_policy_makes_of_a_product(evaluation: Evaluation) -> None:
+    assert evaluation.leads == {"ivory_worked": Leads(photos=5, leads=4, named=4)}
+
+
+def test_a_lead_may_have_the_wrong_name(recognizer: Recognizer, photos: list[Photo]) -> None:
+    renamed = [
+        replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
+        for p in photos
+    ]
+    found = evaluate(recognizer, renamed, "test", rounds=20)
+    assert found.leads == {"rhino_horn": Leads(photos=5, leads=4, named=0)}
+
+
+def test_too_few_photos_have_no_calibration_error(evaluation: Evaluation) -> None:
+    assert all(f.calibration_error is None for f in evaluation.families)
+
+
+def test_what_the_model_cannot_name_has_no_figures(evaluation: Evaluation) -> None:
+    rhino = next(f for f in evaluation.labels if f.name == "rhino_horn")
+    assert rhino.average_precision is None
+    assert rhino.recall == {}
+
+
+def test_lookalikes_are_those_of_the_taxonomy() -> None:
+    found = {label.name for label in load_taxonomy().lookalikes("ivory")}
+    assert found == {
+        *("bone", "cow_horn", "antler", "wood", "ceramic", "stone_jade", "plastic_resin", "shell"),
+        "white_object",
+    }
+
+
+def test_lookalike_accuracy(evaluation: Evaluation) -> None:
+    group = evaluation.lookalikes
+    assert group is not None
+    assert group.counts == {"ivory": 5, "ceramic": 6}  # other photos are not asked about
+    assert group.by_label["ivory"].value == 0.8
+    assert group.accuracy.value == pytest.approx(10 / 11)
+    assert group.mean_accuracy == pytest.approx(0.9)
+
+
+def test_confusion_counts_every_photo(evaluation: Evaluation) -> None:
+    assert evaluation.confusion["ivory_worked"] == {"ivory_worked": 4, "ceramic": 1}
+    assert sum(n for row in evaluation.confusion.values() for n in row.values()) == 17
+    assert evaluation.accuracy.value == pytest.approx(16 / 17)
+
+
+def test_results_by_source(evaluation: Evaluation) -> None:
+    ivory = next(b for b in evaluation.by_source if b.name == "ivory")
+    assert [(s.source, s.photos, s.over) for s in ivory.positives] == [
+        ("fitz/netsuke", 4, 4),
+        (HOSTILE, 1, 0),
+    ]
+    assert {(s.source, s.over) for s in ivory.negatives} == {("shop/pots", 0), ("market/stall", 0)}
+
+
+def test_operating_points_end_with_the_strictest(evaluation: Evaluation) -> None:
+    points = evaluation.operating_points[ANY_PRODUCT]
+    assert [point.rate for point in points] == ["0.05", "0.01", "0.001"]
+    assert points[0].false_alarms == 0
+    assert points[0].recall is not None
+    assert points[0].recall.value == 0.8
+
+
+# --- which photos -----------------------------------------------------------------------------
+
+
+def test_what_training_held_out_is_found_again(trained_bundle: Path, photos: list[Photo]) -> None:
+    held = photos_of_split(load_bundle(trained_bundle), photos, "validation")
+    assert held
+    assert {p.split for p in held} == {"validation"}
+
+
+def test_a_manifest_may_have_a_validation_split_of_its_own(
+    trained_bundle: Path, photos: list[Photo]
+) -> None:
+    own = [replace(p, split="validation") for p in photos if p.source == "board/one"]
+    bundle = load_bundle(trained_bundle)
+    description = {**bundle.description, "calibration": {"fingerprint": fingerprint(own)}}
+    calibrated = replace(bundle, description=description)
+    assert photos_of_split(calibrated, [*photos[:-12], *own], "validation") == own
+
+
+@pytest.mark.parametrize("change", ["another photo", "no recipe"])
+def test_what_was_held_out_is_not_guessed(
+    tiny_bundle: Path, trained_bundle: Path, photos: list[Photo], change: str
+) -> None:
+    bundle = load_bundle(tiny_bundle if change == "no recipe" else trained_bundle)
+    with pytest.raises(DatasetError, match="cannot be told"):
+        photos_of_split(bundle, photos[:-1], "validation")
+
+
+def test_labels_are_corrected_as_the_recipe_does(
+    trained_bundle: Path, photos: list[Photo], tmp_path: Path
+) -> None:
+    wrong, shown = photos[0], photos[5]
+    table = tmp_path / "corrections.csv"
+    table.write_text(
+        f"sha256,label,reason\n{wrong.sha256},exclude,blank\n{shown.sha256},bone,of bone\n"
+    )
+    bundle = load_bundle(trained_bundle)
+    config = {**bundle.description["training"]["config"], "corrections": str(table)}
+    bundle = replace(bundle, description={**bundle.description, "training": {"config": config}})
+    found = {p.sha256: p.label for p in corrected(bundle, photos)}
+    assert wrong.sha256 not in found
+    assert found[shown.sha256] == "bone"
+    table.unlink()
+    with pytest.raises(DatasetError, match=r"corrections\.csv"):
+        corrected(bundle, photos)
+
+
+def test_only_some_sources(trained_bundle: Path, photos: list[Photo]) -> None:
+    chosen = photos_of_sources(photos, ["met/ivory"])
+    positives = [p for p in chosen if p.label == "ivory_worked"]
+    assert {p.source for p in positives} == {"met/ivory"}
+    # Its ceramics were trained on: only the negatives of the test split count.
+    assert {p.split for p in chosen if p not in positives} == {"test"}
+    bundle = load_bundle(trained_bundle)
+    assert "optimistic" in worth_of_sources(bundle, photos, ["met/ivory"])
+    others = ["tony/collections", "fitz/netsuke"]
+    assert "never saw" in worth_of_sources(bundle, photos, others)
+    enrolled = [p.sha256 for p in photos if p.source == others[0]][:1]
+    lineage = {"lineage": [{"photos": enrolled}]}
+    bundle = replace(bundle, description={**bundle.description, **lineage})
+    assert "Training saw photos of tony/collections" in worth_of_sources(bundle, photos, others)
+
+
+def test_a_misspelt_source_is_named(photos: list[Photo]) -> None:
+    with pytest.raises(DatasetError, match="did you mean met/ivory"):
+        photos_of_sources(photos, ["met/ivori"])
+
+
+# --- one source left out ----------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.booleans()), min_size=2))
+def test_no_photo_is_scored_by_a_head_that_saw_its_source(pairs: list[tuple[str, bool]]) -> None:
+    sources = np.array([source for source, _ in pairs])
+    positive = np.array([is_positive for _, is_positive in pairs])
+    if not positive.any():
+        positive[0] = True
+    found = folds(sources, positive)
+    for source in set(sources):
+        assert len(set(found[sources == source])) == 1
+    places = {source: set(found[sources == source]) for source in set(sources[positive])}
+    assert len({min(p) for p in places.values()}) == len(places)  # each has a fold of its own
+
+
+def test_leaving_sources_out(recognizer: Recognizer, photos: list[Photo]) -> None:
+    used, positive = photos_for(photos, "ivory")
+    assert {p.split for p in used} == {"train"}
+    features = embed_photos(recognizer, used)
+    result = leave_out_sources("tiny-v1", "ivory", used, positive, features, rounds=20)
+    assert result.figures.average_precision is not None
+    assert result.figures.average_precision.value == 1
+    assert [(s.source, s.photos, s.over) for s in result.by_source] == [
+        ("met/ivory", 6, 6),
+        ("tony/collections", 3, 3),
+    ]
+
+
+def test_a_head_learns_nothing_from_the_source_that_it_is_tested_on() -> None:
+    """What tells the positives of one source alone from the rest must not help to find them."""
+    rng = np.random.default_rng(0)
+    sources = np.repeat(["a", "b", "n1", "n2"], 50)
+    positive = np.isin(sources, ["a", "b"])
+    features = rng.normal(size=(200, 8))
+    features[sources == "a", 0] += 20
+    features[sources == "b", 1] += 20
+    photos = [Photo(Path("-"), "", "ivory_raw", source, "train") for source in sources]
+    result = leave_out_sources("x", "ivory_raw", photos, positive, features, rounds=5)
+    assert result.figures.area_under_roc is not None
+    assert result.figures.area_under_roc.value < 0.8
+
+
+@pytest.mark.parametrize(
+    ("label", "error", "words"),
+    [
+        ("ceramic", UsageError, "no product"),
+        ("ivory_row", TaxonomyError, "did you mean"),
+        ("coral", DatasetError, "at least two"),
+    ],
+)
+def test_labels_that_cannot_be_left_out(
+    photos: list[Photo], label: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        photos_for(photos, label)
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+def test_both_splits_are_printed(trained_bundle: Path, data: Path, tmp_path: Path) -> None:
+    result = run(trained_bundle, "--data", data, "--json", tmp_path / "figures.json")
+    assert result.exit_code == ExitCode.DONE, result.output
+    assert "tiny-v1, test" in result.output
+    assert "tiny-v1, validation" in result.output
+    assert list(json.loads((tmp_path / "figures.json").read_text())) == ["test", "validation"]
+
+
+def test_a_bundle_of_other_data_is_measured_on_the_test_split_alone(
+    tiny_bundle: Path, data: Path
+) -> None:
+    result = run(tiny_bundle, "--data", data)
+    assert result.exit_code == ExitCode.DONE, result.output
+    assert "no figures on sources seen in training" in result.output
+    assert "tiny-v1, validation" not in result.output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--prevalence", 0],
+        ["--prevalence", 1.5],
+        ["--split", "train"],
+        ["--only-source", "met/ivory", "--against", "tiny"],
+        ["--leave-one-source-out", "ivory", "--split", "test"],
+        ["--leave-one-source-out", "ivory", "--report", "report.html"],
+        ["--json", "no/such/folder/x.json"],
+        ["--split", "validation"],
+        ["--only-source", "nobody"],
+    ],
+)
+def test_mistakes_are_told(tiny_bundle: Path, data: Path, options: list[Any]) -> None:
+    result = run(tiny_bundle, "--data", data, *options)
+    assert result.exit_code == ExitCode.USAGE, result.output
+    assert len(result.output.strip().splitlines()) <= 2
+
+
+def test_one_source_left_out_says_what_it_is_worth(
+    tiny_bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.json"
+    result = run(
+        *(tiny_bundle, "--data", data, "--leave-one-source-out", "ivory", "--json", output)
+    )
+    assert result.exit_code == ExitCode.DONE, result.output
+    assert "tony/collections" in result.output
+    assert "optimistic" in result.output
+    assert json.loads(output.read_text())["ivory"]["figures"]["photos"] == 9
+
+
+def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "pairs.json"
+    result = run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json", output)
+    assert result.exit_code == ExitCode.DONE, result.output
+    families = json.loads(output.read_text())["families"]
+    assert [f["name"] for f in families] == [ANY_PRODUCT, "ivory"]
+    for family in families:
+        assert family["recall"]["now"] == 0.8
+        for figure in ("average_precision", "recall"):
+            assert set(family[figure]["difference"].values()) == {0}
+
+
+def test_the_report_needs_nothing_else_and_escapes_what_it_shows(
+    trained_bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    result = run(trained_bundle, "--data", data, "--report", page)
+    assert result.exit_code == ExitCode.DONE, result.output
+    text = page.read_text(encoding="utf-8")
+    assert "Do not publish this page" in text
+    assert HOSTILE not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
+    assert re.search(r"<b>ivory_worked</b>, scores (0\.|under)", text)  # the miss, in the gallery
+    figures = json.loads((tmp_path / "report.json").read_text())
+    assert figures["test"]["families"][0]["recall"]["0.01"]["value"] == 0.8
+
+
+def test_the_report_overwrites_nothing_but_a_report(
+    tiny_bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.html"
+    photo.write_bytes(encoded(picture()))
+    before = photo.read_bytes()
+    for place in (photo, tmp_path / "figures.json"):
+        result = run(tiny_bundle, "--data", data, "--report", place)
+        assert result.exit_code == ExitCode.USAGE, result.output
+    assert photo.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [photo]
+
+
+_WITHOUT_TORCH = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "timm", "onnx", "onnxscript"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Blocked())
+from recognizer.cli import main
+main()
+"""
+
+
+def test_evaluation_needs_no_torch(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
+    options = ["--rounds", "5", "--report", str(tmp_path / "report.html")]
+    command = [sys.executable, "-c", _WITHOUT_TORCH, "evaluate", str(tiny_bundle)]
+    done = subprocess.run(
+        [*command, "--data", str(data), *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.json").is_file()

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from recognizer.evaluation.metrics import (
+    Ranking,
+    area_under_roc,
+    average_precision,
+    bootstrap,
+    calibration_bins,
+    expected_calibration_error,
+    paired_bootstrap,
+    rank,
+    recall_at_false_alarm_rate,
+    share,
+)
+from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+
+TRUTH = np.array([True, True, False, False, True, False])
+SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.1])
+
+
+def test_average_precision_by_hand() -> None:
+    # Found at ranks 1, 2 and 4: precision 1, 1 and 3/4.
+    assert average_precision(TRUTH, SCORES) == pytest.approx((1 + 1 + 3 / 4) / 3)
+
+
+@pytest.mark.parametrize(("rate", "recall"), [(0.0, 2 / 3), (0.34, 1.0), (1.0, 1.0)])
+def test_recall_at_false_alarm_rate_by_hand(rate: float, recall: float) -> None:
+    assert recall_at_false_alarm_rate(TRUTH, SCORES, rate) == pytest.approx(recall)
+
+
+@given(arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.floats(0, 1))
+def test_no_more_negatives_than_the_rate_allows_are_over_the_threshold(
+    scores: np.ndarray, rate: float
+) -> None:
+    threshold = threshold_at_false_alarm_rate(scores, rate)
+    assert (scores > threshold).sum() <= rate * len(scores) + 1e-6
+
+
+def test_ties_do_not_count_as_found() -> None:
+    truth, scores = np.array([True, False]), np.array([0.5, 0.5])
+    assert recall_at_false_alarm_rate(truth, scores, 0.0) == 0
+
+
+@st.composite
+def ranked_photos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Truth with both kinds, and scores in few steps, so that there are ties."""
+    truth = np.array([True, False, *draw(st.lists(st.booleans(), max_size=40))])
+    scores = draw(arrays(np.float64, len(truth), elements=st.integers(0, 9).map(float)))
+    return truth, scores
+
+
+@given(ranked_photos())
+def test_areas_are_those_of_scikit_learn(photos: tuple[np.ndarray, np.ndarray]) -> None:
+    truth, scores = photos
+    assert average_precision(truth, scores) == pytest.approx(average_precision_score(truth, scores))
+    assert area_under_roc(truth, scores) == pytest.approx(roc_auc_score(truth, scores))
+
+
+@given(ranked_photos(), st.floats(0, 1))
+def test_recall_is_what_is_over_the_threshold(
+    photos: tuple[np.ndarray, np.ndarray], rate: float
+) -> None:
+    truth, scores = photos
+    threshold = threshold_at_false_alarm_rate(scores[~truth], rate)
+    expected = (scores[truth] > threshold).mean()
+    assert recall_at_false_alarm_rate(truth, scores, rate) == pytest.approx(expected)
+
+
+@given(ranked_photos(), st.data())
+def test_counting_a_photo_twice_is_having_it_twice(
+    photos: tuple[np.ndarray, np.ndarray], data: st.DataObject
+) -> None:
+    truth, scores = photos
+    counts = data.draw(arrays(np.int64, len(truth), elements=st.integers(1, 3)))
+    metrics = (
+        Ranking.average_precision,
+        Ranking.area_under_roc,
+        lambda ranking: ranking.recall_at(0.3),
+    )
+    for metric in metrics:
+        repeated = metric(rank(np.repeat(truth, counts), np.repeat(scores, counts)))
+        both = metric(rank(truth, scores, np.stack([counts, np.ones_like(counts)])))
+        assert both == pytest.approx(np.array([repeated, metric(rank(truth, scores))]))
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"),
+    [
+        (0, 1, 0.0, 0.975),
+        (1, 1, 0.025, 1.0),
+        (0, 10, 0.0, 0.3085),  # Clopper and Pearson (1934): the intervals of their tables
+        (5, 10, 0.1871, 0.8129),
+        (10, 10, 0.6915, 1.0),
+    ],
+)
+def test_exact_interval_of_a_share(hits: int, of: int, low: float, high: float) -> None:
+    found = share(hits, of)
+    assert found.value == hits / of
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_bootstrap_interval_holds_the_value_and_narrows_with_more_photos() -> None:
+    rng = np.random.default_rng(0)
+
+    def interval(n: int) -> tuple[float, float, float]:
+        truth = np.arange(n) % 2 == 0
+        scores = rng.normal(truth * 1.0)
+        found = bootstrap(Ranking.average_precision, truth, scores, rounds=200)
+        return found.low, found.value, found.high
+
+    small, large = interval(40), interval(2000)
+    for low, value, high in (small, large):
+        assert low <= value <= high
+    assert large[2] - large[0] < small[2] - small[0]
+
+
+def test_drawing_whole_groups_is_wider_where_a_group_is_of_one_mind() -> None:
+    truth = np.repeat([True, False], 50)
+    groups = np.array([f"g{i // 10}" for i in range(100)])
+    rng = np.random.default_rng(1)
+    scores = np.repeat(rng.normal(size=10), 10) + truth
+    alone = bootstrap(Ranking.average_precision, truth, scores, rounds=300)
+    together = bootstrap(Ranking.average_precision, truth, scores, rounds=300, groups=groups)
+    assert together.high - together.low > alone.high - alone.low
+
+
+def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
+    rng = np.random.default_rng(2)
+    truth = np.arange(300) % 3 == 0
+    before = rng.normal(size=300) + truth
+    now = before + 0.1 * truth  # a little better on the same photos
+    paired = paired_bootstrap(Ranking.average_precision, truth, now, before, rounds=300)
+    one, other = (bootstrap(Ranking.average_precision, truth, s, rounds=300) for s in (now, before))
+    assert paired.value == pytest.approx(one.value - other.value)
+    assert 0 < paired.low < paired.value < paired.high
+    assert other.high > one.low  # apart, the two intervals could not tell them
+
+
+def test_a_bundle_against_itself_differs_by_nothing() -> None:
+    found = paired_bootstrap(Ranking.average_precision, TRUTH, SCORES, SCORES, rounds=50)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_calibration_error_by_hand() -> None:
+    predicted = np.array([0.1] * 10 + [0.8] * 10)
+    truth = np.array([True] + [False] * 9 + [True] * 6 + [False] * 4)
+    bins = calibration_bins(truth, predicted, 2)
+    assert [(b.photos, b.observed.value) for b in bins] == [(10, 0.1), (10, 0.6)]
+    error = expected_calibration_error(truth, predicted, bins=2, rounds=200)
+    assert error.value == pytest.approx(0.1)
+    assert error.low < 0.1 < error.high
+
+
+@given(st.integers(1, 12))
+def test_photos_of_the_same_probability_share_a_bin(bins: int) -> None:
+    predicted = np.repeat([0.0, 0.5, 1.0], 7)
+    found = calibration_bins(predicted > 0.2, predicted, bins)
+    assert sum(b.photos for b in found) == 21
+    assert all(b.photos % 7 == 0 for b in found)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from recognizer.evaluation.metrics import Estimate, share
+from recognizer.evaluation.prevalence import (
+    needed_false_alarm_rate,
+    negatives_as_observed,
+    negatives_without_alarm,
+    operating_point,
+    precision,
+    precision_estimate,
+)
+
+RATES = st.floats(1e-4, 0.5)
+
+
+def test_precision_by_hand() -> None:
+    # Of a million photos 300 are products, 270 found; 1 % of the other 999,700 are false alarms.
+    assert precision(0.9, 0.01, 0.0003) == pytest.approx(270 / (270 + 9997))
+
+
+def test_without_leads_there_is_no_precision() -> None:
+    assert precision(0.0, 0.0, 0.0003) is None
+    assert precision_estimate(share(0, 5), share(0, 5), 0.0003) is None
+
+
+def test_no_false_alarm_seen_is_no_proof() -> None:
+    found = precision_estimate(share(9, 10), share(0, 1000), 0.0003)
+    assert found is not None
+    assert found.value == 1
+    assert found.low < 0.1
+
+
+@given(st.integers(0, 20), st.integers(0, 300), RATES)
+def test_the_interval_holds_the_value(found: int, alarms: int, prevalence: float) -> None:
+    estimate = precision_estimate(share(found, 20), share(alarms, 300), prevalence)
+    if estimate is not None:
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 0.99), RATES)
+def test_the_needed_rate_gives_the_precision(
+    recall: float, wanted: float, prevalence: float
+) -> None:
+    rate = needed_false_alarm_rate(recall, wanted, prevalence)
+    assert precision(recall, rate, prevalence) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("rate", "negatives"), [(0.05, 59), (0.01, 299), (0.001, 2995)])
+def test_rule_of_three(rate: float, negatives: int) -> None:
+    assert negatives_without_alarm(rate) == negatives
+
+
+@given(RATES)
+def test_one_negative_fewer_would_not_do(rate: float) -> None:
+    needed = negatives_without_alarm(rate)
+    assert (1 - rate) ** needed <= 0.05 < (1 - rate) ** (needed - 1)
+
+
+@pytest.mark.parametrize("observed", [0.01, 0.02])
+def test_no_number_shows_what_is_not_so(observed: float) -> None:
+    assert negatives_as_observed(0.01, observed) is None
+
+
+@given(RATES, st.floats(0, 0.9))
+def test_false_alarms_take_more_negatives(rate: float, part: float) -> None:
+    needed = negatives_as_observed(rate, part * rate)
+    assert needed is not None
+    assert needed >= negatives_without_alarm(rate)
+    # With that many, so few false alarms would be a surprise if the rate were higher.
+    assert binom.cdf(np.floor(part * rate * needed), needed, rate) <= 0.05 + 1e-6
+
+
+def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
+    negatives = np.linspace(0, 0.999, 1000)
+    point = operating_point("0.01", 0.99, np.array([0.5, 0.99, 0.995, 1.0]), negatives, 0.01)
+    assert point.recall is not None
+    assert point.recall.value == 0.5  # a score at the threshold is not over it
+    assert point.false_alarms == 9
+    assert point.false_alarm_rate.value == 0.009
+    assert point.precision is not None
+    assert point.precision.value == pytest.approx(0.005 / (0.005 + 0.99 * 0.009))
+    assert [claim.precision for claim in point.claims] == [0.1, 0.5, 0.9]
+
+
+def test_words_promise_nothing_that_was_not_seen() -> None:
+    point = operating_point("0.01", 0.5, np.ones(10), np.zeros(100), 0.001)
+    words = point.in_words(0.001)
+    assert "all that can be claimed" in words
+    assert "100" not in words.split("claimed")[1]
+
+
+def test_without_positives_there_is_no_recall() -> None:
+    point = operating_point("0.01", 0.5, np.array([]), np.zeros(100), 0.001)
+    assert point.recall is None
+    assert point.precision is None
+    assert point.claims == ()
+    assert isinstance(point.false_alarm_rate, Estimate)

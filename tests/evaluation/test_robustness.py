@@ -1,0 +1,238 @@
+"""Whether the two measures react: the score to the background, the heat to the object."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from recognizer.cli import ExitCode, app
+from recognizer.dataset.manifest import Photo
+from recognizer.errors import DatasetError
+from recognizer.evaluation import alterations as alter
+from recognizer.evaluation.measured_alterations import ALTERATIONS
+from recognizer.evaluation.metrics import share
+from recognizer.evaluation.robustness import Outcome, heat_on_object, measure_robustness
+from recognizer.recognizer import Recognizer
+from tests.conftest import encoded
+from tests.training.conftest import write_manifest
+
+GRAY, RED, GREEN, BLUE = (200, 200, 200), (230, 20, 20), (20, 230, 20), (20, 20, 230)
+BLACK, DARK_RED = (5, 5, 5), (120, 5, 5)
+
+
+def disc(
+    color: tuple[int, int, int], paper: tuple[int, int, int], seed: int, radius: int = 62
+) -> np.ndarray:
+    """A disc on paper. For the tiny bundle ivory is red, wherever in the picture the red is."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((160, 160, 3), paper, np.uint8)
+    cv2.circle(picture, (80, 80), radius, color, -1)
+    noise = rng.integers(-3, 4, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+Make = Callable[..., list[Photo]]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Writes photos: label -> its pictures."""
+
+    def make(**pictures: list[np.ndarray]) -> list[Photo]:
+        photos = []
+        for label, members in pictures.items():
+            for i, picture in enumerate(members):
+                data = encoded(Image.fromarray(picture), "PNG")
+                path = tmp_path / f"{label}{i}.png"
+                path.write_bytes(data)
+                sha256 = hashlib.sha256(data).hexdigest()
+                photos.append(Photo(path, sha256, label, f"s{i}", "test"))
+        return photos
+
+    return make
+
+
+@pytest.fixture
+def ordinary(make: Make) -> list[Photo]:
+    return make(
+        ivory_worked=[disc(RED, GRAY, i) for i in range(6)],
+        ceramic=[disc(GREEN, GRAY, i) for i in range(6)],
+        listing_other=[disc(BLUE, (30, 30, 30), i) for i in range(6)],
+    )
+
+
+def outcome(recognizer: Recognizer, photos: list[Photo], name: str, strength: str) -> Outcome:
+    found = measure_robustness(recognizer, photos, "test").outcomes["ivory"]
+    return next(o for o in found if (o.alteration, o.strength) == (name, strength))
+
+
+def test_a_score_that_rests_on_the_object_survives_mild_changes(
+    recognizer: Recognizer, ordinary: list[Photo]
+) -> None:
+    for name, strength in (("recompression", "quality 50"), ("rotation", "90 degrees")):
+        found = outcome(recognizer, ordinary, name, strength)
+        assert (found.positives, found.negatives) == (6, 12)
+        assert found.recall_before == found.recall == share(6, 6)
+        assert abs(found.score_change) < 0.05
+
+
+def test_a_score_that_rests_on_the_background_falls_with_it(
+    recognizer: Recognizer, make: Make
+) -> None:
+    """Gray things on red paper: the tiny bundle takes the paper for ivory."""
+    photos = make(
+        ivory_worked=[disc(GRAY, RED, i, 35) for i in range(5)],
+        listing_other=[disc(DARK_RED, BLACK, i, 35) for i in range(5)],
+    )
+    found = outcome(recognizer, photos, "background", "black")
+    assert found.recall_before.value == 1
+    assert found.recall == share(0, 5)
+    assert found.score_change < -0.5
+    assert outcome(recognizer, photos, "rotation", "90 degrees").recall.value == 1
+
+
+def test_false_alarms_are_told_too(recognizer: Recognizer, make: Make) -> None:
+    """Gray paper speaks against ivory, for the tiny bundle; without it negatives rise."""
+    photos = make(
+        ivory_worked=[disc(RED, GRAY, i) for i in range(4)],
+        ceramic=[disc(GREEN, GRAY, i, 30) for i in range(20)],
+    )
+    found = outcome(recognizer, photos, "background", "black")
+    assert found.negatives == 20
+    assert found.negative_score_change > 0
+    assert found.false_alarms_before == share(0, 20)
+    assert found.false_alarms == share(20, 20)
+
+
+def test_the_heat_lies_where_the_red_is(recognizer: Recognizer, make: Make) -> None:
+    on = make(ivory_worked=[disc(RED, GRAY, 0)], ceramic=[disc(GREEN, GRAY, 1)])
+    (found,) = measure_robustness(recognizer, on, "test").on_object
+    assert (found.label, found.photos) == ("ivory_worked", 1)
+    assert found.heat > found.area + 0.2
+    off = make(ivory_worked=[disc(GRAY, RED, 0)], ceramic=[disc(GREEN, GRAY, 1)])
+    (found,) = measure_robustness(recognizer, off, "test").on_object
+    assert found.heat < found.area
+
+
+def test_heat_on_object_by_hand() -> None:
+    heat = np.array([[1, 0], [0, 3]], np.float32)
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:4, :4] = 255
+    assert heat_on_object(heat, mask) == (pytest.approx(0.25), pytest.approx(0.25))
+    assert heat_on_object(np.zeros((2, 2), np.float32), mask) is None
+
+
+def test_a_photo_is_altered_alike_whatever_the_others_are(
+    recognizer: Recognizer, ordinary: list[Photo]
+) -> None:
+    first = measure_robustness(recognizer, ordinary, "test")
+    turned = measure_robustness(recognizer, ordinary[::-1], "test", threads=1)
+    for one, other in zip(first.outcomes["ivory"], turned.outcomes["ivory"], strict=True):
+        if one.alteration not in {"collage", "background"}:  # which draw from the others
+            assert one.score_change == pytest.approx(other.score_change)
+
+
+def test_there_must_be_negatives(recognizer: Recognizer, ordinary: list[Photo]) -> None:
+    with pytest.raises(DatasetError, match="without a product"):
+        measure_robustness(recognizer, ordinary[:6], "test")
+
+
+# --- the alterations --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (200, 3), (120, 90)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rgb, rng: alter.recompress(rgb, 10),
+        lambda rgb, rng: alter.lose_resolution(rgb, rng, (0.25, 0.25)),
+        lambda rgb, rng: alter.crop(rgb, 0.4, rng),
+        lambda rgb, rng: alter.turn(rgb, 30),
+        lambda rgb, rng: alter.turn(rgb, 90),
+        lambda rgb, rng: alter.blur(rgb, 0.02),
+        lambda rgb, rng: alter.screenshot(rgb, 0.4, rng),
+        lambda rgb, rng: alter.collage(rgb, [rgb[:1]] * 3, rng),
+        lambda rgb, rng: alter.swap_background(rgb, np.full((2, 2), 255, np.uint8), rgb[:1]),
+    ],
+)
+def test_pictures_of_any_shape_stay_pictures(
+    shape: tuple[int, int], change: Callable[..., np.ndarray]
+) -> None:
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (*shape, 3), np.uint8)
+    before = rgb.copy()
+    found = change(rgb, rng)
+    assert found.dtype == np.uint8
+    assert found.ndim == 3
+    assert found.size > 0
+    assert (rgb == before).all()
+
+
+def test_only_the_background_is_swapped() -> None:
+    picture = disc(RED, GRAY, 0)
+    mask = np.zeros((160, 160), np.uint8)
+    cv2.circle(mask, (80, 80), 62, 255, -1)
+    found = alter.swap_background(picture, mask, np.full((9, 5, 3), GREEN, np.uint8))
+    assert (found[60:100, 60:100] == picture[60:100, 60:100]).all()
+    assert (found[:10, :10] == GREEN).all()
+
+
+def test_names_and_strengths_are_told_apart() -> None:
+    pairs = [(a.name, a.strength) for a in ALTERATIONS]
+    assert len(set(pairs)) == len(pairs)
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".html", ".png"])
+def test_the_command_prints_and_draws(
+    recognizer: Recognizer, ordinary: list[Photo], tmp_path: Path, suffix: str
+) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `evaluate` is not installed")
+    write_manifest(
+        tmp_path,
+        [
+            {"sha256": p.sha256, "file": p.path.name, "label": p.label, "source": p.source,
+             "split": p.split}
+            for p in ordinary
+        ],
+    )  # fmt: skip
+    figures, page = tmp_path / "figures.json", tmp_path / f"robustness{suffix}"
+    verb = ["robustness", str(recognizer.bundle.path), "-d", str(tmp_path), "--split", "test"]
+    done = CliRunner().invoke(
+        app, [*verb, "--of", "ivory", "--json", str(figures), "-o", str(page)]
+    )
+    assert done.exit_code == ExitCode.DONE, done.output
+    assert "quality 20" in done.stdout
+    assert "share of the heat-map" in done.stdout
+    found = json.loads(figures.read_text())
+    assert len(found["outcomes"]["ivory"]) == len(ALTERATIONS)
+    start = page.read_bytes()[:15]
+    assert start.startswith(b"<!doctype html>" if suffix == ".html" else b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--of", "unicorn"], "one of ivory"),
+        (["-o", "plot.gif"], "must end in"),
+        (["-o", "nowhere/plot.png"], "make it first"),
+        (["--json", "."], "not a place"),
+    ],
+)
+def test_mistakes_are_told_before_the_work(
+    recognizer: Recognizer, tmp_path: Path, options: list[str], words: str
+) -> None:
+    verb = ["robustness", str(recognizer.bundle.path), "-d", str(tmp_path), *options]
+    done = CliRunner().invoke(app, verb)
+    assert done.exit_code == ExitCode.USAGE
+    assert words in done.stderr

@@ -1,0 +1,121 @@
+"""What a run makes of the sources that it left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recognizer.dataset.manifest import Photo
+from recognizer.errors import TrainingError
+from recognizer.evaluation.unseen import check_recipe, measure_unseen, probabilities
+from recognizer.training.config import TrainingConfig
+from recognizer.training.model import Outputs
+
+MakeConfig = Callable[..., TrainingConfig]
+LABELS = ["ceramic", "ivory_worked", "listing_other"]
+
+
+class Reddish(torch.nn.Module):
+    """Takes what is red for ivory, and all else for ceramic or a listing."""
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        red, green, blue = images.float().mean(dim=(1, 2)).T
+        logits = torch.stack([green, red, blue], dim=1) / 20
+        return Outputs(logits, logits[:, :, None, None], logits)
+
+
+@pytest.fixture
+def held(photos: list[Photo]) -> list[Photo]:
+    """Of each label a third to train on, a third held out, a third of a source that is left out."""
+    splits = ("train", "validation", "excluded")
+    return [replace(p, split=splits[i % 3], source=splits[i % 3]) for i, p in enumerate(photos)]
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+def test_only_left_out_photos_count_as_found(
+    held: list[Photo], config: MakeConfig, loss: str
+) -> None:
+    patch = replace(held[0], label="ivory_worked", split="train", outline=((0, 0), (1, 0), (1, 1)))
+    run = config(loss=loss, exclude_sources=["excluded", "patch/tusk"])
+    found = measure_unseen(Reddish(), run, LABELS, [*held, patch], rounds=20)
+    assert found.sources == ("excluded",)
+    assert found.negatives == 16  # ceramics and listings, held out and left out
+    assert [f.name for f in found.figures] == ["ivory", "ivory_worked"]
+    for figures in found.figures:
+        assert (figures.photos, figures.sources) == (4, 1)
+        assert figures.average_precision.value == 1
+        assert figures.ranks == (1, 1, 1, 1)
+        assert found.taught_by[figures.name] == {"photos": 4, "rendered": 0, "patches": 1}
+    assert found.lookalikes is not None
+    assert (found.lookalikes.photos, found.lookalikes.accuracy.value) == (8, 1)
+    assert found.animals == {}
+    json.dumps(found.to_json())
+
+
+def test_living_animals_that_are_taken_for_products_are_counted(
+    held: list[Photo], config: MakeConfig
+) -> None:
+    living = {"ivory_worked": "animal_rhino", "ceramic": "animal_pangolin"}
+    turned = [replace(p, label=living.get(p.label, p.label)) for p in held]
+    found = measure_unseen(Reddish(), config(exclude_sources=["excluded"]), LABELS, turned)
+    assert found.animals == {"animal_rhino": 8, "animal_pangolin": 8}
+    assert found.called_product == {"animal_rhino": 8, "animal_pangolin": 0}
+    assert (found.figures, found.lookalikes) == ((), None)
+
+
+def test_a_rank_counts_the_negatives_that_score_as_high(
+    held: list[Photo], config: MakeConfig
+) -> None:
+    reds = [p for p in held if p.label == "ivory_worked" and p.split == "excluded"]
+    wrong = {reds[0].sha256, reds[1].sha256}
+    turned = [replace(p, label="ceramic") if p.sha256 in wrong else p for p in held]
+    run = config(exclude_sources=["excluded"])
+    found = measure_unseen(Reddish(), run, LABELS, turned)
+    scores = dict(
+        zip((p.path for p in turned), probabilities(Reddish(), run, turned)[:, 1], strict=True)
+    )
+    ours = sorted((scores[p.path] for p in reds[2:]), reverse=True)
+    theirs = [scores[p.path] for p in reds[:2]]  # all other negatives are far below
+    expected = tuple(1 + sum(other >= own for other in theirs) for own in ours)
+    assert found.figures[-1].ranks == expected
+
+
+def test_a_product_that_the_run_has_no_label_for_is_told_of(
+    held: list[Photo], config: MakeConfig
+) -> None:
+    horn = replace(held[2], label="rhino_horn", split="excluded", source="excluded")
+    run = config(exclude_sources=["excluded"])
+    found = measure_unseen(Reddish(), run, LABELS, [*held, horn], rounds=20)
+    figures = next(f for f in found.figures if f.name == "rhino_horn")
+    assert (figures.photos, figures.average_precision, figures.recall) == (1, None, {})
+    assert found.taught_by["rhino_horn"] == {"photos": 0, "rendered": 0, "patches": 0}
+
+
+def test_the_loss_of_the_run_says_what_its_outputs_mean(
+    held: list[Photo], config: MakeConfig
+) -> None:
+    softmax, sigmoid = (
+        probabilities(Reddish(), config(loss=loss), held) for loss in ("softmax", "sigmoid")
+    )
+    assert softmax.sum(axis=1) == pytest.approx(np.ones(len(held)))
+    assert (sigmoid.sum(axis=1) > 1.2).all()
+
+
+def test_what_the_run_left_out_must_be_all_that_differs(config: MakeConfig, tmp_path: Path) -> None:
+    released = config(seed=3)
+    check_recipe(replace(released, seed=4, exclude_sources=["a"]), released, tmp_path)
+    with pytest.raises(TrainingError, match="no source was left out"):
+        check_recipe(replace(released, seed=4), released, tmp_path)
+    shorter = replace(released, exclude_sources=["a"])
+    with pytest.raises(TrainingError, match="no source was left out"):
+        check_recipe(shorter, shorter, tmp_path)
+    with pytest.raises(TrainingError, match="another recipe"):
+        check_recipe(replace(released, exclude_sources=["a", "patch/tusk"]), released, tmp_path)
+    with pytest.raises(TrainingError, match="another recipe"):
+        check_recipe(config(epochs=9, exclude_sources=["a"]), released, tmp_path)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from recognizer.model.onnx_head import Head, add_head
+from tests.tiny import SIZE, tiny_model
+
+OUTPUTS = ("scores", "maps", "embedding")
+HEAD = Head(np.array([0.5, -1.0, 2.0], np.float32), 0.25)
+
+
+@pytest.fixture(scope="module")
+def images() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def run(model: bytes, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return dict(zip(OUTPUTS, session.run(OUTPUTS, {"images": images}), strict=True))
+
+
+def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return 1 / (1 + np.exp(-values))
+
+
+def test_a_new_label_comes_last_and_changes_no_other(images: NDArray[np.uint8]) -> None:
+    model = tiny_model().SerializeToString()
+    grown = add_head(model, HEAD, labels=4, softmax=False)
+    onnx.checker.check_model(onnx.load_from_string(grown), full_check=True)
+    before, after = run(model, images), run(grown, images)
+    assert (after["scores"][:, :4] == before["scores"]).all()
+    assert (after["maps"][:, :4] == before["maps"]).all()
+    assert (after["embedding"] == before["embedding"]).all()
+    wanted = before["embedding"] @ HEAD.weight + HEAD.bias
+    assert np.allclose(after["scores"][:, 4], wanted, rtol=1e-5)
+    assert np.allclose(after["maps"][:, 4].mean(axis=(1, 2)), wanted, rtol=1e-5)
+
+
+def test_maps_of_a_softmax_say_the_same_to_a_sigmoid(images: NDArray[np.uint8]) -> None:
+    model = tiny_model().SerializeToString()
+    before = run(model, images)["maps"]
+    after = run(add_head(model, HEAD, labels=4, softmax=True), images)["maps"][:, :4]
+    powers = np.exp(before - before.max(axis=1, keepdims=True))
+    assert np.allclose(sigmoid(after), powers / powers.sum(axis=1, keepdims=True), atol=2e-6)
+
+
+@pytest.mark.parametrize("own_weight", [0.0, 0.5])
+def test_a_label_is_replaced_in_its_place(own_weight: float, images: NDArray[np.uint8]) -> None:
+    model = tiny_model().SerializeToString()
+    head = Head(HEAD.weight, HEAD.bias, own_weight)
+    before = run(model, images)
+    after = run(add_head(model, head, labels=4, softmax=False, replaced=1), images)
+    others = [0, 2, 3]
+    assert (after["scores"][:, others] == before["scores"][:, others]).all()
+    new = before["embedding"] @ HEAD.weight + HEAD.bias
+    assert np.allclose(after["scores"][:, 1], new + own_weight * before["scores"][:, 1], rtol=1e-4)
+    assert after["maps"].shape == before["maps"].shape
+
+
+def test_heads_can_be_added_again_and_again(images: NDArray[np.uint8]) -> None:
+    model = tiny_model().SerializeToString()
+    for labels in (4, 5, 6):
+        model = add_head(model, HEAD, labels=labels, softmax=labels == 4)
+    model = add_head(model, HEAD, labels=7, softmax=False, replaced=2)
+    onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
+    scores = run(model, images)["scores"]
+    assert scores.shape == (3, 7)
+    assert np.allclose(scores[:, 2], scores[:, 6])
+    assert np.allclose(scores[:, 4], scores[:, 6])
+
+
+def without_embedding(model: onnx.ModelProto) -> None:
+    del model.graph.output[2]
+
+
+def unpooled_embedding(model: onnx.ModelProto) -> None:
+    node = model.graph.node[-1]
+    node.op_type = "ReduceMax"
+
+
+def old_opset(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 11
+
+
+def shapeless(model: onnx.ModelProto) -> None:
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("scores", TensorProto.FLOAT, None))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (without_embedding, "no output 'embedding'"),
+        (unpooled_embedding, "ReduceMax, not from pooled"),
+        (old_opset, "opset 11"),
+        (shapeless, "'scores' has no shape"),
+        (lambda model: model.ClearField("graph"), "0 graphs"),
+    ],
+)
+def test_another_form_is_refused(change: Callable[[onnx.ModelProto], None], words: str) -> None:
+    model = tiny_model()
+    change(model)
+    with pytest.raises(ValueError, match=words):
+        add_head(model.SerializeToString(), HEAD, labels=4, softmax=False)
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b"\xff" * 40])
+def test_what_is_no_model_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever the words
+        add_head(data, HEAD, labels=4, softmax=False)

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from recognizer.cli import ExitCode, app
+from recognizer.errors import JournalError, UsageError
+from recognizer.rows import Journal, Merged, Row, merge
+from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
+from recognizer.rows.row import to_line
+from recognizer.rows.thumbnails import ThumbnailStore, shrink, store_path
+
+
+def row(source: str, time: int = 0, zone: str = "+00:00", **others: Any) -> Row:
+    return {
+        "source": source,
+        "item": None,
+        "status": "ok",
+        "reason": None,
+        "sha256": hashlib.sha256(source.encode()).hexdigest(),
+        "model": {"name": "tiny", "version": 1, "digest": "m1"},
+        "policy": {"name": "default", "digest": "p1"},
+        "preprocessing": 1,
+        "time": f"2026-01-01T{time // 60:02}:{time % 60:02}:00{zone}",
+    } | others
+
+
+def read(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Callable[..., Path]:
+    def write(name: str, *rows: Row) -> Path:
+        path = tmp_path / name
+        path.write_bytes(b"".join(map(to_line, rows)))
+        return path
+
+    return write
+
+
+def test_the_latest_row_of_each_item_in_the_order_of_the_journals(
+    journal: Callable[..., Path], tmp_path: Path
+) -> None:
+    one = journal("1", row("a", 5), row("b", 5), row("b", 6), row("c", 9))
+    two = journal("2", row("d", 1), row("b", 5), row("a", 7), row("c", 8))
+    before = one.read_bytes(), two.read_bytes()
+    assert merge([one, two], tmp_path / "all") == Merged(4, 3, 0, 0)  # a, b and c are in both
+    assert (tmp_path / "all").read_bytes() == b"".join(
+        map(to_line, [row("b", 6), row("c", 9), row("d", 1), row("a", 7)])
+    )
+    assert (one.read_bytes(), two.read_bytes()) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "all"]
+    with Journal(tmp_path / "all") as merged:  # a scan can go on from it
+        assert merged.torn_bytes == 0
+
+
+def test_of_equally_late_rows_the_journal_that_is_named_last_counts(
+    journal: Callable[..., Path], tmp_path: Path
+) -> None:
+    one, two = journal("1", row("a", status="ok")), journal("2", row("a", status="degraded"))
+    merge([one, two], tmp_path / "12")
+    merge([two, one], tmp_path / "21")
+    assert [r["status"] for r in read(tmp_path / "12")] == ["degraded"]
+    assert [r["status"] for r in read(tmp_path / "21")] == ["ok"]
+
+
+def test_times_are_compared_as_times(journal: Callable[..., Path], tmp_path: Path) -> None:
+    late = journal("1", row("a", 600, "+00:00", status="degraded"))  # as text it is the earlier one
+    early = journal("2", row("a", 660, "+02:00"))
+    merge([late, early], tmp_path / "all")
+    assert [r["status"] for r in read(tmp_path / "all")] == ["degraded"]
+
+
+def test_columns_tell_items_apart(journal: Callable[..., Path], tmp_path: Path) -> None:
+    one, two = journal("1", row("a", item={"id": 1})), journal("2", row("a", item={"id": 2}))
+    assert merge([one, two], tmp_path / "all").rows == 2
+
+
+rows_of_a_journal = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), max_size=8)
+
+
+@settings(deadline=None, max_examples=30)  # each example writes files
+@given(st.lists(rows_of_a_journal, max_size=4))
+def test_merging_loses_nothing_and_repeats_nothing(content: list[list[tuple[str, int]]]) -> None:
+    content = [sorted(rows, key=lambda pair: pair[1]) for rows in content]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for number, rows in enumerate(content):
+            paths.append(Path(folder) / str(number))
+            paths[-1].write_bytes(b"".join(to_line(row(*pair)) for pair in rows))
+        output = Path(folder) / "all"
+        merge(paths, output)
+        merged = read(output)
+        latest = dict(sorted(pair for rows in content for pair in rows))
+        assert sorted((r["source"], r["time"]) for r in merged) == sorted(
+            (name, row(name, time)["time"]) for name, time in latest.items()
+        )
+        # Merging again, in any order and with the result among them, changes no row.
+        random.Random(0).shuffle(paths)
+        merge([*paths, output], output)
+        assert sorted(map(to_line, read(output))) == sorted(map(to_line, merged))
+
+
+def test_a_torn_last_line_is_left_out(journal: Callable[..., Path], tmp_path: Path) -> None:
+    one = journal("1", row("a"))
+    torn = to_line(row("a")) + to_line(row("b"))[:-9]
+    one.write_bytes(torn)
+    assert merge([one], tmp_path / "all").rows == 1
+    assert one.read_bytes() == torn
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": {"name": "tiny", "version": 2, "digest": "m2"}},
+        {"policy": {"name": "strict", "digest": "p2"}},
+        {"preprocessing": 2},
+        {"bank": {"name": "seized", "digest": "b1"}},
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    journal: Callable[..., Path], tmp_path: Path, other: dict[str, Any]
+) -> None:
+    one, two = journal("1", row("a"), row("b")), journal("2", row("c", **other))
+    with pytest.raises(JournalError, match=r"2 rows of .*; 1 rows of .*--allow-mixed"):
+        merge([one, two], tmp_path / "all")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
+    assert merge([one, two], tmp_path / "all", allow_mixed=True).rows == 3
+
+
+def test_superseded_rows_of_another_model_do_no_harm(
+    journal: Callable[..., Path], tmp_path: Path
+) -> None:
+    old = {"model": {"name": "tiny", "version": 0, "digest": "m0"}}
+    one = journal("1", row("a", 1, **old), row("a", 2))
+    two, three = journal("2", row("b", 1, **old)), journal("3", row("b", 2))
+    assert merge([one, two, three], tmp_path / "all") == Merged(2, 1, 0, 0)
+
+
+def test_the_output_is_never_lost(journal: Callable[..., Path], tmp_path: Path) -> None:
+    one, two, output = journal("1", row("a")), journal("2", row("b")), journal("all", row("z"))
+    with pytest.raises(UsageError, match="name it among the journals"):
+        merge([one, two], output)
+    assert [r["source"] for r in read(output)] == ["z"]
+    with Journal(output), pytest.raises(JournalError, match="in use"):
+        merge([one, output], output)
+    merge([output, one, two], output)
+    assert [r["source"] for r in read(output)] == ["z", "a", "b"]
+
+
+def test_what_is_no_journal(journal: Callable[..., Path], tmp_path: Path) -> None:
+    one = journal("1", row("a"))
+    (tmp_path / "notes").write_text("milk, eggs\n")
+    timeless = journal("timeless", row("b") | {"time": None})
+    for bad, words in [("gone", "no such"), ("notes", "no journal"), (timeless.name, "no time")]:
+        with pytest.raises(JournalError, match=words):
+            merge([one, tmp_path / bad], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+    assert not (tmp_path / "gone").exists()
+
+
+def test_thumbnails_go_along(journal: Callable[..., Path], tmp_path: Path) -> None:
+    one, two, none = journal("1", row("a", 1)), journal("2", row("b"), row("c")), journal("3")
+    for path, names in [(one, "ax"), (two, "b")]:
+        with ThumbnailStore(store_path(path)) as store:
+            shades = np.full((8, 8, 3), ord(names[0]), np.uint8)
+            store.add((row(name)["sha256"], shrink(shades, 8, 0)) for name in names)
+    assert merge([one, two, none], tmp_path / "all").thumbnails == 2
+    with ThumbnailStore(store_path(tmp_path / "all")) as store:
+        kept = {name for name in "abcx" if store.get(row(name)["sha256"]) is not None}
+    assert kept == {"a", "b"}  # that of x belongs to no row
+    assert not store_path(none).exists()
+
+
+def test_embeddings_go_along(journal: Callable[..., Path], tmp_path: Path) -> None:
+    one, two = journal("1", row("a", 1)), journal("2", row("b"), row("c"))
+    for path, name, model in [(one, "a", "m1"), (two, "b", "m1")]:
+        with EmbeddingStore(embeddings_path(path), model) as store:
+            store.add([(row(name)["sha256"], np.array([ord(name), 2], np.int8))])
+    output = tmp_path / "all"
+    assert merge([one, two], output).embeddings == 2
+    with EmbeddingStore(embeddings_path(output)) as store:
+        assert store.model == "m1"
+        kept = {name: store.get(row(name)["sha256"]) for name in "abc"}
+    assert [None if v is None else v.tolist() for v in kept.values()] == [[97, 2], [98, 2], None]
+    # The merged one can be merged again, into itself.
+    assert merge([output, journal("3", row("d"))], output).embeddings == 2
+
+
+def test_embeddings_of_several_models_are_refused(
+    journal: Callable[..., Path], tmp_path: Path
+) -> None:
+    one, two = journal("1", row("a")), journal("2", row("b"))
+    for path, model in [(one, "m1"), (two, "m2")]:
+        with EmbeddingStore(embeddings_path(path), model):
+            pass
+    with pytest.raises(JournalError, match="embeddings"):
+        merge([one, two], tmp_path / "all", allow_mixed=True)
+    assert not (tmp_path / "all").exists()
+
+
+def test_the_command(journal: Callable[..., Path], tmp_path: Path) -> None:
+    one, two = journal("1", row("a")), journal("2", row("b", preprocessing=2))
+    command = ["merge", str(one), str(two), "--output", str(tmp_path / "all")]
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == ExitCode.USAGE
+    assert "preprocessing 2" in refused.stderr
+    done = CliRunner().invoke(app, [*command, "--allow-mixed"])
+    assert done.exit_code == ExitCode.DONE
+    assert "2 rows" in done.stdout

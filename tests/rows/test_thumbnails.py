@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.errors import JournalError
+from recognizer.rows.thumbnails import StoredThumbnail, ThumbnailStore, shrink
+from tests.conftest import picture
+
+
+def test_the_last_thumbnail_of_a_file_is_kept(tmp_path: Path) -> None:
+    one = shrink(np.asarray(picture("red")), 32, 0)
+    other = shrink(np.asarray(picture("green")), 32, 5)
+    with ThumbnailStore(tmp_path / "t") as store:
+        store.add([("a", one), ("b", one)])
+        store.add([("a", other)])
+    with ThumbnailStore(tmp_path / "t") as store:
+        assert (store.get("a"), store.get("b"), store.get("c")) == (other, one, None)
+        assert store.get(None) is None
+
+
+def test_places_where_no_store_can_be(tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(b"notes of somebody" * 100)
+    for place in ("t", "missing/t", "."):
+        with pytest.raises(JournalError, match="give the same command again"):
+            ThumbnailStore(tmp_path / place)
+    assert (tmp_path / "t").read_bytes() == b"notes of somebody" * 100
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    thumbnail = StoredThumbnail(b"x" * 5000, 1, 1, 0)
+    with ThumbnailStore(tmp_path / "t") as store:
+        store.add([("a", thumbnail)])
+        store._database.execute("PRAGMA max_page_count = 6")  # as if no room were left
+        with pytest.raises(JournalError, match="full"):
+            store.add([(str(i), thumbnail) for i in range(9)])
+        assert store.get("a") == thumbnail
+        assert store.get("0") is None
+    with sqlite3.connect(tmp_path / "t") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()

@@ -1,0 +1,374 @@
+"""tar and zip archives: what is in them comes out with its own bytes, or with its own reason."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import struct
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused
+from recognizer.scan.items import Item, Passed, Span
+from recognizer.scan.locations import Access, Reader, count, expand
+from recognizer.scan.locations import tars as tars_module
+from recognizer.scan.locations.members import key_of
+from recognizer.status import Reason
+from tests.conftest import encoded, picture
+
+RED, GREEN, BLUE = (encoded(picture(color)) for color in ("red", "green", "blue"))
+LIMITS = Limits(max_bytes=20_000)
+Members = Iterable[tuple[str, bytes]]
+
+
+def read(item: Item) -> bytes | Reason:
+    try:
+        return Reader(LIMITS, Access()).read(item)
+    except Refused as refused:
+        return refused.reason
+
+
+def contents(path: object, passed: Passed | None = None) -> dict[str, bytes | Reason]:
+    """Name behind the archive's -> bytes or reason, of all items."""
+    items = list(expand([str(path)], limits=LIMITS, passed=passed))
+    found = {item.source.removeprefix(f"{path}!/"): read(item) for item in items}
+    assert len(found) == len(items)
+    return found
+
+
+def details(path: object) -> dict[str, str | None]:
+    items = expand([str(path)], limits=LIMITS)
+    return {item.source.removeprefix(f"{path}!/"): item.detail for item in items}
+
+
+def make_tar(path: Path, members: Members, mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def make_zip(path: Path, members: Members, method: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return path
+
+
+def deflated(path: Path, members: Members) -> Path:
+    return make_zip(path, members, zipfile.ZIP_DEFLATED)
+
+
+def gzipped(path: Path, members: Members) -> Path:
+    return make_tar(path, members, "w:gz")
+
+
+def xzipped(path: Path, members: Members) -> Path:
+    return make_tar(path, members, "w:xz")
+
+
+MAKERS: dict[str, Callable[[Path, Members], Path]] = {
+    ".tar": make_tar,
+    ".tar.gz": gzipped,
+    ".tar.xz": xzipped,
+    ".zip": make_zip,
+    ".ZIP": deflated,
+}
+
+
+@pytest.fixture(params=MAKERS)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Members], Path]:
+    return lambda members: MAKERS[request.param](tmp_path / f"a{request.param}", members)
+
+
+def test_the_layout_of_webdataset(make: Callable[[Members], Path]) -> None:
+    path = make(
+        [
+            ("s/1.jpg", RED),
+            ("s/1.json", b'{"id": 1, "price": NaN, "tags": ["x"]}'),
+            ("s/2.json", b'{"id": 2}'),
+            ("s/2.left.jpg", GREEN),
+            ("s/2.right.png", BLUE),
+            ("s/3.jpg", RED),
+            ("s/4.json", b"[1]"),
+            ("s/4.jpg", GREEN),
+            ("s/4.txt", b"a caption"),
+        ]
+    )
+    passed = Passed()
+    items = list(expand([path], passed=passed))
+    assert [(item.source.rpartition("/")[2], item.columns, read(item)) for item in items] == [
+        ("1.jpg", {"id": 1, "price": None, "tags": ["x"]}, RED),
+        ("2.left.jpg", {"id": 2}, GREEN),
+        ("2.right.png", {"id": 2}, BLUE),
+        ("3.jpg", None, RED),
+        ("4.jpg", None, GREEN),
+    ]
+    assert items[0].source == f"{path}!/s/1.jpg"
+    assert passed == Passed(other_files=1, bad_metadata=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("a/b.jpg", "a/b"),
+        ("a.x/b.c.jpg", "a.x/b"),
+        ("b", "b"),
+        ("a.x/b", "a.x/b"),
+        ("a/.b", "a/.b"),
+    ],
+)
+def test_keys(name: str, key: str) -> None:
+    assert key_of(name) == key
+
+
+def test_names_that_say_nothing_or_the_wrong_thing(make: Callable[[Members], Path]) -> None:
+    passed = Passed()
+    path = make(
+        [
+            ("f3a9", RED),
+            ("page.jpg", b"<html>"),
+            ("readme", b"text"),
+            ("._x.jpg", b"resource fork"),
+            ("__MACOSX/x.jpg", b"resource fork"),
+            ("inner.zip", b"PK"),
+            ("big.jpg", bytes(30_000)),
+            ("empty.jpg", b""),
+            ("\u8c61\u7259 !/a.jpg", GREEN),
+        ]
+    )
+    assert contents(path, passed) == {
+        "f3a9": RED,
+        "page.jpg": b"<html>",
+        "inner.zip": Reason.UNSUPPORTED_FORMAT,
+        "big.jpg": Reason.TOO_MANY_BYTES,
+        "empty.jpg": b"",
+        "\u8c61\u7259 !/a.jpg": GREEN,
+    }
+    assert (passed.other_files, passed.hidden) == (1, 2)
+
+
+def test_a_name_that_comes_twice_is_scanned_twice(make: Callable[[Members], Path]) -> None:
+    with warnings.catch_warnings(action="ignore"):  # of zipfile, which sees what is odd here
+        path = make([("a.jpg", RED), ("a.jpg", GREEN), ("a.jpg#2", BLUE), ("a.jpg", BLUE)])
+    assert sorted(contents(path)) == ["a.jpg", "a.jpg#2", "a.jpg#2#2", "a.jpg#3"]
+    assert sorted(map(bytes, contents(path).values())) == sorted([RED, GREEN, BLUE, BLUE])
+
+
+def test_nothing_is_held_for_long_where_all_have_one_key(
+    make: Callable[[Members], Path],
+) -> None:
+    path = make([(f"a.{i:03}.jpg", RED) for i in range(100)])
+    items = expand([path])
+    assert next(items).source.endswith("a.000.jpg")
+    assert len(list(items)) == 99
+
+
+def test_archives_of_a_folder_and_members_by_name(
+    make: Callable[[Members], Path], tmp_path: Path
+) -> None:
+    path = make([("a.jpg", RED), ("b.jpg", GREEN)])
+    assert [item.source for item in expand([tmp_path])] == [f"{path}!/a.jpg", f"{path}!/b.jpg"]
+    (item,) = expand([f"{path}!/b.jpg"])
+    assert read(item) == GREEN
+    (item,) = expand([f"{path}!/c.jpg"])
+    assert item.reason is Reason.NOT_FOUND
+    is_streamed = str(path).endswith(("gz", "xz"))
+    assert count([tmp_path]) == (None if is_streamed else 2)
+
+
+def test_an_archive_that_changes_is_not_read_by_old_offsets(tmp_path: Path) -> None:
+    for path in (
+        make_tar(tmp_path / "a.tar", [("a.jpg", RED)]),
+        make_zip(tmp_path / "a.zip", [("a.jpg", RED)]),
+    ):
+        (item,) = expand([path])
+        assert isinstance(item.data, Span)
+        os.utime(path, ns=(1, 1))
+        assert read(item) is Reason.READ_ERROR
+        path.unlink()
+        assert read(item) is Reason.NOT_FOUND
+
+
+# --- damage -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [100, 700, 2100])
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".zip"])
+def test_a_truncated_archive_says_so(tmp_path: Path, suffix: str, kept: int) -> None:
+    noise = [os.urandom(1024) for _ in range(4)]
+    path = MAKERS[suffix](tmp_path / f"a{suffix}", [(f"{i}.jpg", d) for i, d in enumerate(noise)])
+    path.write_bytes(path.read_bytes()[:kept])
+    found = contents(path)
+    assert found.pop(str(path)) in {Reason.TRUNCATED, Reason.CORRUPT_CONTAINER}
+    for name, data in found.items():
+        assert data in {noise[int(name[0])], Reason.TRUNCATED}
+
+
+def test_a_tar_that_breaks_off_between_two_members(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "a.tar", [("a.jpg", RED), ("b.jpg", GREEN)])
+    end = 512 + -(-len(RED) // 512) * 512
+    path.write_bytes(path.read_bytes()[:end])
+    assert contents(path) == {"a.jpg": RED, str(path): Reason.TRUNCATED}
+    assert details(path)[str(path)] == (
+        "the archive ends without its end mark; nothing behind 'a.jpg' was read"
+    )
+
+
+def test_a_tar_with_a_broken_header_in_the_middle(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "a.tar", [("a.jpg", RED), ("b.jpg", GREEN)])
+    data = bytearray(path.read_bytes())
+    data[data.index(b"b.jpg")] ^= 1
+    path.write_bytes(data)
+    assert contents(path) == {"a.jpg": RED, str(path): Reason.CORRUPT_CONTAINER}
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\3\4", os.urandom(5000), b"\x1f\x8b"])
+@pytest.mark.parametrize("suffix", [".tar", ".tgz", ".zip"])
+def test_what_is_no_archive(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    assert set(contents(path)) == {str(path)}
+    assert isinstance(contents(path)[str(path)], Reason)
+
+
+def test_archives_that_cannot_be_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.tar")
+    (tmp_path / "gone.zip").symlink_to("nowhere")
+    found = contents(tmp_path)
+    assert sorted(found.values()) == [Reason.NOT_A_FILE, Reason.NOT_FOUND]
+
+
+# --- malice -----------------------------------------------------------------------------------
+
+
+def test_links_and_devices_in_a_tar(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, kind in [
+            ("link.jpg", tarfile.SYMTYPE),
+            ("hard.jpg", tarfile.LNKTYPE),
+            ("fifo.jpg", tarfile.FIFOTYPE),
+            ("device", tarfile.CHRTYPE),
+        ]:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+        folder = tarfile.TarInfo("folder.jpg")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+    passed = Passed()
+    assert set(contents(path, passed).values()) == {Reason.NOT_A_FILE}
+    assert len(contents(path)) == 3
+    assert passed.other_files == 1
+    assert details(path)["link.jpg"] == "a link to '/etc/passwd'; links are not followed"
+
+
+def header(name: str, size: bytes, kind: bytes = b"0") -> bytes:
+    block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.USTAR_FORMAT))
+    block[124:136], block[156:157], block[148:156] = size, kind, b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+HUGE = b"\x80" + (1 << 60).to_bytes(11, "big")
+NEGATIVE = b"\xff" + (-1024).to_bytes(11, "big", signed=True)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize(
+    ("block", "reasons"),
+    [
+        (header("a.jpg", HUGE), {"a.jpg", "archive"}),
+        (header("a.jpg", NEGATIVE), {"a.jpg", "archive"}),
+        (header("x", HUGE, b"x"), {"archive"}),  # an extended header that would fill the memory
+        (header("x", b"77777777777\0", b"L"), {"archive"}),  # a name of 8 GiB
+        (header("x", NEGATIVE, b"x"), {"archive"}),
+    ],
+)
+def test_absurd_sizes_in_a_tar(
+    tmp_path: Path, block: bytes, reasons: set[str], *, is_packed: bool
+) -> None:
+    path = tmp_path / "a.tar"
+    good = make_tar(tmp_path / "good.tar", [("good.jpg", RED)]).read_bytes()
+    data = good[: 512 + -(-len(RED) // 512) * 512] + block + good
+    path.write_bytes(gzip.compress(data) if is_packed else data)
+    found = contents(path)
+    assert found.pop("good.jpg") == RED
+    assert {"archive" if name == str(path) else name for name in found} <= reasons
+    assert str(path) in found
+    assert all(isinstance(value, Reason) for value in found.values())
+
+
+def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tars_module, "_MOST_SKIPPED_BYTES", 1 << 20)
+    path = gzipped(
+        tmp_path / "a.tar.gz", [("a.jpg", RED), ("b.jpg", bytes(2 << 20)), ("c.jpg", RED)]
+    )
+    found = contents(path)
+    assert found["b.jpg"] is Reason.TOO_MANY_BYTES
+    assert found[str(path)] is Reason.CORRUPT_CONTAINER
+    assert "is not unpacked" in (details(path)[str(path)] or "")
+
+
+def patched(path: Path, *changes: tuple[int, bytes], signature: bytes = b"PK\1\2") -> None:
+    """Change the directory's first entry."""
+    data = bytearray(path.read_bytes())
+    start = data.index(signature)
+    for offset, value in changes:
+        data[start + offset : start + offset + len(value)] = value
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ([(8, struct.pack("<H", 1))], Reason.ENCRYPTED),
+        ([(8, struct.pack("<H", 0x41))], Reason.ENCRYPTED),
+        ([(10, struct.pack("<H", 9))], Reason.UNSUPPORTED_FORMAT),
+        ([(24, struct.pack("<I", 1 << 30))], Reason.TOO_MANY_BYTES),
+        ([(20, struct.pack("<I", 1 << 30))], Reason.CORRUPT_CONTAINER),  # over the next member
+        ([(16, b"\0\0\0\0")], Reason.CORRUPT_CONTAINER),  # another checksum
+        ([(24, struct.pack("<I", 10))], Reason.CORRUPT_CONTAINER),  # unpacks to more than it says
+        ([(42, struct.pack("<I", 3))], Reason.CORRUPT_CONTAINER),
+        ([(38, struct.pack("<I", 0o120777 << 16))], Reason.NOT_A_FILE),
+    ],
+)
+def test_malformed_members_of_a_zip(
+    tmp_path: Path, changes: list[tuple[int, bytes]], expected: Reason
+) -> None:
+    path = deflated(tmp_path / "a.zip", [("a.jpg", RED), ("b.jpg", GREEN)])
+    patched(path, *changes)
+    found = contents(path)
+    assert found["a.jpg"] is expected
+    overlaps = changes[0][0] == 20
+    assert found["b.jpg"] == (Reason.CORRUPT_CONTAINER if overlaps else GREEN)
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = deflated(
+        tmp_path / "a.zip", [("bomb.jpg", bytes(10 << 20)), ("liar.jpg", bytes(10 << 20))]
+    )
+    data = path.read_bytes().replace(struct.pack("<I", 10 << 20), struct.pack("<I", 1000))
+    path.write_bytes(data)
+    assert set(contents(path).values()) == {Reason.CORRUPT_CONTAINER}
+
+
+def test_metadata_that_is_too_much(tmp_path: Path) -> None:
+    deep = b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    large = json.dumps({"a": "x" * (2 << 20)}).encode()
+    members = [("1.json", deep), ("1.jpg", RED), ("2.json", large), ("2.jpg", GREEN)]
+    for path in (make_tar(tmp_path / "a.tar", members), deflated(tmp_path / "a.zip", members)):
+        passed = Passed()
+        assert contents(path, passed) == {"1.jpg": RED, "2.jpg": GREEN}
+        assert passed.bad_metadata == 2

@@ -1,0 +1,172 @@
+"""Every example of docs/sources.md, run as it stands there."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from recognizer.cli import ExitCode, app
+from recognizer.rows import Row
+from recognizer.rows.listings import LISTING_KEYS
+from recognizer.scan import Access, expand
+from tests.conftest import encoded, picture
+from tests.scan.locations.test_archives import make_tar, make_zip
+from tests.scan.locations.test_stores import put
+from tests.scan.locations.web_server import loopback_too, serving
+
+PAGE = (Path(__file__).parents[3] / "docs/sources.md").read_text(encoding="utf-8")
+RED, GREEN = encoded(picture("red")), encoded(picture("green"))
+
+
+def example(heading: str, language: str = "console") -> str:
+    section = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    (block,) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    return str(block).strip()
+
+
+@pytest.fixture
+def run(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], dict[str, Row]]:
+    """Runs an example in a folder with all that the page speaks of; returns source -> row."""
+    monkeypatch.chdir(tmp_path)
+    for name, data in {
+        "photos/a.jpg": RED,
+        "photos/sub/f3a9": GREEN,
+        "photos/b.jpg": GREEN,
+        "more/c.png": encoded(picture("green"), "PNG"),
+        "one.jpg": GREEN,
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    Path("listings.csv").write_text(
+        'id,title,photo\n7,tusk,photos/a.jpg\n7,tusk,photos/b.jpg\n8,mug,"[""gone.jpg""]"\n'
+    )
+    Path("shards").mkdir()
+    make_tar(Path("shards/shard-000.tar"), [("0001.jpg", RED), ("0001.json", b'{"id": 1}')])
+    make_zip(Path("photos.zip"), [("x.jpg", GREEN)])
+
+    def run(command: str) -> dict[str, Row]:
+        before, _, scan = command.rpartition(" | ")
+        given = (
+            subprocess.run(shlex.split(before), capture_output=True, check=True).stdout
+            if before
+            else None
+        )
+        arguments = [*shlex.split(scan)[1:], "--bundle", str(tiny_bundle), "--workers", "1"]
+        result = CliRunner().invoke(app, arguments, input=given)
+        assert result.exit_code in {ExitCode.DONE, ExitCode.SOME_FAILED}, result.output
+        rows = [json.loads(line) for line in Path("scan.jsonl").read_bytes().splitlines()]
+        assert len({row["source"] for row in rows}) == len(rows)
+        return {row["source"]: row for row in rows}
+
+    return run
+
+
+def decisions(rows: dict[str, Row]) -> dict[str, str | None]:
+    return {source: row["decision"] for source, row in rows.items()}
+
+
+def test_files(run: Callable[[str], dict[str, Row]]) -> None:
+    assert decisions(run(example("Files, folders and patterns"))) == {
+        "photos/a.jpg": "priority",
+        "photos/b.jpg": "clear",
+        "photos/sub/f3a9": "clear",
+        "more/c.png": "clear",
+        "one.jpg": "clear",
+    }
+
+
+@pytest.mark.skipif(shutil.which("find") is None, reason="needs find")
+def test_a_list(run: Callable[[str], dict[str, Row]]) -> None:
+    rows = run(example("A list on standard input"))
+    assert decisions(rows) == {"photos/a.jpg": "priority", "photos/b.jpg": "clear"}
+
+
+def test_tables(run: Callable[[str], dict[str, Row]]) -> None:
+    rows = run(example("Tables of listings"))
+    assert decisions(rows) == {
+        "photos/a.jpg": "priority",
+        "photos/b.jpg": "clear",
+        "gone.jpg": None,
+    }
+    assert rows["photos/a.jpg"]["item"] == {"id": "7", "title": "tusk"}
+    seven, eight = map(json.loads, Path("by-listing.jsonl").read_bytes().splitlines())
+    assert (seven["listing"], seven["decision"], seven["best"]) == ("7", "priority", "photos/a.jpg")
+    assert (eight["listing"], eight["decision"], eight["status"]) == ("8", None, "failed")
+    described = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert tuple(key for key in described if key in LISTING_KEYS) == LISTING_KEYS
+
+
+def test_archives(run: Callable[[str], dict[str, Row]]) -> None:
+    rows = run(example("Archives"))
+    assert decisions(rows) == {
+        "shards/shard-000.tar!/0001.jpg": "priority",
+        "photos.zip!/x.jpg": "clear",
+    }
+    assert rows["shards/shard-000.tar!/0001.jpg"]["item"] == {"id": 1}
+    # Streamed, the bytes travel with the items.
+    make_tar(Path("packed.tgz"), [("0002.jpg", RED), ("0002.json", b'{"id": 2}')], "w:gz")
+    rows = run("recognizer scan packed.tgz shards")
+    assert rows["packed.tgz!/0002.jpg"]["decision"] == "priority"
+    assert rows["packed.tgz!/0002.jpg"]["item"] == {"id": 2}
+    # Known by the next scan, which writes nothing.
+    before = Path("scan.jsonl").read_bytes()
+    run(example("Archives"))
+    assert Path("scan.jsonl").read_bytes() == before
+
+
+def test_object_stores(run: Callable[[str], dict[str, Row]], s3_server: str) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("s3").mkdir("s3://market")
+    put("s3://market/photos/a.jpg", RED)
+    put("s3://market/more/b.png", GREEN)
+    put("s3://market/listings.csv", b"id,path\n1,one.jpg\n2,gone.jpg\n")
+    put("s3://market/one.jpg", RED)
+    assert decisions(run(example("Object stores"))) == {
+        "s3://market/photos/a.jpg": "priority",
+        "s3://market/more/b.png": "clear",
+        "s3://market/one.jpg": "priority",
+        "s3://market/gone.jpg": None,
+    }
+
+
+@pytest.fixture
+def loopback_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr("recognizer.scan.Access", functools.partial(Access, gate=loopback_too))
+        yield
+
+
+def test_the_web(
+    run: Callable[[str], dict[str, Row]], monkeypatch: pytest.MonkeyPatch, loopback_allowed: None
+) -> None:
+    command = example("The web")
+    assert "https://photos.example/1.jpg" in command
+    with serving() as server:
+        url = f"{server.url}/1.jpg"
+        rows = run(command.replace("https://photos.example/1.jpg", url))
+        assert decisions(rows) == {url: "priority"}
+    result = CliRunner().invoke(app, ["scan", "https://photos.example/1.jpg"])
+    assert result.exit_code == ExitCode.USAGE
+    assert "--allow-http" in result.stderr
+
+
+def test_from_python(
+    run: Callable[[str], dict[str, Row]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    exec(example("From Python", "python"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "photos/a.jpg {'id': '7', 'title': 'tusk'}"
+    assert printed[-1] == "shards/shard-000.tar!/0001.jpg {'id': 1}"
+    assert len(printed) == len(list(expand(["listings.csv", "shards/"])))

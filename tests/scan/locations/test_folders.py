@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from recognizer.errors import UsageError
+from recognizer.scan.items import Item, Passed, item_key
+from recognizer.scan.locations.expand import expand, read_list
+from recognizer.status import Reason
+from tests.conftest import encoded, picture
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "b.jpg",
+        "a.PNG",
+        "notes.txt",
+        "plain",
+        ".hidden.jpg",
+        "sub/c.webp",
+        "sub/deep/d.heic",
+        ".git/e.jpg",
+        "[x].jpg",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        (["."], ["./[x].jpg", "./a.PNG", "./b.jpg", "./sub/c.webp", "./sub/deep/d.heic"]),
+        (["sub/"], ["sub/c.webp", "sub/deep/d.heic"]),
+        (["notes.txt", "plain"], ["notes.txt", "plain"]),
+        ([".hidden.jpg", ".git"], [".hidden.jpg", ".git/e.jpg"]),
+        (["*.jpg"], ["[x].jpg", "b.jpg"]),
+        (["[ab].*"], ["a.PNG", "b.jpg"]),
+        (["[x].jpg"], ["[x].jpg"]),
+        (["s?b"], ["sub/c.webp", "sub/deep/d.heic"]),
+        (["**/*.webp"], ["sub/c.webp"]),
+        (["**/*.jpg"], ["[x].jpg", "b.jpg"]),
+        (["sub/**"], ["sub/c.webp", "sub/deep/d.heic"]),
+        (["s*/**/d.*"], ["sub/deep/d.heic"]),
+        (["missing.jpg", "nul\0.jpg"], ["missing.jpg", "nul\0.jpg"]),
+    ],
+)
+def test_what_sources_stand_for(tree: Path, sources: list[str], expected: list[str]) -> None:
+    assert [item.source for item in expand(sources)] == expected
+
+
+@pytest.mark.parametrize("pattern", ["nothing/*.jpg", "*.gif", "**/*.gif", "?"])
+def test_a_pattern_that_matches_nothing_is_a_mistake(tree: Path, pattern: str) -> None:
+    with pytest.raises(UsageError, match="nothing matches"):  # before anything is yielded
+        expand(["b.jpg", pattern])
+
+
+def test_absolute_patterns(tree: Path) -> None:
+    expected = [str(tree / "sub/c.webp")]
+    assert [item.source for item in expand([f"{tree}/**/*.webp"])] == expected
+
+
+def test_what_is_passed_over_is_counted(tree: Path) -> None:
+    passed = Passed()
+    list(expand(["."], passed=passed))
+    assert passed == Passed(other_files=2, hidden=2)
+
+
+def test_the_first_bytes_tell_an_image_that_has_no_name_of_one(tmp_path: Path) -> None:
+    (tmp_path / "f3a9").write_bytes(encoded(picture("red")))
+    (tmp_path / "photo.jpg_large").write_bytes(encoded(picture("red"), "PNG"))
+    (tmp_path / "page").write_bytes(b"<html>")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "fifo")
+    passed = Passed()
+    found = [os.path.basename(item.source) for item in expand([tmp_path], passed=passed)]
+    assert found == ["f3a9", "photo.jpg_large"]
+    assert passed == Passed(other_files=3)
+
+
+def test_symlink_loops_end_and_each_folder_is_walked_once(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/photo.jpg").touch()
+    (tmp_path / "b/up").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to(tmp_path / "b")
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    found = [os.path.relpath(item.source, tmp_path) for item in expand([tmp_path])]
+    assert found == ["again/photo.jpg", "self.jpg"]
+    assert [i.source for i in expand([f"{tmp_path}/**/*.jpg"])] == [
+        i.source for i in expand([tmp_path])
+    ]
+
+
+def test_a_tree_deeper_than_the_recursion_limit(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 300)
+    deep.mkdir(parents=True)
+    (deep / "photo.jpg").touch()
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(250)
+    try:
+        found = list(expand([tmp_path]))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert [item.source for item in found] == [str(deep / "photo.jpg")]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_a_closed_folder_is_an_item_that_failed(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    (item,) = expand([tmp_path])
+    assert (item.source, item.reason) == (str(tmp_path / "closed"), Reason.PERMISSION_DENIED)
+
+
+def test_a_folder_that_vanishes_is_an_item_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scandir(path: str) -> None:
+        raise OSError(5, "Input/output error", path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    (item,) = expand([tmp_path])
+    assert (item.source, item.reason) == (str(tmp_path), Reason.READ_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", []),
+        (b"a.jpg", ["a.jpg"]),
+        (b"a.jpg\nb c.jpg\n\n", ["a.jpg", "b c.jpg"]),
+        (b"a.jpg\r\nb.jpg\r\n", ["a.jpg", "b.jpg"]),
+        (b"a\nb.jpg\0c.jpg\r\0", ["a\nb.jpg", "c.jpg\r"]),
+        (b"\xff.jpg\n", [os.fsdecode(b"\xff.jpg")]),
+        (b"x" * 200_000 + b"\ny", ["x" * 200_000, "y"]),
+    ],
+)
+def test_lists_of_paths(data: bytes, expected: list[str]) -> None:
+    assert list(read_list(io.BytesIO(data))) == expected
+
+
+def test_a_list_on_standard_input(tree: Path) -> None:
+    found = expand(["-"], stdin=io.BytesIO(b"notes.txt\nsub\n*.jpg\ngone.jpg\n"))
+    expected = ["notes.txt", "sub/c.webp", "sub/deep/d.heic", "*.jpg", "gone.jpg"]
+    assert [item.source for item in found] == expected  # a name in a list is no pattern
+
+
+def test_undecodable_names_keep_their_bytes(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
+    try:
+        os.close(os.open(name, os.O_CREAT))
+    except OSError:
+        pytest.skip("this file system takes only valid names")
+    (item,) = expand([tmp_path])
+    assert os.fsencode(item.source) == name
+    assert item.key == item_key(item.source, None)
+
+
+def test_keys_tell_items_apart() -> None:
+    items = [Item("a"), Item("b"), Item("a", {"id": 1}), Item("a", {"id": 2})]
+    assert len({item.key for item in items}) == len(items)
+    assert Item("a", {"x": 1, "y": 2}).key == Item("a", {"y": 2, "x": 1}).key

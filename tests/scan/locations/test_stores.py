@@ -1,0 +1,375 @@
+"""Object stores: fsspec's own in memory, and S3 as a server on the loopback speaks it."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.errors import MissingExtraError, UsageError
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused
+from recognizer.scan.items import Item, Passed
+from recognizer.scan.locations import Access, Reader, count, expand, stores
+from recognizer.scan.locations.stores import Store
+from recognizer.status import Reason
+from tests.conftest import encoded, picture
+from tests.scan.locations.test_archives import make_tar, make_zip
+
+RED, GREEN = encoded(picture("red")), encoded(picture("green"))
+LIMITS = Limits(max_bytes=20_000)
+
+
+def read(item: Item) -> bytes | Reason:
+    try:
+        return Reader(LIMITS, Access()).read(item)
+    except Refused as refused:
+        return refused.reason
+
+
+def contents(*sources: str, **options: Any) -> dict[str, bytes | Reason]:
+    items = list(expand(sources, limits=LIMITS, **options))
+    found = {item.source: read(item) for item in items}
+    assert len(found) == len(items)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_PAUSES", (0.0, 0.0))
+
+
+@pytest.fixture(params=["memory", "s3"])
+def bucket(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty bucket."""
+    if request.param == "s3":
+        request.getfixturevalue("s3_server")
+    fsspec = pytest.importorskip("fsspec")
+    url = f"{request.param}://bucket-{uuid.uuid4().hex[:8]}"
+    filesystem = fsspec.filesystem(request.param)
+    filesystem.mkdir(url)
+    yield url
+    filesystem.rm(url, recursive=True)
+    # Never the listing of a bucket that is gone.
+    filesystem.invalidate_cache()
+
+
+def put(url: str, data: bytes) -> str:
+    with pytest.importorskip("fsspec").open(url, "wb") as file:
+        file.write(data)
+    return url
+
+
+@pytest.fixture
+def photos(bucket: str) -> str:
+    for name, data in {
+        "photos/b.jpg": RED,
+        "photos/sub/a.png": GREEN,
+        "photos/f3a9": GREEN,
+        "photos/notes.txt": b"text",
+        "photos/empty.jpg": b"",
+        "photos/big.jpg": bytes(30_000),
+        "photos/[x] #?.jpg": RED,
+        "photos-other/c.jpg": RED,
+    }.items():
+        put(f"{bucket}/{name}", data)
+    return f"{bucket}/photos"
+
+
+def test_a_prefix(photos: str) -> None:
+    passed = Passed()
+    expected = {
+        f"{photos}/[x] #?.jpg": RED,
+        f"{photos}/b.jpg": RED,
+        f"{photos}/big.jpg": Reason.TOO_MANY_BYTES,
+        f"{photos}/empty.jpg": b"",
+        f"{photos}/f3a9": GREEN,
+        f"{photos}/sub/a.png": GREEN,
+    }
+    assert contents(photos, passed=passed) == expected
+    assert passed.other_files == 1
+    assert contents(f"{photos}/") == expected
+    assert len(contents(photos.rpartition("/")[0])) == len(expected) + 1  # the whole bucket
+    assert count([photos]) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("/*.jpg", ["[x] #?.jpg", "b.jpg", "big.jpg", "empty.jpg"]),
+        ("/b*", ["b.jpg", "big.jpg"]),
+        ("/**/*.png", ["sub/a.png"]),
+        ("/*/a.png", ["sub/a.png"]),
+        ("/[bf]?*", ["b.jpg", "big.jpg", "f3a9"]),
+    ],
+)
+def test_patterns(photos: str, pattern: str, names: list[str]) -> None:
+    assert sorted(contents(photos + pattern)) == sorted(f"{photos}/{name}" for name in names)
+
+
+def test_a_pattern_that_matches_nothing(photos: str) -> None:
+    with pytest.raises(UsageError, match="nothing matches"):
+        contents(f"{photos}/*.gif")
+
+
+def test_single_objects_and_what_is_not_there(photos: str) -> None:
+    assert contents(f"{photos}/b.jpg") == {f"{photos}/b.jpg": RED}
+    assert contents(f"{photos}/f3a9") == {f"{photos}/f3a9": GREEN}
+    for url in (f"{photos}/gone.jpg", f"{photos}/gone"):
+        assert contents(url) == {url: Reason.NOT_FOUND}
+
+
+def test_a_list_of_objects(photos: str) -> None:
+    names = [f"{photos}/b.jpg", f"{photos}/f3a9", f"{photos}/gone", f"{photos}/sub/"]
+    found = contents("-", stdin=io.BytesIO("\n".join(names).encode()))
+    assert list(found.values()) == [RED, GREEN, Reason.NOT_FOUND, GREEN]
+
+
+def test_tables_and_archives_in_a_store(bucket: str, tmp_path: Path) -> None:
+    put(f"{bucket}/photos/a.jpg", RED)
+    table = put(f"{bucket}/t.csv", f"id,path\n1,photos/a.jpg\n2,{bucket}/gone.jpg\n".encode())
+    assert contents(table) == {
+        f"{bucket}/photos/a.jpg": RED,
+        f"{bucket}/gone.jpg": Reason.NOT_FOUND,
+    }
+    (first, _) = expand([table])
+    assert first.columns == {"id": "1"}
+    members = [("1.json", b'{"id": 1}'), ("1.jpg", RED), ("2.jpg", GREEN), ("3.jpg", bytes(30_000))]
+    for make, name in ((make_tar, "shard-0.tar"), (make_zip, "shard-1.zip")):
+        path = make(tmp_path / name, members)
+        url = put(f"{bucket}/shards/{name}", path.read_bytes())
+        assert contents(url) == {
+            f"{url}!/1.jpg": RED,
+            f"{url}!/2.jpg": GREEN,
+            f"{url}!/3.jpg": Reason.TOO_MANY_BYTES,
+        }
+    assert len(contents(f"{bucket}/shards")) == 6
+    assert len(contents(f"{bucket}/shards/shard-*.tar")) == 3
+    assert contents(f"{bucket}/gone.csv") == {f"{bucket}/gone.csv": Reason.NOT_FOUND}
+
+
+def test_a_parquet_table_in_a_store(bucket: str, tmp_path: Path) -> None:
+    pq, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    pq.write_table(pa.table({"image": [RED, GREEN]}), tmp_path / "t.parquet")
+    url = put(f"{bucket}/t.parquet", (tmp_path / "t.parquet").read_bytes())
+    assert contents(url) == {f"{url}!/1": RED, f"{url}!/2": GREEN}
+
+
+# --- S3 ---------------------------------------------------------------------------------------
+
+
+def test_a_bucket_that_is_not_there(s3_server: str) -> None:
+    for url in ("s3://no-such-bucket", "s3://no-such-bucket/x/", "s3://no-such-bucket/a.jpg"):
+        assert contents(url) == {url: Reason.NOT_FOUND}
+    with pytest.raises(Refused):
+        list(Store("s3://no-such-bucket/*.jpg").matches())
+
+
+def test_pages_of_a_large_prefix(
+    s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    class Paged:
+        pages = 0
+
+        def call_s3(self, name: str, **options: Any) -> dict[str, Any]:
+            assert (name, options["Bucket"], options["Prefix"]) == ("list_objects_v2", "b", "p/")
+            self.pages += 1
+            start = int(options.get("ContinuationToken", 0))
+            keys = [{"Key": f"p/{i:03}.jpg"} for i in range(start, min(start + 10, 25))]
+            is_last = start + 10 >= 25
+            return {
+                "Contents": keys,
+                "IsTruncated": not is_last,
+                "NextContinuationToken": str(start + 10),
+            }
+
+    store = Store("s3://b/p")
+    paged = Paged()
+    store._fs = paged
+    found = store.objects_below()
+    assert next(found) == "s3://b/p/000.jpg"
+    assert paged.pages == 1  # no page is asked for before it is needed
+    assert [*found][-1] == "s3://b/p/024.jpg"
+    assert paged.pages == 3
+
+
+@pytest.fixture
+def s3_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets the end point of S3, and other variables of the environment."""
+    s3fs = pytest.importorskip("s3fs")
+
+    def set_up(port: int, **variables: str) -> None:
+        variables["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            variables.setdefault(name, "us-east-1")
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        stores._s3_options.cache_clear()
+
+    yield set_up
+    s3fs.S3FileSystem.clear_instance_cache()
+    stores._s3_options.cache_clear()
+
+
+def test_an_end_point_that_is_down(s3_at: Callable[..., None]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    s3_at(port)
+    for url in ("s3://b/a.jpg", "s3://b/p/", "s3://b/t.csv", "s3://b/t.zip", "s3://b/*.jpg"):
+        begin = time.monotonic()
+        (item,) = expand([url])
+        with pytest.raises(Refused, match="Could not connect") as caught:
+            Reader(LIMITS, Access()).read(item)
+        assert (item.source, caught.value.reason) == (url, Reason.READ_ERROR)
+        assert time.monotonic() - begin < stores.TRIES_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("variables", "configured", "requests"),
+    [
+        ({}, {}, 3),
+        ({"AWS_MAX_ATTEMPTS": "2"}, {}, 6),
+        ({}, {"s3": {"config_kwargs": {"retries": {"total_max_attempts": 2}}}}, 6),
+    ],
+)
+def test_only_one_layer_tries_again(
+    s3_at: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    configured: dict[str, Any],
+    requests: int,
+) -> None:
+    served = 0
+
+    def be_busy(server: socket.socket) -> None:
+        nonlocal served
+        with suppress(OSError):  # closed, at the end
+            while True:
+                with server.accept()[0] as connection:
+                    connection.recv(1 << 16)
+                    served += 1
+                    connection.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n")
+
+    monkeypatch.setattr("fsspec.config.conf", configured)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=be_busy, args=[server], daemon=True).start()
+        s3_at(server.getsockname()[1], **variables)
+        with pytest.raises(Refused) as caught:
+            Store("s3://b/p").is_object()
+    assert (caught.value.reason, served) == (Reason.READ_ERROR, requests)
+
+
+def test_no_try_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(stores, "TRIES_SECONDS", 0.0)
+
+    class Failing:
+        tries = 0
+
+        def info(self, _: str) -> dict[str, int]:
+            self.tries += 1
+            raise ConnectionResetError
+
+    store = Store("memory://b/a.jpg")
+    store._fs = failing = Failing()
+    with pytest.raises(Refused):
+        store.is_object()
+    assert failing.tries == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "tries"),
+    [
+        (PermissionError("Access Denied"), Reason.PERMISSION_DENIED, 1),
+        (FileNotFoundError("The specified key does not exist."), Reason.NOT_FOUND, 1),
+        (OSError(5, "Input/output error"), Reason.READ_ERROR, 3),
+        (TimeoutError(), Reason.READ_ERROR, 3),
+        (type("NoCredentialsError", (Exception,), {})("none"), Reason.PERMISSION_DENIED, 1),
+        (type("ClientError", (Exception,), {})("SlowDown"), Reason.READ_ERROR, 3),
+        (ValueError("bug"), Reason.READ_ERROR, 1),
+        (MemoryError(), Reason.OUT_OF_MEMORY, 1),
+    ],
+)
+def test_errors_of_a_store(error: Exception, reason: Reason, tries: int) -> None:
+    pytest.importorskip("fsspec")
+
+    class Failing:
+        tries = 0
+
+        def cat_file(self, *_: object, **__: object) -> bytes:
+            self.tries += 1
+            raise error
+
+        def info(self, _: str) -> dict[str, int]:
+            return {"size": 5}
+
+        def walk(self, *_: object, **__: object) -> Iterator[object]:
+            yield "/b", ["x"], ["a.jpg"]
+            raise error
+
+    store = Store("memory://b/a.jpg")
+    failing = Failing()
+    store._fs = failing
+    with pytest.raises(Refused) as caught:
+        store.read(Limits())
+    assert (caught.value.reason, failing.tries) == (reason, tries)
+    found = store.objects_below()
+    next(found)
+    with pytest.raises(Refused) as caught:
+        next(found)
+    assert caught.value.reason is reason
+
+
+def test_an_error_that_passes() -> None:
+    pytest.importorskip("fsspec")
+
+    class Flaky:
+        tries = 0
+
+        def cat_file(self, *_: object, **__: object) -> bytes:
+            self.tries += 1
+            if self.tries < 3:
+                raise ConnectionResetError
+            return RED
+
+        def info(self, _: str) -> dict[str, int]:
+            raise ConnectionResetError
+
+    store = Store("memory://b/a.jpg")
+    store._fs = Flaky()
+    assert store.read(Limits()) == RED
+
+
+def test_stores_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fsspec")
+    for url in ("nonsense://a/b", "s3://a::http://10.0.0.1/a.jpg"):
+        with pytest.raises(UsageError, match=url):
+            contents(url)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
+    with pytest.raises(MissingExtraError, match=r"\[cloud\]"):
+        contents("s3://bucket/")
+    assert read(Item("s3://bucket/a.jpg")) is Reason.READ_ERROR
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(MissingExtraError, match="fsspec"):
+        contents("gs://bucket/")
+
+
+def test_file_urls_are_paths(tmp_path: Path) -> None:
+    path = tmp_path / "a b.jpg"
+    path.write_bytes(RED)
+    assert contents(path.as_uri()) == {str(path): RED}
+    assert contents("-", stdin=io.BytesIO(path.as_uri().encode())) == {str(path): RED}
+    (tmp_path / "t.csv").write_text(f"path\n{path.as_uri()}\n")
+    assert contents(os.fspath(tmp_path / "t.csv")) == {str(path): RED}

@@ -1,0 +1,414 @@
+"""Tables: each row's columns go with its own images, whatever the format, or the row says why."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import decimal
+import gzip
+import io
+import json
+import uuid
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recognizer.errors import MissingExtraError, UsageError
+from recognizer.imaging import Limits
+from recognizer.rows.row import to_line
+from recognizer.scan.items import Imageless, Item, Passed
+from recognizer.scan.locations import Access, Reader, count, expand
+from recognizer.scan.locations.values import plain
+from recognizer.status import Reason
+from tests.conftest import encoded, picture
+
+RED, GREEN = encoded(picture("red")), encoded(picture("green"))
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write a table in the format of its suffix."""
+    match path.suffix:
+        case ".csv" | ".tsv":
+            with path.open("w", newline="") as file:
+                delimiter = "\t" if path.suffix == ".tsv" else ","
+                writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
+                writer.writeheader()
+                writer.writerows(rows)
+        case ".jsonl" | ".ndjson":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        case ".parquet":
+            pa = pytest.importorskip("pyarrow")
+            pa.parquet = pytest.importorskip("pyarrow.parquet")
+            pa.parquet.write_table(pa.Table.from_pylist(rows), path)
+        case ".gz":
+            inner = write(path.with_suffix(""), rows)
+            path.write_bytes(gzip.compress(inner.read_bytes()))
+            inner.unlink()
+    return path
+
+
+def items_of(path: Path, **options: Any) -> list[Item]:
+    items = list(expand([path], **options))
+    for item in items:  # all that comes out can stand in a row
+        to_line({"item": item.columns})
+    return items
+
+
+def read(item: Item) -> bytes:
+    return Reader(Limits(), Access()).read(item)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["t.csv", "t.TSV", "t.tsv", "t.jsonl", "t.ndjson", "t.parquet", "t.csv.gz", "t.jsonl.gz"],
+)
+def test_paths_and_columns(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(RED)
+    rows = [
+        {"id": "1", "title": 'x, "y"\nz', "image_path": "a.jpg", "reports": "3"},
+        {"id": "2", "title": "象牙", "image_path": "/abs/b.jpg", "reports": "0"},
+        {"id": "3", "title": "", "image_path": "s3://bucket/c.jpg", "reports": "1"},
+        {"id": "4", "title": "no photo", "image_path": "", "reports": "1"},
+    ]
+    path = write(tmp_path / name.lower(), rows)
+    path = path.rename(tmp_path / name)
+    passed = Passed()
+    items = items_of(path, passed=passed)
+    assert [item.source for item in items] == [
+        str(tmp_path / "a.jpg"),
+        "/abs/b.jpg",
+        "s3://bucket/c.jpg",
+    ]
+    assert [item.columns for item in items] == [
+        {key: value for key, value in row.items() if key != "image_path"} for row in rows[:3]
+    ]
+    assert read(items[0]) == RED
+    assert passed == Passed(without_image={str(path): Imageless(1, [4])})
+    assert count([path]) == (None if name == "t.parquet" else 3)
+
+
+@pytest.mark.parametrize(
+    ("columns", "wanted", "expected"),
+    [
+        (["id", "url", "image"], None, "image"),
+        (["url", "title"], None, "url"),
+        (["Photo_URL", "url"], None, "Photo_URL"),
+        (["image", "other"], "other", "other"),
+        (["title", "price"], None, None),
+        (["title", "price"], "image", None),
+    ],
+)
+def test_the_column_of_images(
+    tmp_path: Path, columns: list[str], wanted: str | None, expected: str | None
+) -> None:
+    path = write(tmp_path / "t.csv", [{name: f"{name}.jpg" for name in columns}])
+    if expected is None:
+        with pytest.raises(UsageError, match="'title', 'price'"):
+            items_of(path, image_column=wanted)
+    else:
+        (item,) = items_of(path, image_column=wanted)
+        assert item.source == str(tmp_path / f"{expected}.jpg")
+        assert set(item.columns or ()) == set(columns) - {expected}
+
+
+def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"id": 1}\n{"id": 2, "image": "a.jpg"}\n{"id": 3}\n')
+    for wanted in (None, "image"):
+        passed = Passed()
+        (item,) = items_of(path, image_column=wanted, passed=passed)
+        assert item.columns == {"id": 2}
+        assert passed.without_image == {str(path): Imageless(2, [1, 3])}
+    with pytest.raises(UsageError, match="photo"):
+        items_of(path, image_column="photo")
+    path.write_text('{"url": "a.jpg"}\n{"image": "b.jpg", "url": "x"}\n{"photo_path": "c.jpg"}\n')
+    assert [Path(item.source).name for item in items_of(path)] == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+@pytest.mark.parametrize("wanted", [None, "image"])
+def test_an_image_in_another_column_is_told(tmp_path: Path, name: str, wanted: str | None) -> None:
+    rows = [
+        {"id": "1", "image": "a.jpg", "Photo_URL": "x", "url": "", "title": "x"},
+        *[{"id": str(n), "image": "", "Photo_URL": "", "url": "", "title": "x"} for n in range(4)],
+        {"id": "6", "image": "", "Photo_URL": "b.jpg", "url": "", "title": "x"},
+    ]
+    path = write(tmp_path / name, rows)
+    passed = Passed()
+    assert len(items_of(path, image_column=wanted, passed=passed)) == 1
+    assert passed.without_image == {str(path): Imageless(5, [2, 3, 4], {"Photo_URL"})}
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_several_images_for_one_listing(tmp_path: Path, name: str) -> None:
+    images: Any = ["a.jpg", "", "b.jpg"]
+    path = write(
+        tmp_path / name, [{"id": 5, "images": json.dumps(images) if name == "t.csv" else images}]
+    )
+    items = items_of(path)
+    assert [item.source for item in items] == [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")]
+    assert [str((item.columns or {})["id"]) for item in items] == ["5", "5"]
+
+
+def test_images_inside_a_table(tmp_path: Path) -> None:
+    text = [{"id": i, "bytes": base64.b64encode(d).decode()} for i, d in enumerate([RED, GREEN])]
+    uris = [
+        {"id": i, "image": f"data:image/jpeg;base64,{row['bytes']}"} for i, row in enumerate(text)
+    ]
+    for rows, name in [(text, "t.csv"), (text, "t.jsonl"), (uris, "u.csv"), (uris, "u.jsonl")]:
+        path = write(tmp_path / name, rows)
+        items = items_of(path)
+        assert [item.source for item in items] == [f"{path}!/1", f"{path}!/2"]
+        assert [read(item) for item in items] == [RED, GREEN]
+        assert str((items[1].columns or {})["id"]) == "1"
+
+
+def test_images_inside_a_parquet_table(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.parquet", [{"photo": RED}, {"photo": None}, {"photo": GREEN}])
+    assert [(i.source, read(i)) for i in items_of(path)] == [
+        (f"{path}!/1", RED),
+        (f"{path}!/3", GREEN),
+    ]
+    # As the datasets library of Hugging Face writes them, and several for one listing.
+    (tmp_path / "b.jpg").write_bytes(GREEN)
+    image = [{"bytes": RED, "path": "a.jpg"}, {"bytes": None, "path": "b.jpg"}]
+    path = write(tmp_path / "u.parquet", [{"image": image}])
+    items = items_of(path)
+    assert [item.source for item in items] == [f"{path}!/1/1", str(tmp_path / "b.jpg")]
+    assert [read(item) for item in items] == [RED, GREEN]
+
+
+def test_values_of_a_parquet_table(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    path = tmp_path / "t.parquet"
+    columns = {
+        "path": ["a.jpg"],
+        "price": [decimal.Decimal("12.50")],
+        "day": [date(2026, 1, 2)],
+        "at": pa.array([datetime(2026, 1, 2, 3, 4, tzinfo=UTC)], pa.timestamp("us", "UTC")),
+        "precise": pa.array([1_700_000_000_123_456_789], pa.timestamp("ns")),
+        "far": pa.array([10**17], pa.timestamp("ms")),
+        "ratio": [float("nan")],
+        "tags": [["a", None]],
+        "raw": [b"\0\xff"],
+        "kind": pa.array(["x"]).dictionary_encode(),
+    }
+    pytest.importorskip("pyarrow.parquet").write_table(pa.table(columns), path)
+    (item,) = items_of(path)
+    found = dict(item.columns or {})
+    assert found.pop("precise").startswith("2023-11-14")
+    assert isinstance(found.pop("far"), str)
+    assert found == {
+        "price": "12.50",
+        "day": "2026-01-02",
+        "at": "2026-01-02T03:04:00+00:00",
+        "ratio": None,
+        "tags": ["a", None],
+        "raw": "AP8=",
+        "kind": "x",
+    }
+
+
+def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.parquet"
+    path.touch()
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"\[parquet\]"):
+        items_of(path)
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.decimals(),
+        st.dates(), st.datetimes(), st.times(), st.timedeltas(), st.uuids(),
+    ),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(deadline=None)  # a busy machine is no flaw
+@given(VALUES)
+def test_any_value_can_stand_in_a_row(value: Any) -> None:
+    assert plain(plain(value)) == plain(value)
+    assert json.loads(to_line({"item": plain(value)}))["item"] == plain(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (timedelta(minutes=1), 60.0),
+        (time(1, 2), "01:02:00"),
+        (bytes(5000), None),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (float("inf"), None),
+    ],
+)
+def test_values(value: Any, expected: Any) -> None:
+    assert plain(value) == expected
+
+
+# --- other people's files ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,path\n1,a.jpg\n".encode("utf-8-sig"),
+        b"id;path\n1;a.jpg\n",
+        "id\tpath\r\n1\ta.jpg\r\n".encode("utf-16"),
+        b"id|path\n\n1|a.jpg",
+        b'"id","path"\n"1","a.jpg"\n',
+    ],
+)
+def test_dialects_of_csv(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(text)
+    (item,) = items_of(path)
+    assert (item.source, item.columns) == (str(tmp_path / "a.jpg"), {"id": "1"})
+
+
+def test_rows_that_cannot_be_read_cost_no_other(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b"title,image\nhorn, old,a.jpg\nshort\nbone,b\xff.jpg\n")
+    extra, short, undecodable = items_of(table)
+    # What follows a line break without quotes: the photo of this row may be in the next.
+    assert (short.source, short.reason) == (f"{table}!/2", Reason.CORRUPT_CONTAINER)
+    assert (short.columns, short.detail) == ({"title": "short"}, "1 cells for 2 columns")
+    assert (extra.source, extra.reason) == (f"{table}!/1", Reason.CORRUPT_CONTAINER)
+    assert extra.detail == "3 cells for 2 columns"
+    assert undecodable.source.encode("utf-8", "surrogateescape").endswith(b"/b\xff.jpg")
+    lines = tmp_path / "t.jsonl"
+    lines.write_bytes(
+        b'\xef\xbb\xbf{"image": "a.jpg"}\nnonsense\n[1]\n\n{"image": 7}\n{"image": "b.jpg"}\n'
+        + b'{"x":' + b"[" * 100_000 + b"\n" + b'{"image": {"path": "c.jpg"}}\n{"image": "cut'
+    )  # fmt: skip
+    found = [(item.source.rpartition("/")[2], item.reason) for item in items_of(lines)]
+    bad = Reason.CORRUPT_CONTAINER
+    assert found == [
+        *[("a.jpg", None), ("2", bad), ("3", bad), ("4", bad), ("b.jpg", None)],
+        *[("6", bad), ("c.jpg", None), ("8", bad)],
+    ]
+
+
+def test_a_short_row_that_has_its_photo_is_scanned(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("image,title,price\na.jpg,tusk\n,tusk\n")
+    passed = Passed()
+    (item,) = items_of(table, passed=passed)
+    assert (item.reason, item.columns) == (None, {"title": "tusk", "price": None})
+    assert passed.without_image == {str(table): Imageless(1, [2])}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "lines"),
+    [
+        (b'1,"big tusk,lost.jpg\n2,"carved",lost.jpg\n', "lines 3 to 4: "),
+        (b'1,"big" tusk,lost.jpg\n', "lines 3 to 3: "),
+    ],
+)
+def test_a_quote_out_of_place_gives_no_photo_to_another_listing(
+    tmp_path: Path, damaged: bytes, lines: str
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b"id,title,photo\n0,a,a.jpg\n" + damaged + b"3,b,b.jpg\n")
+    first, bad, last = items_of(table)
+    assert (first.source, last.source) == (str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"))
+    assert last.columns == {"id": "3", "title": "b"}
+    assert (bad.source, bad.reason) == (f"{table}!/2", Reason.CORRUPT_CONTAINER)
+    assert bad.detail is not None
+    assert bad.detail.startswith(lines)
+
+
+def test_a_quote_that_is_never_closed_is_told(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b'id,title,photo\n0,a,a.jpg\n1,"big tusk,b.jpg\n2,c,c.jpg\n')
+    first, bad = items_of(table)
+    assert first.source == str(tmp_path / "a.jpg")
+    assert (bad.source, bad.reason) == (f"{table}!/2", Reason.CORRUPT_CONTAINER)
+    assert bad.detail == "lines 3 to 4: unexpected end of data"
+
+
+def test_a_long_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recognizer.scan.locations.tables._MOST_LINE_BYTES", 1000)
+    for name, header in (("t.jsonl", ""), ("t.csv", "image,x\n")):
+        path = tmp_path / name
+        rows = [("a.jpg", ""), ("b.jpg", "y" * 5000), ("c.jpg", "")]
+        if name == "t.csv":
+            path.write_text(header + "".join(f"{image},{x}\n" for image, x in rows))
+        else:
+            path.write_text("".join(json.dumps({"image": i, "x": x}) + "\n" for i, x in rows))
+        first, long, last = items_of(path)
+        assert (first.source, last.source) == (str(tmp_path / "a.jpg"), str(tmp_path / "c.jpg"))
+        assert (long.source, long.reason) == (f"{path}!/2", Reason.CORRUPT_CONTAINER)
+
+
+def test_a_long_line_of_short_cells_is_left_out_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.scan.locations.tables._MOST_LINE_BYTES", 1000)
+    table = tmp_path / "t.csv"
+    rows = ["a.jpg,x", "b.jpg" + ",y" * 2500, 'c.jpg,"x', 'x"', 'd.jpg,"x"x']
+    table.write_text("\n".join(["image,x", *rows]))
+    first, long, third, bad = items_of(table)
+    assert [(i.source, i.reason) for i in (first, third)] == [
+        (str(tmp_path / "a.jpg"), None),
+        (str(tmp_path / "c.jpg"), None),
+    ]
+    assert long.detail == "lines 3 to 3: a line of more than 1000 characters"
+    assert bad.detail is not None
+    assert bad.detail.startswith("lines 6 to 6: ")
+
+
+def test_a_first_line_without_end_is_no_header(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b"path," + b"x" * (1 << 20) + b"\na.jpg,1\n")
+    (item,) = items_of(table)
+    assert (item.source, item.reason) == (str(table), Reason.CORRUPT_CONTAINER)
+    assert item.detail is not None
+    assert "first line has more than 1048576 characters" in item.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("t.parquet", b"no parquet", Reason.CORRUPT_CONTAINER),
+        ("t.parquet", b"", Reason.CORRUPT_CONTAINER),
+        ("t.csv", b"path,path\na,b\n", Reason.CORRUPT_CONTAINER),
+        ("t.csv", b'"id" of it,path\n1,a.jpg\n', Reason.CORRUPT_CONTAINER),
+        ("t.csv.gz", b"no gzip", Reason.CORRUPT_CONTAINER),
+        ("t.csv.gz", gzip.compress(b"path\n" + b"a.jpg\n" * 9, mtime=0)[:-12], Reason.TRUNCATED),
+    ],
+)
+def test_tables_that_cannot_be_read(
+    tmp_path: Path, name: str, content: bytes, reason: Reason
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    item = items_of(path)[-1]
+    assert (item.source, item.reason) == (str(path), reason)
+
+
+def test_a_damaged_parquet_table_says_where(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.parquet", [{"path": f"{i}.jpg"} for i in range(1000)])
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    path.write_bytes(data)
+    assert items_of(path)[-1].reason in {Reason.CORRUPT_CONTAINER, Reason.READ_ERROR}
+
+
+def test_urls_in_a_table_lead_only_to_buckets(tmp_path: Path) -> None:
+    urls = ["sftp://10.0.0.1/a.jpg", "simplecache::http://10.0.0.1/a.jpg", "ftp://x/a.jpg"]
+    path = write(tmp_path / "t.csv", [{"url": url} for url in urls])
+    first, chained, third = items_of(path)
+    assert first.reason is third.reason is Reason.SOURCE_REFUSED
+    assert chained.reason is None  # no URL by its beginning: a path, where nothing is
+    assert chained.source == f"{tmp_path}/{urls[1]}"
+    listing = io.BytesIO("\n".join(urls).encode())
+    assert [i.reason for i in expand(["-"], stdin=listing)] == [
+        Reason.SOURCE_REFUSED, None, Reason.SOURCE_REFUSED,
+    ]  # fmt: skip

@@ -1,0 +1,235 @@
+"""The web: what is public is fetched, within limits, and nothing else can be reached."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from recognizer.errors import UsageError
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused
+from recognizer.scan.items import Item
+from recognizer.scan.locations import Access, Reader, expand, web
+from recognizer.scan.locations.web import fetch, public_only
+from recognizer.status import Reason
+from tests.scan.locations.web_server import PHOTO, Server, loopback_too, serving
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    running.requests.clear()
+    monkeypatch.setattr(web, "_RETRY_AFTER", (0.01, 0.01))
+    return running
+
+
+def refused(url: str, limits: Limits | None = None, gate: web.Gate = loopback_too) -> Refused:
+    with pytest.raises(Refused) as caught:
+        fetch(url, limits or Limits(), gate)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0"),
+        *("100.64.0.1", "100.100.100.200", "168.63.129.16", "224.0.0.1", "255.255.255.255"),
+        *("192.0.0.192", "198.18.0.1", "203.0.113.1", "240.0.0.1"),
+        *("::1", "::", "fe80::1", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1"),
+        *("::ffff:127.0.0.1", "::ffff:a9fe:a9fe", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe"),
+        *("2002:7f00:1::", "2002:a9fe:a9fe::1", "2001:0:7f00:1::", "::7f00:1", "64:ff9b:1::1"),
+    ],
+)
+def test_addresses_that_are_not_for_everybody(address: str) -> None:
+    assert public_only(ipaddress.ip_address(address), 443) is not None
+
+
+@pytest.mark.parametrize(
+    "address", ["93.184.215.14", "2606:2800:21f:cb07::1", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
+def test_public_addresses(address: str) -> None:
+    assert public_only(ipaddress.ip_address(address), 80) is None
+    assert public_only(ipaddress.ip_address(address), 443) is None
+    assert "port 22" in str(public_only(ipaddress.ip_address(address), 22))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/"),
+        *("http://127.1/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://localhost/"),
+        *("http://169.254.169.254/latest/meta-data/", "http://0/", "https://127.0.0.1/"),
+        *("http://user:secret@example.com/", "http://user@example.com/", "http:///x", "http://"),
+        *("http://8.8.8.8:22/", "http://8.8.8.8:99999/", "http://8.8.8.8:0/", "http://8.8.8.8:x/"),
+        *("http://[::1/", "file:///etc/passwd", "ftp://8.8.8.8/", "http://" + "a" * 70 + ".com/"),
+    ],
+)
+def test_urls_that_lead_where_they_should_not(url: str) -> None:
+    assert refused(url, gate=public_only).reason is Reason.SOURCE_REFUSED
+
+
+def test_a_photo(server: Server) -> None:
+    assert fetch(f"{server.url}/photo?size=large&q=a%20b c", Limits(), loopback_too) == PHOTO
+    host = server.url.removeprefix("http://")
+    assert server.requests == [(host, "/photo?size=large&q=a%20b%20c")]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason", "words"),
+    [
+        ("status?404", Reason.NOT_FOUND, "HTTP 404"),
+        ("status?410", Reason.NOT_FOUND, "HTTP 410"),
+        ("status?403", Reason.PERMISSION_DENIED, "HTTP 403"),
+        ("status?500", Reason.READ_ERROR, "HTTP 500"),
+        ("status?204", Reason.READ_ERROR, "HTTP 204"),
+        ("status?206", Reason.READ_ERROR, "HTTP 206"),
+        ("status?302", Reason.READ_ERROR, "without a place to go"),
+        ("packed", Reason.READ_ERROR, "packed (gzip)"),
+        ("short", Reason.READ_ERROR, "IncompleteRead"),
+        ("large", Reason.TOO_MANY_BYTES, "1099511627776 bytes"),
+        ("endless", Reason.TOO_MANY_BYTES, "more than 100000 bytes"),
+        ("to?/to?/to?/to?/to?/to?/to?/x", Reason.READ_ERROR, "more than 5 redirects"),
+    ],
+)
+def test_answers_that_are_no_photo(server: Server, path: str, reason: Reason, words: str) -> None:
+    found = refused(f"{server.url}/{path}", Limits(max_bytes=100_000))
+    assert found.reason is reason
+    assert words in found.detail
+
+
+def test_redirects_are_followed(server: Server) -> None:
+    assert fetch(f"{server.url}/to?/to?{server.url}/photo", Limits(), loopback_too) == PHOTO
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://127.0.0.2:{port}/photo",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::1]:{port}/photo",
+        "//10.0.0.1/",
+        "file:///etc/passwd",
+        "http://user:pass@127.0.0.1:{port}/photo",
+    ],
+)
+def test_each_redirect_passes_the_gate(server: Server, target: str) -> None:
+    target = target.format(port=server.server_port)
+    assert refused(f"{server.url}/to?{target}").reason is Reason.SOURCE_REFUSED
+    assert len(server.requests) == 1
+
+
+def test_what_may_pass_is_tried_again(server: Server) -> None:
+    assert fetch(f"{server.url}/flaky", Limits(), loopback_too) == PHOTO
+    assert len(server.requests) == 3
+    assert refused(f"{server.url}/status?404").reason is Reason.NOT_FOUND
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("path", ["drip", "slow_header"])
+def test_a_server_that_never_ends_is_left(
+    server: Server, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(web, "FETCH_SECONDS", 0.4)
+    began = time.monotonic()
+    assert refused(f"{server.url}/{path}").reason is Reason.READ_ERROR
+    assert time.monotonic() - began < 5
+
+
+def test_a_name_is_looked_up_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second answer, by which the name would lead elsewhere, is never asked for."""
+    answers = [("127.0.0.1", server.server_port), ("127.0.0.9", server.server_port)]
+    asked: list[str] = []
+
+    def getaddrinfo(host: str, *_: object, **__: object) -> list[object]:
+        if host[0].isdigit():  # what create_connection asks for an address
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, server.server_port))]
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", answers.pop(0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    url = f"http://photos.example:{server.server_port}/photo"
+    assert fetch(url, Limits(), loopback_too) == PHOTO
+    assert asked == ["photos.example"]
+    assert server.requests == [(f"photos.example:{server.server_port}", "/photo")]
+    assert refused(url).reason is Reason.SOURCE_REFUSED  # the second answer
+
+
+def test_one_private_address_among_many_is_enough(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 80)) for ip in ("8.8.8.8", "10.0.0.1")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    assert "10.0.0.1" in refused("http://photos.example/").detail
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), Reason.NOT_FOUND),
+        (socket.gaierror(socket.EAI_AGAIN, "later"), Reason.READ_ERROR),
+        (UnicodeError("label too long"), Reason.SOURCE_REFUSED),
+    ],
+)
+def test_names_that_lead_nowhere(
+    server: Server, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: Reason
+) -> None:
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    assert refused("http://photos.example/").reason is reason
+
+
+def test_no_connection(server: Server) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+        assert refused(url).reason is Reason.READ_ERROR
+    # And one that speaks no TLS.
+    assert refused(server.url.replace("http", "https")).reason is Reason.READ_ERROR
+
+
+def test_nothing_is_left_open(server: Server) -> None:
+    before = threading.active_count()
+    for _ in range(5):
+        fetch(f"{server.url}/photo", Limits(), loopback_too)
+        refused(f"{server.url}/status?404")
+    time.sleep(0.2)  # the server's own threads end
+    assert threading.active_count() <= before
+
+
+def test_the_web_needs_leave(server: Server) -> None:
+    with pytest.raises(UsageError, match="--allow-http"):
+        expand([f"{server.url}/photo"])
+    allowed = Access(allow_http=True, gate=loopback_too)
+    (item,) = expand([f"{server.url}/photo"], access=allowed)
+    assert Reader(Limits(), allowed).read(item) == PHOTO
+    # What a list or table names is refused by the reader.
+    with pytest.raises(Refused, match="--allow-http"):
+        Reader(Limits(), Access()).read(item)
+    with pytest.raises(Refused, match="no public address"):
+        Reader(Limits(), Access(allow_http=True)).read(Item("http://127.0.0.1/photo"))
+
+
+def test_items_are_read_ahead(server: Server) -> None:
+    allowed = Access(allow_http=True, gate=loopback_too)
+    items = [Item(f"{server.url}/{name}") for name in ("photo", "status?404", "photo")]
+    reader = Reader(Limits(), allowed)
+    reader.expect(items)
+    assert reader.read(items[2]) == PHOTO
+    with pytest.raises(Refused, match="404"):
+        reader.read(items[1])
+    assert reader.read(items[0]) == PHOTO
+    assert len(server.requests) == 3
