@@ -93,7 +93,7 @@ def command(
     from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
     from recognizer.model.bundle import load_bundle  # noqa: PLC0415 - heavy imports wait for the verb
     from recognizer.rows import EmbeddingStore, Journal  # noqa: PLC0415
-    from recognizer.rows.thumbnails import ThumbnailStore, store_path  # noqa: PLC0415
+    from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path  # noqa: PLC0415
     from recognizer.scan import Access, Guard, Passed, Shard, expand, scan  # noqa: PLC0415
 
     model = load_bundle(bundle)
@@ -126,7 +126,9 @@ def command(
         _stoppable(output),
         _share_bank(known, any_way_up) as bank,
         Journal(output) as journal,
-        ThumbnailStore(store_path(output)) if thumbnails else nullcontext() as store,
+        ThumbnailStore(thumbnails_path(output), create=True)
+        if thumbnails
+        else nullcontext() as store,
         nullcontext()
         if embeddings is None
         else EmbeddingStore(embeddings, model.digest) as vectors,

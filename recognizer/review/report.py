@@ -24,7 +24,7 @@ from recognizer.review.cards import Card, CardMaker
 from recognizer.review.guide import make_guides
 from recognizer.review.queue import FAILED, SECTIONS, Capacity, Queue, Summary, read_queue
 from recognizer.review.reasons import explain_reason
-from recognizer.rows.thumbnails import ThumbnailStore, store_path
+from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 from recognizer.taxonomy import Kind
 
 DISCLAIMER = "A lead is no verdict: a photo is no identification."
@@ -94,10 +94,10 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    kept = store_path(rows_path)
+    kept = thumbnails_path(rows_path)
     # A name that is no Unicode comes with lone surrogates, which UTF-8 cannot hold.
     with (
-        ThumbnailStore(kept) if kept.exists() else nullcontext() as store,
+        ThumbnailStore(kept, create=False) if kept.exists() else nullcontext() as store,
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):

@@ -1,36 +1,26 @@
 """Embeddings: the model's features of each image of a scan, for look-alikes of a photo.
 
 The scan keeps them beside the journal, by the digest of the image's bytes, in 8 bits for each
-channel: a quarter of the size, and cosines hardly change. The store is a file of SQLite, so that a
-crash leaves it whole. An embedding is written before the row that it belongs to.
+channel: a quarter of the size, and cosines hardly change. An embedding is written before the row
+that it belongs to.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._closing import Closes
+from recognizer._sqlite import Store
 from recognizer.errors import JournalError, UsageError
 from recognizer.rows.journal import last_rows
 from recognizer.rows.row import Row
 
-_APPLICATION_ID = 0x574C454D
-_TABLES = f"""
-BEGIN IMMEDIATE;
-PRAGMA application_id = {_APPLICATION_ID};
-CREATE TABLE IF NOT EXISTS model (digest TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS embeddings (sha256 BLOB PRIMARY KEY, vector BLOB NOT NULL);
-COMMIT;
-"""
-_LARGEST = 127  # what the largest channel becomes
+_MAX_CHANNEL = 127  # the largest channel is scaled to it
 _BLOCK = 4096  # embeddings that are compared at a time
 
 
@@ -44,10 +34,10 @@ def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
     largest = float(np.abs(vector).max(initial=0))
     if not largest:
         return np.zeros(vector.shape, np.int8)
-    return np.asarray(np.rint(vector * (_LARGEST / largest)), np.int8)
+    return np.asarray(np.rint(vector * (_MAX_CHANNEL / largest)), np.int8)
 
 
-class EmbeddingStore(Closes):
+class EmbeddingStore(Store):
     """The embeddings of a journal's images.
 
     Args:
@@ -56,49 +46,42 @@ class EmbeddingStore(Closes):
             made where there is none; None to read only.
 
     Attributes:
-        path: see above.
         model: digest of the model whose embeddings it holds.
 
     Raises:
         JournalError: the file is not there, is something else, or of another model.
     """
 
-    def __init__(self, path: str | os.PathLike[str], model: str | None = None) -> None:
-        self.path = Path(path)
-        mode = "ro" if model is None else "rwc"
-        with self._told():
-            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-            self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
-            try:
-                self.model = self._check(model)
-            except BaseException:
-                self._database.close()
-                raise
+    APPLICATION_ID = 0x574C454D
+    CONTENT = "embeddings"
+    TABLES = (
+        "CREATE TABLE IF NOT EXISTS model (digest TEXT NOT NULL);"
+        "CREATE TABLE IF NOT EXISTS embeddings (sha256 BLOB PRIMARY KEY, vector BLOB NOT NULL)"
+    )
+    ADVICE = "name another file, or make it with scan --embeddings"
 
-    def _check(self, model: str | None) -> str:
-        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        (application,) = self._database.execute("PRAGMA application_id").fetchone()
-        if model is not None and not tables and not application:
-            self._database.executescript(_TABLES)
-        elif application != _APPLICATION_ID:
-            raise JournalError(f"{self.path} holds no embeddings")
-        found = self._database.execute("SELECT digest FROM model").fetchone()
-        if found is None:
-            with self._database:
+    def __init__(self, path: str | os.PathLike[str], model: str | None = None) -> None:
+        super().__init__(path, create=model is not None)
+        try:
+            self.model = self._owner(model)
+        except BaseException:
+            self.close()
+            raise
+
+    def _owner(self, model: str | None) -> str:
+        with self._reported(), self._database:
+            found = self._database.execute("SELECT digest FROM model").fetchone()
+            if found is None:
                 self._database.execute("INSERT INTO model VALUES (?)", (model,))
-            found = (model,)
+                found = (model,)
         if model not in {None, found[0]}:
             raise JournalError(f"{self.path} holds embeddings of another model: name another file")
         return str(found[0])
 
-    def close(self) -> None:
-        """Release the file."""
-        self._database.close()
-
     def __contains__(self, sha256: str) -> bool:
         """Whether the embedding of an image is there."""
         statement = "SELECT 1 FROM embeddings WHERE sha256 = ?"
-        with self._told():
+        with self._reported():
             return (
                 self._database.execute(statement, (bytes.fromhex(sha256),)).fetchone() is not None
             )
@@ -110,7 +93,7 @@ class EmbeddingStore(Closes):
             JournalError: they could not be written; the store is as it was before.
         """
         rows = [(bytes.fromhex(sha256), vector.tobytes()) for sha256, vector in embeddings]
-        with self._told(), self._database:
+        with self._reported(), self._database:
             self._database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
 
     def get(self, sha256: str) -> NDArray[np.int8] | None:
@@ -120,7 +103,7 @@ class EmbeddingStore(Closes):
             JournalError: the store cannot be read.
         """
         statement = "SELECT vector FROM embeddings WHERE sha256 = ?"
-        with self._told():
+        with self._reported():
             row = self._database.execute(statement, (bytes.fromhex(sha256),)).fetchone()
         return None if row is None else np.frombuffer(row[0], np.int8)
 
@@ -134,7 +117,7 @@ class EmbeddingStore(Closes):
             JournalError: the store cannot be read, or its embeddings are of another length.
         """
         direction = _unit(vector[None].astype(np.float32))[0]
-        with self._told():
+        with self._reported():
             rows = self._database.execute("SELECT sha256, vector FROM embeddings")
             while block := rows.fetchmany(_BLOCK):
                 if {len(stored) for _, stored in block} != {len(direction)}:
@@ -142,14 +125,6 @@ class EmbeddingStore(Closes):
                 stored = np.frombuffer(b"".join(v for _, v in block), np.int8)
                 cosines = _unit(stored.reshape(len(block), -1).astype(np.float32)) @ direction
                 yield [sha256.hex() for sha256, _ in block], cosines.tolist()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell in words what SQLite has to say."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise JournalError(f"{self.path}: embeddings: {error}") from error
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from recognizer._atomic import sync_folder
 from recognizer._closing import Closes
 from recognizer.errors import JournalError
-from recognizer.rows.index import Index, Last
+from recognizer.rows.journal_index import Index, Last
 from recognizer.rows.row import Row, from_line, item_key, to_line
 from recognizer.status import Reason, Status
 

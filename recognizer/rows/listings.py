@@ -8,13 +8,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from recognizer._atomic import replacing, require_own
+from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
 from recognizer.policy import Decision
 from recognizer.rows.journal import last_rows
@@ -69,10 +68,7 @@ def write_listings(
     count = strays = 0
     has_column = False
     others: dict[str, None] = {}
-    with replacing(target) as partial, closing(sqlite3.connect("")) as photos:  # "": on disk
-        photos.execute(
-            "CREATE TABLE photo (listing, source, row, PRIMARY KEY (listing, source)) WITHOUT ROWID"
-        )
+    with replacing(target) as partial, _Photos() as photos:
         for row in last_rows(journal):
             listing = _listing_of(row["item"], column)
             has_column = has_column or column in (row["item"] or ())
@@ -81,15 +77,14 @@ def write_listings(
             if listing is None:
                 strays += 1
             else:
-                # A photo whose columns have changed has two items; the later one tells.
-                photos.execute("REPLACE INTO photo VALUES (?, ?, ?)", _packed(listing, row))
+                photos.put(listing, row)
         if column is not None and strays and not has_column:
             names = ", ".join(map(repr, [*others][:_MOST_NAMED])) or "no columns at all"
             raise UsageError(
                 f"no photo in {journal} has the listing column {column!r}, but {names}"
             )
         with partial.open("wb") as file:
-            for listing, rows in _by_listing(photos):
+            for listing, rows in photos.by_listing():
                 line = json.dumps(listing_row(listing, rows), separators=(",", ":"))
                 file.write(line.encode("ascii") + b"\n")
                 count += 1
@@ -166,13 +161,28 @@ def _listing_of(item: Mapping[str, Any] | None, column: str | None) -> Any:
     return next((item[by_name[name]] for name in LISTING_COLUMNS if name in by_name), None)
 
 
-def _packed(listing: Any, row: Row) -> tuple[str, bytes, bytes]:
-    kept = {key: row[key] for key in _KEPT}
-    source = row["source"].encode("utf-8", "surrogatepass")
-    return json.dumps(listing), source, json.dumps(kept).encode("ascii")
+class _Photos(TemporaryStore):
+    """The rows of photos, sorted by listing."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "CREATE TABLE photo (listing, source, row, PRIMARY KEY (listing, source)) WITHOUT ROWID"
+        )
 
-def _by_listing(photos: sqlite3.Connection) -> Iterator[tuple[Any, list[Row]]]:
-    ordered = photos.execute("SELECT listing, row FROM photo ORDER BY listing, source")
-    for listing, group in itertools.groupby(ordered, key=lambda found: found[0]):
-        yield json.loads(listing), [json.loads(row) for _, row in group]
+    def put(self, listing: Any, row: Row) -> None:
+        """Add a photo. Where its columns have changed it has two rows; the later one counts."""
+        kept = json.dumps({key: row[key] for key in _KEPT}).encode("ascii")
+        source = row["source"].encode("utf-8", "surrogatepass")
+        with self._reported():
+            self._database.execute(
+                "REPLACE INTO photo VALUES (?, ?, ?)", (json.dumps(listing), source, kept)
+            )
+
+    def by_listing(self) -> Iterator[tuple[Any, list[Row]]]:
+        """Yield each listing with the rows of its photos."""
+        with self._reported():
+            ordered = self._database.execute(
+                "SELECT listing, row FROM photo ORDER BY listing, source"
+            )
+            for listing, group in itertools.groupby(ordered, key=lambda found: found[0]):
+                yield json.loads(listing), [json.loads(row) for _, row in group]

@@ -15,10 +15,10 @@ from typing import NamedTuple
 from recognizer._atomic import replacing
 from recognizer.errors import JournalError, UsageError
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
-from recognizer.rows.index import Newest
 from recognizer.rows.journal import Journal, last_rows
+from recognizer.rows.journal_index import Newest
 from recognizer.rows.row import Row, item_key, to_line
-from recognizer.rows.thumbnails import ThumbnailStore, store_path
+from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 
 _ROWS_AT_A_TIME = 500  # whose thumbnails are held in memory
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -136,14 +136,17 @@ def _write(paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: boo
 
 
 def _copy_thumbnails(paths: Sequence[Path], newest: Newest, target: Path) -> int:
-    if not any(store_path(path).is_file() for path in paths):
+    if not any(thumbnails_path(path).is_file() for path in paths):
         return 0
     count = 0
-    with replacing(store_path(target)) as partial, ThumbnailStore(partial) as copies:
+    with (
+        replacing(thumbnails_path(target)) as partial,
+        ThumbnailStore(partial, create=True) as copies,
+    ):
         for number, path in enumerate(paths):
-            if not store_path(path).is_file():
+            if not thumbnails_path(path).is_file():
                 continue
-            with ThumbnailStore(store_path(path)) as store:
+            with ThumbnailStore(thumbnails_path(path), create=False) as store:
                 for digests in _digests(path, number, newest):
                     found = [(d, t) for d in digests if (t := store.get(d)) is not None]
                     copies.add(found)
@@ -186,12 +189,9 @@ def _digests(path: Path, number: int, newest: Newest) -> Iterator[list[str]]:
 
 def _remaining(path: Path, number: int, newest: Newest) -> Iterator[Row]:
     """Yield the rows of a journal that no other journal supersedes."""
-    for row in last_rows(path):
-        try:
-            if newest.journal(item_key(row["source"], row["item"])) == number:
-                yield row
-        except KeyError:  # the journal has grown meanwhile
-            continue
+    for row in last_rows(path):  # the journal may have grown meanwhile
+        if newest.journal(item_key(row["source"], row["item"])) == number:
+            yield row
 
 
 def _kind(row: Row) -> _Kind:

@@ -2,15 +2,14 @@
 
 A worker makes the thumbnail of a lead from the pixels that it has decoded anyway, and the scan
 keeps it beside the journal: the review queue then shows what was scored, whatever has become of
-the file. The store is a table of SQLite, so that a crash leaves it whole. A thumbnail is written
-before the row that it belongs to.
+the file. A thumbnail is written before the row that it belongs to.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,23 +17,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._closing import Closes
-from recognizer.errors import JournalError
+from recognizer._sqlite import Store
 
 THUMBNAIL_SIDE = 256
-"""The longer side of a lead's thumbnail at most, in pixels; the review queue draws it 240 wide."""
+"""The longer side of a lead's thumbnail at most, in pixels; the review page draws it 240 wide."""
 
 _JPEG_QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
 class StoredThumbnail:
-    """A small picture of a frame.
+    """A small copy of a frame.
 
     Attributes:
-        jpeg: the encoded picture.
+        jpeg: the encoded image.
         width: in pixels.
-        height: likewise.
+        height: in pixels.
         frame: number of the frame in its file, from 0.
     """
 
@@ -45,7 +43,7 @@ class StoredThumbnail:
 
 
 def shrink(rgb: NDArray[np.uint8], side: int, frame: int) -> StoredThumbnail:
-    """Make a thumbnail. A small picture keeps its size.
+    """Make a thumbnail. A small image keeps its size.
 
     Args:
         rgb: uint8, (height, width, 3), RGB, upright.
@@ -63,36 +61,31 @@ def shrink(rgb: NDArray[np.uint8], side: int, frame: int) -> StoredThumbnail:
     return StoredThumbnail(jpeg.tobytes(), rgb.shape[1], rgb.shape[0], frame)
 
 
-def store_path(journal: str | os.PathLike[str]) -> Path:
-    """Return where the thumbnails of a journal are kept: beside it, under its name and more."""
+def thumbnails_path(journal: str | os.PathLike[str]) -> Path:
+    """Return where the thumbnails of a journal are kept: beside it, under its name."""
     return Path(f"{os.fspath(journal)}.thumbnails")
 
 
-class ThumbnailStore(Closes):
+class ThumbnailStore(Store):
     """The thumbnails of a journal, by the digest of the bytes that they show.
 
-    Args:
-        path: see :func:`store_path`; the file is made where there is none.
+    It is made again where it was deleted while it was in use: rows do not need it.
 
-    Raises:
-        JournalError: the file cannot be opened, or is something else.
+    Args:
+        path: see :func:`thumbnails_path`.
+        create: make it where there is none, and open it for writing.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            self._database = sqlite3.connect(path, check_same_thread=False)
-            with self._database:
-                self._database.execute(
-                    "CREATE TABLE IF NOT EXISTS thumbnails (sha256 TEXT PRIMARY KEY,"
-                    " jpeg BLOB, width INTEGER, height INTEGER, frame INTEGER)"
-                )
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def close(self) -> None:
-        """Release the file."""
-        self._database.close()
+    APPLICATION_ID = 0x574C5448
+    CONTENT = "thumbnails"
+    TABLES = (
+        "CREATE TABLE IF NOT EXISTS thumbnails"
+        " (sha256 TEXT PRIMARY KEY, jpeg BLOB, width INTEGER, height INTEGER, frame INTEGER)"
+    )
+    ADVICE = (
+        "make room or remove this file (it holds only thumbnails; the rows are safe), and give "
+        "the same command again"
+    )
 
     def add(self, thumbnails: Iterable[tuple[str, StoredThumbnail]]) -> None:
         """Keep thumbnails, each with the sha256 of its file, in place of earlier ones.
@@ -101,30 +94,30 @@ class ThumbnailStore(Closes):
             JournalError: they could not be written; the store is as it was before.
         """
         rows = [(sha256, t.jpeg, t.width, t.height, t.frame) for sha256, t in thumbnails]
-        try:
-            with self._database:
-                self._database.executemany(
-                    "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?)", rows
-                )
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+        with self._reported():
+            try:
+                self._insert(rows)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_DBMOVED:
+                    raise
+                self._database.close()
+                self._database = self._open(create=True)
+                self._insert(rows)
+
+    def _insert(self, rows: Sequence[tuple[str, bytes, int, int, int]]) -> None:
+        with self._database:
+            self._database.executemany(
+                "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?)", rows
+            )
 
     def get(self, sha256: str | None) -> StoredThumbnail | None:
-        """Return the thumbnail of a file with this digest, None where there is none.
+        """Return the thumbnail of a file with this digest; None where there is none.
 
         Raises:
             JournalError: the store cannot be read.
         """
-        try:
+        with self._reported():
             row = self._database.execute(
                 "SELECT jpeg, width, height, frame FROM thumbnails WHERE sha256 = ?", (sha256,)
             ).fetchone()
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
         return None if row is None else StoredThumbnail(*row)
-
-    def _unusable(self, error: sqlite3.Error) -> JournalError:
-        return JournalError(
-            f"{self._path}: {error}; make room or remove this file (it holds nothing but "
-            "thumbnails, and the rows are safe), and give the same command again"
-        )

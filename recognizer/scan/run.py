@@ -17,8 +17,8 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.rows.embeddings import EmbeddingStore
-from recognizer.rows.index import KeySet
 from recognizer.rows.journal import Journal
+from recognizer.rows.journal_index import KeySet
 from recognizer.rows.row import Row
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.thumbnails import ThumbnailStore

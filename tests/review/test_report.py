@@ -15,7 +15,7 @@ from recognizer.recognizer import Recognizer
 from recognizer.review.queue import SECTIONS, Capacity
 from recognizer.review.report import DISCLAIMER, write_report
 from recognizer.review.thumbnails import NOT_THERE
-from recognizer.rows.thumbnails import ThumbnailStore, shrink, store_path
+from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
 from tests.conftest import encoded, picture
 from tests.review.rows import bare_row, row_of, write_rows
 
@@ -272,7 +272,7 @@ def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
     recognizer: Recognizer, tmp_path: Path, photos: list[Path]
 ) -> None:
     rows = [row_of(recognizer, photos[0])]
-    with ThumbnailStore(store_path(tmp_path / "rows")) as store:
+    with ThumbnailStore(thumbnails_path(tmp_path / "rows"), create=True) as store:
         store.add([(rows[0]["sha256"], shrink(np.asarray(picture("red")), 256, 0))])
     assert NOT_THERE not in report(recognizer, tmp_path, rows).text
     photos[0].unlink()
@@ -280,6 +280,6 @@ def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
     assert NOT_THERE in page.text
     assert len(page.tags("img")) == 1
     assert not [a for a in page.tags("a") if (a["href"] or "").startswith("file:")]
-    store_path(tmp_path / "rows").write_bytes(b"no table of SQLite")
+    thumbnails_path(tmp_path / "rows").write_bytes(b"no table of SQLite")
     with pytest.raises(JournalError, match=r"rows\.thumbnails"):
         report(recognizer, tmp_path, rows)

@@ -12,7 +12,7 @@ from PIL import Image
 from recognizer.review.guide import describe_evidence
 from recognizer.review.reasons import EXPLANATIONS, explain_reason
 from recognizer.review.thumbnails import NOT_THERE, Thumbnail, make_thumbnail
-from recognizer.rows.thumbnails import ThumbnailStore, shrink, store_path
+from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
 
@@ -88,7 +88,7 @@ def test_what_a_scan_has_kept_is_shown_whatever_has_become_of_the_file(tmp_path:
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(picture("red")))
     sha256 = digest(path)
-    with ThumbnailStore(store_path(tmp_path / "rows")) as store:
+    with ThumbnailStore(thumbnails_path(tmp_path / "rows"), create=True) as store:
         store.add([(sha256, shrink(np.asarray(picture("blue", (512, 64))), 256, 3))])
         # Blue, and so not made from the file.
         here = make_thumbnail(str(path), sha256, side=64, store=store)

@@ -19,7 +19,7 @@ from recognizer.errors import JournalError, UsageError
 from recognizer.rows import Journal, Merged, Row, merge
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
 from recognizer.rows.row import to_line
-from recognizer.rows.thumbnails import ThumbnailStore, shrink, store_path
+from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
 
 
 def row(source: str, time: int = 0, zone: str = "+00:00", **others: Any) -> Row:
@@ -174,14 +174,14 @@ def test_what_is_no_journal(journal: Callable[..., Path], tmp_path: Path) -> Non
 def test_thumbnails_go_along(journal: Callable[..., Path], tmp_path: Path) -> None:
     one, two, none = journal("1", row("a", 1)), journal("2", row("b"), row("c")), journal("3")
     for path, names in [(one, "ax"), (two, "b")]:
-        with ThumbnailStore(store_path(path)) as store:
+        with ThumbnailStore(thumbnails_path(path), create=True) as store:
             shades = np.full((8, 8, 3), ord(names[0]), np.uint8)
             store.add((row(name)["sha256"], shrink(shades, 8, 0)) for name in names)
     assert merge([one, two, none], tmp_path / "all").thumbnails == 2
-    with ThumbnailStore(store_path(tmp_path / "all")) as store:
+    with ThumbnailStore(thumbnails_path(tmp_path / "all"), create=True) as store:
         kept = {name for name in "abcx" if store.get(row(name)["sha256"]) is not None}
     assert kept == {"a", "b"}  # that of x belongs to no row
-    assert not store_path(none).exists()
+    assert not thumbnails_path(none).exists()
 
 
 def test_embeddings_go_along(journal: Callable[..., Path], tmp_path: Path) -> None:

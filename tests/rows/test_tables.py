@@ -18,7 +18,7 @@ from recognizer.rows.schema import ROW_PROPERTIES
 from recognizer.status import Reason, Status
 from tests.cli.test_scan import invoke
 from tests.conftest import encoded, picture
-from tests.scan.test_journal import make_row
+from tests.rows.test_journal import make_row
 
 UNDECODABLE = "\udcff.jpg"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from tests.conftest import picture
 def test_the_last_thumbnail_of_a_file_is_kept(tmp_path: Path) -> None:
     one = shrink(np.asarray(picture("red")), 32, 0)
     other = shrink(np.asarray(picture("green")), 32, 5)
-    with ThumbnailStore(tmp_path / "t") as store:
+    with ThumbnailStore(tmp_path / "t", create=True) as store:
         store.add([("a", one), ("b", one)])
         store.add([("a", other)])
-    with ThumbnailStore(tmp_path / "t") as store:
+    with ThumbnailStore(tmp_path / "t", create=True) as store:
         assert (store.get("a"), store.get("b"), store.get("c")) == (other, one, None)
         assert store.get(None) is None
 
@@ -26,13 +27,31 @@ def test_places_where_no_store_can_be(tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes(b"notes of somebody" * 100)
     for place in ("t", "missing/t", "."):
         with pytest.raises(JournalError, match="give the same command again"):
-            ThumbnailStore(tmp_path / place)
+            ThumbnailStore(tmp_path / place, create=True)
     assert (tmp_path / "t").read_bytes() == b"notes of somebody" * 100
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be deleted there")
+def test_a_store_that_is_deleted_in_mid_scan_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    thumbnail = StoredThumbnail(b"x", 1, 1, 0)
+    with ThumbnailStore(path, create=True) as store:
+        store.add([("a", thumbnail)])
+        path.unlink()
+        store.add([("b", thumbnail)])
+        store.add([("c", thumbnail)])
+        path.unlink()
+        path.write_bytes(b"notes of somebody" * 100)
+        with pytest.raises(JournalError, match="give the same command again"):
+            store.add([("d", thumbnail)])
+        path.unlink()
+        ThumbnailStore(path, create=True).close()
+    assert path.exists()
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     thumbnail = StoredThumbnail(b"x" * 5000, 1, 1, 0)
-    with ThumbnailStore(tmp_path / "t") as store:
+    with ThumbnailStore(tmp_path / "t", create=True) as store:
         store.add([("a", thumbnail)])
         store._database.execute("PRAGMA max_page_count = 6")  # as if no room were left
         with pytest.raises(JournalError, match="full"):

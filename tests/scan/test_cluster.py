@@ -66,7 +66,10 @@ def comparable(path: Path) -> dict[str, Row]:
 @pytest.fixture
 def run(tiny_bundle: Path, tmp_path: Path) -> Callable[..., ScanSummary]:
     def run(items: list[Item], name: str, **options: Any) -> ScanSummary:
-        with Journal(tmp_path / name) as journal, ThumbnailStore(tmp_path / f"{name}.t") as store:
+        with (
+            Journal(tmp_path / name) as journal,
+            ThumbnailStore(tmp_path / f"{name}.t", create=True) as store,
+        ):
             return scan(
                 items,
                 load_bundle(tiny_bundle),
@@ -93,7 +96,10 @@ def test_the_rows_of_a_cluster_are_those_of_one_machine(
     assert comparable(tmp_path / "ray") == expected
     reasons = [row["reason"] for row in expected.values() if row["reason"] is not None]
     assert {"decoder_crash", "not_found"} < {*reasons}
-    with ThumbnailStore(tmp_path / "local.t") as one, ThumbnailStore(tmp_path / "ray.t") as other:
+    with (
+        ThumbnailStore(tmp_path / "local.t", create=True) as one,
+        ThumbnailStore(tmp_path / "ray.t", create=True) as other,
+    ):
         for row in expected.values():
             assert other.get(row["sha256"]) == one.get(row["sha256"])
 

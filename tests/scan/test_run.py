@@ -116,7 +116,7 @@ def test_thumbnails_of_leads_alone_are_kept(
     frames = [picture("blue", (600, 300)), picture("red", (600, 300))]
     animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     (folder / "002_red.gif").write_bytes(animation)
-    with ThumbnailStore(tmp_path / "thumbnails") as store:
+    with ThumbnailStore(tmp_path / "thumbnails", create=True) as store:
         run(folder, thumbnails=store)
         rows = by_name(tmp_path / "scan.jsonl")
         small, none, second = (store.get(rows[name]["sha256"]) for name in sorted(rows))

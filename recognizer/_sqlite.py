@@ -1,0 +1,126 @@
+"""SQLite as this package uses it: files that are made, checked and reported in one way.
+
+A store is a file that a crash leaves whole. Its application id tells whose it is, its version how
+to read it. A temporary store is a file without a name: it outgrows no memory, and it is gone with
+its process.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from recognizer._closing import Closes
+from recognizer.errors import JournalError, RecognizerError
+
+_BUSY_SECONDS = 60.0  # to wait while another process writes
+_CACHE_KIBIBYTES = 4096
+
+
+class _Database(Closes):
+    """A connection whose errors become errors of this package."""
+
+    _database: sqlite3.Connection
+
+    def close(self) -> None:
+        """Release the file."""
+        self._database.close()
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    @abstractmethod
+    def _explain(self, error: sqlite3.Error) -> RecognizerError:
+        """Return the error that says what happened and what to do."""
+
+
+class Store(_Database):
+    """A file of one kind.
+
+    Args:
+        path: the file.
+        create: make it where there is none, and open it for writing; otherwise it is only read.
+
+    Attributes:
+        path: see above.
+
+    Raises:
+        RecognizerError: the file cannot be used; of the class ``ERROR``, as from every method.
+    """
+
+    APPLICATION_ID: ClassVar[int]
+    VERSION: ClassVar[int] = 1
+    CONTENT: ClassVar[str]
+    """What it holds, in the plural."""
+    TABLES: ClassVar[str]
+    """The statements that make its tables, where they do not exist."""
+    ADVICE: ClassVar[str]
+    """What to do where it cannot be used."""
+    ERROR: ClassVar[type[RecognizerError]] = JournalError
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool) -> None:
+        self.path = Path(path)
+        with self._reported():
+            self._database = self._open(create=create)
+
+    def _open(self, *, create: bool) -> sqlite3.Connection:
+        uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'ro'}"
+        database = sqlite3.connect(uri, _BUSY_SECONDS, check_same_thread=False, uri=True)
+        try:
+            self._check(database, create=create)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _check(self, database: sqlite3.Connection, *, create: bool) -> None:
+        # In this order: another process may be making the very same file, all of it at once.
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        (application,) = database.execute("PRAGMA application_id").fetchone()
+        if create and not application and not tables:
+            database.executescript(
+                f"BEGIN IMMEDIATE; PRAGMA application_id = {self.APPLICATION_ID};"
+                f"PRAGMA user_version = {self.VERSION}; {self.TABLES}; COMMIT;"
+            )
+            return
+        if application != self.APPLICATION_ID:
+            raise self.ERROR(f"{self.path} holds no {self.CONTENT}; {self.ADVICE}")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version != self.VERSION:
+            raise self.ERROR(
+                f"{self.path} holds {self.CONTENT} in version {version} of its format; this "
+                f"program reads version {self.VERSION}; {self.ADVICE}"
+            )
+
+    def _explain(self, error: sqlite3.Error) -> RecognizerError:
+        return self.ERROR(f"{self.path}: {self.CONTENT}: {error}; {self.ADVICE}")
+
+
+class TemporaryStore(_Database):
+    """Tables in a temporary file, with a page cache of a fixed size.
+
+    Args:
+        tables: the statements that make them.
+    """
+
+    def __init__(self, tables: str) -> None:
+        # One thread at a time, but not always the one that made it.
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.executescript(
+            f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}; PRAGMA journal_mode = OFF; {tables}; BEGIN;"
+        )
+
+    def _explain(self, error: sqlite3.Error) -> RecognizerError:
+        return JournalError(
+            f"a table in the system's temporary folder: {error}; make room there (or name another "
+            "folder in TMPDIR) and give the same command again"
+        )
