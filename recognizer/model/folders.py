@@ -20,7 +20,7 @@ CARD_FILE = "MODEL_CARD.md"
 
 def carried_bundles() -> dict[str, Path]:
     """Return the folders of the bundles that this package carries, by title."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     # An installed package carries its bundles inside; a checkout keeps them in export/.
     shelves = [package.parent / "export", package / "bundles"]
     return {

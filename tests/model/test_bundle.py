@@ -109,7 +109,7 @@ def test_a_name_leads_nowhere_else(
     write_tiny_bundle(tmp_path / "package" / "x")
     (tmp_path / "package" / "bundle.json").write_text("{}")
     (tmp_path / "package" / "recognizer").mkdir()
-    here = str(tmp_path / "package/recognizer/b.py")
+    here = str(tmp_path / "package/recognizer/model/folders.py")
     monkeypatch.setattr("recognizer.model.folders.__file__", here)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
