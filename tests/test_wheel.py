@@ -52,7 +52,7 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
     for name in (
         "py.typed",
         "taxonomy.toml",
-        "training/model_card.md.j2",
+        "evaluation/model_card.md.j2",
         "review/report.html.j2",
         f"bundles/{DEFAULT_BUNDLE}/model.onnx",
         f"bundles/{DEFAULT_BUNDLE}/bundle.json",
