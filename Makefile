@@ -27,7 +27,7 @@ demo: $(BASE) ## Scan the sample photos and write an HTML report
 	$(BIN)/recognizer scan datasets/samples --output demo/scan.jsonl --report demo/report.html
 
 bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to do)
-	$(BIN)/recognizer bench --markdown docs/benchmark.md
+	$(BIN)/python -m benchmarks.speed --markdown docs/benchmark.md
 
 test: $(DEV) ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal

@@ -2,140 +2,51 @@ r"""How good a product is that is enrolled from 3, 5 or 10 photos of one source.
 
 For each product with at least 20 photos of at least 3 sources, photos of one training source are
 enrolled as if the product were new, five times each, and tested on the test split: other sources,
-against all test photos that are no product. It is compared with the bundle's own, fully trained
+against all test photos without a product. It is compared with the bundle's own, fully trained
 label, and with a linear head on the same features that all training photos went into.
 
-A bundle's network was fine-tuned on the very label, so its figures are those of a product that
-the network knows. ``--imagenet`` measures on a network that saw none of the photos: the honest
-floor for a product that is new to everybody.
-
-    python benchmarks/enrolment_curve.py --data DATA --output docs/enrolment.svg
-    python benchmarks/enrolment_curve.py --data DATA --imagenet
-
-``--choose`` first compares the settings of the fit, and other heads, on training photos alone: what
-is enrolled and what it is tested on are training sources, look-alikes among them, against the
-held-out negatives.
+    python -m benchmarks.enrolment_curve --data DATA --output docs/enrolment.svg
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import tempfile
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from recognizer.dataset.manifest import Photo, load_photos, prepare
 from recognizer.enrolment.examples import Examples, read_examples
 from recognizer.enrolment.head import Learner, Settings
-from recognizer.enrolment.linear import standardisation
 from recognizer.evaluation.metrics import average_precision
 from recognizer.evaluation.thresholds import expected_log_odds
-from recognizer.model.bundle import FALSE_ALARM_RATES, load_bundle, write_description
-from recognizer.model.folders import check_output
 from recognizer.model.negatives import NegativeBank, read_negatives
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.config import TrainingConfig, config_from_dict
+from recognizer.training.config import config_from_dict
 from recognizer.training.negatives import build_bank
-
-if TYPE_CHECKING:
-    from recognizer.training.model import ProductNetwork
 
 COUNTS = (3, 5, 10)
 DRAWS = 5
-FEWEST_PHOTOS, FEWEST_SOURCES = 20, 3
-CHOICES = (
-    Settings(views=1), Settings(views=2), Settings(views=8), Settings(views=16),
-    Settings(views=2, penalty=0.003), Settings(views=2, penalty=0.3),
-)  # fmt: skip
-SHRINKAGES = (0.03, 0.1, 0.3)  # of the covariance towards its mean, for heads that were not chosen
-CHOICE_LABELS = (
-    *("antelope_horn", "big_cat_skin", "ivory_raw", "cow_horn", "antler", "bone", "faux_fur"),
-    *("shell", "scale_like", "wood", "plain_leather", "food_pile"),
-)
+MIN_PHOTOS, MIN_SOURCES = 20, 3
 
 
 def main() -> None:
     """Measure, print and draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--bundle", help="folder or name; else the released one")
-    parser.add_argument("--imagenet", action="store_true", help="a network that saw no photo")
-    parser.add_argument(
-        "--choose", action="store_true", help="also compare settings, on training data"
-    )
+    parser.add_argument("--bundle", help="folder or name; default: the released one")
     parser.add_argument("--output", type=Path, help="the chart, an SVG file")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        if asked.imagenet:
-            recognizer = Recognizer.load(imagenet_bundle(Path(scratch) / "imagenet-v1"))
-            config = TrainingConfig()
-        else:
-            recognizer = Recognizer.load(asked.bundle)
-            description = recognizer.bundle.description
-            config = config_from_dict(description["training"]["config"])
-        photos = prepare(load_photos(asked.data), config)
-        bank = read_negatives(recognizer.bundle) or build_bank(recognizer, photos)
-        if asked.choose:
-            choose(recognizer, photos, bank)
-        curves = measure(recognizer, photos, bank)
-        if asked.output is not None:
-            draw(curves, asked.output)
-
-
-def imagenet_bundle(folder: Path) -> Path:
-    """Write a bundle whose network knows ImageNet and nothing else; its two labels mean nothing."""
-    from recognizer.training.model import build_network  # noqa: PLC0415 - torch is heavy
-
-    labels = ["listing_other", "scene_other"]
-    config = TrainingConfig(input_size=224, loss="sigmoid")
-    return plain_bundle(build_network(config, len(labels)), config, labels, folder)
-
-
-def plain_bundle(
-    network: ProductNetwork, config: TrainingConfig, labels: list[str], folder: Path
-) -> Path:
-    """Write a network as a bundle that can be enrolled in: without calibration or evidence."""
-    from recognizer.training.onnx_export import ServedNetwork, export_fp32  # noqa: PLC0415
-
-    name, version = check_output(folder)
-    folder.mkdir()
-    served = ServedNetwork(network.eval(), config.loss, len(labels))
-    export_fp32(served, config.input_size, folder / "model.onnx")
-    content = (folder / "model.onnx").read_bytes()
-    kinds = load_taxonomy().labels
-    never = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
-    description = {
-        "schema": 1,
-        "name": name,
-        "version": version,
-        "activation": config.loss,
-        "model": {"sha256": hashlib.sha256(content).hexdigest()},
-        "input": {"size": config.input_size, "preprocessing": 1},
-        "labels": [
-            {
-                "name": label,
-                "kind": kinds[label].kind,
-                "thresholds": never if kinds[label].kind is Kind.PRODUCT else {},
-                "evidence": {},
-                "calibration": {"slope": 1.0, "intercept": 0.0},
-            }
-            for label in labels
-        ],
-        "families": [],
-        "photo_thresholds": never,
-        "not_recognized": [],
-    }
-    write_description(folder, description)
-    return load_bundle(folder).path
+    options = parser.parse_args()
+    recognizer = Recognizer.load(options.bundle)
+    config = config_from_dict(recognizer.bundle.description["training"]["config"])
+    photos = prepare(load_photos(options.data), config)
+    bank = read_negatives(recognizer.bundle) or build_bank(recognizer, photos)
+    curves = measure(recognizer, photos, bank)
+    if options.output is not None:
+        draw(curves, options.output)
 
 
 def measure(
@@ -197,8 +108,7 @@ def products(photos: list[Photo]) -> list[str]:
     return [
         name
         for name, count in counts.most_common()
-        if count >= FEWEST_PHOTOS
-        and len({p.source for p in photos if p.label == name}) >= FEWEST_SOURCES
+        if count >= MIN_PHOTOS and len({p.source for p in photos if p.label == name}) >= MIN_SOURCES
     ]
 
 
@@ -263,69 +173,6 @@ def scores(made: Learner, test: Examples) -> NDArray[np.float64]:
 def embed(recognizer: Recognizer, photos: list[Photo]) -> Examples:
     """Embed photos as they are."""
     return read_examples(recognizer, [str(p.path) for p in photos], views=1, seed=0)
-
-
-def choose(recognizer: Recognizer, photos: list[Photo], bank: NegativeBank) -> None:
-    """Print the mean AP of each setting and head, over labels and their two largest sources."""
-    train = [p for p in photos if p.is_evidence and p.split in {"train", "validation"}]
-    tasks = []
-    for name in CHOICE_LABELS:
-        members = [p for p in train if p.label == name]
-        for source, _ in Counter(p.source for p in members).most_common(2):
-            here = [p for p in members if p.source == source]
-            there = [p for p in members if p.source != source]
-            if len(here) >= min(COUNTS) and len(there) >= 5:
-                tasks.append((name, here, embed(recognizer, there)))
-    means: dict[str, dict[int, list[float]]] = {}
-    for name, here, there in track(tasks, console=Console(stderr=True)):
-        others = bank[bank.labels != name]
-        counted = others.held_out & ~np.isin(
-            others.labels, [label.name for label in load_taxonomy().products]
-        )
-        fitted = others[~counted]  # what is tested on is not fitted on
-        for count in (3, 10):
-            chosen = draw_photos(here, count, 0)
-            if not chosen:
-                continue
-            most = max(settings.views for settings in CHOICES)
-            views = read_examples(recognizer, [str(p.path) for p in chosen], views=most, seed=0)
-            weights = other_heads(views.embeddings[:, 0], fitted.embeddings)
-            for settings in CHOICES:
-                some = replace(
-                    views,
-                    embeddings=views.embeddings[:, : settings.views],
-                    log_odds=views.log_odds[:, : settings.views],
-                )
-                title = f"logistic, {settings.views} views, penalty {settings.penalty:g}"
-                weights[title] = learner(some, fitted, name, settings).fit().weight
-            for title, weight in weights.items():
-                high, low = there.embeddings[:, 0] @ weight, others.embeddings[counted] @ weight
-                truth = np.repeat([True, False], [len(high), len(low)])
-                found = average_precision(truth, np.concatenate([high, low]))
-                means.setdefault(title, {}).setdefault(count, []).append(found)
-    print("head | AP from 3 photos | AP from 10 photos")
-    for title, by_count in means.items():
-        print(f"{title} | " + " | ".join(f"{np.mean(by_count[n]):.3f}" for n in (3, 10)))
-
-
-def other_heads(
-    photos: NDArray[np.float32], negatives: NDArray[np.float32]
-) -> dict[str, NDArray[np.float64]]:
-    """Return the weights of heads without a fit: towards the photos' mean, whitened or not.
-
-    Whitened by the negatives' covariance they are those of linear discriminant analysis
-    (Hariharan, Malik and Ramanan, ECCV 2012).
-    """
-    mean, spread = standardisation(negatives.astype(np.float64))
-    scaled = (negatives - mean) / spread
-    towards = ((photos - mean) / spread).mean(axis=0)
-    covariance = scaled.T @ scaled / len(scaled)
-    round_one = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
-    heads = {"mean of the photos": towards / spread}
-    for share in SHRINKAGES:
-        whitening = (1 - share) * covariance + share * round_one
-        heads[f"mean, whitened, shrinkage {share:g}"] = np.linalg.solve(whitening, towards) / spread
-    return heads
 
 
 def draw(curves: dict[str, tuple[dict[int, list[float]], float]], path: Path) -> None:

@@ -1,6 +1,6 @@
-r"""Export a run to ONNX in fp32, for ``recognizer bench --fp32``. Speed alone: it is no bundle.
+r"""Export a run to ONNX in fp32, for ``python -m benchmarks.speed --fp32``; it is no bundle.
 
-python benchmarks/export_fp32.py runs/mine fp32.onnx
+python -m benchmarks.export_fp32 runs/mine fp32.onnx
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from recognizer.training.runs import load_run
 
 def main() -> None:
     """Write the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("output", type=Path)
-    asked = parser.parse_args()
-    network, config, labels = load_run(asked.run)
+    options = parser.parse_args()
+    network, config, labels = load_run(options.run)
     served = ServedNetwork(network, config.loss, len(labels))
-    export_fp32(served, config.input_size, asked.output)
-    print(f"written: {asked.output}, {asked.output.stat().st_size:,} bytes")
+    export_fp32(served, config.input_size, options.output)
+    print(f"Wrote {options.output}, {options.output.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

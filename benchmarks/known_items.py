@@ -1,7 +1,7 @@
 """How long a search among known items takes, and what it costs in memory.
 
-    python benchmarks/known_items.py [--items 1000000] [--hashes HASHES.npy] [--graphs]
-    python benchmarks/known_items.py --groups [--items 100000]
+    python -m benchmarks.known_items [--items 1000000] [--hashes HASHES.npy] [--graphs]
+    python -m benchmarks.known_items --groups [--items 100000]
 
 One thread; hashes that differ from a known one in 0 to 40 bits are sought, one at a time, as a
 scan does it. Each method runs in a process of its own, so that memory can be told apart. The
@@ -178,7 +178,7 @@ def resident() -> int:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--hashes", type=Path)
     parser.add_argument("--graphs", action="store_true", help="also HNSW graphs: minutes to build")

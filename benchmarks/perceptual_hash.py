@@ -1,6 +1,6 @@
 """How far the perceptual hash moves when a photo is altered, and what it costs.
 
-    python benchmarks/perceptual_hash.py [FOLDER]
+    python -m benchmarks.perceptual_hash [FOLDER]
 
 Beside ours stands the published program, where ``pip install pdqhash`` has brought it (it has no
 wheel for Linux and needs a compiler there). Distances are bits of 256; 31 is a match.
@@ -59,7 +59,7 @@ ALTERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=SAMPLES)
     folder = parser.parse_args().folder
     cv2.setNumThreads(1)

@@ -1,6 +1,6 @@
-r"""How far the scores of an onnxruntime provider are from those of the CPU, on the sample photos.
+r"""How far the scores of an onnxruntime provider are from those of the CPU, on the sample images.
 
-python benchmarks/provider_parity.py openvino
+python -m benchmarks.provider_parity openvino
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ SAMPLES = Path(__file__).parent.parent / "datasets" / "samples"
 
 
 def main() -> None:
-    """Print the largest difference in probability of each photo, and of all."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Print the largest difference in probability for each image, and over all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("provider")
     parser.add_argument("--bundle")
-    asked = parser.parse_args()
-    reference = Recognizer.load(asked.bundle)
-    other = Recognizer.load(asked.bundle, provider=asked.provider)
+    options = parser.parse_args()
+    reference = Recognizer.load(options.bundle)
+    other = Recognizer.load(options.bundle, provider=options.provider)
     largest = 0.0
     for path in sorted(SAMPLES.glob("*.jpg")):
         expected, found = reference.predict(path).scores, other.predict(path).scores

@@ -32,7 +32,7 @@ def photos(tmp_path: Path) -> list[str]:
 
 
 def test_the_options_of_the_page_exist() -> None:
-    for verb in ("scan", "merge", "bench"):
+    for verb in ("scan", "merge"):
         told = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(app, [verb, "--help"]).stdout)
         lines = [line for line in PAGE.splitlines() if f"recognizer {verb}" in line]
         assert lines

@@ -1,4 +1,4 @@
-"""The options of ``recognizer scan``, some of which ``bench`` has too."""
+"""The options of ``recognizer scan``."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from recognizer.imaging.sources import MEBIBYTE
 
 BATCH_ITEMS = 8
 """Images that a worker is given together, where memory allows. On a CPU larger batches are no
-faster: ``recognizer bench`` shows the model's pass for one image, for eight and for 32."""
+faster: ``make bench`` shows the model's pass for one image, for eight and for 32."""
 
 WORKER_BYTES = 256 * MEBIBYTE
 """What a worker is reckoned to hold: libraries, the model, and a large picture being decoded."""

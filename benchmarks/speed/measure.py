@@ -1,11 +1,12 @@
 """The measurements. Each runs in a process of its own, so that its memory is its own too.
 
-Times are medians over photos, in seconds: one slow photo while the system did something else is
-not the program's. Rates are whole counts over whole times.
+Times are medians over photos, in seconds: a photo that was slow because the system did something
+else does not count. Rates are numbers of photos divided by the whole time.
 """
 
 from __future__ import annotations
 
+import csv
 import os
 import statistics
 import subprocess
@@ -25,11 +26,7 @@ from recognizer.errors import UsageError
 from recognizer.imaging import model_input, perceptual_hash
 from recognizer.model.bundle import Bundle
 from recognizer.model.session import open_session
-from recognizer.policy import Policy
 from recognizer.recognizer import BATCH_SIZE, Recognizer
-from recognizer.rows import Journal, Row, ScanSummary
-from recognizer.scan import Item, scan
-from recognizer.scan.pool import Crew, Hire
 
 if sys.platform != "win32":
     import resource
@@ -37,8 +34,7 @@ if sys.platform != "win32":
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_MEBIBYTE = 1 << 20
-_EVEN_SHARE = 64  # images for each worker: a multiple of what any engine hands out together
+_IMAGES_PER_WORKER = 64  # a multiple of what any engine gives to a worker at once
 _STARTS = 5  # new processes, of which the median counts
 
 
@@ -65,12 +61,12 @@ class Stages:
     hash: float
 
     def roofline(self, cpus: int) -> float:
-        """Return the photos in a second that ``cpus`` can do at most."""
+        """Return the photos per second that ``cpus`` can do at most."""
         return cpus / (self.decode + self.resize + self.infer)
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class Throughput:
     """What a pipeline does.
 
     Attributes:
@@ -82,22 +78,22 @@ class Rate:
     memory: int | None
 
 
-def alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def in_new_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function in a new process, and return what it returns."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(function, *args, **kwargs).result()
 
 
-def together(count: int, function: Callable[..., Stages], *args: object) -> Stages:
-    """Call a function in several new processes at once, and return the mean of the stages."""
+def stages_at_once(count: int, bundle: Bundle, photos: Sequence[Path]) -> Stages:
+    """Measure the stages in several processes at the same time, and return their means."""
     with ProcessPoolExecutor(count, get_context("spawn")) as pool:
-        found = list(pool.map(function, *([argument] * count for argument in args)))
+        found = list(pool.map(stages, [bundle] * count, [photos] * count))
     names = [field.name for field in fields(Stages)]
-    return Stages(*(statistics.fmean(getattr(one, name) for one in found) for name in names))
+    return Stages(**{name: statistics.fmean(getattr(one, name) for one in found) for name in names})
 
 
 def stages(bundle: Bundle, photos: Sequence[Path]) -> Stages:
-    """Measure each stage by itself, by the very functions that a scan calls."""
+    """Measure each stage by itself, with the functions that a scan calls."""
     recognizer = Recognizer(bundle, threads=1)
     session, _ = open_session(bundle, "cpu", 1, False)
     size = bundle.input_size
@@ -106,10 +102,10 @@ def stages(bundle: Bundle, photos: Sequence[Path]) -> Stages:
     inputs = np.stack([model_input(frame, size) for frame in frames])
 
     def infer(batch: int) -> float:
-        # Of whole batches: a smaller one at the end would cost more for each photo.
-        wanted = -(-len(inputs) // batch) * batch
-        repeated = inputs[np.arange(wanted) % len(inputs)]
-        parts = [repeated[i : i + batch] for i in range(0, wanted, batch)]
+        # Whole batches only: a smaller one at the end would cost more for each photo.
+        count = -(-len(inputs) // batch) * batch
+        repeated = inputs[np.arange(count) % len(inputs)]
+        parts = [repeated[i : i + batch] for i in range(0, count, batch)]
         return (
             _median(lambda part: session.run(["scores", "maps"], {"images": part}), parts) / batch
         )
@@ -126,47 +122,46 @@ def stages(bundle: Bundle, photos: Sequence[Path]) -> Stages:
 
 
 def pipeline(
-    bundle: Bundle,
-    photos: Sequence[Path],
-    count: int,
-    workers: int,
-    hire: Hire = Crew,
-) -> Rate:
+    bundle: Bundle, photos: Sequence[Path], count: int, workers: int, engine: str
+) -> Throughput:
     """Return the steady rate of a scan: what more images cost in more time.
 
-    Two scans are made, a long one of about ``count`` images and a short one of a fourth; what they
-    differ in is free of the start of the workers, and does not depend on when an engine hands its
-    rows over. The photos are given again and again, as images of other listings. Every one is
-    read, decoded, scored, hashed and written to a journal with fsync.
+    Two scans are made, a long one of about ``count`` images and a short one of a fourth of them;
+    their difference is free of the start and the end of the processes. The photos are given again
+    and again, as images of other listings. Every one is read, decoded, scored, hashed and written
+    to a journal with fsync.
 
     Raises:
-        UsageError: the photos cannot be read, or there are too few images to tell.
+        UsageError: the photos cannot be read, or there are too few images to measure.
     """
-    unit = workers * _EVEN_SHARE
+    unit = workers * _IMAGES_PER_WORKER
     units = max(2, -(-count // unit))
     few, many = unit * max(1, units // 4), unit * units
-    short, long = (scan_seconds(bundle, photos, images, workers, hire) for images in (few, many))
+    short, long = (scan_seconds(bundle, photos, n, workers, engine) for n in (few, many))
     if long <= short:
-        raise UsageError(f"{many} images are too few to measure a scan: more --images")
-    return Rate((many - few) / (long - short), memory())
+        raise UsageError(f"{many} images are too few to measure a scan: give more with --images")
+    return Throughput((many - few) / (long - short), memory())
 
 
 def scan_seconds(
-    bundle: Bundle, photos: Sequence[Path], count: int, workers: int, hire: Hire
+    bundle: Bundle, photos: Sequence[Path], count: int, workers: int, engine: str = "local"
 ) -> float:
-    """Return the seconds from the beginning of a scan of ``count`` images to its last row."""
-    last = [0.0]
-
-    def note(_: ScanSummary, __: Sequence[tuple[int, Row]]) -> None:
-        last[0] = time.perf_counter()
-
-    items = (Item(str(photos[n % len(photos)]), {"number": n}) for n in range(count))
-    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "scan.jsonl") as journal:
+    """Return the seconds that ``recognizer scan`` takes for ``count`` images."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "images.csv"
+        with table.open("w", newline="", encoding="utf-8") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(["image", "listing"])
+            rows.writerows([photos[n % len(photos)], n] for n in range(count))
+        command = [sys.executable, "-m", "recognizer", "scan", str(table)]
+        command += ["--output", str(Path(folder) / "scan.jsonl"), "--bundle", str(bundle.path)]
+        command += ["--workers", str(workers), "--engine", engine, "--no-thumbnails", "--quiet"]
         began = time.perf_counter()
-        summary = scan(items, bundle, Policy(), journal, workers=workers, on_rows=note, hire=hire)
-    if summary.failed:
-        raise UsageError(f"the photos cannot be measured with: {dict(summary.failed)}")
-    return last[0] - began
+        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+        seconds = time.perf_counter() - began
+    if done.returncode:
+        raise UsageError(f"the scan ended with {done.returncode}: {done.stderr.strip()}")
+    return seconds
 
 
 def single(bundle: Bundle, photos: Sequence[Path]) -> float:
@@ -180,8 +175,8 @@ def single(bundle: Bundle, photos: Sequence[Path]) -> float:
 def first_prediction(bundle: Bundle, photo: Path) -> float:
     """Return the seconds from the start of a new process to its end, with one prediction in it."""
     code = (
-        "import sys; from recognizer import Recognizer;"
-        "print(Recognizer.load(sys.argv[1]).predict(sys.argv[2]).status)"
+        "import sys; from pathlib import Path; from recognizer import Recognizer;"
+        "print(Recognizer.load(sys.argv[1]).predict(Path(sys.argv[2])).status)"
     )
     command = [sys.executable, "-c", code, str(bundle.path), str(photo)]
 
@@ -191,12 +186,12 @@ def first_prediction(bundle: Bundle, photo: Path) -> float:
     return _median(start, range(_STARTS))
 
 
-def rate_of(step: Callable[[Sequence[Path]], None], photos: Sequence[Path]) -> Rate:
-    """Return the rate of a loop over photos, after a first call that does not count."""
+def throughput(step: Callable[[Sequence[Path]], None], photos: Sequence[Path]) -> Throughput:
+    """Measure a loop over photos, after a first call that does not count."""
     step(photos[:1])
     began = time.perf_counter()
     step(photos)
-    return Rate(len(photos) / (time.perf_counter() - began), memory())
+    return Throughput(len(photos) / (time.perf_counter() - began), memory())
 
 
 def memory() -> int | None:

@@ -1,63 +1,62 @@
-"""The whole benchmark: which cases, in which order, and what comes out."""
+"""The whole benchmark: its cases, in order, and its result."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import itertools
+import json
 import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from recognizer import __version__
-from recognizer.bench import peers
-from recognizer.bench.measure import (
-    Rate,
+from benchmarks.speed import peers
+from benchmarks.speed.measure import (
     Stages,
-    alone,
+    Throughput,
     first_prediction,
+    in_new_process,
     pipeline,
     single,
     stages,
-    together,
+    stages_at_once,
 )
-from recognizer.bench.photos import make_photos, mean_bytes
+from benchmarks.speed.photos import make_photos, mean_bytes
+from recognizer import __version__
 from recognizer.errors import UsageError
-from recognizer.model.bundle import Bundle
-from recognizer.model.folders import MODEL_FILE
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.folders import DESCRIPTION_FILE, MODEL_FILE
 from recognizer.scan.machine import available_cpus, available_memory, plan
-from recognizer.scan.pool import Crew, Hire
 
-SIZES = ((1600, 1200), (800, 800))
-"""Width and height of the photos, in pixels."""
+SIZES = ((1600, 1200), (800, 800))  # width and height of the photos, in pixels
 
 _INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "asimddp", "i8mm")
-"""What int8 is as fast as: the instructions that multiply bytes, as /proc/cpuinfo calls them."""
+"""The instructions on which the speed of int8 depends, as /proc/cpuinfo names them."""
 
 _PACKAGES = ("onnxruntime", "onnxruntime-openvino", "simplejpeg", "numpy", "torch", "timm", "ray")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """The figures of one kind of photo and one model.
 
     Attributes:
         width: of the photos, in pixels.
-        height: likewise.
+        height: of the photos, in pixels.
         progressive: whether they are progressive JPEGs, or baseline ones.
         precision: of the model.
         bytes: mean size of the photos.
         workers: processes of the pipeline.
         cpus: CPUs that this process may use.
-        stages: measured with the machine to themselves.
-        busy_stages: measured in as many processes as workers at once, as in a scan: CPUs that
-            share a core, a cache or a clock are slower then.
-        pipeline: what a scan does.
+        stages: measured alone on the machine.
+        busy_stages: measured in as many processes as there are workers, at the same time: CPUs
+            that share a core, a cache or a clock are slower then.
+        pipeline: the throughput of a scan.
         pillow: the loop of Pillow and onnxruntime, with the same model file.
         torch: the loop of timm and a DataLoader; None where torch is not installed.
     """
@@ -71,13 +70,13 @@ class Case:
     cpus: int
     stages: Stages
     busy_stages: Stages
-    pipeline: Rate
-    pillow: Rate | None
-    torch: Rate | None
+    pipeline: Throughput
+    pillow: Throughput | None
+    torch: Throughput | None
 
     @property
     def roofline(self) -> float:
-        """Photos in a second that the CPUs of the workers can do at most, by :attr:`stages`."""
+        """Photos per second that the CPUs of the workers can do at most, by :attr:`stages`."""
         return self.stages.roofline(min(self.workers, self.cpus))
 
     @property
@@ -95,14 +94,14 @@ class Case:
         """What the pipeline reaches of :attr:`busy_roofline`."""
         return self.pipeline.photos_per_second / self.busy_roofline
 
-    def times_faster_than(self, peer: Rate | None) -> float | None:
+    def times_faster_than(self, peer: Throughput | None) -> float | None:
         """Return how many times faster the pipeline is than a peer; None where there is none."""
         if peer is None:
             return None
         return self.pipeline.photos_per_second / peer.photos_per_second
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it, seconds and bytes as they are."""
+        """Return everything as JSON values, in seconds and bytes."""
         return asdict(self) | {
             "roofline": self.roofline,
             "share_of_roofline": self.share,
@@ -113,19 +112,19 @@ class Case:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
     """Everything that was measured.
 
     Attributes:
-        machine: what it was measured on.
+        machine: CPU, memory and system.
         versions: of the packages that matter.
         model: title and precision of the bundle.
         engine: ``local`` or ``ray``.
         time: when, in UTC.
         first_prediction: seconds from the start of a new process to its end, with one prediction.
         single: seconds from bytes to prediction, with one CPU, for photos of the first size.
-        cases: see :class:`Case`.
+        cases: one for each kind of photo and each model.
     """
 
     machine: dict[str, Any]
@@ -138,7 +137,7 @@ class Benchmark:
     cases: tuple[Case, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything as JSON values."""
         return asdict(self) | {"cases": [case.to_dict() for case in self.cases]}
 
 
@@ -153,22 +152,20 @@ def benchmark(
     workers: int = 0,
     with_peers: bool = True,
     engine: str = "local",
-    hire: Hire = Crew,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Benchmark:
-    """Measure everything. Let the machine have nothing else to do.
+    """Measure everything. Nothing else should run on the machine.
 
     Args:
         bundle: the model.
-        samples: pictures from which the photos are made.
-        fp32: an ONNX file of the same network in fp32, to be measured beside the bundle's own.
+        samples: folder of JPEGs from which the photos are made.
+        fp32: an ONNX file of the same network in fp32, to measure beside the bundle's own.
         sizes: width and height of the photos.
         photos: different photos of each kind.
-        images: how many a scan is measured over, about; the more, the surer.
-        workers: processes of a scan; 0 as a scan chooses.
-        with_peers: measure the loops of others too.
-        engine: name of what ``hire`` makes.
-        hire: who does the work of a scan.
+        images: about how many images a scan is measured over; more are more exact.
+        workers: processes of a scan; 0 for the default of a scan.
+        with_peers: also measure the loops of others.
+        engine: ``local`` or ``ray``.
         on_stage: called with what is being measured.
 
     Raises:
@@ -182,63 +179,71 @@ def benchmark(
     with tempfile.TemporaryDirectory() as scratch:
         models = [bundle]
         if fp32 is not None:
-            models.append(_with_model(bundle, fp32, Path(scratch) / "fp32"))
+            models.append(_with_model(bundle, fp32, Path(scratch) / bundle.path.name))
         made: list[list[Path]] = []
         for (width, height), progressive in itertools.product(sizes, (False, True)):
             kind = f"{width}x{height} {'progressive' if progressive else 'baseline'}"
             on_stage(f"{kind}: making photos")
             folder = Path(scratch) / kind
-            made.append(
-                make_photos(samples, folder, (width, height), photos, progressive=progressive)
-            )
+            paths = make_photos(samples, folder, (width, height), photos, progressive=progressive)
+            made.append(paths)
             torch = None
             if with_peers and peers.has_torch():
                 on_stage(f"{kind}: torch and timm")
-                torch = alone(peers.torch_and_timm, bundle, made[-1], available_cpus())
+                torch = in_new_process(peers.torch_and_timm, bundle, paths, available_cpus())
             for model in models:
                 precision = _precision(model)
-                name = f"{kind}, {precision}"
-                on_stage(f"{name}: stages")
-                apart = alone(stages, model, made[-1])
-                busy = together(chosen, stages, model, made[-1])
-                on_stage(f"{name}: scan")
-                rate = alone(pipeline, model, made[-1], images, chosen, hire)
+                on_stage(f"{kind}, {precision}: stages")
+                alone = in_new_process(stages, model, paths)
+                busy = stages_at_once(chosen, model, paths)
+                on_stage(f"{kind}, {precision}: scan")
+                scan = in_new_process(pipeline, model, paths, images, chosen, engine)
                 pillow = None
                 if with_peers:
-                    on_stage(f"{name}: Pillow and onnxruntime")
-                    pillow = alone(peers.pillow_and_onnxruntime, model, made[-1])
+                    on_stage(f"{kind}, {precision}: Pillow and onnxruntime")
+                    pillow = in_new_process(peers.pillow_and_onnxruntime, model, paths)
                 cases.append(
                     Case(
-                        width, height, progressive, precision, mean_bytes(made[-1]),
-                        chosen, available_cpus(), apart, busy, rate, pillow, torch,
+                        width=width,
+                        height=height,
+                        progressive=progressive,
+                        precision=precision,
+                        bytes=mean_bytes(paths),
+                        workers=chosen,
+                        cpus=available_cpus(),
+                        stages=alone,
+                        busy_stages=busy,
+                        pipeline=scan,
+                        pillow=pillow,
+                        torch=torch,
                     )
-                )  # fmt: skip
+                )
         on_stage("one photo, one CPU")
-        one = alone(single, bundle, made[0])
+        one = in_new_process(single, bundle, made[0])
         on_stage("first prediction")
         first = first_prediction(bundle, made[0][0])
     return Benchmark(
-        _machine(),
-        _versions(),
-        f"{bundle.title} {_precision(bundle)}",
-        engine,
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        first,
-        one,
-        tuple(cases),
+        machine=_machine(),
+        versions=_versions(),
+        model=f"{bundle.title} {_precision(bundle)}",
+        engine=engine,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        first_prediction=first,
+        single=one,
+        cases=tuple(cases),
     )
 
 
 def _with_model(bundle: Bundle, model: Path, folder: Path) -> Bundle:
-    """Return the bundle with another model file, in a folder of its own."""
-    folder.mkdir()
+    """Copy a bundle into a folder, with another model file."""
+    shutil.copytree(bundle.path, folder)
     shutil.copy(model, folder / MODEL_FILE)
-    digest = hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
-    described = {
-        **bundle.description,
-        "model": {**bundle.description["model"], "precision": "fp32"},
-    }
-    return replace(bundle, path=folder, digest=digest, model_digest=digest, description=described)
+    description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    description.pop("digest", None)  # it names the network that was replaced
+    description["model"]["sha256"] = hashlib.sha256(model.read_bytes()).hexdigest()
+    description["model"]["precision"] = "fp32"
+    (folder / DESCRIPTION_FILE).write_text(json.dumps(description), encoding="utf-8")
+    return load_bundle(folder)
 
 
 def _precision(bundle: Bundle) -> str:
@@ -246,15 +251,15 @@ def _precision(bundle: Bundle) -> str:
 
 
 def _machine() -> dict[str, Any]:
-    told: dict[str, str] = {}
+    found: dict[str, str] = {}
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")
-            told.setdefault(name.strip(), value.strip())
-    flags = set(told.get("flags", told.get("Features", "")).split())  # of x86, of ARM
+            found.setdefault(name.strip(), value.strip())
+    flags = set(found.get("flags", found.get("Features", "")).split())  # of x86, of ARM
     return {
-        "cpu": told.get("model name") or platform.processor() or platform.machine(),
+        "cpu": found.get("model name") or platform.processor() or platform.machine(),
         "instructions": [name for name in _INSTRUCTIONS if name in flags],
         "cpus": available_cpus(),
         "memory": available_memory(),

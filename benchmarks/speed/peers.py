@@ -1,4 +1,4 @@
-"""What the program is compared with: the loops that people write by hand, in their usual form."""
+"""The loops that people write by hand, in their usual form, to compare a scan with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from recognizer.bench.measure import Rate, memory, rate_of
+from benchmarks.speed.measure import Throughput, memory, throughput
 from recognizer.model.bundle import Bundle
 from recognizer.model.folders import MODEL_FILE
 
@@ -21,7 +21,7 @@ _TORCH_BATCH = 32
 _ROUNDS = 5  # batches of each worker; the first does not count
 
 
-def pillow_and_onnxruntime(bundle: Bundle, photos: Sequence[Path]) -> Rate:
+def pillow_and_onnxruntime(bundle: Bundle, photos: Sequence[Path]) -> Throughput:
     """Measure a loop in one process: Pillow decodes in full, onnxruntime scores one at a time.
 
     It runs the same model file, and onnxruntime uses as many threads as it likes.
@@ -34,11 +34,11 @@ def pillow_and_onnxruntime(bundle: Bundle, photos: Sequence[Path]) -> Rate:
             image = Image.open(path).convert("RGB").resize(size, Image.Resampling.BILINEAR)
             session.run(None, {"images": np.asarray(image)[None]})
 
-    return rate_of(loop, photos)
+    return throughput(loop, photos)
 
 
 class _Photos:
-    """A data set as torch's documentation writes one."""
+    """A data set as torch's documentation shows one."""
 
     def __init__(self, paths: Sequence[Path], size: int) -> None:
         from torchvision import transforms  # noqa: PLC0415 - an extra
@@ -59,7 +59,7 @@ class _Photos:
         return self._transform(Image.open(self._paths[index]).convert("RGB"))
 
 
-def torch_and_timm(bundle: Bundle, photos: Sequence[Path], workers: int) -> Rate:
+def torch_and_timm(bundle: Bundle, photos: Sequence[Path], workers: int) -> Throughput:
     """Measure timm's network of the same architecture, fed by a DataLoader with workers.
 
     The rate is the steady one, without the start of the workers. The weights are random: they
@@ -87,7 +87,7 @@ def torch_and_timm(bundle: Bundle, photos: Sequence[Path], workers: int) -> Rate
             if number == workers:
                 began = time.perf_counter()
             done += len(batch) if number > workers else 0
-    return Rate(done / (time.perf_counter() - began), memory())
+    return Throughput(done / (time.perf_counter() - began), memory())
 
 
 def has_torch() -> bool:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from recognizer.bench.measure import Rate
-from recognizer.bench.run import Benchmark, Case
+from benchmarks.speed.measure import Throughput
+from benchmarks.speed.run import Benchmark, Case
 
 COLUMNS = (
     *("photos", "kB", "decode ms", "resize ms", "infer ms", "hash ms", "scan photos/s"),
     *("roofline", "share", "busy share", "MB", "Pillow + ORT", "torch + timm"),
 )
-"""The columns of the table; :func:`markdown` says what they hold."""
+"""The columns of the table; the page says what they hold."""
 
 
 def table(result: Benchmark) -> Table:
@@ -27,7 +27,7 @@ def table(result: Benchmark) -> Table:
 
 
 def closing_lines(result: Benchmark) -> list[str]:
-    """Return what the table has no place for."""
+    """Return the figures that are not in the table."""
     machine = result.machine
     lines = [
         f"First prediction in a new process: {result.first_prediction:.2f} s.",
@@ -48,46 +48,46 @@ def closing_lines(result: Benchmark) -> list[str]:
     return lines
 
 
-def markdown(result: Benchmark, command: str) -> str:
-    """Return the figures as a page of Markdown.
+_PAGE = """\
+# Benchmark
 
-    Args:
-        result: the figures.
-        command: what prints them again.
-    """
-    return "\n".join(
-        [
-            "# Benchmark",
-            "",
-            f"Written by `{command}`; do not edit.",
-            "",
-            *_rows(result),
-            "",
-            *(f"- {line}" for line in closing_lines(result)),
-            "",
-            "From here to a billion, at these rates (docs/scale.md says what they leave out):",
-            "",
-            *_arithmetic(result),
-            "",
-            "How to read the first table:",
-            "",
-            "- The photos are JPEGs made by code, with as many bytes as photos have.",
-            "- *decode*, *resize*, *infer* and *hash* are medians for one photo on one CPU, with",
-            "  nothing else running: the digest of the bytes and a decode at the smallest scale",
-            "  that the model's input needs; the resize to the input; the pass in batches of",
-            "  eight; the perceptual hash.",
-            "- *scan* is the steady rate of a whole scan, with reading, digests, hashes and a",
-            "  journal that is on the disk (fsync).",
-            "- *roofline* is CPUs / (decode + resize + infer), *share* what the scan reaches of",
-            "  it. *busy share* is the same with stages that were measured on all CPUs at once:",
-            "  CPUs that share a core or a memory are slower together than alone.",
-            "- *MB* is the largest memory of the largest process of the scan.",
-            "- *Pillow + ORT* is the loop that people write (one process, a full decode, one photo",
-            "  at a time), with the same model file. *torch + timm* is the same network in fp32,",
-            "  fed by a DataLoader with a worker on each CPU. Both in photos/s, and in brackets",
-            "  how many times faster the scan is.",
-            "",
-        ]
+Written by `{command}`; do not edit.
+
+{rows}
+
+{closing}
+
+From these rates to a billion images (docs/scale.md says what they leave out):
+
+{arithmetic}
+
+How to read the first table:
+
+- The photos are JPEGs made by code, with as many bytes as photos have.
+- *decode*, *resize*, *infer* and *hash* are medians for one photo on one CPU, with
+  nothing else running: the digest of the bytes and a decode at the smallest scale
+  that the model's input needs; the resize to the input; the pass in batches of
+  eight; the perceptual hash.
+- *scan* is the steady rate of a whole scan, with reading, digests, hashes and a
+  journal that is on the disk (fsync).
+- *roofline* is CPUs / (decode + resize + infer), *share* what the scan reaches of
+  it. *busy share* is the same with stages that were measured on all CPUs at once:
+  CPUs that share a core or a memory are slower together than alone.
+- *MB* is the largest memory of the largest process of the scan.
+- *Pillow + ORT* is the loop that people write (one process, a full decode, one photo
+  at a time), with the same model file. *torch + timm* is the same network in fp32,
+  fed by a DataLoader with a worker on each CPU. Both in photos/s, and in brackets
+  how many times faster the scan is.
+"""
+
+
+def markdown(result: Benchmark, command: str) -> str:
+    """Return the figures as a page of Markdown, which names the command that prints them."""
+    return _PAGE.format(
+        command=command,
+        rows="\n".join(_rows(result)),
+        closing="\n".join(f"- {line}" for line in closing_lines(result)),
+        arithmetic="\n".join(_arithmetic(result)),
     )
 
 
@@ -130,7 +130,7 @@ def _cells(case: Case) -> list[str]:
     ]
 
 
-def _peer(case: Case, peer: Rate | None) -> str:
+def _peer(case: Case, peer: Throughput | None) -> str:
     times = case.times_faster_than(peer)
     return "" if peer is None or times is None else f"{peer.photos_per_second:.1f} ({times:.1f}x)"
 

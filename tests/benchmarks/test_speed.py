@@ -1,28 +1,40 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from recognizer.bench import measure
-from recognizer.bench.measure import Rate, Stages, pipeline, scan_seconds
-from recognizer.bench.photos import BYTES_PER_PIXEL, make_photos, mean_bytes
-from recognizer.bench.report import COLUMNS
-from recognizer.bench.run import Case
-from recognizer.cli import ExitCode, app
+from benchmarks.speed import measure, run
+from benchmarks.speed.__main__ import main
+from benchmarks.speed.measure import Stages, Throughput, pipeline, scan_seconds, stages
+from benchmarks.speed.photos import BYTES_PER_PIXEL, make_photos, mean_bytes
+from benchmarks.speed.report import COLUMNS
+from benchmarks.speed.run import Case
 from recognizer.errors import UsageError
 from recognizer.model.bundle import load_bundle
-from recognizer.scan.pool import Crew
 from tests.conftest import encoded
 from tests.pictures import scene
 from tests.tiny import tiny_model
 
-STAGES = Stages(0.001, 0.010, 0.001, 0.009, 0.012, 0.009, 0.001)
+STAGES = Stages(
+    read=0.001, decode=0.010, resize=0.001, infer=0.009, infer_single=0.012, infer_32=0.009,
+    hash=0.001,
+)  # fmt: skip
+TWICE = Stages(**{name: 2 * seconds for name, seconds in asdict(STAGES).items()})
+
+
+def case(workers: int = 2, **figures: object) -> Case:
+    given = {
+        "width": 1600, "height": 1200, "progressive": False, "precision": "int8",
+        "bytes": 400_000, "workers": workers, "cpus": 2, "stages": STAGES, "busy_stages": TWICE,
+        "pipeline": Throughput(90.0, 10**8), "pillow": Throughput(10.0, None), "torch": None,
+    }  # fmt: skip
+    return Case(**{**given, **figures})
 
 
 @pytest.fixture(scope="module")
@@ -63,24 +75,17 @@ def test_no_samples(tmp_path: Path) -> None:
 
 
 def test_the_arithmetic() -> None:
-    case = Case(
-        1600, 1200, False, "int8", 400_000, 2, 2, STAGES,
-        Stages(*(2 * v for v in (0.001, 0.010, 0.001, 0.009, 0.012, 0.009, 0.001))),
-        Rate(90.0, 10**8), Rate(10.0, None), None,
-    )  # fmt: skip
-    assert case.roofline == pytest.approx(100)  # two CPUs, 20 ms for a photo
-    assert case.share == pytest.approx(0.9)
-    assert case.busy_roofline == pytest.approx(50)
-    assert case.times_faster_than(case.pillow) == pytest.approx(9)
-    assert case.times_faster_than(case.torch) is None
-    assert case.to_dict()["share_of_roofline"] == pytest.approx(0.9)
+    found = case()
+    assert found.roofline == pytest.approx(100)  # two CPUs, 20 ms for a photo
+    assert found.share == pytest.approx(0.9)
+    assert found.busy_roofline == pytest.approx(50)
+    assert found.times_faster_than(found.pillow) == pytest.approx(9)
+    assert found.times_faster_than(found.torch) is None
+    assert found.to_dict()["share_of_roofline"] == pytest.approx(0.9)
 
 
-def test_more_workers_than_cpus_raise_no_roof() -> None:
-    rate = Rate(1.0, None)
-    assert Case(8, 8, False, "", 1, 16, 2, STAGES, STAGES, rate, None, None).roofline == (
-        pytest.approx(100)
-    )
+def test_more_workers_than_cpus_do_not_raise_the_roofline() -> None:
+    assert case(workers=16).roofline == pytest.approx(100)
 
 
 def test_the_steady_rate_is_free_of_the_start(
@@ -93,42 +98,45 @@ def test_the_steady_rate_is_free_of_the_start(
         return 5 + count / 80
 
     monkeypatch.setattr(measure, "scan_seconds", seconds)
-    rate = pipeline(load_bundle(tiny_bundle), [], 1000, 2)
+    rate = pipeline(load_bundle(tiny_bundle), [], 1000, 2, "local")
     assert rate.photos_per_second == pytest.approx(80)
     assert asked == [256, 1024]  # whole shares for each worker
     monkeypatch.setattr(measure, "scan_seconds", lambda *_: 5.0)
     with pytest.raises(UsageError, match="--images"):
-        pipeline(load_bundle(tiny_bundle), [], 1000, 2)
+        pipeline(load_bundle(tiny_bundle), [], 1000, 2, "local")
 
 
 def test_a_scan_is_timed(samples: Path, tiny_bundle: Path) -> None:
     bundle = load_bundle(tiny_bundle)
-    assert scan_seconds(bundle, [samples / "0.jpg"], 20, 1, Crew) > 0
-    with pytest.raises(UsageError, match="not_found"):
-        scan_seconds(bundle, [samples / "gone.jpg"], 1, 1, Crew)
+    assert scan_seconds(bundle, [samples / "0.jpg"], 20, 1) > 0
+    with pytest.raises(UsageError, match="ended with 3"):
+        scan_seconds(bundle, [samples / "gone.jpg"], 1, 1)
 
 
 def test_the_command(
-    samples: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    samples: Path,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    # Whether so short a scan can be timed is up to the machine; all else is measured.
+    # Whether so short a scan can be timed depends on the machine; all else is measured.
     monkeypatch.setattr(measure, "scan_seconds", lambda *asked: 5 + asked[2] / 80)
-    monkeypatch.setattr("recognizer.bench.run.alone", lambda function, *given: function(*given))
+    monkeypatch.setattr(run, "in_new_process", lambda function, *given: function(*given))
+    monkeypatch.setattr(run, "stages_at_once", lambda _, *given: stages(*given))
     page = tmp_path / "page.md"
     other = tiny_model()
     other.doc_string = "another file than the bundle's"
     onnx.save(other, tmp_path / "fp32.onnx")
-    done = CliRunner().invoke(
-        app,
+    main(
         [
-            *("bench", "--samples", str(samples), "--bundle", str(tiny_bundle)),
+            *("--samples", str(samples), "--bundle", str(tiny_bundle)),
             *("--size", "160x120", "--photos", "2", "--workers", "1"),
             *("--fp32", str(tmp_path / "fp32.onnx"), "--no-peers", "--json"),
             *("--markdown", str(page)),
         ],
     )
-    assert done.exit_code == ExitCode.DONE, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(capsys.readouterr().out)
     kinds = [(case["progressive"], case["precision"]) for case in found["cases"]]
     assert kinds == [(p, k) for p in (False, True) for k in ("unknown", "fp32")]
     for case in found["cases"]:
@@ -150,7 +158,8 @@ def test_the_command(
     assert rate * hours * 3600 == pytest.approx(1e6, rel=0.5)  # both are rounded
 
 
-def test_a_size_that_is_none(samples: Path) -> None:
-    done = CliRunner().invoke(app, ["bench", "--samples", str(samples), "--size", "big"])
-    assert done.exit_code == ExitCode.USAGE
-    assert "1600x1200" in done.stderr
+def test_a_size_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--size", "big"])
+    assert ended.value.code == 2
+    assert "1600x1200" in capsys.readouterr().err

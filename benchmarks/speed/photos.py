@@ -1,7 +1,7 @@
-"""JPEGs to measure with, made by code: pictures of a folder, enlarged, with the noise of a camera.
+"""JPEGs to measure with: sample images, enlarged, with the noise of a camera.
 
-What a JPEG costs to decode depends on its size in bytes as much as on its pixels. A render that
-is merely enlarged is far smaller than a photo, so noise is added until the size is that of one.
+The cost of decoding a JPEG depends on its bytes as much as on its pixels. An enlarged rendering has
+far fewer bytes than a photo, so noise is added until it has as many.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from PIL import Image
 
 from recognizer.errors import UsageError
 
-BYTES_PER_PIXEL = 0.2
-"""Of a photo as platforms keep it: 384 kB at 1600x1200."""
+BYTES_PER_PIXEL = 0.2  # of a photo as platforms keep it: 384 kB at 1600x1200
 
 _QUALITY = 85
 _NOISE_STEPS = (2.0, 3.0, 4.5, 6.5, 9.0, 12.0, 16.0)  # standard deviations, of 255
@@ -34,22 +33,22 @@ def make_photos(
         folder: where the photos go.
         size: width and height in pixels.
         count: how many.
-        progressive: as progressive JPEGs; else as baseline ones.
+        progressive: write progressive JPEGs, not baseline ones.
 
     Raises:
         UsageError: there are no JPEGs in ``samples``.
     """
-    pictures = sorted(samples.glob("*.jpg"))
-    if not pictures:
+    images = sorted(samples.glob("*.jpg"))
+    if not images:
         raise UsageError(
-            f"{samples}: no *.jpg; name a folder of pictures with --samples (a checkout of the "
+            f"{samples} has no *.jpg: give a folder of images with --samples (a checkout of the "
             "repository has datasets/samples)"
         )
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number in range(count):
-        picture = simplejpeg.decode_jpeg(pictures[number % len(pictures)].read_bytes(), "RGB")
-        large = cv2.resize(np.asarray(picture), size, interpolation=cv2.INTER_CUBIC)
+        image = simplejpeg.decode_jpeg(images[number % len(images)].read_bytes(), "RGB")
+        large = cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_CUBIC)
         path = folder / f"{number:04}.jpg"
         _save_as_photo(np.asarray(large, np.uint8), path, number, progressive=progressive)
         paths.append(path)
@@ -57,7 +56,7 @@ def make_photos(
 
 
 def _save_as_photo(rgb: NDArray[np.uint8], path: Path, seed: int, *, progressive: bool) -> None:
-    """Write a picture with the least noise that makes it as large as a photo."""
+    """Write an image with the least noise that makes the file as large as a photo's."""
     grain = np.random.default_rng(seed).standard_normal(rgb.shape, np.float32)
     # A camera's noise is smoothed by its own processing, and mostly of brightness.
     grain = np.asarray(cv2.GaussianBlur(grain, (3, 3), 0.6), np.float32)

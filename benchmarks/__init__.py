@@ -1,0 +1,1 @@
+"""Programs that print figures of the documentation: ``python -m benchmarks.NAME``."""
