@@ -16,7 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from recognizer.imaging import MATCH_DISTANCE, load_image, perceptual_hash
+from recognizer.imaging import load_image, perceptual_hash
+from recognizer.prediction import MAX_DISTANCE
 
 SAMPLES = Path(__file__).parents[1] / "datasets" / "samples"
 TIMED = 200
@@ -70,7 +71,7 @@ def main() -> None:
     if published is not None:
         methods["pdqhash"] = published
     print(f"{len(photos)} photos; distances to the hash of the photo as it is")
-    print(f"{'':30} {'':8} {'mean':>5} {'95 %':>5} {'most':>5} {'over ' + str(MATCH_DISTANCE):>8}")
+    print(f"{'':30} {'':8} {'mean':>5} {'95 %':>5} {'most':>5} {'over ' + str(MAX_DISTANCE):>8}")
     for title, alter in ALTERATIONS.items():
         for name, method in methods.items():
             _print(title, name, [_apart(method(rgb), method(alter(rgb))) for rgb in photos])
@@ -91,7 +92,7 @@ def _apart(one: str | None, other: str | None) -> int:
 
 
 def _print(title: str, name: str, distances: list[int]) -> None:
-    over = sum(distance > MATCH_DISTANCE for distance in distances)
+    over = sum(distance > MAX_DISTANCE for distance in distances)
     print(
         f"{title:30} {name:8} {np.mean(distances):5.1f} {np.percentile(distances, 95):5.0f} "
         f"{max(distances):5} {over:8}"

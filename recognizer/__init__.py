@@ -34,7 +34,21 @@ if TYPE_CHECKING:
     )
     from recognizer.imaging import Limits
     from recognizer.model.bundle import Bundle, load_bundle
-    from recognizer.policy import Decision, Policy, Rule, Verdict, decide, load_policy
+    from recognizer.policy import (
+        CandidateKind,
+        Decision,
+        Effect,
+        Finding,
+        KnownMatch,
+        KnownRule,
+        Lead,
+        Policy,
+        Probability,
+        Rate,
+        Rule,
+        Verdict,
+        load_policy,
+    )
     from recognizer.prediction import Explanation, Prediction, Region
     from recognizer.recognizer import Recognizer
     from recognizer.status import Reason, Status
@@ -49,16 +63,24 @@ __all__ = [
     "BundleError",
     "BundleNotFoundError",
     "BundleSchemaError",
+    "CandidateKind",
     "DatasetError",
     "Decision",
+    "Effect",
     "Explanation",
+    "Finding",
     "JournalError",
+    "KnownMatch",
+    "KnownRule",
+    "Lead",
     "Limits",
     "MissingExtraError",
     "Policy",
     "PolicyError",
     "Prediction",
+    "Probability",
     "ProviderError",
+    "Rate",
     "Reason",
     "Recognizer",
     "RecognizerError",
@@ -71,14 +93,13 @@ __all__ = [
     "UsageError",
     "Verdict",
     "__version__",
-    "decide",
     "load_bundle",
     "load_policy",
     "load_taxonomy",
 ]
 
 _MODULES = {
-    "bundle": ("Bundle", "load_bundle"),
+    "model.bundle": ("Bundle", "load_bundle"),
     "errors": (
         "BankError",
         "BundleDigestError",
@@ -96,7 +117,21 @@ _MODULES = {
         "UsageError",
     ),
     "imaging": ("Limits",),
-    "policy": ("Decision", "Policy", "Rule", "Verdict", "decide", "load_policy"),
+    "policy": (
+        "CandidateKind",
+        "Decision",
+        "Effect",
+        "Finding",
+        "KnownMatch",
+        "KnownRule",
+        "Lead",
+        "Policy",
+        "Probability",
+        "Rate",
+        "Rule",
+        "Verdict",
+        "load_policy",
+    ),
     "prediction": ("Explanation", "Prediction", "Region"),
     "recognizer": ("Recognizer",),
     "status": ("Reason", "Status"),

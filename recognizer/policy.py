@@ -1,80 +1,129 @@
 """What a platform makes of a prediction: ``clear``, ``review`` or ``priority``, and why.
 
-A policy names the false-alarm rates at which a photo is looked at; the bundle knows the
-thresholds that belong to them. A decision is about what to look at first. It is never a finding.
+A policy names the false-positive rates at which an image becomes a lead; the bundle knows the
+thresholds that belong to them. A decision says what to look at first. It is never a verdict on a
+product.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import math
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from recognizer.errors import PolicyError
-from recognizer.imaging import HASH_BITS
-from recognizer.known import MAX_DISTANCE, Finding, Match
-from recognizer.model.bundle import FALSE_ALARM_RATES, Bundle
-from recognizer.prediction import Prediction
+from recognizer.prediction import HASH_BITS, MAX_DISTANCE, Prediction
 from recognizer.status import Status
-from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
+from recognizer.taxonomy import Taxonomy, load_taxonomy
+
+FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
+"""The false-positive rates for which bundles hold thresholds."""
 
 
 class Decision(StrEnum):
-    """What a platform does with a photo."""
+    """What a platform does with an image."""
 
     CLEAR = "clear"
-    """Nothing over a threshold."""
+    """Nothing is over a threshold."""
     REVIEW = "review"
     """A lead: somebody should look."""
     PRIORITY = "priority"
     """A strong lead: somebody should look first."""
+    UNSCORED = "unscored"
+    """There is no score, so nothing can be said: never to be read as *clear*."""
+
+
+# --- what a policy is made of ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """When a photo is looked at.
+class Rate:
+    """The threshold that a bundle holds for a false-positive rate.
 
     Attributes:
-        review: a named false-alarm rate (see :mod:`recognizer.model.bundle`), or
-            a probability.
-        priority: likewise. A photo under the review threshold is never a priority.
+        value: one of :data:`FALSE_POSITIVE_RATES`.
     """
 
-    review: str | float = "0.01"
-    priority: str | float = "0.001"
+    value: float
 
     def __post_init__(self) -> None:
-        for key in ("review", "priority"):
-            _check_level(key, getattr(self, key))
-        review, priority = self.review, self.priority
-        # A rate and a probability cannot be compared before a bundle says what the rate means.
-        if isinstance(review, str) and isinstance(priority, str):
-            upside_down = float(priority) > float(review)
-        elif not isinstance(review, str) and not isinstance(priority, str):
-            upside_down = priority < review
-        else:
-            upside_down = False
-        if upside_down:
+        if not _is_number(self.value) or self.value not in FALSE_POSITIVE_RATES:
+            rates = ", ".join(f"{rate:g}" for rate in FALSE_POSITIVE_RATES)
             raise PolicyError(
-                f"priority = {priority!r} is easier to reach than review = {review!r}"
+                f"Rate({self.value!r}): a false-positive rate is one of {rates}, as a number"
             )
 
 
-def _check_level(key: str, value: object) -> None:
-    named = isinstance(value, str) and value in FALSE_ALARM_RATES
-    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-    if not named and not number:
-        raise PolicyError(
-            f"{key} = {value!r}: a false-alarm rate as a string "
-            f"({', '.join(FALSE_ALARM_RATES)}) or a probability from 0 to 1 as a number"
-        )
+@dataclass(frozen=True, slots=True)
+class Probability:
+    """A threshold of one's own: a calibrated probability.
+
+    Attributes:
+        value: 0 to 1.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.value) or not 0 <= self.value <= 1:
+            raise PolicyError(f"Probability({self.value!r}): a probability is a number from 0 to 1")
+        object.__setattr__(self, "value", float(self.value))  # 1 and 1.0 are the same threshold
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+Level: TypeAlias = Rate | Probability
+"""Where a rule sets a threshold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """When an image becomes a lead.
+
+    Attributes:
+        review: over this threshold, the image is to be reviewed.
+        priority: over this one too, it has priority. Where it is lower than ``review`` in a
+            bundle, ``review`` counts for both.
+    """
+
+    review: Level = Rate(0.01)
+    priority: Level = Rate(0.001)
+
+    def __post_init__(self) -> None:
+        review, priority = self.review, self.priority
+        for key, level in (("review", review), ("priority", priority)):
+            if not isinstance(level, Rate | Probability):
+                raise PolicyError(f"{key} = {level!r}: give a Rate(...) or a Probability(...)")
+        # A rate and a probability can only be compared once a bundle says what the rate means.
+        if (
+            isinstance(review, Rate)
+            and isinstance(priority, Rate)
+            and priority.value > review.value
+        ) or (
+            isinstance(review, Probability)
+            and isinstance(priority, Probability)
+            and priority.value < review.value
+        ):
+            raise PolicyError(f"priority = {priority} is easier to reach than review = {review}")
+
+
+class CandidateKind(StrEnum):
+    """What a candidate's name is the name of: a label and a family may bear the same one."""
+
+    LABEL = "label"
+    FAMILY = "family"
 
 
 class Effect(StrEnum):
@@ -82,21 +131,21 @@ class Effect(StrEnum):
 
     NOTHING = "nothing"
     REVIEW = "review"
-    """The photo is at least to be reviewed."""
+    """The image is at least to be reviewed."""
     PRIORITY = "priority"
-    """The photo has priority."""
+    """The image has priority."""
     CLEAR = "clear"
-    """The photo is clear, whatever the model says."""
+    """The image is clear, whatever the model says."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRule:
-    """What it means that a photo is near a known item (see :mod:`recognizer.known`).
+    """What it means that an image is near a known item (see :mod:`recognizer.known`).
 
     Attributes:
         product: near an item that is a product: ``review``, ``priority`` or ``nothing``.
         cleared: near one that was cleared, and near none that is a product: ``nothing`` or
-            ``clear``. A near picture is not the same one, so by default it silences nothing.
+            ``clear``. A similar image is not the same one, so by default it silences nothing.
         distance: bits of 256 in which the hashes differ at most, 0 to 31.
     """
 
@@ -117,71 +166,100 @@ class KnownRule:
             raise PolicyError(f"distance = {distance!r}: bits, from 0 to {MAX_DISTANCE}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """A platform's profile.
 
     Attributes:
         name: for people and rows.
         default: the rule for every product and family without one of its own. Its rates are
-            those of a *photo*: the share of photos without any product that become leads.
-        rules: label or family name -> its own rule, with the rates of this label or family alone.
-            That of a family holds for the family and for those of its products that have none of
-            their own.
+            those of an *image*: the share of images without any product that become leads.
+        rules: (kind, name) of a label or family -> its own rule, with the rates of this label or
+            family alone. That of a family holds for the family and for those of its products
+            that have none of their own.
         ignore: products that are never a lead on this platform.
         known: what a match with a known item means.
     """
 
     name: str = "default"
     default: Rule = field(default_factory=Rule)
-    rules: Mapping[str, Rule] = field(default_factory=dict)
+    rules: Mapping[tuple[CandidateKind, str], Rule] = field(default_factory=dict)
     ignore: frozenset[str] = frozenset()
     known: KnownRule = field(default_factory=KnownRule)
 
-    @property
+    def __post_init__(self) -> None:
+        # Read-only, for the digest is computed once.
+        object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
+        object.__setattr__(self, "ignore", frozenset(self.ignore))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A mapping proxy cannot be pickled, and a policy has to reach worker processes.
+        return {**self.__dict__, "rules": dict(self.rules)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, rules=MappingProxyType(state["rules"]))
+
+    @cached_property
     def digest(self) -> str:
         """A sha256 over everything but the name, hexadecimal."""
         content = {
             "default": _content(self.default),
-            "rules": {name: _content(rule) for name, rule in self.rules.items()},
+            "rules": {
+                f"{kind}.{name}": _content(rule) for (kind, name), rule in self.rules.items()
+            },
             "ignore": sorted(self.ignore),
             "known": [self.known.product, self.known.cleared, self.known.distance],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def check(self, taxonomy: Taxonomy) -> None:
+        """Check the names in this policy.
 
-def _content(rule: Rule) -> list[str | float]:
-    # 1 and 1.0 are the same level.
-    return [v if isinstance(v, str) else float(v) for v in (rule.review, rule.priority)]
+        Args:
+            taxonomy: the names that it may use: a bundle's, or those of the package.
+
+        Raises:
+            PolicyError: a name is not one of them; the message suggests the closest ones.
+        """
+        known = {CandidateKind.LABEL: taxonomy.labels, CandidateKind.FAMILY: taxonomy.families}
+        for kind, name in self.rules:
+            if name not in known[CandidateKind(kind)]:
+                raise PolicyError(
+                    f"rules.{kind}.{name}: no such {kind}{_closest(name, known[kind])}"
+                )
+        products = [label.name for label in taxonomy.products]
+        for name in sorted(self.ignore):
+            if name not in products:
+                raise PolicyError(f"ignore: no such product: {name}{_closest(name, products)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A decision and its grounds.
+def _content(rule: Rule) -> list[tuple[str, float]]:
+    return [(type(level).__name__, level.value) for level in (rule.review, rule.priority)]
 
-    Attributes:
-        decision: the band; None for a photo that could not be scored: that is never ``clear``.
-        labels: the products over their review threshold, highest score first.
-        why: a sentence for each threshold that was passed, and for what known items did.
-        families: the families over their review threshold, highest score first.
-    """
 
-    decision: Decision | None
-    labels: tuple[str, ...]
-    why: tuple[str, ...]
-    families: tuple[str, ...] = ()
+def _closest(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names))
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+# --- policies in files ----------------------------------------------------------------------------
+
+_LEVELS: Mapping[str, type[Level]] = {"rate": Rate, "probability": Probability}
+_RULE_KEYS = tuple(f"{key}_{kind}" for key in ("review", "priority") for kind in _LEVELS)
 
 
 def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
-    """Read a profile from TOML.
+    """Read a policy from TOML.
 
-    The keys are ``name``, ``review``, ``priority``, ``ignore`` (a list of labels), a table
-    ``[rules.LABEL_OR_FAMILY]`` with ``review`` and ``priority``, and a table ``[known]`` with
-    ``product``, ``cleared`` and ``distance`` (see :class:`KnownRule`).
+    The keys are ``name``, ``review_rate`` or ``review_probability``, ``priority_rate`` or
+    ``priority_probability``, ``ignore`` (a list of labels), tables ``[rules.label.NAME]`` and
+    ``[rules.family.NAME]`` with levels of their own, and a table ``[known]`` with ``product``,
+    ``cleared`` and ``distance`` (see :class:`KnownRule`). ``[rules.NAME]`` is enough for a name
+    that is only a label's or only a family's.
 
     Args:
         path: of the file.
-        taxonomy: the names that it may use: a bundle's, or those of the package.
+        taxonomy: see :meth:`Policy.check`; None for the names of the package.
 
     Raises:
         PolicyError: the file cannot be read or breaks a rule.
@@ -192,163 +270,319 @@ def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) 
     except OSError as error:
         raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise PolicyError(f"{where} is no text in UTF-8") from error
+        raise PolicyError(f"{where} is not text in UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"{where} is no TOML: {error}") from error
-    _known_keys(values, {"name", "review", "priority", "ignore", "rules", "known"}, where)
-    default = _rule(values, Rule(), where)
+        raise PolicyError(f"{where} is not TOML: {error}") from error
     taxonomy = taxonomy or load_taxonomy()
-    rules: dict[str, Rule] = {}
-    for name, entry in _table(values.get("rules", {}), f"{where}: rules").items():
-        place = f"{where}: rules.{name}"
-        if name not in taxonomy.labels and name not in taxonomy.families:
-            raise PolicyError(f"{place}: no such label or family")
-        _known_keys(_table(entry, place), {"review", "priority"}, place)
-        rules[name] = _rule(entry, default, place)
+    try:
+        policy = _policy(values, Path(path).stem, taxonomy)
+        policy.check(taxonomy)
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from error
+    return policy
+
+
+def _policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
+    default = _rule(values, Rule(), ("name", "ignore", "rules", "known"))
+    rules = {
+        key: _at(f"rules.{place}", _rule, entry, default)
+        for key, place, entry in _rule_tables(_table(values.get("rules", {}), "rules"), taxonomy)
+    }
     ignore = values.get("ignore", [])
     if not isinstance(ignore, list) or not all(isinstance(name, str) for name in ignore):
-        raise PolicyError(f"{where}: ignore: a list of products, not {ignore!r}")
-    unknown = sorted(set(ignore) - {label.name for label in taxonomy.products})
-    if unknown:
-        raise PolicyError(f"{where}: ignore: no such product: {', '.join(unknown)}")
-    known = _known_rule(values.get("known", {}), f"{where}: known")
-    name = str(values.get("name", Path(path).stem))
-    return Policy(name, default, rules, frozenset(ignore), known)
+        raise PolicyError(f"ignore: a list of products, not {ignore!r}")
+    known = _table(values.get("known", {}), "known")
+    return Policy(
+        name=str(values.get("name", name)),
+        default=default,
+        rules=rules,
+        ignore=frozenset(ignore),
+        known=_at("known", _known_rule, known),
+    )
 
 
-def _known_rule(value: object, where: str) -> KnownRule:
-    table = _table(value, where)
-    _known_keys(table, {"product", "cleared", "distance"}, where)
+def _rule_tables(
+    rules: Mapping[str, Any], taxonomy: Taxonomy
+) -> Iterator[tuple[tuple[CandidateKind, str], str, Mapping[str, Any]]]:
+    """Yield the key of each rule, where it stands below ``rules``, and its table."""
+    for name, value in rules.items():
+        table = _table(value, f"rules.{name}")
+        if name in [*CandidateKind]:
+            for own, entry in table.items():
+                place = f"{name}.{own}"
+                yield (CandidateKind(name), own), place, _table(entry, f"rules.{place}")
+        elif name in taxonomy.labels and name in taxonomy.families:
+            raise PolicyError(
+                f"rules.{name}: {name} is a label and a family: write [rules.label.{name}] or "
+                f"[rules.family.{name}]"
+            )
+        elif name in taxonomy.labels or name in taxonomy.families:
+            kind = CandidateKind.LABEL if name in taxonomy.labels else CandidateKind.FAMILY
+            yield (kind, name), name, table
+        else:
+            close = _closest(name, [*taxonomy.labels, *taxonomy.families])
+            raise PolicyError(f"rules.{name}: no such label or family{close}")
+
+
+def _at(where: str, read: Any, *values: Any) -> Any:
     try:
-        return KnownRule(**table)
+        return read(*values)
     except PolicyError as error:
         raise PolicyError(f"{where}: {error}") from error
 
 
-def _table(value: object, where: str) -> dict[str, Any]:
+def _rule(values: Mapping[str, Any], default: Rule, others: Sequence[str] = ()) -> Rule:
+    for key in ("review", "priority"):
+        if key in values:
+            kind = "rate" if isinstance(values[key], str) else "probability"
+            value = str(values[key]).lower()
+            raise PolicyError(
+                f"{key} = {values[key]!r} is no key any more: write {key}_{kind} = {value}"
+            )
+    _require_keys(values, (*_RULE_KEYS, *others))
+    return Rule(
+        review=_level(values, "review") or default.review,
+        priority=_level(values, "priority") or default.priority,
+    )
+
+
+def _level(values: Mapping[str, Any], key: str) -> Level | None:
+    found = {kind: values[f"{key}_{kind}"] for kind in _LEVELS if f"{key}_{kind}" in values}
+    if len(found) > 1:
+        raise PolicyError(f"give {key}_rate or {key}_probability, not both")
+    return next((_at(f"{key}_{kind}", _LEVELS[kind], value) for kind, value in found.items()), None)
+
+
+def _known_rule(values: Mapping[str, Any]) -> KnownRule:
+    _require_keys(values, ("product", "cleared", "distance"))
+    return KnownRule(**values)
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise PolicyError(f"{where}: a table, not {value!r}")
     return value
 
 
-def _known_keys(values: Mapping[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise PolicyError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
+def _require_keys(values: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in sorted(set(values) - set(known)):
+        close = _closest(key, known)
+        raise PolicyError(f"unknown key {key!r}{close or '; known: ' + ', '.join(sorted(known))}")
 
 
-def _rule(values: Mapping[str, Any], default: Rule, where: str) -> Rule:
-    try:
-        return Rule(values.get("review", default.review), values.get("priority", default.priority))
-    except PolicyError as error:
-        raise PolicyError(f"{where}: {error}") from error
+# --- deciding -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What may become a lead: a product of a bundle, or a family of products.
+
+    Attributes:
+        kind: of what ``name`` is the name.
+        name: of the label or family.
+        members: a family's labels; of a label, itself. A family of one product never becomes a
+            lead, for its label speaks for itself; but a rule for it holds for this label.
+        thresholds: false-positive rate of this candidate alone -> calibrated probability.
+    """
+
+    kind: CandidateKind
+    name: str
+    members: tuple[str, ...]
+    thresholds: Mapping[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """A product or family that an image may show.
+
+    Attributes:
+        kind: of what ``name`` is the name.
+        name: of the label or family.
+        score: its calibrated probability, 0 to 1.
+        threshold: the probability that it is over.
+        false_positive_rate: that the threshold belongs to; None where the policy gives a
+            probability of its own.
+        level: ``review`` or ``priority``.
+    """
+
+    kind: CandidateKind
+    name: str
+    score: float
+    threshold: float
+    false_positive_rate: float | None
+    level: Decision
+
+
+class Finding(StrEnum):
+    """What somebody found out about a known item."""
+
+    PRODUCT = "product"
+    """It shows a wildlife product."""
+    CLEARED = "cleared"
+    """Somebody looked, and there was nothing to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownMatch:
+    """A known item that an image is near.
+
+    Attributes:
+        id: of the item.
+        finding: what was found out about it.
+        label: which product it is, or what else; None where nobody said.
+        note: in words; None where there is none.
+        origin: the organisation that it comes from; None where unknown.
+        distance: bits in which the hashes differ, of 256.
+        transform: how the image has to be turned or mirrored to be near the item.
+    """
+
+    id: str
+    finding: Finding
+    label: str | None
+    note: str | None
+    origin: str | None
+    distance: int
+    transform: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A decision and its grounds.
+
+    Attributes:
+        decision: ``unscored`` for an image that failed.
+        leads: labels and families over their review threshold, highest score first.
+        why: a sentence for each lead, and for what known items did.
+    """
+
+    decision: Decision
+    leads: tuple[Lead, ...]
+    why: tuple[str, ...]
 
 
 def decide(
-    prediction: Prediction, bundle: Bundle, policy: Policy, known: Sequence[Match] = ()
+    prediction: Prediction,
+    candidates: Sequence[Candidate],
+    any_product_thresholds: Mapping[float, float],
+    policy: Policy,
+    known: Sequence[KnownMatch] = (),
 ) -> Verdict:
     """Hold a prediction against a policy.
 
-    A photo is a lead where a product, or a family of several products, is over its threshold, or
-    where it is near a known item that is one.
-
     Args:
-        prediction: what the model says of the photo.
-        bundle: the model.
+        prediction: what the model says of the image.
+        candidates: the model's labels and families that may become leads.
+        any_product_thresholds: false-positive rate -> the threshold on the highest product score
+            of an image; for candidates without a rule of their own.
         policy: the platform's profile.
-        known: the known items that the photo is near.
+        known: the known items that the image is near.
     """
     if prediction.status is Status.FAILED:
-        return Verdict(None, (), ())
-    return _with_known(_by_scores(prediction, bundle, policy), policy, known)
+        return Verdict(decision=Decision.UNSCORED, leads=(), why=())
+    leads = _leads(prediction, candidates, any_product_thresholds, policy)
+    decision = max((lead.level for lead in leads), key=_severity, default=Decision.CLEAR)
+    why = tuple(_sentence(lead, prediction) for lead in leads)
+    return _with_known(Verdict(decision=decision, leads=leads, why=why), policy, known)
 
 
-def _with_known(verdict: Verdict, policy: Policy, known: Sequence[Match]) -> Verdict:
+_severity = [Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
+
+
+def _leads(
+    prediction: Prediction,
+    candidates: Sequence[Candidate],
+    any_product_thresholds: Mapping[float, float],
+    policy: Policy,
+) -> tuple[Lead, ...]:
+    family_of = {
+        member: candidate.name
+        for candidate in candidates
+        if candidate.kind is CandidateKind.FAMILY
+        for member in candidate.members
+    }
+    leads = []
+    for candidate in candidates:
+        score = _score(candidate, prediction, policy)
+        if score is None:
+            continue
+        own = policy.rules.get((candidate.kind, candidate.name))
+        if own is None and candidate.kind is CandidateKind.LABEL:
+            own = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
+        rule = own or policy.default
+        thresholds = candidate.thresholds if own else any_product_thresholds
+        review, rate = _threshold(rule.review, thresholds)
+        priority = max((_threshold(rule.priority, thresholds), (review, rate)), key=lambda t: t[0])
+        level = Decision.REVIEW
+        if score > priority[0]:
+            level, (review, rate) = Decision.PRIORITY, priority
+        if score > review:
+            leads.append(
+                Lead(
+                    kind=candidate.kind,
+                    name=candidate.name,
+                    score=score,
+                    threshold=review,
+                    false_positive_rate=rate,
+                    level=level,
+                )
+            )
+    return tuple(sorted(leads, key=lambda lead: -lead.score))
+
+
+def _score(candidate: Candidate, prediction: Prediction, policy: Policy) -> float | None:
+    """Return a candidate's score without the products that are ignored; None where none is left."""
+    left = [member for member in candidate.members if member not in policy.ignore]
+    if candidate.kind is CandidateKind.LABEL:
+        return prediction.scores[candidate.name] if left else None
+    if len(left) < 2:  # the one label speaks for itself
+        return None
+    if len(left) == len(candidate.members):
+        return prediction.families[candidate.name]
+    return 1 - math.prod(1 - prediction.scores[member] for member in left)
+
+
+def _threshold(level: Level, thresholds: Mapping[float, float]) -> tuple[float, float | None]:
+    if isinstance(level, Rate):
+        return thresholds[level.value], level.value
+    return level.value, None
+
+
+def _sentence(lead: Lead, prediction: Prediction) -> str:
+    family = " (family)" if lead.kind is CandidateKind.FAMILY else ""
+    rate = lead.false_positive_rate
+    basis = "" if rate is None else f" (false-positive rate {rate:.1%})"
+    frame = f" in frame {prediction.frame}" if (prediction.frames or 1) > 1 else ""
+    return (
+        f"{lead.level}: {lead.name}{family} {lead.score:.3f} > {lead.threshold:.3f}{basis}{frame}"
+    )
+
+
+def _with_known(verdict: Verdict, policy: Policy, known: Sequence[KnownMatch]) -> Verdict:
     """Let known items say their part."""
     near = [match for match in known if match.distance <= policy.known.distance]
     products = [
         match
         for match in near
-        if match.item.finding is Finding.PRODUCT and match.item.label not in policy.ignore
+        if match.finding is Finding.PRODUCT and match.label not in policy.ignore
     ]
     if products and policy.known.product is not Effect.NOTHING:
         effect = Decision(policy.known.product.value)
-        strongest = max(verdict.decision or effect, effect, key=list(Decision).index)
+        strongest = max(verdict.decision, effect, key=_severity)
         why = (*verdict.why, _match_sentence(effect, products))
         return replace(verdict, decision=strongest, why=why)
-    cleared = [match for match in near if match.item.finding is Finding.CLEARED]
+    cleared = [match for match in near if match.finding is Finding.CLEARED]
     if cleared and not products and policy.known.cleared is Effect.CLEAR:
         silenced = "; it would have been " + "; ".join(verdict.why) if verdict.why else ""
-        return Verdict(Decision.CLEAR, (), (_match_sentence(Decision.CLEAR, cleared) + silenced,))
+        why = (_match_sentence(Decision.CLEAR, cleared) + silenced,)
+        return Verdict(decision=Decision.CLEAR, leads=(), why=why)
     return verdict
 
 
-def _match_sentence(effect: Decision, matches: Sequence[Match]) -> str:
-    nearest = min(matches, key=lambda match: (match.distance, match.item.id))
-    label = f" ({nearest.item.label})" if nearest.item.label else ""
+def _match_sentence(effect: Decision, matches: Sequence[KnownMatch]) -> str:
+    nearest = min(matches, key=lambda match: (match.distance, match.id))
+    label = f" ({nearest.label})" if nearest.label else ""
     others = f", and {len(matches) - 1} more" if len(matches) > 1 else ""
     return (
-        f"{effect}: near the known item {nearest.item.id}{label}, "
+        f"{effect}: near the known item {nearest.id}{label}, "
         f"{nearest.distance} of {HASH_BITS} bits apart{others}"
     )
-
-
-def _by_scores(prediction: Prediction, bundle: Bundle, policy: Policy) -> Verdict:
-    strongest = Decision.CLEAR
-    labels: list[str] = []
-    families: list[str] = []
-    why: list[str] = []
-    for name, score, thresholds, rule in sorted(
-        _candidates(prediction, bundle, policy), key=lambda candidate: -candidate[1]
-    ):
-        review = _threshold(rule.review, thresholds)
-        priority = max(review, _threshold(rule.priority, thresholds))
-        for decision, level, threshold in (
-            (Decision.PRIORITY, rule.priority, priority),
-            (Decision.REVIEW, rule.review, review),
-        ):
-            if score > threshold:
-                strongest = max(strongest, decision, key=list(Decision).index)
-                why.append(_sentence(name, score, threshold, level, decision, prediction))
-                (labels if name in prediction.scores else families).append(name)
-                break
-    return Verdict(strongest, tuple(labels), tuple(why), tuple(families))
-
-
-def _candidates(
-    prediction: Prediction, bundle: Bundle, policy: Policy
-) -> Iterator[tuple[str, float, Mapping[str, float], Rule]]:
-    """Yield what may be a lead: its name, score, thresholds and rule."""
-    family_of = {member: family.name for family in bundle.families for member in family.members}
-    for label in bundle.labels:
-        if label.kind is Kind.PRODUCT and label.name not in policy.ignore:
-            own = policy.rules.get(label.name) or policy.rules.get(family_of.get(label.name, ""))
-            thresholds = label.thresholds if own else bundle.photo_thresholds
-            yield label.name, prediction.scores[label.name], thresholds, own or policy.default
-    for family in bundle.families:
-        left = [member for member in family.members if member not in policy.ignore]
-        if len(left) < 2:  # the one label speaks for itself
-            continue
-        score = prediction.families[family.name]
-        if len(left) < len(family.members):
-            score = 1 - math.prod(1 - prediction.scores[member] for member in left)
-        own = policy.rules.get(family.name)
-        thresholds = family.thresholds if own else bundle.photo_thresholds
-        yield family.name, score, thresholds, own or policy.default
-
-
-def _threshold(level: str | float, thresholds: Mapping[str, float]) -> float:
-    return thresholds[level] if isinstance(level, str) else float(level)
-
-
-def _sentence(
-    name: str,
-    score: float,
-    threshold: float,
-    level: str | float,
-    decision: Decision,
-    prediction: Prediction,
-) -> str:
-    basis = f" ({float(level):.1%} false alarms)" if isinstance(level, str) else ""
-    frame = f" in frame {prediction.frame}" if (prediction.frames or 1) > 1 else ""
-    return f"{decision}: {name} {score:.3f} > {threshold:.3f}{basis}{frame}"

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from recognizer.status import Reason, Status
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-@dataclass(frozen=True, slots=True)
+HASH_BITS = 256
+"""Of a perceptual hash."""
+
+MAX_DISTANCE = 31
+"""Bits in which two hashes of one image differ at most, as the authors of PDQ advise.
+
+Hashes of different images differ in about 128.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """Where in the picture a label was seen.
 
@@ -33,7 +44,7 @@ class Region:
     frame: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """What the model says of one image.
 
@@ -73,7 +84,7 @@ class Prediction:
     embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explanation:
     """Where a score comes from.
 

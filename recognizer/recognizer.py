@@ -27,6 +27,7 @@ from recognizer.imaging import (
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.regions import find_regions, local_probability
 from recognizer.model.session import open_session
+from recognizer.policy import KnownMatch, Policy, Verdict, decide
 from recognizer.prediction import Explanation, Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
@@ -67,6 +68,7 @@ class Recognizer:
         self.bundle = bundle
         self.limits = limits or Limits()
         self._session, self.provider = open_session(bundle, provider, threads, allow_fallback)
+        self._checked: set[str] = set()  # digests of policies
         self._products = [i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT]
 
     @classmethod
@@ -170,6 +172,30 @@ class Recognizer:
                 predictions[place] = replace(prediction, **found)
         return predictions
 
+    def decide(
+        self, prediction: Prediction, policy: Policy, known: Sequence[KnownMatch] = ()
+    ) -> Verdict:
+        """Hold a prediction of this model against a policy.
+
+        Args:
+            prediction: as :meth:`predict` gives it.
+            policy: the platform's profile.
+            known: the known items that the image is near (see :mod:`recognizer.known`).
+
+        Raises:
+            PolicyError: the policy names a label or family that is unknown.
+            UsageError: the prediction comes from another model.
+        """
+        if policy.digest not in self._checked:
+            policy.check(self.bundle.taxonomy)
+            self._checked.add(policy.digest)
+        if prediction.scores and tuple(prediction.scores) != self.labels:
+            raise UsageError(
+                f"the prediction is not one of {self.bundle.title}: it has other labels"
+            )
+        bundle = self.bundle
+        return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
+
     def embed(self, image: ImageSource) -> NDArray[np.float32]:
         """Return the model's features of an image, for search and enrolment.
 
@@ -221,12 +247,24 @@ class Recognizer:
         (prediction,) = self._predictions([loaded], [scores])
         if prediction.frame is None:
             empty = np.zeros((0, 0), np.float32)
-            return Explanation(prediction, label or "", empty, (), np.zeros((0, 0, 3), np.uint8))
+            return Explanation(
+                prediction=prediction,
+                label=label or "",
+                heatmap=empty,
+                regions=(),
+                picture=np.zeros((0, 0, 3), np.uint8),
+            )
         if label is None:
             candidates = [self.labels[i] for i in self._products] or self.labels
             label = max(candidates, key=lambda name: prediction.scores[name])
         frame, heatmap, regions = self._locate(loaded, scores, maps, label)
-        return Explanation(replace(prediction, regions=regions), label, heatmap, regions, frame.rgb)
+        return Explanation(
+            prediction=replace(prediction, regions=regions),
+            label=label,
+            heatmap=heatmap,
+            regions=regions,
+            picture=frame.rgb,
+        )
 
     def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
         """Decode an image as this model needs it, within :attr:`limits`.

@@ -1,13 +1,31 @@
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from recognizer.errors import PolicyError
-from recognizer.known import KnownItem, Match
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import Decision, KnownRule, Policy, Rule, decide, load_policy
+from recognizer.policy import (
+    Candidate,
+    CandidateKind,
+    Decision,
+    Effect,
+    Finding,
+    KnownMatch,
+    KnownRule,
+    Lead,
+    Policy,
+    Probability,
+    Rate,
+    Rule,
+    Verdict,
+    decide,
+    load_policy,
+)
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import extend_taxonomy, load_taxonomy
@@ -24,12 +42,37 @@ def bundle(tiny_bundle: Path) -> Bundle:
 def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: object) -> Prediction:
     scores = {"ivory_worked": worked, "ivory_raw": raw, "ceramic": other, "listing_other": other}
     families = {"ivory": 1 - (1 - worked) * (1 - raw)}
-    return Prediction(Status.OK, scores=scores, families=families, **more)  # type: ignore[arg-type]
+    return Prediction(status=Status.OK, scores=scores, families=families, **more)  # type: ignore[arg-type]
+
+
+def verdict_of(
+    prediction: Prediction, bundle: Bundle, policy: Policy, known: Sequence[KnownMatch] = ()
+) -> Verdict:
+    return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
+
+
+def labels_of(verdict: Verdict) -> tuple[str, ...]:
+    return tuple(lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL)
+
+
+def rule(review: float | None = None, priority: float | None = None, *, p: bool = False) -> Rule:
+    """A rule of rates, or of probabilities."""
+    level = Probability if p else Rate
+    given = {"review": review, "priority": priority}
+    return Rule(**{key: level(value) for key, value in given.items() if value is not None})
+
+
+def of_label(name: str, own: Rule) -> dict[tuple[CandidateKind, str], Rule]:
+    return {(CandidateKind.LABEL, name): own}
+
+
+def of_family(name: str, own: Rule) -> dict[tuple[CandidateKind, str], Rule]:
+    return {(CandidateKind.FAMILY, name): own}
 
 
 WORKED, RAW = "ivory_worked", "ivory_raw"
 DEFAULT = Policy()
-EASY = Policy(default=Rule(review="0.05"))
+EASY = Policy(default=rule(0.05))
 TABLE = [
     # worked, raw, policy, decision, labels
     (0.0, 0.0, DEFAULT, CLEAR, ()),
@@ -40,17 +83,23 @@ TABLE = [
     (0.45, 0.0, EASY, REVIEW, (WORKED,)),
     (0.4, 0.4, DEFAULT, REVIEW, ()),  # neither alone, but the family
     (0.8, 0.8, DEFAULT, PRIORITY, (WORKED, RAW)),  # the family is at 0.96
-    (0.3, 0.0, Policy(default=Rule(0.2, 0.7)), REVIEW, (WORKED,)),
-    (0.75, 0.0, Policy(default=Rule(0.2, 0.7)), PRIORITY, (WORKED,)),
-    (0.99, 0.0, Policy(default=Rule(1.0, 1)), CLEAR, ()),
-    (0.01, 0.0, Policy(default=Rule(0, 1)), REVIEW, (WORKED,)),
-    (0.45, 0.0, Policy(rules={WORKED: Rule("0.05")}), REVIEW, (WORKED,)),
-    (0.45, 0.0, Policy(rules={RAW: Rule("0.05")}), CLEAR, ()),
+    (0.3, 0.0, Policy(default=rule(0.2, 0.7, p=True)), REVIEW, (WORKED,)),
+    (0.75, 0.0, Policy(default=rule(0.2, 0.7, p=True)), PRIORITY, (WORKED,)),
+    (0.99, 0.0, Policy(default=rule(1.0, 1, p=True)), CLEAR, ()),
+    (0.01, 0.0, Policy(default=rule(0, 1, p=True)), REVIEW, (WORKED,)),
+    (0.45, 0.0, Policy(rules=of_label(WORKED, rule(0.05))), REVIEW, (WORKED,)),
+    (0.45, 0.0, Policy(rules=of_label(RAW, rule(0.05))), CLEAR, ()),
     # A family's rule holds for the family and for its products,
-    (0.6, 0.0, Policy(rules={"ivory": Rule("0.001", "0.001")}), CLEAR, ()),
-    (0.45, 0.0, Policy(rules={"ivory": Rule("0.05")}), REVIEW, (WORKED,)),
+    (0.6, 0.0, Policy(rules=of_family("ivory", rule(0.001, 0.001))), CLEAR, ()),
+    (0.45, 0.0, Policy(rules=of_family("ivory", rule(0.05))), REVIEW, (WORKED,)),
     # unless they have one of their own.
-    (0.45, 0.0, Policy(rules={"ivory": Rule("0.001"), WORKED: Rule("0.05")}), REVIEW, (WORKED,)),
+    (
+        0.45,
+        0.0,
+        Policy(rules={**of_family("ivory", rule(0.001)), **of_label(WORKED, rule(0.05))}),
+        REVIEW,
+        (WORKED,),
+    ),
     # What is ignored does not come back through its family.
     (0.99, 0.0, Policy(ignore=frozenset({WORKED})), CLEAR, ()),
     (0.99, 0.6, Policy(ignore=frozenset({WORKED})), REVIEW, (RAW,)),
@@ -67,37 +116,113 @@ def test_decisions(
     labels: tuple[str, ...],
     bundle: Bundle,
 ) -> None:
-    verdict = decide(prediction(worked, raw), bundle, policy)
+    verdict = verdict_of(prediction(worked, raw), bundle, policy)
     assert verdict.decision is decision
-    assert verdict.labels == labels
+    assert labels_of(verdict) == labels
     assert bool(verdict.why) == (decision is not CLEAR)
 
 
 def test_lookalikes_are_no_leads(bundle: Bundle) -> None:
-    assert decide(prediction(0, 0, 1.0), bundle, DEFAULT).decision is CLEAR
+    assert verdict_of(prediction(0, 0, 1.0), bundle, DEFAULT).decision is CLEAR
 
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_what_failed_is_never_clear(reason: Reason, bundle: Bundle) -> None:
-    verdict = decide(Prediction(Status.FAILED, reason), bundle, Policy(default=Rule(1.0, 1.0)))
-    assert verdict.decision is None
-    assert verdict.labels == ()
+    verdict = verdict_of(
+        Prediction(status=Status.FAILED, reason=reason),
+        bundle,
+        Policy(default=rule(1.0, 1.0, p=True)),
+    )
+    assert verdict.decision is Decision.UNSCORED
+    assert verdict.leads == ()
 
 
 def test_what_is_degraded_is_decided(bundle: Bundle) -> None:
     damaged = prediction(0.95)
-    damaged = Prediction(
-        Status.DEGRADED, Reason.TRUNCATED, scores=damaged.scores, families=damaged.families
-    )
-    assert decide(damaged, bundle, DEFAULT).decision is PRIORITY
+    damaged = replace(damaged, status=Status.DEGRADED, reason=Reason.TRUNCATED)
+    assert verdict_of(damaged, bundle, DEFAULT).decision is PRIORITY
 
 
 def test_the_grounds_are_told(bundle: Bundle) -> None:
-    (family, label) = decide(prediction(0.6, 0.1), bundle, DEFAULT).why
-    assert label == "review: ivory_worked 0.600 > 0.500 (1.0% false alarms)"
-    assert family.startswith("review: ivory 0.640")
-    animated = decide(prediction(0.6, frame=3, frames=9), bundle, Policy(default=Rule(0.2, 0.5)))
+    (family, label) = verdict_of(prediction(0.6, 0.1), bundle, DEFAULT).why
+    assert label == "review: ivory_worked 0.600 > 0.500 (false-positive rate 1.0%)"
+    assert family.startswith("review: ivory (family) 0.640")
+    animated = verdict_of(
+        prediction(0.6, frame=3, frames=9), bundle, Policy(default=rule(0.2, 0.5, p=True))
+    )
     assert animated.why[0] == "priority: ivory_worked 0.600 > 0.500 in frame 3"
+
+
+def test_a_lead_says_what_it_rests_on(bundle: Bundle) -> None:
+    family, label = verdict_of(prediction(0.6, 0.1), bundle, DEFAULT).leads
+    assert label == Lead(
+        kind=CandidateKind.LABEL,
+        name=WORKED,
+        score=0.6,
+        threshold=0.5,
+        false_positive_rate=0.01,
+        level=REVIEW,
+    )
+    assert (family.kind, family.name) == (CandidateKind.FAMILY, "ivory")
+    assert family.score == pytest.approx(0.64)
+
+
+@pytest.mark.parametrize(
+    ("score", "level", "threshold", "rate"),
+    [(0.95, PRIORITY, 0.9, 0.001), (0.6, REVIEW, 0.3, None)],
+)
+def test_a_lead_names_the_threshold_of_its_level(
+    score: float, level: Decision, threshold: float, rate: float | None, bundle: Bundle
+) -> None:
+    policy = Policy(default=Rule(review=Probability(0.3)))
+    lead = verdict_of(prediction(score), bundle, policy).leads[0]
+    assert (lead.level, lead.threshold, lead.false_positive_rate) == (level, threshold, rate)
+
+
+def test_a_priority_under_the_review_threshold_takes_that(bundle: Bundle) -> None:
+    policy = Policy(default=Rule(review=Probability(0.95)))  # 0.001 means 0.9 here
+    (lead, _) = verdict_of(prediction(0.96), bundle, policy).leads
+    assert (lead.level, lead.threshold, lead.false_positive_rate) == (PRIORITY, 0.95, None)
+    assert verdict_of(prediction(0.94), bundle, policy).decision is CLEAR
+
+
+NAMESAKES = [
+    Candidate(
+        kind=CandidateKind.LABEL, name=name, members=(name,), thresholds={0.01: 0.5, 0.001: 0.9}
+    )
+    for name in ("pangolin_scales", "pangolin_skin")
+]
+NAMESAKES.append(
+    Candidate(
+        kind=CandidateKind.FAMILY,
+        name="pangolin_scales",
+        members=("pangolin_scales", "pangolin_skin"),
+        thresholds={0.01: 0.5, 0.001: 0.9},
+    )
+)
+
+
+def decided(scores: tuple[float, float], policy: Policy) -> list[tuple[str, str]]:
+    scales, skin = scores
+    found = Prediction(
+        status=Status.OK,
+        scores={"pangolin_scales": scales, "pangolin_skin": skin},
+        families={"pangolin_scales": 1 - (1 - scales) * (1 - skin)},
+    )
+    verdict = decide(found, NAMESAKES, {0.01: 0.5, 0.001: 0.9}, policy)
+    return [(lead.kind.value, lead.name) for lead in verdict.leads]
+
+
+def test_a_family_that_bears_the_name_of_a_label() -> None:
+    """The family's lead does not become the label's, nor its rule."""
+    family = ("family", "pangolin_scales")
+    assert decided((0.4, 0.4), DEFAULT) == [family]
+    assert decided((0.0, 0.6), DEFAULT) == [("label", "pangolin_skin"), family]
+    high = rule(0.99, 0.99, p=True)
+    label_only = Policy(rules=of_label("pangolin_scales", high))
+    assert decided((0.6, 0.0), label_only) == [family]
+    both = Policy(rules=of_family("pangolin_scales", high))
+    assert decided((0.6, 0.0), both) == []
 
 
 # --- profiles ---------------------------------------------------------------------------------
@@ -112,21 +237,39 @@ def test_a_profile(tmp_path: Path) -> None:
     policy = loaded(
         tmp_path,
         """
-        review = "0.05"
+        review_rate = 0.05
         ignore = ["coral", "seahorse"]
-        [rules.ivory_worked]
-        priority = "0.01"
+        [rules.label.ivory_worked]
+        priority_rate = 0.01
         [rules.ivory]
-        review = 0.25
-        priority = 0.5
+        review_probability = 0.25
+        priority_probability = 0.5
         """,
     )
     assert policy == Policy(
-        "strict",
-        Rule("0.05", "0.001"),
-        {"ivory_worked": Rule("0.05", "0.01"), "ivory": Rule(0.25, 0.5)},
-        frozenset({"coral", "seahorse"}),
+        name="strict",
+        default=Rule(review=Rate(0.05), priority=Rate(0.001)),
+        rules={
+            **of_label("ivory_worked", Rule(review=Rate(0.05), priority=Rate(0.01))),
+            **of_family("ivory", rule(0.25, 0.5, p=True)),
+        },
+        ignore=frozenset({"coral", "seahorse"}),
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("rules.ivory_worked", (CandidateKind.LABEL, "ivory_worked")),
+        ("rules.ivory", (CandidateKind.FAMILY, "ivory")),
+        ("rules.label.coral", (CandidateKind.LABEL, "coral")),
+        ("rules.family.coral", (CandidateKind.FAMILY, "coral")),
+    ],
+)
+def test_a_rule_is_that_of_a_label_or_of_a_family(
+    table: str, key: tuple[CandidateKind, str], tmp_path: Path
+) -> None:
+    assert [*loaded(tmp_path, f"[{table}]\nreview_rate = 0.05\n").rules] == [key]
 
 
 def test_an_empty_profile_is_the_default(tmp_path: Path) -> None:
@@ -135,23 +278,38 @@ def test_an_empty_profile_is_the_default(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "not toml": ("review =", "strict.toml"),
-    "unknown key": ("threshold = 0.5", "unknown key 'threshold'"),
-    "unknown key of a rule": ("[rules.ivory]\nreveiw = 0.5", "unknown key 'reveiw'"),
-    "unknown label": ("[rules.unicorn_horn]\nreview = 0.5", "no such label or family"),
-    "unknown rate": ("review = '0.02'", "review = '0.02'"),
-    "no probability": ("review = 1.5", "probability from 0 to 1"),
-    "negative": ("priority = -0.1", "priority"),
-    "NaN": ("priority = nan", "priority"),
-    "truth": ("review = true", "review = True"),
-    "a list": ("review = [0.5]", "review"),
-    "upside down": ("review = 0.9\npriority = 0.5", "easier to reach"),
-    "rates upside down": ("review = '0.001'\npriority = '0.05'", "easier to reach"),
+    "not toml": ("review_rate =", "strict.toml"),
+    "unknown key": ("threshold = 0.5", "unknown key 'threshold'; known: ignore"),
+    "a key with a typo": ("reveiw_rate = 0.05", "'reveiw_rate'; did you mean review_rate"),
+    "unknown key of a rule": ("[rules.ivory]\nname = 'x'", "rules.ivory: unknown key 'name'"),
+    "unknown name": ("[rules.unicorn_horn]\nreview_rate = 0.05", "no such label or family"),
+    "a name with a typo": ("[rules.ivory_wroked]", "did you mean ivory_worked"),
+    "unknown label": ("[rules.label.ivory]", "rules.label.ivory: no such label"),
+    "unknown family": ("[rules.family.ivory_raw]", "rules.family.ivory_raw: no such family"),
+    "ambiguous": ("[rules.coral]", "write [rules.label.coral] or [rules.family.coral]"),
+    "unknown rate": ("review_rate = 0.02", "review_rate: Rate(0.02): a false-positive rate is one"),
+    "a rate as text": ("review_rate = '0.01'", "as a number"),
+    "a rate of another type": ("review_rate = true", "review_rate: Rate(True)"),
+    "no probability": ("review_probability = 1.5", "a number from 0 to 1"),
+    "negative": ("priority_probability = -0.1", "priority_probability"),
+    "NaN": ("priority_probability = nan", "priority_probability"),
+    "truth": ("review_probability = true", "Probability(True)"),
+    "a list": ("review_probability = [0.5]", "review_probability"),
+    "both": ("review_rate = 0.05\nreview_probability = 0.5", "not both"),
+    "a rate of former days": ("review = '0.01'", "write review_rate = 0.01"),
+    "a probability of former days": ("[rules.ivory]\nreview = 0.5", "review_probability = 0.5"),
+    "upside down": (
+        "review_probability = 0.9\npriority_probability = 0.5",
+        "easier to reach",
+    ),
+    "rates upside down": ("review_rate = 0.001\npriority_rate = 0.05", "easier to reach"),
     "rule of another type": ("[rules]\nivory = 0.5", "a table"),
+    "rule of a kind, of another type": ("[rules.label]\ncoral = 0.5", "rules.label.coral: a table"),
     "rules of another type": ("rules = 5", "a table"),
     "ignore of words": ("ignore = 'coral'", "a list of products"),
     "ignore of lists": ("ignore = [['coral']]", "a list of products"),
     "ignore the unknown": ("ignore = ['unicorn_horn']", "no such product: unicorn_horn"),
+    "ignore with a typo": ("ignore = ['corral']", "did you mean coral"),
     "ignore a look-alike": ("ignore = ['ceramic']", "no such product: ceramic"),
 }
 
@@ -169,27 +327,60 @@ def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"none\.toml cannot be read: No such file"):
         load_policy(tmp_path / "none.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(PolicyError, match="no text in UTF-8"):
+    with pytest.raises(PolicyError, match="not text in UTF-8"):
         load_policy(tmp_path / "binary.toml")
-    with pytest.raises(PolicyError, match=r"is no TOML: .*line 1"):
-        loaded(tmp_path, "review = =")
+    with pytest.raises(PolicyError, match=r"is not TOML: .*line 1"):
+        loaded(tmp_path, "review_rate = =")
 
 
-def test_rules_are_checked_where_they_are_made() -> None:
-    with pytest.raises(PolicyError):
-        Rule("0.02")
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Rate(0.02), "0.05, 0.01, 0.001"),
+        (lambda: Rate("0.01"), "as a number"),
+        (lambda: Rate(True), "Rate"),
+        (lambda: Probability(1.01), "from 0 to 1"),
+        (lambda: Probability(float("nan")), "from 0 to 1"),
+        (lambda: Probability("0.5"), "from 0 to 1"),
+        (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
+        (lambda: Rule(priority="0.01"), "priority = '0.01': give a Rate"),
+        (lambda: rule(0.001, 0.05), "easier to reach"),
+        (lambda: rule(0.5, 0.4, p=True), "easier to reach"),
+    ],
+)
+def test_rules_are_checked_where_they_are_made(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(PolicyError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (Policy(rules=of_label("ivory_wroked", rule())), "did you mean ivory_worked"),
+        (Policy(rules=of_label("ivory", rule())), "rules.label.ivory: no such label"),
+        (Policy(rules=of_family("ivory_raw", rule())), "rules.family.ivory_raw: no such family"),
+        (Policy(rules=of_family("ivroy", rule())), "no such family; did you mean ivory"),
+        (Policy(ignore=frozenset({"corral"})), "did you mean coral"),
+        (Policy(ignore=frozenset({"ceramic"})), "no such product: ceramic"),
+    ],
+)
+def test_a_policy_made_in_code_is_checked_as_a_file_is(policy: Policy, words: str) -> None:
+    with pytest.raises(PolicyError, match=words):
+        policy.check(load_taxonomy())
 
 
 CHANGES = [
-    Policy(default=Rule("0.05")),
-    Policy(default=Rule("0.01", "0.01")),
-    Policy(default=Rule(0.01, 0.02)),
-    Policy(rules={"ivory": Rule()}),
-    Policy(rules={"ivory": Rule("0.05")}),
-    Policy(rules={"coral": Rule("0.05")}),
+    Policy(default=rule(0.05)),
+    Policy(default=rule(0.01, 0.01)),
+    Policy(default=Rule(review=Probability(0.01))),
+    Policy(default=rule(0.01, 0.02, p=True)),
+    Policy(rules=of_family("ivory", Rule())),
+    Policy(rules=of_family("ivory", rule(0.05))),
+    Policy(rules=of_family("coral", rule(0.05))),
+    Policy(rules=of_label("coral", rule(0.05))),
     Policy(ignore=frozenset({"coral"})),
-    Policy(known=KnownRule(product="priority")),
-    Policy(known=KnownRule(cleared="clear")),
+    Policy(known=KnownRule(product=Effect.PRIORITY)),
+    Policy(known=KnownRule(cleared=Effect.CLEAR)),
     Policy(known=KnownRule(distance=10)),
 ]
 
@@ -200,18 +391,45 @@ def test_the_digest_changes_with_the_content() -> None:
 
 
 def test_the_digest_does_not_change_with_name_or_order() -> None:
-    assert Policy("one").digest == Policy("two").digest
-    two = {"ivory": Rule("0.05"), "coral": Rule("0.001")}
+    assert Policy(name="one").digest == Policy(name="two").digest
+    two = {**of_family("ivory", rule(0.05)), **of_label("coral", rule(0.001))}
     turned = dict(reversed(two.items()))
     assert Policy(rules=two).digest == Policy(rules=turned).digest
-    assert Policy(default=Rule(0, 1)).digest == Policy(default=Rule(0.0, 1.0)).digest
+    assert (
+        Policy(default=rule(0, 1, p=True)).digest == Policy(default=rule(0.0, 1.0, p=True)).digest
+    )
+
+
+def test_a_policy_does_not_change_once_it_is_made() -> None:
+    rules = of_label("coral", rule(0.05))
+    policy = Policy(rules=rules)
+    digest = policy.digest
+    rules.clear()
+    assert (len(policy.rules), policy.digest) == (1, digest)
+    with pytest.raises(TypeError):
+        policy.rules[CandidateKind.LABEL, "ivory_raw"] = rule()  # type: ignore[index]
+    copied = pickle.loads(pickle.dumps(policy))
+    assert (copied, copied.digest) == (policy, digest)
 
 
 # --- known items ----------------------------------------------------------------------------------
 
 
-def near(finding: str, distance: int = 5, label: str | None = None) -> Match:
-    return Match(KnownItem("0" * 64, finding, "2026-03-01T10:00:00Z", label), distance)
+def near(
+    finding: str,
+    distance: int = 5,
+    label: str | None = None,
+    id: str = "f00d",  # noqa: A002
+) -> KnownMatch:
+    return KnownMatch(
+        id=id,
+        finding=Finding(finding),
+        label=label,
+        note=None,
+        origin=None,
+        distance=distance,
+        transform="identity",
+    )
 
 
 PRODUCT, CLEARED = near("product"), near("cleared")
@@ -220,55 +438,62 @@ KNOWN_TABLE = [
     (0.0, (), KnownRule(), CLEAR, ()),
     (0.0, (PRODUCT,), KnownRule(), REVIEW, ()),
     (0.95, (PRODUCT,), KnownRule(), PRIORITY, (WORKED,)),  # never less than the model says
-    (0.0, (PRODUCT,), KnownRule(product="priority"), PRIORITY, ()),
-    (0.0, (PRODUCT,), KnownRule(product="nothing"), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(product=Effect.PRIORITY), PRIORITY, ()),
+    (0.0, (PRODUCT,), KnownRule(product=Effect.NOTHING), CLEAR, ()),
     (0.0, (PRODUCT,), KnownRule(distance=4), CLEAR, ()),
     (0.0, (PRODUCT,), KnownRule(distance=5), REVIEW, ()),
     (0.0, (near("product", label="ivory_raw"),), KnownRule(), CLEAR, ()),  # ignored, see below
     (0.6, (CLEARED,), KnownRule(), REVIEW, (WORKED,)),  # silences nothing on its own
     (0.0, (CLEARED,), KnownRule(), CLEAR, ()),
-    (0.95, (CLEARED,), KnownRule(cleared="clear"), CLEAR, ()),
-    (0.95, (CLEARED,), KnownRule(cleared="clear", distance=4), PRIORITY, (WORKED,)),
-    (0.0, (CLEARED, PRODUCT), KnownRule(cleared="clear"), REVIEW, ()),
-    (0.95, (CLEARED, PRODUCT), KnownRule("nothing", "clear"), PRIORITY, (WORKED,)),
+    (0.95, (CLEARED,), KnownRule(cleared=Effect.CLEAR), CLEAR, ()),
+    (0.95, (CLEARED,), KnownRule(cleared=Effect.CLEAR, distance=4), PRIORITY, (WORKED,)),
+    (0.0, (CLEARED, PRODUCT), KnownRule(cleared=Effect.CLEAR), REVIEW, ()),
+    (
+        0.95,
+        (CLEARED, PRODUCT),
+        KnownRule(product=Effect.NOTHING, cleared=Effect.CLEAR),
+        PRIORITY,
+        (WORKED,),
+    ),
 ]
 
 
-@pytest.mark.parametrize(("worked", "known", "rule", "decision", "labels"), KNOWN_TABLE)
+@pytest.mark.parametrize(("worked", "known", "effects", "decision", "labels"), KNOWN_TABLE)
 def test_what_known_items_do(
     worked: float,
-    known: tuple[Match, ...],
-    rule: KnownRule,
+    known: tuple[KnownMatch, ...],
+    effects: KnownRule,
     decision: Decision,
     labels: tuple[str, ...],
     bundle: Bundle,
 ) -> None:
-    policy = Policy(ignore=frozenset({RAW}), known=rule)
-    verdict = decide(prediction(worked), bundle, policy, known)
-    assert (verdict.decision, verdict.labels) == (decision, labels)
+    policy = Policy(ignore=frozenset({RAW}), known=effects)
+    verdict = verdict_of(prediction(worked), bundle, policy, known)
+    assert (verdict.decision, labels_of(verdict)) == (decision, labels)
     assert bool(verdict.why) == (decision is not CLEAR or worked > 0)
 
 
 def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundle) -> None:
-    known = (near("product", 9), near("product", 3, "rhino_horn"))
-    (why,) = decide(prediction(0), bundle, DEFAULT, known).why
+    known = (near("product", 9), near("product", 3, "rhino_horn", "beef"))
+    (why,) = verdict_of(prediction(0), bundle, DEFAULT, known).why
     assert why == (
-        f"review: near the known item {known[1].item.id} (rhino_horn), 3 of 256 bits apart, "
-        "and 1 more"
+        f"review: near the known item {known[1].id} (rhino_horn), 3 of 256 bits apart, and 1 more"
     )
-    silent = Policy(known=KnownRule(cleared="clear"))
-    (why,) = decide(prediction(0.95), bundle, silent, (CLEARED,)).why
+    silent = Policy(known=KnownRule(cleared=Effect.CLEAR))
+    (why,) = verdict_of(prediction(0.95), bundle, silent, (CLEARED,)).why
     assert "it would have been priority: ivory_worked" in why
 
 
 def test_a_failed_photo_stays_undecided(bundle: Bundle) -> None:
-    failed = Prediction(Status.FAILED, Reason.EMPTY)
-    assert decide(failed, bundle, DEFAULT, (PRODUCT,)).decision is None
+    failed = Prediction(status=Status.FAILED, reason=Reason.EMPTY)
+    assert verdict_of(failed, bundle, DEFAULT, (PRODUCT,)).decision is Decision.UNSCORED
 
 
 def test_a_profile_says_what_known_items_mean(tmp_path: Path) -> None:
     text = '[known]\nproduct = "priority"\ncleared = "clear"\ndistance = 12\n'
-    assert loaded(tmp_path, text).known == KnownRule("priority", "clear", 12)
+    assert loaded(tmp_path, text).known == KnownRule(
+        product=Effect.PRIORITY, cleared=Effect.CLEAR, distance=12
+    )
     assert loaded(tmp_path, "[known]\ndistance = 12\n").known == KnownRule(distance=12)
 
 
@@ -293,10 +518,10 @@ def test_a_profile_that_makes_no_sense_of_known_items(
 
 def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
-    path.write_text('[rules.blue_ivory]\nreview = "0.05"\n')
+    path.write_text("[rules.blue_ivory]\nreview_rate = 0.05\n")
     with pytest.raises(PolicyError, match="no such label"):
         load_policy(path)
     entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-"}
     own = {"label": {"blue_ivory": {**entry, "family": "ivory"}}}
     taxonomy = extend_taxonomy(load_taxonomy(), own, "bundle.json")
-    assert load_policy(path, taxonomy).rules["blue_ivory"].review == "0.05"
+    assert load_policy(path, taxonomy).rules == of_label("blue_ivory", rule(0.05))

@@ -27,7 +27,7 @@ from recognizer.errors import (
 from recognizer.imaging import Limits, perceptual_hash
 from recognizer.model.bundle import load_bundle
 from recognizer.model.session import PACKAGES, PROVIDERS
-from recognizer.policy import Decision, Policy, decide
+from recognizer.policy import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.recognizer import BATCH_SIZE, Recognizer, find_regions, local_probability
 from recognizer.status import Reason, Status
@@ -99,7 +99,7 @@ def test_one_red_frame_is_enough_and_is_named(
     assert prediction.scores["ivory_worked"] > 0.9
     assert prediction.scores["listing_other"] > 0.9  # each score is the highest of all frames
     assert (prediction.frame, prediction.frames) == (2, 5)
-    verdict = decide(prediction, recognizer.bundle, Policy())
+    verdict = recognizer.decide(prediction, Policy())
     assert verdict.decision is Decision.PRIORITY
     assert "in frame 2" in verdict.why[0]
 
@@ -111,7 +111,7 @@ def test_failed_input_has_no_scores(data: bytes, recognizer: Recognizer) -> None
     assert prediction.reason is not None
     assert prediction.scores == prediction.families == {}
     assert prediction.frame is prediction.phash is None
-    assert decide(prediction, recognizer.bundle, Policy()).decision is None
+    assert recognizer.decide(prediction, Policy()).decision is Decision.UNSCORED
 
 
 def test_limits_are_those_of_the_recognizer(tiny_bundle: Path) -> None:
@@ -556,7 +556,7 @@ def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
     prediction = broken.predict(encoded(picture()))
     assert (prediction.status, prediction.reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
     assert prediction.scores == {}
-    assert decide(prediction, broken.bundle, Policy()).decision is None
+    assert broken.decide(prediction, Policy()).decision is Decision.UNSCORED
     assert broken.explain(encoded(picture())).regions == ()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from recognizer import Policy, Recognizer, Status, decide, load_taxonomy
+from recognizer import Policy, Recognizer, Status, load_taxonomy
 from recognizer.imaging import model_input
 from recognizer.model.bundle import FALSE_ALARM_RATES, sigmoid
 from recognizer.model.session import session_options
@@ -113,7 +113,7 @@ def test_its_card_has_the_figures_of_its_description(released: Recognizer) -> No
 def test_plain_paper_is_clear(released: Recognizer) -> None:
     prediction = released.predict(encoded(picture("gray", (640, 480))))
     assert prediction.status is Status.OK
-    assert decide(prediction, released.bundle, Policy()).decision == "clear"
+    assert released.decide(prediction, Policy()).decision == "clear"
 
 
 def test_the_bundle_lies_where_the_package_looks(released: Recognizer) -> None:

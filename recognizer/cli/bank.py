@@ -47,7 +47,8 @@ def add(
     """
     from recognizer.cli.scan_output import shown  # noqa: PLC0415 - heavy imports wait for the verb
     from recognizer.imaging import LEAST_SIDE, load_image, perceptual_hash  # noqa: PLC0415
-    from recognizer.known import Bank, Finding, KnownItem  # noqa: PLC0415
+    from recognizer.known import Bank, KnownItem  # noqa: PLC0415
+    from recognizer.policy import Finding  # noqa: PLC0415
     from recognizer.taxonomy import load_taxonomy  # noqa: PLC0415
 
     if label is not None and label not in load_taxonomy().labels:

@@ -261,9 +261,10 @@ def _policy(path: Path | None, threshold: float | None, bundle: Bundle) -> Polic
 def threshold_policy(threshold: float) -> Policy:
     """Return a policy for which any product over one probability is a lead.
 
-    A lead has priority where it is also over the bundle's threshold for a false-alarm rate of
-    0.001; where that one is lower than ``threshold``, every lead has priority.
+    A lead has priority where it is also over the bundle's threshold for a false-positive rate
+    of 0.001; where that one is lower than ``threshold``, every lead has priority.
     """
-    from recognizer.policy import Policy, Rule  # noqa: PLC0415
+    from recognizer.policy import Policy, Probability, Rate, Rule  # noqa: PLC0415
 
-    return Policy(f"threshold {threshold:g}", Rule(threshold, "0.001"))
+    rule = Rule(review=Probability(threshold), priority=Rate(0.001))
+    return Policy(name=f"threshold {threshold:g}", default=rule)

@@ -23,12 +23,12 @@ from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, prepare, r
 from recognizer.evaluation.outputs import run_photos
 from recognizer.imaging import (
     LEAST_SIDE,
-    MATCH_DISTANCE,
     load_image,
     perceptual_hash,
 )
 from recognizer.known import HashIndex
 from recognizer.known.hashes import to_bytes, turned
+from recognizer.prediction import MAX_DISTANCE
 from recognizer.recognizer import Recognizer
 from recognizer.training.config import TrainingConfig
 
@@ -199,7 +199,7 @@ def _alike(
             if left < right and splits[left] != splits[right]:
                 ways = turned(known[left])
                 apart = int(np.bitwise_count(ways ^ known[int(right)]).sum(axis=1).min())
-                if apart > MATCH_DISTANCE:
+                if apart > MAX_DISTANCE:
                     similarity = float(block[above, right])
                     pairs.append(NearDuplicate(photos[left], photos[right], apart, similarity))
     return sorted(pairs, key=lambda pair: -pair.similarity)
@@ -217,11 +217,11 @@ def _near_pairs(
     pairs: dict[tuple[int, int], int] = {}
     every = np.stack([turned(phash) for phash in known], axis=1)
     for laid_down in every:  # one of the eight ways to lay the pictures down
-        for left, right, distance in zip(*index.search(laid_down, MATCH_DISTANCE), strict=True):
+        for left, right, distance in zip(*index.search(laid_down, MAX_DISTANCE), strict=True):
             pair = tuple(sorted((rows[left], rows[right])))
             if photos[pair[0]].split != photos[pair[1]].split:
                 key = (pair[0], pair[1])
-                pairs[key] = min(int(distance), pairs.get(key, MATCH_DISTANCE))
+                pairs[key] = min(int(distance), pairs.get(key, MAX_DISTANCE))
     return pairs
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.enrolment.views import make_views
-from recognizer.imaging import HASH_BITS, MATCH_DISTANCE
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
+from recognizer.prediction import HASH_BITS, MAX_DISTANCE
 from recognizer.recognizer import Recognizer
 
 NEAR_COPY_COSINE = 0.95
@@ -189,7 +189,7 @@ def are_near(
         cosine: (N,), similarity of the embeddings.
     """
     bits = np.unpackbits(phash ^ other, axis=1).sum(axis=1)
-    near = (bits <= MATCH_DISTANCE) & (cosine >= NEAR_COPY_COSINE) & other.any()
+    near = (bits <= MAX_DISTANCE) & (cosine >= NEAR_COPY_COSINE) & other.any()
     return np.asarray(near, bool)
 
 

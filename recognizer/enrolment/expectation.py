@@ -95,7 +95,7 @@ class Expectation:
         lines.append(
             f"by a scan as it comes {self.leads.count} of {self.leads.of}: its threshold, "
             f"{self.photo_threshold:.3f}, is one for all products. To judge by the rates above, "
-            f'put [rules.{self.name}] and under it review = "0.01" in a policy'
+            f"put [rules.label.{self.name}] and under it review_rate = 0.01 in a policy"
         )
         if self.ranks:
             places = " ".join(map(str, self.ranks))

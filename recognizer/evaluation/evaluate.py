@@ -37,7 +37,7 @@ from recognizer.evaluation.prevalence import (
 )
 from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
 from recognizer.model.bundle import Bundle
-from recognizer.policy import Decision, Policy, Verdict, decide
+from recognizer.policy import CandidateKind, Decision, Policy, Verdict, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
@@ -225,7 +225,9 @@ def measure(
         if name in products
     }
     policy = Policy()
-    verdicts = [decide(p, bundle, policy) for p in predictions]
+    verdicts = [
+        decide(p, bundle.candidates, bundle.any_product_thresholds, policy) for p in predictions
+    ]
     flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]
     alarms = int(np.sum(np.array(flagged) & truth.negative))
     best = [max(p.scores, key=p.scores.__getitem__) for p in predictions]
@@ -316,7 +318,8 @@ def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -
     for name in products:
         own = [v for v, label in zip(verdicts, truth.labels, strict=True) if label == name]
         leads = [v for v in own if v.decision is not Decision.CLEAR]
-        named = [v for v in leads if name in v.labels or family_of[name] in v.families]
+        meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family_of[name])}
+        named = [v for v in leads if meant & {(lead.kind, lead.name) for lead in v.leads}]
         if own:
             found[name] = Leads(len(own), len(leads), len(named))
     return found

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.dataset.sheets import contact_sheet
-from recognizer.policy import Decision, Policy, decide
+from recognizer.policy import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
@@ -37,7 +37,7 @@ def failures_sheet(
     Raises:
         DatasetError: a picture cannot be decoded.
     """
-    kinds = load_taxonomy().labels
+    kinds, policy = load_taxonomy().labels, Policy()
     highest = [max(p.families.values(), default=0.0) for p in predictions]
     order = sorted(range(len(photos)), key=highest.__getitem__)
 
@@ -45,7 +45,7 @@ def failures_sheet(
         return kinds[photos[place].label].kind is Kind.PRODUCT
 
     def is_cleared(place: int) -> bool:
-        verdict = decide(predictions[place], recognizer.bundle, Policy())
+        verdict = recognizer.decide(predictions[place], policy)
         return verdict.decision is Decision.CLEAR
 
     missed = [i for i in order if is_product(i) and is_cleared(i)][:_COLUMNS]

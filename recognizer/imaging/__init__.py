@@ -8,14 +8,12 @@ makes of that picture what the model sees. Bad input never raises here.
 from recognizer.imaging.decode import Frame, orient
 from recognizer.imaging.formats import Header, sniff
 from recognizer.imaging.load import ImageSource, LoadedImage, load_image
-from recognizer.imaging.pdq import HASH_BITS, LEAST_SIDE, MATCH_DISTANCE, perceptual_hash
+from recognizer.imaging.pdq import LEAST_SIDE, perceptual_hash
 from recognizer.imaging.preprocess import PREPROCESSING_VERSION, model_input
 from recognizer.imaging.sources import Limits
 
 __all__ = [
-    "HASH_BITS",
     "LEAST_SIDE",
-    "MATCH_DISTANCE",
     "PREPROCESSING_VERSION",
     "Frame",
     "Header",

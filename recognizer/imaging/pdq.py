@@ -18,14 +18,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HASH_BITS = 256
-
-MATCH_DISTANCE = 31
-"""Bits in which two hashes of one picture differ at most, as the authors of PDQ advise.
-
-Hashes of different pictures differ in about 128.
-"""
-
 LEAST_QUALITY = 50
 """PDQ's own measure of how much there is to see, 0 to 100. Under this, as its authors advise,
 there is no hash: all blank pictures would match one another."""

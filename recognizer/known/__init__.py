@@ -7,20 +7,17 @@ from recognizer.known.bank import Bank
 from recognizer.known.exchange import read_exchange, write_exchange
 from recognizer.known.groups import COPY_DISTANCE, near_copies
 from recognizer.known.hashes import TRANSFORMS
-from recognizer.known.index import MAX_DISTANCE, HashIndex
-from recognizer.known.items import Finding, KnownItem
-from recognizer.known.matches import KnownItems, Match, share_bank
+from recognizer.known.index import HashIndex
+from recognizer.known.items import KnownItem
+from recognizer.known.matches import KnownItems, share_bank
 
 __all__ = [
     "COPY_DISTANCE",
-    "MAX_DISTANCE",
     "TRANSFORMS",
     "Bank",
-    "Finding",
     "HashIndex",
     "KnownItem",
     "KnownItems",
-    "Match",
     "near_copies",
     "read_exchange",
     "share_bank",

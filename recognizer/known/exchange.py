@@ -20,7 +20,8 @@ from typing import Any, BinaryIO
 from recognizer._atomic import replacing, require_own
 from recognizer.errors import BankError
 from recognizer.known.hashes import is_hash
-from recognizer.known.items import Finding, KnownItem
+from recognizer.known.items import KnownItem
+from recognizer.policy import Finding
 
 FORMAT = "wildlife-known-items"
 VERSION = 1

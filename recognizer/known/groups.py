@@ -13,7 +13,7 @@ from recognizer.known.index import HashIndex
 COPY_DISTANCE = 20
 """Bits in which the hashes of near-copies differ at most.
 
-Less than :data:`recognizer.imaging.MATCH_DISTANCE`, for a match with a known item only makes
+Less than :data:`recognizer.prediction.MAX_DISTANCE`, for a match with a known item only makes
 somebody look, while a decision that covers a copy has to be right for it. Resizing and
 recompression stay far below it.
 """

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.imaging import HASH_BITS
+from recognizer.prediction import HASH_BITS
 
 HASH_BYTES = HASH_BITS // 8
 

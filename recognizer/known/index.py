@@ -17,14 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recognizer.errors import UsageError
-from recognizer.imaging import HASH_BITS
 from recognizer.known.hashes import HASH_BYTES
+from recognizer.prediction import HASH_BITS, MAX_DISTANCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-MAX_DISTANCE = 31
-"""The largest distance that can be searched for; see above."""
 
 _CHUNKS = 16
 _CHUNK_BITS = HASH_BITS // _CHUNKS

@@ -8,23 +8,14 @@ import re
 import unicodedata
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from recognizer.errors import BankError
 from recognizer.known.hashes import is_hash
+from recognizer.policy import Finding
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 _MOST_CHARACTERS = {"note": 2000, "by": 200, "origin": 200}
 _ID_BYTES = 8
-
-
-class Finding(StrEnum):
-    """What was found out."""
-
-    PRODUCT = "product"
-    """The picture shows a wildlife product."""
-    CLEARED = "cleared"
-    """Somebody looked, and there was nothing to it."""
 
 
 @dataclass(frozen=True, slots=True)

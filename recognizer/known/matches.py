@@ -14,29 +14,14 @@ from typing import Any
 
 from recognizer.known.bank import Bank
 from recognizer.known.hashes import TRANSFORMS, to_bytes, turned
-from recognizer.known.index import MAX_DISTANCE, HashIndex
-from recognizer.known.items import KnownItem
+from recognizer.known.index import HashIndex
+from recognizer.policy import KnownMatch
+from recognizer.prediction import MAX_DISTANCE
 
 MOST_MATCHES = 20
 """So many matches of one picture are told, the nearest."""
 
 _BANK = "bank.sqlite"
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A picture is near a known item.
-
-    Attributes:
-        item: the item.
-        distance: bits in which the hashes differ, of 256.
-        transform: how the picture has to be laid down to be near it, one of
-            :data:`recognizer.known.hashes.TRANSFORMS`.
-    """
-
-    item: KnownItem
-    distance: int
-    transform: str = TRANSFORMS[0]
 
 
 @dataclass(frozen=True)
@@ -69,7 +54,7 @@ class KnownItems:
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
 
-    def match(self, phash: str | None, distance: int = MAX_DISTANCE) -> tuple[Match, ...]:
+    def match(self, phash: str | None, distance: int = MAX_DISTANCE) -> tuple[KnownMatch, ...]:
         """Find the known items that a picture is near.
 
         Args:
@@ -85,12 +70,21 @@ class KnownItems:
         if self.any_way_up:
             sought = turned(sought[0])
         ways, positions, apart = self._index.search(sought, distance)
-        found: dict[str, Match] = {}
+        found: dict[str, KnownMatch] = {}
         nearest = sorted(zip(apart.tolist(), ways.tolist(), positions.tolist(), strict=True))
         for bits, way, position in nearest[: MOST_MATCHES * len(TRANSFORMS)]:
             for item in self._bank.of_hash(self._index.hash_at(position)):
-                found.setdefault(item.id, Match(item, bits, TRANSFORMS[way]))
-        ranked = sorted(found.values(), key=lambda match: (match.distance, match.item.id))
+                match = KnownMatch(
+                    id=item.id,
+                    finding=item.finding,
+                    label=item.label,
+                    note=item.note,
+                    origin=item.origin,
+                    distance=bits,
+                    transform=TRANSFORMS[way],
+                )
+                found.setdefault(item.id, match)
+        ranked = sorted(found.values(), key=lambda match: (match.distance, match.id))
         return tuple(ranked[:MOST_MATCHES])
 
 

@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.calibration import Calibration
 from recognizer.model.folders import DESCRIPTION_FILE, MODEL_FILE, find_bundle
 from recognizer.model.onnx_safety import has_external_data
+from recognizer.policy import FALSE_POSITIVE_RATES, Candidate, CandidateKind
 from recognizer.taxonomy import Kind, Taxonomy, extend_taxonomy, load_taxonomy
 
 SCHEMA = 2
@@ -79,7 +81,7 @@ class BundleFamily:
     evidence: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
     """A verified bundle.
 
@@ -128,6 +130,36 @@ class Bundle:
     def label_names(self) -> tuple[str, ...]:
         """The labels' names, in the order of the model's outputs."""
         return tuple(label.name for label in self.labels)
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What may become a lead: the products, then the families."""
+        products = (label for label in self.labels if label.kind is Kind.PRODUCT)
+        return (
+            *(
+                Candidate(
+                    kind=CandidateKind.LABEL,
+                    name=label.name,
+                    members=(label.name,),
+                    thresholds=_by_rate(label.thresholds),
+                )
+                for label in products
+            ),
+            *(
+                Candidate(
+                    kind=CandidateKind.FAMILY,
+                    name=family.name,
+                    members=family.members,
+                    thresholds=_by_rate(family.thresholds),
+                )
+                for family in self.families
+            ),
+        )
+
+    @cached_property
+    def any_product_thresholds(self) -> Mapping[float, float]:
+        """False-positive rate -> the threshold for candidates without a rule of their own."""
+        return _by_rate(self.photo_thresholds)
 
     def read_model(self) -> bytes:
         """Read ``model.onnx`` and verify it.
@@ -187,6 +219,10 @@ class Bundle:
             for family in self.families
         ]
         return np.stack(columns, axis=-1)
+
+
+def _by_rate(thresholds: Mapping[str, float]) -> Mapping[float, float]:
+    return {rate: thresholds[str(rate)] for rate in FALSE_POSITIVE_RATES}
 
 
 def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:

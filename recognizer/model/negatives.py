@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.errors import BundleNotFoundError, BundleSchemaError
-from recognizer.imaging import HASH_BITS, perceptual_hash
+from recognizer.imaging import perceptual_hash
 from recognizer.model.bundle import Bundle, check_digest
+from recognizer.prediction import HASH_BITS
 
 NEGATIVES_FILE = "negatives.npz"
 

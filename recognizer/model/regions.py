@@ -58,5 +58,7 @@ def find_regions(
             -(-(left + width) * size[0] // _HEATMAP_SIDE),
             -(-(top + height) * size[1] // _HEATMAP_SIDE),
         )
-        regions.append(Region(label, float(fine[parts == part].max()), box, frame))
+        regions.append(
+            Region(label=label, score=float(fine[parts == part].max()), box=box, frame=frame)
+        )
     return tuple(sorted(regions, key=lambda region: -region.score))

@@ -14,14 +14,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.policy import CandidateKind, Decision
 from recognizer.rows.schema import ROW_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recognizer.known import KnownItems, Match
+    from recognizer.known import KnownItems
     from recognizer.model.bundle import Bundle
-    from recognizer.policy import Policy, Verdict
+    from recognizer.policy import KnownMatch, Policy, Verdict
     from recognizer.prediction import Prediction
     from recognizer.scan.items import Item
 
@@ -42,7 +43,7 @@ def build(
     policy: Policy,
     time: datetime,
     bank: KnownItems | None = None,
-    known: Sequence[Match] = (),
+    known: Sequence[KnownMatch] = (),
 ) -> Row:
     """Make the row of one image.
 
@@ -56,6 +57,8 @@ def build(
         bank: the known items that it was compared with; None for none.
         known: those that it is near.
     """
+    scored = verdict.decision is not Decision.UNSCORED
+    labels = [lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL]
     return {
         "source": item.source,
         "item": None if item.columns is None else dict(item.columns),
@@ -68,10 +71,10 @@ def build(
         "height": prediction.height,
         "frames": prediction.frames,
         "scores": _rounded(prediction.scores) if prediction.scores else None,
-        "labels": list(verdict.labels) if verdict.decision else None,
+        "labels": labels if scored else None,
         "family": _rounded(prediction.families) if prediction.scores else None,
-        "decision": verdict.decision.value if verdict.decision else None,
-        "why": list(verdict.why) if verdict.decision else None,
+        "decision": verdict.decision.value if scored else None,
+        "why": list(verdict.why) if scored else None,
         "regions": [
             {
                 "label": region.label,
@@ -81,7 +84,7 @@ def build(
             }
             for region in prediction.regions
         ]
-        if verdict.decision
+        if scored
         else None,
         "model": {"name": bundle.name, "version": bundle.version, "digest": bundle.digest},
         "policy": {"name": policy.name, "digest": policy.digest},
@@ -89,20 +92,19 @@ def build(
         "time": time.isoformat(timespec="seconds"),
         "detail": prediction.detail,
         "schema": ROW_SCHEMA,
-        "known": [_known(match) for match in known] if bank and verdict.decision else None,
+        "known": [_known(match) for match in known] if bank and scored else None,
         "bank": {"name": bank.name, "digest": bank.digest} if bank else None,
     }
 
 
-def _known(match: Match) -> dict[str, Any]:
-    item = match.item
+def _known(match: KnownMatch) -> dict[str, Any]:
     return {
         "distance": match.distance,
-        "id": item.id,
-        "finding": item.finding.value,
-        "label": item.label,
-        "note": item.note,
-        "origin": item.origin,
+        "id": match.id,
+        "finding": match.finding.value,
+        "label": match.label,
+        "note": match.note,
+        "origin": match.origin,
         "transform": match.transform,
     }
 

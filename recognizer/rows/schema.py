@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from recognizer.known import MAX_DISTANCE, TRANSFORMS, Finding
-from recognizer.policy import Decision
+from recognizer.known import TRANSFORMS
+from recognizer.policy import Decision, Finding
+from recognizer.prediction import MAX_DISTANCE
 from recognizer.status import Reason, Status
 
 ROW_SCHEMA = 4

@@ -40,6 +40,7 @@ from recognizer.scan.worker import (
     Step,
     Task,
     Unable,
+    judge,
     make_row,
     run_worker,
 )
@@ -292,12 +293,12 @@ class Crew:
 
     def _row(self, task: Task, worker: _Worker, reason: Reason) -> Row | None:
         prediction = Prediction(
-            Status.FAILED,
-            reason,
-            f"the process that worked on it {self._words(worker, reason)}",
+            status=Status.FAILED,
+            reason=reason,
+            detail=f"the process that worked on it {self._words(worker, reason)}",
             sha256=worker.digests.get(task.index),
         )
-        row = make_row(task.item, prediction, self._setup)
+        row = make_row(task.item, judge(prediction, self._setup), self._setup)
         return None if row_key(row) == task.known else row
 
     def _words(self, worker: _Worker, reason: Reason) -> str:

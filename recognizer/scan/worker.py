@@ -29,7 +29,7 @@ from recognizer.imaging import PREPROCESSING_VERSION, Limits, LoadedImage
 from recognizer.imaging.sources import Refused
 from recognizer.known import KnownItems
 from recognizer.model.bundle import Bundle
-from recognizer.policy import Policy, decide
+from recognizer.policy import CandidateKind, KnownMatch, Policy, Verdict, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.rows.embeddings import quantize
@@ -204,17 +204,18 @@ def _score(
             loaded[task.index] = image
     connection.send(Step(None))
     scored = _predict([*loaded.values()], recognizer, setup) if loaded else []
-    predictions = dict(zip(loaded, scored, strict=True))
+    judged = dict(zip(loaded, scored, strict=True))
     return [
-        _result(task, loaded[task.index], predictions[task.index], setup)
+        _result(task, loaded[task.index], judged[task.index], setup)
         if task.index in loaded
         else Result(None)
         for task in batch
     ]
 
 
-def _result(task: Task, image: LoadedImage, prediction: Prediction, setup: Setup) -> Result:
-    row = make_row(task.item, prediction, setup)
+def _result(task: Task, image: LoadedImage, judged: Judged, setup: Setup) -> Result:
+    prediction = judged.prediction
+    row = make_row(task.item, judged, setup)
     if row_key(row) == task.known:  # failed again, for the same reason
         return Result(None)
     embedding = None if prediction.embedding is None else quantize(prediction.embedding)
@@ -263,48 +264,73 @@ def _is_settled(known: bytes | None, sha256: str, setup: Setup) -> bool:
     )
 
 
-def _predict(
-    images: Sequence[LoadedImage], recognizer: Recognizer, setup: Setup
-) -> list[Prediction]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A prediction, and what the policy makes of it."""
+
+    prediction: Prediction
+    verdict: Verdict
+    known: Sequence[KnownMatch] = ()
+
+
+def judge(prediction: Prediction, setup: Setup) -> Judged:
+    """Hold a prediction against the known items and the policy."""
+    bundle, policy = setup.bundle, setup.policy
+    known = setup.known.match(prediction.phash, policy.known.distance) if setup.known else ()
+    verdict = decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
+    return Judged(prediction=prediction, verdict=verdict, known=known)
+
+
+def _predict(images: Sequence[LoadedImage], recognizer: Recognizer, setup: Setup) -> list[Judged]:
     """Score a batch; where that raises, each image by itself, so that only the culprit fails."""
+    decided: list[Judged] = []
 
     def leads(prediction: Prediction) -> tuple[str, ...]:
-        return leads_of(prediction, setup)
+        decided.append(judge(prediction, setup))
+        return leads_of(decided[-1], setup)
 
     try:
-        return recognizer.predict_loaded(images, regions_for=leads, embeddings=setup.embeddings)
+        predictions = recognizer.predict_loaded(
+            images, regions_for=leads, embeddings=setup.embeddings
+        )
     except Exception as error:
         if len(images) > 1:
             return [_predict([image], recognizer, setup)[0] for image in images]
         broken = _defect(error)
-        return [Prediction(broken.status, broken.reason, broken.detail, sha256=images[0].sha256)]
+        failed = Prediction(
+            status=broken.status,
+            reason=broken.reason,
+            detail=broken.detail,
+            sha256=images[0].sha256,
+        )
+        return [judge(failed, setup)]
+    rest = iter(decided)  # the failed ones were not asked about
+    return [replace(next(rest), prediction=p) if p.scores else judge(p, setup) for p in predictions]
 
 
-def leads_of(prediction: Prediction, setup: Setup) -> tuple[str, ...]:
+def leads_of(judged: Judged, setup: Setup) -> tuple[str, ...]:
     """Return the products whose place in the picture a reviewer will want to see."""
-    verdict = decide(prediction, setup.bundle, setup.policy)
-    if verdict.labels or not verdict.families:
-        return verdict.labels
+    leads = judged.verdict.leads
+    labels = tuple(lead.name for lead in leads if lead.kind is CandidateKind.LABEL)
+    if labels or not leads:
+        return labels
     # Only a family is over its threshold: the likeliest of its products stands for it.
-    family = next(f for f in setup.bundle.families if f.name == verdict.families[0])
+    family = next(f for f in setup.bundle.families if f.name == leads[0].name)
     members = [name for name in family.members if name not in setup.policy.ignore]
-    return (max(members, key=lambda name: prediction.scores[name]),)
+    return (max(members, key=lambda name: judged.prediction.scores[name]),)
 
 
-def make_row(item: Item, prediction: Prediction, setup: Setup) -> Row:
+def make_row(item: Item, judged: Judged, setup: Setup) -> Row:
     """Make an item's row, now."""
-    distance = setup.policy.known.distance
-    known = setup.known.match(prediction.phash, distance) if setup.known else ()
-    verdict = decide(prediction, setup.bundle, setup.policy, known)
     return build(
         item,
-        prediction,
-        verdict,
+        judged.prediction,
+        judged.verdict,
         setup.bundle,
         setup.policy,
         datetime.now(UTC),
         setup.known,
-        known,
+        judged.known,
     )
 
 

@@ -20,7 +20,7 @@ from recognizer.enrolment.head import Learner
 from recognizer.errors import BundleSchemaError, UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.model.negatives import read_negatives, write_negatives
-from recognizer.policy import Policy, decide
+from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.review.guide import make_guides
 from recognizer.taxonomy import Kind
@@ -53,7 +53,7 @@ def test_the_new_product_is_found_and_the_others_stay(
         before, after = parent.predict(photo), enrolled.predict(photo)
         for label, score in before.scores.items():
             assert after.scores[label] == pytest.approx(score, abs=1e-6)
-        verdict = decide(after, enrolled.bundle, Policy())
+        verdict = enrolled.decide(after, Policy())
         assert ("rhino_horn" in verdict.labels) == (color == "blue")
         assert ("rhino_horn" in verdict.why[0] if verdict.why else False) == (color == "blue")
         assert after.families["rhino_horn"] == pytest.approx(after.scores["rhino_horn"])

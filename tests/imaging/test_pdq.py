@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.imaging import MATCH_DISTANCE, load_image, perceptual_hash
+from recognizer.imaging import load_image, perceptual_hash
+from recognizer.prediction import MAX_DISTANCE
 from tests.hostile import encode
 from tests.pictures import distance, scene
 
@@ -34,7 +35,7 @@ def test_it_is_near_the_published_one_at_any_size(seed: int) -> None:
     rgb = np.asarray(scene(seed, (300 + 31 * seed, 260 + 17 * seed)))
     bits, _ = pdqhash.compute(rgb)
     published = np.packbits(bits).tobytes().hex()
-    assert distance(perceptual_hash(rgb) or "", published) <= MATCH_DISTANCE // 2
+    assert distance(perceptual_hash(rgb) or "", published) <= MAX_DISTANCE // 2
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -60,13 +61,13 @@ def test_a_small_crop_recompressed_and_reduced(seed: int) -> None:
     cropped = original.crop((width // 100, height // 100, width * 99 // 100, height * 99 // 100))
     small = cropped.resize((width // 2, height // 2), Image.Resampling.BILINEAR)
     copy = hashed(small, "JPEG", quality=60)
-    assert distance(copy, hashed(original)) <= MATCH_DISTANCE
+    assert distance(copy, hashed(original)) <= MAX_DISTANCE
 
 
 def test_different_pictures_are_far_apart() -> None:
     hashes = [hashed(scene(seed)) for seed in range(40)]
     apart = [distance(a, b) for i, a in enumerate(hashes) for b in hashes[:i]]
-    assert min(apart) > 2 * MATCH_DISTANCE
+    assert min(apart) > 2 * MAX_DISTANCE
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from recognizer.errors import BankError, UsageError
 from recognizer.imaging import perceptual_hash
 from recognizer.known import (
     Bank,
-    Finding,
     KnownItem,
     read_exchange,
     share_bank,
     write_exchange,
 )
+from recognizer.policy import Finding
 from tests.known.hashes import random_hashes, with_flips
 from tests.pictures import scene
 
@@ -323,7 +323,7 @@ def test_matches_are_the_nearest_first_and_each_item_once(tmp_path: Path) -> Non
         assert [(m.distance, m.transform) for m in found] == [
             *((0, "identity"), (7, "identity"), (7, "identity"), (31, "identity"))
         ]
-        assert {m.item.note for m in found} == {"0 bits", "7 bits", "another finding", "31 bits"}
+        assert {m.note for m in found} == {"0 bits", "7 bits", "another finding", "31 bits"}
         assert [m.distance for m in known.match(sought, 10)] == [0, 7, 7]
         assert known.match(None) == ()
         assert known.match("5" * 64) == ()
@@ -334,7 +334,7 @@ def test_later_additions_are_for_the_next_scan(tmp_path: Path) -> None:
         bank.add([item(note="first")])
         with share_bank(tmp_path / "bank") as known:
             bank.add([item(note="second")])
-            assert [m.item.note for m in known.match(HASH)] == ["first"]
+            assert [m.note for m in known.match(HASH)] == ["first"]
             with share_bank(tmp_path / "bank") as later:
                 assert later.digest != known.digest
                 assert len(later.match(HASH)) == 2

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import UsageError
-from recognizer.known import MAX_DISTANCE, HashIndex
+from recognizer.known import HashIndex
+from recognizer.prediction import MAX_DISTANCE
 from tests.known.hashes import brute_force, random_hashes, with_flips
 
 

@@ -7,17 +7,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from recognizer.policy import Policy, decide
+from recognizer.policy import CandidateKind, Policy
 from recognizer.recognizer import Recognizer
 
 
 def row_of(recognizer: Recognizer, source: str | Path, **changes: Any) -> dict[str, Any]:
     prediction = recognizer.predict(source)
     policy, bundle = Policy(), recognizer.bundle
-    verdict = decide(prediction, bundle, policy)
+    verdict = recognizer.decide(prediction, policy)
     regions = []
-    if verdict.labels:
-        regions = recognizer.explain(source, verdict.labels[0]).regions
+    labels = [lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL]
+    if labels:
+        regions = recognizer.explain(source, labels[0]).regions
     row = {
         "source": str(source),
         "item": None,
@@ -30,7 +31,7 @@ def row_of(recognizer: Recognizer, source: str | Path, **changes: Any) -> dict[s
         "height": prediction.height,
         "frames": prediction.frames,
         "scores": dict(prediction.scores) or None,
-        "labels": list(verdict.labels),
+        "labels": labels,
         "family": dict(prediction.families) or None,
         "decision": verdict.decision,
         "why": list(verdict.why),

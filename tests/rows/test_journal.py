@@ -9,7 +9,7 @@ import pytest
 
 from recognizer.errors import JournalError
 from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy, Rule, decide
+from recognizer.policy import Policy, Probability, Rule, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.rows.journal import Journal, last_rows, row_key
@@ -27,7 +27,12 @@ def make_row(
 ) -> Row:
     model, rules = load_bundle(bundle), policy or Policy()
     return build(
-        Item(source, {"id": 7}), prediction, decide(prediction, model, rules), model, rules, NOW
+        Item(source, {"id": 7}),
+        prediction,
+        decide(prediction, model.candidates, model.any_product_thresholds, rules),
+        model,
+        rules,
+        NOW,
     )
 
 
@@ -58,7 +63,9 @@ def test_a_row_has_the_keys_of_the_design_in_their_order(rows: list[Row]) -> Non
 
 
 def test_a_failed_row_is_never_clear(tiny_bundle: Path) -> None:
-    row = make_row(tiny_bundle, "x", Prediction(Status.FAILED, Reason.EMPTY, "zero bytes"))
+    row = make_row(
+        tiny_bundle, "x", Prediction(status=Status.FAILED, reason=Reason.EMPTY, detail="zero bytes")
+    )
     assert (*row,) == ROW_KEYS
     assert (row["status"], row["reason"], row["detail"]) == ("failed", "empty", "zero bytes")
     for key in ("scores", "labels", "family", "decision", "why", "regions", "sha256", "phash"):
@@ -178,15 +185,25 @@ def test_an_append_that_fails_leaves_whole_lines(
 
 def test_what_is_tried_again(tiny_bundle: Path, rows: list[Row]) -> None:
     """Equal keys: the row need not be written again."""
-    other = make_row(tiny_bundle, "a", Prediction(Status.FAILED, Reason.NOT_FOUND))
-    same = make_row(tiny_bundle, "b", Prediction(Status.FAILED, Reason.NOT_FOUND))
-    denied = make_row(tiny_bundle, "a", Prediction(Status.FAILED, Reason.PERMISSION_DENIED))
+    other = make_row(tiny_bundle, "a", Prediction(status=Status.FAILED, reason=Reason.NOT_FOUND))
+    same = make_row(tiny_bundle, "b", Prediction(status=Status.FAILED, reason=Reason.NOT_FOUND))
+    denied = make_row(
+        tiny_bundle, "a", Prediction(status=Status.FAILED, reason=Reason.PERMISSION_DENIED)
+    )
     assert row_key(other) == row_key(same) != row_key(denied)
     changed = [
         {**rows[0], "sha256": "0" * 64},
         {**rows[0], "preprocessing": 99},
         {**rows[0], "model": {**rows[0]["model"], "digest": "x"}},
-        {**rows[0], "policy": {"name": "p", "digest": Policy(default=Rule(0.5, 0.5)).digest}},
+        {
+            **rows[0],
+            "policy": {
+                "name": "p",
+                "digest": Policy(
+                    default=Rule(review=Probability(0.5), priority=Probability(0.5))
+                ).digest,
+            },
+        },
         {**rows[0], "status": "failed", "reason": "too_many_pixels"},
     ]
     assert len({row_key(row) for row in [rows[0], *changed]}) == 6

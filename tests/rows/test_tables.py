@@ -27,7 +27,7 @@ UNDECODABLE = "\udcff.jpg"
 def rows(tiny_bundle: Path, recognizer: Recognizer) -> list[Row]:
     lead = make_row(tiny_bundle, "red, \n象牙.jpg", recognizer.predict(encoded(picture("red"))))
     lead["regions"] = [{"label": "ivory_worked", "score": 0.5, "box": [0, 1, 2, 3], "frame": 0}]
-    failed = Prediction(Status.FAILED, Reason.EMPTY, "zero bytes")
+    failed = Prediction(status=Status.FAILED, reason=Reason.EMPTY, detail="zero bytes")
     return [lead, make_row(tiny_bundle, UNDECODABLE, failed)]
 
 

@@ -6,27 +6,30 @@ from pathlib import Path
 import pytest
 
 from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy, Rule, decide
+from recognizer.policy import CandidateKind, Policy, Probability, Rule
 from recognizer.recognizer import Recognizer
 from recognizer.rows import ScanSummary
 from recognizer.rows.row import build
 from recognizer.scan.items import Item
-from recognizer.scan.worker import Setup, leads_of
+from recognizer.scan.worker import Setup, judge, leads_of
 from tests.conftest import encoded, picture
+
+LABEL = CandidateKind.LABEL
+NEVER = Rule(review=Probability(1), priority=Probability(1))
 
 
 @pytest.mark.parametrize(
     ("rules", "ignore", "labels", "shows"),
     [
         ({}, [], ["ivory_worked"], ["ivory_worked"]),
-        ({"ivory_worked": Rule(1.0, 1.0), "ivory_raw": Rule(1.0, 1.0)}, [], [], ["ivory_worked"]),
-        ({"ivory": Rule(1.0, 1.0)}, ["ivory_worked"], [], []),
+        ({(LABEL, "ivory_worked"): NEVER, (LABEL, "ivory_raw"): NEVER}, [], [], ["ivory_worked"]),
+        ({(CandidateKind.FAMILY, "ivory"): NEVER}, ["ivory_worked"], [], []),
     ],
 )
 def test_what_a_lead_shows(
     tiny_bundle: Path,
     recognizer: Recognizer,
-    rules: dict[str, Rule],
+    rules: dict[tuple[CandidateKind, str], Rule],
     ignore: list[str],
     labels: list[str],
     shows: list[str],
@@ -35,10 +38,10 @@ def test_what_a_lead_shows(
     setup = Setup(bundle, policy)
     (prediction,) = recognizer.predict_loaded(
         [recognizer.load_image(encoded(picture("red")))],
-        regions_for=lambda prediction: leads_of(prediction, setup),
+        regions_for=lambda prediction: leads_of(judge(prediction, setup), setup),
     )
     assert {region.label for region in prediction.regions} == set(shows)
-    verdict = decide(prediction, bundle, policy)
+    verdict = recognizer.decide(prediction, policy)
     row = build(Item("x"), prediction, verdict, bundle, policy, datetime.now(UTC))
     assert row["labels"] == labels
     summary = ScanSummary()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import ProviderError
-from recognizer.known import Bank, Finding, KnownItem, share_bank
+from recognizer.known import Bank, KnownItem, share_bank
 from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy
+from recognizer.policy import Finding, Policy
 from recognizer.scan import Access, Guard, Item, Luggage, Setup, Station
 from tests.conftest import encoded, picture
 from tests.pictures import scene
