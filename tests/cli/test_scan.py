@@ -219,7 +219,7 @@ def test_a_changed_model_is_refused(scan: Callable[..., Result], tmp_path: Path)
 
 def test_a_defect_is_told_as_such(tmp_path: Path) -> None:
     code = (
-        "import sys, recognizer.bundle as b, recognizer.cli as c\n"
+        "import sys, recognizer.model.bundle as b, recognizer.cli as c\n"
         "b.load_bundle = lambda *_: 1 / 0\n"
         "sys.argv[1:] = ['scan', 'photo.jpg']\n"
         "c.main()\n"
