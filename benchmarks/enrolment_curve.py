@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo, load_photos, prepare
+from recognizer.dataset.manifest import Photo, load_photos
+from recognizer.dataset.splits import prepare
 from recognizer.enrolment.examples import Examples, read_examples
 from recognizer.enrolment.head import Learner, Settings
 from recognizer.evaluation.metrics import average_precision

@@ -17,11 +17,12 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-from recognizer.dataset.manifest import load_photos, prepare
-from recognizer.evaluation.unseen import Unseen, measure_unseen
+from recognizer.dataset.manifest import load_photos
+from recognizer.dataset.splits import prepare
+from recognizer.evaluation.unseen import Unseen
 from recognizer.training.config import load_config
 from recognizer.training.fit import fit
-from recognizer.training.runs import load_run
+from recognizer.training.runs import load_run, measure_unseen
 
 FOLDS = {
     "a": [

@@ -23,7 +23,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from recognizer.dataset.manifest import MANIFEST, PATCH_COLUMNS, REQUIRED_COLUMNS, Photo
+from recognizer.dataset.annotations import PATCH_COLUMNS
+from recognizer.dataset.manifest import MANIFEST, REQUIRED_COLUMNS, Photo
 
 DATA_VARIABLE = "RECOGNIZER_DATA"
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from PIL import Image
 
+from recognizer.dataset.manifest import Photo
 from recognizer.recognizer import Recognizer
 from recognizer.rows import Row, row_schema
 from recognizer.rows.row import to_line
@@ -42,6 +43,14 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def recognizer(tiny_bundle: Path) -> Recognizer:
     return Recognizer.load(tiny_bundle, threads=1)
+
+
+@pytest.fixture(scope="session")
+def labelled_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
+    """Twelve photos of one colour for each of three labels (see tests/labelled.py)."""
+    from tests.labelled import write_photos  # noqa: PLC0415 - it needs this module
+
+    return write_photos(tmp_path_factory.mktemp("labelled"))
 
 
 def picture(color: str = "red", size: tuple[int, int] = (64, 48), seed: int = 0) -> Image.Image:

@@ -13,8 +13,8 @@ import numpy as np
 from datasets.synthetic.registry import SCENES
 from datasets.synthetic.render import Photo, render
 from datasets.synthetic.scene import LOOKALIKES, OTHERS, PRODUCTS
+from recognizer.dataset.compose import Cutout, compose, cut_out, recast, several
 from recognizer.dataset.sheets import Picture, contact_sheet
-from recognizer.training.compose import Cutout, compose, cut_out, recast, several
 
 SIZE = 176
 SAMPLES = 12

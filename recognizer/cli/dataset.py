@@ -56,14 +56,14 @@ def check(
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
     from recognizer.dataset.check import check_data  # noqa: PLC0415
+    from recognizer.dataset.splits import DataRecipe, read_recipe  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.training.config import load_config  # noqa: PLC0415
 
     console = Console(stderr=True)
-    config = load_config(recipe) if recipe else None
+    data_recipe = DataRecipe.of(read_recipe(recipe), str(recipe)) if recipe else None
     recognizer = Recognizer.load(bundle)
     with told_progress(console) as tell:
-        found = check_data(data, recognizer, config, tell)
+        found = check_data(data, recognizer, data_recipe, tell)
     _print_counts(found.photos)
     for problem in found.problems:
         typer.echo(problem)
@@ -102,18 +102,18 @@ def suspects(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from recognizer.training.extras import require_label_checks  # noqa: PLC0415
+    from recognizer.cli.extras import require_extra  # noqa: PLC0415
 
-    require_label_checks()
+    require_extra("train", "cleanlab", "sklearn")
     import cv2  # noqa: PLC0415
 
     from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
+    from recognizer.dataset.outputs import run_photos  # noqa: PLC0415
     from recognizer.dataset.suspects import (  # noqa: PLC0415
         find_suspects,
         suspects_sheet,
         write_suspects,
     )
-    from recognizer.evaluation.outputs import run_photos  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
 
     photos = [p for folder in data for p in load_photos(folder)]

@@ -70,9 +70,9 @@ def command(
 
     Runs the ONNX file that ships. Negatives are all photos that are no product.
     """
-    from recognizer.training.extras import require_evaluation  # noqa: PLC0415
+    from recognizer.cli.extras import require_extra  # noqa: PLC0415
 
-    require_evaluation()
+    require_extra("evaluate")
     from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
     from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415

@@ -57,17 +57,21 @@ def command(
     """Export a run to ONNX, calibrate it, measure it on the test split and write its card."""
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.training.extras import require_training  # noqa: PLC0415
+    from recognizer.cli.extras import require_extra  # noqa: PLC0415
 
-    require_training()
+    require_extra("train")
     from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
     from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
     from recognizer.enrolment.enroll import FEWEST_PHOTOS  # noqa: PLC0415
     from recognizer.evaluation.held_out import WORTH  # noqa: PLC0415
-    from recognizer.evaluation.unseen import check_recipe, measure_unseen  # noqa: PLC0415
     from recognizer.training.enrolling import Enrolling  # noqa: PLC0415
     from recognizer.training.export import export_bundle  # noqa: PLC0415
-    from recognizer.training.runs import check_data, load_run  # noqa: PLC0415
+    from recognizer.training.runs import (  # noqa: PLC0415
+        check_data,
+        check_recipe,
+        load_run,
+        measure_unseen,
+    )
 
     network, config, labels = load_run(*runs)
     version = version_of(output, config.name)

@@ -49,9 +49,9 @@ def command(
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.training.extras import require_evaluation  # noqa: PLC0415
+    from recognizer.cli.extras import require_extra  # noqa: PLC0415
 
-    require_evaluation()
+    require_extra("evaluate")
     from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
     from recognizer.evaluation.evaluate import ANY_PRODUCT  # noqa: PLC0415
     from recognizer.evaluation.held_out import photos_of_split  # noqa: PLC0415

@@ -42,10 +42,10 @@ def command(
     """Fine-tune a network. The same command again goes on with a run that was stopped."""
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
+    from recognizer.cli.extras import require_extra  # noqa: PLC0415
     from recognizer.training.config import load_config  # noqa: PLC0415
-    from recognizer.training.extras import require_training  # noqa: PLC0415
 
-    require_training()
+    require_extra("train")
     from recognizer.training.fit import fit  # noqa: PLC0415
 
     console = Console(stderr=True)
@@ -70,7 +70,8 @@ def command(
 
 def read_data(folders: list[Path], config: TrainingConfig) -> list[Photo]:
     """Read data folders and split them as a run has it, the same for training and export."""
-    from recognizer.dataset.manifest import load_photos, prepare  # noqa: PLC0415
+    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
+    from recognizer.dataset.splits import prepare  # noqa: PLC0415
 
     return prepare([photo for folder in folders for photo in load_photos(folder)], config)
 

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, prepare, read_manifest
-from recognizer.evaluation.outputs import run_photos
+from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, read_manifest
+from recognizer.dataset.outputs import run_photos
+from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.imaging import (
     LEAST_SIDE,
     load_image,
@@ -30,7 +31,6 @@ from recognizer.known import HashIndex
 from recognizer.known.hashes import to_bytes, turned
 from recognizer.prediction import MAX_DISTANCE
 from recognizer.recognizer import Recognizer
-from recognizer.training.config import TrainingConfig
 
 SAME_PICTURE = 0.8
 """Cosine similarity of features from which two pictures with near hashes are the same one.
@@ -97,7 +97,7 @@ class Check:
 def check_data(
     folders: Sequence[Path],
     recognizer: Recognizer,
-    config: TrainingConfig | None = None,
+    recipe: DataRecipe | None = None,
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Check:
     """Check data folders, each for itself and all together.
@@ -105,7 +105,7 @@ def check_data(
     Args:
         folders: as for :func:`recognizer.dataset.manifest.load_photos`.
         recognizer: whose features confirm near-duplicates.
-        config: a recipe; what it holds out of training is a split of its own then.
+        recipe: where given, what it holds out of training is a split of its own.
         on_progress: called with what is being done, the photos done and their number.
 
     Raises:
@@ -129,8 +129,8 @@ def check_data(
             hashes.append(phash)
             problems += [wrong] if wrong else []
             on_progress("hashes", len(hashes), len(photos))
-    if config is not None:
-        split_of = {p.path: p.split for p in prepare(photos, config) if not p.outline}
+    if recipe is not None:
+        split_of = {p.path: p.split for p in prepare(photos, recipe) if not p.outline}
         photos = [replace(p, split=split_of.get(p.path, p.split)) for p in photos]
     features = _features(photos, hashes, recognizer, partial(on_progress, "features"))
     duplicates, unconfirmed = _duplicates(photos, hashes, features)

@@ -1,31 +1,28 @@
-"""Labelled photos: from a manifest or from a folder for each label, and how they are split.
+"""Labelled photos, read from a manifest or from a folder for each label.
 
-A manifest is the CSV of ``datasets/README.md``; the unit of independence is the *source*. This
-module needs no torch.
+A manifest is the CSV of ``datasets/README.md``; the unit of independence is the *source*.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from recognizer.dataset.columns import read_rows
-from recognizer.dataset.corrections import apply_corrections, load_corrections
 from recognizer.errors import DatasetError, TaxonomyError
 from recognizer.imaging import load_image
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import load_taxonomy
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from recognizer.training.config import TrainingConfig
+    from recognizer.imaging import LoadedImage
 
 MANIFEST = "manifest.csv"
 REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
@@ -34,7 +31,6 @@ BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 
 SYNTHETIC_PREFIX = "synthetic/"
 PATCH_PREFIX = "patch/"
-PATCH_COLUMNS = ("sha256", "part", "label", "polygon")
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 )
@@ -50,7 +46,7 @@ class Photo:
         label: a label of the taxonomy.
         source: where it came from; photos of one source are not independent.
         split: ``train``, ``validation``, ``test``, or ``excluded`` (see
-            :attr:`~recognizer.training.config.TrainingConfig.exclude_sources`).
+            :attr:`~recognizer.dataset.splits.DataRecipe.exclude_sources`).
         subtype: free words of the source on what is shown.
         mask: a picture of the photo's size, white on the object, where there is one.
         license: as it was found at the source; empty where nothing was said.
@@ -84,16 +80,57 @@ class Photo:
         return not self.is_synthetic and not self.is_patch
 
 
+def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
+    """Return the first frame of a photo that was loaded, uint8, (height, width, 3), RGB.
+
+    Raises:
+        DatasetError: the photo could not be decoded.
+    """
+    if not image.frames:
+        raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
+    return image.frames[0].rgb
+
+
 def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
-    """Return the first frame of a photo, by the same road as in serving.
+    """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB.
+
+    Args:
+        photo: what to read.
+        min_side: the short side, in pixels, down to which a large JPEG may be reduced.
 
     Raises:
         DatasetError: the photo cannot be decoded.
     """
-    image = load_image(photo.path, min_side=min_side)
-    if not image.frames:
-        raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
-    return image.frames[0].rgb
+    return first_frame(photo, load_image(photo.path, min_side=min_side))
+
+
+def read_rows(
+    path: str | os.PathLike[str], columns: Sequence[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Read a table row by row.
+
+    Args:
+        path: the file, UTF-8.
+        columns: those that it must have; it may have others.
+
+    Yields:
+        Where a row stands (``file:line``), and what it holds; a cell that is not there is empty.
+
+    Raises:
+        DatasetError: it cannot be read, or a column is missing.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, restval="")
+            missing = [column for column in columns if column not in (reader.fieldnames or [])]
+            if missing:
+                raise DatasetError(f"{path}: no column {', '.join(missing)}")
+            for row in reader:
+                yield f"{path}:{reader.line_num}", row
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: {error}") from error
 
 
 def load_photos(folder: str | Path) -> list[Photo]:
@@ -201,63 +238,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> list[Photo]:
-    """Move a part of the training photos to the split ``validation``.
-
-    Two parts: ``share`` of the photos, by content hash (photos of sources that training sees),
-    and, for each label that is no product, whole sources up to ``share`` of its photos, since
-    thresholds are to hold for false alarms from places that training never saw. Products come
-    from too few sources to give one away. A label keeps at least half of its photos for training,
-    and at least one source. Rendered photos stay in training. Which photos are held out depends
-    on their hashes, their sources and the seed alone, not on their order.
-
-    Returns:
-        The same photos in the same order, with the new splits.
-    """
-    train = [p for p in photos if p.split == "train" and p.is_evidence]
-    held = {p.sha256 for p in train if _draw(p.sha256, seed) < share}
-    kinds = load_taxonomy().labels
-    by_label: dict[str, list[Photo]] = {}
-    for photo in train:
-        by_label.setdefault(photo.label, []).append(photo)
-    for label, members in by_label.items():
-        counts = Counter(p.source for p in members)
-        budget = share * len(members)
-        for source in sorted(counts, key=lambda s: _draw(f"{label}/{s}", seed)):
-            is_product = kinds[label].kind is Kind.PRODUCT
-            if not is_product and len(counts) > 1 and counts[source] <= budget:
-                budget -= counts[source]
-                held.update(p.sha256 for p in members if p.source == source)
-        given = sorted(
-            (p.sha256 for p in members if p.sha256 in held), key=lambda s: _draw(s, seed)
-        )
-        held.difference_update(given[len(members) // 2 :])
-    return [
-        replace(p, split="validation") if p.split == "train" and p.sha256 in held else p
-        for p in photos
-    ]
-
-
-def exclude_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Photo]:
-    """Move the training photos of some sources to the split ``excluded``.
-
-    Raises:
-        DatasetError: a source has no training photo.
-    """
-    unknown = set(sources) - {p.source for p in photos if p.split == "train"}
-    if unknown:
-        raise DatasetError(f"exclude_sources: no training photos of {', '.join(sorted(unknown))}")
-    return [
-        replace(p, split="excluded") if p.split == "train" and p.source in sources else p
-        for p in photos
-    ]
-
-
-def left_out_places(config: TrainingConfig) -> list[str]:
-    """Return the sources whose photos a recipe leaves out; parts of patches are no such places."""
-    return [s for s in config.exclude_sources if not s.startswith(PATCH_PREFIX)]
-
-
 def count_taught(photos: Iterable[Photo], members: Container[str]) -> dict[str, int]:
     """Return how many ``photos``, ``rendered`` ones and ``patches`` of some labels there are."""
     found = [p for p in photos if p.label in members]
@@ -266,115 +246,6 @@ def count_taught(photos: Iterable[Photo], members: Container[str]) -> dict[str, 
         "rendered": sum(p.is_synthetic for p in found),
         "patches": sum(p.is_patch for p in found),
     }
-
-
-def patches(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
-    """Return the patches of training photos that a table outlines.
-
-    The table is a CSV with the columns ``sha256`` (of the photo), ``part``, ``label`` (what the
-    patch stands for) and ``polygon`` (``x,y`` pairs as shares, separated by spaces). The horn of a
-    living rhino is rhino horn once it is cut off; the photo itself stays a living rhino. Rows of
-    photos outside the training split give nothing.
-
-    Raises:
-        DatasetError: the table cannot be read, or a row breaks a rule; the message names it.
-    """
-    known = load_taxonomy().labels
-    train = {p.sha256: p for p in photos if p.split == "train" and p.is_evidence}
-    found = []
-    for where, row in read_rows(table, PATCH_COLUMNS):
-        if row["label"] not in known:
-            raise DatasetError(f"{where}: unknown label {row['label']!r}")
-        outline = _outline(row["polygon"], where)
-        photo = train.get(row["sha256"])
-        if photo is not None:
-            found.append(
-                replace(
-                    photo,
-                    label=row["label"],
-                    source=f"{PATCH_PREFIX}{row['part']}",
-                    subtype=row["part"],
-                    outline=outline,
-                )
-            )
-    return found
-
-
-def _outline(text: str, where: str) -> tuple[tuple[float, float], ...]:
-    try:
-        points = tuple((float(x), float(y)) for x, y in (pair.split(",") for pair in text.split()))
-    except ValueError as error:
-        raise DatasetError(f"{where}: polygon: pairs x,y separated by spaces") from error
-    if len(points) < 3 or not all(0 <= v <= 1 for point in points for v in point):
-        raise DatasetError(f"{where}: polygon: at least three points, shares from 0 to 1")
-    return points
-
-
-def prepare(photos: Sequence[Photo], config: TrainingConfig) -> list[Photo]:
-    """Return all photos with the labels and splits of a run, and the patches that it trains on.
-
-    Training, export and evaluation of a run all start here, so that what is held out in one is
-    held out in all.
-
-    Raises:
-        DatasetError: an excluded source is unknown, or a table (corrections, patches) is wrong.
-    """
-    if config.corrections:
-        photos = apply_corrections(photos, load_corrections(config.corrections))
-    held = hold_out_validation(photos, config.validation_share, config.split_seed)
-    places = left_out_places(config)
-    parts = set(config.exclude_sources) - set(places)
-    held = exclude_sources(held, places)
-    found = patches(held, config.patches) if config.patches else []
-    unknown = parts - _parts(config.patches)
-    if unknown:
-        raise DatasetError(f"exclude_sources: no patches of {', '.join(sorted(unknown))}")
-    return held + [p for p in found if p.source not in parts]
-
-
-def _parts(table: str) -> set[str]:
-    """Return the sources of all patches of a table, used or not: their photo may be held out."""
-    rows = read_rows(table, PATCH_COLUMNS) if table else ()
-    return {f"{PATCH_PREFIX}{row['part']}" for _, row in rows}
-
-
-def _draw(text: str, seed: int) -> float:
-    """Return a number from 0 to 1 that depends on nothing but the text and the seed."""
-    digest = hashlib.sha256(f"{seed}:{text}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def drawing_weights(
-    photos: Sequence[Photo],
-    label_power: float,
-    source_power: float,
-    label_weights: Mapping[str, float] | None = None,
-) -> NDArray[np.float64]:
-    """Return the probability with which each photo is drawn, balanced by label and by source.
-
-    A label's share is its photo count to ``label_power`` (times its weight); within the label a
-    source's share is its count to ``source_power``; within the source all photos are alike.
-
-    Returns:
-        float64, (len(photos),), summing to 1.
-    """
-    label_weights = label_weights or {}
-    labels = Counter(p.label for p in photos)
-    pairs = Counter((p.label, p.source) for p in photos)
-    source_total: defaultdict[str, float] = defaultdict(float)
-    for (label, _), count in pairs.items():
-        source_total[label] += count**source_power
-    weights: NDArray[np.float64] = np.array(
-        [
-            labels[p.label] ** label_power
-            * label_weights.get(p.label, 1.0)
-            * pairs[p.label, p.source] ** source_power
-            / source_total[p.label]
-            / pairs[p.label, p.source]
-            for p in photos
-        ]
-    )
-    return np.asarray(weights / weights.sum())
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from recognizer.evaluation.alterations import lose_resolution, plain_backdrop, put_object, put_photo
+from recognizer.dataset.alterations import lose_resolution, plain_backdrop, put_object, put_photo
+from recognizer.dataset.cutout import find_object
 from recognizer.imaging import model_input
-from recognizer.training.cutout import find_object
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -34,8 +34,8 @@ from sklearn.linear_model import LogisticRegression
 from recognizer import __version__
 from recognizer.dataset.folds import folds
 from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.dataset.outputs import run_photos
 from recognizer.errors import DatasetError
-from recognizer.evaluation.outputs import run_photos
 from recognizer.evaluation.thresholds import fit_thresholds, raised
 from recognizer.model.bundle import SCHEMA, Bundle, parse_description, write_description
 from recognizer.model.calibration import Calibration

@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from recognizer.dataset.corrections import apply_corrections, load_corrections
-from recognizer.dataset.manifest import Photo, fingerprint, left_out_places, prepare
+from recognizer.dataset.annotations import apply_corrections, load_corrections
+from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.model.bundle import Bundle
 from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.config import TrainingConfig, config_from_dict
 
 WORTH = {
     "test": "Photos from sources that training never saw.",
@@ -30,10 +30,10 @@ def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
         DatasetError: the table that its recipe names cannot be read from here.
         TrainingError: its recipe is of another version than this one reads.
     """
-    config = _config(bundle)
-    if config is None or not config.corrections:
+    recipe = _recipe(bundle)
+    if recipe is None or not recipe.corrections:
         return list(photos)
-    return apply_corrections(photos, load_corrections(config.corrections))
+    return apply_corrections(photos, load_corrections(recipe.corrections))
 
 
 def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list[Photo]:
@@ -70,10 +70,10 @@ def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
         DatasetError: these are not the data that the bundle was made from.
     """
     try:
-        config = _config(bundle)
-        if config is None:
+        recipe = _recipe(bundle)
+        if recipe is None:
             raise DatasetError("the bundle does not say how it was trained")
-        plain = replace(config, patches="", exclude_sources=left_out_places(config))
+        plain = replace(recipe, patches="", exclude_sources=recipe.left_out_sources)
         split = prepare(photos, plain)
     except (TrainingError, DatasetError) as error:
         raise DatasetError(f"what training held out cannot be told: {error}") from error
@@ -86,9 +86,9 @@ def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     return split
 
 
-def _config(bundle: Bundle) -> TrainingConfig | None:
+def _recipe(bundle: Bundle) -> DataRecipe | None:
     values = bundle.description.get("training", {}).get("config")
-    return None if values is None else config_from_dict(values, f"{bundle.title}: its recipe")
+    return None if values is None else DataRecipe.of(values, f"{bundle.title}: its recipe")
 
 
 def photos_of_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Photo]:
@@ -111,8 +111,8 @@ def photos_of_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[P
 
 def worth_of_sources(bundle: Bundle, photos: Sequence[Photo], sources: Sequence[str]) -> str:
     """Say whether a bundle's training saw any of these sources."""
-    config = _config(bundle)
-    left_out = set() if config is None else set(config.exclude_sources)
+    recipe = _recipe(bundle)
+    left_out = set() if recipe is None else set(recipe.exclude_sources)
     seen = {p.source for p in photos if p.split != "test" and p.source in sources} - left_out
     enrolled = {
         digest for step in bundle.description.get("lineage", []) for digest in step["photos"]

@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo, patches, read_photo
+from recognizer.dataset.annotations import patches
+from recognizer.dataset.compose import compose, cut_out, outline_mask
+from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.evaluation.metrics import Estimate, bootstrap_mean, share
 from recognizer.imaging import model_input
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.compose import compose, cut_out, outline_mask
 
 BEHIND = ("listing_other", "scene_other", "texture")
 """The labels of the photos that patches are laid on."""
@@ -66,7 +67,7 @@ def measure_both_sides(
         recognizer: the bundle.
         held: photos that training did not see; those of animals, and those to lay patches on,
             are used.
-        table: of patches (see :func:`recognizer.dataset.manifest.patches`).
+        table: of patches (see :func:`recognizer.dataset.annotations.patches`).
 
     Returns:
         One for each product that patches of these animals are of, and that the bundle knows; none

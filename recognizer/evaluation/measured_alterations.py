@@ -10,10 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import BACKDROP_LABELS, Photo
-from recognizer.errors import DatasetError
-from recognizer.evaluation import alterations as alter
-from recognizer.imaging import load_image
+from recognizer.dataset import alterations as alter
+from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
 
 Picture: TypeAlias = NDArray[np.uint8]
 
@@ -36,18 +34,9 @@ class Backdrops:
     def draw(self, kind: str, rng: np.random.Generator) -> Picture:
         """Return a ``listing`` or a ``texture``; a plain colour where there are no such photos."""
         found = self._of[kind]
-        return self.read(found[rng.integers(len(found))]) if found else alter.plain_backdrop(rng)
-
-    def read(self, photo: Photo) -> Picture:
-        """Return a photo by the road of serving.
-
-        Raises:
-            DatasetError: it cannot be decoded.
-        """
-        image = load_image(photo.path, min_side=self._min_side)
-        if not image.frames:
-            raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
-        return image.frames[0].rgb
+        if not found:
+            return alter.plain_backdrop(rng)
+        return read_photo(found[rng.integers(len(found))], self._min_side)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +45,7 @@ class Subject:
 
     Attributes:
         rgb: uint8, (height, width, 3), RGB.
-        mask: where its object is (see :mod:`recognizer.training.cutout`), or None.
+        mask: where its object is (see :mod:`recognizer.dataset.cutout`), or None.
         backdrops: other photos.
     """
 

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo
+from recognizer.dataset.cutout import find_object
+from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import Truth
@@ -27,7 +28,6 @@ from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind
-from recognizer.training.cutout import find_object
 
 RATE = 0.01
 """The false-alarm rate, on the photos as they are, that sets the threshold."""
@@ -204,7 +204,7 @@ class _Measured:
 
 
 def _measure(recognizer: Recognizer, backdrops: Backdrops, seed: int, photo: Photo) -> _Measured:
-    rgb = backdrops.read(photo)
+    rgb = read_photo(photo, recognizer.bundle.input_size)
     subject = Subject(rgb, find_object(rgb), backdrops)
     key = int(photo.sha256[:15], 16)  # so that a photo is altered alike whatever the others are
     pictures = [

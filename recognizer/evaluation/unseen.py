@@ -9,24 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo, count_taught, left_out_places
-from recognizer.errors import TrainingError
+from recognizer.dataset.manifest import Photo, count_taught
 from recognizer.evaluation.figures import Figures, Truth, figures_of
 from recognizer.evaluation.lookalikes import Lookalikes, measure_lookalikes
 from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.config import TrainingConfig
-from recognizer.training.loader import PlainPhotos, batches
-from recognizer.training.model import ProductNetwork
-
-_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,59 +49,9 @@ class Unseen:
         return asdict(self)
 
 
-def check_recipe(config: TrainingConfig, released: TrainingConfig, folder: Path) -> None:
-    """Check that a run differs from the released one in its seed and in what it leaves out alone.
-
-    Raises:
-        TrainingError: it differs in more, or leaves no source out.
-    """
-    same = replace(released, seed=config.seed, exclude_sources=config.exclude_sources)
-    places, known = set(left_out_places(config)), set(left_out_places(released))
-    if same != config or set(config.exclude_sources) - places != (
-        set(released.exclude_sources) - known
-    ):
-        raise TrainingError(f"{folder} is a run of another recipe than the one that is exported")
-    if not places > known:
-        raise TrainingError(
-            f"{folder}: no source was left out (exclude_sources) that the exported run learned from"
-        )
-
-
-@torch.no_grad()
-def probabilities(
-    network: ProductNetwork, config: TrainingConfig, photos: Sequence[Photo]
-) -> NDArray[np.float64]:
-    """Return what a network says of photos, before calibration, float64, (photos, labels)."""
-    dataset = PlainPhotos(photos, config.input_size)
-    logits = torch.cat([network(x).logits for x in batches(dataset, _BATCH, 1)]).double()
-    scores = logits.softmax(1) if config.loss == "softmax" else logits.sigmoid()
-    return np.asarray(scores.numpy(), np.float64)
-
-
 def held_out(photos: Iterable[Photo]) -> list[Photo]:
     """Return the photos that a run did not learn from and that no model card is about."""
     return [p for p in photos if p.split in {"validation", "excluded"}]
-
-
-def measure_unseen(
-    network: ProductNetwork,
-    config: TrainingConfig,
-    labels: Sequence[str],
-    photos: Sequence[Photo],
-    *,
-    rounds: int = 1000,
-) -> Unseen:
-    """Measure a run on what it left out.
-
-    Args:
-        network: in evaluation mode.
-        config: of the run.
-        labels: the network's outputs, in order.
-        photos: all photos, as the run had them split.
-        rounds: bootstrap rounds behind the intervals.
-    """
-    scores = probabilities(network, config, held_out(photos))
-    return measure_scores(scores, labels, photos, left_out_places(config), rounds=rounds)
 
 
 def measure_scores(

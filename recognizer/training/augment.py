@@ -16,22 +16,22 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from recognizer.evaluation.alterations import (
+from recognizer.dataset.alterations import (
     lose_resolution,
     plain_backdrop,
     put_photo,
     relight,
     write_across,
 )
+from recognizer.dataset.compose import compose
 from recognizer.imaging import model_input
-from recognizer.training.compose import compose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from recognizer.training.compose import Cutout
+    from recognizer.dataset.compose import Cutout
     from recognizer.training.config import AugmentConfig
 
     Picture = NDArray[np.uint8]

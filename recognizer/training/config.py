@@ -7,11 +7,11 @@ are errors, so that a misspelt option is never silently the default.
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recognizer.dataset.splits import DataRecipe, check_values, read_recipe
 from recognizer.errors import TrainingError
 
 
@@ -27,7 +27,7 @@ class AugmentConfig:
         recast: largest share of the photos of wood, stone, resin, ceramic and cow horn in whose
             place carved ivory is shown as if it were made of the material of the photo; less are,
             where none can be cut out or the result would look like ivory (see
-            :func:`recognizer.training.compose.recast`).
+            :func:`recognizer.dataset.compose.recast`).
         canvas: place the photo, smaller, on another picture (collage, screenshot, distance).
         min_crop: smallest share of the area that a random crop keeps.
         rotate: turn by up to :attr:`max_degrees`.
@@ -63,9 +63,9 @@ class AugmentConfig:
     erase: float = 0.15
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingConfig:
-    """A training run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig(DataRecipe):
+    """A training run; what it takes from its data is in :class:`DataRecipe`.
 
     Attributes:
         name: name of the model, without its version.
@@ -108,14 +108,6 @@ class TrainingConfig:
         probe_weight: share of the probe in the logits, the rest being the fine-tuned branch's; at 0
             the probe's branch gives nothing but the embedding. May be changed when a run has ended:
             the training command, run again, changes nothing else.
-        exclude_sources: sources that are left out, to measure on them what the others teach;
-            ``patch/PART`` leaves out the patches of a part.
-        patches: a table of patches of photos to train on too (see
-            :func:`recognizer.dataset.manifest.patches`), relative to the working folder.
-        corrections: a table of corrected labels (see :mod:`recognizer.dataset.corrections`),
-            relative to the working folder.
-        validation_share: share of the training photos, and of their sources, held out for choices.
-        split_seed: of the choice of what is held out, so that runs with several seeds share it.
         seed: of everything else that is random. On a CPU the same seed gives the same weights; on
             CUDA and MPS sums are added in an order of their own, so nearly the same ones.
         workers: processes that load photos; 0 loads in the training process.
@@ -149,11 +141,6 @@ class TrainingConfig:
     freeze_stages: int = 0
     probe: bool = False
     probe_weight: float = 0.5
-    exclude_sources: list[str] = field(default_factory=list)
-    patches: str = ""
-    corrections: str = ""
-    validation_share: float = 0.1
-    split_seed: int = 0
     seed: int = 0
     workers: int = 1
     device: str = "auto"
@@ -165,6 +152,7 @@ class TrainingConfig:
         Raises:
             TrainingError: a value is out of range.
         """
+        DataRecipe.__post_init__(self)
         choices = {"loss": ("softmax", "sigmoid"), "device": ("auto", "cpu", "cuda", "mps")}
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
@@ -174,7 +162,7 @@ class TrainingConfig:
         for key in ("input_size", "early_size", "epochs", "photos_per_epoch", "batch_size"):
             if getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")
-        shares = ("label_smoothing", "drop_rate", "drop_path", "ema_decay", "validation_share")
+        shares = ("label_smoothing", "drop_rate", "drop_path", "ema_decay")
         for key in (*shares, "probe_weight"):
             if not 0 <= getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: from 0 to below 1")
@@ -199,10 +187,7 @@ def load_config(path: str | Path) -> TrainingConfig:
         TrainingError: the file cannot be read, has an unknown key, or a value of a wrong type or
             out of range.
     """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TrainingError(f"{path}: {error}") from error
+    values = read_recipe(path)
     augment = values.pop("augment", {})
     config = config_from_dict({**values, "augment": augment}, str(path))
     if "probe_weight" in values and not config.probe:
@@ -218,19 +203,6 @@ def config_from_dict(values: dict[str, Any], where: str = "configuration") -> Tr
     """
     values = dict(values)
     augment = values.pop("augment", {})
-    _check(TrainingConfig, values, where)
-    _check(AugmentConfig, augment, f"{where}: augment")
+    check_values(TrainingConfig, values, where)
+    check_values(AugmentConfig, augment, f"{where}: augment")
     return TrainingConfig(**values, augment=AugmentConfig(**augment))
-
-
-def _check(cls: type, values: dict[str, Any], where: str) -> None:
-    defaults = cls()
-    known = {part.name for part in dataclasses.fields(cls)}
-    for key, value in values.items():
-        if key not in known:
-            raise TrainingError(f"{where}: unknown key {key!r}; known: {', '.join(sorted(known))}")
-        expected: type | tuple[type, ...] = type(getattr(defaults, key))
-        if expected is float:
-            expected = (int, float)
-        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-            raise TrainingError(f"{where}: {key} = {value!r} is of the wrong type")

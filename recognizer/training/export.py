@@ -23,6 +23,7 @@ from PIL import Image
 
 from recognizer.dataset.licenses import count_licenses, write_sources
 from recognizer.dataset.manifest import Photo, fingerprint, read_photo
+from recognizer.dataset.outputs import run_photos
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated_description
 from recognizer.evaluation.card import FAILURES_FILE, SOURCES_FILE, render_card
@@ -36,7 +37,6 @@ from recognizer.evaluation.evaluate import (
 from recognizer.evaluation.failures import failures_sheet
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.living_animals import BothSides, measure_both_sides
-from recognizer.evaluation.outputs import run_photos
 from recognizer.evaluation.unseen import Unseen
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.model.bundle import FALSE_ALARM_RATES, SCHEMA, write_description

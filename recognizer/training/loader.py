@@ -6,7 +6,7 @@ in the epoch alone; so a resumed run sees what an unbroken one would have seen.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,11 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from recognizer.dataset.manifest import BACKDROP_LABELS, drawing_weights, read_photo
-from recognizer.imaging import load_image, model_input
-from recognizer.taxonomy import Kind, load_taxonomy
-from recognizer.training.augment import Augmentation
-from recognizer.training.compose import (
+from recognizer.dataset.compose import (
     Cutout,
     Picture,
     cut_out,
@@ -27,10 +23,14 @@ from recognizer.training.compose import (
     recast,
     several,
 )
-from recognizer.training.cutout import find_object
+from recognizer.dataset.cutout import find_object
+from recognizer.dataset.manifest import BACKDROP_LABELS, read_photo
+from recognizer.imaging import load_image, model_input
+from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.augment import Augmentation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -195,6 +195,39 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         if mask is None:
             return None
         return cut_out(read_photo(self._photos[index], self._config.input_size), mask)
+
+
+def drawing_weights(
+    photos: Sequence[Photo],
+    label_power: float,
+    source_power: float,
+    label_weights: Mapping[str, float] | None = None,
+) -> NDArray[np.float64]:
+    """Return the probability with which each photo is drawn, balanced by label and by source.
+
+    A label's share is its photo count to ``label_power`` (times its weight); within the label a
+    source's share is its count to ``source_power``; within the source all photos are alike.
+
+    Returns:
+        float64, (len(photos),), summing to 1.
+    """
+    label_weights = label_weights or {}
+    labels = Counter(p.label for p in photos)
+    pairs = Counter((p.label, p.source) for p in photos)
+    source_total: defaultdict[str, float] = defaultdict(float)
+    for (label, _), count in pairs.items():
+        source_total[label] += count**source_power
+    weights: NDArray[np.float64] = np.array(
+        [
+            labels[p.label] ** label_power
+            * label_weights.get(p.label, 1.0)
+            * pairs[p.label, p.source] ** source_power
+            / source_total[p.label]
+            / pairs[p.label, p.source]
+            for p in photos
+        ]
+    )
+    return np.asarray(weights / weights.sum())
 
 
 def draw(weights: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from recognizer.dataset.manifest import drawing_weights
-from recognizer.training.loader import PlainPhotos, batches
+from recognizer.training.loader import PlainPhotos, batches, drawing_weights
 from recognizer.training.model import ProductNetwork, build_network
 
 if TYPE_CHECKING:

@@ -7,14 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.errors import TrainingError
+from recognizer.evaluation.unseen import Unseen, held_out, measure_scores
 from recognizer.training.config import TrainingConfig, config_from_dict
+from recognizer.training.loader import PlainPhotos, batches
 from recognizer.training.model import ProductNetwork, build_network, join_branches
 
 CHECKPOINT = "last.ckpt"
+_BATCH = 64
 
 AVERAGED, PROBE = "averaged", "probe"
 """Keys of the checkpoint: the network that was fine-tuned, and the one under the linear probe."""
@@ -95,3 +100,53 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+def check_recipe(config: TrainingConfig, released: TrainingConfig, folder: Path) -> None:
+    """Check that a run differs from the released one in its seed and in what it leaves out alone.
+
+    Raises:
+        TrainingError: it differs in more, or leaves no source out.
+    """
+    same = replace(released, seed=config.seed, exclude_sources=config.exclude_sources)
+    sources, known = set(config.left_out_sources), set(released.left_out_sources)
+    if same != config or set(config.exclude_sources) - sources != (
+        set(released.exclude_sources) - known
+    ):
+        raise TrainingError(f"{folder} is a run of another recipe than the one that is exported")
+    if not sources > known:
+        raise TrainingError(
+            f"{folder}: no source was left out (exclude_sources) that the exported run learned from"
+        )
+
+
+@torch.no_grad()
+def probabilities(
+    network: ProductNetwork, config: TrainingConfig, photos: Sequence[Photo]
+) -> NDArray[np.float64]:
+    """Return what a network says of photos, before calibration, float64, (photos, labels)."""
+    dataset = PlainPhotos(photos, config.input_size)
+    logits = torch.cat([network(x).logits for x in batches(dataset, _BATCH, 1)]).double()
+    scores = logits.softmax(1) if config.loss == "softmax" else logits.sigmoid()
+    return np.asarray(scores.numpy(), np.float64)
+
+
+def measure_unseen(
+    network: ProductNetwork,
+    config: TrainingConfig,
+    labels: Sequence[str],
+    photos: Sequence[Photo],
+    *,
+    rounds: int = 1000,
+) -> Unseen:
+    """Measure a run on what it left out.
+
+    Args:
+        network: in evaluation mode.
+        config: of the run.
+        labels: the network's outputs, in order.
+        photos: all photos, as the run had them split.
+        rounds: bootstrap rounds behind the intervals.
+    """
+    scores = probabilities(network, config, held_out(photos))
+    return measure_scores(scores, labels, photos, config.left_out_sources, rounds=rounds)

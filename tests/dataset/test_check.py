@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.check import Check, check_data
+from recognizer.dataset.splits import DataRecipe
 from recognizer.errors import DatasetError
 from recognizer.recognizer import Recognizer
-from recognizer.training.config import TrainingConfig
 from tests.conftest import encoded
-from tests.training.conftest import write_manifest
+from tests.labelled import write_manifest
 
 Write = Callable[..., dict[str, str]]
 
@@ -121,7 +121,7 @@ def test_what_a_recipe_holds_out_is_a_split_of_its_own(
     pictures |= {f"{i}-copy.jpg": scene(i).resize((200, 150)) for i in range(12)}
     write_manifest(tmp_path, [write(name, p, "train") for name, p in pictures.items()])
     assert not check_data([tmp_path], recognizer).duplicates
-    held_out = TrainingConfig(validation_share=0.3)
+    held_out = DataRecipe(validation_share=0.3)
     duplicates = check_data([tmp_path], recognizer, held_out).duplicates
     assert duplicates
     for pair in duplicates:

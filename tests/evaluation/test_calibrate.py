@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
+from recognizer.dataset.outputs import run_photos
 from recognizer.errors import DatasetError
 from recognizer.evaluation.calibrate import (
     LabelFit,
@@ -20,12 +21,11 @@ from recognizer.evaluation.calibrate import (
     calibrated_description,
     fit_calibration,
 )
-from recognizer.evaluation.outputs import run_photos
 from recognizer.model.bundle import load_bundle, sigmoid, write_description
 from recognizer.model.calibration import Calibration
 from recognizer.recognizer import Recognizer
+from tests.labelled import write_manifest
 from tests.tiny import LABELS
-from tests.training.conftest import write_manifest
 
 # --- the curve --------------------------------------------------------------------------------
 
@@ -118,8 +118,10 @@ def test_sources_are_not_on_both_sides() -> None:
 
 
 @pytest.fixture
-def held_out(photos: list[Photo]) -> list[Photo]:
-    return [replace(p, split="validation", source=f"s{i % 5}") for i, p in enumerate(photos)]
+def held_out(labelled_photos: list[Photo]) -> list[Photo]:
+    return [
+        replace(p, split="validation", source=f"s{i % 5}") for i, p in enumerate(labelled_photos)
+    ]
 
 
 def test_the_same_network_is_another_bundle(

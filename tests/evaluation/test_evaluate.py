@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
-from recognizer.dataset.manifest import Photo, fingerprint, load_photos, prepare
+from recognizer.dataset.manifest import Photo, fingerprint, load_photos
+from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError, TaxonomyError, UsageError
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Leads, evaluate
 from recognizer.evaluation.held_out import (
@@ -31,10 +32,9 @@ from recognizer.evaluation.left_out import embed_photos, folds, leave_out_source
 from recognizer.model.bundle import load_bundle
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
-from recognizer.training.config import TrainingConfig
 from tests.conftest import encoded, picture
+from tests.labelled import write_manifest
 from tests.tiny import write_tiny_bundle
-from tests.training.conftest import write_manifest
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -84,11 +84,13 @@ def trained_bundle(tmp_path_factory: pytest.TempPathFactory, photos: list[Photo]
     """The tiny bundle, with the words of a release on how it was trained and calibrated."""
     folder = write_tiny_bundle(tmp_path_factory.mktemp("trained") / "tiny-v1")
     # Patches are no photos of the data: leaving some out must not hide what was held out.
-    config = TrainingConfig(validation_share=0.3, exclude_sources=["tony/collections"])
+    config = DataRecipe(validation_share=0.3, exclude_sources=["tony/collections"])
     held = [p for p in prepare(photos, config) if p.split == "validation"]
     config = replace(config, exclude_sources=[*config.exclude_sources, "patch/tusk"])
     description = json.loads((folder / "bundle.json").read_text())
-    description["training"] = {"config": config.to_dict()}
+    description["training"] = {
+        "config": {**asdict(config), "probe": True}
+    }  # also of another version
     description["calibration"] = {"fingerprint": fingerprint(held)}
     (folder / "bundle.json").write_text(json.dumps(description))
     return folder

@@ -14,7 +14,7 @@ from recognizer.dataset.manifest import Photo
 from recognizer.evaluation.living_animals import measure_both_sides
 from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
-from tests.training.test_patches import write_table
+from tests.labelled import write_patches
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_the_material_is_found_and_the_animal_is_not(
 ) -> None:
     animals = [p.sha256 for p in held if p.label == "animal_elephant"]
     outlined = dict.fromkeys(animals[:3], "ivory_worked") | {animals[3]: "rhino_horn"}
-    table = write_table(tmp_path / "patches.csv", outlined)
+    table = write_patches(tmp_path / "patches.csv", outlined)
     (both,) = measure_both_sides(recognizer, held, table)  # the tiny bundle knows no rhino horn
     assert (both.product, both.photos, both.patches) == ("ivory_worked", 3, 3)
     assert both.called_product.value == 0
@@ -54,7 +54,7 @@ def test_the_material_is_found_and_the_animal_is_not(
 def test_without_patches_or_anything_to_lay_them_on_nothing_is_said(
     recognizer: Recognizer, held: list[Photo], tmp_path: Path
 ) -> None:
-    table = write_table(tmp_path / "patches.csv", {held[0].sha256: "ivory_worked"})
+    table = write_patches(tmp_path / "patches.csv", {held[0].sha256: "ivory_worked"})
     animals = [p for p in held if p.label == "animal_elephant"]
     assert measure_both_sides(recognizer, animals, table) == ()
     others = [replace(p, label="listing_other") for p in held]

@@ -14,15 +14,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
+from recognizer.dataset import alterations as alter
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
-from recognizer.evaluation import alterations as alter
 from recognizer.evaluation.measured_alterations import ALTERATIONS
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.robustness import Outcome, heat_on_object, measure_robustness
 from recognizer.recognizer import Recognizer
 from tests.conftest import encoded
-from tests.training.conftest import write_manifest
+from tests.labelled import write_manifest
 
 GRAY, RED, GREEN, BLUE = (200, 200, 200), (230, 20, 20), (20, 230, 20), (20, 20, 230)
 BLACK, DARK_RED = (5, 5, 5), (120, 5, 5)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recognizer.evaluation.alterations import (
+from recognizer.dataset.alterations import (
     lose_resolution,
     plain_backdrop,
     put_object,
@@ -12,10 +12,10 @@ from recognizer.evaluation.alterations import (
     relight,
     write_across,
 )
+from recognizer.dataset.compose import cut_out
+from recognizer.dataset.cutout import find_object
 from recognizer.training.augment import Augmentation
-from recognizer.training.compose import cut_out
 from recognizer.training.config import AugmentConfig
-from recognizer.training.cutout import find_object
 
 
 def studio(background: tuple[int, int, int] = (200, 200, 200), noise: int = 2) -> np.ndarray:

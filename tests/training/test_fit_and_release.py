@@ -40,12 +40,12 @@ MakeConfig = Callable[..., TrainingConfig]
 
 
 @pytest.fixture(scope="session")
-def split(photos: list[Photo]) -> list[Photo]:
+def split(labelled_photos: list[Photo]) -> list[Photo]:
     """Four photos of each label to train on, four held out, four to test."""
     splits = ("train", "validation", "test")
     return [
         replace(p, split=splits[i % 3], source=f"source-{splits[i % 3]}")
-        for i, p in enumerate(photos)
+        for i, p in enumerate(labelled_photos)
     ]
 
 

@@ -20,11 +20,11 @@ from tests.tiny import write_tiny_bundle
 
 
 @pytest.fixture
-def split(photos: list[Photo]) -> list[Photo]:
+def split(labelled_photos: list[Photo]) -> list[Photo]:
     """Of each label's twelve photos six are trained on, three held out, three for the test."""
     return [
         replace(p, split=("train", "train", "validation", "test")[i % 4], source=f"source-{i % 3}")
-        for i, p in enumerate(photos)
+        for i, p in enumerate(labelled_photos)
     ]
 
 

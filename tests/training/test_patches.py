@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.dataset.manifest import PATCH_COLUMNS, Photo, prepare
+from recognizer.dataset.manifest import Photo
+from recognizer.dataset.splits import prepare
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import AugmentConfig, TrainingConfig
 from recognizer.training.loader import TrainingPhotos, find_masks
+from tests.labelled import write_patches
 
 GREEN, RED, BLUE = (30, 190, 30), (210, 30, 30), (30, 30, 210)
-SQUARE = "0.3,0.3 0.7,0.3 0.7,0.7 0.3,0.7"
 TABLE = Path(__file__).parents[2] / "datasets" / "patches.csv"
 
 living = st.lists(
@@ -30,12 +31,6 @@ living = st.lists(
     min_size=1,
     max_size=40,
 )
-
-
-def write_table(path: Path, outlined: dict[str, str]) -> Path:
-    rows = [f'{sha},part,{label},"{SQUARE}"' for sha, label in outlined.items()]
-    path.write_text("\n".join([",".join(PATCH_COLUMNS), *rows]) + "\n", encoding="utf-8")
-    return path
 
 
 @given(rows=living, share=st.floats(0.0, 0.5), data=st.data())
@@ -50,7 +45,7 @@ def test_patches_leave_the_animals_alone(
     outlined = data.draw(
         st.dictionaries(st.sampled_from([p.sha256 for p in photos]), products, max_size=12)
     )
-    table = write_table(tmp_path_factory.getbasetemp() / "some.csv", outlined)
+    table = write_patches(tmp_path_factory.getbasetemp() / "some.csv", outlined)
     plain = prepare(photos, TrainingConfig(validation_share=share))
     found = prepare(photos, TrainingConfig(validation_share=share, patches=str(table)))
     assert found[: len(photos)] == plain
@@ -76,7 +71,7 @@ def zoo(tmp_path: Path) -> list[Photo]:
 
     animal = Photo(save("a.png", GREEN, True), "a" * 64, "animal_rhino", "zoo", "train")
     sky = Photo(save("b.png", BLUE, False), "b" * 64, "listing_other", "sky", "train")
-    table = write_table(tmp_path / "patches.csv", {animal.sha256: "rhino_horn"})
+    table = write_patches(tmp_path / "patches.csv", {animal.sha256: "rhino_horn"})
     return prepare([animal, sky], TrainingConfig(validation_share=0.0, patches=str(table)))
 
 

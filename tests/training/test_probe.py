@@ -22,8 +22,8 @@ MakeConfig = Callable[..., TrainingConfig]
 
 
 @pytest.fixture(scope="module")
-def train(photos: list[Photo]) -> list[Photo]:
-    return [p for i, p in enumerate(photos) if i % 3]
+def train(labelled_photos: list[Photo]) -> list[Photo]:
+    return [p for i, p in enumerate(labelled_photos) if i % 3]
 
 
 def _labels(photos: list[Photo]) -> list[str]:
@@ -69,10 +69,10 @@ def test_both_branches_say_the_weighted_mean_of_what_each_says(
 
 
 def test_the_probe_tells_colours_apart_by_random_features(
-    photos: list[Photo], train: list[Photo], config: MakeConfig
+    labelled_photos: list[Photo], train: list[Photo], config: MakeConfig
 ) -> None:
     choices = config(probe=True)
-    others = [p for p in photos if p not in train]
+    others = [p for p in labelled_photos if p not in train]
     probe = _probe(choices, train)
     with torch.no_grad():
         found = probe(_inputs(others, choices.input_size)).logits.argmax(1)

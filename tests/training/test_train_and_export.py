@@ -14,7 +14,7 @@ from recognizer.cli import ExitCode, app
 from recognizer.recognizer import Recognizer
 from recognizer.training.runs import load_run
 from tests.conftest import encoded, picture
-from tests.training.conftest import COLOR_OF, write_manifest
+from tests.labelled import COLOR_OF, write_manifest
 
 pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
 

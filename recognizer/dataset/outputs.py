@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo
+from recognizer.dataset.manifest import Photo, first_frame
 from recognizer.errors import DatasetError
 from recognizer.imaging import model_input
 from recognizer.recognizer import Recognizer
@@ -62,9 +62,8 @@ def _run_chunk(
     inputs = []
     for photo in photos:
         image = recognizer.load_image(photo.path)
-        if not image.frames:
-            raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
+        rgb = first_frame(photo, image)
         if image.sha256 != photo.sha256:
             raise DatasetError(f"{photo.path} is not the file of the manifest: other sha256")
-        inputs.append(model_input(image.frames[0].rgb, recognizer.bundle.input_size))
+        inputs.append(model_input(rgb, recognizer.bundle.input_size))
     return recognizer.features(np.stack(inputs))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from recognizer.training.compose import cut_out, lay, soft_mask
+from recognizer.dataset.compose import cut_out, lay, soft_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

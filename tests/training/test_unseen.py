@@ -13,9 +13,9 @@ import torch
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
-from recognizer.evaluation.unseen import check_recipe, measure_unseen, probabilities
 from recognizer.training.config import TrainingConfig
 from recognizer.training.model import Outputs
+from recognizer.training.runs import check_recipe, measure_unseen, probabilities
 
 MakeConfig = Callable[..., TrainingConfig]
 LABELS = ["ceramic", "ivory_worked", "listing_other"]
@@ -31,10 +31,12 @@ class Reddish(torch.nn.Module):
 
 
 @pytest.fixture
-def held(photos: list[Photo]) -> list[Photo]:
+def held(labelled_photos: list[Photo]) -> list[Photo]:
     """Of each label a third to train on, a third held out, a third of a source that is left out."""
     splits = ("train", "validation", "excluded")
-    return [replace(p, split=splits[i % 3], source=splits[i % 3]) for i, p in enumerate(photos)]
+    return [
+        replace(p, split=splits[i % 3], source=splits[i % 3]) for i, p in enumerate(labelled_photos)
+    ]
 
 
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])

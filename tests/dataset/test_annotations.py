@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recognizer.dataset.annotations import apply_corrections, load_corrections, patches
+from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.dataset.splits import DataRecipe, prepare
+from recognizer.errors import DatasetError
+
+PHOTOS = [Photo(Path(f"{i}.jpg"), f"{i:064x}", "wood", "a", "train") for i in range(4)]
+
+
+def table(folder: Path, *rows: str, columns: str = "sha256,label,reason") -> Path:
+    path = folder / "corrections.csv"
+    path.write_text("\n".join([columns, *rows]) + "\n")
+    return path
+
+
+def test_a_corrected_photo_changes_its_label_and_nothing_else(tmp_path: Path) -> None:
+    path = table(
+        tmp_path,
+        f"{1:064x},bone,a bone bead",
+        f"{2:064x},exclude,a page of text",
+        f"{9:064x},bone,a photo of other data",
+    )
+    found = apply_corrections(PHOTOS, load_corrections(path))
+    assert [(p.sha256[-1], p.label) for p in found] == [("0", "wood"), ("1", "bone"), ("3", "wood")]
+    assert PHOTOS[1].label == "wood"
+    assert {(p.source, p.split) for p in found} == {("a", "train")}
+
+
+def test_a_run_trains_on_what_its_recipe_corrects(tmp_path: Path) -> None:
+    path = table(tmp_path, f"{1:064x},bone,a bone bead")
+    config = DataRecipe(corrections=str(path), validation_share=0.0)
+    assert sorted(p.label for p in prepare(PHOTOS, config)) == ["bone", "wood", "wood", "wood"]
+    assert prepare(PHOTOS, DataRecipe(validation_share=0.0)) == PHOTOS
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["ab,unicorn,one horn"], "corrections.csv:2: unknown label 'unicorn'"),
+        (["ab,wood,"], "corrections.csv:2: no reason"),
+        (["ab,wood,x", "ab,bone,y"], "corrections.csv:3: ab... is corrected twice"),
+    ],
+)
+def test_broken_rows_are_named(tmp_path: Path, rows: list[str], words: str) -> None:
+    with pytest.raises(DatasetError, match=words):
+        load_corrections(table(tmp_path, *rows))
+
+
+def test_tables_that_are_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nowhere"):
+        load_corrections(tmp_path / "nowhere.csv")
+    with pytest.raises(DatasetError, match="no column reason"):
+        load_corrections(table(tmp_path, columns="sha256,label"))
+
+
+def _table(tmp_path: Path, *rows: str, header: str = "sha256,part,label,polygon") -> Path:
+    path = tmp_path / "patches.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+SQUARE = '"0.1,0.1 0.9,0.1 0.9,0.9"'
+
+
+def test_patches_are_of_training_photos_alone_and_no_evidence(tmp_path: Path) -> None:
+    photos = [
+        Photo(Path("a.jpg"), "aa", "animal_rhino", "zoo", "train"),
+        Photo(Path("b.jpg"), "bb", "animal_rhino", "zoo", "validation"),
+        Photo(Path("c.jpg"), "cc", "animal_rhino", "park", "test"),
+    ]
+    table = _table(tmp_path, *(f"{sha},horn,rhino_horn,{SQUARE}" for sha in ("aa", "bb", "cc")))
+    (patch,) = patches(photos, table)
+    assert (patch.path, patch.label, patch.source) == (Path("a.jpg"), "rhino_horn", "patch/horn")
+    assert patch.is_patch
+    assert not patch.is_evidence
+    assert len(patch.outline) == 3
+    assert fingerprint([patch]) != fingerprint([replace(patch, outline=())])
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "words"),
+    [
+        ([f"aa,horn,unicorn,{SQUARE}"], "sha256,part,label,polygon", "unicorn"),
+        (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2"'], "sha256,part,label,polygon", "three points"),
+        (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2 1.5,0"'], "sha256,part,label,polygon", "shares"),
+        (['aa,horn,rhino_horn,"a b c"'], "sha256,part,label,polygon", "pairs"),
+        (["aa,horn,rhino_horn"], "sha256,part,label,polygon", "three points"),
+        (["aa,\0\xff"], "sha256,part,label,polygon", "unknown label"),
+        ([], "sha256,part,label", "polygon"),
+    ],
+)
+def test_a_wrong_table_of_patches_names_its_line(
+    tmp_path: Path, rows: list[str], header: str, words: str
+) -> None:
+    photos = [Photo(Path("a.jpg"), "aa", "animal_rhino", "zoo", "train")]
+    with pytest.raises(DatasetError, match=words):
+        patches(photos, _table(tmp_path, *rows, header=header))
+    with pytest.raises(DatasetError, match=r"none\.csv"):
+        patches(photos, tmp_path / "none.csv")

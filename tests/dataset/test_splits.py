@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer.dataset.manifest import Photo
+from recognizer.dataset.splits import DataRecipe, exclude_sources, hold_out_validation, prepare
+from recognizer.errors import DatasetError
+
+
+def photo(i: int, label: str = "ceramic", source: str = "a", split: str = "train") -> Photo:
+    return Photo(Path(f"{i}.jpg"), f"{i:064x}", label, source, split)
+
+
+labelled = st.lists(
+    st.tuples(
+        st.sampled_from(["ivory_worked", "ceramic", "wood"]),
+        st.sampled_from(["a", "b", "c", "synthetic/x"]),
+        st.sampled_from(["train", "train", "train", "test"]),
+    ),
+    min_size=1,
+    max_size=80,
+)
+
+
+@given(labelled, st.floats(0.0, 0.5), st.integers(0, 5))
+def test_held_out_photos_leave_enough_to_train_on(
+    rows: list[tuple[str, str, str]], share: float, seed: int
+) -> None:
+    photos = [photo(i, *row) for i, row in enumerate(rows)]
+    split = hold_out_validation(photos, share, seed)
+    assert [p.sha256 for p in split] == [p.sha256 for p in photos]
+    for before, after in zip(photos, split, strict=True):
+        assert after.split == before.split or (before.split, after.split) == (
+            "train",
+            "validation",
+        )
+        assert after.split != "validation" or not after.is_synthetic
+    for label in {p.label for p in photos}:
+        real = [p for p in photos if p.label == label and p.split == "train"]
+        real = [p for p in real if not p.is_synthetic]
+        held = sum(p.label == label and p.split == "validation" for p in split)
+        assert held <= len(real) // 2
+    again = hold_out_validation(photos[::-1], share, seed)
+    assert {(p.sha256, p.split) for p in again} == {(p.sha256, p.split) for p in split}
+
+
+def test_whole_sources_are_held_out_for_negatives_and_not_for_products() -> None:
+    photos = [photo(i, "wood", f"s{i // 10}") for i in range(200)]
+    photos += [photo(1000 + i, "ivory_worked", f"s{i // 10}") for i in range(200)]
+    split = hold_out_validation(photos, 0.1, 0)
+
+    def whole(label: str) -> int:
+        members = [p for p in split if p.label == label]
+        sources = {p.source for p in members}
+        return sum(all(p.split == "validation" for p in members if p.source == s) for s in sources)
+
+    assert whole("wood") >= 2
+    assert whole("ivory_worked") == 0
+
+
+def _table(tmp_path: Path, *rows: str, header: str = "sha256,part,label,polygon") -> Path:
+    path = tmp_path / "patches.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+SQUARE = '"0.1,0.1 0.9,0.1 0.9,0.9"'
+
+
+def test_patches_of_a_part_can_be_left_out(tmp_path: Path) -> None:
+    photos = [Photo(tmp_path / "a.jpg", "aa", "animal_rhino", "zoo", "train")]
+    table = _table(
+        tmp_path,
+        f"aa,horn,rhino_horn,{SQUARE}",
+        f"aa,hide,reptile_leather,{SQUARE}",
+    )
+    config = DataRecipe(patches=str(table), validation_share=0, exclude_sources=["patch/hide"])
+    assert [p.source for p in prepare(photos, config)] == ["zoo", "patch/horn"]
+    elsewhere = replace(config, exclude_sources=["patch/hide", "zoo"])  # none is left to leave out
+    assert [p.split for p in prepare(photos, elsewhere)] == ["excluded"]
+    with pytest.raises(DatasetError, match="patch/tail"):
+        prepare(photos, replace(config, exclude_sources=["patch/tail"]))
+
+
+def test_excluded_sources_are_in_no_split_of_a_run() -> None:
+    photos = [
+        Photo(Path(f"{i}.jpg"), f"{i:02}", "wood", source, "train")
+        for i, source in enumerate(["a", "a", "b", "b"])
+    ]
+    splits = [p.split for p in exclude_sources(photos, ["a"])]
+    assert splits == ["excluded", "excluded", "train", "train"]
+    with pytest.raises(DatasetError, match="nowhere"):
+        exclude_sources(photos, ["nowhere"])
