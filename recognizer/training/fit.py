@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -100,9 +99,6 @@ def fit(
     labels = sorted({p.label for p in train})
     if len(labels) < 2:
         raise TrainingError(f"{len(labels)} labels among {len(train)} training photos: at least 2")
-    # A forked loader cannot end the threads that OpenCV started before the fork, and would wait for
-    # ever: so it must start none.
-    cv2.setNumThreads(1)
     run = _Run.open(config, labels, fingerprint(train), folder)
     if run.saved is not None:
         was, now = run.saved.to_dict(), config.to_dict()

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -262,7 +263,13 @@ class PlainPhotos(Dataset[torch.Tensor]):
 
 
 def batches(dataset: Dataset[object], batch_size: int, workers: int) -> DataLoader[object]:
-    """Return the batches of a dataset in its own order."""
+    """Return the batches of a dataset in its own order.
+
+    OpenCV computes with one thread from then on where there are workers.
+    """
+    if workers:
+        # A forked worker would wait forever for threads that OpenCV started before the fork.
+        cv2.setNumThreads(1)
     return DataLoader(
         dataset,
         batch_size=batch_size,
@@ -273,7 +280,5 @@ def batches(dataset: Dataset[object], batch_size: int, workers: int) -> DataLoad
 
 
 def _one_thread(_: int) -> None:
-    import cv2  # noqa: PLC0415 - only in the worker process
-
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
