@@ -54,7 +54,7 @@ def test_the_new_product_is_found_and_the_others_stay(
         for label, score in before.scores.items():
             assert after.scores[label] == pytest.approx(score, abs=1e-6)
         verdict = enrolled.decide(after, Policy())
-        assert ("rhino_horn" in verdict.labels) == (color == "blue")
+        assert ("rhino_horn" in {lead.name for lead in verdict.leads}) == (color == "blue")
         assert ("rhino_horn" in verdict.why[0] if verdict.why else False) == (color == "blue")
         assert after.families["rhino_horn"] == pytest.approx(after.scores["rhino_horn"])
 
@@ -258,7 +258,7 @@ def test_a_check_writes_nothing(
     assert any("one source" in line for line in rest)
     assert five.startswith("recall 3 of 3 at 5 %")
     assert any(line.startswith("by a scan as it comes 3 of 3:") for line in rest)
-    assert any('[rules.rhino_horn] and under it review = "0.01"' in line for line in rest)
+    assert any('[rules.label.rhino_horn] and under it review_rate = 0.01' in line for line in rest)
 
 
 def test_photos_that_cannot_be_told_from_negatives_promise_nothing(
