@@ -1,11 +1,14 @@
 """Find ivory, big cat skins, antelope horn and other wildlife products in photos.
 
-    >>> from recognizer import Recognizer
-    >>> prediction = Recognizer.load().predict("listing.jpg")
-    >>> prediction.scores["ivory_worked"]
+    >>> from pathlib import Path
+    >>> from recognizer import Policy, Recognizer
+    >>> recognizer = Recognizer.load()
+    >>> prediction = recognizer.predict(Path("listing.jpg"))
+    >>> recognizer.decide(prediction, Policy()).decision
 
-Each public name is imported from its module when it is first used, so that ``import recognizer``
-costs nothing: neither numpy nor onnxruntime is loaded by it.
+The names in ``__all__`` are the public API; what else the modules below hold may change. Each name
+is imported when it is first used, so that ``import recognizer`` costs nothing, and the errors and
+values load neither numpy nor onnxruntime.
 """
 
 from __future__ import annotations
@@ -32,9 +35,12 @@ if TYPE_CHECKING:
         TrainingError,
         UsageError,
     )
-    from recognizer.imaging import Limits
-    from recognizer.model.bundle import Bundle, load_bundle
+    from recognizer.imaging import Frame, ImageSource, Limits, LoadedImage
+    from recognizer.known import KnownItems, share_bank
+    from recognizer.model.bundle import Bundle, BundleFamily, BundleLabel, load_bundle
+    from recognizer.model.calibration import Calibration
     from recognizer.policy import (
+        Candidate,
         CandidateKind,
         Decision,
         Effect,
@@ -49,10 +55,10 @@ if TYPE_CHECKING:
         Verdict,
         load_policy,
     )
-    from recognizer.prediction import Explanation, Prediction, Region
+    from recognizer.prediction import Embedding, Explanation, Prediction, Region, prediction_schema
     from recognizer.recognizer import Recognizer
     from recognizer.status import Reason, Status
-    from recognizer.taxonomy import Taxonomy, load_taxonomy
+    from recognizer.taxonomy import Family, Kind, Label, Taxonomy, load_taxonomy
 
 __version__ = "0.1.0"
 
@@ -61,19 +67,31 @@ __all__ = [
     "Bundle",
     "BundleDigestError",
     "BundleError",
+    "BundleFamily",
+    "BundleLabel",
     "BundleNotFoundError",
     "BundleSchemaError",
+    "Calibration",
+    "Candidate",
     "CandidateKind",
     "DatasetError",
     "Decision",
     "Effect",
+    "Embedding",
     "Explanation",
+    "Family",
     "Finding",
+    "Frame",
+    "ImageSource",
     "JournalError",
+    "Kind",
+    "KnownItems",
     "KnownMatch",
     "KnownRule",
+    "Label",
     "Lead",
     "Limits",
+    "LoadedImage",
     "MissingExtraError",
     "Policy",
     "PolicyError",
@@ -96,55 +114,29 @@ __all__ = [
     "load_bundle",
     "load_policy",
     "load_taxonomy",
+    "prediction_schema",
+    "share_bank",
 ]
 
-_MODULES = {
-    "model.bundle": ("Bundle", "load_bundle"),
-    "errors": (
-        "BankError",
-        "BundleDigestError",
-        "BundleError",
-        "BundleNotFoundError",
-        "BundleSchemaError",
-        "DatasetError",
-        "JournalError",
-        "MissingExtraError",
-        "PolicyError",
-        "ProviderError",
-        "RecognizerError",
-        "TaxonomyError",
-        "TrainingError",
-        "UsageError",
-    ),
-    "imaging": ("Limits",),
-    "policy": (
-        "CandidateKind",
-        "Decision",
-        "Effect",
-        "Finding",
-        "KnownMatch",
-        "KnownRule",
-        "Lead",
-        "Policy",
-        "Probability",
-        "Rate",
-        "Rule",
-        "Verdict",
-        "load_policy",
-    ),
-    "prediction": ("Explanation", "Prediction", "Region"),
+_VALUES = ("errors", "status", "taxonomy", "prediction", "policy")  # they load nothing heavy
+_HEAVY = {
+    "imaging": ("Frame", "ImageSource", "Limits", "LoadedImage"),
+    "known": ("KnownItems", "share_bank"),
+    "model.bundle": ("Bundle", "BundleFamily", "BundleLabel", "load_bundle"),
+    "model.calibration": ("Calibration",),
     "recognizer": ("Recognizer",),
-    "status": ("Reason", "Status"),
-    "taxonomy": ("Taxonomy", "load_taxonomy"),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # looked up once
+    homes = [module for module, names in _HEAVY.items() if name in names] or _VALUES
+    for home in homes:
+        module = importlib.import_module(f"{__name__}.{home}")
+        if name in vars(module):
+            break
+    value = globals()[name] = vars(module)[name]  # looked up once
     return value
 
 

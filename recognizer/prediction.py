@@ -1,4 +1,4 @@
-"""The values that the engine gives: predictions, regions, explanations.
+"""The values that the engine gives: predictions, regions, embeddings, explanations.
 
 A prediction is what the *model* says. What a platform makes of it is a decision, and lives in
 :mod:`recognizer.policy`.
@@ -7,8 +7,8 @@ A prediction is what the *model* says. What a platform makes of it is a decision
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from recognizer.status import Reason, Status
 
@@ -28,12 +28,12 @@ Hashes of different images differ in about 128.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """Where in the picture a label was seen.
+    """Where in an image a label was seen.
 
     Attributes:
         label: the label.
         score: the highest local probability inside the box, 0 to 1.
-        box: left, top, right, bottom in pixels of the upright picture; right and bottom are
+        box: left, top, right, bottom in pixels of the upright image; right and bottom are
             exclusive.
         frame: number of the frame, from 0.
     """
@@ -51,7 +51,7 @@ class Prediction:
     Attributes:
         status: ``ok``, ``degraded`` or ``failed``.
         reason: why it is not ``ok``, else None.
-        detail: what exactly, in words, else None.
+        detail: the same in words, else None.
         scores: every label of the bundle -> calibrated probability, 0 to 1; empty if and only if
             ``failed``.
         families: every family of the bundle -> probability that one of its products is shown.
@@ -59,12 +59,13 @@ class Prediction:
             animations each score is the highest of the sampled frames.
         sha256: of the encoded bytes, hexadecimal; None for arrays and unread files.
         phash: PDQ hash of that frame, 64 hexadecimal digits; None where failed, and where there is
-            too little to see for near-copies to be told (see :mod:`recognizer.imaging.pdq`).
+            too little to see to tell near-copies (see :mod:`recognizer.imaging.pdq`).
         format: image format by magic bytes; None where unknown.
-        width: of the upright picture in pixels; None where unknown.
-        height: likewise.
+        width: of the upright image in pixels; None where unknown.
+        height: of the upright image in pixels; None where unknown.
         frames: number of frames in the file; None where unknown.
         regions: where the leads were seen; empty unless asked for.
+        bundle_digest: of the model that made it (see :class:`recognizer.Bundle`).
         embedding: the model's features of that frame, float32, (channels,); None unless asked for.
     """
 
@@ -81,7 +82,38 @@ class Prediction:
     height: int | None = None
     frames: int | None = None
     regions: tuple[Region, ...] = ()
+    bundle_digest: str | None = None
     embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the embedding, ready for JSON, as :func:`prediction_schema` describes."""
+        return {
+            **{name: getattr(self, name) for name in _PROPERTIES},
+            "status": self.status.value,
+            "reason": self.reason and self.reason.value,
+            "scores": dict(self.scores),
+            "families": dict(self.families),
+            "regions": [{**asdict(region), "box": [*region.box]} for region in self.regions],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Embedding:
+    """The model's features of one image, for search and enrolment.
+
+    Attributes:
+        status: as of a :class:`Prediction`.
+        reason: why it is not ``ok``, else None.
+        detail: the same in words, else None.
+        frame: number of the frame with the highest product score, from 0; None where failed.
+        vector: of that frame, float32, (channels,); None if and only if ``failed``.
+    """
+
+    status: Status
+    reason: Reason | None
+    detail: str | None
+    frame: int | None
+    vector: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,17 +121,93 @@ class Explanation:
     """Where a score comes from.
 
     Attributes:
-        prediction: what the model says of the image.
-        label: the label that is explained.
+        prediction: what the model says of the image; the rest is empty where it failed.
+        label: the label that is explained; None where it failed and none was asked for.
         heatmap: float32, (h, w): the local probability of the label, 0 to 1, on the grid of the
-            model's last features, over the whole upright picture; empty (0, 0) where failed.
+            model's last features, over the whole upright image; (0, 0) where failed.
         regions: boxes around what stands out, highest first.
         picture: uint8, (height, width, 3), RGB: the upright frame, perhaps reduced, on which the
-            heat-map can be drawn; empty (0, 0, 3) where failed.
+            heat-map can be drawn; (0, 0, 3) where failed.
     """
 
     prediction: Prediction
-    label: str
+    label: str | None
     heatmap: NDArray[np.float32]
     regions: tuple[Region, ...]
     picture: NDArray[np.uint8]
+
+
+# --- as JSON --------------------------------------------------------------------------------------
+
+_COUNT = {"type": ["integer", "null"], "minimum": 1}
+_INDEX = {"type": "integer", "minimum": 0}
+_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
+_PROBABILITIES = {"type": "object", "additionalProperties": _PROBABILITY}
+_TEXT = {"type": ["string", "null"]}
+_DIGEST = {"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"}
+
+REGION_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "label": {"type": "string"},
+        "score": _PROBABILITY,
+        "box": {"type": "array", "items": _INDEX, "minItems": 4, "maxItems": 4},
+        "frame": _INDEX,
+    },
+    "required": [field.name for field in fields(Region)],
+    "additionalProperties": False,
+}
+
+_PROPERTIES: dict[str, dict[str, Any]] = {
+    "status": {
+        "type": "string",
+        "enum": [status.value for status in Status],
+        "description": "ok; degraded: scored, but damaged or incomplete; failed: not scored.",
+    },
+    "reason": {
+        **_TEXT,
+        "enum": [*(reason.value for reason in Reason), None],
+        "description": "Why the status is not ok.",
+    },
+    "detail": {**_TEXT, "description": "The reason in words of a decoder or of the system."},
+    "scores": {
+        **_PROBABILITIES,
+        "description": "Label -> calibrated probability, for every label of the model.",
+    },
+    "families": {
+        **_PROBABILITIES,
+        "description": "Family -> probability that one of its products is shown.",
+    },
+    "frame": {
+        **_INDEX,
+        "type": ["integer", "null"],
+        "description": "The frame with the highest product score, from 0.",
+    },
+    "sha256": {**_DIGEST, "description": "Of the image's bytes; null where they were not read."},
+    "phash": {**_DIGEST, "description": "The PDQ perceptual hash of the frame."},
+    "format": {**_TEXT, "description": "The image format by its first bytes, in lower case."},
+    "width": {**_COUNT, "description": "Of the upright image, in pixels."},
+    "height": {**_COUNT, "description": "Of the upright image, in pixels."},
+    "frames": {**_COUNT, "description": "Frames or pages in the file."},
+    "regions": {
+        "type": "array",
+        "items": REGION_SCHEMA,
+        "description": "Where the leads were seen: left, top, right and bottom in pixels of the "
+        "upright image (right and bottom exclusive), in which frame, and the highest local "
+        "probability.",
+    },
+    "bundle_digest": {**_DIGEST, "description": "Of the model that made the prediction."},
+}
+
+
+def prediction_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of :meth:`Prediction.to_dict`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Prediction",
+        "description": "What the model says of one image.",
+        "type": "object",
+        "properties": {**_PROPERTIES},
+        "required": [*_PROPERTIES],
+        "additionalProperties": False,
+    }

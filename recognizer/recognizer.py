@@ -26,9 +26,9 @@ from recognizer.imaging import (
 )
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.regions import find_regions, local_probability
-from recognizer.model.session import open_session
+from recognizer.model.session import is_onnxruntime_error, open_session
 from recognizer.policy import KnownMatch, Policy, Verdict, decide
-from recognizer.prediction import Explanation, Prediction, Region
+from recognizer.prediction import Embedding, Explanation, Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
@@ -113,13 +113,16 @@ class Recognizer:
         """Score one image.
 
         Args:
-            image: a path, encoded bytes, a binary file object, an array or a Pillow image.
+            image: a ``pathlib.Path``, encoded bytes, a binary file object, an array or a Pillow
+                image (see :data:`recognizer.ImageSource`).
 
         Returns:
             The prediction. Bad input gives the status ``failed`` with a reason.
 
         Raises:
-            UsageError: the argument is of a type, dtype or shape that is no image.
+            UsageError: the argument is of a type, dtype or shape that is no image (a ``str``, for
+                one), or a file object that cannot be read from its start.
+            ProviderError: onnxruntime failed.
         """
         return next(self.predict_many([image]))
 
@@ -189,28 +192,32 @@ class Recognizer:
         if policy.digest not in self._checked:
             policy.check(self.bundle.taxonomy)
             self._checked.add(policy.digest)
-        if prediction.scores and tuple(prediction.scores) != self.labels:
+        foreign = prediction.bundle_digest not in {None, self.bundle.digest}
+        if foreign or (prediction.scores and tuple(prediction.scores) != self.labels):
             raise UsageError(
-                f"the prediction is not one of {self.bundle.title}: it has other labels"
+                f"the prediction comes from another model than {self.bundle.title}: use the "
+                "recognizer that made it"
             )
         bundle = self.bundle
         return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
 
-    def embed(self, image: ImageSource) -> NDArray[np.float32]:
+    def embed(self, image: ImageSource) -> Embedding:
         """Return the model's features of an image, for search and enrolment.
 
-        Returns:
-            float32, (channels,); of an animation, those of its first sampled frame.
+        Args:
+            image: as for :meth:`predict`.
 
         Raises:
-            UsageError: the image cannot be decoded; the message says why.
+            UsageError: as from :meth:`predict`.
         """
-        loaded = self.load_image(image)
-        if not loaded.frames:
-            raise UsageError(f"no embedding: {loaded.reason}: {loaded.detail}")
-        _, _, embedding = self._run_frames([loaded], _OUTPUTS)
-        features: NDArray[np.float32] = embedding[0][0]
-        return features
+        (prediction,) = self.predict_loaded([self.load_image(image)], embeddings=True)
+        return Embedding(
+            status=prediction.status,
+            reason=prediction.reason,
+            detail=prediction.detail,
+            frame=prediction.frame,
+            vector=prediction.embedding,
+        )
 
     def features(
         self, inputs: NDArray[np.uint8]
@@ -249,7 +256,7 @@ class Recognizer:
             empty = np.zeros((0, 0), np.float32)
             return Explanation(
                 prediction=prediction,
-                label=label or "",
+                label=label,
                 heatmap=empty,
                 regions=(),
                 picture=np.zeros((0, 0, 3), np.uint8),
@@ -289,7 +296,11 @@ class Recognizer:
     def _run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         try:
             found: list[NDArray[np.float32]] = self._session.run(list(outputs), {"images": images})
-        except Exception as error:  # onnxruntime's exceptions share no base class
+        except Exception as error:
+            if not is_onnxruntime_error(error):
+                raise
+            if "Failed to allocate memory" in str(error):
+                raise MemoryError(f"onnxruntime: {error}") from error
             raise ProviderError(f"the provider {self.provider!r} failed: {error}") from error
         return found
 
@@ -360,6 +371,7 @@ class Recognizer:
             "width": image.width,
             "height": image.height,
             "frames": image.frame_count,
+            "bundle_digest": self.bundle.digest,
         }
         if image.status is Status.FAILED:
             return Prediction(**common)  # type: ignore[arg-type]

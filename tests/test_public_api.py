@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import recognizer
+import recognizer.imaging.load
 from recognizer import errors
 
 
@@ -17,17 +26,60 @@ def test_all_names_are_sorted_and_resolve() -> None:
         assert name in dir(recognizer)
 
 
-def test_the_exported_names_are_all_there_are() -> None:
-    lazy = set(recognizer._HOMES) | {"__version__"}
-    assert lazy == set(recognizer.__all__)
+def test_the_table_of_modules_holds_exported_names() -> None:
+    heavy = {name for names in recognizer._HEAVY.values() for name in names}
+    assert heavy < set(recognizer.__all__)
 
 
 def test_names_come_from_where_the_type_checker_sees_them() -> None:
-    for name, module in recognizer._HOMES.items():
-        home = sys.modules.get(f"recognizer.{module}")
-        getattr(recognizer, name)
-        home = sys.modules[f"recognizer.{module}"]
-        assert getattr(home, name) is getattr(recognizer, name)
+    tree = ast.parse(Path(recognizer.__file__).read_text(encoding="utf-8"))
+    seen = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recognizer")
+        for alias in node.names
+    }
+    assert seen.keys() == set(recognizer.__all__) - {"__version__"}
+    for name, module in seen.items():
+        assert getattr(recognizer, name) is getattr(importlib.import_module(module or ""), name)
+
+
+def types_in(annotation: object) -> Iterator[type]:
+    """Yield the classes of this package that an annotation names."""
+    if isinstance(annotation, type) and annotation.__module__.startswith("recognizer"):
+        yield annotation
+    arguments = (*get_args(annotation), getattr(annotation, "__value__", None))
+    for argument in arguments:
+        if isinstance(argument, list | tuple):  # of a Callable
+            for one in argument:
+                yield from types_in(one)
+        elif argument is not None:
+            yield from types_in(argument)
+
+
+def signatures(public: object) -> Iterator[dict[str, object]]:
+    """Yield the annotations of a function, or of a class's fields, methods and properties."""
+    names = {**vars(np), "NDArray": NDArray, "np": np, **vars(recognizer.imaging.load)}
+    if not isinstance(public, type):
+        if callable(public):
+            yield get_type_hints(public, localns=names)
+        return
+    yield get_type_hints(public, localns=names)
+    for name, member in vars(public).items():
+        if name == "__init__" or not name.startswith("_"):
+            plain = member.__func__ if isinstance(member, classmethod) else member
+            plain = getattr(plain, "fget", None) or getattr(plain, "func", None) or plain
+            if inspect.isfunction(plain):
+                yield get_type_hints(plain, localns=names)
+
+
+@pytest.mark.parametrize("name", sorted(set(recognizer.__all__) - {"__version__", "ImageSource"}))
+def test_the_types_of_public_signatures_are_public(name: str) -> None:
+    for hints in signatures(getattr(recognizer, name)):
+        for key, annotation in hints.items():
+            if not key.startswith("_"):
+                for found in types_in(annotation):
+                    assert getattr(recognizer, found.__name__, None) is found, (name, key)
 
 
 def test_every_error_is_public() -> None:
@@ -66,12 +118,23 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(recognizer, "Nothing")
 
 
+HEAVY = ("numpy", "cv2", "PIL", "onnxruntime", "torch", "simplejpeg", "sqlite3", "jinja2", "rich")
+VALUES = sorted(
+    set(recognizer.__all__) - {name for names in recognizer._HEAVY.values() for name in names}
+)
+
+
+def test_what_a_user_names_is_a_value() -> None:
+    assert {"Policy", "Rule", "Rate", "Decision", "Prediction", "Status", "Taxonomy"} < set(VALUES)
+    assert {"Lead", "Verdict", "KnownMatch", "load_policy", "RecognizerError"} < set(VALUES)
+
+
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import recognizer", ("numpy", "cv2", "PIL", "onnxruntime", "torch", "simplejpeg")),
+        ("import recognizer", HEAVY),
+        (f"from recognizer import {', '.join(VALUES)}", HEAVY),
         ("import recognizer.recognizer", ("torch", "timm", "torchvision", "onnx", "sklearn")),
-        ("from recognizer import Status, UsageError", ("numpy", "cv2", "PIL", "onnxruntime")),
         ("from recognizer import *", ("torch", "timm", "torchvision", "onnx")),
     ],
 )

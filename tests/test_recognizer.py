@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,25 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from jsonschema import Draft202012Validator
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state
 from PIL import Image
 
 from recognizer.errors import (
     BundleDigestError,
     BundleNotFoundError,
     BundleSchemaError,
+    PolicyError,
     ProviderError,
     RecognizerError,
     UsageError,
 )
-from recognizer.imaging import Limits, perceptual_hash
+from recognizer.imaging import ImageSource, Limits, perceptual_hash
 from recognizer.model.bundle import load_bundle
 from recognizer.model.session import PACKAGES, PROVIDERS
 from recognizer.policy import Decision, Policy
-from recognizer.prediction import Prediction
+from recognizer.prediction import Prediction, Region, prediction_schema
 from recognizer.recognizer import BATCH_SIZE, Recognizer, find_regions, local_probability
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
@@ -304,11 +307,103 @@ def test_a_softmax_map_is_a_probability_at_each_place(tiny_bundle: Path) -> None
 
 def test_embedding(recognizer: Recognizer) -> None:
     found = recognizer.embed(encoded(picture("red", seed=3), "PNG"))
-    assert found.dtype == np.float32
-    assert found.shape == (3,)
-    assert np.allclose(found, (230, 20, 20), atol=4)
-    with pytest.raises(UsageError, match="empty"):
-        recognizer.embed(b"")
+    assert (found.status, found.reason, found.frame) == (Status.OK, None, 0)
+    assert found.vector is not None
+    assert found.vector.dtype == np.float32
+    assert found.vector.shape == (3,)
+    assert np.allclose(found.vector, (230, 20, 20), atol=4)
+
+
+def test_the_embedding_is_that_of_the_frame_that_scored(recognizer: Recognizer) -> None:
+    image = animated("blue", "blue", "red", "blue")
+    found = recognizer.embed(image)
+    assert found.frame == recognizer.predict(image).frame == 2
+    assert found.vector is not None
+    assert found.vector[0] > 200
+
+
+BAD = {
+    "nothing": b"",
+    "a page": b"<html>",
+    "half of a header": encoded(picture())[:300],
+    "no such file": Path("no/such/file.jpg"),
+    "a folder": Path(),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_a_status_of_every_call(name: str, recognizer: Recognizer) -> None:
+    prediction = recognizer.predict(BAD[name])
+    embedding, explanation = recognizer.embed(BAD[name]), recognizer.explain(BAD[name])
+    assert prediction.status is embedding.status is Status.FAILED
+    assert prediction.reason is embedding.reason is not None
+    assert prediction.detail == embedding.detail
+    assert embedding.vector is embedding.frame is None
+    assert explanation.prediction == prediction
+    assert explanation.label is None
+
+
+@pytest.mark.parametrize("call", ["predict", "embed", "explain"])
+@pytest.mark.parametrize("image", ["/etc/passwd", "photo.jpg", "", None, np.zeros((4, 4, 3))])
+def test_a_mistake_of_the_caller_raises_in_every_call(
+    call: str, image: object, recognizer: Recognizer
+) -> None:
+    with pytest.raises(UsageError):
+        getattr(recognizer, call)(image)
+
+
+# --- decisions --------------------------------------------------------------------------------
+
+
+def test_a_prediction_of_another_model_is_refused(recognizer: Recognizer, tmp_path: Path) -> None:
+    def strict(description: dict[str, Any]) -> None:
+        description["schema"] = 2
+        for entry in description["labels"]:
+            entry["calibration"]["intercept"] = -5.0
+
+    other = Recognizer.load(bundle_of(tmp_path, tiny_model(), strict))
+    prediction = other.predict(encoded(picture()))
+    assert other.decide(prediction, Policy()).decision is not Decision.CLEAR
+    with pytest.raises(UsageError, match="another model than tiny-v1"):
+        recognizer.decide(prediction, Policy())
+    with pytest.raises(UsageError, match="another model than tiny-v1"):
+        recognizer.decide(other.predict(b""), Policy())
+
+
+def test_a_prediction_made_by_hand_needs_the_labels(recognizer: Recognizer) -> None:
+    whole = recognizer.predict(encoded(picture()))
+    by_hand = replace(whole, bundle_digest=None)
+    assert recognizer.decide(by_hand, Policy()) == recognizer.decide(whole, Policy())
+    with pytest.raises(UsageError, match="another model"):
+        recognizer.decide(replace(by_hand, scores={"ivory_worked": 0.9}), Policy())
+
+
+def test_a_policy_is_checked_against_the_names_of_the_model(recognizer: Recognizer) -> None:
+    policy = Policy(ignore=frozenset({"ivory_wroked"}))
+    for image in (encoded(picture()), b""):
+        with pytest.raises(PolicyError, match="did you mean ivory_worked"):
+            recognizer.decide(recognizer.predict(image), policy)
+
+
+# --- as JSON ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("image", [encoded(picture()), animated("blue", "red"), b"", picture()])
+def test_a_prediction_as_json(image: ImageSource, recognizer: Recognizer) -> None:
+    loaded = recognizer.load_image(image)
+    (prediction,) = recognizer.predict_loaded(
+        [loaded], regions_for=lambda _: ["ivory_worked", "ceramic"], embeddings=True
+    )
+    found = json.loads(json.dumps(prediction.to_dict(), allow_nan=False))
+    schema = prediction_schema()
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(found)
+    names = [field.name for field in fields(Prediction) if field.name != "embedding"]
+    assert [*found] == [*schema["properties"]] == names
+    assert found["scores"] == prediction.scores
+    assert found["status"] == prediction.status
+    regions = [Region(**{**region, "box": tuple(region["box"])}) for region in found["regions"]]
+    assert tuple(regions) == prediction.regions
 
 
 # --- providers --------------------------------------------------------------------------------
@@ -522,17 +617,82 @@ def test_a_bundle_without_products_predicts(tmp_path: Path) -> None:
 # --- nothing escapes --------------------------------------------------------------------------
 
 
-def test_a_pass_that_fails_is_a_provider_error(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def broken(bundle: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Recognizer:
+    """A recognizer whose every pass raises an error."""
+
     class Session:
         def run(self, *_: object) -> None:
-            raise RuntimeError("CUDA out of memory")
+            raise error
 
-    broken = Recognizer.load(tiny_bundle)
-    monkeypatch.setattr(broken, "_session", Session())
+    loaded = Recognizer.load(bundle)
+    monkeypatch.setattr(loaded, "_session", Session())
+    return loaded
+
+
+ONNXRUNTIME_ERRORS = [
+    value
+    for value in vars(onnxruntime_pybind11_state).values()
+    if isinstance(value, type) and issubclass(value, Exception)
+]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, *ONNXRUNTIME_ERRORS])
+@pytest.mark.parametrize("call", ["predict", "embed", "explain"])
+def test_no_error_of_onnxruntime_escapes(
+    error: type[Exception], call: str, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = broken(tiny_bundle, error("CUDA out of memory"), monkeypatch)
     with pytest.raises(ProviderError, match="'cpu' failed: CUDA out of memory"):
-        broken.predict(encoded(picture()))
+        getattr(engine, call)(encoded(picture()))
+
+
+@pytest.mark.parametrize("error", ONNXRUNTIME_ERRORS)
+def test_a_model_that_onnxruntime_refuses_is_a_bundle_error(
+    error: type[Exception], tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error("no")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    with pytest.raises(BundleSchemaError, match="cannot load"):
+        Recognizer.load(tiny_bundle)
+
+
+@pytest.mark.parametrize("error", [MemoryError, TypeError, ValueError, RecursionError, OSError])
+def test_memory_and_defects_are_not_dressed_up(
+    error: type[Exception], tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(error, match=r"^as it is$"):
+        broken(tiny_bundle, error("as it is"), monkeypatch).predict(encoded(picture()))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error("as it is")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    with pytest.raises(error, match=r"^as it is$"):
+        Recognizer.load(tiny_bundle)
+
+
+def test_onnxruntime_without_memory_is_a_memory_error(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = onnxruntime_pybind11_state.Fail("... Failed to allocate memory for requested buffer")
+    with pytest.raises(MemoryError, match="onnxruntime"):
+        broken(tiny_bundle, error, monkeypatch).predict(encoded(picture()))
+
+
+SHAPES = [(1, 1), (1, 70_000), (70_000, 1), (2, 33_000), (33_000, 2), (7, 7), (16, 5_000)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
+def test_no_error_of_opencv_escapes(
+    shape: tuple[int, int], channels: tuple[int, ...], recognizer: Recognizer
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*shape, *channels), np.uint8)
+    assert recognizer.predict(image).status is not Status.FAILED
+    assert recognizer.embed(image).vector is not None
+    assert recognizer.explain(image).heatmap.size
 
 
 def test_a_model_that_refuses_at_run_time_is_mapped(tmp_path: Path) -> None:
@@ -552,12 +712,12 @@ def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
     for tensor in model.graph.initializer:
         if tensor.name == "bias":
             tensor.CopyFrom(numpy_helper.from_array(np.full(4, np.nan, np.float32), "bias"))
-    broken = Recognizer.load(bundle_of(tmp_path, model))
-    prediction = broken.predict(encoded(picture()))
+    engine = Recognizer.load(bundle_of(tmp_path, model))
+    prediction = engine.predict(encoded(picture()))
     assert (prediction.status, prediction.reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
     assert prediction.scores == {}
-    assert broken.decide(prediction, Policy()).decision is Decision.UNSCORED
-    assert broken.explain(encoded(picture())).regions == ()
+    assert engine.decide(prediction, Policy()).decision is Decision.UNSCORED
+    assert engine.explain(encoded(picture())).regions == ()
 
 
 def test_a_frame_of_one_pixel_is_scored(recognizer: Recognizer) -> None:

@@ -51,7 +51,12 @@ def command(
                 "the model of the scan with --bundle"
             )
         with Console(stderr=True).status("comparing"):
-            found = look_alikes(recognizer.embed(photo), journal, store, top)
+            embedding = recognizer.embed(photo)
+            if embedding.vector is None:
+                raise UsageError(
+                    f"{photo} has no embedding: {embedding.reason}: {embedding.detail}"
+                )
+            found = look_alikes(embedding.vector, journal, store, top)
     for one in found:
         if json_lines:
             typer.echo(json.dumps({"cosine": round(one.cosine, 4), "row": one.row}))

@@ -117,7 +117,7 @@ def read_examples(
     unreadable: dict[str, str] = {}
     size = recognizer.bundle.input_size
     for path in paths:
-        image = recognizer.load_image(path)
+        image = recognizer.load_image(Path(path))
         if not image.frames or image.sha256 is None:
             unreadable[path] = (
                 f"{image.reason}: {image.detail}" if image.detail else f"{image.reason}"

@@ -340,7 +340,7 @@ def _check(
 
 
 def _first_view(recognizer: Recognizer, path: str) -> NDArray[np.uint8]:
-    frame = recognizer.load_image(path).frames[0]
+    frame = recognizer.load_image(Path(path)).frames[0]
     return model_input(frame.rgb, recognizer.bundle.input_size)[None]
 
 

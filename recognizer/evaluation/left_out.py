@@ -117,12 +117,16 @@ def embed_photos(
     """Return the features of photos, (N, channels).
 
     Raises:
-        UsageError: a photo cannot be decoded.
+        DatasetError: a photo cannot be decoded.
     """
     features = []
     with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(recognizer.embed, [p.path for p in photos]):
-            features.append(found)
+        for photo, found in zip(
+            photos, pool.map(recognizer.embed, [p.path for p in photos]), strict=True
+        ):
+            if found.vector is None:
+                raise DatasetError(f"{photo.path} cannot be decoded: {found.detail}")
+            features.append(found.vector)
             on_progress(len(features), len(photos))
     return np.stack(features)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,7 @@ from recognizer.imaging.sources import Limits, Refused, read_file, read_path
 from recognizer.status import Reason, Status
 
 ImageSource: TypeAlias = (
-    str
-    | os.PathLike[str]
+    os.PathLike[str]
     | bytes
     | bytearray
     | memoryview
@@ -29,11 +27,12 @@ ImageSource: TypeAlias = (
     | NDArray[np.uint16]
     | Image.Image
 )
-"""A path (``str`` or ``PathLike``), encoded bytes, a binary file, an array or a Pillow image.
+"""A ``pathlib.Path``, encoded bytes, a binary file object, an array or a Pillow image.
 
-Arrays are uint8 or uint16, (height, width), (height, width, 1), (height, width, 3) as RGB or
-(height, width, 4) as RGBA. ``bytes`` are always image data; a bytes *path* goes through
-``os.fsdecode``.
+A ``str`` is none of these: text from a request must never open a file. A file object is read from
+its start, as Pillow does; one that cannot be rewound, from where it stands. Arrays are uint8 or
+uint16, (height, width), (height, width, 1), (height, width, 3) as RGB or (height, width, 4) as
+RGBA.
 """
 
 SMALL_SIDE = 16
@@ -125,18 +124,39 @@ def load_image(
 
 
 def _read(source: object, limits: Limits) -> bytes:
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, str):
+        raise UsageError("a str is not an image: to read a file, wrap it in pathlib.Path")
+    if isinstance(source, os.PathLike):
         return read_path(source, limits)
     if isinstance(source, bytes | bytearray | memoryview):
         if (size := memoryview(source).nbytes) > limits.max_bytes:
             raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
         return bytes(source)
-    if isinstance(source, io.IOBase) or hasattr(source, "read"):
+    if hasattr(source, "read"):
+        _rewind(source)
         return read_file(source, limits)
     raise UsageError(
-        f"cannot read an image from {type(source).__name__}: give a path, bytes, a binary file "
-        "object, a uint8 array or a Pillow image"
+        f"cannot read an image from {type(source).__name__}: give a pathlib.Path, bytes, a binary "
+        "file object, a uint8 array or a Pillow image"
     )
+
+
+def _rewind(file: Any) -> None:
+    """Go to the start of a file object: what was read before, for its digest say, is read again."""
+    if getattr(file, "closed", False) is True:
+        raise UsageError("the file object is closed")
+    try:
+        file.seek(0)
+    except Exception:  # a stream; those of remote storage raise errors of their own
+        try:
+            position = file.tell()
+        except Exception:
+            return
+        if position:
+            raise UsageError(
+                f"{position} bytes of the file object were read already and it cannot be rewound: "
+                "give all of its bytes instead"
+            ) from None
 
 
 def _from_pillow(image: Image.Image, min_side: int, limits: Limits) -> LoadedImage:

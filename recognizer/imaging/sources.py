@@ -125,10 +125,8 @@ def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
 
     Raises:
         Refused: with the reason.
-        UsageError: the file object is closed or not in binary mode.
+        UsageError: the file object is not in binary mode.
     """
-    if getattr(file, "closed", False) is True:
-        raise UsageError("the file object is closed")
     chunks: list[bytes] = []
     left = limits.max_bytes + 1
     try:
@@ -137,7 +135,10 @@ def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
             if not chunk:
                 break
             if not isinstance(chunk, bytes | bytearray | memoryview):
-                raise UsageError("the file object is not in binary mode")
+                raise UsageError(
+                    f"the file object's read() gives {type(chunk).__name__}, not bytes: open it in "
+                    "binary mode"
+                )
             chunks.append(bytes(chunk))
             left -= len(chunk)
     except UsageError:

@@ -72,7 +72,9 @@ def open_session(
         session = onnxruntime.InferenceSession(
             model, options, providers=_providers(provider, threads)
         )
-    except Exception as error:  # onnxruntime's exceptions share no base class
+    except Exception as error:
+        if not is_onnxruntime_error(error):
+            raise
         raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
     used = session.get_providers()[0]
     if used != PROVIDERS[provider]:
@@ -83,6 +85,12 @@ def open_session(
         provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
     _check_interface(session, bundle)
     return session, provider
+
+
+def is_onnxruntime_error(error: Exception) -> bool:
+    """Return whether onnxruntime raised an error; its exceptions share no base class."""
+    # Those of C++ that it has no class for come as a RuntimeError.
+    return type(error).__module__.startswith("onnxruntime") or type(error) is RuntimeError
 
 
 def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from recognizer.imaging import Limits, load_image
 from recognizer.imaging.sources import Refused, read_path
@@ -61,7 +62,7 @@ def make_thumbnail(
     """
     if store is not None and (stored := store.get(sha256)) is not None:
         return _shown(stored, None if _is_at(source, sha256) else NOT_THERE)
-    image = load_image(source, min_side=side)
+    image = load_image(Path(source), min_side=side)
     if image.reason is Reason.NOT_FOUND:
         where = "is not a local file" if "://" in source else "has vanished since the scan"
         return Thumbnail(missing=f"No thumbnail: the photo {where}.")

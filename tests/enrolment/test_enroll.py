@@ -258,7 +258,7 @@ def test_a_check_writes_nothing(
     assert any("one source" in line for line in rest)
     assert five.startswith("recall 3 of 3 at 5 %")
     assert any(line.startswith("by a scan as it comes 3 of 3:") for line in rest)
-    assert any('[rules.label.rhino_horn] and under it review_rate = 0.01' in line for line in rest)
+    assert any("[rules.label.rhino_horn] and under it review_rate = 0.01" in line for line in rest)
 
 
 def test_photos_that_cannot_be_told_from_negatives_promise_nothing(

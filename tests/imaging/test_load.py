@@ -46,7 +46,6 @@ class Dribble(io.RawIOBase):
 
 
 SOURCES: dict[str, Callable[[Path], object]] = {
-    "str": lambda f: str(_path(f)),
     "path": _path,
     "bytes": lambda _: PNG,
     "bytearray": lambda _: bytearray(PNG),
@@ -62,7 +61,7 @@ SOURCES: dict[str, Callable[[Path], object]] = {
     "Pillow, a file": lambda _: Image.open(io.BytesIO(PNG)),
     "Pillow, turned by EXIF": _rotated,
 }
-ENCODED = {"str", "path", "bytes", "bytearray", "memoryview", "BytesIO", "file", "raw file"}
+ENCODED = {"path", "bytes", "bytearray", "memoryview", "BytesIO", "file", "raw file"}
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -85,6 +84,16 @@ def test_grey_arrays(shape: tuple[int, ...], dtype: type) -> None:
     assert np.array_equal(rgb, np.repeat(RGB[..., :1], 3, axis=2))
 
 
+def coroutine_reader() -> object:
+    """An upload as some web frameworks wrap it: its ``read`` is asynchronous."""
+
+    class Upload:
+        def read(self, _count: int = -1) -> object:
+            return iter(())  # no bytes, as a coroutine is none
+
+    return Upload()
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -98,11 +107,55 @@ def test_grey_arrays(shape: tuple[int, ...], dtype: type) -> None:
         np.zeros(4, np.uint8),
         np.zeros((0, 4, 3), np.uint8),
         io.StringIO("text"),
+        "photo.jpg",
+        "",
+        np.str_("photo.jpg"),
+        coroutine_reader(),
     ],
 )
 def test_what_is_no_image_at_all_is_a_mistake_of_the_caller(source: object) -> None:
     with pytest.raises(UsageError):
         load_image(source)  # type: ignore[arg-type]
+
+
+def test_a_str_never_opens_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"wrap it in pathlib\.Path"):
+        load_image(str(_path(tmp_path)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("position", [0, 1, 100, len(PNG), len(PNG) + 5])
+@pytest.mark.parametrize("buffered", [False, True])
+def test_a_file_that_was_read_already_is_read_again(
+    position: int, buffered: bool, tmp_path: Path
+) -> None:
+    with _path(tmp_path).open("rb") if buffered else io.BytesIO(PNG) as file:
+        file.seek(position)
+        image = load_image(file)
+    assert (image.status, image.sha256) == (Status.OK, hashlib.sha256(PNG).hexdigest())
+
+
+class Stream(io.BytesIO):
+    """A file object that cannot be rewound, though it knows where it stands."""
+
+    def seek(self, *_: int) -> int:
+        raise OSError("seek of a stream")
+
+
+def test_a_stream_is_read_from_where_it_stands() -> None:
+    assert load_image(Stream(PNG)).status is Status.OK
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as file:
+        os.write(write, PNG)
+        os.close(write)
+        assert load_image(file).status is Status.OK
+
+
+@pytest.mark.parametrize("count", [1, len(PNG)])
+def test_a_stream_that_was_read_already_is_a_mistake_of_the_caller(count: int) -> None:
+    stream = Stream(PNG)
+    stream.read(count)
+    with pytest.raises(UsageError, match=f"{count} bytes .* were read already"):
+        load_image(stream)
 
 
 def test_a_closed_file_is_a_mistake_of_the_caller() -> None:
@@ -150,13 +203,23 @@ def test_a_failure_names_format_and_digest() -> None:
     assert "30000x30000" in image.detail
 
 
+class Named(os.PathLike[str]):
+    """A path that :class:`pathlib.Path` would tidy up."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __fspath__(self) -> str:
+        return self.name
+
+
 @pytest.mark.parametrize(
     "path",
     ["", "nul\0inside.jpg", "\ud800.jpg", "/dev/null/x.jpg"],
     ids=["empty", "nul", "lone", "dir"],
 )
 def test_paths_that_name_nothing(path: str) -> None:
-    image = load_image(path)
+    image = load_image(Named(path))
     assert (image.status, image.reason, image.sha256) == (Status.FAILED, Reason.NOT_FOUND, None)
 
 

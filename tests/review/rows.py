@@ -12,13 +12,13 @@ from recognizer.recognizer import Recognizer
 
 
 def row_of(recognizer: Recognizer, source: str | Path, **changes: Any) -> dict[str, Any]:
-    prediction = recognizer.predict(source)
+    prediction = recognizer.predict(Path(source))
     policy, bundle = Policy(), recognizer.bundle
     verdict = recognizer.decide(prediction, policy)
     regions = []
     labels = [lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL]
     if labels:
-        regions = recognizer.explain(source, labels[0]).regions
+        regions = recognizer.explain(Path(source), labels[0]).regions
     row = {
         "source": str(source),
         "item": None,

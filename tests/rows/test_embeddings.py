@@ -137,7 +137,7 @@ def test_a_scan_keeps_embeddings_and_goes_on_where_they_are_missing(
     with EmbeddingStore(file) as store:
         for row in rows[4:]:
             assert row["sha256"] in store
-            vector = recognizer.embed(row["source"])
+            vector = recognizer.embed(Path(row["source"])).vector
             best = max(
                 (cosine, sha256)
                 for digests, cosines in store.similarities(vector)

@@ -60,7 +60,7 @@ def test_embeddings_and_scores_are_the_models_own(
 ) -> None:
     bank = build_bank(recognizer, split, size=1000)
     photo = next(p for p in split if int(p.sha256[:16], 16) == int(bank.sha256[5]))
-    assert np.allclose(bank.embeddings[5], recognizer.embed(photo.path))
+    assert np.allclose(bank.embeddings[5], recognizer.embed(photo.path).vector)
     assert bank.log_odds.shape == (len(bank), len(recognizer.labels))
 
 
