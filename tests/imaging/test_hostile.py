@@ -60,7 +60,7 @@ def alarm() -> Iterator[None]:
 def test_status_and_reason(hostile: Hostile, tmp_path: Path) -> None:
     if hostile.skip:
         pytest.skip(hostile.skip)
-    image = load_image(hostile.make(tmp_path / hostile.name), min_side=32)
+    image = load_image(Path(hostile.make(tmp_path / hostile.name)), min_side=32)
     assert (image.status, image.reason) == (hostile.status, hostile.reasons[0]), image.detail
     assert bool(image.frames) == (image.status is not Status.FAILED)
     for frame in image.frames:
@@ -86,12 +86,13 @@ def test_a_bomb_costs_little_memory(tmp_path: Path) -> None:
     paths = [h.make(tmp_path / h.name) for h in HOSTILE if h.name in BOMBS]
     program = """if True:
         import resource, sys
+        from pathlib import Path
         from recognizer.imaging import load_image
         resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
         peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         for path in sys.argv[1:]:
             before = peak()
-            image = load_image(path, min_side=260)
+            image = load_image(Path(path), min_side=260)
             print(image.reason, peak() - before, path)
         """
     done = subprocess.run(
