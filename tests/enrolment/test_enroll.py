@@ -171,7 +171,7 @@ def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
     assert again.labels == enrolled.labels
     assert (again.bundle.name, again.bundle.version) == ("again", 1)
     assert len(again.bundle.description["lineage"]) == 2
-    assert again.predict(more[0]).scores["rhino_horn"] > 0.5
+    assert again.predict(Path(more[0])).scores["rhino_horn"] > 0.5
 
 
 def test_photos_that_a_label_was_made_of_promise_nothing_again(
@@ -193,12 +193,12 @@ def test_a_known_label_is_strengthened(
 ) -> None:
     """The model has never seen blue raw ivory; what it said of the rest stays."""
     photos = write_photos("blue", 4)
-    before = parent.predict(photos[0])
+    before = parent.predict(Path(photos[0]))
     done = enroll(parent, Product("ivory_raw"), photos, tmp_path / "out-v1", settings=FEW)
     assert done.expectation.own_weight is not None
     strengthened = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert strengthened.labels == parent.labels
-    after = strengthened.predict(photos[0])
+    after = strengthened.predict(Path(photos[0]))
     assert before.scores["ivory_raw"] < 0.1
     assert after.scores["ivory_raw"] > 0.8
     assert after.scores["ceramic"] == pytest.approx(before.scores["ceramic"], abs=1e-6)
@@ -243,7 +243,7 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
     assert done.expectation.negatives == 60
     found = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert found.bundle.negatives is None
-    assert found.predict(photos[0]).scores["rhino_horn"] > 0.5
+    assert found.predict(Path(photos[0])).scores["rhino_horn"] > 0.5
 
 
 def test_a_check_writes_nothing(
