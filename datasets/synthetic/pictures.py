@@ -13,7 +13,7 @@ import numpy as np
 from datasets.synthetic.registry import SCENES
 from datasets.synthetic.render import Photo, render
 from datasets.synthetic.scene import LOOKALIKES, OTHERS, PRODUCTS
-from recognizer.dataset.compose import Cutout, compose, cut_out, recast, several
+from recognizer.dataset.compose import Cutout, compose, cut_out, several
 from recognizer.dataset.sheets import Picture, contact_sheet
 
 SIZE = 176
@@ -64,7 +64,6 @@ def write(output: Path, say: Callable[[str], None] = print) -> None:
     sheets = {
         "scenes.jpg": contact_sheet([(name, _pixels(photos[name])) for name in names], _TILE, 11),
         "composed.jpg": contact_sheet(composed(photos), _TILE, 7),
-        "recast.jpg": contact_sheet(recasts(photos), _TILE, 1 + len(MATERIALS)),
     }
     entries = []
     for file, sheet in sheets.items():
@@ -92,20 +91,6 @@ def composed(photos: dict[str, Photo]) -> list[tuple[str, Picture]]:
                 objects = several(objects[0], lambda: None, most, rng)
             others = [] if most == 1 else [_cutout(photos[BESIDE])]
             pictures.append((subject, compose(backdrop, objects, others, rng)))
-    return pictures
-
-
-def recasts(photos: dict[str, Photo]) -> list[tuple[str, Picture]]:
-    """Show carvings in other materials: the materials above, then a row for each carving."""
-    pictures = [("carved in, shown as:", np.full((_TILE, _TILE, 3), 255, np.uint8))]
-    pictures += [(name, _pixels(photos[name])) for name in MATERIALS]
-    for number, carving in enumerate(CARVINGS):
-        photo = photos[carving]
-        pictures.append((carving, _pixels(photo)))
-        for place, material in enumerate(MATERIALS):
-            rng = np.random.default_rng([SEED, number, place])
-            made = recast(_pixels(photo), _mask(photo), _cutout(photos[material]), rng)
-            pictures.append(("", _pixels(photo) if made is None else made))
     return pictures
 
 
