@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from recognizer.cli import app
-from recognizer.scan import Item, Setup, Station
+from recognizer.scan import Item, Scorer
 from tests.conftest import encoded, picture
 
 PAGE = (Path(__file__).parent.parent / "docs" / "scale.md").read_text(encoding="utf-8")
@@ -71,8 +71,8 @@ def test_spark(photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     finally:
         spark.stop()
     rows = [json.loads(line) for line in pandas.read_parquet("rows.parquet")["row"]]
-    with Station(Setup(scope["load_bundle"](), scope["Policy"]())) as station:
-        expected = station.score([Item(uri) for uri in photos])
+    with Scorer(scope["load_bundle"](), scope["Policy"]()) as scorer:
+        expected = scorer.score([Item.at(uri) for uri in photos])
     by_source = {row["source"]: row | {"time": None} for row in rows}
     assert len(rows) == len(photos)
     assert by_source == {row["source"]: row | {"time": None} for row in expected}

@@ -31,7 +31,7 @@ from recognizer import __version__
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import DESCRIPTION_FILE, MODEL_FILE
-from recognizer.scan.machine import available_cpus, available_memory, plan
+from recognizer.scan.machine import available_cpus, available_memory, worker_count
 
 SIZES = ((1600, 1200), (800, 800))  # width and height of the photos, in pixels
 
@@ -174,7 +174,7 @@ def benchmark(
     """
     if photos < 1 or images < 1:
         raise UsageError("photos and images: at least 1")
-    chosen = plan(workers).workers
+    chosen = worker_count(workers)
     cases = []
     with tempfile.TemporaryDirectory() as scratch:
         models = [bundle]

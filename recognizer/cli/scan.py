@@ -1,91 +1,217 @@
-"""``recognizer scan``: look for leads in photos, one row for each."""
+"""``recognizer scan``: find leads in images, one row for each."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from recognizer._atomic import check_place
 from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.page import check_page
-from recognizer.cli.scan_options import (
-    AnyWayUpOption,
-    BundleOption,
-    EmbeddingsOption,
-    Engine,
-    EngineOption,
-    FallbackOption,
-    HttpOption,
-    ImageColumnOption,
-    KnownOption,
-    ListingColumnOption,
-    ListingsOption,
-    MaxBytesOption,
-    MaxPixelsOption,
-    MemoryOption,
-    OutputOption,
-    PolicyOption,
-    ProviderOption,
-    QuietOption,
-    ReportOption,
-    RetryOption,
-    SchemaOption,
-    ShardOption,
-    SourcesArgument,
-    ThresholdOption,
-    ThumbnailsOption,
-    TimeoutOption,
-    WorkersOption,
-)
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.known import KnownItems
     from recognizer.model.bundle import Bundle
     from recognizer.policy import Policy
-    from recognizer.scan.pool import Hire
+    from recognizer.scan.pool import MakePool
 
 DEFAULT_OUTPUT = Path("scan.jsonl")
 
 
-def command(
-    sources: SourcesArgument,
-    output: OutputOption = DEFAULT_OUTPUT,
-    report: ReportOption = None,
-    thumbnails: ThumbnailsOption = True,
-    listings: ListingsOption = None,
-    image_column: ImageColumnOption = None,
-    listing_column: ListingColumnOption = None,
-    allow_http: HttpOption = False,
-    threshold: ThresholdOption = None,
-    policy: PolicyOption = None,
-    bundle: BundleOption = None,
-    workers: WorkersOption = 0,
-    provider: ProviderOption = "cpu",
-    allow_fallback: FallbackOption = False,
-    max_bytes: MaxBytesOption = None,
-    max_pixels: MaxPixelsOption = None,
-    timeout: TimeoutOption = 30.0,
-    memory_limit: MemoryOption = None,
-    retry_failed: RetryOption = False,
-    embeddings: EmbeddingsOption = None,
-    known: KnownOption = None,
-    any_way_up: AnyWayUpOption = False,
-    shard: ShardOption = None,
-    engine: EngineOption = Engine.LOCAL,
-    quiet: QuietOption = False,
-    schema: SchemaOption = False,  # noqa: ARG001 - its callback has seen to it
-) -> None:
-    """Find leads in photos. A lead is a photo that somebody should look at; it is no verdict.
+class Engine(StrEnum):
+    """What runs the workers of a scan."""
 
-    The exit code is 0 when all is done, 3 when some photos failed, 2 for a mistake in the
+    LOCAL = "local"
+    RAY = "ray"
+
+
+def _print_schema(is_asked: bool) -> None:
+    if is_asked:
+        from recognizer.rows import row_schema  # noqa: PLC0415
+
+        typer.echo(json.dumps(row_schema(), indent=2))
+        raise typer.Exit
+
+
+def command(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Files, folders (with all subfolders), patterns in quotes ('*.jpg', '**/*.png'), "
+            "tables (CSV, TSV, JSONL, Parquet), archives (tar, zip), URLs of object stores "
+            "(s3://...; extra: cloud), or - for a list of these on standard input, separated by "
+            "newlines or NULs. See docs/sources.md.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The journal: a JSON row for each image. A scan that was stopped resumes from "
+            "it, and images that have not changed are not scored again.",
+        ),
+    ] = DEFAULT_OUTPUT,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write the review queue, as one HTML file.")
+    ] = None,
+    thumbnails: Annotated[
+        bool,
+        typer.Option(
+            help="Keep a thumbnail of each lead in OUTPUT.thumbnails, so that the report shows "
+            "what was scored even if the file is gone."
+        ),
+    ] = True,
+    listings: Annotated[
+        Path | None, typer.Option(help="Also write a JSON row for each listing.")
+    ] = None,
+    image_column: Annotated[
+        str | None,
+        typer.Option(help="The column of tables with the images.", show_default="by its name"),
+    ] = None,
+    listing_column: Annotated[
+        str | None,
+        typer.Option(help="The column that identifies a listing.", show_default="by its name"),
+    ] = None,
+    allow_http: Annotated[
+        bool,
+        typer.Option(
+            "--allow-http",
+            help="Fetch http:// and https:// URLs, from public addresses only. Without it they "
+            "fail.",
+        ),
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="The probability above which any product is a lead, instead of the model's own "
+            "thresholds. A lead has priority if it is also over the model's threshold for a "
+            "false-positive rate of 0.1 %.",
+        ),
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="A platform's policy (TOML); see docs/policy.md.")
+    ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            "--bundle", "-b", help="A model's folder or name.", show_default="the released one"
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", "-w", min=0, help="Processes; 0 for as many as CPUs and memory allow."
+        ),
+    ] = 0,
+    provider: Annotated[
+        str, typer.Option(help="The provider of onnxruntime: cpu, cuda, coreml, ...")
+    ] = "cpu",
+    allow_fallback: Annotated[
+        bool, typer.Option("--allow-fallback", help="Use the CPU if the provider is unavailable.")
+    ] = False,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Larger files are not read.", show_default="64 MiB"),
+    ] = None,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Larger images are not decoded.", show_default="100 million"),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="An image fails with the reason timeout if reading, decoding or scoring it takes "
+            "longer; the process that worked on it is replaced.",
+        ),
+    ] = 30.0,
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MIB",
+            min=1,
+            help="Memory of each process, model and libraries included; an image that takes more "
+            "fails with the reason out_of_memory (Linux only).",
+            show_default="no limit",
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Also try images again that cost a process before (decoder_crash, timeout, "
+            "out_of_memory). Other failures are always tried again.",
+        ),
+    ] = False,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the embedding of each image, for recognizer similar, which looks for them "
+            "in OUTPUT.embeddings. Images without one are scored again.",
+        ),
+    ] = None,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BANK",
+            help="Compare each image with a bank of known items (see recognizer bank).",
+        ),
+    ] = None,
+    match_rotations: Annotated[
+        bool,
+        typer.Option(
+            "--match-rotations",
+            help="With --known: also match mirrored and rotated images. Slower.",
+        ),
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Scan only the I-th of N parts (from 1/N to N/N). Jobs with the same sources "
+            "each scan their part, each with an --output of its own; recognizer merge makes one "
+            "journal of all.",
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="Run the workers on this machine, or on a Ray cluster (extra: ray), that of "
+            "RAY_ADDRESS if it is set; --workers is then the number of its actors."
+        ),
+    ] = Engine.LOCAL,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
+    ] = False,
+    schema: Annotated[  # noqa: ARG001 - its callback has printed it
+        bool,
+        typer.Option(
+            "--schema",
+            callback=_print_schema,
+            is_eager=True,
+            help="Print the JSON Schema of a row, and do nothing else.",
+        ),
+    ] = False,
+) -> None:
+    """Find leads in images. A lead is an image that somebody should look at; it is no verdict.
+
+    The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
     from recognizer.cli.scan_output import Output, warnings  # noqa: PLC0415
@@ -94,19 +220,36 @@ def command(
     from recognizer.model.bundle import load_bundle  # noqa: PLC0415 - heavy imports wait for the verb
     from recognizer.rows import EmbeddingStore, Journal  # noqa: PLC0415
     from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path  # noqa: PLC0415
-    from recognizer.scan import Access, Guard, Passed, Shard, expand, scan  # noqa: PLC0415
+    from recognizer.scan import (  # noqa: PLC0415
+        Access,
+        Lookahead,
+        ScanOptions,
+        Shard,
+        Skipped,
+        expand,
+        scan,
+    )
 
     model = load_bundle(bundle)
-    model.read_model()  # verified here, so that a wrong one is told before any worker starts
+    model.read_model()  # verified here, so that a wrong one is reported before any worker starts
     rules = _policy(policy, threshold, model)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
     standard = Limits()
-    limits = Limits(max_bytes or standard.max_bytes, max_pixels or standard.max_pixels)
-    passed = Passed()
-    guard = Guard(timeout, None if memory_limit is None else memory_limit * MEBIBYTE)
+    options = ScanOptions(
+        workers=workers,
+        provider=provider,
+        allow_fallback=allow_fallback,
+        limits=Limits(
+            max_bytes=max_bytes or standard.max_bytes, max_pixels=max_pixels or standard.max_pixels
+        ),
+        timeout=timeout,
+        memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
+        retry_failed=retry_failed,
+        access=Access(allow_http=allow_http),
+    )
     if str(output) == "-":
         raise UsageError(
-            "--output - : rows go to a file, from which a scan is resumed; name one, and follow it "
+            "--output -: rows go to a file, from which a scan is resumed; name one, and follow it "
             "with: tail -f"
         )
     check_place(output)
@@ -118,13 +261,19 @@ def command(
             "--embeddings": embeddings,
         }
     )
-    access = Access(allow_http=allow_http)
-    items = expand(sources, image_column=image_column, access=access, limits=limits, passed=passed)
+    skipped = Skipped()
+    found = expand(
+        sources,
+        image_column=image_column,
+        access=options.access,
+        limits=options.limits,
+        skipped=skipped,
+    )
     write_listings = _listings_writer(listings, listing_column, quiet=quiet)
     write_report = _report_writer(report)
     with (
         _stoppable(output),
-        _share_bank(known, any_way_up) as bank,
+        _share_bank(known, match_rotations) as bank,
         Journal(output) as journal,
         ThumbnailStore(thumbnails_path(output), create=True)
         if thumbnails
@@ -132,51 +281,44 @@ def command(
         nullcontext()
         if embeddings is None
         else EmbeddingStore(embeddings, model.digest) as vectors,
-        Output(sources, journal, part, image_column, quiet=quiet) as shown,
+        Lookahead(part.of(found)) as items,
+        Output(journal, items, quiet=quiet) as shown,
     ):
         summary = scan(
-            part.of(items),
+            items,
             model,
             rules,
             journal,
-            workers=workers,
-            provider=provider,
-            allow_fallback=allow_fallback,
-            limits=limits,
-            guard=guard,
-            retry_failed=retry_failed,
+            replace(options, known=bank),
             thumbnails=store,
             embeddings=vectors,
-            known=bank,
             on_rows=shown.on_rows,
-            access=access,
-            hire=hire_for(engine),
+            pool=_pool_of(engine),
         )
         if summary.provider not in {None, provider}:
-            typer.echo(f"{provider} is not there: computed on {summary.provider}", err=True)
-        for line in warnings(passed):
+            typer.echo(f"Provider {provider!r} is unavailable; used {summary.provider!r}", err=True)
+        for line in warnings(skipped):
             typer.echo(line, err=True)
         write_report(output, model)
-        shown.print_results(summary, passed, model, report)
+        shown.print_results(summary, skipped, model, report)
         write_listings(output)  # last: whether there is such a column is known only now
     if summary.failed:
         raise SomeInputsFailedError
 
 
-def hire_for(engine: Engine) -> Hire:
-    """Return what makes the workforce of an engine."""
+def _pool_of(engine: Engine) -> MakePool:
     if engine is Engine.RAY:
-        from recognizer.scan.ray_engine import RayCrew  # noqa: PLC0415
+        from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415
 
-        return RayCrew
-    from recognizer.scan.pool import Crew  # noqa: PLC0415
+        return RayPool
+    from recognizer.scan.pool import WorkerPool  # noqa: PLC0415
 
-    return Crew
+    return WorkerPool
 
 
 @contextmanager
 def _stoppable(output: Path) -> Iterator[None]:
-    """Take a service manager's SIGTERM as Ctrl-C: end at once, and say how to go on."""
+    """Treat a service manager's SIGTERM as Ctrl-C: stop at once, and say how to resume."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -192,14 +334,16 @@ def _stoppable(output: Path) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _share_bank(path: Path | None, any_way_up: bool) -> AbstractContextManager[KnownItems | None]:
+def _share_bank(
+    path: Path | None, match_rotations: bool
+) -> AbstractContextManager[KnownItems | None]:
     if path is None:
-        if any_way_up:
-            raise UsageError("--any-way-up says how to compare with the bank of --known")
+        if match_rotations:
+            raise UsageError("--match-rotations needs --known")
         return nullcontext()
     from recognizer.known import share_bank  # noqa: PLC0415
 
-    return share_bank(path, any_way_up=any_way_up)
+    return share_bank(path, any_way_up=match_rotations)
 
 
 def _require_different(paths: Mapping[str, Path | None]) -> None:
@@ -212,10 +356,10 @@ def _require_different(paths: Mapping[str, Path | None]) -> None:
 def _listings_writer(
     path: Path | None, column: str | None, *, quiet: bool
 ) -> Callable[[Path], None]:
-    """Return what writes the listings; that it can be done is checked before the scan."""
+    """Return a function that writes the listings; check before the scan that it can."""
     if path is None:
         if column is not None:
-            raise UsageError("--listing-column says how to tell the listings of --listings apart")
+            raise UsageError("--listing-column needs --listings")
         return lambda _rows: None
     from recognizer.rows.listings import require_listings, write_listings  # noqa: PLC0415
 
@@ -223,7 +367,7 @@ def _listings_writer(
 
     def write(rows: Path) -> None:
         count, strays = write_listings(rows, path, column)
-        of_none = f"; {strays:,} photos belong to none" if strays else ""
+        of_none = f"; {strays:,} images belong to none" if strays else ""
         if not quiet:
             typer.echo(f"Listings: {path}, {count:,}{of_none}", err=True)
 
@@ -231,7 +375,7 @@ def _listings_writer(
 
 
 def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
-    """Return what writes the report; that it can be written is checked before the scan."""
+    """Return a function that writes the report; check before the scan that it can."""
     if path is None:
         return lambda _rows, _bundle: None
     check_page(path)
@@ -250,7 +394,9 @@ def _policy(path: Path | None, threshold: float | None, bundle: Bundle) -> Polic
     from recognizer.policy import Policy, load_policy  # noqa: PLC0415
 
     if path is not None and threshold is not None:
-        raise UsageError("--policy and --threshold exclude each other: write it into the policy")
+        raise UsageError(
+            "--policy and --threshold exclude each other: write the threshold into the policy"
+        )
     if threshold is not None and math.isnan(threshold):  # which no range keeps out
         raise UsageError("--threshold nan: a probability from 0 to 1")
     if path is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import os
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,13 +21,12 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.rows import Journal, Row, ScanSummary
 from recognizer.rows.summary import is_lead, lead_names
-from recognizer.scan import Passed, Shard
-from recognizer.scan.locations import count
+from recognizer.scan import Lookahead, Skipped
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 
 LISTED_INPUTS = 30
-"""Up to so many photos, each has a line in the table; of more, only leads are shown."""
+"""Up to this many images, each has a line in the table; of more, only leads are shown."""
 
 LISTED_LEADS = 20
 _PLAIN_SECONDS = 5.0  # between two lines of progress where there is no terminal
@@ -40,7 +38,7 @@ _DECISION_STYLES: Mapping[str, str] = {
 }
 
 NO_VERDICT = (
-    "A lead is a photo that somebody should look at. It is no verdict: a photo is no "
+    "A lead is an image that somebody should look at. It is no verdict: a photo is no "
     "identification."
 )
 
@@ -49,32 +47,18 @@ class Output(Closes):
     """Shows a scan while it runs and when it is done; it keeps few rows, however many come.
 
     Args:
-        sources: as given; they are walked once more in the background, to know how many there
-            are and so how long it takes.
         journal: whose rows are shown.
-        shard: the part of them that is scanned.
-        image_column: the column with the images of tables; None to find it.
+        items: the images; in the end they know how many they are, and so how long it takes.
         quiet: show nothing.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[str],
-        journal: Journal,
-        shard: Shard,
-        image_column: str | None = None,
-        *,
-        quiet: bool,
-    ) -> None:
+    def __init__(self, journal: Journal, items: Lookahead, *, quiet: bool) -> None:
         self._journal = journal
+        self._items = items
         self._quiet = quiet
         self._errors = Console(stderr=True)
         self._first: dict[int, Row] = {}
         self._leads: list[tuple[tuple[bool, float, int], Row]] = []
-        self._total: int | None = None
-        self._sources = list(sources)
-        self._shard = shard
-        self._image_column = image_column
         self._next_line = time.monotonic() + _PLAIN_SECONDS
         self._progress: Progress | None = None
         if not quiet and self._errors.is_terminal:
@@ -90,13 +74,11 @@ class Output(Closes):
     def __enter__(self) -> Self:
         if self._journal.torn_bytes and not self._quiet:
             self._errors.print(
-                f"{self._journal.path}: cut off a torn last line of {self._journal.torn_bytes} "
-                "bytes; its photo is scanned again",
+                f"{self._journal.path}: removed an incomplete last line of "
+                f"{self._journal.torn_bytes} bytes; its image is scanned again",
                 soft_wrap=True,
                 markup=False,
             )
-        if not self._quiet:
-            threading.Thread(target=self._count, daemon=True).start()
         if self._progress is not None:
             self._progress.start()
         return self
@@ -107,7 +89,7 @@ class Output(Closes):
             self._progress.stop()
 
     def on_rows(self, summary: ScanSummary, rows: Sequence[tuple[int, Row]]) -> None:
-        """Take note of a batch; see :data:`recognizer.scan.run.OnRows`."""
+        """Show new rows; see :data:`recognizer.scan.run.OnRows`."""
         for index, row in rows:
             if index < LISTED_INPUTS:
                 self._first[index] = row
@@ -115,19 +97,18 @@ class Output(Closes):
                 rank = (row["decision"] == Decision.PRIORITY, _lead_score(row), -index)
                 push = heapq.heappush if len(self._leads) < LISTED_LEADS else heapq.heappushpop
                 push(self._leads, (rank, row))
+        total = self._items.total
+        line = progress_line(summary, total)
         if self._progress is not None:
             self._progress.update(
-                self._task,
-                description=progress_line(summary, self._total),
-                completed=summary.images,
-                total=self._total,
+                self._task, description=line, completed=summary.images, total=total
             )
         elif not self._quiet and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + _PLAIN_SECONDS
-            print(progress_line(summary, self._total), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
     def print_results(
-        self, summary: ScanSummary, passed: Passed, bundle: Bundle, report: Path | None
+        self, summary: ScanSummary, skipped: Skipped, bundle: Bundle, report: Path | None
     ) -> None:
         """Print the table and the summary on standard output."""
         if self._quiet:
@@ -141,21 +122,17 @@ class Output(Closes):
             title = f"The first {len(rows)} of {sum(summary.decisions.values()):,} leads"
         if rows:
             console.print(results_table(rows, bundle, title))
-        for line in summary_lines(summary, passed, bundle):
+        for line in summary_lines(summary, skipped, bundle):
             console.print(line, markup=False, soft_wrap=True)
         console.print(f"Rows: {shown(str(self._journal.path))}", markup=False, soft_wrap=True)
         if report is not None:
             console.print(f"Report: {shown(str(report))}", markup=False, soft_wrap=True)
 
-    def _count(self) -> None:
-        # Where they cannot be counted, as on standard input, there is a rate, but no time left.
-        self._total = count(self._sources, self._shard, image_column=self._image_column)
-
 
 def progress_line(summary: ScanSummary, total: int | None) -> str:
     """Return one line on how far a scan is."""
     of = "" if total is None else f" of {total:,}"
-    parts = [f"{summary.images:,}{of} photos", f"{summary.rate:.1f}/s"]
+    parts = [f"{summary.images:,}{of} images", f"{summary.rate:.1f}/s"]
     if total is not None and summary.rate > 0:
         left = max(0, total - summary.images - summary.repeated) / summary.rate
         parts.append(f"{_duration(left)} left")
@@ -170,7 +147,7 @@ def results_table(rows: Sequence[Row], bundle: Bundle, title: str | None) -> Tab
     folder = _common_folder([row["source"] for row in rows])
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     # Texts, because a plain string would be read for rich's markup.
-    place = Text(f"photo in {shown(folder)}" if folder else "photo")
+    place = Text(f"image in {shown(folder)}" if folder else "image")
     for column in (place, "status", "decision", "most likely product"):
         table.add_column(column, overflow="fold")
     products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
@@ -186,14 +163,14 @@ def results_table(rows: Sequence[Row], bundle: Bundle, title: str | None) -> Tab
     return table
 
 
-def summary_lines(summary: ScanSummary, passed: Passed, bundle: Bundle) -> list[str]:
+def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> list[str]:
     """Return the closing summary, line by line."""
     if not summary.images:
-        lines = ["No photos found."]
+        lines = ["No images found."]
     else:
         before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
         lines = [
-            f"{_count(summary.images, 'photo')}{before}, in {_duration(summary.seconds)} "
+            f"{_count(summary.images, 'image')}{before}, in {_duration(summary.seconds)} "
             f"({summary.rate:.1f}/s) with {bundle.title}."
         ]
     if summary.statuses[Status.DEGRADED]:
@@ -201,17 +178,17 @@ def summary_lines(summary: ScanSummary, passed: Passed, bundle: Bundle) -> list[
     if summary.failed:
         lines.append(f"Failed, and so not cleared: {_listed(summary.failed)}.")
     if summary.repeated:
-        lines.append(f"Given more than once: {summary.repeated:,}.")
-    if passed.other_files or passed.hidden:
+        lines.append(f"Named more than once: {summary.repeated:,}.")
+    if skipped.other_files or skipped.hidden:
         lines.append(
-            f"Passed over: {_count(passed.other_files, 'other file')}, "
-            f"{passed.hidden:,} hidden. Name them to scan them."
+            f"Skipped: {_count(skipped.other_files, 'other file')}, "
+            f"{skipped.hidden:,} hidden. Name them to scan them."
         )
-    if passed.without_image:
-        rows = sum(imageless.rows for imageless in passed.without_image.values())
-        lines.append(f"Rows of tables without an image: {rows:,}.")
-    if passed.bad_metadata:
-        lines.append(f"Metadata in archives that cannot be read: {passed.bad_metadata:,}.")
+    if skipped.without_image:
+        count = sum(rows.count for rows in skipped.without_image.values())
+        lines.append(f"Rows of tables without an image: {count:,}.")
+    if skipped.bad_metadata:
+        lines.append(f"Metadata in archives that cannot be read: {skipped.bad_metadata:,}.")
     if summary.leads:
         lines.append(
             f"Leads: {_listed(summary.decisions)}. They may show: {_listed(summary.leads)}."
@@ -222,15 +199,15 @@ def summary_lines(summary: ScanSummary, passed: Passed, bundle: Bundle) -> list[
     return lines
 
 
-def warnings(passed: Passed) -> list[str]:
+def warnings(skipped: Skipped) -> list[str]:
     """Return a line for each table with rows that name no image: some may name one elsewhere."""
     lines = []
-    for table, imageless in passed.without_image.items():
-        numbers = ", ".join(map(str, imageless.first))
-        more = ", ..." if imageless.rows > len(imageless.first) else ""
-        line = f"{table}: {_count(imageless.rows, 'row')} without an image ({numbers}{more})"
-        if imageless.elsewhere:
-            names = ", ".join(map(repr, sorted(imageless.elsewhere)))
+    for table, rows in skipped.without_image.items():
+        numbers = ", ".join(map(str, rows.first))
+        more = ", ..." if rows.count > len(rows.first) else ""
+        line = f"{table}: {_count(rows.count, 'row')} without an image ({numbers}{more})"
+        if rows.other_columns:
+            names = ", ".join(map(repr, sorted(rows.other_columns)))
             line += f"; some have a value in {names}, which was not read"
         lines.append(shown(line))
     return lines

@@ -1,7 +1,7 @@
-"""What this process may really use of its machine: CPUs and memory, and the workers they carry.
+"""The CPUs and the memory that this process may really use, and how many workers they allow.
 
-In a container, a job of a cluster or a service it is the control group that says so. Its files are
-looked for in the group of this process and in every group above it: the tightest counts.
+In a container, a cluster's job or a service it is the control group that sets limits. Its files are
+read in the group of this process and in every group above it: the tightest limit counts.
 """
 
 from __future__ import annotations
@@ -9,61 +9,34 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from recognizer.imaging.sources import MEBIBYTE
 
-BATCH_ITEMS = 8
-"""Images that a worker is given together, where memory allows. On a CPU larger batches are no
-faster: ``make bench`` shows the model's pass for one image, for eight and for 32."""
-
 WORKER_BYTES = 256 * MEBIBYTE
-"""What a worker is reckoned to hold: libraries, the model, and a large picture being decoded."""
-
-IMAGE_BYTES = 16 * MEBIBYTE
-"""What each image of a batch is reckoned to hold beside that."""
+"""What a worker is expected to hold: libraries, the model, and a large image being decoded."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
 _V1_UNLIMITED = 1 << 60  # version 1 has a very large number where there is no limit
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a scan spreads over the machine.
-
-    Attributes:
-        workers: processes.
-        batch: images that each of them is given together.
-    """
-
-    workers: int
-    batch: int
-
-
-def plan(workers: int = 0, *, cgroups: Path = _CGROUPS, proc: Path = _PROC) -> Plan:
-    """Choose workers and batch by the CPUs and the memory that there are.
+def worker_count(workers: int = 0, *, cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:
+    """Return how many workers a scan has on this machine.
 
     Args:
         workers: how many were asked for; 0 for one on each CPU, fewer where memory is short.
         cgroups: where the control groups are mounted.
         proc: where the process file system is.
     """
-    memory = available_memory(cgroups, proc)
-    if workers == 0:
-        workers = available_cpus(cgroups, proc)
-        if memory is not None:
-            full = WORKER_BYTES + BATCH_ITEMS * IMAGE_BYTES
-            workers = max(1, min(workers, memory // full))
-    if memory is None:
-        return Plan(workers, BATCH_ITEMS)
-    room = (memory // workers - WORKER_BYTES) // IMAGE_BYTES
-    return Plan(workers, max(1, min(BATCH_ITEMS, room)))
+    if workers:
+        return workers
+    cpus, memory = available_cpus(cgroups, proc), available_memory(cgroups, proc)
+    return cpus if memory is None else max(1, min(cpus, memory // WORKER_BYTES))
 
 
 def available_cpus(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:
-    """Return the number of CPUs by affinity and by quota, at least 1; see :func:`plan`."""
+    """Return the number of CPUs by affinity and by quota, at least 1; see :func:`worker_count`."""
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
@@ -73,13 +46,21 @@ def available_cpus(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:
 
 
 def available_memory(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int | None:
-    """Return the bytes that processes may take, None where nothing tells; see :func:`plan`.
+    """Return the bytes that processes may take, None where unknown; see :func:`worker_count`.
 
     What the machine has available, or the limit of the control group where that is tighter.
     """
     limits = [_limit(folder) for folder in _groups(cgroups, proc, "memory")]
     found = [limit for limit in (*limits, _free(proc)) if limit is not None]
     return min(found, default=None)
+
+
+def resident_bytes(pid: int | None, proc: Path = _PROC) -> int:
+    """Return the resident memory of a process, 0 where it is gone or cannot be told."""
+    try:
+        return int(_text(proc / str(pid) / "statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (IndexError, ValueError):
+        return 0
 
 
 def _groups(cgroups: Path, proc: Path, controller: str) -> Iterator[Path]:

@@ -1,28 +1,25 @@
-"""The crew: the worker processes of a scan, what each of them holds, and what ends one.
+"""The worker pool: the processes of a scan, what each of them holds, and what ends one.
 
-The parent hands out small batches and keeps two with each worker, so that none waits and memory
-stays flat. A worker is gone when it dies by itself (a decoder that crashes), and it is ended when
-one step takes longer than a time limit (a decoder that hangs) or when it holds more memory than it
-may. Either way one image gets a row that says so, and the rest of what the worker held goes to
-another. **Nobody is blamed on suspicion**: where it is not certain which image did it, each is
-tried again by itself, and then the culprit shows itself.
+The parent hands out one image at a time and keeps two waiting with each worker, so that none is
+idle and memory stays flat. A worker dies by itself (a decoder that crashes), or it is killed when
+one step takes longer than the timeout (a decoder that hangs), or when it holds more memory than the
+limit. Either way the image that it worked on gets a row that says so, and what waited goes to
+another worker. **No image is blamed on suspicion**: if it is uncertain which one was the cause
+(one of a GPU's batch; or the memory may have grown before), each is tried again by itself.
 """
 
 from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 import signal
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from recognizer import errors
@@ -30,13 +27,12 @@ from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging.sources import MEBIBYTE
 from recognizer.prediction import Prediction
 from recognizer.rows.journal import row_key
-from recognizer.rows.row import Row
-from recognizer.scan.machine import plan
+from recognizer.scan.machine import resident_bytes, worker_count
+from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import (
     Finished,
     Ready,
     Result,
-    Setup,
     Step,
     Task,
     Unable,
@@ -46,283 +42,279 @@ from recognizer.scan.worker import (
 )
 from recognizer.status import Reason, Status
 
-_BATCHES_AHEAD = 2  # with each worker: the one it works on, and the next
-_MOST_FAILED_STARTS = 3  # in a row; then it is not the machine's mood
+_WAITING = 2  # tasks with each worker beside those that it works on
+_WAITING_REMOTE = 15  # those that are read over a network: eight at once, and the next
+_MAX_WAITING_BYTES = 8 << 20  # of tasks whose bytes travel with them
+_MAX_FAILED_STARTS = 3  # in a row
 _START_SECONDS = 300.0  # some providers compile the model when they load it
-_LAST_SECONDS = 1.0  # a process that waits for dead storage does not even hear SIGKILL
-_LOOK_SECONDS = 0.1  # between two looks at the workers' memory
+_JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
+_MEMORY_CHECK_SECONDS = 0.1
+_RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are written
+_MAX_RESULTS = 32
 
-Batch: TypeAlias = list[Task]
 Done: TypeAlias = list[tuple[Task, Result]]
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """What a worker may take before it is ended.
+class Pool(Protocol):
+    """Those who do the work of a scan: :class:`WorkerPool`, or a cluster's.
 
     Attributes:
-        seconds: for one step: reading an image, decoding it, or the model's pass over a batch.
-        memory: resident memory in bytes, the model and all libraries included; None for no limit.
-
-    Raises:
-        UsageError: a limit makes no sense, or cannot be watched on this system.
+        provider: where onnxruntime really computes; None before any worker has started.
     """
 
-    seconds: float = 30.0
-    memory: int | None = None
+    provider: str | None
 
-    def __post_init__(self) -> None:
-        if not 0 < self.seconds < math.inf:
-            raise UsageError(f"timeout = {self.seconds}: a number of seconds over 0")
-        if self.memory is not None and self.memory < 1:
-            raise UsageError(f"memory limit = {self.memory}: at least 1")
-        if self.memory is not None and sys.platform != "linux":
-            raise UsageError("a memory limit for workers needs Linux")
+    def work(self, tasks: Iterator[Task]) -> Iterator[Done]:
+        """Yield each task once with its result, several at a time; take tasks as there is room."""
+
+    def stop(self) -> None:
+        """Stop at once, and leave nothing behind."""
+
+
+MakePool: TypeAlias = Callable[[WorkerPayload], Pool]
+Spawn: TypeAlias = Callable[[WorkerPayload], tuple[BaseProcess, Connection]]
+"""Starts a worker process, and returns it with the connection to it."""
+
+
+def spawn_worker(payload: WorkerPayload) -> tuple[BaseProcess, Connection]:
+    """Start a worker in a new process. See :data:`Spawn`."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=run_worker, args=(theirs, payload), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
 
 
 @dataclass(eq=False, slots=True)
 class _Worker:
     process: BaseProcess
     connection: Connection
-    batches: deque[Batch] = field(default_factory=deque)
-    at: int | None = None
-    """The task that it reads or decodes; None while the model runs over all of a batch."""
+    tasks: dict[int, Task] = field(default_factory=dict)
+    step: Step | None = None
     since: float = field(default_factory=time.monotonic)
     """When its present step began."""
-    digests: dict[int, str] = field(default_factory=dict)
     is_ready: bool = False
+    finished: int = 0
 
     @property
-    def memory(self) -> int:
-        """Resident bytes, 0 where it is gone."""
-        try:
-            pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    def suspects(self) -> list[Task]:
+        """The tasks that it works on: those of its step, or the first before it has begun one."""
+        indices = self.step.indices if self.step else ()
+        found = [self.tasks[index] for index in indices if index in self.tasks]
+        return found or list(self.tasks.values())[:1]
+
+    def has_room_for(self, task: Task, batch: int) -> bool:
+        """Whether another task may wait with it."""
+        waiting = _WAITING_REMOTE if task.item.is_remote else max(_WAITING, batch)
+        if len(self.tasks) >= batch + waiting:
+            return False
+        return sum(len(t.item.data or b"") for t in self.tasks.values()) < _MAX_WAITING_BYTES
 
 
-class Workforce(Protocol):
-    """Those who do the work of a scan: the processes of :class:`Crew`, or a cluster's.
-
-    Attributes:
-        provider: where onnxruntime really computes; None before anybody has started.
-    """
-
-    provider: str | None
-
-    def work(self, batches: Iterator[Batch]) -> Iterator[Done]:
-        """Yield each task once with its result; batches are taken as there are hands for them."""
-
-    def end(self) -> None:
-        """Stop at once, and leave nothing behind."""
-
-
-Hire: TypeAlias = Callable[[Setup, int, Guard], Workforce]
-"""Makes a workforce, of so many workers, or of as many as it sees fit where that is 0."""
-
-
-class Crew:
+class WorkerPool:
     """Worker processes, replaced as they die.
 
     Args:
-        setup: what every worker needs.
-        size: how many there are at most, 0 for as many as the machine carries; they are started
-            as there is work.
-        guard: what ends a worker.
+        payload: what every worker needs; as many are started as there is work for, up to its
+            option ``workers``.
+        spawn: starts a worker.
 
     Attributes:
         provider: where onnxruntime really computes; None before a worker has started.
     """
 
-    def __init__(self, setup: Setup, size: int, guard: Guard) -> None:
-        self._setup = setup
-        self._size = plan(size).workers
-        self._guard = guard
+    def __init__(self, payload: WorkerPayload, spawn: Spawn = spawn_worker) -> None:
+        self._payload = payload
+        self._options = payload.options
+        self._spawn = spawn
+        self._size = worker_count(payload.options.workers)
         self._workers: list[_Worker] = []
-        self._returned: deque[Batch] = deque()
+        self._returned: deque[Task] = deque()
+        self._swollen: deque[Task] = deque()  # memory went over the limit: for new workers only
         self._failed_starts = 0
         self.provider: str | None = None
 
-    def work(self, batches: Iterator[Batch]) -> Iterator[Done]:
-        """Yield each task once with its result."""
+    def work(self, tasks: Iterator[Task]) -> Iterator[Done]:
+        """Yield each task once with its result, several at a time."""
+        done: Done = []
+        due = math.inf  # when they are to be yielded
         while True:
-            self._hand_out(batches)
-            if not any(worker.batches for worker in self._workers):
-                return
+            self._hand_out(tasks)
+            if not any(worker.tasks for worker in self._workers):
+                break
             connections = [worker.connection for worker in self._workers]
-            for connection in wait(connections, self._patience()):
+            for connection in wait(connections, self._patience(due)):
                 worker = next(w for w in self._workers if w.connection is connection)
-                try:
-                    message = worker.connection.recv()
-                except (EOFError, OSError):
-                    yield from self._bury(worker)
-                    continue
-                worker.since = time.monotonic()
-                if isinstance(message, Finished):
-                    yield self._finish(worker, message)
-                else:
-                    self._note(worker, message)
-            yield from self._end_the_excessive()
+                done += self._receive(worker)
+            done += self._stop_excessive()
+            now = time.monotonic()
+            due = min(due, now + _RESULTS_SECONDS) if done else math.inf
+            if len(done) >= _MAX_RESULTS or now >= due:
+                yield done
+                done, due = [], math.inf
+        if done:
+            yield done
 
-    def end(self) -> None:
-        """End all workers at once."""
+    def stop(self) -> None:
+        """Stop all workers at once."""
         with _signals_held_back():  # a second Ctrl-C must not leave one of them behind
             for worker in self._workers:
                 worker.process.kill()
-            deadline = time.monotonic() + _LAST_SECONDS  # for all of them together
+            deadline = time.monotonic() + _JOIN_SECONDS  # for all of them together
             for worker in self._workers:
                 worker.process.join(max(0.0, deadline - time.monotonic()))
                 worker.connection.close()
             self._workers.clear()
 
-    def _hand_out(self, batches: Iterator[Batch]) -> None:
+    def _hand_out(self, tasks: Iterator[Task]) -> None:
+        while self._swollen:
+            self._give(self._start(), self._swollen.popleft())
         while True:
-            worker = min(self._workers, key=lambda w: len(w.batches), default=None)
-            is_new = len(self._workers) < self._size and (worker is None or bool(worker.batches))
-            if not is_new and (worker is None or len(worker.batches) >= _BATCHES_AHEAD):
+            task = self._returned.popleft() if self._returned else next(tasks, None)
+            if task is None:
                 return
-            batch = self._returned.popleft() if self._returned else next(batches, None)
-            if batch is None:
+            worker = self._worker_for(task)
+            if worker is None:
+                self._returned.appendleft(task)
                 return
-            if is_new or worker is None:
-                worker = self._start()
-            if not worker.batches and worker.is_ready:  # it was idle until now
-                worker.since = time.monotonic()
-            worker.batches.append(batch)
-            with suppress(OSError):  # it has died: the end of its connection will tell
-                worker.connection.send(bare(batch))
+            self._give(worker, task)
+
+    def _worker_for(self, task: Task) -> _Worker | None:
+        """Return a worker with room, a new one if all others are busy; None if there is none."""
+        batch = self._options.batch_size
+        worker = min(self._workers, key=lambda w: len(w.tasks), default=None)
+        is_busy = worker is None or len(worker.tasks) >= batch + _WAITING
+        if is_busy and len(self._workers) < self._size:
+            return self._start()
+        return worker if worker and worker.has_room_for(task, batch) else None
+
+    def _give(self, worker: _Worker, task: Task) -> None:
+        if not worker.tasks and worker.is_ready:  # it was idle until now
+            worker.since = time.monotonic()
+        worker.tasks[task.index] = task
+        with suppress(OSError):  # it has died: the end of its connection will show it
+            worker.connection.send(without_columns(task))
 
     def _start(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=run_worker, args=(theirs, self._setup), daemon=True)
         with _signals_held_back():
-            process.start()
-            worker = _Worker(process, ours)
+            worker = _Worker(*self._spawn(self._payload))
             self._workers.append(worker)
-        theirs.close()
         return worker
 
-    def _note(self, worker: _Worker, message: Ready | Unable | Step) -> None:
+    def _receive(self, worker: _Worker) -> Done:
+        """Receive a message, or the end of the worker."""
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            return self._replace(worker, Reason.DECODER_CRASH)
+        worker.since = time.monotonic()
         match message:
             case Step():
-                worker.at = message.index
-                if message.index is not None and message.sha256 is not None:
-                    worker.digests[message.index] = message.sha256
-            case Ready():
+                worker.step = message
+            case Finished(index, result):
+                worker.finished += 1
+                return [paired(worker.tasks.pop(index), result)]
+            case Ready(provider, held):
                 worker.is_ready = True
-                self.provider = message.provider
+                self.provider = provider
                 self._failed_starts = 0
-                if self._is_too_large(worker):
+                limit = self._options.memory_limit
+                if limit is not None and held > limit:
                     raise UsageError(
-                        f"a memory limit of {_mebibytes(self._guard.memory)} leaves no room for "
-                        f"images: a worker takes {_mebibytes(worker.memory)} for itself"
+                        f"a memory limit of {_mebibytes(limit)} leaves no room for images: a "
+                        f"worker takes {_mebibytes(held)} for itself"
                     )
             case Unable():
                 raise error_of(message)
+        return []
 
-    def _finish(self, worker: _Worker, message: Finished) -> Done:
-        batch = worker.batches.popleft()
-        worker.at = None
-        worker.digests.clear()
-        return paired(batch, message.results)
+    # --- workers that end -----------------------------------------------------------------------
 
-    # --- ending and burying -------------------------------------------------------------------
-
-    def _patience(self) -> float:
-        """Return how long to wait for a message before the workers are looked at again."""
-        first = min(self._deadline(worker) for worker in self._workers if worker.batches)
-        left = max(0.0, first - time.monotonic())
-        return left if self._guard.memory is None else min(left, _LOOK_SECONDS)
+    def _patience(self, due: float) -> float:
+        """Return how long to wait for a message."""
+        until = min(due, *(self._deadline(worker) for worker in self._workers if worker.tasks))
+        left = max(0.0, until - time.monotonic())
+        return left if self._options.memory_limit is None else min(left, _MEMORY_CHECK_SECONDS)
 
     def _deadline(self, worker: _Worker) -> float:
-        return worker.since + (self._guard.seconds if worker.is_ready else _START_SECONDS)
+        return worker.since + (self._options.timeout if worker.is_ready else _START_SECONDS)
 
-    def _end_the_excessive(self) -> Iterator[Done]:
-        """End the workers that are over a limit."""
-        for worker in [w for w in self._workers if w.batches]:
-            if worker.connection.poll():  # it has got further, or died: that is heard first
+    def _stop_excessive(self) -> Done:
+        """Kill the workers that are over a limit, and replace them."""
+        done: Done = []
+        for worker in [w for w in self._workers if w.tasks]:
+            if worker.connection.poll():  # it has got further, or died: that comes first
                 continue
             if time.monotonic() >= self._deadline(worker):
-                yield from self._bury(worker, Reason.TIMEOUT)
+                worker.process.kill()
+                done += self._replace(worker, Reason.TIMEOUT)
             elif worker.is_ready and self._is_too_large(worker):
-                yield from self._bury(worker, Reason.OUT_OF_MEMORY)
+                worker.process.kill()
+                done += self._replace(worker, Reason.OUT_OF_MEMORY)
+        return done
 
     def _is_too_large(self, worker: _Worker) -> bool:
-        return self._guard.memory is not None and worker.memory > self._guard.memory
+        limit = self._options.memory_limit
+        return limit is not None and resident_bytes(worker.process.pid) > limit
 
-    def _bury(self, worker: _Worker, reason: Reason = Reason.DECODER_CRASH) -> Iterator[Done]:
-        """Write off the image that cost a worker, if it can be told, and return the others.
-
-        Args:
-            worker: one that has died; or, for another reason than that, one that is ended here.
-            reason: what its image gets.
-        """
+    def _replace(self, worker: _Worker, reason: Reason) -> Done:
+        """Write off the image that cost a worker, if that is certain, and return all others."""
         self._workers.remove(worker)
-        if reason is not Reason.DECODER_CRASH:
-            worker.process.kill()
-        worker.process.join(_LAST_SECONDS)
+        worker.process.join(_JOIN_SECONDS)
         worker.connection.close()
         if not worker.is_ready:
             self._failed_starts += 1
-            if self._failed_starts >= _MOST_FAILED_STARTS:
+            if self._failed_starts >= _MAX_FAILED_STARTS:
                 raise RecognizerError(
                     "the worker processes cannot be started: the last one "
                     + self._words(worker, reason)
                 )
-            self._returned.extend(worker.batches)
-            return
-        batches = list(worker.batches)
-        if not batches:
-            return
-        batch = batches.pop(0)
-        # What a batch takes in memory is the sum of its images: no one of them is to blame.
-        at = None if reason is Reason.OUT_OF_MEMORY else worker.at
-        index = batch[0].index if len(batch) == 1 else at
-        if index is None:
-            # It was the model's turn, or before the first image: one by one, it will show itself.
-            self._returned.extend([task] for task in batch)
+            self._returned.extendleft(reversed(worker.tasks.values()))
+            return []
+        suspects = worker.suspects
+        for task in suspects:
+            del worker.tasks[task.index]
+        self._returned.extendleft(reversed(worker.tasks.values()))
+        if len(suspects) > 1:
+            self._returned.extendleft(replace(task, is_alone=True) for task in suspects)
+        elif reason is Reason.OUT_OF_MEMORY and worker.finished:
+            self._swollen.extend(suspects)
         else:
-            culprit = next(task for task in batch if task.index == index)
-            rest = [task for task in batch if task is not culprit]
-            if rest:
-                self._returned.append(rest)
-            yield [(culprit, Result(self._row(culprit, worker, reason)))]
-        self._returned.extend(batches)
+            return [(task, self._result(task, worker, reason)) for task in suspects]
+        return []
 
-    def _row(self, task: Task, worker: _Worker, reason: Reason) -> Row | None:
-        prediction = Prediction(
-            status=Status.FAILED,
-            reason=reason,
-            detail=f"the process that worked on it {self._words(worker, reason)}",
-            sha256=worker.digests.get(task.index),
-        )
-        row = make_row(task.item, judge(prediction, self._setup), self._setup)
-        return None if row_key(row) == task.known else row
+    def _result(self, task: Task, worker: _Worker, reason: Reason) -> Result:
+        detail = f"the process that worked on it {self._words(worker, reason)}"
+        step = worker.step
+        sha256 = step.sha256 if step and step.indices == (task.index,) else None
+        failed = Prediction(status=Status.FAILED, reason=reason, detail=detail, sha256=sha256)
+        row = make_row(task.item, judge(failed, self._payload), self._payload)
+        return Result(None if row_key(row) == task.known else row)
 
     def _words(self, worker: _Worker, reason: Reason) -> str:
         match reason:
             case Reason.TIMEOUT:
-                seconds = self._guard.seconds if worker.is_ready else _START_SECONDS
-                return f"was ended after {seconds:g} s"
+                seconds = self._options.timeout if worker.is_ready else _START_SECONDS
+                return f"was killed after {seconds:g} s"
             case Reason.OUT_OF_MEMORY:
-                return f"was ended: it held more than {_mebibytes(self._guard.memory)}"
+                return f"was killed: it held more than {_mebibytes(self._options.memory_limit)}"
             case _:
                 return f"died ({_how(worker.process.exitcode)})"
 
 
-def bare(batch: Batch) -> Batch:
-    """Return tasks without the listing's columns: they may be large, and no worker needs them."""
-    return [replace(task, item=replace(task.item, columns=None)) for task in batch]
+def without_columns(task: Task) -> Task:
+    """Return a task without the listing's columns: they may be large, and no worker needs them."""
+    if task.item.columns is None:
+        return task
+    return replace(task, item=replace(task.item, columns=None))
 
 
-def paired(batch: Batch, results: Sequence[Result]) -> Done:
-    """Pair tasks with the results of their :func:`bare` ones, and give the columns back."""
-    for task, result in zip(batch, results, strict=True):
-        if result.row is not None and task.item.columns is not None:
-            result.row["item"] = dict(task.item.columns)
-    return list(zip(batch, results, strict=True))
+def paired(task: Task, result: Result) -> tuple[Task, Result]:
+    """Pair a task with its result, and give the row the columns that stayed here."""
+    if result.row is not None and task.item.columns is not None:
+        result.row["item"] = dict(task.item.columns)
+    return task, result
 
 
 @contextmanager
@@ -330,8 +322,8 @@ def _signals_held_back() -> Iterator[None]:
     """Block Ctrl-C and SIGTERM until the end; they come then.
 
     Both may be sent to the whole group, but they are for the parent alone: a worker that they
-    ended would look like one that crashed on its image. A process inherits the mask under which
-    it was started, so that there is no moment in which a worker hears them.
+    killed would look like one that crashed on its image. A process inherits the mask under which
+    it was started, so that no worker ever receives them.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

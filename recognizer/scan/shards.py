@@ -1,4 +1,4 @@
-"""Shards: a scan in parts that know nothing of one another, for any scheduler of jobs."""
+"""Shards: independent parts of a scan, for any job scheduler."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from recognizer.scan.items import Item
 class Shard:
     """One part of a scan.
 
-    Which items belong to it depends on nothing but their keys (their sources and columns): not on
-    their order, nor on the machine. Every item is in exactly one of the ``count`` shards, as long
-    as all jobs call it by the same name.
+    Which items belong to it depends only on their keys (their sources and columns), not on their
+    order or on the machine. Every item is in exactly one of the ``count`` shards, as long as all
+    jobs use the same name for it.
 
     Attributes:
         number: from 1.
@@ -42,7 +42,7 @@ class Shard:
         """Read a shard from ``i/n``.
 
         Raises:
-            UsageError: the text is nothing of the kind, or there is no such shard.
+            UsageError: the text is not a shard, or there is no such shard.
         """
         found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
         if found is None:

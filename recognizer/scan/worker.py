@@ -1,8 +1,8 @@
-"""The worker: a process that reads, decodes and scores batches of images.
+"""The worker: a process that reads, decodes and scores images.
 
 Decoders are where hostile bytes do their harm, so they run where a crash costs one image. A worker
-says which image it is about to read and decode; when it dies, or is long about it, its parent
-knows whose row to write. All that a worker holds can be lost: the parent ends it by killing it.
+reports each step that it begins; when it dies, or takes too long, its parent knows which image was
+the cause. All that a worker holds can be lost: the parent ends it by killing it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 
@@ -25,11 +25,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.imaging import PREPROCESSING_VERSION, Limits, LoadedImage
+from recognizer.imaging import PREPROCESSING_VERSION, LoadedImage
 from recognizer.imaging.sources import Refused
-from recognizer.known import KnownItems
-from recognizer.model.bundle import Bundle
-from recognizer.policy import CandidateKind, KnownMatch, Policy, Verdict, decide
+from recognizer.policy import CandidateKind, KnownMatch, Verdict, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.rows.embeddings import quantize
@@ -38,66 +36,45 @@ from recognizer.rows.row import Row, build
 from recognizer.rows.summary import is_lead
 from recognizer.rows.thumbnails import THUMBNAIL_SIDE, StoredThumbnail, shrink
 from recognizer.scan.items import Item
-from recognizer.scan.locations import Access, Reader
+from recognizer.scan.locations import Reader
+from recognizer.scan.machine import resident_bytes
+from recognizer.scan.options import WorkerPayload
 from recognizer.status import Reason, Status
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What every worker of a scan needs.
-
-    Attributes:
-        bundle: the model.
-        policy: what its scores are held against.
-        provider: see :meth:`recognizer.recognizer.Recognizer.load`.
-        allow_fallback: likewise.
-        limits: what is refused before it is read or decoded.
-        retry_failed: try again what cost a worker before.
-        thumbnails: make a thumbnail of each lead.
-        embeddings: tell the embedding of each image.
-        known: the known items that each image is compared with; None for none.
-        engine: makes the recognizer; something that can be pickled.
-        access: which places may be read from.
-    """
-
-    bundle: Bundle
-    policy: Policy
-    provider: str = "cpu"
-    allow_fallback: bool = False
-    limits: Limits = field(default_factory=Limits)
-    retry_failed: bool = False
-    thumbnails: bool = False
-    embeddings: bool = False
-    known: KnownItems | None = None
-    engine: Callable[..., Recognizer] = Recognizer
-    access: Access = field(default_factory=Access)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """An item on its way through a worker.
 
     Attributes:
         index: its number in the scan; results are paired by it.
-        item: the image, without its columns: those stay with the parent.
+        item: the image.
         known: the result key of its last row, None where there is none.
+        is_alone: whether it must not share a pass of the model.
     """
 
     index: int
     item: Item
-    known: bytes | None
+    known: bytes | None = None
+    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker has loaded its model."""
+    """The worker has loaded its model.
+
+    Attributes:
+        provider: where onnxruntime really computes.
+        memory: resident bytes, before the first image.
+    """
 
     provider: str
+    memory: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unable:
-    """The worker cannot load its model: the name of the error's class, and its words."""
+    """The worker cannot load its model: the class and the message of the error."""
 
     kind: str
     message: str
@@ -105,14 +82,14 @@ class Unable:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The worker begins a step: if it dies now, or does not end it, that image did it.
+    """The worker begins a step: if it dies or takes too long now, these images are the cause.
 
     Attributes:
-        index: of the task; None where all are decoded and the model's turn has come.
-        sha256: of the bytes; None where they are to be read first.
+        indices: of the tasks: one that is read or decoded, or all in a pass of the model.
+        sha256: of the bytes, of a single image; None where they are to be read first.
     """
 
-    index: int | None
+    indices: tuple[int, ...]
     sha256: str | None = None
 
 
@@ -133,40 +110,42 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A batch is done: the result of each task, in order."""
+    """A task is done."""
 
-    results: list[Result]
+    index: int
+    result: Result
 
 
-def run_worker(connection: Connection, setup: Setup) -> None:
-    """Serve batches until the parent closes the connection, or dies."""
+def run_worker(connection: Connection, payload: WorkerPayload) -> None:
+    """Serve tasks until the parent closes the connection, or dies."""
     _leave_signals_to_the_parent()
     _silence_libraries()
     cv2.setNumThreads(1)  # one worker, one CPU
-    # What Pillow has to say of a file's metadata is no news for a terminal; a row says what counts.
+    # Pillow's warnings about a file's metadata are not for a terminal; a row says what counts.
     warnings.filterwarnings("ignore", module="PIL")
-    inbox: queue.SimpleQueue[list[Task]] = queue.SimpleQueue()
-    reader = Reader(setup.limits, setup.access)
+    options = payload.options
+    reader = Reader(options.limits, options.access)
+    inbox = Inbox(options.batch_size)
     threading.Thread(target=_receive, args=(connection, inbox, reader), daemon=True).start()
     try:
-        recognizer = setup.engine(
-            setup.bundle,
-            provider=setup.provider,
+        recognizer = options.recognizer(
+            payload.bundle,
+            provider=options.provider,
             threads=1,
-            allow_fallback=setup.allow_fallback,
-            limits=setup.limits,
+            allow_fallback=options.allow_fallback,
+            limits=options.limits,
         )
     except Exception as error:
         connection.send(Unable(type(error).__name__, str(error)))
         return
-    connection.send(Ready(recognizer.provider))
+    connection.send(Ready(recognizer.provider, resident_bytes(os.getpid())))
+    worker = Worker(connection, payload, reader, recognizer)
     while True:
-        batch = inbox.get()
-        connection.send(Finished(_score(batch, reader, recognizer, setup, connection)))
+        worker.work(inbox.take())
 
 
 def _leave_signals_to_the_parent() -> None:
-    """Ctrl-C goes to the whole group of processes; how to stop is for the parent to say."""
+    """Ignore Ctrl-C, which goes to the whole group of processes: the parent decides how to stop."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
@@ -179,89 +158,163 @@ def _silence_libraries() -> None:
     os.close(nowhere)
 
 
-def _receive(connection: Connection, inbox: queue.SimpleQueue[list[Task]], reader: Reader) -> None:
-    # Always listening, so that the parent's sending never waits for a batch to be done, and so
+class Inbox:
+    """The tasks that wait in a worker; gives those that share a pass of the model.
+
+    Args:
+        batch: images in a pass, at most. Where fewer wait, the pass is smaller: nothing waits to
+            fill it.
+    """
+
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
+        self._waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._next: Task | None = None
+
+    def put(self, task: Task) -> None:
+        """Add a task; called by another thread."""
+        self._waiting.put(task)
+
+    def take(self) -> list[Task]:
+        """Wait for a task, and return it with those that share its pass."""
+        tasks = [self._next or self._waiting.get()]
+        self._next = None
+        with contextlib.suppress(queue.Empty):
+            while len(tasks) < self._batch and not tasks[0].is_alone:
+                task = self._waiting.get_nowait()
+                if task.is_alone:
+                    self._next = task
+                    break
+                tasks.append(task)
+        return tasks
+
+
+def _receive(connection: Connection, inbox: Inbox, reader: Reader) -> None:
+    # Always listening, so that the parent's sending never waits for a task to be done, and so
     # that a worker whose parent has died does not outlive it by more than an instant.
     with contextlib.suppress(EOFError, OSError):
         while True:
-            batch = connection.recv()
-            reader.expect(task.item for task in batch)
-            inbox.put(batch)
+            task = connection.recv()
+            reader.expect(task.item)
+            inbox.put(task)
     os._exit(0)
 
 
-def _score(
-    batch: Sequence[Task],
-    reader: Reader,
-    recognizer: Recognizer,
-    setup: Setup,
-    connection: Connection,
-) -> list[Result]:
-    loaded: dict[int, LoadedImage] = {}
-    for task in batch:
-        image = _load(task, reader, recognizer, setup, connection)
-        if image is not None:
-            loaded[task.index] = image
-    connection.send(Step(None))
-    scored = _predict([*loaded.values()], recognizer, setup) if loaded else []
-    judged = dict(zip(loaded, scored, strict=True))
-    return [
-        _result(task, loaded[task.index], judged[task.index], setup)
-        if task.index in loaded
-        else Result(None)
-        for task in batch
-    ]
+class Worker:
+    """Turns tasks into results, and reports each step.
 
+    Args:
+        connection: to the parent.
+        payload: what every worker needs.
+        reader: reads the items.
+        recognizer: the loaded model.
+    """
 
-def _result(task: Task, image: LoadedImage, judged: Judged, setup: Setup) -> Result:
-    prediction = judged.prediction
-    row = make_row(task.item, judged, setup)
-    if row_key(row) == task.known:  # failed again, for the same reason
-        return Result(None)
-    embedding = None if prediction.embedding is None else quantize(prediction.embedding)
-    if not setup.thumbnails or not is_lead(row):
-        return Result(row, None, embedding)
-    wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
-    frame = next(frame for frame in image.frames if frame.index == wanted)
-    return Result(row, shrink(frame.rgb, THUMBNAIL_SIDE, frame.index), embedding)
+    def __init__(
+        self,
+        connection: Connection,
+        payload: WorkerPayload,
+        reader: Reader,
+        recognizer: Recognizer,
+    ) -> None:
+        self._connection = connection
+        self._payload = payload
+        self._reader = reader
+        self._recognizer = recognizer
 
+    def work(self, tasks: Sequence[Task]) -> None:
+        """Score images in one pass of the model, and send their results."""
+        loaded: list[tuple[Task, LoadedImage]] = []
+        for task in tasks:
+            image = self._load(task)
+            if image is None:
+                self._connection.send(Finished(task.index, Result(None)))
+            else:
+                loaded.append((task, image))
+        if not loaded:
+            return
+        sha256 = loaded[0][1].sha256 if len(loaded) == 1 else None
+        self._connection.send(Step(tuple(task.index for task, _ in loaded), sha256))
+        scored = self._predict([image for _, image in loaded])
+        for (task, image), one in zip(loaded, scored, strict=True):
+            self._connection.send(Finished(task.index, self._result(task, image, one)))
 
-def _load(
-    task: Task, reader: Reader, recognizer: Recognizer, setup: Setup, connection: Connection
-) -> LoadedImage | None:
-    """Read and decode; None where the same bytes have been scored before."""
-    connection.send(Step(task.index))
-    try:
-        data = reader.read(task.item)
-    except Refused as refused:
-        return LoadedImage(Status.FAILED, refused.reason, refused.detail)
-    except Exception as error:
-        return _defect(error)
-    sha256 = hashlib.sha256(data).hexdigest()
-    if _is_settled(task.known, sha256, setup):
-        return None
-    connection.send(Step(task.index, sha256))
-    try:
-        return recognizer.load_image(data, sha256=sha256)
-    except Exception as error:
-        return replace(_defect(error), sha256=sha256)
+    def _load(self, task: Task) -> LoadedImage | None:
+        """Read and decode; None where the same bytes have been scored before."""
+        self._connection.send(Step((task.index,)))
+        try:
+            data = self._reader.read(task.item)
+        except Refused as refused:
+            return LoadedImage(Status.FAILED, refused.reason, refused.detail)
+        except Exception as error:
+            return _defect(error)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if self._is_settled(task.known, sha256):
+            return None
+        self._connection.send(Step((task.index,), sha256))
+        try:
+            return self._recognizer.load_image(data, sha256=sha256)
+        except Exception as error:
+            return replace(_defect(error), sha256=sha256)
 
+    def _is_settled(self, known: bytes | None, sha256: str) -> bool:
+        """Whether an item's last row still holds, its bytes being these."""
+        if known is None:
+            return False
+        options = self._payload.options
+        settled: tuple[str | None, ...] = (None,) if options.retry_failed else (None, *COSTLY)
+        return known in {
+            result_key(
+                sha256,
+                reason,
+                self._payload.bundle.digest,
+                self._payload.policy.digest,
+                PREPROCESSING_VERSION,
+                options.known.digest if options.known else None,
+            )
+            for reason in settled
+        }
 
-def _is_settled(known: bytes | None, sha256: str, setup: Setup) -> bool:
-    """Whether an item's last row still holds, its bytes being these."""
-    settled: tuple[str | None, ...] = (None,) if setup.retry_failed else (None, *COSTLY)
-    return known is not None and any(
-        known
-        == result_key(
-            sha256,
-            reason,
-            setup.bundle.digest,
-            setup.policy.digest,
-            PREPROCESSING_VERSION,
-            setup.known.digest if setup.known else None,
-        )
-        for reason in settled
-    )
+    def _predict(self, images: Sequence[LoadedImage]) -> list[Judged]:
+        """Score images; if that raises, each by itself, so that only the culprit fails."""
+        decided: list[Judged] = []
+
+        def products_of(prediction: Prediction) -> tuple[str, ...]:
+            decided.append(judge(prediction, self._payload))
+            return lead_products(decided[-1], self._payload)
+
+        try:
+            predictions = self._recognizer.predict_loaded(
+                images, regions_for=products_of, embeddings=self._payload.embeddings
+            )
+        except Exception as error:
+            if len(images) > 1:
+                return [self._predict([image])[0] for image in images]
+            broken = _defect(error)
+            failed = Prediction(
+                status=broken.status,
+                reason=broken.reason,
+                detail=broken.detail,
+                sha256=images[0].sha256,
+            )
+            return [judge(failed, self._payload)]
+        rest = iter(decided)  # the failed ones were not asked about
+        return [
+            replace(next(rest), prediction=p) if p.scores else judge(p, self._payload)
+            for p in predictions
+        ]
+
+    def _result(self, task: Task, image: LoadedImage, judged: Judged) -> Result:
+        prediction = judged.prediction
+        row = make_row(task.item, judged, self._payload)
+        if row_key(row) == task.known:  # failed again, for the same reason
+            return Result(None)
+        embedding = None if prediction.embedding is None else quantize(prediction.embedding)
+        if not self._payload.thumbnails or not is_lead(row):
+            return Result(row, None, embedding)
+        wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
+        frame = next(frame for frame in image.frames if frame.index == wanted)
+        return Result(row, shrink(frame.rgb, THUMBNAIL_SIDE, frame.index), embedding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,63 +326,36 @@ class Judged:
     known: Sequence[KnownMatch] = ()
 
 
-def judge(prediction: Prediction, setup: Setup) -> Judged:
+def judge(prediction: Prediction, payload: WorkerPayload) -> Judged:
     """Hold a prediction against the known items and the policy."""
-    bundle, policy = setup.bundle, setup.policy
-    known = setup.known.match(prediction.phash, policy.known.distance) if setup.known else ()
+    bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
+    known = bank.match(prediction.phash, policy.known.distance) if bank else ()
     verdict = decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
     return Judged(prediction=prediction, verdict=verdict, known=known)
 
 
-def _predict(images: Sequence[LoadedImage], recognizer: Recognizer, setup: Setup) -> list[Judged]:
-    """Score a batch; where that raises, each image by itself, so that only the culprit fails."""
-    decided: list[Judged] = []
-
-    def leads(prediction: Prediction) -> tuple[str, ...]:
-        decided.append(judge(prediction, setup))
-        return leads_of(decided[-1], setup)
-
-    try:
-        predictions = recognizer.predict_loaded(
-            images, regions_for=leads, embeddings=setup.embeddings
-        )
-    except Exception as error:
-        if len(images) > 1:
-            return [_predict([image], recognizer, setup)[0] for image in images]
-        broken = _defect(error)
-        failed = Prediction(
-            status=broken.status,
-            reason=broken.reason,
-            detail=broken.detail,
-            sha256=images[0].sha256,
-        )
-        return [judge(failed, setup)]
-    rest = iter(decided)  # the failed ones were not asked about
-    return [replace(next(rest), prediction=p) if p.scores else judge(p, setup) for p in predictions]
-
-
-def leads_of(judged: Judged, setup: Setup) -> tuple[str, ...]:
+def lead_products(judged: Judged, payload: WorkerPayload) -> tuple[str, ...]:
     """Return the products whose place in the picture a reviewer will want to see."""
     leads = judged.verdict.leads
     labels = tuple(lead.name for lead in leads if lead.kind is CandidateKind.LABEL)
     if labels or not leads:
         return labels
     # Only a family is over its threshold: the likeliest of its products stands for it.
-    family = next(f for f in setup.bundle.families if f.name == leads[0].name)
-    members = [name for name in family.members if name not in setup.policy.ignore]
+    family = next(f for f in payload.bundle.families if f.name == leads[0].name)
+    members = [name for name in family.members if name not in payload.policy.ignore]
     return (max(members, key=lambda name: judged.prediction.scores[name]),)
 
 
-def make_row(item: Item, judged: Judged, setup: Setup) -> Row:
+def make_row(item: Item, judged: Judged, payload: WorkerPayload) -> Row:
     """Make an item's row, now."""
     return build(
         item,
         judged.prediction,
         judged.verdict,
-        setup.bundle,
-        setup.policy,
+        payload.bundle,
+        payload.policy,
         datetime.now(UTC),
-        setup.known,
+        payload.options.known,
         judged.known,
     )
 

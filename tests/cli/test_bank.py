@@ -168,7 +168,7 @@ def test_turned_photos(bank: Path, scan: Callable[..., list[dict]], tmp_path: Pa
     photo = tmp_path / "turned.jpg"
     photo.write_bytes(encoded(scene(0).transpose(Image.Transpose.ROTATE_90)))
     assert scan(photo, "--known", bank)[-1]["known"] == []
-    (match,) = scan(photo, "--known", bank, "--any-way-up")[-1]["known"]
+    (match,) = scan(photo, "--known", bank, "--match-rotations")[-1]["known"]
     assert match["transform"] == "rotate_270"
 
 
@@ -176,6 +176,6 @@ def test_the_bank_has_to_be_one(tmp_path: Path, photos: Path) -> None:
     done = invoke("scan", photos, "-o", tmp_path / "x", "--known", photos / "0.jpg")
     assert done.exit_code == ExitCode.USAGE
     assert "cannot be used as a bank" in done.stderr
-    done = invoke("scan", photos, "-o", tmp_path / "x", "--any-way-up")
+    done = invoke("scan", photos, "-o", tmp_path / "x", "--match-rotations")
     assert done.exit_code == ExitCode.USAGE
     assert not (tmp_path / "x").exists()

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode, app
 from recognizer.cli.scan_output import Output, progress_line, shown
 from recognizer.rows import Journal, ScanSummary, row_schema
-from recognizer.scan import Shard
+from recognizer.scan import Item, Lookahead
 from tests.conftest import read_rows
 from tests.tiny import write_tiny_bundle
 
@@ -70,11 +71,11 @@ def test_a_scan_prints_a_line_for_each_photo(
     result = scan(folder)
     assert result.exit_code == ExitCode.DONE
     header, red, green, *rest = result.stdout.splitlines()
-    assert header.startswith(f"photo in {folder}/")
+    assert header.startswith(f"image in {folder}/")
     assert red.split()[:4] == ["000_red.jpg", "ok", "priority", "ivory_worked"]
     assert green.split()[:3] == ["001_green.jpg", "ok", "clear"]
     told = "\n".join(rest)
-    assert "2 photos, in" in told
+    assert "2 images, in" in told
     assert "Leads: priority 1. They may show: ivory_worked 1." in told
     assert "It is no verdict" in told
     assert "1 other file" in told
@@ -92,7 +93,7 @@ def test_of_many_photos_only_leads_are_shown(
     assert "The first 20 of 22 leads" in result.stdout
     assert result.stdout.count("_red.jpg") == 20
     assert "_green.jpg" not in result.stdout
-    assert "32 photos, in" in result.stdout
+    assert "32 images, in" in result.stdout
 
 
 def test_failed_inputs(scan: Callable[..., Result], tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_no_photos(scan: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = scan(tmp_path / "empty")
     assert result.exit_code == ExitCode.DONE
-    assert "No photos found." in result.stdout
+    assert "No images found." in result.stdout
 
 
 def test_shards_of_a_scan_do_each_photo_once(
@@ -152,7 +153,7 @@ def test_a_list_on_standard_input(
     )
     assert done.returncode == ExitCode.SOME_FAILED
     # Nothing but progress, where that takes long.
-    assert all(b"photos, " in line for line in done.stderr.splitlines())
+    assert all(b"images, " in line for line in done.stderr.splitlines())
     assert [row["status"] for row in read_rows(output)] == ["ok", "ok", "failed"]
 
 
@@ -294,14 +295,19 @@ def test_an_interrupt_ends_it_without_a_word(tmp_path: Path, arrives: str) -> No
 @pytest.mark.parametrize(
     ("summary", "total", "expected"),
     [
-        (ScanSummary(), None, "0 photos, 0.0/s, 0 leads"),
-        (ScanSummary(scanned=1200, seconds=60), 3600, "1,200 of 3,600 photos, 20.0/s, 2 min left"),
-        (ScanSummary(scanned=10, seconds=1), 40, "10 of 40 photos, 10.0/s, 3.0 s left, 0 leads"),
+        (ScanSummary(), None, "0 images, 0.0/s, 0 leads"),
+        (ScanSummary(scanned=1200, seconds=60), 3600, "1,200 of 3,600 images, 20.0/s, 2 min left"),
+        (ScanSummary(scanned=10, seconds=1), 40, "10 of 40 images, 10.0/s, 3.0 s left, 0 leads"),
         (ScanSummary(scanned=10, seconds=1), 400_000, "11 h 7 min left"),
     ],
 )
 def test_progress(summary: ScanSummary, total: int | None, expected: str) -> None:
     assert expected in progress_line(summary, total)
+
+
+def endless() -> Iterator[Item]:
+    yield Item.at("a.jpg")
+    threading.Event().wait()
 
 
 def test_progress_is_plain_where_there_is_no_terminal(
@@ -310,10 +316,11 @@ def test_progress_is_plain_where_there_is_no_terminal(
     monkeypatch.setattr("recognizer.cli.scan_output._PLAIN_SECONDS", 0.0)
     with (
         Journal(tmp_path / "j") as journal,
-        Output(["-"], journal, Shard(1, 1), quiet=False) as output,
+        Lookahead(endless()) as items,
+        Output(journal, items, quiet=False) as output,
     ):
         output.on_rows(ScanSummary(scanned=3, seconds=1), [])
-    assert capfd.readouterr().err == "3 photos, 3.0/s, 0 leads\n"
+    assert capfd.readouterr().err == "3 images, 3.0/s, 0 leads\n"
 
 
 @pytest.mark.parametrize(
@@ -332,7 +339,7 @@ def test_names_cannot_play_with_the_terminal(path: str, expected: str) -> None:
 def test_a_fallback_is_told(scan: Callable[..., Result], photo_folder: Callable[..., Path]) -> None:
     result = scan(photo_folder("red"), "--provider", "cuda", "--allow-fallback")
     assert result.exit_code == ExitCode.DONE
-    assert "cuda is not there: computed on cpu" in result.output
+    assert "Provider 'cuda' is unavailable; used 'cpu'" in result.output
 
 
 def test_the_schema_of_a_row_is_printed() -> None:

@@ -27,7 +27,7 @@ def make_row(
 ) -> Row:
     model, rules = load_bundle(bundle), policy or Policy()
     return build(
-        Item(source, {"id": 7}),
+        Item.at(source, {"id": 7}),
         prediction,
         decide(prediction, model.candidates, model.any_product_thresholds, rules),
         model,
@@ -81,7 +81,7 @@ def test_any_name_survives_the_line(rows: list[Row], name: bytes) -> None:
 
 
 def test_rows_are_found_again(path: Path, rows: list[Row]) -> None:
-    key = Item("green.jpg", {"id": 7}).key
+    key = Item.at("green.jpg", {"id": 7}).key
     with Journal(path) as journal:
         assert journal.known(key) is None
         journal.append(rows[:2])

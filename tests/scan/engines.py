@@ -1,17 +1,22 @@
-"""Recognizers with accidents, for workers: they are spawned, so nothing can be patched in them."""
+"""Recognizers with accidents, for workers that are spawned; and a pool without processes."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from recognizer.errors import ProviderError
 from recognizer.imaging import ImageSource, LoadedImage
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
+from recognizer.scan.locations import Reader
+from recognizer.scan.options import WorkerPayload
+from recognizer.scan.pool import Done, paired, without_columns
+from recognizer.scan.worker import Finished, Task, Worker
 
 # Behind the end of a JPEG, where no decoder looks.
 EXITS = b"<exits>"
@@ -60,9 +65,9 @@ class Fragile(Recognizer):
 
 
 class Slow(Recognizer):
-    """Scores one batch, then takes its time; the file that the environment names tells when."""
+    """Scores eight images, then takes its time; the file that the environment names tells when."""
 
-    batches = 0
+    images = 0
 
     def predict_loaded(
         self,
@@ -71,8 +76,8 @@ class Slow(Recognizer):
         regions_for: Callable[[Prediction], Iterable[str]] | None = None,
         embeddings: bool = False,
     ) -> list[Prediction]:
-        self.batches += 1
-        if self.batches > 1:
+        self.images += len(images)
+        if self.images > 8:
             Path(os.environ["RECOGNIZER_TEST_SLOW"]).touch()
             time.sleep(3600)
         return super().predict_loaded(images, regions_for=regions_for, embeddings=embeddings)
@@ -84,3 +89,27 @@ def stillborn(*_: object, **__: object) -> Recognizer:
 
 def without_provider(*_: object, **__: object) -> Recognizer:
     raise ProviderError("no such accelerator")
+
+
+class InProcessPool:
+    """A worker in this process: quick to start, for tests in which no worker dies."""
+
+    def __init__(self, payload: WorkerPayload) -> None:
+        options = payload.options
+        recognizer = options.recognizer(payload.bundle, threads=1, limits=options.limits)
+        reader = Reader(options.limits, options.access)
+        self._worker = Worker(self, payload, reader, recognizer)  # type: ignore[arg-type]
+        self._batch = options.batch_size
+        self._finished: dict[int, Finished] = {}
+        self.provider: str | None = recognizer.provider
+
+    def send(self, message: object) -> None:
+        if isinstance(message, Finished):
+            self._finished[message.index] = message
+
+    def work(self, tasks: Iterator[Task]) -> Iterator[Done]:
+        while batch := list(itertools.islice(tasks, self._batch)):
+            self._worker.work([without_columns(task) for task in batch])
+            yield [paired(task, self._finished.pop(task.index).result) for task in batch]
+
+    def stop(self) -> None: ...

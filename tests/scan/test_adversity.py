@@ -15,14 +15,14 @@ from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.rows import Journal
-from recognizer.scan import Item, expand, scan
+from recognizer.scan import Item, ScanOptions, expand, scan
 from tests.conftest import read_rows
 
 LIMITED = """if True:
     import resource
     from recognizer.cli import main
     # As a full disk does it: what is over the limit is not written.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
     main()
     """
 
@@ -33,7 +33,7 @@ def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
     tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path, full: str
 ) -> None:
     # Rows of 1 kB; thumbnails of another, and only of leads.
-    folder = photo_folder(*["green" if full == "journal" else "red"] * 40)
+    folder = photo_folder(*["green" if full == "journal" else "red"] * 120)
     output = tmp_path / "scan.jsonl"
     arguments = ["scan", str(folder), "--bundle", str(tiny_bundle), "--output", str(output)]
     done = subprocess.run(
@@ -45,12 +45,12 @@ def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
     assert "Traceback" not in done.stderr
     before = output.read_bytes()
     assert before.endswith(b"\n")
-    assert 0 < before.count(b"\n") < 40
+    assert 0 < before.count(b"\n") < 120
     done = subprocess.run([sys.executable, "-m", "recognizer", *arguments], check=False)
     assert done.returncode == ExitCode.DONE
     assert output.read_bytes().startswith(before)
     rows = read_rows(output)
-    assert len({row["source"] for row in rows}) == len(rows) == 40
+    assert len({row["source"] for row in rows}) == len(rows) == 120
 
 
 def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
@@ -65,7 +65,7 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
         second.unlink()
         yield from vanishing
         if sys.platform == "linux":
-            yield Item("/proc/self/mem")  # a regular file whose reading fails
+            yield Item.at("/proc/self/mem")  # a regular file whose reading fails
         shutil.copy(third, tmp_path / "other.jpg")
         whole_folder = expand([folder])
         shutil.rmtree(folder)
@@ -73,7 +73,7 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
         yield from expand([tmp_path / "other.jpg"])
 
     with Journal(tmp_path / "scan.jsonl") as journal:
-        scan(items(), load_bundle(tiny_bundle), Policy(), journal, workers=1)
+        scan(items(), load_bundle(tiny_bundle), Policy(), journal, ScanOptions(workers=1))
     rows = {row["source"]: row for row in read_rows(tmp_path / "scan.jsonl")}
     assert rows[str(second)]["reason"] == "not_found"
     assert rows[str(folder)]["reason"] == "not_found"

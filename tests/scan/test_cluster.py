@@ -14,7 +14,8 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.rows import Journal, Row, ScanSummary
 from recognizer.rows.thumbnails import ThumbnailStore
-from recognizer.scan import Access, Item, scan
+from recognizer.scan import Access, Item, ScanOptions, scan
+from recognizer.scan.pool import MakePool, WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
 from tests.scan.locations.web_server import loopback_too, serving
@@ -22,7 +23,7 @@ from tests.scan.locations.web_server import loopback_too, serving
 ray = pytest.importorskip("ray", reason="needs the extra: ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
-from recognizer.scan.ray_engine import RayCrew  # noqa: E402 - after the check for ray
+from recognizer.scan.ray_engine import RayPool  # noqa: E402 - after the check for ray
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,8 @@ def items(tmp_path: Path) -> list[Item]:
             data = data[: len(data) // 3]
         path = tmp_path / f"{number:03}.jpg"
         path.write_bytes(data)
-        found.append(Item(str(path), {"id": number}))
-    return [*found, Item(str(tmp_path / "gone.jpg"))]
+        found.append(Item.at(str(path), {"id": number}))
+    return [*found, Item.at(str(tmp_path / "gone.jpg"))]
 
 
 def comparable(path: Path) -> dict[str, Row]:
@@ -65,7 +66,9 @@ def comparable(path: Path) -> dict[str, Row]:
 
 @pytest.fixture
 def run(tiny_bundle: Path, tmp_path: Path) -> Callable[..., ScanSummary]:
-    def run(items: list[Item], name: str, **options: Any) -> ScanSummary:
+    def run(
+        items: list[Item], name: str, pool: MakePool = WorkerPool, **options: Any
+    ) -> ScanSummary:
         with (
             Journal(tmp_path / name) as journal,
             ThumbnailStore(tmp_path / f"{name}.t", create=True) as store,
@@ -75,8 +78,9 @@ def run(tiny_bundle: Path, tmp_path: Path) -> Callable[..., ScanSummary]:
                 load_bundle(tiny_bundle),
                 Policy(),
                 journal,
+                ScanOptions(**{"workers": 2, "recognizer": engines.Fragile} | options),
                 thumbnails=store,
-                **{"workers": 2, "engine": engines.Fragile} | options,
+                pool=pool,
             )
 
     return run
@@ -88,9 +92,9 @@ def test_the_rows_of_a_cluster_are_those_of_one_machine(
 ) -> None:
     run(items, "local")
     # Half of it first: what a broken scan left is not scored again.
-    first = run(items[:40], "ray", hire=RayCrew)
+    first = run(items[:40], "ray", pool=RayPool)
     assert (first.scanned, first.skipped, first.provider) == (40, 0, "cpu")
-    second = run(items, "ray", hire=RayCrew)
+    second = run(items, "ray", pool=RayPool)
     assert (second.scanned, second.skipped) == (51, 40)
     expected = comparable(tmp_path / "local")
     assert comparable(tmp_path / "ray") == expected
@@ -109,9 +113,9 @@ def test_actors_read_the_web_where_the_scan_may(
     run: Callable[..., ScanSummary], tmp_path: Path
 ) -> None:
     with serving() as server:
-        item = Item(f"{server.url}/1.jpg")
-        for name, access in (("closed", None), ("open", Access(True, loopback_too))):
-            run([item], name, hire=RayCrew, access=access)
+        item = Item.at(f"{server.url}/1.jpg")
+        for name, access in (("closed", Access()), ("open", Access(True, loopback_too))):
+            run([item], name, pool=RayPool, access=access)
     ((closed,), (opened,)) = (read_rows(tmp_path / name) for name in ("closed", "open"))
     assert (closed["reason"], opened["reason"]) == ("source_refused", None)
 
@@ -121,4 +125,4 @@ def test_an_error_of_an_actor_is_that_of_a_worker(
     run: Callable[..., ScanSummary], items: list[Item]
 ) -> None:
     with pytest.raises(ProviderError, match="no such accelerator"):
-        run(items, "ray", hire=RayCrew, engine=engines.without_provider)
+        run(items, "ray", pool=RayPool, recognizer=engines.without_provider)

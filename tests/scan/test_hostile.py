@@ -8,7 +8,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.rows import Journal
 from recognizer.rows.row import from_line
-from recognizer.scan import Item, scan
+from recognizer.scan import Item, ScanOptions, scan
 from recognizer.status import Status
 from tests.conftest import encoded, picture
 from tests.hostile import HOSTILE
@@ -25,11 +25,11 @@ def test_every_hostile_input_gets_its_row_and_the_run_goes_on(
     sources = [*made, str(good)]
     with Journal(tmp_path / "rows.jsonl") as journal:
         summary = scan(
-            [Item(source) for source in sources],
+            [Item.at(source) for source in sources],
             load_bundle(tiny_bundle),
             Policy(),
             journal,
-            workers=2,
+            ScanOptions(workers=2),
         )
     rows = [from_line(line) for line in (tmp_path / "rows.jsonl").read_bytes().splitlines()]
     assert sorted(row["source"] for row in rows) == sorted(sources)

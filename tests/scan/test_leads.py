@@ -11,7 +11,8 @@ from recognizer.recognizer import Recognizer
 from recognizer.rows import ScanSummary
 from recognizer.rows.row import build
 from recognizer.scan.items import Item
-from recognizer.scan.worker import Setup, judge, leads_of
+from recognizer.scan.options import WorkerPayload
+from recognizer.scan.worker import judge, lead_products
 from tests.conftest import encoded, picture
 
 LABEL = CandidateKind.LABEL
@@ -35,14 +36,14 @@ def test_what_a_lead_shows(
     shows: list[str],
 ) -> None:
     bundle, policy = load_bundle(tiny_bundle), Policy(rules=rules, ignore=frozenset(ignore))
-    setup = Setup(bundle, policy)
+    payload = WorkerPayload(bundle=bundle, policy=policy)
     (prediction,) = recognizer.predict_loaded(
         [recognizer.load_image(encoded(picture("red")))],
-        regions_for=lambda prediction: leads_of(judge(prediction, setup), setup),
+        regions_for=lambda prediction: lead_products(judge(prediction, payload), payload),
     )
     assert {region.label for region in prediction.regions} == set(shows)
     verdict = recognizer.decide(prediction, policy)
-    row = build(Item("x"), prediction, verdict, bundle, policy, datetime.now(UTC))
+    row = build(Item.at("x"), prediction, verdict, bundle, policy, datetime.now(UTC))
     assert row["labels"] == labels
     summary = ScanSummary()
     summary.add(row, is_new=True)

@@ -7,17 +7,13 @@ import pytest
 from recognizer.imaging.sources import MEBIBYTE
 from recognizer.scan import machine
 from recognizer.scan.machine import (
-    BATCH_ITEMS,
-    IMAGE_BYTES,
     WORKER_BYTES,
-    Plan,
     available_cpus,
     available_memory,
-    plan,
+    worker_count,
 )
 
 GIBIBYTE = 1024 * MEBIBYTE
-FULL = WORKER_BYTES + BATCH_ITEMS * IMAGE_BYTES
 
 
 @pytest.fixture
@@ -135,20 +131,18 @@ def test_memory(place: Path, files: dict[str, str], expected: int | None) -> Non
 @pytest.mark.parametrize(
     ("asked", "memory", "expected"),
     [
-        (0, None, Plan(4, BATCH_ITEMS)),
-        (0, 100 * FULL, Plan(4, BATCH_ITEMS)),
-        (0, 4 * FULL, Plan(4, BATCH_ITEMS)),
-        (0, 4 * FULL - 1, Plan(3, BATCH_ITEMS)),
-        (0, FULL, Plan(1, BATCH_ITEMS)),
-        (0, WORKER_BYTES + 2 * IMAGE_BYTES, Plan(1, 2)),
-        (0, 1, Plan(1, 1)),
-        # Who asks for a number gets it; what gives way is the batch.
-        (7, None, Plan(7, BATCH_ITEMS)),
-        (4, 2 * FULL, Plan(4, 1)),
-        (2, 2 * (WORKER_BYTES + 3 * IMAGE_BYTES), Plan(2, 3)),
+        (0, None, 4),
+        (0, 100 * WORKER_BYTES, 4),
+        (0, 4 * WORKER_BYTES, 4),
+        (0, 4 * WORKER_BYTES - 1, 3),
+        (0, WORKER_BYTES, 1),
+        (0, 1, 1),
+        # Who asks for a number gets it.
+        (7, None, 7),
+        (4, 2 * WORKER_BYTES, 4),
     ],
 )
-def test_the_plan(place: Path, asked: int, memory: int | None, expected: Plan) -> None:
+def test_the_number_of_workers(place: Path, asked: int, memory: int | None, expected: int) -> None:
     if memory is not None:
         write(place, {"cgroup/memory.max": str(memory)})
-    assert plan(asked, cgroups=place / "cgroup", proc=place / "proc") == expected
+    assert worker_count(asked, cgroups=place / "cgroup", proc=place / "proc") == expected

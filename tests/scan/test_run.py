@@ -9,27 +9,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import Pipe
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.errors import ProviderError, RecognizerError, UsageError
+from recognizer.errors import ProviderError, RecognizerError
 from recognizer.imaging import Limits
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.rows import Journal, Row, ScanSummary
 from recognizer.rows.thumbnails import ThumbnailStore
-from recognizer.scan import Guard, Item, expand, scan
-from recognizer.scan.machine import BATCH_ITEMS
-from recognizer.scan.pool import Crew, _Worker
-from recognizer.scan.run import _BATCH_BYTES, _batches
-from recognizer.scan.worker import Setup, Task
+from recognizer.scan import Item, ScanOptions, expand, scan
+from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
 
@@ -44,8 +38,16 @@ def by_name(path: Path) -> dict[str, Row]:
 
 @pytest.fixture
 def run(tiny_bundle: Path, tmp_path: Path) -> Callable[..., ScanSummary]:
-    def run(*sources: object, **options: object) -> ScanSummary:
-        items = [s if isinstance(s, Item) else Item(str(s)) for s in sources]
+    """Scans in this process, unless a pool with real ones is asked for."""
+
+    def run(
+        *sources: object,
+        pool: object = engines.InProcessPool,
+        thumbnails: ThumbnailStore | None = None,
+        on_rows: object = None,
+        **options: object,
+    ) -> ScanSummary:
+        items = [s if isinstance(s, Item) else Item.at(str(s)) for s in sources]
         folders = [item.source for item in items if os.path.isdir(item.source)]
         with Journal(tmp_path / "scan.jsonl") as journal:
             return scan(
@@ -53,22 +55,29 @@ def run(tiny_bundle: Path, tmp_path: Path) -> Callable[..., ScanSummary]:
                 load_bundle(tiny_bundle),
                 Policy(),
                 journal,
-                **{"workers": 1, **options},  # type: ignore[arg-type]
+                ScanOptions(**{"workers": 1, **options}),  # type: ignore[arg-type]
+                thumbnails=thumbnails,
+                on_rows=on_rows,  # type: ignore[arg-type]
+                pool=pool,  # type: ignore[arg-type]
             )
 
     return run
 
 
+@pytest.mark.parametrize(("pool", "batch"), [(engines.InProcessPool, 8), (WorkerPool, 1)])
 def test_each_photo_gets_its_own_score(
     run: Callable[..., ScanSummary],
     photo_folder: Callable[..., Path],
     tmp_path: Path,
     recognizer: Recognizer,
+    pool: object,
+    batch: int,
 ) -> None:
     colors = [("red", "green", "blue")[i * i % 7 % 3] for i in range(30)]
     folder = photo_folder(*colors)
     told: dict[int, Row] = {}
-    summary = run(folder, workers=2, on_rows=lambda _, rows: told.update(rows))
+    record = lambda _, rows: told.update(rows)  # noqa: E731
+    summary = run(folder, workers=2, batch=batch, pool=pool, on_rows=record)
     rows = by_name(tmp_path / "scan.jsonl")
     assert sorted(rows) == sorted(os.listdir(folder))
     assert [os.path.basename(told[i]["source"]) for i in range(30)] == sorted(rows)
@@ -90,7 +99,7 @@ def test_a_second_scan_writes_only_what_is_new(
     folder = photo_folder("red", "green", "blue")
     (folder / "broken.jpg").touch()
     first, second, missing = folder / "000_red.jpg", folder / "001_green.jpg", folder / "gone.jpg"
-    photos = [Item(str(path)) for path in (*sorted(folder.iterdir()), missing, first)]
+    photos = [Item.at(str(path)) for path in (*sorted(folder.iterdir()), missing, first)]
     journal = tmp_path / "scan.jsonl"
     summary = run(*photos)
     assert (summary.scanned, summary.skipped, summary.repeated) == (5, 0, 1)
@@ -133,7 +142,7 @@ def test_the_columns_of_a_listing_pass_through(
     run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     photo = str(photo_folder("red") / "000_red.jpg")
-    items = [Item(photo, {"id": 1, "title": "x" * 200_000}), Item(photo, {"id": 2})]
+    items = [Item.at(photo, {"id": 1, "title": "x" * 200_000}), Item.at(photo, {"id": 2})]
     assert run(*items).scanned == 2
     assert run(*items).skipped == 2
     rows = read_rows(tmp_path / "scan.jsonl")
@@ -172,108 +181,61 @@ def test_bad_inputs_get_a_row_with_a_reason(
     assert summary.statuses == {"ok": 3, "failed": 4}
 
 
-def test_an_accident_costs_one_photo(
-    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
-) -> None:
-    folder = photo_folder(*["red", "green"] * 8)
-    photo = encoded(picture("red", seed=99))
-    (folder / "001_x.jpg").write_bytes(photo + engines.EXITS)
-    (folder / "003_x.jpg").write_bytes(photo + engines.SEGFAULTS)
-    (folder / "005_x.jpg").write_bytes(photo + engines.RAISES)
-    deadly = picture("red", (engines.DEADLY_WIDTH, 48))
-    (folder / "007_x.jpg").write_bytes(encoded(deadly))
-    broken = picture("red", (engines.BROKEN_WIDTH, 48))
-    (folder / "009_x.jpg").write_bytes(encoded(broken))
-    summary = run(folder, workers=2, engine=engines.Fragile)
-    rows = by_name(tmp_path / "scan.jsonl")
-    failed = {n: (r["reason"], r["detail"]) for n, r in rows.items() if r["status"] == "failed"}
-    assert failed["001_x.jpg"][0] == "decoder_crash"
-    assert "exit code 7" in failed["001_x.jpg"][1]
-    assert "SIGSEGV" in failed["003_x.jpg"][1]
-    assert failed["005_x.jpg"][0] == "internal_error"
-    assert "RuntimeError: boom" in failed["005_x.jpg"][1]
-    assert "exit code 8" in failed["007_x.jpg"][1]
-    assert "the model broke" in failed["009_x.jpg"][1]
-    assert len(failed) == 5
-    assert all(rows[name]["sha256"] for name in failed)
-    assert summary.statuses == {"ok": 16, "failed": 5}
-    assert summary.leads == {"ivory_worked": 8}
-    # What killed a worker is tried again only where that is asked for.
-    assert run(folder, engine=engines.Fragile).skipped == len(rows)
-    again = run(folder, engine=engines.Fragile, retry_failed=True)
-    assert (again.skipped, again.failed) == (len(rows), summary.failed)  # and says nothing new
-    summary = run(folder, retry_failed=True)
-    assert (summary.scanned, summary.skipped) == (5, 16)
-    assert summary.statuses == {"ok": 21}
-
-
-def test_what_hangs_costs_one_photo(
-    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
-) -> None:
-    folder = photo_folder(*["red", "green"] * 5)
-    (folder / "003_x.jpg").write_bytes(encoded(picture("red", seed=99)) + engines.HANGS)
-    endless = picture("red", (engines.ENDLESS_WIDTH, 48))
-    (folder / "005_x.jpg").write_bytes(encoded(endless))
-    summary = run(folder, workers=2, engine=engines.Fragile, guard=Guard(seconds=4))
-    rows = by_name(tmp_path / "scan.jsonl")
-    failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
-    assert [*sorted(failed)] == ["003_x.jpg", "005_x.jpg"]
-    for row in failed.values():
-        assert (row["reason"], row["decision"]) == ("timeout", None)
-        assert "ended after 4 s" in row["detail"]
-        assert row["sha256"]
-    assert summary.statuses == {"ok": 10, "failed": 2}
-    assert summary.leads == {"ivory_worked": 5}
-    assert run(folder, engine=engines.Fragile).skipped == 12  # at once: they are not tried again
+ACCIDENTS = {
+    "001_x.jpg": (engines.EXITS, None, "decoder_crash", "exit code 7"),
+    "003_x.jpg": (engines.SEGFAULTS, None, "decoder_crash", "SIGSEGV"),
+    "005_x.jpg": (engines.RAISES, None, "internal_error", "RuntimeError: boom"),
+    "007_x.jpg": (b"", engines.DEADLY_WIDTH, "decoder_crash", "exit code 8"),
+    "009_x.jpg": (b"", engines.BROKEN_WIDTH, "internal_error", "the model broke"),
+    "011_x.jpg": (engines.HANGS, None, "timeout", "killed after 4 s"),
+    "013_x.jpg": (b"", engines.ENDLESS_WIDTH, "timeout", "killed after 4 s"),
+    "015_x.jpg": (engines.SWELLS, None, "out_of_memory", f"more than {engines.MEBIBYTES} MiB"),
+}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how memory is watched")
-def test_what_swells_costs_one_photo(
+def test_an_accident_costs_one_photo(
     run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    folder = photo_folder(*["red", "green"] * 5)
-    (folder / "003_x.jpg").write_bytes(encoded(picture("red", seed=99)) + engines.SWELLS)
-    guard = Guard(memory=engines.MEBIBYTES << 20)
-    summary = run(folder, engine=engines.Fragile, guard=guard)
+    folder = photo_folder(*["red", "green"] * 9)
+    for name, (tail, width, _, _) in ACCIDENTS.items():
+        photo = picture("red", (width or 64, 48), seed=99)
+        (folder / name).write_bytes(encoded(photo) + tail)
+    limits = {"timeout": 4, "memory_limit": engines.MEBIBYTES << 20}
+    summary = run(folder, pool=WorkerPool, workers=2, recognizer=engines.Fragile, **limits)
     rows = by_name(tmp_path / "scan.jsonl")
-    assert summary.statuses == {"ok": 10, "failed": 1}
-    row = rows["003_x.jpg"]
-    assert (row["reason"], row["decision"]) == ("out_of_memory", None)
-    assert f"more than {engines.MEBIBYTES} MiB" in row["detail"]
-    with pytest.raises(UsageError, match="a memory limit of 2 MiB leaves no room"):
-        run(folder, guard=Guard(memory=2 << 20), retry_failed=True)
+    failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
+    assert failed.keys() == ACCIDENTS.keys()
+    for name, row in failed.items():
+        _, _, reason, words = ACCIDENTS[name]
+        assert (row["reason"], row["decision"]) == (reason, None)
+        assert words in row["detail"]
+        assert row["sha256"]
+    assert summary.statuses == {"ok": 18, "failed": 8}
+    assert summary.leads == {"ivory_worked": 9}
+    # What killed a worker is tried again only where that is asked for.
+    again = run(folder, recognizer=engines.Fragile)
+    assert (again.skipped, again.failed) == (len(rows), summary.failed)
+    summary = run(folder, retry_failed=True)
+    assert (summary.scanned, summary.skipped) == (8, 18)
+    assert summary.statuses == {"ok": 26}
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
-def test_limits_that_make_no_sense(seconds: float) -> None:
-    with pytest.raises(UsageError, match="timeout"):
-        Guard(seconds=seconds)
-    with pytest.raises(UsageError, match="memory"):
-        Guard(memory=0)
+def test_a_defect_while_a_batch_is_scored_costs_one_photo(
+    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path]
+) -> None:
+    folder = photo_folder(*["red", "green"] * 4)
+    (folder / "003_x.jpg").write_bytes(encoded(picture("red", (engines.BROKEN_WIDTH, 48))))
+    summary = run(folder, recognizer=engines.Fragile, batch=8)
+    assert (summary.statuses, summary.leads) == ({"ok": 8, "failed": 1}, {"ivory_worked": 4})
 
 
 def test_workers_that_cannot_start(run: Callable[..., ScanSummary], tmp_path: Path) -> None:
     with pytest.raises(RecognizerError, match=r"cannot be started: .* \(exit code 9\)"):
-        run("a.jpg", engine=engines.stillborn)
+        run("a.jpg", pool=WorkerPool, recognizer=engines.stillborn)
     with pytest.raises(ProviderError, match="no such accelerator"):
-        run("a.jpg", engine=engines.without_provider)
-    with pytest.raises(UsageError, match="workers"):
-        run("a.jpg", workers=-1)
+        run("a.jpg", pool=WorkerPool, recognizer=engines.without_provider)
     assert read_rows(tmp_path / "scan.jsonl") == []
-
-
-def test_nothing_to_do_starts_no_worker(run: Callable[..., ScanSummary]) -> None:
-    assert run(engine=engines.stillborn).images == 0
-
-
-def test_batches_are_bounded_by_the_bytes_that_they_carry() -> None:
-    def sizes(count: int, data: bytes | None) -> list[int]:
-        tasks = (Task(i, Item(str(i), data=data), None) for i in range(count))
-        return [len(batch) for batch in _batches(tasks, 8)]
-
-    assert sizes(20, None) == sizes(20, b"small") == [8, 8, 4]
-    assert sizes(3, bytes(_BATCH_BYTES)) == [1, 1, 1]
-    assert sizes(5, bytes(_BATCH_BYTES // 2)) == [2, 2, 1]
 
 
 # --- killed -----------------------------------------------------------------------------------
@@ -316,7 +278,7 @@ def group_is_gone(leader: int) -> bool:
 
 @pytest.mark.parametrize(
     ("number", "lines"),
-    [(signal.SIGKILL, 1), (signal.SIGKILL, 150), (signal.SIGINT, 60), (signal.SIGTERM, 60)],
+    [(signal.SIGKILL, 1), (signal.SIGINT, 60)],  # more kills: tests/stress/test_kill.py
 )
 def test_a_scan_that_was_killed_goes_on(
     tiny_bundle: Path,
@@ -326,7 +288,7 @@ def test_a_scan_that_was_killed_goes_on(
     lines: int,
 ) -> None:
     folder = photo_folder(*["red", "green", "blue"] * 8)
-    for i in range(12):  # the same photos through many names
+    for i in range(24):  # the same photos through many names
         for photo in sorted(folder.glob("0*.jpg")):
             os.link(photo, folder / f"{i}_{photo.name}") if i else None
     output = tmp_path / "scan.jsonl"
@@ -346,8 +308,8 @@ def test_a_scan_that_was_killed_goes_on(
         assert b"The same command again goes on" in errors
         assert output.read_bytes().endswith(b"\n")
     before = output.read_bytes()
-    # The batch that an interrupt meets on its way to the disk is taken back.
-    assert lines - BATCH_ITEMS <= before.count(b"\n") < len(names)
+    # The rows that an interrupt meets on their way to the disk are taken back.
+    assert lines - 64 <= before.count(b"\n") < len(names)
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
     assert output.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
     rows = by_name(output)
@@ -368,7 +330,7 @@ WITH_SLOW_ENGINE = """if True:
     import functools, recognizer.scan
     from recognizer.cli import main
     from tests.scan.engines import Slow
-    recognizer.scan.scan = functools.partial(recognizer.scan.scan, engine=Slow)
+    recognizer.scan.ScanOptions = functools.partial(recognizer.scan.ScanOptions, recognizer=Slow)
     main()
     """
 
@@ -382,7 +344,7 @@ def test_an_interrupt_ends_a_scan_within_two_seconds_whatever_it_is_at(
     command += ["--bundle", str(tiny_bundle), "--output", str(output)]
     with started(command, RECOGNIZER_TEST_SLOW=str(sign)) as process:
         wait_for(sign.exists)
-        wait_for(lambda: output.read_bytes().count(b"\n") == BATCH_ITEMS)
+        wait_for(lambda: output.read_bytes().count(b"\n") == 8)
         bound = max(2.0, seconds_of_a_start())
         began = time.monotonic()
         os.killpg(process.pid, number)
@@ -391,23 +353,4 @@ def test_an_interrupt_ends_a_scan_within_two_seconds_whatever_it_is_at(
         wait_for(lambda: group_is_gone(process.pid))
     assert process.returncode == 130
     assert f"the rows so far are in {output}. The same command again goes on." in errors.decode()
-    assert [row["status"] for row in read_rows(output)] == ["ok"] * BATCH_ITEMS
-
-
-def test_processes_that_do_not_hear_sigkill_do_not_wait_one_after_the_other(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Deaf:
-        def kill(self) -> None: ...
-
-        def join(self, seconds: float) -> None:
-            time.sleep(seconds)
-
-    monkeypatch.setattr("recognizer.scan.pool._LAST_SECONDS", 0.2)
-    crew = Crew(Setup(load_bundle(tiny_bundle), Policy()), 1, Guard())
-    ours, theirs = Pipe()
-    crew._workers = [_Worker(cast(BaseProcess, Deaf()), ours) for _ in range(10)]
-    started = time.monotonic()
-    crew.end()
-    theirs.close()
-    assert time.monotonic() - started < 1
+    assert [row["status"] for row in read_rows(output)] == ["ok"] * 8

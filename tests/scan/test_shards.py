@@ -41,7 +41,7 @@ def test_shards_are_disjoint_and_complete_whatever_the_order(
 def test_every_process_cuts_alike() -> None:
     """Python's own hash differs from process to process; that of an item must not."""
     code = (
-        "from recognizer.scan import Item, Shard; items = (Item(f'{n}.jpg') for n in range(40));"
+        "from recognizer.scan import Item, Shard; items = (Item.at(f'{n}.jpg') for n in range(40));"
         "print([item.source for item in Shard(2, 3).of(items)])"
     )
     told = {
@@ -54,12 +54,12 @@ def test_every_process_cuts_alike() -> None:
         ).stdout
         for seed in ("1", "2")
     }
-    here = [item.source for item in Shard(2, 3).of(Item(f"{n}.jpg") for n in range(40))]
+    here = [item.source for item in Shard(2, 3).of(Item.at(f"{n}.jpg") for n in range(40))]
     assert told == {f"{here}\n"}
 
 
 def test_shards_are_of_much_the_same_size() -> None:
-    everything = [Item(f"photos/{n:05}.jpg") for n in range(8000)]
+    everything = [Item.at(f"photos/{n:05}.jpg") for n in range(8000)]
     sizes = [sum(1 for _ in Shard(number, 8).of(everything)) for number in range(1, 9)]
     assert max(sizes) - min(sizes) < 250  # eight times the standard deviation of about 30
 

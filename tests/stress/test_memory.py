@@ -14,7 +14,7 @@ import pytest
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.rows import Journal, Row, ScanSummary
-from recognizer.scan import expand, scan
+from recognizer.scan import ScanOptions, expand, scan
 from tests.conftest import encoded, picture
 
 IMAGES = 100_000
@@ -66,13 +66,18 @@ def test_memory_files_and_threads_are_those_of_a_short_scan(
     seen: dict[int, Usage] = {}
 
     def on_rows(summary: ScanSummary, _: Sequence[tuple[int, Row]]) -> None:
-        if summary.images % EARLY < 8:
+        if summary.images // EARLY * EARLY not in seen:
             seen[summary.images // EARLY * EARLY] = usage()
 
     with Journal(tmp_path / "scan.jsonl") as journal:
         items = expand([tmp_path / "links"])
         summary = scan(
-            items, load_bundle(tiny_bundle), Policy(), journal, workers=2, on_rows=on_rows
+            items,
+            load_bundle(tiny_bundle),
+            Policy(),
+            journal,
+            ScanOptions(workers=2),
+            on_rows=on_rows,
         )
     assert summary.scanned == IMAGES
     with capsys.disabled():

@@ -1,7 +1,7 @@
-"""Where a scan's images come from, and how their bytes are had."""
+"""From the sources that a scan is given to its items, and from an item to its bytes."""
 
-from recognizer.scan.locations.access import Access
-from recognizer.scan.locations.expand import LIST_ON_STDIN, count, expand
+from recognizer.scan.locations.expand import LIST_ON_STDIN, expand
 from recognizer.scan.locations.reader import Reader
+from recognizer.scan.locations.web import Access
 
-__all__ = ["LIST_ON_STDIN", "Access", "Reader", "count", "expand"]
+__all__ = ["LIST_ON_STDIN", "Access", "Reader", "expand"]

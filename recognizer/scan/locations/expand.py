@@ -1,7 +1,7 @@
 """From the sources that a scan is given to its items.
 
 Everything here is lazy and in a fixed order. What an item really is, or whether it is there at
-all, is for the reader to find out and for a row to tell.
+all, is for the reader to find out and for a row to say.
 """
 
 from __future__ import annotations
@@ -13,32 +13,34 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from recognizer.errors import RecognizerError, UsageError
+from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Item, Passed, Span
-from recognizer.scan.locations.access import Access
-from recognizer.scan.locations.folders import images_below, match_below
-from recognizer.scan.locations.members import items_of
-from recognizer.scan.locations.names import (
+from recognizer.scan.items import Item, Skipped
+from recognizer.scan.location import (
+    BUCKET_SCHEMES,
     MEMBER,
     ZIP_SUFFIX,
-    is_archive,
-    is_image,
-    is_url,
-    is_web,
-    scheme_of,
+    ArchiveMember,
+    Container,
+    FileLocation,
+    StoreObject,
+    WebAddress,
+    has_archive_suffix,
+    has_image_suffix,
+    parse_location,
     table_format,
-    without_file_scheme,
 )
+from recognizer.scan.locations.folders import images_below, match_below
+from recognizer.scan.locations.members import items_of
 from recognizer.scan.locations.reader import Reader
-from recognizer.scan.locations.stores import BUCKET_SCHEMES, Store, has_magic
-from recognizer.scan.locations.tables import listed, table_items
+from recognizer.scan.locations.stores import Store
+from recognizer.scan.locations.tables import item_of_entry, table_items
 from recognizer.scan.locations.tars import tar_members
+from recognizer.scan.locations.web import Access
 from recognizer.scan.locations.zips import zip_members
-from recognizer.scan.shards import Shard
 from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"
@@ -52,19 +54,19 @@ def expand(
     access: Access | None = None,
     limits: Limits | None = None,
     stdin: BinaryIO | None = None,
-    passed: Passed | None = None,
+    skipped: Skipped | None = None,
 ) -> Iterator[Item]:
     """Yield the images that ``sources`` name, lazily.
 
     A file is taken whatever it is called, unless it is a table (``.csv``, ``.tsv``, ``.jsonl``,
-    ``.ndjson``, ``.parquet``) or an archive (``.tar``, also packed, ``.zip``): those stand for the
-    images that they name or hold. A folder is walked in the order of its names; hidden entries,
-    tables and other files than images are passed over, and each folder is walked once, whatever
-    links lead to it. A pattern (``*``, ``?``, ``[``; ``**`` for any depth) that is not itself a
-    file stands for what it matches, as in a shell. A URL is one of an object, a prefix, a table,
-    an archive or a pattern in a store that fsspec knows, or of an image in the web. ``-`` stands
-    for a list of all these but patterns on standard input, separated by newlines or NULs. What
-    does not exist is an item too: its row will be ``failed``.
+    ``.ndjson``, ``.parquet``) or an archive (``.tar``, also compressed, ``.zip``): those stand for
+    the images that they name or hold. A folder is walked in the order of its names; hidden entries,
+    tables and other files than images are skipped, and each folder is walked once, whatever links
+    lead to it. A pattern (``*``, ``?``, ``[``; ``**`` for any depth) that is not itself a file
+    stands for what it matches, as in a shell. A URL names an object, a prefix, a table, an archive
+    or a pattern in a store that fsspec knows, or an image on the web. ``-`` stands for a list of
+    all these but patterns on standard input, separated by newlines or NULs. What does not exist is
+    an item too: its row will be ``failed``.
 
     Args:
         sources: paths, patterns, URLs and ``-``.
@@ -72,64 +74,45 @@ def expand(
         access: which places may be read from; None for all but the web.
         limits: larger members of archives are not read.
         stdin: read for ``-``; None for standard input.
-        passed: counts what is passed over.
+        skipped: counts what is skipped.
 
     Raises:
         MissingExtraError: a library for a table or a store is not installed.
-        UsageError: a name without a character, a pattern that matches nothing, a URL of the web
-            without leave, an unknown kind of store, or a table without a column of images. The
-            first three are raised before anything is yielded.
+        UsageError: an empty name, a pattern that matches nothing, a web URL without permission, an
+            unknown kind of store, or a table without an image column. The first three are raised
+            before anything is yielded.
     """
     access = access or Access()
-    expansion = _Expansion(
-        image_column, limits or Limits(), stdin, Passed() if passed is None else passed
-    )
-    names = [without_file_scheme(os.fspath(name)) for name in sources]
+    expansion = _Expansion(image_column, limits or Limits(), stdin, skipped or Skipped())
+    names = [os.fspath(name) for name in sources]
     for name in names:
         if not name:  # a variable of a script that is not set
-            raise UsageError("a source without a name: '' is no file, folder or URL")
-        if is_web(name) and not access.allow_http:
-            raise UsageError(f"{name}: the web is not read without --allow-http")
-        if _is_pattern(name) and next(_matches(name), None) is None:
+            raise UsageError("a source without a name: '' is not a file, folder or URL")
+        location = parse_location(name)
+        if isinstance(location, WebAddress) and not access.allow_http:
+            raise UsageError(f"{name}: web URLs need --allow-http")
+        if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
-    return map(_carried, chain.from_iterable(map(expansion.given, names)))
+    return map(_with_bytes, chain.from_iterable(map(expansion.of_source, names)))
 
 
-def count(
-    sources: Iterable[str | os.PathLike[str]],
-    shard: Shard | None = None,
-    *,
-    image_column: str | None = None,
-) -> int | None:
-    """Count the images that :func:`expand` would yield; None where that would take reading them.
-
-    Args:
-        sources: see :func:`expand`.
-        shard: the part of them that is counted; None for all.
-        image_column: see :func:`expand`.
-    """
-    counting = _Counting(image_column, Limits(), None, Passed())
-    names = [without_file_scheme(os.fspath(name)) for name in sources]
-    items = chain.from_iterable(map(counting.given, names))
-    try:
-        return sum(1 for _ in (shard or Shard(1, 1)).of(items))
-    except (_UncountableError, RecognizerError):
-        return None
-
-
-def _carried(item: Item) -> Item:
-    """Give an item its bytes where no worker could read them: ``memory://`` is of one process."""
-    place = item.data.archive if isinstance(item.data, Span) else item.source
-    if item.reason or isinstance(item.data, bytes) or not place.lower().startswith("memory://"):
+def _with_bytes(item: Item) -> Item:
+    """Read an item that no worker could read: ``memory://`` belongs to this process."""
+    location = item.location
+    place = location.archive if isinstance(location, ArchiveMember) else location
+    is_in_memory = isinstance(place, StoreObject) and place.scheme == "memory"
+    if item.reason or item.data is not None or not is_in_memory:
         return item
     try:
         return replace(item, data=Reader(Limits(), Access()).read(item))
     except Refused as refused:
-        return replace(item, data=None, reason=refused.reason, detail=refused.detail)
+        return replace(item, reason=refused.reason, detail=refused.detail)
 
 
-def _is_pattern(name: str) -> bool:
-    return glob.has_magic(name) and not is_url(name) and not os.path.lexists(name)
+def _is_pattern(location: object) -> bool:
+    if not isinstance(location, FileLocation):
+        return False
+    return glob.has_magic(location.path) and not os.path.lexists(location.path)
 
 
 def _matches(pattern: str) -> Iterator[str]:
@@ -140,109 +123,102 @@ class _Expansion:
     """What :func:`expand` was asked for."""
 
     def __init__(
-        self, image_column: str | None, limits: Limits, stdin: BinaryIO | None, passed: Passed
+        self, image_column: str | None, limits: Limits, stdin: BinaryIO | None, skipped: Skipped
     ) -> None:
         self._image_column = image_column
         self._limits = limits
         self._stdin = stdin
-        self._passed = passed
+        self._skipped = skipped
 
-    def given(self, name: str) -> Iterator[Item]:
+    def of_source(self, name: str) -> Iterator[Item]:
         """Yield the images of a source that the user named."""
         if name == LIST_ON_STDIN:
-            for entry in read_list(self._stdin or sys.stdin.buffer):
-                yield from self._entry(without_file_scheme(entry))
-        elif is_web(name):
-            yield Item(name)
-        elif is_url(name):
-            yield from self._below_url(name)
-        elif _is_pattern(name):
-            for path in _matches(name):
-                yield from self._path(path)
-        else:
-            yield from self._path(name)
-
-    def _entry(self, name: str) -> Iterator[Item]:
-        """Yield the images of an entry of a list."""
-        if not is_url(name):
-            yield from self._path(name)
-        elif is_web(name) or scheme_of(name) not in BUCKET_SCHEMES:
-            yield listed(name)
-        elif name.endswith("/"):
-            yield from self._below_url(name)
-        else:  # taken for an object: to ask the store of each would take longer than to read it
-            yield from self._file(name)
-
-    def _path(self, path: str) -> Iterator[Item]:
-        try:
-            mode = os.stat(path).st_mode
-        except (OSError, ValueError):  # not there, not allowed, a NUL: the row will tell
-            yield from self._member(path)
+            # Unbuffered: a thread may be reading when the program ends, and Python would wait in
+            # vain for the lock of its buffer.
+            file = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+            for entry in read_list(self._stdin or cast(BinaryIO, file)):
+                yield from self._of_entry(entry)
             return
-        if stat.S_ISDIR(mode):
-            for item in images_below(path, self._passed):
-                yield from [item] if item.reason else self._file(item.source)
-        else:
-            yield from self._file(path)
+        match parse_location(name):
+            case WebAddress() as address:
+                yield Item(address)
+            case StoreObject() as place:
+                yield from self._below_url(place)
+            case FileLocation(pattern) as location if _is_pattern(location):
+                for path in _matches(pattern):
+                    yield from self._of_path(FileLocation(path))
+            case location:
+                yield from self._of_path(location)
 
-    def _member(self, name: str) -> Iterator[Item]:
-        """Yield the member of an archive that a row calls so, or the item that is not there."""
-        archive, mark, _ = name.partition(MEMBER)
-        if mark and is_archive(archive):
-            found = (item for item in self._file(archive) if item.source in {name, archive})
-            yield next(found, Item(name, None, Reason.NOT_FOUND, "the archive has no such member"))
-        else:
-            yield Item(name)
+    def _of_entry(self, name: str) -> Iterator[Item]:
+        """Yield the images of an entry of a list."""
+        location = parse_location(name)
+        if isinstance(location, FileLocation):
+            yield from self._of_path(location)
+        elif isinstance(location, WebAddress) or location.scheme not in BUCKET_SCHEMES:
+            yield item_of_entry(location)
+        elif name.endswith("/"):
+            yield from self._below_url(location)
+        else:  # taken for an object: to ask the store of each would take longer than to read it
+            yield from self._of_file(location)
 
-    def _file(self, name: str) -> Iterator[Item]:
-        """Yield the images of a file or an object."""
-        if table_format(name):
-            yield from table_items(name, self._image_column, self._passed)
-        elif name.lower().endswith(ZIP_SUFFIX):
-            yield from items_of(name, zip_members(name), self._passed)
-        elif is_archive(name):
-            yield from items_of(name, tar_members(name, self._limits), self._passed)
-        else:
-            yield Item(name)
-
-    def _below_url(self, url: str) -> Iterator[Item]:
-        """Yield the images of an object, of all below a prefix, or of a pattern."""
-        store = Store(url)
+    def _of_path(self, location: FileLocation) -> Iterator[Item]:
         try:
-            if has_magic(url):
+            mode = os.stat(location.path).st_mode
+        except (OSError, ValueError):  # not there, not allowed, a NUL: the row will say
+            yield from self._of_missing(location)
+            return
+        if not stat.S_ISDIR(mode):
+            yield from self._of_file(location)
+            return
+        for item in images_below(location.path, self._skipped):
+            yield from [item] if item.reason else self._of_file(FileLocation(item.source))
+
+    def _of_missing(self, location: FileLocation) -> Iterator[Item]:
+        """Yield the member of an archive that a row calls so, or the item that is not there."""
+        archive, mark, _ = location.path.partition(MEMBER)
+        if not (mark and has_archive_suffix(archive)):
+            yield Item(location)
+            return
+        wanted = {archive, location.path}
+        found = (item for item in self._of_file(FileLocation(archive)) if item.source in wanted)
+        missing = Item(location, None, Reason.NOT_FOUND, "the archive has no such member")
+        yield next(found, missing)
+
+    def _of_file(self, location: Container) -> Iterator[Item]:
+        """Yield the images of a file or an object."""
+        name = str(location)
+        if table_format(name):
+            yield from table_items(location, self._image_column, self._skipped)
+        elif name.lower().endswith(ZIP_SUFFIX):
+            yield from items_of(location, zip_members(location), self._skipped)
+        elif has_archive_suffix(name):
+            yield from items_of(location, tar_members(location, self._limits), self._skipped)
+        else:
+            yield Item(location)
+
+    def _below_url(self, place: StoreObject) -> Iterator[Item]:
+        """Yield the images of an object, of all below a prefix, or of a pattern."""
+        store = Store(place)
+        try:
+            if store.is_pattern:
                 found = None
                 for found in store.matches():
-                    yield from self._file(found)
+                    yield from self._of_file(found)
                 if found is None:
-                    raise UsageError(f"{url}: nothing matches")
-            elif is_image(url) or store.is_object():
-                yield from self._file(url)
+                    raise UsageError(f"{place}: nothing matches")
+            elif has_image_suffix(place.url) or store.is_object():
+                yield from self._of_file(place)
             else:
                 for found in store.objects_below():
-                    # A name without a suffix may be that of an image: its row will tell.
-                    if is_image(found) or is_archive(found) or "." not in found.rpartition("/")[2]:
-                        yield from self._file(found)
+                    name = found.url.rpartition("/")[2]
+                    # A name without a suffix may be that of an image: its row will say.
+                    if has_image_suffix(name) or has_archive_suffix(name) or "." not in name:
+                        yield from self._of_file(found)
                     else:
-                        self._passed.other_files += 1
+                        self._skipped.other_files += 1
         except Refused as refused:
-            yield Item(url, None, refused.reason, refused.detail)
-
-
-class _UncountableError(Exception):
-    """To count the images, they would have to be read."""
-
-
-class _Counting(_Expansion):
-    def given(self, name: str) -> Iterator[Item]:
-        if name == LIST_ON_STDIN or (is_url(name) and not is_web(name)):
-            raise _UncountableError
-        return super().given(name)
-
-    def _file(self, name: str) -> Iterator[Item]:
-        is_streamed = is_archive(name) and not name.lower().endswith((".tar", ZIP_SUFFIX))
-        if is_streamed or table_format(name) == ".parquet":
-            raise _UncountableError
-        return super()._file(name)
+            yield Item(place, None, refused.reason, refused.detail)
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:

@@ -12,27 +12,32 @@ from pathlib import PurePath
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.scan.items import Item, Passed
-from recognizer.scan.locations.names import is_archive, is_image
+from recognizer.scan.items import Item, Skipped
+from recognizer.scan.location import FileLocation, has_archive_suffix, has_image_suffix
 from recognizer.status import Reason
 
 
-def images_below(folder: str, passed: Passed) -> Iterator[Item]:
-    """Yield the images and archives in a folder and all that are in it, in the order of names.
+def images_below(folder: str, skipped: Skipped) -> Iterator[Item]:
+    """Yield the images and archives below a folder, in the order of names.
 
     An image is what is named like one; another file is one where its first bytes say so. Hidden
-    entries are passed over, and each folder is walked once, whatever links lead to it.
+    entries are skipped, and each folder is walked once, whatever links lead to it.
 
     Args:
         folder: the path of a folder.
-        passed: counts what is passed over.
+        skipped: counts what is skipped.
     """
-    for item in _walk(folder, passed):
+    for item in _walk(folder, skipped):
         name = item.source
-        if item.reason or is_image(name) or is_archive(name) or _begins_as_image(name):
+        if (
+            item.reason
+            or has_image_suffix(name)
+            or has_archive_suffix(name)
+            or _begins_as_image(name)
+        ):
             yield item
         else:
-            passed.other_files += 1
+            skipped.other_files += 1
 
 
 def _begins_as_image(path: str) -> bool:
@@ -41,8 +46,8 @@ def _begins_as_image(path: str) -> bool:
     return False
 
 
-def _walk(root: str, passed: Passed) -> Iterator[Item]:
-    """Yield all that is not hidden and no folder, and an item for a folder that stays closed."""
+def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
+    """Yield all files that are not hidden, and a failed item for each unreadable folder."""
     walked: set[tuple[int, int]] = set()
     # A stack, because a tree may be deeper than Python's recursion limit.
     first: list[tuple[str | None, bool]] = [(root, True)]
@@ -52,18 +57,19 @@ def _walk(root: str, passed: Passed) -> Iterator[Item]:
         if path is None:
             stack.pop()
         elif not is_folder:
-            yield Item(path)
+            yield Item(FileLocation(path))
         else:
             try:
-                stack.append(iter(_entries(path, passed, walked)))
+                stack.append(iter(_entries(path, skipped, walked)))
             except OSError as error:
                 denied = isinstance(error, PermissionError)
                 reason = Reason.PERMISSION_DENIED if denied else Reason.READ_ERROR
-                yield Item(path, None, reason, f"the folder cannot be listed: {error.strerror}")
+                detail = f"the folder cannot be listed: {error.strerror}"
+                yield Item(FileLocation(path), None, reason, detail)
 
 
 def _entries(
-    folder: str, passed: Passed, walked: set[tuple[int, int]]
+    folder: str, skipped: Skipped, walked: set[tuple[int, int]]
 ) -> list[tuple[str | None, bool]]:
     """Return the paths in a folder and whether each is a folder; nothing where it was walked."""
     status = os.stat(folder)
@@ -73,7 +79,7 @@ def _entries(
     with os.scandir(folder) as entries:
         names = sorted((entry.name, _is_folder(entry)) for entry in entries)
     shown = [(name, is_folder) for name, is_folder in names if not name.startswith(".")]
-    passed.hidden += len(names) - len(shown)
+    skipped.hidden += len(names) - len(shown)
     return [(os.path.join(folder, name), is_folder) for name, is_folder in shown]
 
 
@@ -95,7 +101,7 @@ def match_below(pattern: str) -> Iterator[str]:
     above = os.path.join(*parts[:first]) if first else ""
     roots = sorted(glob.iglob(above)) if glob.has_magic(above) else [above]
     for root in roots:
-        for item in _walk(root or os.curdir, Passed()):
+        for item in _walk(root or os.curdir, Skipped()):
             relative = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
             if item.reason is None and _fits(relative, parts[first:]):
                 yield os.path.join(root, *relative)

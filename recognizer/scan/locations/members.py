@@ -1,7 +1,7 @@
 """From the members of an archive to items, by the layout of WebDataset.
 
 Members of one key (the name up to the first dot of its last part) belong together: the ``.json``
-among them holds the columns of the images. Other members are passed over.
+among them holds the columns of the images. Other members are skipped.
 
 Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
 """
@@ -15,18 +15,23 @@ from typing import Any, Protocol
 
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Item, Passed, Span
-from recognizer.scan.locations.names import MEMBER, is_archive, is_image
+from recognizer.scan.items import Item, Skipped
+from recognizer.scan.location import (
+    ArchiveMember,
+    Container,
+    has_archive_suffix,
+    has_image_suffix,
+)
 from recognizer.scan.locations.values import columns_of_json
 from recognizer.status import Reason
 
-MOST_METADATA_BYTES = 1 << 20
-"""A larger ``.json`` is no listing's."""
+MAX_METADATA_BYTES = 1 << 20
+"""A larger ``.json`` is not metadata."""
 
-# An archive may have one key for all that it holds. What has waited so long goes on its way
+# An archive may have one key for all that it holds. Images that have waited so long are scanned
 # without metadata.
-_MOST_WAITING = 32
-_MOST_WAITING_BYTES = 64 << 20
+_MAX_WAITING = 32
+_MAX_WAITING_BYTES = 64 << 20
 
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
 
@@ -35,18 +40,18 @@ class Member(Protocol):
     """A file in an archive.
 
     Attributes:
-        name: as the archive has it.
+        location: by the name that the archive has for it.
         flaw: why it cannot be read, as far as that is known already.
     """
 
-    name: str
+    location: ArchiveMember
     flaw: Refused | None
 
     def head(self, size: int) -> bytes:
         """Return its first bytes; raise :class:`Refused`."""
 
-    def content(self) -> bytes | Span:
-        """Return its bytes, or where they lie; raise :class:`Refused`."""
+    def data(self) -> bytes | None:
+        """Return its bytes; None where a worker reads them in place; raise :class:`Refused`."""
 
     def metadata(self, limit: int) -> bytes:
         """Return its bytes, up to a limit; raise :class:`Refused`."""
@@ -67,31 +72,31 @@ class _Group:
 
     def add(self, item: Item) -> Iterator[Item]:
         self.waiting.append(item)
-        self.waiting_bytes += len(item.data) if isinstance(item.data, bytes) else 0
+        self.waiting_bytes += len(item.data or b"")
         if (
             self.columns is not None
-            or len(self.waiting) >= _MOST_WAITING
-            or self.waiting_bytes >= _MOST_WAITING_BYTES
+            or len(self.waiting) >= _MAX_WAITING
+            or self.waiting_bytes >= _MAX_WAITING_BYTES
         ):
             yield from self.flush()
 
 
-def items_of(archive: str, members: Iterable[Member], passed: Passed) -> Iterator[Item]:
+def items_of(archive: Container, members: Iterable[Member], skipped: Skipped) -> Iterator[Item]:
     """Yield an item for each image in an archive, and for each flaw.
 
     Args:
-        archive: path or URL of the archive.
+        archive: the archive.
         members: what it holds; may raise :class:`Refused` when nothing more can be read.
-        passed: counts what is passed over.
+        skipped: counts what is skipped.
     """
     group = _Group()
     seen: set[int] = set()
     last: str | None = None
     try:
         for member in members:
-            name = last = member.name.removeprefix("./")
+            name = last = member.location.name.removeprefix("./")
             if any(part.startswith(".") for part in name.split("/")) or "__MACOSX/" in name:
-                passed.hidden += 1
+                skipped.hidden += 1
                 continue
             key = key_of(name)
             if key != group.key:
@@ -99,17 +104,17 @@ def items_of(archive: str, members: Iterable[Member], passed: Passed) -> Iterato
                 group = _Group(key)
             if name.lower().endswith(".json"):
                 try:
-                    group.columns = columns_of_json(member.metadata(MOST_METADATA_BYTES))
+                    group.columns = columns_of_json(member.metadata(MAX_METADATA_BYTES))
                 except (Refused, ValueError):
-                    passed.bad_metadata += 1
+                    skipped.bad_metadata += 1
                 yield from group.flush()
-            elif (item := _item(archive, name, member)) is None:
-                passed.other_files += 1
+            elif (item := _item(name, member, seen)) is None:
+                skipped.other_files += 1
             else:
-                yield from group.add(_unrepeated(item, seen))
+                yield from group.add(item)
     except Refused as refused:
         yield from group.flush()
-        where = "" if last is None else f"; nothing behind {last!r} was read"
+        where = "" if last is None else f"; nothing after {last!r} was read"
         yield Item(archive, None, refused.reason, f"{refused.detail}{where}")
     else:
         yield from group.flush()
@@ -121,26 +126,29 @@ def key_of(name: str) -> str:
     return name if match is None else match[1]
 
 
-def _item(archive: str, name: str, member: Member) -> Item | None:
-    """Return the member's item; None where it is no image."""
-    source = f"{archive}{MEMBER}{name}"
+def _item(name: str, member: Member, seen: set[int]) -> Item | None:
+    """Return the member's item; None where it is not an image."""
+    data, refused = None, member.flaw
     try:
-        if is_archive(name):
+        if has_archive_suffix(name):
             raise Refused(Reason.UNSUPPORTED_FORMAT, "archives within archives are not opened")
-        if not is_image(name) and (member.flaw or not sniff(member.head(SNIFF_BYTES))):
+        if not has_image_suffix(name) and (refused or not sniff(member.head(SNIFF_BYTES))):
             return None
-        if member.flaw:
-            raise member.flaw
-        return Item(source, data=member.content())
-    except Refused as refused:
-        return Item(source, None, refused.reason, refused.detail)
+        if refused is None:
+            data = member.data()
+    except Refused as error:
+        refused = error
+    location = replace(member.location, name=_unique(name, seen))
+    if refused is not None:
+        return Item(location, None, refused.reason, refused.detail)
+    return Item(location, data=data)
 
 
-def _unrepeated(item: Item, seen: set[int]) -> Item:
-    """Give the second member of a name another source: both are scanned, and each has its row."""
-    source, number = item.source, 1
-    while hash(source) in seen:
+def _unique(name: str, seen: set[int]) -> str:
+    """Return another name for the second member of a name, so that each has its row."""
+    unique, number = name, 1
+    while hash(unique) in seen:
         number += 1
-        source = f"{item.source}#{number}"
-    seen.add(hash(source))
-    return replace(item, source=source)
+        unique = f"{name}#{number}"
+    seen.add(hash(unique))
+    return unique

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.scan.items import Item, Span
-from recognizer.scan.locations.access import Access
-from recognizer.scan.locations.names import is_url, is_web
-from recognizer.scan.locations.spans import read_span
+from recognizer.scan.items import Item
+from recognizer.scan.location import ArchiveMember, FileLocation, StoreObject, WebAddress
+from recognizer.scan.locations.extract import read_member
 from recognizer.scan.locations.stores import Store
-from recognizer.scan.locations.web import fetch
+from recognizer.scan.locations.web import Access, fetch
 from recognizer.status import Reason
 
-_MOST_AT_ONCE = 8  # of what is far away, where waiting is most of the work
+_MAX_CONCURRENT = 8  # reads over a network
 
 
 class Reader:
-    """Reads items; each worker has one. What is far away is read ahead, several at once.
+    """Reads items; each worker has one. Remote items are read ahead, several at once.
 
     Args:
         limits: the byte limit is that of one image.
@@ -33,12 +31,11 @@ class Reader:
         self._ahead: dict[int, Future[bytes]] = {}
         self._threads: ThreadPoolExecutor | None = None
 
-    def expect(self, items: Iterable[Item]) -> None:
-        """Begin to read what will be asked for soon; each is then to be read, once."""
-        for item in items:
-            if item.reason is None and _is_far(item):
-                self._threads = self._threads or ThreadPoolExecutor(_MOST_AT_ONCE)
-                self._ahead[id(item)] = self._threads.submit(self._read, item)
+    def expect(self, item: Item) -> None:
+        """Begin to read an item if it is remote; it must then be read, once."""
+        if item.is_remote:
+            self._threads = self._threads or ThreadPoolExecutor(_MAX_CONCURRENT)
+            self._ahead[id(item)] = self._threads.submit(self._read, item)
 
     def read(self, item: Item) -> bytes:
         """Return an item's bytes.
@@ -52,31 +49,22 @@ class Reader:
     def _read(self, item: Item) -> bytes:
         if item.reason is not None:
             raise Refused(item.reason, item.detail or "")
-        if isinstance(item.data, bytes):
-            if len(item.data) > self._limits.max_bytes:
-                raise Refused(
-                    Reason.TOO_MANY_BYTES,
-                    f"{len(item.data)} bytes, limit {self._limits.max_bytes}",
-                )
+        size = len(item.data or b"")
+        if size > self._limits.max_bytes:
+            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {self._limits.max_bytes}")
+        if item.data is not None:
             return item.data
         try:
-            if item.data is not None:
-                return read_span(item.data, self._limits)
-            if is_web(item.source):
-                return self._fetch(item.source)
-            if is_url(item.source):
-                return Store(item.source).read(self._limits)
+            match item.location:
+                case FileLocation(path):
+                    return read_path(path, self._limits)
+                case ArchiveMember() as member:
+                    return read_member(member, self._limits)
+                case StoreObject() as place:
+                    return Store(place).read(self._limits)
+                case WebAddress(url):
+                    return fetch(url, self._limits, self._access)
+                case cell:
+                    raise Refused(Reason.NOT_FOUND, f"{cell}: the table is not read again")
         except RecognizerError as error:  # a store that only one item of many needs
             raise Refused(Reason.READ_ERROR, str(error)) from error
-        return read_path(item.source, self._limits)
-
-    def _fetch(self, url: str) -> bytes:
-        if not self._access.allow_http:
-            raise Refused(Reason.SOURCE_REFUSED, "the web is not read without --allow-http")
-        return fetch(url, self._limits, self._access.gate)
-
-
-def _is_far(item: Item) -> bool:
-    if isinstance(item.data, Span):
-        return is_url(item.data.archive)
-    return item.data is None and is_url(item.source)

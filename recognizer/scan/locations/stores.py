@@ -1,11 +1,11 @@
-"""Object stores, through fsspec: single objects, prefixes, patterns, and files to be read along.
+"""Object stores, through fsspec: single objects, prefixes, patterns, and streamed files.
 
 Credentials, end points and regions are those of the store's own library, from its environment
 variables and files. fsspec is imported when the first URL comes: a scan of files needs none of it.
 
-What may pass is tried again here, within a time: S3's library is told to leave that to us, else
-each of our tries would be a dozen of its own. Of a file that is read along there is nothing to
-begin anew; there the library tries again itself.
+Transient failures are retried here, within a deadline; S3's library is configured not to retry,
+or each of our tries would be a dozen of its own. A streamed file cannot be read again from its
+start; there the library retries itself.
 """
 
 from __future__ import annotations
@@ -19,19 +19,13 @@ from typing import Any, BinaryIO, TypeVar, cast
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, refusal
-from recognizer.scan.locations.names import scheme_of
+from recognizer.scan.location import StoreObject
 from recognizer.status import Reason
-
-BUCKET_SCHEMES = frozenset(
-    {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "b2", "memory"}
-)
-"""Schemes whose URLs name a bucket or container, and no host that could be anywhere. Only these
-are followed where a URL comes from a list or a table."""
 
 _S3_SCHEMES = frozenset({"s3", "s3a"})
 
 TRIES_SECONDS = 20.0
-"""So long after the first try begins none any more: less than a scan gives an image."""
+"""No try begins later than this after the first: less than a scan's timeout for an image."""
 
 _PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 _CONNECT_SECONDS = 5.0
@@ -39,8 +33,8 @@ _READ_SECONDS = 10.0  # without a byte
 _MAGIC = re.compile(r"[*?\[]")
 _Result = TypeVar("_Result")
 
-# What another try cannot mend. Libraries have errors of their own for missing credentials.
-_DEFINITE = (
+# What no retry can mend. Libraries have errors of their own for missing credentials.
+_PERMANENT = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ValueError),
     *(TypeError, ImportError, NotImplementedError, MemoryError),
 )
@@ -50,21 +44,19 @@ _CREDENTIALS = frozenset(
 
 
 class Store:
-    """The store that a URL lies in, and the URL's path there.
+    """The store of an object, a prefix or a pattern.
 
     Args:
-        url: any URL that fsspec knows, save chained ones (``a::b``) and the web's.
-
-    Attributes:
-        url: see above.
+        place: any URL that fsspec knows, except chained ones (``a::b``).
 
     Raises:
         MissingExtraError: the library for the store is not installed.
         UsageError: fsspec knows no such store, or the URL is none of it.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, place: StoreObject) -> None:
+        self.url = url = place.url
+        is_s3 = place.scheme in _S3_SCHEMES
         try:
             import fsspec  # noqa: PLC0415 - an extra
         except ImportError as error:
@@ -72,21 +64,16 @@ class Store:
         if "::" in url:  # it could lead anywhere, past the gate for the web
             raise UsageError(f"{url}: chained URLs are not followed")
         try:
-            options = _s3_options() if scheme_of(url) in _S3_SCHEMES else {}
+            options = _s3_options() if is_s3 else {}
             self._fs, self._path = fsspec.core.url_to_fs(url, **options)
             if options:
                 self._fs.retries = 1  # the tries that s3fs adds to those of botocore
         except ImportError as error:
-            if scheme_of(url) in _S3_SCHEMES:
+            if is_s3:
                 raise MissingExtraError("s3fs", "cloud") from error
             raise UsageError(f"{url}: {error}") from error
         except Exception as error:  # each library has its own for a URL or a setting that is wrong
             raise UsageError(f"{url}: {error}") from error
-
-    @property
-    def is_in_this_process(self) -> bool:
-        """Whether no other process sees what lies there."""
-        return scheme_of(self.url) == "memory"
 
     def read(self, limits: Limits) -> bytes:
         """Read the object whole.
@@ -110,10 +97,10 @@ class Store:
             try:
                 # One request; to ask for the size first would double the time of small objects.
                 return bytes(self._fs.cat_file(self._path, start=start, end=end))
-            except _DEFINITE:
+            except _PERMANENT:
                 raise
             except Exception:
-                # A range of an object without bytes is an error to some stores.
+                # To some stores a range of an empty object is an error.
                 if self._fs.info(self._path).get("size") == 0:
                     return b""
                 raise
@@ -121,7 +108,7 @@ class Store:
         return _tried(read)
 
     def open(self) -> BinaryIO:
-        """Open the object to be read along, with jumps.
+        """Open the object as a seekable stream.
 
         Raises:
             Refused: with the reason.
@@ -143,11 +130,16 @@ class Store:
         """
         return bool(_tried(lambda: self._fs.info(self._path))["type"] == "file")
 
-    def objects_below(self) -> Iterator[str]:
-        """Yield the URLs of all objects whose paths begin with this one and a slash.
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the URL is a pattern (``*``, ``**``, ``?``, ``[``)."""
+        return _first_magic(self.url) < len(self.url)
 
-        They come in the order in which the store tells of them, which for S3 is that of their
-        names. From S3 they come by pages; of other stores, one folder is held in memory at a time.
+    def objects_below(self) -> Iterator[StoreObject]:
+        """Yield all objects whose paths begin with this one and a slash.
+
+        They come in the order of the store's own listing, which for S3 is that of their names.
+        S3 lists them by pages; of other stores, one folder is held in memory at a time.
 
         Raises:
             Refused: with the reason, possibly in the middle.
@@ -156,10 +148,10 @@ class Store:
         root = self._path.rstrip("/")
         paths = self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root)
         for path in paths:
-            yield base + path[len(root) :]
+            yield StoreObject(base + path[len(root) :])
 
-    def matches(self) -> Iterator[str]:
-        """Yield the URLs of the objects that the URL stands for as a pattern (``*``, ``**``).
+    def matches(self) -> Iterator[StoreObject]:
+        """Yield the objects that match the URL as a pattern.
 
         Raises:
             Refused: with the reason, possibly in the middle.
@@ -168,9 +160,9 @@ class Store:
         from fsspec.utils import glob_translate  # noqa: PLC0415 - an extra
 
         pattern = re.compile(glob_translate(self.url[len(literal) + 1 :]))
-        for url in Store(literal).objects_below():
-            if pattern.match(url[len(literal) + 1 :]):
-                yield url
+        for found in Store(StoreObject(literal)).objects_below():
+            if pattern.match(found.url[len(literal) + 1 :]):
+                yield found
 
     def _pages(self, root: str) -> Iterator[str]:
         bucket, _, key = root.partition("/")
@@ -196,7 +188,7 @@ class Store:
 
 @cache
 def _s3_options() -> dict[str, Any]:
-    """Return what S3's library is told; what the user's configuration says goes before."""
+    """Return the options of S3's library; the user's own configuration takes precedence."""
     import botocore.session  # noqa: PLC0415 - an extra
     from fsspec.config import conf  # noqa: PLC0415
 
@@ -209,11 +201,6 @@ def _s3_options() -> dict[str, Any]:
     return {"config_kwargs": options}
 
 
-def has_magic(url: str) -> bool:
-    """Whether a URL is a pattern, unless an object has that very name."""
-    return _first_magic(url) < len(url)
-
-
 def _first_magic(url: str) -> int:
     start = url.find("://") + 3
     found = _MAGIC.search(url, start)
@@ -221,7 +208,7 @@ def _first_magic(url: str) -> int:
 
 
 def _tried(action: Callable[[], _Result]) -> _Result:
-    """Do something, again where it failed for a reason that may pass and there is time."""
+    """Do something, and retry transient failures while there is time."""
     end = time.monotonic() + TRIES_SECONDS
     for pause in (*_PAUSES, None):
         try:
@@ -232,7 +219,7 @@ def _tried(action: Callable[[], _Result]) -> _Result:
                 pause is None
                 or time.monotonic() + pause >= end
                 or refused.reason is not Reason.READ_ERROR
-                or isinstance(error, _DEFINITE)
+                or isinstance(error, _PERMANENT)
             ):
                 raise refused from error
             time.sleep(pause)

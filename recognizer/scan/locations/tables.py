@@ -1,8 +1,8 @@
 """Tables of listings: CSV, TSV, JSON lines and Parquet, read row by row.
 
-One column names or holds the images; all others are the listing's and go through to the rows. A
-row that cannot be read becomes an item that failed: it may have named a photo. So does one that
-ends before the images' column; one whose cell is empty there is only told.
+One column names or holds the images; all others are the listing's and pass through to the rows of
+the scan. A row that cannot be read becomes an item that failed: it may have named an image. So does
+one that ends before the image column; one whose cell is empty there is only counted.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,10 +23,18 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Imageless, Item, Passed
-from recognizer.scan.locations.files import beside, opened
-from recognizer.scan.locations.names import MEMBER, is_url, is_web, scheme_of, table_format
-from recognizer.scan.locations.stores import BUCKET_SCHEMES
+from recognizer.scan.items import Item, RowsWithoutImage, Skipped
+from recognizer.scan.location import (
+    BUCKET_SCHEMES,
+    Container,
+    FileLocation,
+    Location,
+    StoreObject,
+    TableCell,
+    parse_location,
+    table_format,
+)
+from recognizer.scan.locations.files import opened
 from recognizer.scan.locations.values import columns_of_json, plain
 from recognizer.status import Reason
 
@@ -45,87 +54,88 @@ IMAGE_COLUMNS = (
     *("path", "paths", "file_path", "filepath", "file_name", "filename", "file"),
     *("url", "urls", "uri", "uris", "src"),
 )
-"""Names by which the column with the images is found, the surest first; case does not matter."""
+"""Names by which the image column is found, the surest first; case does not matter."""
 
 JSON_LINES = (".jsonl", ".ndjson")
 
-_MOST_LINE_BYTES = 128 << 20  # an image of 64 MiB as Base64 fits
-_MOST_HEADER = 1 << 20  # characters
-_FIRST_ROWS = 3  # without an image, whose numbers are told
+_MAX_LINE_BYTES = 128 << 20  # an image of 64 MiB as Base64 fits
+_MAX_HEADER = 1 << 20  # characters
+_FIRST_ROWS = 3  # without an image, whose numbers are printed
 _BATCH_ROWS = 64  # of a Parquet table: each may hold images
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """A row of a table, counted from 1 behind the header: its cells, and what is wrong with it."""
+    """A row of a table, numbered from 1 without the header: its cells and their flaw."""
 
     number: int
     cells: Mapping[str, Any] | None
     detail: str = ""
 
 
-def table_items(table: str, image_column: str | None, passed: Passed) -> Iterator[Item]:
+def table_items(table: Container, image_column: str | None, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
     A cell of the image column is a path (relative ones begin in the table's folder), a URI, bytes,
     an object with ``bytes`` or ``path``, or a list of these; in CSV and TSV a list is written as
-    JSON. Images that are in the table itself are called ``TABLE!/ROW``.
+    JSON. Images that are in the table itself have the location of their cell.
 
     Args:
-        table: path or URL.
+        table: the table.
         image_column: its name; None to find it, see :data:`IMAGE_COLUMNS`.
-        passed: takes note of the rows that name no image.
+        skipped: counts the rows without an image.
 
     Raises:
         MissingExtraError: pyarrow, or the library for a store, is not installed.
         UsageError: there is no such column, or no such store.
     """
     column: str | None = None
-    lacking: UsageError | None = None
-    is_json = table_format(table) in JSON_LINES
+    missing: UsageError | None = None
+    name = str(table)
+    kind = table_format(name) or ""
+    is_json, is_text = kind in JSON_LINES, kind != ".parquet"
     try:
         with opened(table) as file:
-            for record in _records(table, file):
-                source = f"{table}{MEMBER}{record.number}"
+            for record in _records(name, kind, file):
+                row = TableCell(table, record.number)
                 if record.cells is None:
-                    yield Item(source, None, Reason.CORRUPT_CONTAINER, record.detail)
+                    yield Item(row, None, Reason.CORRUPT_CONTAINER, record.detail)
                     continue
                 try:
                     if column is None or is_json:  # of JSON lines, each has its own keys
-                        column = _image_column(table, record.cells, image_column)
+                        column = _image_column(name, record.cells, image_column)
                 except UsageError as error:
                     if not is_json:
                         raise
-                    lacking = error
-                    _note(record, passed.without_image.setdefault(table, Imageless()))
+                    missing = error
+                    _count(record, skipped.without_image.setdefault(name, RowsWithoutImage()))
                     continue
                 columns = {key: plain(v) for key, v in record.cells.items() if key != column}
-                is_text = table_format(table) != ".parquet"
                 as_base64 = is_text and column.lower() in BYTES_COLUMNS
                 images = _images(record.cells.get(column), as_json=is_text)
                 if record.detail and record.cells.get(column) is None:
-                    yield Item(source, columns, Reason.CORRUPT_CONTAINER, record.detail)
+                    yield Item(row, columns, Reason.CORRUPT_CONTAINER, record.detail)
                 elif not images:
-                    _note(record, passed.without_image.setdefault(table, Imageless()))
+                    _count(record, skipped.without_image.setdefault(name, RowsWithoutImage()))
                 for number, image in enumerate(images, 1):
-                    name = source if len(images) == 1 else f"{source}/{number}"
-                    yield _item(table, name, image, columns, as_base64=as_base64)
+                    cell = row if len(images) == 1 else TableCell(table, record.number, number)
+                    yield _item(cell, image, columns, as_base64=as_base64)
     except Refused as refused:
         yield Item(table, None, refused.reason, refused.detail)
         return
-    if column is None and lacking is not None:
-        raise lacking
+    if column is None and missing is not None:
+        raise missing
 
 
-def _note(record: _Record, imageless: Imageless) -> None:
-    """Take note of a row without an image; it may have one where none was looked for."""
-    imageless.rows += 1
-    if len(imageless.first) < _FIRST_ROWS:
-        imageless.first.append(record.number)
+def _count(record: _Record, rows: RowsWithoutImage) -> None:
+    """Count a row without an image; another column may have one."""
+    rows.count += 1
+    if len(rows.first) < _FIRST_ROWS:
+        rows.first.append(record.number)
     for name, cell in (record.cells or {}).items():
         if cell and name.strip().lower() in IMAGE_COLUMNS:
-            imageless.elsewhere.add(name)
+            rows.other_columns.add(name)
 
 
 def _image_column(table: str, cells: Mapping[str, Any], wanted: str | None) -> str:
@@ -138,8 +148,8 @@ def _image_column(table: str, cells: Mapping[str, Any], wanted: str | None) -> s
         if usual in by_name:
             return by_name[usual]
     raise UsageError(
-        f"{table}: none of the columns ({_named(cells)}) is named like one of images; say which "
-        "is with --image-column"
+        f"{table}: none of the columns ({_named(cells)}) is named like one of images; name it "
+        "with --image-column"
     )
 
 
@@ -156,41 +166,47 @@ def _images(cell: Any, *, as_json: bool) -> Sequence[Any]:
     return [image for image in images if image not in (None, "", b"")]
 
 
-def _item(
-    table: str, name: str, image: Any, columns: Mapping[str, Any], *, as_base64: bool
-) -> Item:
+def _item(cell: TableCell, image: Any, columns: Mapping[str, Any], *, as_base64: bool) -> Item:
     if isinstance(image, Mapping):
         places = (image[key] for key in _PLACES if image.get(key))
         image = image.get("bytes") or next(places, None)
     if isinstance(image, bytes):
-        return Item(name, columns, data=image)
+        return Item(cell, columns, data=image)
     if not isinstance(image, str):
         detail = f"neither a path nor bytes, but {type(image).__name__}"
-        return Item(name, columns, Reason.CORRUPT_CONTAINER, detail)
+        return Item(cell, columns, Reason.CORRUPT_CONTAINER, detail)
     if as_base64 or image.startswith("data:"):
         try:
             data = base64.b64decode(image.partition(",")[2] if not as_base64 else image)
         except (binascii.Error, ValueError) as error:
-            return Item(name, columns, Reason.CORRUPT_CONTAINER, f"no Base64: {error}")
-        return Item(name, columns, data=data)
-    return listed(beside(table, image), columns)
+            return Item(cell, columns, Reason.CORRUPT_CONTAINER, f"not Base64: {error}")
+        return Item(cell, columns, data=data)
+    return item_of_entry(_relative_to(cell.table, parse_location(image)), columns)
 
 
-def listed(source: str, columns: Mapping[str, Any] | None = None) -> Item:
-    """Return the item of a source that a list or table names; its URL cannot be trusted."""
-    if is_url(source) and not is_web(source) and scheme_of(source) not in BUCKET_SCHEMES:
-        detail = f"{scheme_of(source)}:// is not followed where a list or table names it"
-        return Item(source, columns, Reason.SOURCE_REFUSED, detail)
-    return Item(source, columns)
+def _relative_to(table: Container, location: Location) -> Location:
+    """Return where a location in a table lies: relative paths begin in the table's folder."""
+    if not isinstance(location, FileLocation):
+        return location
+    if isinstance(table, StoreObject):
+        return StoreObject(f"{table.url.rpartition('/')[0]}/{location.path.lstrip('/')}")
+    return FileLocation(os.path.join(os.path.dirname(table.path), location.path))
 
 
-def _records(table: str, file: BinaryIO) -> Iterator[_Record]:
-    kind = table_format(table)
+def item_of_entry(location: Location, columns: Mapping[str, Any] | None = None) -> Item:
+    """Return the item of a location that a list or table names; its URL cannot be trusted."""
+    if isinstance(location, StoreObject) and location.scheme not in BUCKET_SCHEMES:
+        detail = f"{location.scheme}:// URLs in a list or table are not followed"
+        return Item(location, columns, Reason.SOURCE_REFUSED, detail)
+    return Item(location, columns)
+
+
+def _records(name: str, kind: str, file: BinaryIO) -> Iterator[_Record]:
     if kind == ".parquet":
         yield from _parquet_records(file)
         return
     try:
-        if table.lower().endswith(".gz"):
+        if name.lower().endswith(".gz"):
             file = cast(BinaryIO, gzip.GzipFile(fileobj=file))
         lines: Lines = io.BufferedReader(cast(io.RawIOBase, file), 1 << 16)
         if kind in {".csv", ".tsv"}:
@@ -205,19 +221,19 @@ def _records(table: str, file: BinaryIO) -> Iterator[_Record]:
 
 def _csv_records(file: Lines, delimiter: str | None) -> Iterator[_Record]:
     # A description may be long. The limit is one of the whole process; nothing else reads CSV.
-    csv.field_size_limit(_MOST_LINE_BYTES)
+    csv.field_size_limit(_MAX_LINE_BYTES)
     utf16 = file.peek(2)[:2] in {b"\xff\xfe", b"\xfe\xff"}
     # A path need not be valid text: its bytes are kept.
     errors, encoding = ("replace", "utf-16") if utf16 else ("surrogateescape", "utf-8-sig")
     with io.TextIOWrapper(file, encoding, errors, newline="") as text:
-        first = text.readline(_MOST_HEADER)
-        if len(first) == _MOST_HEADER and not first.endswith("\n"):
-            detail = f"no table: its first line has more than {_MOST_HEADER} characters"
+        first = text.readline(_MAX_HEADER)
+        if len(first) == _MAX_HEADER and not first.endswith("\n"):
+            detail = f"not a table: its first line has more than {_MAX_HEADER} characters"
             raise Refused(Reason.CORRUPT_CONTAINER, detail)
         delimiter = delimiter or max(",;\t|", key=first.count)
         lines = _Lines(first, text)
         # Strict: a quote that is not closed swallows the rows behind it, and what follows the next
-        # quote would be taken for the rest of a row that it is none of.
+        # quote would be taken for the rest of a row.
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
             header = next(rows, [])
@@ -253,7 +269,7 @@ class _Lines:
 
     def __init__(self, first: str, text: io.TextIOBase) -> None:
         self.number = 0
-        self._lines = chain([first], iter(lambda: text.readline(_MOST_LINE_BYTES), ""))
+        self._lines = chain([first], iter(lambda: text.readline(_MAX_LINE_BYTES), ""))
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -261,21 +277,21 @@ class _Lines:
     def __next__(self) -> str:
         line = next(self._lines)
         self.number += 1
-        if len(line) < _MOST_LINE_BYTES or line.endswith("\n"):
+        if len(line) < _MAX_LINE_BYTES or line.endswith("\n"):
             return line
-        while len(line) == _MOST_LINE_BYTES and not line.endswith("\n"):
+        while len(line) == _MAX_LINE_BYTES and not line.endswith("\n"):
             line = next(self._lines, "")
-        raise csv.Error(f"a line of more than {_MOST_LINE_BYTES} characters")
+        raise csv.Error(f"a line of more than {_MAX_LINE_BYTES} characters")
 
 
 def _json_records(file: Lines) -> Iterator[_Record]:
     number = 0
-    while line := file.readline(_MOST_LINE_BYTES):
-        if not line.endswith(b"\n") and len(line) == _MOST_LINE_BYTES:
-            while (rest := file.readline(_MOST_LINE_BYTES)) and not rest.endswith(b"\n"):
+    while line := file.readline(_MAX_LINE_BYTES):
+        if not line.endswith(b"\n") and len(line) == _MAX_LINE_BYTES:
+            while (rest := file.readline(_MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
                 pass
             number += 1
-            yield _Record(number, None, f"a line of more than {_MOST_LINE_BYTES} bytes")
+            yield _Record(number, None, f"a line of more than {_MAX_LINE_BYTES} bytes")
         elif line.strip():
             number += 1
             try:
@@ -302,7 +318,7 @@ def _parquet_records(file: BinaryIO) -> Iterator[_Record]:
     except OSError:
         raise
     except Exception as error:  # of any class: what damage makes pyarrow raise is not all its own
-        detail = f"behind row {number}: {error}" if number else str(error)
+        detail = f"after row {number}: {error}" if number else str(error)
         raise Refused(Reason.CORRUPT_CONTAINER, detail[:200]) from error
 
 

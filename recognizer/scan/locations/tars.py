@@ -1,7 +1,7 @@
-"""tar archives, read from front to back, packed or not, without anything written to disk.
+"""tar archives, read from front to back, compressed or not, without anything written to disk.
 
-Of a plain local archive only the headers are read: workers read the members. A packed one, or one
-in an object store, is streamed, and members' bytes travel with their items.
+Of a plain local archive only the headers are read: workers read the members. A compressed one, or
+one in an object store, is streamed, and members' bytes travel with their items.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from typing import IO, Any, BinaryIO, cast
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Span
+from recognizer.scan.location import ArchiveMember, Container, FileLocation
 from recognizer.scan.locations.files import opened, reading, stamp_of
 from recognizer.scan.locations.members import Member
-from recognizer.scan.locations.names import is_url
 from recognizer.status import Reason
 
-_PACKED: Mapping[bytes, Callable[[BinaryIO], Any]] = {
+_OPENERS: Mapping[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZ": bz2.open,
     b"\xfd7": lzma.open,
 }
-_MOST_HEADER_BYTES = 1 << 20  # of one record; a name or a comment may be as long as it likes
-_MOST_SKIPPED_BYTES = 1 << 30  # of a packed archive, at once: a few bytes may stand for a million
+_MAX_HEADER_BYTES = 1 << 20  # of one record; a name or a comment may be as long as it likes
+_MAX_SKIPPED_BYTES = (
+    1 << 30
+)  # at once, of a compressed archive: a few bytes may stand for a million
 _READ_BYTES = 1 << 20
 _FAILURES = (
     *(tarfile.TarError, ValueError, OverflowError, EOFError),
@@ -42,9 +43,9 @@ _FAILURES = (
 class _Forward:
     """A file that is only ever read forward, for :mod:`tarfile`, which asks for no more."""
 
-    def __init__(self, file: BinaryIO, *, is_packed: bool, can_jump: bool) -> None:
+    def __init__(self, file: BinaryIO, *, is_compressed: bool, can_jump: bool) -> None:
         self._file = file
-        self._is_packed = is_packed
+        self._is_compressed = is_compressed
         self._can_jump = can_jump
         self._at = 0
         self.last_block: bytes | None = None
@@ -54,7 +55,7 @@ class _Forward:
 
     def read(self, size: int) -> bytes:
         """Read a header, or a part of one."""
-        if not 0 <= size <= _MOST_HEADER_BYTES:
+        if not 0 <= size <= _MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {size} bytes")
         self.last_block = self.read_data(size)
         return self.last_block
@@ -75,7 +76,7 @@ class _Forward:
             self._file.seek(position)
             self._at = position
             return
-        if self._is_packed and distance > _MOST_SKIPPED_BYTES:
+        if self._is_compressed and distance > _MAX_SKIPPED_BYTES:
             raise tarfile.ReadError(f"a member of {distance} bytes, which is not unpacked")
         while self._at < position:
             if not self.read_data(min(_READ_BYTES, position - self._at)):
@@ -86,32 +87,30 @@ class _Forward:
 class _TarMember:
     """See :class:`~recognizer.scan.locations.members.Member`."""
 
-    archive: str
-    name: str
+    location: ArchiveMember
     flaw: Refused | None
-    size: int
     file: _Forward
     limits: Limits
-    span: Span | None
+    in_place: bool
     _begun: bytes = field(default=b"", init=False)
 
     def head(self, size: int) -> bytes:
-        self._begun = self._read(min(size, self.size))
+        self._begun = self._read(min(size, self.location.size))
         return self._begun
 
-    def content(self) -> bytes | Span:
-        if self.size > self.limits.max_bytes:
-            limit = self.limits.max_bytes
-            raise Refused(Reason.TOO_MANY_BYTES, f"{self.size} bytes, limit {limit}")
-        return self.span or self._begun + self._read(self.size - len(self._begun))
+    def data(self) -> bytes | None:
+        size, limit = self.location.size, self.limits.max_bytes
+        if size > limit:
+            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limit}")
+        return None if self.in_place else self._begun + self._read(size - len(self._begun))
 
     def metadata(self, limit: int) -> bytes:
-        if self.flaw or self.size > limit:
-            raise self.flaw or Refused(Reason.TOO_MANY_BYTES, f"{self.size} bytes")
-        return self._read(self.size)
+        if self.flaw or self.location.size > limit:
+            raise self.flaw or Refused(Reason.TOO_MANY_BYTES, f"{self.location.size} bytes")
+        return self._read(self.location.size)
 
     def _read(self, size: int) -> bytes:
-        with reading(self.archive):
+        with reading(self.location.archive):
             try:
                 data = self.file.read_data(size)
             except _FAILURES as error:
@@ -121,36 +120,39 @@ class _TarMember:
         return data
 
 
-def tar_members(archive: str, limits: Limits) -> Iterator[Member]:
+def tar_members(archive: Container, limits: Limits) -> Iterator[Member]:
     """Yield the members of a tar archive that are files, or could be taken for some.
 
     Args:
-        archive: path or URL.
+        archive: the archive.
         limits: members over the byte limit are not read.
 
     Raises:
         MissingExtraError: the library for the store is not installed.
-        Refused: with the reason; what lies behind the place that cannot be read is lost.
+        Refused: with the reason; what comes after the place that cannot be read is lost.
         UsageError: there is no such store.
     """
     with opened(archive) as raw:
         try:
-            buffered = raw if is_url(archive) else io.BufferedReader(cast(io.FileIO, raw))
-            unpack = _PACKED.get(buffered.read(2))
+            is_local = isinstance(archive, FileLocation)
+            buffered = io.BufferedReader(cast(io.FileIO, raw)) if is_local else raw
+            unpack = _OPENERS.get(buffered.read(2))
             buffered.seek(0)
             if unpack is None:
-                yield from _walk(archive, buffered, limits, is_packed=False)
+                yield from _walk(archive, buffered, limits, is_compressed=False)
             else:
                 with unpack(buffered) as unpacked:
-                    yield from _walk(archive, unpacked, limits, is_packed=True)
+                    yield from _walk(archive, unpacked, limits, is_compressed=True)
         except _FAILURES as error:
             raise _corrupt(error) from error
 
 
-def _walk(archive: str, file: BinaryIO, limits: Limits, *, is_packed: bool) -> Iterator[Member]:
-    in_place = not is_packed and not is_url(archive)
+def _walk(
+    archive: Container, file: BinaryIO, limits: Limits, *, is_compressed: bool
+) -> Iterator[Member]:
+    in_place = not is_compressed and isinstance(archive, FileLocation)
     stamp = stamp_of(file) if in_place else (0, 0)
-    forward = _Forward(file, is_packed=is_packed, can_jump=in_place)
+    forward = _Forward(file, is_compressed=is_compressed, can_jump=in_place)
     with closing(
         tarfile.TarFile(
             mode="r",
@@ -167,8 +169,14 @@ def _walk(archive: str, file: BinaryIO, limits: Limits, *, is_packed: bool) -> I
             flaw = _flaw(entry)
             if flaw is None and in_place and end > stamp[0]:
                 flaw = Refused(Reason.TRUNCATED, "the archive ends within it")
-            span = Span(archive, entry.offset_data, entry.size, stamp) if in_place else None
-            yield _TarMember(archive, entry.name, flaw, entry.size, forward, limits, span)
+            location = ArchiveMember(
+                archive=archive,
+                name=entry.name,
+                offset=entry.offset_data,
+                size=entry.size,
+                stamp=stamp,
+            )
+            yield _TarMember(location, flaw, forward, limits, in_place)
     block = forward.last_block
     if not block or len(block) < tarfile.BLOCKSIZE:
         raise Refused(Reason.TRUNCATED, "the archive ends without its end mark")
@@ -183,7 +191,7 @@ def _flaw(entry: tarfile.TarInfo) -> Refused | None:
         return None
     if entry.issym() or entry.islnk():
         return Refused(Reason.NOT_A_FILE, f"a link to {entry.linkname!r}; links are not followed")
-    return Refused(Reason.NOT_A_FILE, "no regular file")
+    return Refused(Reason.NOT_A_FILE, "not a regular file")
 
 
 def _corrupt(error: Exception) -> Refused:

@@ -33,7 +33,7 @@ IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Gate: TypeAlias = Callable[[IpAddress, int], str | None]
 """Says of an address and a port why they may not be connected to; None where they may."""
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 FETCH_SECONDS = 20.0
 """How long one image may take, with its redirects and tries."""
 
@@ -67,7 +67,7 @@ _IPV6_IN_USE = ipaddress.ip_network("2000::/3")  # all that is given to anybody 
 
 
 def public_only(address: IpAddress, port: int) -> str | None:
-    """Let through addresses that anybody can reach, on the ports of the web.
+    """Allow addresses that anybody can reach, on the ports of the web.
 
     See :data:`Gate`. An IPv6 address that stands for an IPv4 one is judged by that.
     """
@@ -78,7 +78,7 @@ def public_only(address: IpAddress, port: int) -> str | None:
         if inner.version == 6:
             is_public = is_public and inner in _IPV6_IN_USE
         if not is_public or any(inner in network for network in _NEVER):
-            return f"{address} is no public address"
+            return f"{address} is not a public address"
     return None
 
 
@@ -102,21 +102,36 @@ class _Transient(Exception):  # noqa: N818 - never leaves this module
         self.refused = refused
 
 
-def fetch(url: str, limits: Limits, gate: Gate = public_only) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Which places a scan may read from.
+
+    Attributes:
+        allow_http: whether ``http://`` and ``https://`` URLs are fetched.
+        gate: judges every address that a fetch would connect to; must be picklable.
+    """
+
+    allow_http: bool = False
+    gate: Gate = public_only
+
+
+def fetch(url: str, limits: Limits, access: Access) -> bytes:
     """Fetch an image.
 
     Args:
         url: an ``http://`` or ``https://`` URL.
         limits: the byte limit applies to what the server announces, and to what it sends.
-        gate: see :data:`Gate`.
+        access: whether and where a fetch may connect.
 
     Raises:
         Refused: with the reason.
     """
+    if not access.allow_http:
+        raise Refused(Reason.SOURCE_REFUSED, "web URLs need --allow-http")
     end = time.monotonic() + FETCH_SECONDS
     for pause in (*_RETRY_AFTER, None):
         try:
-            return _follow(url, limits, gate, end)
+            return _follow(url, limits, access.gate, end)
         except _Transient as failure:
             if pause is None or time.monotonic() + pause >= end:
                 raise failure.refused from failure
@@ -125,7 +140,7 @@ def fetch(url: str, limits: Limits, gate: Gate = public_only) -> bytes:
 
 
 def _follow(url: str, limits: Limits, gate: Gate, end: float) -> bytes:
-    for _ in range(MOST_REDIRECTS + 1):
+    for _ in range(MAX_REDIRECTS + 1):
         try:
             answer = _request(_parsed(url), limits, gate, end)
         except TimeoutError as error:
@@ -133,14 +148,14 @@ def _follow(url: str, limits: Limits, gate: Gate, end: float) -> bytes:
         except ssl.SSLCertVerificationError as error:
             raise Refused(Reason.READ_ERROR, f"certificate: {error.verify_message}") from error
         except ValueError as error:  # what TLS or HTTP cannot carry
-            raise Refused(Reason.SOURCE_REFUSED, f"no valid URL: {error}") from error
+            raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             raise _Transient(Refused(Reason.READ_ERROR, str(words)[:200])) from error
         if isinstance(answer, bytes):
             return answer
         url = urljoin(url, answer.url)
-    raise Refused(Reason.READ_ERROR, f"more than {MOST_REDIRECTS} redirects")
+    raise Refused(Reason.READ_ERROR, f"more than {MAX_REDIRECTS} redirects")
 
 
 def _parsed(url: str) -> SplitResult:
@@ -148,9 +163,9 @@ def _parsed(url: str) -> SplitResult:
         parts = urlsplit(url)
         has_port = parts.port is None or parts.port > 0
     except ValueError as error:
-        raise Refused(Reason.SOURCE_REFUSED, f"no valid URL: {error}") from error
+        raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
     if parts.scheme not in _PORTS or not parts.hostname or not has_port:
-        raise Refused(Reason.SOURCE_REFUSED, "no URL of the web")
+        raise Refused(Reason.SOURCE_REFUSED, "not a web URL")
     if parts.username is not None or parts.password is not None:
         raise Refused(Reason.SOURCE_REFUSED, "the URL carries credentials")
     return parts
@@ -165,7 +180,7 @@ def _request(url: SplitResult, limits: Limits, gate: Gate, end: float) -> bytes 
     host, port = url.hostname or "", url.port or _PORTS[url.scheme]
     sock = _connect(_resolve(host, port, gate), port, end)
     try:
-        with _broken_off_at(end, sock):
+        with _shut_down_at(end, sock):
             connection: http.client.HTTPConnection
             if url.scheme == "https":
                 sock = _tls().wrap_socket(sock, server_hostname=host)
@@ -209,7 +224,7 @@ def _resolve(host: str, port: int, gate: Gate) -> Sequence[IpAddress]:
             raise
         raise Refused(Reason.NOT_FOUND, f"no such host: {host}") from error
     except (UnicodeError, ValueError) as error:
-        raise Refused(Reason.SOURCE_REFUSED, "no valid host name") from error
+        raise Refused(Reason.SOURCE_REFUSED, "not a valid host name") from error
     # A link-local address comes with its zone, which is no part of it.
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:
@@ -219,15 +234,15 @@ def _resolve(host: str, port: int, gate: Gate) -> Sequence[IpAddress]:
 
 
 @contextmanager
-def _broken_off_at(end: float, sock: socket.socket) -> Iterator[None]:
-    """Break the connection when the time is over: a server that drips bytes never times out."""
+def _shut_down_at(end: float, sock: socket.socket) -> Iterator[None]:
+    """Shut the connection down at the deadline: a server that drips bytes never times out."""
     twin = sock.dup()  # TLS takes the socket itself over
 
-    def break_off() -> None:
+    def shut_down() -> None:
         with suppress(OSError):  # ended already, by either side
             twin.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(max(0.0, end - time.monotonic()), break_off)
+    timer = threading.Timer(max(0.0, end - time.monotonic()), shut_down)
     timer.daemon = True
     timer.start()
     try:
@@ -242,14 +257,14 @@ def _answer(response: http.client.HTTPResponse, limits: Limits, end: float) -> b
     if status in _REDIRECTS:
         target = response.getheader("Location")
         if not target:
-            raise Refused(Reason.READ_ERROR, f"HTTP {status} without a place to go")
+            raise Refused(Reason.READ_ERROR, f"HTTP {status} without a Location header")
         return _Redirect(target)
     if status != http.client.OK:
         refused = Refused(_REASONS.get(status, Reason.READ_ERROR), f"HTTP {status}")
         raise _Transient(refused) if status in _TRANSIENT else refused
     encoding = response.getheader("Content-Encoding", "identity").lower()
     if encoding != "identity":
-        raise Refused(Reason.READ_ERROR, f"the answer is packed ({encoding}), unasked")
+        raise Refused(Reason.READ_ERROR, f"the answer is compressed ({encoding}), unasked")
     announced = response.length
     if announced is not None and announced > limits.max_bytes:
         raise Refused(Reason.TOO_MANY_BYTES, f"{announced} bytes, limit {limits.max_bytes}")
@@ -258,7 +273,7 @@ def _answer(response: http.client.HTTPResponse, limits: Limits, end: float) -> b
         body += chunk
         if len(body) > limits.max_bytes:
             raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
-    if time.monotonic() >= end:  # broken off, which looks like an end
+    if time.monotonic() >= end:  # shut down, which looks like an end
         raise TimeoutError
     if announced is not None and len(body) < announced:
         raise http.client.IncompleteRead(bytes(body), announced - len(body))

@@ -13,11 +13,10 @@ from typing import BinaryIO, cast
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Span, Zipped
+from recognizer.scan.location import ArchiveMember, Container, FileLocation, ZipEntry
+from recognizer.scan.locations.extract import ReadRange, extract
 from recognizer.scan.locations.files import opened, reading, stamp_of
 from recognizer.scan.locations.members import Member, key_of
-from recognizer.scan.locations.names import is_url
-from recognizer.scan.locations.spans import ReadRange, unpack
 from recognizer.status import Reason
 
 _ENCRYPTED_FLAGS = 0x0041  # bit 0: encrypted; bit 6: strong encryption
@@ -28,28 +27,24 @@ _LOCAL_HEADER_BYTES = 30
 class _ZipMember:
     """See :class:`~recognizer.scan.locations.members.Member`."""
 
-    name: str
+    location: ArchiveMember
     flaw: Refused | None
-    span: Span
     read_range: ReadRange
 
     def head(self, size: int) -> bytes:
-        return unpack(self.read_range, self.span, Limits(), head=size)
+        return extract(self.read_range, self.location, Limits(), head=size)
 
-    def content(self) -> bytes | Span:
-        return self.span
+    def data(self) -> None:
+        return None
 
     def metadata(self, limit: int) -> bytes:
         if self.flaw:
             raise self.flaw
-        return unpack(self.read_range, self.span, Limits(max_bytes=limit))
+        return extract(self.read_range, self.location, Limits(max_bytes=limit))
 
 
-def zip_members(archive: str) -> Iterator[Member]:
+def zip_members(archive: Container) -> Iterator[Member]:
     """Yield the members of a zip archive that are files, those of one key together.
-
-    Args:
-        archive: path or URL.
 
     Raises:
         MissingExtraError: the library for the store is not installed.
@@ -57,9 +52,10 @@ def zip_members(archive: str) -> Iterator[Member]:
         UsageError: there is no such store.
     """
     with opened(archive) as raw:
-        file = raw if is_url(archive) else BufferedReader(cast(FileIO, raw))
+        is_local = isinstance(archive, FileLocation)
+        file = BufferedReader(cast(FileIO, raw)) if is_local else raw
         entries = _directory(file)
-        stamp = None if is_url(archive) else stamp_of(file)
+        stamp = stamp_of(file) if is_local else None
 
         def read_range(start: int, end: int) -> bytes:
             with reading(archive):
@@ -72,10 +68,16 @@ def zip_members(archive: str) -> Iterator[Member]:
                 continue
             flaw = _flaw(entry)
             if entry.header_offset in overlapping:
-                flaw = Refused(Reason.CORRUPT_CONTAINER, "its bytes are another member's too")
-            zipped = Zipped(entry.compress_type, entry.file_size, entry.CRC)
-            span = Span(archive, entry.header_offset, entry.compress_size, stamp, zipped)
-            yield _ZipMember(entry.filename, flaw, span, read_range)
+                flaw = Refused(Reason.CORRUPT_CONTAINER, "another member has the same bytes")
+            location = ArchiveMember(
+                archive=archive,
+                name=entry.filename,
+                offset=entry.header_offset,
+                size=entry.compress_size,
+                stamp=stamp,
+                zipped=ZipEntry(entry.compress_type, entry.file_size, entry.CRC),
+            )
+            yield _ZipMember(location, flaw, read_range)
 
 
 def _directory(file: BinaryIO) -> Sequence[zipfile.ZipInfo]:
@@ -94,7 +96,7 @@ def _directory(file: BinaryIO) -> Sequence[zipfile.ZipInfo]:
 
 
 def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
-    """Return the offsets of members that share bytes: a small archive could be unpacked for ever.
+    """Return the offsets of members that share bytes: a small archive could be unpacked forever.
 
     Source: David Fifield, "A better zip bomb", WOOT 2019.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import UsageError
-from recognizer.scan.items import Item, Passed, item_key
+from recognizer.scan.items import Item, Skipped, item_key
 from recognizer.scan.locations.expand import expand, read_list
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
@@ -68,9 +68,9 @@ def test_absolute_patterns(tree: Path) -> None:
 
 
 def test_what_is_passed_over_is_counted(tree: Path) -> None:
-    passed = Passed()
-    list(expand(["."], passed=passed))
-    assert passed == Passed(other_files=2, hidden=2)
+    skipped = Skipped()
+    list(expand(["."], skipped=skipped))
+    assert skipped == Skipped(other_files=2, hidden=2)
 
 
 def test_the_first_bytes_tell_an_image_that_has_no_name_of_one(tmp_path: Path) -> None:
@@ -79,10 +79,10 @@ def test_the_first_bytes_tell_an_image_that_has_no_name_of_one(tmp_path: Path) -
     (tmp_path / "page").write_bytes(b"<html>")
     (tmp_path / "dangling").symlink_to("nowhere")
     os.mkfifo(tmp_path / "fifo")
-    passed = Passed()
-    found = [os.path.basename(item.source) for item in expand([tmp_path], passed=passed)]
+    skipped = Skipped()
+    found = [os.path.basename(item.source) for item in expand([tmp_path], skipped=skipped)]
     assert found == ["f3a9", "photo.jpg_large"]
-    assert passed == Passed(other_files=3)
+    assert skipped == Skipped(other_files=3)
 
 
 def test_symlink_loops_end_and_each_folder_is_walked_once(tmp_path: Path) -> None:
@@ -163,6 +163,6 @@ def test_undecodable_names_keep_their_bytes(tmp_path: Path) -> None:
 
 
 def test_keys_tell_items_apart() -> None:
-    items = [Item("a"), Item("b"), Item("a", {"id": 1}), Item("a", {"id": 2})]
+    items = [Item.at("a"), Item.at("b"), Item.at("a", {"id": 1}), Item.at("a", {"id": 2})]
     assert len({item.key for item in items}) == len(items)
-    assert Item("a", {"x": 1, "y": 2}).key == Item("a", {"y": 2, "x": 1}).key
+    assert Item.at("a", {"x": 1, "y": 2}).key == Item.at("a", {"y": 2, "x": 1}).key

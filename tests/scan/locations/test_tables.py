@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
 from recognizer.rows.row import to_line
-from recognizer.scan.items import Imageless, Item, Passed
-from recognizer.scan.locations import Access, Reader, count, expand
+from recognizer.scan.items import Item, RowsWithoutImage, Skipped
+from recognizer.scan.locations import Access, Reader, expand
 from recognizer.scan.locations.values import plain
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
@@ -76,8 +76,8 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
     ]
     path = write(tmp_path / name.lower(), rows)
     path = path.rename(tmp_path / name)
-    passed = Passed()
-    items = items_of(path, passed=passed)
+    skipped = Skipped()
+    items = items_of(path, skipped=skipped)
     assert [item.source for item in items] == [
         str(tmp_path / "a.jpg"),
         "/abs/b.jpg",
@@ -87,8 +87,7 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
         {key: value for key, value in row.items() if key != "image_path"} for row in rows[:3]
     ]
     assert read(items[0]) == RED
-    assert passed == Passed(without_image={str(path): Imageless(1, [4])})
-    assert count([path]) == (None if name == "t.parquet" else 3)
+    assert skipped == Skipped(without_image={str(path): RowsWithoutImage(1, [4])})
 
 
 @pytest.mark.parametrize(
@@ -119,10 +118,10 @@ def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"id": 1}\n{"id": 2, "image": "a.jpg"}\n{"id": 3}\n')
     for wanted in (None, "image"):
-        passed = Passed()
-        (item,) = items_of(path, image_column=wanted, passed=passed)
+        skipped = Skipped()
+        (item,) = items_of(path, image_column=wanted, skipped=skipped)
         assert item.columns == {"id": 2}
-        assert passed.without_image == {str(path): Imageless(2, [1, 3])}
+        assert skipped.without_image == {str(path): RowsWithoutImage(2, [1, 3])}
     with pytest.raises(UsageError, match="photo"):
         items_of(path, image_column="photo")
     path.write_text('{"url": "a.jpg"}\n{"image": "b.jpg", "url": "x"}\n{"photo_path": "c.jpg"}\n')
@@ -138,9 +137,9 @@ def test_an_image_in_another_column_is_told(tmp_path: Path, name: str, wanted: s
         {"id": "6", "image": "", "Photo_URL": "b.jpg", "url": "", "title": "x"},
     ]
     path = write(tmp_path / name, rows)
-    passed = Passed()
-    assert len(items_of(path, image_column=wanted, passed=passed)) == 1
-    assert passed.without_image == {str(path): Imageless(5, [2, 3, 4], {"Photo_URL"})}
+    skipped = Skipped()
+    assert len(items_of(path, image_column=wanted, skipped=skipped)) == 1
+    assert skipped.without_image == {str(path): RowsWithoutImage(5, [2, 3, 4], {"Photo_URL"})}
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
@@ -298,10 +297,10 @@ def test_rows_that_cannot_be_read_cost_no_other(tmp_path: Path) -> None:
 def test_a_short_row_that_has_its_photo_is_scanned(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("image,title,price\na.jpg,tusk\n,tusk\n")
-    passed = Passed()
-    (item,) = items_of(table, passed=passed)
+    skipped = Skipped()
+    (item,) = items_of(table, skipped=skipped)
     assert (item.reason, item.columns) == (None, {"title": "tusk", "price": None})
-    assert passed.without_image == {str(table): Imageless(1, [2])}
+    assert skipped.without_image == {str(table): RowsWithoutImage(1, [2])}
 
 
 @pytest.mark.parametrize(
@@ -334,7 +333,7 @@ def test_a_quote_that_is_never_closed_is_told(tmp_path: Path) -> None:
 
 
 def test_a_long_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recognizer.scan.locations.tables._MOST_LINE_BYTES", 1000)
+    monkeypatch.setattr("recognizer.scan.locations.tables._MAX_LINE_BYTES", 1000)
     for name, header in (("t.jsonl", ""), ("t.csv", "image,x\n")):
         path = tmp_path / name
         rows = [("a.jpg", ""), ("b.jpg", "y" * 5000), ("c.jpg", "")]
@@ -350,7 +349,7 @@ def test_a_long_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_long_line_of_short_cells_is_left_out_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recognizer.scan.locations.tables._MOST_LINE_BYTES", 1000)
+    monkeypatch.setattr("recognizer.scan.locations.tables._MAX_LINE_BYTES", 1000)
     table = tmp_path / "t.csv"
     rows = ["a.jpg,x", "b.jpg" + ",y" * 2500, 'c.jpg,"x', 'x"', 'd.jpg,"x"x']
     table.write_text("\n".join(["image,x", *rows]))

@@ -1,0 +1,70 @@
+"""What a scene is: a function that builds an object for a picture, with its label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from datasets.synthetic.geometry import Mesh
+
+PRODUCTS = ("ivory_raw", "ivory_worked", "rhino_horn", "pangolin_scales", "turtle_shell", "coral")
+LOOKALIKES = (
+    "cow_horn",
+    "wood",
+    "ceramic",
+    "plastic_resin",
+    "stone_jade",
+    "bone",
+    "food_pile",
+    "white_object",
+    "scale_like",
+)
+OTHERS = ("listing_other",)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An object to photograph.
+
+    Attributes:
+        mesh: The painted object, in centimetres, with z pointing up.
+        elevation: The lowest and highest camera angle that shows it well, in degrees.
+        parameters: The choices worth keeping, as plain JSON values.
+    """
+
+    mesh: Mesh
+    elevation: tuple[float, float] = (18, 75)
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An entry of the registry."""
+
+    name: str
+    label: str
+    kind: str
+    build: Callable[[np.random.Generator], Subject]
+
+
+_REGISTRY: dict[str, Scene] = {}
+
+
+def scene(label: str) -> Callable[[Callable[..., Subject]], Callable[..., Subject]]:
+    """Register a builder under its own name, with the label of what it shows."""
+    kind = "product" if label in PRODUCTS else "lookalike" if label in LOOKALIKES else "other"
+
+    def register(build: Callable[..., Subject]) -> Callable[..., Subject]:
+        name = build.__name__
+        _REGISTRY[name] = Scene(name, label, kind, build)
+        return build
+
+    return register
+
+
+def registered() -> dict[str, Scene]:
+    """All scenes whose modules have been imported, by name."""
+    return dict(_REGISTRY)

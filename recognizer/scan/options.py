@@ -1,0 +1,130 @@
+"""What a scan may be told, once, and what of it travels to the processes that do the work."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from recognizer.errors import UsageError
+from recognizer.imaging import Limits
+from recognizer.known import KnownItems
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
+from recognizer.policy import Policy
+from recognizer.recognizer import Recognizer
+from recognizer.scan.locations import Access
+
+GPU_BATCH = 32
+"""Images in one pass of the model on an accelerator, which a single image would leave idle. On the
+CPU a pass takes one image: measured, larger batches are no faster there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOptions:
+    """How a scan is done.
+
+    Attributes:
+        workers: processes, or a cluster's actors; 0 for as many as CPUs and memory allow.
+        provider: see :meth:`recognizer.recognizer.Recognizer.load`.
+        allow_fallback: use the CPU if the provider is unavailable.
+        limits: what is refused before it is read or decoded.
+        timeout: seconds for one step: reading an image, decoding it, or a pass of the model. A
+            worker that takes longer is replaced, and its image fails.
+        memory_limit: resident memory of a worker in bytes, the model and all libraries included;
+            a worker that takes more is replaced, and its image fails. None for no limit.
+        batch: images in one pass of the model; 0 to choose by the provider.
+        retry_failed: try again what cost a worker before; see :data:`COSTLY
+            <recognizer.rows.journal.COSTLY>`. Other failures are always tried again.
+        known: the known items that each image is compared with (see
+            :func:`recognizer.known.share_bank`); where they change, all rows are made again.
+        access: which places may be read from.
+        recognizer: makes the workers' recognizer, for those who extend it; must be picklable.
+
+    Raises:
+        UsageError: a value makes no sense, or the memory limit cannot be watched on this system.
+    """
+
+    workers: int = 0
+    provider: str = "cpu"
+    allow_fallback: bool = False
+    limits: Limits = field(default_factory=Limits)
+    timeout: float = 30.0
+    memory_limit: int | None = None
+    batch: int = 0
+    retry_failed: bool = False
+    known: KnownItems | None = None
+    access: Access = field(default_factory=Access)
+    recognizer: Callable[..., Recognizer] = Recognizer
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise UsageError(f"workers = {self.workers}: at least 1, or 0 for one on each CPU")
+        if not 0 < self.timeout < math.inf:
+            raise UsageError(f"timeout = {self.timeout}: a number of seconds over 0")
+        if self.memory_limit is not None and self.memory_limit < 1:
+            raise UsageError(f"memory limit = {self.memory_limit}: at least 1")
+        if self.memory_limit is not None and sys.platform != "linux":
+            raise UsageError("a memory limit for workers needs Linux")
+
+    @property
+    def batch_size(self) -> int:
+        """Images in one pass of the model."""
+        return self.batch or (1 if self.provider == "cpu" else GPU_BATCH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPayload:
+    """What travels to a worker process, on this machine or on another.
+
+    Attributes:
+        bundle: the model.
+        policy: what its scores are held against.
+        options: how the scan is done.
+        thumbnails: make a thumbnail of each lead.
+        embeddings: return the embedding of each image.
+        bundle_files: name -> content of the model's files; empty unless packed.
+        known_files: the same of the known items.
+    """
+
+    bundle: Bundle
+    policy: Policy
+    options: ScanOptions = field(default_factory=ScanOptions)
+    thumbnails: bool = False
+    embeddings: bool = False
+    bundle_files: Mapping[str, bytes] = field(default_factory=dict)
+    known_files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def packed(self) -> Self:
+        """Return a payload that carries all its files, for another machine."""
+        folder, known = self.bundle.path, self.options.known
+        names = (DESCRIPTION_FILE, MODEL_FILE, CARD_FILE)
+        paths = [folder / name for name in names if (folder / name).is_file()]
+        others = (
+            [] if known is None else [path for path in known.folder.iterdir() if path.is_file()]
+        )
+        return replace(
+            self,
+            bundle_files={path.name: path.read_bytes() for path in paths},
+            known_files={path.name: path.read_bytes() for path in others},
+        )
+
+    def unpacked(self, folder: Path) -> Self:
+        """Write the files of a packed payload into a folder, and return the payload with them."""
+        for name, files in (("bundle", self.bundle_files), ("known", self.known_files)):
+            (folder / name).mkdir()
+            for file, content in files.items():
+                (folder / name / file).write_bytes(content)
+        options = self.options
+        if options.known is not None:
+            options = replace(options, known=replace(options.known, folder=folder / "known"))
+        return replace(
+            self,
+            bundle=load_bundle(folder / "bundle"),
+            options=options,
+            bundle_files={},
+            known_files={},
+        )

@@ -1,0 +1,75 @@
+"""Scoring for programs that deal out the work themselves: Ray's actors, or tasks of Spark or Dask.
+
+A scorer has the workers of a scan behind one call, with the same protection against decoders that
+crash or hang, so that the rows are the same too. The model is loaded once for each scorer.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+from recognizer._closing import Closes
+from recognizer.model.bundle import Bundle
+from recognizer.policy import Policy
+from recognizer.rows.row import Row
+from recognizer.scan.items import Item
+from recognizer.scan.options import ScanOptions, WorkerPayload
+from recognizer.scan.pool import WorkerPool
+from recognizer.scan.worker import Result, Task
+
+
+class Scorer(Closes):
+    """Scores images, with worker processes of its own.
+
+    Args:
+        bundle: the model.
+        policy: what its scores are held against.
+        options: how; None for the defaults, with one worker.
+    """
+
+    def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:
+        options = options or ScanOptions(workers=1)
+        payload = WorkerPayload(bundle=bundle, policy=policy, options=options)
+        self._pool = WorkerPool(payload)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @classmethod
+    def of_packed(cls, payload: WorkerPayload) -> Self:
+        """Make a scorer of a payload that was packed elsewhere (:meth:`WorkerPayload.packed`)."""
+        folder = tempfile.TemporaryDirectory(prefix="scorer-", ignore_cleanup_errors=True)
+        payload = payload.unpacked(Path(folder.name))
+        scorer = cls(payload.bundle, payload.policy, payload.options)
+        scorer._pool = WorkerPool(payload)
+        scorer._folder = folder  # it lives as long as the scorer
+        return scorer
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._pool.stop()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    @property
+    def provider(self) -> str | None:
+        """Where onnxruntime really computes; None before the first image."""
+        return self._pool.provider
+
+    def score(self, items: Iterable[Item]) -> list[Row]:
+        """Return a row for each item, in their order, whatever happens to it.
+
+        Raises:
+            BundleError: the model cannot be used.
+            ProviderError: the provider is unavailable.
+            RecognizerError: worker processes cannot be started.
+        """
+        tasks = [Task(index=index, item=item) for index, item in enumerate(items)]
+        rows = [result.row for result in self.work(tasks)]
+        return [row for row in rows if row is not None]  # without earlier rows there are no others
+
+    def work(self, tasks: Sequence[Task]) -> list[Result]:
+        """Return the result of each task, in order. Raises as :meth:`score` does."""
+        done = {t.index: result for part in self._pool.work(iter(tasks)) for t, result in part}
+        return [done[task.index] for task in tasks]

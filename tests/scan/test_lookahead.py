@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from recognizer.errors import UsageError
+from recognizer.scan import Item, Lookahead, lookahead
+
+
+def numbered(count: int | None = None, data: bytes | None = None) -> Iterator[Item]:
+    numbers = itertools.count() if count is None else range(count)
+    return (Item.at(f"{n}.jpg", {"id": n}, data=data) for n in numbers)
+
+
+def wait_for_total(items: Lookahead) -> int:
+    end = time.monotonic() + 30
+    while items.total is None:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    return items.total
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 2000])
+@pytest.mark.parametrize("data", [None, b"x"])
+def test_all_items_come_in_their_order(count: int, data: bytes | None) -> None:
+    with Lookahead(numbered(count, data)) as items:
+        assert list(items) == list(numbered(count, data))
+        assert items.total == count
+
+
+def test_the_number_is_known_before_the_items_are_asked_for() -> None:
+    with Lookahead(numbered(10_000)) as items:
+        assert wait_for_total(items) == 10_000
+        assert sum(1 for _ in items) == 10_000
+
+
+def test_what_is_found_comes_at_once() -> None:
+    more = threading.Event()
+
+    def slowly() -> Iterator[Item]:
+        yield Item.at("first.jpg")
+        more.wait(30)
+        yield Item.at("second.jpg")
+
+    with Lookahead(slowly()) as items:
+        found = iter(items)
+        assert next(found).source == "first.jpg"
+        assert items.total is None
+        more.set()
+        assert next(found).source == "second.jpg"
+        assert list(found) == []
+        assert items.total == 2
+
+
+@pytest.mark.parametrize("data", [None, bytes(10_000)])
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, data: bytes | None) -> None:
+    monkeypatch.setattr(lookahead, "_MAX_BYTES", 20_000)
+    taken = 0
+
+    def counted() -> Iterator[Item]:
+        nonlocal taken
+        for item in numbered(data=data):
+            taken += 1
+            yield item
+
+    with Lookahead(counted()) as items:
+        time.sleep(0.3)
+        waiting = taken
+        assert waiting < 20_000
+        time.sleep(0.1)
+        assert taken == waiting
+        assert [item.columns for item in itertools.islice(items, 5_000)][-1] == {"id": 4_999}
+        assert items.total is None
+
+
+def test_an_error_comes_in_its_place() -> None:
+    def broken() -> Iterator[Item]:
+        yield Item.at("a.jpg")
+        raise UsageError("no such column")
+
+    with Lookahead(broken()) as items:
+        found = iter(items)
+        assert next(found).source == "a.jpg"
+        with pytest.raises(UsageError, match="no such column"):
+            next(found)
+        assert items.total is None
+
+
+def test_it_ends_when_it_is_closed() -> None:
+    before = threading.active_count()
+    with Lookahead(numbered()) as items:
+        next(iter(items))
+    end = time.monotonic() + 30
+    while threading.active_count() > before:
+        assert time.monotonic() < end
+        time.sleep(0.001)

@@ -1,0 +1,491 @@
+"""The worker pool, with threads in the place of processes: who is blamed, retried, replaced."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from recognizer.errors import ProviderError, RecognizerError, UsageError
+from recognizer.model.bundle import load_bundle
+from recognizer.policy import Policy
+from recognizer.prediction import Prediction
+from recognizer.scan import Item, ScanOptions, WorkerPayload
+from recognizer.scan import pool as pool_module
+from recognizer.scan.location import WebAddress
+from recognizer.scan.pool import Done, WorkerPool
+from recognizer.scan.worker import (
+    Finished,
+    Inbox,
+    Ready,
+    Result,
+    Step,
+    Task,
+    Unable,
+    judge,
+    make_row,
+)
+from recognizer.status import Reason, Status
+
+SHA256 = "ab" * 32
+Script = Callable[["FakeProcess"], None]
+
+
+class FakeProcess:
+    """Plays a worker process: a script at the other end of the pipe."""
+
+    def __init__(self, connection: Connection, script: Script, payload: WorkerPayload) -> None:
+        self.connection = connection
+        self.payload = payload
+        self.exitcode: int | None = None
+        self.pid = id(self)
+        self.received: list[Task] = []
+        self.killed = threading.Event()
+        self._script = script
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        with suppress(EOFError, OSError):  # the parent has closed the pipe
+            self._script(self)
+        self.connection.close()
+
+    def take(self) -> Task:
+        task: Task = self.connection.recv()
+        self.received.append(task)
+        return task
+
+    def send(self, message: object) -> None:
+        self.connection.send(message)
+
+    def finish(self, task: Task, **prediction: Any) -> None:
+        values = {"status": Status.FAILED, "reason": Reason.EMPTY} | prediction
+        made = Prediction(**values)
+        row = make_row(task.item, judge(made, self.payload), self.payload)
+        self.send(Finished(task.index, Result(row)))
+
+    def die(self, code: int) -> None:
+        self.exitcode = code
+        raise EOFError
+
+    def hang(self) -> None:
+        self.killed.wait(60)
+        raise EOFError
+
+    def kill(self) -> None:
+        self.exitcode = -9
+        self.killed.set()
+
+    def join(self, timeout: float) -> None: ...
+
+
+def obedient(process: FakeProcess) -> None:
+    process.send(Ready("cpu", 1))
+    while True:
+        task = process.take()
+        process.send(Step((task.index,)))
+        process.send(Step((task.index,), SHA256))
+        process.finish(task)
+
+
+def ready_then(act: Callable[[FakeProcess, Task], None]) -> Script:
+    """A worker that acts on task 3, or on what is in its place, and obeys else."""
+
+    def script(process: FakeProcess) -> None:
+        process.send(Ready("cpu", 1))
+        while True:
+            task = process.take()
+            if task.index == 3:
+                act(process, task)
+            process.send(Step((task.index,), SHA256))
+            process.finish(task)
+
+    return script
+
+
+class Factory:
+    """Starts fake workers; the last script serves all that follow."""
+
+    def __init__(self, *scripts: Script) -> None:
+        self.scripts = list(scripts)
+        self.started: list[FakeProcess] = []
+
+    def __call__(self, payload: WorkerPayload) -> tuple[BaseProcess, Connection]:
+        ours, theirs = Pipe()
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        self.started.append(FakeProcess(theirs, script, payload))
+        return cast(BaseProcess, self.started[-1]), ours
+
+
+@pytest.fixture
+def make(tiny_bundle: Path) -> Iterator[Callable[..., tuple[WorkerPool, Factory]]]:
+    pools: list[WorkerPool] = []
+
+    def make(*scripts: Script, **options: Any) -> tuple[WorkerPool, Factory]:
+        payload = WorkerPayload(
+            bundle=load_bundle(tiny_bundle),
+            policy=Policy(),
+            options=ScanOptions(**{"workers": 1} | options),
+        )
+        factory = Factory(*scripts)
+        pools.append(WorkerPool(payload, factory))
+        return pools[-1], factory
+
+    yield make
+    for pool in pools:
+        pool.stop()
+
+
+def tasks(count: int, **item: Any) -> Iterator[Task]:
+    return (Task(index=i, item=Item.at(f"{i}.jpg", **item)) for i in range(count))
+
+
+def reasons(done: Iterator[Done]) -> dict[int, Reason]:
+    found = [
+        (task.index, result.row["reason"]) for part in done for task, result in part if result.row
+    ]
+    assert len({index for index, _ in found}) == len(found), "once each"
+    return dict(found)
+
+
+def detail(done: Iterator[Done], index: int) -> tuple[str, str | None]:
+    rows = {task.index: result.row for part in done for task, result in part}
+    row = rows[index]
+    assert row is not None
+    assert len(rows) == 10
+    return row["detail"], row["sha256"]
+
+
+def all_but_3(reason: Reason, count: int = 10) -> dict[int, Reason]:
+    return {index: reason if index == 3 else Reason.EMPTY for index in range(count)}
+
+
+def test_each_task_is_done_once_and_columns_stay_with_the_parent(make: Any) -> None:
+    pool, factory = make(obedient, workers=2)
+    found = [pair for part in pool.work(tasks(20, columns={"id": 1})) for pair in part]
+    assert sorted(task.index for task, _ in found) == list(range(20))
+    assert all(result.row["item"] == {"id": 1} for _, result in found)
+    assert all(result.row["source"] == f"{task.index}.jpg" for task, result in found)
+    received = [task for process in factory.started for task in process.received]
+    assert {task.item.columns for task in received} == {None}
+    assert pool.provider == "cpu"
+
+
+def test_nothing_to_do_starts_no_worker(make: Any) -> None:
+    pool, factory = make(obedient)
+    assert list(pool.work(tasks(0))) == []
+    assert factory.started == []
+
+
+@pytest.mark.parametrize(("count", "workers"), [(1, 1), (3, 1), (4, 2), (100, 4)])
+def test_workers_are_started_as_there_is_work(make: Any, count: int, workers: int) -> None:
+    def slow(process: FakeProcess) -> None:
+        time.sleep(0.05)  # until all is handed out
+        obedient(process)
+
+    pool, factory = make(slow, workers=4)
+    assert len(reasons(pool.work(tasks(count)))) == count
+    assert len(factory.started) == workers
+
+
+def test_few_tasks_wait_with_a_worker(make: Any) -> None:
+    taken: list[int] = []
+
+    def counted(given: Iterator[Task]) -> Iterator[Task]:
+        for task in given:
+            taken.append(task.index)
+            yield task
+
+    def waiting(process: FakeProcess) -> None:
+        process.send(Ready("cpu", 1))
+        while True:
+            process.take()
+
+    def after_start(count: int, **item: Any) -> int:
+        taken.clear()
+        pool, _ = make(waiting, timeout=0.2)
+        next(pool.work(counted(tasks(count, **item))))
+        return len(taken) - 1  # the last one is held by the pool, and the first has failed
+
+    assert after_start(20) == 4
+    assert after_start(20, data=bytes(5 << 20)) == 3  # by the bytes that they carry
+    remote = [Task(index=i, item=Item(WebAddress(f"https://x/{i}"))) for i in range(40)]
+    taken.clear()
+    pool, _ = make(waiting, timeout=0.2)
+    next(pool.work(counted(iter(remote))))
+    assert len(taken) == 18  # they are read ahead of their turn
+
+
+def test_results_come_soon_however_long_another_takes(make: Any) -> None:
+    pool, _ = make(ready_then(lambda process, _: process.hang()), workers=1, timeout=30)
+    began = time.monotonic()
+    first = next(pool.work(tasks(10)))
+    assert sorted(task.index for task, _ in first) == [0, 1, 2]
+    assert time.monotonic() - began < 5
+
+
+def test_results_come_several_at_a_time(make: Any) -> None:
+    pool, _ = make(obedient)
+    parts = list(pool.work(tasks(1000)))
+    assert sum(map(len, parts)) == 1000
+    assert len(parts) < 500
+
+
+# --- accidents --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "sha256"),
+    [([], None), ([Step((3,))], None), ([Step((3,)), Step((3,), SHA256)], SHA256)],
+)
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (7, "died (exit code 7)"),
+        (-11, "died (SIGSEGV)"),
+        (-9, "died (SIGKILL; perhaps the system ran out of memory)"),
+        (-99, "died (exit code -99)"),
+    ],
+)
+def test_the_image_that_a_worker_holds_when_it_dies_is_the_cause(
+    make: Any, steps: list[Step], sha256: str | None, code: int, words: str
+) -> None:
+    def crash(process: FakeProcess, _: Task) -> None:
+        for step in steps:
+            process.send(step)
+        process.die(code)
+
+    pool, factory = make(ready_then(crash))
+    found = detail(pool.work(tasks(10)), 3)
+    assert found == (f"the process that worked on it {words}", sha256)
+    assert len(factory.started) == 2
+    pool, _ = make(ready_then(crash), workers=2)
+    assert reasons(pool.work(tasks(10))) == all_but_3(Reason.DECODER_CRASH)
+
+
+def test_a_worker_that_dies_between_two_images_costs_the_next(make: Any) -> None:
+    """It had taken it already, and nothing else can be told."""
+
+    def script(process: FakeProcess) -> None:
+        process.send(Ready("cpu", 1))
+        for _ in range(3):
+            process.finish(process.take())
+        process.die(1)
+
+    pool, _ = make(script, obedient)
+    assert reasons(pool.work(tasks(10))) == all_but_3(Reason.DECODER_CRASH)
+
+
+def test_a_step_that_takes_too_long_costs_one_image(make: Any) -> None:
+    def hang(process: FakeProcess, _: Task) -> None:
+        process.send(Step((3,), SHA256))
+        process.hang()
+
+    pool, factory = make(ready_then(hang), timeout=0.2)
+    found = detail(pool.work(tasks(10)), 3)
+    assert found == ("the process that worked on it was killed after 0.2 s", SHA256)
+    assert factory.started[0].killed.is_set()
+
+
+def test_each_step_has_the_whole_time(make: Any) -> None:
+    def work_slowly(process: FakeProcess, task: Task) -> None:
+        for _ in range(4):
+            time.sleep(0.15)
+            process.send(Step((3,), SHA256))
+
+    pool, factory = make(ready_then(work_slowly), timeout=0.4)
+    assert set(reasons(pool.work(tasks(10))).values()) == {Reason.EMPTY}
+    assert len(factory.started) == 1
+
+
+def test_idle_time_is_not_that_of_an_image(make: Any) -> None:
+    def slowly(given: Iterator[Task]) -> Iterator[Task]:
+        for task in given:
+            yield task
+            time.sleep(0.15 if task.index > 2 else 0)
+
+    pool, factory = make(obedient, timeout=0.1)
+    assert set(reasons(pool.work(slowly(tasks(8)))).values()) == {Reason.EMPTY}
+    assert len(factory.started) == 1
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """Process id -> resident bytes."""
+    held: dict[int, int] = {}
+    monkeypatch.setattr(pool_module, "resident_bytes", lambda pid: held.get(pid, 1))
+    monkeypatch.setattr("sys.platform", "linux")
+    return held
+
+
+def test_an_image_that_takes_too_much_memory(make: Any, memory: dict[int, int]) -> None:
+    def swell(process: FakeProcess, _: Task) -> None:
+        memory[process.pid] = 3 << 20
+        process.hang()
+
+    pool, factory = make(ready_then(swell), memory_limit=2 << 20)
+    found = detail(pool.work(tasks(10)), 3)
+    assert found[0] == "the process that worked on it was killed: it held more than 2 MiB"
+    # The memory might have been of the images before: it was tried again in a new process.
+    assert [t.index for t in factory.started[1].received if t.index == 3] == [3]
+    assert factory.started[1].received[0].index == 3
+    assert len(factory.started) == 3
+
+
+def test_memory_that_grew_before_costs_no_image(make: Any, memory: dict[int, int]) -> None:
+    def swell(process: FakeProcess, task: Task) -> None:
+        memory[process.pid] = 3 << 20
+        process.hang()
+
+    pool, factory = make(ready_then(swell), obedient, memory_limit=2 << 20)
+    assert set(reasons(pool.work(tasks(10))).values()) == {Reason.EMPTY}
+    assert len(factory.started) == 2
+
+
+def test_a_memory_limit_below_that_of_the_model(make: Any) -> None:
+    pool, _ = make(lambda process: process.send(Ready("cpu", 3 << 20)), memory_limit=2 << 20)
+    with pytest.raises(UsageError, match="2 MiB leaves no room for images: a worker takes 3 MiB"):
+        list(pool.work(tasks(1)))
+
+
+def test_what_failed_again_for_the_same_reason_has_no_new_row(make: Any) -> None:
+    crash = ready_then(lambda process, _: process.die(7))
+    pool, _ = make(crash)
+    (row,) = [r.row for part in pool.work(tasks(10)) for t, r in part if t.index == 3]
+    known = pool_module.row_key(row)
+    pool, _ = make(crash)
+    again = pool.work(iter([Task(index=3, item=Item.at("3.jpg"), known=known)]))
+    assert [result.row for part in again for _, result in part] == [None]
+
+
+def test_workers_that_cannot_start(make: Any) -> None:
+    pool, factory = make(lambda process: process.die(9))
+    with pytest.raises(RecognizerError, match=r"cannot be started: .* died \(exit code 9\)"):
+        list(pool.work(tasks(10)))
+    assert len(factory.started) == 3
+
+
+def test_a_failed_start_costs_no_image(make: Any) -> None:
+    pool, _ = make(lambda process: process.die(9), lambda process: process.die(9), obedient)
+    assert set(reasons(pool.work(tasks(10))).values()) == {Reason.EMPTY}
+
+
+def test_a_start_that_takes_too_long(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_START_SECONDS", 0.1)
+    pool, _ = make(lambda process: process.hang())
+    with pytest.raises(RecognizerError, match=r"was killed after 0.1 s"):
+        list(pool.work(tasks(10)))
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "words"),
+    [
+        (Unable("ProviderError", "no such accelerator"), ProviderError, "^no such accelerator$"),
+        (Unable("ValueError", "x"), RecognizerError, "cannot load the model: ValueError: x"),
+    ],
+)
+def test_an_error_of_the_model_is_that_of_the_scan(
+    make: Any, message: Unable, error: type[Exception], words: str
+) -> None:
+    pool, _ = make(lambda process: process.send(message))
+    with pytest.raises(error, match=words):
+        list(pool.work(tasks(1)))
+
+
+def test_processes_that_ignore_sigkill_are_not_waited_for_one_by_one(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_JOIN_SECONDS", 0.2)
+    monkeypatch.setattr(FakeProcess, "join", lambda _, seconds: time.sleep(seconds))
+    pool, _ = make(obedient, workers=10)
+    next(pool.work(tasks(1000)))
+    began = time.monotonic()
+    pool.stop()
+    assert time.monotonic() - began < 1
+
+
+# --- batches ----------------------------------------------------------------------------------
+
+
+def batched(act: Callable[[FakeProcess, list[Task]], None]) -> Script:
+    """A worker that scores what waits together, and acts on each batch."""
+
+    def script(process: FakeProcess) -> None:
+        process.send(Ready("cuda", 1))
+        inbox, waiting = Inbox(4), 0
+        while True:
+            while waiting == 0 or process.connection.poll(0.02):  # so that a batch comes together
+                inbox.put(process.take())
+                waiting += 1
+            together = inbox.take()
+            waiting -= len(together)
+            process.send(Step(tuple(task.index for task in together)))
+            act(process, together)
+            for task in together:
+                process.finish(task)
+
+    return script
+
+
+def test_a_batch_that_crashes_the_model_is_tried_one_by_one(make: Any) -> None:
+    sizes: list[int] = []
+
+    def crash(process: FakeProcess, together: list[Task]) -> None:
+        sizes.append(len(together))
+        if any(task.index == 3 for task in together):
+            process.die(8)
+
+    pool, _ = make(batched(crash), batch=4)
+    assert reasons(pool.work(tasks(20))) == all_but_3(Reason.DECODER_CRASH, 20)
+    assert max(sizes) == 4
+    assert sizes.count(1) >= 4
+
+
+def test_results_before_the_crash_of_a_batch_stand(make: Any) -> None:
+    def crash(process: FakeProcess, together: list[Task]) -> None:
+        if len(together) > 1:
+            process.finish(together.pop(0))
+            process.die(8)
+
+    pool, _ = make(batched(crash), batch=4)
+    assert set(reasons(pool.work(tasks(12))).values()) == {Reason.EMPTY}
+
+
+def test_the_inbox_gives_what_waits() -> None:
+    def given(batch: int, alone: set[int]) -> list[list[int]]:
+        inbox = Inbox(batch)
+        for task in tasks(6):
+            inbox.put(Task(index=task.index, item=task.item, is_alone=task.index in alone))
+        found: list[list[int]] = []
+        while sum(map(len, found)) < 6:
+            found.append([task.index for task in inbox.take()])
+        return found
+
+    assert given(1, set()) == [[0], [1], [2], [3], [4], [5]]
+    assert given(4, set()) == [[0, 1, 2, 3], [4, 5]]
+    assert given(4, {0, 2}) == [[0], [1], [2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [({}, 1), ({"provider": "cuda"}, 32), ({"provider": "cuda", "batch": 8}, 8), ({"batch": 4}, 4)],
+)
+def test_the_cpu_gets_single_images(options: dict[str, Any], size: int) -> None:
+    assert ScanOptions(**options).batch_size == size
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+def test_options_that_make_no_sense(seconds: float) -> None:
+    with pytest.raises(UsageError, match="timeout"):
+        ScanOptions(timeout=seconds)
+    with pytest.raises(UsageError, match="memory"):
+        ScanOptions(memory_limit=0)
+    with pytest.raises(UsageError, match="workers"):
+        ScanOptions(workers=-1)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from recognizer.errors import ProviderError
+from recognizer.known import Bank, KnownItem, share_bank
+from recognizer.model.bundle import load_bundle
+from recognizer.policy import Finding, Policy
+from recognizer.scan import Access, Item, ScanOptions, Scorer, WorkerPayload
+from tests.conftest import encoded, picture
+from tests.pictures import scene
+from tests.scan import engines
+from tests.scan.locations.web_server import loopback_too, serving
+
+
+def test_a_row_for_each_item_in_order(tiny_bundle: Path, tmp_path: Path) -> None:
+    good, deadly = tmp_path / "good.jpg", tmp_path / "deadly.jpg"
+    good.write_bytes(encoded(picture("red")))
+    deadly.write_bytes(encoded(picture("red")) + engines.EXITS)
+    items = [
+        Item.at(str(deadly), {"id": 1}),
+        *[Item.at(str(good), {"id": number}) for number in range(2, 20)],
+        Item.at(str(tmp_path / "gone.jpg")),
+        Item.at("inside", data=good.read_bytes()),
+    ]
+    options = ScanOptions(workers=1, recognizer=engines.Fragile)
+    with Scorer(load_bundle(tiny_bundle), Policy(), options) as scorer:
+        assert scorer.score([]) == []
+        rows = scorer.score(items)
+        assert scorer.provider == "cpu"
+        again = scorer.score(items[1:3])
+    assert [row["source"] for row in rows] == [item.source for item in items]
+    assert [row["item"] for row in rows] == [item.columns for item in items]
+    assert [row["reason"] for row in rows] == ["decoder_crash", *[None] * 18, "not_found", None]
+    assert {row["decision"] for row in rows[1:-2]} == {"priority"}
+    assert [row["scores"] for row in again] == [row["scores"] for row in rows[1:3]]
+
+
+def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    photo = encoded(scene(3))
+    bundle = load_bundle(tiny_bundle)
+    with Scorer(bundle, Policy()) as scorer:
+        (alone,) = scorer.score([Item.at("photo", data=photo)])
+    item = KnownItem(alone["phash"], Finding.PRODUCT, "2026-03-01T10:00:00+00:00")
+    with Bank(tmp_path / "bank", create=True) as bank:
+        bank.add([item])
+    with share_bank(tmp_path / "bank") as known:
+        options = ScanOptions(workers=1, known=known)
+        payload = WorkerPayload(bundle=bundle, policy=Policy(), options=options)
+        packed = pickle.dumps(payload.packed())
+    # The folder of the known items is gone by now, as it would be elsewhere.
+    with Scorer.of_packed(pickle.loads(packed)) as scorer:
+        (row,) = scorer.score([Item.at("photo", data=photo)])
+    assert row["scores"] == alone["scores"]
+    assert row["model"] == alone["model"]
+    assert [match["distance"] for match in row["known"]] == [0]
+
+
+def test_a_payload_says_which_places_may_be_read(tiny_bundle: Path) -> None:
+    loopback = Access(allow_http=True, gate=loopback_too)
+    bundle = load_bundle(tiny_bundle)
+    for access, reason in ((loopback, None), (Access(), "source_refused")):
+        options = ScanOptions(workers=1, access=access)
+        payload = WorkerPayload(bundle=bundle, policy=Policy(), options=options)
+        packed = pickle.dumps(payload.packed())
+        with serving() as server, Scorer.of_packed(pickle.loads(packed)) as scorer:
+            (row,) = scorer.score([Item.at(f"{server.url}/1.jpg")])
+        assert row["reason"] == reason
+
+
+def test_a_model_that_cannot_be_used(tiny_bundle: Path) -> None:
+    options = ScanOptions(workers=1, recognizer=engines.without_provider)
+    scorer = Scorer(load_bundle(tiny_bundle), Policy(), options)
+    with scorer, pytest.raises(ProviderError, match="no such accelerator"):
+        scorer.score([Item.at("photo")])
