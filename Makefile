@@ -18,8 +18,8 @@ $(BASE): pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(DEV): $(BASE)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,train,synthetic]'
+$(DEV): $(BASE) datasets/renderer/pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,train]' --editable ./datasets/renderer
 	@touch $@
 
 demo: $(BASE) ## Scan the sample photos and write an HTML report
@@ -36,6 +36,7 @@ check: $(DEV) ## Format, lint, types and the direction of imports, as CI runs th
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy datasets/renderer/src
 	$(BIN)/lint-imports
 
 format: $(DEV) ## Put the code in its format and mend what can be mended by itself

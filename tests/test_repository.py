@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.taxonomy import Kind, load_taxonomy
+
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "datasets" / "samples"
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"}
@@ -35,6 +37,19 @@ def test_every_picture_is_one_that_the_project_made() -> None:
         if path.suffix.lower() in IMAGES:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             assert digest in listed, f"{path.relative_to(ROOT)} is in no list"
+
+
+def test_the_samples_are_listed_whole_and_small() -> None:
+    entries = json.loads((SAMPLES / "samples.json").read_text())
+    files = {path.name for path in SAMPLES.glob("*.jpg")}
+    assert files == {entry["file"] for entry in entries}
+    assert sum((SAMPLES / file).stat().st_size for file in files) < 1.2 * MEGABYTE
+    assert sum(entry["kind"] == "product" for entry in entries) == 8
+    labels = load_taxonomy().labels
+    for entry in entries:
+        digest = hashlib.sha256((SAMPLES / entry["file"]).read_bytes()).hexdigest()
+        assert (entry["file"], digest) == (entry["file"], entry["sha256"])
+        assert (entry["kind"] == "product") == (labels[entry["label"]].kind is Kind.PRODUCT)
 
 
 def test_it_stays_small() -> None:

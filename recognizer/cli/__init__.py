@@ -38,7 +38,7 @@ VERBS = {
     "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),
     "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
     "merge": ("recognizer.cli.merge", "Make one journal of those of shards, or of several scans."),
-    "dataset": ("recognizer.cli.dataset", "Check labelled photos, and render pictures."),
+    "dataset": ("recognizer.cli.dataset", "Check labelled photos."),
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
     "robustness": ("recognizer.cli.robustness", "Measure a model on altered photos."),

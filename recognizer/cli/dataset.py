@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
@@ -23,13 +22,11 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Suspects that are printed; the table that can be written has them all."""
 
-RENDERER = "datasets.synthetic.__main__"
-
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Check labelled photos, find labels that may be wrong, render pictures.",
+    help="Check labelled photos, find labels that may be wrong.",
 )
 
 BundleOption = Annotated[
@@ -132,36 +129,6 @@ def suspects(
         drawn = cv2.cvtColor(suspects_sheet(found[:sheet_photos]), cv2.COLOR_RGB2BGR)
         if not cv2.imwrite(str(sheet), drawn):
             raise UsageError(f"--sheet {sheet}: cannot be written")
-
-
-def _renderer() -> typer.Typer:
-    """Return the command line of the renderer, which is no part of the installed package.
-
-    Raises:
-        UsageError: it is not there.
-    """
-    try:
-        found = importlib.util.find_spec(RENDERER)
-    except ModuleNotFoundError:
-        found = None
-    if found is None:
-        raise UsageError(
-            "the renderer is not in the installed package: run this in a checkout of the "
-            "repository, as `python -m recognizer dataset render`"
-        )
-    renderer: typer.Typer = importlib.import_module(RENDERER).app
-    return renderer
-
-
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    add_help_option=False,
-)
-def render(context: typer.Context) -> None:
-    """Render pictures of products and look-alikes; `render --help` tells how."""
-    typer.main.get_command(_renderer()).main(
-        ["render", *context.args], prog_name="recognizer dataset", standalone_mode=False
-    )
 
 
 def _print_counts(photos: Sequence[Photo]) -> None:

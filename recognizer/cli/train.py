@@ -62,8 +62,6 @@ def command(
             output,
             on_progress=bar.update,
             on_epoch=bar.epoch,
-            on_probe=bar.probe,
-            on_choice=console.print,
         )
     console.print(f"done: {output}")
 
@@ -109,12 +107,6 @@ class _Bar:
         )
         self._bar.update(self._task, total=p.photos, completed=p.photo, epoch=epoch, state=state)
         self._tell(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
-
-    def probe(self, done: int, of: int) -> None:
-        """Show how far the linear probe is, which comes after the last epoch."""
-        state = f"{done}/{of} photos"
-        self._bar.update(self._task, total=of, completed=done, epoch="probe", state=state)
-        self._tell(f"linear probe: {state}")
 
     def _tell(self, line: str) -> None:
         """Print a line of progress now and then, where no bar can be drawn."""

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-_WARMTH = 0.10  # of log gains: one standard deviation is about the step from daylight to shade
-_TINT = 0.04
-_GAMMA = 0.25
-_FALL_OFF = 0.35  # most that the light gains on one side and loses on the other
-
 _WORDS = ("FOR SALE", "price in description", "(c) 2024", "SHOP", "no reserve", "DM me", "original")
 
 
@@ -107,28 +102,6 @@ def lose_resolution(
     height, width = rgb.shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def relight(rgb: Picture, rng: np.random.Generator) -> Picture:
-    """Show the photo as another camera would under another light.
-
-    The colour of the light (a gain for each channel), a tone curve (a gamma), and a fall-off of the
-    light from one side to the other: what studios keep even and phones do not.
-
-    Args:
-        rgb: uint8, (height, width, 3), RGB.
-        rng: source of every random draw.
-    """
-    height, width = rgb.shape[:2]
-    warmth, tint = rng.normal(0, _WARMTH), rng.normal(0, _TINT)
-    gains = np.exp([warmth, tint, -warmth])
-    gamma = np.exp(rng.normal(0, _GAMMA))
-    curve = 255 * (np.arange(256) / 255)[:, None] ** gamma * gains
-    lit = cv2.LUT(rgb, np.clip(np.rint(curve), 0, 255).astype(np.uint8)[None])
-    angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0, _FALL_OFF)
-    x, y = np.linspace(-1, 1, width) * np.cos(angle), np.linspace(-1, 1, height) * np.sin(angle)
-    light = 1 + depth * (x[None, :] + y[:, None]) / np.sqrt(2)
-    return np.asarray(np.clip(np.rint(lit * light[..., None]), 0, 255), np.uint8)
 
 
 def swap_background(rgb: Picture, mask: Picture, backdrop: Picture) -> Picture:

@@ -21,14 +21,6 @@ Picture: TypeAlias = NDArray[np.uint8]
 _EDGE = 1.2  # sigma in pixels by which an outline is softened, else it would be a clue
 _MOST_ACROSS = 640  # a cut-out is kept no larger than this, in pixels
 
-_OTHER_HUE = 12.0  # distance in the a, b plane of CIELAB from which a material shows its colour
-_OTHER_SHADE = 22.0  # or difference in lightness, of 100
-_PALE_LIGHTNESS = 62.0  # above this and below the chroma: white, cream, what ivory may look like
-_PALE_CHROMA = 28.0
-_DARKEST_SHADE = 0.4  # of the light and shade on an object, what a black material shows
-_DEEP = 0.6  # a piece of material lies this deep in it, as a share of its deepest point
-_SMALLEST_PIECE = 8  # pixels
-
 Outline: TypeAlias = tuple[tuple[float, float], ...]
 """A polygon around an object: points (x, y) as shares of the photo's width and height."""
 
@@ -118,79 +110,6 @@ def lay(
     place = canvas[y : y + size[1], x : x + size[0]]
     part = weight[..., None].astype(np.float32) / 255
     place[:] = np.rint(small * part + place * (1 - part)).astype(np.uint8)
-
-
-def recast(
-    rgb: Picture, mask: Picture, material: Cutout, rng: np.random.Generator
-) -> Picture | None:
-    """Show a carved object as if it were made of another material.
-
-    The light and the shade on the object stay, and with them its shape; colour and grain are those
-    of a real piece of the other material. So the same figure on the same paper can be ivory in one
-    picture and wood in the next, and what tells them apart is the material alone.
-
-    Args:
-        rgb: uint8, (height, width, 3), RGB: the photo of the object.
-        mask: uint8, of any size with the same aspect, 255 on the object.
-        material: a piece of the other material.
-        rng: source of every random draw.
-
-    Returns:
-        A new picture, uint8, (height, width, 3), RGB; None where the mask is empty, the piece too
-        small, or the material of hardly another colour than the object, or as pale as ivory: such
-        a picture would teach that the material is not to be seen.
-    """
-    opacity = soft_mask(mask, *rgb.shape[:2])
-    rows, columns = np.flatnonzero(opacity.max(axis=1)), np.flatnonzero(opacity.max(axis=0))
-    if len(rows) == 0:
-        return None
-    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    part, inside = rgb[window], opacity[window] > 127
-    grain = _sheet(material, inside.shape[0], inside.shape[1], rng)
-    if not inside.any() or grain is None:
-        return None
-    lab, own = (cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for p in (grain, part))
-    if _looks_alike(np.median(lab[inside], axis=0), np.median(own[inside], axis=0)):
-        return None
-    # Dark materials show less of the shade, but never nothing of the highlights.
-    shade = own[..., 0] - float(np.median(own[..., 0][inside]))
-    strength = rng.uniform(0.7, 1.1) * (_DARKEST_SHADE + (1 - _DARKEST_SHADE) * lab[..., 0] / 100)
-    lab[..., 0] = np.clip(lab[..., 0] + strength * shade, 0, 100)
-    made = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1) * 255
-    weight = opacity[window][..., None].astype(np.float32) / 255
-    result = rgb.copy()
-    result[window] = np.rint(made * weight + part * (1 - weight)).astype(np.uint8)
-    return result
-
-
-def _looks_alike(new: NDArray[np.float32], old: NDArray[np.float32]) -> bool:
-    """Whether a colour, in CIELAB, is pale, or near to another one."""
-    pale = new[0] > _PALE_LIGHTNESS and np.hypot(new[1], new[2]) < _PALE_CHROMA
-    same_hue = np.hypot(new[1] - old[1], new[2] - old[2]) < _OTHER_HUE
-    return bool(pale or (same_hue and abs(new[0] - old[0]) < _OTHER_SHADE))
-
-
-def _sheet(material: Cutout, height: int, width: int, rng: np.random.Generator) -> Picture | None:
-    """Return a sheet of a material, from the inside of a piece of it; None where it has none."""
-    inside = np.pad((material.opacity > 200).astype(np.uint8), 1)
-    reach = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    places = np.argwhere(reach >= _DEEP * reach.max())
-    y, x = places[int(rng.integers(len(places)))] - 1
-    half = int(reach[y + 1, x + 1] / math.sqrt(2))  # of a square inside the circle around it
-    if half < _SMALLEST_PIECE / 2:
-        return None
-    piece = material.rgb[y - half + 1 : y + half, x - half + 1 : x + half]
-    return _tiled(np.ascontiguousarray(piece), height, width)
-
-
-def _tiled(piece: Picture, height: int, width: int) -> Picture:
-    """Enlarge a piece at most twice, and mirror it on as far as is needed."""
-    scale = min(2.0, max(height / piece.shape[0], width / piece.shape[1]))
-    larger = cv2.resize(piece, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    down = max(0, height - larger.shape[0])
-    right = max(0, width - larger.shape[1])
-    mirrored = np.pad(larger, ((0, down), (0, right), (0, 0)), "symmetric")
-    return np.asarray(mirrored[:height, :width], np.uint8)
 
 
 def _turned(rgb: Picture, opacity: Picture, degrees: float) -> tuple[Picture, Picture]:

@@ -20,7 +20,6 @@ from recognizer.dataset.alterations import (
     lose_resolution,
     plain_backdrop,
     put_photo,
-    relight,
     write_across,
 )
 from recognizer.dataset.compose import compose
@@ -76,8 +75,6 @@ class Augmentation:
             rgb = compose(self._some_backdrop(rng), objects, others, rng)
         elif rng.random() < self.config.canvas:
             rgb = put_photo(rgb, self._some_backdrop(rng), rng)
-        if self.config.relight and rng.random() < self.config.relight:
-            rgb = relight(rgb, rng)
         if rng.random() < self.config.watermark:
             rgb = write_across(rgb, rng)
         rgb = self._transform(rgb, rng, _GENTLEST_CROP if objects else 0.0)

@@ -1,6 +1,6 @@
 """Every choice of a training run, in one TOML file.
 
-The documented example is ``export/wildlife-v3/train.toml``. Unknown keys and values out of range
+The documented example is ``export/wildlife-v2/train.toml``. Unknown keys and values out of range
 are errors, so that a misspelt option is never silently the default.
 """
 
@@ -24,16 +24,11 @@ class AugmentConfig:
         several: of those, share in which several objects of the kind lie on the other picture.
         most: how many objects at most.
         others: share of composed pictures of products in which other things lie about too.
-        recast: largest share of the photos of wood, stone, resin, ceramic and cow horn in whose
-            place carved ivory is shown as if it were made of the material of the photo; less are,
-            where none can be cut out or the result would look like ivory (see
-            :func:`recognizer.dataset.compose.recast`).
         canvas: place the photo, smaller, on another picture (collage, screenshot, distance).
         min_crop: smallest share of the area that a random crop keeps.
         rotate: turn by up to :attr:`max_degrees`.
         max_degrees: largest rotation in degrees.
         color: jitter brightness, contrast, saturation and hue.
-        relight: change the colour of the light, the tone curve, and how evenly the light falls.
         gray: drop the colour.
         blur: blur.
         downscale: lose resolution and come back.
@@ -47,13 +42,11 @@ class AugmentConfig:
     several: float = 0.3
     most: int = 16
     others: float = 0.25
-    recast: float = 0.0
     canvas: float = 0.2
     min_crop: float = 0.35
     rotate: float = 0.5
     max_degrees: float = 25.0
     color: float = 0.8
-    relight: float = 0.0
     gray: float = 0.1
     blur: float = 0.15
     downscale: float = 0.2
@@ -101,13 +94,6 @@ class TrainingConfig(DataRecipe):
         freeze_stages: how many of an EfficientNet's first stages, with the stem, keep ImageNet's
             weights. What they see (edges, textures) is learned from far more photos than ours, and
             leaving them alone about doubles the speed of training.
-        probe: keep a second branch with the pre-trained weights beside the one that is fine-tuned,
-            and fit a linear probe on it after the last epoch (see
-            :mod:`recognizer.training.probe`). Training sees each photo once more; in serving all
-            but the :attr:`freeze_stages` runs twice.
-        probe_weight: share of the probe in the logits, the rest being the fine-tuned branch's; at 0
-            the probe's branch gives nothing but the embedding. May be changed when a run has ended:
-            the training command, run again, changes nothing else.
         seed: of everything else that is random. On a CPU the same seed gives the same weights; on
             CUDA and MPS sums are added in an order of their own, so nearly the same ones.
         workers: processes that load photos; 0 loads in the training process.
@@ -139,8 +125,6 @@ class TrainingConfig(DataRecipe):
     ema_decay: float = 0.995
     freeze_batch_norm: bool = False
     freeze_stages: int = 0
-    probe: bool = False
-    probe_weight: float = 0.5
     seed: int = 0
     workers: int = 1
     device: str = "auto"
@@ -157,13 +141,11 @@ class TrainingConfig(DataRecipe):
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise TrainingError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
-        if self.probe and self.loss != "softmax":
-            raise TrainingError('probe = true: needs loss = "softmax"')
         for key in ("input_size", "early_size", "epochs", "photos_per_epoch", "batch_size"):
             if getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")
         shares = ("label_smoothing", "drop_rate", "drop_path", "ema_decay")
-        for key in (*shares, "probe_weight"):
+        for key in shares:
             if not 0 <= getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: from 0 to below 1")
         if not 0 <= self.early_epochs < self.epochs:
@@ -187,22 +169,38 @@ def load_config(path: str | Path) -> TrainingConfig:
         TrainingError: the file cannot be read, has an unknown key, or a value of a wrong type or
             out of range.
     """
-    values = read_recipe(path)
-    augment = values.pop("augment", {})
-    config = config_from_dict({**values, "augment": augment}, str(path))
-    if "probe_weight" in values and not config.probe:
-        raise TrainingError(f"{path}: probe_weight is of no use without probe = true")
-    return config
+    return config_from_dict(read_recipe(path), str(path))
 
 
 def config_from_dict(values: dict[str, Any], where: str = "configuration") -> TrainingConfig:
-    """Build a configuration from plain values, as :meth:`TrainingConfig.to_dict` gives them.
+    """Return a configuration from plain values, as :meth:`TrainingConfig.to_dict` gives them.
 
     Raises:
-        TrainingError: an unknown key, or a value of a wrong type or out of range.
+        TrainingError: a key is unknown, a value is of a wrong type or out of range, or the recipe
+            asks for what only version 0.1.0 trains.
     """
     values = dict(values)
     augment = values.pop("augment", {})
+    if not isinstance(augment, dict):
+        raise TrainingError(f"{where}: augment is a table: [augment]")
+    values = _without_removed(values, ("probe",), where)
+    values.pop("probe_weight", None)
+    augment = _without_removed(augment, ("recast", "relight"), where)
     check_values(TrainingConfig, values, where)
     check_values(AugmentConfig, augment, f"{where}: augment")
     return TrainingConfig(**values, augment=AugmentConfig(**augment))
+
+
+def _without_removed(values: dict[str, Any], keys: tuple[str, ...], where: str) -> dict[str, Any]:
+    """Return the values without keys of earlier recipes that are switched off.
+
+    Raises:
+        TrainingError: one is switched on.
+    """
+    for key in keys:
+        if values.get(key):
+            raise TrainingError(
+                f"{where}: {key} = {str(values[key]).lower()} was of wildlife-v3 and of finished "
+                f"experiments; train this recipe with version 0.1.0, or without {key}"
+            )
+    return {key: value for key, value in values.items() if key not in keys}

@@ -28,8 +28,7 @@ from recognizer.evaluation.metrics import average_precision, recall_at_false_ala
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches, find_masks
 from recognizer.training.model import ProductNetwork, build_network
-from recognizer.training.probe import fit_probe
-from recognizer.training.runs import CHECKPOINT, PROBE, load_run, read_checkpoint
+from recognizer.training.runs import CHECKPOINT, load_run, read_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,8 +70,6 @@ def fit(
     *,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
-    on_probe: Callable[[int, int], None] = lambda done, of: None,
-    on_choice: Callable[[str], None] = lambda text: None,
 ) -> ProductNetwork:
     """Train, or go on with a run that stopped.
 
@@ -83,12 +80,9 @@ def fit(
         folder: the run's folder; made where it is missing.
         on_progress: called about once a second.
         on_epoch: called after each epoch with the row of ``log.csv``.
-        on_probe: called with how many photos the linear probe has seen, and how many it will.
-        on_choice: called for each choice that the run had made otherwise before it stopped.
 
     Returns:
-        The network with averaged weights, joined with the linear probe where the configuration
-        asks for one, on the CPU and in evaluation mode.
+        The network with averaged weights, on the CPU and in evaluation mode.
 
     Raises:
         TrainingError: the folder holds a run of another configuration or of other data, or there
@@ -100,11 +94,6 @@ def fit(
     if len(labels) < 2:
         raise TrainingError(f"{len(labels)} labels among {len(train)} training photos: at least 2")
     run = _Run.open(config, labels, fingerprint(train), folder)
-    if run.saved is not None:
-        was, now = run.saved.to_dict(), config.to_dict()
-        for key in now:
-            if was[key] != now[key]:
-                on_choice(f"{key}: {was[key]} before, {now[key]} from now on")
     if run.epoch < config.epochs:
         run.masks = find_masks(train, config.input_size)
     for epoch in range(run.epoch, config.epochs):
@@ -112,12 +101,6 @@ def fit(
         row.update(run.validate(validation))
         run.finish_epoch(epoch, row)
         on_epoch(row)
-    if config.probe and run.probe is None:
-        probe = fit_probe(config, labels, train, device=run.device, on_progress=on_probe)
-        run.probe = probe.state_dict()
-        run.save()
-    if run.saved != config:  # what may be chosen after the last epoch
-        run.save()
     return load_run(folder)[0]
 
 
@@ -132,8 +115,6 @@ class _Run:
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged: ProductNetwork = copy.deepcopy(self.network).eval()
         self.optimizer = _optimizer(self.network, config)
-        self.probe: dict[str, torch.Tensor] | None = None
-        self.saved: TrainingConfig | None = None
         self.masks: Masks = []
         self.step = 0
         self.epoch = 0
@@ -145,10 +126,9 @@ class _Run:
         state = read_checkpoint(folder)
         if state is None:
             return run
-        same = {"config": _while_training(config), "labels": labels, "data": data}
         # A choice that came into the program since has its default.
-        there = {**state, "config": _while_training(config_from_dict(state["config"]))}
-        for key, value in same.items():
+        there = {**state, "config": config_from_dict(state["config"], str(folder))}
+        for key, value in {"config": config, "labels": labels, "data": data}.items():
             if there[key] != value:
                 raise TrainingError(
                     f"{folder} holds a run with other {key}; choose another folder, or remove it"
@@ -157,8 +137,6 @@ class _Run:
         run.averaged.load_state_dict(state["averaged"])
         run.optimizer.load_state_dict(state["optimizer"])
         run.step, run.epoch = state["step"], state["epoch"]
-        run.probe = state.get(PROBE)
-        run.saved = config_from_dict(state["config"])
         return run
 
     def train_epoch(
@@ -300,17 +278,10 @@ class _Run:
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "epoch": self.epoch,
-                PROBE: self.probe,
             },
             temporary,
         )
         os.replace(temporary, self.folder / CHECKPOINT)
-        self.saved = self.config
-
-
-def _while_training(config: TrainingConfig) -> dict[str, Any]:
-    """Return the choices that training depends on; the others may change when it is over."""
-    return replace(config, probe=False, probe_weight=0.0).to_dict()
 
 
 def _work(config: TrainingConfig, epoch: int, done: float) -> float:

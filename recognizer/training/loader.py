@@ -18,10 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from recognizer.dataset.compose import (
     Cutout,
-    Picture,
     cut_out,
     outline_mask,
-    recast,
     several,
 )
 from recognizer.dataset.cutout import find_object
@@ -40,12 +38,6 @@ if TYPE_CHECKING:
 
 MATERIALS = frozenset({"scaly_skin", "scale_heap"})
 """Parts of the table of patches of which pieces are laid out, not the whole outline."""
-
-RECAST_FROM = "ivory_worked"
-RECAST_INTO = frozenset({"wood", "stone_jade", "plastic_resin", "ceramic", "cow_horn"})
-"""Carved ivory is shown in these materials too. Without that nearly every small carved figure in
-training is ivory, and the figure is learned instead of the material."""
-
 
 Masks: TypeAlias = "list[tuple[tuple[int, int], NDArray[np.uint8]] | None]"
 """For each photo the shape of its object's mask and the mask's packed bits; None without one."""
@@ -127,31 +119,10 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         photo = self._photos[index]
         rng = np.random.default_rng([self._config.seed, self._epoch, place])
         is_composed = photo.is_patch or rng.random() < self._config.augment.background
-        made = self._recast(index, rng)
-        if made is not None:
-            rgb, mask = made
-            objects = [cut_out(rgb, mask)] if is_composed else []
-        else:
-            rgb = read_photo(photo, self._config.input_size)
-            objects = self._objects(index, rng) if is_composed else []
+        rgb = read_photo(photo, self._config.input_size)
+        objects = self._objects(index, rng) if is_composed else []
         others = self._others(photo, rng) if objects else []
         return torch.from_numpy(self._augment(rgb, rng, objects, others)), self._targets[index]
-
-    def _recast(self, index: int, rng: np.random.Generator) -> tuple[Picture, Picture] | None:
-        """Return carved ivory in the material of a photo, with its mask, where that was drawn."""
-        if self._photos[index].label not in RECAST_INTO or not self._alike[RECAST_FROM]:
-            return None
-        share = self._config.augment.recast
-        if not share or rng.random() >= share:
-            return None
-        material = self._cutout(index)
-        carved = self._alike[RECAST_FROM][int(rng.integers(len(self._alike[RECAST_FROM])))]
-        mask = self._mask(carved)
-        if material is None or mask is None:
-            return None
-        rgb = read_photo(self._photos[carved], self._config.input_size)
-        made = recast(rgb, mask, material, rng)
-        return None if made is None else (made, mask)
 
     def _objects(self, index: int, rng: np.random.Generator) -> list[Cutout]:
         """Return what a composed picture is of: the photo's object, perhaps with more of them."""
@@ -184,17 +155,12 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         found = [self._cutout(self._ordinary[i]) for i in chosen]
         return [one for one in found if one is not None]
 
-    def _mask(self, index: int) -> Picture | None:
+    def _cutout(self, index: int) -> Cutout | None:
         packed = self._masks[index]
         if packed is None:
             return None
         (height, width), bits = packed
-        return np.unpackbits(bits, count=height * width).reshape(height, width) * np.uint8(255)
-
-    def _cutout(self, index: int) -> Cutout | None:
-        mask = self._mask(index)
-        if mask is None:
-            return None
+        mask = np.unpackbits(bits, count=height * width).reshape(height, width) * np.uint8(255)
         return cut_out(read_photo(self._photos[index], self._config.input_size), mask)
 
 

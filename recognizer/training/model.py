@@ -35,8 +35,7 @@ class Outputs(NamedTuple):
     Attributes:
         logits: float32, (N, labels): each label's score before softmax or sigmoid.
         maps: float32, (N, labels, h, w): the activation map of which each logit is the mean.
-        embedding: float32, (N, channels): the pooled features; where there are two branches, those
-            of the one that keeps its pre-trained weights.
+        embedding: float32, (N, channels): the pooled features.
     """
 
     logits: torch.Tensor
@@ -48,13 +47,11 @@ class ProductNetwork(nn.Module):
     """Backbone, class activation maps, pooling.
 
     Args:
-        backbone: a timm model with ``forward_features`` that gives (N, channels, h, w), or
-            :class:`TwoBranches`.
+        backbone: a timm model with ``forward_features`` that gives (N, channels, h, w).
         channels: of the backbone's features.
         labels: how many labels there are.
         drop_rate: dropout before the head, in training.
         normalize: from pixels of 0 to 255 to what the backbone takes.
-        embedded: how many of the channels, the last ones, make the embedding; all if None.
     """
 
     def __init__(
@@ -64,10 +61,8 @@ class ProductNetwork(nn.Module):
         labels: int,
         drop_rate: float,
         normalize: nn.Module | None = None,
-        embedded: int | None = None,
     ) -> None:
         super().__init__()
-        self.embedded = embedded or channels
         self.normalize = normalize or nn.Identity()
         self.backbone = backbone
         self.drop = nn.Dropout(drop_rate)
@@ -84,11 +79,10 @@ class ProductNetwork(nn.Module):
         """
         pixels = self.normalize(images.permute(0, 3, 1, 2).float())
         features = self.backbone.forward_features(pixels)  # type: ignore[operator]
-        # Pooled from these channels alone, so that a head can be put on their map (onnx_head).
-        embedding = features[:, -self.embedded :].mean(dim=(2, 3))
+        embedding = features.mean(dim=(2, 3))
         if self.training:
             # Dropout acts on the pooled features, as in the classifier that was pre-trained.
-            pooled = self.drop(features.mean(dim=(2, 3)))[:, :, None, None]
+            pooled = self.drop(embedding)[:, :, None, None]
             return Outputs(self.head(pooled).flatten(1), features.new_empty(0), embedding)
         maps = self.head(features)
         return Outputs(maps.mean(dim=(2, 3)), maps, embedding)
@@ -122,84 +116,7 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
     else:
         normalize = Normalization(mean, std)
     _check_features(described, config)
-    upper = hasattr(described, "conv_head") and hasattr(described, "bn2")
-    if config.probe and config.freeze_stages and not upper:
-        raise TrainingError(
-            f"backbone {config.backbone!r}: probe = true shares stages of an EfficientNet alone; "
-            "use freeze_stages = 0"
-        )
     return ProductNetwork(backbone, described.num_features, labels, config.drop_rate, normalize)
-
-
-class TwoBranches(nn.Module):
-    """A backbone that was fine-tuned and one that was not, behind the stages that they share.
-
-    Args:
-        tuned: the fine-tuned backbone.
-        still: the same architecture with the weights that the other began with; taken over.
-        shared: how many of an EfficientNet's first stages, with the stem, are the same in both and
-            run once; 0 where nothing is shared.
-    """
-
-    def __init__(self, tuned: nn.Module, still: nn.Module, shared: int) -> None:
-        super().__init__()
-        self.tuned, self.still, self.shared = tuned, still, shared
-        if shared:
-            upper: Any = still
-            upper.conv_stem, upper.bn1 = nn.Identity(), nn.Identity()
-            upper.blocks = upper.blocks[shared:]
-
-    def forward_features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return (N, channels of both, h, w): fine-tuned features first."""
-        tuned: Any = self.tuned
-        still: Any = self.still
-        if not self.shared:
-            both = [tuned.forward_features(pixels), still.forward_features(pixels)]
-            return torch.cat(both, dim=1)
-        trunk = tuned.blocks[: self.shared](tuned.bn1(tuned.conv_stem(pixels)))
-        upper = tuned.bn2(tuned.conv_head(tuned.blocks[self.shared :](trunk)))
-        return torch.cat([upper, still.forward_features(trunk)], dim=1)
-
-
-def probe_shares(probe: torch.Tensor, weight: float) -> torch.Tensor:
-    """Return the share of the linear probe in each label's logit.
-
-    Args:
-        probe: float, (labels, channels, 1, 1): weights of its head; all 0 for a label that it knows
-            nothing of, which the fine-tuned branch decides alone.
-        weight: its share in all the others, 0 to 1.
-
-    Returns:
-        float32, (labels,).
-    """
-    return weight * (probe.flatten(1) != 0).any(dim=1).float()
-
-
-def join_branches(
-    tuned: ProductNetwork, still: ProductNetwork, shared: int, weight: float
-) -> ProductNetwork:
-    """Return a network of two branches whose logits are a weighted mean of those of both.
-
-    Args:
-        tuned: the fine-tuned network.
-        still: one of the same form whose backbone keeps its pre-trained weights and whose head is
-            a linear probe on it; both are taken over.
-        shared: see :class:`TwoBranches`.
-        weight: of the probe, see :func:`probe_shares`.
-
-    Returns:
-        The network in evaluation mode.
-    """
-    channels, labels = tuned.head.in_channels, tuned.head.out_channels
-    backbone = TwoBranches(tuned.backbone, still.backbone, shared)
-    both = ProductNetwork(backbone, 2 * channels, labels, 0.0, tuned.normalize, channels)
-    with torch.no_grad():
-        share = probe_shares(still.head.weight, weight)
-        each = share[:, None, None, None]
-        weights = [(1 - each) * tuned.head.weight, each * still.head.weight]
-        both.head.weight.copy_(torch.cat(weights, dim=1))
-        both.head.bias.copy_(torch.lerp(tuned.head.bias, still.head.bias, share))  # type: ignore[union-attr,arg-type]
-    return both.eval()
 
 
 class Normalization(nn.Module):

@@ -16,13 +16,10 @@ from recognizer.errors import TrainingError
 from recognizer.evaluation.unseen import Unseen, held_out, measure_scores
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.loader import PlainPhotos, batches
-from recognizer.training.model import ProductNetwork, build_network, join_branches
+from recognizer.training.model import ProductNetwork, build_network
 
 CHECKPOINT = "last.ckpt"
 _BATCH = 64
-
-AVERAGED, PROBE = "averaged", "probe"
-"""Keys of the checkpoint: the network that was fine-tuned, and the one under the linear probe."""
 
 
 def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
@@ -47,10 +44,12 @@ def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfi
         if replace(its, seed=config.seed) != config or any(found[k] != state[k] for k in same):
             raise TrainingError(f"{other} differs from {folder} in more than its seed")
         states.append(found)
-    network = _network(config, states, AVERAGED)
-    if config.probe:
-        beside = _network(config, states, PROBE)
-        network = join_branches(network, beside, config.freeze_stages, config.probe_weight)
+    network = build_network(replace(config, weights="none"), len(state["labels"]))
+    mean = dict(state["averaged"])
+    for name, value in mean.items():
+        if value.dtype.is_floating_point:
+            mean[name] = sum(one["averaged"][name] for one in states) / len(states)
+    network.load_state_dict(mean)
     return network.eval(), config, state["labels"]
 
 
@@ -69,28 +68,13 @@ def _finished(folder: Path) -> tuple[dict[str, Any], TrainingConfig]:
     state = read_checkpoint(folder)
     if state is None:
         raise TrainingError(f"{folder}: no {CHECKPOINT}; train first")
-    config = config_from_dict(state["config"])
+    config = config_from_dict(state["config"], str(folder))
     if state["epoch"] < config.epochs:
         raise TrainingError(
             f"{folder}: stopped after epoch {state['epoch']} of {config.epochs}; "
             "run the same training command again to go on"
         )
-    if config.probe and state.get(PROBE) is None:
-        raise TrainingError(
-            f"{folder}: the linear probe is missing; run the same training command again to fit it"
-        )
     return state, config
-
-
-def _network(config: TrainingConfig, states: Sequence[dict[str, Any]], part: str) -> ProductNetwork:
-    """Return a network with the mean of the weights that runs have under a key."""
-    network = build_network(replace(config, weights="none"), len(states[0]["labels"]))
-    mean = dict(states[0][part])
-    for name, value in mean.items():
-        if value.dtype.is_floating_point:
-            mean[name] = sum(state[part][name] for state in states) / len(states)
-    network.load_state_dict(mean)
-    return network
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:

@@ -196,15 +196,3 @@ def test_the_command_names_the_pair_and_fails(
     assert f"{tmp_path / 'a.jpg'}" in done.stdout
     assert f"{tmp_path / 'copy.jpg'}" in done.stdout
     assert "1 near-duplicates" in done.stderr
-
-
-def test_the_renderer_is_called_where_it_is_and_missed_in_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    there = CliRunner().invoke(app, ["dataset", "render", "--help"])
-    assert there.exit_code == 0, there.output
-    assert "--count" in there.output
-    monkeypatch.setattr("recognizer.cli.dataset.RENDERER", "nowhere.synthetic")
-    missing = CliRunner().invoke(app, ["dataset", "render", "--count", "1"])
-    assert missing.exit_code == ExitCode.USAGE
-    assert "checkout" in missing.stderr

@@ -12,7 +12,6 @@ from recognizer.dataset.compose import (
     cut_out,
     outline_mask,
     piece_of,
-    recast,
     several,
 )
 
@@ -90,54 +89,3 @@ def test_several_draws_more_of_the_kind_and_copes_without() -> None:
     assert len(counts) > 4
     alone = several(first, lambda: None, 8, np.random.default_rng(0))
     assert all(one is first for one in alone)
-
-
-def carving(background: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """A cream disc, lit from the left, on even paper, and its mask."""
-    rgb = np.full((90, 120, 3), background, np.uint8)
-    mask = np.zeros((90, 120), np.uint8)
-    cv2.circle(mask, (60, 45), 30, 255, cv2.FILLED)
-    light = np.linspace(1.0, 0.5, 120)[None, :, None]
-    cream = np.broadcast_to(np.array([235, 220, 190]) * light, rgb.shape)
-    rgb[mask > 0] = cream[mask > 0].astype(np.uint8)
-    return rgb, mask
-
-
-@pytest.mark.parametrize("color", [(120, 60, 20), (20, 120, 60), (25, 25, 25)])
-def test_a_recast_carving_has_the_colour_of_the_material_and_its_own_light(
-    color: tuple[int, int, int],
-) -> None:
-    rgb, mask = carving()
-    before = rgb.copy()
-    made = recast(rgb, mask, disc(color), np.random.default_rng(0))
-    assert made is not None
-    assert (rgb == before).all()
-    outside = cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0
-    assert (made[outside] == rgb[outside]).all()
-    middle = made[45, 50:70].astype(int).mean(axis=0)
-    assert np.abs(middle - color).max() < 40
-    left, right = (made[40:50, a:b].mean() for a, b in ((35, 45), (75, 85)))
-    assert left > right + 3
-
-
-@pytest.mark.parametrize("color", [(235, 220, 190), (250, 250, 250), (180, 165, 135)])
-def test_what_would_still_look_like_ivory_is_not_made(color: tuple[int, int, int]) -> None:
-    rgb, mask = carving()
-    assert recast(rgb, mask, disc(color), np.random.default_rng(0)) is None
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    height=st.integers(1, 60), width=st.integers(1, 60), side=st.integers(3, 90),
-    seed=st.integers(0, 2**32 - 1),
-)  # fmt: skip
-def test_any_size_can_be_recast(height: int, width: int, side: int, seed: int) -> None:
-    rgb = np.full((height, width, 3), 230, np.uint8)
-    mask = np.full((height, width), 255, np.uint8)
-    made = recast(rgb, mask, disc((0, 80, 160), side), np.random.default_rng(seed))
-    assert made is None or (made.shape == rgb.shape and made.dtype == np.uint8)
-
-
-def test_nothing_is_recast_without_an_object() -> None:
-    rgb, mask = carving()
-    assert recast(rgb, np.zeros_like(mask), disc(), np.random.default_rng(0)) is None

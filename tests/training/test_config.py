@@ -8,7 +8,7 @@ from recognizer.errors import TrainingError
 from recognizer.training.config import TrainingConfig, config_from_dict, load_config
 
 ROOT = Path(__file__).parents[2]
-RECIPES = list(ROOT.glob("export/*/train.toml"))
+RECIPES = [ROOT / "export" / name / "train.toml" for name in ("wildlife-v1", "wildlife-v2")]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: f"{p.parent.name}-{p.stem}")
@@ -17,8 +17,14 @@ def test_the_recipes_of_the_repository_load_and_survive_the_round_trip(recipe: P
     assert config_from_dict(config.to_dict()) == config
 
 
-def test_there_is_a_recipe() -> None:
-    assert RECIPES
+def test_the_recipe_of_two_branches_is_refused_with_what_to_do() -> None:
+    with pytest.raises(TrainingError, match=r"train this recipe with version 0\.1\.0"):
+        load_config(ROOT / "export" / "wildlife-v3" / "train.toml")
+
+
+def test_what_earlier_recipes_switched_off_is_no_mistake() -> None:
+    earlier = {"probe": False, "probe_weight": 0.5, "augment": {"recast": 0.0, "relight": 0.0}}
+    assert config_from_dict(earlier) == TrainingConfig()
 
 
 @pytest.mark.parametrize(
@@ -29,9 +35,13 @@ def test_there_is_a_recipe() -> None:
         ("epochs = true", "wrong type"),
         ("epochs = 3\nearly_epochs = 3", "early_epochs = 3: from 0 to below epochs"),
         ("early_size = 0", "early_size = 0: at least 1"),
-        ("[augment]\nrecast = -0.1", "augment.recast = -0.1: from 0 to 1"),
         ("epoch = 3", "unknown key 'epoch'"),
-        ("probe_weight = 0.2", "of no use without probe = true"),
+        ("probe = true", "probe = true was of wildlife-v3.*version 0.1.0"),
+        (
+            "[augment]\nrelight = 0.2",
+            "relight = 0.2 was of .* train this recipe with version 0.1.0",
+        ),
+        ("augment = 3", "augment is a table"),
         ("loss = 'hinge'", "one of softmax, sigmoid"),
         ("ema_decay = 1.0", "from 0 to below 1"),
         ("[augment]\njpeg = 2", "augment.jpeg = 2: from 0 to 1"),

@@ -23,7 +23,7 @@ from recognizer.evaluation.metrics import share
 from recognizer.evaluation.unseen import Unseen
 from recognizer.imaging import load_image, model_input
 from recognizer.recognizer import Recognizer
-from recognizer.training.config import AugmentConfig, TrainingConfig
+from recognizer.training.config import TrainingConfig
 from recognizer.training.export import export_bundle
 from recognizer.training.fit import fit
 from recognizer.training.loader import TrainingPhotos, draw, find_masks
@@ -152,9 +152,7 @@ def _die(*_: object) -> None:
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     split: list[Photo], config: MakeConfig, tmp_path: Path
 ) -> None:
-    # Small pictures, recast ones, other lights: what is drawn must not depend on the interruption.
-    changes = AugmentConfig(recast=0.5, relight=0.5)
-    choices = config(epochs=3, early_epochs=2, early_size=24, augment=changes)
+    choices = config(epochs=3, early_epochs=2, early_size=24)
 
     def die_in_epoch_two(progress: object) -> None:
         if progress.epoch == 2:  # type: ignore[attr-defined]
@@ -219,7 +217,7 @@ def test_test_photos_are_not_even_opened(
         {"loss": "sigmoid"},
         {"backbone": "test_resnet", "input_size": 64},
         {"backbone": "test_convnext", "input_size": 64},
-        {"probe": True, "freeze_stages": 1, "freeze_batch_norm": True},
+        {"freeze_stages": 1, "freeze_batch_norm": True},
     ],
 )
 def test_a_run_becomes_a_bundle_that_the_engine_serves(

@@ -100,35 +100,6 @@ def test_training_sees_the_animal_as_an_animal_and_its_horn_without_it(
     assert min(seen.values()) > 0
 
 
-def test_look_alikes_are_shown_in_the_shapes_of_carved_ivory(
-    tmp_path: Path, config: Callable[..., TrainingConfig]
-) -> None:
-    calm = AugmentConfig(
-        background=0, canvas=0, rotate=0, color=0, gray=0, blur=0, downscale=0, jpeg=0, noise=0,
-        watermark=0, erase=0, recast=1.0, min_crop=1.0,
-    )  # fmt: skip
-    photos = []
-    for label, paper, color in (
-        ("ivory_worked", (250, 250, 250), (225, 205, 170)),
-        ("wood", (10, 10, 10), (120, 50, 15)),
-    ):
-        rgb = np.full((80, 80, 3), paper, np.uint8)
-        cv2.circle(rgb, (40, 40), 24, color, cv2.FILLED)
-        path = tmp_path / f"{label}.png"
-        cv2.imwrite(str(path), rgb[..., ::-1])
-        photos.append(Photo(path, f"{len(photos):064x}", label, "museum", "train"))
-    labels = ["ivory_worked", "wood"]
-    dataset = TrainingPhotos(photos, labels, config(augment=calm), 0, find_masks(photos, 32))
-    targets = set()
-    for picture, target in (dataset[i] for i in range(len(dataset))):
-        rgb = picture.numpy().astype(int)
-        targets.add(target)
-        assert rgb[0].min() > 200  # the paper of the museum, whatever lies on it
-        is_wood = np.abs(rgb[16, 16] - (120, 50, 15)).max() < 40
-        assert is_wood == (labels[target] == "wood")
-    assert targets == {0, 1}
-
-
 def test_the_table_of_the_repository_teaches_products_alone() -> None:
     kinds = load_taxonomy().labels
     with TABLE.open(newline="", encoding="utf-8") as file:

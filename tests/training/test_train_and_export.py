@@ -106,7 +106,7 @@ def test_what_a_run_left_out_is_enrolled(
     module = importlib.import_module("recognizer.enrolment.enroll")  # its name is a function's too
     monkeypatch.setattr(module, "FEWEST_NEGATIVES", 4)
     (tmp_path / "recipe.toml").write_text(
-        RECIPE.format(sources='"train/a"') + "probe = true\nfreeze_stages = 1\n"
+        RECIPE.format(sources='"train/a"') + "freeze_stages = 1\n"
     )
     run, output = tmp_path / "run", tmp_path / "tiny-v1"
     invoke("train", tmp_path / "recipe.toml", "--data", data, "--output", run)

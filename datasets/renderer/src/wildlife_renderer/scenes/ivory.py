@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.synthetic import geometry
-from datasets.synthetic.forms import bent, horn_tube, mirrored, strand
-from datasets.synthetic.geometry import Array, Mesh, merge, noise, rotation
-from datasets.synthetic.materials import (
+from wildlife_renderer import geometry
+from wildlife_renderer.forms import bent, horn_tube, mirrored
+from wildlife_renderer.geometry import Mesh, merge, noise, rotation
+from wildlife_renderer.materials import (
     along,
     blend,
     ivory,
@@ -18,8 +18,8 @@ from datasets.synthetic.materials import (
     shaded,
     timber,
 )
-from datasets.synthetic.pile import Heap
-from datasets.synthetic.scene import Subject, scene
+from wildlife_renderer.pile import Heap
+from wildlife_renderer.scene import Subject, scene
 
 
 def tusk(
@@ -80,15 +80,6 @@ def ageing(rng: np.random.Generator) -> float:
 
 
 @scene("ivory_raw")
-def tusk_single(rng: np.random.Generator) -> Subject:
-    """One tusk on its side."""
-    age = ageing(rng)
-    length = rng.uniform(35, 150)
-    mesh = tusk(rng, length, age)
-    return Subject(mesh, (22, 80), {"length_cm": round(length), "age": round(age, 2)})
-
-
-@scene("ivory_raw")
 def tusk_pair(rng: np.random.Generator) -> Subject:
     """A pair of tusks, side by side or facing each other."""
     age = ageing(rng)
@@ -126,73 +117,6 @@ def tusk_stack(rng: np.random.Generator) -> Subject:
     return Subject(merge(placed), (25, 75), {"count": count, "age": round(age, 2)})
 
 
-def schreger(angle: Array, away: Array) -> Array:
-    """The lines that cross on a cut through a tusk, the mark of elephant ivory, -1 to 1.
-
-    Args:
-        angle: around the middle of the tusk, in radians.
-        away: from its middle, as a share of its radius.
-    """
-    return np.sin(angle * 40 + away * 22) * np.sin(angle * 40 - away * 22)
-
-
-@scene("ivory_raw")
-def tusk_pieces(rng: np.random.Generator) -> Subject:
-    """Tusk cut into blocks whose ends show the rings of growth."""
-    age = ageing(rng) * 0.8
-    count = int(rng.integers(1, 5))
-    girth = rng.uniform(3, 6)
-    heap = Heap(girth * 14)
-    things = []
-    for _ in range(count):
-        length = girth * rng.uniform(0.8, 3.5)
-        share = np.concatenate([np.linspace(0, 1, 60), np.ones(200), np.linspace(1, 0, 60)])
-        at = np.concatenate([np.zeros(60), np.linspace(0, 1, 200), np.ones(60)])
-        wide = girth * share * (1 - 0.12 * at)
-        block = geometry.sweep(bent(length, rng.uniform(2, 25)), at, wide, around=200)
-        flat = block.vertices / girth
-        end = np.repeat((at == 0) | (at == 1), 200)
-        away = np.repeat(share, 200)
-        rings = np.sin(away * 26 + 0.6 * noise(flat, 1.5, seed_of(rng)))
-        cross = schreger(block.coords[:, 1] * 2 * np.pi, away)
-        cut = blend((0.92, 0.87, 0.74), (0.80, 0.70, 0.52), 0.3 + 0.18 * rings + 0.12 * cross)
-        bark = blend(
-            ivory_colour(rng, age),
-            (0.45, 0.31, 0.18),
-            0.3 * age + 0.6 * noise(flat, 1.2, seed_of(rng), 5),
-        )
-        crack = ridge(noise(flat, (2.5, 2.5, 2.5), seed_of(rng), 2), 0.03)
-        bark = blend(bark, (0.25, 0.17, 0.10), crack * 0.7)
-        colour = np.where(end[:, None], cut, bark)
-        lumps = 0.05 * girth * noise(flat, 0.7, seed_of(rng), 3)
-        block = paint(block.displaced(np.where(end, 0, lumps)), np.clip(colour, 0, 1), 0.4, 0.1)
-        if rng.random() < 0.4:
-            block = block.turned(rotation([0, 1, 0], 90))
-        things.append(block.grounded())
-    placed = heap.drop(rng, things, girth * 1.6 * np.sqrt(count), tilt=0.0, tries=12)
-    return Subject(merge(placed), (25, 70), {"count": count, "age": round(age, 2)})
-
-
-@scene("ivory_raw")
-def tusk_mounted(rng: np.random.Generator) -> Subject:
-    """A polished tusk standing on a wooden foot."""
-    age = 0.6 * ageing(rng)
-    length = rng.uniform(30, 70)
-    mesh = tusk(rng, length, age, rng.uniform(40, 90)).grounded()
-    base = mesh.vertices[mesh.coords[:, 0] < 0.2].mean(axis=0)
-    tilt = rotation([0, 1, 0], -90) @ rotation([0, 0, 1], rng.uniform(15, 40))
-    mesh = mesh.moved(-base).turned(tilt)
-    height = length * 0.07
-    foot = geometry.rounded_box((length * 0.26, length * 0.2, height), height * 0.15)
-    if rng.random() < 0.5:
-        foot = geometry.lathe(
-            np.array([[0, 0], [1, 0], [1, 0.4], [0.8, 1], [0, 1]]) * [length * 0.12, height]
-        )
-    foot = timber(rng, foot.grounded(), length * 0.3, 0.7)
-    mesh = mesh.moved([0, 0, height * 0.8 - np.quantile(mesh.vertices[:, 2], 0.02)])
-    return Subject(merge([mesh, foot]), (5, 35), {"length_cm": round(length), "age": round(age, 2)})
-
-
 @scene("ivory_worked")
 def ivory_bangle(rng: np.random.Generator) -> Subject:
     """One to three bangles or rings of ivory, plain or carved."""
@@ -227,38 +151,6 @@ def ivory_bangle(rng: np.random.Generator) -> Subject:
 
 
 @scene("ivory_worked")
-def ivory_seal(rng: np.random.Generator) -> Subject:
-    """One to four polished seals; the lines of the tusk cross on their ends."""
-    age = 0.6 * ageing(rng)
-    count = int(rng.integers(1, 5))
-    heap = Heap(24)
-    things = []
-    for _ in range(count):
-        girth, around = rng.uniform(0.6, 1.4), 240
-        length = girth * rng.uniform(3, 6)
-        rim = np.linspace(0, 1, 80)
-        at = np.concatenate([np.zeros(80), np.linspace(0, 1, 160), np.ones(80)])
-        share = np.concatenate([rim, np.ones(160), rim[::-1]])
-        waist = 1 - rng.uniform(0, 0.12) * np.sin(np.pi * at)
-        mesh = geometry.sweep(bent(length, 0.5), at, girth * share * waist, around=around)
-        end = np.repeat((at == 0) | (at == 1), around)
-        angle = mesh.coords[:, 1] * 2 * np.pi
-        # A seal is cut from beside the middle of a tusk, whose lines go on through it.
-        heart = rng.uniform(0.8, 2.0)
-        across = np.repeat(share, around) * np.stack([np.cos(angle), np.sin(angle)])
-        far = np.hypot(across[0] + heart, across[1])
-        cross = schreger(np.arctan2(across[1], across[0] + heart) * 2, far * 2)
-        groove = (np.abs(np.repeat(at, around) - rng.uniform(0.7, 0.9)) < 0.015) & ~end
-        mesh = ivory(rng, mesh.displaced(np.where(groove, -0.06 * girth, 0)), age, length)
-        mesh = shaded(mesh, np.where(end, 0.93 + 0.07 * cross, 1 - 0.4 * groove))
-        if rng.random() < 0.35:
-            mesh = mesh.turned(rotation([0, 1, 0], 90))
-        things.append(mesh.grounded())
-    placed = heap.drop(rng, things, 1.6 * np.sqrt(count), tilt=0.0, tries=8)
-    return Subject(merge(placed), (25, 75), {"count": count, "age": round(age, 2)})
-
-
-@scene("ivory_worked")
 def ivory_figure(rng: np.random.Generator) -> Subject:
     """A turned and carved standing figure or finial."""
     age = ageing(rng)
@@ -289,52 +181,3 @@ def ivory_figure(rng: np.random.Generator) -> Subject:
         foot = timber(rng, foot.grounded(), height * 0.4, 0.8)
         parts = [foot, parts[0].moved([0, 0, height * 0.1])]
     return Subject(merge(parts), (3, 40), {"height_cm": round(height), "age": round(age, 2)})
-
-
-@scene("ivory_worked")
-def ivory_ball(rng: np.random.Generator) -> Subject:
-    """A pierced puzzle ball, or billiard balls of ivory."""
-    age = 0.7 * ageing(rng)
-    radius = rng.uniform(2.3, 4.5)
-    pierced = bool(rng.random() < 0.55)
-    if not pierced:
-        count = int(rng.integers(1, 4))
-        balls = [
-            ivory(rng, geometry.ball(radius, 120), age, radius).moved([0, 0, radius])
-            for _ in range(count)
-        ]
-        placed = Heap(radius * 14).drop(rng, balls, radius * 2.5, tilt=0.0, tries=3)
-        return Subject(
-            merge(placed), (15, 60), {"count": count, "pierced": pierced, "age": round(age, 2)}
-        )
-    mesh = geometry.ball(radius, 300)
-    unit = mesh.vertices / radius
-    golden = np.pi * (3 - np.sqrt(5))
-    index = np.arange(14) + 0.5
-    z = 1 - 2 * index / 14
-    centres = np.column_stack(
-        [np.sqrt(1 - z**2) * np.cos(golden * index), np.sqrt(1 - z**2) * np.sin(golden * index), z]
-    )
-    away = np.arccos(np.clip(unit @ centres.T, -1, 1)).min(axis=1)
-    hole = np.clip((0.21 - away) / 0.03, 0, 1)
-    collar = np.exp(-(((away - 0.27) / 0.03) ** 2))
-    leaves = noise(unit, 5, seed_of(rng), 3)
-    carving = np.tanh(3 * leaves) * (away > 0.3)
-    relief = 0.05 * carving + 0.05 * collar - 0.45 * hole
-    mesh = mesh.displaced(radius * relief)
-    mesh = shaded(
-        ivory(rng, mesh, age, radius), np.clip(1 - 0.8 * hole - 0.4 * (carving < -0.2), 0.1, 1)
-    )
-    stand = geometry.ring(radius * 0.6, geometry.oval(0.35, 0.3), 120).grounded()
-    stand = timber(rng, stand, 5, 0.7)
-    mesh = mesh.moved([0, 0, radius * 1.0])
-    return Subject(merge([stand, mesh]), (10, 55), {"pierced": pierced, "age": round(age, 2)})
-
-
-@scene("ivory_worked")
-def ivory_beads(rng: np.random.Generator) -> Subject:
-    """A string of beads, graded or even."""
-    age = 0.9 * ageing(rng)
-    return Subject(
-        strand(rng, lambda bead: ivory(rng, bead, age, 1.2)), (30, 85), {"age": round(age, 2)}
-    )

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from datasets.synthetic.geometry import Array, Mesh, noise
-from datasets.synthetic.textures import linear
+from wildlife_renderer.geometry import Array, Mesh, noise
+from wildlife_renderer.textures import linear
 
 RGB = tuple[float, float, float]
 
@@ -134,16 +134,6 @@ def jade(rng: np.random.Generator, mesh: Mesh, scale: float) -> tuple[Mesh, str]
     else:
         colour = blend((0.45, 0.44, 0.42), (0.62, 0.60, 0.57), 0.5 + 0.6 * cloud)
     return paint(mesh, np.clip(colour, 0, 1), rng.uniform(0.1, 0.3), rng.uniform(0.3, 1.0)), kind
-
-
-def tortoiseshell(rng: np.random.Generator, mesh: Mesh, scale: float) -> Mesh:
-    """Polished hawksbill: amber, with clouds of dark brown."""
-    points = mesh.vertices / scale
-    cloud = noise(points, rng.uniform(2.2, 4.0), seed_of(rng), 5)
-    streak = noise(points, (9, 3, 9), seed_of(rng), 3)
-    share = 0.5 + 2.2 * (cloud + 0.35 * streak + rng.uniform(-0.25, 0.25))
-    amber = blend((0.86, 0.56, 0.20), (0.70, 0.36, 0.10), 0.5 + 0.5 * streak)
-    return paint(mesh, blend(amber, (0.16, 0.07, 0.04), share), 0.12, 0.9)
 
 
 def glazed(rng: np.random.Generator, mesh: Mesh, colour: RGB) -> Mesh:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from datasets.synthetic.geometry import Array
+from wildlife_renderer.geometry import Array
 
 _TAPS = np.array([1, 4, 6, 4, 1]) / 16
 _FLOOR = 0.04  # added to the surface's colour, so that black paint divides nothing by nothing

@@ -1,4 +1,4 @@
-"""What a scene is: a function that builds an object for a picture, with its label."""
+"""What a scene is: a function that builds an object to photograph, with its label."""
 
 from __future__ import annotations
 
@@ -8,18 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from datasets.synthetic.geometry import Mesh
+from wildlife_renderer.geometry import Mesh
 
-PRODUCTS = ("ivory_raw", "ivory_worked", "rhino_horn", "pangolin_scales", "turtle_shell", "coral")
+PRODUCTS = ("ivory_raw", "ivory_worked", "rhino_horn", "pangolin_scales")
 LOOKALIKES = (
-    "cow_horn",
-    "wood",
-    "ceramic",
-    "plastic_resin",
-    "stone_jade",
-    "bone",
-    "food_pile",
-    "white_object",
+    *("cow_horn", "wood", "ceramic", "plastic_resin", "stone_jade", "bone", "food_pile"),
     "scale_like",
 )
 OTHERS = ("listing_other",)
@@ -42,7 +35,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Scene:
-    """An entry of the registry."""
+    """A builder of subjects, with the label and the kind of what it shows."""
 
     name: str
     label: str
@@ -58,13 +51,12 @@ def scene(label: str) -> Callable[[Callable[..., Subject]], Callable[..., Subjec
     kind = "product" if label in PRODUCTS else "lookalike" if label in LOOKALIKES else "other"
 
     def register(build: Callable[..., Subject]) -> Callable[..., Subject]:
-        name = build.__name__
-        _REGISTRY[name] = Scene(name, label, kind, build)
+        _REGISTRY[build.__name__] = Scene(build.__name__, label, kind, build)
         return build
 
     return register
 
 
 def registered() -> dict[str, Scene]:
-    """All scenes whose modules have been imported, by name."""
+    """Return all scenes whose modules have been imported, by name."""
     return dict(_REGISTRY)

@@ -1,14 +1,14 @@
-"""Scenes with plates: pangolin scales, and what is taken for them."""
+"""Scenes with pangolin scales, and with food and fish scales, which look like them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from datasets.synthetic import geometry
-from datasets.synthetic.forms import heap_of
-from datasets.synthetic.geometry import Array, Mesh, merge, noise, rotation
-from datasets.synthetic.materials import RGB, any_hue, blend, paint, seed_of
-from datasets.synthetic.scene import Subject, scene
+from wildlife_renderer import geometry
+from wildlife_renderer.forms import heap_in, heap_of, sack
+from wildlife_renderer.geometry import Array, Mesh, merge, noise, rotation
+from wildlife_renderer.materials import RGB, blend, paint, seed_of
+from wildlife_renderer.scene import Subject, scene
 
 _KERATIN: tuple[tuple[RGB, RGB], ...] = (
     ((0.78, 0.64, 0.40), (0.52, 0.37, 0.19)),  # straw
@@ -145,6 +145,44 @@ def pangolin_skin(rng: np.random.Generator) -> Subject:
     return Subject(mesh.grounded(), (30, 80), {"tone": tone})
 
 
+@scene("pangolin_scales")
+def pangolin_sack(rng: np.random.Generator) -> Subject:
+    """An open sack full of scales of mixed sizes."""
+    count = int(rng.integers(45, 100))
+    length = rng.uniform(2.5, 5)
+    tone = int(rng.integers(4))
+
+    def make() -> Mesh:
+        piece = pangolin_scale(rng, length * rng.uniform(0.5, 1.3), tone)
+        return flipped(rng, piece, 0.35).grounded()
+
+    mesh = heap_in(
+        rng,
+        make,
+        0.8 * length,
+        count,
+        lambda radius: sack(rng, radius, radius * rng.uniform(0.7, 1.2)),
+    )
+    return Subject(mesh, (35, 80), {"count": count, "tone": tone})
+
+
+@scene("pangolin_scales")
+def pangolin_rows(rng: np.random.Generator) -> Subject:
+    """Scales sorted by size and laid out in rows, as evidence is."""
+    rows, columns = int(rng.integers(2, 6)), int(rng.integers(3, 8))
+    length = rng.uniform(3, 6)
+    tone = int(rng.integers(4))
+    parts = []
+    for row in range(rows):
+        for column in range(columns):
+            size = length * (1 - 0.09 * row) * rng.uniform(0.88, 1.08)
+            piece = flipped(rng, pangolin_scale(rng, size, tone), 0.15)
+            piece = piece.turned(rotation([0, 0, 1], 90 + rng.normal(0, 9))).grounded()
+            place = np.array([column * 0.98, -row * 1.2]) + rng.normal(0, 0.04, 2)
+            parts.append(piece.moved([*(place * length), 0]))
+    return Subject(merge(parts).grounded(), (40, 85), {"rows": rows, "tone": tone})
+
+
 def pip(
     rng: np.random.Generator, half: tuple[float, float, float], point: float, wrinkle: float
 ) -> Mesh:
@@ -175,137 +213,56 @@ def almonds(rng: np.random.Generator) -> Subject:
 
 
 @scene("food_pile")
-def crisps(rng: np.random.Generator) -> Subject:
-    """Potato crisps or slices, wavy and pale."""
-    count = int(rng.integers(18, 60))
-    held = bool(rng.random() < 0.5)
-    fried = rng.uniform(0, 1)
+def sack_of_food(rng: np.random.Generator) -> Subject:
+    """An open sack of nuts, beans or dried roots."""
+    count = int(rng.integers(50, 110))
+    long, thick = rng.uniform(0.6, 1.6), rng.uniform(0.35, 0.8)
+    light = np.array(
+        [(0.62, 0.38, 0.20), (0.85, 0.74, 0.52), (0.40, 0.16, 0.12), (0.72, 0.62, 0.44)][
+            rng.integers(4)
+        ]
+    )
+    point, wrinkle = rng.uniform(0, 0.6), rng.uniform(0.01, 0.12)
 
     def make() -> Mesh:
-        size = rng.uniform(2, 3.2)
-        outline = geometry.oval(size, size * rng.uniform(0.75, 1), 72)
-        wobble = 1 + 0.06 * noise(np.column_stack([outline, np.zeros(72)]), 0.5, seed_of(rng), 2)
-        bend, twist = rng.normal(0, 0.28 * fried + 0.03), rng.normal(0, 0.2 * fried)
+        size = rng.uniform(0.8, 1.2)
+        half = (1.15 * long * size, 0.9 * thick * size, 0.7 * thick * size)
+        piece = pip(rng, half, point, wrinkle)
+        lines = noise(piece.vertices, (1.2, 10, 10), seed_of(rng), 2)
+        tone = light * rng.uniform(0.85, 1.15)
+        return paint(piece, np.clip(blend(tone, tone * 0.6, 0.3 + 0.6 * lines), 0, 1), 0.5)
 
-        def height(_: Array, at: Array) -> Array:
-            return (
-                bend * at[:, 0] ** 2 - bend * 0.6 * at[:, 1] ** 2 + twist * at.prod(axis=1)
-            ) / size
-
-        piece = geometry.plate(outline * wobble[:, None], height, 0.22)
-        spots = noise(piece.vertices, 1.6, seed_of(rng), 4)
-        piece = piece.displaced(0.05 * spots * fried)
-        colour = blend((0.93, 0.84, 0.55), (0.78, 0.55, 0.22), 0.25 + 0.7 * spots * fried)
-        brown = np.clip(piece.coords[:, 0] - 0.88, 0, 1) * 6 * fried
-        return paint(
-            piece, np.clip(blend(colour, (0.55, 0.33, 0.13), brown), 0, 1), 0.45
-        ).grounded()
-
-    return Subject(heap_of(rng, make, 4.2, count, held), (30, 80), {"count": count, "bowl": held})
-
-
-@scene("food_pile")
-def dried_slices(rng: np.random.Generator) -> Subject:
-    """Dried mushrooms, roots or bark slices, as herb shops sell them."""
-    count = int(rng.integers(30, 90))
-    tone = np.array([[0.70, 0.58, 0.42], [0.45, 0.32, 0.22], [0.80, 0.62, 0.32]][rng.integers(3)])
-    held = bool(rng.random() < 0.4)
-
-    def make() -> Mesh:
-        size = rng.uniform(0.9, 2.0)
-        outline = geometry.oval(size, size * rng.uniform(0.35, 0.7), 60, 2.4)
-        ragged = 1 + 0.2 * noise(np.column_stack([outline, np.zeros(60)]), 0.9, seed_of(rng), 3)
-        bend = rng.normal(0, 0.2)
-        piece = geometry.plate(
-            outline * ragged[:, None], lambda _, at: bend * at[:, 0] ** 2 / size, 0.28
-        )
-        grain = noise(piece.vertices, 2.2, seed_of(rng), 4)
-        own = tone * rng.uniform(0.8, 1.15)
-        piece = piece.displaced(0.07 * grain)
-        return paint(
-            piece, np.clip(blend(own, own * 0.55, 0.35 + 0.6 * grain), 0, 1), 0.8
-        ).grounded()
-
-    return Subject(heap_of(rng, make, 2.4, count, held), (30, 80), {"count": count, "bowl": held})
+    mesh = heap_in(
+        rng,
+        lambda: make().grounded(),
+        1.4 * long,
+        count,
+        lambda radius: sack(rng, radius, radius * rng.uniform(0.7, 1.2)),
+    )
+    return Subject(mesh, (35, 80), {"count": count})
 
 
 @scene("scale_like")
-def pine_cone_scales(rng: np.random.Generator) -> Subject:
-    """Woody scales of a pine cone, or wood chips of that shape."""
-    count = int(rng.integers(15, 70))
+def fish_scales(rng: np.random.Generator) -> Subject:
+    """Dried scales of fish: thin, round, pale, with fine rings; loose, in a bowl or in a sack."""
+    count = int(rng.integers(40, 110))
+    size = rng.uniform(1, 3)
+    tone = np.array([(0.86, 0.82, 0.70), (0.76, 0.74, 0.70), (0.70, 0.55, 0.32)][rng.integers(3)])
 
     def make() -> Mesh:
-        size = rng.uniform(1.6, 2.6)
-        angle = np.linspace(0, 2 * np.pi, 80, endpoint=False)
-        broad = 0.24 + 0.2 * np.clip(np.cos(angle), 0, 1)
-        outline = np.column_stack([0.5 * np.cos(angle), broad * np.sin(angle)]) * size
+        own = size * rng.uniform(0.7, 1.2)
+        angle = np.linspace(0, 2 * np.pi, 70, endpoint=False)
+        reach = 0.5 * (1 + 0.05 * np.cos(5 * angle) * (np.cos(angle) < 0))
+        outline = np.column_stack([reach * np.cos(angle), 0.9 * reach * np.sin(angle)]) * own
+        bend = rng.normal(0, 0.35)
+        piece = geometry.plate(outline, lambda _, at: bend * at[:, 1] ** 2 / own, 0.015 * own)
+        away = np.hypot(piece.vertices[:, 0] / own + 0.15, piece.vertices[:, 1] / own)
+        rings = np.sin(away * rng.uniform(90, 130))
+        colour = blend(tone, tone * 0.68, 0.35 + 0.3 * rings + rng.normal(0, 0.1))
+        return flipped(rng, paint(piece, np.clip(colour, 0, 1), 0.3, 0.5), 0.4).grounded()
 
-        def height(share: Array, at: Array) -> Array:
-            knob = np.exp(
-                -(((at[:, 0] / size - 0.36) / 0.1) ** 2) - ((at[:, 1] / size) / 0.14) ** 2
-            )
-            return size * (0.13 * knob - 0.03 * share)
-
-        piece = geometry.plate(outline, height, size * 0.13)
-        flat = piece.vertices / size
-        grain = noise(flat, (2, 14, 14), seed_of(rng), 3)
-        piece = piece.displaced(size * 0.012 * grain)
-        tone = np.array([0.46, 0.29, 0.17]) * rng.uniform(0.8, 1.2)
-        colour = blend(tone, tone * 0.55, 0.4 + 0.5 * grain)
-        tip = np.clip((flat[:, 0] - 0.22) * 5, 0, 1)
-        return paint(
-            piece, np.clip(blend(colour, (0.66, 0.52, 0.36), tip * 0.7), 0, 1), 0.75
-        ).grounded()
-
-    return Subject(heap_of(rng, make, 2.2, count, rng.random() < 0.3), (35, 80), {"count": count})
-
-
-@scene("scale_like")
-def sea_shells(rng: np.random.Generator) -> Subject:
-    """Scallop-like shells with ribs."""
-    count = int(rng.integers(3, 30))
-    pale = rng.random() < 0.5
-
-    def make() -> Mesh:
-        size = rng.uniform(2.5, 4.5)
-        angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
-        reach = 0.5 * (1 + 0.12 * np.cos(angle)) * (1 + 0.012 * np.cos(angle * 22))
-        outline = np.column_stack([reach * np.cos(angle), reach * np.sin(angle)]) * size
-        piece = geometry.plate(
-            outline,
-            lambda share, _: size * 0.26 * np.sqrt(np.clip(1 - share**2, 0, 1)),
-            size * 0.03,
-        )
-        flat = piece.vertices[:, :2] / size
-        bearing = np.arctan2(flat[:, 1], flat[:, 0] + 0.56)
-        away = np.hypot(flat[:, 0] + 0.56, flat[:, 1])
-        ribs = np.cos(bearing * 26)
-        piece = piece.displaced(size * 0.014 * ribs * away)
-        tone = np.array([0.90, 0.82, 0.72]) if pale else np.array([0.76, 0.48, 0.36])
-        bands = 0.5 + 0.5 * np.sin(away * rng.uniform(20, 45) + rng.uniform(0, 6))
-        colour = blend(tone, tone * rng.uniform(0.55, 0.85), 0.6 * bands - 0.2 * ribs)
-        return flipped(rng, paint(piece, np.clip(colour, 0, 1), 0.45, 0.2), 0.2).grounded()
-
-    return Subject(heap_of(rng, make, 3.6, count, rng.random() < 0.2), (35, 80), {"count": count})
-
-
-@scene("scale_like")
-def leather_tags(rng: np.random.Generator) -> Subject:
-    """Smooth tags, plectrums or leather leaves: the outline of a scale without its ridges."""
-    count = int(rng.integers(6, 40))
-    tone = np.array(any_hue(rng)) if rng.random() < 0.4 else np.array([0.45, 0.28, 0.17])
-
-    def make() -> Mesh:
-        size = rng.uniform(2.6, 3.4)
-        angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
-        reach = 0.5 + 0.12 * np.exp(-((np.minimum(angle, 2 * np.pi - angle) / 0.5) ** 2))
-        outline = np.column_stack([reach * np.cos(angle), 0.42 * np.sin(angle)]) * size
-        bend = rng.normal(0, 0.05)
-        piece = geometry.plate(outline, lambda _, at: bend * at[:, 0] ** 2, 0.16)
-        own = np.clip(tone * rng.uniform(0.85, 1.15), 0.02, 0.95)
-        fine = noise(piece.vertices, 6, seed_of(rng), 2)
-        return paint(
-            piece.displaced(0.012 * fine), blend(own, own * 0.75, 0.3 + 0.4 * fine), 0.5
-        ).grounded()
-
-    return Subject(heap_of(rng, make, 3.0, count, rng.random() < 0.25), (35, 80), {"count": count})
+    if rng.random() < 0.3:
+        mesh = heap_in(rng, make, 0.8 * size, count, lambda radius: sack(rng, radius, 0.8 * radius))
+    else:
+        mesh = heap_of(rng, make, size, count, rng.random() < 0.4)
+    return Subject(mesh, (30, 80), {"count": count})

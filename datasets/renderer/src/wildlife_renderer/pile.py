@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from datasets.synthetic import geometry
-from datasets.synthetic.geometry import Array, Mesh
+from wildlife_renderer import geometry
+from wildlife_renderer.geometry import Array, Mesh
 
 _CELLS = 220
 

@@ -1,15 +1,26 @@
-"""Scenes with what grew like a product but is none: horn of cattle, wood, bone."""
+"""Scenes with horn, bone, wood and made things that look like products, and with bananas."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from datasets.synthetic import geometry
-from datasets.synthetic.forms import bent, horn_tube, mirrored, scattered, strand
-from datasets.synthetic.geometry import Mesh, merge, noise, rotation
-from datasets.synthetic.materials import along, blend, paint, seed_of, shaded, timber, tone_near
-from datasets.synthetic.pile import Heap
-from datasets.synthetic.scene import Subject, scene
+from wildlife_renderer import geometry
+from wildlife_renderer.forms import bent, horn_tube, mirrored
+from wildlife_renderer.geometry import Array, Mesh, merge, noise, rotation
+from wildlife_renderer.materials import (
+    along,
+    any_hue,
+    blend,
+    glazed,
+    jade,
+    paint,
+    seed_of,
+    shaded,
+    timber,
+    tone_near,
+)
+from wildlife_renderer.pile import Heap
+from wildlife_renderer.scene import Subject, scene
 
 
 def _cow_horn(rng: np.random.Generator, length: float, style: int) -> Mesh:
@@ -76,60 +87,6 @@ def wooden_bowl(rng: np.random.Generator) -> Subject:
     return Subject(timber(rng, mesh, radius, rng.uniform(0.1, 0.9)), (15, 65))
 
 
-@scene("wood")
-def wooden_balls(rng: np.random.Generator) -> Subject:
-    """Balls or beads of wood."""
-    if rng.random() < 0.4:
-        return Subject(strand(rng, lambda bead: timber(rng, bead, 1.0, 0.4)), (30, 85))
-    radius = rng.uniform(1.5, 4)
-    count = int(rng.integers(1, 7))
-    gloss = rng.uniform(0.1, 0.9)
-    mesh = scattered(
-        rng,
-        lambda: timber(rng, geometry.ball(radius, 90), radius, gloss).moved([0, 0, radius]),
-        count,
-        radius * 2.6,
-    )
-    return Subject(mesh, (15, 65), {"count": count})
-
-
-@scene("wood")
-def wooden_figure(rng: np.random.Generator) -> Subject:
-    """A carved or turned piece of wood: a figure, a candlestick, a chess piece."""
-    height = rng.uniform(8, 30)
-    knots = [[0, 0], [0.2, 0], [0.2, 0.05]]
-    at = 0.1
-    while at < 0.9:
-        knots.append([float(rng.uniform(0.05, 0.17)), at])
-        at += rng.uniform(0.05, 0.16)
-    knots += [[0.1, 0.93], [0.06, 0.99], [0, 1]]
-    mesh = geometry.lathe(geometry.smooth_profile(knots, 400) * height, 180, 400)
-    if rng.random() < 0.5:
-        marks = np.tanh(3 * noise(mesh.vertices / height, 9, seed_of(rng), 2))
-        mesh = mesh.displaced(height * 0.008 * marks)
-    return Subject(timber(rng, mesh, height * 0.3, rng.uniform(0.1, 0.9)), (3, 45))
-
-
-@scene("wood")
-def driftwood(rng: np.random.Generator) -> Subject:
-    """A bent branch or a root, bleached or with its bark: long and curved like a tusk."""
-    length = rng.uniform(30, 90)
-    curve = bent(length, rng.uniform(20, 100), rng.uniform(-0.08, 0.08), rng.uniform(0.7, 1.6))
-    mesh, position = horn_tube(curve, length * rng.uniform(0.04, 0.07), 1.0, 0.005, 420)
-    girth = length * 0.05
-    unrolled = along(mesh, length, girth)
-    knots = noise(unrolled, 0.7 / girth, seed_of(rng), 3)
-    fibre = noise(unrolled, np.array([5, 5, 0.25]) / girth, seed_of(rng), 4)
-    mesh = mesh.displaced(girth * (0.28 * knots + 0.05 * fibre) * (position > 0))
-    pale, dark = [
-        ((0.72, 0.66, 0.57), (0.45, 0.38, 0.30)),
-        ((0.45, 0.34, 0.25), (0.22, 0.16, 0.11)),
-        ((0.62, 0.47, 0.32), (0.36, 0.24, 0.15)),
-    ][rng.integers(3)]
-    colour = blend(pale, dark, 0.45 + 0.7 * fibre + 0.3 * knots)
-    return Subject(paint(mesh, colour, 0.85).grounded(), (20, 75))
-
-
 def _long_bone(rng: np.random.Generator, length: float) -> Mesh:
     at = np.linspace(0, 1, 300)
     ends = np.exp(-(((at - 0.06) / 0.07) ** 2)) + 0.85 * np.exp(-(((at - 0.94) / 0.07) ** 2))
@@ -159,45 +116,103 @@ def long_bones(rng: np.random.Generator) -> Subject:
     return Subject(merge(placed), (25, 80), {"count": count})
 
 
-@scene("bone")
-def bone_rings(rng: np.random.Generator) -> Subject:
-    """Sawn rings of marrow bone: uneven, thick-walled, porous inside."""
-    count = int(rng.integers(1, 5))
+def _handle(height: float, radius: float) -> Mesh:
+    def curve(at: Array) -> Array:
+        angle = np.pi * (at - 0.5)
+        return np.stack(
+            [radius + height * 0.26 * np.cos(angle), 0 * at, height * (0.52 + 0.3 * np.sin(angle))],
+            1,
+        )
+
+    return geometry.sweep(curve, np.linspace(0, 1, 60), np.full(60, height * 0.055), 32)
+
+
+@scene("ceramic")
+def mug(rng: np.random.Generator) -> Subject:
+    """A mug or a cup, mostly white."""
+    radius, height = rng.uniform(3.6, 4.6), rng.uniform(6, 11)
+    base = rng.uniform(0.75, 1.0)
+    outer = [[0, 0], [base * 0.9, 0], [base, 0.04], [(1 + base) / 2, 0.5], [1, 1]]
+    inner = [[0.92, 1], [(1 + base) / 2 - 0.08, 0.5], [base - 0.1, 0.1], [0, 0.07]]
+    profile = np.concatenate([geometry.smooth_profile(outer), geometry.smooth_profile(inner)])
+    body = geometry.lathe(profile * [radius, height], 180, 320)
+    colour = (0.93, 0.92, 0.89) if rng.random() < 0.7 else any_hue(rng, 0.4)
+    mesh = glazed(
+        rng,
+        merge([body, _handle(height, radius * (1 + base) / 2 * 0.97)]),
+        tone_near(rng, colour, 0.01),
+    )
+    return Subject(mesh, (10, 60))
+
+
+@scene("plastic_resin")
+def toy_bricks(rng: np.random.Generator) -> Subject:
+    """Bricks of a building toy."""
+    count = int(rng.integers(3, 14))
 
     def make() -> Mesh:
-        section = geometry.oval(rng.uniform(0.5, 0.8), rng.uniform(0.7, 1.5), 60, 4)
-        mesh = geometry.ring(rng.uniform(1.5, 2.3), section, 240).scaled(
-            1, rng.uniform(0.7, 0.95), 1
+        length = int(rng.integers(1, 4))
+        parts = [geometry.rounded_box((1.6 * length, 1.6, 0.96), 0.04, 6)]
+        for column in range(2 * length):
+            for row in range(2):
+                stud = geometry.lathe(
+                    np.array([[0, 0.18], [0.22, 0.18], [0.24, 0.16], [0.24, 0]]), 32, 24
+                )
+                parts.append(stud.moved([0.8 * column - 0.8 * length + 0.4, 0.8 * row - 0.4, 0.48]))
+        return paint(merge(parts), any_hue(rng, 1.1), 0.25, 0.4).grounded()
+
+    things = [make() for _ in range(count)]
+    return Subject(
+        merge(Heap(40).drop(rng, things, 2.2 * np.sqrt(count), tilt=0.8)),
+        (20, 70),
+        {"count": count},
+    )
+
+
+@scene("stone_jade")
+def jade_bangle(rng: np.random.Generator) -> Subject:
+    """One or two bangles of jade or another stone."""
+    things, kind = [], ""
+    for _ in range(int(rng.integers(1, 3))):
+        section = geometry.oval(
+            rng.uniform(0.4, 0.65), rng.uniform(0.45, 0.8), 64, rng.uniform(2, 2.6)
         )
-        lumps = noise(mesh.vertices, 0.5, seed_of(rng), 3)
-        pores = np.clip(noise(mesh.vertices, 5, seed_of(rng), 2), 0, 1)
-        mesh = mesh.displaced(0.16 * lumps - 0.05 * pores)
-        colour = blend((0.90, 0.86, 0.77), (0.70, 0.58, 0.42), 0.2 + 0.5 * lumps + 0.6 * pores)
-        return paint(mesh, np.clip(colour, 0, 1), 0.65).grounded()
-
-    return Subject(scattered(rng, make, count, 4.0), (20, 75), {"count": count})
+        mesh, kind = jade(rng, geometry.ring(rng.uniform(2.9, 3.4), section, 260), 5)
+        things.append(mesh.grounded())
+    placed = Heap(40).drop(rng, things, 3.5 if len(things) > 1 else 0.01, tries=2)
+    return Subject(merge(placed), (20, 75), {"stone": kind})
 
 
-@scene("bone")
-def ribs(rng: np.random.Generator) -> Subject:
-    """Ribs: long, bent and flat, and so the bones that come nearest to a tusk."""
-    length = rng.uniform(12, 30)
-    count = int(rng.integers(1, 7))
-    things = []
-    for _ in range(count):
-        at = np.concatenate([[0.0], np.linspace(0, 1, 260), [1.0]])
-        girth = length * rng.uniform(0.022, 0.034)
-        wide = girth * (1 + 0.8 * np.exp(-at / 0.05) + 0.3 * np.exp(-(1 - at) / 0.1))
-        wide[0] = wide[-1] = 0.0
-        angle = np.linspace(0, 2 * np.pi, 100, endpoint=False)
-        flat = 1 / np.hypot(np.cos(angle), np.sin(angle) * rng.uniform(1.7, 2.4))
-        curve = bent(length, rng.uniform(60, 130), rng.uniform(-0.03, 0.03), rng.uniform(0.7, 1.2))
-        mesh = geometry.sweep(curve, at, wide[:, None] * flat * 1.6, around=100)
-        unrolled = along(mesh, length, girth)
-        rough = noise(unrolled, np.array([0.8, 0.8, 0.3]) / girth, seed_of(rng), 4)
-        mesh = mesh.displaced(girth * 0.12 * rough)
-        colour = blend((0.87, 0.82, 0.70), (0.64, 0.50, 0.34), 0.25 + 0.7 * rough)
-        things.append(paint(mesh, np.clip(colour, 0, 1), 0.65).grounded())
-    spread = length * 0.3 if count > 1 else 0.01
-    placed = Heap(length * 5).drop(rng, things, spread, tilt=0.6)
-    return Subject(merge(placed), (25, 80), {"count": count})
+def _banana(rng: np.random.Generator, length: float) -> Mesh:
+    at = np.linspace(0, 1, 240)
+    girth = length * rng.uniform(0.085, 0.11)
+    body = np.clip(np.sin(np.pi * np.clip((at - 0.1) / 0.88, 0, 1)), 0, 1) ** 0.35
+    radius = girth * np.maximum(
+        body, 0.22 * (at < 0.14) + 0.14 * np.sqrt(np.clip(1 - at**20, 0, 1))
+    )
+    radius[0] = radius[-1] = 0
+    angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
+    edges = 1 + 0.05 * np.cos(5 * angle)
+    mesh = geometry.sweep(
+        bent(length, rng.uniform(50, 85)), at, radius[:, None] * edges, around=120
+    )
+    unrolled = along(mesh, length, girth)
+    spots = noise(unrolled, np.array([2, 2, 0.8]) / girth, seed_of(rng), 4)
+    ripe = rng.uniform(0, 1)
+    colour = blend((0.92, 0.78, 0.22), (0.55, 0.65, 0.22), 0.4 - ripe + 0.3 * spots)
+    colour = blend(colour, (0.30, 0.19, 0.09), (spots > 1.0 - 0.7 * ripe) * 0.8)
+    ends = np.repeat(np.clip(1 - np.minimum(at, 1 - at) / 0.05, 0, 1), 120)
+    return paint(mesh, np.clip(blend(colour, (0.28, 0.22, 0.12), ends), 0, 1), 0.45, 0.2)
+
+
+@scene("listing_other")
+def bananas(rng: np.random.Generator) -> Subject:
+    """One or several bananas."""
+    count = int(rng.integers(1, 5))
+    length = rng.uniform(15, 22)
+    parts = []
+    for index in range(count):
+        fruit = _banana(rng, length * rng.uniform(0.9, 1.05)).grounded()
+        fruit = fruit.turned(rotation([0, 0, 1], rng.normal(0, 7)))
+        parts.append(fruit.moved([rng.normal(0, 0.6), index * length * 0.2, 0]))
+    return Subject(merge(Heap(length * 6).lay(parts)).grounded(), (25, 75))

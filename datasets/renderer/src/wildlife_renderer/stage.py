@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from datasets.synthetic import geometry
-from datasets.synthetic.geometry import Array, Mesh
-from datasets.synthetic.materials import paint
-from datasets.synthetic.textures import GROUNDS, PIXELS, Ground
+from wildlife_renderer import geometry
+from wildlife_renderer.geometry import Array, Mesh
+from wildlife_renderer.materials import paint
+from wildlife_renderer.textures import GROUNDS, PIXELS, Ground
 
 LIGHTS = ("window", "overcast", "lamp", "flash", "ceiling")
 ASPECTS = {"4:3": (4, 3), "3:4": (3, 4), "1:1": (1, 1), "3:2": (3, 2)}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.synthetic import geometry
-from datasets.synthetic.forms import bent, scattered
-from datasets.synthetic.geometry import Array, Mesh, merge, noise, rotation
-from datasets.synthetic.materials import along, blend, paint, seed_of
-from datasets.synthetic.scene import Subject, scene
+from wildlife_renderer import geometry
+from wildlife_renderer.forms import bent, scattered
+from wildlife_renderer.geometry import Array, Mesh, merge, noise, rotation
+from wildlife_renderer.materials import along, blend, paint, seed_of
+from wildlife_renderer.scene import Subject, scene
 
 
 def horn_section(rng: np.random.Generator, points: Array, share: Array) -> Array:

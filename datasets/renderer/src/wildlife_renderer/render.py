@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.synthetic import geometry, stage
-from datasets.synthetic.denoise import denoise
-from datasets.synthetic.geometry import SURFACE, Array, Mesh
-from datasets.synthetic.registry import SCENES
-from datasets.synthetic.stage import ASPECTS, Stage
+from wildlife_renderer import geometry, stage
+from wildlife_renderer.denoise import denoise
+from wildlife_renderer.geometry import SURFACE, Array, Mesh
+from wildlife_renderer.scenes import SCENES
+from wildlife_renderer.stage import ASPECTS, Stage
 
 VARIANTS = ("llvm_ad_rgb", "scalar_rgb")  # the first that this machine can run
 
@@ -29,50 +29,35 @@ _MARK = 100.0
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A rendered picture.
+class Rendering:
+    """A rendered image.
 
     Attributes:
         jpeg: The file's bytes.
-        mask: Where the object is, ``(height, width)``, or None when it was not asked for.
-        label: The taxonomy's label.
-        kind: ``product``, ``lookalike`` or ``other``.
-        scene: The name of the scene in the registry.
-        seed: What the picture was made from.
-        width: Of the picture, in pixels.
-        height: Of the picture, in pixels.
-        parameters: The choices that the seed led to.
+        mask: Where the object is, ``(height, width)``.
+        width: In pixels.
+        height: In pixels.
+        parameters: The choices that followed from the seed.
     """
 
     jpeg: bytes
-    mask: NDArray[np.bool_] | None
-    label: str
-    kind: str
-    scene: str
-    seed: int
+    mask: NDArray[np.bool_]
     width: int
     height: int
     parameters: dict[str, Any]
 
 
-def render(
-    scene: str, seed: int, size: int = 320, samples: int = 24, with_mask: bool = False
-) -> Photo:
-    """Render one picture.
+def render(scene: str, seed: int, size: int = 320, paths: int = 24) -> Rendering:
+    """Render one image.
 
     Args:
-        scene: A name in ``registry.SCENES``.
+        scene: A name in ``scenes.SCENES``.
         seed: Any whole number from 0.
         size: The longer side in pixels.
-        samples: Paths of light for each pixel; more is slower and less noisy.
-        with_mask: Also return where the object is.
-
-    Raises:
-        KeyError: If there is no such scene.
+        paths: Light paths for each pixel; more are slower and less noisy.
     """
-    entry = SCENES[scene]
     rng = np.random.default_rng([seed, crc32(scene.encode())])
-    subject = entry.build(rng)
+    subject = SCENES[scene].build(rng)
     turn = geometry.rotation([0, 0, 1], rng.uniform(0, 360))
     mesh = subject.mesh.turned(turn).grounded()
     wide, high = np.linalg.norm(mesh.vertices[:, :2], axis=1).max(), mesh.vertices[:, 2].max()
@@ -81,7 +66,7 @@ def render(
     aspect = str(rng.choice(list(ASPECTS), p=[0.4, 0.25, 0.25, 0.1]))
     around = stage.build(rng, mesh, radius, subject.elevation, aspect)
     width, height = _pixels(size, aspect)
-    light, mask = _trace(mesh, around, width, height, samples, seed, with_mask)
+    light, mask = _trace(mesh, around, width, height, paths, seed)
     pixels, development = _develop(rng, light, around.light.mean(axis=(0, 1)))
     quality = int(rng.integers(70, 93))
     encoded = cv2.imencode(
@@ -93,11 +78,9 @@ def render(
         **around.parameters,
         **development,
         "quality": quality,
-        "samples": samples,
+        "samples": paths,
     }
-    return Photo(
-        encoded.tobytes(), mask, entry.label, entry.kind, scene, seed, width, height, parameters
-    )
+    return Rendering(encoded.tobytes(), mask, width, height, parameters)
 
 
 def _pixels(size: int, aspect: str) -> tuple[int, int]:
@@ -115,9 +98,9 @@ def _mitsuba() -> ModuleType:
 
 
 def _trace(
-    mesh: Mesh, around: Stage, width: int, height: int, samples: int, seed: int, with_mask: bool
-) -> tuple[Array, NDArray[np.bool_] | None]:
-    """Linear light, ``(height, width, 3)``, and the object's mask."""
+    mesh: Mesh, around: Stage, width: int, height: int, samples: int, seed: int
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Return linear light, ``(height, width, 3)``, and the object's mask."""
     mi = _mitsuba()
     camera = around.camera
     film = {
@@ -181,8 +164,6 @@ def _trace(
         for integrator in (path, guides)
     )
     light = denoise(np.clip(light, 0, 1e3), hit[..., -7:-4], hit[..., -4:-1], hit[..., -1])
-    if not with_mask:
-        return light, None
     return light, _mask(scene, {"type": "perspective", "film": film, **lens})
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from datasets.synthetic import geometry
-from datasets.synthetic.geometry import Array, Curve, Mesh, merge, noise, rotation
-from datasets.synthetic.materials import any_hue, blend, glazed, paint, ridge, seed_of, timber
-from datasets.synthetic.pile import Heap
+from wildlife_renderer import geometry
+from wildlife_renderer.geometry import Array, Curve, Mesh, merge, noise
+from wildlife_renderer.materials import any_hue, blend, glazed, paint, ridge, seed_of, timber
+from wildlife_renderer.pile import Heap
 
 
 def bent(length: float, bend: float, twist: float = 0.0, late: float = 1.0) -> Curve:
@@ -78,36 +77,6 @@ def mirrored(mesh: Mesh) -> Mesh:
     return replace(flipped, faces=flipped.faces[:, ::-1])
 
 
-def strand(rng: np.random.Generator, finish: Callable[[Mesh], Mesh]) -> Mesh:
-    """A necklace lying in a loose loop; ``finish`` paints one bead."""
-    count = int(rng.integers(34, 60))
-    graded = rng.random() < 0.5
-    share = np.linspace(-1, 1, count)
-    size = rng.uniform(0.45, 0.8) * ((1.25 - 0.6 * np.abs(share)) if graded else np.ones(count))
-    angle = np.concatenate([[0], np.cumsum(size[:-1] + size[1:])])
-    angle = angle / (angle[-1] + size[0] + size[-1]) * 2 * np.pi
-    loop = (2 * size.sum()) / (2 * np.pi)
-    wobble = (
-        1
-        + 0.16 * np.sin(2 * angle + rng.uniform(0, 6))
-        + 0.07 * np.sin(3 * angle + rng.uniform(0, 6))
-    )
-    flat = rng.uniform(0.7, 1.0)
-    long = rng.uniform(0.85, 1.3)
-    beads = []
-    for index in range(count):
-        bead = geometry.ball(float(size[index]), 26).scaled(1, long, 1)
-        bead = finish(bead)
-        bead = bead.turned(rotation([0, 0, 1], np.degrees(angle[index])))
-        reach = loop * wobble[index] * 1.02
-        beads.append(
-            bead.moved(
-                [reach * np.cos(angle[index]), flat * reach * np.sin(angle[index]), size[index]]
-            )
-        )
-    return merge(beads)
-
-
 def bowl(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
     """An open bowl, of a finish drawn at random."""
     wall = radius * 0.05
@@ -162,53 +131,6 @@ def sack(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
     )
     colour = blend(tone, tone * 0.65, 0.25 + 0.3 * weave + 0.4 * creases)
     return paint(mesh, colour, rng.uniform(0.4, 0.95), 0.0, sheen=0.2)
-
-
-def shelf(rng: np.random.Generator, width: float, depth: float, boards: Sequence[float]) -> Mesh:
-    """A rack of wood or metal that is open on all sides.
-
-    Args:
-        rng: The picture's generator.
-        width: In centimetres, along x.
-        depth: In centimetres, along y.
-        boards: The heights of its boards' upper sides, in centimetres.
-    """
-    thick = 0.025 * width
-    high = boards[-1] + rng.uniform(0.15, 0.3) * width
-    parts = [
-        geometry.rounded_box((width, depth, thick), 0.15 * thick).moved([0, 0, board - thick / 2])
-        for board in boards
-    ]
-    parts += [
-        geometry.rounded_box((1.4 * thick, 1.4 * thick, high), 0.2 * thick, 12).moved(
-            [side * width / 2, end * depth / 2, high / 2]
-        )
-        for side in (-1, 1)
-        for end in (-1, 1)
-    ]
-    mesh = merge(parts)
-    if rng.random() < 0.5:
-        return timber(rng, mesh, 0.3 * width, 0.1)
-    return paint(mesh, any_hue(rng, 0.4), rng.uniform(0.3, 0.6))
-
-
-def laid(heap: Heap, things: Sequence[Mesh], heading: float, gap: float) -> list[Mesh]:
-    """Long things side by side, the later ones on top where the row is full.
-
-    Args:
-        heap: What they come to lie on.
-        things: Each around the origin.
-        heading: The direction that they point in, in degrees.
-        gap: The distance of neighbours, in centimetres.
-    """
-    across = np.radians(heading + 90)
-    row = max(3, math.ceil(0.45 * len(things)))
-    placed = []
-    for index, thing in enumerate(things):
-        away = (index % row - (row - 1) / 2 + 0.5 * (index // row % 2)) * gap
-        turned = thing.turned(rotation([0, 0, 1], heading))
-        placed += heap.lay([turned.moved([away * np.cos(across), away * np.sin(across), 0])])
-    return placed
 
 
 def scattered(
