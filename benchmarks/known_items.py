@@ -1,17 +1,17 @@
 """How long a search among known items takes, and what it costs in memory.
 
-    python -m benchmarks.known_items [--items 1000000] [--hashes HASHES.npy] [--graphs]
+    python -m benchmarks.known_items [--items 1000000] [--hashes HASHES.npy]
     python -m benchmarks.known_items --groups [--items 100000]
 
 One thread; hashes that differ from a known one in 0 to 40 bits are sought, one at a time, as a
-scan does it. Each method runs in a process of its own, so that memory can be told apart. The
-others than ours need ``pip install faiss-cpu usearch``, and are left out where they are missing.
+scan does it. Each method runs in a process of its own, so that memory can be told apart. Those
+of faiss need ``pip install faiss-cpu`` and are left out where it is missing.
 
 Random hashes flatter an index that relies on chunks of bits, since neighbouring bits of real
 photos' hashes are alike. ``--hashes`` takes real ones (uint8, (n, 32), as .npy): the items are
 then made of them, each with some random bits turned over so that no two are equal.
 
-``--groups`` tells instead how long it takes to group that many photos, a tenth of them copies.
+``--groups`` measures instead how long it takes to group that many photos, a tenth of them copies.
 """
 
 from __future__ import annotations
@@ -72,39 +72,11 @@ def _faiss_multihash(hashes: np.ndarray) -> Search:
     return _faiss(hashes, index)
 
 
-def _faiss_hnsw(hashes: np.ndarray) -> Search:
-    index = importlib.import_module("faiss").IndexBinaryHNSW(256, 16)
-    index.add(hashes)
-
-    def search(sought: np.ndarray) -> set[int]:
-        apart, found = index.search(sought[None], 10)
-        return set(found[apart <= DISTANCE].tolist())
-
-    return search
-
-
-def _usearch_hnsw(hashes: np.ndarray) -> Search:
-    from usearch.index import Index  # noqa: PLC0415
-
-    index = Index(ndim=256, metric="hamming", dtype="b1")
-    index.add(np.arange(len(hashes)), hashes, threads=1)
-
-    def search(sought: np.ndarray) -> set[int]:
-        found = index.search(sought, 10, threads=1)
-        return set(found.keys[found.distances <= DISTANCE].tolist())
-
-    return search
-
-
 METHODS: dict[str, tuple[Callable[[np.ndarray], Search], str, str]] = {
     "ours": (_ours, "HashIndex (multi-index, numpy)", "recognizer"),
     "numpy_flat": (_numpy_flat, "numpy, all compared", "numpy"),
     "faiss_flat": (_faiss_flat, "faiss IndexBinaryFlat", "faiss"),
     "faiss_multihash": (_faiss_multihash, "faiss IndexBinaryMultiHash 16 x 16", "faiss"),
-}
-GRAPHS = {
-    "faiss_hnsw": (_faiss_hnsw, "faiss IndexBinaryHNSW 16", "faiss"),
-    "usearch_hnsw": (_usearch_hnsw, "usearch HNSW", "usearch"),
 }
 
 
@@ -132,7 +104,7 @@ def make_hashes(items: int, real: Path | None) -> tuple[np.ndarray, np.ndarray]:
 
 def measure(method: str, items: int, real: Path | None) -> dict[str, float]:
     """Run one method, and compare what it finds with what comparing all finds."""
-    build = (METHODS | GRAPHS)[method][0]
+    build = METHODS[method][0]
     hashes, sought = make_hashes(items, real)
     borrowed = hashes.nbytes if method == "numpy_flat" else 0  # the others keep a copy
     before = resident()
@@ -140,7 +112,7 @@ def measure(method: str, items: int, real: Path | None) -> dict[str, float]:
     search = build(hashes)
     built = time.perf_counter() - began
     search(sought[0])
-    queries = sought if method in {"ours", *GRAPHS} else sought[:100]
+    queries = sought if method == "ours" else sought[:100]
     began = time.process_time()
     found = [search(hash_) for hash_ in queries]
     milliseconds = 1000 * (time.process_time() - began) / len(queries)
@@ -181,7 +153,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--hashes", type=Path)
-    parser.add_argument("--graphs", action="store_true", help="also HNSW graphs: minutes to build")
     parser.add_argument("--groups", action="store_true", help="time the grouping of near-copies")
     parser.add_argument("--method", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -193,7 +164,7 @@ def main() -> None:
         return
     print(f"{options.items:,} items, {DISTANCE} of 256 bits, one thread")
     print(f"{'':36} {'build s':>8} {'ms/query':>9} {'MiB':>6} {'recall':>7}")
-    for method, (_, title, module) in (METHODS | (GRAPHS if options.graphs else {})).items():
+    for method, (_, title, module) in METHODS.items():
         if importlib.util.find_spec(module) is None:
             print(f"{title:36} {module} is not installed")
             continue

@@ -10,8 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from benchmarks.speed.report import closing_lines, markdown, table
 from benchmarks.speed.run import SIZES, benchmark
 from recognizer.errors import RecognizerError
@@ -53,7 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--markdown", type=Path, help="also write the figures as a page")
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser.parse_args(given)
-    console = Console(stderr=True)
     try:
         result = benchmark(
             load_bundle(options.bundle),
@@ -65,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             workers=options.workers,
             with_peers=options.peers,
             engine=options.engine,
-            on_stage=lambda words: console.print(words, markup=False, soft_wrap=True),
+            on_stage=lambda words: print(words, file=sys.stderr),
         )
     except RecognizerError as error:
         parser.error(str(error))
@@ -75,9 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         print(json.dumps(result.to_dict(), indent=1))
         return
-    Console(width=None if sys.stdout.isatty() else 200).print(table(result))
-    for line in closing_lines(result):
-        print(line)
+    print("\n".join([*table(result), *closing_lines(result)]))
 
 
 def _size(text: str) -> tuple[int, int]:

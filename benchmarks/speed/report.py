@@ -1,10 +1,8 @@
-"""The benchmark as a table for a terminal, and as a page for the docs."""
+"""The figures of the benchmark, for a terminal and as a page of the documentation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from rich.table import Table
 
 from benchmarks.speed.measure import Throughput
 from benchmarks.speed.run import Benchmark, Case
@@ -14,16 +12,6 @@ COLUMNS = (
     *("roofline", "share", "busy share", "MB", "Pillow + ORT", "torch + timm"),
 )
 """The columns of the table; the page says what they hold."""
-
-
-def table(result: Benchmark) -> Table:
-    """Return the figures as a table."""
-    shown = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
-        shown.add_column(column, justify="left" if column == "photos" else "right")
-    for case in result.cases:
-        shown.add_row(*_cells(case))
-    return shown
 
 
 def closing_lines(result: Benchmark) -> list[str]:
@@ -85,13 +73,14 @@ def markdown(result: Benchmark, command: str) -> str:
     """Return the figures as a page of Markdown, which names the command that prints them."""
     return _PAGE.format(
         command=command,
-        rows="\n".join(_rows(result)),
+        rows="\n".join(table(result)),
         closing="\n".join(f"- {line}" for line in closing_lines(result)),
         arithmetic="\n".join(_arithmetic(result)),
     )
 
 
-def _rows(result: Benchmark) -> Iterator[str]:
+def table(result: Benchmark) -> Iterator[str]:
+    """Yield the lines of the table, in Markdown."""
     yield f"| {' | '.join(COLUMNS)} |"
     yield f"|{'---|' * len(COLUMNS)}"
     for case in result.cases:
