@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from recognizer.dataset.annotations import apply_corrections, load_corrections, 
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError
+from recognizer.taxonomy import Kind, load_taxonomy
 
 PHOTOS = [Photo(Path(f"{i}.jpg"), f"{i:064x}", "wood", "a", "train") for i in range(4)]
 
@@ -103,3 +105,14 @@ def test_a_wrong_table_of_patches_names_its_line(
         patches(photos, _table(tmp_path, *rows, header=header))
     with pytest.raises(DatasetError, match=r"none\.csv"):
         patches(photos, tmp_path / "none.csv")
+
+
+TABLE = Path(__file__).parents[2] / "datasets" / "patches.csv"
+
+
+def test_the_table_of_the_repository_teaches_products_alone() -> None:
+    kinds = load_taxonomy().labels
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        labels = {row["label"] for row in csv.DictReader(file)}
+    assert labels
+    assert all(kinds[label].kind is Kind.PRODUCT for label in labels)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.splits import DataRecipe, exclude_sources, hold_out_validation, prepare
 from recognizer.errors import DatasetError
+from recognizer.training.config import TrainingConfig
+from tests.labelled import write_patches
 
 
 def photo(i: int, label: str = "ceramic", source: str = "a", split: str = "train") -> Photo:
@@ -96,3 +98,38 @@ def test_excluded_sources_are_in_no_split_of_a_run() -> None:
     assert splits == ["excluded", "excluded", "train", "train"]
     with pytest.raises(DatasetError, match="nowhere"):
         exclude_sources(photos, ["nowhere"])
+
+
+living = st.lists(
+    st.tuples(
+        st.sampled_from(["animal_pangolin", "animal_rhino", "animal_elephant"]),
+        st.sampled_from(["zoo", "park", "synthetic/zoo"]),
+        st.sampled_from(["train", "train", "validation", "test"]),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(rows=living, share=st.floats(0.0, 0.5), data=st.data())
+def test_patches_leave_the_animals_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str, str]],
+    share: float,
+    data: st.DataObject,
+) -> None:
+    photos = [Photo(Path(f"{i}.jpg"), f"{i:064x}", *row) for i, row in enumerate(rows)]
+    products = st.sampled_from(["rhino_horn", "pangolin_scales", "ivory_raw"])
+    outlined = data.draw(
+        st.dictionaries(st.sampled_from([p.sha256 for p in photos]), products, max_size=12)
+    )
+    table = write_patches(tmp_path_factory.getbasetemp() / "some.csv", outlined)
+    plain = prepare(photos, TrainingConfig(validation_share=share))
+    found = prepare(photos, TrainingConfig(validation_share=share, patches=str(table)))
+    assert found[: len(photos)] == plain
+    assert [(p.sha256, p.label) for p in plain] == [(p.sha256, p.label) for p in photos]
+    taught = {p.sha256 for p in plain if p.split == "train" and p.is_evidence}
+    added = found[len(photos) :]
+    assert {p.sha256 for p in added} == taught & set(outlined)
+    assert all(p.is_patch and p.split == "train" and p.label == outlined[p.sha256] for p in added)
+    assert not any(p.is_evidence for p in added)

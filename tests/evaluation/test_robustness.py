@@ -14,7 +14,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
-from recognizer.dataset import alterations as alter
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
 from recognizer.evaluation.measured_alterations import ALTERATIONS
@@ -143,46 +142,6 @@ def test_a_photo_is_altered_alike_whatever_the_others_are(
 def test_there_must_be_negatives(recognizer: Recognizer, ordinary: list[Photo]) -> None:
     with pytest.raises(DatasetError, match="without a product"):
         measure_robustness(recognizer, ordinary[:6], "test")
-
-
-# --- the alterations --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (200, 3), (120, 90)])
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda rgb, rng: alter.recompress(rgb, 10),
-        lambda rgb, rng: alter.lose_resolution(rgb, rng, (0.25, 0.25)),
-        lambda rgb, rng: alter.crop(rgb, 0.4, rng),
-        lambda rgb, rng: alter.turn(rgb, 30),
-        lambda rgb, rng: alter.turn(rgb, 90),
-        lambda rgb, rng: alter.blur(rgb, 0.02),
-        lambda rgb, rng: alter.screenshot(rgb, 0.4, rng),
-        lambda rgb, rng: alter.collage(rgb, [rgb[:1]] * 3, rng),
-        lambda rgb, rng: alter.swap_background(rgb, np.full((2, 2), 255, np.uint8), rgb[:1]),
-    ],
-)
-def test_pictures_of_any_shape_stay_pictures(
-    shape: tuple[int, int], change: Callable[..., np.ndarray]
-) -> None:
-    rng = np.random.default_rng(0)
-    rgb = rng.integers(0, 256, (*shape, 3), np.uint8)
-    before = rgb.copy()
-    found = change(rgb, rng)
-    assert found.dtype == np.uint8
-    assert found.ndim == 3
-    assert found.size > 0
-    assert (rgb == before).all()
-
-
-def test_only_the_background_is_swapped() -> None:
-    picture = disc(RED, GRAY, 0)
-    mask = np.zeros((160, 160), np.uint8)
-    cv2.circle(mask, (80, 80), 62, 255, -1)
-    found = alter.swap_background(picture, mask, np.full((9, 5, 3), GREEN, np.uint8))
-    assert (found[60:100, 60:100] == picture[60:100, 60:100]).all()
-    assert (found[:10, :10] == GREEN).all()
 
 
 def test_names_and_strengths_are_told_apart() -> None:

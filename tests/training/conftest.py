@@ -1,30 +1,93 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from recognizer.training.config import AugmentConfig, TrainingConfig
+import torch
+
+from recognizer.dataset.manifest import Photo
+from recognizer.training.config import TrainingConfig
+from recognizer.training.fit import fit
+from recognizer.training.model import ProductNetwork
+
+MakeConfig = Callable[..., TrainingConfig]
+
+
+def small_config(**changes: object) -> TrainingConfig:
+    """The smallest configuration that still trains a real network."""
+    values: dict[str, object] = {
+        "backbone": "test_efficientnet",
+        "weights": "none",
+        "input_size": 32,
+        "epochs": 2,
+        "photos_per_epoch": 16,
+        "batch_size": 8,
+        "workers": 0,
+        "device": "cpu",
+    }
+    return TrainingConfig(**{**values, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def config() -> Callable[..., TrainingConfig]:
-    """Makes the smallest configuration that still trains a real network."""
+def config() -> MakeConfig:
+    return small_config
 
-    def make(**changes: object) -> TrainingConfig:
-        values: dict[str, object] = {
-            "backbone": "test_efficientnet",
-            "weights": "none",
-            "input_size": 32,
-            "epochs": 2,
-            "photos_per_epoch": 16,
-            "batch_size": 8,
-            "workers": 0,
-            "device": "cpu",
-            "augment": AugmentConfig(),
-        }
-        return TrainingConfig(**{**values, **changes})  # type: ignore[arg-type]
 
-    return make
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Networks this small are slower with more threads."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def split(labelled_photos: list[Photo]) -> list[Photo]:
+    """Four photos of each label to train on, four held out, four to test."""
+    splits = ("train", "validation", "test")
+    return [
+        replace(p, split=splits[i % 3], source=f"source-{splits[i % 3]}")
+        for i, p in enumerate(labelled_photos)
+    ]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run of two epochs, the first on smaller pictures, with a frozen stage.
+
+    Tests that change it take a copy.
+
+    Attributes:
+        folder: the run's.
+        config: as it was trained.
+        network: what ``fit`` returned.
+        sizes: of the pictures of each training step.
+    """
+
+    folder: Path
+    config: TrainingConfig
+    network: ProductNetwork
+    sizes: list[tuple[int, int]]
+
+
+@pytest.fixture(scope="session")
+def run(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    # Test photos must not even be opened: these do not exist.
+    hidden = [replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split]
+    choices = small_config(early_epochs=1, early_size=24, freeze_stages=1, freeze_batch_norm=True)
+    sizes: list[tuple[int, int]] = []
+    forward = ProductNetwork.forward
+
+    def note(self: ProductNetwork, images: torch.Tensor) -> object:
+        if self.training:
+            sizes.append((images.shape[1], images.shape[2]))
+        return forward(self, images)
+
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ProductNetwork, "forward", note)
+        network = fit(choices, hidden, folder)
+    return FinishedRun(folder, choices, network, sizes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +12,20 @@ import torch
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
-from recognizer.training.config import TrainingConfig
-from recognizer.training.model import Outputs
-from recognizer.training.runs import check_recipe, measure_unseen, probabilities
+from recognizer.training.fit import fit
+from recognizer.training.model import (
+    Outputs,
+)
+from recognizer.training.runs import (
+    CHECKPOINT,
+    check_data,
+    check_recipe,
+    load_run,
+    measure_unseen,
+    probabilities,
+)
+from tests.training.conftest import FinishedRun, MakeConfig
 
-MakeConfig = Callable[..., TrainingConfig]
 LABELS = ["ceramic", "ivory_worked", "listing_other"]
 
 
@@ -121,3 +129,38 @@ def test_what_the_run_left_out_must_be_all_that_differs(config: MakeConfig, tmp_
         check_recipe(replace(released, exclude_sources=["a", "patch/tusk"]), released, tmp_path)
     with pytest.raises(TrainingError, match="another recipe"):
         check_recipe(config(epochs=9, exclude_sources=["a"]), released, tmp_path)
+
+
+def test_a_run_knows_its_photos(run: FinishedRun, split: list[Photo]) -> None:
+    check_data(run.folder, split[::-1])
+    with pytest.raises(TrainingError, match="other photos"):
+        check_data(run.folder, [p for p in split if p.label != "ceramic"])
+
+
+def test_runs_of_several_seeds_are_averaged(
+    run: FinishedRun, split: list[Photo], tmp_path: Path
+) -> None:
+    other = fit(replace(run.config, seed=1), split, tmp_path / "1")
+    mean, found, _ = load_run(run.folder, tmp_path / "1")
+    assert found.seed == 0
+    one, two = (network.state_dict() for network in (run.network, other))
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+    for name, value in mean.state_dict().items():
+        if value.dtype.is_floating_point:
+            torch.testing.assert_close(value, (one[name] + two[name]) / 2)
+
+
+def test_runs_of_other_recipes_are_not_averaged(run: FinishedRun, tmp_path: Path) -> None:
+    state = torch.load(run.folder / CHECKPOINT, weights_only=True)
+    state["config"]["learning_rate"] = 0.1
+    torch.save(state, tmp_path / CHECKPOINT)
+    with pytest.raises(TrainingError, match="more than its seed"):
+        load_run(run.folder, tmp_path)
+
+
+def test_a_run_of_two_branches_is_refused_with_what_to_do(run: FinishedRun, tmp_path: Path) -> None:
+    state = torch.load(run.folder / CHECKPOINT, weights_only=True)
+    state["config"]["probe"] = True
+    torch.save(state, tmp_path / CHECKPOINT)
+    with pytest.raises(TrainingError, match=r"with version 0\.1\.0"):
+        load_run(tmp_path)

