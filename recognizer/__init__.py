@@ -19,6 +19,7 @@ TYPE_CHECKING = False  # typing would be a good part of what happens before Ctrl
 if TYPE_CHECKING:
     from typing import Any
 
+    from recognizer._policy_file import load_policy
     from recognizer.errors import (
         BankError,
         BundleDigestError,
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
         Rate,
         Rule,
         Verdict,
-        load_policy,
     )
     from recognizer.prediction import Embedding, Explanation, Prediction, Region, prediction_schema
     from recognizer.recognizer import Recognizer
@@ -118,7 +118,14 @@ __all__ = [
     "share_bank",
 ]
 
-_VALUES = ("errors", "status", "taxonomy", "prediction", "policy")  # they load nothing heavy
+_VALUES = (
+    "errors",
+    "status",
+    "taxonomy",
+    "prediction",
+    "policy",
+    "_policy_file",
+)  # they load nothing heavy
 _HEAVY = {
     "imaging": ("Frame", "ImageSource", "Limits", "LoadedImage"),
     "known": ("KnownItems", "share_bank"),

@@ -7,24 +7,21 @@ product.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
-import os
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from recognizer.errors import PolicyError
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE, Prediction
 from recognizer.status import Status
-from recognizer.taxonomy import Taxonomy, load_taxonomy
+from recognizer.taxonomy import Taxonomy, unknown_name
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
@@ -107,15 +104,8 @@ class Rule:
             if not isinstance(level, Rate | Probability):
                 raise PolicyError(f"{key} = {level!r}: give a Rate(...) or a Probability(...)")
         # A rate and a probability can only be compared once a bundle says what the rate means.
-        if (
-            isinstance(review, Rate)
-            and isinstance(priority, Rate)
-            and priority.value > review.value
-        ) or (
-            isinstance(review, Probability)
-            and isinstance(priority, Probability)
-            and priority.value < review.value
-        ):
+        sign = -1 if isinstance(review, Rate) else 1  # the lower a rate, the higher its threshold
+        if type(review) is type(priority) and sign * priority.value < sign * review.value:
             raise PolicyError(f"priority = {priority} is easier to reach than review = {review}")
 
 
@@ -170,6 +160,9 @@ class KnownRule:
 class Policy:
     """A platform's profile.
 
+    It is checked as strictly as a file is; :meth:`check` also checks the names in it, as
+    :func:`load_policy` and :meth:`recognizer.Recognizer.decide` do.
+
     Attributes:
         name: for people and rows.
         default: the rule for every product and family without one of its own. Its rates are
@@ -188,9 +181,22 @@ class Policy:
     known: KnownRule = field(default_factory=KnownRule)
 
     def __post_init__(self) -> None:
+        for key, wanted in (("name", str), ("default", Rule), ("known", KnownRule)):
+            if not isinstance(value := getattr(self, key), wanted):
+                raise PolicyError(f"{key} = {value!r}: it must be a {wanted.__name__}")
+        ignore = self.ignore
+        if not isinstance(ignore, Set | list) or not all(isinstance(name, str) for name in ignore):
+            raise PolicyError(f"ignore: a set of products, not {ignore!r}")
+        try:
+            rules = {(CandidateKind(kind), name): rule for (kind, name), rule in self.rules.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise PolicyError("rules: a mapping from (CandidateKind, name) to Rule") from error
+        for (kind, name), rule in rules.items():
+            if not isinstance(rule, Rule):
+                raise PolicyError(f"rules.{kind}.{name} = {rule!r}: it must be a Rule")
         # Read-only, for the digest is computed once.
-        object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
-        object.__setattr__(self, "ignore", frozenset(self.ignore))
+        object.__setattr__(self, "rules", MappingProxyType(rules))
+        object.__setattr__(self, "ignore", frozenset(ignore))
 
     def __getstate__(self) -> dict[str, Any]:
         # A mapping proxy cannot be pickled, and a policy has to reach worker processes.
@@ -221,153 +227,20 @@ class Policy:
         Raises:
             PolicyError: a name is not one of them; the message suggests the closest ones.
         """
-        known = {CandidateKind.LABEL: taxonomy.labels, CandidateKind.FAMILY: taxonomy.families}
+        names = {
+            CandidateKind.LABEL: [*taxonomy.labels],
+            CandidateKind.FAMILY: [*taxonomy.families],
+        }
         for kind, name in self.rules:
-            if name not in known[CandidateKind(kind)]:
-                raise PolicyError(
-                    f"rules.{kind}.{name}: no such {kind}{_closest(name, known[kind])}"
-                )
+            if name not in names[kind]:
+                raise PolicyError(f"rules.{kind}.{name}: {unknown_name(kind, name, names[kind])}")
         products = [label.name for label in taxonomy.products]
-        for name in sorted(self.ignore):
-            if name not in products:
-                raise PolicyError(f"ignore: no such product: {name}{_closest(name, products)}")
+        for name in sorted(self.ignore - set(products)):
+            raise PolicyError(f"ignore: {unknown_name('product', name, products)}")
 
 
 def _content(rule: Rule) -> list[tuple[str, float]]:
     return [(type(level).__name__, level.value) for level in (rule.review, rule.priority)]
-
-
-def _closest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names))
-    return f"; did you mean {' or '.join(close)}?" if close else ""
-
-
-# --- policies in files ----------------------------------------------------------------------------
-
-_LEVELS: Mapping[str, type[Level]] = {"rate": Rate, "probability": Probability}
-_RULE_KEYS = tuple(f"{key}_{kind}" for key in ("review", "priority") for kind in _LEVELS)
-
-
-def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
-    """Read a policy from TOML.
-
-    The keys are ``name``, ``review_rate`` or ``review_probability``, ``priority_rate`` or
-    ``priority_probability``, ``ignore`` (a list of labels), tables ``[rules.label.NAME]`` and
-    ``[rules.family.NAME]`` with levels of their own, and a table ``[known]`` with ``product``,
-    ``cleared`` and ``distance`` (see :class:`KnownRule`). ``[rules.NAME]`` is enough for a name
-    that is only a label's or only a family's.
-
-    Args:
-        path: of the file.
-        taxonomy: see :meth:`Policy.check`; None for the names of the package.
-
-    Raises:
-        PolicyError: the file cannot be read or breaks a rule.
-    """
-    where = os.fspath(path)
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise PolicyError(f"{where} is not text in UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"{where} is not TOML: {error}") from error
-    taxonomy = taxonomy or load_taxonomy()
-    try:
-        policy = _policy(values, Path(path).stem, taxonomy)
-        policy.check(taxonomy)
-    except PolicyError as error:
-        raise PolicyError(f"{where}: {error}") from error
-    return policy
-
-
-def _policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
-    default = _rule(values, Rule(), ("name", "ignore", "rules", "known"))
-    rules = {
-        key: _at(f"rules.{place}", _rule, entry, default)
-        for key, place, entry in _rule_tables(_table(values.get("rules", {}), "rules"), taxonomy)
-    }
-    ignore = values.get("ignore", [])
-    if not isinstance(ignore, list) or not all(isinstance(name, str) for name in ignore):
-        raise PolicyError(f"ignore: a list of products, not {ignore!r}")
-    known = _table(values.get("known", {}), "known")
-    return Policy(
-        name=str(values.get("name", name)),
-        default=default,
-        rules=rules,
-        ignore=frozenset(ignore),
-        known=_at("known", _known_rule, known),
-    )
-
-
-def _rule_tables(
-    rules: Mapping[str, Any], taxonomy: Taxonomy
-) -> Iterator[tuple[tuple[CandidateKind, str], str, Mapping[str, Any]]]:
-    """Yield the key of each rule, where it stands below ``rules``, and its table."""
-    for name, value in rules.items():
-        table = _table(value, f"rules.{name}")
-        if name in [*CandidateKind]:
-            for own, entry in table.items():
-                place = f"{name}.{own}"
-                yield (CandidateKind(name), own), place, _table(entry, f"rules.{place}")
-        elif name in taxonomy.labels and name in taxonomy.families:
-            raise PolicyError(
-                f"rules.{name}: {name} is a label and a family: write [rules.label.{name}] or "
-                f"[rules.family.{name}]"
-            )
-        elif name in taxonomy.labels or name in taxonomy.families:
-            kind = CandidateKind.LABEL if name in taxonomy.labels else CandidateKind.FAMILY
-            yield (kind, name), name, table
-        else:
-            close = _closest(name, [*taxonomy.labels, *taxonomy.families])
-            raise PolicyError(f"rules.{name}: no such label or family{close}")
-
-
-def _at(where: str, read: Any, *values: Any) -> Any:
-    try:
-        return read(*values)
-    except PolicyError as error:
-        raise PolicyError(f"{where}: {error}") from error
-
-
-def _rule(values: Mapping[str, Any], default: Rule, others: Sequence[str] = ()) -> Rule:
-    for key in ("review", "priority"):
-        if key in values:
-            kind = "rate" if isinstance(values[key], str) else "probability"
-            value = str(values[key]).lower()
-            raise PolicyError(
-                f"{key} = {values[key]!r} is no key any more: write {key}_{kind} = {value}"
-            )
-    _require_keys(values, (*_RULE_KEYS, *others))
-    return Rule(
-        review=_level(values, "review") or default.review,
-        priority=_level(values, "priority") or default.priority,
-    )
-
-
-def _level(values: Mapping[str, Any], key: str) -> Level | None:
-    found = {kind: values[f"{key}_{kind}"] for kind in _LEVELS if f"{key}_{kind}" in values}
-    if len(found) > 1:
-        raise PolicyError(f"give {key}_rate or {key}_probability, not both")
-    return next((_at(f"{key}_{kind}", _LEVELS[kind], value) for kind, value in found.items()), None)
-
-
-def _known_rule(values: Mapping[str, Any]) -> KnownRule:
-    _require_keys(values, ("product", "cleared", "distance"))
-    return KnownRule(**values)
-
-
-def _table(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise PolicyError(f"{where}: a table, not {value!r}")
-    return value
-
-
-def _require_keys(values: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in sorted(set(values) - set(known)):
-        close = _closest(key, known)
-        raise PolicyError(f"unknown key {key!r}{close or '; known: ' + ', '.join(sorted(known))}")
 
 
 # --- deciding -------------------------------------------------------------------------------------
@@ -510,18 +383,18 @@ def _leads(
             own = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
         rule = own or policy.default
         thresholds = candidate.thresholds if own else any_product_thresholds
-        review, rate = _threshold(rule.review, thresholds)
-        priority = max((_threshold(rule.priority, thresholds), (review, rate)), key=lambda t: t[0])
-        level = Decision.REVIEW
-        if score > priority[0]:
-            level, (review, rate) = Decision.PRIORITY, priority
-        if score > review:
+        level, (threshold, rate) = Decision.REVIEW, _threshold(rule.review, thresholds)
+        strong = _threshold(rule.priority, thresholds)
+        if score > max(threshold, strong[0]):
+            level = Decision.PRIORITY
+            threshold, rate = max(strong, (threshold, rate), key=itemgetter(0))
+        if score > threshold:
             leads.append(
                 Lead(
                     kind=candidate.kind,
                     name=candidate.name,
                     score=score,
-                    threshold=review,
+                    threshold=threshold,
                     false_positive_rate=rate,
                     level=level,
                 )

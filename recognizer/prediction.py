@@ -6,6 +6,7 @@ A prediction is what the *model* says. What a platform makes of it is a decision
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -139,14 +140,9 @@ class Explanation:
 
 # --- as JSON --------------------------------------------------------------------------------------
 
-_COUNT = {"type": ["integer", "null"], "minimum": 1}
-_INDEX = {"type": "integer", "minimum": 0}
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
-_PROBABILITIES = {"type": "object", "additionalProperties": _PROBABILITY}
-_TEXT = {"type": ["string", "null"]}
-_DIGEST = {"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"}
-
-REGION_SCHEMA: dict[str, Any] = {
+_INDEX = {"type": "integer", "minimum": 0}
+_REGION = {
     "type": "object",
     "properties": {
         "label": {"type": "string"},
@@ -157,46 +153,20 @@ REGION_SCHEMA: dict[str, Any] = {
     "required": [field.name for field in fields(Region)],
     "additionalProperties": False,
 }
+_SCHEMAS: Mapping[str, dict[str, Any]] = {
+    "Status": {"type": "string", "enum": [status.value for status in Status]},
+    "Reason | None": {"enum": [*(reason.value for reason in Reason), None]},
+    "str | None": {"type": ["string", "null"]},
+    "int | None": {"type": ["integer", "null"], "minimum": 0},
+    "Mapping[str, float]": {"type": "object", "additionalProperties": _PROBABILITY},
+    "tuple[Region, ...]": {"type": "array", "items": _REGION},
+}
+"""Annotation -> JSON Schema."""
 
-_PROPERTIES: dict[str, dict[str, Any]] = {
-    "status": {
-        "type": "string",
-        "enum": [status.value for status in Status],
-        "description": "ok; degraded: scored, but damaged or incomplete; failed: not scored.",
-    },
-    "reason": {
-        **_TEXT,
-        "enum": [*(reason.value for reason in Reason), None],
-        "description": "Why the status is not ok.",
-    },
-    "detail": {**_TEXT, "description": "The reason in words of a decoder or of the system."},
-    "scores": {
-        **_PROBABILITIES,
-        "description": "Label -> calibrated probability, for every label of the model.",
-    },
-    "families": {
-        **_PROBABILITIES,
-        "description": "Family -> probability that one of its products is shown.",
-    },
-    "frame": {
-        **_INDEX,
-        "type": ["integer", "null"],
-        "description": "The frame with the highest product score, from 0.",
-    },
-    "sha256": {**_DIGEST, "description": "Of the image's bytes; null where they were not read."},
-    "phash": {**_DIGEST, "description": "The PDQ perceptual hash of the frame."},
-    "format": {**_TEXT, "description": "The image format by its first bytes, in lower case."},
-    "width": {**_COUNT, "description": "Of the upright image, in pixels."},
-    "height": {**_COUNT, "description": "Of the upright image, in pixels."},
-    "frames": {**_COUNT, "description": "Frames or pages in the file."},
-    "regions": {
-        "type": "array",
-        "items": REGION_SCHEMA,
-        "description": "Where the leads were seen: left, top, right and bottom in pixels of the "
-        "upright image (right and bottom exclusive), in which frame, and the highest local "
-        "probability.",
-    },
-    "bundle_digest": {**_DIGEST, "description": "Of the model that made the prediction."},
+_PROPERTIES = {
+    field.name: _SCHEMAS[str(field.type)]
+    for field in fields(Prediction)
+    if field.name != "embedding"
 }
 
 
@@ -205,7 +175,7 @@ def prediction_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Prediction",
-        "description": "What the model says of one image.",
+        "description": inspect.cleandoc(Prediction.__doc__ or ""),
         "type": "object",
         "properties": {**_PROPERTIES},
         "required": [*_PROPERTIES],

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +34,6 @@ from recognizer.taxonomy import Kind
 BATCH_SIZE = 8
 """Frames in one pass: on a CPU, larger batches only cost memory."""
 
-_OUTPUTS = ("scores", "maps", "embedding")
-
 
 class Recognizer:
     """A loaded model.
@@ -45,14 +42,14 @@ class Recognizer:
 
     Args:
         bundle: a verified description.
-        provider: a key of :data:`PROVIDERS`.
+        provider: ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``.
         threads: threads of onnxruntime for one pass; None leaves the choice to it.
-        allow_fallback: use the CPU where the provider is not there, instead of raising.
-        limits: what is refused before it is read or decoded.
+        allow_fallback: use the CPU where the provider is unavailable, instead of raising.
+        limits: byte, pixel and frame limits: what is refused before it is read or decoded.
 
     Attributes:
         bundle: the model's description.
-        provider: the provider that is really used, a key of :data:`PROVIDERS`.
+        provider: the provider that is really used.
         limits: see above.
     """
 
@@ -81,19 +78,13 @@ class Recognizer:
         allow_fallback: bool = False,
         limits: Limits | None = None,
     ) -> Recognizer:
-        """Load a bundle.
+        """Load a bundle: a folder, or one that the package carries by its name; None: the default.
 
-        Args:
-            bundle: a bundle's folder, or the name of one that the package carries; None for the
-                default.
-            provider: ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``.
-            threads: threads of onnxruntime for one pass; None leaves the choice to it.
-            allow_fallback: use the CPU where the provider is not there; :attr:`provider` tells.
-            limits: byte, pixel and frame limits.
+        The other arguments are those of the class.
 
         Raises:
             BundleError: there is no such bundle, its digest is wrong, or it cannot be used.
-            ProviderError: the provider is not there and no fallback is allowed.
+            ProviderError: the provider is unavailable and no fallback is allowed.
             UsageError: an argument makes no sense.
         """
         return cls(
@@ -124,7 +115,7 @@ class Recognizer:
                 one), or a file object that cannot be read from its start.
             ProviderError: onnxruntime failed.
         """
-        return next(self.predict_many([image]))
+        return self.predict_loaded([self.load_image(image)])[0]
 
     def predict_many(
         self, images: Iterable[ImageSource], *, batch_size: int = BATCH_SIZE
@@ -138,7 +129,10 @@ class Recognizer:
         Yields:
             One prediction for each image, the same as :meth:`predict` gives.
         """
-        for loaded in self._loaded_chunks(images, batch_size):
+        if batch_size < 1:
+            raise UsageError(f"batch_size = {batch_size}: at least 1")
+        source = iter(images)
+        while loaded := [self.load_image(image) for image in itertools.islice(source, batch_size)]:
             yield from self.predict_loaded(loaded)
 
     def predict_loaded(
@@ -148,31 +142,31 @@ class Recognizer:
         regions_for: Callable[[Prediction], Iterable[str]] | None = None,
         embeddings: bool = False,
     ) -> list[Prediction]:
-        """Score images that are decoded already (see :func:`recognizer.imaging.load_image`).
+        """Score images that are decoded already.
 
         Args:
             images: as :meth:`load_image` gives them.
-            regions_for: the labels of whose places in a picture the prediction shall tell; they
-                come from the same pass; it is not asked about failed images. None for no regions.
+            regions_for: return the labels whose regions a prediction shall hold; they come from
+                the same pass. It is not called for failed images. None for no regions.
             embeddings: whether the predictions shall hold the embeddings too.
         """
-        wanted = (True, regions_for is not None, embeddings)
-        outputs = tuple(itertools.compress(_OUTPUTS, wanted))
-        scores, maps, features = self._run_frames(images, outputs)
-        predictions = list(self._predictions(images, scores))
-        for place, (image, prediction) in enumerate(zip(images, predictions, strict=True)):
-            found: dict[str, Any] = {}
+        outputs = ["scores"]
+        outputs += ["maps"] if regions_for is not None else []
+        outputs += ["embedding"] if embeddings else []
+        predictions = []
+        for image, prediction, found in self._scored(images, outputs):
             if prediction.scores and regions_for is not None:
-                found["regions"] = tuple(
+                regions = tuple(
                     region
                     for label in regions_for(prediction)
-                    for region in self._locate(image, scores[place], maps[place], label)[2]
+                    for region in self._locate(image, found, label)[2]
                 )
+                prediction = replace(prediction, regions=regions)  # noqa: PLW2901
             if prediction.scores and embeddings:
-                indices = [frame.index for frame in image.frames]
-                found["embedding"] = features[place][indices.index(prediction.frame or 0)]
-            if found:
-                predictions[place] = replace(prediction, **found)
+                place = [frame.index for frame in image.frames].index(prediction.frame or 0)
+                vector = found["embedding"][place]
+                prediction = replace(prediction, embedding=vector)  # noqa: PLW2901
+            predictions.append(prediction)
         return predictions
 
     def decide(
@@ -189,16 +183,16 @@ class Recognizer:
             PolicyError: the policy names a label or family that is unknown.
             UsageError: the prediction comes from another model.
         """
+        bundle = self.bundle
         if policy.digest not in self._checked:
-            policy.check(self.bundle.taxonomy)
+            policy.check(bundle.taxonomy)
             self._checked.add(policy.digest)
-        foreign = prediction.bundle_digest not in {None, self.bundle.digest}
+        foreign = prediction.bundle_digest not in {None, bundle.digest}
         if foreign or (prediction.scores and tuple(prediction.scores) != self.labels):
             raise UsageError(
-                f"the prediction comes from another model than {self.bundle.title}: use the "
-                "recognizer that made it"
+                f"the prediction comes from another model than {bundle.title}: use the recognizer "
+                "that made it"
             )
-        bundle = self.bundle
         return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
 
     def embed(self, image: ImageSource) -> Embedding:
@@ -208,7 +202,7 @@ class Recognizer:
             image: as for :meth:`predict`.
 
         Raises:
-            UsageError: as from :meth:`predict`.
+            UsageError, ProviderError: as from :meth:`predict`.
         """
         (prediction,) = self.predict_loaded([self.load_image(image)], embeddings=True)
         return Embedding(
@@ -219,24 +213,6 @@ class Recognizer:
             vector=prediction.embedding,
         )
 
-    def features(
-        self, inputs: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run pictures that are the model's input already (see :func:`model_input`).
-
-        Args:
-            inputs: uint8, (N, size, size, 3), RGB.
-
-        Returns:
-            The log-odds before calibration, float32, (N, labels), and the features, (N, channels).
-        """
-        parts = [
-            self._run(("scores", "embedding"), inputs[i : i + BATCH_SIZE])
-            for i in range(0, len(inputs), BATCH_SIZE)
-        ]
-        log_odds, embedding = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return log_odds, embedding
-
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
         """Show where in an image a label's score comes from.
 
@@ -245,26 +221,24 @@ class Recognizer:
             label: which label; None for the product with the highest score.
 
         Raises:
-            UsageError: the model has no such label.
+            UsageError: the model has no such label; also as from :meth:`predict`.
+            ProviderError: as from :meth:`predict`.
         """
         if label is not None and label not in self.labels:
             raise UsageError(f"no label {label!r}; this model has: {', '.join(self.labels)}")
-        loaded = self.load_image(image)
-        (scores,), (maps,), _ = self._run_frames([loaded], _OUTPUTS)
-        (prediction,) = self._predictions([loaded], [scores])
-        if prediction.frame is None:
-            empty = np.zeros((0, 0), np.float32)
+        ((loaded, prediction, found),) = self._scored([self.load_image(image)], ["scores", "maps"])
+        if not prediction.scores:
             return Explanation(
                 prediction=prediction,
                 label=label,
-                heatmap=empty,
+                heatmap=np.zeros((0, 0), np.float32),
                 regions=(),
                 picture=np.zeros((0, 0, 3), np.uint8),
             )
         if label is None:
             candidates = [self.labels[i] for i in self._products] or self.labels
             label = max(candidates, key=lambda name: prediction.scores[name])
-        frame, heatmap, regions = self._locate(loaded, scores, maps, label)
+        frame, heatmap, regions = self._locate(loaded, found, label)
         return Explanation(
             prediction=replace(prediction, regions=regions),
             label=label,
@@ -272,6 +246,20 @@ class Recognizer:
             regions=regions,
             picture=frame.rgb,
         )
+
+    def features(
+        self, inputs: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run images that are the model's input already (see :func:`model_input`).
+
+        Args:
+            inputs: uint8, (N, size, size, 3), RGB, at least one.
+
+        Returns:
+            The log-odds before calibration, float32, (N, labels), and the features, (N, channels).
+        """
+        log_odds, embedding = self._run(["scores", "embedding"], list(inputs))
+        return log_odds, embedding
 
     def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
         """Decode an image as this model needs it, within :attr:`limits`.
@@ -282,78 +270,47 @@ class Recognizer:
         """
         return load_image(image, min_side=self.bundle.input_size, limits=self.limits, sha256=sha256)
 
-    # --- inside -------------------------------------------------------------------------------
+    def _run(
+        self, outputs: Sequence[str], inputs: Sequence[NDArray[np.uint8]]
+    ) -> list[NDArray[np.float32]]:
+        """Return each output for at least one input."""
+        parts: list[list[NDArray[np.float32]]] = []
+        for first in range(0, len(inputs), BATCH_SIZE):
+            images = np.stack(inputs[first : first + BATCH_SIZE])
+            try:
+                parts.append(self._session.run(list(outputs), {"images": images}))
+            except Exception as error:
+                if not is_onnxruntime_error(error):
+                    raise
+                if "Failed to allocate memory" in str(error):
+                    raise MemoryError(f"onnxruntime: {error}") from error
+                raise ProviderError(f"the provider {self.provider!r} failed: {error}") from error
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
-    def _loaded_chunks(
-        self, images: Iterable[ImageSource], batch_size: int
-    ) -> Iterator[list[LoadedImage]]:
-        if batch_size < 1:
-            raise UsageError(f"batch_size = {batch_size}: at least 1")
-        source = iter(images)
-        while chunk := [self.load_image(image) for image in itertools.islice(source, batch_size)]:
-            yield chunk
-
-    def _run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        try:
-            found: list[NDArray[np.float32]] = self._session.run(list(outputs), {"images": images})
-        except Exception as error:
-            if not is_onnxruntime_error(error):
-                raise
-            if "Failed to allocate memory" in str(error):
-                raise MemoryError(f"onnxruntime: {error}") from error
-            raise ProviderError(f"the provider {self.provider!r} failed: {error}") from error
-        return found
-
-    def _run_frames(
+    def _scored(
         self, images: Sequence[LoadedImage], outputs: Sequence[str]
-    ) -> tuple[list[NDArray[np.float32]], ...]:
-        """Run every frame of every image; return for each output a list with an array an image."""
+    ) -> Iterator[tuple[LoadedImage, Prediction, Mapping[str, NDArray[np.float32]]]]:
+        """Yield each image with its prediction and the model's outputs for its frames.
+
+        Args:
+            images: as :meth:`load_image` gives them.
+            outputs: ``scores``, and what else is wanted of the model.
+        """
         size = self.bundle.input_size
         inputs = [model_input(frame.rgb, size) for image in images for frame in image.frames]
-        found: list[list[NDArray[np.float32]]] = [[] for _ in _OUTPUTS]
-        if inputs:
-            parts = [
-                self._run(outputs, np.stack(inputs[i : i + BATCH_SIZE]))
-                for i in range(0, len(inputs), BATCH_SIZE)
-            ]
-            whole = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        else:
-            whole = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
-        bounds = np.cumsum([0, *(len(image.frames) for image in images)])
-        for name, array in zip(outputs, whole, strict=True):
-            found[_OUTPUTS.index(name)] = [
-                array[first:last] for first, last in itertools.pairwise(bounds)
-            ]
-        return tuple(found)
-
-    def _locate(
-        self,
-        image: LoadedImage,
-        scores: NDArray[np.float32],
-        maps: NDArray[np.float32],
-        label: str,
-    ) -> tuple[Frame, NDArray[np.float32], tuple[Region, ...]]:
-        """Find where a label was seen, in the frame in which it scored highest."""
-        column = self.labels.index(label)
-        place = int(scores[:, column].argmax())
-        heatmap = local_probability(maps[place], self.bundle)[column]
-        frame = image.frames[place]
-        size = (image.width or 0, image.height or 0)
-        return frame, heatmap, find_regions(heatmap, label, size, frame.index)
-
-    def _predictions(
-        self, images: Sequence[LoadedImage], log_odds: Sequence[NDArray[np.float32]]
-    ) -> Iterator[Prediction]:
-        """Yield what the scores of each image's frames, (frames, labels), come to."""
+        nothing = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
+        found = self._run(outputs, inputs) if inputs else nothing
         # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
-        together = np.concatenate([np.zeros((0, len(self.labels)), np.float32), *log_odds])
-        probabilities = self.bundle.calibrate(together)
+        probabilities = self.bundle.calibrate(found[0])
         families = self.bundle.family_scores(probabilities)
-        bounds = np.cumsum([0, *map(len, log_odds)])
+        bounds = np.cumsum([0, *(len(image.frames) for image in images)])
         for image, (first, last) in zip(images, itertools.pairwise(bounds), strict=True):
-            yield self._prediction(
-                image, together[first:last], probabilities[first:last], families[first:last]
+            own = slice(first, last)
+            arrays = {name: array[own] for name, array in zip(outputs, found, strict=True)}
+            prediction = self._prediction(
+                image, arrays["scores"], probabilities[own], families[own]
             )
+            yield image, prediction, arrays
 
     def _prediction(
         self,
@@ -362,39 +319,45 @@ class Recognizer:
         probabilities: NDArray[np.float64],
         families: NDArray[np.float64],
     ) -> Prediction:
-        common = {
-            "status": image.status,
-            "reason": image.reason,
-            "detail": image.detail,
-            "sha256": image.sha256,
-            "format": image.format,
-            "width": image.width,
-            "height": image.height,
-            "frames": image.frame_count,
-            "bundle_digest": self.bundle.digest,
-        }
+        """Return what the scores of an image's frames, (frames, labels), come to."""
+        prediction = Prediction(
+            status=image.status,
+            reason=image.reason,
+            detail=image.detail,
+            sha256=image.sha256,
+            format=image.format,
+            width=image.width,
+            height=image.height,
+            frames=image.frame_count,
+            bundle_digest=self.bundle.digest,
+        )
         if image.status is Status.FAILED:
-            return Prediction(**common)  # type: ignore[arg-type]
+            return prediction
         if not np.isfinite(log_odds).all():  # no threshold would ever stop it
-            common |= {
-                "status": Status.FAILED,
-                "reason": Reason.INTERNAL_ERROR,
-                "detail": "the model gave a score that is no number",
-            }
-            return Prediction(**common)  # type: ignore[arg-type]
+            return replace(
+                prediction,
+                status=Status.FAILED,
+                reason=Reason.INTERNAL_ERROR,
+                detail="the model gave a score that is no number",
+            )
         best = int(probabilities[:, self._products].max(axis=1).argmax()) if self._products else 0
-        scores = probabilities.max(axis=0)
         frame = image.frames[best]
-        return Prediction(
-            **common,  # type: ignore[arg-type]
-            scores=dict(zip(self.labels, scores.tolist(), strict=True)),
-            families=dict(
-                zip(
-                    (family.name for family in self.bundle.families),
-                    families.max(axis=0).tolist(),
-                    strict=True,
-                )
-            ),
+        names = [family.name for family in self.bundle.families]
+        return replace(
+            prediction,
+            scores=dict(zip(self.labels, probabilities.max(axis=0).tolist(), strict=True)),
+            families=dict(zip(names, families.max(axis=0).tolist(), strict=True)),
             frame=frame.index,
             phash=perceptual_hash(frame.rgb),
         )
+
+    def _locate(
+        self, image: LoadedImage, found: Mapping[str, NDArray[np.float32]], label: str
+    ) -> tuple[Frame, NDArray[np.float32], tuple[Region, ...]]:
+        """Find where a label was seen, in the frame in which it scored highest."""
+        column = self.labels.index(label)
+        place = int(found["scores"][:, column].argmax())
+        heatmap = local_probability(found["maps"][place], self.bundle)[column]
+        frame = image.frames[place]
+        size = (image.width or 0, image.height or 0)
+        return frame, heatmap, find_regions(heatmap, label, size, frame.index)

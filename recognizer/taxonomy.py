@@ -86,7 +86,7 @@ class Taxonomy:
     def label(self, name: str) -> Label:
         """The label of that name; a `TaxonomyError` lists the closest names if there is none."""
         if name not in self.labels:
-            raise TaxonomyError(_unknown("label", name, [*self.labels]))
+            raise TaxonomyError(unknown_name("label", name, [*self.labels]))
         return self.labels[name]
 
     def display_name(self, name: str, *, family: bool = False) -> str:
@@ -97,7 +97,7 @@ class Taxonomy:
     def members(self, family: str) -> tuple[Label, ...]:
         """The products of a family; a `TaxonomyError` lists the closest names if there is none."""
         if family not in self.families:
-            raise TaxonomyError(_unknown("family", family, [*self.families]))
+            raise TaxonomyError(unknown_name("family", family, [*self.families]))
         return tuple(label for label in self.labels.values() if label.family == family)
 
     def lookalikes(self, family: str) -> tuple[Label, ...]:
@@ -197,7 +197,7 @@ class _Table:
         """Check that there are none but known keys."""
         for key in self.values:
             if key not in known:
-                raise self.error(_unknown("key", key, known), key)
+                raise self.error(unknown_name("key", key, known), key)
 
     def tables(self, kind: str) -> dict[str, _Table]:
         """The tables below this one under ``kind``, by name."""
@@ -226,7 +226,7 @@ class _Table:
         """A text that has to be one of ``names``."""
         value = self.string(key)
         if value not in names:
-            raise self.error(_unknown(key, value, names), key)
+            raise self.error(unknown_name(key, value, names), key)
         return value
 
 
@@ -247,7 +247,7 @@ def _label(table: _Table, labels: Sequence[str], families: Sequence[str]) -> Lab
         raise table.error("'confused_with' must be a list of other labels", "confused_with")
     for other in confused_with:
         if other not in labels:
-            raise table.error(_unknown("label", other, labels), "confused_with")
+            raise table.error(unknown_name("label", other, labels), "confused_with")
     return Label(
         name=name,
         kind=kind,
@@ -280,7 +280,7 @@ def _line(text: str, path: tuple[str, ...] | None) -> int:
     return begin if path is None else 1
 
 
-def _unknown(what: str, name: object, names: Sequence[str]) -> str:
-    """The words for a name that is not among ``names``, with those that come closest."""
+def unknown_name(what: str, name: object, names: Sequence[str]) -> str:
+    """Return the words for a name that is not among ``names``, with those that come closest."""
     close = difflib.get_close_matches(str(name), names)
     return f"unknown {what} {name!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recognizer._policy_file import load_policy
 from recognizer.errors import PolicyError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import (
@@ -24,7 +25,6 @@ from recognizer.policy import (
     Rule,
     Verdict,
     decide,
-    load_policy,
 )
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
@@ -282,10 +282,10 @@ BROKEN = {
     "unknown key": ("threshold = 0.5", "unknown key 'threshold'; known: ignore"),
     "a key with a typo": ("reveiw_rate = 0.05", "'reveiw_rate'; did you mean review_rate"),
     "unknown key of a rule": ("[rules.ivory]\nname = 'x'", "rules.ivory: unknown key 'name'"),
-    "unknown name": ("[rules.unicorn_horn]\nreview_rate = 0.05", "no such label or family"),
+    "unknown name": ("[rules.unicorn_horn]\nreview_rate = 0.05", "unknown label or family"),
     "a name with a typo": ("[rules.ivory_wroked]", "did you mean ivory_worked"),
-    "unknown label": ("[rules.label.ivory]", "rules.label.ivory: no such label"),
-    "unknown family": ("[rules.family.ivory_raw]", "rules.family.ivory_raw: no such family"),
+    "unknown label": ("[rules.label.ivory]", "rules.label.ivory: unknown label 'ivory'"),
+    "unknown family": ("[rules.family.ivory_raw]", "rules.family.ivory_raw: unknown family"),
     "ambiguous": ("[rules.coral]", "write [rules.label.coral] or [rules.family.coral]"),
     "unknown rate": ("review_rate = 0.02", "review_rate: Rate(0.02): a false-positive rate is one"),
     "a rate as text": ("review_rate = '0.01'", "as a number"),
@@ -306,11 +306,12 @@ BROKEN = {
     "rule of another type": ("[rules]\nivory = 0.5", "a table"),
     "rule of a kind, of another type": ("[rules.label]\ncoral = 0.5", "rules.label.coral: a table"),
     "rules of another type": ("rules = 5", "a table"),
-    "ignore of words": ("ignore = 'coral'", "a list of products"),
-    "ignore of lists": ("ignore = [['coral']]", "a list of products"),
-    "ignore the unknown": ("ignore = ['unicorn_horn']", "no such product: unicorn_horn"),
+    "ignore of words": ("ignore = 'coral'", "ignore: a list, not 'coral'"),
+    "a name that is none": ("name = 5", "name = 5: it must be a str"),
+    "ignore of lists": ("ignore = [['coral']]", "a set of products"),
+    "ignore the unknown": ("ignore = ['unicorn_horn']", "unknown product 'unicorn_horn'"),
     "ignore with a typo": ("ignore = ['corral']", "did you mean coral"),
-    "ignore a look-alike": ("ignore = ['ceramic']", "no such product: ceramic"),
+    "ignore a look-alike": ("ignore = ['ceramic']", "unknown product 'ceramic'"),
 }
 
 
@@ -344,6 +345,20 @@ def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
         (lambda: Probability("0.5"), "from 0 to 1"),
         (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
         (lambda: Rule(priority="0.01"), "priority = '0.01': give a Rate"),
+        (lambda: Policy(rules={"ivory": Rule()}), r"from \(CandidateKind, name\) to Rule"),
+        (lambda: Policy(rules={("labels", "coral"): Rule()}), r"\(CandidateKind, name\)"),
+        (lambda: Policy(rules={("label", "coral", "x"): Rule()}), r"\(CandidateKind, name\)"),
+        (lambda: Policy(rules=[Rule()]), r"\(CandidateKind, name\)"),
+        (
+            lambda: Policy(rules={("label", "coral"): 0.5}),
+            "rules.label.coral = 0.5: it must be a R",
+        ),
+        (lambda: Policy(ignore="coral"), "ignore: a set of products, not 'coral'"),
+        (lambda: Policy(ignore=None), "ignore: a set of products"),
+        (lambda: Policy(ignore=[1]), "ignore: a set of products"),
+        (lambda: Policy(default=Rate(0.01)), "default = .*: it must be a Rule"),
+        (lambda: Policy(known=None), "known = None: it must be a KnownRule"),
+        (lambda: Policy(name=None), "name = None"),
         (lambda: rule(0.001, 0.05), "easier to reach"),
         (lambda: rule(0.5, 0.4, p=True), "easier to reach"),
     ],
@@ -357,11 +372,11 @@ def test_rules_are_checked_where_they_are_made(make: Callable[[], object], words
     ("policy", "words"),
     [
         (Policy(rules=of_label("ivory_wroked", rule())), "did you mean ivory_worked"),
-        (Policy(rules=of_label("ivory", rule())), "rules.label.ivory: no such label"),
-        (Policy(rules=of_family("ivory_raw", rule())), "rules.family.ivory_raw: no such family"),
-        (Policy(rules=of_family("ivroy", rule())), "no such family; did you mean ivory"),
+        (Policy(rules=of_label("ivory", rule())), "rules.label.ivory: unknown label 'ivory'"),
+        (Policy(rules=of_family("ivory_raw", rule())), "rules.family.ivory_raw: unknown family"),
+        (Policy(rules=of_family("ivroy", rule())), "did you mean ivory"),
         (Policy(ignore=frozenset({"corral"})), "did you mean coral"),
-        (Policy(ignore=frozenset({"ceramic"})), "no such product: ceramic"),
+        (Policy(ignore=frozenset({"ceramic"})), "unknown product 'ceramic'"),
     ],
 )
 def test_a_policy_made_in_code_is_checked_as_a_file_is(policy: Policy, words: str) -> None:
@@ -519,7 +534,7 @@ def test_a_profile_that_makes_no_sense_of_known_items(
 def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_text("[rules.blue_ivory]\nreview_rate = 0.05\n")
-    with pytest.raises(PolicyError, match="no such label"):
+    with pytest.raises(PolicyError, match="unknown label"):
         load_policy(path)
     entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-"}
     own = {"label": {"blue_ivory": {**entry, "family": "ivory"}}}

@@ -391,7 +391,8 @@ def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
 
 
 def _policy(path: Path | None, threshold: float | None, bundle: Bundle) -> Policy:
-    from recognizer.policy import Policy, load_policy  # noqa: PLC0415
+    from recognizer._policy_file import load_policy  # noqa: PLC0415
+    from recognizer.policy import Policy  # noqa: PLC0415
 
     if path is not None and threshold is not None:
         raise UsageError(

@@ -1,0 +1,135 @@
+"""Reading a policy from TOML."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recognizer.errors import PolicyError
+from recognizer.policy import CandidateKind, KnownRule, Level, Policy, Probability, Rate, Rule
+from recognizer.taxonomy import Taxonomy, load_taxonomy, unknown_name
+
+_LEVELS: Mapping[str, type[Level]] = {"rate": Rate, "probability": Probability}
+_RULE_KEYS = tuple(f"{key}_{kind}" for key in ("review", "priority") for kind in _LEVELS)
+
+
+def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
+    """Read a policy from TOML.
+
+    The keys are ``name``, ``review_rate`` or ``review_probability``, ``priority_rate`` or
+    ``priority_probability``, ``ignore`` (a list of labels), tables ``[rules.label.NAME]`` and
+    ``[rules.family.NAME]`` with levels of their own, and a table ``[known]`` with ``product``,
+    ``cleared`` and ``distance`` (see :class:`recognizer.KnownRule`). ``[rules.NAME]`` is enough for
+    a name that is only a label's or only a family's.
+
+    Args:
+        path: of the file.
+        taxonomy: see :meth:`Policy.check`; None for the names of the package.
+
+    Raises:
+        PolicyError: the file cannot be read or breaks a rule.
+    """
+    where = os.fspath(path)
+    taxonomy = taxonomy or load_taxonomy()
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        policy = _policy(values, Path(path).stem, taxonomy)
+        policy.check(taxonomy)
+    except OSError as error:
+        raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{where} is not text in UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"{where} is not TOML: {error}") from error
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from error
+    return policy
+
+
+def _policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
+    default = _rule(values, Rule(), "name", "ignore", "rules", "known")
+    tables = _rule_tables(_table(values.get("rules", {}), "rules"), taxonomy)
+    known = _table(values.get("known", {}), "known")
+    return Policy(
+        name=values.get("name", name),
+        default=default,
+        rules={key: _at(f"rules.{where}", _rule, table, default) for key, where, table in tables},
+        ignore=_list(values.get("ignore", []), "ignore"),
+        known=_at("known", _known_rule, known),
+    )
+
+
+def _rule_tables(
+    rules: Mapping[str, Any], taxonomy: Taxonomy
+) -> Iterator[tuple[tuple[CandidateKind, str], str, Mapping[str, Any]]]:
+    """Yield the key of each rule, where it stands below ``rules``, and its table."""
+    for name, value in rules.items():
+        table = _table(value, f"rules.{name}")
+        is_label, is_family = name in taxonomy.labels, name in taxonomy.families
+        if name in [*CandidateKind]:
+            for own, entry in table.items():
+                where = f"{name}.{own}"
+                yield (CandidateKind(name), own), where, _table(entry, f"rules.{where}")
+        elif is_label and is_family:
+            raise PolicyError(
+                f"rules.{name}: {name} is a label and a family: write [rules.label.{name}] or "
+                f"[rules.family.{name}]"
+            )
+        elif is_label or is_family:
+            yield (CandidateKind.LABEL if is_label else CandidateKind.FAMILY, name), name, table
+        else:
+            names = [*taxonomy.labels, *taxonomy.families]
+            raise PolicyError(f"rules.{name}: {unknown_name('label or family', name, names)}")
+
+
+def _at(where: str, read: Any, *values: Any) -> Any:
+    try:
+        return read(*values)
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from error
+
+
+def _rule(values: Mapping[str, Any], default: Rule, *others: str) -> Rule:
+    for key in ("review", "priority"):
+        if key in values:
+            kind = "rate" if isinstance(values[key], str) else "probability"
+            raise PolicyError(
+                f"{key} = {values[key]!r} is not a key: write {key}_{kind} = {values[key]}"
+            )
+    _require_keys(values, *_RULE_KEYS, *others)
+    return Rule(
+        review=_level(values, "review") or default.review,
+        priority=_level(values, "priority") or default.priority,
+    )
+
+
+def _level(values: Mapping[str, Any], key: str) -> Level | None:
+    given = {kind: values[f"{key}_{kind}"] for kind in _LEVELS if f"{key}_{kind}" in values}
+    if len(given) > 1:
+        raise PolicyError(f"give {key}_rate or {key}_probability, not both")
+    return next((_at(f"{key}_{kind}", _LEVELS[kind], value) for kind, value in given.items()), None)
+
+
+def _known_rule(values: Mapping[str, Any]) -> KnownRule:
+    _require_keys(values, "product", "cleared", "distance")
+    return KnownRule(**values)
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise PolicyError(f"{where}: a table, not {value!r}")
+    return value
+
+
+def _list(value: object, where: str) -> Any:
+    if not isinstance(value, list):
+        raise PolicyError(f"{where}: a list, not {value!r}")
+    return value
+
+
+def _require_keys(values: Mapping[str, Any], *known: str) -> None:
+    for key in sorted(set(values) - set(known)):
+        raise PolicyError(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")
