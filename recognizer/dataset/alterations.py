@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from recognizer.dataset.compose import cut_out, lay, soft_mask
+from recognizer.dataset.compose import lay
+from recognizer.dataset.cutout import cut_out, soft_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

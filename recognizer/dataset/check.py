@@ -1,9 +1,9 @@
-"""Checks of labelled photos: is the manifest true, and are the splits really apart.
+"""Check that a manifest is true and that its splits are apart.
 
-A test photo of which training saw a copy measures memory. Copies are found by their perceptual
-hashes, turned and mirrored ones too, and confirmed by a bundle's features, since hashes of quite
-different but simple pictures can be near. Crops and other views of one object have other hashes;
-what their features find is only named, since twins of a product look as much alike.
+A test photo with a copy in training measures memory. Copies are found by their perceptual hashes,
+in any orientation, and confirmed by a bundle's features, since different but simple pictures can
+have similar hashes. Crops and other views of one object have other hashes; pairs that only their
+features find are listed for a look, since two products of a kind may look as much alike.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, read_manifest
-from recognizer.dataset.outputs import run_photos
+from recognizer.dataset.outputs import run_photos, unit_norm
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.imaging import (
     LEAST_SIDE,
@@ -35,16 +35,16 @@ from recognizer.recognizer import Recognizer
 SAME_PICTURE = 0.8
 """Cosine similarity of features from which two pictures with near hashes are the same one.
 
-By the features of wildlife-v2 (and v1) almost all copies that were recompressed, cropped a little,
-halved or mirrored are above it, and almost all pairs of photos taken at random below.
+With the features of wildlife-v2 (and v1) almost all recompressed, slightly cropped, halved or
+mirrored copies are above it, and almost all random pairs of photos below.
 """
 
 ALIKE = 0.97
 """Cosine similarity of features from which two pictures are worth a look, whatever their hashes.
 
-By the features of wildlife-v2 more than half of the copies that were cropped to 80 % of each side,
-mirrored, or turned by 10 degrees are above it; of 7.8 million pairs of a test photo and a training
-photo, of other sources, none is.
+With the features of wildlife-v2 more than half of the copies that were cropped to 80 % of each
+side, mirrored, or rotated by 10 degrees are above it; of 7.8 million pairs of a test photo and a
+training photo of another source, none is.
 """
 
 _BLOCK = 1024
@@ -56,9 +56,9 @@ class NearDuplicate:
 
     Attributes:
         one: the photo.
-        other: its copy, of another split.
-        distance: bits in which their perceptual hashes differ, the copy turned or mirrored where
-            that brings it nearer.
+        other: its copy in another split.
+        distance: bits in which their perceptual hashes differ, in the orientation of the copy that
+            brings them nearest.
         similarity: cosine of their features, -1 to 1.
     """
 
@@ -76,15 +76,15 @@ class NearDuplicate:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         photos: the photos of all rows that could be read.
-        problems: what is wrong, in words.
+        problems: a message for each.
         duplicates: near-duplicates across splits, the nearest first.
-        unconfirmed: pairs across splits with near hashes whose features differ: no duplicates.
-        alike: pairs across splits whose features are nearly the same though their hashes differ,
-            the most alike first: crops, another view of the same object, or twins; to be looked at.
+        unconfirmed: the number of pairs across splits with near hashes whose features differ.
+        alike: pairs across splits with nearly the same features and different hashes, the most
+            alike first: crops, other views of an object, or two products of a kind.
     """
 
     photos: tuple[Photo, ...]
@@ -100,16 +100,16 @@ def check_data(
     recipe: DataRecipe | None = None,
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Check:
-    """Check data folders, each for itself and all together.
+    """Check each data folder, and all of them together.
 
     Args:
         folders: as for :func:`recognizer.dataset.manifest.load_photos`.
         recognizer: whose features confirm near-duplicates.
         recipe: where given, what it holds out of training is a split of its own.
-        on_progress: called with what is being done, the photos done and their number.
+        on_progress: called with the stage, the photos done and their number.
 
     Raises:
-        DatasetError: a folder is no data folder at all, or a table of the recipe cannot be read.
+        DatasetError: a folder is no data folder, or a table of the recipe cannot be read.
     """
     photos: list[Photo] = []
     problems: list[str] = []
@@ -139,7 +139,7 @@ def check_data(
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
-    """Say what contradicts itself from row to row."""
+    """Yield what is wrong between rows."""
     rows: defaultdict[str, list[Photo]] = defaultdict(list)
     splits: defaultdict[str, set[str]] = defaultdict(set)
     for photo in photos:
@@ -147,15 +147,12 @@ def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
         splits[photo.source].add(photo.split)
     for found in rows.values():
         if len(found) > 1:
-            yield f"{found[0].path} is listed {len(found)} times ({_words(found)})"
+            as_what = "; ".join(sorted({f"{p.label}, {p.split}" for p in found}))
+            yield f"{found[0].path} is listed {len(found)} times ({as_what})"
     for source, where in splits.items():
         if "test" in where and len(where) > 1:
             seen = ", ".join(sorted(where - {"test"}))
-            yield f"the source {source} is in test and in {seen}: its test photos are no test"
-
-
-def _words(photos: Sequence[Photo]) -> str:
-    return "; ".join(sorted({f"{p.label}, {p.split}" for p in photos}))
+            yield f"the source {source} is in test and in {seen}; keep a source in one of them"
 
 
 def _look_at(photo: Photo) -> tuple[str | None, str | None]:
@@ -165,7 +162,7 @@ def _look_at(photo: Photo) -> tuple[str | None, str | None]:
     except OSError as error:
         return None, f"{photo.path}: {error.strerror}"
     if hashlib.sha256(content).hexdigest() != photo.sha256:
-        return None, f"{photo.path} is not the file of the manifest: other sha256"
+        return None, f"{photo.path}: its sha256 is not that of the manifest"
     image = load_image(content, min_side=LEAST_SIDE)
     if not image.frames:
         return None, f"{photo.path}: {image.reason}: {image.detail}"
@@ -175,7 +172,7 @@ def _look_at(photo: Photo) -> tuple[str | None, str | None]:
 def _duplicates(
     photos: Sequence[Photo], hashes: Sequence[str | None], features: NDArray[np.float32]
 ) -> tuple[list[NearDuplicate], int]:
-    """Return the near-duplicates across splits, and how many pairs were none after all."""
+    """Return the near-duplicates across splits, and the number of pairs that are none."""
     found = [
         NearDuplicate(photos[a], photos[b], distance, float(features[a] @ features[b]))
         for (a, b), distance in _near_pairs(photos, hashes).items()
@@ -188,7 +185,7 @@ def _duplicates(
 def _alike(
     photos: Sequence[Photo], hashes: Sequence[str | None], features: NDArray[np.float32]
 ) -> list[NearDuplicate]:
-    """Return the pairs across splits that only their features tell to be alike."""
+    """Return the pairs across splits whose features are alike and whose hashes are not."""
     known = {row: to_bytes([phash])[0] for row, phash in enumerate(hashes) if phash is not None}
     splits = np.array([p.split for p in photos])
     pairs = []
@@ -216,8 +213,8 @@ def _near_pairs(
     index = HashIndex(known)
     pairs: dict[tuple[int, int], int] = {}
     every = np.stack([turned(phash) for phash in known], axis=1)
-    for laid_down in every:  # one of the eight ways to lay the pictures down
-        for left, right, distance in zip(*index.search(laid_down, MAX_DISTANCE), strict=True):
+    for oriented in every:  # the hashes in one of the eight orientations
+        for left, right, distance in zip(*index.search(oriented, MAX_DISTANCE), strict=True):
             pair = tuple(sorted((rows[left], rows[right])))
             if photos[pair[0]].split != photos[pair[1]].split:
                 key = (pair[0], pair[1])
@@ -231,11 +228,11 @@ def _features(
     recognizer: Recognizer,
     on_progress: Callable[[int, int], None],
 ) -> NDArray[np.float32]:
-    """Return features of the length 1, a row for each photo: zeros for what cannot be read."""
+    """Return features of the length 1, a row for each photo; zeros if it cannot be read."""
     rows = [row for row, phash in enumerate(hashes) if phash is not None]
     if not rows:
         return np.zeros((len(photos), 0), np.float32)
     found = run_photos(recognizer, [photos[row] for row in rows], on_progress).embedding
     features = np.zeros((len(photos), found.shape[1]), np.float32)
-    features[rows] = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    features[rows] = unit_norm(found)
     return features

@@ -1,66 +1,20 @@
 """Scenes made of cut-out objects: one thing on a table, a stack of tusks, a market stall.
 
 Museum photos show one object on paper; seizures and stalls show heaps, and a listing shows the
-object among others. A scene is a backdrop on which objects are laid, the further ones first. This
-module needs no torch.
+object among others. A scene is a backdrop on which objects are laid, the farthest first.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Picture: TypeAlias = NDArray[np.uint8]
+from recognizer.dataset.cutout import Cutout, Picture, cut_out
 
-_EDGE = 1.2  # sigma in pixels by which an outline is softened, else it would be a clue
-_MOST_ACROSS = 640  # a cut-out is kept no larger than this, in pixels
-
-Outline: TypeAlias = tuple[tuple[float, float], ...]
-"""A polygon around an object: points (x, y) as shares of the photo's width and height."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cutout:
-    """An object without its background.
-
-    Attributes:
-        rgb: uint8, (height, width, 3), RGB, no larger than the object.
-        opacity: uint8, (height, width), 255 on the object and 0 off it, with soft edges.
-    """
-
-    rgb: Picture
-    opacity: Picture
-
-
-def outline_mask(outline: Outline, height: int, width: int) -> Picture:
-    """Return uint8, (height, width): 255 inside a polygon, 0 outside."""
-    points = np.rint(np.array(outline) * (width, height)).astype(np.int32)
-    mask = np.zeros((height, width), np.uint8)
-    return np.asarray(cv2.fillPoly(mask, [points], 255), np.uint8)
-
-
-def soft_mask(mask: Picture, height: int, width: int) -> Picture:
-    """Return a mask in another size and with soft edges, uint8, (height, width)."""
-    return np.asarray(cv2.GaussianBlur(cv2.resize(mask, (width, height)), (0, 0), _EDGE), np.uint8)
-
-
-def cut_out(rgb: Picture, mask: Picture) -> Cutout:
-    """Cut an object out of its photo.
-
-    Args:
-        rgb: uint8, (height, width, 3), RGB.
-        mask: uint8, of any size with the same aspect, 255 on the object; not all 0.
-    """
-    opacity = soft_mask(mask, *rgb.shape[:2])
-    rows, columns = np.flatnonzero(opacity.max(axis=1)), np.flatnonzero(opacity.max(axis=0))
-    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Cutout(rgb[window], opacity[window])
+_MAX_SIDE = 1280  # of a cut-out that is rotated, in pixels
 
 
 def piece_of(cutout: Cutout, rng: np.random.Generator) -> Cutout:
@@ -120,7 +74,7 @@ def _turned(rgb: Picture, opacity: Picture, degrees: float) -> tuple[Picture, Pi
     high = math.ceil(width * abs(math.sin(angle)) + height * abs(math.cos(angle)))
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     turn[:, 2] += (wide - width) / 2, (high - height) / 2
-    size = (min(wide, 2 * _MOST_ACROSS), min(high, 2 * _MOST_ACROSS))
+    size = (min(wide, _MAX_SIDE), min(high, _MAX_SIDE))
     edge = cv2.BORDER_REPLICATE
     return (
         np.asarray(cv2.warpAffine(rgb, turn, size, borderMode=edge), np.uint8),

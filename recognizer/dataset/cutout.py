@@ -1,4 +1,4 @@
-"""Cutting an object out of an even background, so that it can be put on another one.
+"""Cut an object out of its photo, so that it can be put on another background.
 
 Museum and shop photos show the object on paper, cloth or black. Such a border is nearly one
 colour, perhaps with a gradient, and what departs from it is the object. Photos whose border is
@@ -7,17 +7,20 @@ not even give no mask: nothing is guessed there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+Picture: TypeAlias = NDArray[np.uint8]
+"""A picture, (height, width, 3), RGB; or a mask, (height, width), 255 on the object, else 0."""
 
 WORKING_SIDE = 160
 """Masks are found at this long side: a cut-out edge needs no more, and GrabCut slows fast."""
 
+_EDGE = 1.2  # sigma in pixels by which an outline is softened; a sharp edge would be a clue
 _RING = 0.04  # width of the border that is looked at, as a share of the short side
 _EVEN = 9.0  # a border is even where nine in ten of its pixels stay this close to a plane (Lab)
 _LIGHTNESS_WEIGHT = 0.6  # a shadow on paper changes the lightness more than the colour
@@ -25,7 +28,45 @@ _SHARE = (0.03, 0.85)  # smallest and largest share of the picture that an objec
 _BORDER_CONTACT = 0.25  # an object over more of the border than this was not photographed whole
 
 
-def find_object(rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """An object without its background.
+
+    Attributes:
+        rgb: uint8, (height, width, 3), RGB, no larger than the object.
+        opacity: uint8, (height, width), 255 on the object and 0 off it, with soft edges.
+    """
+
+    rgb: Picture
+    opacity: Picture
+
+
+def outline_mask(outline: tuple[tuple[float, float], ...], height: int, width: int) -> Picture:
+    """Return the mask of a polygon; its points (x, y) are shares of width and height."""
+    points = np.rint(np.array(outline) * (width, height)).astype(np.int32)
+    mask = np.zeros((height, width), np.uint8)
+    return np.asarray(cv2.fillPoly(mask, [points], 255), np.uint8)
+
+
+def soft_mask(mask: Picture, height: int, width: int) -> Picture:
+    """Return a mask in another size and with soft edges, uint8, (height, width)."""
+    return np.asarray(cv2.GaussianBlur(cv2.resize(mask, (width, height)), (0, 0), _EDGE), np.uint8)
+
+
+def cut_out(rgb: Picture, mask: Picture) -> Cutout:
+    """Cut an object out of its photo.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB.
+        mask: uint8, of any size with the same aspect, 255 on the object; not all 0.
+    """
+    opacity = soft_mask(mask, *rgb.shape[:2])
+    rows, columns = np.flatnonzero(opacity.max(axis=1)), np.flatnonzero(opacity.max(axis=0))
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Cutout(rgb[window], opacity[window])
+
+
+def find_object(rgb: Picture) -> Picture | None:
     """Find the object in front of an even background.
 
     Args:
@@ -46,7 +87,7 @@ def find_object(rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     return mask * np.uint8(255) if _plausible(mask) else None
 
 
-def _shrink(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _shrink(rgb: Picture) -> Picture:
     height, width = rgb.shape[:2]
     scale = min(1.0, WORKING_SIDE / max(height, width))
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
@@ -62,7 +103,7 @@ def _ring(shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _distance_to_background(
-    rgb: NDArray[np.uint8],
+    rgb: Picture,
 ) -> tuple[NDArray[np.float32], float | None]:
     """Fit a plane to the border's colour; return each pixel's distance to it and a threshold."""
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
@@ -85,7 +126,7 @@ def _distance_to_background(
     return distance, max(7.0, 3.0 * float(np.quantile(distance[keep], 0.95)))
 
 
-def _clean(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _clean(mask: Picture) -> Picture:
     """Drop specks, close gaps and fill holes."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)  # type: ignore[assignment]
@@ -97,16 +138,14 @@ def _clean(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.drawContours(mask, outlines, -1, 1, cv2.FILLED), np.uint8)
 
 
-def _plausible(mask: NDArray[np.uint8]) -> bool:
+def _plausible(mask: Picture) -> bool:
     share = float(mask.mean())
     height, width = mask.shape
     contact = float(mask[_ring((height, width))].mean())
     return _SHARE[0] <= share <= _SHARE[1] and contact <= _BORDER_CONTACT
 
 
-def _refine(
-    rgb: NDArray[np.uint8], mask: NDArray[np.uint8], certain: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
+def _refine(rgb: Picture, mask: Picture, certain: NDArray[np.bool_]) -> Picture:
     """Let GrabCut (Rother et al., 2004) draw the outline between what is certain on both sides."""
     near = cv2.dilate(mask, np.ones((7, 7), np.uint8))
     labels = np.where(mask > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)

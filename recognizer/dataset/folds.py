@@ -1,9 +1,9 @@
-"""Cross-validation that keeps a source on one side, where a label has sources enough for that."""
+"""Cross-validation folds of labelled photos that keep a source together."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,35 +13,35 @@ from recognizer.errors import DatasetError
 
 FOLDS = 5
 
-_FEWEST_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
-_FEWEST_IN_STRATUM = 10
+_MIN_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
+_MIN_STRATUM = 10
 
 
-def folds(
+def stratified_folds(
     truth: Sequence[str], sources: Sequence[str]
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Split photos for cross-validation.
+    """Split photos into up to :data:`FOLDS` folds, stratified by label and grouped by source.
 
-    A source is never on both sides, but for labels that come from one or two places: to leave one
-    of those out would leave nothing to learn from.
+    The photos of labels that come from one or two sources are not grouped: to leave one of these
+    sources out would leave nothing to learn from.
 
     Args:
         truth: the N labels.
-        sources: where the N photos come from.
+        sources: the N sources.
 
     Returns:
-        For each of up to :data:`FOLDS` folds the rows to learn from and the rows left out.
+        For each fold the rows to learn from and the rows left out.
 
     Raises:
         DatasetError: there are too few photos to split.
     """
     photos_of = Counter(truth)
-    places: dict[str, Counter[str]] = {}
+    sources_of: dict[str, Counter[str]] = {}
     for label, source in zip(truth, sources, strict=True):
-        places.setdefault(label, Counter())[source] += 1
+        sources_of.setdefault(label, Counter())[source] += 1
     by_source = {
-        label: len(found) >= _FEWEST_SOURCES and max(found.values()) <= photos_of[label] / 2
-        for label, found in places.items()
+        label: len(found) >= _MIN_SOURCES and max(found.values()) <= photos_of[label] / 2
+        for label, found in sources_of.items()
     }
     groups = [
         source if by_source[label] else f"photo {i}"
@@ -49,9 +49,42 @@ def folds(
     ]
     # A stratum needs a photo for each fold: labels with few photos go with the commonest.
     commonest = photos_of.most_common(1)[0][0] if photos_of else ""
-    strata = [n if photos_of[n] >= _FEWEST_IN_STRATUM else commonest for n in truth]
+    strata = [n if photos_of[n] >= _MIN_STRATUM else commonest for n in truth]
     count = min(FOLDS, len(set(groups)), max(Counter(strata).values(), default=0))
     if count < 2:
         raise DatasetError(f"{len(truth)} photos of one source: too few to split")
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
     return list(splitter.split(np.zeros(len(truth)), strata, groups))
+
+
+def source_folds(sources: NDArray[np.str_], positive: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return a fold for each photo: one fold for each source with positives.
+
+    Sources without a positive go, the largest first, to the fold with the fewest negatives, so
+    that each negative is scored by a head that saw none of its source.
+
+    Args:
+        sources: (N,).
+        positive: bool, (N,).
+    """
+    fold_of = {source: i for i, source in enumerate(np.unique(sources[positive]).tolist())}
+    negatives = Counter(sources[~positive].tolist())
+    sizes = [negatives[source] for source in fold_of]
+    rest = {source: count for source, count in negatives.items() if source not in fold_of}
+    fold_of |= deal(rest, sizes)
+    return np.array([fold_of[source] for source in sources.tolist()])
+
+
+def deal(counts: Mapping[str, int], sizes: Sequence[int]) -> dict[str, int]:
+    """Return a fold for each group: the largest first, each to the fold with the fewest photos.
+
+    Args:
+        counts: group -> its photos.
+        sizes: the photos that each fold has already.
+    """
+    filled = list(sizes)
+    fold_of = {}
+    for group, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        fold_of[group] = filled.index(min(filled))
+        filled[fold_of[group]] += count
+    return fold_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from recognizer.errors import DatasetError, TaxonomyError
 from recognizer.imaging import load_image
-from recognizer.taxonomy import load_taxonomy
+from recognizer.taxonomy import Kind, load_taxonomy
 
 if TYPE_CHECKING:
     import os
@@ -47,11 +47,11 @@ class Photo:
         source: where it came from; photos of one source are not independent.
         split: ``train``, ``validation``, ``test``, or ``excluded`` (see
             :attr:`~recognizer.dataset.splits.DataRecipe.exclude_sources`).
-        subtype: free words of the source on what is shown.
-        mask: a picture of the photo's size, white on the object, where there is one.
-        license: as it was found at the source; empty where nothing was said.
-        outline: where not empty, this is not the photo but the patch of it inside this polygon,
-            to be laid on another background; points are (x, y) as shares of width and height.
+        subtype: the source's own words for what is shown.
+        mask: a picture of the photo's size, white on the object.
+        license: as stated by the source; empty if it stated none.
+        outline: if not empty, this is not the whole photo but the patch inside this polygon, to be
+            laid on another background; points are (x, y) as shares of width and height.
     """
 
     path: Path
@@ -65,18 +65,28 @@ class Photo:
     outline: tuple[tuple[float, float], ...] = ()
 
     @property
+    def kind(self) -> Kind:
+        """The kind of its label."""
+        return load_taxonomy().labels[self.label].kind
+
+    @property
+    def is_product(self) -> bool:
+        """Whether it shows a product; the others are the negatives of every measurement."""
+        return self.kind is Kind.PRODUCT
+
+    @property
     def is_synthetic(self) -> bool:
-        """Whether the photo was rendered, and so is no evidence of anything."""
+        """Whether it was rendered, and so is evidence of nothing."""
         return self.source.startswith(SYNTHETIC_PREFIX)
 
     @property
     def is_patch(self) -> bool:
-        """Whether this is a patch of a photo that counts elsewhere."""
+        """Whether it is a patch of a photo that counts by itself."""
         return bool(self.outline)
 
     @property
     def is_evidence(self) -> bool:
-        """Whether this is a photo of the real thing, as somebody took it."""
+        """Whether it is a whole photo that somebody took."""
         return not self.is_synthetic and not self.is_patch
 
 
@@ -107,17 +117,17 @@ def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
 def read_rows(
     path: str | os.PathLike[str], columns: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Read a table row by row.
+    """Read a CSV table row by row.
 
     Args:
         path: the file, UTF-8.
-        columns: those that it must have; it may have others.
+        columns: the required columns; there may be others.
 
     Yields:
-        Where a row stands (``file:line``), and what it holds; a cell that is not there is empty.
+        The place of a row (``file:line``), and its cells by column; a missing cell is empty.
 
     Raises:
-        DatasetError: it cannot be read, or a column is missing.
+        DatasetError: the table cannot be read, or a column is missing.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
@@ -136,12 +146,11 @@ def read_rows(
 def load_photos(folder: str | Path) -> list[Photo]:
     """Read a data folder: one with a ``manifest.csv``, or one with a folder for each label.
 
-    In a folder without a manifest every photo is of the split ``train`` and of the source that is
-    named like the folder.
+    Without a manifest every photo is in the split ``train``, and its source is the data folder.
 
     Raises:
-        DatasetError: there is nothing there, a row breaks a rule, or a folder beside those of
-            labels holds pictures and is named like no label; the message names it.
+        DatasetError: there are no photos, a row breaks a rule, or a folder with pictures has the
+            name of no label; the message names it.
     """
     root = Path(folder)
     if (root / MANIFEST).is_file():
@@ -162,7 +171,7 @@ def load_photos(folder: str | Path) -> list[Photo]:
     ]
     if not photos:
         raise DatasetError(
-            f"{root}: neither a {MANIFEST} nor folders named after labels of the taxonomy"
+            f"{root}: no {MANIFEST}, and no folders named after labels of the taxonomy"
         )
     for inside, paths in pictures.items():
         if paths and inside.name not in taxonomy.labels:
@@ -213,14 +222,14 @@ def _wrong(row: Mapping[str, str | None], known: Container[str]) -> str | None:
 
 def _photo(root: Path, row: Mapping[str, str]) -> Photo:
     return Photo(
-        root / row["file"],
-        row["sha256"],
-        row["label"],
-        row["source"],
-        row["split"],
-        row.get("subtype") or "",
-        _mask_of(root, row["file"]),
-        row.get("license") or "",
+        path=root / row["file"],
+        sha256=row["sha256"],
+        label=row["label"],
+        source=row["source"],
+        split=row["split"],
+        subtype=row.get("subtype") or "",
+        mask=_mask_of(root, row["file"]),
+        license=row.get("license") or "",
     )
 
 

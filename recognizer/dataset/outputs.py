@@ -1,4 +1,4 @@
-"""What a bundle's network says of labelled photos, before calibration."""
+"""The outputs of a bundle's network for labelled photos, before calibration."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run_photos(
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     threads: int = 2,
 ) -> Outputs:
-    """Run the first frame of each photo through the network, by the road of serving.
+    """Run the first frame of each photo through the network, decoded as in serving.
 
     Raises:
         DatasetError: there are no photos, one cannot be decoded, or its bytes are not those of the
@@ -64,6 +64,12 @@ def _run_chunk(
         image = recognizer.load_image(photo.path)
         rgb = first_frame(photo, image)
         if image.sha256 != photo.sha256:
-            raise DatasetError(f"{photo.path} is not the file of the manifest: other sha256")
+            raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
         inputs.append(model_input(rgb, recognizer.bundle.input_size))
     return recognizer.features(np.stack(inputs))
+
+
+def unit_norm(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors, (N, channels), scaled to the length 1; a zero vector stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)

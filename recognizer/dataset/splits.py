@@ -22,7 +22,6 @@ from recognizer.dataset.annotations import (
 )
 from recognizer.dataset.manifest import PATCH_PREFIX
 from recognizer.errors import DatasetError, TrainingError
-from recognizer.taxonomy import Kind, load_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,21 +130,19 @@ def prepare(photos: Sequence[Photo], recipe: DataRecipe) -> list[Photo]:
 
 
 def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> list[Photo]:
-    """Move a part of the training photos to the split ``validation``.
+    """Move some of the training photos to the split ``validation``.
 
-    Two parts: ``share`` of the photos, by content hash (photos of sources that training sees),
-    and, for each label that is no product, whole sources up to ``share`` of its photos, since
-    thresholds are to hold for false alarms from places that training never saw. Products come
-    from too few sources to give one away. A label keeps at least half of its photos for training,
-    and at least one source. Rendered photos stay in training. Which photos are held out depends
-    on their hashes, their sources and the seed alone, not on their order.
+    These are ``share`` of the photos, chosen by content hash, and, for each label that is no
+    product, whole sources up to ``share`` of its photos, since thresholds must hold for false
+    positives from sources that training never saw. Products come from too few sources to hold one
+    out. A label keeps at least half of its photos for training, and at least one source. Rendered
+    photos stay in training. The choice depends on hashes, sources and the seed, not on the order.
 
     Returns:
         The same photos in the same order, with the new splits.
     """
     train = [p for p in photos if p.split == "train" and p.is_evidence]
     held = {p.sha256 for p in train if _draw(p.sha256, seed) < share}
-    kinds = load_taxonomy().labels
     by_label: dict[str, list[Photo]] = {}
     for photo in train:
         by_label.setdefault(photo.label, []).append(photo)
@@ -153,8 +150,7 @@ def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> lis
         counts = Counter(p.source for p in members)
         budget = share * len(members)
         for source in sorted(counts, key=lambda s: _draw(f"{label}/{s}", seed)):
-            is_product = kinds[label].kind is Kind.PRODUCT
-            if not is_product and len(counts) > 1 and counts[source] <= budget:
+            if not members[0].is_product and len(counts) > 1 and counts[source] <= budget:
                 budget -= counts[source]
                 held.update(p.sha256 for p in members if p.source == source)
         given = sorted(

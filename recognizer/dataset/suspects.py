@@ -1,9 +1,9 @@
-"""Photos whose label may be wrong, for a person to look at.
+"""Find photos whose label may be wrong, for a person to look at.
 
-Confident learning (Northcutt et al., 2021; the package cleanlab) on out-of-fold probabilities: a
-linear head on a bundle's features says of each photo, from the other photos, what it shows, and
-a photo is suspect where it is surely another label than its own. What is truly wrong goes into a
-table of corrections (:mod:`recognizer.dataset.corrections`); most of what is listed is not.
+Confident learning (Northcutt et al., 2021; the package cleanlab) on out-of-fold probabilities of a
+linear head on a bundle's features: a photo is suspect if the head is confident of another label.
+Most suspects are right and only unusual. Wrong ones belong into a table of corrections
+(:mod:`recognizer.dataset.annotations`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 
-from recognizer.dataset.folds import folds
+from recognizer.dataset.folds import stratified_folds
 from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.dataset.sheets import contact_sheet
 from recognizer.errors import DatasetError
@@ -37,9 +37,9 @@ class Suspect:
 
     Attributes:
         photo: the photo, with its given label.
-        suggested: what it looks like instead.
-        given_probability: that it shows its label, 0 to 1, by a head that had not seen it.
-        suggested_probability: likewise for the suggested label.
+        suggested: the likeliest label by a head that had not seen the photo.
+        given_probability: of its own label, 0 to 1.
+        suggested_probability: of the suggested label.
     """
 
     photo: Photo
@@ -49,7 +49,7 @@ class Suspect:
 
 
 def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> list[Suspect]:
-    """Rank the photos that do not look like their label, the surest first.
+    """Return the photos that do not look like their label, the most confident first.
 
     Args:
         photos: N labelled photos, of one split.
@@ -61,7 +61,7 @@ def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> l
     labels = [p.label for p in photos]
     names = sorted(set(labels))
     if len(names) < 2:
-        raise DatasetError(f"{len(names)} labels among {len(photos)} photos: at least 2")
+        raise DatasetError(f"{len(names)} labels among {len(photos)} photos; at least 2 are needed")
     probabilities = _out_of_fold(np.asarray(embedding, np.float64), labels, names, photos)
     given = np.array([names.index(label) for label in labels])
     ranked = find_label_issues(
@@ -69,10 +69,10 @@ def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> l
     )
     return [
         Suspect(
-            photos[row],
-            names[int(probabilities[row].argmax())],
-            float(probabilities[row, given[row]]),
-            float(probabilities[row].max()),
+            photo=photos[row],
+            suggested=names[int(probabilities[row].argmax())],
+            given_probability=float(probabilities[row, given[row]]),
+            suggested_probability=float(probabilities[row].max()),
         )
         for row in ranked
     ]
@@ -89,7 +89,7 @@ def _out_of_fold(
     features /= features.std() or 1.0
     truth = np.array(labels)
     probabilities = np.zeros((len(labels), len(names)))
-    for train, test in folds(labels, [p.source for p in photos]):
+    for train, test in stratified_folds(labels, [p.source for p in photos]):
         head = LogisticRegression(C=_STRENGTH, max_iter=300).fit(features[train], truth[train])
         columns = np.array([names.index(name) for name in head.classes_])
         probabilities[test[:, None], columns] = head.predict_proba(features[test])

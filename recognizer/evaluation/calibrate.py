@@ -32,7 +32,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from recognizer import __version__
-from recognizer.dataset.folds import folds
+from recognizer.dataset.folds import stratified_folds
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import run_photos
 from recognizer.errors import DatasetError
@@ -97,7 +97,7 @@ def fit_calibration(
     positives = hits.sum(axis=0)
     own = positives >= FEWEST_POSITIVES
     losses: dict[str, NDArray[np.float64]] = {}  # method -> the mean log-loss of each label
-    for train, test in folds(truth, sources):
+    for train, test in stratified_folds(truth, sources):
         for method, curves in _all_curves(values[train], hits[train], own).items():
             loss = losses.setdefault(method, np.zeros(len(labels)))
             for column, curve in enumerate(curves):

@@ -161,7 +161,7 @@ def _score_chunk(recognizer: Recognizer, photos: Sequence[Photo]) -> list[Predic
         if not prediction.scores:
             raise DatasetError(f"{photo.path}: {prediction.reason}: {prediction.detail}")
         if prediction.sha256 != photo.sha256:
-            raise DatasetError(f"{photo.path} is not the file of the manifest: other sha256")
+            raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
     return found
 
 

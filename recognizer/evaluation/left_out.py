@@ -11,7 +11,6 @@ run with ``exclude_sources`` (see ``docs/evaluation.md``).
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from recognizer.dataset.folds import source_folds
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError, UsageError
 from recognizer.evaluation.figures import (
@@ -131,26 +131,6 @@ def embed_photos(
     return np.stack(features)
 
 
-def folds(sources: NDArray[np.str_], positive: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return a fold for each photo: one for each source of positives, with all its photos.
-
-    Sources without a positive are dealt out, the largest first, to the fold with the fewest
-    negatives, so that each negative is scored by a head that saw none of its source.
-
-    Args:
-        sources: (N,).
-        positive: bool, (N,).
-    """
-    fold_of = {source: i for i, source in enumerate(np.unique(sources[positive]).tolist())}
-    negatives = Counter(sources[~positive].tolist())
-    sizes = [negatives[source] for source in fold_of]
-    for source, count in sorted(negatives.items(), key=lambda item: (-item[1], item[0])):
-        if source not in fold_of:
-            fold_of[source] = int(np.argmin(sizes))
-            sizes[fold_of[source]] += count
-    return np.array([fold_of[source] for source in sources.tolist()])
-
-
 def leave_out_sources(
     title: str,
     label: str,
@@ -175,7 +155,7 @@ def leave_out_sources(
         on_progress: called with the heads trained and their number.
     """
     sources = np.array([p.source for p in photos])
-    fold = folds(sources, positive)
+    fold = source_folds(sources, positive)
     scores = np.empty(len(photos))
     count = int(fold.max()) + 1
     for number in range(count):

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.dataset.annotations import patches
-from recognizer.dataset.compose import compose, cut_out, outline_mask
+from recognizer.dataset.compose import compose
+from recognizer.dataset.cutout import cut_out, outline_mask
 from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.evaluation.metrics import Estimate, bootstrap_mean, share
 from recognizer.imaging import model_input

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from recognizer.dataset.compose import Cutout
+    from recognizer.dataset.cutout import Cutout
     from recognizer.training.config import AugmentConfig
 
     Picture = NDArray[np.uint8]

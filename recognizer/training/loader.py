@@ -16,13 +16,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from recognizer.dataset.compose import (
-    Cutout,
-    cut_out,
-    outline_mask,
-    several,
-)
-from recognizer.dataset.cutout import find_object
+from recognizer.dataset.compose import several
+from recognizer.dataset.cutout import Cutout, cut_out, find_object, outline_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, read_photo
 from recognizer.imaging import load_image, model_input
 from recognizer.taxonomy import Kind, load_taxonomy

@@ -133,7 +133,7 @@ def test_what_a_recipe_holds_out_is_a_split_of_its_own(
     ("change", "words"),
     [
         ({"file": "nowhere.jpg"}, "nowhere.jpg: No such file"),
-        ({"sha256": "0" * 64}, "0.jpg is not the file of the manifest"),
+        ({"sha256": "0" * 64}, "0.jpg: its sha256 is not that of the manifest"),
         ({"label": "unicorn"}, "manifest.csv:2: unknown label 'unicorn'"),
         ({"split": "holdout"}, "manifest.csv:2: unknown split 'holdout'"),
         ({"source": ""}, "manifest.csv:2: no source"),

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.dataset.compose import (
-    Cutout,
-    compose,
-    cut_out,
-    outline_mask,
-    piece_of,
-    several,
-)
+from recognizer.dataset.compose import compose, piece_of, several
+from recognizer.dataset.cutout import Cutout, cut_out, outline_mask
 
 RED, GREEN = (220, 20, 20), (20, 200, 20)
 

@@ -196,7 +196,7 @@ def test_there_must_be_negatives_and_photos(recognizer: Recognizer, held_out: li
 def test_the_bytes_must_be_those_of_the_manifest(
     recognizer: Recognizer, held_out: list[Photo]
 ) -> None:
-    with pytest.raises(DatasetError, match="other sha256"):
+    with pytest.raises(DatasetError, match="sha256 is not that"):
         run_photos(recognizer, [replace(held_out[0], sha256="0" * 64)])
 
 

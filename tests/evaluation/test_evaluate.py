@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
+from recognizer.dataset.folds import source_folds
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError, TaxonomyError, UsageError
@@ -28,7 +29,7 @@ from recognizer.evaluation.held_out import (
     photos_of_split,
     worth_of_sources,
 )
-from recognizer.evaluation.left_out import embed_photos, folds, leave_out_sources, photos_for
+from recognizer.evaluation.left_out import embed_photos, leave_out_sources, photos_for
 from recognizer.model.bundle import load_bundle
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
@@ -254,7 +255,7 @@ def test_no_photo_is_scored_by_a_head_that_saw_its_source(pairs: list[tuple[str,
     positive = np.array([is_positive for _, is_positive in pairs])
     if not positive.any():
         positive[0] = True
-    found = folds(sources, positive)
+    found = source_folds(sources, positive)
     for source in set(sources):
         assert len(set(found[sources == source])) == 1
     places = {source: set(found[sources == source]) for source in set(sources[positive])}

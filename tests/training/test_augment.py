@@ -6,8 +6,7 @@ import pytest
 from recognizer.dataset.alterations import (
     plain_backdrop,
 )
-from recognizer.dataset.compose import cut_out
-from recognizer.dataset.cutout import find_object
+from recognizer.dataset.cutout import cut_out, find_object
 from recognizer.training.augment import Augmentation
 from recognizer.training.config import AugmentConfig
 from tests.dataset.test_cutout import studio
