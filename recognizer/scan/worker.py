@@ -60,13 +60,26 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """The worker has loaded its model.
+class Result:
+    """What became of a task.
 
     Attributes:
-        provider: where onnxruntime really computes.
-        memory: resident bytes, before the first image.
+        row: its row; None where the last row still holds.
+        thumbnail: of a lead, where thumbnails are wanted.
+        embedding: int8, (channels,), where embeddings are wanted and the image was scored.
     """
+
+    row: Row | None
+    thumbnail: StoredThumbnail | None = None
+    embedding: NDArray[np.int8] | None = None
+
+
+# --- messages to the parent -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded: where onnxruntime really computes, and resident bytes until now."""
 
     provider: str
     memory: int
@@ -74,7 +87,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Unable:
-    """The worker cannot load its model: the class and the message of the error."""
+    """The model cannot be loaded: the class and the message of the error."""
 
     kind: str
     message: str
@@ -82,30 +95,14 @@ class Unable:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The worker begins a step: if it dies or takes too long now, these images are the cause.
+    """A step begins: if the worker dies or takes too long now, these tasks are the cause.
 
-    Attributes:
-        indices: of the tasks: one that is read or decoded, or all in a pass of the model.
-        sha256: of the bytes, of a single image; None where they are to be read first.
+    They are one that is read or decoded, or all in a pass of the model. A single one comes with
+    the digest of its bytes, once they are read.
     """
 
     indices: tuple[int, ...]
     sha256: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a task.
-
-    Attributes:
-        row: its row; None where the last row still holds.
-        thumbnail: of a lead, where they are wanted.
-        embedding: int8, (channels,), where they are wanted and it could be scored.
-    """
-
-    row: Row | None
-    thumbnail: StoredThumbnail | None = None
-    embedding: NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +111,9 @@ class Finished:
 
     index: int
     result: Result
+
+
+# --- the process --------------------------------------------------------------------------------
 
 
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
@@ -200,27 +200,14 @@ def _receive(connection: Connection, inbox: Inbox, reader: Reader) -> None:
     os._exit(0)
 
 
+@dataclass(frozen=True, slots=True)
 class Worker:
-    """Turns tasks into results, and reports each step.
+    """Turns tasks into results, and reports each step."""
 
-    Args:
-        connection: to the parent.
-        payload: what every worker needs.
-        reader: reads the items.
-        recognizer: the loaded model.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        payload: WorkerPayload,
-        reader: Reader,
-        recognizer: Recognizer,
-    ) -> None:
-        self._connection = connection
-        self._payload = payload
-        self._reader = reader
-        self._recognizer = recognizer
+    connection: Connection
+    payload: WorkerPayload
+    reader: Reader
+    recognizer: Recognizer
 
     def work(self, tasks: Sequence[Task]) -> None:
         """Score images in one pass of the model, and send their results."""
@@ -228,22 +215,22 @@ class Worker:
         for task in tasks:
             image = self._load(task)
             if image is None:
-                self._connection.send(Finished(task.index, Result(None)))
+                self.connection.send(Finished(task.index, Result(None)))
             else:
                 loaded.append((task, image))
         if not loaded:
             return
         sha256 = loaded[0][1].sha256 if len(loaded) == 1 else None
-        self._connection.send(Step(tuple(task.index for task, _ in loaded), sha256))
+        self.connection.send(Step(tuple(task.index for task, _ in loaded), sha256))
         scored = self._predict([image for _, image in loaded])
         for (task, image), one in zip(loaded, scored, strict=True):
-            self._connection.send(Finished(task.index, self._result(task, image, one)))
+            self.connection.send(Finished(task.index, self._result(task, image, one)))
 
     def _load(self, task: Task) -> LoadedImage | None:
         """Read and decode; None where the same bytes have been scored before."""
-        self._connection.send(Step((task.index,)))
+        self.connection.send(Step((task.index,)))
         try:
-            data = self._reader.read(task.item)
+            data = self.reader.read(task.item)
         except Refused as refused:
             return LoadedImage(Status.FAILED, refused.reason, refused.detail)
         except Exception as error:
@@ -251,9 +238,9 @@ class Worker:
         sha256 = hashlib.sha256(data).hexdigest()
         if self._is_settled(task.known, sha256):
             return None
-        self._connection.send(Step((task.index,), sha256))
+        self.connection.send(Step((task.index,), sha256))
         try:
-            return self._recognizer.load_image(data, sha256=sha256)
+            return self.recognizer.load_image(data, sha256=sha256)
         except Exception as error:
             return replace(_defect(error), sha256=sha256)
 
@@ -261,31 +248,25 @@ class Worker:
         """Whether an item's last row still holds, its bytes being these."""
         if known is None:
             return False
-        options = self._payload.options
-        settled: tuple[str | None, ...] = (None,) if options.retry_failed else (None, *COSTLY)
-        return known in {
-            result_key(
-                sha256,
-                reason,
-                self._payload.bundle.digest,
-                self._payload.policy.digest,
-                PREPROCESSING_VERSION,
-                options.known.digest if options.known else None,
-            )
-            for reason in settled
-        }
+        options = self.payload.options
+        bank = options.known.digest if options.known else None
+        model, policy = self.payload.bundle.digest, self.payload.policy.digest
+        return any(
+            known == result_key(sha256, reason, model, policy, PREPROCESSING_VERSION, bank)
+            for reason in ((None,) if options.retry_failed else (None, *COSTLY))
+        )
 
     def _predict(self, images: Sequence[LoadedImage]) -> list[Judged]:
         """Score images; if that raises, each by itself, so that only the culprit fails."""
         decided: list[Judged] = []
 
         def products_of(prediction: Prediction) -> tuple[str, ...]:
-            decided.append(judge(prediction, self._payload))
-            return lead_products(decided[-1], self._payload)
+            decided.append(judge(prediction, self.payload))
+            return lead_products(decided[-1], self.payload)
 
         try:
-            predictions = self._recognizer.predict_loaded(
-                images, regions_for=products_of, embeddings=self._payload.embeddings
+            predictions = self.recognizer.predict_loaded(
+                images, regions_for=products_of, embeddings=self.payload.embeddings
             )
         except Exception as error:
             if len(images) > 1:
@@ -297,20 +278,20 @@ class Worker:
                 detail=broken.detail,
                 sha256=images[0].sha256,
             )
-            return [judge(failed, self._payload)]
+            return [judge(failed, self.payload)]
         rest = iter(decided)  # the failed ones were not asked about
         return [
-            replace(next(rest), prediction=p) if p.scores else judge(p, self._payload)
+            replace(next(rest), prediction=p) if p.scores else judge(p, self.payload)
             for p in predictions
         ]
 
     def _result(self, task: Task, image: LoadedImage, judged: Judged) -> Result:
         prediction = judged.prediction
-        row = make_row(task.item, judged, self._payload)
+        row = make_row(task.item, judged, self.payload)
         if row_key(row) == task.known:  # failed again, for the same reason
             return Result(None)
         embedding = None if prediction.embedding is None else quantize(prediction.embedding)
-        if not self._payload.thumbnails or not is_lead(row):
+        if not self.payload.thumbnails or not is_lead(row):
             return Result(row, None, embedding)
         wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
         frame = next(frame for frame in image.frames if frame.index == wanted)

@@ -11,7 +11,6 @@ start; there the library retries itself.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, BinaryIO, TypeVar, cast
@@ -20,14 +19,11 @@ from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, refusal
 from recognizer.scan.location import StoreObject
+from recognizer.scan.locations.retries import TransientRefusal, with_retries
 from recognizer.status import Reason
 
 _S3_SCHEMES = frozenset({"s3", "s3a"})
 
-TRIES_SECONDS = 20.0
-"""No try begins later than this after the first: less than a scan's timeout for an image."""
-
-_PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 10.0  # without a byte
 _MAGIC = re.compile(r"[*?\[]")
@@ -44,7 +40,7 @@ _CREDENTIALS = frozenset(
 
 
 class Store:
-    """The store of an object, a prefix or a pattern.
+    """The store of an object, a prefix or a pattern. All methods raise :class:`Refused`.
 
     Args:
         place: any URL that fsspec knows, except chained ones (``a::b``).
@@ -76,22 +72,14 @@ class Store:
             raise UsageError(f"{url}: {error}") from error
 
     def read(self, limits: Limits) -> bytes:
-        """Read the object whole.
-
-        Raises:
-            Refused: with the reason.
-        """
+        """Read the object whole."""
         data = self.read_range(0, limits.max_bytes + 1)
         if len(data) > limits.max_bytes:
             raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
         return data
 
     def read_range(self, start: int, end: int) -> bytes:
-        """Read the bytes from ``start`` up to ``end``, or up to the object's own end.
-
-        Raises:
-            Refused: with the reason.
-        """
+        """Read the bytes from ``start`` up to ``end``, or up to the object's own end."""
 
         def read() -> bytes:
             try:
@@ -105,14 +93,10 @@ class Store:
                     return b""
                 raise
 
-        return _tried(read)
+        return _retried(read)
 
     def open(self) -> BinaryIO:
-        """Open the object as a seekable stream.
-
-        Raises:
-            Refused: with the reason.
-        """
+        """Open the object as a seekable stream."""
         import fsspec  # noqa: PLC0415 - an extra
 
         # With the library's own tries, as they are set: a read that fails is not begun anew here.
@@ -123,12 +107,8 @@ class Store:
             raise _refusal(error) from error
 
     def is_object(self) -> bool:
-        """Whether the URL is that of an object, and not of what lies below it.
-
-        Raises:
-            Refused: with the reason; nothing is there.
-        """
-        return bool(_tried(lambda: self._fs.info(self._path))["type"] == "file")
+        """Whether the URL is that of an object, and not of what lies below it."""
+        return bool(_retried(lambda: self._fs.info(self._path))["type"] == "file")
 
     @property
     def is_pattern(self) -> bool:
@@ -140,9 +120,6 @@ class Store:
 
         They come in the order of the store's own listing, which for S3 is that of their names.
         S3 lists them by pages; of other stores, one folder is held in memory at a time.
-
-        Raises:
-            Refused: with the reason, possibly in the middle.
         """
         base = self.url.rstrip("/")
         root = self._path.rstrip("/")
@@ -151,11 +128,7 @@ class Store:
             yield StoreObject(base + path[len(root) :])
 
     def matches(self) -> Iterator[StoreObject]:
-        """Yield the objects that match the URL as a pattern.
-
-        Raises:
-            Refused: with the reason, possibly in the middle.
-        """
+        """Yield the objects that match the URL as a pattern."""
         literal = self.url[: _first_magic(self.url)].rpartition("/")[0]
         from fsspec.utils import glob_translate  # noqa: PLC0415 - an extra
 
@@ -168,7 +141,7 @@ class Store:
         bucket, _, key = root.partition("/")
         options: dict[str, Any] = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
         while True:
-            page = _tried(lambda: self._fs.call_s3("list_objects_v2", **options))
+            page = _retried(lambda: self._fs.call_s3("list_objects_v2", **options))
             for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):  # a folder's stand-in
                     yield f"{bucket}/{entry['Key']}"
@@ -207,23 +180,14 @@ def _first_magic(url: str) -> int:
     return len(url) if found is None else found.start()
 
 
-def _tried(action: Callable[[], _Result]) -> _Result:
-    """Do something, and retry transient failures while there is time."""
-    end = time.monotonic() + TRIES_SECONDS
-    for pause in (*_PAUSES, None):
+def _retried(action: Callable[[], _Result]) -> _Result:
+    def attempt(_: float) -> _Result:
         try:
             return action()
         except Exception as error:
-            refused = _refusal(error)
-            if (
-                pause is None
-                or time.monotonic() + pause >= end
-                or refused.reason is not Reason.READ_ERROR
-                or isinstance(error, _PERMANENT)
-            ):
-                raise refused from error
-            time.sleep(pause)
-    raise AssertionError("unreachable")
+            raise _refusal(error) from error
+
+    return with_retries(attempt)
 
 
 def _refusal(error: Exception) -> Refused:
@@ -233,4 +197,7 @@ def _refusal(error: Exception) -> Refused:
         return Refused(Reason.PERMISSION_DENIED, f"{type(error).__name__}: {error}"[:200])
     if isinstance(error, MemoryError):
         return Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit")
-    return refusal(error)
+    refused = refusal(error)
+    if refused.reason is not Reason.READ_ERROR or isinstance(error, _PERMANENT):
+        return refused
+    return TransientRefusal(refused.reason, refused.detail)

@@ -27,6 +27,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from recognizer import __version__
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
+from recognizer.scan.locations.retries import TransientRefusal, with_retries
 from recognizer.status import Reason
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -34,11 +35,7 @@ Gate: TypeAlias = Callable[[IpAddress, int], str | None]
 """Says of an address and a port why they may not be connected to; None where they may."""
 
 MAX_REDIRECTS = 5
-FETCH_SECONDS = 20.0
-"""How long one image may take, with its redirects and tries."""
-
 _SOCKET_SECONDS = 10.0  # for connecting, and without a byte
-_RETRY_AFTER = (0.5, 2.0)  # seconds before the second and the third try
 _CHUNK = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -94,14 +91,6 @@ def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
         yield from filter(None, (address.sixtofour, *(address.teredo or ())))
 
 
-class _Transient(Exception):  # noqa: N818 - never leaves this module
-    """A failure that another try may mend, as the refusal that it is when none does."""
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(str(refused))
-        self.refused = refused
-
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """Which places a scan may read from.
@@ -128,33 +117,25 @@ def fetch(url: str, limits: Limits, access: Access) -> bytes:
     """
     if not access.allow_http:
         raise Refused(Reason.SOURCE_REFUSED, "web URLs need --allow-http")
-    end = time.monotonic() + FETCH_SECONDS
-    for pause in (*_RETRY_AFTER, None):
-        try:
-            return _follow(url, limits, access.gate, end)
-        except _Transient as failure:
-            if pause is None or time.monotonic() + pause >= end:
-                raise failure.refused from failure
-            time.sleep(pause)
-    raise AssertionError("unreachable")
+    return with_retries(lambda deadline: _follow(url, limits, access.gate, deadline))
 
 
-def _follow(url: str, limits: Limits, gate: Gate, end: float) -> bytes:
+def _follow(url: str, limits: Limits, gate: Gate, deadline: float) -> bytes:
     for _ in range(MAX_REDIRECTS + 1):
         try:
-            answer = _request(_parsed(url), limits, gate, end)
+            answer = _request(_parsed(url), limits, gate, deadline)
         except TimeoutError as error:
-            raise _Transient(Refused(Reason.READ_ERROR, "no answer in time")) from error
+            raise TransientRefusal(Reason.READ_ERROR, "no answer in time") from error
         except ssl.SSLCertVerificationError as error:
             raise Refused(Reason.READ_ERROR, f"certificate: {error.verify_message}") from error
         except ValueError as error:  # what TLS or HTTP cannot carry
             raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            raise _Transient(Refused(Reason.READ_ERROR, str(words)[:200])) from error
+            raise TransientRefusal(Reason.READ_ERROR, str(words)[:200]) from error
         if isinstance(answer, bytes):
             return answer
-        url = urljoin(url, answer.url)
+        url = urljoin(url, answer)
     raise Refused(Reason.READ_ERROR, f"more than {MAX_REDIRECTS} redirects")
 
 
@@ -171,16 +152,12 @@ def _parsed(url: str) -> SplitResult:
     return parts
 
 
-@dataclass(frozen=True, slots=True)
-class _Redirect:
-    url: str
-
-
-def _request(url: SplitResult, limits: Limits, gate: Gate, end: float) -> bytes | _Redirect:
+def _request(url: SplitResult, limits: Limits, gate: Gate, deadline: float) -> bytes | str:
+    """Return the image, or the URL of a redirect."""
     host, port = url.hostname or "", url.port or _PORTS[url.scheme]
-    sock = _connect(_resolve(host, port, gate), port, end)
+    sock = _connect(_resolve(host, port, gate), port, deadline)
     try:
-        with _shut_down_at(end, sock):
+        with _shut_down_at(deadline, sock):
             connection: http.client.HTTPConnection
             if url.scheme == "https":
                 sock = _tls().wrap_socket(sock, server_hostname=host)
@@ -192,7 +169,7 @@ def _request(url: SplitResult, limits: Limits, gate: Gate, end: float) -> bytes 
             if url.query:
                 target += "?" + quote(url.query, _UNQUOTED + "?[]", errors="replace")
             connection.request("GET", target, headers=_HEADERS)
-            return _answer(connection.getresponse(), limits, end)
+            return _answer(connection.getresponse(), limits, deadline)
     finally:
         sock.close()
 
@@ -202,9 +179,9 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _connect(addresses: Sequence[IpAddress], port: int, end: float) -> socket.socket:
+def _connect(addresses: Sequence[IpAddress], port: int, deadline: float) -> socket.socket:
     for number, address in enumerate(addresses, 1):
-        seconds = min(_SOCKET_SECONDS, end - time.monotonic())
+        seconds = min(_SOCKET_SECONDS, deadline - time.monotonic())
         if seconds <= 0:
             break
         try:
@@ -234,7 +211,7 @@ def _resolve(host: str, port: int, gate: Gate) -> Sequence[IpAddress]:
 
 
 @contextmanager
-def _shut_down_at(end: float, sock: socket.socket) -> Iterator[None]:
+def _shut_down_at(deadline: float, sock: socket.socket) -> Iterator[None]:
     """Shut the connection down at the deadline: a server that drips bytes never times out."""
     twin = sock.dup()  # TLS takes the socket itself over
 
@@ -242,7 +219,7 @@ def _shut_down_at(end: float, sock: socket.socket) -> Iterator[None]:
         with suppress(OSError):  # ended already, by either side
             twin.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(max(0.0, end - time.monotonic()), shut_down)
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), shut_down)
     timer.daemon = True
     timer.start()
     try:
@@ -252,16 +229,16 @@ def _shut_down_at(end: float, sock: socket.socket) -> Iterator[None]:
         twin.close()
 
 
-def _answer(response: http.client.HTTPResponse, limits: Limits, end: float) -> bytes | _Redirect:
+def _answer(response: http.client.HTTPResponse, limits: Limits, deadline: float) -> bytes | str:
     status = response.status
     if status in _REDIRECTS:
         target = response.getheader("Location")
         if not target:
             raise Refused(Reason.READ_ERROR, f"HTTP {status} without a Location header")
-        return _Redirect(target)
+        return target
     if status != http.client.OK:
-        refused = Refused(_REASONS.get(status, Reason.READ_ERROR), f"HTTP {status}")
-        raise _Transient(refused) if status in _TRANSIENT else refused
+        kind = TransientRefusal if status in _TRANSIENT else Refused
+        raise kind(_REASONS.get(status, Reason.READ_ERROR), f"HTTP {status}")
     encoding = response.getheader("Content-Encoding", "identity").lower()
     if encoding != "identity":
         raise Refused(Reason.READ_ERROR, f"the answer is compressed ({encoding}), unasked")
@@ -273,7 +250,7 @@ def _answer(response: http.client.HTTPResponse, limits: Limits, end: float) -> b
         body += chunk
         if len(body) > limits.max_bytes:
             raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
-    if time.monotonic() >= end:  # shut down, which looks like an end
+    if time.monotonic() >= deadline:  # shut down, which looks like an end
         raise TimeoutError
     if announced is not None and len(body) < announced:
         raise http.client.IncompleteRead(bytes(body), announced - len(body))

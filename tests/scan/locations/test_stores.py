@@ -21,7 +21,7 @@ from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.location import StoreObject
-from recognizer.scan.locations import Access, Reader, expand, stores
+from recognizer.scan.locations import Access, Reader, expand, retries, stores
 from recognizer.scan.locations.stores import Store
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
@@ -47,7 +47,7 @@ def contents(*sources: str, **options: Any) -> dict[str, bytes | Reason]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(retries, "PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture(params=["memory", "s3"])
@@ -232,7 +232,7 @@ def test_an_end_point_that_is_down(s3_at: Callable[..., None]) -> None:
         with pytest.raises(Refused, match="Could not connect") as caught:
             Reader(LIMITS, Access()).read(item)
         assert (item.source, caught.value.reason) == (url, Reason.READ_ERROR)
-        assert time.monotonic() - begin < stores.TRIES_SECONDS
+        assert time.monotonic() - begin < retries.MAX_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_only_one_layer_tries_again(
 
 def test_no_try_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("fsspec")
-    monkeypatch.setattr(stores, "TRIES_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "MAX_SECONDS", 0.0)
 
     class Failing:
         tries = 0

@@ -14,7 +14,7 @@ from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan.items import Item
-from recognizer.scan.locations import Access, Reader, expand, web
+from recognizer.scan.locations import Access, Reader, expand, retries, web
 from recognizer.scan.locations.web import fetch, public_only
 from recognizer.status import Reason
 from tests.scan.locations.web_server import PHOTO, Server, loopback_too, serving
@@ -31,7 +31,7 @@ def running() -> Iterator[Server]:
 @pytest.fixture
 def server(running: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     running.requests.clear()
-    monkeypatch.setattr(web, "_RETRY_AFTER", (0.01, 0.01))
+    monkeypatch.setattr(retries, "PAUSES", (0.01, 0.01))
     return running
 
 
@@ -141,7 +141,7 @@ def test_what_may_pass_is_tried_again(server: Server) -> None:
 def test_a_server_that_never_ends_is_left(
     server: Server, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr(web, "FETCH_SECONDS", 0.4)
+    monkeypatch.setattr(retries, "MAX_SECONDS", 0.4)
     began = time.monotonic()
     assert refused(f"{server.url}/{path}").reason is Reason.READ_ERROR
     assert time.monotonic() - began < 5
