@@ -1,1 +1,1 @@
-"""Training, calibration, evaluation and export: what the extra ``train`` is for."""
+"""Train a network and export it: what the extra ``train`` is for."""

@@ -1,9 +1,9 @@
-"""What training does to a photo before the model sees it.
+"""Random changes of training photos.
 
 Museum photos show the product on grey paper, listings show it in hands and on carpets. So half of
-the objects that can be cut out are put on other pictures, and every photo is cropped, turned,
-recoloured and damaged as platforms and phones damage photos. Every draw depends on the given
-generator alone.
+the objects that can be cut out are put on other pictures, and every photo is cropped, rotated,
+recoloured and damaged as platforms and phones damage photos. Every draw depends only on the given
+generator.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Augmentation:
     Attributes:
         config: how strong each change is.
         size: side of the model's input in pixels.
-        backdrop: gives a picture to put things on, uint8 (height, width, 3) RGB.
+        backdrop: draws a picture to put things on, uint8, (height, width, 3), RGB.
     """
 
     config: AugmentConfig
@@ -65,8 +65,8 @@ class Augmentation:
         Args:
             rgb: uint8, (height, width, 3), RGB.
             rng: source of every random draw.
-            objects: where not empty, what is laid on another picture instead of showing the photo.
-            others: what lies there too.
+            objects: if not empty, they are laid on another picture and the photo is not shown.
+            others: other things on that picture.
 
         Returns:
             uint8, (size, size, 3), RGB.
@@ -87,7 +87,7 @@ class Augmentation:
 
     def _transform(self, rgb: Picture, rng: np.random.Generator, min_crop: float) -> Picture:
         chain = _torchvision_chain(self.config, self.size, max(self.config.min_crop, min_crop))
-        # torchvision draws from torch's global generator: give it a state of its own for this call.
+        # torchvision draws from torch's global generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
             image = tv_tensors.Image(torch.tensor(rgb).permute(2, 0, 1))

@@ -1,7 +1,6 @@
-"""Every choice of a training run, in one TOML file.
+"""A training run's recipe, one TOML file, such as ``export/wildlife-v2/train.toml``.
 
-The documented example is ``export/wildlife-v2/train.toml``. Unknown keys and values out of range
-are errors, so that a misspelt option is never silently the default.
+Unknown keys and values out of range are errors, so that a misspelt key is never ignored.
 """
 
 from __future__ import annotations
@@ -62,8 +61,9 @@ class TrainingConfig(DataRecipe):
 
     Attributes:
         name: name of the model, without its version.
-        backbone: any timm model name whose features are a map (convolutional networks). Where it
-            is no EfficientNet, a layer of its own normalises the pixels, which costs a little.
+        backbone: any timm model name whose features are a map (convolutional networks). In an
+            EfficientNet the normalisation of pixels is folded into the first layer; other networks
+            get a layer for it, which costs a little.
         weights: ``package`` (the ImageNet weights that a package carries, for
             ``tf_efficientnet_lite0`` and ``lite2``), ``timm`` (timm's hub), ``none``, or the path
             of a safetensors file.
@@ -78,8 +78,8 @@ class TrainingConfig(DataRecipe):
         photos_per_epoch: photos drawn for each epoch, with replacement, balanced.
         batch_size: photos in a step.
         label_power: labels are drawn in proportion to their photo count to this power
-            (0: all alike, 1: as they come).
-        source_power: likewise for the sources within a label.
+            (0: all equally often, 1: in proportion).
+        source_power: the same for the sources within a label.
         label_weights: factors on how often a label is drawn, by label name.
         learning_rate: peak rate of the new head.
         backbone_rate: the backbone's rate, as a factor of :attr:`learning_rate`.

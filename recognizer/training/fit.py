@@ -1,4 +1,4 @@
-"""The training loop: fine-tune, average the weights, checkpoint each epoch, go on after a kill.
+"""The training loop: fine-tune, average the weights, write a checkpoint after each epoch.
 
 A run is a folder: ``config.json``, ``log.csv``, TensorBoard events, and ``last.ckpt``. Each epoch
 seeds everything random from the seed and its own number, so a run that was killed and resumed ends
@@ -40,11 +40,11 @@ _LOG_FIELDS = ("epoch", "loss", "learning_rate", "photos_per_second", "accuracy"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the loop tells while it runs.
+    """The progress of a run.
 
     Attributes:
-        epoch: current epoch, from 1.
-        epochs: how many there will be.
+        epoch: the current epoch, from 1.
+        epochs: epochs in the run.
         photo: photos done in this epoch.
         photos: photos in each epoch.
         loss: mean training loss of this epoch so far.
@@ -71,13 +71,13 @@ def fit(
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> ProductNetwork:
-    """Train, or go on with a run that stopped.
+    """Train, or resume a run that stopped.
 
     Args:
-        config: the run's choices.
-        photos: all photos with their splits; ``train`` is learned from, ``validation`` only
-            looked at, ``test`` not even opened.
-        folder: the run's folder; made where it is missing.
+        config: the recipe.
+        photos: all photos with their splits: ``train`` is learned from, ``validation`` measured,
+            ``test`` never opened.
+        folder: the run's folder; created if it is missing.
         on_progress: called about once a second.
         on_epoch: called after each epoch with the row of ``log.csv``.
 
@@ -92,7 +92,9 @@ def fit(
     validation = [p for p in photos if p.split == "validation"]
     labels = sorted({p.label for p in train})
     if len(labels) < 2:
-        raise TrainingError(f"{len(labels)} labels among {len(train)} training photos: at least 2")
+        raise TrainingError(
+            f"{len(labels)} labels among {len(train)} training photos; at least 2 are needed"
+        )
     run = _Run.open(config, labels, fingerprint(train), folder)
     if run.epoch < config.epochs:
         run.masks = find_masks(train, config.input_size)
@@ -126,12 +128,12 @@ class _Run:
         state = read_checkpoint(folder)
         if state is None:
             return run
-        # A choice that came into the program since has its default.
+        # A key that is newer than the run has its default.
         there = {**state, "config": config_from_dict(state["config"], str(folder))}
         for key, value in {"config": config, "labels": labels, "data": data}.items():
             if there[key] != value:
                 raise TrainingError(
-                    f"{folder} holds a run with other {key}; choose another folder, or remove it"
+                    f"{folder} holds a run with other {key}; choose another folder, or delete it"
                 )
         run.network.load_state_dict(state["network"])
         run.averaged.load_state_dict(state["averaged"])
@@ -155,7 +157,7 @@ class _Run:
             for layer in module.modules():
                 if isinstance(layer, nn.BatchNorm2d):
                     layer.eval()
-        started = told = time.monotonic()
+        started = reported = time.monotonic()
         total, done, rate, learning_rate = 0.0, 0, 0.0, 0.0
         for images, targets in batches(dataset, config.batch_size, config.workers):
             learning_rate = self._set_rate(steps)
@@ -164,19 +166,19 @@ class _Run:
             done += len(targets)
             now = time.monotonic()
             rate = done / (now - started)
-            if now - told >= 1 or done == len(dataset):
-                told = now
+            if now - reported >= 1 or done == len(dataset):
+                reported = now
                 left = _work(config, epoch, done / len(dataset)) * len(dataset)
                 on_progress(
                     Progress(
-                        epoch + 1,
-                        config.epochs,
-                        done,
-                        len(dataset),
-                        total / done,
-                        learning_rate,
-                        rate,
-                        left / rate,
+                        epoch=epoch + 1,
+                        epochs=config.epochs,
+                        photo=done,
+                        photos=len(dataset),
+                        loss=total / done,
+                        learning_rate=learning_rate,
+                        rate=rate,
+                        seconds_left=left / rate,
                     )
                 )
         if not math.isfinite(total):
@@ -210,7 +212,7 @@ class _Run:
             share = float(generator.beta(config.mixup, config.mixup))
             images = share * images.float() + (1 - share) * images.flip(0).float()
             soft = share * soft + (1 - share) * soft.flip(0)
-        # bfloat16 has the range of float32, so that no gradient is lost for want of a scale.
+        # bfloat16 has the range of float32: gradients need no scaling.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             logits = self.network(images).logits
         loss = loss_of(logits.float(), soft, config)
@@ -224,7 +226,7 @@ class _Run:
 
     @torch.no_grad()
     def _average(self) -> None:
-        # Early on the average follows quickly, else it would remember the untrained head.
+        # Early on the average follows quickly, so that it forgets the untrained head.
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         ours = self.averaged.state_dict()
         for name, value in self.network.state_dict().items():
@@ -235,7 +237,7 @@ class _Run:
 
     @torch.no_grad()
     def validate(self, photos: Sequence[Photo]) -> dict[str, float]:
-        """Look at the held-out photos: for the reader of the log, nothing is chosen by it."""
+        """Measure the held-out photos, for the log; nothing is chosen by it."""
         if not photos:
             return {}
         self.averaged.eval()
@@ -260,7 +262,7 @@ class _Run:
 
     def finish_epoch(self, epoch: int, row: dict[str, float]) -> None:
         self.epoch = epoch + 1
-        # The log first: a run that is killed in between does this epoch again, and its row too.
+        # The log first: a run that is killed in between repeats this epoch, and its row.
         _log_csv(self.folder / "log.csv", row)
         _log_tensorboard(self.folder, row)
         self.save()
@@ -285,7 +287,7 @@ class _Run:
 
 
 def _work(config: TrainingConfig, epoch: int, done: float) -> float:
-    """Return how much is left to do, in epochs like the current one: work goes with the area."""
+    """Return the work left, in epochs like the current one: it is proportional to the area."""
     areas = [
         (config.early_size if e < config.early_epochs else config.input_size) ** 2
         for e in range(epoch, config.epochs)
@@ -299,7 +301,7 @@ def loss_of(logits: torch.Tensor, targets: torch.Tensor, config: TrainingConfig)
     Args:
         logits: float, (N, labels).
         targets: float, (N, labels): each row sums to 1.
-        config: ``loss`` and ``label_smoothing`` are used.
+        config: its ``loss`` and ``label_smoothing``.
     """
     smooth = config.label_smoothing
     if config.loss == "softmax":
@@ -312,21 +314,21 @@ def choose_device(name: str) -> torch.device:
     """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Raises:
-        TrainingError: the named device is not there.
+        TrainingError: the named device is unavailable.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next((device for device, found in there.items() if found), "cpu")
     if not there.get(name, True):
-        raise TrainingError(f'device {name!r} is not available here; use device = "auto"')
+        raise TrainingError(f'device {name!r} is unavailable; use device = "auto"')
     return torch.device(name)
 
 
 def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
-    """Return the stem and the first stages of a backbone; nothing for a count of 0.
+    """Return the stem and the first stages of an EfficientNet; nothing for a count of 0.
 
     Raises:
-        TrainingError: the backbone has fewer stages, or none that are known.
+        TrainingError: the backbone has fewer stages, or is no EfficientNet.
     """
     if count == 0:
         return []
@@ -353,7 +355,7 @@ def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.A
 
 
 def _log_csv(path: Path, row: dict[str, float]) -> None:
-    """Write the row of an epoch behind those of the epochs before it."""
+    """Append the row of an epoch; rows of the same or later epochs are dropped."""
     rows: list[dict[str, str]] = []
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""Photos as batches of model input, the same batches for the same seed whatever the machine does.
+"""Photos as batches of model input.
 
-Which photos an epoch draws, and how each is changed, depends on the seed, the epoch and the place
-in the epoch alone; so a resumed run sees what an unbroken one would have seen.
+Which photos an epoch draws, and how each is changed, depends only on the seed, the epoch and the
+place in the epoch, so a resumed run sees what an unbroken one would have seen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from recognizer.dataset.compose import several
 from recognizer.dataset.cutout import Cutout, cut_out, find_object, outline_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, read_photo
 from recognizer.imaging import load_image, model_input
-from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.augment import Augmentation
 
 if TYPE_CHECKING:
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
     from recognizer.training.config import TrainingConfig
 
 MATERIALS = frozenset({"scaly_skin", "scale_heap"})
-"""Parts of the table of patches of which pieces are laid out, not the whole outline."""
+"""Parts of the table of patches that are cut into pieces instead of laid out whole."""
 
 Masks: TypeAlias = "list[tuple[tuple[int, int], NDArray[np.uint8]] | None]"
-"""For each photo the shape of its object's mask and the mask's packed bits; None without one."""
+"""For each photo the shape and the packed bits of its object's mask; None without one."""
 
 
 def find_masks(photos: Sequence[Photo], min_side: int, threads: int = 2) -> Masks:
-    """Find the objects that can be cut out: drawn outlines, rendered masks, even backgrounds.
+    """Find the objects that can be cut out: outlines, rendered masks, even backgrounds.
 
     Raises:
         DatasetError: a photo cannot be decoded.
@@ -97,9 +96,7 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         self._alike: defaultdict[str, list[int]] = defaultdict(list)
         for i in cut:
             self._alike[photos[i].label].append(i)
-        kinds = load_taxonomy().labels
-        self._kinds = {p.label: kinds[p.label].kind for p in photos}
-        self._ordinary = [i for i in cut if self._kinds[photos[i].label] is not Kind.PRODUCT]
+        self._ordinary = [i for i in cut if not photos[i].is_product]
         weights = drawing_weights(
             photos, config.label_power, config.source_power, config.label_weights
         )
@@ -120,7 +117,7 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         return torch.from_numpy(self._augment(rgb, rng, objects, others)), self._targets[index]
 
     def _objects(self, index: int, rng: np.random.Generator) -> list[Cutout]:
-        """Return what a composed picture is of: the photo's object, perhaps with more of them."""
+        """Return a composed picture's objects: the photo's, and perhaps more of its kind."""
         first = self._cutout(index)
         if first is None:
             return []
@@ -141,8 +138,8 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         )
 
     def _others(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
-        """Return what lies about in a picture of a product: it stays one of the product."""
-        if self._kinds[photo.label] is not Kind.PRODUCT or not self._ordinary:
+        """Return ordinary things that lie beside a product."""
+        if not photo.is_product or not self._ordinary:
             return []
         if rng.random() >= self._config.augment.others:
             return []

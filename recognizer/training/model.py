@@ -3,7 +3,7 @@
 The convolution gives each label's activation map, and pooling commutes with it: the mean of a
 label's map *is* its logit, so the heat-map is a by-product of the score. The input is uint8 RGB;
 its normalisation is folded into the first convolution before training begins, where that is
-followed by a batch normalisation, and is a layer of its own elsewhere.
+followed by a batch normalisation, and is a layer of its own otherwise.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PACKAGED_WEIGHTS = {
 
 
 class Outputs(NamedTuple):
-    """What one pass gives.
+    """The outputs of one pass.
 
     Attributes:
         logits: float32, (N, labels): each label's score before softmax or sigmoid.
@@ -124,7 +124,7 @@ class Normalization(nn.Module):
 
     Args:
         mean: of each channel, as a share of 255.
-        std: likewise.
+        std: of each channel, as a share of 255.
     """
 
     mean: torch.Tensor
@@ -218,7 +218,7 @@ def fold_normalization(
     Args:
         backbone: one that :func:`can_fold`; changed in place.
         mean: of each channel, as a share of 255.
-        std: likewise.
+        std: of each channel, as a share of 255.
     """
     described: Any = backbone
     stem, norm = described.conv_stem, described.bn1

@@ -1,4 +1,4 @@
-"""Runs that training left behind: their checkpoint, their weights, what they learned from."""
+"""Finished runs: their checkpoint, their weights, and what they find at sources they left out."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _BATCH = 64
 
 
 def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
-    """Load the averaged weights of a run, or the mean of several that differ in their seed alone.
+    """Load the averaged weights of a run, or the mean of several that differ only in their seed.
 
-    All runs of a recipe start at the same weights, so that they end near enough to each other for
-    their mean to be a network too, one that is better than each of them away from the training
-    data, at the cost of one (a "model soup": Wortsman et al., 2022).
+    All runs of a recipe start with the same weights and end near each other. Their mean is a
+    network that does better than each away from the training data, at the cost of one (a "model
+    soup": Wortsman et al., 2022).
 
     Returns:
         The network in evaluation mode, the configuration of the first, and the labels in order.
 
     Raises:
-        TrainingError: there is no checkpoint, a run has not ended, or they differ in more than
+        TrainingError: there is no checkpoint, a run has not ended, or the runs differ in more than
             their seed.
     """
     state, config = _finished(folder)
@@ -54,10 +54,10 @@ def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfi
 
 
 def check_data(folder: Path, photos: Sequence[Photo]) -> None:
-    """Check that a run learned from the training photos among these, and from no others.
+    """Check that the training photos among these are those of a run.
 
     Raises:
-        TrainingError: it did not, or there is no run.
+        TrainingError: they are others, or there is no finished run.
     """
     state, _ = _finished(folder)
     if state["data"] != fingerprint(p for p in photos if p.split == "train"):
@@ -72,13 +72,13 @@ def _finished(folder: Path) -> tuple[dict[str, Any], TrainingConfig]:
     if state["epoch"] < config.epochs:
         raise TrainingError(
             f"{folder}: stopped after epoch {state['epoch']} of {config.epochs}; "
-            "run the same training command again to go on"
+            "run the same training command again to resume it"
         )
     return state, config
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Return what a run's folder keeps of it, None where there is no run."""
+    """Return the checkpoint in a run's folder; None if there is none."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
@@ -87,7 +87,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def check_recipe(config: TrainingConfig, released: TrainingConfig, folder: Path) -> None:
-    """Check that a run differs from the released one in its seed and in what it leaves out alone.
+    """Check that a run differs from the released one only in its seed and in what it leaves out.
 
     Raises:
         TrainingError: it differs in more, or leaves no source out.
@@ -108,7 +108,7 @@ def check_recipe(config: TrainingConfig, released: TrainingConfig, folder: Path)
 def probabilities(
     network: ProductNetwork, config: TrainingConfig, photos: Sequence[Photo]
 ) -> NDArray[np.float64]:
-    """Return what a network says of photos, before calibration, float64, (photos, labels)."""
+    """Return a network's probabilities before calibration, float64, (photos, labels)."""
     dataset = PlainPhotos(photos, config.input_size)
     logits = torch.cat([network(x).logits for x in batches(dataset, _BATCH, 1)]).double()
     scores = logits.softmax(1) if config.loss == "softmax" else logits.sigmoid()
