@@ -1,7 +1,7 @@
-"""Writing a file so that there is the old one or the new one, whole, whatever happens.
+"""Write a file so that there is the old one or the new one, whole, whatever happens.
 
-What is no earlier file of the same kind is not overwritten at all: a photo, a journal or somebody's
-table must survive a slip on the command line.
+Only an earlier file of the same kind is overwritten: a photo, a journal or somebody's table must
+survive a slip on the command line.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from recognizer.errors import UsageError
 
 
 def check_place(path: Path) -> None:
-    """Check that a file may come to lie at a path.
+    """Check that a file can be put at a path.
 
     Raises:
-        UsageError: a folder is there, or none is around it.
+        UsageError: there is a folder, or its own folder does not exist.
     """
     if path.is_dir():
-        raise UsageError(f"{path}: a folder, and not a place where a file can be written")
+        raise UsageError(f"{path} is a folder: name a file")
     if not path.parent.is_dir():
-        raise UsageError(f"{path}: the folder {path.parent} is not there; make it first")
+        raise UsageError(f"{path}: the folder {path.parent} does not exist; make it first")
 
 
 def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> None:
@@ -34,10 +34,10 @@ def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> No
     Args:
         path: of the file; an empty one may be overwritten too.
         kind: what it will be, in words.
-        is_own: whether what is there is such a file.
+        is_own: whether an existing file is of this kind.
 
     Raises:
-        UsageError: it cannot be written, or what is there is something else.
+        UsageError: it cannot be written, or the existing file is of another kind.
     """
     check_place(path)
     if not os.access(path.parent, os.W_OK):
@@ -52,15 +52,28 @@ def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> No
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     if not is_replaceable:
-        raise UsageError(f"{path}: this file is no {kind}; it will not be overwritten")
+        raise UsageError(f"{path}: this file is not a {kind}; it will not be overwritten")
+
+
+def require_page(path: Path) -> None:
+    """Check, before any work, that an HTML page can be written and overwrites nothing else.
+
+    Raises:
+        UsageError: it cannot, or what is there is not a page.
+    """
+    require_own(
+        path,
+        "report",
+        lambda file: file.read(200).lstrip().lower().startswith((b"<!doctype html", b"<html")),
+    )
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a file to be written, which takes the place of ``path`` at the end.
+    """Yield a path to write to, which takes the place of ``path`` at the end.
 
-    It is on the disk (fsync) before it gets its name. Where the block raises, ``path`` is as it
-    was, and nothing is left behind.
+    The file is on the disk (fsync) before it gets its name. Where the block raises, ``path`` is as
+    it was, and nothing is left behind.
 
     Raises:
         UsageError: an ``OSError`` in the block or after it, in words.
@@ -75,12 +88,12 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # of a read-only file system, for one: the first error is told
+        with suppress(OSError):  # a read-only file system, for one: the first error counts
             partial.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system does that at all."""
+    """Put the names in a folder on the disk (fsync), where the system can."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)

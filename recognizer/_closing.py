@@ -1,4 +1,4 @@
-"""What holds files or processes is used with ``with``."""
+"""Classes that hold files or processes are used in a ``with`` block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Closes(ABC):
-    """Base of what is closed at the end of a ``with`` block, however the block ends."""
+    """Base of classes that are closed at the end of a ``with`` block, however it ends."""
 
     @abstractmethod
     def close(self) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from PIL import Image
 from recognizer.dataset.manifest import Photo
 from recognizer.recognizer import Recognizer
 from recognizer.rows import Row, row_schema
-from recognizer.rows.row import to_line
 from tests.tiny import write_tiny_bundle
 
 COLORS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230), "gray": (90, 90, 90)}
@@ -26,12 +26,15 @@ ROW_VALIDATOR = Draft202012Validator(row_schema(), format_checker=FormatChecker(
 def _every_row_keeps_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a test writes into a journal is held against the schema of the row."""
 
+    to_json_line = Row.to_json_line
+
     def checked(row: Row) -> bytes:
-        line = to_line(row)
+        line = to_json_line(row)
         ROW_VALIDATOR.validate(json.loads(line))
+        assert Row.from_json_line(line) == row
         return line
 
-    monkeypatch.setattr("recognizer.rows.journal.to_line", checked)
+    monkeypatch.setattr(Row, "to_json_line", checked)
 
 
 @pytest.fixture(scope="session")
@@ -80,8 +83,8 @@ def photo_folder(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a journal, each held against the schema: also those that a process wrote."""
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a journal as other programs read them, each held against the schema."""
     rows = [json.loads(line) for line in path.read_bytes().splitlines()]
     for row in rows:
         ROW_VALIDATOR.validate(row)

@@ -53,7 +53,7 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "py.typed",
         "taxonomy.toml",
         "evaluation/model_card.md.j2",
-        "review/report.html.j2",
+        "review/page.html.j2",
         f"bundles/{DEFAULT_BUNDLE}/model.onnx",
         f"bundles/{DEFAULT_BUNDLE}/bundle.json",
         f"bundles/{DEFAULT_BUNDLE}/MODEL_CARD.md",

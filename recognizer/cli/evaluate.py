@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer._atomic import check_place
-from recognizer.cli.page import check_page
+from recognizer._atomic import check_place, require_page
 from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 from recognizer.errors import DatasetError, TrainingError, UsageError
@@ -108,7 +107,7 @@ def command(
 def _check_places(report: Path | None, output: Path | None) -> None:
     """Check before minutes of work that the files can be written."""
     if report is not None:
-        check_page(report)
+        require_page(report)
         if report.suffix == ".json":
             raise UsageError(f"--report {report}: the figures go there; call the page .html")
     if output is not None:

@@ -1,4 +1,4 @@
-"""``recognizer merge``: one journal of many."""
+"""``recognizer merge``: one journal from many."""
 
 from __future__ import annotations
 
@@ -14,31 +14,29 @@ def command(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", help="The merged journal; it may be one of those that are merged."
-        ),
+        typer.Option("--output", "-o", help="The merged journal; it may be one of the journals."),
     ],
     allow_mixed: Annotated[
         bool,
         typer.Option(
             "--allow-mixed",
-            help="Merge also rows of several models, policies, banks or versions of the "
+            help="Also merge rows of several models, policies, banks or versions of the "
             "preprocessing, although they cannot be compared.",
         ),
     ] = False,
 ) -> None:
-    """Merge the journals of shards (scan --shard), or of scans that were made apart.
+    """Merge the journals of shards (scan --shard), or of separate scans.
 
-    Of each photo the latest row counts. Thumbnails and embeddings go
-    along. The journals stay as they are.
+    Of each image the latest row counts. Thumbnails and embeddings are merged too. The journals
+    stay as they are.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
     from recognizer.rows import merge  # noqa: PLC0415
 
-    with Console(stderr=True).status(f"merging {len(journals)} journals"):
+    with Console(stderr=True).status(f"Merging {len(journals)} journals"):
         merged = merge(journals, output, allow_mixed=allow_mixed)
     typer.echo(
-        f"written: {output}, {merged.rows:,} rows, {merged.superseded:,} superseded by later ones, "
+        f"Wrote {output}: {merged.rows:,} rows, {merged.superseded:,} superseded by later ones, "
         f"{merged.thumbnails:,} thumbnails, {merged.embeddings:,} embeddings"
     )

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.page import check_page
+from recognizer._atomic import require_page
+
+if TYPE_CHECKING:
+    from recognizer.model.bundle import Bundle
 
 
 def command(
-    rows: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")] = Path(
+    journal: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
         "report.html"
     ),
     bundle: Annotated[
-        str | None, typer.Option(help="The bundle behind the rows; default: the released one.")
+        str | None,
+        typer.Option(
+            "--bundle",
+            "-b",
+            help="The folder or name of the model that made the rows. Default: the one of this "
+            "package's models that did.",
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
 ) -> None:
-    """Write the leads and failures of a scan as a page to work through, offline.
+    """Write the leads and failures of a scan as a page for reviewers, which works offline.
 
-    The page holds thumbnails of the photos: keep it as confidential as they are.
+    The page holds thumbnails of the images: keep it as confidential as they are.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
     from recognizer.model.bundle import load_bundle  # noqa: PLC0415
-    from recognizer.review.report import write_report  # noqa: PLC0415
+    from recognizer.review.page import write_report  # noqa: PLC0415
 
-    check_page(output)
-    with Console(stderr=True).status(f"writing {output}"):
-        write_report(rows, output, load_bundle(bundle), title=title)
-    typer.echo(f"written: {output}")
+    require_page(output)
+    bundles = carried_models() if bundle is None else [load_bundle(bundle)]
+    with Console(stderr=True).status(f"Writing {output}"):
+        write_report(journal, output, bundles, title=title)
+    typer.echo(f"Wrote {output}")
+
+
+def carried_models() -> list[Bundle]:
+    """Return the models of this package, the default one first."""
+    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
+    from recognizer.model.folders import DEFAULT_BUNDLE, carried_bundles  # noqa: PLC0415
+
+    others = sorted({*carried_bundles()} - {DEFAULT_BUNDLE})
+    return [load_bundle(name) for name in (DEFAULT_BUNDLE, *others)]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer._atomic import check_place
-from recognizer.cli.page import check_page
+from recognizer._atomic import check_place, require_page
 from recognizer.cli.stages import told_progress
 from recognizer.cli.train import DataOption
 from recognizer.errors import UsageError
@@ -95,7 +94,7 @@ def _check_places(output: Path | None, json_file: Path | None) -> None:
         if output.suffix.lower() not in PLOTS:
             raise UsageError(f"--output {output}: the name must end in {', '.join(sorted(PLOTS))}")
         if output.suffix.lower() == ".html":
-            check_page(output)
+            require_page(output)
     for place in (output, json_file):
         if place is not None:
             check_place(place)

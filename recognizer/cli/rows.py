@@ -10,18 +10,16 @@ import typer
 
 def command(
     journal: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
-    to: Annotated[
-        Path, typer.Option("--to", help="The table: a name that ends in .csv or .parquet.")
-    ],
+    to: Annotated[Path, typer.Option("--to", help="The table to write: a .csv or .parquet file.")],
 ) -> None:
-    """Write the last row of each photo as CSV or Parquet (extra: parquet).
+    """Write the last row of each image as CSV or Parquet (extra: parquet).
 
-    docs/rows.md says what the columns hold. The file takes its place in one step.
+    docs/rows.md describes the columns. The file takes its place in one step.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.rows.tables import write_table  # noqa: PLC0415
+    from recognizer.rows.table_files import write_table  # noqa: PLC0415
 
-    with Console(stderr=True).status(f"writing {to}"):
+    with Console(stderr=True).status(f"Writing {to}"):
         count = write_table(journal, to)
-    typer.echo(f"written: {to}, {count:,} rows")
+    typer.echo(f"Wrote {to}: {count:,} rows")

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from recognizer._atomic import check_place
+from recognizer._atomic import check_place, require_page
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.page import check_page
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -378,12 +377,13 @@ def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
     """Return a function that writes the report; check before the scan that it can."""
     if path is None:
         return lambda _rows, _bundle: None
-    check_page(path)
-    from recognizer.review.report import write_report  # noqa: PLC0415
+    require_page(path)
+    from recognizer.cli.report import carried_models  # noqa: PLC0415
+    from recognizer.review.page import write_report  # noqa: PLC0415
 
     def write(rows: Path, bundle: Bundle) -> None:
         try:
-            write_report(rows, path, bundle)
+            write_report(rows, path, [bundle, *carried_models()])
         except OSError as error:
             raise UsageError(f"--report {path}: {error.strerror or error}") from error
 

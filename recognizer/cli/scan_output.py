@@ -20,7 +20,6 @@ from recognizer._closing import Closes
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.rows import Journal, Row, ScanSummary
-from recognizer.rows.summary import is_lead, lead_names
 from recognizer.scan import Lookahead, Skipped
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
@@ -35,6 +34,7 @@ _DECISION_STYLES: Mapping[str, str] = {
     Decision.PRIORITY: "bold red",
     Decision.REVIEW: "yellow",
     Decision.CLEAR: "dim",
+    Decision.UNSCORED: "magenta",
 }
 
 NO_VERDICT = (
@@ -93,8 +93,9 @@ class Output(Closes):
         for index, row in rows:
             if index < LISTED_INPUTS:
                 self._first[index] = row
-            if is_lead(row):
-                rank = (row["decision"] == Decision.PRIORITY, _lead_score(row), -index)
+            if row.is_lead:
+                score = max((lead.score for lead in row.leads), default=0.0)
+                rank = (row.decision is Decision.PRIORITY, score, -index)
                 push = heapq.heappush if len(self._leads) < LISTED_LEADS else heapq.heappushpop
                 push(self._leads, (rank, row))
         total = self._items.total
@@ -144,7 +145,7 @@ def progress_line(summary: ScanSummary, total: int | None) -> str:
 
 def results_table(rows: Sequence[Row], bundle: Bundle, title: str | None) -> Table:
     """Return a table with a line for each row."""
-    folder = _common_folder([row["source"] for row in rows])
+    folder = _common_folder([row.source for row in rows])
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     # Texts, because a plain string would be read for rich's markup.
     place = Text(f"image in {shown(folder)}" if folder else "image")
@@ -152,12 +153,11 @@ def results_table(rows: Sequence[Row], bundle: Bundle, title: str | None) -> Tab
         table.add_column(column, overflow="fold")
     products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
     for row in rows:
-        status = row["status"] if row["reason"] is None else f"{row['status']}: {row['reason']}"
-        decision = row["decision"] or "not scored"
+        status = row.status if row.reason is None else f"{row.status}: {row.reason}"
         table.add_row(
-            Text(shown(row["source"].removeprefix(folder))),
-            Text(status, "" if row["status"] == Status.OK else "magenta"),
-            Text(decision, _DECISION_STYLES.get(decision, "magenta")),
+            Text(shown(row.source.removeprefix(folder))),
+            Text(status, "" if row.status is Status.OK else "magenta"),
+            Text(row.decision, _DECISION_STYLES[row.decision]),
             Text(_top_product(row, products)),
         )
     return table
@@ -228,14 +228,9 @@ def _common_folder(paths: Sequence[str]) -> str:
     return folder if all(path.startswith(folder) for path in paths) else ""
 
 
-def _lead_score(row: Row) -> float:
-    return max((row["scores"][name] for name in lead_names(row)), default=0.0)
-
-
 def _top_product(row: Row, products: Sequence[str]) -> str:
-    if not row["scores"]:
-        return ""
-    scores = {name: row["scores"][name] for name in products if name in row["scores"]}
+    found = row.scores or {}
+    scores = {name: found[name] for name in products if name in found}
     if not scores:
         return ""
     name = max(scores, key=lambda product: scores[product])

@@ -1,4 +1,4 @@
-"""``recognizer similar``: the photos of a scan that resemble a given one."""
+"""``recognizer similar``: the images of a scan that are similar to a photo."""
 
 from __future__ import annotations
 
@@ -12,36 +12,41 @@ from recognizer.errors import UsageError
 
 
 def command(
-    photo: Annotated[Path, typer.Argument(help="The photo whose look-alikes are sought.")],
+    photo: Annotated[Path, typer.Argument(help="The photo to find similar images of.")],
     journal: Annotated[Path, typer.Option("--journal", "-j", help="The rows of a scan (JSONL).")],
     embeddings: Annotated[
         Path | None,
-        typer.Option("--embeddings", help="What scan --embeddings wrote; else JOURNAL.embeddings."),
+        typer.Option(
+            "--embeddings",
+            help="The file that scan --embeddings wrote. Default: JOURNAL.embeddings.",
+        ),
     ] = None,
     bundle: Annotated[
-        str | None, typer.Option("--bundle", "-b", help="The model of the scan, if not the usual.")
+        str | None,
+        typer.Option("--bundle", "-b", help="The model of the scan: a folder or a name."),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="How many, the most alike first.")] = 20,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="How many to list, the most similar first.")
+    ] = 20,
     json_lines: Annotated[
-        bool, typer.Option("--json", help="One JSON object for each, with its row.")
+        bool, typer.Option("--json", help="Print one JSON object per image, with its row.")
     ] = False,
 ) -> None:
-    """Rank a scan's photos by their likeness to a photo: the cosine of the model's features.
+    """Rank a scan's images by their similarity to a photo: the cosine of the model's features.
 
-    A look-alike need not be of the same kind; 1.0 is the same picture or a near-copy.
+    A similar image need not show the same product; 1.0 is the same image or a near-copy.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
     from recognizer import Recognizer  # noqa: PLC0415
     from recognizer.cli.scan_output import shown  # noqa: PLC0415
-    from recognizer.rows import EmbeddingStore, embeddings_path, look_alikes  # noqa: PLC0415
+    from recognizer.rows import EmbeddingStore, embeddings_path, similar_images  # noqa: PLC0415
 
     file = embeddings_path(journal) if embeddings is None else embeddings
     if not file.is_file():
         raise UsageError(
-            f"{file} is not there: look-alikes are found by embeddings, which a scan keeps where "
-            f"it is asked to. Scan the same photos again with --embeddings {file}, or name the "
-            "file with --embeddings"
+            f"{file} does not exist: similar images are found by their embeddings. Scan the same "
+            f"images again with --embeddings {file}, or name the file with --embeddings"
         )
     with EmbeddingStore(file) as store:
         recognizer = Recognizer.load(bundle)
@@ -50,19 +55,19 @@ def command(
                 f"{file} holds embeddings of another model than {recognizer.bundle.title}: name "
                 "the model of the scan with --bundle"
             )
-        with Console(stderr=True).status("comparing"):
+        with Console(stderr=True).status("Comparing"):
             embedding = recognizer.embed(photo)
             if embedding.vector is None:
                 raise UsageError(
                     f"{photo} has no embedding: {embedding.reason}: {embedding.detail}"
                 )
-            found = look_alikes(embedding.vector, journal, store, top)
+            found = similar_images(embedding.vector, journal, store, top)
     for one in found:
         if json_lines:
-            typer.echo(json.dumps({"cosine": round(one.cosine, 4), "row": one.row}))
+            typer.echo(json.dumps({"cosine": round(one.cosine, 4), "row": one.row.to_json()}))
         else:
-            best = max((one.row["scores"] or {"": 0.0}).items(), key=lambda score: score[1])
+            best = max((one.row.scores or {"": 0.0}).items(), key=lambda score: score[1])
             typer.echo(
-                f"{one.cosine:6.3f}  {one.row['decision'] or 'not scored':10} "
-                f"{best[0]} {best[1]:.3f}  {shown(one.row['source'])}"
+                f"{one.cosine:6.3f}  {one.row.decision:10} "
+                f"{best[0]} {best[1]:.3f}  {shown(one.row.source)}"
             )

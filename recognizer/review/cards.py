@@ -1,42 +1,41 @@
-"""What the page says of one photo: a card for a lead or a failure, a line for a clear photo.
+"""What the page says of one image: a card for a lead or a failure, a line for a clear image.
 
 Plain values for the template, which alone writes HTML and escapes all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from recognizer.errors import JournalError
 from recognizer.model.bundle import Bundle
-from recognizer.policy import Decision
-from recognizer.review.guide import Guide, make_guides
-from recognizer.review.queue import FAILED, Entry
-from recognizer.review.reasons import explain_reason
-from recognizer.review.thumbnails import Thumbnail, make_thumbnail
+from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
+from recognizer.review.card_images import CardImage, make_card_image
+from recognizer.review.guide import Guide, explain_reason, make_guides
+from recognizer.review.queue import Entry
+from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import THUMBNAIL_SIDE, ThumbnailStore
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 
 LINE_SIDE = 96
-TOP_SCORES = 4
-LEAST_SCORE = 0.01  # below this a bar would be empty
-MAX_BOXES = 6  # more than this hides the picture
+MAX_BARS = 4  # beyond those of the leads
+MIN_SCORE = 0.01  # below this a bar would be empty
+MAX_BOXES = 6  # more than this hides the image
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A score as a bar: ``lead`` tells those that made the photo a lead from the others."""
+    """A score as a bar; ``lead``: whether it is over its threshold."""
 
     name: str
     score: float
     lead: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
     """A region over the thumbnail, in percent of its width and height."""
 
@@ -48,46 +47,35 @@ class Box:
     height: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
     """A near-copy that has no card of its own."""
 
-    section: str
+    section: Decision
     source: str
     item: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A known item that the photo is near, in words."""
-
-    finding: str
-    label: str | None
-    note: str | None
-    origin: str | None
-    distance: int
-    transform: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One photo.
+    """One image.
 
     Attributes:
         section: where it stands.
         name: last part of the source.
         source: the whole of it.
-        link: ``file:`` URI of the photo; None where it is not what was scored.
-        thumbnail: see :class:`recognizer.review.thumbnails.Thumbnail`.
+        link: ``file:`` URI of the image; None where it is not what was scored.
+        thumbnail: see :class:`recognizer.review.card_images.CardImage`.
         boxes: regions in the frame that the thumbnail shows.
         facts: format, size and frames in words.
         status: ``ok``, ``degraded`` or ``failed``.
         reason: the code of why it is not ``ok``; None where it is.
         problem: the same as a sentence.
         detail: the decoder's own words on that.
-        bars: the highest scores, those that made it a lead first.
+        bars: the highest scores, those over their thresholds first.
         why: the policy's sentences.
-        products: the products it is a lead for; of a clear photo, the one with the highest score.
+        products: the products that the lead may show; of a clear image, the one with the highest
+            score.
         families: their families.
         guides: what a reviewer should know of each of them.
         item: the listing's own columns.
@@ -97,14 +85,14 @@ class Card:
         copy_count: how many they are, listed or not.
     """
 
-    section: str
+    section: Decision
     name: str
     source: str
     link: str | None
-    thumbnail: Thumbnail
+    thumbnail: CardImage
     boxes: tuple[Box, ...]
     facts: str
-    status: str
+    status: Status
     reason: str | None
     problem: str | None
     detail: str | None
@@ -115,13 +103,13 @@ class Card:
     guides: tuple[Guide, ...]
     item: tuple[tuple[str, str], ...]
     sha256: str | None
-    known: tuple[Known, ...]
+    known: tuple[KnownMatch, ...]
     copies: tuple[Copy, ...]
     copy_count: int
 
 
 class CardMaker:
-    """Makes cards from the rows of one scan; a `JournalError` names a row that makes no sense.
+    """Makes cards from the rows of one scan.
 
     Args:
         bundle: the model behind the rows.
@@ -131,9 +119,7 @@ class CardMaker:
     def __init__(self, bundle: Bundle, store: ThumbnailStore | None = None) -> None:
         self._store = store
         self._products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
-        self._families = {
-            family.name: family.members for family in bundle.families if len(family.members) > 1
-        }
+        self._members = {family.name: family.members for family in bundle.families}
         self._family_of = {
             member: family.name for family in bundle.families for member in family.members
         }
@@ -145,149 +131,123 @@ class CardMaker:
         return self._make(entry, THUMBNAIL_SIDE, self._store)
 
     def line(self, entry: Entry) -> Card:
-        """Make what a line of the clear photos shows: two bars, the best product and the best."""
-        scores: Mapping[str, float] = entry.row["scores"]
+        """Make what a line of the clear images shows: two bars, the best product and the best."""
+        scores = entry.row.scores or {}
         card = self._make(entry, LINE_SIDE, None)
         best = max(scores, key=lambda name: scores[name], default=None)
         shown = [*card.products, *([best] if best is not None else [])]
-        return replace(
-            card, bars=tuple(Bar(self._display_name(n), scores[n], lead=False) for n in shown)
-        )
+        return replace(card, bars=tuple(self._bar(name, scores[name]) for name in shown))
 
     def _make(self, entry: Entry, side: int, store: ThumbnailStore | None) -> Card:
-        try:
-            return self._read(entry, side, store)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            source = entry.row.get("source")
-            raise JournalError(f"the row of {source!r} makes no sense: {error!r}") from error
-
-    def _read(self, entry: Entry, side: int, store: ThumbnailStore | None) -> Card:
         row = entry.row
-        source = str(row["source"])
-        regions: Sequence[Mapping[str, Any]] = row.get("regions") or ()
-        if entry.section == FAILED:
-            thumbnail = Thumbnail()
-        else:
-            frame = regions[0].get("frame") if regions else None
-            thumbnail = make_thumbnail(
-                source, row.get("sha256"), side=side, frame=frame, store=store
-            )
-        products = self._shown_products(entry)
-        status = Status(row["status"])
+        thumbnail = CardImage()
+        if row.decision is not Decision.UNSCORED:
+            frame = row.regions[0].frame if row.regions else None
+            thumbnail = make_card_image(row.source, row.sha256, side=side, frame=frame, store=store)
+        products = self._shown_products(row)
+        is_there = thumbnail.uri and thumbnail.note is None
         return Card(
-            section=entry.section,
-            name=PurePath(source).name or source,
-            source=source,
-            link=Path(source).absolute().as_uri()
-            if thumbnail.uri and thumbnail.note is None
-            else None,
+            section=row.decision,
+            name=PurePath(row.source).name or row.source,
+            source=row.source,
+            link=Path(row.source).absolute().as_uri() if is_there else None,
             thumbnail=thumbnail,
-            boxes=self._boxes(row, regions, thumbnail),
+            boxes=self._boxes(row, thumbnail),
             facts=_facts(row, thumbnail),
-            status=status.value,
-            reason=row.get("reason"),
-            problem=None if status is Status.OK else explain_reason(row.get("reason")),
-            detail=row.get("detail"),
+            status=row.status,
+            reason=row.reason,
+            problem=None if row.status is Status.OK else explain_reason(row.reason),
+            detail=row.detail,
             bars=self._bars(row),
-            why=tuple(row.get("why") or ()),
+            why=row.why,
             products=products,
             families=tuple(dict.fromkeys(self._family_of.get(p, p) for p in products)),
             guides=tuple(self._guides[p] for p in products if p in self._guides),
-            item=_item(row.get("item")),
-            sha256=row.get("sha256"),
-            known=tuple(_known(match) for match in row.get("known") or ()),
+            item=_item(row.item),
+            sha256=row.sha256,
+            known=row.known or (),
             copies=tuple(
-                Copy(copy.section, str(copy.row["source"]), _item(copy.row.get("item")))
+                Copy(section=copy.decision, source=copy.source, item=_item(copy.item))
                 for copy in entry.copies
             ),
-            copy_count=entry.sections.total(),
+            copy_count=entry.copy_count,
         )
 
-    def _shown_products(self, entry: Entry) -> tuple[str, ...]:
-        row = entry.row
-        scores: Mapping[str, float] = row.get("scores") or {}
-        if entry.section == Decision.CLEAR:
-            ranked = [name for name in self._products if name in scores]
-            return tuple(sorted(ranked, key=lambda name: -scores[name])[:1])
-        if row.get("labels"):
-            return tuple(row["labels"])
-        # Over its threshold as a family, though none of its products is for itself.
-        members = [m for f in self._lead_families(row) for m in self._families[f] if m in scores]
-        return tuple(sorted(members, key=lambda name: -scores[name]))
+    def _shown_products(self, row: Row) -> tuple[str, ...]:
+        scores = row.scores or {}
+        if row.decision is Decision.CLEAR:
+            names, count = [name for name in self._products if name in scores], 1
+        else:
+            names, count = self._lead_products(row), None
+        ranked = sorted(dict.fromkeys(names), key=lambda name: -scores.get(name, 0.0))
+        return tuple(ranked[:count])
 
-    def _lead_families(self, row: Mapping[str, Any]) -> list[str]:
-        """Return the families of several products that the policy's sentences name."""
-        words = {word for sentence in row.get("why") or () for word in sentence.split()}
-        scores = row.get("family") or {}
-        return [name for name in self._families if name in words and name in scores]
+    def _lead_products(self, row: Row) -> list[str]:
+        """Return the lead labels, and all products of a family of which none is a lead itself."""
+        labels = [lead.name for lead in row.leads if not _is_family(lead)]
+        families = [self._members.get(lead.name, ()) for lead in row.leads if _is_family(lead)]
+        alone = [members for members in families if not set(labels) & set(members)]
+        return [*labels, *(member for members in alone for member in members)]
 
-    def _bars(self, row: Mapping[str, Any]) -> tuple[Bar, ...]:
-        scores: Mapping[str, float] = row.get("scores") or {}
-        leads = row.get("labels") or ()
-        bars = [
-            Bar(f"{self._display_name(name, family=True)} (family)", row["family"][name], lead=True)
-            for name in self._lead_families(row)
-        ]
+    def _bars(self, row: Row) -> tuple[Bar, ...]:
+        scores = row.scores or {}
+        leads = sorted(row.leads, key=lambda lead: not _is_family(lead))  # families first
+        names = {lead.name for lead in leads if not _is_family(lead)}
         others = sorted(
-            (name for name in scores if name not in leads and scores[name] >= LEAST_SCORE),
+            (name for name in scores if name not in names and scores[name] >= MIN_SCORE),
             key=lambda name: -scores[name],
         )
-        bars += [Bar(self._display_name(name), scores[name], lead=True) for name in leads]
-        bars += [
-            Bar(self._display_name(name), scores[name], lead=False)
-            for name in others[: max(1, TOP_SCORES - len(leads))]
-        ]
-        return tuple(bars)
-
-    def _boxes(
-        self, row: Mapping[str, Any], regions: Sequence[Mapping[str, Any]], thumbnail: Thumbnail
-    ) -> tuple[Box, ...]:
-        width, height = row.get("width"), row.get("height")
-        if not thumbnail.uri or not width or not height:
-            return ()
-        found = []
-        for region in regions:
-            if (region.get("frame") or 0) != thumbnail.frame:
-                continue
-            left, top, right, bottom = (float(edge) for edge in region["box"])
-            found.append(
-                Box(
-                    self._display_name(region["label"]),
-                    float(region["score"]),
-                    100 * left / width,
-                    100 * top / height,
-                    100 * (right - left) / width,
-                    100 * (bottom - top) / height,
+        return (
+            *(
+                Bar(
+                    name=self._display_name(lead.name, family=_is_family(lead))
+                    + " (family)" * _is_family(lead),
+                    score=lead.score,
+                    lead=True,
                 )
-            )
+                for lead in leads
+            ),
+            *(self._bar(name, scores[name]) for name in others[: max(1, MAX_BARS - len(names))]),
+        )
+
+    def _bar(self, name: str, score: float) -> Bar:
+        return Bar(name=self._display_name(name), score=score, lead=False)
+
+    def _boxes(self, row: Row, thumbnail: CardImage) -> tuple[Box, ...]:
+        if not thumbnail.uri or not row.width or not row.height:
+            return ()
+        across, down = 100 / row.width, 100 / row.height
+        found = []
+        for region in row.regions:
+            if region.frame == thumbnail.frame:
+                left, top, right, bottom = region.box
+                box = Box(
+                    name=self._display_name(region.label),
+                    score=region.score,
+                    left=left * across,
+                    top=top * down,
+                    width=(right - left) * across,
+                    height=(bottom - top) * down,
+                )
+                found.append(box)
         return tuple(found[:MAX_BOXES])
 
 
-def _known(match: Mapping[str, Any]) -> Known:
-    label = match.get("label")
-    return Known(
-        str(match["finding"]),
-        None if label is None else str(label),
-        match.get("note"),
-        match.get("origin"),
-        int(match["distance"]),
-        str(match["transform"]).replace("_", " "),
-    )
+def _is_family(lead: Lead) -> bool:
+    return lead.kind is CandidateKind.FAMILY
 
 
-def _facts(row: Mapping[str, Any], thumbnail: Thumbnail) -> str:
+def _facts(row: Row, thumbnail: CardImage) -> str:
     facts = []
-    if row.get("width") and row.get("height"):
-        facts.append(f"{row['width']} × {row['height']} pixels")  # noqa: RUF001 - the sign of sizes
-    if row.get("format"):
-        facts.append(str(row["format"]).upper())
-    if (row.get("frames") or 1) > 1:
+    if row.width and row.height:
+        facts.append(f"{row.width} × {row.height} pixels")  # noqa: RUF001 - the sign of sizes
+    if row.format:
+        facts.append(row.format.upper())
+    if (row.frames or 1) > 1:
         shown = f", number {thumbnail.frame} is shown" if thumbnail.uri else ""
-        facts.append(f"{row['frames']} frames{shown}")
+        facts.append(f"{row.frames} frames{shown}")
     return ", ".join(facts)
 
 
-def _item(item: object) -> tuple[tuple[str, str], ...]:
-    if isinstance(item, Mapping):
-        return tuple((str(key), str(value)) for key, value in item.items() if value is not None)
-    return () if item is None else (("item", str(item)),)
+def _item(item: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((key, str(value)) for key, value in (item or {}).items() if value is not None)

@@ -1,7 +1,7 @@
-"""What a reviewer should know of a label: what to look at, what it is mistaken for, what is known.
+"""What a reviewer should know of a label, and what the reason of a failure means.
 
 Hints and CITES notes come from the taxonomy; how much evidence stands behind a label comes from
-the bundle, and is told in the same breath.
+the bundle, and is given with them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,41 @@ from dataclasses import dataclass
 from typing import Any
 
 from recognizer.model.bundle import Bundle
+from recognizer.status import Reason
 from recognizer.taxonomy import Kind
 
-FEW_PHOTOS = 20
+REASONS: dict[Reason, str] = {
+    Reason.NOT_FOUND: "No file was there: it may have been moved or deleted before the scan.",
+    Reason.PERMISSION_DENIED: "The scan was not allowed to read this file.",
+    Reason.NOT_A_FILE: "This is a folder or a device, not a regular file.",
+    Reason.READ_ERROR: "The storage failed while the file was read; scanning it again may help.",
+    Reason.SOURCE_REFUSED: "The scan may not read from there (the web, a private address).",
+    Reason.CORRUPT_CONTAINER: "The archive or table that holds the image is damaged there.",
+    Reason.ENCRYPTED: "The image is in an archive and needs a password.",
+    Reason.EMPTY: "The file is empty.",
+    Reason.TOO_MANY_BYTES: "The file is larger than the byte limit and was not read.",
+    Reason.TOO_MANY_PIXELS: "The image has more pixels than the limit and was not decoded.",
+    Reason.NOT_AN_IMAGE: "The content is not a known image format, whatever its name says.",
+    Reason.UNSUPPORTED_FORMAT: "This installation cannot decode this image format.",
+    Reason.CORRUPT_HEADER: "The file begins like an image, but its header makes no sense.",
+    Reason.TRUNCATED: "The file ends early: a part of the image is missing.",
+    Reason.CORRUPT_DATA: "The image data is damaged.",
+    Reason.FRAMES_SKIPPED: "The animation is too long: frames near its end were not scored.",
+    Reason.TOO_SMALL: "The image is so small that its scores mean little.",
+    Reason.OUT_OF_MEMORY: "The image did not fit into memory.",
+    Reason.TIMEOUT: "It took too long: the storage may be slow, or the file made to hang decoders.",
+    Reason.DECODER_CRASH: "The decoder died on this file: treat the file itself with suspicion.",
+    Reason.INTERNAL_ERROR: "The program itself failed on this file; please report it.",
+}
+"""One sentence for each reason."""
+
+MIN_TEST_PHOTOS = 20
 """Measured on fewer test photos than this, a share is uncertain by more than 20 points."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What stands behind a label.
+    """How well a label is known.
 
     Attributes:
         text: in words.
@@ -30,7 +56,7 @@ class Evidence:
     mark: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
     """One label.
 
@@ -38,7 +64,7 @@ class Guide:
         name: the label.
         title: its name for people.
         hint: what to look at; None where the taxonomy has none.
-        cites: general information on the CITES listing; likewise.
+        cites: general information on the CITES listing; None where the taxonomy has none.
         confused_with: what it is mistaken for, as label and title.
         evidence: of a product, else None.
     """
@@ -58,15 +84,15 @@ def make_guides(bundle: Bundle) -> dict[str, Guide]:
     """
     taxonomy = bundle.taxonomy
     known = {label.name: describe_evidence(label.evidence) for label in bundle.labels}
-    unknown = Evidence("none: this model does not recognise it", "not recognised")
+    unknown = Evidence(text="none: this model does not recognise it", mark="not recognised")
     return {
         label.name: Guide(
-            label.name,
-            label.display_name,
-            label.hint,
-            label.cites,
-            tuple((name, taxonomy.display_name(name)) for name in label.confused_with),
-            known.get(label.name, unknown) if label.kind is Kind.PRODUCT else None,
+            name=label.name,
+            title=label.display_name,
+            hint=label.hint,
+            cites=label.cites,
+            confused_with=tuple((n, taxonomy.display_name(n)) for n in label.confused_with),
+            evidence=known.get(label.name, unknown) if label.kind is Kind.PRODUCT else None,
         )
         for label in taxonomy.labels.values()
     }
@@ -76,21 +102,27 @@ def describe_evidence(evidence: Mapping[str, Any]) -> Evidence:
     """Put the evidence of a bundle's label into words."""
     train, test = evidence.get("train"), evidence.get("test")
     if not train or not test:
-        return Evidence("not recorded in the bundle", "not measured")
+        return Evidence(text="not recorded in the bundle", mark="not measured")
     text = f"{_count(train, 'training photo')}"
     if enrolled := evidence.get("enrolled"):
         text = f"{text}: {enrolled['words']}" if train["photos"] else enrolled["words"]
     if rendered := train.get("rendered"):
         text += f" and {rendered} rendered picture{'s' * (rendered != 1)}"
     if not test["photos"]:
-        return Evidence(f"{text}; not measured: there are no test photos", "not measured")
+        return Evidence(text=f"{text}; not measured: there are no test photos", mark="not measured")
     text += f"; measured on {_count(test, 'test photo')}"
     if precision := evidence.get("average_precision"):
         text += ": average precision {:.2f} ({:.2f} to {:.2f})".format(*precision)
-    return Evidence(text, "thin evidence" if test["photos"] < FEW_PHOTOS else None)
+    is_thin = test["photos"] < MIN_TEST_PHOTOS
+    return Evidence(text=text, mark="thin evidence" if is_thin else None)
 
 
 def _count(part: Mapping[str, Any], noun: str) -> str:
     photos, sources = part["photos"], part.get("sources")
     text = f"{photos} {noun}{'s' * (photos != 1)}"
     return text + (f" from {sources} source{'s' * (sources != 1)}" if photos and sources else "")
+
+
+def explain_reason(reason: Reason | None) -> str:
+    """Return the sentence for a reason."""
+    return "No reason was recorded." if reason is None else REASONS[reason]

@@ -1,307 +1,332 @@
-"""From the rows of a scan to what is worth showing: a summary of all, and the strongest of each.
+"""The review queue of a scan: counts over all images, and the strongest of each section.
 
-The rows are read line by line, several times: to learn which row of each image is the last, which
-images are near-copies, and what each says. What is kept of an image is small: two digests and a
-hash; and of the best few of each section, the row.
+The journal is read once. What is kept of each image is small, and lies in a temporary table; the
+rows that are shown are read again by their places in the file.
 """
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from recognizer.errors import JournalError
+from recognizer._closing import Closes
+from recognizer._sqlite import TemporaryStore
+from recognizer.errors import UsageError
 from recognizer.known import COPY_DISTANCE, near_copies
-from recognizer.known.hashes import is_hash
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
-from recognizer.status import Status
+from recognizer.rows.journal import JournalReader
+from recognizer.rows.row import ModelReference, PolicyReference, Row
+from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
-FAILED = "failed"
-"""The section of the photos without a decision; the others are called as the decisions are."""
+SECTIONS = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
+"""The sections, one for each decision, in the order in which they are worked through."""
 
-SECTIONS = (Decision.PRIORITY.value, Decision.REVIEW.value, FAILED, Decision.CLEAR.value)
-"""The sections in the order in which they are worked through."""
+MAX_COPIES = 100
+"""So many near-copies of one image are listed with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """How many photos a page shows at most.
+    """How many images a page shows at most.
 
     Attributes:
         leads: cards of ``priority`` and ``review`` together, the strongest first.
-        failed: cards of failures, in the order of the rows.
-        clear: lines of clear photos, the highest scores first.
+        unscored: cards of failures, in the order of the rows.
+        clear: lines of clear images, the highest scores first.
     """
 
     leads: int = 2000
-    failed: int = 500
+    unscored: int = 500
     clear: int = 200
 
 
-MOST_COPIES = 100
-"""So many near-copies of one photo are listed with it."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One row, with what the queue makes of it.
+    """An image of the queue.
 
     Attributes:
-        row: the row as it was read.
-        section: one of :data:`SECTIONS`.
-        score: what it is ranked by, 0 to 1: the highest of its products over their threshold;
-            of its families where only a family is over one; of all products where it is clear.
-        copies: its near-copies, which have no entries of their own, the strongest first; at most
-            :data:`MOST_COPIES`.
-        sections: how many of all its copies belong to each section.
+        row: its row; the section is its decision.
+        copies: the rows of its near-copies, which have no entries of their own, the strongest
+            first; at most :data:`MAX_COPIES`.
+        copy_count: how many they are.
     """
 
-    row: Mapping[str, Any]
-    section: str
-    score: float
-    copies: tuple[Entry, ...] = ()
-    sections: Counter[str] = field(default_factory=Counter)
+    row: Row
+    copies: tuple[Row, ...] = ()
+    copy_count: int = 0
 
 
-@dataclass(slots=True)
+class _Group(NamedTuple):
+    """What the summary counts; there are few different ones."""
+
+    decision: Decision
+    status: Status
+    reason: Reason | None
+    labels: tuple[str, ...]
+    model: ModelReference
+    policy: PolicyReference
+
+
+@dataclass(slots=True, kw_only=True)
 class Summary:
-    """Counts over all rows.
+    """Counts over all images.
 
     Attributes:
-        sections: photos in each section.
-        degraded: photos that were scored although something is missing or damaged.
-        leads: product -> leads in which it is over its threshold.
-        reasons: reason code -> failures.
-        models: (name, version, digest) -> rows.
-        policies: (name, digest) -> rows.
-        begin: time of the earliest row, as written.
+        sections: images in each section.
+        degraded: images that were scored although something is missing or damaged.
+        leads: product -> leads that may show it.
+        reasons: reason -> failures.
+        models: model -> images.
+        policies: policy -> images.
+        begin: time of the earliest row; None where there are no rows.
         end: time of the latest.
     """
 
-    sections: Counter[str] = field(default_factory=Counter)
+    sections: Counter[Decision] = field(default_factory=Counter)
     degraded: int = 0
     leads: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    models: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    policies: Counter[tuple[str, str]] = field(default_factory=Counter)
-    begin: str | None = None
-    end: str | None = None
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    models: Counter[ModelReference] = field(default_factory=Counter)
+    policies: Counter[PolicyReference] = field(default_factory=Counter)
+    begin: datetime | None = None
+    end: datetime | None = None
 
     @property
     def scanned(self) -> int:
-        """All rows."""
+        """All images."""
         return self.sections.total()
 
-    def add(self, entry: Entry) -> None:
-        """Count one row."""
-        row = entry.row
-        self.sections[entry.section] += 1
-        self.degraded += row["status"] == Status.DEGRADED
-        if entry.section == FAILED:
-            self.reasons[str(row.get("reason") or "unknown")] += 1
-        self.leads.update(row.get("labels") or ())
-        model, policy = row.get("model"), row.get("policy")
-        if model:
-            self.models[str(model["name"]), str(model["version"]), str(model["digest"])] += 1
-        if policy:
-            self.policies[str(policy["name"]), str(policy["digest"])] += 1
-        if time := row.get("time"):
-            self.begin = min(self.begin or time, time)
-            self.end = max(self.end or time, time)
+    def add(self, group: _Group, count: int) -> None:
+        """Count images that are alike."""
+        self.sections[group.decision] += count
+        self.models[group.model] += count
+        self.policies[group.policy] += count
+        self.degraded += count * (group.status is Status.DEGRADED)
+        if group.decision is Decision.UNSCORED and group.reason is not None:
+            self.reasons[group.reason] += count
+        for label in group.labels:
+            self.leads[label] += count
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """What a page shows.
+class Images(TemporaryStore):
+    """What is kept of the images of a journal: of each, its last row counts.
 
-    Attributes:
-        summary: counts over all rows.
-        sections: the entries of each section, the first to be looked at first.
+    Near-copies share a ``copies``: the offset of the row of the first of them.
     """
 
-    summary: Summary
-    sections: Mapping[str, tuple[Entry, ...]]
+    def __init__(self) -> None:
+        super().__init__(
+            "CREATE TABLE images (key INTEGER PRIMARY KEY, offset INTEGER, copies INTEGER,"
+            " sha256 TEXT, phash TEXT, section INTEGER, score REAL, alike INTEGER, time REAL)"
+        )
 
-    def covered(self, section: str) -> int:
-        """Return how many photos of a section are shown, as entries or as copies of one."""
-        copies = sum(e.sections[section] for entries in self.sections.values() for e in entries)
-        return len(self.sections[section]) + copies
+    def put(
+        self, row: Row, offset: int, *, score: float = 0.0, alike: int = 0, time: float = 0.0
+    ) -> None:
+        """Keep what counts of a row, in place of an earlier row of its item."""
+        section = SECTIONS.index(row.decision)
+        values = (row.key - (1 << 63), offset, offset, row.sha256, row.phash, section, score, alike)
+        with self._reported():
+            self._database.execute(
+                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, time)
+            )
+
+    def group_copies(self, distance: int = COPY_DISTANCE) -> None:
+        """Find the near-copies.
+
+        Args:
+            distance: bits in which their hashes differ at most; see
+                :mod:`recognizer.known.groups`.
+        """
+        with self._reported():
+            images = self.select("SELECT key, offset, phash, sha256 FROM images ORDER BY offset")
+            first = near_copies([i[2] for i in images], [i[3] for i in images], distance).tolist()
+            self._database.executemany(
+                "UPDATE images SET copies = ? WHERE key = ?",
+                (
+                    (images[group][1], image[0])
+                    for image, group in zip(images, first, strict=True)
+                    if images[group] is not image
+                ),
+            )
+
+    def rank(self, capacity: Capacity) -> None:
+        """Rank near-copies, and the images that stand for them; keep those that are shown."""
+        limits = (capacity.leads, capacity.leads, capacity.unscored, capacity.clear)
+        with self._reported():
+            self._database.executescript(
+                "CREATE TABLE ranked AS SELECT *, row_number() OVER"
+                " (PARTITION BY copies ORDER BY section, score DESC, offset) AS place FROM images;"
+                "CREATE INDEX ranked_copies ON ranked (copies, place);"
+                # The two sections of leads share one capacity.
+                "CREATE TABLE shown AS SELECT *, row_number() OVER"
+                " (PARTITION BY max(section, 1) ORDER BY section, score DESC, offset) AS number"
+                " FROM ranked WHERE place = 1"
+            )
+            self._database.executemany(
+                "DELETE FROM shown WHERE section = ? AND number > ?", enumerate(limits)
+            )
+
+    def select(self, statement: str, *values: int) -> list[tuple[Any, ...]]:
+        """Return what a statement selects."""
+        with self._reported():
+            return self._database.execute(statement, values).fetchall()
+
+    def count(self, what: str, *values: int) -> int:
+        """Return how many rows of a table there are."""
+        ((count,),) = self.select(f"SELECT count(*) FROM {what}", *values)  # noqa: S608 - ours
+        return int(count)
 
 
-def read_queue(path: Path, bundle: Bundle, capacity: Capacity | None = None) -> Queue:
-    """Read the rows of a scan. Of near-copies, the strongest has an entry that lists the others.
+class Queue(Closes):
+    """The review queue of a scan. Of near-copies, the strongest has an entry, with the others.
 
     Args:
-        path: the scan's JSONL file.
-        bundle: which of the labels are products.
+        journal: the rows of the scan.
+        bundles: the models that may be behind the rows, one at least.
         capacity: how many entries are kept; None for the defaults.
+
+    Attributes:
+        summary: counts over all images.
+        bundle: the model behind the rows: of several, that of most images.
 
     Raises:
         JournalError: the file cannot be read, or a line other than a torn last one is no row.
+        UsageError: none of the bundles is the model behind the rows.
     """
-    capacity = capacity or Capacity()
-    products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
-    summary = Summary()
-    best = _Best(capacity)
-    groups = group_lines(path)
-    copies: dict[int, _Copies] = {}
-    for number, row in last_rows(path):
+
+    def __init__(
+        self,
+        journal: str | os.PathLike[str],
+        bundles: Sequence[Bundle],
+        capacity: Capacity | None = None,
+    ) -> None:
+        self._reader = JournalReader(journal)
+        self._images = Images()
         try:
-            entry = _entry(row, products)
-            summary.add(entry)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise JournalError(f"{path}:{number}: not a row of a scan: {error!r}") from error
-        if number in groups:
-            copies.setdefault(groups[number], _Copies()).add(entry, number)
-        else:
-            best.offer(entry, number)
-    for group in copies.values():
-        best.offer(*group.as_one())
-    kept = best.ranked()
-    return Queue(summary, {name: tuple(e for e in kept if e.section == name) for name in SECTIONS})
+            self.summary = self._read(bundles)
+            self.bundle = _bundle_behind(self.summary, bundles, journal)
+            self._images.group_copies()
+            self._images.rank(capacity or Capacity())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Release the files."""
+        self._reader.close()
+        self._images.close()
+
+    def _read(self, bundles: Sequence[Bundle]) -> Summary:
+        products = {
+            bundle.digest: [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
+            for bundle in bundles
+        }
+        groups: dict[_Group, int] = {}
+        for offset, row in self._reader.rows():
+            group = _Group(
+                row.decision, row.status, row.reason, row.lead_labels, row.model, row.policy
+            )
+            self._images.put(
+                row,
+                offset,
+                score=_score(row, products.get(row.model.digest)),
+                alike=groups.setdefault(group, len(groups)),
+                time=row.time.timestamp(),
+            )
+        summary = Summary()
+        alike = [*groups]
+        for number, count in self._images.select("SELECT alike, count(*) FROM images GROUP BY 1"):
+            summary.add(alike[number], count)
+        if summary.scanned:
+            ((begin, end),) = self._images.select("SELECT min(time), max(time) FROM images")
+            summary.begin = datetime.fromtimestamp(begin, UTC)
+            summary.end = datetime.fromtimestamp(end, UTC)
+        return summary
+
+    def count(self, section: Decision) -> int:
+        """Return how many entries a section has."""
+        return self._images.count("shown WHERE section = ?", SECTIONS.index(section))
+
+    def covered(self, section: Decision) -> int:
+        """Return how many images of a section are shown, as entries or as copies of one."""
+        return self._images.count(
+            "ranked WHERE section = ? AND copies IN (SELECT copies FROM shown)",
+            SECTIONS.index(section),
+        )
+
+    def entries(self, section: Decision) -> Iterator[Entry]:
+        """Yield the entries of a section, the first to be looked at first; each is read now."""
+        for offset, copies in self._images.select(
+            "SELECT offset, copies FROM shown WHERE section = ? ORDER BY number",
+            SECTIONS.index(section),
+        ):
+            others = self._images.select(
+                "SELECT offset FROM ranked WHERE copies = ? AND place BETWEEN 2 AND ?"
+                " ORDER BY place",
+                copies,
+                MAX_COPIES + 1,
+            )
+            yield Entry(
+                row=self._reader.row_at(offset),
+                copies=tuple(self._reader.row_at(other) for (other,) in others),
+                copy_count=self._images.count("ranked WHERE copies = ? AND place > 1", copies),
+            )
 
 
-def group_lines(path: Path, distance: int = COPY_DISTANCE) -> dict[int, int]:
+def find_copies(
+    journal: str | os.PathLike[str], distance: int = COPY_DISTANCE
+) -> tuple[int, list[list[Row]]]:
     """Find the near-copies among the images of a scan.
 
     Args:
-        path: the scan's JSONL file.
+        journal: the rows of the scan.
         distance: bits in which their hashes differ at most (see :mod:`recognizer.known.groups`).
 
     Returns:
-        The line of each image's last row -> that of the first of its group, for all images that
-        are not alone.
+        How many images there are, and the rows of each group of near-copies.
 
     Raises:
         JournalError: the file cannot be read, or a line other than a torn last one is no row.
     """
-    lines: list[int] = []
-    hashes: list[str | None] = []
-    digests: list[str | None] = []
-    for number, row in last_rows(path):
-        lines.append(number)
-        # Earlier versions of the program wrote another hash.
-        hashes.append(row["phash"] if is_hash(row.get("phash")) else None)
-        digests.append(row.get("sha256"))
-    groups = near_copies(hashes, digests, distance).tolist()
-    sizes = Counter(groups)
-    return {
-        line: lines[group] for line, group in zip(lines, groups, strict=True) if sizes[group] > 1
-    }
+    with JournalReader(journal) as reader, Images() as images:
+        for offset, row in reader.rows():
+            images.put(row, offset)
+        images.group_copies(distance)
+        groups: dict[int, list[Row]] = {}
+        for copies, offset in images.select(
+            "SELECT copies, offset FROM images WHERE copies IN (SELECT copies FROM images"
+            " WHERE copies != offset) ORDER BY offset"
+        ):
+            groups.setdefault(copies, []).append(reader.row_at(offset))
+        return images.count("images"), [*groups.values()]
 
 
-class _Copies:
-    """The near-copies of one picture, as they come."""
-
-    def __init__(self) -> None:
-        self._entries: list[tuple[int, float, int, Entry]] = []
-        self._sections: Counter[str] = Counter()
-
-    def add(self, entry: Entry, line: int) -> None:
-        self._sections[entry.section] += 1
-        item = (-SECTIONS.index(entry.section), entry.score, -line, entry)
-        if len(self._entries) <= MOST_COPIES:
-            heapq.heappush(self._entries, item)
-        else:
-            heapq.heappushpop(self._entries, item)
-
-    def as_one(self) -> tuple[Entry, int]:
-        (_, _, line, first), *others = sorted(self._entries, reverse=True)
-        self._sections[first.section] -= 1
-        copies = tuple(entry for *_, entry in others)
-        return replace(first, copies=copies, sections=self._sections), -line
+def _score(row: Row, products: Sequence[str] | None) -> float:
+    """Return what a row is ranked by: its highest lead; else its highest product, or family."""
+    if row.leads:
+        return row.leads[0].score
+    if row.decision is Decision.CLEAR and row.scores and products is not None:
+        return max((row.scores[name] for name in products if name in row.scores), default=0.0)
+    return max((row.family or {}).values(), default=0.0)
 
 
-class _Best:
-    """The best entries of each section, by :class:`Capacity`."""
-
-    def __init__(self, capacity: Capacity) -> None:
-        self._leads, self._failed, self._clear = (
-            _Highest(size) for size in (capacity.leads, capacity.failed, capacity.clear)
+def _bundle_behind(
+    summary: Summary, bundles: Sequence[Bundle], journal: str | os.PathLike[str]
+) -> Bundle:
+    for model, _ in summary.models.most_common(1):
+        for bundle in bundles:
+            if bundle.digest == model.digest:
+                return bundle
+        offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in bundles)
+        raise UsageError(
+            f"{os.fspath(journal)}: its rows were made by {model.title} ({model.digest[:12]}), and "
+            f"not by {offered}: give the folder of {model.title} with --bundle"
         )
-
-    def offer(self, entry: Entry, line: int) -> None:
-        if entry.section == FAILED:
-            self._failed.offer(entry, 0, line)
-        elif entry.section == Decision.CLEAR:
-            self._clear.offer(entry, 0, line)
-        else:
-            self._leads.offer(entry, int(entry.section == Decision.PRIORITY), line)
-
-    def ranked(self) -> list[Entry]:
-        return [*self._leads.ranked(), *self._failed.ranked(), *self._clear.ranked()]
-
-
-class _Highest:
-    """The highest of many entries: by rank, then by score, then the earliest line."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._heap: list[tuple[int, float, int, Entry]] = []
-
-    def offer(self, entry: Entry, rank: int, line: int) -> None:
-        item = (rank, entry.score, -line, entry)  # lines differ: entries are never compared
-        if len(self._heap) < self._size:
-            heapq.heappush(self._heap, item)
-        elif self._heap:
-            heapq.heappushpop(self._heap, item)
-
-    def ranked(self) -> Iterator[Entry]:
-        return (entry for *_, entry in sorted(self._heap, reverse=True))
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each row with its line number. A last line without an end may be torn: then no row."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    if not line.endswith(b"\n"):
-                        return
-                    raise JournalError(f"{path}:{number}: not JSON: {error}") from error
-                if not isinstance(row, dict) or not {"source", "status"} <= row.keys():
-                    raise JournalError(f"{path}:{number}: not a row of a scan: {row!r:.80}")
-                yield number, row
-    except OSError as error:
-        raise JournalError(f"{os.fspath(path)}: {error.strerror or error}") from error
-
-
-def last_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield what the last scan said of each image: a journal keeps what earlier ones said too."""
-    last = {_image(row): number for number, row in _rows(path)}
-    for number, row in _rows(path):
-        if last.get(_image(row)) == number:
-            yield number, row
-
-
-def _image(row: Mapping[str, Any]) -> bytes:
-    """Return a short digest of what the row is about; only its equality means anything."""
-    text = json.dumps(
-        [row.get("source"), row.get("item")], sort_keys=True
-    )  # lone surrogates of odd names come out escaped
-    return hashlib.blake2b(text.encode(), digest_size=12).digest()
-
-
-def _entry(row: dict[str, Any], products: list[str]) -> Entry:
-    if Status(row["status"]) is Status.FAILED:
-        return Entry(row, FAILED, 0.0)
-    decision = Decision(row["decision"])  # a scored row without one is an error, never clear
-    scores, families = row["scores"], row.get("family") or {}
-    if decision is Decision.CLEAR:
-        candidates = [scores[name] for name in products if name in scores]
-    else:
-        candidates = [scores[name] for name in row["labels"]] or [*families.values()]
-    return Entry(row, decision.value, max(map(float, candidates), default=0.0))
+    return bundles[0]

@@ -1,26 +1,29 @@
-"""Rows: what is remembered of a scan, and what is made of it."""
+"""Rows: what is remembered of a scan, and the files that are made from it."""
 
-from recognizer.rows.embeddings import EmbeddingStore, embeddings_path, look_alikes
-from recognizer.rows.journal import Journal
+from recognizer.rows.embeddings import EmbeddingStore, embeddings_path, similar_images
+from recognizer.rows.journal import Journal, JournalReader, last_rows
 from recognizer.rows.listings import write_listings
 from recognizer.rows.merging import Merged, merge
-from recognizer.rows.row import Row
-from recognizer.rows.schema import ROW_KEYS, ROW_SCHEMA, row_schema
+from recognizer.rows.row import ROW_SCHEMA, Row, row_schema
 from recognizer.rows.summary import ScanSummary
-from recognizer.rows.tables import write_table
+from recognizer.rows.table_files import write_table
+from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 
 __all__ = [
-    "ROW_KEYS",
     "ROW_SCHEMA",
     "EmbeddingStore",
     "Journal",
+    "JournalReader",
     "Merged",
     "Row",
     "ScanSummary",
+    "ThumbnailStore",
     "embeddings_path",
-    "look_alikes",
+    "last_rows",
     "merge",
     "row_schema",
+    "similar_images",
+    "thumbnails_path",
     "write_listings",
     "write_table",
 ]

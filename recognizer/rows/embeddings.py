@@ -1,4 +1,4 @@
-"""Embeddings: the model's features of each image of a scan, for look-alikes of a photo.
+"""Embeddings: the model's features of each image of a scan, to find images similar to a photo.
 
 The scan keeps them beside the journal, by the digest of the image's bytes, in 8 bits for each
 channel: a quarter of the size, and cosines hardly change. An embedding is written before the row
@@ -25,7 +25,7 @@ _BLOCK = 4096  # embeddings that are compared at a time
 
 
 def embeddings_path(journal: str | os.PathLike[str]) -> Path:
-    """Return where the embeddings of a journal are looked for: beside it, under its name."""
+    """Return the default place of a journal's embeddings: beside it, under its name."""
     return Path(f"{os.fspath(journal)}.embeddings")
 
 
@@ -78,13 +78,9 @@ class EmbeddingStore(Store):
             raise JournalError(f"{self.path} holds embeddings of another model: name another file")
         return str(found[0])
 
-    def __contains__(self, sha256: str) -> bool:
+    def __contains__(self, sha256: str | None) -> bool:
         """Whether the embedding of an image is there."""
-        statement = "SELECT 1 FROM embeddings WHERE sha256 = ?"
-        with self._reported():
-            return (
-                self._database.execute(statement, (bytes.fromhex(sha256),)).fetchone() is not None
-            )
+        return sha256 is not None and self.get(sha256) is not None
 
     def add(self, embeddings: Iterable[tuple[str, NDArray[np.int8]]]) -> None:
         """Keep embeddings, each with the sha256 of its image, and wait until they are on the disk.
@@ -132,9 +128,9 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class LookAlike:
-    """An image of a scan that resembles a photo.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarImage:
+    """An image of a scan that is similar to a photo.
 
     Attributes:
         cosine: of the two embeddings, -1 to 1.
@@ -145,26 +141,26 @@ class LookAlike:
     row: Row
 
 
-def look_alikes(
+def similar_images(
     vector: NDArray[np.float32],
     journal: str | os.PathLike[str],
     store: EmbeddingStore,
     top: int,
-) -> list[LookAlike]:
-    """Rank the images of a scan by their likeness to a photo.
+) -> list[SimilarImage]:
+    """Rank the images of a scan by their similarity to a photo.
 
     Args:
         vector: the photo's embedding, float32, (channels,), of the model of the store.
         journal: the rows of the scan.
         store: its embeddings. Those of images that the journal no longer has are left out.
-        top: how many, the most alike first.
+        top: how many, the most similar first.
 
     Raises:
         JournalError: the journal or the store cannot be read.
         UsageError: ``top`` is not positive.
     """
     if top < 1:
-        raise UsageError(f"top = {top}: at least 1")
+        raise UsageError(f"top = {top}: give at least 1")
     digests: list[str] = []
     cosines: list[float] = []
     for some_digests, some_cosines in store.similarities(vector):
@@ -175,9 +171,9 @@ def look_alikes(
     while True:
         nearest = {digests[place]: cosines[place] for place in ranked[:wanted]}
         found = [
-            LookAlike(nearest[row["sha256"]], row)
+            SimilarImage(cosine=nearest[row.sha256], row=row)
             for row in last_rows(journal)
-            if row["sha256"] in nearest
+            if row.sha256 in nearest
         ]
         if len(found) >= top or wanted >= len(ranked):
             return sorted(found, key=lambda one: -one.cosine)[:top]

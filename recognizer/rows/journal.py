@@ -2,8 +2,8 @@
 
 Rows are written a batch at a time, with one write and one fsync, so that a scan may be killed at
 any moment: at worst the last line is torn, and that one is cut off when the journal is opened
-again. A journal may hold rows of several models and policies; **the last row of an item tells
-what the last scan said of it**, and a row is only written where it says something new.
+again. A journal may hold rows of several models and policies; **the last row of an item counts**,
+and a row is only written where it says something new. All who read journals do so here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from io import BufferedReader
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +20,7 @@ from recognizer._atomic import sync_folder
 from recognizer._closing import Closes
 from recognizer.errors import JournalError
 from recognizer.rows.journal_index import Index, Last
-from recognizer.rows.row import Row, from_line, item_key, to_line
+from recognizer.rows.row import Row, RowSchemaError
 from recognizer.status import Reason, Status
 
 if sys.platform == "win32":
@@ -30,14 +29,56 @@ else:
     import fcntl
 
 COSTLY = (Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
-"""Why an image may have cost a worker process. Each new try may cost one again, so that the same
-bytes are tried again only where that is asked for; any other failure is tried again by the next
-scan: the storage may be back, or the limits wider."""
+"""Why an image may have cost a worker process. Each new try may cost one again, so the same bytes
+are tried again only on request; any other failure is tried again by the next scan: the storage may
+be back, or the limits wider."""
 
 _BEGINNING = b'{"source":'  # of every row
 _KEY_BYTES = 16
 _READ_BYTES = 4096  # more than most rows have
 _BEYOND_THE_END = 1 << 62  # Windows locks bytes, and locked bytes cannot be read by others
+
+
+class JournalReader(Closes):
+    """A journal that is open for reading; a scan may be writing it.
+
+    Args:
+        path: the file.
+
+    Raises:
+        JournalError: the file cannot be read, or is no journal; as from every method.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        with self._reported():
+            self._file = self.path.open("rb")
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield each row with the offset of its line, up to a line that has no end."""
+        with self._reported():
+            for offset, _, row in _whole_rows(self._file, self.path):
+                yield offset, row
+
+    def row_at(self, offset: int) -> Row:
+        """Return the row whose line begins at an offset."""
+        with self._reported():
+            self._file.seek(offset)
+            try:
+                return Row.from_json_line(self._file.readline())
+            except ValueError as error:
+                raise JournalError(f"{self.path} was changed while it was read") from error
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise JournalError(f"{self.path}: {error.strerror or error}") from error
 
 
 class Journal(Closes):
@@ -89,7 +130,7 @@ class Journal(Closes):
         line = b""
         while b"\n" not in line:
             line += self._file.read(_READ_BYTES)
-        return from_line(line[: line.index(b"\n")])
+        return Row.from_json_line(line[: line.index(b"\n")])
 
     def append(self, rows: Sequence[Row]) -> None:
         """Write rows, all at once, and wait until they are on the disk.
@@ -97,7 +138,7 @@ class Journal(Closes):
         Raises:
             JournalError: they could not be written; the journal is as it was before.
         """
-        lines = [to_line(row) for row in rows]
+        lines = [row.to_json_line() for row in rows]
         block = memoryview(b"".join(lines))
         try:
             self._file.seek(self._size)
@@ -114,11 +155,8 @@ class Journal(Closes):
                 "same command again"
             ) from error
         for row, line in zip(rows, lines, strict=True):
-            self._remember(row, self._size)
+            self._index.put(row.key, Last(row_key(row), self._size))
             self._size += len(line)
-
-    def _remember(self, row: Row, offset: int) -> None:
-        self._index.put(_key(row), Last(row_key(row), offset))
 
     def _open(self) -> BinaryIO:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -155,7 +193,7 @@ class Journal(Closes):
         with self.path.open("rb") as file:
             # Before anything is cut: the path may be that of a photo, or of somebody's notes.
             for offset, end, row in _whole_rows(file, self.path):
-                self._index.put(_key(row), Last(row_key(row), offset))
+                self._index.put(row.key, Last(row_key(row), offset))
                 size = end
             self.torn_bytes = file.seek(0, os.SEEK_END) - size
         if self.torn_bytes:
@@ -190,57 +228,48 @@ def result_key(
 def row_key(row: Row) -> bytes:
     """Return the :func:`result_key` of a row."""
     return result_key(
-        row["sha256"],
-        row["reason"] if row["status"] == Status.FAILED else None,
-        row["model"]["digest"],
-        row["policy"]["digest"],
-        row["preprocessing"],
-        (row.get("bank") or {}).get("digest"),
+        row.sha256,
+        row.reason if row.status is Status.FAILED else None,
+        row.model.digest,
+        row.policy.digest,
+        row.preprocessing,
+        None if row.bank is None else row.bank.digest,
     )
 
 
 def last_rows(path: str | os.PathLike[str]) -> Iterator[Row]:
     """Yield the last row of each item, in the order of the journal.
 
-    The journal may be growing: what was whole when this began is read. A torn last line is left
-    out.
-
     Raises:
         JournalError: the file cannot be read, or a line is no row.
     """
-    try:
-        with Path(path).open("rb") as file, Index() as index:
-            for offset, _, row in _whole_rows(file, path):
-                index.put(_key(row), Last(b"", offset))
-            file.seek(0)
-            for offset, _, row in _whole_rows(file, path):
-                if index.get(_key(row)) == (b"", offset):
-                    yield row
-    except OSError as error:
-        raise JournalError(f"{os.fspath(path)}: {error.strerror or error}") from error
+    with JournalReader(path) as reader, Index() as index:
+        for offset, row in reader.rows():
+            index.put(row.key, Last(b"", offset))
+        for offset, row in reader.rows():  # more rows than before, if a scan is writing it
+            if index.get(row.key) == (b"", offset):
+                yield row
 
 
-def _whole_rows(
-    file: BufferedReader, path: str | os.PathLike[str]
-) -> Iterator[tuple[int, int, Row]]:
+def _whole_rows(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, Row]]:
     """Yield each row with its first byte and the one behind it, up to a line that has no end."""
-    head = file.peek(len(_BEGINNING))[: len(_BEGINNING)]
+    file.seek(0)
+    head = file.read(len(_BEGINNING))
     if not _BEGINNING.startswith(head) and head.strip(b"\0"):
-        raise JournalError(f"{os.fspath(path)} exists and is no journal of a scan")
+        raise JournalError(f"{path} exists and is no journal of a scan")
+    file.seek(0)
     begin = 0
     for number, line in enumerate(file, 1):
         if not line.endswith(b"\n"):
             return
         try:
-            row = from_line(line)
+            row = Row.from_json_line(line)
+        except RowSchemaError as error:
+            raise JournalError(f"{path}: {error}") from error
         except ValueError as error:
             raise JournalError(
-                f"{os.fspath(path)}, line {number}: no row of a scan ({error}); remove the line, "
-                "or name another journal"
+                f"{path}, line {number}: no row of a scan ({error}); remove the line, or name "
+                "another journal"
             ) from error
         yield begin, begin + len(line), row
         begin += len(line)
-
-
-def _key(row: Row) -> int:
-    return item_key(row["source"], row["item"])

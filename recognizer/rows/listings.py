@@ -1,6 +1,6 @@
-"""Rows of listings: what the photos of one listing come to together.
+"""Rows of listings: what the images of one listing come to together.
 
-Made from the journal at any time, in flat memory: the photos are sorted on disk.
+Made from the journal at any time, in flat memory: the images are sorted on disk.
 """
 
 from __future__ import annotations
@@ -8,45 +8,119 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from recognizer._atomic import replacing, require_own
 from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
-from recognizer.policy import Decision
+from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.rows.journal import last_rows
-from recognizer.rows.row import Row
-from recognizer.rows.summary import is_lead, lead_names
+from recognizer.rows.row import JSON, ROW_FIELDS, ModelReference, PolicyReference, Row
 from recognizer.status import Status
 
 LISTING_COLUMNS = ("listing_id", "listing", "item_id", "ad_id", "offer_id", "product_id", "id")
 """Names by which the column with the listing's identity is found, the surest first; case does not
 matter."""
 
-LISTING_KEYS = (
-    *("listing", "item", "status", "decision", "labels", "scores", "family", "why", "best"),
-    *("images", "scored", "failed", "leads", "sources", "model", "policy"),
-)
-"""The keys of a listing's row, in their order; ``docs/sources.md`` says what they hold."""
-
-_BANDS = (None, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY)
-_MOST_NAMED = 30  # columns, where the one that is wanted is not there
+_BANDS = (Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY)
+_MAX_NAMED = 30  # columns, where the one that is wanted is not there
 _BEGINNING = b'{"listing":'
-# Of a photo's row, for the sorting.
-_KEPT = (
-    *("source", "item", "status", "scores", "labels", "family", "decision", "why", "regions"),
-    *("model", "policy"),
-)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingRow:
+    """What the images of a listing come to; ``docs/sources.md`` describes its keys.
+
+    Of the images, the highest band counts. A listing is clear only where all its images are.
+    Where some failed and the others show nothing, its decision is ``unscored``.
+    """
+
+    listing: Any
+    item: Mapping[str, Any] | None
+    status: Status
+    decision: Decision
+    leads: tuple[Lead, ...]
+    scores: Mapping[str, float] | None
+    family: Mapping[str, float] | None
+    why: tuple[str, ...]
+    best: str
+    images: int
+    scored: int
+    failed: int
+    lead_images: int
+    sources: tuple[str, ...]
+    model: ModelReference
+    policy: PolicyReference
+
+    @classmethod
+    def from_rows(cls, listing: Any, rows: Sequence[Row]) -> Self:
+        """Make the row of a listing.
+
+        Args:
+            listing: what tells it from others.
+            rows: the rows of its images, at least one.
+        """
+        best = max(rows, key=_rank)
+        scored = [row for row in rows if row.status is not Status.FAILED]
+        leads = [row for row in rows if row.is_lead]
+        status = Status.OK if all(row.status is Status.OK for row in rows) else Status.DEGRADED
+        return cls(
+            listing=listing,
+            item=best.item,
+            status=status if scored else Status.FAILED,
+            decision=best.decision if leads or len(scored) == len(rows) else Decision.UNSCORED,
+            leads=_strongest(lead for row in leads for lead in row.leads),
+            scores=_highest(row.scores for row in scored),
+            family=_highest(row.family for row in scored),
+            why=best.why if leads else (),
+            best=best.source,
+            images=len(rows),
+            scored=len(scored),
+            failed=len(rows) - len(scored),
+            lead_images=len(leads),
+            sources=tuple(row.source for row in rows),
+            model=best.model,
+            policy=best.policy,
+        )
+
+    def to_json_line(self) -> bytes:
+        """Return the row as one line of ASCII, with its newline."""
+        values = {key.name: getattr(self, key.name) for key in fields(self)}
+        for name in ("leads", "model", "policy"):
+            encode = ROW_FIELDS[name].encode
+            values[name] = encode(values[name]) if encode else values[name]
+        return JSON.encode(values).encode("ascii") + b"\n"
+
+
+def _rank(row: Row) -> tuple[int, float]:
+    return _BANDS.index(row.decision), max((lead.score for lead in row.leads), default=0.0)
+
+
+def _strongest(leads: Iterable[Lead]) -> tuple[Lead, ...]:
+    """Return the highest lead of each label and family, the highest score first."""
+    strongest: dict[tuple[CandidateKind, str], Lead] = {}
+    for lead in sorted(leads, key=lambda lead: -lead.score):
+        strongest.setdefault((lead.kind, lead.name), lead)
+    return tuple(strongest.values())
+
+
+def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] | None:
+    highest: dict[str, float] = {}
+    for image in scores:
+        for name, score in (image or {}).items():
+            highest[name] = max(score, highest.get(name, 0.0))
+    return highest or None
 
 
 def write_listings(
     journal: str | os.PathLike[str], output: str | os.PathLike[str], column: str | None = None
 ) -> tuple[int, int]:
-    """Write a row for each listing whose photos are in a journal.
+    """Write a row for each listing whose images are in a journal.
 
-    The photos of a listing are those whose last rows have the same value in the listing's column.
+    The images of a listing are those whose last rows have the same value in the listing's column.
     The file takes its place in one step.
 
     Args:
@@ -56,11 +130,11 @@ def write_listings(
             :data:`LISTING_COLUMNS`.
 
     Returns:
-        How many listings there are, and how many photos that belong to none.
+        How many listings there are, and how many images that belong to none.
 
     Raises:
         JournalError: the journal cannot be read.
-        UsageError: the output cannot be written, or exists and is no file of listings; or no photo
+        UsageError: the output cannot be written, or exists and is no file of listings; or no image
             has the column.
     """
     target = Path(output)
@@ -68,25 +142,24 @@ def write_listings(
     count = strays = 0
     has_column = False
     others: dict[str, None] = {}
-    with replacing(target) as partial, _Photos() as photos:
+    with replacing(target) as partial, _Images() as images:
         for row in last_rows(journal):
-            listing = _listing_of(row["item"], column)
-            has_column = has_column or column in (row["item"] or ())
-            if not has_column and len(others) < _MOST_NAMED:
-                others |= dict.fromkeys(row["item"] or ())
+            listing = _listing_of(row.item, column)
+            has_column = has_column or column in (row.item or ())
+            if not has_column and len(others) < _MAX_NAMED:
+                others |= dict.fromkeys(row.item or ())
             if listing is None:
                 strays += 1
             else:
-                photos.put(listing, row)
+                images.put(listing, row)
         if column is not None and strays and not has_column:
-            names = ", ".join(map(repr, [*others][:_MOST_NAMED])) or "no columns at all"
+            names = ", ".join(map(repr, [*others][:_MAX_NAMED])) or "no columns at all"
             raise UsageError(
-                f"no photo in {journal} has the listing column {column!r}, but {names}"
+                f"no image in {journal} has the listing column {column!r}, but {names}"
             )
         with partial.open("wb") as file:
-            for listing, rows in photos.by_listing():
-                line = json.dumps(listing_row(listing, rows), separators=(",", ":"))
-                file.write(line.encode("ascii") + b"\n")
+            for listing, rows in images.by_listing():
+                file.write(ListingRow.from_rows(listing, rows).to_json_line())
                 count += 1
     return count, strays
 
@@ -100,58 +173,6 @@ def require_listings(path: Path) -> None:
     require_own(path, "file of listings", lambda file: file.read(len(_BEGINNING)) == _BEGINNING)
 
 
-def listing_row(listing: Any, rows: Sequence[Row]) -> Row:
-    """Return the row of a listing: of its photos, the highest band counts.
-
-    A listing is clear only where all its photos are. Where some failed and the others show
-    nothing, its decision is null.
-
-    Args:
-        listing: what tells it from others.
-        rows: the rows of its photos, at least one.
-    """
-    best = max(rows, key=_rank)
-    scored = [row for row in rows if row["status"] != Status.FAILED]
-    failed = len(rows) - len(scored)
-    leads = sorted(filter(is_lead, rows), key=_rank, reverse=True)
-    decision = best["decision"]
-    if failed and not leads:
-        decision = None
-    status = Status.OK if all(row["status"] == Status.OK for row in rows) else Status.DEGRADED
-    values = (
-        listing,
-        best["item"],
-        Status.FAILED.value if not scored else status.value,
-        decision,
-        list(dict.fromkeys(label for row in leads for label in row["labels"])),
-        _highest([row["scores"] for row in scored]),
-        _highest([row["family"] for row in scored]),
-        best["why"] if leads else [],
-        best["source"],
-        len(rows),
-        len(scored),
-        failed,
-        len(leads),
-        [row["source"] for row in rows],
-        best["model"],
-        best["policy"],
-    )
-    return dict(zip(LISTING_KEYS, values, strict=True))
-
-
-def _rank(row: Row) -> tuple[int, float]:
-    names = lead_names(row) if is_lead(row) else []
-    return _BANDS.index(row["decision"]), max((row["scores"][name] for name in names), default=0.0)
-
-
-def _highest(scores: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:
-    highest: dict[str, float] = {}
-    for photo in scores:
-        for name, score in (photo or {}).items():
-            highest[name] = max(score, highest.get(name, 0.0))
-    return highest or None
-
-
 def _listing_of(item: Mapping[str, Any] | None, column: str | None) -> Any:
     if not item:
         return None
@@ -161,28 +182,28 @@ def _listing_of(item: Mapping[str, Any] | None, column: str | None) -> Any:
     return next((item[by_name[name]] for name in LISTING_COLUMNS if name in by_name), None)
 
 
-class _Photos(TemporaryStore):
-    """The rows of photos, sorted by listing."""
+class _Images(TemporaryStore):
+    """The rows of images, sorted by listing."""
 
     def __init__(self) -> None:
         super().__init__(
-            "CREATE TABLE photo (listing, source, row, PRIMARY KEY (listing, source)) WITHOUT ROWID"
+            "CREATE TABLE image (listing, source, row, PRIMARY KEY (listing, source)) WITHOUT ROWID"
         )
 
     def put(self, listing: Any, row: Row) -> None:
-        """Add a photo. Where its columns have changed it has two rows; the later one counts."""
-        kept = json.dumps({key: row[key] for key in _KEPT}).encode("ascii")
-        source = row["source"].encode("utf-8", "surrogatepass")
+        """Add an image. Where its columns have changed it has two rows; the later one counts."""
+        source = row.source.encode("utf-8", "surrogatepass")
         with self._reported():
             self._database.execute(
-                "REPLACE INTO photo VALUES (?, ?, ?)", (json.dumps(listing), source, kept)
+                "REPLACE INTO image VALUES (?, ?, ?)",
+                (json.dumps(listing), source, row.to_json_line()),
             )
 
     def by_listing(self) -> Iterator[tuple[Any, list[Row]]]:
-        """Yield each listing with the rows of its photos."""
+        """Yield each listing with the rows of its images."""
         with self._reported():
             ordered = self._database.execute(
-                "SELECT listing, row FROM photo ORDER BY listing, source"
+                "SELECT listing, row FROM image ORDER BY listing, source"
             )
             for listing, group in itertools.groupby(ordered, key=lambda found: found[0]):
-                yield json.loads(listing), [json.loads(row) for _, row in group]
+                yield json.loads(listing), [Row.from_json_line(row) for _, row in group]

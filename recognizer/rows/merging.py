@@ -7,26 +7,24 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Self
 
 from recognizer._atomic import replacing
 from recognizer.errors import JournalError, UsageError
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
 from recognizer.rows.journal import Journal, last_rows
 from recognizer.rows.journal_index import Newest
-from recognizer.rows.row import Row, item_key, to_line
+from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 
 _ROWS_AT_A_TIME = 500  # whose thumbnails are held in memory
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What a merge came to.
+    """The numbers of a merge.
 
     Attributes:
         rows: images, each with one row.
@@ -41,22 +39,32 @@ class Merged:
     embeddings: int
 
 
-class _Kind(NamedTuple):
-    """What makes rows comparable."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """What makes rows comparable; the title says it to people, with names."""
 
     model: str
-    model_digest: str
     policy: str
-    policy_digest: str
     preprocessing: int
-    bank: str
-    bank_digest: str
+    bank: str | None
+    title: str = field(compare=False)
 
-    def __str__(self) -> str:
-        bank = f", bank {self.bank} ({self.bank_digest[:12]})" if self.bank_digest else ""
-        return (
-            f"model {self.model} ({self.model_digest[:12]}), policy {self.policy} "
-            f"({self.policy_digest[:12]}), preprocessing {self.preprocessing}{bank}"
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """Return the kind of a row."""
+        model, policy, bank = row.model, row.policy, row.bank
+        title = (
+            f"model {model.title} ({model.digest[:12]}), policy {policy.name} "
+            f"({policy.digest[:12]}), preprocessing {row.preprocessing}"
+        )
+        if bank is not None:
+            title += f", bank {bank.name} ({bank.digest[:12]})"
+        return cls(
+            model=model.digest,
+            policy=policy.digest,
+            preprocessing=row.preprocessing,
+            bank=None if bank is None else bank.digest,
+            title=title,
         )
 
 
@@ -68,20 +76,18 @@ def merge(
 ) -> Merged:
     """Merge journals into one, from which a scan can go on and a report be made.
 
-    Within a journal the last row of an item counts, as everywhere. Between journals it is the one
-    with the latest time; of two with the same time, that of the journal which is named last. The
-    rows stand in the order of the journals. The output takes its place in one step, and it may be
-    one of the journals. The thumbnails and embeddings of its rows are put beside it, where they are
-    beside the journals under their names.
+    Within a journal the last row of an item counts. Between journals it is the one with the latest
+    time; of two with the same time, that of the journal which is named last. The rows keep the
+    order of the journals. The output takes its place in one step, and it may be one of the
+    journals. Thumbnails and embeddings beside the journals are merged beside it.
 
     Scores of two models, and decisions of two policies, cannot be compared, and a queue that is
-    ranked by them would be wrong without a sign of it: so they are refused, and so are rows that
-    were compared with several banks of known items. What is looked at are
-    the rows that remain: journals that were begun with another model and finished with this one
-    are merged.
+    ranked by them would be wrong without a sign of it: so they are refused, as are rows that were
+    compared with several banks of known items. Only the rows that remain count: journals that were
+    begun with another model and finished with this one are merged.
 
     Args:
-        journals: the files. A journal may be growing; what it holds now is merged.
+        journals: the files. One that is growing is merged as it is now.
         output: where the merged journal goes.
         allow_mixed: merge also what cannot be compared.
 
@@ -108,7 +114,7 @@ def merge(
         read = 0
         for number, path in enumerate(paths):
             for row in last_rows(path):
-                newest.offer(item_key(row["source"], row["item"]), _time(row, path), number)
+                newest.offer(row.key, round(row.time.timestamp() * 1e6), number)
                 read += 1
         merged = _write(paths, newest, target, allow_mixed)
     return replace(merged, superseded=read - merged.rows)
@@ -120,19 +126,21 @@ def _write(paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: boo
         with partial.open("wb") as file:
             for number, path in enumerate(paths):
                 for row in _remaining(path, number, newest):
-                    file.write(to_line(row))
-                    kinds[_kind(row)] += 1
+                    file.write(row.to_json_line())
+                    kinds[_Kind.of(row)] += 1
         if len(kinds) > 1 and not allow_mixed:
             raise JournalError(
                 "these journals cannot be compared: "
-                + "; ".join(f"{count:,} rows of {kind}" for kind, count in kinds.most_common())
+                + "; ".join(
+                    f"{count:,} rows of {kind.title}" for kind, count in kinds.most_common()
+                )
                 + ". Scan the fewer ones again with the model and policy of the others, or merge "
                 "them all the same with --allow-mixed"
             )
         # In place before the rows that they belong to.
         thumbnails = _copy_thumbnails(paths, newest, target)
         embeddings = _copy_embeddings(paths, newest, target)
-    return Merged(kinds.total(), 0, thumbnails, embeddings)
+    return Merged(rows=kinds.total(), superseded=0, thumbnails=thumbnails, embeddings=embeddings)
 
 
 def _copy_thumbnails(paths: Sequence[Path], newest: Newest, target: Path) -> int:
@@ -184,33 +192,11 @@ def _digests(path: Path, number: int, newest: Newest) -> Iterator[list[str]]:
     """Yield the digests of the images of a journal's remaining rows, some at a time."""
     rows = _remaining(path, number, newest)
     while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
-        yield [row["sha256"] for row in some if row["sha256"]]
+        yield [row.sha256 for row in some if row.sha256]
 
 
 def _remaining(path: Path, number: int, newest: Newest) -> Iterator[Row]:
     """Yield the rows of a journal that no other journal supersedes."""
     for row in last_rows(path):  # the journal may have grown meanwhile
-        if newest.journal(item_key(row["source"], row["item"])) == number:
+        if newest.journal(row.key) == number:
             yield row
-
-
-def _kind(row: Row) -> _Kind:
-    model, policy, bank = row["model"], row["policy"], row.get("bank") or {}
-    return _Kind(
-        f"{model.get('name')}-v{model.get('version')}",
-        str(model["digest"]),
-        str(policy.get("name")),
-        str(policy["digest"]),
-        row["preprocessing"],
-        str(bank.get("name", "")),
-        str(bank.get("digest", "")),
-    )
-
-
-def _time(row: Row, path: Path) -> int:
-    """Return when a row was made, in microseconds: offsets of time zones differ."""
-    try:
-        time = datetime.fromisoformat(row["time"])
-        return (time - _EPOCH) // timedelta(microseconds=1)
-    except (KeyError, TypeError, ValueError) as error:
-        raise JournalError(f"{path}: the row of {row['source']} has no time ({error})") from error

@@ -1,139 +1,417 @@
 r"""The row: what a scan says of one image.
 
-One row for each input, always; :mod:`recognizer.rows.schema` lists its keys. Keys are added,
-never renamed; a key without a value is ``null``. As JSON a row is pure ASCII on one line: a path
-that is no valid text is written with the escapes of its lone surrogates (``\udcff``), which
-``json.loads`` and ``os.fsencode`` turn back into the very bytes.
+There is one row for each input, whatever became of it. The fields of :class:`Row` are the one
+table from which its JSON, its JSON Schema, the columns of CSV and Parquet files and the list in
+``docs/rows.md`` are made. Keys are added, never renamed; a key without a value is ``null``. As
+JSON a row is ASCII on one line: a path that is not valid text is written with the escapes of its
+lone surrogates (``\udcff``), which ``json.loads`` and ``os.fsencode`` turn back into its bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 from recognizer.imaging import PREPROCESSING_VERSION
-from recognizer.policy import CandidateKind, Decision
-from recognizer.rows.schema import ROW_SCHEMA
+from recognizer.known import TRANSFORMS
+from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead
+from recognizer.prediction import MAX_DISTANCE, Region
+from recognizer.rows import kinds
+from recognizer.rows.kinds import Kind, nullable
+from recognizer.status import Reason, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from recognizer.known import KnownItems
     from recognizer.model.bundle import Bundle
-    from recognizer.policy import KnownMatch, Policy, Verdict
+    from recognizer.policy import Policy, Verdict
     from recognizer.prediction import Prediction
-    from recognizer.scan.items import Item
 
-# What a scan goes on by; rows of earlier versions lack others.
-_NEEDED = frozenset(
-    {"source", "item", "status", "reason", "sha256", "model", "policy", "preprocessing"}
-)
+ROW_SCHEMA = 5
+"""The version of the row. It grows when keys are added, or hold something else.
+
+Version 5: ``leads`` instead of ``labels``; the decision on a failed image is ``unscored``.
+"""
+
+JSON = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
+"""Writes rows: ASCII without blanks."""
+
 _DIGITS = 6  # of a probability: more would be noise
 
-Row: TypeAlias = dict[str, Any]
+
+class RowSchemaError(ValueError):
+    """A row of another version than :data:`ROW_SCHEMA`; the message says what to do."""
+
+    def __init__(self, schema: object) -> None:
+        todo = "update this program"
+        if not isinstance(schema, int) or schema < ROW_SCHEMA:
+            todo = "scan the images again into a new journal (scan --output)"
+        super().__init__(
+            f"its rows have schema {schema or 'below 3'}, this program reads schema {ROW_SCHEMA}: "
+            + todo
+        )
 
 
-def build(
-    item: Item,
-    prediction: Prediction,
-    verdict: Verdict,
-    bundle: Bundle,
-    policy: Policy,
-    time: datetime,
-    bank: KnownItems | None = None,
-    known: Sequence[KnownMatch] = (),
-) -> Row:
-    """Make the row of one image.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReference:
+    """The model behind a row."""
 
-    Args:
-        item: where it came from.
-        prediction: what the model says; its regions are those of the leads.
-        verdict: what the policy makes of it.
-        bundle: the model.
-        policy: the policy.
-        time: when it was scored, with its time zone.
-        bank: the known items that it was compared with; None for none.
-        known: those that it is near.
-    """
-    scored = verdict.decision is not Decision.UNSCORED
-    labels = [lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL]
-    return {
-        "source": item.source,
-        "item": None if item.columns is None else dict(item.columns),
-        "status": prediction.status.value,
-        "reason": None if prediction.reason is None else prediction.reason.value,
-        "sha256": prediction.sha256,
-        "phash": prediction.phash,
-        "format": prediction.format,
-        "width": prediction.width,
-        "height": prediction.height,
-        "frames": prediction.frames,
-        "scores": _rounded(prediction.scores) if prediction.scores else None,
-        "labels": labels if scored else None,
-        "family": _rounded(prediction.families) if prediction.scores else None,
-        "decision": verdict.decision.value if scored else None,
-        "why": list(verdict.why) if scored else None,
-        "regions": [
-            {
-                "label": region.label,
-                "score": round(region.score, _DIGITS),
-                "box": list(region.box),
-                "frame": region.frame,
-            }
-            for region in prediction.regions
-        ]
-        if scored
-        else None,
-        "model": {"name": bundle.name, "version": bundle.version, "digest": bundle.digest},
-        "policy": {"name": policy.name, "digest": policy.digest},
-        "preprocessing": PREPROCESSING_VERSION,
-        "time": time.isoformat(timespec="seconds"),
-        "detail": prediction.detail,
-        "schema": ROW_SCHEMA,
-        "known": [_known(match) for match in known] if bank and scored else None,
-        "bank": {"name": bank.name, "digest": bank.digest} if bank else None,
-    }
+    name: str
+    version: int
+    digest: str
+
+    @property
+    def title(self) -> str:
+        """Name and version as the bundle's folder is called."""
+        return f"{self.name}-v{self.version}"
 
 
-def _known(match: KnownMatch) -> dict[str, Any]:
-    return {
-        "distance": match.distance,
-        "id": match.id,
-        "finding": match.finding.value,
-        "label": match.label,
-        "note": match.note,
-        "origin": match.origin,
-        "transform": match.transform,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyReference:
+    """The policy behind a row."""
+
+    name: str
+    digest: str
 
 
-def to_line(row: Row) -> bytes:
-    """Return a row as one line of ASCII, with its newline."""
-    return json.dumps(row, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankReference:
+    """The bank of known items with which an image was compared."""
+
+    name: str
+    digest: str
 
 
-def from_line(line: bytes) -> Row:
-    """Read a row from its line.
+_TEXT = kinds.text()
+_DIGEST = kinds.text("[0-9a-f]{64}")
+_COUNT = nullable(kinds.integer(1))
+_PROBABILITY = kinds.probability()
+_LEAD = kinds.struct(
+    Lead,
+    kind=kinds.choice(CandidateKind),
+    name=_TEXT,
+    score=_PROBABILITY,
+    threshold=_PROBABILITY,
+    false_positive_rate=nullable(_PROBABILITY),
+    level=kinds.choice(Decision, Decision.REVIEW, Decision.PRIORITY),
+)
+_REGION = kinds.struct(
+    Region,
+    label=_TEXT,
+    score=_PROBABILITY,
+    box=kinds.sequence(kinds.integer(0), length=4),
+    frame=kinds.integer(0),
+)
+_KNOWN_MATCH = kinds.struct(
+    KnownMatch,
+    id=kinds.text("[0-9a-f]{16}"),
+    finding=kinds.choice(Finding),
+    label=nullable(_TEXT),
+    note=nullable(_TEXT),
+    origin=nullable(_TEXT),
+    distance=kinds.integer(0, MAX_DISTANCE),
+    transform=kinds.text("|".join(TRANSFORMS)),
+)
 
-    Raises:
-        ValueError: the line is no row.
-    """
-    row = json.loads(line)
-    if not isinstance(row, dict) or not row.keys() >= _NEEDED:
-        raise ValueError("keys are missing")
-    if not all(isinstance(row[key], dict) and "digest" in row[key] for key in ("model", "policy")):
-        raise ValueError("no digest of the model, or of the policy")
-    return row
+
+def _key(kind: Kind, description: str, *, scored: bool = False) -> dict[str, Any]:
+    """Return the metadata of a field; ``scored``: its JSON is null where the image failed."""
+    schema = {**kind.schema, "description": description}
+    return {"kind": Kind(schema=schema, decode=kind.decode, encode=kind.encode), "scored": scored}
 
 
-def _rounded(values: Any) -> dict[str, float]:
+@dataclass(frozen=True, kw_only=True)  # without slots, for it goes from process to process
+class Row:
+    """What a scan says of one image."""
+
+    source: str = field(metadata=_key(_TEXT, "The path or URI as it was given."))
+    item: Mapping[str, Any] | None = field(
+        metadata=_key(nullable(kinds.columns()), "The listing's own columns, passed through.")
+    )
+    status: Status = field(
+        metadata=_key(
+            kinds.choice(Status),
+            "ok; degraded: scored, but damaged or incomplete; failed: not scored.",
+        )
+    )
+    reason: Reason | None = field(
+        metadata=_key(nullable(kinds.choice(Reason)), "Why the status is not ok.")
+    )
+    sha256: str | None = field(
+        metadata=_key(nullable(_DIGEST), "Of the image's bytes; null where they could not be read.")
+    )
+    phash: str | None = field(
+        metadata=_key(
+            nullable(_DIGEST),
+            "The PDQ perceptual hash of the frame with the highest product score.",
+        )
+    )
+    format: str | None = field(
+        metadata=_key(nullable(_TEXT), "The image format by its first bytes, in lower case.")
+    )
+    width: int | None = field(metadata=_key(_COUNT, "Of the upright image, in pixels."))
+    height: int | None = field(metadata=_key(_COUNT, "Of the upright image, in pixels."))
+    frames: int | None = field(metadata=_key(_COUNT, "Frames or pages in the file."))
+    scores: Mapping[str, float] | None = field(
+        metadata=_key(
+            nullable(kinds.probabilities()),
+            "Label -> calibrated probability, for every label of the model.",
+            scored=True,
+        )
+    )
+    leads: tuple[Lead, ...] = field(
+        metadata=_key(
+            nullable(kinds.sequence(_LEAD), ()),
+            "The labels and families over their review threshold, the highest score first: kind "
+            "(label or family), name, score, the threshold that it is over, the false-positive "
+            "rate of this threshold (null for a probability that the policy gives), and level "
+            "(review or priority).",
+            scored=True,
+        )
+    )
+    family: Mapping[str, float] | None = field(
+        metadata=_key(
+            nullable(kinds.probabilities()),
+            "Family -> probability that one of its products is shown.",
+            scored=True,
+        )
+    )
+    decision: Decision = field(
+        metadata=_key(
+            kinds.choice(Decision),
+            "What the policy makes of it: clear, review or priority; unscored where it failed.",
+        )
+    )
+    why: tuple[str, ...] = field(
+        metadata=_key(
+            nullable(kinds.sequence(_TEXT), ()),
+            "A sentence for each lead, and for known items.",
+            scored=True,
+        )
+    )
+    regions: tuple[Region, ...] = field(
+        metadata=_key(
+            nullable(kinds.sequence(_REGION), ()),
+            "Where the leads were seen (of a family, its likeliest product): left, top, right and "
+            "bottom in pixels of the upright image (right and bottom exclusive), in which frame, "
+            "and the highest local probability.",
+            scored=True,
+        )
+    )
+    model: ModelReference = field(
+        metadata=_key(
+            kinds.struct(ModelReference, name=_TEXT, version=kinds.integer(0), digest=_DIGEST),
+            "What scored it; the digest is over model.onnx and all calibrations and thresholds "
+            "of its bundle.",
+        )
+    )
+    policy: PolicyReference = field(
+        metadata=_key(
+            kinds.struct(PolicyReference, name=_TEXT, digest=_DIGEST),
+            "What decided; the digest is over all of it but the name.",
+        )
+    )
+    preprocessing: int = field(
+        metadata=_key(kinds.integer(1), "The version of the steps from bytes to the model's input.")
+    )
+    time: datetime = field(
+        metadata=_key(kinds.moment(), "When the row was made, with its time zone.")
+    )
+    detail: str | None = field(
+        metadata=_key(
+            nullable(_TEXT), "More on the reason, in the words of a decoder or of the system."
+        )
+    )
+    schema: int = field(
+        default=ROW_SCHEMA,
+        metadata=_key(kinds.integer(ROW_SCHEMA, ROW_SCHEMA), "The version of the row."),
+    )
+    known: tuple[KnownMatch, ...] | None = field(
+        metadata=_key(
+            nullable(kinds.sequence(_KNOWN_MATCH)),
+            "The known items that it is near, the nearest first: what the bank says of the item, "
+            "in how many bits of 256 the hashes differ, and how the image has to be turned or "
+            "mirrored. Null where it was compared with none.",
+        )
+    )
+    bank: BankReference | None = field(
+        metadata=_key(
+            nullable(kinds.struct(BankReference, name=_TEXT, digest=_DIGEST)),
+            "The bank of known items; the digest is over its content and the way of comparing. "
+            "Null where there was none.",
+        )
+    )
+
+    def __post_init__(self) -> None:
+        if (self.status is Status.FAILED) != (self.decision is Decision.UNSCORED):
+            raise ValueError(f"decision {self.decision} of an image whose status is {self.status}")
+
+    @classmethod
+    def from_prediction(
+        cls,
+        source: str,
+        prediction: Prediction,
+        verdict: Verdict,
+        *,
+        bundle: Bundle,
+        policy: Policy,
+        time: datetime,
+        item: Mapping[str, Any] | None = None,
+        bank: KnownItems | None = None,
+        known: Sequence[KnownMatch] = (),
+    ) -> Self:
+        """Make the row of one image.
+
+        Args:
+            source: where it came from.
+            prediction: what the model says; its regions are those of the leads.
+            verdict: what the policy makes of it.
+            bundle: the model.
+            policy: the policy.
+            time: when it was scored, with its time zone.
+            item: the listing's own columns.
+            bank: the known items with which it was compared; None for none.
+            known: those that it is near.
+        """
+        is_scored = prediction.status is not Status.FAILED
+        return cls(
+            source=source,
+            item=item,
+            status=prediction.status,
+            reason=prediction.reason,
+            sha256=prediction.sha256,
+            phash=prediction.phash,
+            format=prediction.format,
+            width=prediction.width,
+            height=prediction.height,
+            frames=prediction.frames,
+            scores=_rounded(prediction.scores) if is_scored else None,
+            leads=tuple(
+                Lead(
+                    kind=lead.kind,
+                    name=lead.name,
+                    score=round(lead.score, _DIGITS),
+                    threshold=round(lead.threshold, _DIGITS),
+                    false_positive_rate=lead.false_positive_rate,
+                    level=lead.level,
+                )
+                for lead in verdict.leads
+            ),
+            family=_rounded(prediction.families) if is_scored else None,
+            decision=verdict.decision,
+            why=verdict.why,
+            regions=tuple(
+                Region(
+                    label=region.label,
+                    score=round(region.score, _DIGITS),
+                    box=region.box,
+                    frame=region.frame,
+                )
+                for region in prediction.regions
+            ),
+            model=ModelReference(name=bundle.name, version=bundle.version, digest=bundle.digest),
+            policy=PolicyReference(name=policy.name, digest=policy.digest),
+            preprocessing=PREPROCESSING_VERSION,
+            time=time.replace(microsecond=0),
+            detail=prediction.detail,
+            known=tuple(known) if bank and is_scored else None,
+            bank=BankReference(name=bank.name, digest=bank.digest) if bank else None,
+        )
+
+    @property
+    def is_lead(self) -> bool:
+        """Whether somebody should look at the image."""
+        return self.decision in {Decision.REVIEW, Decision.PRIORITY}
+
+    @property
+    def lead_labels(self) -> tuple[str, ...]:
+        """The products that the image may show: lead labels, and the likeliest of a lead family."""
+        labels = [lead.name for lead in self.leads if lead.kind is CandidateKind.LABEL]
+        return tuple(dict.fromkeys([*labels, *(region.label for region in self.regions)]))
+
+    @property
+    def key(self) -> int:
+        """64 bits that tell the item of this row from others."""
+        return item_key(self.source, self.item)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the line of this row holds, as ``json.loads`` would."""
+        values = _encode(self)
+        return values | _NULLS if self.status is Status.FAILED else values
+
+    def to_json_line(self) -> bytes:
+        """Return the row as one line of ASCII, with its newline."""
+        return JSON.encode(self.to_json()).encode("ascii") + b"\n"
+
+    @classmethod
+    def from_json_line(cls, line: bytes) -> Self:
+        """Read a row from its line.
+
+        Raises:
+            RowSchemaError: it is a row of another version.
+            ValueError: it is no row.
+        """
+        values = json.loads(line)
+        if not isinstance(values, dict) or not {"source", "status"} <= values.keys():
+            raise ValueError("keys are missing")
+        if values.get("schema") != ROW_SCHEMA:
+            raise RowSchemaError(values.get("schema"))
+        failed = values["status"] == Status.FAILED
+        for name in _NULLS:
+            if (values.get(name) is None) is not failed:
+                raise ValueError(f"{name} is null exactly where the status is failed")
+        return cls(**kinds.decode_fields(ROW_FIELDS, values))
+
+
+ROW_FIELDS: dict[str, Kind] = {key.name: key.metadata["kind"] for key in fields(Row)}
+"""The keys of a row, in their order, with what each may hold."""
+
+_NULLS = {key.name: None for key in fields(Row) if key.metadata["scored"]}
+_encode = kinds.object_encoder(ROW_FIELDS)
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, _DIGITS) for name, value in values.items()}
 
 
 def item_key(source: str, columns: Mapping[str, Any] | None) -> int:
-    """Return the :attr:`recognizer.scan.items.Item.key` of a source with its columns."""
+    """Return 64 bits that tell an item from others, also in a later run.
+
+    Args:
+        source: where it comes from.
+        columns: the listing's own columns.
+    """
     text = source if columns is None else f"{source}\0{json.dumps(columns, sort_keys=True)}"
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
     return int.from_bytes(digest.digest(), "big")
+
+
+def row_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a row of the present version."""
+    null, no_null, unscored = {"type": "null"}, {"not": {"type": "null"}}, Decision.UNSCORED.value
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"Row of a scan, version {ROW_SCHEMA}",
+        "description": "What recognizer scan says of one image. Keys are added, never renamed.",
+        **kinds.object_schema(ROW_FIELDS),
+        "if": {"properties": {"status": {"const": Status.FAILED.value}}},
+        "then": {
+            "properties": {
+                "reason": no_null,
+                "decision": {"const": unscored},
+                **dict.fromkeys(_NULLS, null),
+            }
+        },
+        "else": {
+            "properties": {
+                "decision": {"not": {"const": unscored}},
+                **dict.fromkeys(_NULLS, no_null),
+            },
+            "if": {"properties": {"status": {"const": Status.OK.value}}},
+            "then": {"properties": {"reason": null}},
+            "else": {"properties": {"reason": no_null}},
+        },
+    }

@@ -1,11 +1,10 @@
-"""What a scan comes to, in numbers."""
+"""A scan in numbers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from recognizer.policy import Decision
 from recognizer.rows.row import Row
 from recognizer.status import Status
 
@@ -21,9 +20,10 @@ class ScanSummary:
         statuses: status -> images.
         failed: reason -> failed images.
         decisions: ``review`` and ``priority`` -> leads.
-        leads: product -> leads that may show it; see :func:`lead_names`.
+        leads: product -> leads that may show it; see :attr:`Row.lead_labels
+            <recognizer.rows.row.Row.lead_labels>`.
         seconds: how long it took.
-        provider: where onnxruntime really computed; None where nothing had to be.
+        provider: the onnxruntime provider that was used; None where nothing was scored.
     """
 
     scanned: int = 0
@@ -38,12 +38,12 @@ class ScanSummary:
 
     @property
     def images(self) -> int:
-        """How many images have a row now."""
+        """Images that have a row now."""
         return self.scanned + self.skipped
 
     @property
     def rate(self) -> float:
-        """Images in a second, 0 where there were none."""
+        """Images per second, 0 where there were none."""
         return self.images / self.seconds if self.seconds > 0 else 0.0
 
     def add(self, row: Row, *, is_new: bool) -> None:
@@ -52,23 +52,9 @@ class ScanSummary:
             self.scanned += 1
         else:
             self.skipped += 1
-        self.statuses[row["status"]] += 1
-        if row["status"] == Status.FAILED:
-            self.failed[row["reason"]] += 1
-        elif is_lead(row):
-            self.decisions[row["decision"]] += 1
-            self.leads.update(lead_names(row))
-
-
-def is_lead(row: Row) -> bool:
-    """Whether somebody should look at the photo."""
-    return row["decision"] in {Decision.REVIEW, Decision.PRIORITY}
-
-
-def lead_names(row: Row) -> list[str]:
-    """Return the products that a lead may show.
-
-    They are its labels; where only a family was over its threshold, they are what the regions
-    show: the likeliest product of that family.
-    """
-    return row["labels"] or sorted({region["label"] for region in row["regions"] or ()})
+        self.statuses[row.status] += 1
+        if row.status is Status.FAILED and row.reason is not None:
+            self.failed[row.reason] += 1
+        elif row.is_lead:
+            self.decisions[row.decision] += 1
+            self.leads.update(row.lead_labels)

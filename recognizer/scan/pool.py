@@ -313,7 +313,7 @@ def without_columns(task: Task) -> Task:
 def paired(task: Task, result: Result) -> tuple[Task, Result]:
     """Pair a task with its result, and give the row the columns that stayed here."""
     if result.row is not None and task.item.columns is not None:
-        result.row["item"] = dict(task.item.columns)
+        result = replace(result, row=replace(result.row, item=task.item.columns))
     return task, result
 
 

@@ -116,7 +116,7 @@ def _tasks(
 
 def _lacks_embedding(journal: Journal, key: int, embeddings: EmbeddingStore) -> bool:
     row = journal.last_row(key)
-    return row["status"] != Status.FAILED and row["sha256"] not in embeddings
+    return row.status is not Status.FAILED and row.sha256 not in embeddings
 
 
 def _record(
@@ -128,10 +128,12 @@ def _record(
 ) -> list[tuple[int, Row]]:
     """Write results, and return the number and the row of each image."""
     new = [(result.row, result) for _, result in done if result.row is not None]
-    leads = [(row["sha256"], r.thumbnail) for row, r in new if r.thumbnail is not None]
+    leads = [(row.sha256, r.thumbnail) for row, r in new if row.sha256 and r.thumbnail]
     if leads and thumbnails is not None:
         thumbnails.add(leads)
-    vectors = [(row["sha256"], r.embedding) for row, r in new if r.embedding is not None]
+    vectors = [
+        (row.sha256, r.embedding) for row, r in new if row.sha256 and r.embedding is not None
+    ]
     if vectors and embeddings is not None:
         embeddings.add(vectors)
     if new:

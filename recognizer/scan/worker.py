@@ -32,8 +32,7 @@ from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.rows.embeddings import quantize
 from recognizer.rows.journal import COSTLY, result_key, row_key
-from recognizer.rows.row import Row, build
-from recognizer.rows.summary import is_lead
+from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import THUMBNAIL_SIDE, StoredThumbnail, shrink
 from recognizer.scan.items import Item
 from recognizer.scan.locations import Reader
@@ -291,7 +290,7 @@ class Worker:
         if row_key(row) == task.known:  # failed again, for the same reason
             return Result(None)
         embedding = None if prediction.embedding is None else quantize(prediction.embedding)
-        if not self.payload.thumbnails or not is_lead(row):
+        if not self.payload.thumbnails or not row.is_lead:
             return Result(row, None, embedding)
         wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
         frame = next(frame for frame in image.frames if frame.index == wanted)
@@ -317,27 +316,28 @@ def judge(prediction: Prediction, payload: WorkerPayload) -> Judged:
 
 def lead_products(judged: Judged, payload: WorkerPayload) -> tuple[str, ...]:
     """Return the products whose place in the picture a reviewer will want to see."""
-    leads = judged.verdict.leads
-    labels = tuple(lead.name for lead in leads if lead.kind is CandidateKind.LABEL)
-    if labels or not leads:
-        return labels
-    # Only a family is over its threshold: the likeliest of its products stands for it.
-    family = next(f for f in payload.bundle.families if f.name == leads[0].name)
-    members = [name for name in family.members if name not in payload.policy.ignore]
-    return (max(members, key=lambda name: judged.prediction.scores[name]),)
+    members = {family.name: family.members for family in payload.bundle.families}
+    scores, ignored = judged.prediction.scores, payload.policy.ignore
+    labels: dict[str, None] = {}
+    for lead in judged.verdict.leads:
+        # For a family, the likeliest of its products.
+        names = (lead.name,) if lead.kind is CandidateKind.LABEL else members[lead.name]
+        labels[max((n for n in names if n not in ignored), key=lambda name: scores[name])] = None
+    return tuple(labels)
 
 
 def make_row(item: Item, judged: Judged, payload: WorkerPayload) -> Row:
     """Make an item's row, now."""
-    return build(
-        item,
+    return Row.from_prediction(
+        item.source,
         judged.prediction,
         judged.verdict,
-        payload.bundle,
-        payload.policy,
-        datetime.now(UTC),
-        payload.options.known,
-        judged.known,
+        item=item.columns,
+        bundle=payload.bundle,
+        policy=payload.policy,
+        time=datetime.now(UTC),
+        bank=payload.options.known,
+        known=judged.known,
     )
 
 

@@ -102,7 +102,7 @@ def test_failed_inputs(scan: Callable[..., Result], tmp_path: Path) -> None:
     result = scan(tmp_path / "gone.jpg")
     assert result.exit_code == ExitCode.SOME_FAILED
     assert "failed: not_found" in result.stdout
-    assert "not scored" in result.stdout
+    assert "unscored" in result.stdout
     assert "Failed, and so not cleared: not_found 1." in result.stdout
 
 
@@ -171,7 +171,11 @@ def test_a_list_on_standard_input(
         (["--report", __file__], ExitCode.USAGE, "will not be overwritten"),
         (["--provider", "abacus"], ExitCode.USAGE, "abacus"),
         (["--output", "-"], ExitCode.USAGE, "rows go to a file"),
-        (["--output", "nowhere/scan.jsonl"], ExitCode.USAGE, "nowhere is not there; make it first"),
+        (
+            ["--output", "nowhere/scan.jsonl"],
+            ExitCode.USAGE,
+            "nowhere does not exist; make it first",
+        ),
         (["*.gif"], ExitCode.USAGE, "nothing matches"),
         ([""], ExitCode.USAGE, "a source without a name"),
         (["https://photos.example/a.jpg"], ExitCode.USAGE, "--allow-http"),
@@ -179,7 +183,7 @@ def test_a_list_on_standard_input(
         (["--listings", __file__], ExitCode.USAGE, "will not be overwritten"),
         (["--listings", "same.x", "--report", "same.x"], ExitCode.USAGE, "are the same file"),
         (["--listing-column", "sku"], ExitCode.USAGE, "--listings"),
-        (["--listings", "l.jsonl", "--listing-column", "sku"], ExitCode.USAGE, "no photo in"),
+        (["--listings", "l.jsonl", "--listing-column", "sku"], ExitCode.USAGE, "no image in"),
         (["--output", __file__], ExitCode.USAGE, "no journal"),
         (["--report", "nowhere/report.html"], ExitCode.USAGE, "nowhere"),
         (["--bundle", "nowhere"], ExitCode.MODEL, "no bundle 'nowhere'"),

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
-import json
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from recognizer.errors import JournalError
+from recognizer.errors import JournalError, UsageError
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.review.queue import Capacity, Queue, read_queue
-from tests.review.rows import bare_row, write_rows
+from recognizer.policy import CandidateKind
+from recognizer.review.queue import SECTIONS, Capacity, Queue
+from recognizer.rows.row import ModelReference, Row
+from tests.rows.rows import MODEL, bare_row, lead, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -17,24 +20,35 @@ def bundle(tiny_bundle: Path) -> Bundle:
     return load_bundle(tiny_bundle)
 
 
+@pytest.fixture
+def read(bundle: Bundle, tmp_path: Path) -> Iterator[Callable[..., Queue]]:
+    numbers = itertools.count()
+    with ExitStack() as stack:
+
+        def read(*rows: Row, capacity: Capacity | None = None) -> Queue:
+            path = write_rows(tmp_path / f"{next(numbers)}.jsonl", rows, bundle)
+            return stack.enter_context(Queue(path, [bundle], capacity))
+
+        yield read
+
+
 def sources(queue: Queue) -> list[str]:
-    return [entry.row["source"] for entries in queue.sections.values() for entry in entries]
+    return [entry.row.source for section in SECTIONS for entry in queue.entries(section)]
 
 
 def test_the_most_urgent_come_first_and_the_highest_score_first(
-    bundle: Bundle, tmp_path: Path
+    read: Callable[..., Queue],
 ) -> None:
     rows = [
         bare_row("clear-low", 0.1, "clear"),
         bare_row("review-low", 0.5, "review"),
-        bare_row("failed", 0, None),
+        bare_row("failed", 0, "unscored"),
         bare_row("priority-low", 0.91, "priority"),
         bare_row("review-high", 0.99, "review"),
         bare_row("clear-high", 0.3, "clear"),
         bare_row("priority-high", 0.97, "priority"),
     ]
-    queue = read_queue(write_rows(tmp_path / "rows", rows), bundle)
-    assert sources(queue) == [
+    assert sources(read(*rows)) == [
         "priority-high",
         "priority-low",
         "review-high",
@@ -45,84 +59,101 @@ def test_the_most_urgent_come_first_and_the_highest_score_first(
     ]
 
 
-def test_ties_keep_the_order_of_the_rows(bundle: Bundle, tmp_path: Path) -> None:
-    rows = [bare_row(name, 0.6, "review") for name in "cab"]
-    assert sources(read_queue(write_rows(tmp_path / "rows", rows), bundle)) == ["c", "a", "b"]
+def test_ties_keep_the_order_of_the_rows(read: Callable[..., Queue]) -> None:
+    assert sources(read(*(bare_row(name, 0.6, "review") for name in "cab"))) == ["c", "a", "b"]
 
 
-def test_what_is_kept_is_bounded_and_all_is_counted(bundle: Bundle, tmp_path: Path) -> None:
-    rows: list[dict[str, Any]] = []
+def test_what_is_kept_is_bounded_and_all_is_counted(read: Callable[..., Queue]) -> None:
+    rows: list[Row] = []
     for i in range(50):
         rows += [
             bare_row(f"r{i}", 0.5 + i / 1000, "review"),
             bare_row(f"p{i}", 0.5, "priority"),
-            bare_row(f"f{i}", 0, None),
+            bare_row(f"f{i}", 0, "unscored"),
             bare_row(f"c{i}", i / 1000, "clear"),
         ]
-    path = write_rows(tmp_path / "rows", rows)
-    queue = read_queue(path, bundle, Capacity(leads=52, failed=1, clear=2))
-    assert {name: len(entries) for name, entries in queue.sections.items()} == {
+    queue = read(*rows, capacity=Capacity(leads=52, unscored=1, clear=2))
+    assert {section.value: queue.count(section) for section in SECTIONS} == {
         "priority": 50,
         "review": 2,
-        "failed": 1,
+        "unscored": 1,
         "clear": 2,
     }
     assert sources(queue)[50:] == ["r49", "r48", "f0", "c49", "c48"]
     assert queue.summary.scanned == 200
     assert queue.summary.leads == {"ivory_worked": 100}
     assert queue.summary.reasons == {"empty": 50}
-    nothing = read_queue(path, bundle, Capacity(0, 0, 0))
+    nothing = read(*rows, capacity=Capacity(leads=0, unscored=0, clear=0))
     assert sources(nothing) == []
     assert nothing.summary.scanned == 200
 
 
-def test_a_family_without_a_product_ranks_by_its_own_score(bundle: Bundle, tmp_path: Path) -> None:
-    family = bare_row("family", 0.4, "review") | {"labels": [], "family": {"ivory": 0.8}}
-    rows = [bare_row("label", 0.7, "review"), family]
-    queue = read_queue(write_rows(tmp_path / "rows", rows), bundle)
-    assert sources(queue) == ["family", "label"]
+def test_a_lead_ranks_by_its_highest_label_or_family(read: Callable[..., Queue]) -> None:
+    family = lead("ivory", 0.8, kind=CandidateKind.FAMILY)
+    rows = [
+        bare_row("label", 0.7, "review"),
+        bare_row("family", 0.4, "review", leads=(family,)),
+        bare_row("known item", 0.75, "review", leads=()),
+    ]
+    assert sources(read(*rows)) == ["family", "known item", "label"]
 
 
 def test_a_torn_last_line_is_no_row(bundle: Bundle, tmp_path: Path) -> None:
-    path = write_rows(tmp_path / "rows", [bare_row("a", 0.6, "review")])
+    path = write_rows(tmp_path / "rows", [bare_row("a", 0.6, "review")], bundle)
     with path.open("a") as file:
-        file.write('\n{"source": "torn')
-    assert sources(read_queue(path, bundle)) == ["a"]
+        file.write('{"source": "torn')
+    with Queue(path, [bundle]) as queue:
+        assert sources(queue) == ["a"]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "{",
-        "[]",
-        "1",
-        "{}",
-        json.dumps(bare_row("a", 0.5, "review") | {"status": "new"}),
-        json.dumps(bare_row("a", 0.5, "review") | {"decision": None}),  # scored, but undecided
-        json.dumps(bare_row("a", 0.5, "review") | {"labels": ["missing"]}),
-        json.dumps(bare_row("a", 0.5, "review") | {"model": {"name": "x"}}),
-    ],
-)
+@pytest.mark.parametrize("line", ["{", "[]", "1", "{}", '{"source": "a", "schema": 5}'])
 def test_a_line_that_is_no_row_is_named(bundle: Bundle, tmp_path: Path, line: str) -> None:
-    path = write_rows(tmp_path / "rows", [bare_row("a", 0.6, "review")])
+    path = write_rows(tmp_path / "rows", [bare_row("a", 0.6, "review")], bundle)
     with path.open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(JournalError, match=r"rows:2: not"):
-        read_queue(path, bundle)
+    with pytest.raises(JournalError, match=r"rows, line 2: no row"):
+        Queue(path, [bundle])
 
 
 def test_missing_rows_are_an_error(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="No such file"):
-        read_queue(tmp_path / "rows", bundle)
+        Queue(tmp_path / "rows", [bundle])
 
 
-def test_only_the_last_word_on_an_image_counts(bundle: Bundle, tmp_path: Path) -> None:
-    rows = [
+def test_only_the_last_word_on_an_image_counts(read: Callable[..., Queue]) -> None:
+    queue = read(
         bare_row("a", 0.9, "priority"),
         bare_row("b", 0.1, "clear"),
         bare_row("a", 0.2, "clear"),  # scanned again, with another policy
-    ]
-    queue = read_queue(write_rows(tmp_path / "rows", rows), bundle)
+    )
     assert queue.summary.scanned == 2
     assert sources(queue) == ["a", "b"]
-    assert not queue.sections["priority"]
+    assert not queue.summary.leads
+
+
+def test_a_journal_is_read_once(bundle: Bundle, tmp_path: Path, monkeypatch) -> None:
+    rows = [bare_row(f"{i}", i / 100, "clear", phash="0" * 64) for i in range(90)]
+    path = write_rows(tmp_path / "rows", rows, bundle)
+    read: list[bytes] = []
+    monkeypatch.setattr(
+        Row, "from_json_line", lambda line, make=Row.from_json_line: read.append(line) or make(line)
+    )
+    with Queue(path, [bundle]) as queue:
+        assert len(read) == 90
+        assert sources(queue) == ["89"]
+        assert len(read) == 90 + 90  # those that are shown, as entries or copies
+
+
+def test_the_model_behind_the_rows_is_found_or_asked_for(bundle: Bundle, tmp_path: Path) -> None:
+    other = ModelReference(name="other", version=2, digest="f" * 64)
+    rows = [bare_row("a", 0.6, "review"), bare_row("b", 0.6, "review")]
+    released = load_bundle()
+    path = write_rows(tmp_path / "rows", [*rows, bare_row("c", 0.1, "clear", model=other)], bundle)
+    with Queue(path, [released, bundle]) as queue:
+        assert queue.bundle is bundle  # that of most rows
+    path = write_rows(tmp_path / "rows", rows)
+    with pytest.raises(UsageError, match=r"made by tiny-v1 \(0{12}\).*give.*--bundle"):
+        Queue(path, [released])
+    assert MODEL.digest != bundle.digest
+    with Queue(write_rows(tmp_path / "rows", []), [released, bundle]) as queue:
+        assert queue.bundle is released

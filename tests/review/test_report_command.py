@@ -5,15 +5,20 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
+from recognizer.cli import ExitCode
 from recognizer.cli.report import command
 from recognizer.errors import UsageError
-from tests.review.rows import bare_row, write_rows
+from recognizer.model.bundle import load_bundle
+from tests.cli.test_scan import invoke
+from tests.rows.rows import bare_row, write_rows
 
 
 def test_the_command_writes_a_page(tiny_bundle: Path, tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(command)
-    rows = write_rows(tmp_path / "scan.jsonl", [bare_row("a.jpg", 0.6, "review")])
+    rows = write_rows(
+        tmp_path / "scan.jsonl", [bare_row("a.jpg", 0.6, "review")], load_bundle(tiny_bundle)
+    )
     output = tmp_path / "page.html"
     arguments = [str(rows), "--output", str(output), "--bundle", str(tiny_bundle), "--title", "T&T"]
     result = CliRunner().invoke(app, arguments)
@@ -24,3 +29,20 @@ def test_the_command_writes_a_page(tiny_bundle: Path, tmp_path: Path) -> None:
     before = rows.read_bytes()
     assert isinstance(CliRunner().invoke(app, arguments).exception, UsageError)
     assert rows.read_bytes() == before
+
+
+def test_the_model_behind_the_rows_is_taken_or_asked_for(tiny_bundle: Path, tmp_path: Path) -> None:
+    """The page's words on coverage are those of the model that made the rows."""
+    journal, output = tmp_path / "scan.jsonl", tmp_path / "page.html"
+    for bundle, title in ((load_bundle("wildlife-v1"), "wildlife-v1"), (load_bundle(), "wildlife")):
+        write_rows(journal, [bare_row("a.jpg", 0.6, "review")], bundle)
+        assert invoke("report", journal, "--output", output).exit_code == ExitCode.DONE
+        assert f"<b>Not recognised</b> by {title}" in output.read_text()
+    write_rows(journal, [bare_row("a.jpg", 0.6, "review")], load_bundle(tiny_bundle))
+    for more in ((), ("--bundle", "wildlife-v1")):
+        refused = invoke("report", journal, "--output", output, *more)
+        assert refused.exit_code == ExitCode.USAGE
+        assert "give the folder of tiny-v1 with --bundle" in " ".join(refused.stderr.split())
+    given = invoke("report", journal, "--output", output, "--bundle", tiny_bundle)
+    assert given.exit_code == ExitCode.DONE
+    assert "by tiny-v1" in output.read_text()

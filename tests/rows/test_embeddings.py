@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -15,17 +14,13 @@ from hypothesis.extra import numpy as arrays
 from recognizer import Recognizer
 from recognizer.cli import ExitCode
 from recognizer.errors import JournalError, UsageError
-from recognizer.rows import EmbeddingStore, embeddings_path, look_alikes
+from recognizer.rows import EmbeddingStore, Row, embeddings_path, similar_images
 from recognizer.rows.embeddings import quantize
 from tests.cli.test_scan import invoke, read_rows
 from tests.conftest import encoded, picture
-from tests.review.rows import bare_row, write_rows
+from tests.rows.rows import bare_row, digest, write_rows
 
 MODEL = "a" * 64
-
-
-def digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
 
 
 @settings(max_examples=100, deadline=None)
@@ -82,11 +77,9 @@ def test_what_is_no_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
         EmbeddingStore(tmp_path / "mine", "b" * 64)
 
 
-def test_look_alikes_are_ranked_and_of_what_the_journal_has_now(tmp_path: Path) -> None:
-    def row(source: str, content: str) -> dict:
-        more = {"item": None, "sha256": digest(content), "preprocessing": 1}
-        origin = {"model": {"digest": MODEL}, "policy": {"digest": MODEL}}
-        return bare_row(source, 0.5, "review") | more | origin
+def test_similar_images_are_ranked_and_of_what_the_journal_has_now(tmp_path: Path) -> None:
+    def row(source: str, content: str) -> Row:
+        return bare_row(source, 0.5, "review", sha256=digest(content))
 
     rows = [row("new", "x"), row("a", "a"), row("b", "b"), row("b again", "b"), row("new", "c")]
     journal = write_rows(tmp_path / "x.jsonl", rows)
@@ -95,9 +88,9 @@ def test_look_alikes_are_ranked_and_of_what_the_journal_has_now(tmp_path: Path) 
         store.add((digest(name), np.array(vector, np.int8)) for name, vector in vectors.items())
 
         def sources(top: int) -> list[str]:
-            found = look_alikes(np.array([1, 0], np.float32), journal, store, top)
+            found = similar_images(np.array([1, 0], np.float32), journal, store, top)
             assert [one.cosine for one in found] == sorted((o.cosine for o in found), reverse=True)
-            return [one.row["source"] for one in found]
+            return [one.row.source for one in found]
 
         assert sources(1) == ["b"]  # though "x" and "gone" are nearer
         assert sources(9) == ["b", "b again", "a", "new"]

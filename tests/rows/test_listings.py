@@ -2,46 +2,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recognizer.errors import JournalError, UsageError
-from recognizer.rows.listings import LISTING_KEYS, listing_row, write_listings
-from recognizer.rows.row import Row, to_line
+from recognizer.policy import CandidateKind
+from recognizer.rows.listings import ListingRow, write_listings
+from recognizer.rows.row import Row
+from tests.rows.rows import bare_row, lead, write_rows
 
 
-def photo(source: str, decision: str | None, score: float = 0.0, **item: Any) -> Row:
-    """The row of a photo as a journal has it; ``decision`` None is one that failed."""
-    is_scored, is_lead = decision is not None, decision in {"review", "priority"}
-    return {
-        "source": source,
-        "item": item or None,
-        "status": "ok" if is_scored else "failed",
-        "reason": None if is_scored else "not_found",
-        "sha256": "0" * 64 if is_scored else None,
-        "scores": {"ivory_worked": score, "bone": 0.5} if is_scored else None,
-        "labels": (["ivory_worked"] if is_lead else []) if is_scored else None,
-        "family": {"ivory": score} if is_scored else None,
-        "decision": decision,
-        "why": ([f"ivory_worked {score}"] if is_lead else []) if is_scored else None,
-        "regions": [] if is_scored else None,
-        "model": {"name": "tiny", "version": 1, "digest": "0" * 64},
-        "policy": {"name": "default", "digest": "0" * 64},
-        "preprocessing": 1,
-    }
+def photo(source: str, decision: str, score: float = 0.0, **item: Any) -> Row:
+    return bare_row(source, score, decision, item=item or None)
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., list[Row]]:
-    def write(*rows: Row, column: str | None = None) -> list[Row]:
-        (tmp_path / "scan.jsonl").write_bytes(b"".join(map(to_line, rows)))
+def write(tmp_path: Path) -> Callable[..., list[dict]]:
+    def write(*rows: Row, column: str | None = None) -> list[dict]:
+        write_rows(tmp_path / "scan.jsonl", rows)
         output = tmp_path / "listings.jsonl"
         count, strays = write_listings(tmp_path / "scan.jsonl", output, column)
         found = [json.loads(line) for line in output.read_bytes().splitlines()]
         assert count == len(found)
-        assert strays == len([r for r in rows if not r["item"]])
+        assert strays == len([r for r in rows if not r.item])
         return found
 
     return write
@@ -53,22 +39,22 @@ def write(tmp_path: Path) -> Callable[..., list[Row]]:
         (["clear"], "ok", "clear"),
         (["clear", "review", "clear"], "ok", "review"),
         (["review", "priority"], "ok", "priority"),
-        (["clear", None], "degraded", None),  # nobody knows what the other shows
-        (["review", None], "degraded", "review"),
-        ([None, None], "failed", None),
+        (["clear", "unscored"], "degraded", "unscored"),  # nobody knows what the other shows
+        (["review", "unscored"], "degraded", "review"),
+        (["unscored", "unscored"], "failed", "unscored"),
     ],
 )
-def test_the_highest_band_counts(
-    decisions: list[str | None], status: str, decision: str | None
-) -> None:
+def test_the_highest_band_counts(decisions: list[str], status: str, decision: str) -> None:
     rows = [photo(f"{i}.jpg", band) for i, band in enumerate(decisions)]
-    row = listing_row("a", rows)
-    assert (*row,) == LISTING_KEYS
-    assert (row["status"], row["decision"]) == (status, decision)
-    assert (row["images"], row["failed"]) == (len(rows), decisions.count(None))
-    assert row["scored"] == row["images"] - row["failed"]
-    assert row["leads"] == decisions.count("review") + decisions.count("priority")
-    assert bool(row["why"]) == bool(row["labels"]) == bool(row["leads"])
+    row = ListingRow.from_rows("a", rows)
+    assert (row.status, row.decision) == (status, decision)
+    assert (row.images, row.failed) == (len(rows), decisions.count("unscored"))
+    assert row.scored == row.images - row.failed
+    assert row.lead_images == decisions.count("review") + decisions.count("priority")
+    assert bool(row.why) == bool(row.leads) == bool(row.lead_images)
+    values = json.loads(row.to_json_line())
+    assert [*values] == [key.name for key in fields(ListingRow)]
+    assert values["model"] == {"name": "tiny", "version": 1, "digest": "0" * 64}
 
 
 def test_the_best_photo_and_the_highest_scores() -> None:
@@ -76,17 +62,33 @@ def test_the_best_photo_and_the_highest_scores() -> None:
         photo("a.jpg", "review", 0.6, id=1, title="old"),
         photo("b.jpg", "priority", 0.9, id=1, title="new"),
         photo("c.jpg", "priority", 0.95, id=1, title="newest"),
-        photo("d.jpg", None, id=1, title="gone"),
+        photo("d.jpg", "unscored", id=1, title="gone"),
     ]
-    row = listing_row(1, rows)
-    assert (row["best"], row["item"]["title"]) == ("c.jpg", "newest")
-    assert row["scores"] == {"ivory_worked": 0.95, "bone": 0.5}
-    assert row["family"] == {"ivory": 0.95}
-    assert row["why"] == ["ivory_worked 0.95"]
-    assert row["sources"] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    row = ListingRow.from_rows(1, rows)
+    assert (row.best, (row.item or {})["title"]) == ("c.jpg", "newest")
+    assert row.scores == {"ivory_worked": 0.95, "ceramic": 0.99}
+    assert row.family == {"ivory": 0.95}
+    assert row.why == ("ivory_worked 0.95",)
+    assert row.sources == ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
 
 
-def test_listings_are_told_apart(write: Callable[..., list[Row]]) -> None:
+def test_each_label_and_family_is_a_lead_once_with_its_highest_score() -> None:
+    family = lead("ivory", 0.7, kind=CandidateKind.FAMILY)
+    rows = [
+        bare_row("a", 0.6, "review", leads=(lead("ivory_worked", 0.6), lead("coral", 0.5))),
+        bare_row("b", 0.8, "review", leads=(lead("ivory_worked", 0.8), family)),
+        bare_row("c", 0.65, "review", leads=(lead("ivory", 0.65),)),
+    ]
+    leads = ListingRow.from_rows(1, rows).leads
+    assert [(one.kind, one.name, one.score) for one in leads] == [
+        ("label", "ivory_worked", 0.8),
+        ("family", "ivory", 0.7),
+        ("label", "ivory", 0.65),
+        ("label", "coral", 0.5),
+    ]
+
+
+def test_listings_are_told_apart(write: Callable[..., list[dict]]) -> None:
     found = write(
         photo("a.jpg", "clear", id=1),
         photo("b.jpg", "priority", 0.9, id="1"),
@@ -102,10 +104,10 @@ def test_listings_are_told_apart(write: Callable[..., list[Row]]) -> None:
     assert found[2]["sources"] == ["a.jpg", "\udcff.jpg"]
 
 
-def test_the_last_row_of_a_photo_counts(write: Callable[..., list[Row]]) -> None:
+def test_the_last_row_of_a_photo_counts(write: Callable[..., list[dict]]) -> None:
     (row,) = write(
         photo("a.jpg", "priority", 0.9, id=1, reports=0),
-        photo("b.jpg", None, id=1, reports=0),
+        photo("b.jpg", "unscored", id=1, reports=0),
         photo("a.jpg", "clear", id=1, reports=4),  # another model, other columns
         photo("b.jpg", "clear", id=1, reports=0),
     )
@@ -121,14 +123,14 @@ def test_the_last_row_of_a_photo_counts(write: Callable[..., list[Row]]) -> None
     ],
 )
 def test_the_column_of_listings(
-    write: Callable[..., list[Row]], columns: dict[str, int], wanted: str | None, expected: int
+    write: Callable[..., list[dict]], columns: dict[str, int], wanted: str | None, expected: int
 ) -> None:
     (row,) = write(photo("a.jpg", "clear", **columns), column=wanted)
     assert row["listing"] == expected
 
 
 def test_a_column_that_no_photo_has_is_a_mistake(
-    write: Callable[..., list[Row]], tmp_path: Path
+    write: Callable[..., list[dict]], tmp_path: Path
 ) -> None:
     rows = [photo("a.jpg", "clear", id=1, sku=2), photo("b.jpg", "clear", title="x")]
     with pytest.raises(UsageError, match="column 'skus', but 'id', 'sku', 'title'"):
@@ -136,12 +138,12 @@ def test_a_column_that_no_photo_has_is_a_mistake(
     assert not (tmp_path / "listings.jsonl").exists()
     with pytest.raises(UsageError, match="no columns at all"):
         write(photo("a.jpg", "clear"), column="sku")
-    (tmp_path / "scan.jsonl").write_bytes(to_line(rows[0]) + to_line(photo("c.jpg", "clear")))
+    write_rows(tmp_path / "scan.jsonl", [rows[0], photo("c.jpg", "clear")])
     assert write_listings(tmp_path / "scan.jsonl", tmp_path / "l.jsonl", "sku") == (1, 1)
 
 
 def test_what_is_no_file_of_listings_is_left_as_it_is(
-    write: Callable[..., list[Row]], tmp_path: Path
+    write: Callable[..., list[dict]], tmp_path: Path
 ) -> None:
     write(photo("a.jpg", "clear", id=1))
     assert len(write(photo("a.jpg", "clear", id=1), photo("b.jpg", "clear", id=2))) == 2

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import tempfile
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +18,28 @@ from recognizer.cli import ExitCode, app
 from recognizer.errors import JournalError, UsageError
 from recognizer.rows import Journal, Merged, Row, merge
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
-from recognizer.rows.row import to_line
+from recognizer.rows.row import BankReference, ModelReference, PolicyReference
 from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
+from tests.rows.rows import bare_row, write_rows
 
 
-def row(source: str, time: int = 0, zone: str = "+00:00", **others: Any) -> Row:
-    return {
-        "source": source,
-        "item": None,
-        "status": "ok",
-        "reason": None,
-        "sha256": hashlib.sha256(source.encode()).hexdigest(),
-        "model": {"name": "tiny", "version": 1, "digest": "m1"},
-        "policy": {"name": "default", "digest": "p1"},
-        "preprocessing": 1,
-        "time": f"2026-01-01T{time // 60:02}:{time % 60:02}:00{zone}",
-    } | others
+def model(version: int) -> ModelReference:
+    return ModelReference(name="tiny", version=version, digest=f"{version}" * 64)
+
+
+def row(source: str, time: int = 0, zone: int = 0, **others: Any) -> Row:
+    at = datetime(2026, 1, 1, time // 60, time % 60, tzinfo=timezone(timedelta(hours=zone)))
+    return bare_row(source, 0.1, "clear", **{"model": model(1), "time": at, **others})
 
 
 def read(path: Path) -> list[Row]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    return [Row.from_json_line(line) for line in path.read_bytes().splitlines()]
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Callable[..., Path]:
     def write(name: str, *rows: Row) -> Path:
-        path = tmp_path / name
-        path.write_bytes(b"".join(map(to_line, rows)))
-        return path
+        return write_rows(tmp_path / name, rows)
 
     return write
 
@@ -56,10 +50,10 @@ def test_the_latest_row_of_each_item_in_the_order_of_the_journals(
     one = journal("1", row("a", 5), row("b", 5), row("b", 6), row("c", 9))
     two = journal("2", row("d", 1), row("b", 5), row("a", 7), row("c", 8))
     before = one.read_bytes(), two.read_bytes()
-    assert merge([one, two], tmp_path / "all") == Merged(4, 3, 0, 0)  # a, b and c are in both
-    assert (tmp_path / "all").read_bytes() == b"".join(
-        map(to_line, [row("b", 6), row("c", 9), row("d", 1), row("a", 7)])
-    )
+    assert merge([one, two], tmp_path / "all") == Merged(
+        rows=4, superseded=3, thumbnails=0, embeddings=0
+    )  # a, b and c are in both
+    assert read(tmp_path / "all") == [row("b", 6), row("c", 9), row("d", 1), row("a", 7)]
     assert (one.read_bytes(), two.read_bytes()) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "all"]
     with Journal(tmp_path / "all") as merged:  # a scan can go on from it
@@ -69,18 +63,18 @@ def test_the_latest_row_of_each_item_in_the_order_of_the_journals(
 def test_of_equally_late_rows_the_journal_that_is_named_last_counts(
     journal: Callable[..., Path], tmp_path: Path
 ) -> None:
-    one, two = journal("1", row("a", status="ok")), journal("2", row("a", status="degraded"))
+    one, two = journal("1", row("a", phash="0" * 64)), journal("2", row("a", phash="1" * 64))
     merge([one, two], tmp_path / "12")
     merge([two, one], tmp_path / "21")
-    assert [r["status"] for r in read(tmp_path / "12")] == ["degraded"]
-    assert [r["status"] for r in read(tmp_path / "21")] == ["ok"]
+    assert [r.phash for r in read(tmp_path / "12")] == ["1" * 64]
+    assert [r.phash for r in read(tmp_path / "21")] == ["0" * 64]
 
 
 def test_times_are_compared_as_times(journal: Callable[..., Path], tmp_path: Path) -> None:
-    late = journal("1", row("a", 600, "+00:00", status="degraded"))  # as text it is the earlier one
-    early = journal("2", row("a", 660, "+02:00"))
+    late = journal("1", row("a", 600, detail="late"))  # as text it is the earlier one
+    early = journal("2", row("a", 660, 2))
     merge([late, early], tmp_path / "all")
-    assert [r["status"] for r in read(tmp_path / "all")] == ["degraded"]
+    assert [r.detail for r in read(tmp_path / "all")] == ["late"]
 
 
 def test_columns_tell_items_apart(journal: Callable[..., Path], tmp_path: Path) -> None:
@@ -99,23 +93,23 @@ def test_merging_loses_nothing_and_repeats_nothing(content: list[list[tuple[str,
         paths = []
         for number, rows in enumerate(content):
             paths.append(Path(folder) / str(number))
-            paths[-1].write_bytes(b"".join(to_line(row(*pair)) for pair in rows))
+            write_rows(paths[-1], (row(*pair) for pair in rows))
         output = Path(folder) / "all"
         merge(paths, output)
         merged = read(output)
         latest = dict(sorted(pair for rows in content for pair in rows))
-        assert sorted((r["source"], r["time"]) for r in merged) == sorted(
-            (name, row(name, time)["time"]) for name, time in latest.items()
+        assert sorted((r.source, r.time) for r in merged) == sorted(
+            (name, row(name, time).time) for name, time in latest.items()
         )
         # Merging again, in any order and with the result among them, changes no row.
         random.Random(0).shuffle(paths)
         merge([*paths, output], output)
-        assert sorted(map(to_line, read(output))) == sorted(map(to_line, merged))
+        assert sorted(read(output), key=str) == sorted(merged, key=str)
 
 
 def test_a_torn_last_line_is_left_out(journal: Callable[..., Path], tmp_path: Path) -> None:
     one = journal("1", row("a"))
-    torn = to_line(row("a")) + to_line(row("b"))[:-9]
+    torn = row("a").to_json_line() + row("b").to_json_line()[:-9]
     one.write_bytes(torn)
     assert merge([one], tmp_path / "all").rows == 1
     assert one.read_bytes() == torn
@@ -124,10 +118,10 @@ def test_a_torn_last_line_is_left_out(journal: Callable[..., Path], tmp_path: Pa
 @pytest.mark.parametrize(
     "other",
     [
-        {"model": {"name": "tiny", "version": 2, "digest": "m2"}},
-        {"policy": {"name": "strict", "digest": "p2"}},
+        {"model": model(2)},
+        {"policy": PolicyReference(name="strict", digest="2" * 64)},
         {"preprocessing": 2},
-        {"bank": {"name": "seized", "digest": "b1"}},
+        {"bank": BankReference(name="seized", digest="2" * 64)},
     ],
 )
 def test_what_cannot_be_compared_is_refused(
@@ -140,31 +134,47 @@ def test_what_cannot_be_compared_is_refused(
     assert merge([one, two], tmp_path / "all", allow_mixed=True).rows == 3
 
 
+def test_policies_that_differ_only_in_name_are_compared(
+    journal: Callable[..., Path], tmp_path: Path
+) -> None:
+    renamed = PolicyReference(name="renamed", digest="0" * 64)
+    one, two = journal("1", row("a")), journal("2", row("b", policy=renamed))
+    assert merge([one, two], tmp_path / "all").rows == 2
+
+
 def test_superseded_rows_of_another_model_do_no_harm(
     journal: Callable[..., Path], tmp_path: Path
 ) -> None:
-    old = {"model": {"name": "tiny", "version": 0, "digest": "m0"}}
+    old = {"model": model(0)}
     one = journal("1", row("a", 1, **old), row("a", 2))
     two, three = journal("2", row("b", 1, **old)), journal("3", row("b", 2))
-    assert merge([one, two, three], tmp_path / "all") == Merged(2, 1, 0, 0)
+    assert merge([one, two, three], tmp_path / "all") == Merged(
+        rows=2, superseded=1, thumbnails=0, embeddings=0
+    )
 
 
 def test_the_output_is_never_lost(journal: Callable[..., Path], tmp_path: Path) -> None:
     one, two, output = journal("1", row("a")), journal("2", row("b")), journal("all", row("z"))
     with pytest.raises(UsageError, match="name it among the journals"):
         merge([one, two], output)
-    assert [r["source"] for r in read(output)] == ["z"]
+    assert [r.source for r in read(output)] == ["z"]
     with Journal(output), pytest.raises(JournalError, match="in use"):
         merge([one, output], output)
     merge([output, one, two], output)
-    assert [r["source"] for r in read(output)] == ["z", "a", "b"]
+    assert [r.source for r in read(output)] == ["z", "a", "b"]
 
 
 def test_what_is_no_journal(journal: Callable[..., Path], tmp_path: Path) -> None:
     one = journal("1", row("a"))
     (tmp_path / "notes").write_text("milk, eggs\n")
-    timeless = journal("timeless", row("b") | {"time": None})
-    for bad, words in [("gone", "no such"), ("notes", "no journal"), (timeless.name, "no time")]:
+    timeless = tmp_path / "timeless"
+    values = row("b").to_json() | {"time": None}
+    timeless.write_text(json.dumps(values, separators=(",", ":")) + "\n")
+    for bad, words in [
+        ("gone", "no such"),
+        ("notes", "no journal"),
+        ("timeless", "time: not a time"),
+    ]:
         with pytest.raises(JournalError, match=words):
             merge([one, tmp_path / bad], tmp_path / "all")
     assert not (tmp_path / "all").exists()
@@ -176,24 +186,24 @@ def test_thumbnails_go_along(journal: Callable[..., Path], tmp_path: Path) -> No
     for path, names in [(one, "ax"), (two, "b")]:
         with ThumbnailStore(thumbnails_path(path), create=True) as store:
             shades = np.full((8, 8, 3), ord(names[0]), np.uint8)
-            store.add((row(name)["sha256"], shrink(shades, 8, 0)) for name in names)
+            store.add((row(name).sha256, shrink(shades, 8, 0)) for name in names)
     assert merge([one, two, none], tmp_path / "all").thumbnails == 2
     with ThumbnailStore(thumbnails_path(tmp_path / "all"), create=True) as store:
-        kept = {name for name in "abcx" if store.get(row(name)["sha256"]) is not None}
+        kept = {name for name in "abcx" if store.get(row(name).sha256) is not None}
     assert kept == {"a", "b"}  # that of x belongs to no row
     assert not thumbnails_path(none).exists()
 
 
 def test_embeddings_go_along(journal: Callable[..., Path], tmp_path: Path) -> None:
     one, two = journal("1", row("a", 1)), journal("2", row("b"), row("c"))
-    for path, name, model in [(one, "a", "m1"), (two, "b", "m1")]:
-        with EmbeddingStore(embeddings_path(path), model) as store:
-            store.add([(row(name)["sha256"], np.array([ord(name), 2], np.int8))])
+    for path, name in [(one, "a"), (two, "b")]:
+        with EmbeddingStore(embeddings_path(path), "m1") as store:
+            store.add([(row(name).sha256, np.array([ord(name), 2], np.int8))])
     output = tmp_path / "all"
     assert merge([one, two], output).embeddings == 2
     with EmbeddingStore(embeddings_path(output)) as store:
         assert store.model == "m1"
-        kept = {name: store.get(row(name)["sha256"]) for name in "abc"}
+        kept = {name: store.get(row(name).sha256) for name in "abc"}
     assert [None if v is None else v.tolist() for v in kept.values()] == [[97, 2], [98, 2], None]
     # The merged one can be merged again, into itself.
     assert merge([output, journal("3", row("d"))], output).embeddings == 2
@@ -203,8 +213,8 @@ def test_embeddings_of_several_models_are_refused(
     journal: Callable[..., Path], tmp_path: Path
 ) -> None:
     one, two = journal("1", row("a")), journal("2", row("b"))
-    for path, model in [(one, "m1"), (two, "m2")]:
-        with EmbeddingStore(embeddings_path(path), model):
+    for path, name in [(one, "m1"), (two, "m2")]:
+        with EmbeddingStore(embeddings_path(path), name):
             pass
     with pytest.raises(JournalError, match="embeddings"):
         merge([one, two], tmp_path / "all", allow_mixed=True)

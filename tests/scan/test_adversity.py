@@ -80,4 +80,8 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
     assert rows[os.fspath(tmp_path / "other.jpg")]["decision"] == "priority"
     if sys.platform == "linux":
         row = rows["/proc/self/mem"]
-        assert (row["status"], row["reason"], row["decision"]) == ("failed", "read_error", None)
+        assert (row["status"], row["reason"], row["decision"]) == (
+            "failed",
+            "read_error",
+            "unscored",
+        )

@@ -12,7 +12,7 @@ import pytest
 from recognizer.errors import ProviderError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
-from recognizer.rows import Journal, Row, ScanSummary
+from recognizer.rows import Journal, ScanSummary
 from recognizer.rows.thumbnails import ThumbnailStore
 from recognizer.scan import Access, Item, ScanOptions, scan
 from recognizer.scan.pool import MakePool, WorkerPool
@@ -58,7 +58,7 @@ def items(tmp_path: Path) -> list[Item]:
     return [*found, Item.at(str(tmp_path / "gone.jpg"))]
 
 
-def comparable(path: Path) -> dict[str, Row]:
+def comparable(path: Path) -> dict[str, dict[str, Any]]:
     rows = read_rows(path)
     assert len({row["source"] for row in rows}) == len(rows), "one row for each"
     return {row["source"]: row | {"time": None} for row in rows}

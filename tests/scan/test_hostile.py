@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy
+from recognizer.policy import Decision, Policy
 from recognizer.rows import Journal
-from recognizer.rows.row import from_line
+from recognizer.rows.row import Row
 from recognizer.scan import Item, ScanOptions, scan
 from recognizer.status import Status
 from tests.conftest import encoded, picture
@@ -31,15 +31,16 @@ def test_every_hostile_input_gets_its_row_and_the_run_goes_on(
             journal,
             ScanOptions(workers=2),
         )
-    rows = [from_line(line) for line in (tmp_path / "rows.jsonl").read_bytes().splitlines()]
-    assert sorted(row["source"] for row in rows) == sorted(sources)
+    lines = (tmp_path / "rows.jsonl").read_bytes().splitlines()
+    rows = [Row.from_json_line(line) for line in lines]
+    assert sorted(row.source for row in rows) == sorted(sources)
     assert summary.scanned == len(sources)
     for row in rows:
-        if row["source"] == str(good):
-            assert (row["status"], row["decision"]) == ("ok", "priority")
+        if row.source == str(good):
+            assert (row.status, row.decision) == ("ok", "priority")
             continue
-        hostile = made[row["source"]]
-        assert row["status"] == hostile.status, hostile.name
-        assert row["reason"] in hostile.reasons, hostile.name
+        hostile = made[row.source]
+        assert row.status == hostile.status, hostile.name
+        assert row.reason in hostile.reasons, hostile.name
         # What could not be scored is never clear.
-        assert (row["decision"] is None) == (row["status"] == Status.FAILED), hostile.name
+        assert (row.decision is Decision.UNSCORED) == (row.status == Status.FAILED), hostile.name

@@ -9,8 +9,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy import CandidateKind, Policy, Probability, Rule
 from recognizer.recognizer import Recognizer
 from recognizer.rows import ScanSummary
-from recognizer.rows.row import build
-from recognizer.scan.items import Item
+from recognizer.rows.row import Row
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import judge, lead_products
 from tests.conftest import encoded, picture
@@ -43,8 +42,10 @@ def test_what_a_lead_shows(
     )
     assert {region.label for region in prediction.regions} == set(shows)
     verdict = recognizer.decide(prediction, policy)
-    row = build(Item.at("x"), prediction, verdict, bundle, policy, datetime.now(UTC))
-    assert row["labels"] == labels
+    row = Row.from_prediction(
+        "x", prediction, verdict, bundle=bundle, policy=policy, time=datetime.now(UTC)
+    )
+    assert [lead.name for lead in row.leads if lead.kind is LABEL] == labels
     summary = ScanSummary()
     summary.add(row, is_new=True)
     assert [*summary.leads] == shows

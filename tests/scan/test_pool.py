@@ -149,7 +149,7 @@ def tasks(count: int, **item: Any) -> Iterator[Task]:
 
 def reasons(done: Iterator[Done]) -> dict[int, Reason]:
     found = [
-        (task.index, result.row["reason"]) for part in done for task, result in part if result.row
+        (task.index, result.row.reason) for part in done for task, result in part if result.row
     ]
     assert len({index for index, _ in found}) == len(found), "once each"
     return dict(found)
@@ -160,7 +160,7 @@ def detail(done: Iterator[Done], index: int) -> tuple[str, str | None]:
     row = rows[index]
     assert row is not None
     assert len(rows) == 10
-    return row["detail"], row["sha256"]
+    return row.detail, row.sha256
 
 
 def all_but_3(reason: Reason, count: int = 10) -> dict[int, Reason]:
@@ -171,8 +171,8 @@ def test_each_task_is_done_once_and_columns_stay_with_the_parent(make: Any) -> N
     pool, factory = make(obedient, workers=2)
     found = [pair for part in pool.work(tasks(20, columns={"id": 1})) for pair in part]
     assert sorted(task.index for task, _ in found) == list(range(20))
-    assert all(result.row["item"] == {"id": 1} for _, result in found)
-    assert all(result.row["source"] == f"{task.index}.jpg" for task, result in found)
+    assert all(result.row.item == {"id": 1} for _, result in found)
+    assert all(result.row.source == f"{task.index}.jpg" for task, result in found)
     received = [task for process in factory.started for task in process.received]
     assert {task.item.columns for task in received} == {None}
     assert pool.provider == "cpu"

@@ -80,7 +80,7 @@ def test_each_photo_gets_its_own_score(
     summary = run(folder, workers=2, batch=batch, pool=pool, on_rows=record)
     rows = by_name(tmp_path / "scan.jsonl")
     assert sorted(rows) == sorted(os.listdir(folder))
-    assert [os.path.basename(told[i]["source"]) for i in range(30)] == sorted(rows)
+    assert [os.path.basename(told[i].source) for i in range(30)] == sorted(rows)
     for name, row in rows.items():
         color = name[4:-4]
         prediction = recognizer.predict(folder / name)
@@ -114,7 +114,7 @@ def test_a_second_scan_writes_only_what_is_new(
     assert (summary.scanned, summary.skipped) == (1, 4)
     assert journal.read_bytes().startswith(before)
     (row,) = read_rows(journal)[5:]
-    assert (row["source"], row["labels"]) == (str(second), ["ivory_worked"])
+    assert (row["source"], row["leads"][1]["name"]) == (str(second), "ivory_worked")
     assert summary.leads == {"ivory_worked": 2}
 
 
@@ -173,7 +173,7 @@ def test_bad_inputs_get_a_row_with_a_reason(
         "broken link.jpg": "not_found",
         "fifo.jpg": "not_a_file",
     }
-    assert all(row["decision"] is None for row in rows.values() if row["status"] == "failed")
+    assert all(row["decision"] == "unscored" for row in rows.values() if row["status"] == "failed")
     assert summary.statuses == {"ok": 1, "failed": 6}
     # Wider limits: what failed for the narrow ones is tried again.
     summary = run(folder)
@@ -208,7 +208,7 @@ def test_an_accident_costs_one_photo(
     assert failed.keys() == ACCIDENTS.keys()
     for name, row in failed.items():
         _, _, reason, words = ACCIDENTS[name]
-        assert (row["reason"], row["decision"]) == (reason, None)
+        assert (row["reason"], row["decision"]) == (reason, "unscored")
         assert words in row["detail"]
         assert row["sha256"]
     assert summary.statuses == {"ok": 18, "failed": 8}

@@ -32,11 +32,11 @@ def test_a_row_for_each_item_in_order(tiny_bundle: Path, tmp_path: Path) -> None
         rows = scorer.score(items)
         assert scorer.provider == "cpu"
         again = scorer.score(items[1:3])
-    assert [row["source"] for row in rows] == [item.source for item in items]
-    assert [row["item"] for row in rows] == [item.columns for item in items]
-    assert [row["reason"] for row in rows] == ["decoder_crash", *[None] * 18, "not_found", None]
-    assert {row["decision"] for row in rows[1:-2]} == {"priority"}
-    assert [row["scores"] for row in again] == [row["scores"] for row in rows[1:3]]
+    assert [row.source for row in rows] == [item.source for item in items]
+    assert [row.item for row in rows] == [item.columns for item in items]
+    assert [row.reason for row in rows] == ["decoder_crash", *[None] * 18, "not_found", None]
+    assert {row.decision for row in rows[1:-2]} == {"priority"}
+    assert [row.scores for row in again] == [row.scores for row in rows[1:3]]
 
 
 def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
@@ -46,7 +46,7 @@ def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
     bundle = load_bundle(tiny_bundle)
     with Scorer(bundle, Policy()) as scorer:
         (alone,) = scorer.score([Item.at("photo", data=photo)])
-    item = KnownItem(alone["phash"], Finding.PRODUCT, "2026-03-01T10:00:00+00:00")
+    item = KnownItem(alone.phash, Finding.PRODUCT, "2026-03-01T10:00:00+00:00")
     with Bank(tmp_path / "bank", create=True) as bank:
         bank.add([item])
     with share_bank(tmp_path / "bank") as known:
@@ -56,9 +56,9 @@ def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
     # The folder of the known items is gone by now, as it would be elsewhere.
     with Scorer.of_packed(pickle.loads(packed)) as scorer:
         (row,) = scorer.score([Item.at("photo", data=photo)])
-    assert row["scores"] == alone["scores"]
-    assert row["model"] == alone["model"]
-    assert [match["distance"] for match in row["known"]] == [0]
+    assert row.scores == alone.scores
+    assert row.model == alone.model
+    assert [match.distance for match in row.known] == [0]
 
 
 def test_a_payload_says_which_places_may_be_read(tiny_bundle: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_payload_says_which_places_may_be_read(tiny_bundle: Path) -> None:
         packed = pickle.dumps(payload.packed())
         with serving() as server, Scorer.of_packed(pickle.loads(packed)) as scorer:
             (row,) = scorer.score([Item.at(f"{server.url}/1.jpg")])
-        assert row["reason"] == reason
+        assert row.reason == reason
 
 
 def test_a_model_that_cannot_be_used(tiny_bundle: Path) -> None:

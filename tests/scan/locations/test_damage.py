@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.rows.row import to_line
+from recognizer.rows.row import JSON
 from recognizer.scan.locations import Access, Reader, expand
 from tests.conftest import encoded, picture
 from tests.scan.locations.test_archives import MAKERS
@@ -65,6 +65,6 @@ def test_any_damage(
     reader = Reader(LIMITS, Access())
     with contextlib.suppress(UsageError):  # the column's name was hit
         for item in expand([path], image_column="image", limits=LIMITS):
-            to_line({"source": item.source, "item": item.columns, "detail": item.detail})
+            JSON.encode({"source": item.source, "item": item.columns, "detail": item.detail})
             with contextlib.suppress(Refused):
                 assert len(reader.read(item)) <= LIMITS.max_bytes

@@ -9,14 +9,15 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
-from recognizer.rows import Row
-from recognizer.rows.listings import LISTING_KEYS
+from recognizer.rows.listings import ListingRow
 from recognizer.scan import Access, expand
 from tests.conftest import encoded, picture
 from tests.scan.locations.test_archives import make_tar, make_zip
@@ -36,7 +37,7 @@ def example(heading: str, language: str = "console") -> str:
 @pytest.fixture
 def run(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], dict[str, Row]]:
+) -> Callable[[str], dict[str, dict[str, Any]]]:
     """Runs an example in a folder with all that the page speaks of; returns source -> row."""
     monkeypatch.chdir(tmp_path)
     for name, data in {
@@ -56,7 +57,7 @@ def run(
     make_tar(Path("shards/shard-000.tar"), [("0001.jpg", RED), ("0001.json", b'{"id": 1}')])
     make_zip(Path("photos.zip"), [("x.jpg", GREEN)])
 
-    def run(command: str) -> dict[str, Row]:
+    def run(command: str) -> dict[str, dict[str, Any]]:
         before, _, scan = command.rpartition(" | ")
         given = (
             subprocess.run(shlex.split(before), capture_output=True, check=True).stdout
@@ -73,11 +74,11 @@ def run(
     return run
 
 
-def decisions(rows: dict[str, Row]) -> dict[str, str | None]:
+def decisions(rows: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {source: row["decision"] for source, row in rows.items()}
 
 
-def test_files(run: Callable[[str], dict[str, Row]]) -> None:
+def test_files(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
     assert decisions(run(example("Files, folders and patterns"))) == {
         "photos/a.jpg": "priority",
         "photos/b.jpg": "clear",
@@ -88,27 +89,28 @@ def test_files(run: Callable[[str], dict[str, Row]]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("find") is None, reason="needs find")
-def test_a_list(run: Callable[[str], dict[str, Row]]) -> None:
+def test_a_list(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
     rows = run(example("A list on standard input"))
     assert decisions(rows) == {"photos/a.jpg": "priority", "photos/b.jpg": "clear"}
 
 
-def test_tables(run: Callable[[str], dict[str, Row]]) -> None:
+def test_tables(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
     rows = run(example("Tables of listings"))
     assert decisions(rows) == {
         "photos/a.jpg": "priority",
         "photos/b.jpg": "clear",
-        "gone.jpg": None,
+        "gone.jpg": "unscored",
     }
     assert rows["photos/a.jpg"]["item"] == {"id": "7", "title": "tusk"}
     seven, eight = map(json.loads, Path("by-listing.jsonl").read_bytes().splitlines())
     assert (seven["listing"], seven["decision"], seven["best"]) == ("7", "priority", "photos/a.jpg")
-    assert (eight["listing"], eight["decision"], eight["status"]) == ("8", None, "failed")
+    assert (eight["listing"], eight["decision"], eight["status"]) == ("8", "unscored", "failed")
     described = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
-    assert tuple(key for key in described if key in LISTING_KEYS) == LISTING_KEYS
+    keys = [key.name for key in fields(ListingRow)]
+    assert [key for key in described if key in keys] == keys
 
 
-def test_archives(run: Callable[[str], dict[str, Row]]) -> None:
+def test_archives(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
     rows = run(example("Archives"))
     assert decisions(rows) == {
         "shards/shard-000.tar!/0001.jpg": "priority",
@@ -126,7 +128,7 @@ def test_archives(run: Callable[[str], dict[str, Row]]) -> None:
     assert Path("scan.jsonl").read_bytes() == before
 
 
-def test_object_stores(run: Callable[[str], dict[str, Row]], s3_server: str) -> None:
+def test_object_stores(run: Callable[[str], dict[str, dict[str, Any]]], s3_server: str) -> None:
     fsspec = pytest.importorskip("fsspec")
     fsspec.filesystem("s3").mkdir("s3://market")
     put("s3://market/photos/a.jpg", RED)
@@ -137,7 +139,7 @@ def test_object_stores(run: Callable[[str], dict[str, Row]], s3_server: str) -> 
         "s3://market/photos/a.jpg": "priority",
         "s3://market/more/b.png": "clear",
         "s3://market/one.jpg": "priority",
-        "s3://market/gone.jpg": None,
+        "s3://market/gone.jpg": "unscored",
     }
 
 
@@ -149,7 +151,9 @@ def loopback_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_web(
-    run: Callable[[str], dict[str, Row]], monkeypatch: pytest.MonkeyPatch, loopback_allowed: None
+    run: Callable[[str], dict[str, dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+    loopback_allowed: None,
 ) -> None:
     command = example("The web")
     assert "https://photos.example/1.jpg" in command
@@ -163,7 +167,7 @@ def test_the_web(
 
 
 def test_from_python(
-    run: Callable[[str], dict[str, Row]], capsys: pytest.CaptureFixture[str]
+    run: Callable[[str], dict[str, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     exec(example("From Python", "python"), {})
     printed = capsys.readouterr().out.splitlines()

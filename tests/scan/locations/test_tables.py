@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
-from recognizer.rows.row import to_line
+from recognizer.rows.row import JSON
 from recognizer.scan.items import Item, RowsWithoutImage, Skipped
 from recognizer.scan.locations import Access, Reader, expand
 from recognizer.scan.locations.values import plain
@@ -54,7 +54,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 def items_of(path: Path, **options: Any) -> list[Item]:
     items = list(expand([path], **options))
     for item in items:  # all that comes out can stand in a row
-        to_line({"item": item.columns})
+        JSON.encode({"item": item.columns})
     return items
 
 
@@ -234,7 +234,7 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_any_value_can_stand_in_a_row(value: Any) -> None:
     assert plain(plain(value)) == plain(value)
-    assert json.loads(to_line({"item": plain(value)}))["item"] == plain(value)
+    assert json.loads(JSON.encode({"item": plain(value)}))["item"] == plain(value)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,30 +12,29 @@ from pyarrow import parquet, table
 
 from recognizer.cli import ExitCode
 from recognizer.errors import JournalError, UsageError
-from recognizer.prediction import Prediction
+from recognizer.prediction import Region
 from recognizer.recognizer import Recognizer
-from recognizer.rows import ROW_KEYS, ROW_SCHEMA, Journal, Row, write_table
-from recognizer.rows.schema import ROW_PROPERTIES
-from recognizer.status import Reason, Status
+from recognizer.rows import ROW_SCHEMA, Journal, Row, write_table
+from recognizer.rows.row import ROW_FIELDS
 from tests.cli.test_scan import invoke
 from tests.conftest import encoded, picture
-from tests.rows.test_journal import make_row
+from tests.rows.rows import row_of
 
 UNDECODABLE = "\udcff.jpg"
 
 
 @pytest.fixture
-def rows(tiny_bundle: Path, recognizer: Recognizer) -> list[Row]:
-    lead = make_row(tiny_bundle, "red, \n象牙.jpg", recognizer.predict(encoded(picture("red"))))
-    lead["regions"] = [{"label": "ivory_worked", "score": 0.5, "box": [0, 1, 2, 3], "frame": 0}]
-    failed = Prediction(status=Status.FAILED, reason=Reason.EMPTY, detail="zero bytes")
-    return [lead, make_row(tiny_bundle, UNDECODABLE, failed)]
+def rows(recognizer: Recognizer) -> list[Row]:
+    region = Region(label="ivory_worked", score=0.5, box=(0, 1, 2, 3), frame=0)
+    red = encoded(picture("red"))
+    lead = row_of(recognizer, "red, \n象牙.jpg", red, regions=(region,), item={"id": 7})
+    return [lead, row_of(recognizer, UNDECODABLE, b"")]
 
 
 @pytest.fixture
 def journal(tmp_path: Path, rows: list[Row]) -> Path:
     with Journal(tmp_path / "scan.jsonl") as journal:
-        journal.append([{**rows[0], "detail": "an earlier scan"}])
+        journal.append([replace(rows[0], detail="an earlier scan")])
         journal.append(rows)
     return tmp_path / "scan.jsonl"
 
@@ -42,36 +42,31 @@ def journal(tmp_path: Path, rows: list[Row]) -> Path:
 def test_parquet(journal: Path, rows: list[Row], tmp_path: Path) -> None:
     assert write_table(journal, tmp_path / "rows.parquet") == 2
     table = parquet.read_table(tmp_path / "rows.parquet")
-    assert table.column_names == [*ROW_KEYS]
+    assert table.column_names == [*ROW_FIELDS]
     assert table.schema.metadata[b"recognizer.row_schema"] == str(ROW_SCHEMA).encode()
     lead, failed = table.to_pylist()
-    assert (lead["source"], failed["source"]) == (rows[0]["source"], "\\udcff.jpg")
-    assert dict(lead["scores"]) == rows[0]["scores"]
+    assert (lead["source"], failed["source"]) == (rows[0].source, "\\udcff.jpg")
+    assert dict(lead["scores"]) == rows[0].scores
     assert lead["time"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert json.loads(lead["item"]) == {"id": 7}
-    same = ("labels", "why", "regions", "model", "policy", "width", "detail", "decision", "schema")
+    same = ("leads", "why", "regions", "model", "policy", "width", "detail", "decision", "schema")
     for key in same:
-        assert lead[key] == rows[0][key], key
-    assert (failed["decision"], failed["scores"], failed["reason"]) == (None, None, "empty")
+        assert lead[key] == json.loads(rows[0].to_json_line())[key], key
+    assert (failed["decision"], failed["scores"], failed["reason"]) == ("unscored", None, "empty")
 
 
 def test_csv(journal: Path, rows: list[Row], tmp_path: Path) -> None:
     assert write_table(journal, tmp_path / "rows.csv") == 2
     with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
         lead, failed = csv.DictReader(file)
-    assert (*lead,) == ROW_KEYS
-    assert (lead["source"], failed["source"]) == (rows[0]["source"], "\\udcff.jpg")
-    assert json.loads(lead["scores"]) == rows[0]["scores"]
-    assert (lead["decision"], failed["decision"], failed["reason"]) == ("priority", "", "empty")
-
-
-@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
-def test_rows_of_earlier_versions_lack_what_they_lack(
-    tmp_path: Path, rows: list[Row], name: str
-) -> None:
-    old = {key: value for key, value in rows[0].items() if key not in {"schema", "phash"}}
-    (tmp_path / "old.jsonl").write_text(json.dumps(old) + "\n")
-    assert write_table(tmp_path / "old.jsonl", tmp_path / name) == 1
+    assert (*lead,) == (*ROW_FIELDS,)
+    assert (lead["source"], failed["source"]) == (rows[0].source, "\\udcff.jpg")
+    assert json.loads(lead["scores"]) == rows[0].scores
+    assert (lead["decision"], failed["decision"], failed["reason"]) == (
+        "priority",
+        "unscored",
+        "empty",
+    )
 
 
 def test_a_table_that_cannot_be_made_leaves_what_was_there(
@@ -126,17 +121,9 @@ def test_the_verb(journal: Path, tmp_path: Path) -> None:
     result = invoke("rows", journal, "--to", tmp_path / "rows.parquet")
     assert (result.exit_code, result.stdout) == (
         ExitCode.DONE,
-        f"written: {tmp_path}/rows.parquet, 2 rows\n",
+        f"Wrote {tmp_path}/rows.parquet: 2 rows\n",
     )
     assert "ends in .csv or .parquet" in invoke("rows", journal, "--to", "rows.xlsx").stderr
     assert invoke("rows", tmp_path / "gone", "--to", "r.csv").exit_code == ExitCode.USAGE
     no_journal = invoke("rows", __file__, "--to", tmp_path / "r.csv")
     assert "no journal of a scan" in no_journal.stderr
-
-
-def test_every_key_is_documented() -> None:
-    page = Path(__file__).parents[2].joinpath("docs", "rows.md").read_text(encoding="utf-8")
-    lines = [line for line in page.splitlines() if line.startswith("| `")]
-    assert lines[: len(ROW_PROPERTIES)] == [
-        f"| `{key}` | {properties['description']} |" for key, properties in ROW_PROPERTIES.items()
-    ]

@@ -1,7 +1,7 @@
-"""Tables of a journal: CSV for spreadsheets, Parquet for everything larger.
+"""A journal as a table: CSV for spreadsheets, Parquet for everything larger.
 
 Both hold the last row of each item, in the order of the journal, with one column for each key of
-the row. They are made from the journal at any time, also while a scan is still writing it.
+the row. They can be made at any time, also while a scan is writing the journal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,10 +19,9 @@ from recognizer import __version__
 from recognizer._atomic import replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.rows.journal import last_rows
-from recognizer.rows.row import Row
-from recognizer.rows.schema import ROW_KEYS, ROW_PROPERTIES, ROW_SCHEMA
+from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, Row
 
-_CSV_BEGINNING = ",".join(ROW_KEYS[:6]).encode()  # of earlier versions too, which had fewer keys
+_CSV_BEGINNING = ",".join([*ROW_FIELDS][:6]).encode()  # of earlier versions too
 _SCHEMA_KEY = b"recognizer.row_schema"
 _CHUNK_ROWS = 2000  # a row group of Parquet
 _ALIASES = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
@@ -31,8 +30,8 @@ _ALIASES = {"string": "string", "integer": "int64", "number": "float64", "boolea
 def write_table(journal: str | os.PathLike[str], output: str | os.PathLike[str]) -> int:
     """Write the last rows of a journal as a table; the ending of ``output`` says which kind.
 
-    The file takes its place in one step, or what was there is left as it was. Texts that are no
-    Unicode (names of files may be any bytes) are written with the escapes of the journal.
+    The file takes its place in one step, or what was there is left as it was. File names that are
+    not valid text are written with the escapes of the journal.
 
     Args:
         journal: the rows of a scan (JSONL).
@@ -64,9 +63,9 @@ def _write_csv(rows: Iterable[Row], path: Path) -> int:
     count = 0
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(ROW_KEYS)
+        writer.writerow(ROW_FIELDS)
         for row in rows:
-            writer.writerow([_cell(row.get(key)) for key in ROW_KEYS])
+            writer.writerow(map(_cell, row.to_json().values()))
             count += 1
     return count
 
@@ -92,7 +91,7 @@ def _parquet() -> Any:
 
 
 def _cell(value: object) -> object:
-    """Return a value of CSV: what is no text or number is JSON, null is empty."""
+    """Return a value of CSV: text and numbers as they are, null empty, all else as JSON."""
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 
@@ -104,9 +103,10 @@ def _write_parquet(rows: Iterable[Row], path: Path) -> int:
     count = 0
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         for chunk in _chunks(rows):
+            cells = zip(*(row.to_json().values() for row in chunk), strict=True)
             columns = [
-                pyarrow.array([_value(row.get(key), key) for row in chunk], schema.field(key).type)
-                for key in ROW_KEYS
+                pyarrow.array([_value(value, column) for value in values], column.type)
+                for column, values in zip(schema, cells, strict=True)
             ]
             writer.write_batch(pyarrow.RecordBatch.from_arrays(columns, schema=schema))
             count += len(chunk)
@@ -119,23 +119,23 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _value(value: Any, key: str) -> Any:
+def _value(value: Any, column: Any) -> Any:
     """Return a value as Arrow takes it."""
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
     if value is None:
         return None
-    if key == "time":
+    if types.is_timestamp(column.type):
         return datetime.fromisoformat(value)
-    if key == "item":
-        return json.dumps(value)
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
-    if "additionalProperties" in ROW_PROPERTIES[key] and "properties" not in ROW_PROPERTIES[key]:
-        return [*value.items()]
-    return value
+    if types.is_string(column.type):
+        return json.dumps(value)
+    return [*value.items()] if types.is_map(column.type) else value
 
 
 def arrow_schema() -> Any:
-    """Return the ``pyarrow.Schema`` of a table; its metadata tells :data:`ROW_SCHEMA`.
+    """Return the ``pyarrow.Schema`` of a table; its metadata holds :data:`ROW_SCHEMA`.
 
     The listing's own columns differ from scan to scan: they are JSON, in one column.
     """
@@ -144,10 +144,10 @@ def arrow_schema() -> Any:
     fields = [
         pyarrow.field(
             key,
-            pyarrow.string() if key == "item" else _arrow_type(properties),
-            metadata={"description": properties["description"]},
+            pyarrow.string() if key == "item" else _arrow_type(kind.schema),
+            metadata={"description": kind.schema["description"]},
         )
-        for key, properties in ROW_PROPERTIES.items()
+        for key, kind in ROW_FIELDS.items()
     ]
     return pyarrow.schema(
         fields,
@@ -155,7 +155,7 @@ def arrow_schema() -> Any:
     )
 
 
-def _arrow_type(schema: dict[str, Any]) -> Any:
+def _arrow_type(schema: Mapping[str, Any]) -> Any:
     import pyarrow  # noqa: PLC0415 - an extra
 
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ import numpy as np
 import pytest
 
 from recognizer.errors import JournalError, UsageError
+from recognizer.policy import CandidateKind
+from recognizer.prediction import Region
 from recognizer.recognizer import Recognizer
+from recognizer.review.card_images import NOT_THERE
+from recognizer.review.page import DISCLAIMER, write_report
 from recognizer.review.queue import SECTIONS, Capacity
-from recognizer.review.report import DISCLAIMER, write_report
-from recognizer.review.thumbnails import NOT_THERE
+from recognizer.rows.row import ModelReference, Row
 from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
 from tests.conftest import encoded, picture
-from tests.review.rows import bare_row, row_of, write_rows
+from tests.rows.rows import bare_row, lead, row_of, write_rows
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
@@ -59,11 +63,10 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.elements if name == tag]
 
 
-def report(
-    recognizer: Recognizer, tmp_path: Path, rows: list[dict[str, Any]], **options: Any
-) -> Page:
+def report(recognizer: Recognizer, tmp_path: Path, rows: list[Row], **options: Any) -> Page:
     output = tmp_path / "report.html"
-    write_report(write_rows(tmp_path / "rows", rows), output, recognizer.bundle, **options)
+    journal = write_rows(tmp_path / "rows", rows, recognizer.bundle)
+    write_report(journal, output, [recognizer.bundle], **options)
     return Page(output.read_text(encoding="utf-8"))
 
 
@@ -88,7 +91,7 @@ def page(recognizer: Recognizer, tmp_path: Path, photos: list[Path]) -> Page:
 def test_photos_are_in_the_order_of_the_queue(page: Page) -> None:
     decisions = [attrs["data-decision"] for attrs in page.having("data-decision")]
     assert decisions == sorted(decisions, key=SECTIONS.index)
-    assert Counter(decisions) == {"priority": 2, "failed": 1, "clear": 2}
+    assert Counter(decisions) == {"priority": 2, "unscored": 1, "clear": 2}
 
 
 def test_every_photo_can_be_filtered(page: Page) -> None:
@@ -113,8 +116,8 @@ def test_the_page_says_what_a_lead_is_and_where_it_comes_from(
     assert recognizer.bundle.digest in {a.get("title") for a in page.tags("code")}
     assert "Rhino horn" in page.text  # not recognised
     assert "not_an_image" in page.text
-    assert "The content is no known image format, whatever its name says." in page.text
-    assert "Other model" not in page.text
+    assert "The content is not a known image format, whatever its name says." in page.text
+    assert "Other models" not in page.text
 
 
 def test_a_lead_carries_what_a_reviewer_needs(page: Page) -> None:
@@ -151,17 +154,21 @@ def test_names_are_escaped(recognizer: Recognizer, tmp_path: Path, name: str) ->
     clear = path / f"clear {name}"
     clear.write_bytes(encoded(picture("blue")))
     evil = f"<b>{name}"
+    lead_row = row_of(
+        recognizer, path / name, item={evil: evil}, detail=evil, why=(evil,), format=evil
+    )
     rows = [
-        row_of(recognizer, path / name, item={evil: evil}, detail=evil, why=[evil]),
+        replace(
+            lead_row,
+            scores={**(lead_row.scores or {}), evil: 0.99},
+            leads=(*lead_row.leads, lead(evil), lead(evil, kind=CandidateKind.FAMILY)),
+            regions=(Region(label=evil, score=0.9, box=(0, 0, 9, 9)),),
+            model=replace(lead_row.model, name=evil),
+            policy=replace(lead_row.policy, name=evil),
+        ),
         row_of(recognizer, clear),
-        bare_row(f"{path / name}.gone", 0, None) | {"reason": evil, "detail": evil},
+        bare_row(f"{path / name}.gone", 0, "unscored", detail=evil),
     ]
-    rows[0]["scores"][evil] = 0.99
-    rows[0]["labels"].append(evil)
-    rows[0]["regions"] = [{"label": evil, "score": 0.9, "box": [0, 0, 9, 9], "frame": 0}]
-    rows[0]["model"] = {"name": evil, "version": evil, "digest": evil}
-    rows[0]["policy"] = {"name": evil, "digest": evil}
-    rows[0]["time"] = rows[0]["format"] = rows[0]["sha256"] = evil
     page = report(recognizer, tmp_path, rows, title=evil)
     assert len(page.tags("script")) == 1
     assert not page.having("onerror")
@@ -192,7 +199,7 @@ def test_a_photo_that_vanished_or_changed_is_told(
     page = report(recognizer, tmp_path, rows)
     assert page.tags("img") == []
     assert "the file has changed since the scan and is not what was scored" in page.text
-    assert "the photo has vanished since the scan" in page.text
+    assert "the image has gone since the scan" in page.text
     assert not [a for a in page.tags("a") if str(a["href"]).startswith("file:")]
 
 
@@ -200,24 +207,27 @@ def test_damage_is_told(recognizer: Recognizer, tmp_path: Path, photos: list[Pat
     photos[0].write_bytes(encoded(picture("red", (300, 300)))[:-900])
     page = report(recognizer, tmp_path, [row_of(recognizer, photos[0])])
     assert "! Degraded" in page.text
-    assert "The file ends early: a part of the picture is missing." in page.text
+    assert "The file ends early: a part of the image is missing." in page.text
 
 
 def test_limits_are_told(recognizer: Recognizer, tmp_path: Path) -> None:
-    rows = [bare_row(f"{d}{i}", 0.6, d) for d in ("review", "clear", None) for i in range(1200)]
-    page = report(recognizer, tmp_path, rows, capacity=Capacity(leads=3, failed=2, clear=1))
+    kinds = ("review", "clear", "unscored")
+    rows = [bare_row(f"{kind}{i}", 0.6, kind) for kind in kinds for i in range(1200)]
+    page = report(recognizer, tmp_path, rows, capacity=Capacity(leads=3, unscored=2, clear=1))
     assert len(page.having("data-decision")) == 6
     for words in ("3 of 1,200", "2 of 1,200, the first ones of the scan", "1 of 1,200"):
         assert f"Shown here: {words}" in page.text
 
 
 def test_a_lead_as_a_family_alone_shows_the_family(recognizer: Recognizer, tmp_path: Path) -> None:
-    row = bare_row("a.jpg", 0.4, "review") | {
-        "labels": [],
-        "scores": {"ivory_worked": 0.4, "ivory_raw": 0.3, "ceramic": 0.2},
-        "family": {"ivory": 0.58},
-        "why": ["review: ivory 0.580 > 0.500 (1.0% false alarms)"],
-    }
+    row = bare_row(
+        "a.jpg",
+        0.4,
+        "review",
+        leads=(lead("ivory", 0.58, kind=CandidateKind.FAMILY),),
+        scores={"ivory_worked": 0.4, "ivory_raw": 0.3, "ceramic": 0.2},
+        why=("these words name coral",),
+    )
     page = report(recognizer, tmp_path, [row])
     assert "Ivory (family) (over its threshold) 0.58" in page.text
     (shown,) = page.having("data-decision")
@@ -227,9 +237,14 @@ def test_a_lead_as_a_family_alone_shows_the_family(recognizer: Recognizer, tmp_p
 def test_rows_of_another_model_are_told(
     recognizer: Recognizer, tmp_path: Path, photos: list[Path]
 ) -> None:
-    other = {"name": "other", "version": 2, "digest": "0" * 64}
-    rows = [row_of(recognizer, photos[0], model=other)]
-    assert "Other model." in report(recognizer, tmp_path, rows).text
+    other = ModelReference(name="other", version=2, digest="f" * 64)
+    rows = [row_of(recognizer, path) for path in photos]
+    rows.append(bare_row("old.jpg", 0.6, "review", model=other))
+    page = report(recognizer, tmp_path, rows)
+    assert "Other models." in page.text
+    assert "other, version 2" in page.text
+    with pytest.raises(UsageError, match=r"made by other-v2.*--bundle"):
+        report(recognizer, tmp_path, rows[-1:])
 
 
 def test_no_rows_make_a_page_too(recognizer: Recognizer, tmp_path: Path) -> None:
@@ -240,7 +255,7 @@ def test_no_rows_make_a_page_too(recognizer: Recognizer, tmp_path: Path) -> None
 
 def test_the_same_rows_give_the_same_bytes(page: Page, recognizer: Recognizer, tmp_path: Path):
     second = tmp_path / "second.html"
-    write_report(tmp_path / "rows", second, recognizer.bundle)
+    write_report(tmp_path / "rows", second, [recognizer.bundle])
     assert second.read_bytes() == (tmp_path / "report.html").read_bytes()
 
 
@@ -250,11 +265,11 @@ def test_a_failure_leaves_the_old_page_and_no_scraps(
     output = tmp_path / "pages" / "report.html"
     output.parent.mkdir()
     output.write_text("old")
-    row = row_of(recognizer, photos[0])
-    row["regions"][0]["box"] = [1]
-    rows = write_rows(tmp_path / "rows", [row])
-    with pytest.raises(JournalError, match=r"red\.jpg"):
-        write_report(rows, output, recognizer.bundle)
+    rows = write_rows(tmp_path / "rows", [row_of(recognizer, photos[0])])
+    with rows.open("ab") as file:
+        file.write(b"no row\n")
+    with pytest.raises(JournalError, match="line 2"):
+        write_report(rows, output, [recognizer.bundle])
     assert [p.name for p in output.parent.iterdir()] == ["report.html"]
     assert output.read_text() == "old"
 
@@ -265,7 +280,7 @@ def test_an_output_that_cannot_be_written_is_the_callers_mistake(
     rows = write_rows(tmp_path / "rows", [])
     for output in (tmp_path / "nowhere" / "report.html", tmp_path):
         with pytest.raises(UsageError, match="cannot be written"):
-            write_report(rows, output, recognizer.bundle)
+            write_report(rows, output, [recognizer.bundle])
 
 
 def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
@@ -273,7 +288,7 @@ def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
 ) -> None:
     rows = [row_of(recognizer, photos[0])]
     with ThumbnailStore(thumbnails_path(tmp_path / "rows"), create=True) as store:
-        store.add([(rows[0]["sha256"], shrink(np.asarray(picture("red")), 256, 0))])
+        store.add([(rows[0].sha256, shrink(np.asarray(picture("red")), 256, 0))])
     assert NOT_THERE not in report(recognizer, tmp_path, rows).text
     photos[0].unlink()
     page = report(recognizer, tmp_path, rows)

@@ -1,6 +1,6 @@
-"""Thumbnails that are certain to show the photo that was scored, or say why there is none.
+"""Thumbnails that are certain to show the image that was scored, or say why there is none.
 
-A lead's comes from the store that its scan has kept; only where that has none is the photo itself
+A lead's comes from the store that its scan has kept; only where that has none is the file itself
 decoded once more.
 """
 
@@ -13,25 +13,25 @@ from pathlib import Path
 
 from recognizer.imaging import Limits, load_image
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.review.reasons import explain_reason
+from recognizer.review.guide import explain_reason
 from recognizer.rows.thumbnails import StoredThumbnail, ThumbnailStore, shrink
 from recognizer.status import Reason
 
-NOT_THERE = "The photo is no longer where it was scored; this is what was scored."
-"""What a stored thumbnail says where the photo cannot be opened from the page."""
+NOT_THERE = "The file has gone or has changed; this is what was scored."
+"""What a stored thumbnail says where the file cannot be opened from the page."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardImage:
     """A thumbnail, or the words that stand in its place.
 
     Attributes:
         uri: the JPEG as a ``data:`` URI; None where there is none.
         width: in pixels, 0 where there is none.
-        height: likewise.
+        height: in pixels, 0 where there is none.
         frame: number of the frame that it shows.
         missing: why there is none, as one sentence; None where there is one.
-        note: what else is to be said, as one sentence; None where the photo is still there, with
+        note: what else is to be said, as one sentence; None where the file is still there, with
             the bytes that were scored.
     """
 
@@ -43,19 +43,19 @@ class Thumbnail:
     note: str | None = None
 
 
-def make_thumbnail(
+def make_card_image(
     source: str,
     sha256: str | None,
     *,
     side: int,
     frame: int | None = None,
     store: ThumbnailStore | None = None,
-) -> Thumbnail:
-    """Make the thumbnail of a photo that a scan has seen.
+) -> CardImage:
+    """Make the thumbnail of an image that a scan has seen.
 
     Args:
         source: the row's path. Nothing but a local file is ever read.
-        sha256: the row's digest: a file with another one is another picture, and is not shown.
+        sha256: the row's digest: a file with another one is another image, and is not shown.
         side: the longer side of the thumbnail at most, in pixels.
         frame: which of the sampled frames; the first one where it is None or not among them.
         store: the thumbnails that the scan has kept, at their own size; None for none.
@@ -64,16 +64,14 @@ def make_thumbnail(
         return _shown(stored, None if _is_at(source, sha256) else NOT_THERE)
     image = load_image(Path(source), min_side=side)
     if image.reason is Reason.NOT_FOUND:
-        where = "is not a local file" if "://" in source else "has vanished since the scan"
-        return Thumbnail(missing=f"No thumbnail: the photo {where}.")
-    if image.sha256 is None:  # nothing could be read
-        return Thumbnail(missing=f"No thumbnail now. {explain_reason(image.reason)}")
-    if image.sha256 != sha256:
-        return Thumbnail(
+        where = "is not a local file" if "://" in source else "has gone since the scan"
+        return CardImage(missing=f"No thumbnail: the image {where}.")
+    if image.sha256 is not None and image.sha256 != sha256:
+        return CardImage(
             missing="No thumbnail: the file has changed since the scan and is not what was scored."
         )
     if not image.frames:
-        return Thumbnail(missing=f"No thumbnail now. {explain_reason(image.reason)}")
+        return CardImage(missing=f"No thumbnail now. {explain_reason(image.reason)}")
     shown = next((f for f in image.frames if f.index == frame), image.frames[0])
     return _shown(shrink(shown.rgb, side, shown.index), None)
 
@@ -86,6 +84,11 @@ def _is_at(source: str, sha256: str | None) -> bool:
         return False
 
 
-def _shown(thumbnail: StoredThumbnail, note: str | None) -> Thumbnail:
-    uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
-    return Thumbnail(uri, thumbnail.width, thumbnail.height, thumbnail.frame, note=note)
+def _shown(thumbnail: StoredThumbnail, note: str | None) -> CardImage:
+    return CardImage(
+        uri="data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii"),
+        width=thumbnail.width,
+        height=thumbnail.height,
+        frame=thumbnail.frame,
+        note=note,
+    )

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch
+from recognizer.prediction import Prediction, Region
+from recognizer.recognizer import Recognizer
+from recognizer.rows.row import ROW_FIELDS, BankReference, Row, row_schema
+from recognizer.status import Reason, Status
+from tests.conftest import encoded, picture
+from tests.rows.rows import bare_row, lead, row_of
+
+REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
+MATCH = KnownMatch(
+    id="0" * 16,
+    finding=Finding.PRODUCT,
+    label=None,
+    note="seizure 12",
+    origin="customs",
+    distance=4,
+    transform="rotate_90",
+)
+
+
+@pytest.fixture
+def row(recognizer: Recognizer) -> Row:
+    return row_of(recognizer, "red.jpg", encoded(picture("red")), item={"id": 7})
+
+
+def test_a_row_has_the_keys_of_the_design_in_their_order(row: Row) -> None:
+    values = json.loads(row.to_json_line())
+    assert [*values] == [*ROW_FIELDS] == [key.name for key in fields(Row)]
+    assert values["item"] == {"id": 7}
+    assert [(one["kind"], one["name"]) for one in values["leads"]] == [
+        ("family", "ivory"),
+        ("label", "ivory_worked"),
+    ]
+    assert values["leads"][1]["score"] == values["scores"]["ivory_worked"]
+    assert values["decision"] == "priority"
+    assert values["family"]["ivory"] >= values["scores"]["ivory_worked"]
+    assert all(round(score, 6) == score for score in values["scores"].values())
+    assert values["time"] == "2026-01-02T03:04:05+00:00"
+    assert values["model"].keys() == {"name", "version", "digest"}
+    assert values["policy"].keys() == {"name", "digest"}
+    assert values["schema"] == 5
+
+
+def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
+    row = row_of(recognizer, "x", b"")
+    values = json.loads(row.to_json_line())
+    assert [*values] == [*ROW_FIELDS]
+    assert (values["status"], values["reason"], values["decision"]) == (
+        "failed",
+        "empty",
+        "unscored",
+    )
+    for key in ("scores", "leads", "family", "why", "regions", "phash"):
+        assert values[key] is None
+    assert not row.is_lead
+    for wrong in (Decision.CLEAR, Decision.REVIEW):
+        with pytest.raises(ValueError, match="failed"):
+            replace(row, decision=wrong)
+    with pytest.raises(ValueError, match="ok"):
+        replace(row, status=Status.OK)
+
+
+def test_every_kind_of_value_survives_the_line(row: Row) -> None:
+    rows = [
+        row,
+        replace(row, known=(MATCH,), bank=BankReference(name="b", digest="0" * 64)),
+        replace(row, known=(), regions=(REGION,), detail="é\n", item={"a": [1, None, {"b": "象"}]}),
+        replace(row, leads=(lead(kind=CandidateKind.FAMILY),), why=("because",), frames=3),
+        replace(row, status=Status.DEGRADED, reason=Reason.TRUNCATED),
+        bare_row("failed", 0, "unscored"),
+    ]
+    for one in rows:
+        line = one.to_json_line()
+        assert line.isascii()
+        assert line.count(b"\n") == 1
+        assert Row.from_json_line(line) == one
+        assert Row.from_json_line(line).to_json_line() == line
+        assert pickle.loads(pickle.dumps(one)) == one
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe.jpg", "象牙 \u202e.jpg".encode(), b"a\nb\tc.jpg"])
+def test_any_name_survives_the_line(row: Row, name: bytes) -> None:
+    line = replace(row, source=os.fsdecode(name)).to_json_line()
+    assert line.isascii()
+    assert line.count(b"\n") == 1
+    assert os.fsencode(Row.from_json_line(line).source) == name
+
+
+def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
+    def change(values: dict[str, Any]) -> None:
+        for step in path[:-1]:
+            values = values[step]  # type: ignore[index]
+        values[path[-1]] = to  # type: ignore[index]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda values: values.pop("width"), "width is missing"),
+        (changed("source", to=7), "source: not a text"),
+        (changed("status", to="new"), "status"),
+        (changed("reason", to="new"), "reason"),
+        (changed("sha256", to="abc"), "sha256: not like"),
+        (changed("width", to=0), "width"),
+        (changed("width", to=1.5), "width"),
+        (changed("scores", to=None), "scores is null"),
+        (changed("scores", to=[]), "scores: not an object"),
+        (changed("scores", "bone", to="high"), "scores: not probabilities"),
+        (changed("scores", "bone", to=1.5), "scores: not probabilities"),
+        (changed("leads", to=None), "leads is null"),
+        (changed("leads", 0, "kind", to="species"), "leads: kind"),
+        (changed("leads", 0, "level", to="clear"), "leads: level"),
+        (changed("leads", 0, "threshold", to=None), "leads: threshold"),
+        (changed("decision", to=None), "decision"),
+        (changed("decision", to="unscored"), "decision unscored"),
+        (changed("regions", 0, "box", to=[1]), "regions: box"),
+        (changed("model", to={"name": "x"}), "model: version is missing"),
+        (changed("time", to="2026-01-01T00:00:00"), "time: not a time with its zone"),
+        (changed("time", to=None), "time"),
+    ],
+)
+def test_what_is_no_row_is_told_by_its_key(
+    row: Row, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    values = json.loads(replace(row, regions=(REGION,)).to_json_line())
+    values["scores"]["bone"] = 0.1
+    change(values)
+    with pytest.raises(ValueError, match=words):
+        Row.from_json_line(json.dumps(values).encode())
+
+
+def test_the_labels_of_a_lead_are_those_over_a_threshold_and_the_likeliest_of_a_family() -> None:
+    family = lead("ivory", kind=CandidateKind.FAMILY)
+    label = lead("rhino_horn")
+    assert bare_row("a", 0.1, "clear").lead_labels == ()
+    for leads, regions, labels in [
+        ((label,), (), ("rhino_horn",)),
+        ((family,), (REGION,), ("ivory_raw",)),
+        ((family, label), (REGION, REGION), ("rhino_horn", "ivory_raw")),
+    ]:
+        row = bare_row("a", 0.6, "review", leads=leads, regions=regions)
+        assert row.lead_labels == labels
+
+
+def test_a_prediction_that_failed_has_no_scores_in_its_row(recognizer: Recognizer) -> None:
+    failed = Prediction(status=Status.FAILED, reason=Reason.EMPTY, detail="zero bytes")
+    assert failed.scores == {}
+    row = row_of(recognizer, "x", b"")
+    assert (row.scores, row.family, row.leads, row.known) == (None, None, (), None)
+
+
+def test_the_schema_describes_every_key() -> None:
+    schema = row_schema()
+    assert schema["required"] == [*schema["properties"]] == [*ROW_FIELDS]
+    assert all(kind["description"].endswith(".") for kind in schema["properties"].values())
+
+
+def test_every_key_is_documented() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "rows.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    assert lines[: len(ROW_FIELDS)] == [
+        f"| `{key}` | {kind.schema['description']} |" for key, kind in ROW_FIELDS.items()
+    ]
