@@ -1,4 +1,4 @@
-"""``recognizer robustness``: measure a bundle on photos that were altered on their way."""
+"""``recognizer robustness``: measure a bundle on altered photos."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def command(
         str | None, typer.Argument(help="A bundle's folder or name; default: the released one.")
     ] = None,
     split: Annotated[
-        str, typer.Option(help="test, or validation: what training held out.")
+        str, typer.Option(help="Which photos: test, or validation (what training held out).")
     ] = "validation",
     of: Annotated[
         str | None,
-        typer.Option(help="The family that is printed and drawn; default: any product."),
+        typer.Option(help="The family to print and draw; default: any product."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A page (.html) or the plot alone (.png, .svg)."),
+        typer.Option("--output", "-o", help="Write a page (.html) or only the plot (.png, .svg)."),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all figures, of every family, here.")
+        Path | None, typer.Option("--json", help="Write the figures of all families as JSON.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draws.", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="Photos at the same time.", min=1)] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of the random draws.", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="Photos altered at the same time.", min=1)] = 2,
 ) -> None:
-    """Alter photos as phones and platforms do, and measure what becomes of recall and false alarms.
+    """Measure recall and false-positive rate on photos altered as phones and platforms do.
 
-    The threshold is that of 1 % false alarms on the photos as they are, and stays.
+    The threshold stays at a false-positive rate of 1 % on the unaltered photos.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
@@ -76,16 +76,16 @@ def command(
             on_progress=partial(tell, "altering photos"),
         )
     if name not in found.outcomes:
-        raise UsageError(f"--of {name}: the {split} split has no photo of it")
+        raise UsageError(f"--of {name}: no photo of it in the {split} split")
     _print(found, name)
     if json_file is not None:
         json_file.write_text(found.to_json(), encoding="utf-8")
-        console.print(f"written: {json_file}")
+        console.print(f"Wrote {json_file}")
     if output is not None:
         from recognizer.evaluation.robustness_plot import write  # noqa: PLC0415
 
         write(found, name, output)
-        console.print(f"written: {output}")
+        console.print(f"Wrote {output}")
 
 
 def _check_places(output: Path | None, json_file: Path | None) -> None:
@@ -106,9 +106,9 @@ def _print(found: Robustness, name: str) -> None:
 
     table = Table(
         title=f"{found.bundle}: {name}, {found.split}; threshold {found.thresholds[name]:.4f}",
-        caption="as they are > altered (95 %), same photos; score: mean change of the positives",
+        caption="unaltered > altered (95 %), same photos; score: mean change of the positives",
     )
-    for heading in ("alteration", "photos", "recall", "AP", "score", "false alarms"):
+    for heading in ("alteration", "photos", "recall", "AP", "score", "FPR"):
         table.add_column(heading, justify="left" if heading == "alteration" else "right")
     for o in found.outcomes[name]:
         table.add_row(
@@ -117,9 +117,9 @@ def _print(found: Robustness, name: str) -> None:
             f"{o.recall_before.value:.3f} > {o.recall}",
             f"{o.average_precision_before:.3f} > {o.average_precision:.3f}",
             f"{o.score_change:+.3f}",
-            f"{o.false_alarms_before.value:.3f} > {o.false_alarms}",
+            f"{o.false_positive_rate_before.value:.3f} > {o.false_positive_rate}",
         )
-    focus = Table(title="share of the heat-map on the object, and of the picture that it takes")
+    focus = Table(title="share of the heat-map on the object; share of the picture it takes")
     for heading in ("label", "photos", "heat", "area"):
         focus.add_column(heading, justify="left" if heading == "label" else "right")
     for f in found.on_object:

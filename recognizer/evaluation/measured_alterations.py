@@ -1,4 +1,4 @@
-"""The alterations, each at a few strengths, under which a bundle's robustness is measured."""
+"""The alterations of the robustness test, each at a few strengths."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WHITE, BLACK = 255, 0
 
 
 class Backdrops:
-    """Other photos, for what is put behind or beside one.
+    """Other photos to put behind or beside one.
 
     Args:
         photos: to draw from. Listings and scenes without a product serve as listings.
-        min_side: to which large photos may be reduced while they are decoded, in pixels.
+        min_side: the short side, in pixels, down to which large JPEGs may be reduced.
     """
 
     def __init__(self, photos: Sequence[Photo], min_side: int) -> None:
@@ -32,7 +32,7 @@ class Backdrops:
         self._min_side = min_side
 
     def draw(self, kind: str, rng: np.random.Generator) -> Picture:
-        """Return a ``listing`` or a ``texture``; a plain colour where there are no such photos."""
+        """Return a ``listing`` or a ``texture``; a plain colour if there is no such photo."""
         found = self._of[kind]
         if not found:
             return alter.plain_backdrop(rng)
@@ -41,11 +41,11 @@ class Backdrops:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """A photo that is to be altered.
+    """A photo to alter.
 
     Attributes:
         rgb: uint8, (height, width, 3), RGB.
-        mask: where its object is (see :mod:`recognizer.dataset.cutout`), or None.
+        mask: of its object (see :mod:`recognizer.dataset.cutout`), or None.
         backdrops: other photos.
     """
 
@@ -81,7 +81,7 @@ class Alteration:
         name: of the change.
         strength: in words.
         change: makes the altered picture.
-        needs_mask: whether only photos are altered whose object can be cut out.
+        needs_mask: whether it needs an object that can be cut out.
     """
 
     name: str
@@ -167,4 +167,4 @@ ALTERATIONS = (
     Alteration("background", "listing photos", partial(_photo, "listing"), needs_mask=True),
     Alteration("background", "listings, moved", _moved, needs_mask=True),
 )
-"""What is measured."""
+"""All that are measured."""

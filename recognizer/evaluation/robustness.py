@@ -1,8 +1,8 @@
-"""How a bundle holds when photos are altered on their way, and whether it looks at the object.
+"""Measure a bundle on altered photos, and whether it looks at the object.
 
-Every alteration is done to positives and negatives alike, at set strengths, and the threshold stays
-that of the photos as they are. The background swap says whether a score depends on what is behind
-the object: the shortcut that photos of two museums invite. No torch is needed.
+Positives and negatives are altered in the same way, at set strengths, and the threshold stays that
+of the unaltered photos. The background swap shows whether a score depends on the background: the
+shortcut that photos of two museums invite.
 """
 
 from __future__ import annotations
@@ -27,32 +27,31 @@ from recognizer.evaluation.metrics import Estimate, average_precision, share
 from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
-from recognizer.taxonomy import Kind
 
 RATE = 0.01
-"""The false-alarm rate, on the photos as they are, that sets the threshold."""
+"""The false-positive rate on the unaltered photos that sets the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an alteration does to what is looked for.
+    """The effect of one alteration on one family, or on any product.
 
-    ``before`` is of the same photos as they are. Shares have their exact intervals, with the
-    threshold taken as fixed.
+    ``before`` is of the same photos unaltered. Shares have exact intervals, with the threshold
+    taken as fixed.
 
     Attributes:
-        alteration: name of the change.
-        strength: of the change.
-        positives: altered photos of what is looked for.
+        alteration: its name.
+        strength: in words.
+        positives: altered photos of the family.
         negatives: altered photos without a product.
         recall_before: share of the positives over the threshold.
-        recall: after the change.
+        recall: the same after the alteration.
         average_precision_before: of these positives and negatives.
-        average_precision: after the change.
+        average_precision: the same after the alteration.
         score_change: mean change of the positives' score, -1 to 1.
-        negative_score_change: likewise for the negatives.
-        false_alarms_before: share of the negatives over the threshold.
-        false_alarms: after the change.
+        negative_score_change: mean change of the negatives' score.
+        false_positive_rate_before: share of the negatives over the threshold.
+        false_positive_rate: the same after the alteration.
     """
 
     alteration: str
@@ -65,8 +64,8 @@ class Outcome:
     average_precision: float
     score_change: float
     negative_score_change: float
-    false_alarms_before: Estimate
-    false_alarms: Estimate
+    false_positive_rate_before: Estimate
+    false_positive_rate: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,8 @@ class OnObject:
     Attributes:
         label: the true label of the photos.
         photos: those of the label whose object can be cut out.
-        heat: mean share of the heat-map's mass that lies on the object, 0 to 1.
-        area: mean share of the picture that the object takes: what blind heat would give.
+        heat: mean share of the heat-map that lies on the object, 0 to 1.
+        area: mean share of the picture that the object takes: what even heat would give.
     """
 
     label: str
@@ -88,16 +87,16 @@ class OnObject:
 
 @dataclass(frozen=True, slots=True)
 class Robustness:
-    """How a bundle holds.
+    """A bundle's robustness.
 
     Attributes:
         bundle: its title.
         digest: its digest.
         split: of the photos.
-        photos: how many.
-        masks: how many of them have an object that can be cut out.
-        thresholds: what is looked for -> its threshold on the photos as they are.
-        outcomes: what is looked for -> an outcome for each alteration that could be measured.
+        photos: their number.
+        masks: the number of those whose object can be cut out.
+        thresholds: family, or any product -> its threshold on the unaltered photos.
+        outcomes: the same keys -> an outcome for each alteration that could be measured.
         on_object: for each label of a product with a mask.
     """
 
@@ -124,22 +123,22 @@ def measure_robustness(
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     threads: int = 2,
 ) -> Robustness:
-    """Alter photos, score them, and compare with the photos as they are.
+    """Score photos before and after each alteration.
 
     Args:
         recognizer: the loaded bundle.
         photos: of one split; some must be without a product.
         split: its name.
-        seed: of every random draw; a photo is altered alike whatever the others are.
+        seed: of every random draw; how a photo is altered does not depend on the others.
         on_progress: called with the photos done and their number.
-        threads: photos that are worked on at the same time.
+        threads: photos altered at the same time.
 
     Raises:
         DatasetError: a photo cannot be decoded, or none is without a product.
     """
     truth = Truth.of(photos)
     if not truth.negative.any():
-        raise DatasetError("no photos without a product: a threshold cannot be set")
+        raise DatasetError("no photos without a product; a threshold needs negatives")
     measure = partial(_measure, recognizer, Backdrops(photos, recognizer.bundle.input_size), seed)
     measured: list[_Measured] = []
     with ThreadPoolExecutor(threads) as pool:
@@ -159,7 +158,7 @@ def measure_robustness(
     outcomes: dict[str, list[Outcome]] = {target.name: [] for target in before}
     for i, alteration in enumerate(ALTERATIONS):
         there = np.array([m.after[i] is not None for m in measured])
-        # Where a photo could not be altered, its own prediction holds the place, and is left out.
+        # If a photo could not be altered, its own prediction fills the place, and is left out.
         altered = targets(bundle, truth, [m.after[i] or m.before for m in measured])
         scores = {target.name: target.scores for target in altered}
         for target in before:
@@ -188,13 +187,13 @@ def measure_robustness(
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What a photo gives: predictions, and heat and area of its object where that is a product's.
+    """The predictions of one photo, and where the heat of its label lies.
 
     Attributes:
-        before: of the photo as it is.
-        after: of each alteration; None where it cannot be done.
+        before: of the unaltered photo.
+        after: of each alteration; None if it is impossible.
         has_mask: whether the object can be cut out.
-        on_object: shares of the heat and of the area; None where there is no heat or no mask.
+        on_object: shares of the heat and of the area; None without heat, a mask or a product.
     """
 
     before: Prediction
@@ -206,41 +205,40 @@ class _Measured:
 def _measure(recognizer: Recognizer, backdrops: Backdrops, seed: int, photo: Photo) -> _Measured:
     rgb = read_photo(photo, recognizer.bundle.input_size)
     subject = Subject(rgb, find_object(rgb), backdrops)
-    key = int(photo.sha256[:15], 16)  # so that a photo is altered alike whatever the others are
-    pictures = [
-        alteration.change(subject, np.random.default_rng([seed, key, place]))
+    key = int(photo.sha256[:15], 16)  # so that its alterations do not depend on the other photos
+    done = [
+        place
         for place, alteration in enumerate(ALTERATIONS)
         if subject.mask is not None or not alteration.needs_mask
     ]
+    pictures = [
+        ALTERATIONS[place].change(subject, np.random.default_rng([seed, key, place]))
+        for place in done
+    ]
     before, *rest = recognizer.predict_many([rgb, *pictures])
-    found = iter(rest)
-    after = tuple(
-        next(found) if subject.mask is not None or not alteration.needs_mask else None
-        for alteration in ALTERATIONS
-    )
+    after = dict(zip(done, rest, strict=True))
     on_object = None
-    if subject.mask is not None and _is_known_product(recognizer, photo.label):
+    if subject.mask is not None and photo.is_product and photo.label in recognizer.labels:
         on_object = heat_on_object(recognizer.explain(rgb, photo.label).heatmap, subject.mask)
-    return _Measured(before, after, subject.mask is not None, on_object)
-
-
-def _is_known_product(recognizer: Recognizer, label: str) -> bool:
-    return any(
-        known.name == label and known.kind is Kind.PRODUCT for known in recognizer.bundle.labels
+    return _Measured(
+        before=before,
+        after=tuple(after.get(place) for place in range(len(ALTERATIONS))),
+        has_mask=subject.mask is not None,
+        on_object=on_object,
     )
 
 
 def heat_on_object(
     heatmap: NDArray[np.float32], mask: NDArray[np.uint8]
 ) -> tuple[float, float] | None:
-    """Return which share of a heat-map lies on an object, and which share of the area it takes.
+    """Return the share of a heat-map that lies on an object, and the share of the area it takes.
 
     Args:
         heatmap: float32, (h, w), at least 0, over the whole picture.
         mask: uint8, of any size over the whole picture, 255 on the object.
 
     Returns:
-        Both from 0 to 1; None where there is no heat at all.
+        Both from 0 to 1; None without any heat.
     """
     height, width = heatmap.shape
     cover = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) / 255.0
@@ -275,16 +273,16 @@ def _outcome(
         return share(int((scores[photos] > threshold).sum()), int(photos.sum()))
 
     return Outcome(
-        alteration.name,
-        alteration.strength,
-        int(positive.sum()),
-        int(negative.sum()),
-        over(before, positive),
-        over(after, positive),
-        average_precision(positive[used], before[used]),
-        average_precision(positive[used], after[used]),
-        float((after - before)[positive].mean()),
-        float((after - before)[negative].mean()),
-        over(before, negative),
-        over(after, negative),
+        alteration=alteration.name,
+        strength=alteration.strength,
+        positives=int(positive.sum()),
+        negatives=int(negative.sum()),
+        recall_before=over(before, positive),
+        recall=over(after, positive),
+        average_precision_before=average_precision(positive[used], before[used]),
+        average_precision=average_precision(positive[used], after[used]),
+        score_change=float((after - before)[positive].mean()),
+        negative_score_change=float((after - before)[negative].mean()),
+        false_positive_rate_before=over(before, negative),
+        false_positive_rate=over(after, negative),
     )

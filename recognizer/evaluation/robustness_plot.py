@@ -1,4 +1,4 @@
-"""The plot of a test of robustness, and the page around it."""
+"""The plot of a bundle's robustness, and the page around it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _BEFORE, _AFTER = "#57606c", "#d55e00"
 
 
 def draw(robustness: Robustness, name: str) -> Figure:
-    """Draw recall and false alarms under each alteration, and as they were.
+    """Draw recall and false-positive rate before and after each alteration.
 
     Args:
         robustness: the figures.
-        name: what is looked for, a key of ``robustness.outcomes``.
+        name: a key of ``robustness.outcomes``.
     """
     outcomes = robustness.outcomes[name]
     places = np.arange(len(outcomes))[::-1]
@@ -31,14 +31,20 @@ def draw(robustness: Robustness, name: str) -> Figure:
         left, right = figure.subplots(1, 2, sharey=True)
         sides = (
             (left, [(o.recall_before, o.recall) for o in outcomes], "recall"),
-            (right, [(o.false_alarms_before, o.false_alarms) for o in outcomes], "false alarms"),
+            (
+                right,
+                [(o.false_positive_rate_before, o.false_positive_rate) for o in outcomes],
+                "false-positive rate",
+            ),
         )
         for axes, pairs, title in sides:
             before, after = np.array([[e.value for e in pair] for pair in pairs]).T
             altered = [after_it for _, after_it in pairs]
             axes.hlines(places, before, after, color="#b8bfc8", linewidth=2)
-            axes.plot(before, places, "o", color=_BEFORE, markerfacecolor="white", label="as it is")
-            axes.plot(after, places, "o", color=_AFTER, label="altered, and its 95 % interval")
+            axes.plot(
+                before, places, "o", color=_BEFORE, markerfacecolor="white", label="unaltered"
+            )
+            axes.plot(after, places, "o", color=_AFTER, label="altered, with its 95 % interval")
             low, high = [e.low for e in altered], [e.high for e in altered]
             axes.hlines(places, low, high, color=_AFTER, linewidth=1)
             axes.set_title(title, fontsize=10)
@@ -53,7 +59,7 @@ def draw(robustness: Robustness, name: str) -> Figure:
 
 
 def write(robustness: Robustness, name: str, path: Path) -> None:
-    """Write the plot as PNG or SVG, or, under the name ``.html``, a page with plot and table.
+    """Write the plot as PNG or SVG, or, if the name ends in ``.html``, a page with plot and table.
 
     Raises:
         UsageError: the file cannot be written.

@@ -107,8 +107,8 @@ def test_false_alarms_are_told_too(recognizer: Recognizer, make: Make) -> None:
     found = outcome(recognizer, photos, "background", "black")
     assert found.negatives == 20
     assert found.negative_score_change > 0
-    assert found.false_alarms_before == share(0, 20)
-    assert found.false_alarms == share(20, 20)
+    assert found.false_positive_rate_before == share(0, 20)
+    assert found.false_positive_rate == share(20, 20)
 
 
 def test_the_heat_lies_where_the_red_is(recognizer: Recognizer, make: Make) -> None:
@@ -185,7 +185,7 @@ def test_the_command_prints_and_draws(
         (["--of", "unicorn"], "one of ivory"),
         (["-o", "plot.gif"], "must end in"),
         (["-o", "nowhere/plot.png"], "make it first"),
-        (["--json", "."], "not a place"),
+        (["--json", "."], "is a folder"),
     ],
 )
 def test_mistakes_are_told_before_the_work(
