@@ -65,7 +65,17 @@ def add(
             why = f"{image.reason}" if not image.frames else "too little to see for a hash"
             typer.echo(f"{shown(str(photo))}: not added: {why}", err=True)
         else:
-            items.append(KnownItem(hash_, finding, now, label, note, by, origin))
+            items.append(
+                KnownItem(
+                    pdq=hash_,
+                    finding=finding,
+                    time=now,
+                    label=label,
+                    note=note,
+                    by=by,
+                    origin=origin,
+                )
+            )
     with Bank(bank, create=True) as opened:
         new = opened.add(items)
         typer.echo(f"{bank}: {new} new, {len(opened)} in all")

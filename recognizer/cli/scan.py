@@ -342,7 +342,7 @@ def _share_bank(
         return nullcontext()
     from recognizer.known import share_bank  # noqa: PLC0415
 
-    return share_bank(path, any_way_up=match_rotations)
+    return share_bank(path, match_rotations=match_rotations)
 
 
 def _require_different(paths: Mapping[str, Path | None]) -> None:

@@ -28,7 +28,7 @@ from recognizer.imaging import (
     perceptual_hash,
 )
 from recognizer.known import HashIndex
-from recognizer.known.hashes import to_bytes, turned
+from recognizer.known.hashes import to_bytes, transformed
 from recognizer.prediction import MAX_DISTANCE
 from recognizer.recognizer import Recognizer
 
@@ -194,7 +194,7 @@ def _alike(
         for above, right in zip(*np.nonzero(block >= ALIKE), strict=True):
             left = first + int(above)
             if left < right and splits[left] != splits[right]:
-                ways = turned(known[left])
+                ways = transformed(known[left])
                 apart = int(np.bitwise_count(ways ^ known[int(right)]).sum(axis=1).min())
                 if apart > MAX_DISTANCE:
                     similarity = float(block[above, right])
@@ -212,7 +212,7 @@ def _near_pairs(
     known = to_bytes([phash for phash in hashes if phash is not None])
     index = HashIndex(known)
     pairs: dict[tuple[int, int], int] = {}
-    every = np.stack([turned(phash) for phash in known], axis=1)
+    every = np.stack([transformed(phash) for phash in known], axis=1)
     for oriented in every:  # the hashes in one of the eight orientations
         for left, right, distance in zip(*index.search(oriented, MAX_DISTANCE), strict=True):
             pair = tuple(sorted((rows[left], rows[right])))

@@ -1,14 +1,13 @@
-"""Known items and near-copies: pictures told by their hashes, and found among millions of others.
+"""Known items and near-copies: images that are found by their hashes among millions of others.
 
-What a match means for a photo is for :mod:`recognizer.policy` to say.
+What a match means for an image is for :mod:`recognizer.policy` to say.
 """
 
-from recognizer.known.bank import Bank
+from recognizer.known.bank import Bank, KnownItem
 from recognizer.known.exchange import read_exchange, write_exchange
 from recognizer.known.groups import COPY_DISTANCE, near_copies
 from recognizer.known.hashes import TRANSFORMS
 from recognizer.known.index import HashIndex
-from recognizer.known.items import KnownItem
 from recognizer.known.matches import KnownItems, share_bank
 
 __all__ = [

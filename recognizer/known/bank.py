@@ -1,155 +1,182 @@
 """A bank: the known items of an organisation, in one file.
 
-It is an SQLite database, so that several people may add to it at once, each addition is there
+It is an SQLite database, so that several people can add to it at once, each addition is there
 whole or not at all, and millions of items need no memory. A bank only grows, and holds each item
-once: banks can be merged in any order, as often as one likes.
+once: banks can be merged in any order, any number of times. It holds no image, only hashes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import sqlite3
+import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._closing import Closes
+from recognizer._sqlite import Store
 from recognizer.errors import BankError
-from recognizer.known.hashes import HASH_BYTES
-from recognizer.known.items import KnownItem
+from recognizer.known.hashes import HASH_BYTES, is_hash
+from recognizer.policy import Finding
 
-_APPLICATION_ID = 0x574C4B49
-_SCHEMA = 1
-_PATIENCE = 60.0  # seconds, while somebody else writes
-_INSERT = "INSERT OR IGNORE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_ALL = "SELECT * FROM items ORDER BY time, id"
-_OF_HASH = "SELECT * FROM items WHERE pdq = ? ORDER BY id"
-_TABLE = f"""
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_SCHEMA};
-CREATE TABLE IF NOT EXISTS items (
-  id TEXT PRIMARY KEY, pdq BLOB NOT NULL, finding TEXT NOT NULL, time TEXT NOT NULL,
-  label TEXT, note TEXT, "by" TEXT, origin TEXT
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS items_of_hash ON items (pdq);
-"""
+_LABEL = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
+_MAX_CHARACTERS = {"note": 2000, "by": 200, "origin": 200}
+_ID_BYTES = 8
 
 
-class Bank(Closes):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownItem:
+    """What somebody found out about one image. There may be several about the same one.
+
+    Attributes:
+        pdq: the image's PDQ hash, 64 hexadecimal digits in lower case.
+        finding: what was found out.
+        time: when, in UTC as ISO 8601 (``2026-03-01T10:00:00+00:00``).
+        label: which product it is, or what else; a label of any taxonomy.
+        note: in words.
+        by: who found it out: a person or a desk.
+        origin: the organisation that it comes from.
+
+    Raises:
+        BankError: a value makes no sense.
+    """
+
+    pdq: str
+    finding: Finding
+    time: str
+    label: str | None = None
+    note: str | None = None
+    by: str | None = None
+    origin: str | None = None
+
+    def __post_init__(self) -> None:
+        if not is_hash(self.pdq):
+            raise BankError(f"pdq = {self.pdq!r}: a PDQ hash has 64 hexadecimal digits")
+        try:
+            object.__setattr__(self, "finding", Finding(self.finding))
+        except ValueError as error:
+            raise BankError(f"finding = {self.finding!r}: one of {', '.join(Finding)}") from error
+        object.__setattr__(self, "time", _utc(self.time))
+        label = self.label
+        if label is not None and not (isinstance(label, str) and _LABEL.fullmatch(label)):
+            raise BankError(f"label = {label!r}: lower-case letters, digits and _")
+        for key, maximum in _MAX_CHARACTERS.items():
+            text = getattr(self, key)
+            if text is not None and not (
+                isinstance(text, str) and 0 < len(text) <= maximum and _is_one_line(text)
+            ):
+                raise BankError(f"{key} = {text!r}: one line of text, 1 to {maximum} characters")
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits over all of it: equal findings are one, wherever they come from."""
+        text = json.dumps(astuple(self))
+        return hashlib.blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
+
+
+def _is_one_line(text: str) -> bool:
+    """Return whether a text has neither control characters nor halves of surrogate pairs."""
+    return not {*map(unicodedata.category, text)} & {"Cc", "Cs", "Zl", "Zp"}
+
+
+def _utc(time: object) -> str:
+    try:
+        moment = datetime.fromisoformat(time) if isinstance(time, str) else None
+        if moment is not None and moment.tzinfo is not None:
+            return moment.astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        pass
+    raise BankError(f"time = {time!r}: a time with its zone, as 2026-03-01T10:00:00+00:00")
+
+
+_FIELDS = tuple(field.name for field in fields(KnownItem))
+
+
+class Bank(Store):
     """An open bank.
 
     Args:
         path: its file.
-        create: make it where there is none, and open it for additions; else it is only read.
+        create: make it where there is none, and open it for additions; otherwise it is only read.
 
     Attributes:
         path: see above.
 
     Raises:
-        BankError: there is no such file, or it is no bank; likewise from the methods.
+        BankError: there is no such file, or it is not a bank; as from the methods.
+    """
+
+    APPLICATION_ID = 0x574C4B49
+    CONTENT = "known items"
+    ADVICE = "name another file, or make a bank with `recognizer bank add`"
+    ERROR = BankError
+    TABLES = """
+        CREATE TABLE IF NOT EXISTS items (
+          id TEXT PRIMARY KEY, pdq BLOB NOT NULL, finding TEXT NOT NULL, time TEXT NOT NULL,
+          label TEXT, note TEXT, "by" TEXT, origin TEXT
+        ) WITHOUT ROWID;
+        CREATE INDEX IF NOT EXISTS items_of_hash ON items (pdq)
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
-        self.path = Path(path)
-        with self._told():
-            if not create and not self.path.is_file():
-                raise BankError(
-                    f"{self.path}: there is no such bank; recognizer bank add makes one"
-                )
-            mode = "rwc" if create else "ro"
-            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-            self._database = sqlite3.connect(uri, timeout=_PATIENCE, uri=True)
-            try:
-                self._check(create)
-            except BaseException:
-                self._database.close()
-                raise
-
-    def _check(self, create: bool) -> None:
-        # In this order: another process may be making the very same bank, all of it at once.
-        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        (application,) = self._database.execute("PRAGMA application_id").fetchone()
-        if create and not application and not tables:
-            self._database.executescript(f"BEGIN IMMEDIATE; {_TABLE} COMMIT;")
-            return
-        if application != _APPLICATION_ID:
-            raise BankError(f"{self.path} is no bank")
-        (schema,) = self._database.execute("PRAGMA user_version").fetchone()
-        if schema != _SCHEMA:
-            raise BankError(
-                f"{self.path} is a bank of version {schema}; this program reads version {_SCHEMA}"
-            )
-
-    def close(self) -> None:
-        """Release the file."""
-        self._database.close()
+        if not create and not os.path.isfile(path):
+            raise BankError(f"{os.fspath(path)} does not exist; {self.ADVICE}")
+        super().__init__(path, create=create)
 
     def __len__(self) -> int:
-        with self._told():
+        with self._reported():
             (count,) = self._database.execute("SELECT count(*) FROM items").fetchone()
         return int(count)
 
     def __iter__(self) -> Iterator[KnownItem]:
-        """Go through the items, the oldest first."""
-        yield from self._select(_ALL)
+        """Yield the items, the oldest first."""
+        yield from self._select("ORDER BY time, id")
 
     def add(self, items: Iterable[KnownItem]) -> int:
-        """Add items, all or none of them.
-
-        Returns:
-            How many of them were new.
-        """
-        with self._told(), self._database:
+        """Add items, all or none of them, and return how many of them are new."""
+        with self._reported(), self._database:
             before = self._database.total_changes
             self._database.executemany(
-                _INSERT,
-                (
-                    (i.id, bytes.fromhex(i.pdq), i.finding, i.time, i.label, i.note, i.by, i.origin)
-                    for i in items
-                ),
+                "INSERT OR IGNORE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((item.id, bytes.fromhex(item.pdq), *astuple(item)[1:]) for item in items),
             )
             return self._database.total_changes - before
 
     def of_hash(self, pdq: bytes) -> list[KnownItem]:
         """Return all items with one hash, in the order of their ids."""
-        return list(self._select(_OF_HASH, pdq))
+        return list(self._select("WHERE pdq = ? ORDER BY id", pdq))
 
     def hashes(self) -> NDArray[np.uint8]:
         """Return the distinct hashes, in their order, as uint8 (n, 32)."""
-        with self._told():
+        with self._reported():
             distinct = self._database.execute("SELECT DISTINCT pdq FROM items ORDER BY pdq")
-            joined = bytearray()
-            for (pdq,) in distinct:
-                joined += pdq
-        return np.frombuffer(bytes(joined), np.uint8).reshape(-1, HASH_BYTES)
+            joined = b"".join(pdq for (pdq,) in distinct)
+        return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
 
     @property
     def digest(self) -> str:
         """A sha256 over what it holds, hexadecimal: equal banks match equally."""
         digest = hashlib.sha256()
-        with self._told():
+        with self._reported():
             for (id_,) in self._database.execute("SELECT id FROM items ORDER BY id"):
                 digest.update(bytes.fromhex(id_))
         return digest.hexdigest()
 
     def copy_to(self, path: Path) -> None:
         """Write what it holds now to a new file, which no later addition changes."""
-        with self._told(), closing(sqlite3.connect(path)) as target:
+        with self._reported(), closing(sqlite3.connect(path)) as target:
             self._database.backup(target)
 
-    def _select(self, statement: str, *values: bytes) -> Iterator[KnownItem]:
-        with self._told():
-            for _, pdq, *rest in self._database.execute(statement, values):
-                yield KnownItem(pdq.hex(), *rest)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell in words what SQLite has to say."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise BankError(f"{self.path} cannot be used as a bank: {error}") from error
+    def _select(self, clause: str, *values: bytes) -> Iterator[KnownItem]:
+        with self._reported():
+            rows = self._database.execute(f"SELECT * FROM items {clause}", values)  # noqa: S608
+            for _, pdq, *rest in rows:
+                yield KnownItem(**dict(zip(_FIELDS, (pdq.hex(), *rest), strict=True)))

@@ -1,9 +1,9 @@
-"""Exchange files: known items that two organisations can share without sharing photos.
+"""Exchange files: known items that two organisations can share without sharing images.
 
-Three forms, told by the suffix: ``.json`` and ``.csv`` hold all of an item, ``.txt`` its hash
+The suffix names one of three forms: ``.json`` and ``.csv`` hold all of an item, ``.txt`` its hash
 alone, one on a line, which is what ThreatExchange's tools and most hash lists read and write. In
-JSON an item has the keys ``signal_type`` (``pdq``) and ``signal_value`` of those tools. A PDQ
-hash is no photo, but not nothing either: whoever has the same picture can tell that it is listed.
+JSON an item has the keys ``signal_type`` (``pdq``) and ``signal_value`` of those tools. A PDQ hash
+is not an image, but whoever has the same image can find out that it is listed.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from recognizer._atomic import replacing, require_own
 from recognizer.errors import BankError
+from recognizer.known.bank import KnownItem
 from recognizer.known.hashes import is_hash
-from recognizer.known.items import KnownItem
 from recognizer.policy import Finding
 
 FORMAT = "wildlife-known-items"
@@ -40,19 +40,14 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
         BankError: the suffix is none of the three.
         UsageError: the file cannot be written, or exists and is no exchange file.
     """
-    write = _WRITERS.get(path.suffix.lower())
-    if write is None:
-        raise BankError(f"{path}: the name must end in {', '.join(_WRITERS)}")
+    write, _ = _form(path)
     require_own(path, "exchange file", _is_exchange)
-    with (
-        replacing(path) as partial,
-        partial.open("w", encoding="utf-8", newline="\n") as file,
-    ):
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         return write(items, file)
 
 
 def _is_exchange(file: BinaryIO) -> bool:
-    """Whether a file begins as one of those that are written here."""
+    """Return whether a file begins as those that are written here."""
     head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
     return head.startswith(_BEGINNINGS) or is_hash(head.partition("\n")[0])
 
@@ -62,33 +57,32 @@ def read_exchange(path: Path, *, origin: str | None = None) -> list[KnownItem]:
 
     Args:
         path: the file.
-        origin: the organisation that it comes from, for items that do not tell; None for the
-            name of the file.
+        origin: the organisation that it comes from, for items that do not say; None for the name
+            of the file.
 
     Raises:
         BankError: it cannot be read, or an item makes no sense; the message says which.
     """
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise BankError(f"{path}: the name must end in {', '.join(_READERS)}")
+    _, read = _form(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
     except (OSError, UnicodeDecodeError) as error:
         raise BankError(f"{path} cannot be read: {error}") from error
-    items = []
     try:
-        for place, values in read(text, modified):
-            try:
-                items.append(_item(values, origin or path.name))
-            except BankError as error:
-                raise BankError(f"{place}: {error}") from error
+        return [_item(where, values, origin or path.name) for where, values in read(text, modified)]
     except BankError as error:
         raise BankError(f"{path}: {error}") from error
-    return items
 
 
-def _item(values: object, origin: str) -> KnownItem:
+def _item(where: str, values: object, origin: str) -> KnownItem:
+    try:
+        return _checked_item(values, origin)
+    except BankError as error:
+        raise BankError(f"{where}: {error}") from error
+
+
+def _checked_item(values: object, origin: str) -> KnownItem:
     if not isinstance(values, Mapping):
         raise BankError(f"{values!r} is no item")
     if values.get("signal_type") != SIGNAL_TYPE:
@@ -101,18 +95,15 @@ def _item(values: object, origin: str) -> KnownItem:
         raise BankError(f"unknown key {unknown[0]!r}; known: {', '.join(_COLUMNS)}")
     found: dict[str, Any] = {key: values.get(key) for key in _KEYS}
     found["origin"] = found["origin"] or origin
-    return KnownItem(hash_.lower(), **found)
+    return KnownItem(pdq=hash_.lower(), **found)
 
 
 # --- the three forms ------------------------------------------------------------------------------
 
 
 def _as_values(item: KnownItem) -> dict[str, Any]:
-    return {
-        "signal_type": SIGNAL_TYPE,
-        "signal_value": item.pdq,
-        **{key: getattr(item, key) for key in _KEYS},
-    }
+    values = asdict(item)
+    return {"signal_type": SIGNAL_TYPE, "signal_value": values.pop("pdq"), **values}
 
 
 def _write_json(items: Iterable[KnownItem], file: io.TextIOBase) -> int:
@@ -160,12 +151,10 @@ def _read_csv(text: str, _modified: str) -> Iterator[tuple[str, object]]:
 
 
 def _write_hashes(items: Iterable[KnownItem], file: io.TextIOBase) -> int:
-    # A bare hash is read as a product: a cleared picture must not come back as one.
-    products = (item.pdq for item in items if item.finding is Finding.PRODUCT)
-    count = 0
-    for count, hash_ in enumerate(dict.fromkeys(products), 1):  # noqa: B007
-        file.write(f"{hash_}\n")
-    return count
+    # A hash alone is read as a product: a cleared image must not come back as one.
+    hashes = {item.pdq: None for item in items if item.finding is Finding.PRODUCT}
+    file.writelines(f"{hash_}\n" for hash_ in hashes)
+    return len(hashes)
 
 
 def _read_hashes(text: str, modified: str) -> Iterator[tuple[str, object]]:
@@ -177,20 +166,21 @@ def _read_hashes(text: str, modified: str) -> Iterator[tuple[str, object]]:
                     "signal_type": SIGNAL_TYPE,
                     "signal_value": line.strip(),
                     "finding": Finding.PRODUCT,
-                    "time": modified,  # not now: to read it twice must add nothing
+                    "time": modified,  # not now: reading it twice must add nothing
                 },
             )
 
 
 _Writer = Callable[[Iterable[KnownItem], io.TextIOBase], int]
 _Reader = Callable[[str, str], Iterator[tuple[str, object]]]
-_WRITERS: Mapping[str, _Writer] = {
-    ".json": _write_json,
-    ".csv": _write_csv,
-    ".txt": _write_hashes,
+_FORMS: Mapping[str, tuple[_Writer, _Reader]] = {
+    ".json": (_write_json, _read_json),
+    ".csv": (_write_csv, _read_csv),
+    ".txt": (_write_hashes, _read_hashes),
 }
-_READERS: Mapping[str, _Reader] = {
-    ".json": _read_json,
-    ".csv": _read_csv,
-    ".txt": _read_hashes,
-}
+
+
+def _form(path: Path) -> tuple[_Writer, _Reader]:
+    if path.suffix.lower() not in _FORMS:
+        raise BankError(f"{path}: the name must end in {', '.join(_FORMS)}")
+    return _FORMS[path.suffix.lower()]

@@ -31,8 +31,9 @@ def near_copies(
 
     Args:
         hashes: the perceptual hash of each image; None where it has none.
-        exact: what tells whether two files are the same, such as a digest; None where unknown.
-        distance: in bits, 0 to :data:`recognizer.known.index.MAX_DISTANCE`.
+        exact: of each image, something that only equal files share, such as a digest; None where
+            unknown.
+        distance: in bits, 0 to :data:`recognizer.prediction.MAX_DISTANCE`.
 
     Returns:
         For each image the position of the first one of its group; its own where it is alone.

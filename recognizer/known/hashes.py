@@ -1,4 +1,4 @@
-"""Hashes as text and as bytes, and what becomes of one when its picture is turned or mirrored."""
+"""Hashes as text and as bytes, and what becomes of one when its image is turned or mirrored."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TRANSFORMS = (
     *("identity", "flip_left_right", "flip_top_bottom", "rotate_180"),
     *("transpose", "rotate_90", "rotate_270", "transverse"),
 )
-"""The eight ways to lay a picture down, by the names that Pillow has for them."""
+"""The eight ways to turn and mirror an image, by the names that Pillow has for them."""
 
 _DIGITS = re.compile(r"[0-9a-f]{64}")
 _SIDE = 16
 # Of a hash's 16 x 16 coefficients, the odd frequencies (the first, the third ...) change their
-# sign when the picture is mirrored. They are written from the last to the first.
+# sign when the image is mirrored. They are written from the last to the first.
 _ODD = np.arange(_SIDE)[::-1] % 2 == 0
 _MIRRORS = np.zeros((4, _SIDE, _SIDE), np.uint8)
 _MIRRORS[1] = _ODD[None, :]
@@ -30,7 +30,7 @@ _MIRRORS[3] = _MIRRORS[1] ^ _MIRRORS[2]
 
 
 def is_hash(text: object) -> bool:
-    """Whether a value is a PDQ hash as rows and hash lists write it: 64 digits in lower case."""
+    """Return whether a value is a PDQ hash: 64 hexadecimal digits in lower case."""
     return isinstance(text, str) and _DIGITS.fullmatch(text) is not None
 
 
@@ -39,8 +39,8 @@ def to_bytes(hashes: Sequence[str]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, HASH_BYTES)
 
 
-def turned(hash_: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return what a picture's hash would be after each of :data:`TRANSFORMS`.
+def transformed(hash_: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what an image's hash would be after each of :data:`TRANSFORMS`.
 
     It is an estimate, some 6 bits off for those that mirror: a bit tells on which side of the
     median a coefficient is, and the median is only near zero.

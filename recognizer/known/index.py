@@ -1,6 +1,6 @@
 """Exact search among millions of 256-bit hashes for those within a small Hamming distance.
 
-Multi-index hashing (Norouzi, Punjani, Fleet 2012): the bits are dealt into 16 chunks of 16. Where
+Multi-index hashing (Norouzi, Punjani, Fleet 2012): the bits are split into 16 chunks of 16. Where
 two hashes differ in at most 31 bits, some chunk differs in at most one of them, so it is enough
 to look at the hashes that share one of 16 x 17 chunk values with the one that is sought, and to
 count their bits. Nothing is missed, and of a million hashes some four thousand are looked at.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CHUNKS = 16
 _CHUNK_BITS = HASH_BITS // _CHUNKS
 _VALUES = 1 << _CHUNK_BITS
-_BLOCK = 1 << 16  # hashes that are dealt, or candidates that are compared, at a time
+_BLOCK = 1 << 16  # hashes that are permuted, or candidates that are compared, at a time
 _NPY_HEADER = 128  # bytes in front of an array in its file
 _SOUGHT = 256  # hashes that are sought at a time, of many
 _FILES = ("hashes", "order", "starts")
@@ -35,7 +35,7 @@ _FILES = ("hashes", "order", "starts")
 # have a few crowded values. So a chunk takes one bit from each row of the 16 x 16 coefficients,
 # each from another column (measured by benchmarks/known_items.py).
 _ROW, _COLUMN = np.divmod(np.arange(HASH_BITS), _CHUNK_BITS)
-_DEAL = np.argsort((_COLUMN + 5 * _ROW) % _CHUNKS, kind="stable")
+_PERMUTATION = np.argsort((_COLUMN + 5 * _ROW) % _CHUNKS, kind="stable")
 
 
 class HashIndex:
@@ -50,32 +50,32 @@ class HashIndex:
 
     def __init__(self, hashes: NDArray[np.uint8]) -> None:
         count = len(hashes)
-        dealt = np.empty((count, HASH_BYTES), np.uint8)
+        permuted = np.empty((count, HASH_BYTES), np.uint8)
         for first in range(0, count, _BLOCK):
-            dealt[first : first + _BLOCK] = _deal(hashes[first : first + _BLOCK])
+            permuted[first : first + _BLOCK] = _permute(hashes[first : first + _BLOCK])
         order = np.empty((_CHUNKS, count), np.uint32)
         starts = np.zeros((_CHUNKS, _VALUES + 1), np.uint32)
         for chunk in range(_CHUNKS):
-            values = _chunk_values(dealt, chunk)
+            values = _chunk_values(permuted, chunk)
             order[chunk] = np.argsort(values, kind="stable")
             np.cumsum(np.bincount(values, minlength=_VALUES), out=starts[chunk, 1:])
-        self._hold(dealt, order, starts)
+        self._hold(permuted, order, starts)
 
     def _hold(
-        self, dealt: NDArray[np.uint8], order: NDArray[np.uint32], starts: NDArray[np.uint32]
+        self, permuted: NDArray[np.uint8], order: NDArray[np.uint32], starts: NDArray[np.uint32]
     ) -> None:
-        self._dealt = dealt
-        self._words = dealt.view(np.uint64)
+        self._hashes = permuted
+        self._words = permuted.view(np.uint64)
         self._order = order
         self._flat_order = order.reshape(-1)
         self._starts = starts
 
     def __len__(self) -> int:
-        return len(self._dealt)
+        return len(self._hashes)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the index into an existing folder, to be opened by other processes."""
-        arrays: tuple[NDArray[Any], ...] = (self._dealt, self._order, self._starts)
+        arrays: tuple[NDArray[Any], ...] = (self._hashes, self._order, self._starts)
         for name, array in zip(_FILES, arrays, strict=True):
             np.save(Path(folder) / f"{name}.npy", array)
 
@@ -83,17 +83,17 @@ class HashIndex:
     def open(cls, folder: str | os.PathLike[str]) -> HashIndex:
         """Map an index that was saved; nothing is read before it is needed."""
         index = cls.__new__(cls)
-        dealt, order, starts = (
+        permuted, order, starts = (
             # As plain arrays, which are faster; nothing is copied. An empty one cannot be mapped.
             np.asarray(np.load(path, "r" if path.stat().st_size > _NPY_HEADER else None))
             for path in (Path(folder) / f"{name}.npy" for name in _FILES)
         )
-        index._hold(dealt, order, starts)
+        index._hold(permuted, order, starts)
         return index
 
     def hash_at(self, position: int) -> bytes:
         """Return the hash at a position."""
-        return _gather(self._dealt[position : position + 1]).tobytes()
+        return _restore(self._hashes[position : position + 1]).tobytes()
 
     def search(
         self, sought: NDArray[np.uint8], distance: int = MAX_DISTANCE
@@ -112,13 +112,13 @@ class HashIndex:
             UsageError: the distance is out of range.
         """
         chunks, flips = _probes(distance)
-        dealt = _deal(np.atleast_2d(sought))
-        values = np.stack([_chunk_values(dealt, chunk) for chunk in range(_CHUNKS)], axis=1)
+        permuted = _permute(np.atleast_2d(sought))
+        values = np.stack([_chunk_values(permuted, chunk) for chunk in range(_CHUNKS)], axis=1)
         probed = values[:, chunks] ^ flips
         first = self._starts[chunks, probed].astype(np.int64)
         counts = self._starts[chunks, probed + np.int64(1)] - first
         first += chunks * np.int64(len(self))
-        words = dealt.view(np.uint64)
+        words = permuted.view(np.uint64)
         found = [
             self._compare(words, sought_at, first[sought_at], counts[sought_at], distance)
             for sought_at in _blocks(counts.sum(axis=1))
@@ -152,23 +152,25 @@ class HashIndex:
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Yield, a block at a time, the positions of all pairs of its own within a distance."""
         for start in range(0, len(self), _SOUGHT):
-            own = _gather(self._dealt[start : start + _SOUGHT])
+            own = _restore(self._hashes[start : start + _SOUGHT])
             left, right, _ = self.search(own, distance)
             later = right > left + start
             yield left[later] + start, right[later]
 
 
-def _deal(hashes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.packbits(np.take(np.unpackbits(hashes, axis=1), _DEAL, axis=1), axis=1)
+def _permute(hashes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.packbits(np.take(np.unpackbits(hashes, axis=1), _PERMUTATION, axis=1), axis=1)
 
 
-def _gather(dealt: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Undo :func:`_deal`."""
-    return np.packbits(np.take(np.unpackbits(dealt, axis=1), np.argsort(_DEAL), axis=1), axis=1)
+def _restore(permuted: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Undo :func:`_permute`."""
+    return np.packbits(
+        np.take(np.unpackbits(permuted, axis=1), np.argsort(_PERMUTATION), axis=1), axis=1
+    )
 
 
-def _chunk_values(dealt: NDArray[np.uint8], chunk: int) -> NDArray[np.uint16]:
-    values: NDArray[np.uint16] = np.ascontiguousarray(dealt[:, 2 * chunk : 2 * chunk + 2])
+def _chunk_values(permuted: NDArray[np.uint8], chunk: int) -> NDArray[np.uint16]:
+    values: NDArray[np.uint16] = np.ascontiguousarray(permuted[:, 2 * chunk : 2 * chunk + 2])
     return values.view(np.uint16)[:, 0]
 
 

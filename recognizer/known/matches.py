@@ -1,4 +1,4 @@
-"""Matching pictures against a bank, in any number of processes that share one copy of it."""
+"""Matching images against a bank, in any number of processes that share one copy of it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.known.bank import Bank
-from recognizer.known.hashes import TRANSFORMS, to_bytes, turned
+from recognizer.known.hashes import TRANSFORMS, to_bytes, transformed
 from recognizer.known.index import HashIndex
 from recognizer.policy import KnownMatch
 from recognizer.prediction import MAX_DISTANCE
 
-MOST_MATCHES = 20
-"""So many matches of one picture are told, the nearest."""
+MAX_MATCHES = 20
+"""Matches of one image that are reported, the nearest."""
 
 _BANK = "bank.sqlite"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KnownItems:
     """A bank as it was when a scan began, ready to be searched. Made by :func:`share_bank`.
 
@@ -35,13 +35,13 @@ class KnownItems:
         folder: where its files are.
         name: of the bank's file, for people and rows.
         digest: over what is matched, and how.
-        any_way_up: also find pictures that were mirrored or turned.
+        match_rotations: also find images that were mirrored or turned.
     """
 
     folder: Path
     name: str
     digest: str
-    any_way_up: bool = False
+    match_rotations: bool = False
 
     @cached_property
     def _index(self) -> HashIndex:
@@ -55,24 +55,24 @@ class KnownItems:
         return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
 
     def match(self, phash: str | None, distance: int = MAX_DISTANCE) -> tuple[KnownMatch, ...]:
-        """Find the known items that a picture is near.
+        """Find the known items that an image is near.
 
         Args:
             phash: its perceptual hash; None matches nothing.
             distance: in bits, 0 to 31.
 
         Returns:
-            The nearest first, at most :data:`MOST_MATCHES`; each item once.
+            The nearest first, at most :data:`MAX_MATCHES`; each item once.
         """
         if phash is None:
             return ()
         sought = to_bytes([phash])
-        if self.any_way_up:
-            sought = turned(sought[0])
+        if self.match_rotations:
+            sought = transformed(sought[0])
         ways, positions, apart = self._index.search(sought, distance)
         found: dict[str, KnownMatch] = {}
         nearest = sorted(zip(apart.tolist(), ways.tolist(), positions.tolist(), strict=True))
-        for bits, way, position in nearest[: MOST_MATCHES * len(TRANSFORMS)]:
+        for bits, way, position in nearest[: MAX_MATCHES * len(TRANSFORMS)]:
             for item in self._bank.of_hash(self._index.hash_at(position)):
                 match = KnownMatch(
                     id=item.id,
@@ -85,17 +85,19 @@ class KnownItems:
                 )
                 found.setdefault(item.id, match)
         ranked = sorted(found.values(), key=lambda match: (match.distance, match.id))
-        return tuple(ranked[:MOST_MATCHES])
+        return tuple(ranked[:MAX_MATCHES])
 
 
 @contextmanager
-def share_bank(path: str | os.PathLike[str], *, any_way_up: bool = False) -> Iterator[KnownItems]:
+def share_bank(
+    path: str | os.PathLike[str], *, match_rotations: bool = False
+) -> Iterator[KnownItems]:
     """Make a bank ready to be searched by many processes, until the end of the context.
 
     Args:
         path: the bank's file.
-        any_way_up: also find pictures that were mirrored or turned; it takes eight searches for
-            each picture.
+        match_rotations: also find images that were mirrored or turned; it takes eight searches
+            for each image.
 
     Raises:
         BankError: it cannot be used.
@@ -106,7 +108,10 @@ def share_bank(path: str | os.PathLike[str], *, any_way_up: bool = False) -> Ite
             bank.copy_to(folder / _BANK)
         with Bank(folder / _BANK) as bank:
             HashIndex(bank.hashes()).save(folder)
-            digest = bank.digest
-        way = "any way up" if any_way_up else "upright"
-        digest = hashlib.sha256(f"{digest} {way}".encode()).hexdigest()
-        yield KnownItems(folder, Path(path).name, digest, any_way_up)
+            what = f"{bank.digest} {'with rotations' if match_rotations else 'upright'}"
+        yield KnownItems(
+            folder=folder,
+            name=Path(path).name,
+            digest=hashlib.sha256(what.encode()).hexdigest(),
+            match_rotations=match_rotations,
+        )

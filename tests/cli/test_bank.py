@@ -80,9 +80,9 @@ def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_pa
     ("arguments", "words"),
     [
         (("add", "b", "x.jpg", "--label", "gold"), "no such label"),
-        (("list", "b"), "there is no such bank"),
-        (("export", "b", "x.json"), "there is no such bank"),
-        (("merge", "b", "other"), "there is no such bank"),
+        (("list", "b"), "does not exist"),
+        (("export", "b", "x.json"), "does not exist"),
+        (("merge", "b", "other"), "does not exist"),
         (("import", "b", "x.xml"), "must end in"),
         (("import", "b", "x.json"), "cannot be read"),
     ],
@@ -175,7 +175,7 @@ def test_turned_photos(bank: Path, scan: Callable[..., list[dict]], tmp_path: Pa
 def test_the_bank_has_to_be_one(tmp_path: Path, photos: Path) -> None:
     done = invoke("scan", photos, "-o", tmp_path / "x", "--known", photos / "0.jpg")
     assert done.exit_code == ExitCode.USAGE
-    assert "cannot be used as a bank" in done.stderr
+    assert "known items: file is not a database" in done.stderr
     done = invoke("scan", photos, "-o", tmp_path / "x", "--match-rotations")
     assert done.exit_code == ExitCode.USAGE
     assert not (tmp_path / "x").exists()

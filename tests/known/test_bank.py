@@ -45,7 +45,8 @@ items = st.builds(
 
 
 def item(pdq: str = HASH, **changes: str) -> KnownItem:
-    return replace(KnownItem(pdq, Finding.PRODUCT, TIME), **changes)
+    values = {"pdq": pdq, "finding": Finding.PRODUCT, "time": TIME, **changes}
+    return KnownItem(**values)  # type: ignore[arg-type]
 
 
 def hash_of(seed: int) -> str:
@@ -165,7 +166,7 @@ def test_what_is_no_bank_is_refused_and_left_as_it_is(
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("PRAGMA application_id = 1", "is no bank"),
+        ("PRAGMA application_id = 1", "holds no known items"),
         ("PRAGMA user_version = 9", "version 9"),
     ],
 )
@@ -354,7 +355,7 @@ def test_mirrored_and_turned_pictures_are_found_where_asked_for(seed: int, tmp_p
     with Bank(tmp_path / "bank", create=True) as bank:
         bank.add([item(hash_of(seed))])
     mirrored = perceptual_hash(np.asarray(scene(seed))[:, ::-1].copy())
-    with share_bank(tmp_path / "bank", any_way_up=True) as known:
+    with share_bank(tmp_path / "bank", match_rotations=True) as known:
         (match,) = known.match(mirrored)
         assert match.transform == "flip_left_right"
         assert known.match(hash_of(seed))[0].transform == "identity"
@@ -366,5 +367,5 @@ def test_mirrored_and_turned_pictures_are_found_where_asked_for(seed: int, tmp_p
 
 def test_an_empty_bank_matches_nothing(tmp_path: Path) -> None:
     Bank(tmp_path / "bank", create=True).close()
-    with share_bank(tmp_path / "bank", any_way_up=True) as known:
+    with share_bank(tmp_path / "bank", match_rotations=True) as known:
         assert known.match(HASH) == ()

@@ -6,7 +6,7 @@ from PIL import Image
 
 from recognizer.imaging import perceptual_hash
 from recognizer.known import TRANSFORMS
-from recognizer.known.hashes import is_hash, to_bytes, turned
+from recognizer.known.hashes import is_hash, to_bytes, transformed
 from tests.pictures import distance, scene
 
 
@@ -20,7 +20,7 @@ def test_the_hash_of_a_turned_picture_can_be_told_without_it(
     real, hash_ = (perceptual_hash(np.asarray(image)) for image in (laid, picture))
     assert real is not None
     assert hash_ is not None
-    estimate = turned(to_bytes([hash_])[0])[way].tobytes().hex()
+    estimate = transformed(to_bytes([hash_])[0])[way].tobytes().hex()
     is_exact = name in {"identity", "transpose"}
     assert distance(estimate, real) <= (0 if is_exact else 16)
 

@@ -46,7 +46,7 @@ def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
     bundle = load_bundle(tiny_bundle)
     with Scorer(bundle, Policy()) as scorer:
         (alone,) = scorer.score([Item.at("photo", data=photo)])
-    item = KnownItem(alone.phash, Finding.PRODUCT, "2026-03-01T10:00:00+00:00")
+    item = KnownItem(pdq=alone.phash, finding=Finding.PRODUCT, time="2026-03-01T10:00:00+00:00")
     with Bank(tmp_path / "bank", create=True) as bank:
         bank.add([item])
     with share_bank(tmp_path / "bank") as known:
