@@ -46,7 +46,7 @@ def add(
     The exit code is 3 where some photos have no hash.
     """
     from recognizer.cli.scan_output import shown  # noqa: PLC0415 - heavy imports wait for the verb
-    from recognizer.imaging import LEAST_SIDE, load_image, perceptual_hash  # noqa: PLC0415
+    from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash  # noqa: PLC0415
     from recognizer.known import Bank, KnownItem  # noqa: PLC0415
     from recognizer.policy import Finding  # noqa: PLC0415
     from recognizer.taxonomy import load_taxonomy  # noqa: PLC0415
@@ -58,7 +58,7 @@ def add(
     items: list[KnownItem] = []
     refused = 0
     for photo in photos:
-        image = load_image(photo, min_side=LEAST_SIDE)
+        image = load_image(photo, min_side=MIN_HASH_SIDE)
         hash_ = perceptual_hash(image.frames[0].rgb) if image.frames else None
         if hash_ is None:
             refused += 1

@@ -23,7 +23,7 @@ from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, read_manif
 from recognizer.dataset.outputs import run_photos, unit_norm
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.imaging import (
-    LEAST_SIDE,
+    MIN_HASH_SIDE,
     load_image,
     perceptual_hash,
 )
@@ -163,7 +163,7 @@ def _look_at(photo: Photo) -> tuple[str | None, str | None]:
         return None, f"{photo.path}: {error.strerror}"
     if hashlib.sha256(content).hexdigest() != photo.sha256:
         return None, f"{photo.path}: its sha256 is not that of the manifest"
-    image = load_image(content, min_side=LEAST_SIDE)
+    image = load_image(content, min_side=MIN_HASH_SIDE)
     if not image.frames:
         return None, f"{photo.path}: {image.reason}: {image.detail}"
     return perceptual_hash(image.frames[0].rgb), None

@@ -1,19 +1,19 @@
 """The one road from an image, in whatever form it comes, to the model's input.
 
-Training, evaluation, export and serving all take it: :func:`load_image` makes of a path, bytes,
-file object, array or Pillow image an upright RGB picture with a status, and :func:`model_input`
-makes of that picture what the model sees. Bad input never raises here.
+Training, evaluation, export and serving all take it: :func:`load_image` makes of a path, bytes, a
+file object, array or Pillow image an upright RGB image with a status, and :func:`model_input`
+makes of it what the model sees. Bad input never raises here.
 """
 
 from recognizer.imaging.decode import Frame, orient
 from recognizer.imaging.formats import Header, sniff
 from recognizer.imaging.load import ImageSource, LoadedImage, load_image
-from recognizer.imaging.pdq import LEAST_SIDE, perceptual_hash
+from recognizer.imaging.pdq import MIN_HASH_SIDE, perceptual_hash
 from recognizer.imaging.preprocess import PREPROCESSING_VERSION, model_input
 from recognizer.imaging.sources import Limits
 
 __all__ = [
-    "LEAST_SIDE",
+    "MIN_HASH_SIDE",
     "PREPROCESSING_VERSION",
     "Frame",
     "Header",

@@ -18,16 +18,15 @@ import simplejpeg
 from PIL import Image
 
 from recognizer.imaging.formats import (
+    OPENERS,
     SNIFF_BYTES,
     Header,
     canvas_size,
     count_frames,
-    is_decodable,
-    open_header,
     orientation_of,
     sniff,
 )
-from recognizer.imaging.frames import MOST_PAGES, outline_jpeg
+from recognizer.imaging.frames import MAX_PAGES, outline_jpeg
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason
 
@@ -38,11 +37,11 @@ if TYPE_CHECKING:
 
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-_MOST_SCANS = 100  # encoders write about ten
+_MAX_SCANS = 100  # encoders write about ten
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One decoded frame.
 
@@ -55,14 +54,14 @@ class Frame:
     rgb: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
     """What the bytes of an image gave.
 
     Attributes:
-        header: what the file says of itself; its width and height are those of the whole picture.
+        header: what the file says of itself; its width and height are those of the whole image.
         frames: at least one frame.
-        reason: None where all is well, else why the picture counts as degraded.
+        reason: None where all is well, else why the image counts as degraded.
         detail: the decoder's own words on that.
     """
 
@@ -77,7 +76,7 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> Decoded:
 
     Args:
         data: the encoded image.
-        min_side: the picture may be reduced as long as its short side keeps this many pixels.
+        min_side: the image may be reduced as long as its short side keeps this many pixels.
         limits: pixel and frame limits.
 
     Raises:
@@ -90,7 +89,7 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> Decoded:
         return _decode_frames(image, header, min_side, limits)
 
 
-def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> NDArray[np.uint8]:
+def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Decoded:
     """Load a Pillow image, perhaps from a file that is open still, at its current frame.
 
     Args:
@@ -98,16 +97,16 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> NDArra
         min_side: as for :func:`decode`.
         limits: the pixel limit applies.
 
-    Returns:
-        uint8, (height, width, 3), RGB, upright, perhaps reduced.
-
     Raises:
-        Refused: with the reason.
+        Refused: where no pixels can be had, with the reason.
     """
     _check_pixels(image.size, limits)
     with _refusing():
         image.load()
-        return orient(np.asarray(to_rgb(image, min_side)), orientation_of(image))
+        width, height = image.size
+        header = Header(width=width, height=height, orientation=orientation_of(image))
+        rgb = orient(np.asarray(to_rgb(image, min_side)), header.orientation)
+    return Decoded(header=header, frames=(Frame(index=0, rgb=rgb),))
 
 
 @contextlib.contextmanager
@@ -129,7 +128,7 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
     name = sniff(data[:SNIFF_BYTES])
     if name is None:
         raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
-    if not is_decodable(name) and name != "heic":
+    if name not in OPENERS and name != "heic":
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
     _check_pixels(canvas_size(data, name), limits)
     image = _open(data, name)
@@ -139,14 +138,19 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
     except Exception as error:
         raise Refused(Reason.CORRUPT_HEADER, _words(error)) from error
     width, height = image.size
-    return Header(name, width, height, frames, orientation_of(image)), image
+    header = Header(
+        format=name,
+        width=width,
+        height=height,
+        frames=frames,
+        orientation=orientation_of(image),
+    )
+    return header, image
 
 
 def _open(data: bytes, name: str) -> Any:
     try:
-        if name == "heic":
-            return _open_heif(data)
-        return open_header(data, name)
+        return _open_heif(data) if name == "heic" else OPENERS[name](io.BytesIO(data))
     except Refused:
         raise
     except MemoryError as error:
@@ -156,7 +160,7 @@ def _open(data: bytes, name: str) -> Any:
         # A WebP decoder says no more than that it fails; the container tells its length.
         if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
             reason = Reason.TRUNCATED
-        if name == "jpeg" and outline_jpeg(data, _MOST_SCANS) == (0, False):
+        if name == "jpeg" and outline_jpeg(data, _MAX_SCANS) == (0, False):
             reason = Reason.TRUNCATED
         if reason is Reason.CORRUPT_DATA:
             reason = Reason.CORRUPT_HEADER
@@ -194,11 +198,11 @@ def _decode_jpeg(data: bytes, header: Header, min_side: int) -> Decoded:
         "min_height": min(min_side, header.height),
         "min_width": min(min_side, header.width),
     }
-    scans, ended = outline_jpeg(data, _MOST_SCANS)
+    scans, ended = outline_jpeg(data, _MAX_SCANS)
     if scans == 0:
-        raise Refused(Reason.TRUNCATED if not ended else Reason.CORRUPT_HEADER, "no scan")
-    if scans > _MOST_SCANS:
-        raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {_MOST_SCANS} scans")
+        raise Refused(Reason.CORRUPT_HEADER if ended else Reason.TRUNCATED, "no scan")
+    if scans > _MAX_SCANS:
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {_MAX_SCANS} scans")
     reason, detail = None, None
     try:
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
@@ -209,7 +213,8 @@ def _decode_jpeg(data: bytes, header: Header, min_side: int) -> Decoded:
             reason = Reason.TRUNCATED
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=False)
         _check_recovered(rgb, reason, detail)
-    return Decoded(header, (Frame(0, orient(rgb, header.orientation)),), reason, detail)
+    frame = Frame(index=0, rgb=orient(rgb, header.orientation))
+    return Decoded(header=header, frames=(frame,), reason=reason, detail=detail)
 
 
 # --- everything else --------------------------------------------------------------------------
@@ -227,9 +232,9 @@ def _decode_frames(image: Image.Image, header: Header, min_side: int, limits: Li
             if header.frames > 1:
                 image.seek(index)
             rgb = np.asarray(to_rgb(image, min_side))
-            if index == 0:  # by now a PNG has told of an orientation behind its pixels
+            if index == 0:  # by now an orientation behind the pixels of a PNG was read
                 header = replace(header, orientation=orientation_of(image))
-            frames.append(Frame(index, orient(rgb, header.orientation)))
+            frames.append(Frame(index=index, rgb=orient(rgb, header.orientation)))
     except MemoryError:
         raise
     except Exception as error:  # the decoders again; what came before it still counts
@@ -239,14 +244,14 @@ def _decode_frames(image: Image.Image, header: Header, min_side: int, limits: Li
             if salvaged is None:
                 raise
             _check_recovered(salvaged, reason, detail)
-            frames.append(Frame(0, orient(salvaged, header.orientation)))
-    return Decoded(header, tuple(frames), reason, detail)
+            frames.append(Frame(index=0, rgb=orient(salvaged, header.orientation)))
+    return Decoded(header=header, frames=tuple(frames), reason=reason, detail=detail)
 
 
 def _reachable(header: Header, limits: Limits) -> int:
     """Return how many leading frames may be decoded: later ones build on earlier ones."""
     budget = limits.max_pixels * limits.max_frames
-    return min(header.frames, MOST_PAGES, max(1, budget // (header.width * header.height)))
+    return min(header.frames, MAX_PAGES, max(1, budget // (header.width * header.height)))
 
 
 def _sampled(count: int, wanted: int) -> Iterator[int]:
@@ -303,37 +308,33 @@ def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
         rgb: (height, width, ...) as stored.
         orientation: EXIF orientation, 1 to 8 (Exif 3.0, tag 0x0112).
     """
-    if orientation in {2, 4}:
-        rgb = np.flip(rgb, 1 if orientation == 2 else 0)
-    elif orientation == 3:
-        rgb = np.rot90(rgb, 2)
-    elif orientation in {5, 7}:
+    if orientation >= 5:
         rgb = np.swapaxes(rgb, 0, 1)
-        if orientation == 7:
-            rgb = np.rot90(rgb, 2)
-    elif orientation in {6, 8}:
-        rgb = np.rot90(rgb, -1 if orientation == 6 else 1)
+    if orientation in {3, 4, 7, 8}:
+        rgb = rgb[::-1]
+    if orientation in {2, 3, 6, 7}:
+        rgb = rgb[:, ::-1]
     return np.ascontiguousarray(rgb)
 
 
 # --- damaged data -----------------------------------------------------------------------------
 
 
-LEAST_RECOVERED = 0.5
-"""Share of its rows that a damaged picture must have, to be scored at all.
+MIN_RECOVERED = 0.5
+"""Share of its rows that a damaged image must have to be scored at all.
 
-With less, what a model sees is mostly filling, for which no threshold was ever measured: the
-picture would pass as clear for what it does not show. It is failed instead, so that it is tried
-again when its source may be whole, or looked at by somebody.
+With less, a model sees mostly filling, for which no threshold was ever measured: the image would
+pass as clear for what it does not show. It fails instead, so that it is tried again when its file
+may be whole, or looked at by somebody.
 """
 
 
 def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
     """Return what Pillow had decoded of a first frame when it gave up; None where it cannot.
 
-    Pillow can be told to do this itself, but only by a switch for the whole process.
+    Pillow can do this itself, but only by a switch for the whole process.
     """
-    image.tile = []  # type: ignore[attr-defined]  # "nothing is left to load": what is there stays
+    image.tile = []  # type: ignore[attr-defined]  # nothing is left to load: what is there stays
     try:
         return np.asarray(to_rgb(image, min_side))
     except MemoryError:
@@ -343,11 +344,11 @@ def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
 
 
 def _check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
-    """Refuse a damaged picture, as stored, of which too few rows are there."""
+    """Refuse a damaged image, as stored, of which too few rows are there."""
     share = _recovered(rgb)
     if share == 0:
         raise Refused(reason, detail)
-    if share < LEAST_RECOVERED:
+    if share < MIN_RECOVERED:
         raise Refused(reason, f"only {share:.0%} of the rows could be decoded ({detail})")
 
 
@@ -355,8 +356,8 @@ def _recovered(rgb: NDArray[np.uint8]) -> float:
     """Return the share of rows that a decoder came to before it gave up, 0 to 1.
 
     What it did not come to is of one colour (libjpeg fills with grey, Pillow begins with black or
-    with what is transparent), and lies at the end; in a BMP, at the beginning. A picture that ends
-    in one colour by itself counts as less than it is: the floor errs towards being looked at.
+    with what is transparent), and lies at the end; in a BMP, at the beginning. An image that ends
+    in one colour by itself counts as less than it is: it is rather looked at than cleared.
     """
     missing = max(_rows_of_one_color(rgb), _rows_of_one_color(rgb[::-1]))
     return 1 - missing / len(rgb)

@@ -35,7 +35,7 @@ SNIFF_BYTES = 512
 
 EXIF_ORIENTATION = 0x0112
 
-_OPENERS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
+OPENERS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
     "png": PngImagePlugin.PngImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
@@ -44,6 +44,11 @@ _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "tiff": TiffImagePlugin.TiffImageFile,
     "avif": AvifImagePlugin.AvifImageFile,
 }
+"""Format that is decoded without an optional dependency -> what opens it, reading headers only.
+
+On a header that makes no sense they raise all kinds of things: OSError, SyntaxError, ValueError,
+struct.error and others.
+"""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -71,19 +76,19 @@ _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # sizes of the header after t
 _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What an image file says of itself.
 
     Attributes:
-        format: lower-case format name (``"jpeg"``, ``"png"``, ...).
+        format: lower-case format name (``"jpeg"``, ``"png"``, ...); None for pixels of no file.
         width: width in pixels, before the EXIF orientation is applied.
         height: height in pixels, before the EXIF orientation is applied.
-        frames: number of frames or pages, 1 for a still picture.
+        frames: number of frames or pages, 1 for a still image.
         orientation: EXIF orientation, 1 to 8 (1: upright).
     """
 
-    format: str
+    format: str | None = None
     width: int
     height: int
     frames: int = 1
@@ -91,11 +96,11 @@ class Header:
 
 
 def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
-    """Tell the image format from the first :data:`SNIFF_BYTES` bytes.
+    """Return the image format by the first :data:`SNIFF_BYTES` bytes.
 
     Returns:
-        A lower-case format name, which may be one that is not decoded here (``"heic"``,
-        ``"svg"``, ``"jxl"``, ...), or None where the bytes are no known image format.
+        A lower-case name, perhaps of a format that is not decoded here (``"heic"``, ``"svg"``,
+        ``"jxl"``, ...); None where the bytes are no known image format.
     """
     for magic, name in _MAGIC:
         if head.startswith(magic):
@@ -117,16 +122,11 @@ def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
     return None
 
 
-def is_decodable(name: str) -> bool:
-    """Whether this module opens the format ``name`` without an optional dependency."""
-    return name in _OPENERS
-
-
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
-    """Return width and height where Pillow's word on them would come too late.
+    """Return width and height where Pillow would say them too late.
 
     Its WebP class builds an animation decoder, two canvases of four bytes a pixel, when it opens
-    a file; and its GIF class tells the size of the first frame, which later ones may exceed.
+    a file; its GIF class gives the size of the first frame, which later ones may exceed.
 
     Source: RFC 9649, sections 2.5 to 2.7.
 
@@ -153,24 +153,14 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
     return None
 
 
-def open_header(data: bytes, name: str) -> ImageFile:
-    """Open ``data`` as format ``name``, reading headers only.
-
-    Raises:
-        Exception: whatever Pillow raises on a header that makes no sense (OSError, SyntaxError,
-            ValueError, struct.error and others): the caller maps it to a reason.
-    """
-    return _OPENERS[name](io.BytesIO(data))
-
-
 def count_frames(data: bytes, name: str, image: Image.Image) -> int:
     """Return how many frames or pages an opened image has, at least 1.
 
     Raises:
-        Exception: as :func:`open_header`.
+        Exception: as :data:`OPENERS`.
     """
     if name == "jpeg":
-        # Its further pictures (MPO) are previews or the other eye: the first one is the photo.
+        # Its further images (MPO) are previews or the other eye: the first one is the photo.
         return 1
     if name == "gif":
         outline = outline_gif(data)
@@ -184,7 +174,7 @@ def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 where there is none or where it is out of range.
 
     A TIFF counts as upright: Pillow turns it while loading. A PNG may carry its EXIF behind the
-    pixels; one that is not loaded yet is not asked for that, for Pillow would decode it.
+    pixels; one that is not loaded yet is not asked, for Pillow would decode it.
     """
     if image.format == "TIFF":
         return 1

@@ -1,4 +1,4 @@
-"""How many frames an image file holds, and how large they get, told without decoding one.
+"""How many frames an image file holds, and how large they get, without decoding one.
 
 Pillow answers both only by seeking through the file: for GIF it lets a later frame enlarge the
 canvas unasked, and for TIFF its search for cycles grows with the square of the number of pages.
@@ -10,10 +10,10 @@ import re
 import struct
 from typing import NamedTuple
 
-MOST_PAGES = 4096
+MAX_PAGES = 4096
 """Pages of a TIFF that are counted; and the frames of any animation that are decoded."""
 
-_MOST_TAGS = 200_000  # in all pages of a TIFF; pages may overlap, so the file's size is no bound
+_MAX_TAGS = 200_000  # in all pages of a TIFF; pages may overlap, so the file's size is no bound
 
 
 class Outline(NamedTuple):
@@ -49,7 +49,7 @@ def outline_gif(data: bytes) -> Outline | None:
             # After the palette comes one byte, the initial code size.
             position = _past_sub_blocks(data, position + 11 + _palette_bytes(flags))
         else:
-            position += 1  # stray bytes between blocks are passed over
+            position += 1  # stray bytes between blocks are skipped
     return Outline(width, height, frames)
 
 
@@ -64,7 +64,7 @@ def _past_sub_blocks(data: bytes, position: int) -> int:
 
 
 def count_tiff_pages(data: bytes) -> int:
-    """Follow the chain of image file directories, to :data:`MOST_PAGES` + 1 at most.
+    """Follow the chain of image file directories, to :data:`MAX_PAGES` + 1 at most.
 
     Source: TIFF 6.0, section 2; BigTIFF as in libtiff. A chain that ends in a circle or outside
     the file ends there.
@@ -80,29 +80,29 @@ def count_tiff_pages(data: bytes) -> int:
     tags = 0
     position = 8 if big else 4
     try:
-        while len(seen) <= MOST_PAGES:
+        while len(seen) <= MAX_PAGES:
             (page,) = struct.unpack_from(order + offset_format, data, position)
             if page == 0 or page in seen:
                 break
             (entries,) = struct.unpack_from(order + count_format, data, page)
             seen.add(page)
             tags += entries
-            if tags > _MOST_TAGS:
-                raise ValueError(f"more than {_MOST_TAGS} tags")
+            if tags > _MAX_TAGS:
+                raise ValueError(f"more than {_MAX_TAGS} tags")
             position = page + count_bytes + tag_bytes * entries
     except struct.error:  # the chain leaves the file
         pass
     return max(1, len(seen))
 
 
-def outline_jpeg(data: bytes, most: int) -> tuple[int, bool]:
-    """Return the number of scans of a JPEG, ``most`` + 1 at most, and whether its end is there.
+def outline_jpeg(data: bytes, maximum: int) -> tuple[int, bool]:
+    """Return the number of scans of a JPEG, ``maximum`` + 1 at most, and whether its end is there.
 
     A few bytes are a whole scan of a progressive JPEG, and a decoder goes through all pixels for
     each: no limit on bytes or pixels bounds the time. Source: ITU-T T.81, annex B.
     """
     scans, position = 0, 2
-    while scans <= most and (match := _JPEG_MARKER.search(data, position)):
+    while scans <= maximum and (match := _JPEG_MARKER.search(data, position)):
         marker, position = match.group()[1], match.end()
         if marker == _END_OF_IMAGE:
             return scans, True

@@ -13,7 +13,7 @@ from PIL import Image
 
 from recognizer.errors import UsageError
 from recognizer.imaging.decode import Frame, decode, decode_image
-from recognizer.imaging.formats import SNIFF_BYTES, orientation_of, sniff
+from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
 from recognizer.status import Reason, Status
 
@@ -35,25 +35,25 @@ uint16, (height, width), (height, width, 1), (height, width, 3) as RGB or (heigh
 RGBA.
 """
 
-SMALL_SIDE = 16
-"""A picture with a short side under this many pixels is scored, but counts as degraded."""
+MIN_SIDE = 16
+"""An image with a short side under this many pixels is scored, but counts as degraded."""
 
 _FULL_SIZE = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedImage:
     """An image on its way to the model.
 
     Attributes:
         status: ``ok``, ``degraded`` or ``failed``.
         reason: why it is not ``ok``, else None.
-        detail: what exactly, in words, else None.
+        detail: the same in words, else None.
         frames: the sampled frames, upright RGB; empty if and only if ``failed``.
         sha256: of the encoded bytes, hexadecimal; None for arrays and where nothing was read.
         format: format name by magic bytes; None where unknown.
-        width: of the upright picture in pixels, before any reduction; None where unknown.
-        height: likewise.
+        width: of the upright image in pixels, before any reduction; None where unknown.
+        height: of the upright image in pixels, before any reduction; None where unknown.
         frame_count: number of frames in the file; None where unknown.
     """
 
@@ -79,7 +79,7 @@ def load_image(
 
     Args:
         source: see :data:`ImageSource`.
-        min_side: the picture may be reduced as long as its short side keeps this many pixels;
+        min_side: the image may be reduced as long as its short side keeps this many pixels;
             0 decodes at full size.
         limits: byte, pixel and frame limits; None for the defaults.
         sha256: of the encoded bytes, where the caller has it already: they are not hashed again.
@@ -87,39 +87,41 @@ def load_image(
     Raises:
         UsageError: ``source`` is of a type, dtype or shape that is no image.
     """
-    limits = limits or Limits()
-    if isinstance(source, Image.Image):
-        return _from_pillow(source, min_side, limits)
+    limits, min_side = limits or Limits(), min_side or _FULL_SIZE
     if isinstance(source, np.ndarray):
-        return _from_pillow(_array_image(source), min_side, limits)
+        source = _array_image(source)
     data = b""
     try:
-        data = _read(source, limits)
-        sha256 = sha256 or hashlib.sha256(data).hexdigest()
-        decoded = decode(data, min_side=min_side or _FULL_SIZE, limits=limits)
+        if isinstance(source, Image.Image):
+            decoded = decode_image(source, min_side=min_side, limits=limits)
+        else:
+            data = _read(source, limits)
+            sha256 = sha256 or hashlib.sha256(data).hexdigest()
+            decoded = decode(data, min_side=min_side, limits=limits)
     except Refused as refused:
         return LoadedImage(
-            Status.FAILED,
-            refused.reason,
-            refused.detail,
+            status=Status.FAILED,
+            reason=refused.reason,
+            detail=refused.detail,
             sha256=sha256,
             format=sniff(data[:SNIFF_BYTES]),
         )
-    header = decoded.header
-    width, height = _upright((header.width, header.height), header.orientation)
-    reason, detail = decoded.reason, decoded.detail
-    if reason is None and min(width, height) < SMALL_SIDE:
+    header, reason, detail = decoded.header, decoded.reason, decoded.detail
+    width, height = header.width, header.height
+    if header.orientation >= 5:
+        width, height = height, width
+    if reason is None and min(width, height) < MIN_SIDE:
         reason, detail = Reason.TOO_SMALL, f"{width}x{height} pixels"
     return LoadedImage(
-        Status.OK if reason is None else Status.DEGRADED,
-        reason,
-        detail,
-        decoded.frames,
-        sha256,
-        header.format,
-        width,
-        height,
-        header.frames,
+        status=Status.OK if reason is None else Status.DEGRADED,
+        reason=reason,
+        detail=detail,
+        frames=decoded.frames,
+        sha256=sha256,
+        format=header.format,
+        width=width,
+        height=height,
+        frame_count=header.frames,
     )
 
 
@@ -157,28 +159,6 @@ def _rewind(file: Any) -> None:
                 f"{position} bytes of the file object were read already and it cannot be rewound: "
                 "give all of its bytes instead"
             ) from None
-
-
-def _from_pillow(image: Image.Image, min_side: int, limits: Limits) -> LoadedImage:
-    try:
-        rgb = decode_image(image, min_side=min_side or _FULL_SIZE, limits=limits)
-    except Refused as refused:
-        return LoadedImage(Status.FAILED, refused.reason, refused.detail)
-    width, height = _upright(image.size, orientation_of(image))
-    small = min(width, height) < SMALL_SIDE
-    return LoadedImage(
-        Status.DEGRADED if small else Status.OK,
-        Reason.TOO_SMALL if small else None,
-        f"{width}x{height} pixels" if small else None,
-        (Frame(0, rgb),),
-        width=width,
-        height=height,
-        frame_count=1,
-    )
-
-
-def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    return (size[1], size[0]) if orientation >= 5 else size
 
 
 def _array_image(array: NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:

@@ -1,9 +1,9 @@
-"""The perceptual hash of a picture: PDQ, 256 bits, near-copies differ in few of them.
+"""The perceptual hash of an image: PDQ, 256 bits, of which near-copies differ in few.
 
 PDQ (Meta, "TMK+PDQF", 2019) is the hash that platforms and hotlines share. What is here follows
-it but for one step: the picture is brought to 64 x 64 by averaging areas, where the published
+it but for one step: the image is brought to 64 x 64 by averaging areas, where the published
 program blurs with a window of whole pixels, whose centre moves by up to half a cell with the
-size of the picture. So a photo and its smaller copy get nearly the same hash here, and hashes
+size of the image. So a photo and its smaller copy get nearly the same hash here, and hashes
 stay comparable with those of other programs (``benchmarks/perceptual_hash.py`` measures both).
 It takes a fraction of a millisecond and no package that must be compiled.
 """
@@ -18,14 +18,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST_QUALITY = 50
+MIN_QUALITY = 50
 """PDQ's own measure of how much there is to see, 0 to 100. Under this, as its authors advise,
-there is no hash: all blank pictures would match one another."""
+there is no hash: all blank images would match one another."""
 
-LEAST_SIDE = 128
-"""A picture that is decoded only for its hash may be reduced to this short side, in pixels."""
+MIN_HASH_SIDE = 128
+"""An image that is decoded only for its hash may be reduced to this short side, in pixels."""
 
-_SIDE = 64  # of the averaged picture
+_SIDE = 64  # of the averaged image
 _FREQUENCIES = 16  # the lowest ones of the transform, without the constant
 _LUMINANCE = np.array([[0.299, 0.587, 0.114]], np.float32)
 _GRADIENT_UNIT = 90.0  # gradients (in percent of full contrast) for one unit of quality
@@ -36,18 +36,18 @@ _DCT = (
 
 
 def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
-    """Return the PDQ hash of a picture as 64 hexadecimal digits, as hash lists write it.
+    """Return the PDQ hash of an image as 64 hexadecimal digits, as hash lists write it.
 
     Args:
         rgb: uint8, (height, width, 3), RGB, of any size.
 
     Returns:
-        None where the picture has too little structure (see :data:`LEAST_QUALITY`).
+        None where the image has too little structure (see :data:`MIN_QUALITY`).
     """
     # Averaged while it is small in memory, and only then weighed: the order makes no difference.
     small = cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     luminance = np.asarray(cv2.transform(small, _LUMINANCE), np.float32)
-    if _quality(luminance) < LEAST_QUALITY:
+    if _quality(luminance) < MIN_QUALITY:
         return None
     coefficients = _DCT @ luminance @ _DCT.T
     bits = coefficients > np.median(coefficients)

@@ -1,4 +1,4 @@
-"""From an upright RGB picture to the model's input."""
+"""From an upright RGB image to the model's input."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PREPROCESSING_VERSION = 1
 
 Version 1: EXIF orientation, alpha on white, the largest reduction (JPEG: a DCT scale; else a box
 filter by a whole factor) that keeps the short side at or above the model's input, then a bilinear
-resize of the whole picture to a square. Nothing is cropped away: in a listing photo the product
+resize of the whole image to a square. Nothing is cropped away: in a listing photo the product
 is often at the edge.
 """
 
 
 def model_input(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize a picture to the model's square input.
+    """Resize an image to the model's square input.
 
     Args:
         rgb: uint8, (height, width, 3), RGB, as :func:`recognizer.imaging.load_image` gives it.

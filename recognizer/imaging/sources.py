@@ -1,7 +1,7 @@
 """From whatever names or holds an image to its bytes.
 
 Only regular files are read, and only up to the byte limit: a FIFO, a device or a directory is
-told apart before it could block.
+refused before it could block.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Limits:
     max_frames: int = 8
 
 
-class Refused(Exception):  # noqa: N818 - not an error of the program, but a verdict on an input
+class Refused(Exception):  # noqa: N818 - says something of an input, not of the program
     """An input that cannot be read or decoded, with its reason. Stays inside ``imaging``."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -55,7 +55,7 @@ _OS_REASONS = {
     errno.EISDIR: Reason.NOT_A_FILE,
     errno.ENXIO: Reason.NOT_A_FILE,
 }
-_MOST_WORDS = 200  # of an error: libraries may quote a whole answer
+_MAX_DETAIL = 200  # of an error: libraries may quote a whole answer
 
 
 def refusal(error: Exception) -> Refused:
@@ -66,11 +66,11 @@ def refusal(error: Exception) -> Refused:
         kinds = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}
         reason = _OS_REASONS.get(error.errno or kinds.get(type(error), 0), reason)
     words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-    return Refused(reason, str(words)[:_MOST_WORDS])
+    return Refused(reason, str(words)[:_MAX_DETAIL])
 
 
 def open_regular(path: str | os.PathLike[str]) -> FileIO:
-    """Open a regular file for reading, unbuffered, without ever blocking on what is none.
+    """Open a regular file for reading, unbuffered, without ever blocking on another.
 
     Args:
         path: any path; undecodable names come as ``os.fsdecode`` gives them.

@@ -231,7 +231,7 @@ class Worker:
         try:
             data = self.reader.read(task.item)
         except Refused as refused:
-            return LoadedImage(Status.FAILED, refused.reason, refused.detail)
+            return LoadedImage(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
         except Exception as error:
             return _defect(error)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -343,9 +343,13 @@ def make_row(item: Item, judged: Judged, payload: WorkerPayload) -> Row:
 
 def _defect(error: Exception) -> LoadedImage:
     if isinstance(error, MemoryError):
-        return LoadedImage(Status.FAILED, Reason.OUT_OF_MEMORY, str(error) or None)
+        return LoadedImage(
+            status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error) or None
+        )
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(where.filename)}:{where.lineno}"
     return LoadedImage(
-        Status.FAILED, Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error} ({place})"
+        status=Status.FAILED,
+        reason=Reason.INTERNAL_ERROR,
+        detail=f"{type(error).__name__}: {error} ({place})",
     )

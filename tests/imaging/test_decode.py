@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recognizer.imaging import Limits, load_image, orient
-from recognizer.imaging.decode import LEAST_RECOVERED, to_rgb
+from recognizer.imaging.decode import MIN_RECOVERED, to_rgb
 from recognizer.status import Reason, Status
 from tests.hostile import (
     animation,
@@ -248,9 +248,9 @@ def test_a_picture_of_which_less_than_half_is_there_is_not_scored(name: str, sha
     assert (image.status is Status.OK) is False
     if image.status is Status.DEGRADED:
         alike = (image.frames[0].rgb == whole).all(axis=(0 if options else 1, 2))
-        assert alike.mean() >= LEAST_RECOVERED - 0.15  # the last blocks are half done
+        assert alike.mean() >= MIN_RECOVERED - 0.15  # the last blocks are half done
     elif share > 0.1:
-        assert share < LEAST_RECOVERED + 0.1
+        assert share < MIN_RECOVERED + 0.1
         assert "of the rows could be decoded" in (image.detail or "")
 
 
