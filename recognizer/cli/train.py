@@ -16,30 +16,31 @@ if TYPE_CHECKING:
     from recognizer.training.config import TrainingConfig
     from recognizer.training.fit import Progress as FitProgress
 
-_SECONDS_BETWEEN = 20  # lines of progress, where there is no terminal to draw a bar on
+_LINE_EVERY = 20.0  # seconds between two lines of progress where there is no terminal
 
 DataOption = Annotated[
     list[Path],
     typer.Option(
         "--data",
         "-d",
-        help="A folder with a manifest.csv, or with a folder for each label. May be given twice.",
+        help="A folder with a manifest.csv, or with a folder for each label. May be repeated.",
     ),
 ]
 
 
 def command(
-    config: Annotated[Path, typer.Argument(help="The run's choices, as in export/*/train.toml.")],
+    config: Annotated[Path, typer.Argument(help="The recipe, a TOML file as export/*/train.toml.")],
     data: DataOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")],
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Instead of the recipe's. Runs that differ in it alone can be averaged."
+            min=0,
+            help="Seed instead of the recipe's. Runs that differ only in it can be averaged.",
         ),
     ] = None,
 ) -> None:
-    """Fine-tune a network. The same command again goes on with a run that was stopped."""
+    """Fine-tune a network. The same command again resumes a run that was stopped."""
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
     from recognizer.cli.extras import require_extra  # noqa: PLC0415
@@ -49,25 +50,19 @@ def command(
     from recognizer.training.fit import fit  # noqa: PLC0415
 
     console = Console(stderr=True)
-    choices = load_config(config)
+    recipe = load_config(config)
     if seed is not None:
-        choices = replace(choices, seed=seed)
-    photos = read_data(data, choices)
+        recipe = replace(recipe, seed=seed)
+    photos = read_data(data, recipe)
     counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
     console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")
     with _Bar(console) as bar:
-        fit(
-            choices,
-            photos,
-            output,
-            on_progress=bar.update,
-            on_epoch=bar.epoch,
-        )
-    console.print(f"done: {output}")
+        fit(recipe, photos, output, on_progress=bar.update, on_epoch=bar.print_epoch)
+    console.print(f"Wrote {output}")
 
 
 def read_data(folders: list[Path], config: TrainingConfig) -> list[Photo]:
-    """Read data folders and split them as a run has it, the same for training and export."""
+    """Read data folders and split them as a run does."""
     from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
     from recognizer.dataset.splits import prepare  # noqa: PLC0415
 
@@ -75,7 +70,7 @@ def read_data(folders: list[Path], config: TrainingConfig) -> list[Photo]:
 
 
 class _Bar:
-    """Progress of a run: a bar on a terminal, a line now and then elsewhere."""
+    """The progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
@@ -89,7 +84,7 @@ class _Bar:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("train", epoch="-", state="")
-        self._told = time.monotonic()
+        self._printed = time.monotonic()
 
     def __enter__(self) -> _Bar:
         self._bar.start()
@@ -106,14 +101,11 @@ class _Bar:
             f"{p.seconds_left / 60:.0f} min left"
         )
         self._bar.update(self._task, total=p.photos, completed=p.photo, epoch=epoch, state=state)
-        self._tell(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._printed >= _LINE_EVERY:
+            self._printed = now
+            self._console.print(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
 
-    def _tell(self, line: str) -> None:
-        """Print a line of progress now and then, where no bar can be drawn."""
-        if not self._console.is_terminal and time.monotonic() - self._told >= _SECONDS_BETWEEN:
-            self._told = time.monotonic()
-            self._console.print(line)
-
-    def epoch(self, row: dict[str, float]) -> None:
+    def print_epoch(self, row: dict[str, float]) -> None:
         """Print the row of an epoch."""
         self._console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))

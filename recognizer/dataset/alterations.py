@@ -1,23 +1,17 @@
-"""What happens to a photo's pixels on the way to a platform: cut out, pasted, written on, shrunk.
+"""Alterations of photos on their way to a platform: cut out, pasted, written on, shrunk.
 
-Training draws these changes at random; the test of robustness applies them at set strengths.
-Nothing here needs torch, and every draw depends on the given generator alone.
+Training draws them at random; the robustness test applies them at set strengths. Pictures are
+uint8, (height, width, 3), RGB, and never changed in place. Every draw depends only on the given
+generator.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from recognizer.dataset.compose import lay
-from recognizer.dataset.cutout import cut_out, soft_mask
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Picture = NDArray[np.uint8]
+from recognizer.dataset.cutout import Picture, cut_out, soft_mask
 
 _WORDS = ("FOR SALE", "price in description", "(c) 2024", "SHOP", "no reserve", "DM me", "original")
 
@@ -41,10 +35,10 @@ def put_object(rgb: Picture, mask: Picture, backdrop: Picture, rng: np.random.Ge
     """Cut the object out and put it somewhere on a backdrop, at some size.
 
     Args:
-        rgb: uint8, (height, width, 3), RGB.
-        mask: uint8, any smaller size of the same shape, 255 on the object.
-        backdrop: uint8, (height, width, 3), RGB; its size is that of the result.
-        rng: source of every random draw.
+        rgb: the photo.
+        mask: of the object, at any size with the photo's aspect.
+        backdrop: its size is that of the result.
+        rng: draws place and size.
     """
     canvas = backdrop.copy()
     lay(canvas, cut_out(rgb, mask), rng.uniform(0.35, 1.0), 0.0, rng)
@@ -60,10 +54,10 @@ def put_photo(
     """Put the whole photo, smaller, on a backdrop: a collage, a screenshot, a photo of a photo.
 
     Args:
-        rgb: uint8, (height, width, 3), RGB.
-        backdrop: uint8, of any size; it is stretched to that of the photo.
-        rng: source of every random draw.
-        scales: between which the sides of the photo are shrunk.
+        rgb: the photo.
+        backdrop: of any size; it is stretched to that of the photo.
+        rng: draws place and scale.
+        scales: smallest and largest factor of the photo's sides.
     """
     height, width = rgb.shape[:2]
     scale = rng.uniform(*scales)
@@ -106,12 +100,12 @@ def lose_resolution(
 
 
 def swap_background(rgb: Picture, mask: Picture, backdrop: Picture) -> Picture:
-    """Put another picture behind the object, which stays where it is and as large as it is.
+    """Put another picture behind the object, which keeps its place and size.
 
     Args:
-        rgb: uint8, (height, width, 3), RGB.
-        mask: uint8, of any size with the same aspect, 255 on the object.
-        backdrop: uint8, of any size; it is stretched to that of the photo.
+        rgb: the photo.
+        mask: of the object, at any size with the photo's aspect.
+        backdrop: of any size; it is stretched to that of the photo.
     """
     height, width = rgb.shape[:2]
     opacity = soft_mask(mask, height, width)[..., None].astype(np.float32) / 255
@@ -126,7 +120,7 @@ def recompress(rgb: Picture, quality: int) -> Picture:
 
 
 def crop(rgb: Picture, share: float, rng: np.random.Generator) -> Picture:
-    """Return a part of the photo with its proportions, of a share of its area, anywhere in it."""
+    """Return a random part of the photo, of a share of its area and with its proportions."""
     height, width = rgb.shape[:2]
     rows, columns = (max(1, round(side * share**0.5)) for side in (height, width))
     y, x = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
@@ -134,9 +128,9 @@ def crop(rgb: Picture, share: float, rng: np.random.Generator) -> Picture:
 
 
 def turn(rgb: Picture, degrees: float) -> Picture:
-    """Turn the photo counterclockwise inside its frame; right angles lose nothing.
+    """Rotate the photo counterclockwise within its frame; right angles lose nothing.
 
-    Its edge is drawn on into the corners, so that they tell nothing.
+    The corners repeat the photo's edge, so that they give no clue.
     """
     if degrees % 90 == 0:
         return np.ascontiguousarray(np.rot90(rgb, round(degrees / 90)))
@@ -147,7 +141,7 @@ def turn(rgb: Picture, degrees: float) -> Picture:
 
 
 def blur(rgb: Picture, share: float) -> Picture:
-    """Blur with a Gaussian, the sigma of which is a share of the short side."""
+    """Blur with a Gaussian whose sigma is a share of the short side."""
     sigma = share * min(rgb.shape[:2])
     return np.asarray(cv2.GaussianBlur(rgb, (0, 0), max(sigma, 1e-3)), np.uint8)
 
@@ -156,9 +150,9 @@ def screenshot(rgb: Picture, share: float, rng: np.random.Generator) -> Picture:
     """Show the photo in the window of an app: bars, lines of text, a light or a dark theme.
 
     Args:
-        rgb: uint8, (height, width, 3), RGB.
+        rgb: the photo.
         share: of the screen's area that the photo takes, 0 to 1.
-        rng: source of every random draw.
+        rng: draws the window.
     """
     height, width = rgb.shape[:2]
     tall = max(height + 2, round(height / share))
@@ -168,18 +162,18 @@ def screenshot(rgb: Picture, share: float, rng: np.random.Generator) -> Picture:
     screen[top : top + height] = rgb
     line = max(3, width // 24)
     screen[: max(1, top // 2)] = rng.integers(0, 256, 3)
-    for y in range(top + height + line, tall - line, 2 * line):  # text, as it looks from afar
+    for y in range(top + height + line, tall - line, 2 * line):  # text, seen from afar
         screen[y : y + line, line : round(width * rng.uniform(0.4, 0.95))] = ink
     return screen
 
 
 def collage(rgb: Picture, others: list[Picture], rng: np.random.Generator) -> Picture:
-    """Put the photo beside others, two in a row, each in a field of the photo's size.
+    """Put the photo beside others, two in a row, each stretched to the photo's size.
 
     Args:
-        rgb: uint8, (height, width, 3), RGB.
+        rgb: the photo.
         others: an odd number of pictures of any size.
-        rng: where among them the photo is.
+        rng: draws the photo's place.
     """
     height, width = rgb.shape[:2]
     fields = [np.asarray(cv2.resize(other, (width, height)), np.uint8) for other in others]

@@ -41,9 +41,9 @@ def lay(
     Args:
         canvas: uint8, (height, width, 3), RGB.
         cutout: the object.
-        share: its longer side as a share of the side of the canvas along which it first fits.
-        degrees: by how much it is turned.
-        rng: where it lies, whether it is mirrored.
+        share: its size as a share of the largest that fits.
+        degrees: its rotation.
+        rng: draws its place, and whether it is mirrored.
     """
     rgb, opacity = cutout.rgb, cutout.opacity
     if rng.random() < 0.5:
@@ -67,7 +67,7 @@ def lay(
 
 
 def _turned(rgb: Picture, opacity: Picture, degrees: float) -> tuple[Picture, Picture]:
-    """Turn a cut-out; the frame grows so that nothing is lost."""
+    """Rotate a cut-out; the frame grows so that nothing is lost."""
     height, width = opacity.shape
     angle = math.radians(degrees)
     wide = math.ceil(width * abs(math.cos(angle)) + height * abs(math.sin(angle)))
@@ -88,19 +88,16 @@ def compose(
     others: Sequence[Cutout],
     rng: np.random.Generator,
 ) -> Picture:
-    """Lay objects on a backdrop.
+    """Lay objects on a copy of a backdrop.
 
-    One object lies as it was photographed, at any size; several lie anyhow, most of them smaller,
-    the more there are, and may cover each other. Others lie beneath them.
+    A single object lies as it was photographed, at any size. Several lie in any orientation, the
+    smaller the more there are, and may cover each other. Others lie beneath them.
 
     Args:
-        backdrop: uint8, (height, width, 3), RGB: the size of the result.
-        objects: what the picture is of; at least one.
+        backdrop: uint8, (height, width, 3), RGB.
+        objects: what the picture shows; at least one.
         others: things that happen to be there too.
         rng: source of every random draw.
-
-    Returns:
-        A new picture, uint8, (height, width, 3), RGB.
     """
     canvas = backdrop.copy()
     for other in others:
@@ -126,14 +123,14 @@ def several(
     *,
     is_material: bool = False,
 ) -> list[Cutout]:
-    """Return a handful of objects of a kind: the first, and more of them or copies of it.
+    """Return several objects of a kind: the first, and others or copies of it.
 
     Args:
         first: an object.
-        draw: gives another of its kind, or None where there is none.
-        most: how many at most; how many there are is drawn, small numbers being likelier.
+        draw: draws another of its kind; None if there is none.
+        most: the largest number of objects; small numbers are likelier.
         rng: source of every random draw.
-        is_material: whether it is a material of which pieces lie about.
+        is_material: whether to return pieces of them instead.
     """
     count = 2 + int((most - 1) * rng.random() ** 2)
     found = [first]

@@ -1,4 +1,4 @@
-"""Where the photos come from, and under which licence they were found there."""
+"""The sources of photos, and the licences that they state."""
 
 from __future__ import annotations
 
@@ -15,19 +15,14 @@ UNSTATED = "unstated"
 
 @dataclass(frozen=True, slots=True)
 class LicenseCount:
-    """How much was found under one licence.
-
-    Attributes:
-        photos: how many photos.
-        sources: of how many sources.
-    """
+    """The numbers of photos and of sources under one licence."""
 
     photos: int
     sources: int
 
 
 def count_licenses(photos: Sequence[Photo]) -> Mapping[str, LicenseCount]:
-    """Return how much was found under each licence, the most common first."""
+    """Return the counts for each licence, the most common first."""
     sources: defaultdict[str, set[str]] = defaultdict(set)
     counts = Counter(photo.license or UNSTATED for photo in photos)
     for photo in photos:

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one, each with words under it, for people who look at many."""
+"""Contact sheets: many pictures in a grid, each over its caption."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 
 _GAP = 4  # around a picture, in pixels
-_LINE = 14  # the height of a line of words, in pixels
+_LINE = 14  # height of a line of text, in pixels
 _PAPER, _INK = 32, 225
 
 
 def contact_sheet(pictures: Sequence[tuple[str, Picture]], tile: int, columns: int = 0) -> Picture:
-    """Lay pictures out in a grid, each over its words.
+    """Lay pictures out in a grid.
 
     Args:
-        pictures: words, of one or several lines, and pictures, uint8, (height, width, 3), in any
-            one order of channels.
+        pictures: captions, of one or several lines, and pictures, uint8, (height, width, 3), all
+            with the same order of channels; the sheet has it, too.
         tile: the longer side of a picture on the sheet, in pixels.
-        columns: how many in a row; 0 makes the sheet half again as wide as high.
-
-    Returns:
-        uint8, (height, width, 3), with the channels of the pictures.
+        columns: pictures in a row; 0 makes the sheet half again as wide as high.
     """
     lines = [words.split("\n") for words, _ in pictures]
     most = max(map(len, lines), default=1)
@@ -48,7 +45,7 @@ def contact_sheet(pictures: Sequence[tuple[str, Picture]], tile: int, columns: i
 
 
 def _write(strip: Picture, text: str) -> None:
-    """Write text in the middle of a strip, in place, as large as fits."""
+    """Write text in the middle of a strip, in place, shrunk to fit."""
     font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.38
     width = cv2.getTextSize(text, font, size, 1)[0][0]
     if width > strip.shape[1]:
