@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,6 @@ from recognizer.dataset import alterations as alter
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
 
 Picture: TypeAlias = NDArray[np.uint8]
-
-WHITE, BLACK = 255, 0
 
 
 class Backdrops:
@@ -54,16 +51,12 @@ class Subject:
     backdrops: Backdrops
 
     def before(self, backdrop: Picture) -> Picture:
-        """Return the object before another background.
-
-        Raises:
-            ValueError: it cannot be cut out.
-        """
+        """Return the object in front of another background."""
         return alter.swap_background(self.rgb, self.object_mask, backdrop)
 
     @property
     def object_mask(self) -> Picture:
-        """The mask, where there is one.
+        """The mask.
 
         Raises:
             ValueError: there is none.
@@ -71,6 +64,9 @@ class Subject:
         if self.mask is None:
             raise ValueError("the object of this photo cannot be cut out")
         return self.mask
+
+
+Change: TypeAlias = Callable[[Subject, np.random.Generator], Picture]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,56 +82,26 @@ class Alteration:
 
     name: str
     strength: str
-    change: Callable[[Subject, np.random.Generator], Picture]
+    change: Change
     needs_mask: bool = False
 
 
-def _recompression(quality: int, subject: Subject, _: np.random.Generator) -> Picture:
-    return alter.recompress(subject.rgb, quality)
+def _watermark(lines: int) -> Change:
+    def change(subject: Subject, rng: np.random.Generator) -> Picture:
+        rgb = subject.rgb
+        for _ in range(lines):
+            rgb = alter.write_across(rgb, rng)
+        return rgb
+
+    return change
 
 
-def _downscaling(times: int, subject: Subject, rng: np.random.Generator) -> Picture:
-    return alter.lose_resolution(subject.rgb, rng, (1 / times, 1 / times))
+def _collage(others: int) -> Change:
+    def change(subject: Subject, rng: np.random.Generator) -> Picture:
+        listings = [subject.backdrops.draw("listing", rng) for _ in range(others)]
+        return alter.collage(subject.rgb, listings, rng)
 
-
-def _watermark(lines: int, subject: Subject, rng: np.random.Generator) -> Picture:
-    rgb = subject.rgb
-    for _ in range(lines):
-        rgb = alter.write_across(rgb, rng)
-    return rgb
-
-
-def _collage(others: int, subject: Subject, rng: np.random.Generator) -> Picture:
-    listings = [subject.backdrops.draw("listing", rng) for _ in range(others)]
-    return alter.collage(subject.rgb, listings, rng)
-
-
-def _screenshot(share: float, subject: Subject, rng: np.random.Generator) -> Picture:
-    return alter.screenshot(subject.rgb, share, rng)
-
-
-def _crop(share: float, subject: Subject, rng: np.random.Generator) -> Picture:
-    return alter.crop(subject.rgb, share, rng)
-
-
-def _rotation(degrees: int, subject: Subject, _: np.random.Generator) -> Picture:
-    return alter.turn(subject.rgb, degrees)
-
-
-def _blur(share: float, subject: Subject, _: np.random.Generator) -> Picture:
-    return alter.blur(subject.rgb, share)
-
-
-def _shade(shade: int, subject: Subject, _: np.random.Generator) -> Picture:
-    return subject.before(np.full((8, 8, 3), shade, np.uint8))
-
-
-def _colors(subject: Subject, rng: np.random.Generator) -> Picture:
-    return subject.before(alter.plain_backdrop(rng))
-
-
-def _photo(kind: str, subject: Subject, rng: np.random.Generator) -> Picture:
-    return subject.before(subject.backdrops.draw(kind, rng))
+    return change
 
 
 def _moved(subject: Subject, rng: np.random.Generator) -> Picture:
@@ -143,28 +109,52 @@ def _moved(subject: Subject, rng: np.random.Generator) -> Picture:
     return alter.put_object(subject.rgb, subject.object_mask, backdrop, rng)
 
 
-_STRENGTHS: Mapping[str, tuple[Callable[..., Picture], Mapping[str, float]]] = {
-    "recompression": (_recompression, {"quality 50": 50, "quality 20": 20, "quality 10": 10}),
-    "downscaling": (_downscaling, {"to a half": 2, "to a quarter": 4}),
+_CHANGES: Mapping[str, tuple[Callable[[Any], Change], Mapping[str, float]]] = {
+    "recompression": (
+        lambda quality: lambda subject, _: alter.recompress(subject.rgb, quality),
+        {"quality 50": 50, "quality 20": 20, "quality 10": 10},
+    ),
+    "downscaling": (
+        lambda scale: lambda subject, rng: alter.lose_resolution(subject.rgb, rng, (scale, scale)),
+        {"to a half": 1 / 2, "to a quarter": 1 / 4},
+    ),
     "watermark": (_watermark, {"1 line": 1, "4 lines": 4}),
     "collage": (_collage, {"of 2 photos": 1, "of 4 photos": 3}),
-    "screenshot": (_screenshot, {"70 % of the screen": 0.7, "40 % of the screen": 0.4}),
-    "crop": (_crop, {"70 % of the area": 0.7, "40 % of the area": 0.4}),
-    "rotation": (_rotation, {"10 degrees": 10, "30 degrees": 30, "90 degrees": 90}),
-    "blur": (_blur, {"0.5 % of the side": 0.005, "1 %": 0.01, "2 %": 0.02}),
+    "screenshot": (
+        lambda share: lambda subject, rng: alter.screenshot(subject.rgb, share, rng),
+        {"70 % of the screen": 0.7, "40 % of the screen": 0.4},
+    ),
+    "crop": (
+        lambda share: lambda subject, rng: alter.crop(subject.rgb, share, rng),
+        {"70 % of the area": 0.7, "40 % of the area": 0.4},
+    ),
+    "rotation": (
+        lambda degrees: lambda subject, _: alter.turn(subject.rgb, degrees),
+        {"10 degrees": 10, "30 degrees": 30, "90 degrees": 90},
+    ),
+    "blur": (
+        lambda share: lambda subject, _: alter.blur(subject.rgb, share),
+        {"0.5 % of the side": 0.005, "1 %": 0.01, "2 %": 0.02},
+    ),
+}
+_BACKGROUNDS: Mapping[str, Change] = {
+    "white": lambda subject, _: subject.before(np.full((8, 8, 3), 255, np.uint8)),
+    "black": lambda subject, _: subject.before(np.zeros((8, 8, 3), np.uint8)),
+    "plain colours": lambda subject, rng: subject.before(alter.plain_backdrop(rng)),
+    "textures": lambda subject, rng: subject.before(subject.backdrops.draw("texture", rng)),
+    "listing photos": lambda subject, rng: subject.before(subject.backdrops.draw("listing", rng)),
+    "listings, moved": _moved,
 }
 
 ALTERATIONS = (
     *(
-        Alteration(name, words, partial(change, strength))
-        for name, (change, strengths) in _STRENGTHS.items()
-        for words, strength in strengths.items()
+        Alteration(name=name, strength=words, change=change(value))
+        for name, (change, strengths) in _CHANGES.items()
+        for words, value in strengths.items()
     ),
-    Alteration("background", "white", partial(_shade, WHITE), needs_mask=True),
-    Alteration("background", "black", partial(_shade, BLACK), needs_mask=True),
-    Alteration("background", "plain colours", _colors, needs_mask=True),
-    Alteration("background", "textures", partial(_photo, "texture"), needs_mask=True),
-    Alteration("background", "listing photos", partial(_photo, "listing"), needs_mask=True),
-    Alteration("background", "listings, moved", _moved, needs_mask=True),
+    *(
+        Alteration(name="background", strength=words, change=change, needs_mask=True)
+        for words, change in _BACKGROUNDS.items()
+    ),
 )
 """All that are measured."""
