@@ -37,12 +37,7 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class FileLocation:
-    """A local file.
-
-    Attributes:
-        path: as it was given. A name that is not valid text has lone surrogates, as
-            :func:`os.fsdecode` makes them.
-    """
+    """A local file, by its path as it was given (of :func:`os.fsdecode`)."""
 
     path: str
 
@@ -52,11 +47,7 @@ class FileLocation:
 
 @dataclass(frozen=True, slots=True)
 class StoreObject:
-    """An object of a store that fsspec knows.
-
-    Attributes:
-        url: with any scheme but those of files and of the web.
-    """
+    """An object, a prefix or a pattern in a store that fsspec knows."""
 
     url: str
 

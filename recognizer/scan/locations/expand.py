@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import BinaryIO, cast
 
@@ -56,20 +56,18 @@ def expand(
     stdin: BinaryIO | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[Item]:
-    """Yield the images that ``sources`` name, lazily.
+    """Yield the images that ``sources`` name, lazily; what does not exist is an item too.
 
-    A file is taken whatever it is called, unless it is a table (``.csv``, ``.tsv``, ``.jsonl``,
-    ``.ndjson``, ``.parquet``) or an archive (``.tar``, also compressed, ``.zip``): those stand for
-    the images that they name or hold. A folder is walked in the order of its names; hidden entries,
-    tables and other files than images are skipped, and each folder is walked once, whatever links
-    lead to it. A pattern (``*``, ``?``, ``[``; ``**`` for any depth) that is not itself a file
-    stands for what it matches, as in a shell. A URL names an object, a prefix, a table, an archive
-    or a pattern in a store that fsspec knows, or an image on the web. ``-`` stands for a list of
-    all these but patterns on standard input, separated by newlines or NULs. What does not exist is
-    an item too: its row will be ``failed``.
+    Tables (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``) and archives (``.tar``, also
+    compressed, ``.zip``) stand for the images that they name or hold. A folder is walked in the
+    order of its names, once, whatever links lead to it; hidden entries, tables and other files are
+    skipped. A pattern (``*``, ``?``, ``[``; ``**`` for any depth) that is not itself a file stands
+    for what it matches. A URL names an object, a prefix, a table, an archive or a pattern in a
+    store that fsspec knows, or an image on the web.
 
     Args:
-        sources: paths, patterns, URLs and ``-``.
+        sources: paths, patterns, URLs, and ``-`` for a list of all these but patterns on standard
+            input, separated by newlines or NULs.
         image_column: the column with the images of all tables; None to find it by its name.
         access: which places may be read from; None for all but the web.
         limits: larger members of archives are not read.
@@ -83,7 +81,12 @@ def expand(
             before anything is yielded.
     """
     access = access or Access()
-    expansion = _Expansion(image_column, limits or Limits(), stdin, skipped or Skipped())
+    expansion = _Expansion(
+        image_column=image_column,
+        limits=limits or Limits(),
+        stdin=stdin,
+        skipped=Skipped() if skipped is None else skipped,
+    )
     names = [os.fspath(name) for name in sources]
     for name in names:
         if not name:  # a variable of a script that is not set
@@ -119,16 +122,14 @@ def _matches(pattern: str) -> Iterator[str]:
     return match_below(pattern) if "**" in pattern else iter(sorted(glob.iglob(pattern)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Expansion:
     """What :func:`expand` was asked for."""
 
-    def __init__(
-        self, image_column: str | None, limits: Limits, stdin: BinaryIO | None, skipped: Skipped
-    ) -> None:
-        self._image_column = image_column
-        self._limits = limits
-        self._stdin = stdin
-        self._skipped = skipped
+    image_column: str | None
+    limits: Limits
+    stdin: BinaryIO | None
+    skipped: Skipped
 
     def of_source(self, name: str) -> Iterator[Item]:
         """Yield the images of a source that the user named."""
@@ -136,7 +137,7 @@ class _Expansion:
             # Unbuffered: a thread may be reading when the program ends, and Python would wait in
             # vain for the lock of its buffer.
             file = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
-            for entry in read_list(self._stdin or cast(BinaryIO, file)):
+            for entry in read_list(self.stdin or cast(BinaryIO, file)):
                 yield from self._of_entry(entry)
             return
         match parse_location(name):
@@ -171,7 +172,7 @@ class _Expansion:
         if not stat.S_ISDIR(mode):
             yield from self._of_file(location)
             return
-        for item in images_below(location.path, self._skipped):
+        for item in images_below(location.path, self.skipped):
             yield from [item] if item.reason else self._of_file(FileLocation(item.source))
 
     def _of_missing(self, location: FileLocation) -> Iterator[Item]:
@@ -189,11 +190,11 @@ class _Expansion:
         """Yield the images of a file or an object."""
         name = str(location)
         if table_format(name):
-            yield from table_items(location, self._image_column, self._skipped)
+            yield from table_items(location, self.image_column, self.skipped)
         elif name.lower().endswith(ZIP_SUFFIX):
-            yield from items_of(location, zip_members(location), self._skipped)
+            yield from items_of(location, zip_members(location), self.skipped)
         elif has_archive_suffix(name):
-            yield from items_of(location, tar_members(location, self._limits), self._skipped)
+            yield from items_of(location, tar_members(location, self.limits), self.skipped)
         else:
             yield Item(location)
 
@@ -216,7 +217,7 @@ class _Expansion:
                     if has_image_suffix(name) or has_archive_suffix(name) or "." not in name:
                         yield from self._of_file(found)
                     else:
-                        self._skipped.other_files += 1
+                        self.skipped.other_files += 1
         except Refused as refused:
             yield Item(place, None, refused.reason, refused.detail)
 

@@ -6,12 +6,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused, read_path
+from recognizer.imaging.sources import Refused, open_regular, read_path, refusal
 from recognizer.scan.items import Item
 from recognizer.scan.location import ArchiveMember, FileLocation, StoreObject, WebAddress
-from recognizer.scan.locations.extract import read_member
+from recognizer.scan.locations.files import stamp_of
 from recognizer.scan.locations.stores import Store
 from recognizer.scan.locations.web import Access, fetch
+from recognizer.scan.locations.zips import extract
 from recognizer.status import Reason
 
 _MAX_CONCURRENT = 8  # reads over a network
@@ -59,7 +60,7 @@ class Reader:
                 case FileLocation(path):
                     return read_path(path, self._limits)
                 case ArchiveMember() as member:
-                    return read_member(member, self._limits)
+                    return _read_member(member, self._limits)
                 case StoreObject() as place:
                     return Store(place).read(self._limits)
                 case WebAddress(url):
@@ -68,3 +69,20 @@ class Reader:
                     raise Refused(Reason.NOT_FOUND, f"{cell}: the table is not read again")
         except RecognizerError as error:  # a store that only one item of many needs
             raise Refused(Reason.READ_ERROR, str(error)) from error
+
+
+def _read_member(member: ArchiveMember, limits: Limits) -> bytes:
+    if isinstance(member.archive, StoreObject):
+        return extract(Store(member.archive).read_range, member, limits)
+    with open_regular(member.archive.path) as file:
+        if stamp_of(file) != member.stamp:
+            raise Refused(Reason.READ_ERROR, "the archive has changed since it was listed")
+
+        def read_range(start: int, end: int) -> bytes:
+            try:
+                file.seek(start)
+                return file.read(end - start)
+            except OSError as error:
+                raise refusal(error) from error
+
+        return extract(read_range, member, limits)

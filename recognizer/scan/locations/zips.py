@@ -1,26 +1,36 @@
-"""zip archives: their directory is read, and held while they are; workers unpack the members."""
+"""zip archives, and members of archives read in place: a worker needs no more than the location.
+
+The directory of a zip archive is held in memory while its members are listed.
+"""
 
 from __future__ import annotations
 
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from itertools import pairwise
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeAlias, cast
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan.location import ArchiveMember, Container, FileLocation, ZipEntry
-from recognizer.scan.locations.extract import ReadRange, extract
 from recognizer.scan.locations.files import opened, reading, stamp_of
 from recognizer.scan.locations.members import Member, key_of
 from recognizer.status import Reason
 
+STORED, DEFLATED = 0, 8
+"""The compression methods that are unpacked. No other is common, and each is one more decoder."""
+
+ReadRange: TypeAlias = Callable[[int, int], bytes]
+"""Reads from a start up to an end, or as much of that as there is."""
+
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # APPNOTE.TXT, section 4.3.7
+_SLACK = 512  # for the name and the extra field: with it, one range of bytes is enough
 _ENCRYPTED_FLAGS = 0x0041  # bit 0: encrypted; bit 6: strong encryption
-_LOCAL_HEADER_BYTES = 30
 
 
 @dataclass(slots=True)
@@ -104,7 +114,7 @@ def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
     return {
         offset
         for one, other in pairwise(ordered)
-        if one.header_offset + _LOCAL_HEADER_BYTES + one.compress_size > other.header_offset
+        if one.header_offset + _LOCAL_HEADER.size + one.compress_size > other.header_offset
         for offset in (one.header_offset, other.header_offset)
     }
 
@@ -117,3 +127,60 @@ def _flaw(entry: zipfile.ZipInfo) -> Refused | None:
     if entry.flag_bits & _ENCRYPTED_FLAGS:
         return Refused(Reason.ENCRYPTED, "it needs a password")
     return None
+
+
+def extract(
+    read_range: ReadRange, member: ArchiveMember, limits: Limits, *, head: int | None = None
+) -> bytes:
+    """Read a member through a function that reads its archive.
+
+    Args:
+        read_range: reads the archive.
+        member: the member.
+        limits: the byte limit applies to the unpacked member.
+        head: how many bytes are wanted at most, unverified; None for all.
+
+    Raises:
+        Refused: with the reason.
+    """
+    size = member.size if member.zipped is None else member.zipped.size
+    if head is None and max(size, member.size) > limits.max_bytes:
+        raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
+    if member.zipped is not None:
+        return _unzip(read_range, member, member.zipped, head)
+    wanted = member.size if head is None else min(head, member.size)
+    data = read_range(member.offset, member.offset + wanted)
+    if len(data) < wanted:
+        raise Refused(Reason.TRUNCATED, f"the archive ends within it, after {len(data)} bytes")
+    return data
+
+
+def _unzip(
+    read_range: ReadRange, member: ArchiveMember, zipped: ZipEntry, head: int | None
+) -> bytes:
+    packed_size = member.size if head is None else min(member.size, head + _SLACK)
+    block = read_range(member.offset, member.offset + _LOCAL_HEADER.size + _SLACK + packed_size)
+    if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
+        raise Refused(Reason.CORRUPT_CONTAINER, "no member begins where the directory says")
+    *_, name_size, extra_size = _LOCAL_HEADER.unpack_from(block)
+    start = _LOCAL_HEADER.size + name_size + extra_size
+    packed = block[start : start + packed_size]
+    if len(packed) < packed_size:
+        start += member.offset
+        packed = read_range(start, start + packed_size)
+    if len(packed) < packed_size:
+        raise Refused(Reason.TRUNCATED, f"the archive ends within it, after {len(packed)} bytes")
+    if zipped.method == STORED:
+        data = packed if head is None else packed[:head]
+    elif zipped.method == DEFLATED:
+        # One byte more than it should be, so that a longer one is noticed, but never unpacked.
+        max_length = zipped.size + 1 if head is None else head
+        try:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max_length)
+        except zlib.error as error:
+            raise Refused(Reason.CORRUPT_CONTAINER, str(error)) from error
+    else:
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"compressed by the zip method {zipped.method}")
+    if head is None and (len(data) != zipped.size or zlib.crc32(data) != zipped.crc):
+        raise Refused(Reason.CORRUPT_CONTAINER, "its bytes do not match the directory")
+    return data
