@@ -1,8 +1,8 @@
 """The errors of the package, one tree.
 
 Bad *input* (a broken photo, a missing file) is never an error: it is a status with a reason on
-the result. What raises is a mistake of the caller, of the installation or of a file that the
-program owns.
+the result. What raises is a mistake of the caller, or something wrong with the installation or
+with a file that the program wrote.
 
     RecognizerError
     ├── UsageError              an argument or option that makes no sense (also a ValueError)
@@ -10,7 +10,7 @@ program owns.
     │   ├── BundleNotFoundError     no such bundle
     │   ├── BundleDigestError       the model or its numbers are not those that bundle.json names
     │   └── BundleSchemaError       bundle.json is unreadable, or of an unknown schema
-    ├── ProviderError           the requested onnxruntime provider is not there
+    ├── ProviderError           an onnxruntime provider is unavailable, or failed
     ├── TaxonomyError           taxonomy.toml breaks a rule
     ├── PolicyError             a policy profile breaks a rule
     ├── JournalError            a results file that cannot be continued
@@ -36,7 +36,7 @@ class BundleError(RecognizerError):
 
 
 class BundleNotFoundError(BundleError):
-    """There is no bundle at the given place."""
+    """There is no such bundle."""
 
 
 class BundleDigestError(BundleError):
@@ -48,7 +48,7 @@ class BundleSchemaError(BundleError):
 
 
 class ProviderError(RecognizerError):
-    """The requested onnxruntime execution provider is not available, or failed during a pass."""
+    """An onnxruntime execution provider is unavailable, or failed during a pass."""
 
 
 class TaxonomyError(RecognizerError):

@@ -127,7 +127,7 @@ class Explanation:
         heatmap: float32, (h, w): the local probability of the label, 0 to 1, on the grid of the
             model's last features, over the whole upright image; (0, 0) where failed.
         regions: boxes around what stands out, highest first.
-        picture: uint8, (height, width, 3), RGB: the upright frame, perhaps reduced, on which the
+        rgb: uint8, (height, width, 3), RGB: the upright frame, perhaps reduced, on which the
             heat-map can be drawn; (0, 0, 3) where failed.
     """
 
@@ -135,7 +135,7 @@ class Explanation:
     label: str | None
     heatmap: NDArray[np.float32]
     regions: tuple[Region, ...]
-    picture: NDArray[np.uint8]
+    rgb: NDArray[np.uint8]
 
 
 # --- as JSON --------------------------------------------------------------------------------------

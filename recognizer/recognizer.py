@@ -111,8 +111,8 @@ class Recognizer:
             The prediction. Bad input gives the status ``failed`` with a reason.
 
         Raises:
-            UsageError: the argument is of a type, dtype or shape that is no image (a ``str``, for
-                one), or a file object that cannot be read from its start.
+            UsageError: the argument is not an image (a ``str``, an array of a wrong shape), or a
+                file object that cannot be read from its start.
             ProviderError: onnxruntime failed.
         """
         return self.predict_loaded([self.load_image(image)])[0]
@@ -233,7 +233,7 @@ class Recognizer:
                 label=label,
                 heatmap=np.zeros((0, 0), np.float32),
                 regions=(),
-                picture=np.zeros((0, 0, 3), np.uint8),
+                rgb=np.zeros((0, 0, 3), np.uint8),
             )
         if label is None:
             candidates = [self.labels[i] for i in self._products] or self.labels
@@ -244,7 +244,7 @@ class Recognizer:
             label=label,
             heatmap=heatmap,
             regions=regions,
-            picture=frame.rgb,
+            rgb=frame.rgb,
         )
 
     def features(
@@ -338,7 +338,7 @@ class Recognizer:
                 prediction,
                 status=Status.FAILED,
                 reason=Reason.INTERNAL_ERROR,
-                detail="the model gave a score that is no number",
+                detail="the model gave a score that is not a number",
             )
         best = int(probabilities[:, self._products].max(axis=1).argmax()) if self._products else 0
         frame = image.frames[best]

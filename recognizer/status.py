@@ -1,6 +1,6 @@
-"""What became of an input: its status, and the reason when it is not plainly ``ok``.
+"""What became of an input: its status, and the reason where it is not ``ok``.
 
-The codes are part of the row format: they are added to, never renamed.
+The codes are part of the row format: codes are added, never renamed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Reason(StrEnum):
     """Why an input is ``degraded`` or ``failed``."""
 
     NOT_FOUND = "not_found"
-    """No file there (any more)."""
+    """There is no such file."""
     PERMISSION_DENIED = "permission_denied"
     """The file may not be read."""
     NOT_A_FILE = "not_a_file"
@@ -31,7 +31,7 @@ class Reason(StrEnum):
     READ_ERROR = "read_error"
     """The storage failed while the bytes were read."""
     SOURCE_REFUSED = "source_refused"
-    """It lies where a scan may not read: the web without leave, a private address."""
+    """It lies where a scan may not read: the web without permission, a private address."""
     CORRUPT_CONTAINER = "corrupt_container"
     """The table or archive that holds it is damaged there."""
     ENCRYPTED = "encrypted"
@@ -43,9 +43,9 @@ class Reason(StrEnum):
     TOO_MANY_PIXELS = "too_many_pixels"
     """The header claims more pixels than the limit; not decoded."""
     NOT_AN_IMAGE = "not_an_image"
-    """The bytes are no image format known here (HTML, PDF, text, noise)."""
+    """The bytes are not an image in a known format (HTML, PDF, text, noise)."""
     UNSUPPORTED_FORMAT = "unsupported_format"
-    """An image, but of a format or variant that is not decoded here (HEIC without its extra)."""
+    """An image in a format or variant that is not decoded here (HEIC without its extra)."""
     CORRUPT_HEADER = "corrupt_header"
     """The magic bytes are those of an image, the header behind them makes no sense."""
     TRUNCATED = "truncated"

@@ -30,7 +30,7 @@ from recognizer.errors import (
 from recognizer.imaging import ImageSource, Limits, perceptual_hash
 from recognizer.model.bundle import load_bundle
 from recognizer.model.session import PACKAGES, PROVIDERS
-from recognizer.policy import Decision, Policy
+from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction, Region, prediction_schema
 from recognizer.recognizer import BATCH_SIZE, Recognizer, find_regions, local_probability
 from recognizer.status import Reason, Status
@@ -237,9 +237,9 @@ def test_the_box_is_around_the_red_object(
     assert 0 <= region.box[0] < region.box[2] <= size[0]
     assert 0 <= region.box[1] < region.box[3] <= size[1]
     # The picture that comes along has the same proportions, upright.
-    high, wide = explanation.picture.shape[:2]
+    high, wide = explanation.rgb.shape[:2]
     assert wide / high == pytest.approx(size[0] / size[1], rel=0.02)
-    middle = explanation.picture[
+    middle = explanation.rgb[
         (box[1] + box[3]) * high // (2 * size[1]), (box[0] + box[2]) * wide // (2 * size[0])
     ]
     assert middle[0] > 200 > middle[2]
@@ -264,13 +264,13 @@ def test_any_label_can_be_explained(recognizer: Recognizer) -> None:
 def test_the_frame_is_the_one_that_scored(recognizer: Recognizer) -> None:
     explanation = recognizer.explain(animated("blue", "blue", "red", "blue"))
     assert explanation.regions[0].frame == 2
-    assert explanation.picture[5, 5, 0] > 200
+    assert explanation.rgb[5, 5, 0] > 200
 
 
 def test_what_failed_explains_nothing(recognizer: Recognizer) -> None:
     explanation = recognizer.explain(b"")
     assert explanation.prediction.status is Status.FAILED
-    assert explanation.heatmap.size == explanation.picture.size == 0
+    assert explanation.heatmap.size == explanation.rgb.size == 0
     assert explanation.regions == ()
 
 
@@ -376,6 +376,36 @@ def test_a_prediction_made_by_hand_needs_the_labels(recognizer: Recognizer) -> N
     assert recognizer.decide(by_hand, Policy()) == recognizer.decide(whole, Policy())
     with pytest.raises(UsageError, match="another model"):
         recognizer.decide(replace(by_hand, scores={"ivory_worked": 0.9}), Policy())
+
+
+@pytest.mark.parametrize("name", ["ivory_raw", "ivory_worked"])
+def test_a_family_that_bears_the_name_of_a_label_is_a_lead_of_its_own(
+    name: str, tmp_path: Path
+) -> None:
+    """As of `enroll pangolin_skin --family pangolin_scales`, where both names are labels too."""
+
+    def rename(description: dict[str, Any]) -> None:
+        (family,) = description["families"]
+        family["name"] = name
+        description["taxonomy"] = {"family": {name: {"display_name": "Ivory", "note": "-"}}}
+
+    engine = Recognizer.load(bundle_of(tmp_path, tiny_model(), rename))
+    prediction = engine.predict(encoded(picture("red")))
+    assert prediction.scores["ivory_raw"] < 0.4
+    assert prediction.scores["ivory_worked"] > 0.9
+    leads = engine.decide(prediction, Policy()).leads
+    assert {(lead.kind, lead.name) for lead in leads} == {
+        ("label", "ivory_worked"),
+        ("family", name),
+    }
+    never = Rule(review=Probability(1), priority=Probability(1))
+    for kind in CandidateKind:
+        silent = Policy(rules={(kind, name): never})
+        found = {(lead.kind, lead.name) for lead in engine.decide(prediction, silent).leads}
+        if kind is CandidateKind.FAMILY:  # holds for its products too
+            assert found == set()
+        else:
+            assert found == {("label", "ivory_worked"), ("family", name)} - {(kind, name)}
 
 
 def test_a_policy_is_checked_against_the_names_of_the_model(recognizer: Recognizer) -> None:

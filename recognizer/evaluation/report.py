@@ -227,7 +227,7 @@ def _shot(
 
 def _pictures(explanation: Explanation) -> tuple[str, str]:
     """Return the picture, small, and the same with its heat-map over it, as ``data:`` URIs."""
-    picture = explanation.picture
+    picture = explanation.rgb
     height, width = picture.shape[:2]
     heat = cv2.resize(explanation.heatmap, (width, height), interpolation=cv2.INTER_LINEAR)
     heat = np.clip(heat, 0, 1)

@@ -85,7 +85,7 @@ def load_image(
         sha256: of the encoded bytes, where the caller has it already: they are not hashed again.
 
     Raises:
-        UsageError: ``source`` is of a type, dtype or shape that is no image.
+        UsageError: ``source`` is not an image (a ``str``, an array of a wrong dtype or shape).
     """
     limits, min_side = limits or Limits(), min_side or _FULL_SIZE
     if isinstance(source, np.ndarray):

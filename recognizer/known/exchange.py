@@ -38,7 +38,7 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
 
     Raises:
         BankError: the suffix is none of the three.
-        UsageError: the file cannot be written, or exists and is no exchange file.
+        UsageError: the file cannot be written, or exists and is not an exchange file.
     """
     write, _ = _form(path)
     require_own(path, "exchange file", _is_exchange)
@@ -84,7 +84,7 @@ def _item(where: str, values: object, origin: str) -> KnownItem:
 
 def _checked_item(values: object, origin: str) -> KnownItem:
     if not isinstance(values, Mapping):
-        raise BankError(f"{values!r} is no item")
+        raise BankError(f"{values!r} is not an item")
     if values.get("signal_type") != SIGNAL_TYPE:
         raise BankError(f"signal_type = {values.get('signal_type')!r}: only {SIGNAL_TYPE} is read")
     hash_ = values.get("signal_value")
@@ -123,11 +123,11 @@ def _read_json(text: str, _modified: str) -> Iterator[tuple[str, object]]:
     except (ValueError, RecursionError) as error:
         raise BankError(f"not JSON: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise BankError(f'no exchange file: it must have "format": "{FORMAT}"')
+        raise BankError(f'not an exchange file: it must have "format": "{FORMAT}"')
     if content.get("version") != VERSION:
         raise BankError(f"version {content.get('version')!r}: this program reads {VERSION}")
     if not isinstance(content.get("items"), list):
-        raise BankError("no exchange file: it must have a list of items")
+        raise BankError("not an exchange file: it must have a list of items")
     for number, values in enumerate(content["items"], 1):
         yield f"item {number}", values
 

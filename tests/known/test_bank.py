@@ -238,8 +238,8 @@ GOOD = f'{{"signal_type": "pdq", "signal_value": "{HASH}", "finding": "product",
     [
         ("x.json", "", "not JSON"),
         ("x.json", "[" * 100_000, "not JSON"),
-        ("x.json", "[]", "no exchange file"),
-        ("x.json", '{"format": "other"}', "no exchange file"),
+        ("x.json", "[]", "not an exchange file"),
+        ("x.json", '{"format": "other"}', "not an exchange file"),
         ("x.json", '{"format": "wildlife-known-items", "version": 2, "items": []}', "version 2"),
         ("x.json", '{"format": "wildlife-known-items", "version": 1}', "list of items"),
         ("x.csv", "signal_type,signal_value\npdq,abc\n", "line 2: signal_value"),
@@ -268,7 +268,7 @@ def test_a_bad_exchange_file_is_told(
         (TIME, "soon", "time"),
         ("}", ', "photo": "data:..."}', "unknown key 'photo'"),
         ("}", ', "note": ["a"]}', "note"),
-        (GOOD, "3", "is no item"),
+        (GOOD, "3", "is not an item"),
     ],
 )
 def test_a_bad_item_is_named(old: str, new: str, words: str, tmp_path: Path) -> None:
