@@ -98,6 +98,9 @@ class WorkerPayload:
     bundle_files: Mapping[str, bytes] = field(default_factory=dict)
     known_files: Mapping[str, bytes] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.policy.check(self.bundle.taxonomy)  # before any worker starts
+
     def packed(self) -> Self:
         """Return a payload that carries all its files, for another machine."""
         folder, known = self.bundle.path, self.options.known

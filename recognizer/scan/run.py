@@ -66,6 +66,7 @@ def scan(
     Raises:
         BundleError: the model cannot be used.
         JournalError: rows cannot be written.
+        PolicyError: the policy names a label or family that is unknown.
         ProviderError: the provider is unavailable.
         RecognizerError: worker processes cannot be started.
     """

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.errors import PolicyError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import CandidateKind, Policy, Probability, Rule
 from recognizer.recognizer import Recognizer
-from recognizer.rows import ScanSummary
+from recognizer.rows import Journal, ScanSummary
 from recognizer.rows.row import Row
+from recognizer.scan import Item, scan
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import judge, lead_products
 from tests.conftest import encoded, picture
@@ -49,3 +51,13 @@ def test_what_a_lead_shows(
     summary = ScanSummary()
     summary.add(row, is_new=True)
     assert [*summary.leads] == shows
+
+
+def test_a_policy_with_a_name_that_is_unknown_is_refused_before_any_work(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    policy = Policy(ignore=frozenset({"ivory_wroked"}))
+    bundle, journal = load_bundle(tiny_bundle), tmp_path / "scan.jsonl"
+    with Journal(journal) as opened, pytest.raises(PolicyError, match="did you mean ivory_worked"):
+        scan(iter([Item.at("x.jpg")]), bundle, policy, opened)
+    assert journal.read_bytes() == b""
