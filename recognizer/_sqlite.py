@@ -59,8 +59,8 @@ class Store(_Database):
 
     APPLICATION_ID: ClassVar[int]
     VERSION: ClassVar[int] = 1
-    CONTENT: ClassVar[str]
-    """What it holds, in the plural."""
+    KIND: ClassVar[str]
+    """What it is, in words."""
     TABLES: ClassVar[str]
     """The statements that make its tables, where they do not exist."""
     ADVICE: ClassVar[str]
@@ -93,16 +93,16 @@ class Store(_Database):
             )
             return
         if application != self.APPLICATION_ID:
-            raise self.ERROR(f"{self.path} holds no {self.CONTENT}; {self.ADVICE}")
+            raise self.ERROR(f"{self.path} is not a {self.KIND}; {self.ADVICE}")
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version != self.VERSION:
             raise self.ERROR(
-                f"{self.path} holds {self.CONTENT} in version {version} of its format; this "
-                f"program reads version {self.VERSION}; {self.ADVICE}"
+                f"{self.path} is a {self.KIND} of version {version}; this program reads version "
+                f"{self.VERSION}; {self.ADVICE}"
             )
 
     def _explain(self, error: sqlite3.Error) -> RecognizerError:
-        return self.ERROR(f"{self.path}: {self.CONTENT}: {error}; {self.ADVICE}")
+        return self.ERROR(f"{self.path} cannot be used as a {self.KIND}: {error}; {self.ADVICE}")
 
 
 class TemporaryStore(_Database):

@@ -57,6 +57,6 @@ def test_no_store_is_made_for_reading(tmp_path: Path) -> None:
 
 class Notes(Store):
     APPLICATION_ID = 1
-    CONTENT = "notes"
+    KIND = "book of notes"
     TABLES = "CREATE TABLE IF NOT EXISTS notes (text)"
     ADVICE = "do this"

@@ -115,7 +115,7 @@ class Bank(Store):
     """
 
     APPLICATION_ID = 0x574C4B49
-    CONTENT = "known items"
+    KIND = "bank of known items"
     ADVICE = "name another file, or make a bank with `recognizer bank add`"
     ERROR = BankError
     TABLES = """

@@ -53,7 +53,7 @@ class EmbeddingStore(Store):
     """
 
     APPLICATION_ID = 0x574C454D
-    CONTENT = "embeddings"
+    KIND = "store of embeddings"
     TABLES = (
         "CREATE TABLE IF NOT EXISTS model (digest TEXT NOT NULL);"
         "CREATE TABLE IF NOT EXISTS embeddings (sha256 BLOB PRIMARY KEY, vector BLOB NOT NULL)"

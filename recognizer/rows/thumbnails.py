@@ -77,7 +77,7 @@ class ThumbnailStore(Store):
     """
 
     APPLICATION_ID = 0x574C5448
-    CONTENT = "thumbnails"
+    KIND = "store of thumbnails"
     TABLES = (
         "CREATE TABLE IF NOT EXISTS thumbnails"
         " (sha256 TEXT PRIMARY KEY, jpeg BLOB, width INTEGER, height INTEGER, frame INTEGER)"

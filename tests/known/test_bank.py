@@ -166,7 +166,7 @@ def test_what_is_no_bank_is_refused_and_left_as_it_is(
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("PRAGMA application_id = 1", "holds no known items"),
+        ("PRAGMA application_id = 1", "is not a bank of known items"),
         ("PRAGMA user_version = 9", "version 9"),
     ],
 )

@@ -68,7 +68,7 @@ def test_what_is_no_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     other.execute("CREATE TABLE x (y)")
     other.close()
     for model in (None, MODEL):
-        with pytest.raises(JournalError, match="holds no embeddings"):
+        with pytest.raises(JournalError, match="is not a store of embeddings"):
             EmbeddingStore(tmp_path / "other", model)
     with pytest.raises(JournalError):
         EmbeddingStore(tmp_path / "none")
