@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
 
 from recognizer.rows.row import item_key
@@ -30,6 +31,7 @@ class Item:
     """
 
     location: Location
+    _: KW_ONLY
     columns: Mapping[str, Any] | None = None
     reason: Reason | None = None
     detail: str | None = None
@@ -40,7 +42,18 @@ class Item:
         cls, name: str, columns: Mapping[str, Any] | None = None, *, data: bytes | None = None
     ) -> Self:
         """Return the image at a path or URL, or the image of that name whose bytes are given."""
-        return cls(parse_location(name), columns, data=data)
+        return cls(parse_location(name), columns=columns, data=data)
+
+    @classmethod
+    def failed(
+        cls,
+        location: Location,
+        reason: Reason,
+        detail: str,
+        columns: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Return an image that cannot be read."""
+        return cls(location, columns=columns, reason=reason, detail=detail)
 
     @property
     def source(self) -> str:
@@ -91,5 +104,7 @@ class Skipped:
 
     other_files: int = 0
     hidden: int = 0
-    without_image: dict[str, RowsWithoutImage] = field(default_factory=dict)
+    without_image: defaultdict[str, RowsWithoutImage] = field(
+        default_factory=lambda: defaultdict(RowsWithoutImage)
+    )
     bad_metadata: int = 0

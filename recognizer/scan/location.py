@@ -74,7 +74,7 @@ Container: TypeAlias = FileLocation | StoreObject
 """Where an archive or a table may lie."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ZipEntry:
     """How a member of a zip archive is compressed.
 
@@ -114,7 +114,7 @@ class ArchiveMember:
         return f"{self.archive}{MEMBER}{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableCell:
     """An image inside a table, or a row of a table that cannot be read.
 

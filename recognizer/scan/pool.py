@@ -212,10 +212,10 @@ class WorkerPool:
         match message:
             case Step():
                 worker.step = message
-            case Finished(index, result):
+            case Finished(index=index, result=result):
                 worker.finished += 1
                 return [paired(worker.tasks.pop(index), result)]
-            case Ready(provider, held):
+            case Ready(provider=provider, memory=held):
                 worker.is_ready = True
                 self.provider = provider
                 self._failed_starts = 0
@@ -290,7 +290,7 @@ class WorkerPool:
         sha256 = step.sha256 if step and step.indices == (task.index,) else None
         failed = Prediction(status=Status.FAILED, reason=reason, detail=detail, sha256=sha256)
         row = make_row(task.item, judge(failed, self._payload), self._payload)
-        return Result(None if row_key(row) == task.known else row)
+        return Result(row=None if row_key(row) == task.known else row)
 
     def _words(self, worker: _Worker, reason: Reason) -> str:
         match reason:

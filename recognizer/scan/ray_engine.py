@@ -137,5 +137,5 @@ class _Actor:
         try:
             results = self._scorer.work(pickle.loads(packed))  # noqa: S301 - of our own driver
         except RecognizerError as error:  # Ray would keep its message, but not its class
-            return Unable(type(error).__name__, str(error))
+            return Unable(kind=type(error).__name__, message=str(error))
         return self._scorer.provider, results

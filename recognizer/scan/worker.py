@@ -58,7 +58,7 @@ class Task:
     is_alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What became of a task.
 
@@ -68,7 +68,7 @@ class Result:
         embedding: int8, (channels,), where embeddings are wanted and the image was scored.
     """
 
-    row: Row | None
+    row: Row | None = None
     thumbnail: StoredThumbnail | None = None
     embedding: NDArray[np.int8] | None = None
 
@@ -76,7 +76,7 @@ class Result:
 # --- messages to the parent -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """The model is loaded: where onnxruntime really computes, and resident bytes until now."""
 
@@ -84,7 +84,7 @@ class Ready:
     memory: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unable:
     """The model cannot be loaded: the class and the message of the error."""
 
@@ -104,7 +104,7 @@ class Step:
     sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """A task is done."""
 
@@ -135,9 +135,9 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
             limits=options.limits,
         )
     except Exception as error:
-        connection.send(Unable(type(error).__name__, str(error)))
+        connection.send(Unable(kind=type(error).__name__, message=str(error)))
         return
-    connection.send(Ready(recognizer.provider, resident_bytes(os.getpid())))
+    connection.send(Ready(provider=recognizer.provider, memory=resident_bytes(os.getpid())))
     worker = Worker(connection, payload, reader, recognizer)
     while True:
         worker.work(inbox.take())
@@ -214,7 +214,7 @@ class Worker:
         for task in tasks:
             image = self._load(task)
             if image is None:
-                self.connection.send(Finished(task.index, Result(None)))
+                self.connection.send(Finished(index=task.index, result=Result()))
             else:
                 loaded.append((task, image))
         if not loaded:
@@ -223,7 +223,8 @@ class Worker:
         self.connection.send(Step(tuple(task.index for task, _ in loaded), sha256))
         scored = self._predict([image for _, image in loaded])
         for (task, image), one in zip(loaded, scored, strict=True):
-            self.connection.send(Finished(task.index, self._result(task, image, one)))
+            result = self._result(task, image, one)
+            self.connection.send(Finished(index=task.index, result=result))
 
     def _load(self, task: Task) -> LoadedImage | None:
         """Read and decode; None where the same bytes have been scored before."""
@@ -288,13 +289,14 @@ class Worker:
         prediction = judged.prediction
         row = make_row(task.item, judged, self.payload)
         if row_key(row) == task.known:  # failed again, for the same reason
-            return Result(None)
+            return Result()
         embedding = None if prediction.embedding is None else quantize(prediction.embedding)
         if not self.payload.thumbnails or not row.is_lead:
-            return Result(row, None, embedding)
+            return Result(row=row, embedding=embedding)
         wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
         frame = next(frame for frame in image.frames if frame.index == wanted)
-        return Result(row, shrink(frame.rgb, THUMBNAIL_SIDE, frame.index), embedding)
+        thumbnail = shrink(frame.rgb, THUMBNAIL_SIDE, frame.index)
+        return Result(row=row, thumbnail=thumbnail, embedding=embedding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

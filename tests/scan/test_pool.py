@@ -69,7 +69,7 @@ class FakeProcess:
         values = {"status": Status.FAILED, "reason": Reason.EMPTY} | prediction
         made = Prediction(**values)
         row = make_row(task.item, judge(made, self.payload), self.payload)
-        self.send(Finished(task.index, Result(row)))
+        self.send(Finished(index=task.index, result=Result(row=row)))
 
     def die(self, code: int) -> None:
         self.exitcode = code
@@ -87,7 +87,7 @@ class FakeProcess:
 
 
 def obedient(process: FakeProcess) -> None:
-    process.send(Ready("cpu", 1))
+    process.send(Ready(provider="cpu", memory=1))
     while True:
         task = process.take()
         process.send(Step((task.index,)))
@@ -99,7 +99,7 @@ def ready_then(act: Callable[[FakeProcess, Task], None]) -> Script:
     """A worker that acts on task 3, or on what is in its place, and obeys else."""
 
     def script(process: FakeProcess) -> None:
-        process.send(Ready("cpu", 1))
+        process.send(Ready(provider="cpu", memory=1))
         while True:
             task = process.take()
             if task.index == 3:
@@ -204,7 +204,7 @@ def test_few_tasks_wait_with_a_worker(make: Any) -> None:
             yield task
 
     def waiting(process: FakeProcess) -> None:
-        process.send(Ready("cpu", 1))
+        process.send(Ready(provider="cpu", memory=1))
         while True:
             process.take()
 
@@ -274,7 +274,7 @@ def test_a_worker_that_dies_between_two_images_costs_the_next(make: Any) -> None
     """It had taken it already, and nothing else can be told."""
 
     def script(process: FakeProcess) -> None:
-        process.send(Ready("cpu", 1))
+        process.send(Ready(provider="cpu", memory=1))
         for _ in range(3):
             process.finish(process.take())
         process.die(1)
@@ -350,7 +350,8 @@ def test_memory_that_grew_before_costs_no_image(make: Any, memory: dict[int, int
 
 
 def test_a_memory_limit_below_that_of_the_model(make: Any) -> None:
-    pool, _ = make(lambda process: process.send(Ready("cpu", 3 << 20)), memory_limit=2 << 20)
+    ready = Ready(provider="cpu", memory=3 << 20)
+    pool, _ = make(lambda process: process.send(ready), memory_limit=2 << 20)
     with pytest.raises(UsageError, match="2 MiB leaves no room for images: a worker takes 3 MiB"):
         list(pool.work(tasks(1)))
 
@@ -385,15 +386,16 @@ def test_a_start_that_takes_too_long(make: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("message", "error", "words"),
+    ("kind", "error", "words"),
     [
-        (Unable("ProviderError", "no such accelerator"), ProviderError, "^no such accelerator$"),
-        (Unable("ValueError", "x"), RecognizerError, "cannot load the model: ValueError: x"),
+        ("ProviderError", ProviderError, "^no such thing$"),
+        ("ValueError", RecognizerError, "cannot load the model: ValueError: no such thing"),
     ],
 )
 def test_an_error_of_the_model_is_that_of_the_scan(
-    make: Any, message: Unable, error: type[Exception], words: str
+    make: Any, kind: str, error: type[Exception], words: str
 ) -> None:
+    message = Unable(kind=kind, message="no such thing")
     pool, _ = make(lambda process: process.send(message))
     with pytest.raises(error, match=words):
         list(pool.work(tasks(1)))
@@ -418,7 +420,7 @@ def batched(act: Callable[[FakeProcess, list[Task]], None]) -> Script:
     """A worker that scores what waits together, and acts on each batch."""
 
     def script(process: FakeProcess) -> None:
-        process.send(Ready("cuda", 1))
+        process.send(Ready(provider="cuda", memory=1))
         inbox, waiting = Inbox(4), 0
         while True:
             while waiting == 0 or process.connection.poll(0.02):  # so that a batch comes together

@@ -13,7 +13,7 @@ from recognizer.scan.items import Item
 from recognizer.scan.shards import Shard
 
 columns = st.none() | st.dictionaries(st.text(), st.integers() | st.text() | st.none(), max_size=3)
-items = st.builds(Item, st.text(), columns)
+items = st.builds(Item.at, st.text(), columns)
 
 
 @settings(deadline=None)

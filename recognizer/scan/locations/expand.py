@@ -183,7 +183,7 @@ class _Expansion:
             return
         wanted = {archive, location.path}
         found = (item for item in self._of_file(FileLocation(archive)) if item.source in wanted)
-        missing = Item(location, None, Reason.NOT_FOUND, "the archive has no such member")
+        missing = Item.failed(location, Reason.NOT_FOUND, "the archive has no such member")
         yield next(found, missing)
 
     def _of_file(self, location: Container) -> Iterator[Item]:
@@ -219,7 +219,7 @@ class _Expansion:
                     else:
                         self.skipped.other_files += 1
         except Refused as refused:
-            yield Item(place, None, refused.reason, refused.detail)
+            yield Item.failed(place, refused.reason, refused.detail)
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:

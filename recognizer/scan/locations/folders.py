@@ -65,7 +65,7 @@ def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
                 denied = isinstance(error, PermissionError)
                 reason = Reason.PERMISSION_DENIED if denied else Reason.READ_ERROR
                 detail = f"the folder cannot be listed: {error.strerror}"
-                yield Item(FileLocation(path), None, reason, detail)
+                yield Item.failed(FileLocation(path), reason, detail)
 
 
 def _entries(

@@ -115,7 +115,7 @@ def items_of(archive: Container, members: Iterable[Member], skipped: Skipped) ->
     except Refused as refused:
         yield from group.flush()
         where = "" if last is None else f"; nothing after {last!r} was read"
-        yield Item(archive, None, refused.reason, f"{refused.detail}{where}")
+        yield Item.failed(archive, refused.reason, f"{refused.detail}{where}")
     else:
         yield from group.flush()
 
@@ -140,7 +140,7 @@ def _item(name: str, member: Member, seen: set[int]) -> Item | None:
         refused = error
     location = replace(member.location, name=_unique(name, seen))
     if refused is not None:
-        return Item(location, None, refused.reason, refused.detail)
+        return Item.failed(location, refused.reason, refused.detail)
     return Item(location, data=data)
 
 

@@ -17,7 +17,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -98,9 +98,9 @@ def table_items(table: Container, image_column: str | None, skipped: Skipped) ->
     try:
         with opened(table) as file:
             for record in _records(name, kind, file):
-                row = TableCell(table, record.number)
+                row = TableCell(table=table, row=record.number)
                 if record.cells is None:
-                    yield Item(row, None, Reason.CORRUPT_CONTAINER, record.detail)
+                    yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail)
                     continue
                 try:
                     if column is None or is_json:  # of JSON lines, each has its own keys
@@ -109,20 +109,20 @@ def table_items(table: Container, image_column: str | None, skipped: Skipped) ->
                     if not is_json:
                         raise
                     missing = error
-                    _count(record, skipped.without_image.setdefault(name, RowsWithoutImage()))
+                    _count(record, skipped.without_image[name])
                     continue
                 columns = {key: plain(v) for key, v in record.cells.items() if key != column}
                 as_base64 = is_text and column.lower() in BYTES_COLUMNS
                 images = _images(record.cells.get(column), as_json=is_text)
                 if record.detail and record.cells.get(column) is None:
-                    yield Item(row, columns, Reason.CORRUPT_CONTAINER, record.detail)
+                    yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail, columns)
                 elif not images:
-                    _count(record, skipped.without_image.setdefault(name, RowsWithoutImage()))
+                    _count(record, skipped.without_image[name])
                 for number, image in enumerate(images, 1):
-                    cell = row if len(images) == 1 else TableCell(table, record.number, number)
+                    cell = row if len(images) == 1 else replace(row, number=number)
                     yield _item(cell, image, columns, as_base64=as_base64)
     except Refused as refused:
-        yield Item(table, None, refused.reason, refused.detail)
+        yield Item.failed(table, refused.reason, refused.detail)
         return
     if column is None and missing is not None:
         raise missing
@@ -171,16 +171,17 @@ def _item(cell: TableCell, image: Any, columns: Mapping[str, Any], *, as_base64:
         places = (image[key] for key in _PLACES if image.get(key))
         image = image.get("bytes") or next(places, None)
     if isinstance(image, bytes):
-        return Item(cell, columns, data=image)
+        return Item(cell, columns=columns, data=image)
     if not isinstance(image, str):
         detail = f"neither a path nor bytes, but {type(image).__name__}"
-        return Item(cell, columns, Reason.CORRUPT_CONTAINER, detail)
+        return Item.failed(cell, Reason.CORRUPT_CONTAINER, detail, columns)
     if as_base64 or image.startswith("data:"):
         try:
             data = base64.b64decode(image.partition(",")[2] if not as_base64 else image)
         except (binascii.Error, ValueError) as error:
-            return Item(cell, columns, Reason.CORRUPT_CONTAINER, f"not Base64: {error}")
-        return Item(cell, columns, data=data)
+            detail = f"not Base64: {error}"
+            return Item.failed(cell, Reason.CORRUPT_CONTAINER, detail, columns)
+        return Item(cell, columns=columns, data=data)
     return item_of_entry(_relative_to(cell.table, parse_location(image)), columns)
 
 
@@ -197,8 +198,8 @@ def item_of_entry(location: Location, columns: Mapping[str, Any] | None = None) 
     """Return the item of a location that a list or table names; its URL cannot be trusted."""
     if isinstance(location, StoreObject) and location.scheme not in BUCKET_SCHEMES:
         detail = f"{location.scheme}:// URLs in a list or table are not followed"
-        return Item(location, columns, Reason.SOURCE_REFUSED, detail)
-    return Item(location, columns)
+        return Item.failed(location, Reason.SOURCE_REFUSED, detail, columns)
+    return Item(location, columns=columns)
 
 
 def _records(name: str, kind: str, file: BinaryIO) -> Iterator[_Record]:

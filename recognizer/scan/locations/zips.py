@@ -85,7 +85,7 @@ def zip_members(archive: Container) -> Iterator[Member]:
                 offset=entry.header_offset,
                 size=entry.compress_size,
                 stamp=stamp,
-                zipped=ZipEntry(entry.compress_type, entry.file_size, entry.CRC),
+                zipped=ZipEntry(method=entry.compress_type, size=entry.file_size, crc=entry.CRC),
             )
             yield _ZipMember(location, flaw, read_range)
 
