@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -237,7 +237,7 @@ def _top_product(row: Row, products: Sequence[str]) -> str:
     return f"{name} {scores[name]:.3f}"
 
 
-def _listed(counts: Counter[str]) -> str:
+def _listed(counts: Counter[Any]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
 
 

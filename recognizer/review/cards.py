@@ -5,13 +5,11 @@ Plain values for the template, which alone writes HTML and escapes all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
 
 from recognizer.model.bundle import Bundle
-from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
+from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.review.card_images import CardImage, make_card_image
 from recognizer.review.guide import Guide, explain_reason, make_guides
 from recognizer.review.queue import Entry
@@ -48,64 +46,39 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
-    """A near-copy that has no card of its own."""
-
-    section: Decision
-    source: str
-    item: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """One image.
 
     Attributes:
-        section: where it stands.
+        row: its row.
+        copies: the rows of near-copies, for which the decision on it can stand.
+        copy_count: how many near-copies there are, listed or not.
         name: last part of the source.
-        source: the whole of it.
         link: ``file:`` URI of the image; None where it is not what was scored.
         thumbnail: see :class:`recognizer.review.card_images.CardImage`.
         boxes: regions in the frame that the thumbnail shows.
         facts: format, size and frames in words.
-        status: ``ok``, ``degraded`` or ``failed``.
-        reason: the code of why it is not ``ok``; None where it is.
-        problem: the same as a sentence.
-        detail: the decoder's own words on that.
+        problem: the reason as a sentence; None where the status is ``ok``.
         bars: the highest scores, those over their thresholds first.
-        why: the policy's sentences.
         products: the products that the lead may show; of a clear image, the one with the highest
             score.
         families: their families.
         guides: what a reviewer should know of each of them.
-        item: the listing's own columns.
-        sha256: digest of the file.
-        known: the known items that it is near, the nearest first.
-        copies: its near-copies, for which the decision on this one can stand.
-        copy_count: how many they are, listed or not.
     """
 
-    section: Decision
+    row: Row
+    copies: tuple[Row, ...]
+    copy_count: int
     name: str
-    source: str
     link: str | None
     thumbnail: CardImage
     boxes: tuple[Box, ...]
     facts: str
-    status: Status
-    reason: str | None
     problem: str | None
-    detail: str | None
     bars: tuple[Bar, ...]
-    why: tuple[str, ...]
     products: tuple[str, ...]
     families: tuple[str, ...]
     guides: tuple[Guide, ...]
-    item: tuple[tuple[str, str], ...]
-    sha256: str | None
-    known: tuple[KnownMatch, ...]
-    copies: tuple[Copy, ...]
-    copy_count: int
 
 
 class CardMaker:
@@ -147,30 +120,19 @@ class CardMaker:
         products = self._shown_products(row)
         is_there = thumbnail.uri and thumbnail.note is None
         return Card(
-            section=row.decision,
+            row=row,
+            copies=entry.copies,
+            copy_count=entry.copy_count,
             name=PurePath(row.source).name or row.source,
-            source=row.source,
             link=Path(row.source).absolute().as_uri() if is_there else None,
             thumbnail=thumbnail,
             boxes=self._boxes(row, thumbnail),
             facts=_facts(row, thumbnail),
-            status=row.status,
-            reason=row.reason,
             problem=None if row.status is Status.OK else explain_reason(row.reason),
-            detail=row.detail,
             bars=self._bars(row),
-            why=row.why,
             products=products,
             families=tuple(dict.fromkeys(self._family_of.get(p, p) for p in products)),
             guides=tuple(self._guides[p] for p in products if p in self._guides),
-            item=_item(row.item),
-            sha256=row.sha256,
-            known=row.known or (),
-            copies=tuple(
-                Copy(section=copy.decision, source=copy.source, item=_item(copy.item))
-                for copy in entry.copies
-            ),
-            copy_count=entry.copy_count,
         )
 
     def _shown_products(self, row: Row) -> tuple[str, ...]:
@@ -247,7 +209,3 @@ def _facts(row: Row, thumbnail: CardImage) -> str:
         shown = f", number {thumbnail.frame} is shown" if thumbnail.uri else ""
         facts.append(f"{row.frames} frames{shown}")
     return ", ".join(facts)
-
-
-def _item(item: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((key, str(value)) for key, value in (item or {}).items() if value is not None)

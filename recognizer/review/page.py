@@ -24,6 +24,7 @@ from recognizer.policy import Decision
 from recognizer.review.cards import Card, CardMaker
 from recognizer.review.guide import REASONS, make_guides
 from recognizer.review.queue import SECTIONS, Capacity, Queue
+from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 from recognizer.taxonomy import Kind
 
@@ -127,7 +128,7 @@ def _context(queue: Queue, title: str, store: ThumbnailStore | None) -> dict[str
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         "summary": summary,
         "leads": [(name, display_name(name), count) for name, count in _ranked(summary.leads)],
-        "reasons": [(name, REASONS[name], count) for name, count in _ranked(summary.reasons)],
+        "reasons": [(name, REASONS[name], count) for name, count in _ranked(summary.failed)],
         "models": [model for model, _ in summary.models.most_common()],
         "policies": [policy for policy, _ in summary.policies.most_common()],
         "products": [
@@ -143,6 +144,7 @@ def _context(queue: Queue, title: str, store: ThumbnailStore | None) -> dict[str
         "not_recognized": [display_name(name) for name in bundle.not_recognized],
         "other_models": any(model.digest != bundle.digest for model in summary.models),
         "bundle": bundle,
+        "columns": _columns,
         "guides": make_guides(bundle).values(),
         "sections": list(_sections(queue, store)),
     }
@@ -162,6 +164,11 @@ def _sections(queue: Queue, store: ThumbnailStore | None) -> Iterator[Section]:
             cards_count=queue.count(name),
             cards=map(make, queue.entries(name)),
         )
+
+
+def _columns(row: Row) -> list[tuple[str, object]]:
+    """Return the listing's own columns that have a value."""
+    return [(key, value) for key, value in (row.item or {}).items() if value is not None]
 
 
 def _ranked(counts: Counter[Name]) -> list[tuple[Name, int]]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from recognizer._closing import Closes
 from recognizer._sqlite import TemporaryStore
@@ -21,7 +21,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.rows.journal import JournalReader
 from recognizer.rows.row import ModelReference, PolicyReference, Row
-from recognizer.status import Reason, Status
+from recognizer.rows.summary import ScanSummary
 from recognizer.taxonomy import Kind
 
 SECTIONS = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
@@ -62,26 +62,12 @@ class Entry:
     copy_count: int = 0
 
 
-class _Group(NamedTuple):
-    """What the summary counts; there are few different ones."""
-
-    decision: Decision
-    status: Status
-    reason: Reason | None
-    labels: tuple[str, ...]
-    model: ModelReference
-    policy: PolicyReference
-
-
 @dataclass(slots=True, kw_only=True)
-class Summary:
-    """Counts over all images.
+class Summary(ScanSummary):
+    """Counts over all images of a journal, and what made its rows.
 
     Attributes:
         sections: images in each section.
-        degraded: images that were scored although something is missing or damaged.
-        leads: product -> leads that may show it.
-        reasons: reason -> failures.
         models: model -> images.
         policies: policy -> images.
         begin: time of the earliest row; None where there are no rows.
@@ -89,29 +75,10 @@ class Summary:
     """
 
     sections: Counter[Decision] = field(default_factory=Counter)
-    degraded: int = 0
-    leads: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[Reason] = field(default_factory=Counter)
     models: Counter[ModelReference] = field(default_factory=Counter)
     policies: Counter[PolicyReference] = field(default_factory=Counter)
     begin: datetime | None = None
     end: datetime | None = None
-
-    @property
-    def scanned(self) -> int:
-        """All images."""
-        return self.sections.total()
-
-    def add(self, group: _Group, count: int) -> None:
-        """Count images that are alike."""
-        self.sections[group.decision] += count
-        self.models[group.model] += count
-        self.policies[group.policy] += count
-        self.degraded += count * (group.status is Status.DEGRADED)
-        if group.decision is Decision.UNSCORED and group.reason is not None:
-            self.reasons[group.reason] += count
-        for label in group.labels:
-            self.leads[label] += count
 
 
 class Images(TemporaryStore):
@@ -127,9 +94,17 @@ class Images(TemporaryStore):
         )
 
     def put(
-        self, row: Row, offset: int, *, score: float = 0.0, alike: int = 0, time: float = 0.0
+        self, row: Row, offset: int, *, score: float = 0, alike: int = 0, time: float = 0
     ) -> None:
-        """Keep what counts of a row, in place of an earlier row of its item."""
+        """Keep what counts of a row, in place of an earlier row of its item.
+
+        Args:
+            row: the row.
+            offset: where its line begins.
+            score: what it is ranked by within its section.
+            alike: number of the rows that count alike in the summary.
+            time: seconds of the epoch.
+        """
         section = SECTIONS.index(row.decision)
         values = (row.key - (1 << 63), offset, offset, row.sha256, row.phash, section, score, alike)
         with self._reported():
@@ -228,23 +203,23 @@ class Queue(Closes):
             bundle.digest: [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
             for bundle in bundles
         }
-        groups: dict[_Group, int] = {}
+        alike: dict[tuple[object, ...], int] = {}
+        examples: list[Row] = []
         for offset, row in self._reader.rows():
-            group = _Group(
-                row.decision, row.status, row.reason, row.lead_labels, row.model, row.policy
-            )
-            self._images.put(
-                row,
-                offset,
-                score=_score(row, products.get(row.model.digest)),
-                alike=groups.setdefault(group, len(groups)),
-                time=row.time.timestamp(),
-            )
+            key = (row.decision, row.status, row.reason, row.lead_labels, row.model, row.policy)
+            number = alike.setdefault(key, len(alike))
+            if number == len(examples):
+                examples.append(row)
+            score, time = _score(row, products.get(row.model.digest)), row.time.timestamp()
+            self._images.put(row, offset, score=score, alike=number, time=time)
         summary = Summary()
-        alike = [*groups]
         for number, count in self._images.select("SELECT alike, count(*) FROM images GROUP BY 1"):
-            summary.add(alike[number], count)
-        if summary.scanned:
+            row = examples[number]
+            summary.add(row, is_new=True, count=count)
+            summary.sections[row.decision] += count
+            summary.models[row.model] += count
+            summary.policies[row.policy] += count
+        if summary.images:
             ((begin, end),) = self._images.select("SELECT min(time), max(time) FROM images")
             summary.begin = datetime.fromtimestamp(begin, UTC)
             summary.end = datetime.fromtimestamp(end, UTC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
@@ -37,11 +37,14 @@ def nullable(kind: Kind, null: Any = None) -> Kind:
     if "enum" in schema:
         schema["enum"] = [*schema["enum"], None]
     decode = kind.decode
-    return Kind(
-        schema=schema,
-        decode=lambda value: null if value is None else decode(value),
-        encode=kind.encode,
+    return replace(
+        kind, schema=schema, decode=lambda value: null if value is None else decode(value)
     )
+
+
+def described(kind: Kind, description: str) -> Kind:
+    """Return a kind whose schema has a description."""
+    return replace(kind, schema={**kind.schema, "description": description})
 
 
 def text(pattern: str | None = None) -> Kind:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 from recognizer._atomic import replacing
 from recognizer.errors import JournalError, UsageError
@@ -144,22 +144,17 @@ def _write(paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: boo
 
 
 def _copy_thumbnails(paths: Sequence[Path], newest: Newest, target: Path) -> int:
-    if not any(thumbnails_path(path).is_file() for path in paths):
-        return 0
-    count = 0
-    with (
-        replacing(thumbnails_path(target)) as partial,
-        ThumbnailStore(partial, create=True) as copies,
-    ):
-        for number, path in enumerate(paths):
-            if not thumbnails_path(path).is_file():
-                continue
-            with ThumbnailStore(thumbnails_path(path), create=False) as store:
-                for digests in _digests(path, number, newest):
-                    found = [(d, t) for d in digests if (t := store.get(d)) is not None]
-                    copies.add(found)
-                    count += len(found)
-    return count
+    with ExitStack() as stack:
+        stores = {
+            number: stack.enter_context(ThumbnailStore(thumbnails_path(path), create=False))
+            for number, path in enumerate(paths)
+            if thumbnails_path(path).is_file()
+        }
+        if not stores:
+            return 0
+        partial = stack.enter_context(replacing(thumbnails_path(target)))
+        with ThumbnailStore(partial, create=True) as copies:
+            return _copy(stores, copies, paths, newest)
 
 
 def _copy_embeddings(paths: Sequence[Path], newest: Newest, target: Path) -> int:
@@ -177,22 +172,35 @@ def _copy_embeddings(paths: Sequence[Path], newest: Newest, target: Path) -> int
                 "the embeddings beside these journals are of several models, and cannot be "
                 "compared: move away those of all but one (scan --embeddings makes them again)"
             )
-        count = 0
         partial = stack.enter_context(replacing(embeddings_path(target)))
         with EmbeddingStore(partial, *models) as copies:
-            for number, store in stores.items():
-                for digests in _digests(paths[number], number, newest):
-                    found = [(d, v) for d in digests if (v := store.get(d)) is not None]
-                    copies.add(found)
-                    count += len(found)
-        return count
+            return _copy(stores, copies, paths, newest)
 
 
-def _digests(path: Path, number: int, newest: Newest) -> Iterator[list[str]]:
-    """Yield the digests of the images of a journal's remaining rows, some at a time."""
-    rows = _remaining(path, number, newest)
-    while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
-        yield [row.sha256 for row in some if row.sha256]
+Kept = TypeVar("Kept")
+
+
+class _ByDigest(Protocol[Kept]):
+    def get(self, sha256: str, /) -> Kept | None: ...
+    def add(self, kept: Iterable[tuple[str, Kept]], /) -> None: ...
+
+
+def _copy(
+    stores: Mapping[int, _ByDigest[Kept]],
+    copies: _ByDigest[Kept],
+    paths: Sequence[Path],
+    newest: Newest,
+) -> int:
+    """Copy what belongs to the remaining rows, and return how much that is."""
+    count = 0
+    for number, store in stores.items():
+        rows = _remaining(paths[number], number, newest)
+        while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
+            digests = [row.sha256 for row in some if row.sha256]
+            found = [(d, kept) for d in digests if (kept := store.get(d)) is not None]
+            copies.add(found)
+            count += len(found)
+    return count
 
 
 def _remaining(path: Path, number: int, newest: Newest) -> Iterator[Row]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.known import TRANSFORMS
@@ -89,6 +89,7 @@ _TEXT = kinds.text()
 _DIGEST = kinds.text("[0-9a-f]{64}")
 _COUNT = nullable(kinds.integer(1))
 _PROBABILITY = kinds.probability()
+_PROBABILITIES = nullable(kinds.probabilities())
 _LEAD = kinds.struct(
     Lead,
     kind=kinds.choice(CandidateKind),
@@ -117,133 +118,105 @@ _KNOWN_MATCH = kinds.struct(
 )
 
 
-def _key(kind: Kind, description: str, *, scored: bool = False) -> dict[str, Any]:
-    """Return the metadata of a field; ``scored``: its JSON is null where the image failed."""
-    schema = {**kind.schema, "description": description}
-    return {"kind": Kind(schema=schema, decode=kind.decode, encode=kind.encode), "scored": scored}
-
-
 @dataclass(frozen=True, kw_only=True)  # without slots, for it goes from process to process
 class Row:
-    """What a scan says of one image."""
+    """What a scan says of one image: each field with its kind in JSON, and what it means."""
 
-    source: str = field(metadata=_key(_TEXT, "The path or URI as it was given."))
-    item: Mapping[str, Any] | None = field(
-        metadata=_key(nullable(kinds.columns()), "The listing's own columns, passed through.")
+    source: Annotated[str, _TEXT, "The path or URI as it was given."]
+    item: Annotated[
+        Mapping[str, Any] | None,
+        nullable(kinds.columns()),
+        "The listing's own columns, passed through.",
+    ]
+    status: Annotated[
+        Status,
+        kinds.choice(Status),
+        "ok; degraded: scored, but damaged or incomplete; failed: not scored.",
+    ]
+    reason: Annotated[Reason | None, nullable(kinds.choice(Reason)), "Why the status is not ok."]
+    sha256: Annotated[
+        str | None, nullable(_DIGEST), "Of the image's bytes; null where they could not be read."
+    ]
+    phash: Annotated[
+        str | None,
+        nullable(_DIGEST),
+        "The PDQ perceptual hash of the frame with the highest product score.",
+    ]
+    format: Annotated[
+        str | None, nullable(_TEXT), "The image format by its first bytes, in lower case."
+    ]
+    width: Annotated[int | None, _COUNT, "Of the upright image, in pixels."]
+    height: Annotated[int | None, _COUNT, "Of the upright image, in pixels."]
+    frames: Annotated[int | None, _COUNT, "Frames or pages in the file."]
+    scores: Annotated[
+        Mapping[str, float] | None,
+        _PROBABILITIES,
+        "Label -> calibrated probability, for every label of the model.",
+    ]
+    leads: Annotated[
+        tuple[Lead, ...],
+        nullable(kinds.sequence(_LEAD), ()),
+        "The labels and families over their review threshold, the highest score first: kind "
+        "(label or family), name, score, the threshold that it is over, the false-positive rate of "
+        "this threshold (null for a probability that the policy gives), and level (review or "
+        "priority).",
+    ]
+    family: Annotated[
+        Mapping[str, float] | None,
+        _PROBABILITIES,
+        "Family -> probability that one of its products is shown.",
+    ]
+    decision: Annotated[
+        Decision,
+        kinds.choice(Decision),
+        "What the policy makes of it: clear, review or priority; unscored where it failed.",
+    ]
+    why: Annotated[
+        tuple[str, ...],
+        nullable(kinds.sequence(_TEXT), ()),
+        "A sentence for each lead, and for known items.",
+    ]
+    regions: Annotated[
+        tuple[Region, ...],
+        nullable(kinds.sequence(_REGION), ()),
+        "Where the leads were seen (of a family, its likeliest product): left, top, right and "
+        "bottom in pixels of the upright image (right and bottom exclusive), in which frame, and "
+        "the highest local probability.",
+    ]
+    model: Annotated[
+        ModelReference,
+        kinds.struct(ModelReference, name=_TEXT, version=kinds.integer(0), digest=_DIGEST),
+        "What scored it; the digest is over model.onnx and all calibrations and thresholds of its "
+        "bundle.",
+    ]
+    policy: Annotated[
+        PolicyReference,
+        kinds.struct(PolicyReference, name=_TEXT, digest=_DIGEST),
+        "What decided; the digest is over all of it but the name.",
+    ]
+    preprocessing: Annotated[
+        int, kinds.integer(1), "The version of the steps from bytes to the model's input."
+    ]
+    time: Annotated[datetime, kinds.moment(), "When the row was made, with its time zone."]
+    detail: Annotated[
+        str | None, nullable(_TEXT), "More on the reason, in the words of a decoder or the system."
+    ]
+    schema: Annotated[int, kinds.integer(ROW_SCHEMA, ROW_SCHEMA), "The version of the row."] = (
+        ROW_SCHEMA
     )
-    status: Status = field(
-        metadata=_key(
-            kinds.choice(Status),
-            "ok; degraded: scored, but damaged or incomplete; failed: not scored.",
-        )
-    )
-    reason: Reason | None = field(
-        metadata=_key(nullable(kinds.choice(Reason)), "Why the status is not ok.")
-    )
-    sha256: str | None = field(
-        metadata=_key(nullable(_DIGEST), "Of the image's bytes; null where they could not be read.")
-    )
-    phash: str | None = field(
-        metadata=_key(
-            nullable(_DIGEST),
-            "The PDQ perceptual hash of the frame with the highest product score.",
-        )
-    )
-    format: str | None = field(
-        metadata=_key(nullable(_TEXT), "The image format by its first bytes, in lower case.")
-    )
-    width: int | None = field(metadata=_key(_COUNT, "Of the upright image, in pixels."))
-    height: int | None = field(metadata=_key(_COUNT, "Of the upright image, in pixels."))
-    frames: int | None = field(metadata=_key(_COUNT, "Frames or pages in the file."))
-    scores: Mapping[str, float] | None = field(
-        metadata=_key(
-            nullable(kinds.probabilities()),
-            "Label -> calibrated probability, for every label of the model.",
-            scored=True,
-        )
-    )
-    leads: tuple[Lead, ...] = field(
-        metadata=_key(
-            nullable(kinds.sequence(_LEAD), ()),
-            "The labels and families over their review threshold, the highest score first: kind "
-            "(label or family), name, score, the threshold that it is over, the false-positive "
-            "rate of this threshold (null for a probability that the policy gives), and level "
-            "(review or priority).",
-            scored=True,
-        )
-    )
-    family: Mapping[str, float] | None = field(
-        metadata=_key(
-            nullable(kinds.probabilities()),
-            "Family -> probability that one of its products is shown.",
-            scored=True,
-        )
-    )
-    decision: Decision = field(
-        metadata=_key(
-            kinds.choice(Decision),
-            "What the policy makes of it: clear, review or priority; unscored where it failed.",
-        )
-    )
-    why: tuple[str, ...] = field(
-        metadata=_key(
-            nullable(kinds.sequence(_TEXT), ()),
-            "A sentence for each lead, and for known items.",
-            scored=True,
-        )
-    )
-    regions: tuple[Region, ...] = field(
-        metadata=_key(
-            nullable(kinds.sequence(_REGION), ()),
-            "Where the leads were seen (of a family, its likeliest product): left, top, right and "
-            "bottom in pixels of the upright image (right and bottom exclusive), in which frame, "
-            "and the highest local probability.",
-            scored=True,
-        )
-    )
-    model: ModelReference = field(
-        metadata=_key(
-            kinds.struct(ModelReference, name=_TEXT, version=kinds.integer(0), digest=_DIGEST),
-            "What scored it; the digest is over model.onnx and all calibrations and thresholds "
-            "of its bundle.",
-        )
-    )
-    policy: PolicyReference = field(
-        metadata=_key(
-            kinds.struct(PolicyReference, name=_TEXT, digest=_DIGEST),
-            "What decided; the digest is over all of it but the name.",
-        )
-    )
-    preprocessing: int = field(
-        metadata=_key(kinds.integer(1), "The version of the steps from bytes to the model's input.")
-    )
-    time: datetime = field(
-        metadata=_key(kinds.moment(), "When the row was made, with its time zone.")
-    )
-    detail: str | None = field(
-        metadata=_key(
-            nullable(_TEXT), "More on the reason, in the words of a decoder or of the system."
-        )
-    )
-    schema: int = field(
-        default=ROW_SCHEMA,
-        metadata=_key(kinds.integer(ROW_SCHEMA, ROW_SCHEMA), "The version of the row."),
-    )
-    known: tuple[KnownMatch, ...] | None = field(
-        metadata=_key(
-            nullable(kinds.sequence(_KNOWN_MATCH)),
-            "The known items that it is near, the nearest first: what the bank says of the item, "
-            "in how many bits of 256 the hashes differ, and how the image has to be turned or "
-            "mirrored. Null where it was compared with none.",
-        )
-    )
-    bank: BankReference | None = field(
-        metadata=_key(
-            nullable(kinds.struct(BankReference, name=_TEXT, digest=_DIGEST)),
-            "The bank of known items; the digest is over its content and the way of comparing. "
-            "Null where there was none.",
-        )
-    )
+    known: Annotated[
+        tuple[KnownMatch, ...] | None,
+        nullable(kinds.sequence(_KNOWN_MATCH)),
+        "The known items that it is near, the nearest first: what the bank says of the item, in "
+        "how many bits of 256 the hashes differ, and how the image has to be turned or mirrored. "
+        "Null where it was compared with none.",
+    ]
+    bank: Annotated[
+        BankReference | None,
+        nullable(kinds.struct(BankReference, name=_TEXT, digest=_DIGEST)),
+        "The bank of known items; the digest is over its content and the way of comparing. Null "
+        "where there was none.",
+    ]
 
     def __post_init__(self) -> None:
         if (self.status is Status.FAILED) != (self.decision is Decision.UNSCORED):
@@ -290,13 +263,10 @@ class Row:
             frames=prediction.frames,
             scores=_rounded(prediction.scores) if is_scored else None,
             leads=tuple(
-                Lead(
-                    kind=lead.kind,
-                    name=lead.name,
+                replace(
+                    lead,
                     score=round(lead.score, _DIGITS),
                     threshold=round(lead.threshold, _DIGITS),
-                    false_positive_rate=lead.false_positive_rate,
-                    level=lead.level,
                 )
                 for lead in verdict.leads
             ),
@@ -304,13 +274,7 @@ class Row:
             decision=verdict.decision,
             why=verdict.why,
             regions=tuple(
-                Region(
-                    label=region.label,
-                    score=round(region.score, _DIGITS),
-                    box=region.box,
-                    frame=region.frame,
-                )
-                for region in prediction.regions
+                replace(region, score=round(region.score, _DIGITS)) for region in prediction.regions
             ),
             model=ModelReference(name=bundle.name, version=bundle.version, digest=bundle.digest),
             policy=PolicyReference(name=policy.name, digest=policy.digest),
@@ -366,10 +330,13 @@ class Row:
         return cls(**kinds.decode_fields(ROW_FIELDS, values))
 
 
-ROW_FIELDS: dict[str, Kind] = {key.name: key.metadata["kind"] for key in fields(Row)}
+ROW_FIELDS: dict[str, Kind] = {
+    name: kinds.described(*annotation.__metadata__)
+    for name, annotation in get_type_hints(Row, include_extras=True).items()
+}
 """The keys of a row, in their order, with what each may hold."""
 
-_NULLS = {key.name: None for key in fields(Row) if key.metadata["scored"]}
+_NULLS = dict.fromkeys(("scores", "leads", "family", "why", "regions"))  # where the image failed
 _encode = kinds.object_encoder(ROW_FIELDS)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from recognizer.policy import Decision
 from recognizer.rows.row import Row
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 
 
 @dataclass(slots=True)
@@ -29,9 +30,9 @@ class ScanSummary:
     scanned: int = 0
     skipped: int = 0
     repeated: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
-    decisions: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[Status] = field(default_factory=Counter)
+    failed: Counter[Reason] = field(default_factory=Counter)
+    decisions: Counter[Decision] = field(default_factory=Counter)
     leads: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     provider: str | None = None
@@ -46,15 +47,15 @@ class ScanSummary:
         """Images per second, 0 where there were none."""
         return self.images / self.seconds if self.seconds > 0 else 0.0
 
-    def add(self, row: Row, *, is_new: bool) -> None:
-        """Count an image."""
+    def add(self, row: Row, *, is_new: bool, count: int = 1) -> None:
+        """Count images that have such a row."""
         if is_new:
-            self.scanned += 1
+            self.scanned += count
         else:
-            self.skipped += 1
-        self.statuses[row.status] += 1
+            self.skipped += count
+        self.statuses[row.status] += count
         if row.status is Status.FAILED and row.reason is not None:
-            self.failed[row.reason] += 1
+            self.failed[row.reason] += count
         elif row.is_lead:
-            self.decisions[row.decision] += 1
-            self.leads.update(row.lead_labels)
+            self.decisions[row.decision] += count
+            self.leads.update(dict.fromkeys(row.lead_labels, count))

@@ -55,7 +55,7 @@ def test_the_strongest_of_near_copies_stands_for_all(queue) -> None:
         row("weaker", 0.5, "review", HASH),
     )
     assert shown(found) == {"strong": ["weak", "weaker", "clear"], "other": []}
-    assert found.summary.scanned == 5  # no row is dropped from the sums
+    assert found.summary.images == 5  # no row is dropped from the sums
     assert {section.value: found.covered(section) for section in SECTIONS} == {
         "priority": 1,
         "review": 3,

@@ -80,12 +80,12 @@ def test_what_is_kept_is_bounded_and_all_is_counted(read: Callable[..., Queue]) 
         "clear": 2,
     }
     assert sources(queue)[50:] == ["r49", "r48", "f0", "c49", "c48"]
-    assert queue.summary.scanned == 200
+    assert queue.summary.images == 200
     assert queue.summary.leads == {"ivory_worked": 100}
-    assert queue.summary.reasons == {"empty": 50}
+    assert queue.summary.failed == {"empty": 50}
     nothing = read(*rows, capacity=Capacity(leads=0, unscored=0, clear=0))
     assert sources(nothing) == []
-    assert nothing.summary.scanned == 200
+    assert nothing.summary.images == 200
 
 
 def test_a_lead_ranks_by_its_highest_label_or_family(read: Callable[..., Queue]) -> None:
@@ -126,7 +126,7 @@ def test_only_the_last_word_on_an_image_counts(read: Callable[..., Queue]) -> No
         bare_row("b", 0.1, "clear"),
         bare_row("a", 0.2, "clear"),  # scanned again, with another policy
     )
-    assert queue.summary.scanned == 2
+    assert queue.summary.images == 2
     assert sources(queue) == ["a", "b"]
     assert not queue.summary.leads
 
