@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tests.conftest import encoded
+
 
 def scene(seed: int, size: tuple[int, int] = (360, 280), shapes: int = 20) -> Image.Image:
     """Draw the scene of a number: the same one at any size, but for the edges."""
@@ -26,3 +28,10 @@ def distance(one: str, other: str) -> int:
     """Return the number of bits in which two hashes of equal length differ."""
     assert len(one) == len(other)
     return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+def animated(*colors: str, format: str = "GIF") -> bytes:  # noqa: A002
+    first, *rest = (Image.new("RGB", (48, 40), color) for color in colors)
+    for i, frame in enumerate((first, *rest)):
+        frame.putpixel((i, 0), (0, 0, 0))  # Pillow writes frames that are alike only once
+    return encoded(first, format, save_all=True, append_images=rest, duration=50)

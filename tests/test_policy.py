@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from recognizer._policy_file import load_policy
 from recognizer.errors import PolicyError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import (
@@ -28,7 +27,8 @@ from recognizer.policy import (
 )
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
-from recognizer.taxonomy import extend_taxonomy, load_taxonomy
+from recognizer.taxonomy import load_taxonomy
+from tests.rules import of_family, of_label, rule
 
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
 
@@ -53,21 +53,6 @@ def verdict_of(
 
 def labels_of(verdict: Verdict) -> tuple[str, ...]:
     return tuple(lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL)
-
-
-def rule(review: float | None = None, priority: float | None = None, *, p: bool = False) -> Rule:
-    """A rule of rates, or of probabilities."""
-    level = Probability if p else Rate
-    given = {"review": review, "priority": priority}
-    return Rule(**{key: level(value) for key, value in given.items() if value is not None})
-
-
-def of_label(name: str, own: Rule) -> dict[tuple[CandidateKind, str], Rule]:
-    return {(CandidateKind.LABEL, name): own}
-
-
-def of_family(name: str, own: Rule) -> dict[tuple[CandidateKind, str], Rule]:
-    return {(CandidateKind.FAMILY, name): own}
 
 
 WORKED, RAW = "ivory_worked", "ivory_raw"
@@ -223,115 +208,6 @@ def test_a_family_that_bears_the_name_of_a_label() -> None:
     assert decided((0.6, 0.0), label_only) == [family]
     both = Policy(rules=of_family("pangolin_scales", high))
     assert decided((0.6, 0.0), both) == []
-
-
-# --- profiles ---------------------------------------------------------------------------------
-
-
-def loaded(folder: Path, text: str) -> Policy:
-    (folder / "strict.toml").write_text(text, encoding="utf-8")
-    return load_policy(folder / "strict.toml")
-
-
-def test_a_profile(tmp_path: Path) -> None:
-    policy = loaded(
-        tmp_path,
-        """
-        review_rate = 0.05
-        ignore = ["coral", "seahorse"]
-        [rules.label.ivory_worked]
-        priority_rate = 0.01
-        [rules.ivory]
-        review_probability = 0.25
-        priority_probability = 0.5
-        """,
-    )
-    assert policy == Policy(
-        name="strict",
-        default=Rule(review=Rate(0.05), priority=Rate(0.001)),
-        rules={
-            **of_label("ivory_worked", Rule(review=Rate(0.05), priority=Rate(0.01))),
-            **of_family("ivory", rule(0.25, 0.5, p=True)),
-        },
-        ignore=frozenset({"coral", "seahorse"}),
-    )
-
-
-@pytest.mark.parametrize(
-    ("table", "key"),
-    [
-        ("rules.ivory_worked", (CandidateKind.LABEL, "ivory_worked")),
-        ("rules.ivory", (CandidateKind.FAMILY, "ivory")),
-        ("rules.label.coral", (CandidateKind.LABEL, "coral")),
-        ("rules.family.coral", (CandidateKind.FAMILY, "coral")),
-    ],
-)
-def test_a_rule_is_that_of_a_label_or_of_a_family(
-    table: str, key: tuple[CandidateKind, str], tmp_path: Path
-) -> None:
-    assert [*loaded(tmp_path, f"[{table}]\nreview_rate = 0.05\n").rules] == [key]
-
-
-def test_an_empty_profile_is_the_default(tmp_path: Path) -> None:
-    assert loaded(tmp_path, "").digest == DEFAULT.digest
-    assert loaded(tmp_path, "name = 'mine'").name == "mine"
-
-
-BROKEN = {
-    "not toml": ("review_rate =", "strict.toml"),
-    "unknown key": ("threshold = 0.5", "unknown key 'threshold'; known: ignore"),
-    "a key with a typo": ("reveiw_rate = 0.05", "'reveiw_rate'; did you mean review_rate"),
-    "unknown key of a rule": ("[rules.ivory]\nname = 'x'", "rules.ivory: unknown key 'name'"),
-    "unknown name": ("[rules.unicorn_horn]\nreview_rate = 0.05", "unknown label or family"),
-    "a name with a typo": ("[rules.ivory_wroked]", "did you mean ivory_worked"),
-    "unknown label": ("[rules.label.ivory]", "rules.label.ivory: unknown label 'ivory'"),
-    "unknown family": ("[rules.family.ivory_raw]", "rules.family.ivory_raw: unknown family"),
-    "ambiguous": ("[rules.coral]", "write [rules.label.coral] or [rules.family.coral]"),
-    "unknown rate": ("review_rate = 0.02", "review_rate: Rate(0.02): a false-positive rate is one"),
-    "a rate as text": ("review_rate = '0.01'", "as a number"),
-    "a rate of another type": ("review_rate = true", "review_rate: Rate(True)"),
-    "no probability": ("review_probability = 1.5", "a number from 0 to 1"),
-    "negative": ("priority_probability = -0.1", "priority_probability"),
-    "NaN": ("priority_probability = nan", "priority_probability"),
-    "truth": ("review_probability = true", "Probability(True)"),
-    "a list": ("review_probability = [0.5]", "review_probability"),
-    "both": ("review_rate = 0.05\nreview_probability = 0.5", "not both"),
-    "a rate of former days": ("review = '0.01'", "write review_rate = 0.01"),
-    "a probability of former days": ("[rules.ivory]\nreview = 0.5", "review_probability = 0.5"),
-    "upside down": (
-        "review_probability = 0.9\npriority_probability = 0.5",
-        "easier to reach",
-    ),
-    "rates upside down": ("review_rate = 0.001\npriority_rate = 0.05", "easier to reach"),
-    "rule of another type": ("[rules]\nivory = 0.5", "a table"),
-    "rule of a kind, of another type": ("[rules.label]\ncoral = 0.5", "rules.label.coral: a table"),
-    "rules of another type": ("rules = 5", "a table"),
-    "ignore of words": ("ignore = 'coral'", "ignore: a list, not 'coral'"),
-    "a name that is none": ("name = 5", "name = 5: it must be a str"),
-    "ignore of lists": ("ignore = [['coral']]", "a set of products"),
-    "ignore the unknown": ("ignore = ['unicorn_horn']", "unknown product 'unicorn_horn'"),
-    "ignore with a typo": ("ignore = ['corral']", "did you mean coral"),
-    "ignore a look-alike": ("ignore = ['ceramic']", "unknown product 'ceramic'"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_profile_is_a_policy_error(name: str, tmp_path: Path) -> None:
-    text, words = BROKEN[name]
-    with pytest.raises(PolicyError) as caught:
-        loaded(tmp_path, text)
-    assert words in str(caught.value)
-    assert "strict.toml" in str(caught.value)
-
-
-def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match=r"none\.toml cannot be read: No such file"):
-        load_policy(tmp_path / "none.toml")
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(PolicyError, match="not text in UTF-8"):
-        load_policy(tmp_path / "binary.toml")
-    with pytest.raises(PolicyError, match=r"is not TOML: .*line 1"):
-        loaded(tmp_path, "review_rate = =")
 
 
 @pytest.mark.parametrize(
@@ -502,41 +378,3 @@ def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundl
 def test_a_failed_photo_stays_undecided(bundle: Bundle) -> None:
     failed = Prediction(status=Status.FAILED, reason=Reason.EMPTY)
     assert verdict_of(failed, bundle, DEFAULT, (PRODUCT,)).decision is Decision.UNSCORED
-
-
-def test_a_profile_says_what_known_items_mean(tmp_path: Path) -> None:
-    text = '[known]\nproduct = "priority"\ncleared = "clear"\ndistance = 12\n'
-    assert loaded(tmp_path, text).known == KnownRule(
-        product=Effect.PRIORITY, cleared=Effect.CLEAR, distance=12
-    )
-    assert loaded(tmp_path, "[known]\ndistance = 12\n").known == KnownRule(distance=12)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("known = 3", "known: a table"),
-        ('[known]\nproduct = "clear"', "known: product = 'clear'"),
-        ('[known]\ncleared = "review"', "known: cleared = 'review'"),
-        ("[known]\nproduct = []", "known: product ="),
-        ("[known]\ndistance = 32", "known: distance = 32"),
-        ("[known]\ndistance = true", "known: distance = True"),
-        ("[known]\nmore = 1", "unknown key 'more'"),
-    ],
-)
-def test_a_profile_that_makes_no_sense_of_known_items(
-    text: str, words: str, tmp_path: Path
-) -> None:
-    with pytest.raises(PolicyError, match=words):
-        loaded(tmp_path, text)
-
-
-def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
-    path = tmp_path / "policy.toml"
-    path.write_text("[rules.blue_ivory]\nreview_rate = 0.05\n")
-    with pytest.raises(PolicyError, match="unknown label"):
-        load_policy(path)
-    entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-"}
-    own = {"label": {"blue_ivory": {**entry, "family": "ivory"}}}
-    taxonomy = extend_taxonomy(load_taxonomy(), own, "bundle.json")
-    assert load_policy(path, taxonomy).rules == of_label("blue_ivory", rule(0.05))

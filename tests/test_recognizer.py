@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from jsonschema import Draft202012Validator
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 from PIL import Image
@@ -27,24 +26,17 @@ from recognizer.errors import (
     RecognizerError,
     UsageError,
 )
-from recognizer.imaging import ImageSource, Limits, perceptual_hash
+from recognizer.imaging import Limits, perceptual_hash
 from recognizer.model.bundle import load_bundle
 from recognizer.model.session import PACKAGES, PROVIDERS
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule
-from recognizer.prediction import Prediction, Region, prediction_schema
+from recognizer.prediction import Prediction
 from recognizer.recognizer import BATCH_SIZE, Recognizer, find_regions, local_probability
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 from tests.hostile import exif, gif, gif_frame
-from tests.pictures import scene
+from tests.pictures import animated, scene
 from tests.tiny import KINDS, LABELS, SIZE, describe, tiny_model, write_tiny_bundle
-
-
-def animated(*colors: str, format: str = "GIF") -> bytes:  # noqa: A002
-    first, *rest = (Image.new("RGB", (48, 40), color) for color in colors)
-    for i, frame in enumerate((first, *rest)):
-        frame.putpixel((i, 0), (0, 0, 0))  # Pillow writes frames that are alike only once
-    return encoded(first, format, save_all=True, append_images=rest, duration=50)
 
 
 def assert_same(one: Prediction, other: Prediction) -> None:
@@ -413,27 +405,6 @@ def test_a_policy_is_checked_against_the_names_of_the_model(recognizer: Recogniz
     for image in (encoded(picture()), b""):
         with pytest.raises(PolicyError, match="did you mean ivory_worked"):
             recognizer.decide(recognizer.predict(image), policy)
-
-
-# --- as JSON ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("image", [encoded(picture()), animated("blue", "red"), b"", picture()])
-def test_a_prediction_as_json(image: ImageSource, recognizer: Recognizer) -> None:
-    loaded = recognizer.load_image(image)
-    (prediction,) = recognizer.predict_loaded(
-        [loaded], regions_for=lambda _: ["ivory_worked", "ceramic"], embeddings=True
-    )
-    found = json.loads(json.dumps(prediction.to_dict(), allow_nan=False))
-    schema = prediction_schema()
-    Draft202012Validator.check_schema(schema)
-    Draft202012Validator(schema).validate(found)
-    names = [field.name for field in fields(Prediction) if field.name != "embedding"]
-    assert [*found] == [*schema["properties"]] == names
-    assert found["scores"] == prediction.scores
-    assert found["status"] == prediction.status
-    regions = [Region(**{**region, "box": tuple(region["box"])}) for region in found["regions"]]
-    assert tuple(regions) == prediction.regions
 
 
 # --- providers --------------------------------------------------------------------------------

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.imaging import load_image
+from recognizer.status import Reason, Status
+from tests.hostile import encode, photo
+
+RGB = np.array(photo())
+PNG = encode(photo(), "PNG")
+
+
+def _path(folder: Path) -> Path:
+    (folder / "föö bär.png").write_bytes(PNG)
+    return folder / "föö bär.png"
+
+
+class Named(os.PathLike[str]):
+    """A path that :class:`pathlib.Path` would tidy up."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __fspath__(self) -> str:
+        return self.name
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "nul\0inside.jpg", "\ud800.jpg", "/dev/null/x.jpg"],
+    ids=["empty", "nul", "lone", "dir"],
+)
+def test_paths_that_name_nothing(path: str) -> None:
+    image = load_image(Named(path))
+    assert (image.status, image.reason, image.sha256) == (Status.FAILED, Reason.NOT_FOUND, None)
+
+
+def test_a_name_that_becomes_a_fifo_does_not_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the opening the file may be replaced."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(PNG)
+    regular = os.stat(tmp_path / "file")
+    monkeypatch.setattr("recognizer.imaging.sources.os.stat", lambda _: regular)
+    assert load_image(tmp_path / "pipe").reason is Reason.NOT_A_FILE
+
+
+def test_loading_leaves_no_file_open(tmp_path: Path) -> None:
+    path = _path(tmp_path)
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    for _ in range(5):
+        load_image(path)
+        load_image(tmp_path)
+    after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    assert before == after

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.imaging import perceptual_hash
+from recognizer.known import (
+    Bank,
+    share_bank,
+)
+from tests.known.hashes import random_hashes, with_flips
+from tests.known.items import HASH, item
+from tests.pictures import scene
+
+
+def hash_of(seed: int) -> str:
+    found = perceptual_hash(np.asarray(scene(seed)))
+    assert found is not None
+    return found
+
+
+def test_matches_are_the_nearest_first_and_each_item_once(tmp_path: Path) -> None:
+    hashes = random_hashes(100)
+    sought = hashes[3].tobytes().hex()
+    near = {flips: with_flips(hashes[3], flips).tobytes().hex() for flips in (0, 7, 31, 32)}
+    with Bank(tmp_path / "bank", create=True) as bank:
+        bank.add(item(hash_.tobytes().hex()) for hash_ in hashes[4:])
+        bank.add(item(pdq, note=f"{flips} bits") for flips, pdq in near.items())
+        bank.add([item(near[7], note="another finding", finding="cleared")])
+    with share_bank(tmp_path / "bank") as known:
+        found = known.match(sought)
+        assert [(m.distance, m.transform) for m in found] == [
+            *((0, "identity"), (7, "identity"), (7, "identity"), (31, "identity"))
+        ]
+        assert {m.note for m in found} == {"0 bits", "7 bits", "another finding", "31 bits"}
+        assert [m.distance for m in known.match(sought, 10)] == [0, 7, 7]
+        assert known.match(None) == ()
+        assert known.match("5" * 64) == ()
+
+
+def test_later_additions_are_for_the_next_scan(tmp_path: Path) -> None:
+    with Bank(tmp_path / "bank", create=True) as bank:
+        bank.add([item(note="first")])
+        with share_bank(tmp_path / "bank") as known:
+            bank.add([item(note="second")])
+            assert [m.note for m in known.match(HASH)] == ["first"]
+            with share_bank(tmp_path / "bank") as later:
+                assert later.digest != known.digest
+                assert len(later.match(HASH)) == 2
+
+
+def test_a_bank_with_thousands_of_findings_of_one_picture_does_not_swell_the_rows(
+    tmp_path: Path,
+) -> None:
+    with Bank(tmp_path / "bank", create=True) as bank:
+        bank.add(item(note=str(number)) for number in range(3000))
+    with share_bank(tmp_path / "bank") as known:
+        assert len(known.match(HASH)) == 20
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mirrored_and_turned_pictures_are_found_where_asked_for(seed: int, tmp_path: Path) -> None:
+    with Bank(tmp_path / "bank", create=True) as bank:
+        bank.add([item(hash_of(seed))])
+    mirrored = perceptual_hash(np.asarray(scene(seed))[:, ::-1].copy())
+    with share_bank(tmp_path / "bank", match_rotations=True) as known:
+        (match,) = known.match(mirrored)
+        assert match.transform == "flip_left_right"
+        assert known.match(hash_of(seed))[0].transform == "identity"
+        every_way = known.digest
+    with share_bank(tmp_path / "bank") as known:
+        assert known.match(mirrored) == ()
+        assert known.digest != every_way
+
+
+def test_an_empty_bank_matches_nothing(tmp_path: Path) -> None:
+    Bank(tmp_path / "bank", create=True).close()
+    with share_bank(tmp_path / "bank", match_rotations=True) as known:
+        assert known.match(HASH) == ()
