@@ -1,18 +1,20 @@
-"""Kinds of values in a row: how each is written as JSON, read back, and described by a schema.
+"""Typed values as JSON: how each is written, read back, and described by a schema.
 
-A kind is made once for each field. What it reads it also checks, so that a row that was read is as
-good as one that was made; the JSON Schema says the same to other programs.
+The kind of a value follows from its type, and is made once for each field. What is read is also
+checked, so that a row that was read is as good as one that was made; the JSON Schema says the same
+to other programs.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,52 @@ class Kind:
     encode: Callable[[Any], Any] | None = None
 
 
+class Like(NamedTuple):
+    """Texts that match a pattern as a whole."""
+
+    pattern: str
+
+
+class Between(NamedTuple):
+    """Integers of at least a minimum, and at most a maximum if there is one."""
+
+    minimum: int
+    maximum: int | None = None
+
+
+def kind_of(hint: Any) -> Kind:
+    """Return the kind of the values of a type.
+
+    Args:
+        hint: a text, integer (not negative), float (a probability), time, enumeration, or a
+            dataclass of such values; a tuple of them; a mapping of probabilities, or of anything;
+            any of these or None; each annotated with :class:`Like`, :class:`Between` or a
+            description.
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        kind = kind_of(arguments[0])
+        for note in arguments[1:]:
+            match note:
+                case Like():
+                    kind = _text(note)
+                case Between():
+                    kind = _integer(note)
+                case description:
+                    kind = replace(kind, schema={**kind.schema, "description": description})
+        return kind
+    if origin in {Union, UnionType}:
+        return nullable(kind_of(arguments[0]))
+    if origin is tuple:
+        length = None if arguments[1] is ... else len(arguments)
+        return _sequence(kind_of(arguments[0]), length)
+    if origin is Mapping:
+        return _COLUMNS if arguments[1] is Any else _PROBABILITIES
+    if is_dataclass(hint):
+        return _struct(hint)
+    return _choice(hint) if issubclass(hint, StrEnum) else _SIMPLE[hint]
+
+
 def nullable(kind: Kind, null: Any = None) -> Kind:
     """Return a kind that may also be null, which is read as ``null``."""
     schema = {**kind.schema, "type": [kind.schema["type"], "null"]}
@@ -42,41 +90,24 @@ def nullable(kind: Kind, null: Any = None) -> Kind:
     )
 
 
-def described(kind: Kind, description: str) -> Kind:
-    """Return a kind whose schema has a description."""
-    return replace(kind, schema={**kind.schema, "description": description})
-
-
-def text(pattern: str | None = None) -> Kind:
-    """Return the kind of texts, or of those that match a pattern as a whole."""
-    matches = re.compile(pattern or "", re.DOTALL).fullmatch
+def _text(like: Like | None = None) -> Kind:
+    matches = re.compile(like.pattern if like else ".*", re.DOTALL).fullmatch
 
     def decode(value: Any) -> str:
-        if not isinstance(value, str) or (pattern and not matches(value)):
-            raise ValueError(f"not {f'like {pattern}' if pattern else 'a text'}: {value!r:.80}")
+        if not isinstance(value, str) or not matches(value):
+            raise ValueError(f"not {f'like {like.pattern}' if like else 'a text'}: {value!r:.80}")
         return value
 
-    return Kind(
-        schema={"type": "string"} | ({"pattern": f"^{pattern}$"} if pattern else {}),
-        decode=decode,
-    )
+    pattern = {"pattern": f"^{like.pattern}$"} if like else {}
+    return Kind(schema={"type": "string", **pattern}, decode=decode)
 
 
-def choice(values: type[StrEnum], *some: StrEnum) -> Kind:
-    """Return the kind of an enumeration's members, or of some of them."""
-    members = [*(some or values)]
-
-    def decode(value: Any) -> StrEnum:
-        member = values(value)
-        if member not in members:
-            raise ValueError(f"not one of {', '.join(members)}: {value!r}")
-        return member
-
-    return Kind(schema={"type": "string", "enum": [m.value for m in members]}, decode=decode)
+def _choice(members: type[StrEnum]) -> Kind:
+    return Kind(schema={"type": "string", "enum": [m.value for m in members]}, decode=members)
 
 
-def integer(minimum: int, maximum: int | None = None) -> Kind:
-    """Return the kind of integers in a range."""
+def _integer(between: Between) -> Kind:
+    minimum, maximum = between
 
     def decode(value: Any) -> int:
         if type(value) is not int or value < minimum or (maximum is not None and value > maximum):
@@ -87,38 +118,21 @@ def integer(minimum: int, maximum: int | None = None) -> Kind:
     return Kind(schema={"type": "integer", **bounds}, decode=decode)
 
 
-def probability() -> Kind:
-    """Return the kind of numbers from 0 to 1."""
-    return Kind(schema={"type": "number", "minimum": 0, "maximum": 1}, decode=_probability)
-
-
 def _probability(value: Any) -> float:
     if type(value) not in {float, int} or not 0 <= value <= 1:
         raise ValueError(f"not a probability: {value!r:.80}")
     return float(value)
 
 
-def probabilities() -> Kind:
-    """Return the kind of mappings from names to probabilities."""
-
-    def decode(value: Any) -> dict[str, float]:
-        found = _mapping(value)
-        numbers = found.values()
-        # At the speed of C: a row has dozens of them.
-        if not {*map(type, numbers)} <= {float, int} or (
-            numbers and not 0 <= min(numbers) <= max(numbers) <= 1
-        ):
-            raise ValueError(f"not probabilities: {value!r:.80}")
-        return found
-
-    return Kind(
-        schema={"type": "object", "additionalProperties": probability().schema}, decode=decode
-    )
-
-
-def columns() -> Kind:
-    """Return the kind of mappings from names to anything that is JSON."""
-    return Kind(schema={"type": "object"}, decode=_mapping, encode=dict)
+def _probabilities(value: Any) -> dict[str, float]:
+    found = _mapping(value)
+    numbers = found.values()
+    # At the speed of C: a row has dozens of them.
+    if not {*map(type, numbers)} <= {float, int} or (
+        numbers and not 0 <= min(numbers) <= max(numbers) <= 1
+    ):
+        raise ValueError(f"not probabilities: {value!r:.80}")
+    return found
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -127,24 +141,31 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value
 
 
-def moment() -> Kind:
-    """Return the kind of times with a time zone, to the second."""
+def _time(value: Any) -> datetime:
+    time = datetime.fromisoformat(value) if isinstance(value, str) else None
+    if time is None or time.tzinfo is None:
+        raise ValueError(f"not a time with its zone: {value!r:.80}")
+    return time
 
-    def decode(value: Any) -> datetime:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if time is None or time.tzinfo is None:
-            raise ValueError(f"not a time with its zone: {value!r:.80}")
-        return time
 
-    return Kind(
+_UNIT = {"type": "number", "minimum": 0, "maximum": 1}
+_COLUMNS = Kind(schema={"type": "object"}, decode=_mapping, encode=dict)
+_PROBABILITIES = Kind(
+    schema={"type": "object", "additionalProperties": _UNIT}, decode=_probabilities
+)
+_SIMPLE = {
+    str: _text(),
+    int: _integer(Between(0)),
+    float: Kind(schema=_UNIT, decode=_probability),
+    datetime: Kind(
         schema={"type": "string", "format": "date-time"},
-        decode=decode,
+        decode=_time,
         encode=lambda time: time.isoformat(timespec="seconds"),
-    )
+    ),
+}
 
 
-def sequence(of: Kind, length: int | None = None) -> Kind:
-    """Return the kind of tuples of one kind of value."""
+def _sequence(of: Kind, length: int | None) -> Kind:
     decode_one, encode_one = of.decode, of.encode
 
     def decode(values: Any) -> tuple[Any, ...]:
@@ -156,30 +177,32 @@ def sequence(of: Kind, length: int | None = None) -> Kind:
     return Kind(
         schema={"type": "array", "items": of.schema, **limits},
         decode=decode,
-        encode=None
-        if encode_one is None
-        else lambda values: [encode_one(value) for value in values],
+        encode=encode_one and (lambda values: [encode_one(value) for value in values]),
     )
 
 
-def struct(cls: type[Any], **fields: Kind) -> Kind:
-    """Return the kind of a dataclass, its fields in their order."""
+def _struct(cls: Any) -> Kind:
+    kinds = kinds_of(cls)
+    return Kind(
+        schema=object_schema(kinds),
+        decode=lambda value: cls(**decode_fields(kinds, _mapping(value))),
+        encode=object_encoder(kinds),
+    )
 
-    def decode(value: Any) -> Any:
-        found = _mapping(value)
-        return cls(**decode_fields(fields, found))
 
-    return Kind(schema=object_schema(fields), decode=decode, encode=object_encoder(fields))
+def kinds_of(cls: type[Any]) -> dict[str, Kind]:
+    """Return the kind of each field of a dataclass, in their order."""
+    return {name: kind_of(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
 
 
-def decode_fields(fields: Mapping[str, Kind], values: Mapping[str, Any]) -> dict[str, Any]:
+def decode_fields(kinds: Mapping[str, Kind], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of an object's fields.
 
     Raises:
         ValueError: a field is missing, or has another kind of value.
     """
     found = {}
-    for name, kind in fields.items():
+    for name, kind in kinds.items():
         try:
             found[name] = kind.decode(values[name])
         except KeyError:
@@ -189,10 +212,10 @@ def decode_fields(fields: Mapping[str, Kind], values: Mapping[str, Any]) -> dict
     return found
 
 
-def object_encoder(fields: Mapping[str, Kind]) -> Callable[[Any], dict[str, Any]]:
+def object_encoder(kinds: Mapping[str, Kind]) -> Callable[[Any], dict[str, Any]]:
     """Return what makes the JSON of an object from the attributes of these names."""
-    names, values_of = tuple(fields), attrgetter(*fields)
-    encoders = [(name, kind.encode) for name, kind in fields.items() if kind.encode is not None]
+    names, values_of = tuple(kinds), attrgetter(*kinds)
+    encoders = [(name, kind.encode) for name, kind in kinds.items() if kind.encode is not None]
 
     def encode(value: Any) -> dict[str, Any]:
         found = dict(zip(names, values_of(value)))  # noqa: B905 - a row's time counts
@@ -204,11 +227,11 @@ def object_encoder(fields: Mapping[str, Kind]) -> Callable[[Any], dict[str, Any]
     return encode
 
 
-def object_schema(fields: Mapping[str, Kind]) -> dict[str, Any]:
+def object_schema(kinds: Mapping[str, Kind]) -> dict[str, Any]:
     """Return the JSON Schema of an object that has these fields and no others."""
     return {
         "type": "object",
-        "properties": {name: kind.schema for name, kind in fields.items()},
-        "required": [*fields],
+        "properties": {name: kind.schema for name, kind in kinds.items()},
+        "required": [*kinds],
         "additionalProperties": False,
     }

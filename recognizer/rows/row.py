@@ -14,14 +14,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
 from recognizer.imaging import PREPROCESSING_VERSION
-from recognizer.known import TRANSFORMS
-from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead
-from recognizer.prediction import MAX_DISTANCE, Region
-from recognizer.rows import kinds
-from recognizer.rows.kinds import Kind, nullable
+from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
+from recognizer.prediction import Region
+from recognizer.rows.kinds import (
+    Between,
+    Like,
+    decode_fields,
+    kinds_of,
+    nullable,
+    object_encoder,
+    object_schema,
+)
 from recognizer.status import Reason, Status
 
 if TYPE_CHECKING:
@@ -55,13 +61,17 @@ class RowSchemaError(ValueError):
         )
 
 
+Digest: TypeAlias = Annotated[str, Like("[0-9a-f]{64}")]
+Count: TypeAlias = Annotated[int, Between(1)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReference:
     """The model behind a row."""
 
     name: str
     version: int
-    digest: str
+    digest: Digest
 
     @property
     def title(self) -> str:
@@ -74,7 +84,7 @@ class PolicyReference:
     """The policy behind a row."""
 
     name: str
-    digest: str
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,138 +92,69 @@ class BankReference:
     """The bank of known items with which an image was compared."""
 
     name: str
-    digest: str
-
-
-_TEXT = kinds.text()
-_DIGEST = kinds.text("[0-9a-f]{64}")
-_COUNT = nullable(kinds.integer(1))
-_PROBABILITY = kinds.probability()
-_PROBABILITIES = nullable(kinds.probabilities())
-_LEAD = kinds.struct(
-    Lead,
-    kind=kinds.choice(CandidateKind),
-    name=_TEXT,
-    score=_PROBABILITY,
-    threshold=_PROBABILITY,
-    false_positive_rate=nullable(_PROBABILITY),
-    level=kinds.choice(Decision, Decision.REVIEW, Decision.PRIORITY),
-)
-_REGION = kinds.struct(
-    Region,
-    label=_TEXT,
-    score=_PROBABILITY,
-    box=kinds.sequence(kinds.integer(0), length=4),
-    frame=kinds.integer(0),
-)
-_KNOWN_MATCH = kinds.struct(
-    KnownMatch,
-    id=kinds.text("[0-9a-f]{16}"),
-    finding=kinds.choice(Finding),
-    label=nullable(_TEXT),
-    note=nullable(_TEXT),
-    origin=nullable(_TEXT),
-    distance=kinds.integer(0, MAX_DISTANCE),
-    transform=kinds.text("|".join(TRANSFORMS)),
-)
+    digest: Digest
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, for it goes from process to process
 class Row:
-    """What a scan says of one image: each field with its kind in JSON, and what it means."""
+    """What a scan says of one image: the type of each key, and what it means."""
 
-    source: Annotated[str, _TEXT, "The path or URI as it was given."]
-    item: Annotated[
-        Mapping[str, Any] | None,
-        nullable(kinds.columns()),
-        "The listing's own columns, passed through.",
-    ]
+    source: Annotated[str, "The path or URI as it was given."]
+    item: Annotated[Mapping[str, Any] | None, "The listing's own columns, passed through."]
     status: Annotated[
-        Status,
-        kinds.choice(Status),
-        "ok; degraded: scored, but damaged or incomplete; failed: not scored.",
+        Status, "ok; degraded: scored, but damaged or incomplete; failed: not scored."
     ]
-    reason: Annotated[Reason | None, nullable(kinds.choice(Reason)), "Why the status is not ok."]
-    sha256: Annotated[
-        str | None, nullable(_DIGEST), "Of the image's bytes; null where they could not be read."
-    ]
+    reason: Annotated[Reason | None, "Why the status is not ok."]
+    sha256: Annotated[Digest | None, "Of the image's bytes; null where they could not be read."]
     phash: Annotated[
-        str | None,
-        nullable(_DIGEST),
-        "The PDQ perceptual hash of the frame with the highest product score.",
+        Digest | None, "The PDQ perceptual hash of the frame with the highest product score."
     ]
-    format: Annotated[
-        str | None, nullable(_TEXT), "The image format by its first bytes, in lower case."
-    ]
-    width: Annotated[int | None, _COUNT, "Of the upright image, in pixels."]
-    height: Annotated[int | None, _COUNT, "Of the upright image, in pixels."]
-    frames: Annotated[int | None, _COUNT, "Frames or pages in the file."]
+    format: Annotated[str | None, "The image format by its first bytes, in lower case."]
+    width: Annotated[Count | None, "Of the upright image, in pixels."]
+    height: Annotated[Count | None, "Of the upright image, in pixels."]
+    frames: Annotated[Count | None, "Frames or pages in the file."]
     scores: Annotated[
-        Mapping[str, float] | None,
-        _PROBABILITIES,
-        "Label -> calibrated probability, for every label of the model.",
+        Mapping[str, float] | None, "Label -> calibrated probability, for every label of the model."
     ]
     leads: Annotated[
         tuple[Lead, ...],
-        nullable(kinds.sequence(_LEAD), ()),
         "The labels and families over their review threshold, the highest score first: kind "
         "(label or family), name, score, the threshold that it is over, the false-positive rate of "
         "this threshold (null for a probability that the policy gives), and level (review or "
         "priority).",
     ]
     family: Annotated[
-        Mapping[str, float] | None,
-        _PROBABILITIES,
-        "Family -> probability that one of its products is shown.",
+        Mapping[str, float] | None, "Family -> probability that one of its products is shown."
     ]
     decision: Annotated[
         Decision,
-        kinds.choice(Decision),
         "What the policy makes of it: clear, review or priority; unscored where it failed.",
     ]
-    why: Annotated[
-        tuple[str, ...],
-        nullable(kinds.sequence(_TEXT), ()),
-        "A sentence for each lead, and for known items.",
-    ]
+    why: Annotated[tuple[str, ...], "A sentence for each lead, and for known items."]
     regions: Annotated[
         tuple[Region, ...],
-        nullable(kinds.sequence(_REGION), ()),
         "Where the leads were seen (of a family, its likeliest product): left, top, right and "
         "bottom in pixels of the upright image (right and bottom exclusive), in which frame, and "
         "the highest local probability.",
     ]
     model: Annotated[
         ModelReference,
-        kinds.struct(ModelReference, name=_TEXT, version=kinds.integer(0), digest=_DIGEST),
         "What scored it; the digest is over model.onnx and all calibrations and thresholds of its "
         "bundle.",
     ]
-    policy: Annotated[
-        PolicyReference,
-        kinds.struct(PolicyReference, name=_TEXT, digest=_DIGEST),
-        "What decided; the digest is over all of it but the name.",
-    ]
-    preprocessing: Annotated[
-        int, kinds.integer(1), "The version of the steps from bytes to the model's input."
-    ]
-    time: Annotated[datetime, kinds.moment(), "When the row was made, with its time zone."]
-    detail: Annotated[
-        str | None, nullable(_TEXT), "More on the reason, in the words of a decoder or the system."
-    ]
-    schema: Annotated[int, kinds.integer(ROW_SCHEMA, ROW_SCHEMA), "The version of the row."] = (
-        ROW_SCHEMA
-    )
+    policy: Annotated[PolicyReference, "What decided; the digest is over all of it but the name."]
+    preprocessing: Annotated[Count, "The version of the steps from bytes to the model's input."]
+    time: Annotated[datetime, "When the row was made, with its time zone."]
+    detail: Annotated[str | None, "More on the reason, in the words of a decoder or the system."]
+    schema: Annotated[int, Between(ROW_SCHEMA, ROW_SCHEMA), "The version of the row."] = ROW_SCHEMA
     known: Annotated[
         tuple[KnownMatch, ...] | None,
-        nullable(kinds.sequence(_KNOWN_MATCH)),
         "The known items that it is near, the nearest first: what the bank says of the item, in "
         "how many bits of 256 the hashes differ, and how the image has to be turned or mirrored. "
         "Null where it was compared with none.",
     ]
     bank: Annotated[
         BankReference | None,
-        nullable(kinds.struct(BankReference, name=_TEXT, digest=_DIGEST)),
         "The bank of known items; the digest is over its content and the way of comparing. Null "
         "where there was none.",
     ]
@@ -242,8 +183,8 @@ class Row:
             source: where it came from.
             prediction: what the model says; its regions are those of the leads.
             verdict: what the policy makes of it.
-            bundle: the model.
-            policy: the policy.
+            bundle: the model of both.
+            policy: that of the verdict.
             time: when it was scored, with its time zone.
             item: the listing's own columns.
             bank: the known items with which it was compared; None for none.
@@ -327,17 +268,16 @@ class Row:
         for name in _NULLS:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
-        return cls(**kinds.decode_fields(ROW_FIELDS, values))
+        return cls(**decode_fields(ROW_FIELDS, values))
 
-
-ROW_FIELDS: dict[str, Kind] = {
-    name: kinds.described(*annotation.__metadata__)
-    for name, annotation in get_type_hints(Row, include_extras=True).items()
-}
-"""The keys of a row, in their order, with what each may hold."""
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "why", "regions"))  # where the image failed
-_encode = kinds.object_encoder(ROW_FIELDS)
+
+ROW_FIELDS = kinds_of(Row)
+"""The keys of a row, in their order, with what each may hold."""
+
+ROW_FIELDS |= {key: nullable(ROW_FIELDS[key], ()) for key in ("leads", "why", "regions")}
+_encode = object_encoder(ROW_FIELDS)
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
@@ -363,7 +303,7 @@ def row_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Row of a scan, version {ROW_SCHEMA}",
         "description": "What recognizer scan says of one image. Keys are added, never renamed.",
-        **kinds.object_schema(ROW_FIELDS),
+        **object_schema(ROW_FIELDS),
         "if": {"properties": {"status": {"const": Status.FAILED.value}}},
         "then": {
             "properties": {

@@ -123,7 +123,7 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
         (changed("scores", "bone", to=1.5), "scores: not probabilities"),
         (changed("leads", to=None), "leads is null"),
         (changed("leads", 0, "kind", to="species"), "leads: kind"),
-        (changed("leads", 0, "level", to="clear"), "leads: level"),
+        (changed("leads", 0, "level", to="high"), "leads: level"),
         (changed("leads", 0, "threshold", to=None), "leads: threshold"),
         (changed("decision", to=None), "decision"),
         (changed("decision", to="unscored"), "decision unscored"),
