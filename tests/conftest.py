@@ -37,6 +37,14 @@ def _every_row_keeps_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Row, "to_json_line", checked)
 
 
+@pytest.fixture(autouse=True)
+def _the_command_line_scans_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes take seconds to start; the tests of the scan itself have some."""
+    from tests.scan.engines import InProcessPool  # noqa: PLC0415 - it needs no place in every test
+
+    monkeypatch.setattr("recognizer.cli.scan._pool_of", lambda _: InProcessPool)
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a bundle for which red is ivory (see tests/tiny.py)."""

@@ -96,7 +96,13 @@ class InProcessPool:
 
     def __init__(self, payload: WorkerPayload) -> None:
         options = payload.options
-        recognizer = options.recognizer(payload.bundle, threads=1, limits=options.limits)
+        recognizer = options.recognizer(
+            payload.bundle,
+            provider=options.provider,
+            threads=1,
+            allow_fallback=options.allow_fallback,
+            limits=options.limits,
+        )
         reader = Reader(options.limits, options.access)
         self._worker = Worker(self, payload, reader, recognizer)  # type: ignore[arg-type]
         self._batch = options.batch_size
