@@ -189,11 +189,9 @@ def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> lis
         lines.append(f"Rows of tables without an image: {count:,}.")
     if skipped.bad_metadata:
         lines.append(f"Metadata in archives that cannot be read: {skipped.bad_metadata:,}.")
-    if summary.leads:
-        lines.append(
-            f"Leads: {_listed(summary.decisions)}. They may show: {_listed(summary.leads)}."
-        )
-        lines.append(NO_VERDICT)
+    if summary.decisions:
+        products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
+        lines += [f"Leads: {_listed(summary.decisions)}.{products}", NO_VERDICT]
     elif summary.images:
         lines.append("No leads.")
     return lines

@@ -80,7 +80,6 @@ class RowsWithoutImage:
     """The rows of a table that have no value in the image column.
 
     Attributes:
-        count: how many.
         first: the numbers of the first of them, from 1, without the header.
         other_columns: columns named like image columns in which some of them have a value.
     """

@@ -22,13 +22,7 @@ _V1_UNLIMITED = 1 << 60  # version 1 has a very large number where there is no l
 
 
 def worker_count(workers: int = 0, *, cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:
-    """Return how many workers a scan has on this machine.
-
-    Args:
-        workers: how many were asked for; 0 for one on each CPU, fewer where memory is short.
-        cgroups: where the control groups are mounted.
-        proc: where the process file system is.
-    """
+    """Return ``workers``; for 0, one for each CPU, or fewer if memory is short."""
     if workers:
         return workers
     cpus, memory = available_cpus(cgroups, proc), available_memory(cgroups, proc)
@@ -36,7 +30,7 @@ def worker_count(workers: int = 0, *, cgroups: Path = _CGROUPS, proc: Path = _PR
 
 
 def available_cpus(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:
-    """Return the number of CPUs by affinity and by quota, at least 1; see :func:`worker_count`."""
+    """Return the number of CPUs by affinity and by quota, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
@@ -46,10 +40,7 @@ def available_cpus(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:
 
 
 def available_memory(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int | None:
-    """Return the bytes that processes may take, None where unknown; see :func:`worker_count`.
-
-    What the machine has available, or the limit of the control group where that is tighter.
-    """
+    """Return the bytes that are free, within the limit of the control group; None if unknown."""
     limits = [_limit(folder) for folder in _groups(cgroups, proc, "memory")]
     found = [limit for limit in (*limits, _free(proc)) if limit is not None]
     return min(found, default=None)
@@ -66,8 +57,8 @@ def resident_bytes(pid: int | None, proc: Path = _PROC) -> int:
 def _groups(cgroups: Path, proc: Path, controller: str) -> Iterator[Path]:
     """Yield the folders of this process's groups and of all above, in versions 1 and 2.
 
-    In a container the names in ``/proc`` may be those of the host; then they lead nowhere, and the
-    group itself is where the control groups are mounted.
+    In a container the names in ``/proc`` may be those of the host, which do not exist here; the
+    group itself is then the root.
     """
     names = {"/"}
     for line in _text(proc / "self" / "cgroup").splitlines():

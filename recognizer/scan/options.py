@@ -1,4 +1,4 @@
-"""What a scan may be told, once, and what of it travels to the processes that do the work."""
+"""The options of a scan, and what travels to its workers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ScanOptions:
         known: the known items that each image is compared with (see
             :func:`recognizer.known.share_bank`); where they change, all rows are made again.
         access: which places may be read from.
-        recognizer: makes the workers' recognizer, for those who extend it; must be picklable.
+        recognizer: makes the workers' recognizer, for extensions of it; must be picklable.
 
     Raises:
         UsageError: a value makes no sense, or the memory limit cannot be watched on this system.
@@ -82,7 +82,7 @@ class WorkerPayload:
 
     Attributes:
         bundle: the model.
-        policy: what its scores are held against.
+        policy: decides on its scores.
         options: how the scan is done.
         thumbnails: make a thumbnail of each lead.
         embeddings: return the embedding of each image.

@@ -113,15 +113,9 @@ class _Worker:
 
 
 class WorkerPool:
-    """Worker processes, replaced as they die.
+    """Worker processes, replaced as they die. See :class:`Pool`.
 
-    Args:
-        payload: what every worker needs; as many are started as there is work for, up to its
-            option ``workers``.
-        spawn: starts a worker.
-
-    Attributes:
-        provider: where onnxruntime really computes; None before a worker has started.
+    As many are started as there is work for, up to the option ``workers``.
     """
 
     def __init__(self, payload: WorkerPayload, spawn: Spawn = spawn_worker) -> None:
@@ -319,11 +313,11 @@ def paired(task: Task, result: Result) -> tuple[Task, Result]:
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Block Ctrl-C and SIGTERM until the end; they come then.
+    """Block Ctrl-C and SIGTERM until the end.
 
-    Both may be sent to the whole group, but they are for the parent alone: a worker that they
-    killed would look like one that crashed on its image. A process inherits the mask under which
-    it was started, so that no worker ever receives them.
+    Both may be sent to the whole group, but a worker that they killed would look like one that
+    crashed on its image. A process inherits the mask under which it was started, so that no worker
+    ever receives them.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -33,15 +33,11 @@ Actors are started again for each round, which costs seconds where the round tak
 
 
 class RayPool:
-    """Actors of a Ray cluster. See :class:`recognizer.scan.pool.Pool`.
+    """Actors of a Ray cluster: as many as the option ``workers``, or one on each of its CPUs.
 
     The cluster is the one that this process is connected to, or that of ``RAY_ADDRESS``, or one
     that Ray starts on this machine. Its machines need this package, of the same version, and must
     reach the images by the same names; the model travels with the work.
-
-    Args:
-        payload: what every worker needs; as many actors are started as its option ``workers``
-            says, 0 for one on each CPU of the cluster.
 
     Raises:
         MissingExtraError: the extra ``ray`` is not installed.

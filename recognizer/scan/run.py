@@ -49,15 +49,13 @@ def scan(
     Args:
         items: the images; read as workers become free.
         bundle: the model.
-        policy: what its scores are held against.
+        policy: decides on its scores.
         journal: where the rows go, in the order in which they are done.
         options: how; None for the defaults.
-        thumbnails: where a thumbnail of each new lead is kept; None for nowhere.
-        embeddings: where the embedding of each image is kept; an image whose embedding is not
-            there is scored again. None for nowhere.
+        thumbnails: where a thumbnail of each new lead is kept.
+        embeddings: where the embedding of each image is kept; an image without one is scored again.
         on_rows: see :data:`OnRows`.
-        pool: makes those who do the work: processes of this machine, or those of a cluster
-            (:class:`recognizer.scan.ray_engine.RayPool`).
+        pool: makes the workers: :class:`recognizer.scan.ray_engine.RayPool` for those of a cluster.
 
     Returns:
         The sums. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers have

@@ -22,13 +22,7 @@ from recognizer.scan.worker import Result, Task
 
 
 class Scorer(Closes):
-    """Scores images, with worker processes of its own.
-
-    Args:
-        bundle: the model.
-        policy: what its scores are held against.
-        options: how; None for the defaults, with one worker.
-    """
+    """Scores images, with worker processes of its own: one, unless the options say otherwise."""
 
     def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:
         options = options or ScanOptions(workers=1)
@@ -58,18 +52,12 @@ class Scorer(Closes):
         return self._pool.provider
 
     def score(self, items: Iterable[Item]) -> list[Row]:
-        """Return a row for each item, in their order, whatever happens to it.
-
-        Raises:
-            BundleError: the model cannot be used.
-            ProviderError: the provider is unavailable.
-            RecognizerError: worker processes cannot be started.
-        """
+        """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
         tasks = [Task(index=index, item=item) for index, item in enumerate(items)]
         rows = [result.row for result in self.work(tasks)]
         return [row for row in rows if row is not None]  # without earlier rows there are no others
 
     def work(self, tasks: Sequence[Task]) -> list[Result]:
-        """Return the result of each task, in order. Raises as :meth:`score` does."""
+        """Return the result of each task, in order; raise as :meth:`score`."""
         done = {t.index: result for part in self._pool.work(iter(tasks)) for t, result in part}
         return [done[task.index] for task in tasks]

@@ -15,16 +15,9 @@ from recognizer.scan.items import Item
 class Shard:
     """One part of a scan.
 
-    Which items belong to it depends only on their keys (their sources and columns), not on their
-    order or on the machine. Every item is in exactly one of the ``count`` shards, as long as all
-    jobs use the same name for it.
-
-    Attributes:
-        number: from 1.
-        count: how many shards there are.
-
-    Raises:
-        UsageError: there is no such shard.
+    Every item is in exactly one of the ``count`` shards. In which one depends only on its source
+    and columns, not on the order or the machine, as long as all jobs use the same name for it.
+    Shards are numbered from 1; another number is a :class:`UsageError`.
     """
 
     number: int
@@ -32,21 +25,17 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.count:
+            count = max(1, self.count)
             raise UsageError(
-                f"shard {self.number}/{self.count}: shards are counted from 1/{max(1, self.count)} "
-                f"to {max(1, self.count)}/{max(1, self.count)}"
+                f"shard {self.number}/{self.count}: shards go from 1/{count} to {count}/{count}"
             )
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a shard from ``i/n``.
-
-        Raises:
-            UsageError: the text is not a shard, or there is no such shard.
-        """
+        """Read a shard from ``i/n``; any other text is a :class:`UsageError`."""
         found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
         if found is None:
-            raise UsageError(f"shard {text!r}: i/n, as in 1/8 for the first of eight")
+            raise UsageError(f"shard {text!r}: write i/n, for example 1/8 for the first of eight")
         return cls(int(found[1]), int(found[2]))
 
     def of(self, items: Iterable[Item]) -> Iterator[Item]:

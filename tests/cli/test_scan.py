@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from typer.testing import CliRunner, Result
 
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode, app
-from recognizer.cli.scan_output import Output, progress_line, shown
+from recognizer.cli.scan_output import NO_VERDICT, Output, progress_line, shown, summary_lines
+from recognizer.model.bundle import load_bundle
 from recognizer.rows import Journal, ScanSummary, row_schema
-from recognizer.scan import Item, Lookahead
+from recognizer.scan import Item, Lookahead, Skipped
 from tests.conftest import read_rows
 from tests.tiny import write_tiny_bundle
 
@@ -307,6 +309,12 @@ def test_an_interrupt_ends_it_without_a_word(tmp_path: Path, arrives: str) -> No
 )
 def test_progress(summary: ScanSummary, total: int | None, expected: str) -> None:
     assert expected in progress_line(summary, total)
+
+
+def test_a_lead_by_a_known_item_alone_is_a_lead(tiny_bundle: Path) -> None:
+    summary = ScanSummary(scanned=1, seconds=1, decisions=Counter(review=1))
+    lines = summary_lines(summary, Skipped(), load_bundle(tiny_bundle))
+    assert lines[1:] == ["Leads: review 1.", NO_VERDICT]
 
 
 def endless() -> Iterator[Item]:
