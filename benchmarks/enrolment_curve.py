@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="the chart, an SVG file")
     options = parser.parse_args()
     recognizer = Recognizer.load(options.bundle)
-    config = config_from_dict(recognizer.bundle.description["training"]["config"])
+    if recognizer.bundle.training is None:
+        parser.error(f"{recognizer.bundle.title} does not say how it was trained")
+    config = config_from_dict(dict(recognizer.bundle.training.recipe))
     photos = prepare(load_photos(options.data), config)
     bank = read_negatives(recognizer.bundle) or build_bank(recognizer, photos)
     curves = measure(recognizer, photos, bank)

@@ -87,7 +87,7 @@ def print_figures(title: str, found: Unseen) -> dict[str, tuple[float, float]]:
         if its.average_precision is None:
             print(f"{its.name:16} {its.photos:4} photos  no such label")
             continue
-        precision, recall = its.average_precision, its.recall["0.01"]
+        precision, recall = its.average_precision, its.recall[0.01]
         figures[its.name] = precision.value, recall.value
         ranks = f"  ranks {' '.join(map(str, its.ranks))}" if its.ranks else ""
         print(f"{its.name:16} {its.photos:4} photos  AP {precision}  recall {recall}{ranks}")

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     )
     from recognizer.imaging import Frame, ImageSource, Limits, LoadedImage
     from recognizer.known import KnownItems, share_bank
-    from recognizer.model.bundle import Bundle, BundleFamily, BundleLabel, load_bundle
+    from recognizer.model.bundle import Bundle, load_bundle
     from recognizer.model.calibration import Calibration
+    from recognizer.model.description import BundleFamily, BundleLabel
     from recognizer.policy import (
         Candidate,
         CandidateKind,
@@ -129,8 +130,9 @@ _VALUES = (
 _HEAVY = {
     "imaging": ("Frame", "ImageSource", "Limits", "LoadedImage"),
     "known": ("KnownItems", "share_bank"),
-    "model.bundle": ("Bundle", "BundleFamily", "BundleLabel", "load_bundle"),
+    "model.bundle": ("Bundle", "load_bundle"),
     "model.calibration": ("Calibration",),
+    "model.description": ("BundleFamily", "BundleLabel"),
     "recognizer": ("Recognizer",),
 }
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,16 +26,27 @@ from recognizer.errors import (
     UsageError,
 )
 from recognizer.imaging import Limits, perceptual_hash
-from recognizer.model.bundle import load_bundle
+from recognizer.model.bundle import load_bundle, write_bundle
+from recognizer.model.calibration import Calibration
+from recognizer.model.description import InputFormat
 from recognizer.model.session import PACKAGES, PROVIDERS
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
 from recognizer.recognizer import BATCH_SIZE, Recognizer, find_regions, local_probability
 from recognizer.status import Reason, Status
+from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
 from tests.hostile import exif, gif, gif_frame
 from tests.pictures import animated, scene
-from tests.tiny import KINDS, LABELS, SIZE, describe, tiny_model, write_tiny_bundle
+from tests.tiny import (
+    KINDS,
+    LABELS,
+    SIZE,
+    describe,
+    edit_description,
+    tiny_model,
+    write_tiny_bundle,
+)
 
 
 def assert_same(one: Prediction, other: Prediction) -> None:
@@ -348,12 +358,9 @@ def test_a_mistake_of_the_caller_raises_in_every_call(
 
 
 def test_a_prediction_of_another_model_is_refused(recognizer: Recognizer, tmp_path: Path) -> None:
-    def strict(description: dict[str, Any]) -> None:
-        description["schema"] = 2
-        for entry in description["labels"]:
-            entry["calibration"]["intercept"] = -5.0
-
-    other = Recognizer.load(bundle_of(tmp_path, tiny_model(), strict))
+    strict = Calibration.line(1.0, -5.0)
+    labels = (replace(label, calibration=strict) for label in recognizer.bundle.labels)
+    other = Recognizer.load(write_tiny_bundle(tmp_path, labels=tuple(labels)))
     prediction = other.predict(encoded(picture()))
     assert other.decide(prediction, Policy()).decision is not Decision.CLEAR
     with pytest.raises(UsageError, match="another model than tiny-v1"):
@@ -381,7 +388,7 @@ def test_a_family_that_bears_the_name_of_a_label_is_a_lead_of_its_own(
         family["name"] = name
         description["taxonomy"] = {"family": {name: {"display_name": "Ivory", "note": "-"}}}
 
-    engine = Recognizer.load(bundle_of(tmp_path, tiny_model(), rename))
+    engine = Recognizer.load(edit_description(write_tiny_bundle(tmp_path), rename))
     prediction = engine.predict(encoded(picture("red")))
     assert prediction.scores["ivory_raw"] < 0.4
     assert prediction.scores["ivory_worked"] > 0.9
@@ -472,21 +479,6 @@ def test_a_provider_that_does_not_start_is_told(
 # --- bundles that are refused -----------------------------------------------------------------
 
 
-def bundle_of(
-    folder: Path,
-    model: onnx.ModelProto,
-    change: Callable[[dict[str, Any]], object] = lambda _: None,
-) -> Path:
-    """A bundle around any model, with the right digest."""
-    write_tiny_bundle(folder)
-    content = model.SerializeToString()
-    (folder / "model.onnx").write_bytes(content)
-    description = describe(content)
-    change(description)
-    (folder / "bundle.json").write_text(json.dumps(description))
-    return folder
-
-
 @pytest.fixture
 def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -513,7 +505,7 @@ class TestBeforeAnySession:
         onnx.save(model, tmp_path / "model.onnx")
         assert (tmp_path / "weights.bin").exists()
         content = (tmp_path / "model.onnx").read_bytes()
-        (tmp_path / "bundle.json").write_text(json.dumps(describe(content)))
+        write_bundle(describe(content, tmp_path))
         with pytest.raises(BundleSchemaError, match="other files"):
             Recognizer.load(tmp_path)
 
@@ -521,7 +513,7 @@ class TestBeforeAnySession:
         write_tiny_bundle(tmp_path)
         content = b"<html>404</html>"
         (tmp_path / "model.onnx").write_bytes(content)
-        (tmp_path / "bundle.json").write_text(json.dumps(describe(content)))
+        write_bundle(describe(content, tmp_path))
         with pytest.raises(BundleSchemaError, match="no ONNX model"):
             Recognizer.load(tmp_path)
 
@@ -584,32 +576,25 @@ def test_a_model_of_another_interface(
     model = tiny_model()
     spoil(model)
     with pytest.raises(BundleSchemaError):
-        Recognizer.load(bundle_of(tmp_path, model))
+        Recognizer.load(write_tiny_bundle(tmp_path, model.SerializeToString()))
 
 
-def _fewer_labels(description: dict[str, Any]) -> None:
-    description["labels"].pop()
-
-
-def _another_size(description: dict[str, Any]) -> None:
-    description["input"]["size"] = 2 * SIZE
-
-
-@pytest.mark.parametrize("change", [_fewer_labels, _another_size])
-def test_a_description_of_another_model(
-    change: Callable[[dict[str, Any]], None], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": describe(b"", Path()).labels[:3]},
+        {"input": InputFormat(size=2 * SIZE, preprocessing=1)},
+    ],
+)
+def test_a_description_of_another_model(changes: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(BundleSchemaError):
-        Recognizer.load(bundle_of(tmp_path, tiny_model(), change))
+        Recognizer.load(write_tiny_bundle(tmp_path, **changes))
 
 
 def test_a_bundle_without_products_predicts(tmp_path: Path) -> None:
-    def change(description: dict[str, Any]) -> None:
-        description["families"] = []
-        for entry in description["labels"]:
-            entry["kind"] = "other"
-
-    plain = Recognizer.load(bundle_of(tmp_path, tiny_model(), change))
+    labels = describe(b"", Path()).labels
+    others = tuple(replace(label, kind=Kind.OTHER) for label in labels)
+    plain = Recognizer.load(write_tiny_bundle(tmp_path, labels=others, families=()))
     assert plain.predict(encoded(picture())).families == {}
     assert plain.explain(encoded(picture())).prediction.status is Status.OK
     assert len(KINDS) == len(LABELS)
@@ -702,7 +687,7 @@ def test_a_model_that_refuses_at_run_time_is_mapped(tmp_path: Path) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.array([1, 4], np.int64), "shape"))
     model.graph.node.append(helper.make_node("Reshape", ["means", "shape"], ["scores"]))
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "M"
-    loaded = Recognizer.load(bundle_of(tmp_path, model))
+    loaded = Recognizer.load(write_tiny_bundle(tmp_path, model.SerializeToString()))
     assert loaded.predict(encoded(picture())).status is Status.OK
     with pytest.raises(RecognizerError):
         list(loaded.predict_many([encoded(picture())] * 2))
@@ -713,7 +698,7 @@ def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
     for tensor in model.graph.initializer:
         if tensor.name == "bias":
             tensor.CopyFrom(numpy_helper.from_array(np.full(4, np.nan, np.float32), "bias"))
-    engine = Recognizer.load(bundle_of(tmp_path, model))
+    engine = Recognizer.load(write_tiny_bundle(tmp_path, model.SerializeToString()))
     prediction = engine.predict(encoded(picture()))
     assert (prediction.status, prediction.reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
     assert prediction.scores == {}

@@ -11,8 +11,9 @@ import pytest
 
 from recognizer import Policy, Recognizer, Status, load_taxonomy
 from recognizer.imaging import model_input
-from recognizer.model.bundle import FALSE_ALARM_RATES, sigmoid
+from recognizer.model.numerics import sigmoid
 from recognizer.model.session import session_options
+from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.recognizer import BATCH_SIZE
 from recognizer.taxonomy import Kind
 from tests import golden
@@ -92,22 +93,24 @@ def test_it_says_which_products_it_does_not_know(released: Recognizer) -> None:
 
 def test_its_evidence_is_complete(released: Recognizer) -> None:
     for label in released.bundle.labels:
-        assert label.evidence["train"]["photos"] + label.evidence["train"]["rendered"] > 0
+        assert label.evidence is not None
+        assert label.evidence.train.photos + label.evidence.train.rendered > 0
         if label.kind is Kind.PRODUCT:
-            rates = [label.thresholds[rate] for rate in FALSE_ALARM_RATES]
+            rates = [label.thresholds[rate] for rate in FALSE_POSITIVE_RATES]
             assert rates == sorted(rates)
-            measured = label.evidence["average_precision"] is not None
-            assert measured == (label.evidence["test"]["photos"] > 0)
-    assert released.bundle.description["parity"]["photos"] >= 50
+            measured = label.evidence.average_precision is not None
+            assert measured == (label.evidence.test.photos > 0)
+    assert released.bundle.parity is not None
+    assert released.bundle.parity.photos >= 50
 
 
 def test_its_card_has_the_figures_of_its_description(released: Recognizer) -> None:
     card = (released.bundle.path / "MODEL_CARD.md").read_text()
-    assert released.bundle.model_digest[:16] in card
+    assert released.bundle.model.sha256[:16] in card
     for family in released.bundle.families:
-        value = family.evidence["average_precision"]
-        if value is not None and len(family.members) > 1:
-            assert f"{value[0]:.3f}" in card
+        found = family.evidence and family.evidence.average_precision
+        if found and len(family.members) > 1:
+            assert f"{found.value:.3f}" in card
 
 
 def test_plain_paper_is_clear(released: Recognizer) -> None:

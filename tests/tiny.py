@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from recognizer.model.bundle import Bundle, parse_bundle, write_bundle
+from recognizer.model.calibration import Calibration
+from recognizer.model.description import BundleFamily, BundleLabel, InputFormat, ModelFile
+from recognizer.taxonomy import Kind
 
 SIZE = 32
 LABELS = ("ivory_worked", "ivory_raw", "ceramic", "listing_other")
@@ -53,44 +60,56 @@ def tiny_model() -> onnx.ModelProto:
     return model
 
 
-def describe(model: bytes) -> dict[str, Any]:
-    """The ``bundle.json`` that belongs to :func:`tiny_model`."""
-    thresholds = {"0.05": 0.4, "0.01": 0.5, "0.001": 0.9}
-    return {
-        "schema": 1,
-        "name": "tiny",
-        "version": 1,
-        "model": {"sha256": hashlib.sha256(model).hexdigest()},
-        "input": {"size": SIZE, "preprocessing": 1},
-        "activation": "sigmoid",
-        "labels": [
-            {
-                "name": name,
-                "kind": kind,
-                "calibration": {"slope": 1.0, "intercept": 0.0},
-                "thresholds": thresholds if kind == "product" else {},
-                "evidence": {},
-            }
+def describe(model: bytes, folder: Path) -> Bundle:
+    """The bundle that belongs to :func:`tiny_model`."""
+    thresholds = {0.05: 0.4, 0.01: 0.5, 0.001: 0.9}
+    return Bundle(
+        path=folder,
+        name="tiny",
+        version=1,
+        model=ModelFile(sha256=hashlib.sha256(model).hexdigest()),
+        input=InputFormat(size=SIZE, preprocessing=1),
+        activation="sigmoid",
+        labels=tuple(
+            BundleLabel(
+                name=name,
+                kind=Kind(kind),
+                calibration=Calibration.line(1.0, 0.0),
+                thresholds=thresholds if kind == "product" else {},
+            )
             for name, kind in zip(LABELS, KINDS, strict=True)
-        ],
-        "families": [
-            {
-                "name": "ivory",
-                "members": ["ivory_worked", "ivory_raw"],
-                "thresholds": thresholds,
-                "evidence": {},
-            }
-        ],
-        "photo_thresholds": thresholds,
-        "not_recognized": ["rhino_horn"],
-    }
+        ),
+        families=(
+            BundleFamily(
+                name="ivory", members=("ivory_worked", "ivory_raw"), thresholds=thresholds
+            ),
+        ),
+        any_product_thresholds=thresholds,
+        not_recognized=("rhino_horn",),
+    )
 
 
-def write_tiny_bundle(folder: Path) -> Path:
-    """Write the bundle into ``folder`` and return it."""
+def write_tiny_bundle(folder: Path, model: bytes | None = None, **changes: Any) -> Path:
+    """Write the bundle into ``folder`` and return it.
+
+    Args:
+        folder: made where it is missing.
+        model: the model file; None for :func:`tiny_model`.
+        changes: fields of the bundle that differ from those of :func:`describe`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    model = tiny_model().SerializeToString()
-    (folder / "model.onnx").write_bytes(model)
-    (folder / "bundle.json").write_text(json.dumps(describe(model)))
+    content = tiny_model().SerializeToString() if model is None else model
+    (folder / "model.onnx").write_bytes(content)
+    write_bundle(replace(describe(content, folder), **changes))
     (folder / "MODEL_CARD.md").write_text("# tiny\n")
+    return folder
+
+
+def edit_description(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Change the ``bundle.json`` in a folder, and its digest to what it then must be."""
+    path = folder / "bundle.json"
+    content = json.loads(path.read_text())
+    change(content)
+    content["digest"] = parse_bundle(folder, content).digest
+    path.write_text(json.dumps(content))
     return folder

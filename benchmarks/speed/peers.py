@@ -73,7 +73,7 @@ def torch_and_timm(bundle: Bundle, photos: Sequence[Path], workers: int) -> Thro
     from torch.utils.data import DataLoader  # noqa: PLC0415
 
     network = timm.create_model(
-        bundle.description["model"]["backbone"], pretrained=False, num_classes=len(bundle.labels)
+        bundle.model.backbone or "", pretrained=False, num_classes=len(bundle.labels)
     ).eval()
 
     paths = list(itertools.islice(itertools.cycle(photos), workers * _ROUNDS * _TORCH_BATCH))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import itertools
-import json
 import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,8 @@ from benchmarks.speed.measure import (
 from benchmarks.speed.photos import make_photos, mean_bytes
 from recognizer import __version__
 from recognizer.errors import UsageError
-from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.folders import DESCRIPTION_FILE, MODEL_FILE
+from recognizer.model.bundle import Bundle, write_bundle
+from recognizer.model.folders import MODEL_FILE
 from recognizer.scan.machine import available_cpus, available_memory, worker_count
 
 SIZES = ((1600, 1200), (800, 800))  # width and height of the photos, in pixels
@@ -238,16 +237,16 @@ def _with_model(bundle: Bundle, model: Path, folder: Path) -> Bundle:
     """Copy a bundle into a folder, with another model file."""
     shutil.copytree(bundle.path, folder)
     shutil.copy(model, folder / MODEL_FILE)
-    description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-    description.pop("digest", None)  # it names the network that was replaced
-    description["model"]["sha256"] = hashlib.sha256(model.read_bytes()).hexdigest()
-    description["model"]["precision"] = "fp32"
-    (folder / DESCRIPTION_FILE).write_text(json.dumps(description), encoding="utf-8")
-    return load_bundle(folder)
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    changed = replace(
+        bundle, path=folder, model=replace(bundle.model, sha256=sha256, precision="fp32")
+    )
+    write_bundle(changed)
+    return changed
 
 
 def _precision(bundle: Bundle) -> str:
-    return str(bundle.description["model"].get("precision", "unknown"))
+    return bundle.model.precision or "unknown"
 
 
 def _machine() -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -52,41 +51,34 @@ def command(
             on_progress=partial(tell, "scoring the validation split"),
         )
     _print_calibration(made)
-    console.print(f"written: {output}")
-
-
-def _compared(entry: Mapping[str, Any]) -> bool:
-    """Whether calibrations of a label were compared: an enrolled one keeps its own."""
-    return "log_loss" in entry["calibration"]
+    console.print(f"Wrote {output}")
 
 
 def _print_calibration(bundle: Bundle) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    from recognizer.model.bundle import FALSE_ALARM_RATES  # noqa: PLC0415
+    from recognizer.policy import FALSE_POSITIVE_RATES  # noqa: PLC0415
 
-    entries = bundle.description["labels"]
-    methods = next((list(e["calibration"]["log_loss"]) for e in entries if _compared(e)), [])
+    fits = [label.fit for label in bundle.labels if label.fit]
+    # An enrolled label keeps its own calibration: no methods were compared.
+    methods = next((list(fit.log_loss) for fit in fits if fit.log_loss), [])
+    photos = bundle.calibration.photos if bundle.calibration else 0
     table = Table(
-        title=f"{bundle.title}, calibrated on {bundle.description['calibration']['photos']} photos",
+        title=f"{bundle.title}, calibrated on {photos} photos",
         caption="log-loss x 1000 on photos that the fit did not see; labels with few photos share",
     )
     for heading in ("", "photos", "method", *methods):
         table.add_column(heading, justify="left" if heading in {"", "method"} else "right")
-    for rate in FALSE_ALARM_RATES:
-        table.add_column(f"at {float(rate):.1%}", justify="right")
-    for entry in entries:
-        found = entry["calibration"]
+    for rate in FALSE_POSITIVE_RATES:
+        table.add_column(f"at {rate:.1%}", justify="right")
+    for label, fit in zip(bundle.labels, fits, strict=True):
         table.add_row(
-            entry["name"],
-            str(found["positives"]),
-            found["method"],
-            *(
-                f"{1000 * found['log_loss'][method]:.2f}" if _compared(entry) else "-"
-                for method in methods
-            ),
-            *(f"{t:.4f}" if (t := entry["thresholds"].get(r)) else "-" for r in FALSE_ALARM_RATES),
+            label.name,
+            str(fit.positives),
+            fit.method,
+            *(f"{1000 * fit.log_loss[m]:.2f}" if fit.log_loss else "-" for m in methods),
+            *(f"{t:.4f}" if (t := label.thresholds.get(r)) else "-" for r in FALSE_POSITIVE_RATES),
         )
     console = Console()
     console = console if console.is_terminal else Console(width=140)

@@ -10,10 +10,10 @@ from rich.table import Table
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
 from recognizer.evaluation.figures import FEWEST_FOR_CALIBRATION, Figures
 from recognizer.evaluation.left_out import OPTIMISTIC, LeftOut
-from recognizer.evaluation.metrics import Estimate, percent
 from recognizer.evaluation.paired import Change, PairedEvaluation
 from recognizer.evaluation.prevalence import OperatingPoint
-from recognizer.model.bundle import FALSE_ALARM_RATES
+from recognizer.model.evidence import Estimate, percent
+from recognizer.policy import FALSE_POSITIVE_RATES
 
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
@@ -116,7 +116,7 @@ def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
                 continue
             table.add_row(
                 name,
-                f"{float(point.rate):.1%}",
+                f"{point.rate:.1%}",
                 _cell(point.recall),
                 str(point.false_alarms),
                 point.false_alarm_rate.as_percent(),
@@ -127,7 +127,7 @@ def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
     console.print(table)
     strictest = evaluation.operating_points[ANY_PRODUCT][-1]
     console.print(
-        f"any product, threshold for {float(strictest.rate):.1%}: "
+        f"any product, threshold for {strictest.rate:.1%}: "
         f"{strictest.in_words(evaluation.prevalence)}"
     )
     for claim in strictest.claims:
@@ -210,7 +210,7 @@ def _figures_table(title: str) -> Table:
         "photos (sources)",
         "AP",
         "AUC",
-        *(f"recall at {float(rate):.1%}" for rate in FALSE_ALARM_RATES),
+        *(f"recall at {rate:.1%}" for rate in FALSE_POSITIVE_RATES),
     ):
         table.add_column(heading, justify="right")
     return table
@@ -221,7 +221,7 @@ def _add_figures(table: Table, name: str, f: Figures) -> None:
         f"{f.photos} ({f.sources})",
         _cell(f.average_precision),
         _cell(f.area_under_roc),
-        *(_cell(f.recall.get(rate)) for rate in FALSE_ALARM_RATES),
+        *(_cell(f.recall.get(rate)) for rate in FALSE_POSITIVE_RATES),
     ]
     table.add_row(name, *cells)
 

@@ -62,7 +62,7 @@ def command(
     require_extra("train")
     from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
     from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
-    from recognizer.enrolment.enroll import FEWEST_PHOTOS  # noqa: PLC0415
+    from recognizer.enrolment.enroll import MIN_PHOTOS  # noqa: PLC0415
     from recognizer.evaluation.held_out import WORTH  # noqa: PLC0415
     from recognizer.training.enrolling import Enrolling  # noqa: PLC0415
     from recognizer.training.export import export_bundle  # noqa: PLC0415
@@ -101,7 +101,7 @@ def command(
             version=version,
             averaged=len(runs),
             enroll={
-                name: Enrolling(partial(_enroll, name, (config.name, version)), FEWEST_PHOTOS)
+                name: Enrolling(partial(_enroll, name, (config.name, version)), MIN_PHOTOS)
                 for name in enroll or ()
             },
             unseen=unseen,

@@ -31,13 +31,13 @@ def command(
     photos = as_in_training(load_bundle(bundle), photos)
     console = Console(stderr=True)
     with told_progress(console) as tell:
-        bank = attach_bank(
+        attach_bank(
             bundle,
             photos,
             on_progress=partial(tell, "embedding photos"),
         )
-    size = load_bundle(bundle).description["negatives"]["bytes"]
-    console.print(
-        f"{bundle}: {len(bank)} negatives, {int(bank.held_out.sum())} of them held out, "
-        f"{size / 1e6:.1f} MB"
-    )
+    if written := load_bundle(bundle).negatives:
+        console.print(
+            f"{bundle}: {written.photos} negatives, {written.held_out} of them held out, "
+            f"{written.bytes / 1e6:.1f} MB"
+        )

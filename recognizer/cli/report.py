@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer._atomic import require_page
-
-if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
 
 
 def command(
@@ -35,20 +32,11 @@ def command(
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
+    from recognizer.model.bundle import load_bundle, load_carried_bundles  # noqa: PLC0415
     from recognizer.review.page import write_report  # noqa: PLC0415
 
     require_page(output)
-    bundles = carried_models() if bundle is None else [load_bundle(bundle)]
+    bundles = load_carried_bundles() if bundle is None else [load_bundle(bundle)]
     with Console(stderr=True).status(f"Writing {output}"):
         write_report(journal, output, bundles, title=title)
     typer.echo(f"Wrote {output}")
-
-
-def carried_models() -> list[Bundle]:
-    """Return the models of this package, the default one first."""
-    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
-    from recognizer.model.folders import DEFAULT_BUNDLE, carried_bundles  # noqa: PLC0415
-
-    others = sorted({*carried_bundles()} - {DEFAULT_BUNDLE})
-    return [load_bundle(name) for name in (DEFAULT_BUNDLE, *others)]

@@ -378,12 +378,12 @@ def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
     if path is None:
         return lambda _rows, _bundle: None
     require_page(path)
-    from recognizer.cli.report import carried_models  # noqa: PLC0415
+    from recognizer.model.bundle import load_carried_bundles  # noqa: PLC0415
     from recognizer.review.page import write_report  # noqa: PLC0415
 
     def write(rows: Path, bundle: Bundle) -> None:
         try:
-            write_report(rows, path, [bundle, *carried_models()])
+            write_report(rows, path, [bundle, *load_carried_bundles()])
         except OSError as error:
             raise UsageError(f"--report {path}: {error.strerror or error}") from error
 

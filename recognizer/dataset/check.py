@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, read_manifest
-from recognizer.dataset.outputs import run_photos, unit_norm
+from recognizer.dataset.outputs import run_photos
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.imaging import (
     MIN_HASH_SIDE,
@@ -29,6 +29,7 @@ from recognizer.imaging import (
 )
 from recognizer.known import HashIndex
 from recognizer.known.hashes import to_bytes, transformed
+from recognizer.model.numerics import unit_norm
 from recognizer.prediction import MAX_DISTANCE
 from recognizer.recognizer import Recognizer
 

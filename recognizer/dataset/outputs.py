@@ -67,9 +67,3 @@ def _run_chunk(
             raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
         inputs.append(model_input(rgb, recognizer.bundle.input_size))
     return recognizer.features(np.stack(inputs))
-
-
-def unit_norm(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return vectors, (N, channels), scaled to the length 1; a zero vector stays one."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)

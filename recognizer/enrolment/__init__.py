@@ -1,12 +1,20 @@
 """Few-shot enrolment: a product added to a bundle, or strengthened, from as few as three photos.
 
-It needs neither torch nor scikit-learn: the photos and changed copies of them go through the
-bundle's own network, a linear head is fitted against a bank of negatives, and the head is written
-into the model file.
+It needs the extra ``enroll`` (scikit-learn and onnx), and no torch: the photos and changed copies
+of them go through the bundle's own network, a linear head is fitted against a bank of negatives,
+and the head is written into the model file.
 """
 
-from recognizer.enrolment.enroll import Enrolment, Product, enroll, examine
-from recognizer.enrolment.expectation import Expectation
-from recognizer.enrolment.head import Settings
+import importlib.util
+
+from recognizer.errors import MissingExtraError
+
+for _module in ("sklearn", "onnx"):
+    if importlib.util.find_spec(_module) is None:
+        raise MissingExtraError(_module, "enroll")
+
+from recognizer.enrolment.enroll import Enrolment, Product, enroll, examine  # noqa: E402
+from recognizer.enrolment.expectation import Expectation  # noqa: E402
+from recognizer.enrolment.head import Settings  # noqa: E402
 
 __all__ = ["Enrolment", "Expectation", "Product", "Settings", "enroll", "examine"]

@@ -16,20 +16,21 @@ from recognizer.enrolment.examples import (
     without_copies,
 )
 from recognizer.enrolment.expectation import Expectation, expect
-from recognizer.enrolment.head import Learned, Learner, Settings
-from recognizer.enrolment.writing import PHOTO_LEVEL, calibrate, write_bundle
+from recognizer.enrolment.head import Learner, Settings
+from recognizer.enrolment.writing import DEFAULT_RATE, Plan, calibrate, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
-from recognizer.model.bundle import Bundle, sigmoid
+from recognizer.model.bundle import Bundle
 from recognizer.model.folders import check_output
 from recognizer.model.negatives import NegativeBank, read_negatives
+from recognizer.model.numerics import sigmoid
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import NAME, Kind, Taxonomy, extend_taxonomy
 
-FEWEST_PHOTOS = 3
+MIN_PHOTOS = 3
 """With fewer photos that differ, nothing could be left out to see what the others are worth."""
 
-FEWEST_NEGATIVES = 50
-"""With fewer held-out negatives no threshold means anything: 1 of 50 is 2 % of false alarms."""
+MIN_NEGATIVES = 50
+"""With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
 
 _OWN_BANK = "the bundle's bank"
 _UNSTATED = "Not stated at enrolment; general information: https://cites.org/eng/app/appendices.php"
@@ -50,7 +51,7 @@ class Product:
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
     """What was done, or could be.
 
@@ -80,7 +81,8 @@ def examine(
 
     The arguments and errors are those of :func:`enroll`.
     """
-    return _prepare(recognizer, product, photos, negatives, settings, on_progress).told
+    plan, unreadable = _prepare(recognizer, product, photos, negatives, settings, on_progress)
+    return Enrolment(expectation=plan.expectation, notes=plan.notes, unreadable=unreadable)
 
 
 def enroll(
@@ -114,22 +116,11 @@ def enroll(
             to.
     """
     title = title or check_output(output)
-    prepared = _prepare(recognizer, product, photos, negatives, settings, on_progress)
-    write_bundle(
-        recognizer,
-        prepared.taxonomy,
-        product.name,
-        prepared.examples,
-        prepared.learned,
-        (prepared.bank, prepared.own_bank),
-        prepared.told.expectation,
-        prepared.told.notes,
-        prepared.settings,
-        output,
-        title,
+    plan, unreadable = _prepare(recognizer, product, photos, negatives, settings, on_progress)
+    write_enrolled(plan, output, title)
+    return Enrolment(
+        expectation=plan.expectation, notes=plan.notes, unreadable=unreadable, path=output
     )
-    told = prepared.told
-    return Enrolment(told.expectation, told.notes, told.unreadable, output)
 
 
 def resolve(bundle: Bundle, product: Product) -> Taxonomy:
@@ -146,7 +137,9 @@ def resolve(bundle: Bundle, product: Product) -> Taxonomy:
                 "enrolled; its photos can serve as --negatives"
             )
         if product.family not in {None, known.labels[name].family}:
-            raise UsageError(f"{name} is of the family {known.labels[name].family}, as ever")
+            raise UsageError(
+                f"{name} belongs to the family {known.labels[name].family}; leave --family out"
+            )
         if product.hint not in {None, known.labels[name].hint}:
             raise UsageError(f"{name} is known, with a hint of its own: --hint is for a new name")
         return known
@@ -182,17 +175,6 @@ def resolve(bundle: Bundle, product: Product) -> Taxonomy:
         raise UsageError(str(error)) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    taxonomy: Taxonomy
-    examples: Examples
-    bank: NegativeBank  # all negatives, those of the caller among them
-    own_bank: NegativeBank | None  # the bundle's, without the photos that are enrolled
-    learned: Learned
-    settings: Settings
-    told: Enrolment
-
-
 def _prepare(
     recognizer: Recognizer,
     product: Product,
@@ -200,7 +182,8 @@ def _prepare(
     negatives: Sequence[str],
     settings: Settings | None,
     on_progress: Callable[[str, int, int], None],
-) -> _Prepared:
+) -> tuple[Plan, dict[str, str]]:
+    """Return what would be written, and path -> why a photo or negative could not be read."""
     settings = settings or Settings()
     bundle, name = recognizer.bundle, product.name
     taxonomy = resolve(bundle, product)
@@ -208,7 +191,7 @@ def _prepare(
     if own_bank is None and not negatives:
         raise UsageError(
             f"{bundle.path} has no bank of negatives: give photos that do not show {name} with "
-            f"--negatives (at least {FEWEST_NEGATIVES}, better a thousand of your ordinary "
+            f"--negatives (at least {MIN_NEGATIVES}, better a thousand of your ordinary "
             "listings), or add a bank to it with: recognizer negatives"
         )
     notes: list[str] = []
@@ -223,7 +206,7 @@ def _prepare(
         if known[row]
     ]
     fresh = [row for row in rows if not known[row]]
-    if len(fresh) < FEWEST_PHOTOS:
+    if len(fresh) < MIN_PHOTOS:
         why = "".join(f"\nnot used: {path}: {reason}" for path, reason in read.unreadable.items())
         unused = [f"{len(photos) - len(rows) - len(read.unreadable)} near-copies"]
         if len(fresh) < len(rows):
@@ -231,16 +214,16 @@ def _prepare(
         unused.append(f"{len(read.unreadable)} unreadable")
         raise UsageError(
             f"{len(fresh)} usable photo{'s' * (len(fresh) != 1)} of {len(photos)} "
-            f"({', '.join(unused)}): at least {FEWEST_PHOTOS} that differ are needed{why}"
+            f"({', '.join(unused)}): at least {MIN_PHOTOS} that differ are needed{why}"
         )
     examples = read.chosen(fresh)
-    theirs = _read(recognizer, negatives, 1, settings.seed, "reading negatives", on_progress)
-    bank = theirs.as_negatives("", held_out=True, together=False) if len(theirs) else None
+    others = _read(recognizer, negatives, 1, settings.seed, "reading negatives", on_progress)
+    bank = others.as_negatives("", held_out=True, together=False) if len(others) else None
     parts = []
     for part, place in ((own_bank, _OWN_BANK), (bank, "--negatives")):
         if part is not None:
             rest, labels = without_copies(part, examples)
-            notes += [_told(labels, place, name)] if labels else []
+            notes += [_note_on_copies(labels, place, name)] if labels else []
             parts.append(rest)
     if not parts:
         raise UsageError("none of the negatives could be read")
@@ -253,45 +236,48 @@ def _prepare(
         products=[label.name for label in taxonomy.products],
         settings=settings,
     )
-    if learner.counted < FEWEST_NEGATIVES:
+    if learner.counted < MIN_NEGATIVES:
         raise UsageError(
-            f"{learner.counted} held-out negatives: at least {FEWEST_NEGATIVES} are needed; give "
+            f"{learner.counted} held-out negatives: at least {MIN_NEGATIVES} are needed; give "
             "more with --negatives"
         )
     on_progress("leaving out each photo in turn", 0, 1)
     column = bundle.label_names.index(name) if name in bundle.label_names else None
     learned = learner.learn(column)
     on_progress("leaving out each photo in turn", 1, 1)
-    slope, intercept = calibrate(learned, bundle, name)
-    threshold = bundle.photo_thresholds[PHOTO_LEVEL]
+    calibration = calibrate(learned, bundle, name)
+    threshold = bundle.any_product_thresholds[DEFAULT_RATE]
     expectation = expect(
         name,
         learned,
         sources=examples.places,
         known=learner.known,
         negatives=learner.negatives,
-        leads=int((sigmoid(slope * learned.left_out + intercept) > threshold).sum()),
-        photo_threshold=threshold,
+        leads=int((sigmoid(calibration(learned.left_out)) > threshold).sum()),
+        any_product_threshold=threshold,
         is_new=column is None,
     )
-    told = Enrolment(expectation, tuple(notes), {**read.unreadable, **theirs.unreadable})
-    return _Prepared(
-        taxonomy,
-        examples,
-        whole,
-        parts[0] if own_bank is not None else None,
-        learned,
-        settings,
-        told,
+    plan = Plan(
+        recognizer=recognizer,
+        taxonomy=taxonomy,
+        name=name,
+        photos=examples,
+        bank=whole,
+        own_bank=parts[0] if own_bank is not None else None,
+        learned=learned,
+        calibration=calibration,
+        settings=settings,
+        expectation=expectation,
+        notes=tuple(notes),
     )
+    return plan, {**read.unreadable, **others.unreadable}
 
 
 def _known(
     recognizer: Recognizer, bank: NegativeBank | None, photos: Examples, name: str
 ) -> NDArray[np.bool_]:
     """Return which photos a label was made of: its score says nothing of them."""
-    steps = recognizer.bundle.description.get("lineage", [])
-    earlier = [sha256 for step in steps if step["enrolled"] == name for sha256 in step["photos"]]
+    earlier = sorted(recognizer.bundle.enrolled_photos(name))
     if bank is None:
         return np.isin(photos.sha256, earlier)
     return known_already(bank, photos, name, earlier)
@@ -315,7 +301,7 @@ def _read(
     return read_examples(recognizer, paths, views=views, seed=seed, on_photo=count)
 
 
-def _told(labels: Sequence[str], place: str, name: str) -> str:
+def _note_on_copies(labels: Sequence[str], place: str, name: str) -> str:
     as_what = ", ".join(sorted({label or "a negative" for label in labels}))
     count = f"{len(labels)} of the photos {'is' if len(labels) == 1 else 'are'}"
     text = f"{count} in {place} (as {as_what}): they count as {name} here"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recognizer.enrolment.views import make_views
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
+from recognizer.model.numerics import unit_norm
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE
 from recognizer.recognizer import Recognizer
 
@@ -61,7 +62,7 @@ class Examples:
         """
         kept: list[int] = []
         copies: dict[str, str] = {}
-        directions = unit(self.embeddings[:, 0])
+        directions = unit_norm(self.embeddings[:, 0])
         for row in range(len(self)):
             same = np.array([self.sha256[k] == self.sha256[row] for k in kept], bool)
             same |= are_near(self.phash[kept], self.phash[row], directions[kept] @ directions[row])
@@ -167,9 +168,9 @@ def known_already(
 
 def _copies(bank: NegativeBank, photos: Examples) -> NDArray[np.bool_]:
     """Return which photos are rows of a bank, or near-copies of them: (photos, rows)."""
-    directions = unit(bank.embeddings)
+    directions = unit_norm(bank.embeddings)
     views = zip(
-        short_digests(photos.sha256), photos.phash, unit(photos.embeddings[:, 0]), strict=True
+        short_digests(photos.sha256), photos.phash, unit_norm(photos.embeddings[:, 0]), strict=True
     )
     same = [
         (bank.sha256 == digest) | are_near(bank.phash, phash, directions @ embedding)
@@ -191,9 +192,3 @@ def are_near(
     bits = np.unpackbits(phash ^ other, axis=1).sum(axis=1)
     near = (bits <= MAX_DISTANCE) & (cosine >= NEAR_COPY_COSINE) & other.any()
     return np.asarray(near, bool)
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return vectors (N, channels) at length one."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)

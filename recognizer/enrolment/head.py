@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from recognizer.enrolment.examples import Examples
-from recognizer.enrolment.linear import fit_logistic, standardisation
+from recognizer.enrolment.onnx_head import Head
 from recognizer.evaluation.thresholds import expected_log_odds
 from recognizer.model.negatives import NegativeBank
-from recognizer.model.onnx_head import Head
+from recognizer.model.numerics import standardisation
 
 OWN_WEIGHTS = (1.0, 0.5, 0.0)
 """How much of a known label's own log-odds may be added to its new head, in order of preference."""
@@ -57,11 +58,11 @@ class Learned:
     rows: NDArray[np.int64]
 
     def found(self, rate: float) -> int:
-        """How many photos, each left out in turn, pass the threshold for a false-alarm rate."""
+        """Count the photos that, left out, pass the threshold for a false-positive rate."""
         return int((self.left_out > expected_log_odds(self.negatives, rate)).sum())
 
-    def false_alarms(self, rate: float) -> int:
-        """How many of the held-out negatives pass that threshold."""
+    def false_positives(self, rate: float) -> int:
+        """Count the held-out negatives that pass that threshold."""
         return int((self.negatives > expected_log_odds(self.negatives, rate)).sum())
 
     @property
@@ -78,8 +79,8 @@ class Learner:
         photos: of the label, with their views.
         bank: all other photos, with those of the label that the bundle was trained on.
         name: of the label.
-        family: labels that count neither way: of the same family.
-        products: all labels that are products; photos of them are no false alarms.
+        family: labels of the same family, which count neither way.
+        products: all labels that are products; photos of them are no false positives.
         settings: see :class:`Settings`.
     """
 
@@ -118,7 +119,7 @@ class Learner:
 
     @property
     def counted(self) -> int:
-        """Held-out photos without any product, which say how many false alarms to expect."""
+        """Held-out photos without any product, which say how many false positives to expect."""
         return len(self._counted)
 
     def fit(self) -> Head:
@@ -178,11 +179,11 @@ class Learner:
             np.full(len(known), 1 / count),
             np.full(len(others), 1 / len(others)),
         ]
-        targets = [np.ones(len(weights[0]) + len(known)), np.zeros(len(others))]
         features = np.concatenate([views.reshape(-1, views.shape[2]), known, others])
-        return fit_logistic(
-            features, np.concatenate(targets), np.concatenate(weights), self._penalty
-        )
+        positive = np.arange(len(features)) < len(weights[0]) + len(known)
+        found = LogisticRegression(C=1 / self._penalty, tol=1e-6, max_iter=500)
+        found.fit(features, positive, np.concatenate(weights))
+        return found.coef_[0], float(found.intercept_[0])
 
     def _score(
         self, head: tuple[NDArray[np.float64], float], rows: NDArray[np.float64]
@@ -195,8 +196,9 @@ class Learner:
     def _folds(self) -> Iterator[NDArray[np.bool_]]:
         """Yield which negatives are left out together: whole sources, counted or not.
 
-        A head that has seen training photos of a source has seen the source: its false alarms on
-        held-out ones would be too few. Where most are of one source, photos are dealt out instead.
+        A head that has seen training photos of a source has seen the source: it would give too
+        few false positives on held-out ones. Where most are of one source, photos are dealt out
+        instead.
         """
         sources = self._bank.sources
         _, sizes = np.unique(sources[self._negative], return_counts=True)

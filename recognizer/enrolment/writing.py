@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,342 +16,304 @@ from recognizer import __version__
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.expectation import Expectation
 from recognizer.enrolment.head import Learned, Settings
-from recognizer.enrolment.linear import fit_logistic
+from recognizer.enrolment.onnx_head import add_head
 from recognizer.errors import BundleSchemaError
+from recognizer.evaluation.calibrate import fit_platt
 from recognizer.evaluation.thresholds import (
     fit_thresholds,
     raised,
     threshold_at_false_alarm_rate,
 )
 from recognizer.imaging import model_input
-from recognizer.model.bundle import (
-    FALSE_ALARM_RATES,
-    SCHEMA,
-    Bundle,
-    load_bundle,
-    sigmoid,
-    write_description,
-)
+from recognizer.model.bundle import Bundle, load_bundle, write_bundle
+from recognizer.model.calibration import Calibration
+from recognizer.model.description import NEVER, BundleFamily, BundleLabel, CalibrationFit, Enrolled
+from recognizer.model.evidence import Evidence, TrainingImages
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.negatives import NegativeBank, write_negatives
-from recognizer.model.onnx_head import add_head
+from recognizer.model.numerics import sigmoid
 from recognizer.recognizer import Recognizer
-from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
+from recognizer.taxonomy import Kind, Taxonomy
 
-PHOTO_LEVEL = "0.01"
-"""At a photo's threshold for this rate of false alarms the new label alone causes at most its even
-share of them: it is one of several products, and what it takes all the others lose."""
+DEFAULT_RATE = 0.01
+"""At the any-product threshold for this rate the new label alone causes at most its even share of
+the false positives: it is one of several products, and what it takes all the others lose."""
 
 _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed in another order
 
 
-def write_bundle(
-    recognizer: Recognizer,
-    taxonomy: Taxonomy,
-    name: str,
-    photos: Examples,
-    learned: Learned,
-    banks: tuple[NegativeBank, NegativeBank | None],
-    expectation: Expectation,
-    notes: Sequence[str],
-    settings: Settings,
-    output: Path,
-    title: tuple[str, int],
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an enrolment is about to write.
+
+    Attributes:
+        recognizer: the bundle that the new one is made of.
+        taxonomy: with the label in it.
+        name: the label.
+        photos: those that are enrolled.
+        bank: all negatives, those of the caller among them.
+        own_bank: the bundle's alone, without the photos that are enrolled.
+        learned: the head, and how others like it score what they did not see.
+        calibration: of the head's log-odds.
+        settings: of the fit.
+        expectation: what to expect of the label.
+        notes: what was left out or found odd, a sentence each.
+    """
+
+    recognizer: Recognizer
+    taxonomy: Taxonomy
+    name: str
+    photos: Examples
+    bank: NegativeBank
+    own_bank: NegativeBank | None
+    learned: Learned
+    calibration: Calibration
+    settings: Settings
+    expectation: Expectation
+    notes: tuple[str, ...]
+
+    @property
+    def parent(self) -> Bundle:
+        """The bundle that the new one is made of."""
+        return self.recognizer.bundle
+
+    @property
+    def column(self) -> int | None:
+        """The label's place in the parent; None for a new label."""
+        names = self.parent.label_names
+        return names.index(self.name) if self.name in names else None
+
+
+def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
     """Write the new bundle, check it by running it, and put it in place in one step.
 
     Args:
-        recognizer: the bundle that it is made of.
-        taxonomy: with the label in it.
-        name: the label.
-        photos: those that were enrolled.
-        learned: the head, and what others like it said.
-        banks: all negatives, and those of the bundle alone.
-        expectation: what to expect of the label.
-        notes: on what the expectation rests on, in words.
-        settings: of the fit.
+        plan: what to write.
         output: its folder; the one around it is there.
         title: its name and version.
 
     Raises:
         BundleSchemaError: the bundle's model cannot be given a head.
     """
-    bundle = recognizer.bundle
-    bank, own_bank = banks
-    column = bundle.label_names.index(name) if name in bundle.label_names else None
-    model = bundle.read_model()
+    parent = plan.parent
     try:
         model = add_head(
-            model,
-            learned.head,
-            labels=len(bundle.labels),
-            softmax=bundle.activation == "softmax",
-            replaced=column,
+            parent.read_model(),
+            plan.learned.head,
+            labels=len(parent.labels),
+            softmax=parent.activation == "softmax",
+            replaced=plan.column,
         )
     except ValueError as error:
-        raise BundleSchemaError(f"{bundle.path}: the model cannot be added to: {error}") from error
+        raise BundleSchemaError(f"{parent.path}: the model cannot be added to: {error}") from error
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".enrolling-") as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
         (draft / MODEL_FILE).write_bytes(model)
-        description = copy.deepcopy(dict(bundle.description))
-        _describe_model(description, model, title)
-        _describe_label(description, taxonomy, name, photos, learned, expectation, bundle)
-        _describe_taxonomy(description, taxonomy, name)
-        _describe_lineage(description, bundle, name, photos, settings)
-        if own_bank is not None:
-            remembered = _remembered(own_bank, photos, learned, name, column)
-            description["negatives"] = write_negatives(draft, remembered)
-        write_description(draft, description)
-        _set_thresholds(draft, description, bundle, bank, learned, name)
-        write_description(draft, description)
-        told = [*expectation.lines(), *notes]
-        (draft / CARD_FILE).write_text(_card(bundle, description, told), encoding="utf-8")
-        _check(draft, recognizer, photos, learned, column)
+        bundle = replace(_describe(plan, model, title), path=draft)
+        if plan.own_bank is not None:
+            bundle = replace(bundle, negatives=write_negatives(draft, _remembered(plan)))
+        write_bundle(bundle)
+        (draft / CARD_FILE).write_text(_card(plan, bundle), encoding="utf-8")
+        _check(plan, draft)
         if output.is_dir():
             output.rmdir()
         os.replace(draft, output)
 
 
-def _describe_model(description: dict[str, Any], model: bytes, title: tuple[str, int]) -> None:
-    description["name"], description["version"] = title
-    description["schema"] = SCHEMA
-    description["model"] |= {"sha256": hashlib.sha256(model).hexdigest(), "bytes": len(model)}
-    description["activation"] = "sigmoid"
-    outputs = description.setdefault("outputs", {})
-    outputs["maps"] = "float32 (N, labels, h, w): log-odds of each label at each place"
-
-
-def _describe_label(
-    description: dict[str, Any],
-    taxonomy: Taxonomy,
-    name: str,
-    photos: Examples,
-    learned: Learned,
-    expectation: Expectation,
-    bundle: Bundle,
-) -> None:
-    """Write the label's entry, and its family's, with thresholds that are set later."""
-    entries: list[dict[str, Any]] = description["labels"]
-    entry = next((e for e in entries if e["name"] == name), None)
-    if entry is None:
-        entry = {"name": name, "kind": str(Kind.PRODUCT), "evidence": {}}
-        entries.append(entry)
-    slope, intercept = calibrate(learned, bundle, name)
-    nothing = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
-    entry |= {
-        "calibration": {
-            "slope": slope,
-            "intercept": intercept,
-            "method": "enrolled",
-            "positives": len(photos),
-        },
-        "thresholds": nothing,
-        "evidence": _evidence(entry["evidence"], expectation),
-    }
-    family_name = taxonomy.labels[name].family
-    families: list[dict[str, Any]] = description["families"]
-    family = next((f for f in families if f["name"] == family_name), None)
-    if family is None:
-        family = {"name": family_name, "members": [], "thresholds": nothing, "evidence": {}}
-        families.append(family)
-    if name not in family["members"]:
-        family["members"] = [*family["members"], name]
-    family["evidence"] = _evidence(family["evidence"], expectation)
-    description["not_recognized"] = [n for n in description["not_recognized"] if n != name]
-
-
-def _evidence(before: Mapping[str, Any], expectation: Expectation) -> dict[str, Any]:
-    """Add an enrolment to evidence. What was measured, was measured on another score."""
-    train = before.get("train", {"photos": 0, "sources": 0, "rendered": 0})
-    evidence: dict[str, Any] = {
-        "train": {
-            **train,
-            "photos": train["photos"] + expectation.photos,
-            "sources": train["sources"] + expectation.sources,
-        },
-        "test": {"photos": 0, "sources": 0},
-        "average_precision": None,
-        "area_under_roc": None,
-        "recall_at_false_alarm_rate": {},
-        "enrolled": expectation.to_dict(),
-    }
-    return evidence | ({"before_enrolment": dict(before)} if before else {})
-
-
-def calibrate(learned: Learned, bundle: Bundle, name: str) -> tuple[float, float]:
-    """Return slope and intercept that make the head's log-odds comparable with other labels'.
+def calibrate(learned: Learned, bundle: Bundle, name: str) -> Calibration:
+    """Return the line that makes the head's log-odds comparable with other labels'.
 
     The slope is Platt's (1999), with his smoothed targets, on scores of heads that had not seen
     what they scored. How common the product is, three photos cannot say; so the intercept is set
-    by its false alarms: at the probability that is a photo's threshold, this label alone causes
-    its even share of them.
+    by its false positives: at the any-product threshold this label alone causes its even share.
     """
     products = {label.name for label in bundle.labels if label.kind is Kind.PRODUCT} | {name}
     positives, negatives = len(learned.left_out), len(learned.negatives)
-    targets = np.repeat(
-        [(positives + 1) / (positives + 2), 1 / (negatives + 2)], [positives, negatives]
-    )
-    weights = np.repeat([0.5 / positives, 0.5 / negatives], [positives, negatives])
     scores = np.concatenate([learned.left_out, learned.negatives])
     spread = float(scores.std()) or 1.0
-    coefficients, _ = fit_logistic(scores[:, None] / spread, targets, weights, 1e-4)
-    # A slope of zero or below would turn the order of the scores around.
-    slope = max(round(float(coefficients[0]) / spread, 6), 1e-3)
-    aim = min(max(bundle.photo_thresholds[PHOTO_LEVEL], 0.05), 0.95)
-    place = threshold_at_false_alarm_rate(learned.negatives, float(PHOTO_LEVEL) / len(products))
-    return slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6)
+    scaled_slope, _ = fit_platt(
+        scores / spread,
+        np.repeat([(positives + 1) / (positives + 2), 1 / (negatives + 2)], [positives, negatives]),
+        np.repeat([0.5 / positives, 0.5 / negatives], [positives, negatives]),
+        c=1e4,
+    )
+    slope = max(round(scaled_slope / spread, 6), 1e-3)
+    aim = min(max(bundle.any_product_thresholds[DEFAULT_RATE], 0.05), 0.95)
+    place = threshold_at_false_alarm_rate(learned.negatives, DEFAULT_RATE / len(products))
+    return Calibration.line(slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6))
 
 
-def _describe_taxonomy(description: dict[str, Any], taxonomy: Taxonomy, name: str) -> None:
-    """Carry what the package's own taxonomy does not say."""
-    packaged = load_taxonomy()
-    if name in packaged.labels:
-        return
-    label = taxonomy.labels[name]
-    family = taxonomy.families[label.family or ""]
-    own = description.setdefault("taxonomy", {})
-    own.setdefault("label", {})[name] = {
-        "kind": str(label.kind),
-        "display_name": label.display_name,
-        "family": label.family,
-        "cites": label.cites,
-        "hint": label.hint,
-    }
-    if family.name not in packaged.families:
-        own.setdefault("family", {})[family.name] = {
-            "display_name": family.display_name,
-            "note": family.note,
-        }
+def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
+    """Return the new bundle, but for its folder and its bank.
 
-
-def _describe_lineage(
-    description: dict[str, Any], bundle: Bundle, name: str, photos: Examples, settings: Settings
-) -> None:
-    """Say what the bundle is made of. The parent's evaluation goes there: it is not this one's."""
+    Of the caller's negatives it is only known that they are not this label. What the parent takes
+    for a lead among them may be one, so it does not count where all products are counted.
+    """
+    parent, learned, column = plan.parent, plan.learned, plan.column
+    own = np.asarray(plan.calibration(learned.negatives))
+    label = _label(plan, own)
+    labels = list(parent.labels)
+    if column is None:
+        labels.append(label)
+    else:
+        labels[column] = label
     today = datetime.now(UTC).date().isoformat()
-    step = {
-        "parent": {"name": bundle.name, "version": bundle.version, "sha256": bundle.digest},
-        "enrolled": name,
-        "photos": list(photos.sha256),
-        "date": today,
-        "settings": asdict(settings),
-        "program": __version__,
-    }
-    for measured in ("unseen_sources", "patches_of_held_out_animals"):
-        description.pop(measured, None)  # of the parent, whose card follows in this one's
-    if "evaluation" in description:
-        step["parent_evaluation"] = description.pop("evaluation")
-    description["lineage"] = [*description.get("lineage", []), step]
-    description["created"] = today
+    new = replace(
+        parent,
+        taxonomy=plan.taxonomy,
+        name=title[0],
+        version=title[1],
+        created=today,
+        model=replace(parent.model, sha256=hashlib.sha256(model).hexdigest(), bytes=len(model)),
+        activation="sigmoid",
+        outputs={
+            **parent.outputs,
+            "maps": "float32 (N, labels, h, w): log-odds of each label at each place",
+        },
+        labels=tuple(labels),
+        families=_families(plan),
+        not_recognized=tuple(n for n in parent.not_recognized if n != plan.name),
+        evaluation=None,  # they are of the parent, whose card follows in this one's
+        appendix={},
+        lineage=(*parent.lineage, _step(plan, today)),
+    )
+    others = parent.calibrate(plan.bank.log_odds[learned.rows])
+    highest = parent.family_scores(others).max(axis=1, initial=0)
+    led = highest > parent.any_product_thresholds[DEFAULT_RATE]
+    certain = ~(led & (plan.bank.labels[learned.rows] == ""))
+    families = new.family_scores(_with_column(others, sigmoid(own), column))[certain]
+    return replace(
+        new,
+        families=tuple(
+            replace(family, thresholds=_raised(parent, family, scores))
+            if plan.name in family.members
+            else family
+            for family, scores in zip(new.families, families.T, strict=True)
+        ),
+        any_product_thresholds=raised(
+            parent.any_product_thresholds, fit_thresholds(families.max(axis=1))
+        ),
+    )
 
 
-def _remembered(
-    bank: NegativeBank, photos: Examples, learned: Learned, name: str, column: int | None
-) -> NegativeBank:
+def _raised(
+    parent: Bundle, family: BundleFamily, scores: NDArray[np.float64]
+) -> dict[float, float]:
+    before = next((f.thresholds for f in parent.families if f.name == family.name), {})
+    return raised(before, fit_thresholds(scores))
+
+
+def _label(plan: Plan, log_odds: NDArray[np.float64]) -> BundleLabel:
+    column = plan.column
+    before = None if column is None else plan.parent.labels[column].evidence
+    return BundleLabel(
+        name=plan.name,
+        kind=Kind.PRODUCT,
+        calibration=plan.calibration,
+        thresholds=fit_thresholds(sigmoid(log_odds)),
+        fit=CalibrationFit(method="enrolled", positives=len(plan.photos)),
+        evidence=_evidence(before, plan.expectation),
+    )
+
+
+def _families(plan: Plan) -> tuple[BundleFamily, ...]:
+    """Return the families with the label in its own; that one's thresholds are set later."""
+    name = plan.taxonomy.labels[plan.name].family or ""
+    known = {family.name: family for family in plan.parent.families}
+    old = known.get(name, BundleFamily(name=name, members=(), thresholds=NEVER))
+    members = old.members if plan.name in old.members else (*old.members, plan.name)
+    evidence = _evidence(old.evidence, plan.expectation)
+    return tuple((known | {name: replace(old, members=members, evidence=evidence)}).values())
+
+
+def _evidence(before: Evidence | None, expectation: Expectation) -> Evidence:
+    """Add an enrolment to evidence. What was measured, was measured on another score."""
+    train, found = before.train if before else TrainingImages(), expectation.evidence
+    return Evidence(
+        train=replace(
+            train, photos=train.photos + found.photos, sources=train.sources + found.sources
+        ),
+        enrolment=found,
+        before_enrolment=before,
+    )
+
+
+def _step(plan: Plan, today: str) -> Enrolled:
+    return Enrolled(
+        parent=plan.parent.reference,
+        label=plan.name,
+        photos=plan.photos.sha256,
+        **asdict(plan.settings),
+        date=today,
+        program=__version__,
+        parent_evaluation=plan.parent.evaluation,
+    )
+
+
+def _remembered(plan: Plan) -> NegativeBank:
     """Return the bundle's bank as the new bundle carries it: with the label and its photos."""
-    rows = photos.as_negatives(name, held_out=False, together=True)
+    bank, learned, column = plan.own_bank, plan.learned, plan.column
+    assert bank is not None  # noqa: S101 - as the caller has seen
+    rows = plan.photos.as_negatives(plan.name, held_out=False, together=True)
     scores = bank.embeddings @ learned.head.weight + learned.head.bias
     if column is not None:
         scores = scores + learned.head.own_weight * bank.log_odds[:, column]
     # The caller's negatives come behind the bundle's, and are not remembered.
     mine = learned.rows < len(bank)
     scores[learned.rows[mine]] = learned.negatives[mine]
-    return _with_scores(bank, scores, column).joined(_with_scores(rows, learned.left_out, column))
+
+    def with_scores(part: NegativeBank, values: NDArray[np.floating]) -> NegativeBank:
+        log_odds = _with_column(part.log_odds, values, column)
+        return replace(part, log_odds=log_odds.astype(np.float32))
+
+    return with_scores(bank, scores).joined(with_scores(rows, learned.left_out))
 
 
-def _with_scores(
-    bank: NegativeBank, scores: NDArray[np.floating], column: int | None
-) -> NegativeBank:
-    return replace(bank, log_odds=_put(bank.log_odds, scores, column).astype(np.float32))
-
-
-def _put(
+def _with_column(
     table: NDArray[np.floating], values: NDArray[np.floating], column: int | None
 ) -> NDArray[np.float64]:
     """Return a table with one column replaced; None for a new one, at the end."""
-    wide = np.asarray(table, np.float64)
+    wide = np.array(table, np.float64)
     if column is None:
         return np.column_stack([wide, values])
-    wide = wide.copy()
     wide[:, column] = values
     return wide
 
 
-def _set_thresholds(
-    draft: Path,
-    description: dict[str, Any],
-    parent: Bundle,
-    bank: NegativeBank,
-    learned: Learned,
-    name: str,
-) -> None:
-    """Set the label's thresholds; raise its family's and the photo's to what they now must be.
-
-    Of the caller's negatives it is only known that they are not this label. What the parent takes
-    for a lead among them may be one, so it does not count where all products are counted.
-    """
-    bundle = load_bundle(draft)
-    column = bundle.label_names.index(name)
-    label = bundle.labels[column]
-    own = sigmoid(label.calibration(learned.negatives))
-    description["labels"][column]["thresholds"] = fit_thresholds(own)
-    others = parent.calibrate(bank.log_odds[learned.rows])
-    known = column if len(bundle.labels) == len(parent.labels) else None
-    led = parent.family_scores(others).max(axis=1, initial=0) > parent.photo_thresholds[PHOTO_LEVEL]
-    certain = ~(led & (bank.labels[learned.rows] == ""))
-    families = bundle.family_scores(_put(others, own, known))[certain]
-    for place, entry in enumerate(description["families"]):
-        if name in entry["members"]:
-            before = parent.families[place].thresholds if place < len(parent.families) else {}
-            entry["thresholds"] = raised(before, fit_thresholds(families[:, place]))
-    description["photo_thresholds"] = raised(
-        parent.photo_thresholds, fit_thresholds(families.max(axis=1))
-    )
-
-
-def _check(
-    draft: Path,
-    parent: Recognizer,
-    photos: Examples,
-    learned: Learned,
-    column: int | None,
-) -> None:
-    """Run the new bundle beside what it should say.
+def _check(plan: Plan, draft: Path) -> None:
+    """Run the new bundle, and compare its log-odds with what they should be.
 
     Raises:
         BundleSchemaError: the parent's model is not of the form that it seems to be.
     """
-    made = Recognizer(load_bundle(draft), provider=parent.provider)
-    head = learned.head
+    made = Recognizer(load_bundle(draft), provider=plan.recognizer.provider)
+    head, photos, column = plan.learned.head, plan.photos, plan.column
     expected = photos.embeddings[:, 0] @ head.weight + head.bias
     if column is not None:
         expected = expected + head.own_weight * photos.log_odds[:, 0, column]
-    wanted = _put(photos.log_odds[:, 0], expected, column)
-    found = np.stack([made.features(_first_view(made, path))[0][0] for path in photos.paths])
-    if not np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE):
-        raise BundleSchemaError(
-            f"{parent.bundle.path}: the model's embedding is not the mean of a map of features; "
-            "nothing can be enrolled in it"
-        )
+    wanted = _with_column(photos.log_odds[:, 0], expected, column)
+    for path, log_odds in zip(photos.paths, wanted, strict=True):
+        frame = made.load_image(Path(path)).frames[0]
+        (found,), _ = made.features(model_input(frame.rgb, made.bundle.input_size)[None])
+        if not np.allclose(found, log_odds, rtol=_TOLERANCE, atol=_TOLERANCE):
+            raise BundleSchemaError(
+                f"{plan.parent.path}: the model's embedding is not the mean of a map of features; "
+                "nothing can be enrolled in it"
+            )
 
 
-def _first_view(recognizer: Recognizer, path: str) -> NDArray[np.uint8]:
-    frame = recognizer.load_image(Path(path)).frames[0]
-    return model_input(frame.rgb, recognizer.bundle.input_size)[None]
-
-
-def _card(bundle: Bundle, description: Mapping[str, Any], told: Sequence[str]) -> str:
-    step = description["lineage"][-1]
-    lines = "\n".join(f"- {line}" for line in told)
-    before = bundle.path / CARD_FILE
-    parent = before.read_text(encoding="utf-8") if before.is_file() else ""
+def _card(plan: Plan, bundle: Bundle) -> str:
+    parent = plan.parent
+    lines = "\n".join(f"- {line}" for line in (*plan.expectation.lines(), *plan.notes))
+    card = parent.path / CARD_FILE
+    before = card.read_text(encoding="utf-8") if card.is_file() else ""
     return (
-        f"# {description['name']}-v{description['version']}\n\n"
-        f"Made of {bundle.title} (sha256 `{bundle.digest[:16]}…`) on {step['date']}: "
-        f"**{step['enrolled']} was enrolled from {len(step['photos'])} photos**. Network and other "
+        f"# {bundle.title}\n\n"
+        f"Made of {parent.title} (digest `{parent.digest[:16]}…`) on {bundle.created}: "
+        f"**{plan.name} was enrolled from {len(plan.photos)} photos**. Network and other "
         f"labels are those of that bundle. What to expect of the label:\n\n{lines}\n\n---\n\n"
-        f"**What follows is the card of {bundle.title}**, as it was: file, labels and figures are "
+        f"**What follows is the card of {parent.title}**, as it was: file, labels and figures are "
         "that bundle's, and the files that it names lie beside it.\n\n"
-        f"{parent}"
+        f"{before}"
     )

@@ -16,14 +16,12 @@ of photos like the validation split's. In a backlog, where products are rarer, t
 
 from __future__ import annotations
 
-import copy
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,45 +35,32 @@ from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import run_photos
 from recognizer.errors import DatasetError
 from recognizer.evaluation.thresholds import fit_thresholds, raised
-from recognizer.model.bundle import SCHEMA, Bundle, parse_description, write_description
+from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.calibration import Calibration
+from recognizer.model.description import (
+    BundleFamily,
+    BundleLabel,
+    Calibrated,
+    CalibrationFit,
+    CalibrationPhotos,
+)
 from recognizer.model.folders import CARD_FILE, check_output, install_bundle
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 
-FEWEST_POSITIVES = 10
+MIN_POSITIVES = 10
 """A label with fewer positives than this shares the common fits."""
 
 Hits = NDArray[np.bool_]
 LogOdds = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelFit:
-    """How a label was calibrated.
-
-    Attributes:
-        calibration: the curve, as it is written into the bundle.
-        method: ``temperature``, ``platt`` or ``isotonic``; with ``_shared`` where the label had
-            too few positives for a fit of its own (a temperature is always shared).
-        positives: validation photos of the label.
-        log_loss: method -> mean log-loss of the label on photos that the fit did not see; for
-            labels that share, the mean over all of these.
-    """
+    """A label's calibration, and how it was found."""
 
     calibration: Calibration
-    method: str
-    positives: int
-    log_loss: Mapping[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the label's ``calibration`` in ``bundle.json``."""
-        return {
-            **self.calibration.to_json(),
-            "method": self.method,
-            "positives": self.positives,
-            "log_loss": {name: round(loss, 6) for name, loss in self.log_loss.items()},
-        }
+    fit: CalibrationFit
 
 
 def fit_calibration(
@@ -95,7 +80,7 @@ def fit_calibration(
     values = np.asarray(log_odds, np.float64)
     hits = np.array([[t == label for label in labels] for t in truth])
     positives = hits.sum(axis=0)
-    own = positives >= FEWEST_POSITIVES
+    own = positives >= MIN_POSITIVES
     losses: dict[str, NDArray[np.float64]] = {}  # method -> the mean log-loss of each label
     for train, test in stratified_folds(truth, sources):
         for method, curves in _all_curves(values[train], hits[train], own).items():
@@ -113,10 +98,12 @@ def fit_calibration(
         shared = "" if own[column] or best == "temperature" else "_shared"
         fits.append(
             LabelFit(
-                curves_of[best][column].rounded(),
-                best + shared,
-                int(positives[column]),
-                {method: float(loss[column]) for method, loss in losses.items()},
+                calibration=curves_of[best][column].rounded(),
+                fit=CalibrationFit(
+                    method=best + shared,
+                    positives=int(positives[column]),
+                    log_loss={name: round(float(loss[column]), 6) for name, loss in losses.items()},
+                ),
             )
         )
     return fits
@@ -157,15 +144,28 @@ def _temperature(values: LogOdds, hits: Hits) -> Calibration:
 
 
 def _platt(values: LogOdds, hits: Hits) -> Calibration:
+    return Calibration.line(*fit_platt(values, _targets(hits), np.ones(len(values)), c=1e6))
+
+
+def fit_platt(
+    log_odds: LogOdds, targets: NDArray[np.float64], weights: NDArray[np.float64], *, c: float
+) -> tuple[float, float]:
+    """Return the slope (at least 0.001) and the intercept of Platt's line through targets.
+
+    Args:
+        log_odds: (N,).
+        targets: (N,), 0 to 1.
+        weights: (N,).
+        c: inverse of the penalty on the slope.
+    """
     # A target t is a positive of the weight t and a negative of the weight 1 - t.
-    targets = _targets(hits)
-    model = LogisticRegression(C=1e6).fit(
-        np.tile(values, 2)[:, None],
-        np.repeat([True, False], len(values)),
-        np.concatenate([targets, 1 - targets]),
+    model = LogisticRegression(C=c, tol=1e-8, max_iter=1000).fit(
+        np.tile(log_odds, 2)[:, None],
+        np.repeat([True, False], len(log_odds)),
+        np.concatenate([weights * targets, weights * (1 - targets)]),
     )
     # A slope of zero or below would turn the order of the scores around.
-    return Calibration.line(max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0]))
+    return max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
 
 
 def _isotonic(values: LogOdds, hits: Hits) -> Calibration:
@@ -183,13 +183,11 @@ def _log_loss(log_odds: LogOdds, targets: NDArray[np.float64] | Hits) -> float:
     return float((np.logaddexp(0.0, log_odds) - targets * log_odds).sum())
 
 
-def calibrated_description(
-    description: Mapping[str, Any], log_odds: NDArray[np.floating], photos: Sequence[Photo]
-) -> dict[str, Any]:
-    """Return a ``bundle.json`` with calibrations and thresholds fitted on held-out photos.
+def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[Photo]) -> Bundle:
+    """Return a bundle with calibrations and thresholds fitted on held-out photos.
 
     Args:
-        description: of the bundle, with any calibration.
+        bundle: with any calibration.
         log_odds: (N, labels), of the photos.
         photos: the N held-out photos.
 
@@ -200,39 +198,50 @@ def calibrated_description(
     negative = np.array([kinds[p.label].kind is not Kind.PRODUCT for p in photos])
     if not negative.any():
         raise DatasetError("no held-out photos without a product: thresholds cannot be set")
-    new = copy.deepcopy(dict(description)) | {"schema": SCHEMA}
-    names = [entry["name"] for entry in new["labels"]]
-    fits = fit_calibration(log_odds, [p.label for p in photos], names, [p.source for p in photos])
-    kept = set()
-    for entry, fit in zip(new["labels"], fits, strict=True):
-        enrolled = entry["calibration"].get("method") == "enrolled"
-        if enrolled and fit.positives < FEWEST_POSITIVES:
-            kept.add(entry["name"])
-        else:
-            entry["calibration"] = fit.to_json()
+    truth, sources = [p.label for p in photos], [p.source for p in photos]
+    fits = fit_calibration(log_odds, truth, bundle.label_names, sources)
+    kept = {
+        label.name
+        for label, found in zip(bundle.labels, fits, strict=True)
+        if label.fit and label.fit.method == "enrolled" and found.fit.positives < MIN_POSITIVES
+    }
+    labels = tuple(
+        label
+        if label.name in kept
+        else replace(label, calibration=found.calibration, fit=found.fit)
+        for label, found in zip(bundle.labels, fits, strict=True)
+    )
+    bundle = replace(bundle, labels=labels)
     # Thresholds hold for what users see: the calibrated scores, label by label and by family.
-    bundle = parse_description(Path(), new)
     scores = bundle.calibrate(log_odds[negative])
-    for column, entry in enumerate(new["labels"]):
+    family_scores = bundle.family_scores(scores)
+
+    def label_with_thresholds(label: BundleLabel, own: NDArray[np.float64]) -> BundleLabel:
         # These photos may have been the negatives of an enrolled head, which then scores them too
         # low: its own thresholds stay, and none that it counts in becomes lower.
-        if entry["kind"] == Kind.PRODUCT and entry["name"] not in kept:
-            entry["thresholds"] = fit_thresholds(scores[:, column])
-    families = bundle.family_scores(scores)
-    for column, entry in enumerate(new["families"]):
-        found = fit_thresholds(families[:, column])
-        before = entry["thresholds"] if kept & set(entry["members"]) else {}
-        entry["thresholds"] = raised(before, found)
-    before = new["photo_thresholds"] if kept else {}
-    new["photo_thresholds"] = raised(before, fit_thresholds(families.max(axis=1)))
-    new["calibration"] = {
-        "split": "validation",
-        "photos": len(photos),
-        "negatives": int(negative.sum()),
-        "sources": len({p.source for p in photos}),
-        "fingerprint": fingerprint(photos),
-    }
-    return new
+        if label.kind is not Kind.PRODUCT or label.name in kept:
+            return label
+        return replace(label, thresholds=fit_thresholds(own))
+
+    def family_with_thresholds(family: BundleFamily, own: NDArray[np.float64]) -> BundleFamily:
+        before = family.thresholds if kept & set(family.members) else {}
+        return replace(family, thresholds=raised(before, fit_thresholds(own)))
+
+    return replace(
+        bundle,
+        labels=tuple(map(label_with_thresholds, bundle.labels, scores.T)),
+        families=tuple(map(family_with_thresholds, bundle.families, family_scores.T)),
+        any_product_thresholds=raised(
+            bundle.any_product_thresholds if kept else {},
+            fit_thresholds(family_scores.max(axis=1, initial=0)),
+        ),
+        calibration=CalibrationPhotos(
+            photos=len(photos),
+            negatives=int(negative.sum()),
+            sources=len(set(sources)),
+            fingerprint=fingerprint(photos),
+        ),
+    )
 
 
 def calibrate_bundle(
@@ -258,51 +267,56 @@ def calibrate_bundle(
     """
     name, version = check_output(output)
     old = recognizer.bundle
-    log_odds = run_photos(recognizer, photos, on_progress).log_odds
+    found = calibrated(old, run_photos(recognizer, photos, on_progress).log_odds, photos)
+    assert found.calibration is not None  # noqa: S101 - as calibrated() leaves it
     today = datetime.now(UTC).date().isoformat()
-    new = calibrated_description(old.description, log_odds, photos)
-    new |= {"name": name, "version": version, "created": today}
-    step = {
-        "parent": {"name": old.name, "version": old.version, "sha256": old.digest},
-        "calibrated": new["calibration"],
-        "date": today,
-        "program": __version__,
-    }
-    if "evaluation" in new:
-        step["parent_evaluation"] = new.pop("evaluation")
-    new["lineage"] = [*new.get("lineage", []), step]
-    for entry in new["families"]:
-        if len(entry["members"]) > 1:
-            entry["evidence"] = {}
+    step = Calibrated(
+        parent=old.reference,
+        photos=found.calibration,
+        date=today,
+        program=__version__,
+        parent_evaluation=old.evaluation,
+    )
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch) / "bundle"
         shutil.copytree(old.path, work)
-        write_description(work, new)
+        new = replace(
+            found,
+            path=work,
+            name=name,
+            version=version,
+            created=today,
+            evaluation=None,
+            lineage=(*old.lineage, step),
+            families=tuple(
+                replace(family, evidence=None) if len(family.members) > 1 else family
+                for family in found.families
+            ),
+        )
+        write_bundle(new)
         card = old.path / CARD_FILE
         (work / CARD_FILE).write_text(
             _CARD.format(
-                name=name,
-                version=version,
-                old=old.title,
+                new=new,
+                old=old,
+                photos=step.photos,
                 digest=old.digest[:16],
-                photos=new["calibration"]["photos"],
-                sources=new["calibration"]["sources"],
-                negatives=new["calibration"]["negatives"],
                 card=card.read_text(encoding="utf-8") if card.is_file() else "",
             ),
             encoding="utf-8",
         )
         install_bundle(work, output)
-    return parse_description(output, new)
+    return replace(new, path=output)
 
 
 _CARD = """\
-# {name}-v{version}
+# {new.title}
 
-The network of {old} (digest `{digest}…`), calibrated again on {photos} held-out photos
-from {sources} sources, {negatives} of them without a product. Each label ranks photos as before.
-What the card of {old} says below of families, of thresholds, of probabilities and of the default
-policy was measured with the old calibration; `recognizer evaluate` on this bundle measures it anew.
+The network of {old.title} (digest `{digest}…`), calibrated again on {photos.photos} held-out
+photos from {photos.sources} sources, {photos.negatives} of them without a product. Each label ranks
+photos as before. What the card of {old.title} says below of families, of thresholds, of
+probabilities and of the default policy was measured with the old calibration; `recognizer evaluate`
+on this bundle measures it again.
 
 ---
 

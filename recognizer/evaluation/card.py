@@ -6,36 +6,45 @@ data and of its failures, and nobody could compute.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jinja2
 
 from recognizer.dataset.licenses import LicenseCount
 from recognizer.evaluation.evaluate import Evaluation
-from recognizer.evaluation.metrics import percent
+from recognizer.model.bundle import Bundle
+from recognizer.model.evidence import percent
+
+if TYPE_CHECKING:
+    from recognizer.evaluation.living_animals import BothSides
+    from recognizer.evaluation.unseen import Unseen
 
 FAILURES_FILE = "failures.jpg"
 SOURCES_FILE = "sources.csv"
 
 
 def render_card(
-    description: Mapping[str, Any],
+    bundle: Bundle,
     evaluation: Evaluation,
     seen: Evaluation,
     licenses: Mapping[str, LicenseCount],
     *,
+    unseen: Sequence[Unseen] = (),
+    patches: Sequence[BothSides] = (),
     failures: bool,
     notes: str = "",
 ) -> str:
     """Return the model card as Markdown.
 
     Args:
-        description: the content of ``bundle.json``, with its evidence.
+        bundle: with its evidence.
         evaluation: the figures on the test split.
         seen: the figures on the validation split.
         licenses: of the photos.
+        unseen: what other runs of the recipe make of the sources that they left out.
+        patches: what becomes of patches of held-out animals.
         failures: whether :data:`FAILURES_FILE` lies beside the card.
         notes: Markdown, for the section on known weaknesses.
     """
@@ -48,10 +57,12 @@ def render_card(
     )
     template = resources.files("recognizer.evaluation") / "model_card.md.j2"
     return environment.from_string(template.read_text(encoding="utf-8")).render(
-        bundle=description,
+        bundle=bundle,
         evaluation=evaluation,
         seen=seen,
         licenses=licenses,
+        unseen=unseen,
+        patches=patches,
         failures=FAILURES_FILE if failures else None,
         sources=SOURCES_FILE,
         percent=percent,

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ from recognizer.evaluation.figures import (
 )
 from recognizer.evaluation.living import LivingAnimal, measure_living
 from recognizer.evaluation.lookalikes import Lookalikes, measure_lookalikes
-from recognizer.evaluation.metrics import Estimate, share
+from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import (
     DEFAULT_PREVALENCE,
     OperatingPoint,
@@ -37,6 +36,7 @@ from recognizer.evaluation.prevalence import (
 )
 from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
 from recognizer.model.bundle import Bundle
+from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, Leads, TrainingImages
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
@@ -63,23 +63,6 @@ class BySource:
     threshold: float
     positives: tuple[SourceCount, ...]
     negatives: tuple[SourceCount, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Leads:
-    """What the default policy makes of a product's photos.
-
-    It has one threshold for all products: what is over its own may still be no lead.
-
-    Attributes:
-        photos: of the product.
-        leads: how many go to review, for whatever reason.
-        named: how many of these for this product or its family.
-    """
-
-    photos: int
-    leads: int
-    named: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,9 +253,7 @@ def measure(
                     target.scores[truth.negative],
                     prevalence,
                 )
-                for rate, threshold in sorted(
-                    target.thresholds.items(), key=lambda item: -float(item[0])
-                )
+                for rate, threshold in sorted(target.thresholds.items(), key=lambda item: -item[0])
             )
             for target in wanted
         },
@@ -294,7 +275,7 @@ class Target:
     name: str
     positive: NDArray[np.bool_]
     scores: NDArray[np.float64]
-    thresholds: Mapping[str, float]
+    thresholds: Mapping[float, float]
 
 
 def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> tuple[Target, ...]:
@@ -309,7 +290,7 @@ def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> 
         for family in bundle.families
     ]
     highest = np.array([max(p.families.values(), default=0.0) for p in predictions])
-    return Target(ANY_PRODUCT, ~truth.negative, highest, bundle.photo_thresholds), *families
+    return Target(ANY_PRODUCT, ~truth.negative, highest, bundle.any_product_thresholds), *families
 
 
 def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Leads]:
@@ -321,7 +302,7 @@ def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -
         meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family_of[name])}
         named = [v for v in leads if meant & {(lead.kind, lead.name) for lead in v.leads}]
         if own:
-            found[name] = Leads(len(own), len(leads), len(named))
+            found[name] = Leads(photos=len(own), leads=len(leads), named=len(named))
     return found
 
 
@@ -335,7 +316,7 @@ def _confusion(truth: NDArray[np.str_], best: Sequence[str]) -> dict[str, dict[s
 
 
 def _by_source(truth: Truth, target: Target) -> BySource:
-    threshold = threshold_at_false_alarm_rate(target.scores[truth.negative], float(SOURCE_RATE))
+    threshold = threshold_at_false_alarm_rate(target.scores[truth.negative], SOURCE_RATE)
     over = target.scores > threshold
 
     def counts(side: NDArray[np.bool_]) -> tuple[SourceCount, ...]:
@@ -350,7 +331,7 @@ def all_figures(evaluation: Evaluation) -> Iterator[Figures]:
     yield from evaluation.labels
 
 
-def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> dict[str, Any]:
+def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> Evidence:
     """Return what ``bundle.json`` records behind a label or family.
 
     Args:
@@ -360,23 +341,19 @@ def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -
     """
     taught = count_taught(train, members)
     sources = {p.source for p in train if p.label in members and p.is_evidence}
-    return {
-        "train": {
-            "photos": taught["photos"],
-            "sources": len(sources),
-            "rendered": taught["rendered"],
-            "patches": taught["patches"],
-        },
-        "test": {"photos": figures.photos, "sources": figures.sources},
-        "average_precision": _rounded(figures.average_precision),
-        "area_under_roc": _rounded(figures.area_under_roc),
-        "recall_at_false_alarm_rate": {
-            rate: _rounded(estimate) for rate, estimate in figures.recall.items()
-        },
-    }
+    return Evidence(
+        train=TrainingImages(
+            photos=taught["photos"],
+            sources=len(sources),
+            rendered=taught["rendered"],
+            patches=taught["patches"],
+        ),
+        test=EvaluationPhotos(photos=figures.photos, sources=figures.sources),
+        average_precision=figures.average_precision and _rounded(figures.average_precision),
+        area_under_roc=figures.area_under_roc and _rounded(figures.area_under_roc),
+        recall={rate: _rounded(estimate) for rate, estimate in figures.recall.items()},
+    )
 
 
-def _rounded(estimate: Estimate | None) -> list[float] | None:
-    if estimate is None:
-        return None
-    return [round(v, 4) for v in (estimate.value, estimate.low, estimate.high)]
+def _rounded(estimate: Estimate) -> Estimate:
+    return Estimate(*(round(v, 4) for v in (estimate.value, estimate.low, estimate.high)))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import Photo
 from recognizer.evaluation.metrics import (
     CalibrationBin,
-    Estimate,
     Ranking,
     bootstrap,
     calibration_bins,
@@ -25,13 +24,14 @@ from recognizer.evaluation.metrics import (
     share,
 )
 from recognizer.evaluation.thresholds import MOST_FOR_RANKS, ranks_of
-from recognizer.model.bundle import FALSE_ALARM_RATES
+from recognizer.model.evidence import Estimate
+from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind, load_taxonomy
 
 FEWEST_FOR_CALIBRATION = 30
 """Positives below which no calibration error is given: it would measure chance."""
 
-SOURCE_RATE = "0.01"
+SOURCE_RATE = 0.01
 """The false-alarm rate at which results are told by source."""
 
 
@@ -88,7 +88,7 @@ class Figures:
     sources: int
     average_precision: Estimate | None
     area_under_roc: Estimate | None
-    recall: Mapping[str, Estimate]
+    recall: Mapping[float, Estimate]
     ranks: tuple[int, ...] = ()
     calibration: tuple[CalibrationBin, ...] = ()
     calibration_error: Estimate | None = None
@@ -149,10 +149,7 @@ def figures_of(
         places,
         estimate(Ranking.average_precision),
         estimate(Ranking.area_under_roc),
-        {
-            rate: share(round(photos * recall(rate=float(rate))), photos)
-            for rate in FALSE_ALARM_RATES
-        },
+        {rate: share(round(photos * recall(rate=rate)), photos) for rate in FALSE_POSITIVE_RATES},
         ranks_of(scores[positive], scores[negative]) if photos <= MOST_FOR_RANKS else (),
     )
 

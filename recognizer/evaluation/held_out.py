@@ -58,7 +58,7 @@ def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list
 
 def _held_out(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     own = [p for p in photos if p.split == "validation"]
-    if own and fingerprint(own) == bundle.description.get("calibration", {}).get("fingerprint"):
+    if own and bundle.calibration and fingerprint(own) == bundle.calibration.fingerprint:
         return own  # calibrated on what the manifest calls so
     return [p for p in as_in_training(bundle, photos) if p.split == "validation"]
 
@@ -78,7 +78,9 @@ def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     except (TrainingError, DatasetError) as error:
         raise DatasetError(f"what training held out cannot be told: {error}") from error
     held = [p for p in split if p.split == "validation"]
-    if fingerprint(held) != bundle.description.get("calibration", {}).get("fingerprint"):
+    known = {bundle.training.held_out} if bundle.training else set()
+    known |= {bundle.calibration.fingerprint} if bundle.calibration else set()
+    if fingerprint(held) not in known:
         raise DatasetError(
             f"{bundle.title} was made from other data than these: what training held out cannot "
             "be told, and some of it may have been trained on"
@@ -87,8 +89,9 @@ def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
 
 
 def _recipe(bundle: Bundle) -> DataRecipe | None:
-    values = bundle.description.get("training", {}).get("config")
-    return None if values is None else DataRecipe.of(values, f"{bundle.title}: its recipe")
+    if bundle.training is None:
+        return None
+    return DataRecipe.of(bundle.training.recipe, f"{bundle.title}: its recipe")
 
 
 def photos_of_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Photo]:
@@ -114,9 +117,7 @@ def worth_of_sources(bundle: Bundle, photos: Sequence[Photo], sources: Sequence[
     recipe = _recipe(bundle)
     left_out = set() if recipe is None else set(recipe.exclude_sources)
     seen = {p.source for p in photos if p.split != "test" and p.source in sources} - left_out
-    enrolled = {
-        digest for step in bundle.description.get("lineage", []) for digest in step["photos"]
-    }
+    enrolled = bundle.enrolled_photos()
     seen |= {p.source for p in photos if p.source in sources and p.sha256 in enrolled}
     if seen:
         return (

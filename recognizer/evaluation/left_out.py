@@ -167,7 +167,7 @@ def leave_out_sources(
         head.fit(features[~out], positive[~out])
         scores[out] = head.decision_function(features[out])
         on_progress(number + 1, count)
-    over = scores > threshold_at_false_alarm_rate(scores[~positive], float(SOURCE_RATE))
+    over = scores > threshold_at_false_alarm_rate(scores[~positive], SOURCE_RATE)
     return LeftOut(
         title,
         int((~positive).sum()),

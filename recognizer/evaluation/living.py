@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recognizer.evaluation.metrics import Estimate, share
+from recognizer.evaluation.metrics import share
+from recognizer.model.evidence import Estimate
 from recognizer.taxonomy import Kind, load_taxonomy
 
 

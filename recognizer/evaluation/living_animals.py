@@ -19,8 +19,9 @@ from recognizer.dataset.annotations import patches
 from recognizer.dataset.compose import compose
 from recognizer.dataset.cutout import cut_out, outline_mask
 from recognizer.dataset.manifest import Photo, read_photo
-from recognizer.evaluation.metrics import Estimate, bootstrap_mean, share
+from recognizer.evaluation.metrics import bootstrap_mean, share
 from recognizer.imaging import model_input
+from recognizer.model.evidence import Estimate
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 
@@ -30,7 +31,7 @@ BEHIND = ("listing_other", "scene_other", "texture")
 BACKDROPS = 8
 """On how many photos each patch is laid."""
 
-RATE = "0.01"
+RATE = 0.01
 _SIDE = 320  # pixels, of the pictures that are composed
 _BATCH = 64
 

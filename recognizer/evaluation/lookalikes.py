@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.evaluation.metrics import Estimate, share
+from recognizer.evaluation.metrics import share
+from recognizer.model.evidence import Estimate
 from recognizer.taxonomy import load_taxonomy
 
 FAMILY = "ivory"

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+from recognizer.model.evidence import Estimate
+
 Truth: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
 
@@ -26,36 +28,6 @@ CONFIDENCE = 0.95
 
 CALIBRATION_BINS = 10
 _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure with its 95 % interval.
-
-    Attributes:
-        value: on all photos.
-        low: lower end of the interval.
-        high: upper end.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.2f}-{self.high:.2f})"
-
-    def as_percent(self) -> str:
-        """Return a share in words, e.g. ``1.68 % (0.98-2.68)``."""
-        return f"{percent(self.value)} % ({percent(self.low)}-{percent(self.high)})"
-
-
-def percent(value: float) -> str:
-    """Return a share in percent, without the sign, to about two figures that mean something."""
-    scaled = 100 * value
-    if scaled >= 10:
-        return f"{scaled:.1f}"
-    return f"{scaled:.2f}" if scaled >= 0.1 else f"{scaled:.2g}"
 
 
 @dataclass(frozen=True, slots=True)

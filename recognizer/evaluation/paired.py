@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
-from recognizer.evaluation.metrics import Estimate, Metric, Ranking, paired_bootstrap, rank
+from recognizer.evaluation.metrics import Metric, Ranking, paired_bootstrap, rank
 from recognizer.model.bundle import Bundle
+from recognizer.model.evidence import Estimate
 from recognizer.prediction import Prediction
 
 
@@ -125,7 +126,7 @@ def compare(
                 int(positive.sum()),
                 len(np.unique(sources[positive])),
                 change(Ranking.average_precision),
-                change(partial(Ranking.recall_at, rate=float(SOURCE_RATE))),
+                change(partial(Ranking.recall_at, rate=SOURCE_RATE)),
             )
         )
     return PairedEvaluation(

@@ -69,7 +69,7 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         right.set(xlim=(lowest, 1), ylim=(0, 1.03))
         right.set_title("Recall and false alarms (left edge: none)", fontsize=10)
         for rate in drawn[0].thresholds:
-            right.axvline(float(rate), color="#57606c", linestyle=":", linewidth=1)
+            right.axvline(rate, color="#57606c", linestyle=":", linewidth=1)
         return data_uri(figure)
 
 

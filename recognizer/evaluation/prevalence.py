@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from scipy.optimize import brentq
 from scipy.stats import beta
 
-from recognizer.evaluation.metrics import CONFIDENCE, Estimate, Scores, percent, share
+from recognizer.evaluation.metrics import CONFIDENCE, Scores, share
+from recognizer.model.evidence import Estimate, percent
 
 DEFAULT_PREVALENCE = 0.0003
 """Three photos in ten thousand show a product."""
@@ -150,7 +151,7 @@ class OperatingPoint:
         claims: for each of :data:`CLAIMS`; empty where nothing was found.
     """
 
-    rate: str
+    rate: float
     threshold: float
     recall: Estimate | None
     false_alarms: int
@@ -176,14 +177,14 @@ class OperatingPoint:
             return f"{words}."
         if not self.false_alarms:
             return (
-                f"{words} seen; but all that can be claimed is that at least "
+                f"{words} seen; but all that can be rate is that at least "
                 f"{percent(self.precision.low)} % of the leads are products."
             )
         return f"{words}: {self.precision.as_percent()} of the leads are products."
 
 
 def operating_point(
-    rate: str,
+    rate: float,
     threshold: float,
     positive_scores: Scores,
     negative_scores: Scores,
@@ -200,7 +201,6 @@ def operating_point(
     """
     alarms, negatives = int((negative_scores > threshold).sum()), len(negative_scores)
     found, positives = int((positive_scores > threshold).sum()), len(positive_scores)
-    claimed = float(rate)
     return OperatingPoint(
         rate,
         threshold,
@@ -212,8 +212,8 @@ def operating_point(
         )
         if positives
         else None,
-        negatives_without_alarm(claimed),
-        negatives_as_observed(claimed, alarms / negatives),
+        negatives_without_alarm(rate),
+        negatives_as_observed(rate, alarms / negatives),
         tuple(_claim(wanted, found / positives, prevalence) for wanted in CLAIMS if found),
     )
 

@@ -28,8 +28,8 @@ from recognizer.evaluation.evaluate import (
     targets,
 )
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
-from recognizer.evaluation.metrics import percent
 from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.model.evidence import percent
 from recognizer.prediction import Explanation, Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.rows.thumbnails import shrink
@@ -152,7 +152,7 @@ def write_report(
         all_figures=all_figures,
         any_product=ANY_PRODUCT,
         percent=percent,
-        source_rate=f"{100 * float(SOURCE_RATE):g}",
+        source_rate=f"{100 * SOURCE_RATE:g}",
     )
     with replacing(output) as partial:
         # A name that is no Unicode comes with lone surrogates, which UTF-8 cannot hold.
@@ -179,7 +179,7 @@ def _galleries(
     families = [t for t in wanted if t.name != ANY_PRODUCT and t.positive.any()]
     members = {family.name: family.members for family in recognizer.bundle.families}
     for target in sorted(families, key=lambda t: -int(t.positive.sum())):
-        threshold = threshold_at_false_alarm_rate(target.scores[truth.negative], float(SOURCE_RATE))
+        threshold = threshold_at_false_alarm_rate(target.scores[truth.negative], SOURCE_RATE)
         over = target.scores > threshold
         order = np.argsort(target.scores, kind="stable")
         missed = [i for i in order if target.positive[i] and not over[i]]

@@ -23,8 +23,9 @@ from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import Truth
 from recognizer.evaluation.measured_alterations import ALTERATIONS, Alteration, Backdrops, Subject
-from recognizer.evaluation.metrics import Estimate, average_precision, share
+from recognizer.evaluation.metrics import average_precision, share
 from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.model.evidence import Estimate
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 

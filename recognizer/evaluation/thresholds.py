@@ -17,7 +17,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.model.bundle import FALSE_ALARM_RATES, sigmoid
+from recognizer.model.numerics import sigmoid
+from recognizer.policy import FALSE_POSITIVE_RATES
 
 FEWEST_OVER = 5
 """Negatives that an empirical threshold must leave above it; below that the tail is smoothed."""
@@ -90,7 +91,7 @@ def _is_smoothed(count: int, rate: float) -> bool:
     return rate * count < FEWEST_OVER - 1e-9 and rate * count < _tail(count)
 
 
-def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[str, float]:
+def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[float, float]:
     """Return the threshold for each named false-alarm rate.
 
     Args:
@@ -98,11 +99,11 @@ def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[str, float]:
     """
     return {
         # Rounded upwards: a threshold that was rounded down would let one more negative pass.
-        rate: math.ceil(1e6 * expected_threshold(negative_scores, float(rate))) / 1e6
-        for rate in FALSE_ALARM_RATES
+        rate: math.ceil(1e6 * expected_threshold(negative_scores, rate)) / 1e6
+        for rate in FALSE_POSITIVE_RATES
     }
 
 
-def raised(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+def raised(before: Mapping[float, float], now: Mapping[float, float]) -> dict[float, float]:
     """Return the higher thresholds of two for each rate: those before may rest on more photos."""
     return {rate: max(before.get(rate, 0.0), now[rate]) for rate in now}

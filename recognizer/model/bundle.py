@@ -2,124 +2,143 @@
 
 A folder with ``model.onnx``, ``bundle.json`` and ``MODEL_CARD.md``. Labels, calibration,
 thresholds, preprocessing, licence and evidence travel with the weights; no other file of the
-program repeats them.
+program repeats them. Here are the one reader and the one writer of ``bundle.json``, whose form
+follows from the dataclasses of :mod:`recognizer.model.description`. Keys that are not known are
+left out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.errors import (
-    BundleDigestError,
-    BundleNotFoundError,
-    BundleSchemaError,
-    TaxonomyError,
-)
+from recognizer._atomic import replacing
+from recognizer.errors import BundleDigestError, BundleSchemaError, TaxonomyError
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.calibration import Calibration
-from recognizer.model.folders import DESCRIPTION_FILE, MODEL_FILE, find_bundle
+from recognizer.model.codec import read_dataclass, to_json
+from recognizer.model.description import (
+    OUTPUTS,
+    BundleFamily,
+    BundleLabel,
+    BundleReference,
+    CalibrationPhotos,
+    Enrolled,
+    InputFormat,
+    Lineage,
+    ModelFile,
+    NegativesFile,
+    Parity,
+    Training,
+)
+from recognizer.model.evidence import EvaluationSummary
+from recognizer.model.folders import (
+    DEFAULT_BUNDLE,
+    DESCRIPTION_FILE,
+    MODEL_FILE,
+    carried_bundles,
+    find_bundle,
+    read_regular_file,
+    read_verified,
+)
+from recognizer.model.numerics import sigmoid
 from recognizer.model.onnx_safety import has_external_data
+from recognizer.model.schema_2 import from_schema_2
 from recognizer.policy import FALSE_POSITIVE_RATES, Candidate, CandidateKind
-from recognizer.taxonomy import Kind, Taxonomy, extend_taxonomy, load_taxonomy
+from recognizer.taxonomy import Family, Kind, Label, Taxonomy, extend_taxonomy, load_taxonomy
 
-SCHEMA = 2
-"""The schema of ``bundle.json`` that this version writes; it reads 1 as well.
+SCHEMA = 3
+"""The schema of ``bundle.json`` that this version writes.
 
-Schema 2 knows calibration curves of several knots, and gives a bundle a digest of its own, so that
-the same network calibrated twice is two bundles.
+It reads 2 as well. Schema 1 is refused: it has no digest, so nobody could tell whether its
+thresholds were changed.
 """
 
-FALSE_ALARM_RATES = ("0.05", "0.01", "0.001")
-"""The named false-alarm rates for which bundles hold thresholds."""
 
-
-@dataclass(frozen=True, slots=True)
-class BundleLabel:
-    """One output of the model.
-
-    Attributes:
-        name: a label of the taxonomy.
-        kind: product, look-alike, animal or other.
-        calibration: the model's log-odds -> calibrated log-odds.
-        thresholds: false-alarm rate (see :data:`FALSE_ALARM_RATES`) -> the calibrated probability
-            that this share of photos like the validation negatives exceeds; products only.
-        evidence: what stands behind the label: photos, sources, and measured figures.
-    """
-
-    name: str
-    kind: Kind
-    calibration: Calibration
-    thresholds: Mapping[str, float]
-    evidence: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class BundleFamily:
-    """Products that are reported together.
-
-    Attributes:
-        name: a family of the taxonomy.
-        members: its labels in this bundle.
-        thresholds: as for labels, on the probability that any member is shown.
-        evidence: as for labels.
-    """
-
-    name: str
-    members: tuple[str, ...]
-    thresholds: Mapping[str, float]
-    evidence: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A verified bundle.
+    """A bundle: the content of ``bundle.json``, and the folder where it lies.
 
     Attributes:
         path: its folder.
+        taxonomy: the names of the package, and those that the bundle brings with it.
         name: name of the model.
         version: its version, from 1.
-        digest: sha256 of all that its predictions and decisions rest on (the network, calibrations,
-            thresholds), hexadecimal; rows and journals name it. Of schema 1: that of the network.
-        model_digest: sha256 of ``model.onnx``, hexadecimal.
-        input_size: side of the square input in pixels.
-        activation: ``softmax`` or ``sigmoid``: how the maps are to be read.
-        labels: the outputs, in order.
+        model: what ``model.onnx`` is.
+        input: what the model takes.
+        activation: how the maps are to be read.
+        labels: the model's outputs, in order.
         families: the families with at least one label.
-        photo_thresholds: false-alarm rate -> the probability that the *highest* family of this
-            share of photos like the validation negatives exceeds: where a platform looks for
-            everything at once, the false alarms of the single products do not add up beyond it.
+        any_product_thresholds: false-positive rate -> the probability that the *highest* family
+            of this share of photos like the validation negatives exceeds. Where a platform looks
+            for everything at once, the false positives of the single products add up to no more.
         not_recognized: products of the taxonomy that the model does not know.
-        description: the whole of ``bundle.json``.
-        taxonomy: the names of the package, and those that the bundle brings with it.
-        negatives: sha256 of ``negatives.npz``, hexadecimal; None for a bundle without that bank
-            (see :mod:`recognizer.model.negatives`).
+        outputs: output of the model -> what it is.
+        license: SPDX identifier.
+        created: ISO 8601 date.
+        training: what the network was trained on; None where that is not recorded.
+        calibration: what the scores were calibrated on; as above.
+        parity: the proof of the export; as above.
+        evaluation: the figures on the test split; None where nothing was measured, or other
+            scores were.
+        appendix: further figures, which only the card shows.
+        negatives: the bank of negatives; None for a bundle without one.
+        lineage: how it was made, the latest step last.
+
+    Raises:
+        ValueError: the parts contradict each other.
     """
 
-    path: Path
+    path: Path = field(metadata={"json": False})
+    taxonomy: Taxonomy = field(default_factory=load_taxonomy, metadata={"json": False})
     name: str
     version: int
-    digest: str
-    model_digest: str
-    input_size: int
-    activation: str
+    model: ModelFile
+    input: InputFormat
+    activation: Literal["softmax", "sigmoid"]
     labels: tuple[BundleLabel, ...]
     families: tuple[BundleFamily, ...]
-    photo_thresholds: Mapping[str, float]
+    any_product_thresholds: Mapping[float, float]
     not_recognized: tuple[str, ...]
-    description: Mapping[str, Any]
-    taxonomy: Taxonomy = field(default_factory=load_taxonomy)
-    negatives: str | None = None
+    outputs: Mapping[str, str] = field(default_factory=lambda: OUTPUTS)
+    license: str | None = None
+    created: str | None = None
+    training: Training | None = None
+    calibration: CalibrationPhotos | None = None
+    parity: Parity | None = None
+    evaluation: EvaluationSummary | None = None
+    appendix: Mapping[str, object] = field(default_factory=dict)
+    negatives: NegativesFile | None = None
+    lineage: tuple[Lineage, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = self.label_names
+        if len(set(names)) != len(names) or not names:
+            raise ValueError("labels are missing or named twice")
+        for family in self.families:
+            if not family.members or not set(family.members) <= set(names):
+                raise ValueError(f"family {family.name} has members that are no labels")
+        if self.input.size < 1:
+            raise ValueError("the input size must be above 0")
+        all_thresholds = {
+            **{label.name: label.thresholds for label in self.labels if label.kind is Kind.PRODUCT},
+            **{f"family {family.name}": family.thresholds for family in self.families},
+            "any product": self.any_product_thresholds,
+        }
+        for name, thresholds in all_thresholds.items():
+            missing = set(FALSE_POSITIVE_RATES) - set(thresholds)
+            if missing:
+                raise ValueError(f"{name} has no threshold for {', '.join(map(str, missing))}")
 
     @property
     def title(self) -> str:
@@ -127,6 +146,11 @@ class Bundle:
         return f"{self.name}-v{self.version}"
 
     @property
+    def reference(self) -> BundleReference:
+        """What other bundles name this one by."""
+        return BundleReference(name=self.name, version=self.version, digest=self.digest)
+
+    @cached_property
     def label_names(self) -> tuple[str, ...]:
         """The labels' names, in the order of the model's outputs."""
         return tuple(label.name for label in self.labels)
@@ -141,7 +165,7 @@ class Bundle:
                     kind=CandidateKind.LABEL,
                     name=label.name,
                     members=(label.name,),
-                    thresholds=_by_rate(label.thresholds),
+                    thresholds=label.thresholds,
                 )
                 for label in products
             ),
@@ -150,31 +174,54 @@ class Bundle:
                     kind=CandidateKind.FAMILY,
                     name=family.name,
                     members=family.members,
-                    thresholds=_by_rate(family.thresholds),
+                    thresholds=family.thresholds,
                 )
                 for family in self.families
             ),
         )
 
+    @property
+    def input_size(self) -> int:
+        """Side of the square input in pixels."""
+        return self.input.size
+
     @cached_property
-    def any_product_thresholds(self) -> Mapping[float, float]:
-        """False-positive rate -> the threshold for candidates without a rule of their own."""
-        return _by_rate(self.photo_thresholds)
+    def digest(self) -> str:
+        """A sha256 of the network and of all numbers that scores and decisions rest on.
+
+        Rows and journals name it, so that the same network calibrated twice is two bundles.
+        """
+        # The form, with its key `photo_thresholds`, is that of the first bundles: rows name it.
+        parts = {
+            "model": self.model.sha256,
+            "input": [self.input.size, self.input.preprocessing],
+            "activation": self.activation,
+            "labels": [
+                [label.name, label.kind, _canonical(label.calibration), label.thresholds]
+                for label in self.labels
+            ],
+            "families": [
+                [family.name, family.members, family.thresholds] for family in self.families
+            ],
+            "photo_thresholds": self.any_product_thresholds,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def enrolled_photos(self, label: str | None = None) -> frozenset[str]:
+        """Return the sha256 of all photos that were enrolled, or of those of one label."""
+        steps = (step for step in self.lineage if isinstance(step, Enrolled))
+        return frozenset(p for step in steps if label in {None, step.label} for p in step.photos)
 
     def read_model(self) -> bytes:
         """Read ``model.onnx`` and verify it.
 
         Raises:
-            BundleNotFoundError: the file is missing.
+            BundleNotFoundError: the file is missing, or no regular file.
             BundleDigestError: it is not the file that ``bundle.json`` describes.
             BundleSchemaError: it keeps weights outside the file, or is no ONNX model.
         """
         path = self.path / MODEL_FILE
-        try:
-            model = path.read_bytes()
-        except OSError as error:
-            raise BundleNotFoundError(f"{path}: {error.strerror}") from error
-        check_digest(path, model, self.model_digest)
+        model = read_verified(path, self.model.sha256)
         try:
             external = has_external_data(model)
         except ValueError as error:
@@ -196,7 +243,7 @@ class Bundle:
         curves = [label.calibration for label in self.labels]
         slope = np.array([curve.slope for curve in curves])
         x, y = np.array([curve.knots[0] for curve in curves]).T
-        calibrated = y + slope * (values - x)  # all lines at once: this runs for every photo
+        calibrated = y + slope * (values - x)  # all lines at once: this runs for every image
         for column, curve in enumerate(curves):
             if len(curve.knots) > 1:
                 calibrated[..., column] = curve(values[..., column])
@@ -221,31 +268,15 @@ class Bundle:
         return np.stack(columns, axis=-1)
 
 
-def _by_rate(thresholds: Mapping[str, float]) -> Mapping[float, float]:
-    return {rate: thresholds[str(rate)] for rate in FALSE_POSITIVE_RATES}
-
-
-def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-values)), without overflow."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * values)), np.float64)
-
-
-def check_digest(path: Path, data: bytes, sha256: str) -> None:
-    """Check that a bundle's file is the one that its description names.
-
-    Raises:
-        BundleDigestError: it is not.
-    """
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise BundleDigestError(
-            f"{path} has the sha256 {found[:12]}..., {DESCRIPTION_FILE} says {sha256[:12]}...: "
-            "it was changed or is incomplete; fetch it again"
-        )
+def _canonical(calibration: Calibration) -> Mapping[str, object]:
+    """Return a curve as the digest knows it: a line has an intercept."""
+    if len(calibration.knots) == 1 and calibration.knots[0][0] == 0:
+        return {"slope": calibration.slope, "intercept": calibration.knots[0][1]}
+    return {"slope": calibration.slope, "knots": calibration.knots}
 
 
 def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
-    """Read a bundle's description. The model itself is read and verified by its engine.
+    """Load a bundle's description. The model itself is read and verified by its engine.
 
     Args:
         bundle: see :func:`recognizer.model.folders.find_bundle`.
@@ -259,134 +290,84 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     folder = find_bundle(bundle)
     path = folder / DESCRIPTION_FILE
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        schema = description["schema"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        content = json.loads(read_regular_file(path).decode("utf-8"))
+        schema = content["schema"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleSchemaError(f"{path}: unreadable: {error!r}") from error
-    if schema not in range(1, SCHEMA + 1):
+    if schema == 1:
         raise BundleSchemaError(
-            f"{path} is of schema {schema}, this version reads up to {SCHEMA}: update the package"
+            f"{path} is of schema 1, which has no digest to check its thresholds by: use a newer "
+            "bundle, or make it again with `recognizer export`"
+        )
+    if schema not in [2, SCHEMA]:
+        raise BundleSchemaError(
+            f"{path} is of schema {schema}, this version reads 2 and {SCHEMA}: update the package"
         )
     try:
-        parsed = parse_description(folder, description)
-        wanted = description["input"]["preprocessing"]
+        found = parse_bundle(folder, content)
     except (
         *(AttributeError, KeyError, TypeError, ValueError, OverflowError),
         TaxonomyError,
     ) as error:
-        raise BundleSchemaError(f"{path}: incomplete or malformed: {error!r}") from error
-    if wanted != PREPROCESSING_VERSION:
+        raise BundleSchemaError(f"{path}: incomplete or malformed: {error}") from error
+    if found.input.preprocessing != PREPROCESSING_VERSION:
         raise BundleSchemaError(
-            f"{path} was made for preprocessing {wanted}, this version has {PREPROCESSING_VERSION}"
+            f"{path} was made for preprocessing {found.input.preprocessing}, this version has "
+            f"{PREPROCESSING_VERSION}: use another bundle, or another version of the package"
         )
-    if description.get("digest", parsed.digest) != parsed.digest:
+    if content.get("digest") != found.digest:
         raise BundleDigestError(
             f"{path}: calibrations or thresholds are not those that its digest names: it was "
             "changed since it was made; fetch it again, make another with `recognizer calibrate`, "
-            "or give a policy with other thresholds"
+            "or use a policy with other thresholds"
         )
-    return parsed
+    return found
 
 
-def write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write ``bundle.json`` into a folder, with the digest that it is checked by."""
-    if description["schema"] > 1:
-        description = {**description, "digest": parse_description(folder, description).digest}
-    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+def load_carried_bundles() -> list[Bundle]:
+    """Load the bundles of this package that this version reads, the default one first."""
+    found: list[Bundle] = []
+    for title, folder in sorted(carried_bundles().items()):
+        with suppress(BundleSchemaError):  # an old one is no obstacle to the others
+            found.insert(0 if title == DEFAULT_BUNDLE else len(found), load_bundle(folder))
+    return found
 
 
-def parse_description(folder: Path, description: Mapping[str, Any]) -> Bundle:
-    """Read the content of a ``bundle.json`` that is of a known schema.
+def write_bundle(bundle: Bundle) -> None:
+    """Write ``bundle.json`` into the bundle's folder, with the digest that it is checked by."""
+    content = {
+        "schema": SCHEMA,
+        **to_json(bundle),
+        "taxonomy": _own_names(bundle.taxonomy),
+        "digest": bundle.digest,
+    }
+    with replacing(bundle.path / DESCRIPTION_FILE) as partial:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
+    """Return the bundle that a ``bundle.json`` of a known schema describes, without its check.
 
     Raises:
         AttributeError, KeyError, TypeError, ValueError, OverflowError: it is incomplete or
             malformed.
+        TaxonomyError: the names that it brings with it break a rule.
     """
-    labels = tuple(
-        BundleLabel(
-            entry["name"],
-            Kind(entry["kind"]),
-            Calibration.from_json(entry["calibration"]),
-            _thresholds(entry["thresholds"], needed=entry["kind"] == Kind.PRODUCT),
-            entry["evidence"],
-        )
-        for entry in description["labels"]
-    )
-    names = [label.name for label in labels]
-    if len(set(names)) != len(names) or not names:
-        raise ValueError("labels are missing or named twice")
-    families = tuple(
-        BundleFamily(
-            entry["name"],
-            tuple(entry["members"]),
-            _thresholds(entry["thresholds"]),
-            entry["evidence"],
-        )
-        for entry in description["families"]
-    )
-    for family in families:
-        if not family.members or not set(family.members) <= set(names):
-            raise ValueError(f"family {family.name} has members that are no labels")
-    if int(description["input"]["size"]) < 1:
-        raise ValueError("the input size must be above 0")
-    negatives = description.get("negatives")
-    activation = description["activation"]
-    if activation not in {"softmax", "sigmoid"}:
-        raise ValueError(f"activation {activation!r}")
-    photo_thresholds = _thresholds(description["photo_thresholds"])
-    model_digest = digest = str(description["model"]["sha256"])
-    if description["schema"] > 1:
-        digest = _digest(description, labels, families, photo_thresholds)
-    return Bundle(
-        folder,
-        str(description["name"]),
-        int(description["version"]),
-        digest,
-        model_digest,
-        int(description["input"]["size"]),
-        activation,
-        labels,
-        families,
-        photo_thresholds,
-        tuple(description["not_recognized"]),
-        description,
-        extend_taxonomy(load_taxonomy(), description.get("taxonomy", {}), DESCRIPTION_FILE),
-        None if negatives is None else str(negatives["sha256"]),
-    )
+    if content["schema"] < SCHEMA:
+        content = from_schema_2(content)
+    taxonomy = extend_taxonomy(load_taxonomy(), content.get("taxonomy", {}), DESCRIPTION_FILE)
+    return read_dataclass(Bundle, content, path=folder, taxonomy=taxonomy)
 
 
-def _digest(
-    description: Mapping[str, Any],
-    labels: tuple[BundleLabel, ...],
-    families: tuple[BundleFamily, ...],
-    photo_thresholds: Mapping[str, float],
-) -> str:
-    """Return a sha256 over the network's own and all numbers that scores and decisions rest on."""
-    parts = {
-        "model": description["model"]["sha256"],
-        "input": [description["input"]["size"], description["input"]["preprocessing"]],
-        "activation": description["activation"],
-        "labels": [
-            [label.name, label.kind, label.calibration.to_json(), label.thresholds]
-            for label in labels
-        ],
-        "families": [[family.name, family.members, family.thresholds] for family in families],
-        "photo_thresholds": photo_thresholds,
+def _own_names(taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
+    """Return what a taxonomy has beside the names of this package, as ``taxonomy.toml`` has it."""
+    packaged = load_taxonomy()
+    own: dict[str, list[Label] | list[Family]] = {
+        "family": [f for f in taxonomy.families.values() if f.name not in packaged.families],
+        "label": [n for n in taxonomy.labels.values() if n.name not in packaged.labels],
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _thresholds(entry: dict[str, Any], *, needed: bool = True) -> dict[str, float]:
-    thresholds = {str(rate): _finite(value) for rate, value in entry.items()}
-    missing = set(FALSE_ALARM_RATES) - set(thresholds)
-    if needed and missing:
-        raise ValueError(f"no threshold for {', '.join(sorted(missing))}")
-    return thresholds
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):  # JSON as Python reads it knows NaN, over which nothing ever is
-        raise ValueError(f"{number} is no number to compare with")
-    return number
+    return {
+        table: {e.name: {k: v for k, v in to_json(e).items() if k != "name"} for e in entries}
+        for table, entries in own.items()
+        if entries
+    }

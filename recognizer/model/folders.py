@@ -1,14 +1,15 @@
-"""Where bundles lie and may be put: one of this package, a folder, and what a new one is called."""
+"""Where bundles lie, how their files are read, and where a new one may be put."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 from pathlib import Path
 
 from recognizer._atomic import replacing
-from recognizer.errors import BundleNotFoundError, UsageError
+from recognizer.errors import BundleDigestError, BundleNotFoundError, UsageError
 
 DEFAULT_BUNDLE = "wildlife-v3"
 """The bundle that is used where none is named."""
@@ -84,6 +85,38 @@ def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
         f"no bundle {name!r}: give a folder with a {DESCRIPTION_FILE}, or one of: "
         f"{', '.join(sorted(known)) or 'none is installed'}"
     )
+
+
+def read_regular_file(path: Path, max_bytes: int = -1) -> bytes:
+    """Read a file of a bundle, or its beginning.
+
+    Raises:
+        BundleNotFoundError: it is missing, or no regular file: reading a pipe would never end.
+    """
+    if path.exists() and not path.is_file():
+        raise BundleNotFoundError(f"{path} is not a regular file")
+    try:
+        with path.open("rb") as file:
+            return file.read(max_bytes)
+    except OSError as error:
+        raise BundleNotFoundError(f"{path}: {error.strerror}") from error
+
+
+def read_verified(path: Path, sha256: str, max_bytes: int = -1) -> bytes:
+    """Read a file of a bundle and verify it.
+
+    Raises:
+        BundleNotFoundError: it is missing, or no regular file.
+        BundleDigestError: it is not the file that the bundle's description names.
+    """
+    data = read_regular_file(path, max_bytes)
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise BundleDigestError(
+            f"{path} has the sha256 {found[:12]}..., {DESCRIPTION_FILE} says {sha256[:12]}...: "
+            "it was changed or is incomplete; fetch it again"
+        )
+    return data
 
 
 def install_bundle(source: Path, target: Path) -> None:

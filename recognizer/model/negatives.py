@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.errors import BundleNotFoundError, BundleSchemaError
+from recognizer.errors import BundleSchemaError
 from recognizer.imaging import perceptual_hash
-from recognizer.model.bundle import Bundle, check_digest
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import NegativesFile
+from recognizer.model.folders import read_verified
 from recognizer.prediction import HASH_BITS
 
 NEGATIVES_FILE = "negatives.npz"
 
-_LARGEST_FILE = 16_000_000  # bytes, also of what is unpacked from it
+_MAX_BYTES = 16_000_000  # bytes, also of what is unpacked from it
 _LEVELS = 127  # of int8
 
 
@@ -106,7 +108,7 @@ class NegativeBank:
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_FILE:
+                if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
                     raise ValueError("more is packed into it than a bank holds")
                 arrays = {
                     name.removesuffix(".npy"): np.lib.format.read_array(
@@ -155,12 +157,7 @@ def read_negatives(bundle: Bundle) -> NegativeBank | None:
     if bundle.negatives is None:
         return None
     path = bundle.path / NEGATIVES_FILE
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise BundleNotFoundError(f"{path}: {error.strerror}") from error
-    check_digest(path, data, bundle.negatives)
+    data = read_verified(path, bundle.negatives.sha256, _MAX_BYTES + 1)
     try:
         bank = NegativeBank.from_bytes(data)
     except ValueError as error:
@@ -170,15 +167,14 @@ def read_negatives(bundle: Bundle) -> NegativeBank | None:
     return bank
 
 
-def write_negatives(folder: Path, bank: NegativeBank) -> dict[str, Any]:
+def write_negatives(folder: Path, bank: NegativeBank) -> NegativesFile:
     """Write a bank into a bundle's folder; return what ``bundle.json`` says of it."""
     data = bank.to_bytes()
     (folder / NEGATIVES_FILE).write_bytes(data)
-    return {
-        "file": NEGATIVES_FILE,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
-        "photos": len(bank),
-        "held_out": int(bank.held_out.sum()),
-        "sources": len(set(bank.sources.tolist())),
-    }
+    return NegativesFile(
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        photos=len(bank),
+        held_out=int(bank.held_out.sum()),
+        sources=len(set(bank.sources.tolist())),
+    )

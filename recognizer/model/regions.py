@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.model.bundle import Bundle, sigmoid
+from recognizer.model.bundle import Bundle
+from recognizer.model.numerics import sigmoid
 from recognizer.prediction import Region
 
 _HEATMAP_SIDE = 56  # maps are interpolated to this before boxes are drawn around them

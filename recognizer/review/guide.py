@@ -6,11 +6,11 @@ the bundle, and is given with them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from recognizer.model.bundle import Bundle
+from recognizer.model.evidence import Evidence as BundleEvidence
+from recognizer.model.evidence import counted
 from recognizer.status import Reason
 from recognizer.taxonomy import Kind
 
@@ -98,29 +98,27 @@ def make_guides(bundle: Bundle) -> dict[str, Guide]:
     }
 
 
-def describe_evidence(evidence: Mapping[str, Any]) -> Evidence:
+def describe_evidence(evidence: BundleEvidence | None) -> Evidence:
     """Put the evidence of a bundle's label into words."""
-    train, test = evidence.get("train"), evidence.get("test")
-    if not train or not test:
+    if evidence is None:
         return Evidence(text="not recorded in the bundle", mark="not measured")
-    text = f"{_count(train, 'training photo')}"
-    if enrolled := evidence.get("enrolled"):
-        text = f"{text}: {enrolled['words']}" if train["photos"] else enrolled["words"]
-    if rendered := train.get("rendered"):
-        text += f" and {rendered} rendered picture{'s' * (rendered != 1)}"
-    if not test["photos"]:
+    train, test = evidence.train, evidence.test
+    text = _count(train.photos, train.sources, "training photo")
+    if enrolment := evidence.enrolment:
+        text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
+    if train.rendered:
+        text += f" and {counted(train.rendered, 'rendered picture')}"
+    if not test.photos:
         return Evidence(text=f"{text}; not measured: there are no test photos", mark="not measured")
-    text += f"; measured on {_count(test, 'test photo')}"
-    if precision := evidence.get("average_precision"):
-        text += ": average precision {:.2f} ({:.2f} to {:.2f})".format(*precision)
-    is_thin = test["photos"] < MIN_TEST_PHOTOS
-    return Evidence(text=text, mark="thin evidence" if is_thin else None)
+    text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"
+    if found := evidence.average_precision:
+        text += f": average precision {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return Evidence(text=text, mark="thin evidence" if test.photos < MIN_TEST_PHOTOS else None)
 
 
-def _count(part: Mapping[str, Any], noun: str) -> str:
-    photos, sources = part["photos"], part.get("sources")
-    text = f"{photos} {noun}{'s' * (photos != 1)}"
-    return text + (f" from {sources} source{'s' * (sources != 1)}" if photos and sources else "")
+def _count(photos: int, sources: int, noun: str) -> str:
+    text = counted(photos, noun)
+    return f"{text} from {counted(sources, 'source')}" if photos and sources else text
 
 
 def explain_reason(reason: Reason | None) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from recognizer._sqlite import Store
 from recognizer.errors import JournalError, UsageError
+from recognizer.model.numerics import unit_norm
 from recognizer.rows.journal import last_rows
 from recognizer.rows.row import Row
 
@@ -112,20 +113,15 @@ class EmbeddingStore(Store):
         Raises:
             JournalError: the store cannot be read, or its embeddings are of another length.
         """
-        direction = _unit(vector[None].astype(np.float32))[0]
+        direction = unit_norm(vector[None].astype(np.float32))[0]
         with self._reported():
             rows = self._database.execute("SELECT sha256, vector FROM embeddings")
             while block := rows.fetchmany(_BLOCK):
                 if {len(stored) for _, stored in block} != {len(direction)}:
                     raise JournalError(f"{self.path} is damaged: embeddings differ in length")
                 stored = np.frombuffer(b"".join(v for _, v in block), np.int8)
-                cosines = _unit(stored.reshape(len(block), -1).astype(np.float32)) @ direction
+                cosines = unit_norm(stored.reshape(len(block), -1).astype(np.float32)) @ direction
                 yield [sha256.hex() for sha256, _ in block], cosines.tolist()
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,16 @@ worth; had the run learned from them, nothing could.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
+from recognizer.evaluation.evaluate import evidence
+from recognizer.evaluation.figures import Figures
+from recognizer.model.evidence import Evidence
 from recognizer.taxonomy import Kind, load_taxonomy
 
 EnrollFunction: TypeAlias = "Callable[[Path, Sequence[str], Path], Sequence[str]]"
@@ -51,18 +54,23 @@ def left_out_photos(photos: Sequence[Photo], name: str, fewest: int) -> list[Pho
     return found
 
 
-def enrolled_evidence(entry: Mapping[str, Any], learned: Sequence[Photo]) -> dict[str, Any]:
-    """Return what an enrolment wrote of its photos; the rest of the evidence is measured anew.
-
-    It knows folders; the sources of the data are told here.
+def measured_evidence(
+    figures: Figures,
+    learned: Sequence[Photo],
+    members: Sequence[str],
+    before: Evidence | None,
+) -> Evidence:
+    """Return what ``bundle.json`` records behind a label or family.
 
     Args:
-        entry: of a label or family in ``bundle.json``.
+        figures: measured on the test split.
         learned: photos that the bundle has seen, those that were enrolled among them.
+        members: the labels that count.
+        before: what an enrolment recorded. It knows folders; the sources of the data are in
+            ``learned``.
     """
-    found = entry["evidence"].get("enrolled")
-    if found is None:
-        return {}
-    members = entry.get("members", [entry["name"]])
+    found = evidence(figures, learned, members)
+    if before is None or before.enrolment is None:
+        return found
     places = {p.source for p in learned if p.split == "excluded" and p.label in members}
-    return {"enrolled": {**found, "sources": len(places)}}
+    return replace(found, enrolment=replace(before.enrolment, sources=len(places)))

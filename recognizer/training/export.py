@@ -7,31 +7,29 @@ validation split. The test split then gives the figures of the model card; nothi
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from recognizer import __version__
 from recognizer.dataset.licenses import count_licenses, write_sources
 from recognizer.dataset.manifest import Photo, fingerprint, read_photo
 from recognizer.dataset.outputs import run_photos
 from recognizer.errors import TrainingError
-from recognizer.evaluation.calibrate import calibrated_description
+from recognizer.evaluation.calibrate import calibrated
 from recognizer.evaluation.card import FAILURES_FILE, SOURCES_FILE, render_card
 from recognizer.evaluation.evaluate import (
     Evaluation,
     all_figures,
     evaluate,
-    evidence,
     score_photos,
 )
 from recognizer.evaluation.failures import failures_sheet
@@ -39,13 +37,24 @@ from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.living_animals import BothSides, measure_both_sides
 from recognizer.evaluation.unseen import Unseen
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
-from recognizer.model.bundle import FALSE_ALARM_RATES, SCHEMA, write_description
+from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.calibration import Calibration
-from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE, install_bundle
+from recognizer.model.description import (
+    NEVER,
+    BundleFamily,
+    BundleLabel,
+    Exported,
+    InputFormat,
+    ModelFile,
+    Parity,
+    Training,
+)
+from recognizer.model.evidence import EvaluationSummary
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, install_bundle
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig
-from recognizer.training.enrolling import Enrolling, enrolled_evidence, left_out_photos
+from recognizer.training.enrolling import Enrolling, left_out_photos, measured_evidence
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negatives import attach_bank
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
@@ -138,40 +147,43 @@ def export_bundle(
         evaluations: dict[str, Evaluation] = {}
         for precision in ("fp32", "int8"):
             on_stage(f"calibrating {precision} on {len(validation)} validation photos")
-            draft = work / precision
-            description = _describe(config, labels, train, version, precision, proof)
-            description["training"]["averaged_runs"] = averaged
-            _calibrate_draft(draft, work / f"{precision}.onnx", description, validation)
+            draft = _draft(work, precision, config, labels, train, validation, version, averaged)
+            draft = replace(draft, parity=proof)
+            write_bundle(draft)
+            log_odds = run_photos(Recognizer(draft), validation).log_odds
+            write_bundle(calibrated(draft, log_odds, validation))
             for split, found in (("validation", seen), ("test", evaluations)):
                 on_stage(f"measuring {precision} on the {split} split")
-                found[precision] = evaluate(Recognizer.load(draft), photos, split, rounds=rounds)
+                found[precision] = evaluate(
+                    Recognizer.load(draft.path), photos, split, rounds=rounds
+                )
         lost_there = _loss(seen["fp32"], seen["int8"])
         precision = "int8" if max(lost_there.values(), default=0.0) <= LARGEST_LOSS else "fp32"
         lost = _loss(evaluations["fp32"], evaluations["int8"])
         on_stage("collecting negatives for enrolment")
         attach_bank(work / precision, photos)
-        draft = work / precision
+        folder = work / precision
         for name, how in enrolling.items():
             on_stage(f"enrolling {name} from {len(left_out[name])} photos")
             made = work / f"with-{name}"
-            told = how.function(draft, [str(p.path) for p in left_out[name]], made)
-            notes += "".join(f"\n- {name}: {sentence}" for sentence in told)
-            draft = made
-        chosen = Recognizer.load(draft)
+            said = how.function(folder, [str(p.path) for p in left_out[name]], made)
+            notes += "".join(f"\n- {name}: {sentence}" for sentence in said)
+            folder = made
+        chosen = Recognizer.load(folder)
         if left_out:  # the validation photos were its negatives: they say nothing of it
             on_stage("measuring what was enrolled on the test split")
             evaluations[precision] = evaluate(chosen, photos, "test", rounds=rounds)
         if pictures:
             on_stage(f"looking for failures among {len(pictures)} rendered pictures")
-            _draw_failures(chosen, pictures, draft / FAILURES_FILE)
+            _draw_failures(chosen, pictures, folder / FAILURES_FILE)
         evaluation, held_out = evaluations[precision], seen[precision]
         both: tuple[BothSides, ...] = ()
         if config.patches:
             on_stage("laying held-out patches on ordinary photos")
             both = measure_both_sides(chosen, validation, config.patches)
         learned = [*train, *(p for found in left_out.values() for p in found)]
-        _record(draft, evaluation, held_out, photos, learned, lost, both, unseen, notes)
-        install_bundle(draft, output)
+        _record(folder, evaluation, held_out, photos, learned, lost, both, unseen, notes)
+        install_bundle(folder, output)
     return Release(output, precision, evaluation, held_out, lost)
 
 
@@ -205,7 +217,7 @@ def _export(
     validation: Sequence[Photo],
     work: Path,
     on_stage: Callable[[str], None],
-) -> dict[str, Any]:
+) -> Parity:
     """Write ``fp32.onnx`` and ``int8.onnx``; return how far they agree with torch."""
     on_stage("exporting to ONNX")
     export_fp32(served, config.input_size, work / "fp32.onnx")
@@ -221,7 +233,8 @@ def _export(
     sample = rng.permutation(len(validation))[:PARITY_PHOTOS]
     return parity(
         served,
-        [work / "fp32.onnx", work / "int8.onnx"],
+        work / "fp32.onnx",
+        work / "int8.onnx",
         _inputs([validation[i] for i in sample], config.input_size),
     )
 
@@ -230,78 +243,71 @@ def _inputs(photos: Sequence[Photo], size: int) -> NDArray[np.uint8]:
     return np.stack([model_input(read_photo(p, size), size) for p in photos])
 
 
-def _describe(
+def _draft(
+    work: Path,
+    precision: str,
     config: TrainingConfig,
     labels: Sequence[str],
     train: Sequence[Photo],
+    validation: Sequence[Photo],
     version: int,
-    precision: str,
-    proof: dict[str, Any],
-) -> dict[str, Any]:
+    averaged: int,
+) -> Bundle:
+    """Return a bundle that is not calibrated, in a folder with its model."""
+    folder = work / precision
+    folder.mkdir()
+    shutil.copy(work / f"{precision}.onnx", folder / MODEL_FILE)
+    content = (folder / MODEL_FILE).read_bytes()
     taxonomy = load_taxonomy()
-    families = {
-        name: [label.name for label in taxonomy.members(name) if label.name in labels]
+    members = {
+        name: tuple(label.name for label in taxonomy.members(name) if label.name in labels)
         for name in taxonomy.families
     }
-    return {
-        "schema": SCHEMA,
-        "name": config.name,
-        "version": version,
-        "license": "Apache-2.0",
-        "model": {"file": MODEL_FILE, "precision": precision, "backbone": config.backbone},
-        "input": {
-            "name": "images",
-            "size": config.input_size,
-            "layout": "NHWC",
-            "color_order": "RGB",
-            "dtype": "uint8",
-            "range": [0, 255],
-            "preprocessing": PREPROCESSING_VERSION,
-        },
-        "outputs": {
-            "scores": "float32 (N, labels): log-odds of each label, before calibration",
-            "maps": "float32 (N, labels, h, w): class activation maps; their mean is the logit",
-            "embedding": "float32 (N, channels): pooled features",
-        },
-        "activation": config.loss,
-        "labels": [{"name": n, "kind": str(taxonomy.labels[n].kind)} for n in labels],
-        "families": [{"name": n, "members": m} for n, m in families.items() if m],
-        "not_recognized": [p.name for p in taxonomy.products if p.name not in labels],
-        "training": {
-            "fingerprint": fingerprint(train),
-            "photos": sum(p.is_evidence for p in train),
-            "sources": len({p.source for p in train if p.is_evidence}),
-            "rendered": sum(p.is_synthetic for p in train),
-            "patches": sum(p.is_patch for p in train),
-            "config": config.to_dict(),
-            "versions": {n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
-        },
-        "parity": proof,
-    }
-
-
-def _calibrate_draft(
-    folder: Path, model: Path, description: dict[str, Any], validation: Sequence[Photo]
-) -> None:
-    """Write a bundle that is not calibrated, run the validation photos, and calibrate it."""
-    folder.mkdir()
-    shutil.copy(model, folder / MODEL_FILE)
-    content = model.read_bytes()
-    description["model"] |= {
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-    }
-    nothing = dict.fromkeys(FALSE_ALARM_RATES, 1.0)
-    for entry in description["labels"]:
-        thresholds = nothing if entry["kind"] == Kind.PRODUCT else {}
-        calibration = Calibration.line(1.0, 0.0).to_json()
-        entry |= {"calibration": calibration, "thresholds": thresholds, "evidence": {}}
-    for entry in description["families"]:
-        entry |= {"thresholds": nothing, "evidence": {}}
-    description["photo_thresholds"] = nothing
-    write_description(folder, description)
-    log_odds = run_photos(Recognizer.load(folder), validation).log_odds
-    write_description(folder, calibrated_description(description, log_odds, validation))
+    today = datetime.now(UTC).date().isoformat()
+    kinds = {name: taxonomy.labels[name].kind for name in labels}
+    return Bundle(
+        path=folder,
+        name=config.name,
+        version=version,
+        license="Apache-2.0",
+        created=today,
+        model=ModelFile(
+            sha256=hashlib.sha256(content).hexdigest(),
+            bytes=len(content),
+            precision=precision,
+            backbone=config.backbone,
+        ),
+        input=InputFormat(size=config.input_size, preprocessing=PREPROCESSING_VERSION),
+        activation="softmax" if config.loss == "softmax" else "sigmoid",
+        labels=tuple(
+            BundleLabel(
+                name=name,
+                kind=kind,
+                calibration=Calibration.line(1.0, 0.0),
+                thresholds=NEVER if kind is Kind.PRODUCT else {},
+            )
+            for name, kind in kinds.items()
+        ),
+        families=tuple(
+            BundleFamily(name=name, members=found, thresholds=NEVER)
+            for name, found in members.items()
+            if found
+        ),
+        any_product_thresholds=NEVER,
+        not_recognized=tuple(p.name for p in taxonomy.products if p.name not in labels),
+        training=Training(
+            fingerprint=fingerprint(train),
+            held_out=fingerprint(validation),
+            photos=sum(p.is_evidence for p in train),
+            sources=len({p.source for p in train if p.is_evidence}),
+            rendered=sum(p.is_synthetic for p in train),
+            patches=sum(p.is_patch for p in train),
+            averaged_runs=averaged,
+            recipe=config.to_dict(),
+            versions={n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
+        ),
+        lineage=(Exported(date=today, program=__version__),),
+    )
 
 
 def _loss(fp32: Evaluation, int8: Evaluation) -> dict[str, float]:
@@ -328,59 +334,79 @@ def _record(
     notes: str,
 ) -> None:
     """Write the evidence into ``bundle.json``, and the model card and its table beside it."""
-    path = folder / DESCRIPTION_FILE
-    description = json.loads(path.read_text(encoding="utf-8"))
+    bundle = load_bundle(folder)
     figures = {f.name: f for f in evaluation.labels}
     families = {f.name: f for f in evaluation.families}
-    for entry in description["labels"]:
-        name = entry["name"]
-        found = figures.get(name, Figures(name, 0, 0, None, None, {}))
-        entry["evidence"] = enrolled_evidence(entry, learned) | evidence(found, learned, [name])
-    for entry in description["families"]:
-        # A family of one product is that product.
-        found = families.get(entry["name"]) or figures[entry["members"][0]]
-        entry["evidence"] = enrolled_evidence(entry, learned) | evidence(
-            found, learned, entry["members"]
-        )
-    description["evaluation"] = {
-        "split": evaluation.split,
-        "fingerprint": evaluation.data,
-        "negatives": evaluation.negatives,
-        "negative_sources": evaluation.negative_sources,
-        "flagged_negatives": round(evaluation.flagged_negatives.value, 4),
-        "leads": {name: asdict(of) for name, of in evaluation.leads.items()},
-        "accuracy": round(evaluation.accuracy.value, 4),
-        "lookalike_accuracy": _lookalike_accuracy(evaluation),
-        "calibration_error": {
-            f.name: round(f.calibration_error.value, 4)
-            for f in all_figures(evaluation)
-            if f.calibration_error is not None
-        },
-        "int8_loses_average_precision": dict(lost),
-    }
-    description["unseen_sources"] = [u.to_json() for u in unseen]
-    description["patches_of_held_out_animals"] = [asdict(one) for one in both]
     used = [p for p in photos if p.split in {"validation", "test"}]
     used += [p for p in learned if p.is_evidence]
     write_sources(used, folder / SOURCES_FILE)
-    description["created"] = datetime.now(UTC).date().isoformat()
-    write_description(folder, description)
+    bundle = replace(
+        bundle,
+        labels=tuple(
+            replace(
+                label,
+                evidence=measured_evidence(
+                    figures.get(label.name, Figures(label.name, 0, 0, None, None, {})),
+                    learned,
+                    [label.name],
+                    label.evidence,
+                ),
+            )
+            for label in bundle.labels
+        ),
+        families=tuple(
+            replace(
+                family,
+                evidence=measured_evidence(
+                    # A family of one product is that product.
+                    families.get(family.name) or figures[family.members[0]],
+                    learned,
+                    family.members,
+                    family.evidence,
+                ),
+            )
+            for family in bundle.families
+        ),
+        evaluation=_summary(evaluation, lost),
+        appendix={
+            "unseen_sources": [u.to_json() for u in unseen],
+            "patches_of_held_out_animals": [asdict(one) for one in both],
+        },
+    )
+    write_bundle(bundle)
     card = render_card(
-        description,
+        bundle,
         evaluation,
         seen,
         count_licenses(used),
+        unseen=unseen,
+        patches=both,
         failures=(folder / FAILURES_FILE).exists(),
         notes=notes,
     )
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
+def _summary(evaluation: Evaluation, lost: Mapping[str, float]) -> EvaluationSummary:
+    lookalikes = evaluation.lookalikes
+    return EvaluationSummary(
+        split=evaluation.split,
+        fingerprint=evaluation.data,
+        negatives=evaluation.negatives,
+        negative_sources=evaluation.negative_sources,
+        flagged_negatives=round(evaluation.flagged_negatives.value, 4),
+        leads=evaluation.leads,
+        accuracy=round(evaluation.accuracy.value, 4),
+        lookalike_accuracy=None if lookalikes is None else round(lookalikes.accuracy.value, 4),
+        calibration_error={
+            f.name: round(f.calibration_error.value, 4)
+            for f in all_figures(evaluation)
+            if f.calibration_error is not None
+        },
+        int8_loses_average_precision=dict(lost),
+    )
+
+
 def _draw_failures(recognizer: Recognizer, pictures: Sequence[Photo], path: Path) -> None:
     sheet = failures_sheet(recognizer, pictures, score_photos(recognizer, pictures))
     Image.fromarray(sheet).save(path, quality=_JPEG_QUALITY)
-
-
-def _lookalike_accuracy(evaluation: Evaluation) -> float | None:
-    found = evaluation.lookalikes
-    return None if found is None else round(found.accuracy.value, 4)

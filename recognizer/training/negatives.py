@@ -7,9 +7,9 @@ the model takes for products most, and those that differ most from each other.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
 from recognizer.imaging import model_input
-from recognizer.model.bundle import write_description
-from recognizer.model.folders import DESCRIPTION_FILE
+from recognizer.model.bundle import write_bundle
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests, write_negatives
+from recognizer.model.numerics import unit_norm
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 
@@ -55,9 +55,7 @@ def attach_bank(
     """
     recognizer = Recognizer.load(folder)
     bank = build_bank(recognizer, photos, size=size, on_progress=on_progress)
-    description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-    description["negatives"] = write_negatives(folder, bank)
-    write_description(folder, description)
+    write_bundle(replace(recognizer.bundle, negatives=write_negatives(folder, bank)))
     return bank
 
 
@@ -95,8 +93,7 @@ def _diverse(embeddings: NDArray[np.float32], rows: list[int], count: int) -> li
     """Return rows that differ: each next one is farthest from those chosen so far."""
     if len(rows) <= count:
         return rows
-    members = embeddings[rows]
-    members = members / np.maximum(np.linalg.norm(members, axis=1, keepdims=True), 1e-12)
+    members = unit_norm(embeddings[rows])
     distance = np.full(len(rows), np.inf)
     chosen: list[int] = []
     place = 0

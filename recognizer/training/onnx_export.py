@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -30,6 +29,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 from recognizer.errors import TrainingError
+from recognizer.model.description import Difference, Parity
 from recognizer.model.session import session_options
 from recognizer.training.model import ProductNetwork
 
@@ -187,33 +187,27 @@ def _feed_pixels_directly(model: onnx.ModelProto, pixels: str) -> None:
     del model.graph.value_info[:]
 
 
-def parity(
-    served: ServedNetwork, files: Sequence[Path], inputs: NDArray[np.uint8]
-) -> dict[str, Any]:
-    """Compare each ONNX file with the network, on real model inputs.
+def parity(served: ServedNetwork, fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> Parity:
+    """Compare both ONNX files with the network, on real model inputs.
 
     Args:
         served: the network, on the CPU.
-        files: ONNX files.
+        fp32: the file of :func:`export_fp32`.
+        int8: the file of :func:`quantize`.
         inputs: uint8, (N, size, size, 3), made from file bytes by the one preprocessing.
-
-    Returns:
-        For each file's stem the largest and mean difference in probability.
     """
     with torch.no_grad():
         batches = [torch.from_numpy(inputs[i : i + 8]) for i in range(0, len(inputs), 8)]
         reference = torch.cat([served(batch)[0] for batch in batches]).sigmoid().numpy()
-    found: dict[str, Any] = {"photos": len(inputs)}
-    for file in files:
+
+    def difference(file: Path) -> Difference:
         session = onnxruntime.InferenceSession(
             str(file), session_options(), providers=["CPUExecutionProvider"]
         )
         scores = np.concatenate(
             [session.run(["scores"], {"images": b.numpy()})[0] for b in batches]
         )
-        difference = np.abs(1 / (1 + np.exp(-scores)) - reference)
-        found[file.stem] = {
-            "largest": float(f"{difference.max():.3g}"),
-            "mean": float(f"{difference.mean():.3g}"),
-        }
-    return found
+        found = np.abs(1 / (1 + np.exp(-scores)) - reference)
+        return Difference(largest=float(f"{found.max():.3g}"), mean=float(f"{found.mean():.3g}"))
+
+    return Parity(photos=len(inputs), fp32=difference(fp32), int8=difference(int8))

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recognizer.model.bundle import write_bundle
 from recognizer.model.negatives import NegativeBank, write_negatives
 from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
@@ -56,7 +57,5 @@ def banked_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rng.integers(0, 1 << 63, count, np.uint64),
         rng.integers(0, 256, (count, 32), np.uint8),
     )
-    description = json.loads((folder / "bundle.json").read_text())
-    description["negatives"] = write_negatives(folder, bank)
-    (folder / "bundle.json").write_text(json.dumps(description))
+    write_bundle(replace(recognizer.bundle, negatives=write_negatives(folder, bank)))
     return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,14 +17,15 @@ from PIL import Image
 from recognizer.enrolment import Product, Settings, enroll, examine
 from recognizer.enrolment.head import Learner
 from recognizer.errors import BundleSchemaError, UsageError
-from recognizer.model.bundle import load_bundle
+from recognizer.model.bundle import load_bundle, write_bundle
+from recognizer.model.description import Enrolled
 from recognizer.model.negatives import read_negatives, write_negatives
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
 from recognizer.review.guide import make_guides
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
-from tests.tiny import write_tiny_bundle
+from tests.tiny import edit_description, write_tiny_bundle
 
 WritePhotos = Callable[..., list[str]]
 FEW = Settings(views=6)
@@ -74,17 +74,22 @@ def test_the_bundle_says_what_it_is_made_of(
 ) -> None:
     bundle = enrolled.bundle
     assert (bundle.name, bundle.version) == ("with-rhino", 3)
-    assert bundle.digest not in {parent.bundle.digest, bundle.model_digest}
+    assert bundle.digest not in {parent.bundle.digest, bundle.model.sha256}
     assert bundle.not_recognized == ()
-    (step,) = bundle.description["lineage"]
-    assert step["parent"]["sha256"] == parent.bundle.digest
-    assert step["enrolled"] == "rhino_horn"
+    (step,) = bundle.lineage
+    assert isinstance(step, Enrolled)
+    assert step.parent == parent.bundle.reference
+    assert step.label == "rhino_horn"
     photos = write_photos("blue", 4)
-    assert step["photos"] == [hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in photos]
+    assert step.photos == tuple(hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in photos)
+    assert bundle.enrolled_photos() == bundle.enrolled_photos("rhino_horn") == set(step.photos)
+    assert bundle.enrolled_photos("ivory_raw") == set()
     label = bundle.labels[-1]
     assert label.kind is Kind.PRODUCT
-    assert "enrolled from 4 photos of 1 source" in label.evidence["enrolled"]["words"]
-    assert label.evidence["test"]["photos"] == 0
+    assert label.evidence is not None
+    assert label.evidence.enrolment is not None
+    assert "enrolled from 4 photos of 1 source" in label.evidence.enrolment.words
+    assert label.evidence.test.photos == 0
     evidence = make_guides(bundle)["rhino_horn"].evidence
     assert evidence is not None
     assert "enrolled from 4 photos" in evidence.text
@@ -98,10 +103,10 @@ def test_thresholds_hold_on_the_held_out_negatives(enrolled: Recognizer) -> None
     counted = bank.held_out & ~np.isin(bank.labels, ["ivory_worked", "rhino_horn"])
     scores = bundle.calibrate(bank.log_odds[counted])
     highest = bundle.family_scores(scores).max(axis=1)
-    for rate in bundle.photo_thresholds:
+    for rate in bundle.any_product_thresholds:
         # float16 in the bank moves a score by a thousandth.
-        assert (scores[:, -1] > bundle.labels[-1].thresholds[rate] + 1e-3).mean() <= float(rate)
-        assert (highest > bundle.photo_thresholds[rate] + 1e-3).mean() <= float(rate)
+        assert (scores[:, -1] > bundle.labels[-1].thresholds[rate] + 1e-3).mean() <= rate
+        assert (highest > bundle.any_product_thresholds[rate] + 1e-3).mean() <= rate
 
 
 def test_negatives_of_one_source_are_left_out_one_by_one(
@@ -111,12 +116,11 @@ def test_negatives_of_one_source_are_left_out_one_by_one(
     shutil.copytree(banked_bundle, folder)
     bank = read_negatives(load_bundle(folder))
     assert bank is not None
-    description = json.loads((folder / "bundle.json").read_text())
     one_source = replace(bank, sources=np.zeros_like(bank.sources))
-    description["negatives"] = write_negatives(folder, one_source)
-    (folder / "bundle.json").write_text(json.dumps(description))
+    negatives = write_negatives(folder, one_source)
+    write_bundle(replace(load_bundle(folder), negatives=negatives))
     found = examine(Recognizer.load(folder, threads=1), RHINO, write_photos("blue", 4))
-    assert found.expectation.recall["0.01"].count == 4
+    assert found.expectation.evidence.recall[0.01].count == 4
 
 
 def test_a_source_is_left_out_with_what_training_saw_of_it(
@@ -147,14 +151,14 @@ def test_the_new_label_takes_little_of_what_all_may_take(
     assert bank is not None
     counted = bank.held_out & ~np.isin(bank.labels, ["ivory_worked", "rhino_horn"])
     alarms = (
-        bundle.calibrate(bank.log_odds[counted])[:, -1] > parent.bundle.photo_thresholds["0.01"]
+        bundle.calibrate(bank.log_odds[counted])[:, -1] > parent.bundle.any_product_thresholds[0.01]
     )
     assert alarms.mean() <= 0.01 / 3  # two products, and the new one
 
 
 def test_thresholds_are_never_lowered(parent: Recognizer, enrolled: Recognizer) -> None:
-    for rate, before in parent.bundle.photo_thresholds.items():
-        assert enrolled.bundle.photo_thresholds[rate] >= before
+    for rate, before in parent.bundle.any_product_thresholds.items():
+        assert enrolled.bundle.any_product_thresholds[rate] >= before
     assert enrolled.bundle.families[0] == parent.bundle.families[0]
 
 
@@ -166,11 +170,11 @@ def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
     assert (bank.labels == "rhino_horn").sum() == 4
     more = write_photos("blue", 3, seed=50)
     done = enroll(enrolled, RHINO, more, tmp_path / "again-v1", settings=FEW)
-    assert done.expectation.known == 4
+    assert done.expectation.evidence.known == 4
     again = Recognizer.load(tmp_path / "again-v1", threads=1)
     assert again.labels == enrolled.labels
     assert (again.bundle.name, again.bundle.version) == ("again", 1)
-    assert len(again.bundle.description["lineage"]) == 2
+    assert len(again.bundle.lineage) == 2
     assert again.predict(Path(more[0])).scores["rhino_horn"] > 0.5
 
 
@@ -181,7 +185,7 @@ def test_photos_that_a_label_was_made_of_promise_nothing_again(
     old = write_photos("blue", 4)
     new = write_photos("blue", 3, seed=50)
     found = examine(enrolled, RHINO, [*old, *new], settings=FEW)
-    assert (found.expectation.photos, found.expectation.known) == (3, 4)
+    assert (found.expectation.evidence.photos, found.expectation.evidence.known) == (3, 4)
     assert [note.split(":")[0] for note in found.notes] == old
     for photos in (old, [*old, *new[:2]]):
         with pytest.raises(UsageError, match="4 that the bundle knows as rhino_horn already"):
@@ -195,7 +199,7 @@ def test_a_known_label_is_strengthened(
     photos = write_photos("blue", 4)
     before = parent.predict(Path(photos[0]))
     done = enroll(parent, Product("ivory_raw"), photos, tmp_path / "out-v1", settings=FEW)
-    assert done.expectation.own_weight is not None
+    assert done.expectation.evidence.own_weight is not None
     strengthened = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert strengthened.labels == parent.labels
     after = strengthened.predict(Path(photos[0]))
@@ -204,8 +208,9 @@ def test_a_known_label_is_strengthened(
     assert after.scores["ceramic"] == pytest.approx(before.scores["ceramic"], abs=1e-6)
     assert after.families["ivory"] >= after.scores["ivory_raw"]
     evidence = strengthened.bundle.labels[1].evidence
-    assert evidence["train"]["photos"] == 4
-    assert evidence["enrolled"]["own_weight"] == done.expectation.own_weight
+    assert evidence is not None
+    assert evidence.train.photos == 4
+    assert evidence.enrolment == done.expectation.evidence
 
 
 def test_a_new_name_brings_its_entry_of_the_taxonomy(
@@ -240,7 +245,7 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
     ]
     photos = write_photos("blue", 3)
     done = enroll(recognizer, RHINO, photos, tmp_path / "out-v1", negatives=negatives, settings=FEW)
-    assert done.expectation.negatives == 60
+    assert done.expectation.evidence.negatives == 60
     found = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert found.bundle.negatives is None
     assert found.predict(Path(photos[0])).scores["rhino_horn"] > 0.5
@@ -254,10 +259,10 @@ def test_a_check_writes_nothing(
     assert not [p for p in tmp_path.iterdir() if p.name != "photos"]
     first, five, one, *rest = found.expectation.lines()
     assert first == "rhino_horn: 3 photos of 1 source; 180 negatives, 80 of them held out"
-    assert one.startswith("recall 3 of 3 at 1 % (0.29-1.00); false alarms 0 of 80 (0.00-4.51 %)")
+    assert one.startswith("recall 3 of 3 at 1 % (0.29-1.00); false positives 0 of 80 (0.00-4.51 %)")
     assert any("one source" in line for line in rest)
     assert five.startswith("recall 3 of 3 at 5 %")
-    assert any(line.startswith("by a scan as it comes 3 of 3:") for line in rest)
+    assert any(line.startswith("with the default policy 3 of 3 are leads:") for line in rest)
     assert any("[rules.label.rhino_horn] and under it review_rate = 0.01" in line for line in rest)
 
 
@@ -265,7 +270,7 @@ def test_photos_that_cannot_be_told_from_negatives_promise_nothing(
     parent: Recognizer, write_photos: WritePhotos
 ) -> None:
     found = examine(parent, RHINO, write_photos("gray", 4), settings=FEW)
-    assert found.expectation.recall["0.01"].count <= 1
+    assert found.expectation.evidence.recall[0.01].count <= 1
 
 
 # --- hostile ----------------------------------------------------------------------------------
@@ -288,7 +293,7 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
         photo.save(copy, quality=90, subsampling=0)
     photos = [str(path) for path in (*paths, paths[1], copy)]
     found = examine(parent, RHINO, photos, settings=FEW)
-    assert found.expectation.photos == 3
+    assert found.expectation.evidence.photos == 3
     assert sum("near-copy" in note for note in found.notes) == 2
     with pytest.raises(UsageError, match=r"1 usable photo of 5 \(4 near-copies, 0 unreadable\)"):
         examine(parent, RHINO, [photos[0]] * 5, settings=FEW)
@@ -312,7 +317,7 @@ def test_a_photo_among_the_negatives_is_taken_out_of_them(
     photos = write_photos("blue", 4)
     negatives = [*write_photos("green", 60, "others"), photos[0]]
     found = examine(recognizer, RHINO, photos, negatives=negatives, settings=FEW)
-    assert found.expectation.negatives == 60
+    assert found.expectation.evidence.negatives == 60
     assert any("--negatives" in note for note in found.notes)
 
 
@@ -336,7 +341,7 @@ def test_a_bundle_without_a_bank_says_what_to_do(
         (Product("new_thing"), "--hint"),
         (Product("New Thing", hint="x"), "snake_case"),
         (Product("new_thing", "Bad Family", "x"), "bad family name"),
-        (Product("rhino_horn", "ivory"), "of the family rhino_horn"),
+        (Product("rhino_horn", "ivory"), "belongs to the family rhino_horn"),
         (Product("rhino_horn", hint="grey"), "hint of its own"),
         (Product("new_thing", hint=" "), "must be text"),
     ],
@@ -402,10 +407,8 @@ def test_a_model_of_another_form_leaves_nothing_behind(
     model.graph.node[-1].output[0] = "pooled"
     model.graph.node.append(double)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    description: dict[str, Any] = json.loads((folder / "bundle.json").read_text())
-    content = (folder / "model.onnx").read_bytes()
-    description["model"]["sha256"] = hashlib.sha256(content).hexdigest()
-    (folder / "bundle.json").write_text(json.dumps(description))
+    sha256 = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    edit_description(folder, lambda content: content["model"].update(sha256=sha256))
     with pytest.raises(BundleSchemaError, match="cannot be added to"):
         enroll(Recognizer.load(folder), RHINO, write_photos("blue", 3), tmp_path / "out-v1")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["other-v1", "photos"]

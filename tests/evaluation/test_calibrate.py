@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +17,17 @@ from recognizer.errors import DatasetError
 from recognizer.evaluation.calibrate import (
     LabelFit,
     calibrate_bundle,
-    calibrated_description,
+    calibrated,
     fit_calibration,
 )
-from recognizer.model.bundle import load_bundle, sigmoid, write_description
+from recognizer.model.bundle import load_bundle
 from recognizer.model.calibration import Calibration
+from recognizer.model.codec import read_dataclass, to_json
+from recognizer.model.description import Calibrated, CalibrationFit
+from recognizer.model.numerics import sigmoid
 from recognizer.recognizer import Recognizer
 from tests.labelled import write_manifest
-from tests.tiny import LABELS
+from tests.tiny import LABELS, write_tiny_bundle
 
 # --- the curve --------------------------------------------------------------------------------
 
@@ -38,7 +40,7 @@ def test_a_curve_never_ties_what_the_model_tells_apart(
     curve = Calibration(slope, tuple((x, y) for x, y in knots.tolist()))
     values = np.linspace(-30, 30, 601)
     assert (np.diff(curve(values)) > 0).all()
-    assert Calibration.from_json(json.loads(json.dumps(curve.to_json()))) == curve
+    assert read_dataclass(Calibration, json.loads(json.dumps(to_json(curve)))) == curve
 
 
 def test_knots_that_coincide_in_the_file_become_one() -> None:
@@ -65,7 +67,7 @@ def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]
 def test_the_odds_are_recovered() -> None:
     true_log_odds, hit = drawn(np.random.default_rng(0), 6000)
     found = fit_one(true_log_odds * 3 + 2, hit)  # over-confident and shifted
-    assert found.method != "temperature"  # which has no shift
+    assert found.fit.method != "temperature"  # which has no shift
     shown = np.linspace(-3, 3, 9) * 3 + 2
     assert found.calibration(shown) == pytest.approx((shown - 2) / 3, abs=0.25)
 
@@ -74,8 +76,8 @@ def test_a_bent_curve_is_followed_where_a_line_cannot() -> None:
     true_log_odds, hit = drawn(np.random.default_rng(1), 4000)
     shown = np.where(true_log_odds > 0, 8 * true_log_odds, 0.3 * true_log_odds)
     found = fit_one(shown, hit)
-    assert found.method == "isotonic"
-    assert found.log_loss["isotonic"] < found.log_loss["platt"]
+    assert found.fit.method == "isotonic"
+    assert found.fit.log_loss["isotonic"] < found.fit.log_loss["platt"]
     assert (np.diff(found.calibration(np.linspace(-20, 60, 500))) > 0).all()
 
 
@@ -96,10 +98,10 @@ def test_labels_with_few_photos_share() -> None:
     sources = [str(i % 40) for i in range(404)]
     a, b, c, d = fit_calibration(log_odds, truth, list("abcd"), sources)
     assert c.calibration == d.calibration
-    assert c.log_loss == d.log_loss
-    assert c.method == "temperature" or c.method.endswith("_shared")
+    assert c.fit.log_loss == d.fit.log_loss
+    assert c.fit.method == "temperature" or c.fit.method.endswith("_shared")
     assert a.calibration != b.calibration
-    assert [fit.positives for fit in (a, b, c, d)] == [200, 200, 3, 1]
+    assert [found.fit.positives for found in (a, b, c, d)] == [200, 200, 3, 1]
 
 
 def test_sources_are_not_on_both_sides() -> None:
@@ -111,7 +113,7 @@ def test_sources_are_not_on_both_sides() -> None:
     log_odds = offset[source] + 0.5 * hit
     alone = fit_one(log_odds, hit)
     grouped = fit_one(log_odds, hit, [str(s) for s in source])
-    assert grouped.log_loss["isotonic"] > alone.log_loss["isotonic"]
+    assert grouped.fit.log_loss["isotonic"] > alone.fit.log_loss["isotonic"]
 
 
 # --- the bundle -------------------------------------------------------------------------------
@@ -131,11 +133,16 @@ def test_the_same_network_is_another_bundle(
     again = load_bundle(tmp_path / "ours-v2")
     assert again.title == made.title == "ours-v2"
     assert again.digest == made.digest != recognizer.bundle.digest
-    assert again.model_digest == recognizer.bundle.model_digest
-    assert again.description["lineage"][-1]["parent"]["sha256"] == recognizer.bundle.digest
-    assert again.description["calibration"]["photos"] == len(held_out)
-    methods = [entry["calibration"]["method"] for entry in again.description["labels"]]
-    assert methods[LABELS.index("ivory_raw")] in {"temperature", "platt_shared", "isotonic_shared"}
+    assert again == replace(made, path=again.path)
+    assert again.model == recognizer.bundle.model
+    (step,) = again.lineage
+    assert isinstance(step, Calibrated)
+    assert step.parent == recognizer.bundle.reference
+    assert again.calibration == step.photos
+    assert step.photos.photos == len(held_out)
+    fit = again.labels[LABELS.index("ivory_raw")].fit
+    assert fit is not None
+    assert fit.method in {"temperature", "platt_shared", "isotonic_shared"}
     assert "calibrated again" in (again.path / "MODEL_CARD.md").read_text()
     before = Recognizer.load(recognizer.bundle.path).predict(held_out[0].path)
     after = Recognizer.load(again.path).predict(held_out[0].path)
@@ -147,34 +154,36 @@ def test_thresholds_are_those_of_the_new_scores(
     recognizer: Recognizer, held_out: list[Photo]
 ) -> None:
     log_odds = run_photos(recognizer, held_out).log_odds
-    shifted = calibrated_description(recognizer.bundle.description, log_odds + 5, held_out)
-    plain = calibrated_description(recognizer.bundle.description, log_odds, held_out)
-    for one, other in zip(plain["labels"], shifted["labels"], strict=True):
-        for rate, threshold in one["thresholds"].items():
-            assert other["thresholds"][rate] == pytest.approx(threshold, abs=0.1)
+    shifted = calibrated(recognizer.bundle, log_odds + 5, held_out)
+    plain = calibrated(recognizer.bundle, log_odds, held_out)
+    for one, other in zip(plain.labels, shifted.labels, strict=True):
+        for rate, threshold in one.thresholds.items():
+            assert other.thresholds[rate] == pytest.approx(threshold, abs=0.1)
 
 
 def test_what_was_enrolled_keeps_its_thresholds(
     recognizer: Recognizer, held_out: list[Photo], tmp_path: Path
 ) -> None:
     """The photos may have been its negatives; their scores would make its thresholds too low."""
-    description = json.loads(json.dumps(recognizer.bundle.description))
-    raw = description["labels"][LABELS.index("ivory_raw")]
-    raw["calibration"] = {"slope": 1.0, "intercept": 0.0, "method": "enrolled", "positives": 3}
-    raw["thresholds"] = {"0.05": 0.97, "0.01": 0.98, "0.001": 0.99}
-    (family,) = (e for e in description["families"] if "ivory_raw" in e["members"])
-    family["thresholds"] = description["photo_thresholds"] = raw["thresholds"]
-    shutil.copytree(recognizer.bundle.path, tmp_path / "parent-v1")
-    write_description(tmp_path / "parent-v1", description)
+    bundle, place = recognizer.bundle, LABELS.index("ivory_raw")
+    high = {0.05: 0.97, 0.01: 0.98, 0.001: 0.99}
+    fit = CalibrationFit(method="enrolled", positives=3)
+    labels = list(bundle.labels)
+    labels[place] = replace(labels[place], thresholds=high, fit=fit)
+    families = tuple(replace(family, thresholds=high) for family in bundle.families)
+    folder = write_tiny_bundle(
+        tmp_path / "parent-v1",
+        labels=tuple(labels),
+        families=families,
+        any_product_thresholds=high,
+    )
     log_odds = run_photos(recognizer, held_out).log_odds
-    made = calibrated_description(description, log_odds, held_out)
-    label = made["labels"][LABELS.index("ivory_raw")]
-    assert label["calibration"]["method"] == "enrolled"
-    assert label["thresholds"] == raw["thresholds"]
-    (family,) = (e for e in made["families"] if "ivory_raw" in e["members"])
-    for rate, threshold in raw["thresholds"].items():
-        assert family["thresholds"][rate] >= threshold
-        assert made["photo_thresholds"][rate] >= threshold
+    made = calibrated(load_bundle(folder), log_odds, held_out)
+    assert made.labels[place] == labels[place]
+    (family,) = made.families
+    for rate, threshold in high.items():
+        assert family.thresholds[rate] >= threshold
+        assert made.any_product_thresholds[rate] >= threshold
     _data(tmp_path, held_out)
     done = CliRunner().invoke(
         app,
@@ -190,7 +199,7 @@ def test_there_must_be_negatives_and_photos(recognizer: Recognizer, held_out: li
         run_photos(recognizer, [])
     ivory = [p for p in held_out if p.label == "ivory_worked"]
     with pytest.raises(DatasetError, match="without a product"):
-        calibrated_description(recognizer.bundle.description, np.zeros((len(ivory), 4)), ivory)
+        calibrated(recognizer.bundle, np.zeros((len(ivory), 4)), ivory)
 
 
 def test_the_bytes_must_be_those_of_the_manifest(

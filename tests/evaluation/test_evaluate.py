@@ -22,7 +22,7 @@ from recognizer.dataset.folds import source_folds
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError, TaxonomyError, UsageError
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Leads, evaluate
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, evaluate
 from recognizer.evaluation.held_out import (
     corrected,
     photos_of_sources,
@@ -31,6 +31,8 @@ from recognizer.evaluation.held_out import (
 )
 from recognizer.evaluation.left_out import embed_photos, leave_out_sources, photos_for
 from recognizer.model.bundle import load_bundle
+from recognizer.model.description import CalibrationPhotos, Enrolled, Training
+from recognizer.model.evidence import Leads
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import encoded, picture
@@ -83,18 +85,23 @@ def evaluation(recognizer: Recognizer, photos: list[Photo]) -> Evaluation:
 @pytest.fixture(scope="module")
 def trained_bundle(tmp_path_factory: pytest.TempPathFactory, photos: list[Photo]) -> Path:
     """The tiny bundle, with the words of a release on how it was trained and calibrated."""
-    folder = write_tiny_bundle(tmp_path_factory.mktemp("trained") / "tiny-v1")
+    folder = tmp_path_factory.mktemp("trained") / "tiny-v1"
     # Patches are no photos of the data: leaving some out must not hide what was held out.
     config = DataRecipe(validation_share=0.3, exclude_sources=["tony/collections"])
     held = [p for p in prepare(photos, config) if p.split == "validation"]
     config = replace(config, exclude_sources=[*config.exclude_sources, "patch/tusk"])
-    description = json.loads((folder / "bundle.json").read_text())
-    description["training"] = {
-        "config": {**asdict(config), "probe": True}
-    }  # also of another version
-    description["calibration"] = {"fingerprint": fingerprint(held)}
-    (folder / "bundle.json").write_text(json.dumps(description))
-    return folder
+    recipe = {**asdict(config), "probe": True}  # also of another version
+    return write_tiny_bundle(
+        folder,
+        training=Training(fingerprint="", held_out=fingerprint(held), recipe=recipe),
+        calibration=calibrated_on(held),
+    )
+
+
+def calibrated_on(photos: list[Photo]) -> CalibrationPhotos:
+    return CalibrationPhotos(
+        photos=len(photos), negatives=1, sources=1, fingerprint=fingerprint(photos)
+    )
 
 
 def run(*args: object) -> Result:
@@ -109,8 +116,8 @@ def test_the_figures_of_a_family(evaluation: Evaluation) -> None:
     (ivory,) = evaluation.families
     assert (ivory.name, ivory.photos, ivory.sources) == ("ivory", 5, 2)
     assert evaluation.negatives == 12
-    assert ivory.recall["0.01"].value == 0.8
-    assert ivory.recall["0.01"].low == pytest.approx(0.2836, abs=1e-4)  # exact, of 4 in 5
+    assert ivory.recall[0.01].value == 0.8
+    assert ivory.recall[0.01].low == pytest.approx(0.2836, abs=1e-4)  # exact, of 4 in 5
     assert ivory.average_precision is not None
     assert 0.8 < ivory.average_precision.value < 1
 
@@ -172,7 +179,7 @@ def test_results_by_source(evaluation: Evaluation) -> None:
 
 def test_operating_points_end_with_the_strictest(evaluation: Evaluation) -> None:
     points = evaluation.operating_points[ANY_PRODUCT]
-    assert [point.rate for point in points] == ["0.05", "0.01", "0.001"]
+    assert [point.rate for point in points] == [0.05, 0.01, 0.001]
     assert points[0].false_alarms == 0
     assert points[0].recall is not None
     assert points[0].recall.value == 0.8
@@ -192,8 +199,7 @@ def test_a_manifest_may_have_a_validation_split_of_its_own(
 ) -> None:
     own = [replace(p, split="validation") for p in photos if p.source == "board/one"]
     bundle = load_bundle(trained_bundle)
-    description = {**bundle.description, "calibration": {"fingerprint": fingerprint(own)}}
-    calibrated = replace(bundle, description=description)
+    calibrated = replace(bundle, calibration=calibrated_on(own))
     assert photos_of_split(calibrated, [*photos[:-12], *own], "validation") == own
 
 
@@ -215,8 +221,9 @@ def test_labels_are_corrected_as_the_recipe_does(
         f"sha256,label,reason\n{wrong.sha256},exclude,blank\n{shown.sha256},bone,of bone\n"
     )
     bundle = load_bundle(trained_bundle)
-    config = {**bundle.description["training"]["config"], "corrections": str(table)}
-    bundle = replace(bundle, description={**bundle.description, "training": {"config": config}})
+    assert bundle.training is not None
+    recipe = {**bundle.training.recipe, "corrections": str(table)}
+    bundle = replace(bundle, training=replace(bundle.training, recipe=recipe))
     found = {p.sha256: p.label for p in corrected(bundle, photos)}
     assert wrong.sha256 not in found
     assert found[shown.sha256] == "bone"
@@ -236,8 +243,17 @@ def test_only_some_sources(trained_bundle: Path, photos: list[Photo]) -> None:
     others = ["tony/collections", "fitz/netsuke"]
     assert "never saw" in worth_of_sources(bundle, photos, others)
     enrolled = [p.sha256 for p in photos if p.source == others[0]][:1]
-    lineage = {"lineage": [{"photos": enrolled}]}
-    bundle = replace(bundle, description={**bundle.description, **lineage})
+    step = Enrolled(
+        parent=bundle.reference,
+        label="ivory_raw",
+        photos=tuple(enrolled),
+        views=2,
+        penalty=0.03,
+        seed=0,
+        date="2026-11-26",
+        program="0",
+    )
+    bundle = replace(bundle, lineage=(step,))
     assert "Training saw photos of tony/collections" in worth_of_sources(bundle, photos, others)
 
 

@@ -95,6 +95,10 @@ def test_counting_a_photo_twice_is_having_it_twice(
     [
         (0, 1, 0.0, 0.975),
         (1, 1, 0.025, 1.0),
+        (0, 3, 0.0, 0.7076),
+        (2, 3, 0.0943, 0.9916),
+        (3, 3, 0.2924, 1.0),
+        (7, 792, 0.0036, 0.0181),
         (0, 10, 0.0, 0.3085),  # Clopper and Pearson (1934): the intervals of their tables
         (5, 10, 0.1871, 0.8129),
         (10, 10, 0.6915, 1.0),
@@ -104,6 +108,14 @@ def test_exact_interval_of_a_share(hits: int, of: int, low: float, high: float) 
     found = share(hits, of)
     assert found.value == hits / of
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+@given(st.integers(1, 400).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
+def test_an_exact_interval_holds_the_share(pair: tuple[int, int]) -> None:
+    hits, of = pair
+    found, opposite = share(hits, of), share(of - hits, of)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert (opposite.low, opposite.high) == pytest.approx((1 - found.high, 1 - found.low), abs=1e-9)
 
 
 def test_bootstrap_interval_holds_the_value_and_narrows_with_more_photos() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from recognizer.evaluation.metrics import Estimate, share
+from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import (
     needed_false_alarm_rate,
     negatives_as_observed,
@@ -15,6 +15,7 @@ from recognizer.evaluation.prevalence import (
     precision,
     precision_estimate,
 )
+from recognizer.model.evidence import Estimate
 
 RATES = st.floats(1e-4, 0.5)
 
@@ -78,7 +79,7 @@ def test_false_alarms_take_more_negatives(rate: float, part: float) -> None:
 
 def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
     negatives = np.linspace(0, 0.999, 1000)
-    point = operating_point("0.01", 0.99, np.array([0.5, 0.99, 0.995, 1.0]), negatives, 0.01)
+    point = operating_point(0.01, 0.99, np.array([0.5, 0.99, 0.995, 1.0]), negatives, 0.01)
     assert point.recall is not None
     assert point.recall.value == 0.5  # a score at the threshold is not over it
     assert point.false_alarms == 9
@@ -89,14 +90,14 @@ def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
 
 
 def test_words_promise_nothing_that_was_not_seen() -> None:
-    point = operating_point("0.01", 0.5, np.ones(10), np.zeros(100), 0.001)
+    point = operating_point(0.01, 0.5, np.ones(10), np.zeros(100), 0.001)
     words = point.in_words(0.001)
     assert "all that can be claimed" in words
     assert "100" not in words.split("claimed")[1]
 
 
 def test_without_positives_there_is_no_recall() -> None:
-    point = operating_point("0.01", 0.5, np.array([]), np.zeros(100), 0.001)
+    point = operating_point(0.01, 0.5, np.array([]), np.zeros(100), 0.001)
     assert point.recall is None
     assert point.precision is None
     assert point.claims == ()

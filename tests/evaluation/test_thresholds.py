@@ -15,7 +15,7 @@ from recognizer.evaluation.thresholds import (
     fit_thresholds,
     threshold_at_false_alarm_rate,
 )
-from recognizer.model.bundle import sigmoid
+from recognizer.model.numerics import sigmoid
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -65,15 +65,15 @@ negatives = arrays(np.float64, st.integers(1, 200), elements=st.floats(0, 1))
 @given(negatives)
 def test_thresholds_are_probabilities_that_rise_as_the_rate_falls(scores: np.ndarray) -> None:
     found = fit_thresholds(scores)
-    assert 0 <= found["0.05"] <= found["0.01"] + 1e-6
-    assert found["0.01"] <= found["0.001"] + 1e-6
-    assert found["0.001"] <= 1
+    assert 0 <= found[0.05] <= found[0.01] + 1e-6
+    assert found[0.01] <= found[0.001] + 1e-6
+    assert found[0.001] <= 1
 
 
 def test_a_threshold_of_many_negatives_lets_no_more_pass_than_it_says() -> None:
     scores = np.random.default_rng(0).random(5000)
     found = fit_thresholds(scores)
-    assert found["0.05"] < found["0.01"] < found["0.001"]
+    assert found[0.05] < found[0.01] < found[0.001]
     for rate, threshold in found.items():
         assert (scores > threshold).mean() <= float(rate)
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,63 @@ from recognizer.errors import (
     BundleNotFoundError,
     BundleSchemaError,
 )
-from recognizer.model.bundle import Bundle, load_bundle, sigmoid, write_description
+from recognizer.model.bundle import (
+    Bundle,
+    load_bundle,
+    load_carried_bundles,
+    write_bundle,
+)
+from recognizer.model.description import Calibrated, CalibrationFit, Enrolled, NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
+from recognizer.model.negatives import read_negatives
+from recognizer.model.numerics import sigmoid
 from recognizer.taxonomy import Kind
-from tests.tiny import LABELS, SIZE, write_tiny_bundle
+from tests.tiny import LABELS, SIZE, edit_description, write_tiny_bundle
+
+SHARE, NONE = [3, 4, 0.19, 0.99], [0, 60, 0.0, 0.06]
+ENROLLED_BEFORE = {
+    "train": {"photos": 4, "sources": 1, "rendered": 0, "patches": 0},
+    "test": {"photos": 0, "sources": 0},
+    "average_precision": None,
+    "area_under_roc": None,
+    "recall_at_false_alarm_rate": {},
+    "enrolled": {
+        "words": "enrolled",
+        "photos": 4,
+        "sources": 1,
+        "known": 0,
+        "negatives": 60,
+        "own_weight": 0.5,
+        "ranks": [1, 1, 2, 9],
+        "leave_one_out_recall": dict.fromkeys(("0.05", "0.01", "0.001"), SHARE),
+        "leads_by_default": SHARE,
+        "false_alarms": dict.fromkeys(("0.05", "0.01", "0.001"), NONE),
+    },
+}
+PARENT = {"name": "tiny", "version": 1, "sha256": "0" * 64}
+PHOTOS = {"split": "validation", "photos": 9, "negatives": 5, "sources": 2, "fingerprint": "f"}
+
+
+def as_schema_2(folder: Path) -> dict[str, Any]:
+    """The tiny bundle as it was written before, calibrated and then enrolled in."""
+    content = json.loads((write_tiny_bundle(folder) / "bundle.json").read_text())
+    content["schema"] = 2
+    content["photo_thresholds"] = content.pop("any_product_thresholds")
+    for entry in content["labels"]:
+        entry["calibration"] = {"slope": 1.0, "intercept": 0.0}
+    for entry in (*content["labels"], *content["families"]):
+        entry["evidence"] = {}
+    content["labels"][1]["calibration"] |= {"method": "enrolled", "positives": 4}
+    content["labels"][1]["evidence"] = ENROLLED_BEFORE
+    content["training"] = {"fingerprint": "t", "config": {"name": "tiny"}}
+    content["calibration"] = PHOTOS
+    made = {"parent": PARENT, "date": "2026-11-25", "program": "0.1.0"}
+    settings = {"views": 2, "penalty": 0.03, "seed": 0}
+    content["lineage"] = [
+        {**made, "calibrated": PHOTOS},
+        {**made, "enrolled": "ivory_raw", "photos": ["a" * 64], "settings": settings},
+    ]
+    return content
 
 
 @pytest.fixture
@@ -31,7 +86,7 @@ def test_what_a_bundle_says(bundle: Bundle) -> None:
     assert bundle.label_names == LABELS
     assert bundle.input_size == SIZE
     assert bundle.labels[0].kind is Kind.PRODUCT
-    assert bundle.labels[0].thresholds["0.01"] == 0.5
+    assert bundle.labels[0].thresholds[0.01] == 0.5
     assert bundle.labels[2].thresholds == {}
     assert [family.members for family in bundle.families] == [("ivory_worked", "ivory_raw")]
     assert bundle.not_recognized == ("rhino_horn",)
@@ -53,35 +108,31 @@ def test_a_curve_is_served_as_it_was_written(tmp_path: Path) -> None:
     def bend(description: dict[str, Any]) -> None:
         description["labels"][1]["calibration"] = {"slope": 0.5, "knots": knots}
 
-    bundle = load_bundle(changed(tmp_path, bend))
+    bundle = load_bundle(edit_description(write_tiny_bundle(tmp_path), bend))
     log_odds = np.array([[0.0, x, 0.0, 0.0] for x in (-3.0, -1.0, 0.0, 1.5, 2.0, 4.0)])
     found = bundle.calibrate(log_odds)
     assert np.allclose(found[:, 1], sigmoid(np.array([-3.0, -2.0, -1.0, 1.5, 3.0, 4.0])))
     assert np.allclose(found[:, 0], 0.5)
 
 
-def test_of_schema_2_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
+def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
     """Scans name the digest: the same network with other thresholds must not pass for the same."""
-    old = load_bundle(write_tiny_bundle(tmp_path / "old"))
-    assert old.digest == old.model_digest
     changes: dict[str, Callable[[dict[str, Any]], object]] = {
         "nothing": lambda d: None,
         "a word": lambda d: d.update(license="other"),
-        "calibration": lambda d: d["labels"][0]["calibration"].update(intercept=0.1),
+        "calibration": lambda d: d["labels"][0]["calibration"].update(slope=1.1),
         "threshold": lambda d: d["labels"][0]["thresholds"].update({"0.01": 0.51}),
         "family": lambda d: d["families"][0].update(members=["ivory_raw"]),
-        "photo": lambda d: d["photo_thresholds"].update({"0.01": 0.51}),
+        "any product": lambda d: d["any_product_thresholds"].update({"0.01": 0.51}),
     }
-    digests = {}
-    for name, change in changes.items():
-        folder = changed(tmp_path / name, lambda d: d.update(schema=2))
-        bundle = load_bundle(changed_again(folder, change))
-        assert bundle.model_digest == old.digest
-        assert bundle.read_model()
-        digests[name] = bundle.digest
+    digests = {
+        name: load_bundle(edit_description(write_tiny_bundle(tmp_path / name), change)).digest
+        for name, change in changes.items()
+    }
     assert digests["nothing"] == digests["a word"]
     assert len(set(digests.values())) == len(digests) - 1
-    assert old.digest not in digests.values()
+    for name in changes:
+        assert load_bundle(tmp_path / name).read_model()
 
 
 def test_a_family_is_seen_where_any_member_is(bundle: Bundle) -> None:
@@ -90,8 +141,57 @@ def test_a_family_is_seen_where_any_member_is(bundle: Bundle) -> None:
 
 
 def test_a_bundle_without_families(tmp_path: Path) -> None:
-    bundle = load_bundle(changed(tmp_path, lambda d: d.update(families=[])))
+    bundle = load_bundle(write_tiny_bundle(tmp_path, families=()))
     assert bundle.family_scores(np.zeros((3, 4))).shape == (3, 0)
+
+
+def test_a_bundle_of_schema_2_is_read(tmp_path: Path, bundle: Bundle) -> None:
+    (tmp_path / "old").mkdir()
+    content = as_schema_2(tmp_path / "old")
+    (tmp_path / "old" / "bundle.json").write_text(json.dumps(content))
+    old = load_bundle(tmp_path / "old")
+    assert old.digest == bundle.digest
+    assert old.labels[0] == bundle.labels[0]
+    assert old.labels[1].fit == CalibrationFit(method="enrolled", positives=4)
+    evidence = old.labels[1].evidence
+    assert evidence is not None
+    assert evidence.enrolment is not None
+    assert "3 of 4 are found at a false-positive rate of 1 %" in evidence.enrolment.words
+    assert old.any_product_thresholds == bundle.any_product_thresholds
+    assert old.training is not None
+    assert old.training.recipe == {"name": "tiny"}
+    assert old.training.held_out is None  # it was calibrated on other photos since
+    calibrated, enrolled = old.lineage
+    assert isinstance(calibrated, Calibrated)
+    assert calibrated.parent.digest == "0" * 64
+    assert isinstance(enrolled, Enrolled)
+    assert (enrolled.label, enrolled.views) == ("ivory_raw", 2)
+    assert old.enrolled_photos("ivory_raw") == {"a" * 64}
+    write_bundle(old)
+    assert load_bundle(tmp_path / "old") == old
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda d: d.pop("digest"), lambda d: d["photo_thresholds"].update({"0.01": 0.0})],
+)
+def test_schema_2_is_checked_by_its_digest_too(
+    change: Callable[[dict[str, Any]], object], tmp_path: Path
+) -> None:
+    content = as_schema_2(tmp_path)
+    change(content)
+    (tmp_path / "bundle.json").write_text(json.dumps(content))
+    with pytest.raises(BundleDigestError):
+        load_bundle(tmp_path)
+
+
+def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:
+    released = load_bundle()
+    for original in (bundle, released):
+        copy = replace(original, path=tmp_path)
+        write_bundle(copy)
+        assert load_bundle(tmp_path) == copy
+        assert copy.digest == original.digest
 
 
 # --- finding ----------------------------------------------------------------------------------
@@ -140,19 +240,54 @@ def test_a_folder_that_hides_a_bundle_of_the_package_is_told(
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d: d["photo_thresholds"].update({"0.01": 0.0}),
-        lambda d: d["labels"][0]["calibration"].update(intercept=9.0),
+        lambda d: d["any_product_thresholds"].update({"0.01": 0.0}),
+        lambda d: d["labels"][0]["calibration"].update(slope=9.0),
+        lambda d: d.pop("digest"),
+        lambda d: d.update(digest=None),
     ],
 )
 def test_numbers_that_were_changed_by_hand_are_refused(
     tmp_path: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    folder = write_tiny_bundle(tmp_path)
-    write_description(folder, json.loads((folder / "bundle.json").read_text()) | {"schema": 2})
-    load_bundle(folder)
-    changed_again(folder, change)
     with pytest.raises(BundleDigestError, match="recognizer calibrate"):
+        load_bundle(changed(tmp_path, change))
+
+
+def test_a_bundle_without_a_digest_is_refused(tmp_path: Path) -> None:
+    """Schema 1 had none: written into a later bundle, it would let any threshold through."""
+    folder = changed(tmp_path, lambda d: (d.update(schema=1), d.pop("digest")))
+    with pytest.raises(BundleSchemaError, match="recognizer export"):
         load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "negatives.npz", "bundle.json"])
+def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    entry = NegativesFile(sha256="0", bytes=1, photos=1, held_out=1, sources=1)
+    negatives = entry if name == "negatives.npz" else None
+    folder = write_tiny_bundle(tmp_path, negatives=negatives)
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+
+    def use() -> None:
+        bundle = load_bundle(folder)
+        read_negatives(bundle)
+        bundle.read_model()
+
+    with pytest.raises(BundleNotFoundError):
+        use()
+
+
+def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = changed(tmp_path / "old-v1", lambda d: d.update(schema=1))
+    folders = {
+        "old-v1": old,
+        "a-v1": write_tiny_bundle(tmp_path / "a-v1", name="a"),
+        DEFAULT_BUNDLE: write_tiny_bundle(tmp_path / DEFAULT_BUNDLE),
+    }
+    monkeypatch.setattr("recognizer.model.bundle.carried_bundles", lambda: folders)
+    assert [bundle.name for bundle in load_carried_bundles()] == ["tiny", "a"]
 
 
 def test_the_model_may_be_missing(tmp_path: Path) -> None:
@@ -166,11 +301,8 @@ def test_the_model_may_be_missing(tmp_path: Path) -> None:
 
 
 def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """A tiny bundle whose description was changed."""
-    return changed_again(write_tiny_bundle(folder), change)
-
-
-def changed_again(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A tiny bundle whose description was changed by hand."""
+    write_tiny_bundle(folder)
     description = json.loads((folder / "bundle.json").read_text())
     change(description)
     (folder / "bundle.json").write_text(json.dumps(description))
@@ -178,9 +310,10 @@ def changed_again(folder: Path, change: Callable[[dict[str, Any]], object]) -> P
 
 
 BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
-    "a schema to come": lambda d: d.update(schema=3),
+    "a schema to come": lambda d: d.update(schema=4),
     "schema nought": lambda d: d.update(schema=0),
-    "a schema of words": lambda d: d.update(schema="1"),
+    "a schema of words": lambda d: d.update(schema="3"),
+    "a schema that is a list": lambda d: d.update(schema=[3]),
     "no schema": lambda d: d.pop("schema"),
     "no name": lambda d: d.pop("name"),
     "no version": lambda d: d.pop("version"),
@@ -201,7 +334,7 @@ BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
     "an unknown kind": lambda d: d["labels"][0].update(kind="animal product"),
     "no calibration": lambda d: d["labels"][0].pop("calibration"),
     "calibration that is no number": lambda d: d["labels"][0]["calibration"].update(slope="steep"),
-    "calibration NaN": lambda d: d["labels"][0]["calibration"].update(intercept=math.nan),
+    "calibration NaN": lambda d: d["labels"][0]["calibration"].update(knots=[[0, math.nan]]),
     "calibration upside down": lambda d: d["labels"][0]["calibration"].update(slope=-1),
     "no knots": lambda d: d["labels"][0]["calibration"].update(knots=[]),
     "a knot of one number": lambda d: d["labels"][0]["calibration"].update(knots=[[1]]),
@@ -212,12 +345,17 @@ BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
     "thresholds as a list": lambda d: d["labels"][0].update(thresholds=[0.5]),
     "a threshold missing": lambda d: d["labels"][0]["thresholds"].pop("0.01"),
     "threshold NaN": lambda d: d["labels"][0]["thresholds"].update({"0.01": math.nan}),
-    "no photo thresholds": lambda d: d.pop("photo_thresholds"),
+    "no any-product thresholds": lambda d: d.pop("any_product_thresholds"),
     "no families": lambda d: d.pop("families"),
     "a family of strangers": lambda d: d["families"][0].update(members=["coral"]),
     "a family of nobody": lambda d: d["families"][0].update(members=[]),
     "a family threshold missing": lambda d: d["families"][0].update(thresholds={}),
     "no list of the unknown": lambda d: d.pop("not_recognized"),
+    "another layout": lambda d: d["input"].update(layout="NCHW"),
+    "evidence of words": lambda d: d["labels"][0].update(evidence="a lot"),
+    "a step of no known kind": lambda d: d.update(lineage=[{"step": "guessed"}]),
+    "a step without a kind": lambda d: d.update(lineage=[{"photos": []}]),
+    "a lineage of words": lambda d: d.update(lineage=["made"]),
 }
 
 

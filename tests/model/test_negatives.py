@@ -28,11 +28,8 @@ def make_bank(count: int = 5, channels: int = 3, labels: int = len(LABELS)) -> N
 
 
 def with_bank(folder: Path, bank: NegativeBank) -> Path:
-    write_tiny_bundle(folder)
-    description = json.loads((folder / "bundle.json").read_text())
-    description["negatives"] = write_negatives(folder, bank)
-    (folder / "bundle.json").write_text(json.dumps(description))
-    return folder
+    folder.mkdir(exist_ok=True)
+    return write_tiny_bundle(folder, negatives=write_negatives(folder, bank))
 
 
 def test_a_bank_comes_back_nearly_as_it_was(tmp_path: Path) -> None:

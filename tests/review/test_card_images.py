@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, TrainingImages
 from recognizer.review.card_images import NOT_THERE, CardImage, make_card_image
 from recognizer.review.guide import REASONS, describe_evidence, explain_reason
 from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
@@ -112,24 +113,24 @@ def test_every_reason_has_one_sentence() -> None:
     ("train", "test", "precision", "text", "mark"),
     [
         (
-            {"photos": 16, "sources": 2, "rendered": 0},
-            {"photos": 5, "sources": 1},
-            [0.8, 0.5, 0.95],
+            TrainingImages(photos=16, sources=2, rendered=0),
+            EvaluationPhotos(photos=5, sources=1),
+            Estimate(0.8, 0.5, 0.95),
             "16 training photos from 2 sources; measured on 5 test photos from 1 source: "
             "average precision 0.80 (0.50 to 0.95)",
             "thin evidence",
         ),
         (
-            {"photos": 1, "sources": 1, "rendered": 40},
-            {"photos": 0, "sources": 0},
+            TrainingImages(photos=1, sources=1, rendered=40),
+            EvaluationPhotos(photos=0, sources=0),
             None,
             "1 training photo from 1 source and 40 rendered pictures; not measured: "
             "there are no test photos",
             "not measured",
         ),
         (
-            {"photos": 0, "sources": 0, "rendered": 1},
-            {"photos": 20, "sources": 4},
+            TrainingImages(photos=0, sources=0, rendered=1),
+            EvaluationPhotos(photos=20, sources=4),
             None,
             "0 training photos and 1 rendered picture; measured on 20 test photos from 4 sources",
             None,
@@ -138,8 +139,12 @@ def test_every_reason_has_one_sentence() -> None:
     ],
 )
 def test_evidence_in_words(
-    train: object, test: object, precision: object, text: str, mark: str | None
+    train: TrainingImages | None,
+    test: EvaluationPhotos,
+    precision: Estimate | None,
+    text: str,
+    mark: str | None,
 ) -> None:
-    evidence = {"train": train, "test": test, "average_precision": precision} if train else {}
+    evidence = train and Evidence(train=train, test=test, average_precision=precision)
     found = describe_evidence(evidence)
     assert (found.text, found.mark) == (text, mark)

@@ -51,7 +51,7 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
                         1,
                         share(1, 2),
                         share(1, 2),
-                        {"0.01": share(1, 2)},
+                        {0.01: share(1, 2)},
                         (1, 40),
                     ),
                     Figures("bear_parts", 1, 1, None, None, {}),  # no label of that run
@@ -88,7 +88,7 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     assert "rhino_horn" in recognizer.bundle.not_recognized
     card = (release.path / "MODEL_CARD.md").read_text()
     assert "rhino_horn" in card
-    assert recognizer.bundle.model_digest[:16] in card
+    assert recognizer.bundle.model.sha256[:16] in card
     assert "| 0 photos, 7 rendered, 8 patches |" in card
     assert "| 1 40 |" in card
     assert "| bear_parts | 1 (1) | 0 photos, 0 rendered, 0 patches |" in card
@@ -171,6 +171,6 @@ def test_any_network_and_its_files_say_the_same(
     files = [tmp_path / "fp32.onnx", tmp_path / "int8.onnx"]
     export_fp32(served, size, files[0])
     quantize(*files, inputs)
-    found = parity(served, files, inputs)
-    assert found["fp32"]["largest"] < 1e-4
-    assert found["int8"]["largest"] < 0.1
+    found = parity(served, *files, inputs)
+    assert found.fp32.largest < 1e-4
+    assert found.int8.largest < 0.1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -78,9 +77,9 @@ def test_it_is_attached_to_a_bundle(split: list[Photo], tmp_path: Path) -> None:
     assert found is not None
     assert (found.sha256 == attached.sha256).all()
     assert bundle.digest == digest
-    entry = json.loads((folder / "bundle.json").read_text())["negatives"]
-    assert entry["photos"] == len(found)
-    assert entry["bytes"] == (folder / "negatives.npz").stat().st_size
+    assert bundle.negatives is not None
+    assert bundle.negatives.photos == len(found)
+    assert bundle.negatives.bytes == (folder / "negatives.npz").stat().st_size
 
 
 def test_without_validation_photos_there_is_no_bank(

@@ -80,7 +80,7 @@ def test_seeds_are_averaged_and_a_left_out_source_is_told_of(data: Path, tmp_pat
     assert done.exit_code == ExitCode.DONE, done.output
     description = json.loads((tmp_path / "tiny-v1" / "bundle.json").read_text())
     assert description["training"]["averaged_runs"] == 2
-    (unseen,) = description["unseen_sources"]
+    (unseen,) = description["appendix"]["unseen_sources"]
     assert unseen["sources"] == ["train/a"]
     assert [f["name"] for f in unseen["figures"]] == ["ivory", "ivory_worked"]
     assert Recognizer.load(tmp_path / "tiny-v1").bundle.title == "tiny-v1"
@@ -104,7 +104,7 @@ def test_what_a_run_left_out_is_enrolled(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = importlib.import_module("recognizer.enrolment.enroll")  # its name is a function's too
-    monkeypatch.setattr(module, "FEWEST_NEGATIVES", 4)
+    monkeypatch.setattr(module, "MIN_NEGATIVES", 4)
     (tmp_path / "recipe.toml").write_text(
         RECIPE.format(sources='"train/a"') + "freeze_stages = 1\n"
     )
@@ -118,9 +118,10 @@ def test_what_a_run_left_out_is_enrolled(
     assert done.exit_code == ExitCode.DONE, done.output
     description = json.loads((output / "bundle.json").read_text())
     evidence = {e["name"]: e["evidence"] for e in description["labels"]}["ivory_worked"]
-    assert evidence["enrolled"]["photos"] == len(evidence["enrolled"]["ranks"]) >= 3
+    assert evidence["enrolment"]["photos"] == len(evidence["enrolment"]["ranks"]) >= 3
     assert evidence["test"]["photos"] == 6
-    assert description["lineage"][0]["enrolled"] == "ivory_worked"
+    assert [step["step"] for step in description["lineage"]] == ["exported", "enrolled"]
+    assert description["lineage"][1]["label"] == "ivory_worked"
     assert description["evaluation"]["negatives"] == 12
     card = (output / "MODEL_CARD.md").read_text()
     assert "**ivory_worked was enrolled from" in card

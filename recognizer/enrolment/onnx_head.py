@@ -1,0 +1,168 @@
+"""Giving a served model one label more, by writing into its ONNX graph.
+
+The new label becomes an output of the same single pass: a 1x1 convolution of its own over the
+features from which the embedding is pooled, and the pooling. So an enrolled model has the inputs
+and outputs of any other, and its digest covers the new head. Nothing that is there is changed, but
+for the names of the two outputs that grow. Where a label is strengthened, its old row is replaced
+by ``own_weight`` times itself plus the new head.
+
+A softmax over the maps would let the new label take from the others. So the maps of a softmax
+model are turned into local log-odds, log(p / (1 - p)), within the graph; read with a sigmoid they
+say what the softmax said before, and the new label stands beside them on its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import helper, numpy_helper
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_MIN_OPSET = 13  # Softmax over one axis, Clip with its limits as inputs
+_GROWN = ("scores", "maps")
+_NEAREST = 1e-6  # local probabilities stay this far from 0 and 1, where log-odds are finite
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """A linear head over the embedding.
+
+    Attributes:
+        weight: float32, (channels,).
+        bias: log-odds = weight . embedding + bias (+ ``own_weight`` x the label's own log-odds).
+        own_weight: share of the old log-odds of a label that is strengthened; 0 or above.
+    """
+
+    weight: NDArray[np.float32]
+    bias: float
+    own_weight: float = 0.0
+
+
+def add_head(
+    model: bytes, head: Head, *, labels: int, softmax: bool, replaced: int | None = None
+) -> bytes:
+    """Return a model with one label more, or with one replaced.
+
+    Args:
+        model: an ONNX file with the outputs ``scores``, ``maps`` and ``embedding``, the last
+            being pooled features.
+        head: the label's head.
+        labels: how many labels the model has.
+        softmax: whether its maps are to be read with a softmax; those of the result are to be
+            read with a sigmoid in any case.
+        replaced: column of the label that is strengthened; None for a new one, which comes last.
+
+    Raises:
+        ValueError: the file is no ONNX model, or not of this form; the message says what differs.
+    """
+    try:
+        proto = onnx.load_model_from_string(model)
+    except DecodeError as error:
+        raise ValueError(f"no ONNX model: {error}") from error
+    opsets = [o.version for o in proto.opset_import if o.domain in {"", "ai.onnx"}]
+    if max(opsets, default=0) < _MIN_OPSET:
+        raise ValueError(f"opset {max(opsets, default=0)}: at least {_MIN_OPSET}")
+    graph = proto.graph
+    outputs = {output.name: output for output in graph.output}
+    for name in (*_GROWN, "embedding"):
+        if name not in outputs:
+            raise ValueError(f"no output {name!r}")
+    for name in _GROWN:
+        shape = outputs[name].type.tensor_type.shape.dim
+        if len(shape) < 2:
+            raise ValueError(f"the output {name!r} has no shape (N, labels, ...)")
+        shape[1].dim_value = labels if replaced is not None else labels + 1
+    features = _pooled_features(graph)
+    additions = _Additions(graph)
+    old = {name: additions.prefix + name for name in _GROWN}
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [old.get(name, name) for name in names]
+    declared = [info for info in graph.value_info if info.name not in _GROWN]
+    del graph.value_info[:]
+    graph.value_info.extend(declared)
+    _add(additions, head, features, old, labels, softmax, replaced)
+    return bytes(proto.SerializeToString())
+
+
+def _pooled_features(graph: onnx.GraphProto) -> str:
+    """Return the tensor from which the embedding is pooled."""
+    node = next((n for n in graph.node if "embedding" in n.output), None)
+    if node is None or node.op_type not in {"ReduceMean", "GlobalAveragePool"}:
+        kind = "nothing" if node is None else node.op_type
+        raise ValueError(f"the embedding comes from {kind}, not from pooled features")
+    return str(node.input[0])
+
+
+class _Additions:
+    """Adds nodes and tensors to a graph, under names that nothing else in it has."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        names = {name for node in graph.node for name in (*node.input, *node.output)}
+        number = 1
+        while any(name.startswith(f"enrolled_{number}.") for name in names):
+            number += 1
+        self.prefix = f"enrolled_{number}."
+
+    def tensor(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+        self._graph.initializer.append(numpy_helper.from_array(values, self.prefix + name))
+        return self.prefix + name
+
+    def node(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
+        number = len(self._graph.node)
+        output = output or f"{self.prefix}{kind.lower()}_{number}"
+        name = f"{self.prefix}node_{number}"
+        self._graph.node.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
+        return output
+
+
+def _add(
+    add: _Additions,
+    head: Head,
+    features: str,
+    old: dict[str, str],
+    labels: int,
+    softmax: bool,
+    replaced: int | None,
+) -> None:
+    old_scores, old_maps = old["scores"], old["maps"]
+    if softmax:
+        old_maps = _local_log_odds(add, old_maps)
+    weight = add.tensor("weight", head.weight.astype(np.float32)[None, :, None, None])
+    bias = add.tensor("bias", np.array([head.bias], np.float32))
+    maps = add.node("Conv", [features, weight, bias])
+    pooled = add.node("GlobalAveragePool", [maps])
+    scores = add.node("Flatten", [pooled], axis=1)
+    order = [*range(labels), labels]
+    if replaced is not None:
+        order = [labels if column == replaced else column for column in range(labels)]
+        if head.own_weight:
+            column = add.tensor("column", np.array([replaced], np.int64))
+            share = add.tensor("share", np.array(head.own_weight, np.float32))
+            own = [
+                add.node("Mul", [add.node("Gather", [whole, column], axis=1), share])
+                for whole in (old_scores, old_maps)
+            ]
+            scores, maps = add.node("Add", [scores, own[0]]), add.node("Add", [maps, own[1]])
+    columns = add.tensor("columns", np.array(order, np.int64))
+    for name, before, new in zip(_GROWN, (old_scores, old_maps), (scores, maps), strict=True):
+        all_of_them = add.node("Concat", [before, new], axis=1)
+        add.node("Gather", [all_of_them, columns], name, axis=1)
+
+
+def _local_log_odds(add: _Additions, maps: str) -> str:
+    low = add.tensor("low", np.array(_NEAREST, np.float32))
+    high = add.tensor("high", np.array(1 - _NEAREST, np.float32))
+    one = add.tensor("one", np.array(1, np.float32))
+    probability = add.node("Clip", [add.node("Softmax", [maps], axis=1), low, high])
+    other = add.node("Sub", [one, probability])
+    return add.node("Sub", [add.node("Log", [probability]), add.node("Log", [other])])

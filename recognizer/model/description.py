@@ -1,0 +1,235 @@
+"""What ``bundle.json`` says of a model: its parts as typed values.
+
+:class:`recognizer.model.bundle.Bundle` puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from recognizer.model.calibration import Calibration
+from recognizer.model.evidence import EvaluationSummary, Evidence
+from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.taxonomy import Kind
+
+NEVER: Mapping[float, float] = dict.fromkeys(FALSE_POSITIVE_RATES, 1.0)
+"""The thresholds of a draft: no probability is above them."""
+
+OUTPUTS: Mapping[str, str] = {
+    "scores": "float32 (N, labels): log-odds of each label, before calibration",
+    "maps": "float32 (N, labels, h, w): class activation maps; their mean is the logit",
+    "embedding": "float32 (N, channels): pooled features",
+}
+"""What the outputs of an exported model are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """What ``model.onnx`` is: its sha256, size, precision (``int8`` or ``fp32``) and network."""
+
+    sha256: str
+    bytes: int | None = None
+    precision: str | None = None
+    backbone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFormat:
+    """What the model takes: images of shape (N, size, size, 3).
+
+    Attributes:
+        size: side of the square input in pixels.
+        preprocessing: version of the steps from an image to the input.
+    """
+
+    size: int
+    preprocessing: int
+    name: Literal["images"] = "images"
+    layout: Literal["NHWC"] = "NHWC"
+    color_order: Literal["RGB"] = "RGB"
+    dtype: Literal["uint8"] = "uint8"
+    range: tuple[int, int] = (0, 255)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationFit:
+    """How a label's calibration was found.
+
+    Attributes:
+        method: ``temperature``, ``platt``, ``isotonic`` (with ``_shared`` where the label had too
+            few positives for a fit of its own) or ``enrolled``.
+        positives: photos of the label behind it.
+        log_loss: method -> mean log-loss on photos that the fit did not see; for labels that
+            share a fit, the mean over all of these. Empty where no methods were compared.
+    """
+
+    method: str
+    positives: int
+    log_loss: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleLabel:
+    """One output of the model.
+
+    Attributes:
+        name: a label of the taxonomy.
+        kind: product, look-alike, animal or other.
+        calibration: the model's log-odds -> calibrated log-odds.
+        thresholds: false-positive rate -> the calibrated probability that this share of photos
+            like the validation negatives exceeds; products only.
+        fit: how the calibration was found; None where that is not recorded.
+        evidence: what stands behind the label; None where that is not recorded.
+    """
+
+    name: str
+    kind: Kind
+    calibration: Calibration
+    thresholds: Mapping[float, float]
+    fit: CalibrationFit | None = None
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleFamily:
+    """Products that are reported together.
+
+    Attributes:
+        name: a family of the taxonomy.
+        members: its labels in this bundle.
+        thresholds: as for labels, on the probability that any member is shown.
+        evidence: as for labels.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    thresholds: Mapping[float, float]
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What the network was trained on.
+
+    Attributes:
+        fingerprint: of the training photos.
+        recipe: the training configuration, as :mod:`recognizer.training.config` reads it.
+        held_out: fingerprint of the photos that training held out; None where it is not recorded.
+        photos: real photos.
+        sources: sources of these photos.
+        rendered: synthetic images.
+        patches: objects that were cut out of photos.
+        averaged_runs: how many runs these weights are the mean of.
+        versions: package -> its version.
+    """
+
+    fingerprint: str
+    recipe: Mapping[str, object]
+    held_out: str | None = None
+    photos: int = 0
+    sources: int = 0
+    rendered: int = 0
+    patches: int = 0
+    averaged_runs: int = 1
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationPhotos:
+    """The held-out photos that calibration and thresholds were fitted on."""
+
+    photos: int
+    negatives: int
+    sources: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The largest and the mean difference of probabilities."""
+
+    largest: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """The proof of an export: each ONNX file against torch, on photos read from file bytes."""
+
+    photos: int
+    fp32: Difference
+    int8: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NegativesFile:
+    """What ``negatives.npz`` is (see :mod:`recognizer.model.negatives`)."""
+
+    sha256: str
+    bytes: int
+    photos: int
+    held_out: int
+    sources: int
+
+
+# --- lineage --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleReference:
+    """Which bundle."""
+
+    name: str
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """The bundle was exported from training runs, on a date (ISO 8601) by a version of this."""
+
+    date: str
+    program: str
+    step: Literal["exported"] = "exported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """The parent was calibrated on other photos; its evaluation does not hold any more."""
+
+    parent: BundleReference
+    photos: CalibrationPhotos
+    date: str
+    program: str
+    parent_evaluation: EvaluationSummary | None = None
+    step: Literal["calibrated"] = "calibrated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """A product was added to the parent, or strengthened in it, from a few photos.
+
+    Attributes:
+        parent: the bundle before.
+        label: the product.
+        photos: sha256 of each photo, hexadecimal.
+        views: see :class:`recognizer.enrolment.Settings`; as are ``penalty`` and ``seed``.
+        parent_evaluation: figures of the parent, which do not hold any more.
+    """
+
+    parent: BundleReference
+    label: str
+    photos: tuple[str, ...]
+    views: int
+    penalty: float
+    seed: int
+    date: str
+    program: str
+    parent_evaluation: EvaluationSummary | None = None
+    step: Literal["enrolled"] = "enrolled"
+
+
+Lineage: TypeAlias = Exported | Calibrated | Enrolled
+"""One step on the way to a bundle."""

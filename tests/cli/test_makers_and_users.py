@@ -1,0 +1,171 @@
+"""Every command that makes a bundle against every command that uses one.
+
+A bundle is exported from a tiny network; then it is calibrated, given a product or given a bank, in
+every order of two.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from recognizer.cli import ExitCode, app
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.description import Calibrated, Enrolled, Exported
+from tests.conftest import encoded, picture
+from tests.labelled import COLOR_OF, write_manifest
+
+pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
+
+RECIPE = """
+name = "tiny"
+backbone = "test_efficientnet"
+weights = "none"
+input_size = 32
+epochs = 1
+photos_per_epoch = 8
+batch_size = 8
+validation_share = 0.4
+workers = 0
+device = "cpu"
+"""
+MAKERS = ("calibrate", "enroll", "negatives")
+ORDERS = [order for count in range(3) for order in itertools.product(MAKERS, repeat=count)]
+STEPS = {"calibrate": Calibrated, "enroll": Enrolled}
+
+
+def run(*arguments: object) -> str:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == ExitCode.DONE, (arguments, done.output, done.exception)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("makers")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_negatives_are_enough() -> Iterator[None]:
+    module = importlib.import_module("recognizer.enrolment.enroll")  # its name is a function's too
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MIN_NEGATIVES", 4)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(place: Path) -> Path:
+    folder = place / "data"
+    folder.mkdir()
+    rows = []
+    for label, color in COLOR_OF.items():
+        for i in range(18):
+            content = encoded(picture(color, seed=i + 100 * len(label)))
+            file = f"{label}-{i:02}.jpg"
+            (folder / file).write_bytes(content)
+            split = "test" if i >= 12 else "train"
+            source = f"{split}/{'abc'[i % 3]}"
+            row = {"sha256": sha256(content).hexdigest(), "file": file, "label": label}
+            rows.append({**row, "source": source, "split": split})
+    write_manifest(folder, rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(place: Path) -> dict[str, Path]:
+    """Product -> a folder with photos of it, which no network has seen."""
+    folders = {}
+    for number, product in enumerate(("rhino_horn", "seahorse", "coral")):
+        folders[product] = place / product
+        folders[product].mkdir()
+        for i in range(3):
+            photo = encoded(picture("gray", seed=1000 + 10 * number + i))
+            (folders[product] / f"{i}.jpg").write_bytes(photo)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def exported(place: Path, data: Path) -> Path:
+    (place / "recipe.toml").write_text(RECIPE)
+    run("train", place / "recipe.toml", "--data", data, "--output", place / "run")
+    run("export", place / "run", "--data", data, "--output", place / "tiny-v1")
+    return place / "tiny-v1"
+
+
+@pytest.fixture(scope="module")
+def bundles(place: Path, exported: Path, data: Path, photos: dict[str, Path]) -> dict[str, Path]:
+    """What was done after the export -> the bundle."""
+    made = {(): exported}
+    for order in ORDERS[1:]:
+        *before, maker = order
+        parent, output = made[tuple(before)], place / f"tiny-v{len(made) + 1}"
+        if maker == "calibrate":
+            run("calibrate", parent, "--data", data, "--output", output)
+        elif maker == "enroll":
+            product = ("rhino_horn", "seahorse")[before.count("enroll")]
+            run("enroll", product, photos[product], "--bundle", parent, "--output", output)
+        else:
+            shutil.copytree(parent, output)
+            run("negatives", output, "--data", data)
+        made[order] = output
+    return {" ".join(order): folder for order, folder in made.items()}
+
+
+@pytest.fixture(params=[" ".join(order) for order in ORDERS], ids=lambda name: name or "export")
+def made(request: pytest.FixtureRequest, bundles: dict[str, Path]) -> tuple[str, Bundle]:
+    return request.param, load_bundle(bundles[request.param])
+
+
+def test_its_lineage_is_what_was_done(made: tuple[str, Bundle]) -> None:
+    name, bundle = made
+    wanted = [STEPS[maker] for maker in name.split() if maker in STEPS]
+    first, *steps = bundle.lineage
+    assert isinstance(first, Exported)
+    assert [type(step) for step in steps] == wanted
+    assert (bundle.evaluation is None) == bool(wanted)
+    assert bundle.negatives is not None
+    assert len(bundle.enrolled_photos()) == 3 * name.count("enroll")
+
+
+def test_it_is_evaluated(made: tuple[str, Bundle], data: Path) -> None:
+    folder, options = made[1].path, ("--data", data, "--rounds", 5)
+    assert "ivory_worked" in run("evaluate", folder, *options)
+    assert "ivory_worked" in run("evaluate", folder, *options, "--split", "validation")
+    assert "ivory_worked" in run("evaluate", folder, *options, "--only-source", "test/a")
+
+
+def test_it_is_scanned_with_and_reported(
+    made: tuple[str, Bundle], photos: dict[str, Path], tmp_path: Path
+) -> None:
+    _, bundle = made
+    journal, report = tmp_path / "scan.jsonl", tmp_path / "report.html"
+    options = ("--bundle", bundle.path, "--output", journal, "--workers", 1)
+    run("scan", photos["coral"], *options)
+    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert {row["model"]["digest"] for row in rows} == {bundle.digest}
+    assert set(rows[0]["scores"]) == set(bundle.label_names)
+    run("report", journal, "--bundle", bundle.path, "--output", report)
+    assert bundle.title in report.read_text()
+
+
+def test_a_product_is_enrolled_in_it(made: tuple[str, Bundle], photos: dict[str, Path]) -> None:
+    told = run("enroll", "coral", photos["coral"], "--bundle", made[1].path, "--check")
+    assert told.startswith("coral: 3 photos of 1 source")
+
+
+def test_it_is_calibrated(made: tuple[str, Bundle], data: Path, tmp_path: Path) -> None:
+    _, bundle = made
+    run("calibrate", bundle.path, "--data", data, "--output", tmp_path / "again-v1")
+    again = load_bundle(tmp_path / "again-v1")
+    assert again.lineage[:-1] == bundle.lineage
+    last = again.lineage[-1]
+    assert isinstance(last, Calibrated)
+    assert last.parent == bundle.reference
