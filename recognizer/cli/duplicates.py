@@ -35,16 +35,16 @@ def command(
     from recognizer.review.queue import find_copies  # noqa: PLC0415
 
     with Console(stderr=True).status(f"Comparing the images of {journal}"):
-        images, groups = find_copies(journal, COPY_DISTANCE if distance is None else distance)
+        count, groups = find_copies(journal, COPY_DISTANCE if distance is None else distance)
     for number, rows in enumerate(groups, 1):
         if json_lines:
             keys = ("source", "item", "sha256", "phash", "decision")
-            photos = [{key: row.to_json()[key] for key in keys} for row in rows]
-            typer.echo(json.dumps({"photos": photos}))
+            images = [{key: row.to_json()[key] for key in keys} for row in rows]
+            typer.echo(json.dumps({"images": images}))
         else:
             typer.echo(f"{number}: {len(rows)} near-copies")
             for row in rows:
                 typer.echo(f"  {row.decision}  {shown(row.source)}")
     if not json_lines:
         copies = sum(map(len, groups)) - len(groups)
-        typer.echo(f"{images:,} images, {len(groups):,} groups, {copies:,} copies of others")
+        typer.echo(f"{count:,} images, {len(groups):,} groups, {copies:,} copies of others")

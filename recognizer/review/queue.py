@@ -172,7 +172,7 @@ class Queue(Closes):
         bundle: the model behind the rows: of several, that of most images.
 
     Raises:
-        JournalError: the file cannot be read, or a line other than a torn last one is no row.
+        JournalError: the file cannot be read, or a line other than a torn last one is not a row.
         UsageError: none of the bundles is the model behind the rows.
     """
 
@@ -268,7 +268,7 @@ def find_copies(
         How many images there are, and the rows of each group of near-copies.
 
     Raises:
-        JournalError: the file cannot be read, or a line other than a torn last one is no row.
+        JournalError: the file cannot be read, or a line other than a torn last one is not a row.
     """
     with JournalReader(journal) as reader, Images() as images:
         for offset, row in reader.rows():

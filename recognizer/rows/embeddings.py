@@ -50,7 +50,7 @@ class EmbeddingStore(Store):
         model: digest of the model whose embeddings it holds.
 
     Raises:
-        JournalError: the file is not there, is something else, or of another model.
+        JournalError: the file does not exist, is something else, or belongs to another model.
     """
 
     APPLICATION_ID = 0x574C454D

@@ -46,7 +46,7 @@ class JournalReader(Closes):
         path: the file.
 
     Raises:
-        JournalError: the file cannot be read, or is no journal; as from every method.
+        JournalError: the file cannot be read, or is not a journal; as from every method.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -92,7 +92,7 @@ class Journal(Closes):
         torn_bytes: how much of a torn last line was cut off on opening.
 
     Raises:
-        JournalError: the file cannot be written, is in use by another scan, or is no journal.
+        JournalError: the file cannot be written, is in use by another scan, or is not a journal.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -162,7 +162,7 @@ class Journal(Closes):
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
             if self.path.exists() and not self.path.is_file():
-                raise JournalError(f"{self.path} is no regular file")
+                raise JournalError(f"{self.path} is not a regular file")
             is_new = not self.path.exists()
             file = open(os.open(self.path, flags, 0o666), "r+b", buffering=0)  # noqa: SIM115
             if is_new:
@@ -191,7 +191,7 @@ class Journal(Closes):
         """Index the whole rows, cut off what is torn, and return the size that is left."""
         size = 0
         with self.path.open("rb") as file:
-            # Before anything is cut: the path may be that of a photo, or of somebody's notes.
+            # Before anything is cut off: the file may be a photo, or somebody's notes.
             for offset, end, row in _whole_rows(file, self.path):
                 self._index.put(row.key, Last(row_key(row), offset))
                 size = end
@@ -241,7 +241,7 @@ def last_rows(path: str | os.PathLike[str]) -> Iterator[Row]:
     """Yield the last row of each item, in the order of the journal.
 
     Raises:
-        JournalError: the file cannot be read, or a line is no row.
+        JournalError: the file cannot be read, or a line is not a row.
     """
     with JournalReader(path) as reader, Index() as index:
         for offset, row in reader.rows():
@@ -256,7 +256,7 @@ def _whole_rows(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, Row]]:
     file.seek(0)
     head = file.read(len(_BEGINNING))
     if not _BEGINNING.startswith(head) and head.strip(b"\0"):
-        raise JournalError(f"{path} exists and is no journal of a scan")
+        raise JournalError(f"{path} exists and is not the journal of a scan")
     file.seek(0)
     begin = 0
     for number, line in enumerate(file, 1):
@@ -268,7 +268,7 @@ def _whole_rows(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, Row]]:
             raise JournalError(f"{path}: {error}") from error
         except ValueError as error:
             raise JournalError(
-                f"{path}, line {number}: no row of a scan ({error}); remove the line, or name "
+                f"{path}, line {number} is not a row of a scan ({error}); remove the line, or name "
                 "another journal"
             ) from error
         yield begin, begin + len(line), row

@@ -26,7 +26,7 @@ LISTING_COLUMNS = ("listing_id", "listing", "item_id", "ad_id", "offer_id", "pro
 matter."""
 
 _BANDS = (Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY)
-_MAX_NAMED = 30  # columns, where the one that is wanted is not there
+_MAX_NAMED = 30  # columns that an error message lists
 _BEGINNING = b'{"listing":'
 
 
@@ -134,8 +134,7 @@ def write_listings(
 
     Raises:
         JournalError: the journal cannot be read.
-        UsageError: the output cannot be written, or exists and is no file of listings; or no image
-            has the column.
+        UsageError: the output cannot be written or is another file; or no image has the column.
     """
     target = Path(output)
     require_listings(target)

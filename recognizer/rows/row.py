@@ -257,7 +257,7 @@ class Row:
 
         Raises:
             RowSchemaError: it is a row of another version.
-            ValueError: it is no row.
+            ValueError: it is not a row.
         """
         values = json.loads(line)
         if not isinstance(values, dict) or not {"source", "status"} <= values.keys():

@@ -43,8 +43,8 @@ def write_table(journal: str | os.PathLike[str], output: str | os.PathLike[str])
     Raises:
         JournalError: the journal cannot be read.
         MissingExtraError: Parquet needs the extra ``parquet``.
-        UsageError: the output has another ending, cannot be written, or exists and is no such
-            table.
+        UsageError: the output has another ending, cannot be written, or exists and is not
+            such a table.
     """
     target = Path(output)
     kinds: dict[str, tuple[Callable[[Iterable[Row], Path], int], Callable[[BinaryIO], bool]]] = {
@@ -52,7 +52,7 @@ def write_table(journal: str | os.PathLike[str], output: str | os.PathLike[str])
         ".parquet": (_write_parquet, _is_own_parquet),
     }
     if target.suffix.lower() not in kinds:
-        raise UsageError(f"{target}: a name that ends in {' or '.join(kinds)}")
+        raise UsageError(f"{target}: give a name that ends in {' or '.join(kinds)}")
     write, is_own = kinds[target.suffix.lower()]
     require_own(target, "table of a scan's rows", is_own)
     with replacing(target) as partial:
@@ -78,7 +78,7 @@ def _is_own_parquet(file: BinaryIO) -> bool:
     parquet = _parquet()
     try:
         return _SCHEMA_KEY in (parquet.read_schema(file).metadata or {})
-    except Exception:  # of any class: what is no Parquet makes pyarrow raise
+    except Exception:  # pyarrow raises many classes for what is not Parquet
         return False
 
 

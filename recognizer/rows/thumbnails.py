@@ -1,8 +1,8 @@
 """Thumbnails: how they are made, and the store in which a scan keeps those of its leads.
 
 A worker makes the thumbnail of a lead from the pixels that it has decoded anyway, and the scan
-keeps it beside the journal: the review queue then shows what was scored, whatever has become of
-the file. A thumbnail is written before the row that it belongs to.
+keeps it beside the journal: the review queue then shows what was scored, even if the
+file is gone. A thumbnail is written before the row that it belongs to.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def test_a_list_on_standard_input(
         (["--listings", "same.x", "--report", "same.x"], ExitCode.USAGE, "are the same file"),
         (["--listing-column", "sku"], ExitCode.USAGE, "--listings"),
         (["--listings", "l.jsonl", "--listing-column", "sku"], ExitCode.USAGE, "no image in"),
-        (["--output", __file__], ExitCode.USAGE, "no journal"),
+        (["--output", __file__], ExitCode.USAGE, "not the journal"),
         (["--report", "nowhere/report.html"], ExitCode.USAGE, "nowhere"),
         (["--bundle", "nowhere"], ExitCode.MODEL, "no bundle 'nowhere'"),
     ],

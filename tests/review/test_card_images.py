@@ -124,7 +124,7 @@ def test_every_reason_has_one_sentence() -> None:
             TrainingImages(photos=1, sources=1, rendered=40),
             EvaluationPhotos(photos=0, sources=0),
             None,
-            "1 training photo from 1 source and 40 rendered pictures; not measured: "
+            "1 training photo from 1 source and 40 renderings; not measured: "
             "there are no test photos",
             "not measured",
         ),
@@ -132,7 +132,7 @@ def test_every_reason_has_one_sentence() -> None:
             TrainingImages(photos=0, sources=0, rendered=1),
             EvaluationPhotos(photos=20, sources=4),
             None,
-            "0 training photos and 1 rendered picture; measured on 20 test photos from 4 sources",
+            "0 training photos and 1 rendering; measured on 20 test photos from 4 sources",
             None,
         ),
         (None, None, None, "not recorded in the bundle", "not measured"),

@@ -148,10 +148,10 @@ def test_the_command_lists_groups(tmp_path: Path) -> None:
         "4 images, 1 groups, 1 copies of others",
     ]
     (group,) = map(json.loads, invoke("duplicates", path, "--json").stdout.splitlines())
-    assert [photo["source"] for photo in group["photos"]] == ["a\x1b.jpg", "d.jpg"]
+    assert [photo["source"] for photo in group["images"]] == ["a\x1b.jpg", "d.jpg"]
     assert invoke("duplicates", path, "--distance", 0, "--json").stdout == ""
     assert invoke("duplicates", path, "--distance", 32).exit_code == 2
     assert invoke("duplicates", tmp_path / "none").exit_code == 2
     (tmp_path / "bundle.json").write_text('{"labels": []}\n')
     other = invoke("duplicates", tmp_path / "bundle.json")
-    assert (other.exit_code, "no journal of a scan" in other.stderr) == (2, True)
+    assert (other.exit_code, "not the journal of a scan" in other.stderr) == (2, True)

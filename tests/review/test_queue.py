@@ -111,7 +111,7 @@ def test_a_line_that_is_no_row_is_named(bundle: Bundle, tmp_path: Path, line: st
     path = write_rows(tmp_path / "rows", [bare_row("a", 0.6, "review")], bundle)
     with path.open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(JournalError, match=r"rows, line 2: no row"):
+    with pytest.raises(JournalError, match=r"rows, line 2 is not a row"):
         Queue(path, [bundle])
 
 

@@ -172,7 +172,7 @@ def test_what_is_no_journal(journal: Callable[..., Path], tmp_path: Path) -> Non
     timeless.write_text(json.dumps(values, separators=(",", ":")) + "\n")
     for bad, words in [
         ("gone", "no such"),
-        ("notes", "no journal"),
+        ("notes", "not the journal"),
         ("timeless", "time: not a time"),
     ]:
         with pytest.raises(JournalError, match=words):

@@ -126,4 +126,4 @@ def test_the_verb(journal: Path, tmp_path: Path) -> None:
     assert "ends in .csv or .parquet" in invoke("rows", journal, "--to", "rows.xlsx").stderr
     assert invoke("rows", tmp_path / "gone", "--to", "r.csv").exit_code == ExitCode.USAGE
     no_journal = invoke("rows", __file__, "--to", tmp_path / "r.csv")
-    assert "no journal of a scan" in no_journal.stderr
+    assert "not the journal of a scan" in no_journal.stderr
