@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from recognizer.errors import JournalError, UsageError
-from recognizer.policy import CandidateKind
+from recognizer.model.bundle import load_bundle
+from recognizer.policy import CandidateKind, Finding, KnownMatch
 from recognizer.prediction import Region
 from recognizer.recognizer import Recognizer
 from recognizer.review.card_images import NOT_THERE
@@ -298,3 +299,39 @@ def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
     thumbnails_path(tmp_path / "rows").write_bytes(b"no table of SQLite")
     with pytest.raises(JournalError, match=r"rows\.thumbnails"):
         report(recognizer, tmp_path, rows)
+
+
+HASH = "0f" * 32
+NEAR = "0e" + "0f" * 31
+FAR = "f0" * 32
+
+
+def test_the_page_lists_copies_and_known_items(tiny_bundle: Path, tmp_path: Path) -> None:
+    known = KnownMatch(
+        id="0" * 16,
+        finding=Finding.PRODUCT,
+        label="ivory_raw",
+        note="<b>seizure</b> 12",
+        origin="customs",
+        distance=4,
+        transform="rotate_90",
+    )
+    rows = [
+        bare_row("strong.jpg", 0.9, "priority", phash=HASH, known=(known,)),
+        bare_row("weak<i>.jpg", 0.6, "review", phash=NEAR, item={"seller": "s<1>"}),
+        bare_row("clear.jpg", 0.0, "clear", phash=HASH),
+        bare_row("other.jpg", 0.7, "review", phash=FAR),
+    ]
+    page = tmp_path / "page.html"
+    bundle = load_bundle(tiny_bundle)
+    write_report(write_rows(tmp_path / "x.jsonl", rows, bundle), page, [bundle])
+    text = page.read_text()
+    assert "2 near-copies: one decision can stand for all" in text
+    assert "weak&lt;i&gt;.jpg" in text
+    assert "s&lt;1&gt;" in text
+    assert "<b>seizure" not in text
+    assert "&lt;b&gt;seizure&lt;/b&gt; 12" in text
+    assert "4 of 256 bits apart, rotate 90" in text
+    assert "All of them are near-copies of images above" in text  # the clear ones
+    assert "Shown here" not in text  # nothing is missing from the page
+    assert text.count("<article") == 2

@@ -9,10 +9,10 @@ import pytest
 
 from recognizer.errors import JournalError, UsageError
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import CandidateKind
+from recognizer.policy import CandidateKind, Decision
 from recognizer.review.queue import SECTIONS, Capacity, Queue
 from recognizer.rows.row import ModelReference, Row
-from tests.rows.rows import MODEL, bare_row, lead, write_rows
+from tests.rows.rows import MODEL, bare_row, digest, lead, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +157,78 @@ def test_the_model_behind_the_rows_is_found_or_asked_for(bundle: Bundle, tmp_pat
     assert MODEL.digest != bundle.digest
     with Queue(write_rows(tmp_path / "rows", []), [released, bundle]) as queue:
         assert queue.bundle is released
+
+
+# --- near-copies ------------------------------------------------------------------------------
+
+HASH = "0f" * 32
+NEAR = "0e" + "0f" * 31
+FAR = "f0" * 32
+
+
+def image(source: str, score: float, decision: str, phash: str | None, **changes: object) -> Row:
+    return bare_row(source, score, decision, phash=phash, **changes)
+
+
+def shown(queue: Queue) -> dict[str, list[str]]:
+    return {
+        entry.row.source: [copy.source for copy in entry.copies]
+        for section in SECTIONS
+        for entry in queue.entries(section)
+    }
+
+
+def test_the_strongest_of_near_copies_stands_for_all(read: Callable[..., Queue]) -> None:
+    found = read(
+        image("clear", 0.1, "clear", HASH),
+        image("weak", 0.6, "review", NEAR),
+        image("other", 0.7, "review", FAR),
+        image("strong", 0.9, "priority", HASH),
+        image("weaker", 0.5, "review", HASH),
+    )
+    assert shown(found) == {"strong": ["weak", "weaker", "clear"], "other": []}
+    assert found.summary.images == 5  # no row is dropped from the sums
+    assert {section.value: found.covered(section) for section in SECTIONS} == {
+        "priority": 1,
+        "review": 3,
+        "unscored": 0,
+        "clear": 1,
+    }
+
+
+def test_the_order_of_the_rows_changes_nothing(read: Callable[..., Queue]) -> None:
+    rows = [image(str(i), 0.5 + i / 100, "review", NEAR if i % 2 else HASH) for i in range(7)]
+    forwards, backwards = read(*rows), read(*reversed(rows))
+    assert shown(forwards) == shown(backwards) == {"6": ["5", "4", "3", "2", "1", "0"]}
+
+
+def test_equal_bytes_are_copies_even_where_there_is_no_hash(read: Callable[..., Queue]) -> None:
+    found = read(
+        image("a", 0, "unscored", None, sha256=digest("1")),
+        image("b", 0, "unscored", None, sha256=digest("1")),
+        image("c", 0, "unscored", None, sha256=digest("2")),
+        image("d", 0, "unscored", None),
+        image("e", 0, "unscored", None),
+    )
+    assert shown(found) == {"a": ["b"], "c": [], "d": [], "e": []}
+
+
+def test_only_the_last_row_of_an_image_counts(read: Callable[..., Queue]) -> None:
+    found = read(
+        image("a", 0.9, "review", HASH),
+        image("b", 0.8, "review", HASH),
+        image("a", 0.9, "review", FAR),
+    )
+    assert shown(found) == {"a": [], "b": []}
+
+
+def test_of_very_many_copies_some_are_listed_and_all_are_counted(
+    read: Callable[..., Queue],
+) -> None:
+    rows = [image(f"photo-{i:04}", 0.5 + i / 10_000, "review", HASH) for i in range(1500)]
+    found = read(*rows, capacity=Capacity(leads=3))
+    (entry,) = found.entries(Decision.REVIEW)
+    assert entry.row.source == "photo-1499"
+    assert len(entry.copies) == 100
+    assert entry.copy_count == 1499
+    assert found.covered(Decision.REVIEW) == 1500
