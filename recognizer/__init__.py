@@ -119,29 +119,16 @@ __all__ = [
     "share_bank",
 ]
 
-_VALUES = (
-    "errors",
-    "status",
-    "taxonomy",
-    "prediction",
-    "policy",
-    "_policy_file",
-)  # they load nothing heavy
-_HEAVY = {
-    "imaging": ("Frame", "ImageSource", "Limits", "LoadedImage"),
-    "known": ("KnownItems", "share_bank"),
-    "model.bundle": ("Bundle", "load_bundle"),
-    "model.calibration": ("Calibration",),
-    "model.description": ("BundleFamily", "BundleLabel"),
-    "recognizer": ("Recognizer",),
-}
+_HOMES = (
+    *("errors", "status", "taxonomy", "prediction", "policy", "_policy_file"),  # load nothing heavy
+    *("model.bundle", "imaging", "recognizer", "known"),
+)
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    homes = [module for module, names in _HEAVY.items() if name in names] or _VALUES
-    for home in homes:
+    for home in _HOMES:
         module = importlib.import_module(f"{__name__}.{home}")
         if name in vars(module):
             break

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from recognizer._policy_file import load_policy
+from recognizer._policy_file import _policy, load_policy
 from recognizer.errors import PolicyError
 from recognizer.policy import (
     CandidateKind,
@@ -162,3 +165,30 @@ def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None
     own = {"label": {"blue_ivory": {**entry, "family": "ivory"}}}
     taxonomy = extend_taxonomy(load_taxonomy(), own, "bundle.json")
     assert load_policy(path, taxonomy).rules == of_label("blue_ivory", rule(0.05))
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.text(max_size=5)
+KEYS = st.sampled_from(
+    [
+        *("name", "ignore", "rules", "known", "review", "review_rate", "review_probability"),
+        *("priority_rate", "label", "family", "coral", "ivory", "product", "cleared", "distance"),
+    ]
+) | st.text(max_size=5)
+LEVELS = st.sampled_from([0.05, 0.01, 0.001, "0.01", "review", "nothing", "clear"])
+VALUES = st.recursive(
+    SCALARS | LEVELS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(KEYS, VALUES, max_size=5))
+def test_whatever_a_file_says_gives_a_policy_or_a_policy_error(values: dict[str, object]) -> None:
+    try:
+        policy = _policy(values, "any", load_taxonomy())
+        policy.check(load_taxonomy())
+    except PolicyError:
+        return
+    assert len(policy.digest) == 64
+    assert pickle.loads(pickle.dumps(policy)) == policy
