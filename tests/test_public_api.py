@@ -34,11 +34,6 @@ HOMES = {
 }
 """Public name -> the module in which the type checker sees it."""
 HEAVY_HOMES = tuple(f"recognizer.{name}" for name in ("imaging", "known", "model", "recognizer"))
-    "recognizer.imaging",
-    "recognizer.known",
-    "recognizer.model",
-    "recognizer.recognizer",
-)
 VALUES = sorted(name for name, home in HOMES.items() if not home.startswith(HEAVY_HOMES))
 
 

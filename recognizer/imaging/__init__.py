@@ -5,24 +5,19 @@ file object, array or Pillow image an upright RGB image with a status, and :func
 makes of it what the model sees. Bad input never raises here.
 """
 
-from recognizer.imaging.decode import Frame, orient
-from recognizer.imaging.formats import Header, sniff
-from recognizer.imaging.load import ImageSource, LoadedImage, load_image
+from recognizer.imaging.decode import Frame, LoadedImage
+from recognizer.imaging.load import PREPROCESSING_VERSION, ImageSource, load_image, model_input
 from recognizer.imaging.pdq import MIN_HASH_SIDE, perceptual_hash
-from recognizer.imaging.preprocess import PREPROCESSING_VERSION, model_input
 from recognizer.imaging.sources import Limits
 
 __all__ = [
     "MIN_HASH_SIDE",
     "PREPROCESSING_VERSION",
     "Frame",
-    "Header",
     "ImageSource",
     "Limits",
     "LoadedImage",
     "load_image",
     "model_input",
-    "orient",
     "perceptual_hash",
-    "sniff",
 ]

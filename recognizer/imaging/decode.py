@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from recognizer.imaging.damage import check_recovered, decoder_reason, words_of
 from recognizer.imaging.formats import (
     OPENERS,
     SNIFF_BYTES,
@@ -28,10 +28,10 @@ from recognizer.imaging.formats import (
 )
 from recognizer.imaging.frames import MAX_PAGES, outline_jpeg
 from recognizer.imaging.sources import Limits, Refused
-from recognizer.status import Reason
+from recognizer.status import Reason, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,6 +39,10 @@ _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _MAX_SCANS = 100  # encoders write about ten
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
+
+
+MIN_SIDE = 16
+"""An image with a short side under this many pixels is scored, but counts as degraded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +59,57 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
-    """What the bytes of an image gave.
+class LoadedImage:
+    """An image on its way to the model.
 
     Attributes:
-        header: what the file says of itself; its width and height are those of the whole image.
-        frames: at least one frame.
-        reason: None where all is well, else why the image counts as degraded.
-        detail: the decoder's own words on that.
+        status: ``ok``, ``degraded`` or ``failed``.
+        reason: why it is not ``ok``, else None.
+        detail: the same in words, else None.
+        frames: the sampled frames, upright RGB; empty if and only if ``failed``.
+        sha256: of the encoded bytes, hexadecimal; None for arrays and where nothing was read.
+        format: format name by magic bytes; None where unknown.
+        width: of the upright image in pixels, before any reduction; None where unknown.
+        height: of the upright image in pixels, before any reduction; None where unknown.
+        frame_count: number of frames in the file; None where unknown.
     """
 
-    header: Header
-    frames: tuple[Frame, ...]
+    status: Status
     reason: Reason | None = None
     detail: str | None = None
+    frames: tuple[Frame, ...] = ()
+    sha256: str | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    frame_count: int | None = None
 
 
-def decode(data: bytes, *, min_side: int, limits: Limits) -> Decoded:
+def _loaded(
+    header: Header,
+    frames: Sequence[Frame],
+    reason: Reason | None = None,
+    detail: str | None = None,
+) -> LoadedImage:
+    """Return an image with at least one frame; ``reason``: why it is degraded."""
+    width, height = header.width, header.height
+    if header.orientation >= 5:
+        width, height = height, width
+    if reason is None and min(width, height) < MIN_SIDE:
+        reason, detail = Reason.TOO_SMALL, f"{width}x{height} pixels"
+    return LoadedImage(
+        status=Status.OK if reason is None else Status.DEGRADED,
+        reason=reason,
+        detail=detail,
+        frames=tuple(frames),
+        format=header.format,
+        width=width,
+        height=height,
+        frame_count=header.frames,
+    )
+
+
+def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     """Decode ``data``.
 
     Args:
@@ -89,7 +127,7 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> Decoded:
         return _decode_frames(image, header, min_side, limits)
 
 
-def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Decoded:
+def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
     """Load a Pillow image, perhaps from a file that is open still, at its current frame.
 
     Args:
@@ -106,7 +144,7 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Decode
         width, height = image.size
         header = Header(width=width, height=height, orientation=orientation_of(image))
         rgb = orient(np.asarray(to_rgb(image, min_side)), header.orientation)
-    return Decoded(header=header, frames=(Frame(index=0, rgb=rgb),))
+    return _loaded(header, [Frame(index=0, rgb=rgb)])
 
 
 @contextlib.contextmanager
@@ -119,7 +157,7 @@ def _refusing() -> Iterator[None]:
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the pixels do not fit") from error
     except Exception as error:
-        raise Refused(_decoder_reason(error), _words(error)) from error
+        raise Refused(decoder_reason(error), words_of(error)) from error
 
 
 def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
@@ -131,40 +169,34 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
     if name not in OPENERS and name != "heic":
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
     _check_pixels(canvas_size(data, name), limits)
-    image = _open(data, name)
-    _check_pixels(image.size, limits)
     try:
+        image = _open_heif(data) if name == "heic" else OPENERS[name](io.BytesIO(data))
+        _check_pixels(image.size, limits)
         frames = count_frames(data, name, image)
-    except Exception as error:
-        raise Refused(Reason.CORRUPT_HEADER, _words(error)) from error
-    width, height = image.size
+    except Refused:
+        raise
+    except MemoryError as error:
+        raise Refused(Reason.OUT_OF_MEMORY, "the header does not fit") from error
+    except Exception as error:  # headers break in as many ways as there are parsers
+        raise Refused(_header_reason(error, data, name), words_of(error)) from error
     header = Header(
         format=name,
-        width=width,
-        height=height,
+        width=image.size[0],
+        height=image.size[1],
         frames=frames,
         orientation=orientation_of(image),
     )
     return header, image
 
 
-def _open(data: bytes, name: str) -> Any:
-    try:
-        return _open_heif(data) if name == "heic" else OPENERS[name](io.BytesIO(data))
-    except Refused:
-        raise
-    except MemoryError as error:
-        raise Refused(Reason.OUT_OF_MEMORY, "the header does not fit") from error
-    except Exception as error:  # headers break in as many ways as there are parsers
-        reason = _decoder_reason(error)
-        # A WebP decoder says no more than that it fails; the container tells its length.
-        if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
-            reason = Reason.TRUNCATED
-        if name == "jpeg" and outline_jpeg(data, _MAX_SCANS) == (0, False):
-            reason = Reason.TRUNCATED
-        if reason is Reason.CORRUPT_DATA:
-            reason = Reason.CORRUPT_HEADER
-        raise Refused(reason, _words(error)) from error
+def _header_reason(error: Exception, data: bytes, name: str) -> Reason:
+    # A WebP decoder says no more than that it fails; the container tells its length.
+    if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
+        return Reason.TRUNCATED
+    if name == "jpeg" and outline_jpeg(data, _MAX_SCANS) == (0, False):
+        return Reason.TRUNCATED
+    reason = decoder_reason(error)
+    return Reason.CORRUPT_HEADER if reason is Reason.CORRUPT_DATA else reason
 
 
 def _open_heif(data: bytes) -> Image.Image:
@@ -193,7 +225,7 @@ def _check_pixels(size: tuple[int, int] | None, limits: Limits) -> None:
 # --- JPEG -------------------------------------------------------------------------------------
 
 
-def _decode_jpeg(data: bytes, header: Header, min_side: int) -> Decoded:
+def _decode_jpeg(data: bytes, header: Header, min_side: int) -> LoadedImage:
     want = {
         "min_height": min(min_side, header.height),
         "min_width": min(min_side, header.width),
@@ -208,19 +240,21 @@ def _decode_jpeg(data: bytes, header: Header, min_side: int) -> Decoded:
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
     except ValueError as error:
         # libjpeg's warnings: the same data once more, taking what can be had.
-        reason, detail = _decoder_reason(error), _words(error)
+        reason, detail = decoder_reason(error), words_of(error)
         if not ended and reason is Reason.CORRUPT_DATA:
             reason = Reason.TRUNCATED
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=False)
-        _check_recovered(rgb, reason, detail)
+        check_recovered(rgb, reason, detail)
     frame = Frame(index=0, rgb=orient(rgb, header.orientation))
-    return Decoded(header=header, frames=(frame,), reason=reason, detail=detail)
+    return _loaded(header, [frame], reason, detail)
 
 
 # --- everything else --------------------------------------------------------------------------
 
 
-def _decode_frames(image: Image.Image, header: Header, min_side: int, limits: Limits) -> Decoded:
+def _decode_frames(
+    image: Image.Image, header: Header, min_side: int, limits: Limits
+) -> LoadedImage:
     reason, detail = None, None
     frames: list[Frame] = []
     reachable = _reachable(header, limits)
@@ -238,14 +272,28 @@ def _decode_frames(image: Image.Image, header: Header, min_side: int, limits: Li
     except MemoryError:
         raise
     except Exception as error:  # the decoders again; what came before it still counts
-        reason, detail = _decoder_reason(error), _words(error)
+        reason, detail = decoder_reason(error), words_of(error)
         if not frames:
             salvaged = _salvage(image, min_side)
             if salvaged is None:
                 raise
-            _check_recovered(salvaged, reason, detail)
+            check_recovered(salvaged, reason, detail)
             frames.append(Frame(index=0, rgb=orient(salvaged, header.orientation)))
-    return Decoded(header=header, frames=tuple(frames), reason=reason, detail=detail)
+    return _loaded(header, frames, reason, detail)
+
+
+def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
+    """Return what Pillow had decoded of a first frame when it gave up; None where it cannot.
+
+    Pillow can do this itself, but only by a switch for the whole process.
+    """
+    image.tile = []  # type: ignore[attr-defined]  # nothing is left to load: what is there stays
+    try:
+        return np.asarray(to_rgb(image, min_side))
+    except MemoryError:
+        raise
+    except Exception:
+        return None
 
 
 def _reachable(header: Header, limits: Limits) -> int:
@@ -315,87 +363,3 @@ def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     if orientation in {2, 3, 6, 7}:
         rgb = rgb[:, ::-1]
     return np.ascontiguousarray(rgb)
-
-
-# --- damaged data -----------------------------------------------------------------------------
-
-
-MIN_RECOVERED = 0.5
-"""Share of its rows that a damaged image must have to be scored at all.
-
-With less, a model sees mostly filling, for which no threshold was ever measured: the image would
-pass as clear for what it does not show. It fails instead, so that it is tried again when its file
-may be whole, or looked at by somebody.
-"""
-
-
-def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
-    """Return what Pillow had decoded of a first frame when it gave up; None where it cannot.
-
-    Pillow can do this itself, but only by a switch for the whole process.
-    """
-    image.tile = []  # type: ignore[attr-defined]  # nothing is left to load: what is there stays
-    try:
-        return np.asarray(to_rgb(image, min_side))
-    except MemoryError:
-        raise
-    except Exception:
-        return None
-
-
-def _check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
-    """Refuse a damaged image, as stored, of which too few rows are there."""
-    share = _recovered(rgb)
-    if share == 0:
-        raise Refused(reason, detail)
-    if share < MIN_RECOVERED:
-        raise Refused(reason, f"only {share:.0%} of the rows could be decoded ({detail})")
-
-
-def _recovered(rgb: NDArray[np.uint8]) -> float:
-    """Return the share of rows that a decoder came to before it gave up, 0 to 1.
-
-    What it did not come to is of one colour (libjpeg fills with grey, Pillow begins with black or
-    with what is transparent), and lies at the end; in a BMP, at the beginning. An image that ends
-    in one colour by itself counts as less than it is: it is rather looked at than cleared.
-    """
-    missing = max(_rows_of_one_color(rgb), _rows_of_one_color(rgb[::-1]))
-    return 1 - missing / len(rgb)
-
-
-def _rows_of_one_color(rgb: NDArray[np.uint8]) -> int:
-    """Return how many rows from the first one on are of the first pixel's colour."""
-    alike = (rgb == rgb[0, 0]).all(axis=(1, 2))
-    return len(alike) if alike.all() else int(alike.argmin())
-
-
-_EARLY_ENDS = (
-    "truncated",
-    "premature end of jpeg",
-    "incomplete",
-    "not enough data",
-    "unexpected end",
-    "no more images",
-)
-_UNSUPPORTED = (
-    "unsupported",
-    "not supported",
-    "cannot handle",
-    "unknown pixel mode",
-    "unknown data organization",
-)
-
-
-def _decoder_reason(error: Exception) -> Reason:
-    words = str(error).lower()
-    # Pillow wraps these in a SyntaxError: a field was read that is not there.
-    missing = isinstance(error.__cause__ or error, EOFError | IndexError | struct.error)
-    if missing or any(word in words for word in _EARLY_ENDS):
-        return Reason.TRUNCATED
-    if any(word in words for word in _UNSUPPORTED):
-        return Reason.UNSUPPORTED_FORMAT
-    return Reason.CORRUPT_DATA
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:200]

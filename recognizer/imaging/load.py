@@ -1,18 +1,19 @@
-"""Any form of image -> a :class:`LoadedImage`: a status, and frames where there are any."""
+"""Any form of image -> a :class:`LoadedImage` with a status -> the model's input."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, BinaryIO, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer.errors import UsageError
-from recognizer.imaging.decode import Frame, decode, decode_image
+from recognizer.imaging.decode import LoadedImage, decode, decode_image
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
 from recognizer.status import Reason, Status
@@ -35,37 +36,16 @@ uint16, (height, width), (height, width, 1), (height, width, 3) as RGB or (heigh
 RGBA.
 """
 
-MIN_SIDE = 16
-"""An image with a short side under this many pixels is scored, but counts as degraded."""
+PREPROCESSING_VERSION = 1
+"""Raised whenever the same bytes would give other model inputs than before.
+
+Version 1: EXIF orientation, alpha on white, the largest reduction (JPEG: a DCT scale; else a box
+filter by a whole factor) that keeps the short side at or above the model's input, then a bilinear
+resize of the whole image to a square. Nothing is cropped away: in a listing photo the product
+is often at the edge.
+"""
 
 _FULL_SIZE = 1 << 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedImage:
-    """An image on its way to the model.
-
-    Attributes:
-        status: ``ok``, ``degraded`` or ``failed``.
-        reason: why it is not ``ok``, else None.
-        detail: the same in words, else None.
-        frames: the sampled frames, upright RGB; empty if and only if ``failed``.
-        sha256: of the encoded bytes, hexadecimal; None for arrays and where nothing was read.
-        format: format name by magic bytes; None where unknown.
-        width: of the upright image in pixels, before any reduction; None where unknown.
-        height: of the upright image in pixels, before any reduction; None where unknown.
-        frame_count: number of frames in the file; None where unknown.
-    """
-
-    status: Status
-    reason: Reason | None = None
-    detail: str | None = None
-    frames: tuple[Frame, ...] = ()
-    sha256: str | None = None
-    format: str | None = None
-    width: int | None = None
-    height: int | None = None
-    frame_count: int | None = None
 
 
 def load_image(
@@ -106,23 +86,20 @@ def load_image(
             sha256=sha256,
             format=sniff(data[:SNIFF_BYTES]),
         )
-    header, reason, detail = decoded.header, decoded.reason, decoded.detail
-    width, height = header.width, header.height
-    if header.orientation >= 5:
-        width, height = height, width
-    if reason is None and min(width, height) < MIN_SIDE:
-        reason, detail = Reason.TOO_SMALL, f"{width}x{height} pixels"
-    return LoadedImage(
-        status=Status.OK if reason is None else Status.DEGRADED,
-        reason=reason,
-        detail=detail,
-        frames=decoded.frames,
-        sha256=sha256,
-        format=header.format,
-        width=width,
-        height=height,
-        frame_count=header.frames,
-    )
+    return replace(decoded, sha256=sha256)
+
+
+def model_input(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize an image to the model's square input.
+
+    Args:
+        rgb: uint8, (height, width, 3), RGB, as :func:`recognizer.imaging.load_image` gives it.
+        size: side of the model's input in pixels.
+
+    Returns:
+        uint8, (size, size, 3), RGB, 0 to 255.
+    """
+    return np.asarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _read(source: object, limits: Limits) -> bytes:

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.imaging import sniff
-from recognizer.imaging.formats import OPENERS, canvas_size
+from recognizer.imaging.formats import OPENERS, canvas_size, sniff
 from recognizer.imaging.frames import count_tiff_pages, outline_gif, outline_jpeg
 from tests.hostile import encode, photo
 
