@@ -327,7 +327,7 @@ def _stoppable(output: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"stopped; the rows so far are in {output}. The same command again goes on."
+            f"Stopped. The rows so far are in {output}. Run the same command again to resume."
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)

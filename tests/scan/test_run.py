@@ -305,7 +305,7 @@ def test_a_scan_that_was_killed_goes_on(
         wait_for(lambda: group_is_gone(process.pid))
     if number != signal.SIGKILL:
         assert process.returncode == 130
-        assert b"The same command again goes on" in errors
+        assert b"Run the same command again to resume" in errors
         assert output.read_bytes().endswith(b"\n")
     before = output.read_bytes()
     # The rows that an interrupt meets on their way to the disk are taken back.
@@ -352,5 +352,5 @@ def test_an_interrupt_ends_a_scan_within_two_seconds_whatever_it_is_at(
         assert time.monotonic() - began < bound
         wait_for(lambda: group_is_gone(process.pid))
     assert process.returncode == 130
-    assert f"the rows so far are in {output}. The same command again goes on." in errors.decode()
+    assert f"the rows so far are in {output}. Run the same command again to resume." in errors.decode()
     assert [row["status"] for row in read_rows(output)] == ["ok"] * 8
