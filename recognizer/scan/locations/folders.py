@@ -20,12 +20,8 @@ from recognizer.status import Reason
 def images_below(folder: str, skipped: Skipped) -> Iterator[Item]:
     """Yield the images and archives below a folder, in the order of names.
 
-    An image is what is named like one; another file is one where its first bytes say so. Hidden
-    entries are skipped, and each folder is walked once, whatever links lead to it.
-
-    Args:
-        folder: the path of a folder.
-        skipped: counts what is skipped.
+    An image is a file that is named like one, or whose first bytes say so. Hidden entries are
+    skipped, and each folder is walked once, whatever links lead to it.
     """
     for item in _walk(folder, skipped):
         name = item.source

@@ -37,7 +37,7 @@ _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
 
 
 class Member(Protocol):
-    """A file in an archive.
+    """A file in an archive. All methods raise :class:`Refused`.
 
     Attributes:
         location: by the name that the archive has for it.
@@ -48,13 +48,13 @@ class Member(Protocol):
     flaw: Refused | None
 
     def head(self, size: int) -> bytes:
-        """Return its first bytes; raise :class:`Refused`."""
+        """Return its first bytes."""
 
     def data(self) -> bytes | None:
-        """Return its bytes; None where a worker reads them in place; raise :class:`Refused`."""
+        """Return its bytes; None where a worker reads them in place."""
 
     def metadata(self, limit: int) -> bytes:
-        """Return its bytes, up to a limit; raise :class:`Refused`."""
+        """Return its bytes, up to a limit."""
 
 
 @dataclass(slots=True)
@@ -84,10 +84,7 @@ class _Group:
 def items_of(archive: Container, members: Iterable[Member], skipped: Skipped) -> Iterator[Item]:
     """Yield an item for each image in an archive, and for each flaw.
 
-    Args:
-        archive: the archive.
-        members: what it holds; may raise :class:`Refused` when nothing more can be read.
-        skipped: counts what is skipped.
+    ``members`` may raise :class:`Refused` when nothing more can be read.
     """
     group = _Group()
     seen: set[int] = set()

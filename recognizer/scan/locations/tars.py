@@ -30,9 +30,7 @@ _OPENERS: Mapping[bytes, Callable[[BinaryIO], Any]] = {
     b"\xfd7": lzma.open,
 }
 _MAX_HEADER_BYTES = 1 << 20  # of one record; a name or a comment may be as long as it likes
-_MAX_SKIPPED_BYTES = (
-    1 << 30
-)  # at once, of a compressed archive: a few bytes may stand for a million
+_MAX_SKIPPED_BYTES = 1 << 30  # at once, of a compressed archive
 _READ_BYTES = 1 << 20
 _FAILURES = (
     *(tarfile.TarError, ValueError, OverflowError, EOFError),
@@ -121,16 +119,10 @@ class _TarMember:
 
 
 def tar_members(archive: Container, limits: Limits) -> Iterator[Member]:
-    """Yield the members of a tar archive that are files, or could be taken for some.
+    """Yield the members of a tar archive that are not folders, each to be read before the next.
 
-    Args:
-        archive: the archive.
-        limits: members over the byte limit are not read.
-
-    Raises:
-        MissingExtraError: the library for the store is not installed.
-        Refused: with the reason; what comes after the place that cannot be read is lost.
-        UsageError: there is no such store.
+    Members over the byte limit are not read. After a place that cannot be read, :class:`Refused`
+    is raised: the rest is lost.
     """
     with opened(archive) as raw:
         try:

@@ -105,12 +105,7 @@ class Access:
 
 
 def fetch(url: str, limits: Limits, access: Access) -> bytes:
-    """Fetch an image.
-
-    Args:
-        url: an ``http://`` or ``https://`` URL.
-        limits: the byte limit applies to what the server announces, and to what it sends.
-        access: whether and where a fetch may connect.
+    """Fetch an image; the byte limit applies to what the server announces, and to what it sends.
 
     Raises:
         Refused: with the reason.

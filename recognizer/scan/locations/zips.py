@@ -57,9 +57,7 @@ def zip_members(archive: Container) -> Iterator[Member]:
     """Yield the members of a zip archive that are files, those of one key together.
 
     Raises:
-        MissingExtraError: the library for the store is not installed.
         Refused: with the reason.
-        UsageError: there is no such store.
     """
     with opened(archive) as raw:
         is_local = isinstance(archive, FileLocation)
@@ -132,13 +130,13 @@ def _flaw(entry: zipfile.ZipInfo) -> Refused | None:
 def extract(
     read_range: ReadRange, member: ArchiveMember, limits: Limits, *, head: int | None = None
 ) -> bytes:
-    """Read a member through a function that reads its archive.
+    """Read a member, or at most its first ``head`` bytes, unverified.
 
     Args:
         read_range: reads the archive.
-        member: the member.
+        member: of any archive that is not compressed as a whole.
         limits: the byte limit applies to the unpacked member.
-        head: how many bytes are wanted at most, unverified; None for all.
+        head: None for the whole member.
 
     Raises:
         Refused: with the reason.
