@@ -352,5 +352,5 @@ def test_an_interrupt_ends_a_scan_within_two_seconds_whatever_it_is_at(
         assert time.monotonic() - began < bound
         wait_for(lambda: group_is_gone(process.pid))
     assert process.returncode == 130
-    assert f"the rows so far are in {output}. Run the same command again to resume." in errors.decode()
+    assert f"The rows so far are in {output}. Run the same command" in errors.decode()
     assert [row["status"] for row in read_rows(output)] == ["ok"] * 8
