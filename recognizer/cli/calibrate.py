@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Choose and fit each label's calibration, and the thresholds, on photos it was not trained on.
 
-    These are the photos whose split is validation; where there are none, those that the bundle's
+    These are the photos of the split `validation`; if there are none, those that the bundle's
     training held out.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +20,12 @@ PhotosArgument = Annotated[
     typer.Argument(
         metavar="PHOTO...",
         help="Photos of it, at least 3 that differ: files, folders, patterns. Photos in different "
-        "folders are taken for different sources.",
+        "folders count as different sources.",
     ),
 ]
 BundleOption = Annotated[
     str | None,
-    typer.Option("--bundle", "-b", help="A model's folder, or its name; else the released one."),
+    typer.Option("--bundle", "-b", help="A model's folder or name. Default: the released one."),
 ]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="The new bundle: a folder NAME-vN.")
@@ -34,20 +35,20 @@ NegativesOption = Annotated[
     typer.Option(
         "--negatives",
         "-n",
-        help="Photos that do not show it, beside those that the bundle remembers: a file, a "
-        "folder or a pattern. May be given several times.",
+        help="Photos that do not show it, in addition to the bundle's own: a file, a folder or a "
+        "pattern. May be repeated.",
     ),
 ]
 FamilyOption = Annotated[
-    str | None, typer.Option(help="Of a new name: the family that it is reported under.")
+    str | None, typer.Option(help="The family of a new name. Default: one of its own.")
 ]
 HintOption = Annotated[
-    str | None, typer.Option(help="Of a new name: what a reviewer should look at.")
+    str | None, typer.Option(help="What a reviewer should look at; required for a new name.")
 ]
 CheckOption = Annotated[
-    bool, typer.Option("--check", help="Only say what to expect; write nothing.")
+    bool, typer.Option("--check", help="Print what to expect, and write nothing.")
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of the changed copies of the photos.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the changed copies of the photos.")]
 
 
 def command(
@@ -63,8 +64,8 @@ def command(
 ) -> None:
     """Add a product to a bundle, or strengthen one, from as few as three photos.
 
-    What to expect of it is printed: each photo in turn is left out and scored. The new bundle is
-    used like any other. The exit code is 3 where a photo could not be read.
+    Prints what to expect: each photo in turn is left out and scored. The new bundle is used like
+    any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
@@ -73,36 +74,32 @@ def command(
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
     from recognizer.scan import expand  # noqa: PLC0415
 
-    if output is None and not check:
+    if check:
+        make = examine
+    elif output is None:
         raise UsageError("give --output, the folder of the new bundle, or --check")
-    if output is not None and not check:
+    else:
         check_output(output)  # before any work is done
+        make = partial(enroll, output=output)
     recognizer = Recognizer.load(bundle)
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
     console = Console(stderr=True)
     with told_progress(console, transient=True) as tell:
-        product, settings = Product(name, family, hint), Settings(seed=seed)
-        if output is None or check:
-            found = examine(
-                *(recognizer, product, paths),
-                negatives=others,
-                settings=settings,
-                on_progress=tell,
-            )
-        else:
-            found = enroll(
-                *(recognizer, product, paths, output),
-                negatives=others,
-                settings=settings,
-                on_progress=tell,
-            )
+        found = make(
+            recognizer,
+            Product(name=name, family=family, hint=hint),
+            paths,
+            negatives=others,
+            settings=Settings(seed=seed),
+            on_progress=tell,
+        )
     for path, why in found.unreadable.items():
-        console.print(f"not used: {path}: {why}", markup=False, soft_wrap=True)
+        console.print(f"Skipped {path}: {why}", markup=False, soft_wrap=True)
     for note in found.notes:
         console.print(note, markup=False, soft_wrap=True)
     typer.echo("\n".join(found.expectation.lines()))
     if found.path is not None:
-        typer.echo(f"written: {found.path}; use it with --bundle {found.path}")
+        typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
     if found.unreadable:
         raise SomeInputsFailedError

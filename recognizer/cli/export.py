@@ -31,26 +31,28 @@ def command(
         typer.Option(
             metavar="RUN",
             help="A finished run of the same recipe that left sources out (exclude_sources): the "
-            "card tells what it finds there. May be repeated.",
+            "card says what it finds there. May be repeated.",
         ),
     ] = None,
     enroll: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A product of which the recipe left photos out: they are enrolled in the bundle, "
-            "each in turn scored by a head that had not seen it. May be repeated.",
+            help="A product whose photos the recipe left out: they are enrolled in the bundle, "
+            "each scored by a head that had not seen it. May be repeated.",
         ),
     ] = None,
     notes: Annotated[
         Path | None,
-        typer.Option(help="Markdown for the card: what is known of the data and of failures."),
+        typer.Option(
+            help="Markdown for the card: what is known about the data and about failures."
+        ),
     ] = None,
     failures: Annotated[
         Path | None,
         typer.Option(
             metavar="RENDERED",
-            help="A rendered set that no run has seen: the card shows which of them fail.",
+            help="Renderings that no run has seen: the card shows which of them fail.",
         ),
     ] = None,
 ) -> None:
@@ -78,16 +80,16 @@ def command(
     console = Console(stderr=True)
     with told_stages(console) as stage:
         stage("reading the data")
-        words = _text(notes) if notes else ""
+        text = _text(notes) if notes else ""
         photos = read_data(data, config)
         check_data(runs[0], photos)
         others = []
         for run in left_out or ():
-            network_without, its, its_labels = load_run(run)
-            check_recipe(its, config, run)
-            its_photos = read_data(data, its)
-            check_data(run, its_photos)
-            others.append((network_without, its, its_labels, its_photos))
+            other_network, other_config, other_labels = load_run(run)
+            check_recipe(other_config, config, run)
+            other_photos = read_data(data, other_config)
+            check_data(run, other_photos)
+            others.append((other_network, other_config, other_labels, other_photos))
         unseen = []
         for other in others:
             stage("measuring a run on the sources that it left out")
@@ -101,12 +103,14 @@ def command(
             version=version,
             averaged=len(runs),
             enroll={
-                name: Enrolling(partial(_enroll, name, (config.name, version)), MIN_PHOTOS)
+                name: Enrolling(
+                    function=partial(_enroll, name, (config.name, version)), min_photos=MIN_PHOTOS
+                )
                 for name in enroll or ()
             },
             unseen=unseen,
             pictures=load_photos(failures) if failures else (),
-            notes=words,
+            notes=text,
             on_stage=stage,
         )
     print_evaluation(release.evaluation, WORTH["test"])
@@ -123,8 +127,8 @@ def _enroll(
     from recognizer.enrolment import Product, enroll  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
 
-    done = enroll(Recognizer.load(draft), Product(name), photos, output, title=title)
-    return [*done.notes, *(f"not used: {why}" for why in done.unreadable.values())]
+    done = enroll(Recognizer.load(draft), Product(name=name), photos, output, title=title)
+    return [*done.notes, *(f"skipped: {why}" for why in done.unreadable.values())]
 
 
 def _text(path: Path) -> str:

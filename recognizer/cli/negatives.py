@@ -1,4 +1,4 @@
-"""``recognizer negatives``: the bank that a bundle needs so that products can be enrolled in it."""
+"""``recognizer negatives``: give a bundle the bank of negatives that enrolment needs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from recognizer.cli.train import DataOption
 
 
 def command(
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder; it is changed.")],
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder, which is changed.")],
     data: DataOption,
 ) -> None:
-    """Add a bank of negatives to a bundle. `recognizer export` does so by itself.
+    """Add a bank of negatives to a bundle; `recognizer export` does so by itself.
 
-    The photos must be those that the bundle was trained with: the same are held out again.
+    The photos must be those that the bundle was trained with: the same ones are held out.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 

@@ -103,7 +103,7 @@ def enroll(
         product: what the photos show.
         photos: their paths, at least three that differ.
         output: folder of the new bundle; it must not exist, or be empty.
-        negatives: paths of photos that do not show the product, beside the bundle's own bank.
+        negatives: paths of photos that do not show the product, in addition to the bundle's bank.
         settings: of the fit; None for the usual ones.
         title: name and version of the new bundle, where the caller has seen to it that the folder
             is free; None for those that the folder is called by.

@@ -82,7 +82,7 @@ class Examples:
 
         Args:
             label: what they show; empty where all that is known is what they do not show.
-            held_out: whether they may say how many false alarms to expect.
+            held_out: whether they may say how many false positives to expect.
             together: whether they count as one source; else each is one of its own.
         """
         count = len(self)

@@ -8,7 +8,7 @@ by ``own_weight`` times itself plus the new head.
 
 A softmax over the maps would let the new label take from the others. So the maps of a softmax
 model are turned into local log-odds, log(p / (1 - p)), within the graph; read with a sigmoid they
-say what the softmax said before, and the new label stands beside them on its own.
+say what the softmax said before, and the new label takes nothing from them.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # the network has learned to see through.
 _BACKGROUND, _CANVAS, _ROTATE, _COLOR, _GRAY, _DOWNSCALE, _JPEG = 0.5, 0.2, 0.5, 0.8, 0.1, 0.2, 0.4
 _MAX_DEGREES = 25.0
-_SMALLEST_CROP = 0.35  # share of the area
-_MOST_STRETCH = 1.67  # of a crop's sides, either way
+_MIN_CROP = 0.35  # share of the area
+_MAX_STRETCH = 1.67  # of a crop's sides, either way
 _GAIN = 0.35  # of brightness, contrast and saturation, either way
 
 
@@ -81,8 +81,8 @@ def _turned(rgb: Picture, degrees: float) -> Picture:
 
 def _cropped(rgb: Picture, rng: np.random.Generator) -> Picture:
     height, width = rgb.shape[:2]
-    share = rng.uniform(_SMALLEST_CROP, 1.0)
-    stretch = np.exp(rng.uniform(-np.log(_MOST_STRETCH), np.log(_MOST_STRETCH)))
+    share = rng.uniform(_MIN_CROP, 1.0)
+    stretch = np.exp(rng.uniform(-np.log(_MAX_STRETCH), np.log(_MAX_STRETCH)))
     across = min(width, max(1, round(width * np.sqrt(share * stretch))))
     down = min(height, max(1, round(height * np.sqrt(share / stretch))))
     x, y = int(rng.integers(width - across + 1)), int(rng.integers(height - down + 1))

@@ -127,7 +127,7 @@ def _all_curves(values: LogOdds, hits: Hits, own: Hits) -> dict[str, list[Calibr
 def _targets(hits: Hits) -> NDArray[np.float64]:
     """Return Platt's targets: off 0 and 1, of which no number of photos can assure us.
 
-    They do what a penalty would: the slope stays finite where a label is told without a mistake.
+    They do what a penalty would: the slope stays finite where a label makes no mistake.
     """
     targets = np.where(hits, (hits.sum() + 1) / (hits.sum() + 2), 1 / ((~hits).sum() + 2))
     return np.asarray(targets, np.float64)

@@ -177,7 +177,7 @@ class OperatingPoint:
             return f"{words}."
         if not self.false_alarms:
             return (
-                f"{words} seen; but all that can be rate is that at least "
+                f"{words} seen; but all that can be claimed is that at least "
                 f"{percent(self.precision.low)} % of the leads are products."
             )
         return f"{words}: {self.precision.as_percent()} of the leads are products."

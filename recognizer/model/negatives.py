@@ -43,7 +43,7 @@ class NegativeBank:
         labels: str, (N,): what the photos show.
         sources: int32, (N,): photos with the same number come from one source.
         held_out: bool, (N,): the model was not trained on these photos; only they say how many
-            false alarms to expect.
+            false positives to expect.
         sha256: uint64, (N,): see :func:`short_digests`.
         phash: uint8, (N, 32): see :func:`hash_bytes`.
     """
@@ -140,7 +140,7 @@ def short_digests(sha256: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the perceptual hash of a picture as 32 bytes; zeros where it has none."""
+    """Return the perceptual hash of an image as 32 bytes; zeros where it has none."""
     phash = perceptual_hash(rgb)
     data = bytes.fromhex(phash) if phash else bytes(HASH_BITS // 8)
     return np.frombuffer(data, np.uint8)

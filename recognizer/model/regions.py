@@ -1,4 +1,4 @@
-"""Where in a picture a label was seen: activation maps read as probabilities, and boxes drawn."""
+"""Where in an image a label was seen: activation maps read as probabilities, and boxes drawn."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def find_regions(
     """Draw boxes around what stands out in a heat-map.
 
     Args:
-        heatmap: float32, (h, w), 0 to 1, over the whole picture.
+        heatmap: float32, (h, w), 0 to 1, over the whole image.
         label: whose heat-map it is.
-        size: width and height of the upright picture in pixels.
+        size: width and height of the upright image in pixels.
         frame: number of the frame.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Opening an onnxruntime session: which provider really serves, and whether the model fits."""
+"""Opening an onnxruntime session: which provider it really uses, and whether the model fits."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PACKAGES = {
     "directml": "onnxruntime-directml, on Windows",
     "openvino": "onnxruntime-openvino",
 }
-"""The package with each provider; it takes the place of ``onnxruntime`` (see docs/providers.md)."""
+"""The package with each provider; it replaces ``onnxruntime`` (see docs/providers.md)."""
 
 EXACT_ON_X64 = ("session.x64quantprecision", "1")
 """Session option without which int8 is wrong on x64 CPUs that lack VNNI (AVX2 of Zen 3 or Haswell).
 
-There the fast products of unsigned and signed bytes saturate: scores of the same photo differ by up
-to 0.6 from those elsewhere, and wildlife-v2 loses a fifth of its average precision for ivory. With
-the option onnxruntime makes the weights unsigned on such CPUs, and changes nothing on others.
+There the fast products of unsigned and signed bytes saturate: scores of the same image differ by up
+to 0.6 from those elsewhere, and wildlife-v2 loses a fifth of its average precision for ivory. The
+option makes onnxruntime use unsigned weights on such CPUs, and changes nothing on others.
 """
 
 
@@ -42,14 +42,14 @@ def open_session(
         bundle: the model's description.
         provider: a key of :data:`PROVIDERS`.
         threads: threads for one pass; None leaves the choice to onnxruntime.
-        allow_fallback: use the CPU where the provider is not there, instead of raising.
+        allow_fallback: use the CPU if the provider is unavailable, instead of raising.
 
     Returns:
         The session, and the provider that it really uses.
 
     Raises:
         BundleError: the model is not the described one, or cannot be used.
-        ProviderError: the provider is not there and no fallback is allowed.
+        ProviderError: the provider is unavailable and no fallback is allowed.
         UsageError: an argument makes no sense.
     """
     if provider not in PROVIDERS:

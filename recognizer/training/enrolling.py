@@ -1,7 +1,7 @@
 """What an export enrols: photos of a product that its run left out (``exclude_sources``).
 
 Each of them is scored by a head that had not seen it, so that the card can say what few photos are
-worth; had the run learned from them, nothing could.
+worth.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from recognizer.model.evidence import Evidence
 from recognizer.taxonomy import Kind, load_taxonomy
 
 EnrollFunction: TypeAlias = "Callable[[Path, Sequence[str], Path], Sequence[str]]"
-"""Makes of the bundle in a folder another one, in a second folder, that knows these photos; returns
-what lessens their evidence, a sentence each."""
+"""Makes, from the bundle in a folder, another one in a second folder that knows these photos.
+
+It returns what weakens their evidence, a sentence each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolling:
     """How a product is enrolled: what does it belongs to a layer above training.
 
     Attributes:
         function: does it.
-        fewest: photos that it needs.
+        min_photos: photos that it needs.
     """
 
     function: EnrollFunction
-    fewest: int
+    min_photos: int
 
 
-def left_out_photos(photos: Sequence[Photo], name: str, fewest: int) -> list[Photo]:
+def left_out_photos(photos: Sequence[Photo], name: str, min_photos: int) -> list[Photo]:
     """Return the photos of a product that a run left out.
 
     Raises:
@@ -46,10 +47,10 @@ def left_out_photos(photos: Sequence[Photo], name: str, fewest: int) -> list[Pho
     if label is None or label.kind is not Kind.PRODUCT:
         raise TrainingError(f"{name} cannot be enrolled: it is no product of the taxonomy")
     found = [p for p in photos if p.split == "excluded" and p.label == name and p.is_evidence]
-    if len(found) < fewest:
+    if len(found) < min_photos:
         raise TrainingError(
             f"{name} cannot be enrolled: the run left {len(found)} photos of it out "
-            f"(exclude_sources); at least {fewest} are needed"
+            f"(exclude_sources); at least {min_photos} are needed"
         )
     return found
 

@@ -138,7 +138,9 @@ def export_bundle(
     validation = [p for p in photos if p.split == "validation"]
     _check_photos(labels, photos, pictures)
     enrolling = enroll or {}
-    left_out = {name: left_out_photos(photos, name, how.fewest) for name, how in enrolling.items()}
+    left_out = {
+        name: left_out_photos(photos, name, how.min_photos) for name, how in enrolling.items()
+    }
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         served = ServedNetwork(network, config.loss, len(labels)).eval()
@@ -166,8 +168,8 @@ def export_bundle(
         for name, how in enrolling.items():
             on_stage(f"enrolling {name} from {len(left_out[name])} photos")
             made = work / f"with-{name}"
-            said = how.function(folder, [str(p.path) for p in left_out[name]], made)
-            notes += "".join(f"\n- {name}: {sentence}" for sentence in said)
+            sentences = how.function(folder, [str(p.path) for p in left_out[name]], made)
+            notes += "".join(f"\n- {name}: {sentence}" for sentence in sentences)
             folder = made
         chosen = Recognizer.load(folder)
         if left_out:  # the validation photos were its negatives: they say nothing of it

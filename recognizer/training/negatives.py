@@ -1,6 +1,6 @@
 """The bank of negatives of a bundle: which photos it remembers for later enrolments.
 
-All validation photos, since false alarms can only be counted on photos that the model was not
+All validation photos, since false positives can only be counted on photos that the model was not
 trained on; some photos of each product; and of the training photos without a product those that
 the model takes for products most, and those that differ most from each other.
 """
@@ -28,7 +28,7 @@ BANK_PHOTOS = 3000
 """Photos in a bank: with 1280 channels about 2.4 MB."""
 
 PRODUCT_PHOTOS = 30
-"""Training photos of each product: enough for a product to be told from the others."""
+"""Training photos of each product: enough to tell a product from the others."""
 
 _HARDEST = 0.5  # share of the training photos without a product that are the hardest
 _CHUNK = 32
@@ -69,7 +69,7 @@ def build_bank(
     """Embed photos and choose among them. See :func:`attach_bank`."""
     used = [p for p in photos if p.split in {"train", "validation"} and p.is_evidence]
     if not any(p.split == "validation" for p in used):
-        raise DatasetError("no validation photos: false alarms could not be counted")
+        raise DatasetError("no validation photos: false positives could not be counted")
     whole = _embed(recognizer, used, on_progress)
     kinds = load_taxonomy().labels
     product = np.array([kinds[p.label].kind is Kind.PRODUCT for p in used])
@@ -111,14 +111,14 @@ def _embed(
     size = recognizer.bundle.input_size
     log_odds, embeddings, phash = [], [], []
     for start in range(0, len(photos), _CHUNK):
-        pictures = []
+        inputs = []
         for photo in photos[start : start + _CHUNK]:
             image = recognizer.load_image(photo.path)
             if not image.frames:
                 raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
-            pictures.append(model_input(image.frames[0].rgb, size))
+            inputs.append(model_input(image.frames[0].rgb, size))
             phash.append(hash_bytes(image.frames[0].rgb))
-        scores, features = recognizer.features(np.stack(pictures))
+        scores, features = recognizer.features(np.stack(inputs))
         log_odds.append(scores)
         embeddings.append(features)
         on_progress(len(phash), len(photos))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,7 @@ def test_a_product_is_enrolled_and_scanned_for(
     assert result.exit_code == ExitCode.DONE, result.output
     assert "rhino_horn: 3 photos of 1 source; 240 negatives" in result.stdout
     assert "recall 3 of 3 at 1 % (0.29-1.00)" in result.stdout
-    assert f"written: {made}" in result.stdout
+    assert f"Wrote {made}" in result.stdout
     scanned = tmp_path / "scan.jsonl"
     report = tmp_path / "report.html"
     options = ("--bundle", made, "--output", scanned, "--report", report, "--workers", 1)
@@ -58,6 +60,21 @@ def test_a_product_is_enrolled_and_scanned_for(
     assert "enrolled from 3 photos" in report.read_text()
 
 
+@pytest.mark.parametrize("module", ["sklearn", "onnx"])
+def test_the_extra_is_named_where_it_is_missing(
+    module: str, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == module else find_spec(name)
+    )
+    monkeypatch.delitem(sys.modules, "recognizer.enrolment")
+    result = invoke("enroll", "rhino_horn", tmp_path, "--bundle", tiny_bundle, "--check")
+    assert result.exit_code == ExitCode.USAGE
+    assert f"{module} is not installed" in result.stderr
+    assert "wildlife-product-recognizer[enroll]" in " ".join(result.stderr.split())
+
+
 def test_a_check_needs_no_output(
     tiny_bundle: Path, photo_folder: Callable[..., Path], others: Path
 ) -> None:
@@ -66,7 +83,7 @@ def test_a_check_needs_no_output(
     result = invoke("enroll", "rhino_horn", photos, *base, "--check")
     assert result.exit_code == ExitCode.DONE, result.output
     assert "recall 3 of 3" in result.stdout
-    assert "written" not in result.stdout
+    assert "Wrote" not in result.stdout
     result = invoke("enroll", "rhino_horn", photos, *base)
     assert result.exit_code == ExitCode.USAGE
     assert "--check" in result.stderr
