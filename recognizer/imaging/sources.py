@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import FileIO
 from typing import BinaryIO
 
@@ -33,6 +33,11 @@ class Limits:
     max_bytes: int = 64 * MEBIBYTE
     max_pixels: int = 100_000_000
     max_frames: int = 8
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not (isinstance(value := getattr(self, field.name), int) and value >= 1):
+                raise UsageError(f"{field.name} = {value!r}: a number from 1")
 
 
 class Refused(Exception):  # noqa: N818 - says something of an input, not of the program

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.imaging import load_image
+from recognizer.errors import UsageError
+from recognizer.imaging import Limits, load_image
 from recognizer.status import Reason, Status
 from tests.hostile import encode, photo
 
@@ -17,6 +18,13 @@ PNG = encode(photo(), "PNG")
 def _path(folder: Path) -> Path:
     (folder / "föö bär.png").write_bytes(PNG)
     return folder / "föö bär.png"
+
+
+@pytest.mark.parametrize("key", ["max_bytes", "max_pixels", "max_frames"])
+@pytest.mark.parametrize("value", [0, -1, None, 1.5, "1"])
+def test_a_limit_is_a_number_from_one(key: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{key} = "):
+        Limits(**{key: value})  # type: ignore[arg-type]
 
 
 class Named(os.PathLike[str]):

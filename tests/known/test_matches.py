@@ -10,6 +10,8 @@ from recognizer.known import (
     Bank,
     share_bank,
 )
+from recognizer.policy import Decision, Policy
+from recognizer.recognizer import Recognizer
 from tests.known.hashes import random_hashes, with_flips
 from tests.known.items import HASH, item
 from tests.pictures import scene
@@ -79,3 +81,16 @@ def test_an_empty_bank_matches_nothing(tmp_path: Path) -> None:
     Bank(tmp_path / "bank", create=True).close()
     with share_bank(tmp_path / "bank", match_rotations=True) as known:
         assert known.match(HASH) == ()
+
+
+def test_a_match_becomes_a_decision(recognizer: Recognizer, tmp_path: Path) -> None:
+    with Bank(tmp_path / "bank", create=True) as bank:
+        bank.add([item(hash_of(1), label="ivory_worked")])
+    prediction = recognizer.predict(scene(1))
+    assert recognizer.decide(prediction, Policy()).decision is Decision.CLEAR
+    with share_bank(tmp_path / "bank") as known:
+        matches = known.match(prediction.phash)
+    verdict = recognizer.decide(prediction, Policy(), matches)
+    assert (verdict.decision, verdict.leads) == (Decision.REVIEW, ())
+    assert f"near the known item {matches[0].id} (ivory_worked)" in verdict.why[0]
+    assert recognizer.decide(recognizer.predict(b""), Policy(), matches).decision == "unscored"
