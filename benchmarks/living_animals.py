@@ -13,7 +13,7 @@ from pathlib import Path
 
 from recognizer.dataset.manifest import load_photos
 from recognizer.evaluation.held_out import photos_of_split
-from recognizer.evaluation.living_animals import measure_both_sides
+from recognizer.evaluation.living_animals import measure_patches
 from recognizer.recognizer import Recognizer
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     recognizer = Recognizer.load(options.bundle)
     held_out = photos_of_split(recognizer.bundle, load_photos(options.data), "validation")
-    for both in measure_both_sides(recognizer, held_out, options.patches):
+    for both in measure_patches(recognizer, held_out, options.patches):
         print(f"## {both.product}: {both.patches} patches of {both.photos} photos of animals")
         print(f"whole photos called the animal {both.called_animal}")
         print(f"whole photos called a product {both.called_product}")

@@ -198,12 +198,13 @@ def _leave_out(
     group_by_source: bool,
 ) -> str:
     from recognizer.cli.evaluate_output import print_left_out  # noqa: PLC0415
+    from recognizer.dataset.outputs import run_photos  # noqa: PLC0415
     from recognizer.evaluation import left_out  # noqa: PLC0415
 
     wanted = {label: left_out.photos_for(photos, label) for label in labels}
     together = list(dict.fromkeys(photo for used, _ in wanted.values() for photo in used))
     with _bar("features") as progress:
-        features = left_out.embed_photos(recognizer, together, progress)
+        features = run_photos(recognizer, together, progress).embedding
     place = {photo: i for i, photo in enumerate(together)}
     results = []
     for label, (used, positive) in wanted.items():

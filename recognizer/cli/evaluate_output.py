@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
-from recognizer.evaluation.figures import FEWEST_FOR_CALIBRATION, Figures
+from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
 from recognizer.evaluation.left_out import OPTIMISTIC, LeftOut
 from recognizer.evaluation.paired import Change, PairedEvaluation
 from recognizer.evaluation.prevalence import OperatingPoint
@@ -46,7 +46,7 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
         if f.calibration_error is not None
     ]
     console.print(
-        f"expected calibration error, where there are {FEWEST_FOR_CALIBRATION} photos: "
+        f"expected calibration error, where there are {MIN_FOR_CALIBRATION} photos: "
         + (", ".join(errors) or "nowhere")
     )
     few = [f"{f.name} {' '.join(map(str, f.ranks))}" for f in evaluation.labels if f.ranks]
@@ -118,10 +118,10 @@ def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
                 name,
                 f"{point.rate:.1%}",
                 _cell(point.recall),
-                str(point.false_alarms),
-                point.false_alarm_rate.as_percent(),
+                str(point.false_positives),
+                point.false_positive_rate.as_percent(),
                 _precision(point),
-                f"{point.negatives_without_alarm:,}",
+                f"{point.negatives_without_error:,}",
                 _count(point.negatives_as_observed),
             )
     console.print(table)
@@ -133,7 +133,7 @@ def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
     for claim in strictest.claims:
         console.print(
             f"to promise that {claim.precision:.0%} of these leads are products, false alarms must "
-            f"be at most {percent(claim.false_alarm_rate)} %, which takes {claim.negatives:,} "
+            f"be at most {percent(claim.false_positive_rate)} %, which takes {claim.negatives:,} "
             "negatives without one"
         )
 
@@ -145,7 +145,7 @@ def _count(number: int | None) -> str:
 def _precision(point: OperatingPoint) -> str:
     if point.precision is None:
         return "-"
-    if not point.false_alarms:  # "100 %" would be read as a promise
+    if not point.false_positives:  # "100 %" would be read as a promise
         return f"at least {percent(point.precision.low)} %"
     return point.precision.as_percent()
 

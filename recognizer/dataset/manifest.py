@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from recognizer.errors import DatasetError, TaxonomyError
 from recognizer.imaging import load_image
+from recognizer.model.evidence import TrainingImages
 from recognizer.taxonomy import Kind, load_taxonomy
 
 if TYPE_CHECKING:
@@ -247,14 +248,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def count_taught(photos: Iterable[Photo], members: Container[str]) -> dict[str, int]:
-    """Return how many ``photos``, ``rendered`` ones and ``patches`` of some labels there are."""
+def training_images(photos: Iterable[Photo], members: Container[str]) -> TrainingImages:
+    """Return the numbers of photos, their sources, renderings and patches of some labels."""
     found = [p for p in photos if p.label in members]
-    return {
-        "photos": sum(p.is_evidence for p in found),
-        "rendered": sum(p.is_synthetic for p in found),
-        "patches": sum(p.is_patch for p in found),
-    }
+    return TrainingImages(
+        photos=sum(p.is_evidence for p in found),
+        sources=len({p.source for p in found if p.is_evidence}),
+        rendered=sum(p.is_synthetic for p in found),
+        patches=sum(p.is_patch for p in found),
+    )
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,12 @@ from recognizer.recognizer import Recognizer
 
 _CHUNK = 32
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outputs:
-    """The network's outputs, a row for each photo.
-
-    Attributes:
-        log_odds: float32, (N, labels), before calibration.
-        embedding: float32, (N, channels).
-    """
+    """Log-odds before calibration, float32, (N, labels), and embeddings, float32, (N, channels)."""
 
     log_odds: NDArray[np.float32]
     embedding: NDArray[np.float32]
@@ -45,15 +43,25 @@ def run_photos(
     """
     if not photos:
         raise DatasetError("no photos")
+    chunks = list(in_chunks(partial(_run_chunk, recognizer), photos, on_progress, threads))
+    log_odds, embedding = zip(*chunks, strict=True)
+    return Outputs(log_odds=np.concatenate(log_odds), embedding=np.concatenate(embedding))
+
+
+def in_chunks(
+    work: Callable[[Sequence[Photo]], Result],
+    photos: Sequence[Photo],
+    on_progress: Callable[[int, int], None],
+    threads: int,
+) -> Iterator[Result]:
+    """Yield what ``work`` returns for each chunk of photos, in order."""
     chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
-    log_odds, embedding, done = [], [], 0
+    done = 0
     with ThreadPoolExecutor(threads) as pool:
-        for scores, features in pool.map(partial(_run_chunk, recognizer), chunks):
-            log_odds.append(scores)
-            embedding.append(features)
-            done += len(scores)
+        for chunk, found in zip(chunks, pool.map(work, chunks), strict=True):
+            done += len(chunk)
             on_progress(done, len(photos))
-    return Outputs(np.concatenate(log_odds), np.concatenate(embedding))
+            yield found
 
 
 def _run_chunk(

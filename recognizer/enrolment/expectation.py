@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from recognizer.enrolment.head import Learned
 from recognizer.evaluation.metrics import share
-from recognizer.evaluation.thresholds import MOST_FOR_RANKS, ranks_of
+from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
 from recognizer.model.evidence import EnrolmentEvidence, Share, counted
 from recognizer.policy import FALSE_POSITIVE_RATES
 
@@ -93,7 +93,7 @@ def expect(
         },
         leads=_share(leads, photos),
         own_weight=None if is_new else learned.head.own_weight,
-        ranks=ranks_of(learned.left_out, learned.negatives) if photos <= MOST_FOR_RANKS else (),
+        ranks=ranks_of(learned.left_out, learned.negatives) if photos <= MAX_FOR_RANKS else (),
     )
     return Expectation(name=name, evidence=evidence, any_product_threshold=any_product_threshold)
 

@@ -22,7 +22,7 @@ from recognizer.evaluation.calibrate import fit_platt
 from recognizer.evaluation.thresholds import (
     fit_thresholds,
     raised,
-    threshold_at_false_alarm_rate,
+    threshold_at_fpr,
 )
 from recognizer.imaging import model_input
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
@@ -140,7 +140,7 @@ def calibrate(learned: Learned, bundle: Bundle, name: str) -> Calibration:
     )
     slope = max(round(scaled_slope / spread, 6), 1e-3)
     aim = min(max(bundle.any_product_thresholds[DEFAULT_RATE], 0.05), 0.95)
-    place = threshold_at_false_alarm_rate(learned.negatives, DEFAULT_RATE / len(products))
+    place = threshold_at_fpr(learned.negatives, DEFAULT_RATE / len(products))
     return Calibration.line(slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6))
 
 

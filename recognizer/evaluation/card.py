@@ -18,7 +18,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.model.evidence import percent
 
 if TYPE_CHECKING:
-    from recognizer.evaluation.living_animals import BothSides
+    from recognizer.evaluation.living_animals import HeldOutPatches
     from recognizer.evaluation.unseen import Unseen
 
 FAILURES_FILE = "failures.jpg"
@@ -32,7 +32,7 @@ def render_card(
     licenses: Mapping[str, LicenseCount],
     *,
     unseen: Sequence[Unseen] = (),
-    patches: Sequence[BothSides] = (),
+    patches: Sequence[HeldOutPatches] = (),
     failures: bool,
     notes: str = "",
 ) -> str:

@@ -1,7 +1,6 @@
-"""Measure a bundle on photos from sources that training never saw.
+"""Measure a bundle on labelled photos, with the ONNX file that ships and as a scan runs it.
 
-It runs the ONNX file that ships, by the road that serving takes. Negatives are all photos that
-are no product; photos of other products count neither way.
+Negatives are all photos that show no product; photos of other products count neither way.
 """
 
 from __future__ import annotations
@@ -9,24 +8,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo, count_taught, fingerprint
+from recognizer.dataset.manifest import Photo, fingerprint, training_images
+from recognizer.dataset.outputs import in_chunks
 from recognizer.errors import DatasetError
 from recognizer.evaluation.figures import (
     SOURCE_RATE,
     Figures,
     SourceCount,
     Truth,
-    calibrated_figures,
     count_by_source,
+    figures_of,
 )
-from recognizer.evaluation.living import LivingAnimal, measure_living
+from recognizer.evaluation.living_animals import LivingAnimal, measure_living_animals
 from recognizer.evaluation.lookalikes import Lookalikes, measure_lookalikes
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import (
@@ -34,29 +33,27 @@ from recognizer.evaluation.prevalence import (
     OperatingPoint,
     operating_point,
 )
-from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.bundle import Bundle
-from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, Leads, TrainingImages
+from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, Leads
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict, decide
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
 
 ANY_PRODUCT = "any product"
-"""The name of what a platform looks for when it looks for everything at once."""
-
-_CHUNK = 32
+"""The name of the target that stands for all products."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BySource:
-    """What a family's threshold for :data:`SOURCE_RATE` of these negatives does to each source.
+    """The effect of a family's threshold for :data:`SOURCE_RATE` of the negatives on each source.
 
     Attributes:
         name: the family.
         threshold: the probability above which a photo counts as found.
-        positives: sources of the family's photos: what is found.
-        negatives: sources of photos without a product: the false alarms.
+        positives: sources of the family's photos.
+        negatives: sources of photos without a product; what is over it is a false positive.
     """
 
     name: str
@@ -65,30 +62,30 @@ class BySource:
     negatives: tuple[SourceCount, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """All figures of a bundle on one split.
 
     Attributes:
         bundle: title of the bundle.
         digest: sha256 of its model.
-        split: which photos.
-        data: fingerprint of these photos.
-        photos: how many they are.
-        negatives: photos that are no product.
-        negative_sources: their sources.
-        intervals: what the bootstrap drew: ``photos`` or ``sources``.
+        split: name of the photos.
+        data: fingerprint of the photos.
+        photos: their number.
+        negatives: photos without a product.
+        negative_sources: sources of the negatives.
+        intervals: the unit of the bootstrap: ``photos`` or ``sources``.
         families: figures of each family with more than one product in the bundle.
         labels: figures of each product of the taxonomy.
         flagged_negatives: share of the negatives that the default policy sends to review.
-        leads: for each product with photos, what the default policy makes of them.
-        accuracy: share of all photos whose label has the highest score of all.
+        leads: for each product with photos, the leads of the default policy.
+        accuracy: share of all photos whose label has the highest score.
         lookalikes: how well ivory and its look-alikes are told apart; None without such photos.
         living: for each living animal with photos, how often it is taken for a product.
         confusion: true label -> label with the highest score -> photos.
-        prevalence: share of products for which :attr:`operating_points` restate precision.
-        operating_points: family, or :data:`ANY_PRODUCT` -> what the thresholds that ship do, the
-            strictest last.
+        prevalence: share of products at which :attr:`operating_points` restate precision.
+        operating_points: family, or :data:`ANY_PRODUCT` -> the bundle's thresholds, the strictest
+            last.
         by_source: for each family with positives.
     """
 
@@ -129,13 +126,8 @@ def score_photos(
     Raises:
         DatasetError: a photo cannot be decoded, or its bytes are not those of the manifest.
     """
-    chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
-    predictions: list[Prediction] = []
-    with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(partial(_score_chunk, recognizer), chunks):
-            predictions += found
-            on_progress(len(predictions), len(photos))
-    return predictions
+    chunks = in_chunks(partial(_score_chunk, recognizer), photos, on_progress, threads)
+    return [prediction for chunk in chunks for prediction in chunk]
 
 
 def _score_chunk(recognizer: Recognizer, photos: Sequence[Photo]) -> list[Prediction]:
@@ -156,14 +148,7 @@ def evaluate(
     rounds: int = 1000,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Evaluation:
-    """Measure a bundle.
-
-    Args:
-        recognizer: the loaded bundle.
-        photos: all photos; those of ``split`` are used.
-        split: ``test`` or ``validation``.
-        rounds: bootstrap rounds behind the intervals.
-        on_progress: called with the photos done and their number.
+    """Score the photos of a split and measure the bundle on them.
 
     Raises:
         DatasetError: the split has no negatives, or a photo cannot be read.
@@ -183,15 +168,15 @@ def measure(
     prevalence: float = DEFAULT_PREVALENCE,
     group_by_source: bool = False,
 ) -> Evaluation:
-    """Compute the figures from predictions that are there already.
+    """Measure a bundle by its predictions.
 
     Args:
-        bundle: what made the predictions.
-        photos: those of one split.
+        bundle: that made the predictions.
+        photos: of one split.
         predictions: of these photos, in order.
-        split: what these photos are called.
+        split: the name of these photos.
         rounds: bootstrap rounds behind the intervals.
-        prevalence: share of products for which precision is restated.
+        prevalence: share of products at which precision is restated.
         group_by_source: let the bootstrap draw whole sources instead of photos.
 
     Raises:
@@ -200,7 +185,9 @@ def measure(
     truth = Truth.of(photos)
     if not truth.negative.any():
         raise DatasetError(f"no negatives in the split {split!r}")
-    figures = partial(calibrated_figures, truth, rounds, group_by_source)
+    figures = partial(
+        figures_of, truth=truth, rounds=rounds, group_by_source=group_by_source, calibrated=True
+    )
     products = [label.name for label in load_taxonomy().products]
     score = {
         name: np.array([p.scores[name] for p in predictions])
@@ -241,7 +228,7 @@ def measure(
         lookalikes=measure_lookalikes(
             truth.labels, [{**p.scores, **p.families} for p in predictions]
         ),
-        living=measure_living(truth.labels.tolist(), best, flagged),
+        living=measure_living_animals(truth.labels.tolist(), best, flagged),
         confusion=_confusion(truth.labels, best),
         prevalence=prevalence,
         operating_points={
@@ -261,15 +248,15 @@ def measure(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Something that a platform looks for: a family, or any product at all.
+    """What a platform looks for: a family, or any product.
 
     Attributes:
         name: the family's, or :data:`ANY_PRODUCT`.
         positive: bool, (N,).
         scores: calibrated probabilities, (N,).
-        thresholds: false-alarm rate -> the threshold that the bundle ships.
+        thresholds: false-positive rate -> the bundle's threshold.
     """
 
     name: str
@@ -279,18 +266,23 @@ class Target:
 
 
 def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> tuple[Target, ...]:
-    """Return what can be looked for with a bundle: any product, then each family."""
-    families = [
+    """Return the targets of a bundle: any product, then each family."""
+    any_product = Target(
+        name=ANY_PRODUCT,
+        positive=~truth.negative,
+        scores=np.array([max(p.families.values(), default=0.0) for p in predictions]),
+        thresholds=bundle.any_product_thresholds,
+    )
+    families = (
         Target(
-            family.name,
-            truth.of_family(family.name),
-            np.array([p.families[family.name] for p in predictions]),
-            family.thresholds,
+            name=family.name,
+            positive=truth.of_family(family.name),
+            scores=np.array([p.families[family.name] for p in predictions]),
+            thresholds=family.thresholds,
         )
         for family in bundle.families
-    ]
-    highest = np.array([max(p.families.values(), default=0.0) for p in predictions])
-    return Target(ANY_PRODUCT, ~truth.negative, highest, bundle.any_product_thresholds), *families
+    )
+    return any_product, *families
 
 
 def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Leads]:
@@ -316,13 +308,13 @@ def _confusion(truth: NDArray[np.str_], best: Sequence[str]) -> dict[str, dict[s
 
 
 def _by_source(truth: Truth, target: Target) -> BySource:
-    threshold = threshold_at_false_alarm_rate(target.scores[truth.negative], SOURCE_RATE)
+    threshold = threshold_at_fpr(target.scores[truth.negative], SOURCE_RATE)
     over = target.scores > threshold
-
-    def counts(side: NDArray[np.bool_]) -> tuple[SourceCount, ...]:
-        return count_by_source(truth.sources[side], over[side])
-
-    return BySource(target.name, threshold, counts(target.positive), counts(truth.negative))
+    positives, negatives = (
+        count_by_source(truth.sources[side], over[side])
+        for side in (target.positive, truth.negative)
+    )
+    return BySource(name=target.name, threshold=threshold, positives=positives, negatives=negatives)
 
 
 def all_figures(evaluation: Evaluation) -> Iterator[Figures]:
@@ -332,22 +324,15 @@ def all_figures(evaluation: Evaluation) -> Iterator[Figures]:
 
 
 def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> Evidence:
-    """Return what ``bundle.json`` records behind a label or family.
+    """Return the evidence of a label or family for ``bundle.json``.
 
     Args:
         figures: measured on the test split.
         train: the photos that the model was trained on.
         members: the labels that count.
     """
-    taught = count_taught(train, members)
-    sources = {p.source for p in train if p.label in members and p.is_evidence}
     return Evidence(
-        train=TrainingImages(
-            photos=taught["photos"],
-            sources=len(sources),
-            rendered=taught["rendered"],
-            patches=taught["patches"],
-        ),
+        train=training_images(train, members),
         test=EvaluationPhotos(photos=figures.photos, sources=figures.sources),
         average_precision=figures.average_precision and _rounded(figures.average_precision),
         area_under_roc=figures.area_under_roc and _rounded(figures.area_under_roc),

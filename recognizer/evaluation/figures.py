@@ -1,13 +1,13 @@
-"""What is counted and measured for one label, one family, one source.
+"""The figures of one label, one family, one source.
 
-Negatives are all photos that are no product; photos of other products count neither way.
+Negatives are all photos that show no product; photos of other products count neither way.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -20,19 +20,19 @@ from recognizer.evaluation.metrics import (
     bootstrap,
     calibration_bins,
     expected_calibration_error,
-    recall_at_false_alarm_rate,
+    recall_at_fpr,
     share,
 )
-from recognizer.evaluation.thresholds import MOST_FOR_RANKS, ranks_of
+from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
 from recognizer.model.evidence import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import load_taxonomy
 
-FEWEST_FOR_CALIBRATION = 30
+MIN_FOR_CALIBRATION = 30
 """Positives below which no calibration error is given: it would measure chance."""
 
 SOURCE_RATE = 0.01
-"""The false-alarm rate at which results are told by source."""
+"""The false-positive rate at which results are given by source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Truth:
 
     Attributes:
         labels: (N,) true labels.
-        sources: (N,) where they come from.
+        sources: (N,) their sources.
         negative: bool, (N,): no product.
     """
 
@@ -51,12 +51,11 @@ class Truth:
 
     @classmethod
     def of(cls, photos: Sequence[Photo]) -> Truth:
-        """Read it off the photos."""
-        kinds = load_taxonomy().labels
+        """Return the truth of photos."""
         return cls(
-            np.array([p.label for p in photos]),
-            np.array([p.source for p in photos]),
-            np.array([kinds[p.label].kind is not Kind.PRODUCT for p in photos]),
+            labels=np.array([p.label for p in photos]),
+            sources=np.array([p.source for p in photos]),
+            negative=np.array([not p.is_product for p in photos], bool),
         )
 
     def of_family(self, name: str) -> NDArray[np.bool_]:
@@ -64,46 +63,38 @@ class Truth:
         return np.isin(self.labels, [label.name for label in load_taxonomy().members(name)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """How well one label or family is told from everything that is no product.
+    """How well one label or family is told from the negatives.
 
     Attributes:
         name: label or family.
         photos: positives.
-        sources: where they come from: the number that counts.
+        sources: of the positives: the number that counts.
         average_precision: area under the precision-recall curve; None without positives.
         area_under_roc: None without positives.
-        recall: false-alarm rate -> share of the positives found at it, the threshold taken as
-            fixed.
-        ranks: of each positive, its place among the negatives, 1 being above all of them; highest
-            first. Empty with more than :data:`MOST_FOR_RANKS` positives.
+        recall: false-positive rate -> recall, with the threshold taken as fixed.
+        ranks: the place of each positive among the negatives, 1 being above all; highest first.
+            Empty with more than :data:`MAX_FOR_RANKS` positives.
         calibration: predicted and observed, over the positives and *all* other photos; empty with
-            fewer than :data:`FEWEST_FOR_CALIBRATION` positives.
-        calibration_error: expected calibration error; None where :attr:`calibration` is empty.
+            fewer than :data:`MIN_FOR_CALIBRATION` positives.
+        calibration_error: expected calibration error; None if :attr:`calibration` is empty.
     """
 
     name: str
-    photos: int
-    sources: int
-    average_precision: Estimate | None
-    area_under_roc: Estimate | None
-    recall: Mapping[float, Estimate]
+    photos: int = 0
+    sources: int = 0
+    average_precision: Estimate | None = None
+    area_under_roc: Estimate | None = None
+    recall: Mapping[float, Estimate] = field(default_factory=dict)
     ranks: tuple[int, ...] = ()
     calibration: tuple[CalibrationBin, ...] = ()
     calibration_error: Estimate | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCount:
-    """The photos of one source.
-
-    Attributes:
-        source: its name.
-        photos: positives or negatives of it.
-        over: those of them that are over the threshold.
-        share: the same as a share.
-    """
+    """How many photos of one source are over a threshold, as a number and as a share."""
 
     source: str
     photos: int
@@ -114,85 +105,64 @@ class SourceCount:
 def figures_of(
     name: str,
     positive: NDArray[np.bool_],
-    negative: NDArray[np.bool_],
     scores: NDArray[np.float64] | None,
-    sources: NDArray[np.str_],
+    truth: Truth,
+    *,
     rounds: int,
-    group_by_source: bool,
+    group_by_source: bool = False,
+    calibrated: bool = False,
 ) -> Figures:
-    """Compute how well positives are told from negatives.
+    """Measure how well positives are told from negatives.
 
     Args:
         name: what the positives show.
         positive: bool, (N,).
-        negative: bool, (N,); what is neither counts only against the calibration.
-        scores: calibrated probabilities, (N,); None where the model does not know the name.
-        sources: (N,).
+        scores: (N,); None if the model does not know the name.
+        truth: of the N photos; those that are neither positive nor negative count only against the
+            calibration.
         rounds: bootstrap rounds.
         group_by_source: let the bootstrap draw whole sources.
+        calibrated: whether scores are probabilities, whose calibration can be measured.
     """
-    photos, places = int(positive.sum()), len(set(sources[positive]))
+    photos, sources = int(positive.sum()), len(set(truth.sources[positive]))
     if scores is None or not photos:
-        return Figures(name, photos, places, None, None, {})
-    used = positive | negative
+        return Figures(name=name, photos=photos, sources=sources)
+    used = positive | truth.negative
     estimate = partial(
         bootstrap,
         positive=positive[used],
         scores=scores[used],
         rounds=rounds,
-        groups=sources[used] if group_by_source else None,
+        groups=truth.sources[used] if group_by_source else None,
     )
-    recall = partial(recall_at_false_alarm_rate, positive[used], scores[used])
+    recall = partial(recall_at_fpr, positive[used], scores[used])
+    calibrated = calibrated and photos >= MIN_FOR_CALIBRATION
     return Figures(
-        name,
-        photos,
-        places,
-        estimate(Ranking.average_precision),
-        estimate(Ranking.area_under_roc),
-        {rate: share(round(photos * recall(rate=rate)), photos) for rate in FALSE_POSITIVE_RATES},
-        ranks_of(scores[positive], scores[negative]) if photos <= MOST_FOR_RANKS else (),
-    )
-
-
-def calibrated_figures(
-    truth: Truth,
-    rounds: int,
-    group_by_source: bool,
-    name: str,
-    positive: NDArray[np.bool_],
-    scores: NDArray[np.float64] | None,
-) -> Figures:
-    """Compute :func:`figures_of` photos, with the calibration where there are photos enough.
-
-    Args:
-        truth: what the photos show.
-        rounds: bootstrap rounds.
-        group_by_source: let the bootstrap draw whole sources.
-        name: what the positives show.
-        positive: bool, (N,).
-        scores: calibrated probabilities, (N,); None where the model does not know the name.
-    """
-    figures = figures_of(
-        name, positive, truth.negative, scores, truth.sources, rounds, group_by_source
-    )
-    if scores is None or figures.photos < FEWEST_FOR_CALIBRATION:
-        return figures
-    return replace(
-        figures,
-        calibration=calibration_bins(positive, scores),
-        calibration_error=expected_calibration_error(positive, scores, rounds=rounds),
+        name=name,
+        photos=photos,
+        sources=sources,
+        average_precision=estimate(Ranking.average_precision),
+        area_under_roc=estimate(Ranking.area_under_roc),
+        recall={
+            rate: share(round(photos * recall(rate=rate)), photos) for rate in FALSE_POSITIVE_RATES
+        },
+        ranks=ranks_of(scores[positive], scores[truth.negative]) if photos <= MAX_FOR_RANKS else (),
+        calibration=calibration_bins(positive, scores) if calibrated else (),
+        calibration_error=expected_calibration_error(positive, scores, rounds=rounds)
+        if calibrated
+        else None,
     )
 
 
 def count_by_source(sources: NDArray[np.str_], over: NDArray[np.bool_]) -> tuple[SourceCount, ...]:
-    """Return for each source how many of its photos are over a threshold, the largest first.
+    """Return the counts of each source, the largest first.
 
     Args:
         sources: (N,).
-        over: bool, (N,).
+        over: bool, (N,): whether a photo is over the threshold.
     """
     photos, found = Counter(sources.tolist()), Counter(sources[over].tolist())
     return tuple(
-        SourceCount(source, count, found[source], share(found[source], count))
-        for source, count in sorted(photos.items(), key=lambda item: (-item[1], item[0]))
+        SourceCount(source=name, photos=count, over=found[name], share=share(found[name], count))
+        for name, count in sorted(photos.items(), key=lambda item: (-item[1], item[0]))
     )

@@ -1,18 +1,15 @@
-"""Leave one source out in turn: how a label holds on a source of which no head saw a photo.
+"""Measure a label with each of its sources left out in turn.
 
 Fine-tuning a network for every source takes hours. This takes minutes: a regularised linear head
-is trained on the embeddings of a bundle, once for each source of the label, without any photo of
-that source. The *head* never saw the source, but the bundle's *backbone* has, unless the bundle
-was trained without it: figures of a fine-tuned bundle are therefore optimistic. The honest
-baseline is a bundle whose backbone has only seen ImageNet, and the honest figure of a recipe is a
-run with ``exclude_sources`` (see ``docs/evaluation.md``).
+is trained on a bundle's embeddings, once for each source of the label, without that source. The
+*head* never saw the source, but the *backbone* has, unless the bundle was trained without it: then
+the figures are optimistic. ``docs/evaluation.md`` names two ways around that.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -28,11 +25,11 @@ from recognizer.evaluation.figures import (
     SOURCE_RATE,
     Figures,
     SourceCount,
+    Truth,
     count_by_source,
     figures_of,
 )
-from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
-from recognizer.recognizer import Recognizer
+from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.taxonomy import Kind, load_taxonomy
 
 REGULARIZATION = 0.01
@@ -44,7 +41,7 @@ OPTIMISTIC = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
     """Figures of a label whose sources were left out in turn.
 
@@ -52,8 +49,8 @@ class LeftOut:
         bundle: title of the bundle that gave the embeddings.
         negatives: photos without a product, each scored by a head that saw none of its source.
         negative_sources: their sources.
-        figures: over all sources, from the scores that each got when it was left out.
-        by_source: what of each source is found at :data:`SOURCE_RATE`.
+        figures: over all sources, from the scores when each was left out.
+        by_source: recall at :data:`SOURCE_RATE` by source.
     """
 
     bundle: str
@@ -70,10 +67,9 @@ def to_json(results: Sequence[LeftOut]) -> str:
 
 
 def photos_for(photos: Sequence[Photo], label: str) -> tuple[list[Photo], NDArray[np.bool_]]:
-    """Return the photos that a label is measured with, and which of them are positives.
+    """Return the photos to measure a label with, and which of them are positives.
 
-    They are those of the label and those that are no product, without the test split and without
-    what was rendered.
+    They are those of the label and those without a product, but for the test split and renderings.
 
     Args:
         photos: all photos, as the data folders have them.
@@ -90,45 +86,20 @@ def photos_for(photos: Sequence[Photo], label: str) -> tuple[list[Photo], NDArra
     elif taxonomy.label(label).kind is Kind.PRODUCT:
         members = {label}
     else:
-        raise UsageError(f"{label} is no product, and has no false alarms")
+        raise UsageError(f"{label} is not a product; only a product or a family can be measured")
     used = [
         p
         for p in photos
-        if p.split != "test"
-        and p.is_evidence
-        and (p.label in members or taxonomy.labels[p.label].kind is not Kind.PRODUCT)
+        if p.split != "test" and p.is_evidence and (p.label in members or not p.is_product)
     ]
     positive = np.array([p.label in members for p in used], bool)
-    sources = {p.source for p, is_positive in zip(used, positive, strict=True) if is_positive}
+    sources = {p.source for p in used if p.label in members}
     if len(sources) < 2 or positive.all():
         raise DatasetError(
             f"{label}: {len(sources)} source(s) outside the test split; at least two are needed, "
             "and photos without a product"
         )
     return used, positive
-
-
-def embed_photos(
-    recognizer: Recognizer,
-    photos: Sequence[Photo],
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
-    threads: int = 2,
-) -> NDArray[np.float32]:
-    """Return the features of photos, (N, channels).
-
-    Raises:
-        DatasetError: a photo cannot be decoded.
-    """
-    features = []
-    with ThreadPoolExecutor(threads) as pool:
-        for photo, found in zip(
-            photos, pool.map(recognizer.embed, [p.path for p in photos]), strict=True
-        ):
-            if found.vector is None:
-                raise DatasetError(f"{photo.path} cannot be decoded: {found.detail}")
-            features.append(found.vector)
-            on_progress(len(features), len(photos))
-    return np.stack(features)
 
 
 def leave_out_sources(
@@ -146,15 +117,16 @@ def leave_out_sources(
 
     Args:
         title: of the bundle that gave the features.
-        label: what is measured.
-        photos: as :func:`photos_for` gives them.
-        positive: likewise, (N,).
-        features: of these photos, (N, channels).
+        label: product or family.
+        photos: N photos, from :func:`photos_for`.
+        positive: (N,), from :func:`photos_for`.
+        features: (N, channels).
         rounds: bootstrap rounds behind the intervals.
         group_by_source: let the bootstrap draw whole sources.
         on_progress: called with the heads trained and their number.
     """
-    sources = np.array([p.source for p in photos])
+    truth = Truth.of(photos)
+    sources = truth.sources
     fold = source_folds(sources, positive)
     scores = np.empty(len(photos))
     count = int(fold.max()) + 1
@@ -167,11 +139,14 @@ def leave_out_sources(
         head.fit(features[~out], positive[~out])
         scores[out] = head.decision_function(features[out])
         on_progress(number + 1, count)
-    over = scores > threshold_at_false_alarm_rate(scores[~positive], SOURCE_RATE)
+    over = scores > threshold_at_fpr(scores[~positive], SOURCE_RATE)
+    figures = figures_of(
+        label, positive, scores, truth, rounds=rounds, group_by_source=group_by_source
+    )
     return LeftOut(
-        title,
-        int((~positive).sum()),
-        len(set(sources[~positive])),
-        figures_of(label, positive, ~positive, scores, sources, rounds, group_by_source),
-        count_by_source(sources[positive], over[positive]),
+        bundle=title,
+        negatives=int((~positive).sum()),
+        negative_sources=len(set(sources[~positive])),
+        figures=figures,
+        by_source=count_by_source(sources[positive], over[positive]),
     )

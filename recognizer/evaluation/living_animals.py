@@ -1,8 +1,8 @@
-"""Is a living animal no product, and its horn or its scales on a table one?
+"""Is a living animal no product, and its horn on a table one?
 
-Patches of living animals teach what a product is made of. Those of held-out photos, which no
-training saw, tell whether it was learned: the whole photo should be called the animal, and the
-patch, laid on ordinary photos, should be found.
+A zoo's photos are no reason for a lead. Patches of living animals teach what a product is made of;
+those of held-out animals test it: the whole photo should be called the animal, and the patch, laid
+on ordinary photos, should be found.
 """
 
 from __future__ import annotations
@@ -18,37 +18,78 @@ from numpy.typing import NDArray
 from recognizer.dataset.annotations import patches
 from recognizer.dataset.compose import compose
 from recognizer.dataset.cutout import cut_out, outline_mask
-from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
 from recognizer.evaluation.metrics import bootstrap_mean, share
 from recognizer.imaging import model_input
 from recognizer.model.evidence import Estimate
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 
-BEHIND = ("listing_other", "scene_other", "texture")
-"""The labels of the photos that patches are laid on."""
-
 BACKDROPS = 8
-"""On how many photos each patch is laid."""
+"""The number of photos that each patch is laid on."""
 
 RATE = 0.01
-_SIDE = 320  # pixels, of the pictures that are composed
+_SIDE = 320  # pixels, of the composed pictures
 _BATCH = 64
 
 
-@dataclass(frozen=True, slots=True)
-class BothSides:
-    """What became of the held-out patches of one product, and of the photos that they are from.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivingAnimal:
+    """Figures over the photos of one living animal.
 
     Attributes:
-        product: what the patches are of.
+        name: the label.
+        photos: their number.
+        called_product: share of them whose highest score is a product's.
+        flagged: share of them that the default policy sends to review.
+    """
+
+    name: str
+    photos: int
+    called_product: Estimate
+    flagged: Estimate
+
+
+def measure_living_animals(
+    labels: Sequence[str], best: Sequence[str], flagged: Sequence[bool]
+) -> tuple[LivingAnimal, ...]:
+    """Measure how often living animals are taken for products.
+
+    Args:
+        labels: true labels.
+        best: the label with the highest score of each photo.
+        flagged: whether the default policy sends each of them to review.
+    """
+    known = load_taxonomy().labels
+    found = []
+    for name in (label.name for label in known.values() if label.kind is Kind.ANIMAL):
+        own = [i for i, label in enumerate(labels) if label == name]
+        if own:
+            called = sum(best[i] in known and known[best[i]].kind is Kind.PRODUCT for i in own)
+            found.append(
+                LivingAnimal(
+                    name=name,
+                    photos=len(own),
+                    called_product=share(called, len(own)),
+                    flagged=share(sum(flagged[i] for i in own), len(own)),
+                )
+            )
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutPatches:
+    """Figures over the held-out patches of one product, and the photos that they are from.
+
+    Attributes:
+        product: the label of the patches.
         photos: of living animals.
         called_animal: share of them whose highest score is the animal's.
         called_product: share of them whose highest score is that of any product.
         patches: in these photos.
-        found: share of the ordinary photos with a patch laid on them on which the product's score
-            is over its threshold for 1 % of false alarms. The interval is over patches.
-        found_without: likewise, of the same photos without a patch.
+        found: share of the ordinary photos with a patch on them on which the product's score is
+            over its threshold for a false-positive rate of 1 %; the interval is over patches.
+        found_without: the same share of these photos without a patch.
     """
 
     product: str
@@ -60,53 +101,50 @@ class BothSides:
     found_without: Estimate
 
 
-def measure_both_sides(
+def measure_patches(
     recognizer: Recognizer, held: Sequence[Photo], table: str | Path
-) -> tuple[BothSides, ...]:
-    """Measure a bundle on living animals that its training held out.
+) -> tuple[HeldOutPatches, ...]:
+    """Measure a bundle on the patches of living animals that its training held out.
 
     Args:
         recognizer: the bundle.
-        held: photos that training did not see; those of animals, and those to lay patches on,
-            are used.
+        held: photos that training did not see, animals and backdrops among them.
         table: of patches (see :func:`recognizer.dataset.annotations.patches`).
 
     Returns:
-        One for each product that patches of these animals are of, and that the bundle knows; none
-        where there is nothing to lay them on.
+        One for each product that the bundle knows; none without photos to lay patches on.
 
     Raises:
         DatasetError: the table is wrong, or a photo cannot be read.
     """
-    kinds = load_taxonomy().labels
-    living = {p.sha256: p for p in held if kinds[p.label].kind is Kind.ANIMAL}
-    # The table is meant for training photos, and leaves out the patches of all others.
+    living = {p.sha256: p for p in held if p.kind is Kind.ANIMAL}
+    # The table is of training photos; those of other splits are skipped.
     outlined = patches([replace(p, split="train") for p in living.values()], table)
-    behind = [p for p in held if p.label in BEHIND]
+    behind = [p for p in held if p.label in BACKDROP_LABELS]
     names = recognizer.bundle.label_names
+    products = {label.name for label in recognizer.bundle.labels if label.kind is Kind.PRODUCT}
     found = []
     for product in sorted({p.label for p in outlined} & set(names)) if behind else ():
         own = [p for p in outlined if p.label == product]
         animals = list({p.sha256: living[p.sha256] for p in own}.values())
         scores = _scores(recognizer, [read_photo(p, _SIDE) for p in animals])
         best = [names[i] for i in scores.argmax(axis=1)]
-        right = sum(name == p.label for name, p in zip(best, animals, strict=True))
-        called = sum(kinds[name].kind is Kind.PRODUCT for name in best)
         column = names.index(product)
-        limit = recognizer.bundle.labels[column].thresholds[RATE]
-        over = [
-            (_scores(recognizer, pictures)[:, column] > limit).reshape(len(own), -1).mean(axis=1)
+        threshold = recognizer.bundle.labels[column].thresholds[RATE]
+        without, over = (
+            (_scores(recognizer, pictures)[:, column] > threshold).reshape(len(own), -1)
             for pictures in _laid(own, behind)
-        ]
+        )
+        right = sum(name == p.label for name, p in zip(best, animals, strict=True))
         found.append(
-            BothSides(
-                product,
-                len(animals),
-                share(right, len(animals)),
-                share(called, len(animals)),
-                len(own),
-                bootstrap_mean(over[1]),
-                bootstrap_mean(over[0]),
+            HeldOutPatches(
+                product=product,
+                photos=len(animals),
+                called_animal=share(right, len(animals)),
+                called_product=share(sum(name in products for name in best), len(animals)),
+                patches=len(own),
+                found=bootstrap_mean(over.mean(axis=1)),
+                found_without=bootstrap_mean(without.mean(axis=1)),
             )
         )
     return tuple(found)

@@ -1,4 +1,4 @@
-"""How well ivory and what looks like it are told apart: the question that a reviewer has."""
+"""How well ivory and its look-alikes are told apart: the question that a reviewer has."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from recognizer.model.evidence import Estimate
 from recognizer.taxonomy import load_taxonomy
 
 FAMILY = "ivory"
-"""The family whose look-alikes (by ``confused_with`` of the taxonomy) are looked at."""
+"""The family that is measured against its look-alikes (``confused_with`` of the taxonomy)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lookalikes:
     """Figures over the photos that show a family or one of its look-alikes.
 
-    The answer counted is the name with the highest score among the family and these look-alikes;
-    whatever else the model saw in the picture is left aside.
+    The prediction is the name with the highest score among the family and these look-alikes; all
+    other labels are ignored.
 
     Attributes:
-        family: which one; its products count as one name.
-        photos: how many photos.
-        accuracy: share of them for which the answer is right.
+        family: its name; its products count as one.
+        photos: their number.
+        accuracy: share of them with the right prediction.
         mean_accuracy: mean of :attr:`by_label`, in which rare look-alikes count as much.
-        by_label: the family, and each look-alike with photos -> share of its photos that is right.
+        by_label: the family, and each look-alike with photos -> accuracy on its photos.
         counts: the same keys -> their photos.
     """
 
@@ -72,10 +72,10 @@ def measure_lookalikes(
             by_label[name] = share(given.count(name), len(given))
             counts[name] = len(given)
     return Lookalikes(
-        family,
-        len(asked),
-        share(sum(true == answer for true, answer in asked), len(asked)),
-        float(np.mean([estimate.value for estimate in by_label.values()])),
-        by_label,
-        counts,
+        family=family,
+        photos=len(asked),
+        accuracy=share(sum(true == answer for true, answer in asked), len(asked)),
+        mean_accuracy=float(np.mean([estimate.value for estimate in by_label.values()])),
+        by_label=by_label,
+        counts=counts,
     )

@@ -1,10 +1,7 @@
-"""Detection metrics, each with its interval.
+"""Detection metrics with their intervals.
 
-A *false alarm* is a photo that is no product (or not of the family in question) and scores over
-the threshold; the false-alarm rate is the share of negatives that do.
-
-Shares (recall, false-alarm rate, accuracy) have exact binomial intervals. Areas under curves have
-bootstrap intervals, which are too narrow for fewer than about ten positives: a bootstrap knows
+Shares (recall, false-positive rate, accuracy) have exact binomial intervals. Areas under curves
+have bootstrap intervals, which are too narrow for fewer than about ten positives: a bootstrap knows
 only the photos that it has.
 """
 
@@ -16,11 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.stats import binomtest
 
 from recognizer.model.evidence import Estimate
 
-Truth: TypeAlias = NDArray[np.bool_]
+Positive: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
 
 CONFIDENCE = 0.95
@@ -73,7 +70,7 @@ class Ranking:
 Metric: TypeAlias = Callable[[Ranking], NDArray[np.float64]]
 
 
-def rank(positive: Truth, scores: Scores, counts: NDArray[np.integer] | None = None) -> Ranking:
+def rank(positive: Positive, scores: Scores, counts: NDArray[np.integer] | None = None) -> Ranking:
     """Return the ranking of photos.
 
     Args:
@@ -92,38 +89,36 @@ def rank(positive: Truth, scores: Scores, counts: NDArray[np.integer] | None = N
     )
 
 
-def average_precision(positive: Truth, scores: Scores) -> float:
+def average_precision(positive: Positive, scores: Scores) -> float:
     """Return the area under the precision-recall curve (a sum of steps, as scikit-learn's)."""
     return float(rank(positive, scores).average_precision())
 
 
-def area_under_roc(positive: Truth, scores: Scores) -> float:
+def area_under_roc(positive: Positive, scores: Scores) -> float:
     """Return the probability that a positive scores above a negative."""
     return float(rank(positive, scores).area_under_roc())
 
 
-def recall_at_false_alarm_rate(positive: Truth, scores: Scores, rate: float) -> float:
-    """Return the share of positives over the threshold for a rate (see thresholds.py)."""
+def recall_at_fpr(positive: Positive, scores: Scores, rate: float) -> float:
+    """Return the recall at the threshold for a false-positive rate (see thresholds.py)."""
     return float(rank(positive, scores).recall_at(rate))
 
 
 def share(hits: int, of: int, confidence: float = CONFIDENCE) -> Estimate:
-    """Return a share with its exact binomial interval (Clopper and Pearson, 1934).
+    """Return a share with its exact two-sided interval (Clopper and Pearson, 1934).
 
     Args:
         hits: 0 to ``of``.
         of: at least 1.
-        confidence: of the interval, two-sided.
+        confidence: of the interval.
     """
-    tail = (1 - confidence) / 2
-    low = beta.ppf(tail, hits, of - hits + 1) if hits else 0.0
-    high = beta.ppf(1 - tail, hits + 1, of - hits) if hits < of else 1.0
+    low, high = binomtest(hits, of).proportion_ci(confidence, method="exact")
     return Estimate(hits / of, float(low), float(high))
 
 
 def bootstrap(
     metric: Metric,
-    positive: Truth,
+    positive: Positive,
     scores: Scores,
     *,
     rounds: int = 1000,
@@ -133,13 +128,12 @@ def bootstrap(
     """Return a metric with its percentile interval.
 
     Args:
-        metric: of a ranking, e.g. :meth:`Ranking.average_precision`.
-        positive: bool, (N,); both kinds must be there.
+        metric: of a ranking, such as :meth:`Ranking.average_precision`.
+        positive: bool, (N,), with both values.
         scores: float, (N,).
         rounds: bootstrap rounds.
         seed: of the draws.
-        groups: (N,) names; where given, whole groups are drawn instead of photos, which is the
-            honest width where the photos of a group (a source) are alike.
+        groups: (N,) names of groups (sources) to draw whole, instead of photos.
     """
     draws = [metric(rank(positive, scores, c)) for c in _counts(positive, rounds, seed, groups)]
     return _estimate(float(metric(rank(positive, scores))), np.concatenate(draws))
@@ -147,7 +141,7 @@ def bootstrap(
 
 def paired_bootstrap(
     metric: Metric,
-    positive: Truth,
+    positive: Positive,
     scores: Scores,
     against: Scores,
     *,
@@ -155,10 +149,10 @@ def paired_bootstrap(
     seed: int = 0,
     groups: NDArray[np.str_] | None = None,
 ) -> Estimate:
-    """Return by how much a metric is higher for ``scores`` than for ``against``.
+    """Return the metric of ``scores`` minus that of ``against``, with its percentile interval.
 
-    Every round draws the same photos for both, so that what makes a photo hard for both of them
-    does not blur the difference. For the arguments see :func:`bootstrap`.
+    Every round draws the same photos for both, so that photos that are hard for both do not blur
+    the difference. For the arguments see :func:`bootstrap`.
     """
 
     def difference(counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
@@ -169,13 +163,7 @@ def paired_bootstrap(
 
 
 def bootstrap_mean(values: Scores, *, rounds: int = 1000, seed: int = 0) -> Estimate:
-    """Return a mean with its percentile interval, of values that do not hang on each other.
-
-    Args:
-        values: float, (N,), at least one.
-        rounds: bootstrap rounds.
-        seed: of the draws.
-    """
+    """Return the mean of independent values, float, (N,), with its percentile interval."""
     rng = np.random.default_rng(seed)
     draws = rng.choice(values, (rounds, len(values))).mean(axis=1)
     return _estimate(float(np.mean(values)), draws)
@@ -188,11 +176,11 @@ def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
 
 
 def _counts(
-    positive: Truth, rounds: int, seed: int, groups: NDArray[np.str_] | None
+    positive: Positive, rounds: int, seed: int, groups: NDArray[np.str_] | None
 ) -> Iterator[NDArray[np.int64]]:
     """Yield how often each photo is drawn, (rounds, N) in parts.
 
-    Positives and negatives are drawn apart, so that every round has both.
+    Positives and negatives are drawn separately, so that every round has both.
     """
     rng = np.random.default_rng(seed)
     unit = np.arange(len(positive)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -212,13 +200,7 @@ def _counts(
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Photos of about the same predicted probability.
-
-    Attributes:
-        photos: how many.
-        predicted: mean of their predicted probabilities.
-        observed: the share of them that is what was predicted.
-    """
+    """Photos of about the same predicted probability: the mean of it, and the share of hits."""
 
     photos: int
     predicted: float
@@ -226,16 +208,11 @@ class CalibrationBin:
 
 
 def calibration_bins(
-    positive: Truth, probabilities: Scores, bins: int = CALIBRATION_BINS
+    positive: Positive, probabilities: Scores, bins: int = CALIBRATION_BINS
 ) -> tuple[CalibrationBin, ...]:
-    """Return what came true of what was predicted, in bins of about equally many photos.
+    """Return the predicted and observed shares, in at most ``bins`` bins of about equal size.
 
-    Photos of the same probability are in the same bin, so that there may be fewer bins.
-
-    Args:
-        positive: bool, (N,).
-        probabilities: (N,), 0 to 1.
-        bins: at most so many.
+    Photos of the same probability share a bin, so there may be fewer bins.
     """
     photos, predicted, found = _binned(positive, probabilities, bins)
     return tuple(
@@ -245,9 +222,9 @@ def calibration_bins(
 
 
 def _binned(
-    positive: Truth, probabilities: Scores, bins: int
+    positive: Positive, probabilities: Scores, bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the photos of each bin, the sum of what is predicted of them, and what came true."""
+    """Return the photos, the sum of their probabilities and the hits of each bin."""
     edges = np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1])
     place = np.searchsorted(edges, probabilities, side="right")
     sums = [np.bincount(place, weights=w) for w in (None, probabilities, positive)]
@@ -256,7 +233,7 @@ def _binned(
 
 
 def expected_calibration_error(
-    positive: Truth,
+    positive: Positive,
     probabilities: Scores,
     *,
     bins: int = CALIBRATION_BINS,
@@ -267,13 +244,6 @@ def expected_calibration_error(
 
     The interval is a bootstrap over photos. Chance alone makes the error of a resample a little
     larger, so the interval leans upwards.
-
-    Args:
-        positive: bool, (N,).
-        probabilities: (N,), 0 to 1.
-        bins: at most so many.
-        rounds: bootstrap rounds.
-        seed: of the draws.
     """
 
     def error(rows: NDArray[np.intp] | slice) -> float:

@@ -18,10 +18,10 @@ from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import Ranking, rank
 from recognizer.taxonomy import Kind, load_taxonomy
 
-FEWEST_FOR_CURVE = 5
+MIN_FOR_CURVE = 5
 """Positives below which a curve would be a staircase of two or three steps."""
 
-MOST_CURVES = 6
+MAX_CURVES = 6
 
 # Okabe and Ito (2008): told apart by those who see colours otherwise, too.
 _COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
@@ -49,8 +49,8 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
     Returns:
         A ``data:`` URI; None where nothing has positives enough.
     """
-    drawn = [t for t in targets if t.positive.sum() >= FEWEST_FOR_CURVE]
-    drawn = sorted(drawn, key=lambda t: -int(t.positive.sum()))[:MOST_CURVES]
+    drawn = [t for t in targets if t.positive.sum() >= MIN_FOR_CURVE]
+    drawn = sorted(drawn, key=lambda t: -int(t.positive.sum()))[:MAX_CURVES]
     if not drawn:
         return None
     with mpl.rc_context(STYLE):
@@ -100,7 +100,7 @@ def reliability(figures: Sequence[Figures]) -> str | None:
     Returns:
         A ``data:`` URI; None where nothing has photos enough.
     """
-    drawn = [f for f in figures if f.calibration][:MOST_CURVES]
+    drawn = [f for f in figures if f.calibration][:MAX_CURVES]
     if not drawn:
         return None
     with mpl.rc_context(STYLE):

@@ -28,13 +28,13 @@ from recognizer.evaluation.evaluate import (
     targets,
 )
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
-from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.evidence import percent
 from recognizer.prediction import Explanation, Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.rows.thumbnails import shrink
 
-MOST_SHOTS = 12
+MAX_SHOTS = 12
 """Misses, and false alarms, that are shown of each family."""
 
 _SIDE = 200  # longer side of a picture in pixels
@@ -179,7 +179,7 @@ def _galleries(
     families = [t for t in wanted if t.name != ANY_PRODUCT and t.positive.any()]
     members = {family.name: family.members for family in recognizer.bundle.families}
     for target in sorted(families, key=lambda t: -int(t.positive.sum())):
-        threshold = threshold_at_false_alarm_rate(target.scores[truth.negative], SOURCE_RATE)
+        threshold = threshold_at_fpr(target.scores[truth.negative], SOURCE_RATE)
         over = target.scores > threshold
         order = np.argsort(target.scores, kind="stable")
         missed = [i for i in order if target.positive[i] and not over[i]]
@@ -194,8 +194,8 @@ def _galleries(
             target.name,
             threshold,
             len(missed),
-            tuple(map(shot, missed[:MOST_SHOTS])),
-            tuple(map(shot, alarms[:MOST_SHOTS])),
+            tuple(map(shot, missed[:MAX_SHOTS])),
+            tuple(map(shot, alarms[:MAX_SHOTS])),
         )
 
 

@@ -24,7 +24,7 @@ from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import Truth
 from recognizer.evaluation.measured_alterations import ALTERATIONS, Alteration, Backdrops, Subject
 from recognizer.evaluation.metrics import average_precision, share
-from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.evidence import Estimate
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
@@ -153,8 +153,7 @@ def measure_robustness(
         if target.positive.any()
     ]
     thresholds = {
-        target.name: threshold_at_false_alarm_rate(target.scores[truth.negative], RATE)
-        for target in before
+        target.name: threshold_at_fpr(target.scores[truth.negative], RATE) for target in before
     }
     outcomes: dict[str, list[Outcome]] = {target.name: [] for target in before}
     for i, alteration in enumerate(ALTERATIONS):

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from recognizer.model.numerics import sigmoid
 from recognizer.policy import FALSE_POSITIVE_RATES
 
-FEWEST_OVER = 5
+MIN_OVER = 5
 """Negatives that an empirical threshold must leave above it; below that the tail is smoothed."""
 
-MOST_FOR_RANKS = 20
+MAX_FOR_RANKS = 20
 """Photos up to which each has its rank told: few photos say more one by one than as a share."""
 
 _TAIL_SHARE = 0.05  # the highest scores that make the tail, as a share of all negatives,
@@ -31,7 +31,7 @@ _TAIL_PHOTOS = 30  # and at least as many as this
 _LEAST = 1e-9  # log-odds are taken of scores at least this far from 0 and 1
 
 
-def threshold_at_false_alarm_rate(negative_scores: NDArray[np.floating], rate: float) -> float:
+def threshold_at_fpr(negative_scores: NDArray[np.floating], rate: float) -> float:
     """Return the smallest threshold that at most ``rate`` of the negatives exceed.
 
     A score counts as over the threshold when it is greater. With n negatives, floor(rate x n) may
@@ -60,7 +60,7 @@ def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> fl
         rate: above 0.
     """
     if not _is_smoothed(len(negative_scores), rate):
-        return threshold_at_false_alarm_rate(negative_scores, rate)
+        return threshold_at_fpr(negative_scores, rate)
     scores = np.clip(np.asarray(negative_scores, np.float64), _LEAST, 1 - _LEAST)
     log_odds = np.log(scores) - np.log1p(-scores)
     return float(sigmoid(np.array(expected_log_odds(log_odds, rate))))
@@ -73,14 +73,14 @@ def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> f
     """
     count = len(negative_log_odds)
     if not _is_smoothed(count, rate):
-        return threshold_at_false_alarm_rate(negative_log_odds, rate)
+        return threshold_at_fpr(negative_log_odds, rate)
     tail = _tail(count)
     log_odds = np.sort(negative_log_odds)[::-1]
     start = log_odds[tail]
     excess = float((log_odds[:tail] - start).mean())
     smoothed = start + excess * np.log(tail / count / rate)
     # Never below the threshold of a rate for which the negatives suffice.
-    return float(max(smoothed, log_odds[min(FEWEST_OVER, tail)]))
+    return float(max(smoothed, log_odds[min(MIN_OVER, tail)]))
 
 
 def _tail(count: int) -> int:
@@ -88,7 +88,7 @@ def _tail(count: int) -> int:
 
 
 def _is_smoothed(count: int, rate: float) -> bool:
-    return rate * count < FEWEST_OVER - 1e-9 and rate * count < _tail(count)
+    return rate * count < MIN_OVER - 1e-9 and rate * count < _tail(count)
 
 
 def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[float, float]:

@@ -34,7 +34,7 @@ from recognizer.evaluation.evaluate import (
 )
 from recognizer.evaluation.failures import failures_sheet
 from recognizer.evaluation.figures import Figures
-from recognizer.evaluation.living_animals import BothSides, measure_both_sides
+from recognizer.evaluation.living_animals import HeldOutPatches, measure_patches
 from recognizer.evaluation.unseen import Unseen
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
@@ -69,7 +69,7 @@ LARGEST_LOSS = 0.005
 """Average precision that int8 may lose on the validation split, for any family or product with
 enough photos there."""
 
-FEWEST_FOR_CHOICE = 20
+MIN_FOR_CHOICE = 20
 """Labels with fewer validation photos than this have no say in the choice of precision."""
 
 _JPEG_QUALITY = 82
@@ -179,12 +179,12 @@ def export_bundle(
             on_stage(f"looking for failures among {len(pictures)} rendered pictures")
             _draw_failures(chosen, pictures, folder / FAILURES_FILE)
         evaluation, held_out = evaluations[precision], seen[precision]
-        both: tuple[BothSides, ...] = ()
+        patches: tuple[HeldOutPatches, ...] = ()
         if config.patches:
             on_stage("laying held-out patches on ordinary photos")
-            both = measure_both_sides(chosen, validation, config.patches)
+            patches = measure_patches(chosen, validation, config.patches)
         learned = [*train, *(p for found in left_out.values() for p in found)]
-        _record(folder, evaluation, held_out, photos, learned, lost, both, unseen, notes)
+        _record(folder, evaluation, held_out, photos, learned, lost, patches, unseen, notes)
         install_bundle(folder, output)
     return Release(output, precision, evaluation, held_out, lost)
 
@@ -316,7 +316,7 @@ def _loss(fp32: Evaluation, int8: Evaluation) -> dict[str, float]:
     """Return the average precision that int8 loses, where there are photos enough to tell."""
     lost = {}
     for before, after in zip(all_figures(fp32), all_figures(int8), strict=True):
-        if before.photos >= FEWEST_FOR_CHOICE and before.average_precision:
+        if before.photos >= MIN_FOR_CHOICE and before.average_precision:
             assert after.average_precision is not None  # noqa: S101 - the same photos
             lost[before.name] = round(
                 before.average_precision.value - after.average_precision.value, 4
@@ -331,7 +331,7 @@ def _record(
     photos: Sequence[Photo],
     learned: Sequence[Photo],
     lost: Mapping[str, float],
-    both: Sequence[BothSides],
+    patches: Sequence[HeldOutPatches],
     unseen: Sequence[Unseen],
     notes: str,
 ) -> None:
@@ -348,7 +348,7 @@ def _record(
             replace(
                 label,
                 evidence=measured_evidence(
-                    figures.get(label.name, Figures(label.name, 0, 0, None, None, {})),
+                    figures.get(label.name, Figures(name=label.name)),
                     learned,
                     [label.name],
                     label.evidence,
@@ -372,7 +372,7 @@ def _record(
         evaluation=_summary(evaluation, lost),
         appendix={
             "unseen_sources": [u.to_json() for u in unseen],
-            "patches_of_held_out_animals": [asdict(one) for one in both],
+            "patches_of_held_out_animals": [asdict(one) for one in patches],
         },
     )
     write_bundle(bundle)
@@ -382,7 +382,7 @@ def _record(
         seen,
         count_licenses(used),
         unseen=unseen,
-        patches=both,
+        patches=patches,
         failures=(folder / FAILURES_FILE).exists(),
         notes=notes,
     )

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from recognizer.dataset.manifest import fingerprint
 from recognizer.errors import TrainingError
-from recognizer.evaluation.metrics import average_precision, recall_at_false_alarm_rate
+from recognizer.evaluation.metrics import average_precision, recall_at_fpr
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches, find_masks
 from recognizer.training.model import ProductNetwork, build_network
@@ -257,7 +257,7 @@ class _Run:
         if ivory and positive.any() and not positive.all():
             score = scores[:, ivory].sum(1)
             row["ap"] = average_precision(positive, score)
-            row["recall"] = recall_at_false_alarm_rate(positive, score, 0.01)
+            row["recall"] = recall_at_fpr(positive, score, 0.01)
         return row
 
     def finish_epoch(self, epoch: int, row: dict[str, float]) -> None:

@@ -13,7 +13,7 @@ from recognizer.dataset.licenses import UNSTATED, count_licenses, write_sources
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.sheets import contact_sheet
 from recognizer.evaluation.failures import failures_sheet
-from recognizer.evaluation.living import measure_living
+from recognizer.evaluation.living_animals import measure_living_animals
 from recognizer.recognizer import Recognizer
 from tests.conftest import COLORS, encoded, picture
 
@@ -22,7 +22,7 @@ def test_living_animals_taken_for_products() -> None:
     labels = ["animal_rhino", "rhino_horn", "animal_rhino", "animal_pangolin", "wood"]
     best = ["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"]  # wood: no product
     pangolin, rhino = sorted(
-        measure_living(labels, best, [True, True, True, False, True]), key=lambda a: a.name
+        measure_living_animals(labels, best, [True, True, True, False, True]), key=lambda a: a.name
     )
     assert (pangolin.name, pangolin.photos, pangolin.called_product.value) == (
         "animal_pangolin",
@@ -34,7 +34,7 @@ def test_living_animals_taken_for_products() -> None:
 
 
 def test_without_animals_nothing_is_said_of_them() -> None:
-    assert measure_living(["wood"], ["wood"], [False]) == ()
+    assert measure_living_animals(["wood"], ["wood"], [False]) == ()
 
 
 def rendered(folder: Path, *pictures: tuple[str, str]) -> list[Photo]:

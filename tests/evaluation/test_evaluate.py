@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.folds import source_folds
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
+from recognizer.dataset.outputs import run_photos
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError, TaxonomyError, UsageError
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, evaluate
@@ -29,7 +30,7 @@ from recognizer.evaluation.held_out import (
     photos_of_split,
     worth_of_sources,
 )
-from recognizer.evaluation.left_out import embed_photos, leave_out_sources, photos_for
+from recognizer.evaluation.left_out import leave_out_sources, photos_for
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import CalibrationPhotos, Enrolled, Training
 from recognizer.model.evidence import Leads
@@ -180,7 +181,7 @@ def test_results_by_source(evaluation: Evaluation) -> None:
 def test_operating_points_end_with_the_strictest(evaluation: Evaluation) -> None:
     points = evaluation.operating_points[ANY_PRODUCT]
     assert [point.rate for point in points] == [0.05, 0.01, 0.001]
-    assert points[0].false_alarms == 0
+    assert points[0].false_positives == 0
     assert points[0].recall is not None
     assert points[0].recall.value == 0.8
 
@@ -281,7 +282,7 @@ def test_no_photo_is_scored_by_a_head_that_saw_its_source(pairs: list[tuple[str,
 def test_leaving_sources_out(recognizer: Recognizer, photos: list[Photo]) -> None:
     used, positive = photos_for(photos, "ivory")
     assert {p.split for p in used} == {"train"}
-    features = embed_photos(recognizer, used)
+    features = run_photos(recognizer, used).embedding
     result = leave_out_sources("tiny-v1", "ivory", used, positive, features, rounds=20)
     assert result.figures.average_precision is not None
     assert result.figures.average_precision.value == 1
@@ -299,7 +300,11 @@ def test_a_head_learns_nothing_from_the_source_that_it_is_tested_on() -> None:
     features = rng.normal(size=(200, 8))
     features[sources == "a", 0] += 20
     features[sources == "b", 1] += 20
-    photos = [Photo(Path("-"), "", "ivory_raw", source, "train") for source in sources]
+    labels = np.where(positive, "ivory_raw", "wood").tolist()
+    photos = [
+        Photo(Path("-"), "", label, source, "train")
+        for label, source in zip(labels, sources.tolist(), strict=True)
+    ]
     result = leave_out_sources("x", "ivory_raw", photos, positive, features, rounds=5)
     assert result.figures.area_under_roc is not None
     assert result.figures.area_under_roc.value < 0.8
@@ -308,7 +313,7 @@ def test_a_head_learns_nothing_from_the_source_that_it_is_tested_on() -> None:
 @pytest.mark.parametrize(
     ("label", "error", "words"),
     [
-        ("ceramic", UsageError, "no product"),
+        ("ceramic", UsageError, "not a product"),
         ("ivory_row", TaxonomyError, "did you mean"),
         ("coral", DatasetError, "at least two"),
     ],

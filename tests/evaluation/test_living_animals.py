@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from recognizer.dataset.manifest import Photo
-from recognizer.evaluation.living_animals import measure_both_sides
+from recognizer.evaluation.living_animals import measure_patches
 from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
 from tests.labelled import write_patches
@@ -42,13 +42,13 @@ def test_the_material_is_found_and_the_animal_is_not(
     animals = [p.sha256 for p in held if p.label == "animal_elephant"]
     outlined = dict.fromkeys(animals[:3], "ivory_worked") | {animals[3]: "rhino_horn"}
     table = write_patches(tmp_path / "patches.csv", outlined)
-    (both,) = measure_both_sides(recognizer, held, table)  # the tiny bundle knows no rhino horn
-    assert (both.product, both.photos, both.patches) == ("ivory_worked", 3, 3)
-    assert both.called_product.value == 0
-    assert both.called_animal.value == 0  # nor any animal
-    assert both.found_without.value == 0
-    assert both.found.value > 0.1  # where it is laid large enough
-    assert both == measure_both_sides(recognizer, held, table)[0]
+    (found,) = measure_patches(recognizer, held, table)  # the tiny bundle knows no rhino horn
+    assert (found.product, found.photos, found.patches) == ("ivory_worked", 3, 3)
+    assert found.called_product.value == 0
+    assert found.called_animal.value == 0  # nor any animal
+    assert found.found_without.value == 0
+    assert found.found.value > 0.1  # where it is laid large enough
+    assert found == measure_patches(recognizer, held, table)[0]
 
 
 def test_without_patches_or_anything_to_lay_them_on_nothing_is_said(
@@ -56,6 +56,6 @@ def test_without_patches_or_anything_to_lay_them_on_nothing_is_said(
 ) -> None:
     table = write_patches(tmp_path / "patches.csv", {held[0].sha256: "ivory_worked"})
     animals = [p for p in held if p.label == "animal_elephant"]
-    assert measure_both_sides(recognizer, animals, table) == ()
+    assert measure_patches(recognizer, animals, table) == ()
     others = [replace(p, label="listing_other") for p in held]
-    assert measure_both_sides(recognizer, others, table) == ()
+    assert measure_patches(recognizer, others, table) == ()

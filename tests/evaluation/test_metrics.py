@@ -16,10 +16,10 @@ from recognizer.evaluation.metrics import (
     expected_calibration_error,
     paired_bootstrap,
     rank,
-    recall_at_false_alarm_rate,
+    recall_at_fpr,
     share,
 )
-from recognizer.evaluation.thresholds import threshold_at_false_alarm_rate
+from recognizer.evaluation.thresholds import threshold_at_fpr
 
 TRUTH = np.array([True, True, False, False, True, False])
 SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.1])
@@ -31,21 +31,21 @@ def test_average_precision_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("rate", "recall"), [(0.0, 2 / 3), (0.34, 1.0), (1.0, 1.0)])
-def test_recall_at_false_alarm_rate_by_hand(rate: float, recall: float) -> None:
-    assert recall_at_false_alarm_rate(TRUTH, SCORES, rate) == pytest.approx(recall)
+def test_recall_at_a_false_positive_rate_by_hand(rate: float, recall: float) -> None:
+    assert recall_at_fpr(TRUTH, SCORES, rate) == pytest.approx(recall)
 
 
 @given(arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.floats(0, 1))
 def test_no_more_negatives_than_the_rate_allows_are_over_the_threshold(
     scores: np.ndarray, rate: float
 ) -> None:
-    threshold = threshold_at_false_alarm_rate(scores, rate)
+    threshold = threshold_at_fpr(scores, rate)
     assert (scores > threshold).sum() <= rate * len(scores) + 1e-6
 
 
 def test_ties_do_not_count_as_found() -> None:
     truth, scores = np.array([True, False]), np.array([0.5, 0.5])
-    assert recall_at_false_alarm_rate(truth, scores, 0.0) == 0
+    assert recall_at_fpr(truth, scores, 0.0) == 0
 
 
 @st.composite
@@ -68,9 +68,9 @@ def test_recall_is_what_is_over_the_threshold(
     photos: tuple[np.ndarray, np.ndarray], rate: float
 ) -> None:
     truth, scores = photos
-    threshold = threshold_at_false_alarm_rate(scores[~truth], rate)
+    threshold = threshold_at_fpr(scores[~truth], rate)
     expected = (scores[truth] > threshold).mean()
-    assert recall_at_false_alarm_rate(truth, scores, rate) == pytest.approx(expected)
+    assert recall_at_fpr(truth, scores, rate) == pytest.approx(expected)
 
 
 @given(ranked_photos(), st.data())

@@ -8,9 +8,9 @@ from scipy.stats import binom
 
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import (
-    needed_false_alarm_rate,
+    needed_fpr,
     negatives_as_observed,
-    negatives_without_alarm,
+    negatives_without_error,
     operating_point,
     precision,
     precision_estimate,
@@ -48,18 +48,18 @@ def test_the_interval_holds_the_value(found: int, alarms: int, prevalence: float
 def test_the_needed_rate_gives_the_precision(
     recall: float, wanted: float, prevalence: float
 ) -> None:
-    rate = needed_false_alarm_rate(recall, wanted, prevalence)
+    rate = needed_fpr(recall, wanted, prevalence)
     assert precision(recall, rate, prevalence) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(("rate", "negatives"), [(0.05, 59), (0.01, 299), (0.001, 2995)])
 def test_rule_of_three(rate: float, negatives: int) -> None:
-    assert negatives_without_alarm(rate) == negatives
+    assert negatives_without_error(rate) == negatives
 
 
 @given(RATES)
 def test_one_negative_fewer_would_not_do(rate: float) -> None:
-    needed = negatives_without_alarm(rate)
+    needed = negatives_without_error(rate)
     assert (1 - rate) ** needed <= 0.05 < (1 - rate) ** (needed - 1)
 
 
@@ -72,7 +72,7 @@ def test_no_number_shows_what_is_not_so(observed: float) -> None:
 def test_false_alarms_take_more_negatives(rate: float, part: float) -> None:
     needed = negatives_as_observed(rate, part * rate)
     assert needed is not None
-    assert needed >= negatives_without_alarm(rate)
+    assert needed >= negatives_without_error(rate)
     # With that many, so few false alarms would be a surprise if the rate were higher.
     assert binom.cdf(np.floor(part * rate * needed), needed, rate) <= 0.05 + 1e-6
 
@@ -82,8 +82,8 @@ def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
     point = operating_point(0.01, 0.99, np.array([0.5, 0.99, 0.995, 1.0]), negatives, 0.01)
     assert point.recall is not None
     assert point.recall.value == 0.5  # a score at the threshold is not over it
-    assert point.false_alarms == 9
-    assert point.false_alarm_rate.value == 0.009
+    assert point.false_positives == 9
+    assert point.false_positive_rate.value == 0.009
     assert point.precision is not None
     assert point.precision.value == pytest.approx(0.005 / (0.005 + 0.99 * 0.009))
     assert [claim.precision for claim in point.claims] == [0.1, 0.5, 0.9]
@@ -92,8 +92,8 @@ def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
 def test_words_promise_nothing_that_was_not_seen() -> None:
     point = operating_point(0.01, 0.5, np.ones(10), np.zeros(100), 0.001)
     words = point.in_words(0.001)
-    assert "all that can be claimed" in words
-    assert "100" not in words.split("claimed")[1]
+    assert "the data only show that at least" in words
+    assert "100" not in words.split("show that")[1]
 
 
 def test_without_positives_there_is_no_recall() -> None:
@@ -101,4 +101,4 @@ def test_without_positives_there_is_no_recall() -> None:
     assert point.recall is None
     assert point.precision is None
     assert point.claims == ()
-    assert isinstance(point.false_alarm_rate, Estimate)
+    assert isinstance(point.false_positive_rate, Estimate)

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from recognizer.evaluation.thresholds import (
     expected_threshold,
     fit_thresholds,
-    threshold_at_false_alarm_rate,
+    threshold_at_fpr,
 )
 from recognizer.model.numerics import sigmoid
 
@@ -45,7 +45,7 @@ def test_the_smoothed_tail_holds_its_rate_better_than_the_highest_score(
         scores = sigmoid(LOG_ODDS[shape](rng, count))
         for name, threshold in (
             ("smoothed", expected_threshold(scores, 0.001)),
-            ("empirical", threshold_at_false_alarm_rate(scores, 0.001)),
+            ("empirical", threshold_at_fpr(scores, 0.001)),
         ):
             over = 1 - np.searchsorted(further, threshold, side="right") / len(further)
             errors[name].append(over / 0.001 - 1)
@@ -56,7 +56,7 @@ def test_the_smoothed_tail_holds_its_rate_better_than_the_highest_score(
 @pytest.mark.parametrize("rate", [0.05, 0.01])
 def test_where_negatives_suffice_the_threshold_is_the_empirical_one(rate: float) -> None:
     scores = np.random.default_rng(0).random(800)
-    assert expected_threshold(scores, rate) == threshold_at_false_alarm_rate(scores, rate)
+    assert expected_threshold(scores, rate) == threshold_at_fpr(scores, rate)
 
 
 negatives = arrays(np.float64, st.integers(1, 200), elements=st.floats(0, 1))

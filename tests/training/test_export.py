@@ -17,6 +17,7 @@ from recognizer.evaluation.lookalikes import Lookalikes
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.unseen import Unseen
 from recognizer.imaging import load_image, model_input
+from recognizer.model.evidence import TrainingImages
 from recognizer.recognizer import Recognizer
 from recognizer.training.export import export_bundle
 from recognizer.training.model import (
@@ -42,27 +43,34 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
         averaged=3,
         unseen=[
             Unseen(
-                ("a-museum",),
-                100,
-                (
+                sources=("a-museum",),
+                negatives=100,
+                figures=(
                     Figures(
-                        "ivory_worked",
-                        2,
-                        1,
-                        share(1, 2),
-                        share(1, 2),
-                        {0.01: share(1, 2)},
-                        (1, 40),
+                        name="ivory_worked",
+                        photos=2,
+                        sources=1,
+                        average_precision=share(1, 2),
+                        area_under_roc=share(1, 2),
+                        recall={0.01: share(1, 2)},
+                        ranks=(1, 40),
                     ),
-                    Figures("bear_parts", 1, 1, None, None, {}),  # no label of that run
+                    Figures(name="bear_parts", photos=1, sources=1),  # no label of that run
                 ),
-                {
-                    "ivory_worked": {"photos": 0, "rendered": 7, "patches": 8},
-                    "bear_parts": {"photos": 0, "rendered": 0, "patches": 0},
+                taught_by={
+                    "ivory_worked": TrainingImages(rendered=7, patches=8),
+                    "bear_parts": TrainingImages(),
                 },
-                Lookalikes("ivory", 3, share(2, 3), 0.5, {"ivory": share(2, 3)}, {"ivory": 3}),
-                {"animal_rhino": 4},
-                {"animal_rhino": 1},
+                lookalikes=Lookalikes(
+                    family="ivory",
+                    photos=3,
+                    accuracy=share(2, 3),
+                    mean_accuracy=0.5,
+                    by_label={"ivory": share(2, 3)},
+                    counts={"ivory": 3},
+                ),
+                animals={"animal_rhino": 4},
+                called_product={"animal_rhino": 1},
             )
         ],
         pictures=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],

@@ -12,6 +12,7 @@ import torch
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
+from recognizer.model.evidence import TrainingImages
 from recognizer.training.fit import fit
 from recognizer.training.model import (
     Outputs,
@@ -61,7 +62,7 @@ def test_only_left_out_photos_count_as_found(
         assert (figures.photos, figures.sources) == (4, 1)
         assert figures.average_precision.value == 1
         assert figures.ranks == (1, 1, 1, 1)
-        assert found.taught_by[figures.name] == {"photos": 4, "rendered": 0, "patches": 1}
+        assert found.taught_by[figures.name] == TrainingImages(photos=4, sources=1, patches=1)
     assert found.lookalikes is not None
     assert (found.lookalikes.photos, found.lookalikes.accuracy.value) == (8, 1)
     assert found.animals == {}
@@ -104,7 +105,7 @@ def test_a_product_that_the_run_has_no_label_for_is_told_of(
     found = measure_unseen(Reddish(), run, LABELS, [*held, horn], rounds=20)
     figures = next(f for f in found.figures if f.name == "rhino_horn")
     assert (figures.photos, figures.average_precision, figures.recall) == (1, None, {})
-    assert found.taught_by["rhino_horn"] == {"photos": 0, "rendered": 0, "patches": 0}
+    assert found.taught_by["rhino_horn"] == TrainingImages()
 
 
 def test_the_loss_of_the_run_says_what_its_outputs_mean(
