@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.stages import told_progress
+from recognizer.cli.progress import show_progress
 from recognizer.cli.train import DataOption
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def command(
     held_out = [p for p in photos if p.split == "validation"]
     held_out = held_out or photos_of_split(recognizer.bundle, photos, "validation")
     console = Console(stderr=True)
-    with told_progress(console) as tell:
+    with show_progress(console) as report:
         made = calibrate_bundle(
             recognizer,
             held_out,
             output,
-            on_progress=partial(tell, "scoring the validation split"),
+            on_progress=partial(report, "scoring the validation split"),
         )
     _print_calibration(made)
     console.print(f"Wrote {output}")

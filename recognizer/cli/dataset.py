@@ -1,4 +1,4 @@
-"""``recognizer dataset``: look after labelled photos."""
+"""``recognizer dataset``: check and render labelled photos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.stages import told_progress
+from recognizer.cli.progress import new_table, show_progress, wide_console
 from recognizer.cli.train import DataOption
 from recognizer.errors import DatasetError, UsageError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recognizer.dataset.suspects import Suspect
 
 SHOWN = 20
-"""Suspects that are printed; the table that can be written has them all."""
+"""Suspects that are printed; --output writes all of them."""
 
 app = typer.Typer(
     add_completion=False,
@@ -31,7 +31,9 @@ app = typer.Typer(
 
 BundleOption = Annotated[
     str | None,
-    typer.Option("--bundle", "-b", help="Whose features are used; default: the released one."),
+    typer.Option(
+        "--bundle", "-b", help="The bundle whose features are used; default: the released one."
+    ),
 ]
 
 
@@ -41,14 +43,14 @@ def check(
     bundle: BundleOption = None,
     recipe: Annotated[
         Path | None,
-        typer.Option(metavar="CONFIG.toml", help="Also check what this recipe holds out."),
+        typer.Option(metavar="CONFIG.toml", help="Also check what a recipe holds out."),
     ] = None,
 ) -> None:
     """Check that the manifests are true and that no photo is in two splits.
 
-    Files missing, changed or undecodable, unknown labels, sources in test and elsewhere, and
-    near-duplicates across splits are errors that are named; the exit code is then 2. Pairs that
-    only look very much alike are named too, to be looked at.
+    Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
+    and near-duplicates across splits; the exit code is then 2. Also prints pairs that only look
+    very much alike, for a look.
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
@@ -59,24 +61,24 @@ def check(
     console = Console(stderr=True)
     data_recipe = DataRecipe.of(read_recipe(recipe), str(recipe)) if recipe else None
     recognizer = Recognizer.load(bundle)
-    with told_progress(console) as tell:
-        found = check_data(data, recognizer, data_recipe, tell)
+    with show_progress(console) as report:
+        found = check_data(data, recognizer, data_recipe, report)
     _print_counts(found.photos)
     for problem in found.problems:
         typer.echo(problem)
     for pair in found.duplicates:
         typer.echo(f"near-duplicates: {pair}")
     typer.echo(
-        f"{found.unconfirmed} pairs across splits have near hashes, and features that differ: "
+        f"{found.unconfirmed} pairs across splits have near hashes and different features: "
         "no duplicates"
     )
     for pair in found.alike:
-        typer.echo(f"to be looked at: {pair}")
+        typer.echo(f"look alike: {pair}")
     wrong = len(found.problems) + len(found.duplicates)
     if wrong:
         raise DatasetError(
             f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
-            "splits, named above"
+            "splits, listed above"
         )
 
 
@@ -84,18 +86,18 @@ def check(
 def suspects(
     data: DataOption,
     bundle: BundleOption = None,
-    split: Annotated[str, typer.Option(help="Which photos of the manifest.")] = "train",
+    split: Annotated[str, typer.Option(help="The split to search.")] = "train",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the whole list here, as CSV.")
+        Path | None, typer.Option("--output", "-o", help="Write the whole list as CSV.")
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Draw the first ones here, as PNG, to be looked at.")
+        Path | None, typer.Option(help="Draw the first ones on a contact sheet, a PNG file.")
     ] = None,
     sheet_photos: Annotated[int, typer.Option(help="Photos on the sheet.", min=1)] = 64,
 ) -> None:
-    """List photos that do not look like their label, the surest first (confident learning).
+    """List photos that do not look like their label, the most confident first.
 
-    Most of them are right and only unusual: look before writing one into a table of corrections.
+    Most of them are right and only unusual: look before you correct one.
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -117,14 +119,14 @@ def suspects(
     photos = [p for p in photos if p.split == split and p.is_evidence]
     console = Console(stderr=True)
     recognizer = Recognizer.load(bundle, threads=1)
-    with told_progress(console) as tell:
-        outputs = run_photos(recognizer, photos, partial(tell, "features"))
-    with console.status("looking for labels that the others contradict"):
+    with show_progress(console) as report:
+        outputs = run_photos(recognizer, photos, partial(report, "features"))
+    with console.status("looking for wrong labels"):
         found = find_suspects(photos, outputs.embedding)
     _print_suspects(found[:SHOWN], len(found), len(photos))
     if output is not None:
         write_suspects(found, output)
-        console.print(f"written: {output}")
+        console.print(f"Wrote {output}")
     if sheet is not None:
         drawn = cv2.cvtColor(suspects_sheet(found[:sheet_photos]), cv2.COLOR_RGB2BGR)
         if not cv2.imwrite(str(sheet), drawn):
@@ -132,38 +134,26 @@ def suspects(
 
 
 def _print_counts(photos: Sequence[Photo]) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
     splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in photos)]
     counts = Counter((p.label, p.split) for p in photos)
     sources: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for p in photos:
         sources[p.label, p.split].add(p.source)
-    table = Table(title=f"{len(photos)} photos", caption="photos (sources)")
-    table.add_column("label")
-    for split in splits:
-        table.add_column(split, justify="right")
+    table = new_table(f"{len(photos)} photos", ("label", *splits), "photos (sources)")
     for label in sorted({p.label for p in photos}):
+        pairs = ((label, split) for split in splits)
         cells = (
-            f"{counts[label, split]} ({len(sources[label, split])})"
-            if counts[label, split]
-            else "-"
-            for split in splits
+            f"{counts[pair]} ({len(sources[pair])})" if counts[pair] else "-" for pair in pairs
         )
         table.add_row(label, *cells)
-    console = Console()
-    console = console if console.is_terminal else Console(width=140)
-    console.print(table)
+    wide_console().print(table)
 
 
 def _print_suspects(suspects: Sequence[Suspect], found: int, of: int) -> None:
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title=f"{found} of {of} photos do not look like their label")
-    for heading in ("sha256", "label", "looks like", "file"):
-        table.add_column(heading)
+    title = f"{found} of {of} photos do not look like their label"
+    table = Table("sha256", "label", "looks like", "file", title=title)
     for s in suspects:
         table.add_row(
             s.photo.sha256[:12],
@@ -171,6 +161,4 @@ def _print_suspects(suspects: Sequence[Suspect], found: int, of: int) -> None:
             f"{s.suggested} {s.suggested_probability:.3f}",
             s.photo.path.name,
         )
-    console = Console()
-    console = console if console.is_terminal else Console(width=160)
-    console.print(table)
+    wide_console().print(table)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.stages import told_progress
+from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
 
 ProductArgument = Annotated[
@@ -85,14 +85,14 @@ def command(
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
     console = Console(stderr=True)
-    with told_progress(console, transient=True) as tell:
+    with show_progress(console, transient=True) as report:
         found = make(
             recognizer,
             Product(name=name, family=family, hint=hint),
             paths,
             negatives=others,
             settings=Settings(seed=seed),
-            on_progress=tell,
+            on_progress=report,
         )
     for path, why in found.unreadable.items():
         console.print(f"Skipped {path}: {why}", markup=False, soft_wrap=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recognizer._atomic import check_place, require_page
-from recognizer.cli.stages import told_progress
+from recognizer.cli.progress import show_progress
 from recognizer.cli.train import DataOption
 from recognizer.errors import DatasetError, TrainingError, UsageError
 
@@ -30,22 +30,24 @@ def command(
     split: Annotated[
         str | None,
         typer.Option(
-            help="test, or validation; default: test, and what training held out where that can "
-            "be told."
+            help="Only test, or only validation (what training held out); default: both, if the "
+            "held-out photos are known."
         ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Also write an HTML report with a gallery, and all figures beside it."),
+        typer.Option(help="Write an HTML report with a gallery, and a .json file beside it."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--json", help="Also write JSON here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures as JSON.")
+    ] = None,
     prevalence: Annotated[
         float | None,
-        typer.Option(help="Share of products for which precision is restated; default: 0.0003."),
+        typer.Option(help="Share of products at which precision is restated; default: 0.0003."),
     ] = None,
     only_source: Annotated[
         list[str] | None,
-        typer.Option(help="Only products of this source, whatever its split. May be repeated."),
+        typer.Option(help="Only products of this source, in any split. May be repeated."),
     ] = None,
     leave_one_source_out: Annotated[
         list[str] | None,
@@ -59,15 +61,15 @@ def command(
         str | None, typer.Option(help="Another bundle: print paired differences to it.")
     ] = None,
     rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,
-    threads: Annotated[int, typer.Option(help="Threads of one pass.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads for each pass.", min=1)] = 1,
     *,
     group_by_source: Annotated[
-        bool, typer.Option("--group-by-source", help="Let the bootstrap draw whole sources.")
+        bool, typer.Option("--group-by-source", help="Bootstrap over sources, not photos.")
     ] = False,
 ) -> None:
-    """Print average precision, AUC and recall at fixed false-alarm rates, with intervals.
+    """Print average precision, AUC and recall at fixed false-positive rates, with intervals.
 
-    Runs the ONNX file that ships. Negatives are all photos that are no product.
+    Runs the ONNX file that ships. Negatives are all photos without a product.
     """
     from recognizer.cli.extras import require_extra  # noqa: PLC0415
 
@@ -78,16 +80,21 @@ def command(
 
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
-        raise UsageError(f"--prevalence {prevalence}: a share between 0 and 1")
+        raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
     if split not in {None, "test", "validation"}:
-        raise UsageError(f"--split {split}: test or validation")
+        raise UsageError(f"--split {split}: give test or validation")
     if sum(bool(mode) for mode in (only_source, leave_one_source_out, against)) > 1:
-        raise UsageError("--only-source, --leave-one-source-out, --against: one at a time")
+        raise UsageError("--only-source, --leave-one-source-out, --against: give only one of them")
     if report is not None and (leave_one_source_out or against):
         raise UsageError("--report goes with neither --leave-one-source-out nor --against")
     if split is not None and (leave_one_source_out or only_source):
         raise UsageError("--split goes with neither --leave-one-source-out nor --only-source")
-    _check_places(report, output)
+    if report is not None:
+        require_page(report)
+        if report.suffix == ".json":
+            raise UsageError(f"--report {report}: the name must end in .html; figures go to .json")
+    if output is not None:
+        check_place(output)
     photos = [photo for folder in data for photo in load_photos(folder)]
     recognizer = Recognizer.load(bundle, threads=threads)
     photos = _corrected(recognizer, photos)
@@ -101,27 +108,17 @@ def command(
         text = _evaluate(recognizer, chosen, prevalence, report, rounds, group_by_source)
     if output is not None:
         output.write_text(text, encoding="utf-8")
-        typer.echo(f"written: {output}", err=True)
-
-
-def _check_places(report: Path | None, output: Path | None) -> None:
-    """Check before minutes of work that the files can be written."""
-    if report is not None:
-        require_page(report)
-        if report.suffix == ".json":
-            raise UsageError(f"--report {report}: the figures go there; call the page .html")
-    if output is not None:
-        check_place(output)
+        typer.echo(f"Wrote {output}", err=True)
 
 
 def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
-    """Correct labels as the bundle's recipe does, or tell why its figures may not come again."""
+    """Correct labels as the bundle's recipe does, or print why that is impossible."""
     from recognizer.evaluation.held_out import corrected  # noqa: PLC0415
 
     try:
         return corrected(recognizer.bundle, photos)
     except (DatasetError, TrainingError) as error:
-        typer.echo(f"labels are taken as they are: {error}", err=True)
+        typer.echo(f"labels are not corrected: {error}", err=True)
         return photos
 
 
@@ -131,7 +128,7 @@ def _choose(
     split: str | None,
     only_source: Sequence[str] | None,
 ) -> list[tuple[str, str, list[Photo]]]:
-    """Return what is to be measured: its name, what figures on it are worth, and the photos."""
+    """Return for each split its name, what figures on it mean, and its photos."""
     from recognizer.evaluation import held_out  # noqa: PLC0415
 
     if only_source:
@@ -145,7 +142,7 @@ def _choose(
         except DatasetError as error:
             if split is not None or name == "test":
                 raise
-            typer.echo(f"no figures on sources seen in training: {error}", err=True)
+            typer.echo(f"Skipped the validation split: {error}", err=True)
             continue
         chosen.append((name, held_out.WORTH[name], found))
     return chosen
@@ -163,7 +160,7 @@ def _evaluate(
     from recognizer.evaluation.evaluate import measure, to_json  # noqa: PLC0415
 
     evaluations: list[Evaluation] = []
-    scored: list[tuple[Evaluation, str, Sequence[Photo], Sequence[Prediction]]] = []
+    scored: list[dict[str, Any]] = []
     for name, worth, photos in chosen:
         predictions = _score(recognizer, photos, f"scoring: {name}")
         evaluation = measure(
@@ -177,16 +174,23 @@ def _evaluate(
         )
         print_evaluation(evaluation, worth)
         evaluations.append(evaluation)
-        scored.append((evaluation, worth, photos, predictions))
+        scored.append(
+            {
+                "evaluation": evaluation,
+                "worth": worth,
+                "photos": photos,
+                "predictions": predictions,
+            }
+        )
     text = to_json(evaluations)
     if report is not None:
-        from recognizer.evaluation.report import Measured, write_report  # noqa: PLC0415
+        from recognizer.evaluation.html_report import Measured, write_report  # noqa: PLC0415
 
         with _bar("report") as progress:
-            write_report(report, recognizer, [Measured(*parts) for parts in scored], progress)
+            write_report(report, recognizer, [Measured(**parts) for parts in scored], progress)
         beside = report.with_suffix(".json")
         beside.write_text(text, encoding="utf-8")
-        typer.echo(f"written: {report} and {beside}", err=True)
+        typer.echo(f"Wrote {report} and {beside}", err=True)
     return text
 
 
@@ -238,7 +242,9 @@ def _compare(
 
     used = photos_of_split(recognizer.bundle, photos, split)
     if split == "validation" and used != photos_of_split(other.bundle, photos, split):
-        raise DatasetError("training held out other photos for the two bundles")
+        raise DatasetError(
+            "training held out different photos for the two bundles; use --split test"
+        )
     comparison = compare(
         recognizer.bundle,
         other.bundle,
@@ -262,8 +268,8 @@ def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[
 
 @contextmanager
 def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far something is."""
+    """Show the progress of one stage."""
     from rich.console import Console  # noqa: PLC0415
 
-    with told_progress(Console(stderr=True)) as tell:
-        yield partial(tell, words)
+    with show_progress(Console(stderr=True)) as report:
+        yield partial(report, words)

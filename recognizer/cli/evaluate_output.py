@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from recognizer.cli.progress import new_table, wide_console
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
 from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
 from recognizer.evaluation.left_out import OPTIMISTIC, LeftOut
@@ -15,24 +16,22 @@ from recognizer.evaluation.prevalence import OperatingPoint
 from recognizer.model.evidence import Estimate, percent
 from recognizer.policy import FALSE_POSITIVE_RATES
 
-_WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
-
 
 def print_evaluation(evaluation: Evaluation, worth: str) -> None:
     """Print the tables of an evaluation.
 
     Args:
-        evaluation: what was measured.
-        worth: what the figures are worth, as a sentence.
+        evaluation: the figures.
+        worth: what they mean, as a sentence.
     """
-    console = _console()
+    console = wide_console()
     table = _figures_table(
-        f"{evaluation.bundle}, {evaluation.split}: {evaluation.negatives} photos of "
-        f"{evaluation.negative_sources} sources are no product"
+        f"{evaluation.bundle}, {evaluation.split}: {evaluation.negatives} negatives from "
+        f"{evaluation.negative_sources} sources"
     )
     table.caption = (
-        "in brackets 95 % intervals: exact for recall, the threshold taken as fixed; by bootstrap "
-        f"over {evaluation.intervals} for AP and AUC"
+        "in brackets 95 % intervals: exact for recall, with the threshold taken as fixed; by "
+        f"bootstrap over {evaluation.intervals} for AP and AUC"
     )
     families = {f.name for f in evaluation.families}
     for f in all_figures(evaluation):
@@ -46,13 +45,13 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
         if f.calibration_error is not None
     ]
     console.print(
-        f"expected calibration error, where there are {MIN_FOR_CALIBRATION} photos: "
-        + (", ".join(errors) or "nowhere")
+        f"expected calibration error, with at least {MIN_FOR_CALIBRATION} photos: "
+        + (", ".join(errors) or "none")
     )
     few = [f"{f.name} {' '.join(map(str, f.ranks))}" for f in evaluation.labels if f.ranks]
     if few:
         console.print(
-            f"of few photos, the place of each among the {evaluation.negatives} negatives: "
+            f"ranks among the {evaluation.negatives} negatives, for products with few photos: "
             + "; ".join(few)
         )
     _print_lookalikes(console, evaluation)
@@ -72,7 +71,7 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
         + "\n"
         f"label with the highest score: right for {evaluation.accuracy.as_percent()}"
     )
-    # On the photos that set the thresholds, what the thresholds do is no finding.
+    # The validation photos set the thresholds, so the thresholds cannot be tested on them.
     if evaluation.split != "validation":
         _print_operating_points(console, evaluation)
 
@@ -92,24 +91,16 @@ def _print_lookalikes(console: Console, evaluation: Evaluation) -> None:
 
 
 def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
-    table = Table(
-        title=f"thresholds as shipped, restated where {evaluation.prevalence:.3%} of the photos "
-        "show a product",
-        caption="precision with a conservative interval of at least 95 %; negatives needed to show "
-        "with 95 % confidence that false alarms are at most the named rate",
-    )
-    table.add_column("")
     headings = (
-        "set for",
-        "recall",
-        "false alarms",
-        "rate",
-        "precision there",
-        "needed, none seen",
-        "needed, as observed",
+        *("", "set for", "recall", "false positives", "rate", "precision there"),
+        *("needed, none over it", "needed, as observed"),
     )
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table = new_table(
+        f"the bundle's thresholds, if {evaluation.prevalence:.3%} of the photos show a product",
+        headings,
+        "precision with a conservative interval of at least 95 %; negatives needed to show with "
+        "95 % confidence that the false-positive rate is at most the one set",
+    )
     for name, points in evaluation.operating_points.items():
         for point in points:
             if point.recall is None:
@@ -132,9 +123,9 @@ def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
     )
     for claim in strictest.claims:
         console.print(
-            f"to promise that {claim.precision:.0%} of these leads are products, false alarms must "
-            f"be at most {percent(claim.false_positive_rate)} %, which takes {claim.negatives:,} "
-            "negatives without one"
+            f"to promise that {claim.precision:.0%} of these leads are products, the "
+            f"false-positive rate must be at most {percent(claim.false_positive_rate)} %, which "
+            f"takes {claim.negatives:,} negatives without a false positive"
         )
 
 
@@ -151,8 +142,8 @@ def _precision(point: OperatingPoint) -> str:
 
 
 def print_left_out(result: LeftOut) -> None:
-    """Print what was found with each source left out in turn."""
-    console = _console()
+    """Print the figures with each source left out in turn."""
+    console = wide_console()
     f = result.figures
     table = _figures_table(
         f"{f.name}, each of its {f.sources} sources left out in turn: linear heads on the features "
@@ -164,9 +155,8 @@ def print_left_out(result: LeftOut) -> None:
     )
     _add_figures(table, f.name, f)
     console.print(table)
-    by_source = Table("source left out", title="recall at 1.0% by source")
-    for heading in ("photos", "found", "recall"):
-        by_source.add_column(heading, justify="right")
+    headings = ("source left out", "photos", "found", "recall")
+    by_source = new_table("recall at 1.0% by source", headings)
     for row in result.by_source:
         by_source.add_row(row.source, str(row.photos), str(row.over), _cell(row.share))
     console.print(by_source)
@@ -175,15 +165,13 @@ def print_left_out(result: LeftOut) -> None:
 
 def print_comparison(comparison: PairedEvaluation) -> None:
     """Print the paired differences of two bundles."""
-    table = Table(
-        title=f"{comparison.bundle} against {comparison.against}, {comparison.split}: "
-        f"{comparison.negatives} photos are no product",
-        caption="before -> now, and the difference with its paired 95 % bootstrap interval over "
+    table = new_table(
+        f"{comparison.bundle} against {comparison.against}, {comparison.split}: "
+        f"{comparison.negatives} negatives",
+        ("", "photos (sources)", "AP", "difference", "recall at 1.0%", "difference"),
+        "before -> now, and the difference with its paired 95 % bootstrap interval over "
         f"{comparison.intervals}; with fewer than about ten photos it is too narrow",
     )
-    table.add_column("")
-    for heading in ("photos (sources)", "AP", "difference", "recall at 1.0%", "difference"):
-        table.add_column(heading, justify="right")
     for row in comparison.families:
         table.add_row(
             row.name,
@@ -191,7 +179,7 @@ def print_comparison(comparison: PairedEvaluation) -> None:
             *_change(row.average_precision),
             *_change(row.recall),
         )
-    _console().print(table)
+    wide_console().print(table)
 
 
 def _change(change: Change) -> tuple[str, str]:
@@ -204,16 +192,8 @@ def _change(change: Change) -> tuple[str, str]:
 
 def _figures_table(title: str) -> Table:
     """Return a table for :func:`_add_figures`."""
-    table = Table(title=title)
-    table.add_column("")
-    for heading in (
-        "photos (sources)",
-        "AP",
-        "AUC",
-        *(f"recall at {rate:.1%}" for rate in FALSE_POSITIVE_RATES),
-    ):
-        table.add_column(heading, justify="right")
-    return table
+    recalls = (f"recall at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)
+    return new_table(title, ("", "photos (sources)", "AP", "AUC", *recalls))
 
 
 def _add_figures(table: Table, name: str, f: Figures) -> None:
@@ -228,8 +208,3 @@ def _add_figures(table: Table, name: str, f: Figures) -> None:
 
 def _cell(estimate: Estimate | None) -> str:
     return "-" if estimate is None else str(estimate)
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_WIDTH)

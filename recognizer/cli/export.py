@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.stages import told_stages
+from recognizer.cli.progress import show_stages
 from recognizer.cli.train import DataOption, read_data
 from recognizer.errors import UsageError
 from recognizer.model.folders import split_title
@@ -78,7 +78,7 @@ def command(
     network, config, labels = load_run(*runs)
     version = version_of(output, config.name)
     console = Console(stderr=True)
-    with told_stages(console) as stage:
+    with show_stages(console) as stage:
         stage("reading the data")
         text = _text(notes) if notes else ""
         photos = read_data(data, config)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.stages import told_progress
+from recognizer.cli.progress import show_progress
 from recognizer.cli.train import DataOption
 
 
@@ -30,11 +30,11 @@ def command(
     photos = [photo for folder in data for photo in load_photos(folder)]
     photos = as_in_training(load_bundle(bundle), photos)
     console = Console(stderr=True)
-    with told_progress(console) as tell:
+    with show_progress(console) as report:
         attach_bank(
             bundle,
             photos,
-            on_progress=partial(tell, "embedding photos"),
+            on_progress=partial(report, "embedding photos"),
         )
     if written := load_bundle(bundle).negatives:
         console.print(

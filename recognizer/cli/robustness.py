@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer._atomic import check_place, require_page
-from recognizer.cli.stages import told_progress
+from recognizer.cli.progress import new_table, show_progress, wide_console
 from recognizer.cli.train import DataOption
 from recognizer.errors import UsageError
 
@@ -66,14 +66,14 @@ def command(
     photos = [photo for folder in data for photo in load_photos(folder)]
     photos = photos_of_split(recognizer.bundle, photos, split)
     console = Console(stderr=True)
-    with told_progress(console) as tell:
+    with show_progress(console) as report:
         found = measure_robustness(
             recognizer,
             photos,
             split,
             seed=seed,
             threads=threads,
-            on_progress=partial(tell, "altering photos"),
+            on_progress=partial(report, "altering photos"),
         )
     if name not in found.outcomes:
         raise UsageError(f"--of {name}: no photo of it in the {split} split")
@@ -101,15 +101,11 @@ def _check_places(output: Path | None, json_file: Path | None) -> None:
 
 
 def _print(found: Robustness, name: str) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(
-        title=f"{found.bundle}: {name}, {found.split}; threshold {found.thresholds[name]:.4f}",
-        caption="unaltered > altered (95 %), same photos; score: mean change of the positives",
+    table = new_table(
+        f"{found.bundle}: {name}, {found.split}; threshold {found.thresholds[name]:.4f}",
+        ("alteration", "photos", "recall", "AP", "score", "FPR"),
+        "unaltered > altered (95 %), same photos; score: mean change of the positives",
     )
-    for heading in ("alteration", "photos", "recall", "AP", "score", "FPR"):
-        table.add_column(heading, justify="left" if heading == "alteration" else "right")
     for o in found.outcomes[name]:
         table.add_row(
             f"{o.alteration}: {o.strength}",
@@ -119,13 +115,11 @@ def _print(found: Robustness, name: str) -> None:
             f"{o.score_change:+.3f}",
             f"{o.false_positive_rate_before.value:.3f} > {o.false_positive_rate}",
         )
-    focus = Table(title="share of the heat-map on the object; share of the picture it takes")
-    for heading in ("label", "photos", "heat", "area"):
-        focus.add_column(heading, justify="left" if heading == "label" else "right")
-    for f in found.on_object:
-        focus.add_row(f.label, str(f.photos), f"{f.heat:.2f}", f"{f.area:.2f}")
-    console = Console()
-    console = console if console.is_terminal else Console(width=140)
+    console = wide_console()
     console.print(table)
     if found.on_object:
+        title = "share of the heat-map on the object; share of the picture it takes"
+        focus = new_table(title, ("label", "photos", "heat", "area"))
+        for f in found.on_object:
+            focus.add_row(f.label, str(f.photos), f"{f.heat:.2f}", f"{f.area:.2f}")
         console.print(focus)

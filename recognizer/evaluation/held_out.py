@@ -1,4 +1,4 @@
-"""Which photos a bundle may be measured on, and what figures on them are worth."""
+"""Choose the photos to measure a bundle on, and say what figures on them mean."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.model.bundle import Bundle
-from recognizer.taxonomy import Kind, load_taxonomy
 
 WORTH = {
     "test": "Photos from sources that training never saw.",
     "validation": (
         "Photos that training did not see, mostly from sources that it saw. Calibration and "
-        "thresholds were fitted on these very photos, so what is said of them here is no test."
+        "thresholds were fitted on these photos, so they cannot be tested on them."
     ),
 }
-"""What the figures of a split are worth, in a sentence or two."""
+"""What the figures of a split mean, in a sentence or two."""
 
 
 def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
-    """Return the photos with the corrections of labels that the bundle was made and measured with.
+    """Return the photos with the corrected labels that the bundle was made and measured with.
 
     Raises:
-        DatasetError: the table that its recipe names cannot be read from here.
-        TrainingError: its recipe is of another version than this one reads.
+        DatasetError: the table of corrections that its recipe names cannot be read.
+        TrainingError: its recipe cannot be read.
     """
     recipe = _recipe(bundle)
     if recipe is None or not recipe.corrections:
@@ -40,13 +39,13 @@ def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list
     """Return the photos of a split.
 
     Args:
-        bundle: what is to be measured.
-        photos: all photos, as the data folders have them.
+        bundle: the one to measure.
+        photos: all photos, as in the data folders.
         split: ``test``, or ``validation`` for those that training held out.
 
     Raises:
         DatasetError: there are none; or, for ``validation``, these are not the data that the
-            bundle was made from, so that what was held out cannot be told.
+            bundle was made from.
     """
     if split == "validation":
         return _held_out(bundle, photos)
@@ -59,7 +58,7 @@ def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list
 def _held_out(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     own = [p for p in photos if p.split == "validation"]
     if own and bundle.calibration and fingerprint(own) == bundle.calibration.fingerprint:
-        return own  # calibrated on what the manifest calls so
+        return own  # the bundle was calibrated on the manifest's own split
     return [p for p in as_in_training(bundle, photos) if p.split == "validation"]
 
 
@@ -76,14 +75,14 @@ def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
         plain = replace(recipe, patches="", exclude_sources=recipe.left_out_sources)
         split = prepare(photos, plain)
     except (TrainingError, DatasetError) as error:
-        raise DatasetError(f"what training held out cannot be told: {error}") from error
+        raise DatasetError(f"the photos that training held out are unknown: {error}") from error
     held = [p for p in split if p.split == "validation"]
     known = {bundle.training.held_out} if bundle.training else set()
     known |= {bundle.calibration.fingerprint} if bundle.calibration else set()
     if fingerprint(held) not in known:
         raise DatasetError(
-            f"{bundle.title} was made from other data than these: what training held out cannot "
-            "be told, and some of it may have been trained on"
+            f"{bundle.title} was made from other data: the photos that training held out are "
+            "unknown; give the data that it was made from"
         )
     return split
 
@@ -100,15 +99,14 @@ def photos_of_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[P
     Raises:
         DatasetError: a source has no photo of a product; the message names the closest ones.
     """
-    kinds = load_taxonomy().labels
-    products = [p for p in photos if kinds[p.label].kind is Kind.PRODUCT and p.is_evidence]
+    products = [p for p in photos if p.is_product and p.is_evidence]
     known = sorted({p.source for p in products})
     for source in sources:
         if source not in known:
             close = difflib.get_close_matches(source, known)
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
             raise DatasetError(f"no photo of a product from the source {source!r}{hint}")
-    negatives = [p for p in photos if p.split == "test" and kinds[p.label].kind is not Kind.PRODUCT]
+    negatives = [p for p in photos if p.split == "test" and not p.is_product]
     return [p for p in products if p.source in sources] + negatives
 
 

@@ -19,29 +19,23 @@ from recognizer.model.evidence import Estimate
 from recognizer.prediction import Prediction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One figure of two bundles.
-
-    Attributes:
-        before: of the bundle that is compared with.
-        now: of the bundle that is measured.
-        difference: now - before, with its paired bootstrap interval.
-    """
+    """A figure of both bundles, and now - before with its paired bootstrap interval."""
 
     before: float
     now: float
     difference: Estimate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two bundles on one family.
+    """Two bundles on one family, or on any product.
 
     Attributes:
         name: the family, or any product.
         photos: positives.
-        sources: where they come from.
+        sources: of the positives.
         average_precision: as in an evaluation.
         recall: at :data:`~recognizer.evaluation.figures.SOURCE_RATE` of the negatives, with the
             threshold that each bundle needs for it.
@@ -54,17 +48,17 @@ class Comparison:
     recall: Change
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairedEvaluation:
     """Two bundles on one split.
 
     Attributes:
-        bundle: title of the bundle that is measured.
-        against: title of the bundle that it is compared with.
-        split: which photos.
-        data: fingerprint of these photos.
-        negatives: photos that are no product.
-        intervals: what the bootstrap drew: ``photos`` or ``sources``.
+        bundle: title of the measured bundle.
+        against: title of the other one.
+        split: name of the photos.
+        data: fingerprint of the photos.
+        negatives: photos without a product.
+        intervals: the unit of the bootstrap: ``photos`` or ``sources``.
         families: any product, then each family that both know and that photos show.
     """
 
@@ -95,10 +89,10 @@ def compare(
     """Compare two bundles on the same photos.
 
     Args:
-        bundle: what is measured.
-        against: what it is compared with.
-        split: what the photos are called.
-        photos: those of the split.
+        bundle: the measured one.
+        against: the other one.
+        split: name of the photos.
+        photos: of the split.
         predictions: by ``bundle``, in the order of the photos.
         against_predictions: by ``against``.
         rounds: bootstrap rounds; each draws the same photos for both.
@@ -122,21 +116,21 @@ def compare(
         )
         found.append(
             Comparison(
-                target.name,
-                int(positive.sum()),
-                len(np.unique(sources[positive])),
-                change(Ranking.average_precision),
-                change(partial(Ranking.recall_at, rate=SOURCE_RATE)),
+                name=target.name,
+                photos=int(positive.sum()),
+                sources=len(np.unique(sources[positive])),
+                average_precision=change(Ranking.average_precision),
+                recall=change(partial(Ranking.recall_at, rate=SOURCE_RATE)),
             )
         )
     return PairedEvaluation(
-        bundle.title,
-        against.title,
-        split,
-        fingerprint(photos),
-        int(truth.negative.sum()),
-        "sources" if group_by_source else "photos",
-        tuple(found),
+        bundle=bundle.title,
+        against=against.title,
+        split=split,
+        data=fingerprint(photos),
+        negatives=int(truth.negative.sum()),
+        intervals="sources" if group_by_source else "photos",
+        families=tuple(found),
     )
 
 
@@ -149,7 +143,7 @@ def _change(
     groups: NDArray[np.str_] | None,
 ) -> Change:
     return Change(
-        float(metric(rank(positive, before))),
-        float(metric(rank(positive, now))),
-        paired_bootstrap(metric, positive, now, before, rounds=rounds, groups=groups),
+        before=float(metric(rank(positive, before))),
+        now=float(metric(rank(positive, now))),
+        difference=paired_bootstrap(metric, positive, now, before, rounds=rounds, groups=groups),
     )

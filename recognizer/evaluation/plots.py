@@ -19,11 +19,11 @@ from recognizer.evaluation.metrics import Ranking, rank
 from recognizer.taxonomy import Kind, load_taxonomy
 
 MIN_FOR_CURVE = 5
-"""Positives below which a curve would be a staircase of two or three steps."""
+"""Positives below which a curve would have only two or three steps."""
 
 MAX_CURVES = 6
 
-# Okabe and Ito (2008): told apart by those who see colours otherwise, too.
+# Okabe and Ito (2008): distinct for people with colour blindness, too.
 _COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -38,16 +38,16 @@ STYLE: dict[Any, Any] = {
 
 
 def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None:
-    """Draw precision over recall, and recall over the false-alarm rate.
+    """Draw precision over recall, and recall over the false-positive rate.
 
-    The dots are the thresholds that the bundle ships.
+    The dots are the bundle's thresholds.
 
     Args:
-        targets: what is looked for; those with the most positives are drawn.
+        targets: those with the most positives are drawn.
         negative: bool, (N,).
 
     Returns:
-        A ``data:`` URI; None where nothing has positives enough.
+        A ``data:`` URI; None if no target has enough positives.
     """
     drawn = [t for t in targets if t.positive.sum() >= MIN_FOR_CURVE]
     drawn = sorted(drawn, key=lambda t: -int(t.positive.sum()))[:MAX_CURVES]
@@ -56,7 +56,7 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
-        lowest = 0.5 / negative.sum()  # stands for none, which a logarithm does not have
+        lowest = 0.5 / negative.sum()  # stands for 0, which a logarithm does not have
         for target, color in zip(drawn, _COLORS, strict=False):
             used = target.positive | negative
             ranking = rank(target.positive[used], target.scores[used])
@@ -65,9 +65,9 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         left.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.03))
         left.set_title("Precision and recall, among these photos", fontsize=10)
         left.legend(fontsize=8, frameon=False)
-        right.set(xscale="log", xlabel="false-alarm rate", ylabel="recall")
+        right.set(xscale="log", xlabel="false-positive rate", ylabel="recall")
         right.set(xlim=(lowest, 1), ylim=(0, 1.03))
-        right.set_title("Recall and false alarms (left edge: none)", fontsize=10)
+        right.set_title("Recall and false-positive rate (left edge: 0)", fontsize=10)
         for rate in drawn[0].thresholds:
             right.axvline(rate, color="#57606c", linestyle=":", linewidth=1)
         return data_uri(figure)
@@ -77,11 +77,11 @@ def _curve(left: Axes, right: Axes, ranking: Ranking, lowest: float, color: str,
     positives = int(ranking.positives[-1])
     recall = ranking.positives / positives
     precision = ranking.positives / (ranking.positives + ranking.negatives)
-    alarms = ranking.negatives / ranking.negatives[-1]
+    rates = ranking.negatives / ranking.negatives[-1]
     left.step(recall, precision, where="pre", color=color, label=f"{name} ({positives})")
-    # What can be found before the first false alarm is found at the left edge.
+    # What scores above all negatives is found at the left edge.
     right.step(
-        np.maximum(np.append(0, alarms), lowest), np.append(0, recall), where="post", color=color
+        np.maximum(np.append(0, rates), lowest), np.append(0, recall), where="post", color=color
     )
 
 
@@ -89,16 +89,16 @@ def _shipped(
     axes: Axes, target: Target, negative: NDArray[np.bool_], lowest: float, color: str
 ) -> None:
     for threshold in target.thresholds.values():
-        alarms = float((target.scores[negative] > threshold).mean())
+        rates = float((target.scores[negative] > threshold).mean())
         recall = float((target.scores[target.positive] > threshold).mean())
-        axes.plot(max(alarms, lowest), recall, "o", color=color, markersize=5, clip_on=False)
+        axes.plot(max(rates, lowest), recall, "o", color=color, markersize=5, clip_on=False)
 
 
 def reliability(figures: Sequence[Figures]) -> str | None:
-    """Draw what came true over what was predicted, for what has a calibration error.
+    """Draw the observed over the predicted share, for figures with a calibration error.
 
     Returns:
-        A ``data:`` URI; None where nothing has photos enough.
+        A ``data:`` URI; None if there are no such figures.
     """
     drawn = [f for f in figures if f.calibration][:MAX_CURVES]
     if not drawn:
@@ -129,7 +129,7 @@ def confusion(table: Mapping[str, Mapping[str, int]]) -> str | None:
         table: true label -> label with the highest score -> photos.
 
     Returns:
-        A ``data:`` URI; None where there is no such photo.
+        A ``data:`` URI; None if there are no such photos.
     """
     taxonomy = load_taxonomy().labels
     rows = [n for n in table if taxonomy[n].kind in {Kind.PRODUCT, Kind.LOOKALIKE}]

@@ -1,12 +1,11 @@
-"""Turn false-alarm rates into thresholds, on photos that show no product.
+"""Thresholds for false-positive rates, from photos that show no product.
 
-Where the rate allows five negatives or more, the threshold is the empirical one. At 0.1 % of some
-hundred negatives it would be the highest score of all, which the next hundred exceed two or three
-times as often as the rate says. There the tail is smoothed: above a high score, log-odds fall off
-about exponentially (the generalised Pareto distribution of extreme value theory with shape 0;
-Pickands, 1975), and one number, their mean excess, is better known than the maximum. A free shape
-costs more in spread than it gives. ``tests/training/test_thresholds.py`` holds the two against
-each other.
+If the rate allows five negatives or more, the threshold is the empirical one. At 0.1 % of some
+hundred negatives it would be the highest score, which the next hundred exceed two or three times as
+often as the rate says. There the tail is smoothed: above a high score, log-odds fall off about
+exponentially (the generalised Pareto distribution of extreme value theory with shape 0; Pickands,
+1975), and their mean excess is better known than the maximum. A free shape costs more in spread
+than it gives. ``tests/evaluation/test_thresholds.py`` compares the two.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ MIN_OVER = 5
 """Negatives that an empirical threshold must leave above it; below that the tail is smoothed."""
 
 MAX_FOR_RANKS = 20
-"""Photos up to which each has its rank told: few photos say more one by one than as a share."""
+"""Photos up to which the rank of each is given: it says more about few photos than a share."""
 
 _TAIL_SHARE = 0.05  # the highest scores that make the tail, as a share of all negatives,
 _TAIL_PHOTOS = 30  # and at least as many as this
-_LEAST = 1e-9  # log-odds are taken of scores at least this far from 0 and 1
+_MARGIN = 1e-9  # of scores from 0 and 1, before their log-odds are taken
 
 
 def threshold_at_fpr(negative_scores: NDArray[np.floating], rate: float) -> float:
@@ -42,12 +41,7 @@ def threshold_at_fpr(negative_scores: NDArray[np.floating], rate: float) -> floa
 
 
 def ranks_of(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> tuple[int, ...]:
-    """Return the place of each score among the negatives, 1 being above all; highest first.
-
-    Args:
-        found: (N,).
-        negatives: (M,).
-    """
+    """Return the place of each score among the negatives, 1 being above all; highest first."""
     against, scores = np.sort(negatives), np.sort(found)[::-1]
     return tuple((len(against) - np.searchsorted(against, scores) + 1).tolist())
 
@@ -61,7 +55,7 @@ def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> fl
     """
     if not _is_smoothed(len(negative_scores), rate):
         return threshold_at_fpr(negative_scores, rate)
-    scores = np.clip(np.asarray(negative_scores, np.float64), _LEAST, 1 - _LEAST)
+    scores = np.clip(np.asarray(negative_scores, np.float64), _MARGIN, 1 - _MARGIN)
     log_odds = np.log(scores) - np.log1p(-scores)
     return float(sigmoid(np.array(expected_log_odds(log_odds, rate))))
 
@@ -69,7 +63,7 @@ def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> fl
 def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> float:
     """Return the threshold of :func:`expected_threshold` for log-odds.
 
-    It moves with the log-odds when these are shifted or stretched, as a calibration does.
+    If the log-odds are shifted or stretched, as a calibration does, it moves with them.
     """
     count = len(negative_log_odds)
     if not _is_smoothed(count, rate):
@@ -92,10 +86,10 @@ def _is_smoothed(count: int, rate: float) -> bool:
 
 
 def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[float, float]:
-    """Return the threshold for each named false-alarm rate.
+    """Return the threshold for each named false-positive rate.
 
     Args:
-        negative_scores: calibrated scores of the validation photos that are no product.
+        negative_scores: calibrated scores of the validation photos without a product.
     """
     return {
         # Rounded upwards: a threshold that was rounded down would let one more negative pass.
@@ -105,5 +99,5 @@ def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[float, float]:
 
 
 def raised(before: Mapping[float, float], now: Mapping[float, float]) -> dict[float, float]:
-    """Return the higher thresholds of two for each rate: those before may rest on more photos."""
+    """Return the higher of two thresholds for each rate; the former may rest on more photos."""
     return {rate: max(before.get(rate, 0.0), now[rate]) for rate in now}

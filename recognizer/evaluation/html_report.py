@@ -1,6 +1,6 @@
-"""An evaluation as one HTML file that needs nothing else, not even a network.
+"""An evaluation as one self-contained HTML file.
 
-It holds photos of the data, small, with heat-maps: it is for those who may see the data.
+It shows photos of the data, small, with heat-maps: it is for people who may see the data.
 """
 
 from __future__ import annotations
@@ -35,22 +35,15 @@ from recognizer.recognizer import Recognizer
 from recognizer.rows.thumbnails import shrink
 
 MAX_SHOTS = 12
-"""Misses, and false alarms, that are shown of each family."""
+"""Misses, and false positives, shown of each family."""
 
 _SIDE = 200  # longer side of a picture in pixels
 _HEAT = 0.55  # how much of the picture a local probability of 1 covers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a part of the report is made of.
-
-    Attributes:
-        evaluation: the figures.
-        worth: what they are worth, as a sentence.
-        photos: that were measured on.
-        predictions: of these photos, in order.
-    """
+    """One split of the report: figures, what they mean, photos and their predictions."""
 
     evaluation: Evaluation
     worth: str
@@ -58,19 +51,19 @@ class Measured:
     predictions: Sequence[Prediction]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
     """A photo of the gallery.
 
     Attributes:
         picture: a ``data:`` URI.
-        heatmap: the same picture with the heat-map of :attr:`explained` over it.
+        heatmap: the same picture under the heat-map of :attr:`explained`.
         file: name of the file.
-        label: what it shows.
-        source: where it came from.
+        label: the true label.
+        source: of the photo.
         score: the probability of the family.
         explained: the label whose heat-map is shown.
-        best: the label with the highest score of all.
+        best: the label with the highest score.
         best_score: its probability.
     """
 
@@ -85,26 +78,26 @@ class Shot:
     best_score: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """What a family misses, and what it takes for one, at :data:`SOURCE_RATE` of false alarms.
+    """The worst errors of a family at a false-positive rate of :data:`SOURCE_RATE`.
 
     Attributes:
         family: its name.
         threshold: of the score.
-        missed: how many are missed.
+        missed: the number of misses.
         misses: those with the lowest scores.
-        alarms: the false alarms with the highest scores.
+        false_positives: those with the highest scores.
     """
 
     family: str
     threshold: float
     missed: int
     misses: tuple[Shot, ...]
-    alarms: tuple[Shot, ...]
+    false_positives: tuple[Shot, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A part of the page: one split."""
 
@@ -126,7 +119,7 @@ def write_report(
 
     Args:
         output: the HTML file; replaced in one step.
-        recognizer: the bundle that was measured, for the heat-maps.
+        recognizer: the measured bundle, for the heat-maps.
         measured: one or more splits, the most important first.
         on_progress: called with the splits done and their number.
 
@@ -155,7 +148,7 @@ def write_report(
         source_rate=f"{100 * SOURCE_RATE:g}",
     )
     with replacing(output) as partial:
-        # A name that is no Unicode comes with lone surrogates, which UTF-8 cannot hold.
+        # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
         partial.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
@@ -164,12 +157,12 @@ def _part(recognizer: Recognizer, measured: Measured) -> Part:
     wanted = targets(recognizer.bundle, truth, measured.predictions)
     evaluation = measured.evaluation
     return Part(
-        evaluation,
-        measured.worth,
-        plots.curves(wanted, truth.negative),
-        plots.reliability([*all_figures(evaluation)]),
-        plots.confusion(evaluation.confusion),
-        tuple(_galleries(recognizer, measured, truth, wanted)),
+        evaluation=evaluation,
+        worth=measured.worth,
+        curves=plots.curves(wanted, truth.negative),
+        reliability=plots.reliability([*all_figures(evaluation)]),
+        confusion=plots.confusion(evaluation.confusion),
+        galleries=tuple(_galleries(recognizer, measured, truth, wanted)),
     )
 
 
@@ -183,7 +176,7 @@ def _galleries(
         over = target.scores > threshold
         order = np.argsort(target.scores, kind="stable")
         missed = [i for i in order if target.positive[i] and not over[i]]
-        alarms = [i for i in order[::-1] if truth.negative[i] and over[i]]
+        wrong = [i for i in order[::-1] if truth.negative[i] and over[i]]
 
         def shot(i: int, target: Target = target) -> Shot:
             photo, prediction = measured.photos[i], measured.predictions[i]
@@ -191,11 +184,11 @@ def _galleries(
             return _shot(recognizer, photo, prediction, members[target.name], score)
 
         yield Gallery(
-            target.name,
-            threshold,
-            len(missed),
-            tuple(map(shot, missed[:MAX_SHOTS])),
-            tuple(map(shot, alarms[:MAX_SHOTS])),
+            family=target.name,
+            threshold=threshold,
+            missed=len(missed),
+            misses=tuple(map(shot, missed[:MAX_SHOTS])),
+            false_positives=tuple(map(shot, wrong[:MAX_SHOTS])),
         )
 
 
@@ -213,20 +206,20 @@ def _shot(
     best = max(scores, key=scores.__getitem__)
     picture, heatmap = _pictures(explanation)
     return Shot(
-        picture,
-        heatmap,
-        photo.path.name,
-        photo.label,
-        photo.source,
-        score,
-        label,
-        best,
-        scores[best],
+        picture=picture,
+        heatmap=heatmap,
+        file=photo.path.name,
+        label=photo.label,
+        source=photo.source,
+        score=score,
+        explained=label,
+        best=best,
+        best_score=scores[best],
     )
 
 
 def _pictures(explanation: Explanation) -> tuple[str, str]:
-    """Return the picture, small, and the same with its heat-map over it, as ``data:`` URIs."""
+    """Return the picture, small, and the same under its heat-map, as ``data:`` URIs."""
     picture = explanation.rgb
     height, width = picture.shape[:2]
     heat = cv2.resize(explanation.heatmap, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,80 @@
+"""What a long command shows: its stages, its progress, and tables as wide as they need to be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+    from rich.table import Table
+
+LINE_EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+_WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
+
+
+@contextmanager
+def show_stages(console: Console) -> Iterator[Callable[[str], None]]:
+    """Yield a function that reports a stage: beside a spinner, or as a line without a terminal."""
+    from rich.markup import escape  # noqa: PLC0415 - heavy imports wait for the verb
+
+    with console.status("") as status:
+
+        def report(words: str) -> None:
+            status.update(escape(words))
+            if not console.is_terminal:
+                console.print(words, markup=False, soft_wrap=True)
+
+        yield report
+
+
+@contextmanager
+def show_progress(
+    console: Console, *, transient: bool = False
+) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function that reports a stage, the number done and the number in all.
+
+    Args:
+        console: shows bars if it is a terminal, and a line now and then if not.
+        transient: whether the bars disappear at the end.
+    """
+    from rich.progress import Progress  # noqa: PLC0415
+
+    printed = time.monotonic()
+    tasks: dict[str, TaskID] = {}
+    with Progress(console=console, transient=transient, disable=not console.is_terminal) as bars:
+
+        def report(stage: str, done: int, of: int) -> None:
+            nonlocal printed
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage)
+            bars.update(tasks[stage], completed=done, total=of)
+            now = time.monotonic()
+            if not console.is_terminal and now - printed >= LINE_EVERY:
+                printed = now
+                console.print(f"{stage}: {done}/{of}", markup=False, soft_wrap=True)
+
+        yield report
+
+
+def wide_console() -> Console:
+    """Return a console for tables."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
+
+
+def new_table(title: str, headings: Sequence[str], caption: str | None = None) -> Table:
+    """Return a table whose first column is text and whose other columns are numbers."""
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title, caption=caption)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left")
+    return table
