@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from recognizer.cli import stages
+from recognizer.cli import progress
 
 
 @pytest.mark.parametrize(
@@ -14,12 +14,12 @@ from recognizer.cli import stages
 def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
     seconds: float, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "LINE_EVERY", seconds)
+    monkeypatch.setattr(progress, "LINE_EVERY", seconds)
     written = io.StringIO()
-    with stages.told_progress(Console(file=written, width=20)) as tell:
-        tell("scoring", 1, 2)
-        tell("scoring", 2, 2)
-        tell("drawing", 1, 1)
+    with progress.show_progress(Console(file=written, width=20)) as report:
+        report("scoring", 1, 2)
+        report("scoring", 2, 2)
+        report("drawing", 1, 1)
     assert written.getvalue().splitlines() == lines
 
 
@@ -27,8 +27,8 @@ def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
 def test_progress_is_a_bar_on_a_terminal(transient: bool) -> None:
     written = io.StringIO()
     console = Console(file=written, width=60, force_terminal=True, _environ={"TERM": "xterm"})
-    with stages.told_progress(console, transient=transient) as tell:
-        tell("scoring [1]", 1, 2)
-        tell("scoring [1]", 2, 2)
+    with progress.show_progress(console, transient=transient) as report:
+        report("scoring [1]", 1, 2)
+        report("scoring [1]", 2, 2)
     assert "100%" in written.getvalue()
     assert "scoring: " not in written.getvalue()
