@@ -51,13 +51,17 @@ def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) 
 
 def _policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
     default = _rule(values, Rule(), "name", "ignore", "rules", "known")
-    tables = _rule_tables(_table(values.get("rules", {}), "rules"), taxonomy)
+    rules: dict[tuple[CandidateKind, str], Rule] = {}
+    for key, where, table in _rule_tables(_table(values.get("rules", {}), "rules"), taxonomy):
+        if key in rules:
+            raise PolicyError(f"rules.{where}: there is another rule for {' '.join(key)}")
+        rules[key] = _at(f"rules.{where}", _rule, table, default)
     known = _table(values.get("known", {}), "known")
     return Policy(
         name=values.get("name", name),
         default=default,
-        rules={key: _at(f"rules.{where}", _rule, table, default) for key, where, table in tables},
-        ignore=_list(values.get("ignore", []), "ignore"),
+        rules=rules,
+        ignore=values.get("ignore", frozenset()),
         known=_at("known", _known_rule, known),
     )
 
@@ -121,12 +125,6 @@ def _known_rule(values: Mapping[str, Any]) -> KnownRule:
 def _table(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise PolicyError(f"{where}: a table, not {value!r}")
-    return value
-
-
-def _list(value: object, where: str) -> Any:
-    if not isinstance(value, list):
-        raise PolicyError(f"{where}: a list, not {value!r}")
     return value
 
 

@@ -186,7 +186,7 @@ class Policy:
                 raise PolicyError(f"{key} = {value!r}: it must be a {wanted.__name__}")
         ignore = self.ignore
         if not isinstance(ignore, Set | list) or not all(isinstance(name, str) for name in ignore):
-            raise PolicyError(f"ignore: a set of products, not {ignore!r}")
+            raise PolicyError(f"ignore: a list or set of products, not {ignore!r}")
         try:
             rules = {(CandidateKind(kind), name): rule for (kind, name), rule in self.rules.items()}
         except (AttributeError, TypeError, ValueError) as error:

@@ -188,7 +188,11 @@ class Recognizer:
             policy.check(bundle.taxonomy)
             self._checked.add(policy.digest)
         foreign = prediction.bundle_digest not in {None, bundle.digest}
-        if foreign or (prediction.scores and tuple(prediction.scores) != self.labels):
+        if prediction.status is not Status.FAILED:
+            families = {family.name for family in bundle.families}
+            foreign |= prediction.scores.keys() != {*self.labels}
+            foreign |= prediction.families.keys() != families
+        if foreign:
             raise UsageError(
                 f"the prediction comes from another model than {bundle.title}: use the recognizer "
                 "that made it"

@@ -373,8 +373,9 @@ def test_a_prediction_made_by_hand_needs_the_labels(recognizer: Recognizer) -> N
     whole = recognizer.predict(encoded(picture()))
     by_hand = replace(whole, bundle_digest=None)
     assert recognizer.decide(by_hand, Policy()) == recognizer.decide(whole, Policy())
-    with pytest.raises(UsageError, match="another model"):
-        recognizer.decide(replace(by_hand, scores={"ivory_worked": 0.9}), Policy())
+    for wrong in ({"scores": {"ivory_worked": 0.9}}, {"scores": {}}, {"families": {}}):
+        with pytest.raises(UsageError, match="another model"):
+            recognizer.decide(replace(by_hand, **wrong), Policy())
 
 
 @pytest.mark.parametrize("name", ["ivory_raw", "ivory_worked"])
