@@ -1,1 +1,1 @@
-"""The review of a scan: its queue as a page, the evidence of a lead, and what came of it."""
+"""The review of a scan: its queue, and the page on which reviewers work through it."""

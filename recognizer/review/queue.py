@@ -301,7 +301,8 @@ def _bundle_behind(
                 return bundle
         offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in bundles)
         raise UsageError(
-            f"{os.fspath(journal)}: its rows were made by {model.title} ({model.digest[:12]}), and "
-            f"not by {offered}: give the folder of {model.title} with --bundle"
+            f"{os.fspath(journal)}: most of its rows were made by {model.title} "
+            f"({model.digest[:12]}), and not by {offered}: give the folder of {model.title} with "
+            "recognizer report --bundle"
         )
     return bundles[0]

@@ -95,7 +95,7 @@ class BankReference:
     digest: Digest
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, for it goes from process to process
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What a scan says of one image: the type of each key, and what it means."""
 

@@ -42,7 +42,9 @@ def test_the_model_behind_the_rows_is_taken_or_asked_for(tiny_bundle: Path, tmp_
     for more in ((), ("--bundle", "wildlife-v2")):
         refused = invoke("report", journal, "--output", output, *more)
         assert refused.exit_code == ExitCode.USAGE
-        assert "give the folder of tiny-v1 with --bundle" in " ".join(refused.stderr.split())
+        assert "give the folder of tiny-v1 with recognizer report --bundle" in " ".join(
+            refused.stderr.split()
+        )
     given = invoke("report", journal, "--output", output, "--bundle", tiny_bundle)
     assert given.exit_code == ExitCode.DONE
     assert "by tiny-v1" in output.read_text()
