@@ -66,7 +66,7 @@ def measure(
     print(
         f"{recognizer.bundle.title}: {len(tested)} test photos, {negative.sum()} of them no "
         "product\nproduct | photos | AP (lowest-highest) | own label | linear, all photos | "
-        "promised recall at 1 % | found | false alarms"
+        "promised recall at 1 % | found | FPR"
     )
     for name in products(real):
         train = [p for p in real if p.label == name and p.split != "test"]
@@ -135,7 +135,7 @@ def one(
     used: NDArray[np.bool_],
     positive: NDArray[np.bool_],
 ) -> tuple[float, float, float, float]:
-    """Enrol some photos; return AP, promised recall, recall and false alarms at 1 %."""
+    """Enrol some photos; return AP, promised recall, recall and false-positive rate at 1 %."""
     settings = Settings()
     paths = [str(p.path) for p in photos]
     examples = read_examples(recognizer, paths, views=settings.views, seed=0)

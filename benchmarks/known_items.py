@@ -3,13 +3,13 @@
     python -m benchmarks.known_items [--items 1000000] [--hashes HASHES.npy]
     python -m benchmarks.known_items --groups [--items 100000]
 
-One thread; hashes that differ from a known one in 0 to 40 bits are sought, one at a time, as a
-scan does it. Each method runs in a process of its own, so that memory can be told apart. Those
+One thread; hashes that differ from a known one in 0 to 40 bits are looked up one at a time, as
+a scan does. Each method runs in a process of its own, so that its memory is its own. Those
 of faiss need ``pip install faiss-cpu`` and are left out where it is missing.
 
 Random hashes flatter an index that relies on chunks of bits, since neighbouring bits of real
 photos' hashes are alike. ``--hashes`` takes real ones (uint8, (n, 32), as .npy): the items are
-then made of them, each with some random bits turned over so that no two are equal.
+then made of them, each with some random bits flipped so that no two are equal.
 
 ``--groups`` measures instead how long it takes to group that many photos, a tenth of them copies.
 """

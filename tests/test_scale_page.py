@@ -33,12 +33,12 @@ def photos(tmp_path: Path) -> list[str]:
 
 def test_the_options_of_the_page_exist() -> None:
     for verb in ("scan", "merge"):
-        told = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(app, [verb, "--help"]).stdout)
+        printed = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(app, [verb, "--help"]).stdout)
         lines = [line for line in PAGE.splitlines() if f"recognizer {verb}" in line]
         assert lines
         for option in re.findall(r"(?<=\s)--[a-z-]+", "\n".join(lines)):
             if option != "--jobs":
-                assert option in told
+                assert option in printed
 
 
 def test_the_callable_of_the_page(photos: list[str]) -> None:

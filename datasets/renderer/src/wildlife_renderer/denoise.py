@@ -35,7 +35,7 @@ def denoise(light: Array, albedo: Array, normal: Array, depth: Array, passes: in
     for step in (2**index for index in range(passes)):
         tone = np.log(value.mean(axis=2) + 0.02) / (0.35 / step) ** 0.5
         guide = np.dstack([surface, tone]).astype(np.float32)
-        around_guide, around_value = (_padded(picture, 2 * step) for picture in (guide, value))
+        around_guide, around_value = (_padded(array, 2 * step) for array in (guide, value))
         total = np.zeros_like(value)
         weights = np.zeros_like(value[..., :1])
         for row, vertical in enumerate(_TAPS):
@@ -52,13 +52,13 @@ def denoise(light: Array, albedo: Array, normal: Array, depth: Array, passes: in
     return value * own
 
 
-def _padded(picture: Array, width: int) -> Array:
-    """The array with its border pixels repeated outwards."""
-    return np.pad(picture, ((width, width), (width, width), (0, 0)), mode="edge")
+def _padded(array: Array, width: int) -> Array:
+    """Repeat the border pixels outwards."""
+    return np.pad(array, ((width, width), (width, width), (0, 0)), mode="edge")
 
 
 def _without_outliers(value: Array) -> Array:
-    """No pixel far brighter or darker than all but one of its neighbours.
+    """Clip pixels that are far brighter or darker than all but one of their neighbours.
 
     Single bright paths are noise; single black pixels on outlines come from smoothed normals that
     look away from the camera.

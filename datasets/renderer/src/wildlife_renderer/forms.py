@@ -1,4 +1,4 @@
-"""Forms that several scenes share: bent tubes, strings of beads, bowls, heaps, mirror images."""
+"""Forms that several scenes share: bent tubes, bowls, sacks, heaps, mirror images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wildlife_renderer.pile import Heap
 
 
 def bent(length: float, bend: float, twist: float = 0.0, late: float = 1.0) -> Curve:
-    """A curve of a given length that bends by ``bend`` degrees, lying in the plane of the table.
+    """Return a curve of a given length that bends by ``bend`` degrees in the plane of the table.
 
     Args:
         length: In centimetres.
@@ -42,7 +42,7 @@ def horn_tube(
     detail: int = 520,
     around: int = 224,
 ) -> tuple[Mesh, Array]:
-    """A tapering tube that is hollow at its thick end.
+    """Return a tapering tube that is hollow at its thick end.
 
     Args:
         curve: Where it runs.
@@ -72,13 +72,13 @@ def horn_tube(
 
 
 def mirrored(mesh: Mesh) -> Mesh:
-    """The mesh as a mirror along y shows it, with its faces still looking outward."""
+    """Return the mirror image along y, with its faces still looking outward."""
     flipped = mesh.turned(np.diag([1.0, -1.0, 1.0]))
     return replace(flipped, faces=flipped.faces[:, ::-1])
 
 
 def bowl(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
-    """An open bowl, of a finish drawn at random."""
+    """Return an open bowl, of a finish drawn at random."""
     wall = radius * 0.05
     foot = radius * rng.uniform(0.35, 0.55)
     outer = [
@@ -109,7 +109,7 @@ def bowl(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
 
 
 def sack(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
-    """An open sack of jute, woven plastic or paper, filled to a part of its depth."""
+    """Return an open sack of jute, woven plastic or paper, filled to a part of its depth."""
     outer = [[0, 0], [0.8, 0], [1.02, 0.12], [1.08, 0.5], [0.98, 0.8], [1.0, 0.95], [1.05, 1]]
     inner = [[1.02, 1.02], [0.95, 0.92], [0.93, 0.7], [0.9, 0.55], [0, 0.5]]
     profile = np.concatenate(
@@ -136,7 +136,7 @@ def sack(rng: np.random.Generator, radius: float, depth: float) -> Mesh:
 def scattered(
     rng: np.random.Generator, make: Callable[[], Mesh], count: int, spread: float
 ) -> Mesh:
-    """Round or upright things strewn over the table, none tilted."""
+    """Scatter round or upright things over the table, none tilted."""
     things = [make() for _ in range(count)]
     return merge(
         Heap(spread * 6).drop(rng, things, spread if count > 1 else 0.01, tilt=0.0, tries=14)
@@ -146,7 +146,7 @@ def scattered(
 def heap_of(
     rng: np.random.Generator, make: Callable[[], Mesh], size: float, count: int, held: bool
 ) -> Mesh:
-    """Many pieces of a size in a heap, in a bowl when ``held``."""
+    """Heap many pieces of a size, in a bowl when ``held``."""
     if held:
         return heap_in(
             rng, make, size, count, lambda radius: bowl(rng, radius, radius * rng.uniform(0.4, 0.6))
@@ -166,7 +166,7 @@ def heap_in(
     count: int,
     vessel: Callable[[float], Mesh],
 ) -> Mesh:
-    """Many pieces of a size in a vessel, which is made for a radius in centimetres."""
+    """Heap many pieces of a size in a vessel, which is made for a radius in centimetres."""
     radius = size * 0.55 * count**0.42 + size * 0.7
     around = vessel(radius)
     things = (make() for _ in range(count))

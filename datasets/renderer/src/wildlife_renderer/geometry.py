@@ -1,7 +1,7 @@
-"""Meshes made by calculation: swept tubes, lathes, plates, boxes, and the noise that roughens them.
+"""Calculated meshes: swept tubes, lathes, plates, boxes, and the noise that roughens them.
 
 Every function is a pure function of its arguments; randomness comes in as a generator or a seed.
-Colour and surface quality are painted by ``materials``; placing meshes in a picture is the scenes'
+Colour and surface quality are painted by ``materials``; placing meshes in an image is the scenes'
 work.
 """
 
@@ -40,7 +40,7 @@ class Mesh:
 
     @classmethod
     def bare(cls, vertices: Array, faces: NDArray[np.int64], coords: Array) -> Mesh:
-        """A mesh that is still unpainted: middle grey and half rough."""
+        """Return an unpainted mesh: middle grey and half rough."""
         count = len(vertices)
         return cls(
             np.asarray(vertices, dtype=np.float64),
@@ -51,33 +51,33 @@ class Mesh:
         )
 
     def reshaped(self, vertices: Array) -> Mesh:
-        """The mesh with other positions for the same vertices."""
+        """Return the mesh with other positions for the same vertices."""
         return replace(self, vertices=vertices)
 
     def moved(self, offset: Sequence[float] | Array) -> Mesh:
-        """The mesh shifted by ``offset``."""
+        """Return the mesh shifted by ``offset``."""
         return replace(self, vertices=self.vertices + np.asarray(offset))
 
     def turned(self, matrix: Array) -> Mesh:
-        """The mesh multiplied by a 3x3 matrix (a rotation or a scaling)."""
+        """Return the mesh multiplied by a 3x3 matrix (a rotation or a scaling)."""
         return replace(self, vertices=self.vertices @ np.asarray(matrix).T)
 
     def scaled(self, *factors: float) -> Mesh:
-        """The mesh scaled by one factor, or by one for each axis."""
+        """Return the mesh scaled by one factor, or by one for each axis."""
         return replace(self, vertices=self.vertices * np.asarray(factors))
 
     def grounded(self) -> Mesh:
-        """The mesh shifted so that it is centred on the origin and stands on the table."""
+        """Return the mesh shifted so that it is centred on the origin and stands on the table."""
         low, high = self.vertices.min(axis=0), self.vertices.max(axis=0)
         return self.moved([-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]])
 
     def displaced(self, amount: Array) -> Mesh:
-        """The mesh with every vertex moved along its normal by ``amount``."""
+        """Return the mesh with every vertex moved along its normal by ``amount``."""
         return replace(self, vertices=self.vertices + normals(self) * np.asarray(amount)[:, None])
 
 
 def merge(meshes: Sequence[Mesh]) -> Mesh:
-    """One mesh out of several, in order."""
+    """Join several meshes, in order."""
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
     return Mesh(
         np.concatenate([mesh.vertices for mesh in meshes]),
@@ -89,7 +89,7 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def normals(mesh: Mesh) -> Array:
-    """Unit normals of the vertices, ``(n, 3)``, weighted by the areas of the faces."""
+    """Return unit normals of the vertices, ``(n, 3)``, weighted by the areas of the faces."""
     x, y, z = mesh.vertices.T
     a, b, c = mesh.faces.T
     ux, uy, uz = x[b] - x[a], y[b] - y[a], z[b] - z[a]
@@ -103,7 +103,7 @@ def normals(mesh: Mesh) -> Array:
 
 
 def rotation(axis: Sequence[float] | Array, degrees: float) -> Array:
-    """The matrix that turns around ``axis`` by an angle (Rodrigues' formula)."""
+    """Return the matrix that turns around ``axis`` by an angle (Rodrigues' formula)."""
     x, y, z = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     angle = np.radians(degrees)
@@ -113,7 +113,7 @@ def rotation(axis: Sequence[float] | Array, degrees: float) -> Array:
 def noise(
     points: Array, frequency: float | Sequence[float] | Array, seed: int, octaves: int = 3
 ) -> Array:
-    """Perlin's gradient noise at ``points``, ``(n,)``, about -1 to 1.
+    """Return Perlin's gradient noise at ``points``, ``(n,)``, about -1 to 1.
 
     Args:
         points: Positions, ``(n, 3)``.
@@ -159,7 +159,7 @@ def _perlin(at: Array, table: NDArray[np.int64], gradients: Array) -> Array:
 
 
 def grid_faces(rows: int, columns: int, wrap: bool) -> NDArray[np.int64]:
-    """Triangles of a grid in row order; with ``wrap`` the last column meets the first."""
+    """Return a grid's triangles in row order; with ``wrap`` the last column meets the first."""
     row, column = np.meshgrid(
         np.arange(rows - 1), np.arange(columns if wrap else columns - 1), indexing="ij"
     )
@@ -170,7 +170,7 @@ def grid_faces(rows: int, columns: int, wrap: bool) -> NDArray[np.int64]:
 
 
 def sweep(curve: Curve, stations: Array, radii: Array, around: int = 96) -> Mesh:
-    """A tube around a curve.
+    """Return a tube around a curve.
 
     Args:
         curve: Maps parameters ``(k,)``, 0 to 1, to positions ``(k, 3)``.
@@ -214,7 +214,7 @@ def sweep(curve: Curve, stations: Array, radii: Array, around: int = 96) -> Mesh
 
 
 def lathe(profile: Array, around: int = 160, rings: int = 240) -> Mesh:
-    """A turned piece: ``profile`` holds radius and height, ``(k, 2)``, joined by straight lines."""
+    """Turn a ``profile`` of radius and height, ``(k, 2)``, joined by straight lines."""
     profile = np.asarray(profile, dtype=np.float64)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(profile, axis=0), axis=1))])
     at = np.linspace(0, length[-1], rings)
@@ -236,7 +236,7 @@ def lathe(profile: Array, around: int = 160, rings: int = 240) -> Mesh:
 
 
 def smooth_profile(points: Sequence[Any] | Array, count: int = 200) -> Array:
-    """A profile for ``lathe`` that runs smoothly through ``points`` (Catmull-Rom)."""
+    """Return a profile for ``lathe`` that runs smoothly through ``points`` (Catmull-Rom)."""
     knots = np.asarray(points, dtype=np.float64)
     padded = np.concatenate([[2 * knots[0] - knots[1]], knots, [2 * knots[-1] - knots[-2]]])
     at = np.linspace(0, len(knots) - 1 - 1e-9, count)
@@ -251,13 +251,13 @@ def smooth_profile(points: Sequence[Any] | Array, count: int = 200) -> Array:
 
 
 def ball(radius: float = 1.0, detail: int = 96) -> Mesh:
-    """A sphere around the origin."""
+    """Return a sphere around the origin."""
     angle = np.linspace(-np.pi / 2, np.pi / 2, detail)
     return lathe(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), 2 * detail, detail)
 
 
 def ring(major: float, section: Array, around: int = 200) -> Mesh:
-    """A closed ring lying flat; ``section`` holds the outline ``(k, 2)`` (outwards, upwards)."""
+    """Return a flat closed ring; ``section`` has the outline ``(k, 2)`` (outwards, upwards)."""
     angle = np.linspace(0, 2 * np.pi, around, endpoint=False)
     radius = major + section[:, 0]
     vertices = np.stack(
@@ -276,7 +276,7 @@ def ring(major: float, section: Array, around: int = 200) -> Mesh:
 
 
 def oval(width: float, height: float, count: int = 64, squareness: float = 2.0) -> Array:
-    """The outline of a superellipse, ``(count, 2)``; 2 is an ellipse, more is squarer."""
+    """Return the outline of a superellipse, ``(count, 2)``; 2 is an ellipse, more is squarer."""
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
     cosine, sine = np.cos(angle), np.sin(angle)
     power = 2 / squareness
@@ -290,7 +290,7 @@ def oval(width: float, height: float, count: int = 64, squareness: float = 2.0) 
 
 
 def rounded_box(size: Sequence[float] | Array, radius: float, detail: int = 28) -> Mesh:
-    """A box around the origin with rounded edges; ``size`` is its full width, depth and height."""
+    """Return a box around the origin with rounded edges; ``size`` is width, depth and height."""
     half = np.asarray(size, dtype=np.float64) / 2
     parts = []
     for axis in range(3):
@@ -324,7 +324,7 @@ def _edge_dense(half: float, radius: float, detail: int) -> Array:
 
 
 def plate(outline: Array, height: Callable[[Array, Array], Array], thickness: float) -> Mesh:
-    """A thin closed plate.
+    """Return a thin closed plate.
 
     Args:
         outline: The border seen from above, ``(k, 2)``, counter-clockwise around the origin.

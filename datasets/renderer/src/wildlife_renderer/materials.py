@@ -1,4 +1,4 @@
-"""Paint: what a surface is made of, told vertex by vertex.
+"""Paint: what a surface is made of, for each vertex.
 
 Colours are given as display values (sRGB, 0 to 1) and kept as linear light.
 """
@@ -23,7 +23,7 @@ def paint(
     metallic: float = 0.0,
     sheen: float = 0.0,
 ) -> Mesh:
-    """The mesh in one colour, or in one for each vertex ``(n, 3)``."""
+    """Return the mesh in one colour, or in one for each vertex ``(n, 3)``."""
     count = len(mesh.vertices)
     surface = np.empty((count, 4))
     for column, value in enumerate((roughness, clearcoat, metallic, sheen)):
@@ -33,23 +33,23 @@ def paint(
 
 
 def shaded(mesh: Mesh, factor: Array) -> Mesh:
-    """The mesh with its colour multiplied, for dirt and for hollows."""
+    """Return the mesh with its colour multiplied, for dirt and for hollows."""
     return replace(mesh, colour=mesh.colour * np.asarray(factor)[:, None])
 
 
 def blend(first: RGB | Array, second: RGB | Array, share: Array) -> Array:
-    """Between two colours, ``(n, 3)``."""
+    """Blend two colours, ``(n, 3)``."""
     part = np.clip(share, 0, 1)[:, None]
     return np.asarray(first) * (1 - part) + np.asarray(second) * part
 
 
 def seed_of(rng: np.random.Generator) -> int:
-    """A fresh seed for a noise."""
+    """Draw a seed for a noise."""
     return int(rng.integers(2**31))
 
 
 def along(mesh: Mesh, length: float, girth: float = 1.0) -> Array:
-    """Points unrolled on a straight cylinder, so that grain follows the length of a bent thing."""
+    """Unroll points on a straight cylinder, so that grain follows the length of a bend."""
     angle = mesh.coords[:, 1] * 2 * np.pi
     return np.stack(
         [girth * np.cos(angle), girth * np.sin(angle), mesh.coords[:, 0] * length], axis=1
@@ -57,7 +57,7 @@ def along(mesh: Mesh, length: float, girth: float = 1.0) -> Array:
 
 
 def ivory_colour(rng: np.random.Generator, age: float) -> RGB:
-    """Fresh ivory is a warm white; age turns it yellow, then brown."""
+    """Return a warm white for fresh ivory; age turns it yellow, then brown."""
     fresh, old, brown = (
         np.array([0.93, 0.89, 0.79]),
         np.array([0.87, 0.77, 0.57]),
@@ -73,7 +73,7 @@ def ivory(rng: np.random.Generator, mesh: Mesh, age: float, scale: float) -> Mes
     """Worked ivory: polished, faint grain lines, yellowed in the hollows.
 
     Args:
-        rng: The picture's generator.
+        rng: The generator of this image.
         mesh: What to paint.
         age: 0 is fresh, 1 is an old brown piece.
         scale: The size of the piece in centimetres.
@@ -97,7 +97,7 @@ def ridge(value: Array, width: float) -> Array:
 
 
 def timber(rng: np.random.Generator, mesh: Mesh, scale: float, gloss: float = 0.3) -> Mesh:
-    """Wood with year rings through the whole solid, so that turned pieces show them rightly."""
+    """Wood with year rings through the whole solid, as turned pieces show them."""
     light, dark = [
         ((0.78, 0.60, 0.40), (0.58, 0.39, 0.22)),
         ((0.62, 0.40, 0.25), (0.36, 0.20, 0.11)),
@@ -144,10 +144,10 @@ def glazed(rng: np.random.Generator, mesh: Mesh, colour: RGB) -> Mesh:
 
 
 def any_hue(rng: np.random.Generator, strength: float = 0.6) -> RGB:
-    """A colour for toys, cloths and book covers: mostly muted, now and then bright.
+    """Draw a colour for toys, cloths and book covers: mostly muted, now and then bright.
 
     Args:
-        rng: The picture's generator.
+        rng: The generator of this image.
         strength: The largest saturation.
     """
     angle = rng.uniform(0, 2 * np.pi) + np.array([0, 2.1, 4.2])
@@ -158,7 +158,7 @@ def any_hue(rng: np.random.Generator, strength: float = 0.6) -> RGB:
 
 
 def tone_near(rng: np.random.Generator, rgb: RGB, spread: float = 0.03) -> RGB:
-    """A colour close to another: lighter or darker, and hardly of another hue."""
+    """Draw a colour close to another: lighter or darker, of nearly the same hue."""
     shift = rng.normal(0, spread) + rng.normal(0, spread / 4, 3)
     r, g, b = np.clip(np.array(rgb) + shift, 0.02, 0.97)
     return (float(r), float(g), float(b))

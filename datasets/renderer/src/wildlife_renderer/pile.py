@@ -34,10 +34,10 @@ class Heap:
         tilt: float = 1.0,
         tries: int = 5,
     ) -> list[Mesh]:
-        """Let things fall near the middle.
+        """Drop things near the middle.
 
         Args:
-            rng: The picture's generator.
+            rng: The generator of this image.
             things: Meshes around the origin, as they lie when flat.
             spread: How far from the middle they fall, in centimetres.
             tilt: How much a thing follows the slope beneath it; 0 keeps it level.
@@ -96,5 +96,5 @@ class Heap:
 
 
 def _dense(mesh: Mesh) -> Array:
-    """The mesh's vertices and the middles of its faces."""
+    """Return the mesh's vertices and the middles of its faces."""
     return np.concatenate([mesh.vertices, mesh.vertices[mesh.faces].mean(axis=1)])

@@ -1,7 +1,7 @@
-"""From a seed to a picture: the scene is built, rendered by mitsuba, and developed like a phone's.
+"""From a seed to an image: build the scene, render it with mitsuba, develop it as a phone does.
 
 The same seed gives the same bytes on the same versions of mitsuba and OpenCV. Nothing here knows
-what is shown; that is the registry's.
+what the scenes show.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _pixels(size: int, aspect: str) -> tuple[int, int]:
 
 @functools.cache
 def _mitsuba() -> ModuleType:
-    import mitsuba  # noqa: PLC0415 - slow to load, and needed only where a picture is made
+    import mitsuba  # noqa: PLC0415 - slow to load, and needed only to render
 
     mitsuba.set_variant(*VARIANTS)
     mitsuba.set_log_level(mitsuba.LogLevel.Error)
@@ -168,7 +168,7 @@ def _trace(
 
 
 def _free_of_constants(thing: Any, *names: str) -> None:
-    """Keep numbers out of mitsuba's program, which else is compiled anew for every picture."""
+    """Keep numbers out of mitsuba's program, so that it is not compiled again for every image."""
     import drjit  # noqa: PLC0415 - comes with mitsuba
 
     mi = _mitsuba()
@@ -181,7 +181,7 @@ def _free_of_constants(thing: Any, *names: str) -> None:
 
 
 def _mask(scene: Any, pinhole: dict[str, Any]) -> NDArray[np.bool_]:
-    """Where the object is, seen sharply: where the texture coordinates are the marked ones."""
+    """Return where the object is in sharp focus: where the texture coordinates are marked."""
     mi = _mitsuba()
     sensor = mi.load_dict({**pinhole, "sampler": {"type": "independent", "sample_count": 1}})
     coordinates = mi.load_dict({"type": "aov", "aovs": "at:uv"})
@@ -189,7 +189,7 @@ def _mask(scene: Any, pinhole: dict[str, Any]) -> NDArray[np.bool_]:
 
 
 def _vertex_bsdf() -> dict[str, Any]:
-    """A surface whose colour and qualities come from the vertices."""
+    """Describe a surface whose colour and qualities come from the vertices."""
     return {
         "type": "twosided",
         "bsdf": {
@@ -234,7 +234,7 @@ def _shape(mesh: Mesh, bsdf: dict[str, Any]) -> Any:
 def _develop(
     rng: np.random.Generator, light: Array, lamp: Array
 ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    """What a phone makes of the light: exposure, colour, curve, noise, sharpening."""
+    """Apply a phone's exposure, colour, curve, noise and sharpening."""
     height, width = light.shape[:2]
     brightness = light.mean(axis=2)
     bias = rng.normal(0, 0.3)
@@ -260,7 +260,7 @@ def _develop(
 
 
 def _curve(value: Array) -> Array:
-    """From linear light to display values, with a soft shoulder for the highlights."""
+    """Convert linear light to display values, with a soft shoulder for the highlights."""
     over = np.clip(value - 0.7, 0, None)
     value = np.minimum(value, 0.7) + 0.3 * (1 - np.exp(-over / 0.3))
     display = np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)

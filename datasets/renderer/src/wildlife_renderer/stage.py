@@ -30,8 +30,8 @@ class Camera:
 
     Attributes:
         origin: Position, in radii of the object.
-        target: The point in the middle of the picture.
-        up: The picture's upward direction (the hand is never quite level).
+        target: The point in the middle of the image.
+        up: The image's upward direction (the hand is never quite level).
         fov: The angle of view along the longer side, in degrees.
         aperture: Radius of the lens opening.
         focus: Distance of the sharp plane.
@@ -47,7 +47,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Stage:
-    """The surroundings of one picture, and the choices that made them."""
+    """The surroundings of one image, and the choices that made them."""
 
     ground: Ground
     floor: Mesh
@@ -67,7 +67,7 @@ def build(
     """Choose the surroundings of an object.
 
     Args:
-        rng: The picture's own generator.
+        rng: The generator of this image.
         subject: The object, scaled so that it lies within the unit circle.
         radius: The true radius of that circle in centimetres.
         elevation: The lowest and highest camera angle that shows the object well, in degrees.
@@ -217,7 +217,7 @@ def _camera(
 
 
 def _framed(points: Array, axes: Array, reach: Array) -> tuple[Array, float]:
-    """How a camera that looks at the origin gets all points into its picture.
+    """Find how a camera that looks at the origin gets all points into its image.
 
     Args:
         points: Positions around the origin, ``(n, 3)``.

@@ -1,4 +1,4 @@
-"""Flat pictures made by calculation: the surfaces that objects are photographed on.
+"""Calculated textures: the surfaces that objects are photographed on.
 
 Each kind of ground returns linear RGB and a relief for a square of ``extent`` centimetres, so that
 planks, threads and tiles keep their true size beside the object.
@@ -35,7 +35,7 @@ class Ground:
 
 
 def linear(rgb: tuple[float, float, float] | Array) -> Array:
-    """From display values (sRGB, 0 to 1) to linear light."""
+    """Convert display values (sRGB, 0 to 1) to linear light."""
     value = np.asarray(rgb, dtype=np.float64)
     return np.where(
         value <= 0.04045, value / 12.92, ((np.maximum(value, 0) + 0.055) / 1.055) ** 2.4
@@ -45,7 +45,7 @@ def linear(rgb: tuple[float, float, float] | Array) -> Array:
 def fractal(
     rng: np.random.Generator, across: float, down: float | None = None, octaves: int = 4
 ) -> Array:
-    """Smooth noise, about -1 to 1, with ``across`` by ``down`` cells at its coarsest."""
+    """Return smooth noise, about -1 to 1, with ``across`` by ``down`` cells at its coarsest."""
     down = across if down is None else down
     total = np.zeros((PIXELS, PIXELS))
     strength = 1.0

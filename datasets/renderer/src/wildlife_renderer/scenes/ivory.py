@@ -33,7 +33,7 @@ def tusk(
     """One elephant tusk, lying on its side.
 
     Args:
-        rng: The picture's generator.
+        rng: The generator of this image.
         length: In centimetres.
         age: 0 is clean and cream, 1 is brown, cracked and dirty.
         bend: The whole angle of its curve in degrees; drawn when None.

@@ -15,7 +15,7 @@ def horn_section(rng: np.random.Generator, points: Array, share: Array) -> Array
     """The colour of sawn rhino horn: fibres as dots, amber between a dark core and a dark rim.
 
     Args:
-        rng: The picture's generator.
+        rng: The generator of this image.
         points: Positions in units of the radius, ``(n, 3)``.
         share: 0 in the middle, 1 at the rim, ``(n,)``.
     """
@@ -32,7 +32,7 @@ def rhino(rng: np.random.Generator, height: float, upto: float = 1.0) -> tuple[M
     """A rhino horn, lying along x; also how far along it each vertex lies, 0 to 1.
 
     Args:
-        rng: The picture's generator.
+        rng: The generator of this image.
         height: Of the whole horn in centimetres.
         upto: Where its tip was sawn off, as a share of the height; 1 leaves it whole.
     """

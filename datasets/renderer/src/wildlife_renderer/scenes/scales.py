@@ -22,7 +22,7 @@ def pangolin_scale(rng: np.random.Generator, length: float, tone: int) -> Mesh:
     """One scale, lying on its hollow side: a shield of keratin, pointing along +x.
 
     Args:
-        rng: The picture's generator.
+        rng: The generator of this image.
         length: In centimetres.
         tone: Which of the colours of keratin.
     """
