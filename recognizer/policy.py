@@ -63,7 +63,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Probability:
-    """A threshold of one's own: a calibrated probability.
+    """A threshold that is given as a calibrated probability.
 
     Attributes:
         value: 0 to 1.
@@ -82,7 +82,7 @@ def _is_number(value: object) -> bool:
 
 
 Level: TypeAlias = Rate | Probability
-"""Where a rule sets a threshold."""
+"""What a rule sets a threshold by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class Rule:
 
 
 class CandidateKind(StrEnum):
-    """What a candidate's name is the name of: a label and a family may bear the same one."""
+    """Whether a name is a label's or a family's: a label and a family may have the same one."""
 
     LABEL = "label"
     FAMILY = "family"
@@ -130,7 +130,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRule:
-    """What it means that an image is near a known item (see :mod:`recognizer.known`).
+    """What a match with a known item means (see :mod:`recognizer.known`).
 
     Attributes:
         product: near an item that is a product: ``review``, ``priority`` or ``nothing``.
@@ -251,7 +251,7 @@ class Candidate:
     """What may become a lead: a product of a bundle, or a family of products.
 
     Attributes:
-        kind: of what ``name`` is the name.
+        kind: whether it is a label or a family.
         name: of the label or family.
         members: a family's labels; of a label, itself. A family of one product never becomes a
             lead, for its label speaks for itself; but a rule for it holds for this label.
@@ -269,12 +269,11 @@ class Lead:
     """A product or family that an image may show.
 
     Attributes:
-        kind: of what ``name`` is the name.
+        kind: whether it is a label or a family.
         name: of the label or family.
         score: its calibrated probability, 0 to 1.
-        threshold: the probability that it is over.
-        false_positive_rate: that the threshold belongs to; None where the policy gives a
-            probability of its own.
+        threshold: the probability that the score is over.
+        false_positive_rate: of this threshold; None where the policy gives a probability.
         level: ``review`` or ``priority``.
     """
 
@@ -320,7 +319,7 @@ class KnownMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A decision and its grounds.
+    """A decision and the reasons for it.
 
     Attributes:
         decision: ``unscored`` for an image that failed.
@@ -340,7 +339,7 @@ def decide(
     policy: Policy,
     known: Sequence[KnownMatch] = (),
 ) -> Verdict:
-    """Hold a prediction against a policy.
+    """Apply a policy to a prediction.
 
     Args:
         prediction: what the model says of the image.
@@ -431,7 +430,7 @@ def _sentence(lead: Lead, prediction: Prediction) -> str:
 
 
 def _with_known(verdict: Verdict, policy: Policy, known: Sequence[KnownMatch]) -> Verdict:
-    """Let known items say their part."""
+    """Return the verdict after the matches with known items."""
     near = [match for match in known if match.distance <= policy.known.distance]
     products = [
         match

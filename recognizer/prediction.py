@@ -59,8 +59,8 @@ class Prediction:
         frame: number of the frame with the highest product score, from 0; None where failed. For
             animations each score is the highest of the sampled frames.
         sha256: of the encoded bytes, hexadecimal; None for arrays and unread files.
-        phash: PDQ hash of that frame, 64 hexadecimal digits; None where failed, and where there is
-            too little to see to tell near-copies (see :mod:`recognizer.imaging.pdq`).
+        phash: PDQ hash of that frame, 64 hexadecimal digits; None where failed, and where the image
+            has too little structure (see :mod:`recognizer.imaging.pdq`).
         format: image format by magic bytes; None where unknown.
         width: of the upright image in pixels; None where unknown.
         height: of the upright image in pixels; None where unknown.
@@ -103,7 +103,7 @@ class Embedding:
     """The model's features of one image, for search and enrolment.
 
     Attributes:
-        status: as of a :class:`Prediction`.
+        status: ``ok``, ``degraded`` or ``failed``.
         reason: why it is not ``ok``, else None.
         detail: the same in words, else None.
         frame: number of the frame with the highest product score, from 0; None where failed.

@@ -172,7 +172,7 @@ class Recognizer:
     def decide(
         self, prediction: Prediction, policy: Policy, known: Sequence[KnownMatch] = ()
     ) -> Verdict:
-        """Hold a prediction of this model against a policy.
+        """Apply a policy to a prediction of this model.
 
         Args:
             prediction: as :meth:`predict` gives it.

@@ -35,7 +35,7 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """Products that are reported under one name, ``display_name``; ``note`` says what it covers."""
 
@@ -44,7 +44,7 @@ class Family:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """One thing that a model can name.
 
@@ -101,7 +101,7 @@ class Taxonomy:
         return tuple(label for label in self.labels.values() if label.family == family)
 
     def lookalikes(self, family: str) -> tuple[Label, ...]:
-        """The look-alikes that a product of the family is confused with, by the taxonomy's word."""
+        """The look-alikes that a product of the family is confused with."""
         confused = {name for label in self.members(family) for name in label.confused_with}
         return tuple(
             label
@@ -171,12 +171,10 @@ def extend_taxonomy(base: Taxonomy, own: Mapping[str, Any], name: str) -> Taxono
     root.check_keys("family", "label")
     families, labels = (root.tables(kind) if kind in own else {} for kind in ("family", "label"))
     names = [*base.labels, *labels], [*base.families, *families]
+    new_labels = {k: _label(t, *names) for k, t in labels.items() if k not in base.labels}
+    new_families = {k: _family(t) for k, t in families.items() if k not in base.families}
     return Taxonomy(
-        {
-            **base.labels,
-            **{k: _label(t, *names) for k, t in labels.items() if k not in base.labels},
-        },
-        {**base.families, **{k: _family(t) for k, t in families.items() if k not in base.families}},
+        labels={**base.labels, **new_labels}, families={**base.families, **new_families}
     )
 
 
@@ -232,7 +230,11 @@ class _Table:
 
 def _family(table: _Table) -> Family:
     table.check_keys("display_name", "note")
-    return Family(table.path[-1], table.string("display_name"), table.string("note"))
+    return Family(
+        name=table.path[-1],
+        display_name=table.string("display_name"),
+        note=table.string("note"),
+    )
 
 
 def _label(table: _Table, labels: Sequence[str], families: Sequence[str]) -> Label:

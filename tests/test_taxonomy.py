@@ -295,7 +295,9 @@ def taxonomies(draw: st.DrawFn) -> Taxonomy:
         )
     return Taxonomy(
         labels={label.name: label for label in labels},
-        families={name: Family(name, draw(TEXTS), draw(TEXTS)) for name in families},
+        families={
+            name: Family(name=name, display_name=draw(TEXTS), note=draw(TEXTS)) for name in families
+        },
     )
 
 
