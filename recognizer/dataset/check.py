@@ -105,8 +105,8 @@ def check_data(
 
     Args:
         folders: as for :func:`recognizer.dataset.manifest.load_photos`.
-        recognizer: whose features confirm near-duplicates.
-        recipe: where given, what it holds out of training is a split of its own.
+        recognizer: its features confirm near-duplicates.
+        recipe: if given, what it holds out of training is a split of its own.
         on_progress: called with the stage, the photos done and their number.
 
     Raises:

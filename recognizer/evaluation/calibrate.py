@@ -75,7 +75,7 @@ def fit_calibration(
         log_odds: (N, labels), from the model.
         truth: the N true labels.
         labels: the model's labels in order.
-        sources: where the N photos come from.
+        sources: the N sources.
     """
     values = np.asarray(log_odds, np.float64)
     hits = np.array([[t == label for label in labels] for t in truth])
@@ -111,17 +111,14 @@ def fit_calibration(
 
 def _all_curves(values: LogOdds, hits: Hits, own: Hits) -> dict[str, list[Calibration]]:
     """Fit every method: for each a curve for each label."""
-    flat, flat_hits = values.ravel(), hits.ravel()
-    count = values.shape[1]
-    curves = {"temperature": [_temperature(flat, flat_hits)] * count}
-    for method, fit in (("platt", _platt), ("isotonic", _isotonic)):
-        shared = fit(flat, flat_hits)
-        curves[method] = [
-            # A fold may have got all positives of a label.
-            fit(values[:, i], hits[:, i]) if own[i] and hits[:, i].any() else shared
-            for i in range(count)
-        ]
-    return curves
+    whole = values.ravel(), hits.ravel()
+    platt = [_platt(*whole)] * values.shape[1]
+    isotonic = [_isotonic(*whole, platt[0].slope)] * values.shape[1]
+    for i in np.flatnonzero(own & hits.any(axis=0)):  # another fold may have all positives
+        platt[i] = _platt(values[:, i], hits[:, i])
+        isotonic[i] = _isotonic(values[:, i], hits[:, i], platt[i].slope)
+    temperature = [_temperature(*whole)] * values.shape[1]
+    return {"temperature": temperature, "platt": platt, "isotonic": isotonic}
 
 
 def _targets(hits: Hits) -> NDArray[np.float64]:
@@ -168,14 +165,13 @@ def fit_platt(
     return max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
 
 
-def _isotonic(values: LogOdds, hits: Hits) -> Calibration:
+def _isotonic(values: LogOdds, hits: Hits, slope: float) -> Calibration:
     fitted = IsotonicRegression().fit_transform(values, _targets(hits))
     steps, step = np.unique(fitted.round(12), return_inverse=True)
     middles = np.bincount(step, weights=values) / np.bincount(step)
     heights = np.log(steps) - np.log1p(-steps)
-    return Calibration(
-        _platt(values, hits).slope, tuple(zip(middles.tolist(), heights.tolist(), strict=True))
-    ).rounded()
+    knots = tuple(zip(middles.tolist(), heights.tolist(), strict=True))
+    return Calibration(slope, knots).rounded()
 
 
 def _log_loss(log_odds: LogOdds, targets: NDArray[np.float64] | Hits) -> float:

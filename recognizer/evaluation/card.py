@@ -1,7 +1,6 @@
-"""The model card, made from ``bundle.json`` and the evaluation.
+"""The model card, made from the bundle and its evaluation.
 
-No figure is written by hand but in the notes of whoever releases the model: what they know of its
-data and of its failures, and nobody could compute.
+No figure is written by hand, except in the notes: what people know of the data and the failures.
 """
 
 from __future__ import annotations
@@ -11,15 +10,25 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 import jinja2
+import numpy as np
+from numpy.typing import NDArray
 
 from recognizer.dataset.licenses import LicenseCount
+from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.dataset.sheets import contact_sheet
 from recognizer.evaluation.evaluate import Evaluation
 from recognizer.model.bundle import Bundle
 from recognizer.model.evidence import percent
+from recognizer.policy import Decision, Policy
+from recognizer.prediction import Prediction
+from recognizer.recognizer import Recognizer
 
 if TYPE_CHECKING:
     from recognizer.evaluation.living_animals import HeldOutPatches
     from recognizer.evaluation.unseen import Unseen
+
+_COLUMNS = 7
+_TILE = 132  # side of a picture of the failures, in pixels
 
 FAILURES_FILE = "failures.jpg"
 SOURCES_FILE = "sources.csv"
@@ -68,3 +77,36 @@ def render_card(
         percent=percent,
         notes=notes.strip(),
     )
+
+
+def failures_sheet(
+    recognizer: Recognizer, photos: Sequence[Photo], predictions: Sequence[Prediction]
+) -> NDArray[np.uint8]:
+    """Draw the worst misses above, and the worst false positives below, on uint8 RGB.
+
+    Misses are rendered products that the default policy clears, the lowest score first; false
+    positives are pictures without a product, the highest score first.
+
+    Raises:
+        DatasetError: a picture cannot be decoded.
+    """
+    policy = Policy()
+    highest = [max(p.families.values(), default=0.0) for p in predictions]
+    order = sorted(range(len(photos)), key=highest.__getitem__)
+
+    missed = [
+        i
+        for i in order
+        if photos[i].is_product
+        and recognizer.decide(predictions[i], policy).decision is Decision.CLEAR
+    ][:_COLUMNS]
+    wrong = [i for i in reversed(order) if not photos[i].is_product][:_COLUMNS]
+    shown = []
+    for place in [*missed, *wrong]:
+        scores = predictions[place].scores
+        best = max(scores, key=scores.__getitem__)
+        words = f"{photos[place].label}\n{best} {scores[best]:.2f}"
+        shown.append((words, read_photo(photos[place], _TILE)))
+    blank = ("", np.zeros((_TILE, _TILE, 3), np.uint8))
+    shown[len(missed) : len(missed)] = [blank] * (_COLUMNS - len(missed))
+    return contact_sheet(shown, _TILE, _COLUMNS)

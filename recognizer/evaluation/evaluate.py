@@ -47,14 +47,7 @@ ANY_PRODUCT = "any product"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BySource:
-    """The effect of a family's threshold for :data:`SOURCE_RATE` of the negatives on each source.
-
-    Attributes:
-        name: the family.
-        threshold: the probability above which a photo counts as found.
-        positives: sources of the family's photos.
-        negatives: sources of photos without a product; what is over it is a false positive.
-    """
+    """How many photos of each source are over a family's threshold for :data:`SOURCE_RATE`."""
 
     name: str
     threshold: float
@@ -168,7 +161,7 @@ def measure(
     prevalence: float = DEFAULT_PREVALENCE,
     group_by_source: bool = False,
 ) -> Evaluation:
-    """Measure a bundle by its predictions.
+    """Measure the bundle that made the predictions of the photos of a split.
 
     Args:
         bundle: that made the predictions.
@@ -177,7 +170,7 @@ def measure(
         split: the name of these photos.
         rounds: bootstrap rounds behind the intervals.
         prevalence: share of products at which precision is restated.
-        group_by_source: let the bootstrap draw whole sources instead of photos.
+        group_by_source: let the bootstrap draw whole sources.
 
     Raises:
         DatasetError: there are no negatives among the photos.

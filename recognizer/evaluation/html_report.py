@@ -53,18 +53,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """A photo of the gallery.
+    """A photo of the gallery: pictures as ``data:`` URIs, scores as probabilities.
 
-    Attributes:
-        picture: a ``data:`` URI.
-        heatmap: the same picture under the heat-map of :attr:`explained`.
-        file: name of the file.
-        label: the true label.
-        source: of the photo.
-        score: the probability of the family.
-        explained: the label whose heat-map is shown.
-        best: the label with the highest score.
-        best_score: its probability.
+    ``score`` is the family's, ``explained`` the label of the heat-map, ``best`` the label with the
+    highest score.
     """
 
     picture: str
@@ -80,15 +72,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """The worst errors of a family at a false-positive rate of :data:`SOURCE_RATE`.
-
-    Attributes:
-        family: its name.
-        threshold: of the score.
-        missed: the number of misses.
-        misses: those with the lowest scores.
-        false_positives: those with the highest scores.
-    """
+    """The worst errors of a family at a false-positive rate of :data:`SOURCE_RATE`."""
 
     family: str
     threshold: float

@@ -47,12 +47,12 @@ def measure_lookalikes(
 
     Args:
         labels: (N,) true labels.
-        scores: (N,) of the same photos: name of a label or family -> probability. A look-alike that
-            the model does not know is never right.
+        scores: of the N photos: label or family -> probability. A look-alike that the model does
+            not know is never right.
         family: of the taxonomy.
 
     Returns:
-        None where the model does not know the family, or no photo shows it or a look-alike.
+        None if the model does not know the family, or no photo shows it or a look-alike.
     """
     taxonomy = load_taxonomy()
     name_of = {label.name: label.name for label in taxonomy.lookalikes(family)}

@@ -30,15 +30,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two bundles on one family, or on any product.
+    """Two bundles on one family, or on any product, with the photos and sources of its positives.
 
-    Attributes:
-        name: the family, or any product.
-        photos: positives.
-        sources: of the positives.
-        average_precision: as in an evaluation.
-        recall: at :data:`~recognizer.evaluation.figures.SOURCE_RATE` of the negatives, with the
-            threshold that each bundle needs for it.
+    Recall is at :data:`~recognizer.evaluation.figures.SOURCE_RATE`, with the threshold that each
+    bundle needs for it.
     """
 
     name: str
@@ -86,17 +81,9 @@ def compare(
     rounds: int = 1000,
     group_by_source: bool = False,
 ) -> PairedEvaluation:
-    """Compare two bundles on the same photos.
+    """Compare two bundles on the same photos, by their predictions in the same order.
 
-    Args:
-        bundle: the measured one.
-        against: the other one.
-        split: name of the photos.
-        photos: of the split.
-        predictions: by ``bundle``, in the order of the photos.
-        against_predictions: by ``against``.
-        rounds: bootstrap rounds; each draws the same photos for both.
-        group_by_source: let the bootstrap draw whole sources.
+    ``rounds`` and ``group_by_source`` are as in :func:`recognizer.evaluation.evaluate.measure`.
     """
     truth = Truth.of(photos)
     before = {t.name: t for t in targets(against, truth, against_predictions)}

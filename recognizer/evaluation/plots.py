@@ -38,16 +38,10 @@ STYLE: dict[Any, Any] = {
 
 
 def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None:
-    """Draw precision over recall, and recall over the false-positive rate.
+    """Draw precision over recall, and recall over the false-positive rate, as a ``data:`` URI.
 
-    The dots are the bundle's thresholds.
-
-    Args:
-        targets: those with the most positives are drawn.
-        negative: bool, (N,).
-
-    Returns:
-        A ``data:`` URI; None if no target has enough positives.
+    The dots are the bundle's thresholds. Targets with the most positives are drawn; None if none
+    has enough. ``negative`` is bool, (N,).
     """
     drawn = [t for t in targets if t.positive.sum() >= MIN_FOR_CURVE]
     drawn = sorted(drawn, key=lambda t: -int(t.positive.sum()))[:MAX_CURVES]
@@ -95,11 +89,7 @@ def _shipped(
 
 
 def reliability(figures: Sequence[Figures]) -> str | None:
-    """Draw the observed over the predicted share, for figures with a calibration error.
-
-    Returns:
-        A ``data:`` URI; None if there are no such figures.
-    """
+    """Draw observed over predicted shares, as a ``data:`` URI; None without calibration errors."""
     drawn = [f for f in figures if f.calibration][:MAX_CURVES]
     if not drawn:
         return None
@@ -123,7 +113,7 @@ def reliability(figures: Sequence[Figures]) -> str | None:
 
 
 def confusion(table: Mapping[str, Mapping[str, int]]) -> str | None:
-    """Draw which labels have the highest score, for photos of products and look-alikes.
+    """Draw true labels against labels with the highest score, for products and look-alikes.
 
     Args:
         table: true label -> label with the highest score -> photos.

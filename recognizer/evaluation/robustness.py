@@ -71,14 +71,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class OnObject:
-    """Whether the heat-map of a label lies on the object.
-
-    Attributes:
-        label: the true label of the photos.
-        photos: those of the label whose object can be cut out.
-        heat: mean share of the heat-map that lies on the object, 0 to 1.
-        area: mean share of the picture that the object takes: what even heat would give.
-    """
+    """Mean share of a label's heat-map on the object, and of the picture that the object takes."""
 
     label: str
     photos: int
@@ -187,13 +180,9 @@ def measure_robustness(
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """The predictions of one photo, and where the heat of its label lies.
+    """The predictions of one photo before and after each alteration (None if it is impossible).
 
-    Attributes:
-        before: of the unaltered photo.
-        after: of each alteration; None if it is impossible.
-        has_mask: whether the object can be cut out.
-        on_object: shares of the heat and of the area; None without heat, a mask or a product.
+    ``on_object`` has the shares of :func:`heat_on_object`; None without heat, mask or product.
     """
 
     before: Prediction

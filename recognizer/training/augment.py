@@ -60,16 +60,13 @@ class Augmentation:
         objects: Sequence[Cutout] = (),
         others: Sequence[Cutout] = (),
     ) -> Picture:
-        """Return a changed copy, ready for the model.
+        """Return a changed copy, uint8, (size, size, 3), RGB, ready for the model.
 
         Args:
             rgb: uint8, (height, width, 3), RGB.
             rng: source of every random draw.
             objects: if not empty, they are laid on another picture and the photo is not shown.
             others: other things on that picture.
-
-        Returns:
-            uint8, (size, size, 3), RGB.
         """
         if objects:
             rgb = compose(self._some_backdrop(rng), objects, others, rng)

@@ -25,14 +25,13 @@ from recognizer.dataset.manifest import Photo, fingerprint, read_photo
 from recognizer.dataset.outputs import run_photos
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated
-from recognizer.evaluation.card import FAILURES_FILE, SOURCES_FILE, render_card
+from recognizer.evaluation.card import FAILURES_FILE, SOURCES_FILE, failures_sheet, render_card
 from recognizer.evaluation.evaluate import (
     Evaluation,
     all_figures,
     evaluate,
     score_photos,
 )
-from recognizer.evaluation.failures import failures_sheet
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.living_animals import HeldOutPatches, measure_patches
 from recognizer.evaluation.unseen import Unseen
@@ -204,8 +203,7 @@ def _check_photos(
         raise TrainingError("failures are shown on pictures that the run was not trained on")
     if not any(p.split == "validation" for p in photos):
         raise TrainingError("no validation photos: thresholds cannot be set")
-    kinds = load_taxonomy().labels
-    if not any(p.split == "test" and kinds[p.label].kind is not Kind.PRODUCT for p in photos):
+    if not any(p.split == "test" and not p.is_product for p in photos):
         raise TrainingError(
             "no test photos without a product: a bundle is released with figures on sources that "
             "training never saw, so the data needs a manifest with a split called test"

@@ -40,18 +40,7 @@ _LOG_FIELDS = ("epoch", "loss", "learning_rate", "photos_per_second", "accuracy"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress of a run.
-
-    Attributes:
-        epoch: the current epoch, from 1.
-        epochs: epochs in the run.
-        photo: photos done in this epoch.
-        photos: photos in each epoch.
-        loss: mean training loss of this epoch so far.
-        learning_rate: of the head.
-        rate: photos a second in this epoch.
-        seconds_left: estimate to the end of the run.
-    """
+    """The progress of a run: epochs and photos from 1, photos a second, an estimate of the rest."""
 
     epoch: int
     epochs: int
@@ -75,8 +64,7 @@ def fit(
 
     Args:
         config: the recipe.
-        photos: all photos with their splits: ``train`` is learned from, ``validation`` measured,
-            ``test`` never opened.
+        photos: all photos with their splits; those of ``test`` are never opened.
         folder: the run's folder; created if it is missing.
         on_progress: called about once a second.
         on_epoch: called after each epoch with the row of ``log.csv``.
@@ -86,7 +74,7 @@ def fit(
 
     Raises:
         TrainingError: the folder holds a run of another configuration or of other data, or there
-            is nothing to learn from.
+            are fewer than two labels.
     """
     train = [p for p in photos if p.split == "train"]
     validation = [p for p in photos if p.split == "validation"]

@@ -63,14 +63,9 @@ def _find_mask(photo: Photo, min_side: int) -> tuple[tuple[int, int], NDArray[np
 
 
 class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
-    """The photos of one epoch, drawn and changed.
+    """The photos of one epoch, from 0, drawn and changed.
 
-    Args:
-        photos: those of the training split.
-        labels: the model's labels in order.
-        config: the run's configuration.
-        epoch: number of the epoch, from 0.
-        masks: see :func:`find_masks`, for the same photos.
+    ``photos`` are those of the training split, and ``masks`` come from :func:`find_masks`.
     """
 
     def __init__(

@@ -99,12 +99,12 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
 
     Args:
         fp32: the file of :func:`export_fp32`.
-        int8: where the new file goes.
-        inputs: model inputs from training photos, uint8, (N, size, size, 3), from which the
-            ranges of the activations are read.
+        int8: the new file.
+        inputs: model inputs from training photos, uint8, (N, size, size, 3), which give the
+            ranges of the activations.
 
     Raises:
-        TrainingError: the graph is not the one that this function knows.
+        TrainingError: the graph has another form than this function knows.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"

@@ -123,14 +123,9 @@ def measure_unseen(
     *,
     rounds: int = 1000,
 ) -> Unseen:
-    """Measure a run on what it left out.
+    """Measure a network, in evaluation mode, on the sources that its run left out.
 
-    Args:
-        network: in evaluation mode.
-        config: of the run.
-        labels: the network's outputs, in order.
-        photos: all photos, as the run had them split.
-        rounds: bootstrap rounds behind the intervals.
+    ``labels`` are in the order of its outputs, ``photos`` have the splits of the run.
     """
     scores = probabilities(network, config, held_out(photos))
     return measure_scores(scores, labels, photos, config.left_out_sources, rounds=rounds)

@@ -12,7 +12,7 @@ pytest.importorskip("sklearn", reason="the extra `train` is not installed")
 from recognizer.dataset.licenses import UNSTATED, count_licenses, write_sources
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.sheets import contact_sheet
-from recognizer.evaluation.failures import failures_sheet
+from recognizer.evaluation.card import failures_sheet
 from recognizer.evaluation.living_animals import measure_living_animals
 from recognizer.recognizer import Recognizer
 from tests.conftest import COLORS, encoded, picture
