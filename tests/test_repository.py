@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -61,3 +62,16 @@ def test_notebooks_carry_no_outputs() -> None:
         if path.suffix == ".ipynb":
             cells = json.loads(path.read_text())["cells"]
             assert not any(cell.get("outputs") for cell in cells), path.name
+
+
+def test_links_and_paths_of_the_pages_exist() -> None:
+    for page in tracked():
+        if page.suffix not in {".md", ".ipynb"}:
+            continue
+        text = page.read_text(encoding="utf-8")
+        links = re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", text)
+        paths = re.findall(
+            r"`((?:recognizer|tests|benchmarks|datasets|docs|export)/[\w/.-]+)`", text
+        )
+        for place in [page.parent / link for link in links] + [ROOT / path for path in paths]:
+            assert place.exists(), f"{page.relative_to(ROOT)}: {place}"
