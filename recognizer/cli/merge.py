@@ -14,7 +14,7 @@ def command(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="The merged journal; it may be one of the journals."),
+        typer.Option("--output", "-o", help="The merged journal; it may be one of those merged."),
     ],
     allow_mixed: Annotated[
         bool,

@@ -20,13 +20,15 @@ def command(
         typer.Option(
             "--bundle",
             "-b",
-            help="The folder or name of the model that made the rows. Default: the one of this "
-            "package's models that did.",
+            help="The model that made the rows: a folder or a name. Default: found by its digest "
+            "among the models of this package.",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the page. Default: the name of the journal.")
+    ] = None,
 ) -> None:
-    """Write the leads and failures of a scan as a page for reviewers, which works offline.
+    """Write the leads and failures of a scan as one page for reviewers; it works offline.
 
     The page holds thumbnails of the images: keep it as confidential as they are.
     """

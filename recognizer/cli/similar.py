@@ -23,7 +23,11 @@ def command(
     ] = None,
     bundle: Annotated[
         str | None,
-        typer.Option("--bundle", "-b", help="The model of the scan: a folder or a name."),
+        typer.Option(
+            "--bundle",
+            "-b",
+            help="The model of the scan: a folder or a name. Default: the released one.",
+        ),
     ] = None,
     top: Annotated[
         int, typer.Option("--top", min=1, help="How many to list, the most similar first.")
