@@ -7,8 +7,9 @@ that it belongs to.
 
 from __future__ import annotations
 
+import heapq
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,8 +105,8 @@ class EmbeddingStore(Store):
             row = self._database.execute(statement, (bytes.fromhex(sha256),)).fetchone()
         return None if row is None else np.frombuffer(row[0], np.int8)
 
-    def similarities(self, vector: NDArray[np.float32]) -> Iterator[tuple[list[str], list[float]]]:
-        """Yield the digests of images and the cosines of their embeddings with another, by blocks.
+    def cosines(self, vector: NDArray[np.float32]) -> dict[str, float]:
+        """Return the cosine of each image's embedding with another, by the digest of the image.
 
         Args:
             vector: float32, (channels,).
@@ -114,6 +115,7 @@ class EmbeddingStore(Store):
             JournalError: the store cannot be read, or its embeddings are of another length.
         """
         direction = unit_norm(vector[None].astype(np.float32))[0]
+        found: dict[str, float] = {}
         with self._reported():
             rows = self._database.execute("SELECT sha256, vector FROM embeddings")
             while block := rows.fetchmany(_BLOCK):
@@ -121,7 +123,9 @@ class EmbeddingStore(Store):
                     raise JournalError(f"{self.path} is damaged: embeddings differ in length")
                 stored = np.frombuffer(b"".join(v for _, v in block), np.int8)
                 cosines = unit_norm(stored.reshape(len(block), -1).astype(np.float32)) @ direction
-                yield [sha256.hex() for sha256, _ in block], cosines.tolist()
+                digests = (sha256.hex() for sha256, _ in block)
+                found.update(zip(digests, cosines.tolist(), strict=True))
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,20 +161,10 @@ def similar_images(
     """
     if top < 1:
         raise UsageError(f"top = {top}: give at least 1")
-    digests: list[str] = []
-    cosines: list[float] = []
-    for some_digests, some_cosines in store.similarities(vector):
-        digests += some_digests
-        cosines += some_cosines
-    ranked = np.argsort(-np.array(cosines), kind="stable").tolist()
-    wanted = top
-    while True:
-        nearest = {digests[place]: cosines[place] for place in ranked[:wanted]}
-        found = [
-            SimilarImage(cosine=nearest[row.sha256], row=row)
-            for row in last_rows(journal)
-            if row.sha256 in nearest
-        ]
-        if len(found) >= top or wanted >= len(ranked):
-            return sorted(found, key=lambda one: -one.cosine)[:top]
-        wanted *= 8  # some of the images are no longer in the journal
+    cosines = store.cosines(vector)
+    found = (
+        SimilarImage(cosine=cosines[row.sha256], row=row)
+        for row in last_rows(journal)
+        if row.sha256 in cosines
+    )
+    return heapq.nlargest(top, found, key=lambda image: image.cosine)

@@ -7,9 +7,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, TypeVar
 
 from recognizer._atomic import replacing
 from recognizer.errors import JournalError, UsageError
@@ -37,35 +37,6 @@ class Merged:
     superseded: int
     thumbnails: int
     embeddings: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
-    """What makes rows comparable; the title says it to people, with names."""
-
-    model: str
-    policy: str
-    preprocessing: int
-    bank: str | None
-    title: str = field(compare=False)
-
-    @classmethod
-    def of(cls, row: Row) -> Self:
-        """Return the kind of a row."""
-        model, policy, bank = row.model, row.policy, row.bank
-        title = (
-            f"model {model.title} ({model.digest[:12]}), policy {policy.name} "
-            f"({policy.digest[:12]}), preprocessing {row.preprocessing}"
-        )
-        if bank is not None:
-            title += f", bank {bank.name} ({bank.digest[:12]})"
-        return cls(
-            model=model.digest,
-            policy=policy.digest,
-            preprocessing=row.preprocessing,
-            bank=None if bank is None else bank.digest,
-            title=title,
-        )
 
 
 def merge(
@@ -121,18 +92,22 @@ def merge(
 
 
 def _write(paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: bool) -> Merged:
-    kinds: Counter[_Kind] = Counter()
+    kinds: Counter[tuple[object, ...]] = Counter()
+    titles: dict[tuple[object, ...], str] = {}
     with replacing(target) as partial:
         with partial.open("wb") as file:
             for number, path in enumerate(paths):
                 for row in _remaining(path, number, newest):
                     file.write(row.to_json_line())
-                    kinds[_Kind.of(row)] += 1
+                    kind = _kind(row)
+                    kinds[kind] += 1
+                    if kind not in titles:
+                        titles[kind] = _title(row)
         if len(kinds) > 1 and not allow_mixed:
             raise JournalError(
                 "these journals cannot be compared: "
                 + "; ".join(
-                    f"{count:,} rows of {kind.title}" for kind, count in kinds.most_common()
+                    f"{count:,} rows of {titles[kind]}" for kind, count in kinds.most_common()
                 )
                 + ". Scan the fewer ones again with the model and policy of the others, or merge "
                 "them all the same with --allow-mixed"
@@ -141,6 +116,21 @@ def _write(paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: boo
         thumbnails = _copy_thumbnails(paths, newest, target)
         embeddings = _copy_embeddings(paths, newest, target)
     return Merged(rows=kinds.total(), superseded=0, thumbnails=thumbnails, embeddings=embeddings)
+
+
+def _kind(row: Row) -> tuple[object, ...]:
+    """Return what makes rows comparable: where it is equal, they are."""
+    bank = row.bank and row.bank.digest
+    return row.model.digest, row.policy.digest, row.preprocessing, bank
+
+
+def _title(row: Row) -> str:
+    model, policy, bank = row.model, row.policy, row.bank
+    title = (
+        f"model {model.title} ({model.digest[:12]}), policy {policy.name} "
+        f"({policy.digest[:12]}), preprocessing {row.preprocessing}"
+    )
+    return title if bank is None else f"{title}, bank {bank.name} ({bank.digest[:12]})"
 
 
 def _copy_thumbnails(paths: Sequence[Path], newest: Newest, target: Path) -> int:

@@ -49,8 +49,7 @@ def test_a_store_tells_what_it_holds_and_goes_on(tmp_path: Path) -> None:
         assert all(digest(name) in store for name in "abc")
     with EmbeddingStore(path) as store:
         assert store.model == MODEL
-        ((digests, cosines),) = store.similarities(np.array([2, 1, 0], np.float32))
-        found = dict(zip(digests, cosines, strict=True))
+        found = store.cosines(np.array([2, 1, 0], np.float32))
     assert found.keys() == {digest(name) for name in "abc"}
     assert found[digest("b")] == pytest.approx(1)
     assert found[digest("a")] == pytest.approx(3 / np.sqrt(10), abs=1e-6)
@@ -131,11 +130,7 @@ def test_a_scan_keeps_embeddings_and_goes_on_where_they_are_missing(
         for row in rows[4:]:
             assert row["sha256"] in store
             vector = recognizer.embed(Path(row["source"])).vector
-            best = max(
-                (cosine, sha256)
-                for digests, cosines in store.similarities(vector)
-                for cosine, sha256 in zip(cosines, digests, strict=True)
-            )
+            best = max((cosine, sha256) for sha256, cosine in store.cosines(vector).items())
             assert best == (pytest.approx(1, abs=1e-3), row["sha256"])
 
 
