@@ -142,7 +142,7 @@ def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
             if not isinstance(chunk, bytes | bytearray | memoryview):
                 raise UsageError(
                     f"the file object's read() gives {type(chunk).__name__}, not bytes: open it in "
-                    "binary mode"
+                    "binary mode, or give the bytes themselves"
                 )
             chunks.append(bytes(chunk))
             left -= len(chunk)

@@ -89,7 +89,7 @@ def coroutine_reader() -> object:
 
     class Upload:
         def read(self, _count: int = -1) -> object:
-            return iter(())  # no bytes, as a coroutine is none
+            return iter(())  # not bytes, as a coroutine is not
 
     return Upload()
 
@@ -156,6 +156,13 @@ def test_a_stream_that_was_read_already_is_a_mistake_of_the_caller(count: int) -
     stream.read(count)
     with pytest.raises(UsageError, match=f"{count} bytes .* were read already"):
         load_image(stream)
+
+
+def test_what_read_gives_is_named() -> None:
+    with pytest.raises(UsageError, match="gives tuple_iterator, not bytes"):
+        load_image(coroutine_reader())  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="gives str, not bytes"):
+        load_image(io.StringIO("text"))  # type: ignore[arg-type]
 
 
 def test_a_closed_file_is_a_mistake_of_the_caller() -> None:
