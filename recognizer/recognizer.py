@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer._decide import decide
 from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
     Frame,
@@ -26,7 +27,7 @@ from recognizer.imaging import (
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.regions import find_regions, local_probability
 from recognizer.model.session import is_onnxruntime_error, open_session
-from recognizer.policy import KnownMatch, Policy, Verdict, decide
+from recognizer.policy import KnownMatch, Policy, Verdict
 from recognizer.prediction import Embedding, Explanation, Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer._decide import decide
 from recognizer.dataset.manifest import Photo, fingerprint, training_images
 from recognizer.dataset.outputs import in_chunks
 from recognizer.errors import DatasetError
@@ -36,7 +37,7 @@ from recognizer.evaluation.prevalence import (
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.bundle import Bundle
 from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, Leads
-from recognizer.policy import CandidateKind, Decision, Policy, Verdict, decide
+from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy

@@ -25,9 +25,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer._decide import decide
 from recognizer.imaging import PREPROCESSING_VERSION, LoadedImage
 from recognizer.imaging.sources import Refused
-from recognizer.policy import CandidateKind, KnownMatch, Verdict, decide
+from recognizer.policy import CandidateKind, KnownMatch, Verdict
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.rows.embeddings import quantize

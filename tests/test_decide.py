@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recognizer._decide import decide
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.policy import (
+    Candidate,
+    CandidateKind,
+    Decision,
+    Effect,
+    Finding,
+    KnownMatch,
+    KnownRule,
+    Lead,
+    Policy,
+    Probability,
+    Rule,
+    Verdict,
+)
+from recognizer.prediction import Prediction
+from recognizer.status import Reason, Status
+from tests.rules import of_family, of_label, rule
+
+CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle: Path) -> Bundle:
+    """Thresholds of each product and of the family: 0.4, 0.5 and 0.9 at 5, 1 and 0.1 %."""
+    return load_bundle(tiny_bundle)
+
+
+def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: object) -> Prediction:
+    scores = {"ivory_worked": worked, "ivory_raw": raw, "ceramic": other, "listing_other": other}
+    families = {"ivory": 1 - (1 - worked) * (1 - raw)}
+    return Prediction(status=Status.OK, scores=scores, families=families, **more)  # type: ignore[arg-type]
+
+
+def verdict_of(
+    prediction: Prediction, bundle: Bundle, policy: Policy, known: Sequence[KnownMatch] = ()
+) -> Verdict:
+    return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
+
+
+def labels_of(verdict: Verdict) -> tuple[str, ...]:
+    return tuple(lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL)
+
+
+WORKED, RAW = "ivory_worked", "ivory_raw"
+DEFAULT = Policy()
+EASY = Policy(default=rule(0.05))
+TABLE = [
+    # worked, raw, policy, decision, labels
+    (0.0, 0.0, DEFAULT, CLEAR, ()),
+    (0.5, 0.0, DEFAULT, CLEAR, ()),  # over, not at, the threshold
+    (0.51, 0.0, DEFAULT, REVIEW, (WORKED,)),
+    (0.91, 0.0, DEFAULT, PRIORITY, (WORKED,)),
+    (0.6, 0.95, DEFAULT, PRIORITY, (RAW, WORKED)),
+    (0.45, 0.0, EASY, REVIEW, (WORKED,)),
+    (0.4, 0.4, DEFAULT, REVIEW, ()),  # neither alone, but the family
+    (0.8, 0.8, DEFAULT, PRIORITY, (WORKED, RAW)),  # the family is at 0.96
+    (0.3, 0.0, Policy(default=rule(0.2, 0.7, p=True)), REVIEW, (WORKED,)),
+    (0.75, 0.0, Policy(default=rule(0.2, 0.7, p=True)), PRIORITY, (WORKED,)),
+    (0.99, 0.0, Policy(default=rule(1.0, 1, p=True)), CLEAR, ()),
+    (0.01, 0.0, Policy(default=rule(0, 1, p=True)), REVIEW, (WORKED,)),
+    (0.45, 0.0, Policy(rules=of_label(WORKED, rule(0.05))), REVIEW, (WORKED,)),
+    (0.45, 0.0, Policy(rules=of_label(RAW, rule(0.05))), CLEAR, ()),
+    # A family's rule holds for the family and for its products,
+    (0.6, 0.0, Policy(rules=of_family("ivory", rule(0.001, 0.001))), CLEAR, ()),
+    (0.45, 0.0, Policy(rules=of_family("ivory", rule(0.05))), REVIEW, (WORKED,)),
+    # unless they have one of their own.
+    (
+        0.45,
+        0.0,
+        Policy(rules={**of_family("ivory", rule(0.001)), **of_label(WORKED, rule(0.05))}),
+        REVIEW,
+        (WORKED,),
+    ),
+    # What is ignored does not come back through its family.
+    (0.99, 0.0, Policy(ignore=frozenset({WORKED})), CLEAR, ()),
+    (0.99, 0.6, Policy(ignore=frozenset({WORKED})), REVIEW, (RAW,)),
+    (0.99, 0.99, Policy(ignore=frozenset({WORKED, RAW})), CLEAR, ()),
+]
+
+
+@pytest.mark.parametrize(("worked", "raw", "policy", "decision", "labels"), TABLE)
+def test_decisions(
+    worked: float,
+    raw: float,
+    policy: Policy,
+    decision: Decision,
+    labels: tuple[str, ...],
+    bundle: Bundle,
+) -> None:
+    verdict = verdict_of(prediction(worked, raw), bundle, policy)
+    assert verdict.decision is decision
+    assert labels_of(verdict) == labels
+    assert bool(verdict.why) == (decision is not CLEAR)
+
+
+def test_lookalikes_are_no_leads(bundle: Bundle) -> None:
+    assert verdict_of(prediction(0, 0, 1.0), bundle, DEFAULT).decision is CLEAR
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_what_failed_is_never_clear(reason: Reason, bundle: Bundle) -> None:
+    verdict = verdict_of(
+        Prediction(status=Status.FAILED, reason=reason),
+        bundle,
+        Policy(default=rule(1.0, 1.0, p=True)),
+    )
+    assert verdict.decision is Decision.UNSCORED
+    assert verdict.leads == ()
+
+
+def test_what_is_degraded_is_decided(bundle: Bundle) -> None:
+    damaged = prediction(0.95)
+    damaged = replace(damaged, status=Status.DEGRADED, reason=Reason.TRUNCATED)
+    assert verdict_of(damaged, bundle, DEFAULT).decision is PRIORITY
+
+
+def test_the_grounds_are_told(bundle: Bundle) -> None:
+    (family, label) = verdict_of(prediction(0.6, 0.1), bundle, DEFAULT).why
+    assert label == "review: ivory_worked 0.600 > 0.500 (false-positive rate 1.0%)"
+    assert family.startswith("review: ivory (family) 0.640")
+    animated = verdict_of(
+        prediction(0.6, frame=3, frames=9), bundle, Policy(default=rule(0.2, 0.5, p=True))
+    )
+    assert animated.why[0] == "priority: ivory_worked 0.600 > 0.500 in frame 3"
+
+
+def test_a_lead_says_what_it_rests_on(bundle: Bundle) -> None:
+    family, label = verdict_of(prediction(0.6, 0.1), bundle, DEFAULT).leads
+    assert label == Lead(
+        kind=CandidateKind.LABEL,
+        name=WORKED,
+        score=0.6,
+        threshold=0.5,
+        false_positive_rate=0.01,
+        level=REVIEW,
+    )
+    assert (family.kind, family.name) == (CandidateKind.FAMILY, "ivory")
+    assert family.score == pytest.approx(0.64)
+
+
+@pytest.mark.parametrize(
+    ("score", "level", "threshold", "rate"),
+    [(0.95, PRIORITY, 0.9, 0.001), (0.6, REVIEW, 0.3, None)],
+)
+def test_a_lead_names_the_threshold_of_its_level(
+    score: float, level: Decision, threshold: float, rate: float | None, bundle: Bundle
+) -> None:
+    policy = Policy(default=Rule(review=Probability(0.3)))
+    lead = verdict_of(prediction(score), bundle, policy).leads[0]
+    assert (lead.level, lead.threshold, lead.false_positive_rate) == (level, threshold, rate)
+
+
+def test_a_priority_under_the_review_threshold_takes_that(bundle: Bundle) -> None:
+    policy = Policy(default=Rule(review=Probability(0.95)))  # 0.001 means 0.9 here
+    (lead, _) = verdict_of(prediction(0.96), bundle, policy).leads
+    assert (lead.level, lead.threshold, lead.false_positive_rate) == (PRIORITY, 0.95, None)
+    assert verdict_of(prediction(0.94), bundle, policy).decision is CLEAR
+
+
+NAMESAKES = [
+    Candidate(
+        kind=CandidateKind.LABEL, name=name, members=(name,), thresholds={0.01: 0.5, 0.001: 0.9}
+    )
+    for name in ("pangolin_scales", "pangolin_skin")
+]
+NAMESAKES.append(
+    Candidate(
+        kind=CandidateKind.FAMILY,
+        name="pangolin_scales",
+        members=("pangolin_scales", "pangolin_skin"),
+        thresholds={0.01: 0.5, 0.001: 0.9},
+    )
+)
+
+
+def decided(scores: tuple[float, float], policy: Policy) -> list[tuple[str, str]]:
+    scales, skin = scores
+    found = Prediction(
+        status=Status.OK,
+        scores={"pangolin_scales": scales, "pangolin_skin": skin},
+        families={"pangolin_scales": 1 - (1 - scales) * (1 - skin)},
+    )
+    verdict = decide(found, NAMESAKES, {0.01: 0.5, 0.001: 0.9}, policy)
+    return [(lead.kind.value, lead.name) for lead in verdict.leads]
+
+
+def test_a_family_that_bears_the_name_of_a_label() -> None:
+    """The family's lead does not become the label's, nor its rule."""
+    family = ("family", "pangolin_scales")
+    assert decided((0.4, 0.4), DEFAULT) == [family]
+    assert decided((0.0, 0.6), DEFAULT) == [("label", "pangolin_skin"), family]
+    high = rule(0.99, 0.99, p=True)
+    label_only = Policy(rules=of_label("pangolin_scales", high))
+    assert decided((0.6, 0.0), label_only) == [family]
+    both = Policy(rules=of_family("pangolin_scales", high))
+    assert decided((0.6, 0.0), both) == []
+
+
+# --- known items ----------------------------------------------------------------------------------
+
+
+def near(
+    finding: str,
+    distance: int = 5,
+    label: str | None = None,
+    id: str = "f00d",  # noqa: A002
+) -> KnownMatch:
+    return KnownMatch(
+        id=id,
+        finding=Finding(finding),
+        label=label,
+        note=None,
+        origin=None,
+        distance=distance,
+        transform="identity",
+    )
+
+
+PRODUCT, CLEARED = near("product"), near("cleared")
+KNOWN_TABLE = [
+    # worked, matches, rule, decision, labels
+    (0.0, (), KnownRule(), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(), REVIEW, ()),
+    (0.95, (PRODUCT,), KnownRule(), PRIORITY, (WORKED,)),  # never less than the model says
+    (0.0, (PRODUCT,), KnownRule(product=Effect.PRIORITY), PRIORITY, ()),
+    (0.0, (PRODUCT,), KnownRule(product=Effect.NOTHING), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(distance=4), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(distance=5), REVIEW, ()),
+    (0.0, (near("product", label="ivory_raw"),), KnownRule(), CLEAR, ()),  # ignored, see below
+    (0.6, (CLEARED,), KnownRule(), REVIEW, (WORKED,)),  # silences nothing on its own
+    (0.0, (CLEARED,), KnownRule(), CLEAR, ()),
+    (0.95, (CLEARED,), KnownRule(cleared=Effect.CLEAR), CLEAR, ()),
+    (0.95, (CLEARED,), KnownRule(cleared=Effect.CLEAR, distance=4), PRIORITY, (WORKED,)),
+    (0.0, (CLEARED, PRODUCT), KnownRule(cleared=Effect.CLEAR), REVIEW, ()),
+    (
+        0.95,
+        (CLEARED, PRODUCT),
+        KnownRule(product=Effect.NOTHING, cleared=Effect.CLEAR),
+        PRIORITY,
+        (WORKED,),
+    ),
+]
+
+
+@pytest.mark.parametrize(("worked", "known", "effects", "decision", "labels"), KNOWN_TABLE)
+def test_what_known_items_do(
+    worked: float,
+    known: tuple[KnownMatch, ...],
+    effects: KnownRule,
+    decision: Decision,
+    labels: tuple[str, ...],
+    bundle: Bundle,
+) -> None:
+    policy = Policy(ignore=frozenset({RAW}), known=effects)
+    verdict = verdict_of(prediction(worked), bundle, policy, known)
+    assert (verdict.decision, labels_of(verdict)) == (decision, labels)
+    assert bool(verdict.why) == (decision is not CLEAR or worked > 0)
+
+
+def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundle) -> None:
+    known = (near("product", 9), near("product", 3, "rhino_horn", "beef"))
+    (why,) = verdict_of(prediction(0), bundle, DEFAULT, known).why
+    assert why == (
+        f"review: near the known item {known[1].id} (rhino_horn), 3 of 256 bits apart, and 1 more"
+    )
+    silent = Policy(known=KnownRule(cleared=Effect.CLEAR))
+    (why,) = verdict_of(prediction(0.95), bundle, silent, (CLEARED,)).why
+    assert "it would have been priority: ivory_worked" in why
+
+
+def test_a_failed_photo_stays_undecided(bundle: Bundle) -> None:
+    failed = Prediction(status=Status.FAILED, reason=Reason.EMPTY)
+    assert verdict_of(failed, bundle, DEFAULT, (PRODUCT,)).decision is Decision.UNSCORED
