@@ -1,7 +1,7 @@
 """The worker pool: the processes of a scan, what each of them holds, and what ends one.
 
-The parent hands out one image at a time and keeps two waiting with each worker, so that none is
-idle and memory stays flat. A worker dies by itself (a decoder that crashes), or it is killed when
+The parent hands out single images and keeps a few waiting with each worker, so that none is idle
+and memory stays flat. A worker dies by itself (a decoder that crashes), or it is killed when
 one step takes longer than the timeout (a decoder that hangs), or when it holds more memory than the
 limit. Either way the image that it worked on gets a row that says so, and what waited goes to
 another worker. **No image is blamed on suspicion**: if it is uncertain which one was the cause
@@ -42,7 +42,8 @@ from recognizer.scan.worker import (
 )
 from recognizer.status import Reason, Status
 
-_WAITING = 2  # tasks with each worker beside those that it works on
+_WAITING = 7  # tasks with each worker beside those that it works on, while rows are written
+_BUSY = 3  # a worker with so many tasks is helped by another one
 _WAITING_REMOTE = 15  # those that are read over a network: eight at once, and the next
 _MAX_WAITING_BYTES = 8 << 20  # of tasks whose bytes travel with them
 _MAX_FAILED_STARTS = 3  # in a row
@@ -178,7 +179,7 @@ class WorkerPool:
         """Return a worker with room, a new one if all others are busy; None if there is none."""
         batch = self._options.batch_size
         worker = min(self._workers, key=lambda w: len(w.tasks), default=None)
-        is_busy = worker is None or len(worker.tasks) >= batch + _WAITING
+        is_busy = worker is None or len(worker.tasks) >= max(_BUSY, batch)
         if is_busy and len(self._workers) < self._size:
             return self._start()
         return worker if worker and worker.has_room_for(task, batch) else None

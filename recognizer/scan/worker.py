@@ -98,7 +98,7 @@ class Step:
     """A step begins: if the worker dies or takes too long now, these tasks are the cause.
 
     They are one that is read or decoded, or all in a pass of the model. A single one comes with
-    the digest of its bytes, once they are read.
+    the digest of its bytes, once they are read. Without a step it is the first task.
     """
 
     indices: tuple[int, ...]
@@ -213,6 +213,8 @@ class Worker:
         """Score images in one pass of the model, and send their results."""
         loaded: list[tuple[Task, LoadedImage]] = []
         for task in tasks:
+            if len(tasks) > 1:
+                self.connection.send(Step((task.index,)))
             image = self._load(task)
             if image is None:
                 self.connection.send(Finished(index=task.index, result=Result()))
@@ -229,7 +231,6 @@ class Worker:
 
     def _load(self, task: Task) -> LoadedImage | None:
         """Read and decode; None where the same bytes have been scored before."""
-        self.connection.send(Step((task.index,)))
         try:
             data = self.reader.read(task.item)
         except Refused as refused:

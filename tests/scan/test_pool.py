@@ -214,7 +214,7 @@ def test_few_tasks_wait_with_a_worker(make: Any) -> None:
         next(pool.work(counted(tasks(count, **item))))
         return len(taken) - 1  # the last one is held by the pool, and the first has failed
 
-    assert after_start(20) == 4
+    assert after_start(20) == 9
     assert after_start(20, data=bytes(5 << 20)) == 3  # by the bytes that they carry
     remote = [Task(index=i, item=Item(WebAddress(f"https://x/{i}"))) for i in range(40)]
     taken.clear()
