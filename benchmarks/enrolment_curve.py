@@ -27,7 +27,7 @@ from recognizer.model.negatives import NegativeBank, read_negatives
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import config_from_dict
-from recognizer.training.negatives import build_bank
+from recognizer.training.negative_bank import build_bank
 
 COUNTS = (3, 5, 10)
 DRAWS = 5

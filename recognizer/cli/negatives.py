@@ -25,7 +25,7 @@ def command(
     from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
     from recognizer.evaluation.held_out import as_in_training  # noqa: PLC0415
     from recognizer.model.bundle import load_bundle  # noqa: PLC0415
-    from recognizer.training.negatives import attach_bank  # noqa: PLC0415
+    from recognizer.training.negative_bank import attach_bank  # noqa: PLC0415
 
     photos = [photo for folder in data for photo in load_photos(folder)]
     photos = as_in_training(load_bundle(bundle), photos)

@@ -67,11 +67,27 @@ def in_chunks(
 def _run_chunk(
     recognizer: Recognizer, photos: Sequence[Photo]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    inputs = []
+    return run_frames(recognizer, read_frames(recognizer, photos))
+
+
+def read_frames(recognizer: Recognizer, photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:
+    """Return the first frame of each photo, decoded as in serving.
+
+    Raises:
+        DatasetError: one cannot be decoded, or its bytes are not those of the manifest.
+    """
+    frames = []
     for photo in photos:
         image = recognizer.load_image(photo.path)
-        rgb = first_frame(photo, image)
+        frames.append(first_frame(photo, image))
         if image.sha256 != photo.sha256:
             raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
-        inputs.append(model_input(rgb, recognizer.bundle.input_size))
-    return recognizer.features(np.stack(inputs))
+    return frames
+
+
+def run_frames(
+    recognizer: Recognizer, frames: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return log-odds before calibration, (N, labels), and embeddings, (N, channels)."""
+    size = recognizer.bundle.input_size
+    return recognizer.features(np.stack([model_input(rgb, size) for rgb in frames]))

@@ -19,8 +19,8 @@ from recognizer.dataset.annotations import patches
 from recognizer.dataset.compose import compose
 from recognizer.dataset.cutout import cut_out, outline_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
+from recognizer.dataset.outputs import run_frames
 from recognizer.evaluation.metrics import bootstrap_mean, share
-from recognizer.imaging import model_input
 from recognizer.model.evidence import Estimate
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
@@ -168,8 +168,6 @@ def _laid(
 
 def _scores(recognizer: Recognizer, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """Return calibrated probabilities, (pictures, labels)."""
-    size = recognizer.bundle.input_size
-    inputs = [model_input(rgb, size) for rgb in pictures]
-    parts = [inputs[i : i + _BATCH] for i in range(0, len(inputs), _BATCH)]
-    log_odds = np.concatenate([recognizer.features(np.stack(part))[0] for part in parts])
+    parts = [pictures[i : i + _BATCH] for i in range(0, len(pictures), _BATCH)]
+    log_odds = np.concatenate([run_frames(recognizer, part)[0] for part in parts])
     return recognizer.bundle.calibrate(log_odds)

@@ -55,7 +55,7 @@ from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig
 from recognizer.training.enrolling import Enrolling, left_out_photos, measured_evidence
 from recognizer.training.model import ProductNetwork
-from recognizer.training.negatives import attach_bank
+from recognizer.training.negative_bank import attach_bank
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
 
 CALIBRATION_PHOTOS = 256

@@ -61,13 +61,13 @@ def test_tables_that_are_none_are_refused(tmp_path: Path) -> None:
         load_corrections(table(tmp_path, columns="sha256,label"))
 
 
-def _table(tmp_path: Path, *rows: str, header: str = "sha256,part,label,polygon") -> Path:
+def table_of_patches(tmp_path: Path, *rows: str, header: str = "sha256,part,label,polygon") -> Path:
     path = tmp_path / "patches.csv"
     path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
     return path
 
 
-SQUARE = '"0.1,0.1 0.9,0.1 0.9,0.9"'
+OUTLINE = '"0.1,0.1 0.9,0.1 0.9,0.9"'
 
 
 def test_patches_are_of_training_photos_alone_and_no_evidence(tmp_path: Path) -> None:
@@ -76,7 +76,9 @@ def test_patches_are_of_training_photos_alone_and_no_evidence(tmp_path: Path) ->
         Photo(Path("b.jpg"), "bb", "animal_rhino", "zoo", "validation"),
         Photo(Path("c.jpg"), "cc", "animal_rhino", "park", "test"),
     ]
-    table = _table(tmp_path, *(f"{sha},horn,rhino_horn,{SQUARE}" for sha in ("aa", "bb", "cc")))
+    table = table_of_patches(
+        tmp_path, *(f"{sha},horn,rhino_horn,{OUTLINE}" for sha in ("aa", "bb", "cc"))
+    )
     (patch,) = patches(photos, table)
     assert (patch.path, patch.label, patch.source) == (Path("a.jpg"), "rhino_horn", "patch/horn")
     assert patch.is_patch
@@ -88,7 +90,7 @@ def test_patches_are_of_training_photos_alone_and_no_evidence(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("rows", "header", "words"),
     [
-        ([f"aa,horn,unicorn,{SQUARE}"], "sha256,part,label,polygon", "unicorn"),
+        ([f"aa,horn,unicorn,{OUTLINE}"], "sha256,part,label,polygon", "unicorn"),
         (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2"'], "sha256,part,label,polygon", "three points"),
         (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2 1.5,0"'], "sha256,part,label,polygon", "shares"),
         (['aa,horn,rhino_horn,"a b c"'], "sha256,part,label,polygon", "pairs"),
@@ -102,7 +104,7 @@ def test_a_wrong_table_of_patches_names_its_line(
 ) -> None:
     photos = [Photo(Path("a.jpg"), "aa", "animal_rhino", "zoo", "train")]
     with pytest.raises(DatasetError, match=words):
-        patches(photos, _table(tmp_path, *rows, header=header))
+        patches(photos, table_of_patches(tmp_path, *rows, header=header))
     with pytest.raises(DatasetError, match=r"none\.csv"):
         patches(photos, tmp_path / "none.csv")
 

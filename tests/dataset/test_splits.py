@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.splits import DataRecipe, exclude_sources, hold_out_validation, prepare
 from recognizer.errors import DatasetError
-from recognizer.training.config import TrainingConfig
+from tests.dataset.test_annotations import OUTLINE, table_of_patches
 from tests.labelled import write_patches
 
 
@@ -65,21 +65,12 @@ def test_whole_sources_are_held_out_for_negatives_and_not_for_products() -> None
     assert whole("ivory_worked") == 0
 
 
-def _table(tmp_path: Path, *rows: str, header: str = "sha256,part,label,polygon") -> Path:
-    path = tmp_path / "patches.csv"
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return path
-
-
-SQUARE = '"0.1,0.1 0.9,0.1 0.9,0.9"'
-
-
 def test_patches_of_a_part_can_be_left_out(tmp_path: Path) -> None:
     photos = [Photo(tmp_path / "a.jpg", "aa", "animal_rhino", "zoo", "train")]
-    table = _table(
+    table = table_of_patches(
         tmp_path,
-        f"aa,horn,rhino_horn,{SQUARE}",
-        f"aa,hide,reptile_leather,{SQUARE}",
+        f"aa,horn,rhino_horn,{OUTLINE}",
+        f"aa,hide,reptile_leather,{OUTLINE}",
     )
     config = DataRecipe(patches=str(table), validation_share=0, exclude_sources=["patch/hide"])
     assert [p.source for p in prepare(photos, config)] == ["zoo", "patch/horn"]
@@ -124,8 +115,8 @@ def test_patches_leave_the_animals_alone(
         st.dictionaries(st.sampled_from([p.sha256 for p in photos]), products, max_size=12)
     )
     table = write_patches(tmp_path_factory.getbasetemp() / "some.csv", outlined)
-    plain = prepare(photos, TrainingConfig(validation_share=share))
-    found = prepare(photos, TrainingConfig(validation_share=share, patches=str(table)))
+    plain = prepare(photos, DataRecipe(validation_share=share))
+    found = prepare(photos, DataRecipe(validation_share=share, patches=str(table)))
     assert found[: len(photos)] == plain
     assert [(p.sha256, p.label) for p in plain] == [(p.sha256, p.label) for p in photos]
     taught = {p.sha256 for p in plain if p.split == "train" and p.is_evidence}

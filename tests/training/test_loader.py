@@ -13,23 +13,9 @@ from recognizer.dataset.manifest import Photo
 from recognizer.dataset.splits import prepare
 from recognizer.training.config import AugmentConfig, TrainingConfig
 from recognizer.training.loader import TrainingPhotos, draw, drawing_weights, find_masks
+from tests.dataset.test_splits import labelled, photo
 from tests.labelled import write_patches
 from tests.training.conftest import MakeConfig
-
-
-def photo(i: int, label: str = "ceramic", source: str = "a", split: str = "train") -> Photo:
-    return Photo(Path(f"{i}.jpg"), f"{i:064x}", label, source, split)
-
-
-labelled = st.lists(
-    st.tuples(
-        st.sampled_from(["ivory_worked", "ceramic", "wood"]),
-        st.sampled_from(["a", "b", "c", "synthetic/x"]),
-        st.sampled_from(["train", "train", "train", "test"]),
-    ),
-    min_size=1,
-    max_size=80,
-)
 
 
 @given(labelled, st.floats(0, 1), st.floats(0, 1))

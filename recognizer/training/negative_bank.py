@@ -11,18 +11,19 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo
+from recognizer.dataset.outputs import in_chunks, read_frames, run_frames
 from recognizer.errors import DatasetError
-from recognizer.imaging import model_input
 from recognizer.model.bundle import write_bundle
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests, write_negatives
 from recognizer.model.numerics import unit_norm
 from recognizer.recognizer import Recognizer
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind
 
 BANK_PHOTOS = 3000
 """Photos in a bank: with 1280 channels about 2.4 MB."""
@@ -31,7 +32,6 @@ PRODUCT_PHOTOS = 30
 """Training photos of each product: enough to tell a product from the others."""
 
 _HARDEST = 0.5  # share of the training photos without a product that are the hardest
-_CHUNK = 32
 
 
 def attach_bank(
@@ -71,8 +71,7 @@ def build_bank(
     if not any(p.split == "validation" for p in used):
         raise DatasetError("no validation photos: false positives could not be counted")
     whole = _embed(recognizer, used, on_progress)
-    kinds = load_taxonomy().labels
-    product = np.array([kinds[p.label].kind is Kind.PRODUCT for p in used])
+    product = np.array([p.is_product for p in used])
     columns = [i for i, label in enumerate(recognizer.bundle.labels) if label.kind is Kind.PRODUCT]
     suspicion = recognizer.bundle.calibrate(whole.log_odds)[:, columns].max(axis=1, initial=0)
     chosen = np.flatnonzero(whole.held_out).tolist()
@@ -108,27 +107,20 @@ def _diverse(embeddings: NDArray[np.float32], rows: list[int], count: int) -> li
 def _embed(
     recognizer: Recognizer, photos: Sequence[Photo], on_progress: Callable[[int, int], None]
 ) -> NegativeBank:
-    size = recognizer.bundle.input_size
-    log_odds, embeddings, phash = [], [], []
-    for start in range(0, len(photos), _CHUNK):
-        inputs = []
-        for photo in photos[start : start + _CHUNK]:
-            image = recognizer.load_image(photo.path)
-            if not image.frames:
-                raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
-            inputs.append(model_input(image.frames[0].rgb, size))
-            phash.append(hash_bytes(image.frames[0].rgb))
-        scores, features = recognizer.features(np.stack(inputs))
-        log_odds.append(scores)
-        embeddings.append(features)
-        on_progress(len(phash), len(photos))
+    def run(chunk: Sequence[Photo]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        frames = read_frames(recognizer, chunk)
+        log_odds, embeddings = run_frames(recognizer, frames)
+        return log_odds, embeddings, np.stack([hash_bytes(rgb) for rgb in frames])
+
+    chunks = in_chunks(run, photos, on_progress, threads=1)
+    log_odds, embeddings, hashes = map(np.concatenate, zip(*chunks, strict=True))
     sources = {name: i for i, name in enumerate(sorted({p.source for p in photos}))}
     return NegativeBank(
-        np.concatenate(embeddings),
-        np.concatenate(log_odds),
+        embeddings,
+        log_odds,
         np.array([p.label for p in photos]),
         np.array([sources[p.source] for p in photos], np.int32),
         np.array([p.split == "validation" for p in photos]),
         short_digests([p.sha256 for p in photos]),
-        np.stack(phash),
+        hashes,
     )

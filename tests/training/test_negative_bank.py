@@ -14,7 +14,7 @@ from recognizer.errors import DatasetError
 from recognizer.model.bundle import load_bundle
 from recognizer.model.negatives import read_negatives
 from recognizer.recognizer import Recognizer
-from recognizer.training.negatives import PRODUCT_PHOTOS, attach_bank, build_bank
+from recognizer.training.negative_bank import PRODUCT_PHOTOS, attach_bank, build_bank
 from tests.tiny import write_tiny_bundle
 
 
