@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.dataset.splits import prepare
 from recognizer.enrolment.examples import Examples, read_examples
-from recognizer.enrolment.head import Learner, Settings
+from recognizer.enrolment.head import PENALTY, Learner
 from recognizer.evaluation.metrics import average_precision
 from recognizer.evaluation.thresholds import expected_log_odds
 from recognizer.model.negatives import NegativeBank, read_negatives
@@ -136,9 +136,8 @@ def one(
     positive: NDArray[np.bool_],
 ) -> tuple[float, float, float, float]:
     """Enrol some photos; return AP, promised recall, recall and false-positive rate at 1 %."""
-    settings = Settings()
     paths = [str(p.path) for p in photos]
-    examples = read_examples(recognizer, paths, views=settings.views, seed=0)
+    examples = read_examples(recognizer, paths, mirrored=True)
     made = learner(examples, bank, name)
     learned = made.learn(None)
     threshold = expected_log_odds(learned.negatives, 0.01)
@@ -151,9 +150,7 @@ def one(
     )
 
 
-def learner(
-    examples: Examples, bank: NegativeBank, name: str, settings: Settings | None = None
-) -> Learner:
+def learner(examples: Examples, bank: NegativeBank, name: str) -> Learner:
     """Return a learner for a product, as enrolment sets it up."""
     taxonomy = load_taxonomy()
     family = taxonomy.labels[name].family
@@ -163,7 +160,7 @@ def learner(
         name=name,
         family=[label.name for label in taxonomy.members(family)] if family else [],
         products=[label.name for label in taxonomy.products],
-        settings=settings or Settings(),
+        penalty=PENALTY,
     )
 
 
@@ -175,7 +172,7 @@ def scores(made: Learner, test: Examples) -> NDArray[np.float64]:
 
 def embed(recognizer: Recognizer, photos: list[Photo]) -> Examples:
     """Embed photos as they are."""
-    return read_examples(recognizer, [str(p.path) for p in photos], views=1, seed=0)
+    return read_examples(recognizer, [str(p.path) for p in photos], mirrored=False)
 
 
 def draw(curves: dict[str, tuple[dict[int, list[float]], float]], path: Path) -> None:

@@ -48,7 +48,6 @@ HintOption = Annotated[
 CheckOption = Annotated[
     bool, typer.Option("--check", help="Print what to expect, and write nothing.")
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the changed copies of the photos.")]
 
 
 def command(
@@ -60,7 +59,6 @@ def command(
     family: FamilyOption = None,
     hint: HintOption = None,
     check: CheckOption = False,
-    seed: SeedOption = 0,
 ) -> None:
     """Add a product to a bundle, or strengthen one, from as few as three photos.
 
@@ -69,7 +67,7 @@ def command(
     """
     from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
 
-    from recognizer.enrolment import Product, Settings, enroll, examine  # noqa: PLC0415
+    from recognizer.enrolment import Product, enroll, examine  # noqa: PLC0415
     from recognizer.model.folders import check_output  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
     from recognizer.scan import expand  # noqa: PLC0415
@@ -91,7 +89,6 @@ def command(
             Product(name=name, family=family, hint=hint),
             paths,
             negatives=others,
-            settings=Settings(seed=seed),
             on_progress=report,
         )
     for path, why in found.unreadable.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from recognizer.errors import DatasetError
 
 FOLDS = 5
+
+Group = TypeVar("Group", str, int)
 
 _MIN_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
 _MIN_STRATUM = 10
@@ -75,7 +78,7 @@ def source_folds(sources: NDArray[np.str_], positive: NDArray[np.bool_]) -> NDAr
     return np.array([fold_of[source] for source in sources.tolist()])
 
 
-def deal(counts: Mapping[str, int], sizes: Sequence[int]) -> dict[str, int]:
+def deal(counts: Mapping[Group, int], sizes: Sequence[int]) -> dict[Group, int]:
     """Return a fold for each group: the largest first, each to the fold with the fewest photos.
 
     Args:

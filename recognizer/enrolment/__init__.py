@@ -1,7 +1,7 @@
 """Few-shot enrolment: a product added to a bundle, or strengthened, from as few as three photos.
 
-It needs the extra ``enroll`` (scikit-learn and onnx), and no torch: the photos and changed copies
-of them go through the bundle's own network, a linear head is fitted against a bank of negatives,
+It needs the extra ``enroll`` (scikit-learn and onnx), and no torch: the photos and their mirror
+images go through the bundle's own network, a linear head is fitted against a bank of negatives,
 and the head is written into the model file.
 """
 
@@ -15,6 +15,5 @@ for _module in ("sklearn", "onnx"):
 
 from recognizer.enrolment.enroll import Enrolment, Product, enroll, examine  # noqa: E402
 from recognizer.enrolment.expectation import Expectation  # noqa: E402
-from recognizer.enrolment.head import Settings  # noqa: E402
 
-__all__ = ["Enrolment", "Expectation", "Product", "Settings", "enroll", "examine"]
+__all__ = ["Enrolment", "Expectation", "Product", "enroll", "examine"]

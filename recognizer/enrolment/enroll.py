@@ -16,7 +16,7 @@ from recognizer.enrolment.examples import (
     without_copies,
 )
 from recognizer.enrolment.expectation import Expectation, expect
-from recognizer.enrolment.head import Learner, Settings
+from recognizer.enrolment.head import PENALTY, Learner
 from recognizer.enrolment.writing import DEFAULT_RATE, Plan, calibrate, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
 from recognizer.model.bundle import Bundle
@@ -74,14 +74,14 @@ def examine(
     photos: Sequence[str],
     *,
     negatives: Sequence[str] = (),
-    settings: Settings | None = None,
+    penalty: float = PENALTY,
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Enrolment:
     """Say what a label enrolled from these photos could be expected to do. Nothing is written.
 
     The arguments and errors are those of :func:`enroll`.
     """
-    plan, unreadable = _prepare(recognizer, product, photos, negatives, settings, on_progress)
+    plan, unreadable = _prepare(recognizer, product, photos, negatives, penalty, on_progress)
     return Enrolment(expectation=plan.expectation, notes=plan.notes, unreadable=unreadable)
 
 
@@ -92,7 +92,7 @@ def enroll(
     output: Path,
     *,
     negatives: Sequence[str] = (),
-    settings: Settings | None = None,
+    penalty: float = PENALTY,
     title: tuple[str, int] | None = None,
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Enrolment:
@@ -104,7 +104,7 @@ def enroll(
         photos: their paths, at least three that differ.
         output: folder of the new bundle; it must not exist, or be empty.
         negatives: paths of photos that do not show the product, in addition to the bundle's bank.
-        settings: of the fit; None for the usual ones.
+        penalty: of the head's coefficients; see :data:`recognizer.enrolment.head.PENALTY`.
         title: name and version of the new bundle, where the caller has seen to it that the folder
             is free; None for those that the folder is called by.
         on_progress: called with what is being done, the photos done and their number.
@@ -116,7 +116,7 @@ def enroll(
             to.
     """
     title = title or check_output(output)
-    plan, unreadable = _prepare(recognizer, product, photos, negatives, settings, on_progress)
+    plan, unreadable = _prepare(recognizer, product, photos, negatives, penalty, on_progress)
     write_enrolled(plan, output, title)
     return Enrolment(
         expectation=plan.expectation, notes=plan.notes, unreadable=unreadable, path=output
@@ -180,11 +180,10 @@ def _prepare(
     product: Product,
     photos: Sequence[str],
     negatives: Sequence[str],
-    settings: Settings | None,
+    penalty: float,
     on_progress: Callable[[str, int, int], None],
 ) -> tuple[Plan, dict[str, str]]:
     """Return what would be written, and path -> why a photo or negative could not be read."""
-    settings = settings or Settings()
     bundle, name = recognizer.bundle, product.name
     taxonomy = resolve(bundle, product)
     own_bank = read_negatives(bundle)
@@ -195,7 +194,7 @@ def _prepare(
             "listings), or add a bank to it with: recognizer negatives"
         )
     notes: list[str] = []
-    read = _read(recognizer, photos, settings.views, settings.seed, "reading photos", on_progress)
+    read = _read(recognizer, photos, True, "reading photos", on_progress)
     rows, copies = read.distinct()
     notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
     known = _known(recognizer, own_bank, read, name)
@@ -217,7 +216,7 @@ def _prepare(
             f"({', '.join(unused)}): at least {MIN_PHOTOS} that differ are needed{why}"
         )
     examples = read.chosen(fresh)
-    others = _read(recognizer, negatives, 1, settings.seed, "reading negatives", on_progress)
+    others = _read(recognizer, negatives, False, "reading negatives", on_progress)
     bank = others.as_negatives("", held_out=True, together=False) if len(others) else None
     parts = []
     for part, place in ((own_bank, _OWN_BANK), (bank, "--negatives")):
@@ -234,7 +233,7 @@ def _prepare(
         name=name,
         family=[label.name for label in taxonomy.members(taxonomy.labels[name].family or "")],
         products=[label.name for label in taxonomy.products],
-        settings=settings,
+        penalty=penalty,
     )
     if learner.counted < MIN_NEGATIVES:
         raise UsageError(
@@ -266,7 +265,7 @@ def _prepare(
         own_bank=parts[0] if own_bank is not None else None,
         learned=learned,
         calibration=calibration,
-        settings=settings,
+        penalty=penalty,
         expectation=expectation,
         notes=tuple(notes),
     )
@@ -286,8 +285,7 @@ def _known(
 def _read(
     recognizer: Recognizer,
     paths: Sequence[str],
-    views: int,
-    seed: int,
+    mirrored: bool,
     stage: str,
     on_progress: Callable[[str, int, int], None],
 ) -> Examples:
@@ -298,7 +296,7 @@ def _read(
         done += 1
         on_progress(stage, done, len(paths))
 
-    return read_examples(recognizer, paths, views=views, seed=seed, on_photo=count)
+    return read_examples(recognizer, paths, mirrored=mirrored, on_photo=count)
 
 
 def _note_on_copies(labels: Sequence[str], place: str, name: str) -> str:

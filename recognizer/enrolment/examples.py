@@ -1,4 +1,4 @@
-"""From files to what a head is fitted on: views of each photo, embedded; near-copies set aside."""
+"""From files to what a head is fitted on: photos, embedded; near-copies set aside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.enrolment.views import make_views
+from recognizer.imaging import model_input
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import unit_norm
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE
@@ -101,17 +101,15 @@ def read_examples(
     recognizer: Recognizer,
     paths: Sequence[str],
     *,
-    views: int,
-    seed: int,
+    mirrored: bool,
     on_photo: Callable[[], None] = lambda: None,
 ) -> Examples:
-    """Read photos, make views of them and embed these.
+    """Read photos and embed them.
 
     Args:
         recognizer: the bundle whose embedding it is.
         paths: of the photos; an animation counts with its first frame.
-        views: of each photo, see :func:`recognizer.enrolment.views.make_views`.
-        seed: of the views; each photo's also depend on its content, not on its place in the list.
+        mirrored: whether the mirror image of each photo is a second view of it.
         on_photo: called after each photo.
     """
     found: list[tuple[str, str, NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]] = []
@@ -125,8 +123,9 @@ def read_examples(
             )
         else:
             rgb = image.frames[0].rgb
-            rng = np.random.default_rng([seed, int(image.sha256[:16], 16)])
-            log_odds, embedding = recognizer.features(make_views(rgb, views, size, rng))
+            whole = model_input(rgb, size)
+            views = np.stack([whole, whole[:, ::-1]] if mirrored else [whole])
+            log_odds, embedding = recognizer.features(views)
             found.append((path, image.sha256, hash_bytes(rgb), embedding, log_odds))
         on_photo()
     columns = list(zip(*found, strict=True)) or [()] * 5
@@ -135,8 +134,8 @@ def read_examples(
         tuple(columns[0]),
         tuple(columns[1]),
         np.stack(columns[2]) if found else np.zeros((0, HASH_BITS // 8), np.uint8),
-        np.stack(columns[3]) if found else np.zeros((0, views, 1), np.float32),
-        np.stack(columns[4]) if found else np.zeros((0, views, labels), np.float32),
+        np.stack(columns[3]) if found else np.zeros((0, 1, 1), np.float32),
+        np.stack(columns[4]) if found else np.zeros((0, 1, labels), np.float32),
         unreadable,
     )
 

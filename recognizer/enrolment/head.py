@@ -7,6 +7,7 @@ its source. The head that is written has seen them all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from recognizer.dataset.folds import deal
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.onnx_head import Head
 from recognizer.evaluation.thresholds import expected_log_odds
@@ -26,19 +28,8 @@ OWN_WEIGHTS = (1.0, 0.5, 0.0)
 _FOLDS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The choices of a fit; ``benchmarks/enrolment_curve.py`` shows what they are worth.
-
-    Attributes:
-        views: changed copies of each photo, with the photo itself.
-        penalty: of the coefficients, in units of each channel's spread.
-        seed: of the views.
-    """
-
-    views: int = 2
-    penalty: float = 0.03
-    seed: int = 0
+PENALTY = 0.03
+"""Of the coefficients, in units of each channel's spread; from 0.003 to 0.3 it hardly matters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +72,7 @@ class Learner:
         name: of the label.
         family: labels of the same family, which count neither way.
         products: all labels that are products; photos of them are no false positives.
-        settings: see :class:`Settings`.
+        penalty: of the coefficients; see :data:`PENALTY`.
     """
 
     def __init__(
@@ -92,9 +83,9 @@ class Learner:
         name: str,
         family: Sequence[str],
         products: Sequence[str],
-        settings: Settings,
+        penalty: float,
     ) -> None:
-        self._penalty = settings.penalty
+        self._penalty = penalty
         self._photos = photos
         self._negative = ~np.isin(bank.labels, [name, *family])
         self._counted = np.flatnonzero(
@@ -204,13 +195,9 @@ class Learner:
         _, sizes = np.unique(sources[self._negative], return_counts=True)
         if sizes.max() > sizes.sum() / 2:  # too little would be left to fit against
             sources = np.arange(len(sources), dtype=np.int32)
-        names, sizes = np.unique(sources[self._counted], return_counts=True)
-        fold_of: dict[int, int] = {}
-        filled = [0] * min(_FOLDS, max(2, len(names)))
-        for place in np.argsort(-sizes, kind="stable"):
-            smallest = filled.index(min(filled))
-            fold_of[int(names[place])] = smallest
-            filled[smallest] += int(sizes[place])
-        members = np.array([fold_of.get(int(source), -1) for source in sources])
-        for fold in range(len(filled)):
+        counts = Counter(sources[self._counted].tolist())
+        empty = [0] * min(_FOLDS, max(2, len(counts)))
+        fold_of = deal(counts, empty)
+        members = np.array([fold_of.get(source, -1) for source in sources.tolist()])
+        for fold in range(len(empty)):
             yield self._negative & (members == fold)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recognizer import __version__
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.expectation import Expectation
-from recognizer.enrolment.head import Learned, Settings
+from recognizer.enrolment.head import Learned
 from recognizer.enrolment.onnx_head import add_head
 from recognizer.errors import BundleSchemaError
 from recognizer.evaluation.calibrate import fit_platt
@@ -55,7 +55,7 @@ class Plan:
         own_bank: the bundle's alone, without the photos that are enrolled.
         learned: the head, and how others like it score what they did not see.
         calibration: of the head's log-odds.
-        settings: of the fit.
+        penalty: of the head's coefficients.
         expectation: what to expect of the label.
         notes: what was left out or found odd, a sentence each.
     """
@@ -68,7 +68,7 @@ class Plan:
     own_bank: NegativeBank | None
     learned: Learned
     calibration: Calibration
-    settings: Settings
+    penalty: float
     expectation: Expectation
     notes: tuple[str, ...]
 
@@ -244,7 +244,7 @@ def _step(plan: Plan, today: str) -> Enrolled:
         parent=plan.parent.reference,
         label=plan.name,
         photos=plan.photos.sha256,
-        **asdict(plan.settings),
+        penalty=plan.penalty,
         date=today,
         program=__version__,
         parent_evaluation=plan.parent.evaluation,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -158,26 +158,13 @@ class Bundle:
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
         """What may become a lead: the products, then the families."""
-        products = (label for label in self.labels if label.kind is Kind.PRODUCT)
-        return (
-            *(
-                Candidate(
-                    kind=CandidateKind.LABEL,
-                    name=label.name,
-                    members=(label.name,),
-                    thresholds=label.thresholds,
-                )
-                for label in products
-            ),
-            *(
-                Candidate(
-                    kind=CandidateKind.FAMILY,
-                    name=family.name,
-                    members=family.members,
-                    thresholds=family.thresholds,
-                )
-                for family in self.families
-            ),
+        products = [label for label in self.labels if label.kind is Kind.PRODUCT]
+        parts: list[tuple[CandidateKind, BundleLabel | BundleFamily, Sequence[str]]]
+        parts = [(CandidateKind.LABEL, part, [part.name]) for part in products]
+        parts += [(CandidateKind.FAMILY, part, part.members) for part in self.families]
+        return tuple(
+            Candidate(kind=kind, name=part.name, members=tuple(members), thresholds=part.thresholds)
+            for kind, part, members in parts
         )
 
     @property

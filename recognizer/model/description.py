@@ -215,16 +215,14 @@ class Enrolled:
         parent: the bundle before.
         label: the product.
         photos: sha256 of each photo, hexadecimal.
-        views: see :class:`recognizer.enrolment.Settings`; as are ``penalty`` and ``seed``.
+        penalty: of the head's coefficients.
         parent_evaluation: figures of the parent, which do not hold any more.
     """
 
     parent: BundleReference
     label: str
     photos: tuple[str, ...]
-    views: int
     penalty: float
-    seed: int
     date: str
     program: str
     parent_evaluation: EvaluationSummary | None = None

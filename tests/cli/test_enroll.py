@@ -11,17 +11,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
-from recognizer.enrolment.head import Settings
 from tests.conftest import encoded, picture
 
 
 def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(autouse=True)
-def few_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Settings.__init__, "__defaults__", (4, *Settings.__init__.__defaults__[1:]))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from recognizer.enrolment import Product, Settings, enroll, examine
+from recognizer.enrolment import Product, enroll, examine
 from recognizer.enrolment.head import Learner
 from recognizer.errors import BundleSchemaError, UsageError
 from recognizer.model.bundle import load_bundle, write_bundle
@@ -28,7 +28,6 @@ from tests.conftest import encoded, picture
 from tests.tiny import edit_description, write_tiny_bundle
 
 WritePhotos = Callable[..., list[str]]
-FEW = Settings(views=6)
 RHINO = Product("rhino_horn")
 
 
@@ -40,7 +39,7 @@ def parent(banked_bundle: Path) -> Recognizer:
 @pytest.fixture
 def enrolled(parent: Recognizer, write_photos: WritePhotos, tmp_path: Path) -> Recognizer:
     photos = write_photos("blue", 4)
-    enroll(parent, RHINO, photos, tmp_path / "with-rhino-v3", settings=FEW)
+    enroll(parent, RHINO, photos, tmp_path / "with-rhino-v3")
     return Recognizer.load(tmp_path / "with-rhino-v3", threads=1)
 
 
@@ -138,7 +137,7 @@ def test_a_source_is_left_out_with_what_training_saw_of_it(
         return fit(self, photos, but=but)
 
     monkeypatch.setattr(Learner, "_fit", watched)
-    examine(parent, Product("ivory_raw"), write_photos("blue", 3), settings=FEW)
+    examine(parent, Product("ivory_raw"), write_photos("blue", 3))
     assert without
     assert not any(without)
 
@@ -169,7 +168,7 @@ def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
     assert bank is not None
     assert (bank.labels == "rhino_horn").sum() == 4
     more = write_photos("blue", 3, seed=50)
-    done = enroll(enrolled, RHINO, more, tmp_path / "again-v1", settings=FEW)
+    done = enroll(enrolled, RHINO, more, tmp_path / "again-v1")
     assert done.expectation.evidence.known == 4
     again = Recognizer.load(tmp_path / "again-v1", threads=1)
     assert again.labels == enrolled.labels
@@ -184,12 +183,12 @@ def test_photos_that_a_label_was_made_of_promise_nothing_again(
     """Its score has seen them: they are told, left out, and not enough by themselves."""
     old = write_photos("blue", 4)
     new = write_photos("blue", 3, seed=50)
-    found = examine(enrolled, RHINO, [*old, *new], settings=FEW)
+    found = examine(enrolled, RHINO, [*old, *new])
     assert (found.expectation.evidence.photos, found.expectation.evidence.known) == (3, 4)
     assert [note.split(":")[0] for note in found.notes] == old
     for photos in (old, [*old, *new[:2]]):
         with pytest.raises(UsageError, match="4 that the bundle knows as rhino_horn already"):
-            examine(enrolled, RHINO, photos, settings=FEW)
+            examine(enrolled, RHINO, photos)
 
 
 def test_a_known_label_is_strengthened(
@@ -198,7 +197,7 @@ def test_a_known_label_is_strengthened(
     """The model has never seen blue raw ivory; what it said of the rest stays."""
     photos = write_photos("blue", 4)
     before = parent.predict(Path(photos[0]))
-    done = enroll(parent, Product("ivory_raw"), photos, tmp_path / "out-v1", settings=FEW)
+    done = enroll(parent, Product("ivory_raw"), photos, tmp_path / "out-v1")
     assert done.expectation.evidence.own_weight is not None
     strengthened = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert strengthened.labels == parent.labels
@@ -217,7 +216,7 @@ def test_a_new_name_brings_its_entry_of_the_taxonomy(
     parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
     product = Product("blue_ivory", "ivory", "Look at the blue.")
-    enroll(parent, product, write_photos("blue", 3), tmp_path / "out-v1", settings=FEW)
+    enroll(parent, product, write_photos("blue", 3), tmp_path / "out-v1")
     bundle = load_bundle(tmp_path / "out-v1")
     assert bundle.taxonomy.label("blue_ivory").family == "ivory"
     assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
@@ -229,7 +228,7 @@ def test_a_new_name_may_be_a_family_of_its_own(
     parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
     product = Product("blue_things", hint="Look at the blue.")
-    enroll(parent, product, write_photos("blue", 3), tmp_path / "out-v1", settings=FEW)
+    enroll(parent, product, write_photos("blue", 3), tmp_path / "out-v1")
     bundle = load_bundle(tmp_path / "out-v1")
     assert bundle.families[-1].name == "blue_things"
     assert bundle.taxonomy.display_name("blue_things", family=True) == "Blue things"
@@ -244,7 +243,7 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
         *write_photos("gray", 20, "others"),
     ]
     photos = write_photos("blue", 3)
-    done = enroll(recognizer, RHINO, photos, tmp_path / "out-v1", negatives=negatives, settings=FEW)
+    done = enroll(recognizer, RHINO, photos, tmp_path / "out-v1", negatives=negatives)
     assert done.expectation.evidence.negatives == 60
     found = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert found.bundle.negatives is None
@@ -254,7 +253,7 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
 def test_a_check_writes_nothing(
     parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
-    found = examine(parent, RHINO, write_photos("blue", 3), settings=FEW)
+    found = examine(parent, RHINO, write_photos("blue", 3))
     assert found.path is None
     assert not [p for p in tmp_path.iterdir() if p.name != "photos"]
     first, five, one, *rest = found.expectation.lines()
@@ -269,7 +268,7 @@ def test_a_check_writes_nothing(
 def test_photos_that_cannot_be_told_from_negatives_promise_nothing(
     parent: Recognizer, write_photos: WritePhotos
 ) -> None:
-    found = examine(parent, RHINO, write_photos("gray", 4), settings=FEW)
+    found = examine(parent, RHINO, write_photos("gray", 4))
     assert found.expectation.evidence.recall[0.01].count <= 1
 
 
@@ -279,7 +278,7 @@ def test_photos_that_cannot_be_told_from_negatives_promise_nothing(
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_photos(count: int, parent: Recognizer, write_photos: WritePhotos) -> None:
     with pytest.raises(UsageError, match=f"{count} usable photo.*at least 3"):
-        examine(parent, RHINO, write_photos("blue", count), settings=FEW)
+        examine(parent, RHINO, write_photos("blue", count))
 
 
 def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
@@ -292,11 +291,11 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
     with Image.open(paths[0]) as photo:  # in another format, with a loss
         photo.save(copy, quality=90, subsampling=0)
     photos = [str(path) for path in (*paths, paths[1], copy)]
-    found = examine(parent, RHINO, photos, settings=FEW)
+    found = examine(parent, RHINO, photos)
     assert found.expectation.evidence.photos == 3
     assert sum("near-copy" in note for note in found.notes) == 2
     with pytest.raises(UsageError, match=r"1 usable photo of 5 \(4 near-copies, 0 unreadable\)"):
-        examine(parent, RHINO, [photos[0]] * 5, settings=FEW)
+        examine(parent, RHINO, [photos[0]] * 5)
 
 
 def test_photos_that_cannot_be_read_are_told(
@@ -305,10 +304,10 @@ def test_photos_that_cannot_be_read_are_told(
     photos = write_photos("blue", 3)
     (tmp_path / "page.jpg").write_bytes(b"<html>")
     broken = [str(tmp_path / "page.jpg"), str(tmp_path / "missing.jpg")]
-    found = examine(parent, RHINO, [*photos, *broken], settings=FEW)
+    found = examine(parent, RHINO, [*photos, *broken])
     assert set(found.unreadable) == set(broken)
     with pytest.raises(UsageError, match=r"0 near-copies, 2 unread.*\n.*page\.jpg: not_an_image"):
-        examine(parent, RHINO, [*photos[:2], *broken], settings=FEW)
+        examine(parent, RHINO, [*photos[:2], *broken])
 
 
 def test_a_photo_among_the_negatives_is_taken_out_of_them(
@@ -316,7 +315,7 @@ def test_a_photo_among_the_negatives_is_taken_out_of_them(
 ) -> None:
     photos = write_photos("blue", 4)
     negatives = [*write_photos("green", 60, "others"), photos[0]]
-    found = examine(recognizer, RHINO, photos, negatives=negatives, settings=FEW)
+    found = examine(recognizer, RHINO, photos, negatives=negatives)
     assert found.expectation.evidence.negatives == 60
     assert any("--negatives" in note for note in found.notes)
 
@@ -326,11 +325,11 @@ def test_a_bundle_without_a_bank_says_what_to_do(
 ) -> None:
     photos = write_photos("blue", 3)
     with pytest.raises(UsageError, match="--negatives"):
-        examine(recognizer, RHINO, photos, settings=FEW)
+        examine(recognizer, RHINO, photos)
     with pytest.raises(UsageError, match="3 held-out negatives: at least 50"):
-        examine(recognizer, RHINO, photos, negatives=write_photos("red", 3), settings=FEW)
+        examine(recognizer, RHINO, photos, negatives=write_photos("red", 3))
     with pytest.raises(UsageError, match="none of the negatives"):
-        examine(recognizer, RHINO, photos, negatives=["missing.jpg"], settings=FEW)
+        examine(recognizer, RHINO, photos, negatives=["missing.jpg"])
 
 
 @pytest.mark.parametrize(
@@ -350,7 +349,7 @@ def test_names_that_cannot_be_enrolled(
     product: Product, words: str, parent: Recognizer, write_photos: WritePhotos
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        examine(parent, product, write_photos("blue", 3), settings=FEW)
+        examine(parent, product, write_photos("blue", 3))
 
 
 def test_a_bundle_is_never_overwritten(
@@ -358,10 +357,10 @@ def test_a_bundle_is_never_overwritten(
 ) -> None:
     (tmp_path / "out-v1").mkdir()
     photos = write_photos("blue", 3)
-    enroll(parent, RHINO, photos, tmp_path / "out-v1", settings=FEW)  # an empty folder is fine
+    enroll(parent, RHINO, photos, tmp_path / "out-v1")  # an empty folder is fine
     before = (tmp_path / "out-v1" / "bundle.json").read_bytes()
     with pytest.raises(UsageError, match="exists already"):
-        enroll(parent, RHINO, photos, tmp_path / "out-v1", settings=FEW)
+        enroll(parent, RHINO, photos, tmp_path / "out-v1")
     assert (tmp_path / "out-v1" / "bundle.json").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out-v1", "photos"]
 
@@ -371,7 +370,7 @@ def test_a_bundle_that_could_pass_for_another_is_not_made(
     parent: Recognizer, write_photos: WritePhotos, tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(UsageError, match=r"NAME-vN|released bundle"):
-        enroll(parent, RHINO, write_photos("blue", 3), tmp_path / name, settings=FEW)
+        enroll(parent, RHINO, write_photos("blue", 3), tmp_path / name)
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_any_work(
@@ -379,7 +378,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_work(
 ) -> None:
     (tmp_path / "page.txt").write_text("")
     with pytest.raises(UsageError, match="page"):
-        enroll(parent, RHINO, [], tmp_path / "page.txt" / "a-v1", settings=FEW)
+        enroll(parent, RHINO, [], tmp_path / "page.txt" / "a-v1")
 
 
 def test_what_lessens_the_expectation_is_in_the_card(
@@ -388,7 +387,7 @@ def test_what_lessens_the_expectation_is_in_the_card(
     photos = write_photos("blue", 3)
     copy = tmp_path / "copy.jpg"
     copy.write_bytes(Path(photos[0]).read_bytes())
-    done = enroll(parent, RHINO, [*photos, str(copy)], tmp_path / "out-v1", settings=FEW)
+    done = enroll(parent, RHINO, [*photos, str(copy)], tmp_path / "out-v1")
     card = (tmp_path / "out-v1" / "MODEL_CARD.md").read_text()
     assert done.notes
     assert all(f"- {note}\n" in card for note in done.notes)

@@ -248,9 +248,7 @@ def test_only_some_sources(trained_bundle: Path, photos: list[Photo]) -> None:
         parent=bundle.reference,
         label="ivory_raw",
         photos=tuple(enrolled),
-        views=2,
         penalty=0.03,
-        seed=0,
         date="2026-11-26",
         program="0",
     )

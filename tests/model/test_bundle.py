@@ -165,7 +165,7 @@ def test_a_bundle_of_schema_2_is_read(tmp_path: Path, bundle: Bundle) -> None:
     assert isinstance(calibrated, Calibrated)
     assert calibrated.parent.digest == "0" * 64
     assert isinstance(enrolled, Enrolled)
-    assert (enrolled.label, enrolled.views) == ("ivory_raw", 2)
+    assert (enrolled.label, enrolled.penalty) == ("ivory_raw", 0.03)
     assert old.enrolled_photos("ivory_raw") == {"a" * 64}
     write_bundle(old)
     assert load_bundle(tmp_path / "old") == old
