@@ -7,7 +7,7 @@ log-loss, grouped by source where a label has sources enough:
 - *platt*: a line for each label (Platt, 1999);
 - *isotonic*: a curve for each label, centred isotonic regression (Oron & Flournoy, 2017): the
   steps of isotonic regression are joined by lines from middle to middle, since a step would tie
-  photos that the model tells apart, and beyond the outermost middles the slope is Platt's.
+  photos that the model ranks, and beyond the outermost middles the slope is Platt's.
 
 Labels with few positives share the fits over all labels, since parameters learned from three photos
 are noise; enrolled ones among them keep what enrolment gave them. The probabilities hold for a mix

@@ -36,7 +36,7 @@ class Ranking:
 
     Attributes:
         positives: (..., S), for S distinct scores; the last is the number of all positives.
-        negatives: likewise.
+        negatives: the same of the negatives.
     """
 
     positives: NDArray[np.int64]

@@ -64,7 +64,7 @@ CALIBRATION_PHOTOS = 256
 PARITY_PHOTOS = 64
 """Validation photos on which torch, fp32 and int8 are compared, from file bytes."""
 
-LARGEST_LOSS = 0.005
+MAX_LOSS = 0.005
 """Average precision that int8 may lose on the validation split, for any family or product with
 enough photos there."""
 
@@ -159,7 +159,7 @@ def export_bundle(
                     Recognizer.load(draft.path), photos, split, rounds=rounds
                 )
         lost_there = _loss(seen["fp32"], seen["int8"])
-        precision = "int8" if max(lost_there.values(), default=0.0) <= LARGEST_LOSS else "fp32"
+        precision = "int8" if max(lost_there.values(), default=0.0) <= MAX_LOSS else "fp32"
         lost = _loss(evaluations["fp32"], evaluations["int8"])
         on_stage("collecting negatives for enrolment")
         attach_bank(work / precision, photos)
@@ -311,7 +311,7 @@ def _draft(
 
 
 def _loss(fp32: Evaluation, int8: Evaluation) -> dict[str, float]:
-    """Return the average precision that int8 loses, where there are photos enough to tell."""
+    """Return the average precision that int8 loses, for products with enough photos."""
     lost = {}
     for before, after in zip(all_figures(fp32), all_figures(int8), strict=True):
         if before.photos >= MIN_FOR_CHOICE and before.average_precision:
