@@ -95,9 +95,8 @@ def test_the_same_seed_gives_the_same_image(mitsuba, scene):
     assert render(scene, 8, **TINY).jpeg != first.jpeg
 
 
-@pytest.mark.parametrize("label", sorted(LABELS))
-def test_the_mask_covers_the_object(mitsuba, label):
-    scene = max(name for name, entry in SCENES.items() if entry.label == label)
+@pytest.mark.parametrize("scene", ["bananas", "mug", "pangolin_single", "rhino_horn_cup"])
+def test_the_mask_covers_the_object(mitsuba, scene):
     rendering = render(scene, 7, **TINY)
     assert rendering.mask.shape == (rendering.height, rendering.width)
     assert 0.02 < rendering.mask.mean() < 0.9
