@@ -187,8 +187,8 @@ ACCIDENTS = {
     "005_x.jpg": (engines.RAISES, None, "internal_error", "RuntimeError: boom"),
     "007_x.jpg": (b"", engines.DEADLY_WIDTH, "decoder_crash", "exit code 8"),
     "009_x.jpg": (b"", engines.BROKEN_WIDTH, "internal_error", "the model broke"),
-    "011_x.jpg": (engines.HANGS, None, "timeout", "killed after 4 s"),
-    "013_x.jpg": (b"", engines.ENDLESS_WIDTH, "timeout", "killed after 4 s"),
+    "011_x.jpg": (engines.HANGS, None, "timeout", "killed after 6 s"),
+    "013_x.jpg": (b"", engines.ENDLESS_WIDTH, "timeout", "killed after 6 s"),
     "015_x.jpg": (engines.SWELLS, None, "out_of_memory", f"more than {engines.MEBIBYTES} MiB"),
 }
 
@@ -201,7 +201,7 @@ def test_an_accident_costs_one_photo(
     for name, (tail, width, _, _) in ACCIDENTS.items():
         photo = picture("red", (width or 64, 48), seed=99)
         (folder / name).write_bytes(encoded(photo) + tail)
-    limits = {"timeout": 4, "memory_limit": engines.MEBIBYTES << 20}
+    limits = {"timeout": 6, "memory_limit": engines.MEBIBYTES << 20}
     summary = run(folder, pool=WorkerPool, workers=2, recognizer=engines.Fragile, **limits)
     rows = by_name(tmp_path / "scan.jsonl")
     failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
