@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from recognizer.rows.journal import last_rows
 from tests.conftest import encoded, picture, read_rows
 
 SEED = 5
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 ROW_BYTES = 850  # about
 
 
@@ -73,7 +76,7 @@ def test_the_rows_of_a_scan_that_is_killed_are_those_of_one_that_is_not(
         assert subprocess.run([*command, str(path)], check=False).returncode == 3
     assert len(read_rows(output)) == images, "once each"
     found, expected = (
-        {row["source"]: {**row, "time": None} for row in last_rows(path)}
+        {row.source: replace(row, time=MIDNIGHT) for row in last_rows(path)}
         for path in (output, unbroken)
     )
     assert found == expected
