@@ -200,7 +200,7 @@ def _without_removed(values: dict[str, Any], keys: tuple[str, ...], where: str) 
     for key in keys:
         if values.get(key):
             raise TrainingError(
-                f"{where}: {key} = {str(values[key]).lower()} was of wildlife-v3 and of finished "
-                f"experiments; train this recipe with version 0.1.0, or without {key}"
+                f"{where}: {key} = {str(values[key]).lower()} is no longer supported (it was for "
+                f"wildlife-v3 and experiments); train with version 0.1.0, or remove {key}"
             )
     return {key: value for key, value in values.items() if key not in keys}

@@ -18,7 +18,7 @@ def test_the_recipes_of_the_repository_load_and_survive_the_round_trip(recipe: P
 
 
 def test_the_recipe_of_two_branches_is_refused_with_what_to_do() -> None:
-    with pytest.raises(TrainingError, match=r"train this recipe with version 0\.1\.0"):
+    with pytest.raises(TrainingError, match=r"train with version 0\.1\.0"):
         load_config(ROOT / "export" / "wildlife-v3" / "train.toml")
 
 
@@ -36,10 +36,10 @@ def test_what_earlier_recipes_switched_off_is_no_mistake() -> None:
         ("epochs = 3\nearly_epochs = 3", "early_epochs = 3: from 0 to below epochs"),
         ("early_size = 0", "early_size = 0: at least 1"),
         ("epoch = 3", "unknown key 'epoch'"),
-        ("probe = true", "probe = true was of wildlife-v3.*version 0.1.0"),
+        ("probe = true", "probe = true is no longer supported .*wildlife-v3.* version 0.1.0"),
         (
             "[augment]\nrelight = 0.2",
-            "relight = 0.2 was of .* train this recipe with version 0.1.0",
+            "relight = 0.2 is no longer supported .* train with version 0.1.0",
         ),
         ("augment = 3", "augment is a table"),
         ("loss = 'hinge'", "one of softmax, sigmoid"),
