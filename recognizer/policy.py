@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from recognizer.errors import PolicyError
-from recognizer.prediction import MAX_DISTANCE
+from recognizer.prediction import MAX_DISTANCE, Natural, Score
 from recognizer.taxonomy import Taxonomy, unknown_name
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
@@ -276,9 +276,9 @@ class Lead:
 
     kind: CandidateKind
     name: str
-    score: float
-    threshold: float
-    false_positive_rate: float | None
+    score: Score
+    threshold: Score
+    false_positive_rate: Score | None
     level: Decision
 
 
@@ -310,7 +310,7 @@ class KnownMatch:
     label: str | None
     note: str | None
     origin: str | None
-    distance: int
+    distance: Natural
     transform: str
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
+
+import msgspec
 
 from recognizer.status import Reason, Status
 
@@ -26,6 +28,11 @@ MAX_DISTANCE = 31
 Hashes of different images differ in about 128.
 """
 
+Score: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
+"""A probability."""
+Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+"""A number that is counted from 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
@@ -40,9 +47,9 @@ class Region:
     """
 
     label: str
-    score: float
-    box: tuple[int, int, int, int]
-    frame: int = 0
+    score: Score
+    box: tuple[Natural, Natural, Natural, Natural]
+    frame: Natural = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,29 +80,28 @@ class Prediction:
     status: Status
     reason: Reason | None = None
     detail: str | None = None
-    scores: Mapping[str, float] = field(default_factory=dict)
-    families: Mapping[str, float] = field(default_factory=dict)
-    frame: int | None = None
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    families: Mapping[str, Score] = field(default_factory=dict)
+    frame: Natural | None = None
     sha256: str | None = None
     phash: str | None = None
     format: str | None = None
-    width: int | None = None
-    height: int | None = None
-    frames: int | None = None
+    width: Natural | None = None
+    height: Natural | None = None
+    frames: Natural | None = None
     regions: tuple[Region, ...] = ()
     bundle_digest: str | None = None
     embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the embedding, ready for JSON, as :func:`prediction_schema` describes."""
-        return {
-            **{name: getattr(self, name) for name in _PROPERTIES},
-            "status": self.status.value,
-            "reason": self.reason and self.reason.value,
-            "scores": dict(self.scores),
-            "families": dict(self.families),
-            "regions": [{**asdict(region), "box": [*region.box]} for region in self.regions],
-        }
+        found: dict[str, Any]
+        found = msgspec.to_builtins({name: getattr(self, name) for name in _WRITTEN}, enc_hook=dict)
+        found["regions"] = [{**region, "box": [*region["box"]]} for region in found["regions"]]
+        return found
+
+
+_WRITTEN = tuple(field.name for field in fields(Prediction) if field.name != "embedding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -140,44 +146,24 @@ class Explanation:
 
 # --- as JSON --------------------------------------------------------------------------------------
 
-_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
-_INDEX = {"type": "integer", "minimum": 0}
-_REGION = {
-    "type": "object",
-    "properties": {
-        "label": {"type": "string"},
-        "score": _PROBABILITY,
-        "box": {"type": "array", "items": _INDEX, "minItems": 4, "maxItems": 4},
-        "frame": _INDEX,
-    },
-    "required": [field.name for field in fields(Region)],
-    "additionalProperties": False,
-}
-_SCHEMAS: Mapping[str, dict[str, Any]] = {
-    "Status": {"type": "string", "enum": [status.value for status in Status]},
-    "Reason | None": {"enum": [*(reason.value for reason in Reason), None]},
-    "str | None": {"type": ["string", "null"]},
-    "int | None": {"type": ["integer", "null"], "minimum": 0},
-    "Mapping[str, float]": {"type": "object", "additionalProperties": _PROBABILITY},
-    "tuple[Region, ...]": {"type": "array", "items": _REGION},
-}
-"""Annotation -> JSON Schema."""
-
-_PROPERTIES = {
-    field.name: _SCHEMAS[str(field.type)]
-    for field in fields(Prediction)
-    if field.name != "embedding"
-}
-
 
 def prediction_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of :meth:`Prediction.to_dict`."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Prediction",
-        "description": inspect.cleandoc(Prediction.__doc__ or ""),
-        "type": "object",
-        "properties": {**_PROPERTIES},
-        "required": [*_PROPERTIES],
-        "additionalProperties": False,
-    }
+    import numpy as np  # noqa: PLC0415, F401 - the type of the embedding names it
+    from numpy.typing import NDArray  # noqa: PLC0415, F401
+
+    hints = get_type_hints(Prediction, localns=locals(), include_extras=True)
+    written = [(name, hints[name]) for name in _WRITTEN]
+    described = {"__doc__": Prediction.__doc__}
+    return object_schema(msgspec.defstruct("Prediction", written, namespace=described))
+
+
+def object_schema(cls: type[Any]) -> dict[str, Any]:
+    """Return the JSON Schema of objects that have all fields of a class, and no others."""
+    _, parts = msgspec.json.schema_components([cls], ref_template="#/$defs/{name}")
+    for part in parts.values():
+        part["description"] = inspect.cleandoc(part["description"])
+        if "properties" in part:
+            part |= {"required": [*part["properties"]], "additionalProperties": False}
+    whole = parts.pop(cls.__name__)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "$defs": parts}

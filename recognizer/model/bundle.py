@@ -14,11 +14,12 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +27,6 @@ from recognizer._atomic import replacing
 from recognizer.errors import BundleDigestError, BundleSchemaError, TaxonomyError
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.calibration import Calibration
-from recognizer.model.codec import read_dataclass, to_json
 from recognizer.model.description import (
     OUTPUTS,
     BundleFamily,
@@ -99,8 +99,8 @@ class Bundle:
         ValueError: the parts contradict each other.
     """
 
-    path: Path = field(metadata={"json": False})
-    taxonomy: Taxonomy = field(default_factory=load_taxonomy, metadata={"json": False})
+    path: Path
+    taxonomy: Taxonomy = field(default_factory=load_taxonomy)
     name: str
     version: int
     model: ModelFile
@@ -117,7 +117,7 @@ class Bundle:
     calibration: CalibrationPhotos | None = None
     parity: Parity | None = None
     evaluation: EvaluationSummary | None = None
-    appendix: Mapping[str, object] = field(default_factory=dict)
+    appendix: Mapping[str, Any] = field(default_factory=dict)
     negatives: NegativesFile | None = None
     lineage: tuple[Lineage, ...] = ()
 
@@ -277,7 +277,7 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     folder = find_bundle(bundle)
     path = folder / DESCRIPTION_FILE
     try:
-        content = json.loads(read_regular_file(path).decode("utf-8"))
+        content = msgspec.json.decode(read_regular_file(path))  # refuses NaN
         schema = content["schema"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleSchemaError(f"{path}: unreadable: {error!r}") from error
@@ -322,10 +322,11 @@ def load_carried_bundles() -> list[Bundle]:
 
 def write_bundle(bundle: Bundle) -> None:
     """Write ``bundle.json`` into the bundle's folder, with the digest that it is checked by."""
+    parts = {key.name: getattr(bundle, key.name) for key in fields(bundle) if key.name != "path"}
     content = {
         "schema": SCHEMA,
-        **to_json(bundle),
-        "taxonomy": _own_names(bundle.taxonomy),
+        **_to_json(parts | {"taxonomy": _own_names(bundle.taxonomy)}),
+        "appendix": bundle.appendix,
         "digest": bundle.digest,
     }
     with replacing(bundle.path / DESCRIPTION_FILE) as partial:
@@ -343,7 +344,19 @@ def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
     if content["schema"] < SCHEMA:
         content = from_schema_2(content)
     taxonomy = extend_taxonomy(load_taxonomy(), content.get("taxonomy", {}), DESCRIPTION_FILE)
-    return read_dataclass(Bundle, content, path=folder, taxonomy=taxonomy)
+    values = {**content, "path": folder, "taxonomy": taxonomy}
+    return msgspec.convert(values, Bundle, str_keys=True)
+
+
+def _to_json(value: Any) -> Any:
+    """Return a value as JSON has it, without the keys that have no value."""
+    return _without_nulls(msgspec.to_builtins(value, str_keys=True, enc_hook=float))  # of numpy
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [*map(_without_nulls, value)] if isinstance(value, list | tuple) else value
 
 
 def _own_names(taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
@@ -354,7 +367,7 @@ def _own_names(taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
         "label": [n for n in taxonomy.labels.values() if n.name not in packaged.labels],
     }
     return {
-        table: {e.name: {k: v for k, v in to_json(e).items() if k != "name"} for e in entries}
+        table: {e.name: {k: v for k, v in _to_json(e).items() if k != "name"} for e in entries}
         for table, entries in own.items()
         if entries
     }

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 from recognizer.model.calibration import Calibration
 from recognizer.model.evidence import EvaluationSummary, Evidence
@@ -126,7 +128,7 @@ class Training:
     """
 
     fingerprint: str
-    recipe: Mapping[str, object]
+    recipe: Mapping[str, Any]
     held_out: str | None = None
     photos: int = 0
     sources: int = 0
@@ -186,17 +188,14 @@ class BundleReference:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class Exported(Struct, frozen=True, kw_only=True, tag_field="step", tag="exported"):
     """The bundle was exported from training runs, on a date (ISO 8601) by a version of this."""
 
     date: str
     program: str
-    step: Literal["exported"] = "exported"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibrated:
+class Calibrated(Struct, frozen=True, kw_only=True, tag_field="step", tag="calibrated"):
     """The parent was calibrated on other photos; its evaluation does not hold any more."""
 
     parent: BundleReference
@@ -204,11 +203,9 @@ class Calibrated:
     date: str
     program: str
     parent_evaluation: EvaluationSummary | None = None
-    step: Literal["calibrated"] = "calibrated"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolled:
+class Enrolled(Struct, frozen=True, kw_only=True, tag_field="step", tag="enrolled"):
     """A product was added to the parent, or strengthened in it, from a few photos.
 
     Attributes:
@@ -226,8 +223,7 @@ class Enrolled:
     date: str
     program: str
     parent_evaluation: EvaluationSummary | None = None
-    step: Literal["enrolled"] = "enrolled"
 
 
 Lineage: TypeAlias = Exported | Calibrated | Enrolled
-"""One step on the way to a bundle."""
+"""One step on the way to a bundle; in JSON its key ``step`` says which."""

@@ -9,16 +9,18 @@ import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+import msgspec
 
 from recognizer._atomic import replacing, require_own
 from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
 from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.rows.journal import last_rows
-from recognizer.rows.row import JSON, ROW_FIELDS, ModelReference, PolicyReference, Row
+from recognizer.rows.row import JSON, ModelReference, PolicyReference, Row
 from recognizer.status import Status
 
 LISTING_COLUMNS = ("listing_id", "listing", "item_id", "ad_id", "offer_id", "product_id", "id")
@@ -88,11 +90,7 @@ class ListingRow:
 
     def to_json_line(self) -> bytes:
         """Return the row as one line of ASCII, with its newline."""
-        values = {key.name: getattr(self, key.name) for key in fields(self)}
-        for name in ("leads", "model", "policy"):
-            encode = ROW_FIELDS[name].encode
-            values[name] = encode(values[name]) if encode else values[name]
-        return JSON.encode(values).encode("ascii") + b"\n"
+        return JSON.encode(msgspec.to_builtins(self)).encode("ascii") + b"\n"
 
 
 def _rank(row: Row) -> tuple[int, float]:

@@ -12,22 +12,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
+import msgspec
+from msgspec import Meta
+
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
-from recognizer.prediction import Region
-from recognizer.rows.kinds import (
-    Between,
-    Like,
-    decode_fields,
-    kinds_of,
-    nullable,
-    object_encoder,
-    object_schema,
-)
+from recognizer.prediction import Natural, Region, Score, object_schema
 from recognizer.status import Reason, Status
 
 if TYPE_CHECKING:
@@ -61,8 +55,8 @@ class RowSchemaError(ValueError):
         )
 
 
-Digest: TypeAlias = Annotated[str, Like("[0-9a-f]{64}")]
-Count: TypeAlias = Annotated[int, Between(1)]
+Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +64,7 @@ class ModelReference:
     """The model behind a row."""
 
     name: str
-    version: int
+    version: Natural
     digest: Digest
 
     @property
@@ -99,64 +93,100 @@ class BankReference:
 class Row:
     """What a scan says of one image: the type of each key, and what it means."""
 
-    source: Annotated[str, "The path or URI as it was given."]
-    item: Annotated[Mapping[str, Any] | None, "The listing's own columns, passed through."]
+    source: Annotated[str, Meta(description="The path or URI as it was given.")]
+    item: Annotated[
+        Mapping[str, Any] | None, Meta(description="The listing's own columns, passed through.")
+    ]
     status: Annotated[
-        Status, "ok; degraded: scored, but damaged or incomplete; failed: not scored."
+        Status,
+        Meta(description="ok; degraded: scored, but damaged or incomplete; failed: not scored."),
     ]
-    reason: Annotated[Reason | None, "Why the status is not ok."]
-    sha256: Annotated[Digest | None, "Of the image's bytes; null where they could not be read."]
+    reason: Annotated[Reason | None, Meta(description="Why the status is not ok.")]
+    sha256: Annotated[
+        Digest | None, Meta(description="Of the image's bytes; null where they could not be read.")
+    ]
     phash: Annotated[
-        Digest | None, "The PDQ perceptual hash of the frame with the highest product score."
+        Digest | None,
+        Meta(description="The PDQ perceptual hash of the frame with the highest product score."),
     ]
-    format: Annotated[str | None, "The image format by its first bytes, in lower case."]
-    width: Annotated[Count | None, "Of the upright image, in pixels."]
-    height: Annotated[Count | None, "Of the upright image, in pixels."]
-    frames: Annotated[Count | None, "Frames or pages in the file."]
+    format: Annotated[
+        str | None, Meta(description="The image format by its first bytes, in lower case.")
+    ]
+    width: Annotated[Count | None, Meta(description="Of the upright image, in pixels.")]
+    height: Annotated[Count | None, Meta(description="Of the upright image, in pixels.")]
+    frames: Annotated[Count | None, Meta(description="Frames or pages in the file.")]
     scores: Annotated[
-        Mapping[str, float] | None, "Label -> calibrated probability, for every label of the model."
+        Mapping[str, Score] | None,
+        Meta(description="Label -> calibrated probability, for every label of the model."),
     ]
     leads: Annotated[
         tuple[Lead, ...],
-        "The labels and families over their review threshold, the highest score first: kind "
-        "(label or family), name, score, the threshold that it is over, the false-positive rate of "
-        "this threshold (null for a probability that the policy gives), and level (review or "
-        "priority).",
+        Meta(
+            description="The labels and families over their review threshold, the highest score "
+            "first: kind (label or family), name, score, the threshold that it is "
+            "over, the false-positive rate of this threshold (null for a probability "
+            "that the policy gives), and level (review or priority)."
+        ),
     ]
     family: Annotated[
-        Mapping[str, float] | None, "Family -> probability that one of its products is shown."
+        Mapping[str, Score] | None,
+        Meta(description="Family -> probability that one of its products is shown."),
     ]
     decision: Annotated[
         Decision,
-        "What the policy makes of it: clear, review or priority; unscored where it failed.",
+        Meta(
+            description="What the policy makes of it: clear, review or priority; unscored where it"
+            " failed."
+        ),
     ]
-    why: Annotated[tuple[str, ...], "A sentence for each lead, and for known items."]
+    why: Annotated[
+        tuple[str, ...], Meta(description="A sentence for each lead, and for known items.")
+    ]
     regions: Annotated[
         tuple[Region, ...],
-        "Where the leads were seen (of a family, its likeliest product): left, top, right and "
-        "bottom in pixels of the upright image (right and bottom exclusive), in which frame, and "
-        "the highest local probability.",
+        Meta(
+            description="Where the leads were seen (of a family, its likeliest product): left, "
+            "top, right and bottom in pixels of the upright image (right and bottom "
+            "exclusive), in which frame, and the highest local probability."
+        ),
     ]
     model: Annotated[
         ModelReference,
-        "What scored it; the digest is over model.onnx and all calibrations and thresholds of its "
-        "bundle.",
+        Meta(
+            description="What scored it; the digest is over model.onnx and all calibrations and "
+            "thresholds of its bundle."
+        ),
     ]
-    policy: Annotated[PolicyReference, "What decided; the digest is over all of it but the name."]
-    preprocessing: Annotated[Count, "The version of the steps from bytes to the model's input."]
-    time: Annotated[datetime, "When the row was made, with its time zone."]
-    detail: Annotated[str | None, "More on the reason, in the words of a decoder or the system."]
-    schema: Annotated[int, Between(ROW_SCHEMA, ROW_SCHEMA), "The version of the row."] = ROW_SCHEMA
+    policy: Annotated[
+        PolicyReference,
+        Meta(description="What decided; the digest is over all of it but the name."),
+    ]
+    preprocessing: Annotated[
+        Count, Meta(description="The version of the steps from bytes to the model's input.")
+    ]
+    time: Annotated[
+        datetime, Meta(tz=True, description="When the row was made, with its time zone.")
+    ]
+    detail: Annotated[
+        str | None, Meta(description="More on the reason, in the words of a decoder or the system.")
+    ]
+    schema: Annotated[
+        int, Meta(ge=ROW_SCHEMA, le=ROW_SCHEMA, description="The version of the row.")
+    ] = ROW_SCHEMA
     known: Annotated[
         tuple[KnownMatch, ...] | None,
-        "The known items that it is near, the nearest first: what the bank says of the item, in "
-        "how many bits of 256 the hashes differ, and how the image has to be turned or mirrored. "
-        "Null where it was compared with none.",
+        Meta(
+            description="The known items that it is near, the nearest first: what the bank says of"
+            " the item, in how many bits of 256 the hashes differ, and how the image "
+            "has to be turned or mirrored. Null where it was compared with none."
+        ),
     ]
     bank: Annotated[
         BankReference | None,
-        "The bank of known items; the digest is over its content and the way of comparing. Null "
-        "where there was none.",
+        Meta(
+            description="The bank of known items; the digest is over its content and the way of "
+            "comparing. Null where there was none."
+        ),
     ]
 
     def __post_init__(self) -> None:
@@ -244,7 +274,8 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the line of this row holds, as ``json.loads`` would."""
-        values = _encode(self)
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        values["time"] = self.time.isoformat(timespec="seconds")
         return values | _NULLS if self.status is Status.FAILED else values
 
     def to_json_line(self) -> bytes:
@@ -268,16 +299,15 @@ class Row:
         for name in _NULLS:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
-        return cls(**decode_fields(ROW_FIELDS, values))
+        return msgspec.convert(values | _EMPTY if failed else values, cls)
 
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "why", "regions"))  # where the image failed
 
-ROW_FIELDS = kinds_of(Row)
-"""The keys of a row, in their order, with what each may hold."""
+_EMPTY: dict[str, Any] = dict.fromkeys(("leads", "why", "regions"), ())
 
-ROW_FIELDS |= {key: nullable(ROW_FIELDS[key], ()) for key in ("leads", "why", "regions")}
-_encode = object_encoder(ROW_FIELDS)
+ROW_FIELDS = tuple(field.name for field in fields(Row))
+"""The keys of a row, in their order."""
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
@@ -299,11 +329,16 @@ def item_key(source: str, columns: Mapping[str, Any] | None) -> int:
 def row_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a row of the present version."""
     null, no_null, unscored = {"type": "null"}, {"not": {"type": "null"}}, Decision.UNSCORED.value
+    schema = object_schema(Row)
+    properties = {key: schema["properties"][key] for key in ROW_FIELDS}
+    for key in _EMPTY:
+        properties[key] = {**properties[key], "type": ["array", "null"]}
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "properties": properties,
+        "required": [*ROW_FIELDS],
         "title": f"Row of a scan, version {ROW_SCHEMA}",
         "description": "What recognizer scan says of one image. Keys are added, never renamed.",
-        **object_schema(ROW_FIELDS),
         "if": {"properties": {"status": {"const": Status.FAILED.value}}},
         "then": {
             "properties": {

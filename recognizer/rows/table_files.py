@@ -10,21 +10,22 @@ import csv
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_type_hints
+
+from msgspec import inspect
 
 from recognizer import __version__
 from recognizer._atomic import replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.rows.journal import last_rows
-from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, Row
+from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, Row, row_schema
 
 _CSV_BEGINNING = ",".join([*ROW_FIELDS][:6]).encode()  # of earlier versions too
 _SCHEMA_KEY = b"recognizer.row_schema"
 _CHUNK_ROWS = 2000  # a row group of Parquet
-_ALIASES = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
 
 
 def write_table(journal: str | os.PathLike[str], output: str | os.PathLike[str]) -> int:
@@ -92,7 +93,7 @@ def _parquet() -> Any:
 
 def _cell(value: object) -> object:
     """Return a value of CSV: text and numbers as they are, null empty, all else as JSON."""
-    return json.dumps(value) if isinstance(value, dict | list) else value
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
 
 
 def _write_parquet(rows: Iterable[Row], path: Path) -> int:
@@ -141,13 +142,14 @@ def arrow_schema() -> Any:
     """
     import pyarrow  # noqa: PLC0415 - an extra
 
+    descriptions = row_schema()["properties"]
     fields = [
         pyarrow.field(
             key,
-            pyarrow.string() if key == "item" else _arrow_type(kind.schema),
-            metadata={"description": kind.schema["description"]},
+            pyarrow.string() if key == "item" else _arrow_type(inspect.type_info(hint)),
+            metadata={"description": descriptions[key]["description"]},
         )
-        for key, kind in ROW_FIELDS.items()
+        for key, hint in get_type_hints(Row, include_extras=True).items()
     ]
     return pyarrow.schema(
         fields,
@@ -155,20 +157,27 @@ def arrow_schema() -> Any:
     )
 
 
-def _arrow_type(schema: Mapping[str, Any]) -> Any:
+def _arrow_type(kind: inspect.Type) -> Any:
+    """Return the Arrow type of a field; texts and enumerations are strings."""
     import pyarrow  # noqa: PLC0415 - an extra
 
-    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    match next(name for name in types if name != "null"):
-        case "string" if schema.get("format") == "date-time":
-            return pyarrow.timestamp("us", "UTC")
-        case "array":
-            return pyarrow.list_(_arrow_type(schema["items"]))
-        case "object" if "properties" in schema:
-            return pyarrow.struct(
-                [(name, _arrow_type(inner)) for name, inner in schema["properties"].items()]
-            )
-        case "object":
-            return pyarrow.map_(pyarrow.string(), _arrow_type(schema["additionalProperties"]))
-        case simple:
-            return pyarrow.type_for_alias(_ALIASES[simple])
+    match kind:
+        case inspect.Metadata():
+            found = _arrow_type(kind.type)
+        case inspect.UnionType(types=types):  # with None
+            found = _arrow_type(next(t for t in types if not isinstance(t, inspect.NoneType)))
+        case inspect.DataclassType():
+            found = pyarrow.struct([(field.name, _arrow_type(field.type)) for field in kind.fields])
+        case inspect.DictType():
+            found = pyarrow.map_(pyarrow.string(), _arrow_type(kind.value_type))
+        case inspect.TupleType(item_types=(item, *_)) | inspect.VarTupleType(item_type=item):
+            found = pyarrow.list_(_arrow_type(item))
+        case inspect.DateTimeType():
+            found = pyarrow.timestamp("us", "UTC")
+        case inspect.IntType():
+            found = pyarrow.int64()
+        case inspect.FloatType():
+            found = pyarrow.float64()
+        case _:
+            found = pyarrow.string()
+    return found

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,7 +22,6 @@ from recognizer.evaluation.calibrate import (
 )
 from recognizer.model.bundle import load_bundle
 from recognizer.model.calibration import Calibration
-from recognizer.model.codec import read_dataclass, to_json
 from recognizer.model.description import Calibrated, CalibrationFit
 from recognizer.model.numerics import sigmoid
 from recognizer.recognizer import Recognizer
@@ -40,7 +39,7 @@ def test_a_curve_never_ties_what_the_model_tells_apart(
     curve = Calibration(slope, tuple((x, y) for x, y in knots.tolist()))
     values = np.linspace(-30, 30, 601)
     assert (np.diff(curve(values)) > 0).all()
-    assert read_dataclass(Calibration, json.loads(json.dumps(to_json(curve)))) == curve
+    assert msgspec.json.decode(msgspec.json.encode(curve), type=Calibration) == curve
 
 
 def test_knots_that_coincide_in_the_file_become_one() -> None:

@@ -173,7 +173,7 @@ def test_what_is_no_journal(journal: Callable[..., Path], tmp_path: Path) -> Non
     for bad, words in [
         ("gone", "no such"),
         ("notes", "not the journal"),
-        ("timeless", "time: not a time"),
+        ("timeless", r"Expected `datetime`, got `null` - at `\$\.time`"),
     ]:
         with pytest.raises(JournalError, match=words):
             merge([one, tmp_path / bad], tmp_path / "all")

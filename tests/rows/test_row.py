@@ -110,27 +110,27 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda values: values.pop("width"), "width is missing"),
-        (changed("source", to=7), "source: not a text"),
-        (changed("status", to="new"), "status"),
-        (changed("reason", to="new"), "reason"),
-        (changed("sha256", to="abc"), "sha256: not like"),
-        (changed("width", to=0), "width"),
-        (changed("width", to=1.5), "width"),
+        (lambda values: values.pop("width"), "missing required field `width`"),
+        (changed("source", to=7), r"Expected `str`, got `int` - at `\$\.source`"),
+        (changed("status", to="new"), r"\$\.status"),
+        (changed("reason", to="new"), r"\$\.reason"),
+        (changed("sha256", to="abc"), r"matching regex .* at `\$\.sha256`"),
+        (changed("width", to=0), r"\$\.width"),
+        (changed("width", to=1.5), r"\$\.width"),
         (changed("scores", to=None), "scores is null"),
-        (changed("scores", to=[]), "scores: not an object"),
-        (changed("scores", "bone", to="high"), "scores: not probabilities"),
-        (changed("scores", "bone", to=1.5), "scores: not probabilities"),
+        (changed("scores", to=[]), r"Expected `object.*\$\.scores"),
+        (changed("scores", "bone", to="high"), r"Expected `float`.*\$\.scores"),
+        (changed("scores", "bone", to=1.5), r"`float` <= 1.0.*\$\.scores"),
         (changed("leads", to=None), "leads is null"),
-        (changed("leads", 0, "kind", to="species"), "leads: kind"),
-        (changed("leads", 0, "level", to="high"), "leads: level"),
-        (changed("leads", 0, "threshold", to=None), "leads: threshold"),
-        (changed("decision", to=None), "decision"),
+        (changed("leads", 0, "kind", to="species"), r"\$\.leads\[0\]\.kind"),
+        (changed("leads", 0, "level", to="high"), r"\$\.leads\[0\]\.level"),
+        (changed("leads", 0, "threshold", to=None), r"\$\.leads\[0\]\.threshold"),
+        (changed("decision", to=None), r"\$\.decision"),
         (changed("decision", to="unscored"), "decision unscored"),
-        (changed("regions", 0, "box", to=[1]), "regions: box"),
-        (changed("model", to={"name": "x"}), "model: version is missing"),
-        (changed("time", to="2026-01-01T00:00:00"), "time: not a time with its zone"),
-        (changed("time", to=None), "time"),
+        (changed("regions", 0, "box", to=[1]), r"\$\.regions\[0\]\.box"),
+        (changed("model", to={"name": "x"}), r"field `version` - at `\$\.model`"),
+        (changed("time", to="2026-01-01T00:00:00"), r"timezone component - at `\$\.time`"),
+        (changed("time", to=None), r"\$\.time"),
     ],
 )
 def test_what_is_no_row_is_told_by_its_key(
@@ -173,5 +173,5 @@ def test_every_key_is_documented() -> None:
     page = Path(__file__).parents[2].joinpath("docs", "rows.md").read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("| `")]
     assert lines[: len(ROW_FIELDS)] == [
-        f"| `{key}` | {kind.schema['description']} |" for key, kind in ROW_FIELDS.items()
+        f"| `{key}` | {kind['description']} |" for key, kind in row_schema()["properties"].items()
     ]
