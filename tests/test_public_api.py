@@ -110,7 +110,7 @@ def test_what_a_user_names_is_a_value() -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import recognizer", HEAVY),
+        ("import recognizer", (*HEAVY, "msgspec")),
         (f"from recognizer import {', '.join(VALUES)}", HEAVY),
         ("import recognizer.recognizer", ("torch", "timm", "torchvision", "onnx", "sklearn")),
         ("from recognizer import *", ("torch", "timm", "torchvision", "onnx")),

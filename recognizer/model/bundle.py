@@ -322,11 +322,12 @@ def load_carried_bundles() -> list[Bundle]:
 
 def write_bundle(bundle: Bundle) -> None:
     """Write ``bundle.json`` into the bundle's folder, with the digest that it is checked by."""
-    parts = {key.name: getattr(bundle, key.name) for key in fields(bundle) if key.name != "path"}
+    names = [key.name for key in fields(bundle) if key.name not in {"path", "taxonomy"}]
     content = {
         "schema": SCHEMA,
-        **_to_json(parts | {"taxonomy": _own_names(bundle.taxonomy)}),
+        **_to_json({name: getattr(bundle, name) for name in names}),
         "appendix": bundle.appendix,
+        "taxonomy": _own_names(bundle.taxonomy),
         "digest": bundle.digest,
     }
     with replacing(bundle.path / DESCRIPTION_FILE) as partial:

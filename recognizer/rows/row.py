@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -55,7 +55,7 @@ class RowSchemaError(ValueError):
         )
 
 
-Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
@@ -91,102 +91,68 @@ class BankReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a scan says of one image: the type of each key, and what it means."""
+    """What a scan says of one image: the type of each key, and last in words what it means."""
 
-    source: Annotated[str, Meta(description="The path or URI as it was given.")]
-    item: Annotated[
-        Mapping[str, Any] | None, Meta(description="The listing's own columns, passed through.")
-    ]
+    source: Annotated[str, "The path or URI as it was given."]
+    item: Annotated[Mapping[str, Any] | None, "The listing's own columns, passed through."]
     status: Annotated[
-        Status,
-        Meta(description="ok; degraded: scored, but damaged or incomplete; failed: not scored."),
+        Status, "ok; degraded: scored, but damaged or incomplete; failed: not scored."
     ]
-    reason: Annotated[Reason | None, Meta(description="Why the status is not ok.")]
-    sha256: Annotated[
-        Digest | None, Meta(description="Of the image's bytes; null where they could not be read.")
-    ]
+    reason: Annotated[Reason | None, "Why the status is not ok."]
+    sha256: Annotated[Digest | None, "Of the image's bytes; null where they could not be read."]
     phash: Annotated[
-        Digest | None,
-        Meta(description="The PDQ perceptual hash of the frame with the highest product score."),
+        Digest | None, "The PDQ perceptual hash of the frame with the highest product score."
     ]
-    format: Annotated[
-        str | None, Meta(description="The image format by its first bytes, in lower case.")
-    ]
-    width: Annotated[Count | None, Meta(description="Of the upright image, in pixels.")]
-    height: Annotated[Count | None, Meta(description="Of the upright image, in pixels.")]
-    frames: Annotated[Count | None, Meta(description="Frames or pages in the file.")]
+    format: Annotated[str | None, "The image format by its first bytes, in lower case."]
+    width: Annotated[Count | None, "Of the upright image, in pixels."]
+    height: Annotated[Count | None, "Of the upright image, in pixels."]
+    frames: Annotated[Count | None, "Frames or pages in the file."]
     scores: Annotated[
-        Mapping[str, Score] | None,
-        Meta(description="Label -> calibrated probability, for every label of the model."),
+        Mapping[str, Score] | None, "Label -> calibrated probability, for every label of the model."
     ]
     leads: Annotated[
         tuple[Lead, ...],
-        Meta(
-            description="The labels and families over their review threshold, the highest score "
-            "first: kind (label or family), name, score, the threshold that it is "
-            "over, the false-positive rate of this threshold (null for a probability "
-            "that the policy gives), and level (review or priority)."
-        ),
+        "The labels and families over their review threshold, the highest score first: kind "
+        "(label or family), name, score, the threshold that it is over, the false-positive rate of "
+        "this threshold (null for a probability that the policy gives), and level (review or "
+        "priority).",
     ]
     family: Annotated[
-        Mapping[str, Score] | None,
-        Meta(description="Family -> probability that one of its products is shown."),
+        Mapping[str, Score] | None, "Family -> probability that one of its products is shown."
     ]
     decision: Annotated[
         Decision,
-        Meta(
-            description="What the policy makes of it: clear, review or priority; unscored where it"
-            " failed."
-        ),
+        "What the policy makes of it: clear, review or priority; unscored where it failed.",
     ]
-    why: Annotated[
-        tuple[str, ...], Meta(description="A sentence for each lead, and for known items.")
-    ]
+    why: Annotated[tuple[str, ...], "A sentence for each lead, and for known items."]
     regions: Annotated[
         tuple[Region, ...],
-        Meta(
-            description="Where the leads were seen (of a family, its likeliest product): left, "
-            "top, right and bottom in pixels of the upright image (right and bottom "
-            "exclusive), in which frame, and the highest local probability."
-        ),
+        "Where the leads were seen (of a family, its likeliest product): left, top, right and "
+        "bottom in pixels of the upright image (right and bottom exclusive), in which frame, and "
+        "the highest local probability.",
     ]
     model: Annotated[
         ModelReference,
-        Meta(
-            description="What scored it; the digest is over model.onnx and all calibrations and "
-            "thresholds of its bundle."
-        ),
+        "What scored it; the digest is over model.onnx and all calibrations and thresholds of its "
+        "bundle.",
     ]
-    policy: Annotated[
-        PolicyReference,
-        Meta(description="What decided; the digest is over all of it but the name."),
-    ]
-    preprocessing: Annotated[
-        Count, Meta(description="The version of the steps from bytes to the model's input.")
-    ]
-    time: Annotated[
-        datetime, Meta(tz=True, description="When the row was made, with its time zone.")
-    ]
-    detail: Annotated[
-        str | None, Meta(description="More on the reason, in the words of a decoder or the system.")
-    ]
-    schema: Annotated[
-        int, Meta(ge=ROW_SCHEMA, le=ROW_SCHEMA, description="The version of the row.")
-    ] = ROW_SCHEMA
+    policy: Annotated[PolicyReference, "What decided; the digest is over all of it but the name."]
+    preprocessing: Annotated[Count, "The version of the steps from bytes to the model's input."]
+    time: Annotated[datetime, Meta(tz=True), "When the row was made, with its time zone."]
+    detail: Annotated[str | None, "More on the reason, in the words of a decoder or the system."]
+    schema: Annotated[int, Meta(ge=ROW_SCHEMA, le=ROW_SCHEMA), "The version of the row."] = (
+        ROW_SCHEMA
+    )
     known: Annotated[
         tuple[KnownMatch, ...] | None,
-        Meta(
-            description="The known items that it is near, the nearest first: what the bank says of"
-            " the item, in how many bits of 256 the hashes differ, and how the image "
-            "has to be turned or mirrored. Null where it was compared with none."
-        ),
+        "The known items that it is near, the nearest first: what the bank says of the item, in "
+        "how many bits of 256 the hashes differ, and how the image has to be turned or mirrored. "
+        "Null where it was compared with none.",
     ]
     bank: Annotated[
         BankReference | None,
-        Meta(
-            description="The bank of known items; the digest is over its content and the way of "
-            "comparing. Null where there was none."
-        ),
+        "The bank of known items; the digest is over its content and the way of comparing. Null "
+        "where there was none.",
     ]
 
     def __post_init__(self) -> None:
@@ -330,9 +296,12 @@ def row_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a row of the present version."""
     null, no_null, unscored = {"type": "null"}, {"not": {"type": "null"}}, Decision.UNSCORED.value
     schema = object_schema(Row)
-    properties = {key: schema["properties"][key] for key in ROW_FIELDS}
+    properties = {
+        key: {"description": hint.__metadata__[-1], **schema["properties"][key]}
+        for key, hint in get_type_hints(Row, include_extras=True).items()
+    }
     for key in _EMPTY:
-        properties[key] = {**properties[key], "type": ["array", "null"]}
+        properties[key]["type"] = ["array", "null"]
     return {
         **schema,
         "properties": properties,

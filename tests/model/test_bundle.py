@@ -366,6 +366,22 @@ def test_a_broken_description_is_a_schema_error(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("no version", "missing required field `version`"),
+        ("calibration that is no number", r"got `str` - at `\$\.labels\[0\]\.calibration\.slope`"),
+        ("calibration upside down", r"above 0 - at `\$\.labels\[0\]\.calibration`"),
+        ("a family threshold missing", "family ivory has no threshold for"),
+        ("a step of no known kind", r"'guessed' - at `\$\.lineage\[0\]\.step`"),
+        ("another activation", r"'relu' - at `\$\.activation`"),
+    ],
+)
+def test_the_message_names_the_place(name: str, place: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleSchemaError, match=rf"bundle\.json: .*{place}"):
+        load_bundle(changed(tmp_path, BROKEN[name]))
+
+
+@pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", "3", '"words"', "[" * 100_000, "\xff"],
     ids=lambda t: t[:3] or "-",

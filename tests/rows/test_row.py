@@ -115,6 +115,7 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
         (changed("status", to="new"), r"\$\.status"),
         (changed("reason", to="new"), r"\$\.reason"),
         (changed("sha256", to="abc"), r"matching regex .* at `\$\.sha256`"),
+        (changed("sha256", to="0" * 64 + "\n"), r"length <= 64 - at `\$\.sha256`"),
         (changed("width", to=0), r"\$\.width"),
         (changed("width", to=1.5), r"\$\.width"),
         (changed("scores", to=None), "scores is null"),
