@@ -279,7 +279,7 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     try:
         content = msgspec.json.decode(read_regular_file(path))  # refuses NaN
         schema = content["schema"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleSchemaError(f"{path}: unreadable: {error!r}") from error
     if schema == 1:
         raise BundleSchemaError(
@@ -294,6 +294,7 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
         found = parse_bundle(folder, content)
     except (
         *(AttributeError, KeyError, TypeError, ValueError, OverflowError),
+        msgspec.ValidationError,
         TaxonomyError,
     ) as error:
         raise BundleSchemaError(f"{path}: incomplete or malformed: {error}") from error
@@ -338,8 +339,8 @@ def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
     """Return the bundle that a ``bundle.json`` of a known schema describes, without its check.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError, OverflowError: it is incomplete or
-            malformed.
+        AttributeError, KeyError, TypeError, ValueError, OverflowError, msgspec.ValidationError: it
+            is incomplete or malformed.
         TaxonomyError: the names that it brings with it break a rule.
     """
     if content["schema"] < SCHEMA:

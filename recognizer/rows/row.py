@@ -265,7 +265,10 @@ class Row:
         for name in _NULLS:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
-        return msgspec.convert(values | _EMPTY if failed else values, cls)
+        try:
+            return msgspec.convert(values | _EMPTY if failed else values, cls)
+        except msgspec.ValidationError as error:  # a ValueError in later versions only
+            raise ValueError(str(error)) from error
 
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "why", "regions"))  # where the image failed
