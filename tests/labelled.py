@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from recognizer.dataset.annotations import PATCH_COLUMNS
@@ -36,3 +37,19 @@ def write_patches(path: Path, outlined: dict[str, str]) -> Path:
     rows = [f'{sha},part,{label},"{SQUARE}"' for sha, label in outlined.items()]
     path.write_text("\n".join([",".join(PATCH_COLUMNS), *rows]) + "\n", encoding="utf-8")
     return path
+
+
+def write_split_photos(folder: Path) -> Path:
+    """Make a folder with a manifest: 12 training and 6 test photos a label, in six sources."""
+    folder.mkdir()
+    rows = []
+    for label, color in COLOR_OF.items():
+        for i in range(18):
+            content = encoded(picture(color, seed=i + 100 * len(label)))
+            file = f"{label}-{i:02}.jpg"
+            (folder / file).write_bytes(content)
+            split = "test" if i >= 12 else "train"
+            row = {"sha256": sha256(content).hexdigest(), "file": file, "label": label}
+            rows.append({**row, "source": f"{split}/{'abc'[i % 3]}", "split": split})
+    write_manifest(folder, rows)
+    return folder

@@ -11,7 +11,6 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from recognizer.cli import ExitCode, app
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Calibrated, Enrolled, Exported
 from tests.conftest import encoded, picture
-from tests.labelled import COLOR_OF, write_manifest
+from tests.labelled import write_split_photos
 
 pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
 
@@ -63,20 +62,7 @@ def _few_negatives_are_enough() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def data(place: Path) -> Path:
-    folder = place / "data"
-    folder.mkdir()
-    rows = []
-    for label, color in COLOR_OF.items():
-        for i in range(18):
-            content = encoded(picture(color, seed=i + 100 * len(label)))
-            file = f"{label}-{i:02}.jpg"
-            (folder / file).write_bytes(content)
-            split = "test" if i >= 12 else "train"
-            source = f"{split}/{'abc'[i % 3]}"
-            row = {"sha256": sha256(content).hexdigest(), "file": file, "label": label}
-            rows.append({**row, "source": source, "split": split})
-    write_manifest(folder, rows)
-    return folder
+    return write_split_photos(place / "data")
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ from recognizer.dataset.suspects import find_suspects, suspects_sheet
 from recognizer.errors import DatasetError
 from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
-
-COLOR_OF = {"ivory_worked": "red", "ceramic": "green", "listing_other": "blue"}
+from tests.labelled import COLOR_OF
 
 
 def clusters(count: int, sources: int) -> tuple[list[Photo], np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from typer.testing import CliRunner, Result
 from recognizer.cli import ExitCode, app
 from recognizer.recognizer import Recognizer
 from recognizer.training.runs import load_run
-from tests.conftest import encoded, picture
-from tests.labelled import COLOR_OF, write_manifest
+from tests.labelled import COLOR_OF, write_split_photos
 
 pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
 
@@ -39,26 +37,7 @@ def invoke(*arguments: object) -> Result:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    rows = []
-    for label, color in COLOR_OF.items():
-        for i in range(18):
-            content = encoded(picture(color, seed=i + 100 * len(label)))
-            file = f"{label}-{i:02}.jpg"
-            (folder / file).write_bytes(content)
-            split = "test" if i >= 12 else "train"
-            rows.append(
-                {
-                    "sha256": sha256(content).hexdigest(),
-                    "file": file,
-                    "label": label,
-                    "source": f"{split}/{'abc'[i % 3]}",
-                    "split": split,
-                }
-            )
-    write_manifest(folder, rows)
-    return folder
+    return write_split_photos(tmp_path / "data")
 
 
 def test_seeds_are_averaged_and_a_left_out_source_is_told_of(data: Path, tmp_path: Path) -> None:
