@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from PIL import Image
+from typer.testing import CliRunner, Result
 
+from recognizer.cli import app
 from recognizer.dataset.manifest import Photo
 from recognizer.recognizer import Recognizer
 from recognizer.rows import Row, row_schema
@@ -62,6 +64,11 @@ def labelled_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     from tests.labelled import write_photos  # noqa: PLC0415 - it needs this module
 
     return write_photos(tmp_path_factory.mktemp("labelled"))
+
+
+def invoke(*arguments: object) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def picture(color: str = "red", size: tuple[int, int] = (64, 48), seed: int = 0) -> Image.Image:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,6 +14,18 @@ from tests.conftest import encoded, picture
 
 COLOR_OF = {"ivory_worked": "red", "ceramic": "green", "listing_other": "blue"}
 SQUARE = "0.3,0.3 0.7,0.3 0.7,0.7 0.3,0.7"
+SMALL_RECIPE: dict[str, object] = {
+    "name": "tiny",
+    "backbone": "test_efficientnet",
+    "weights": "none",
+    "input_size": 32,
+    "epochs": 1,
+    "photos_per_epoch": 16,
+    "batch_size": 8,
+    "workers": 0,
+    "device": "cpu",
+}
+"""The smallest recipe that still trains a real network."""
 MANIFEST_COLUMNS = ("sha256", "file", "label", "source", "split", "subtype")
 
 
@@ -53,3 +67,19 @@ def write_split_photos(folder: Path) -> Path:
             rows.append({**row, "source": f"{split}/{'abc'[i % 3]}", "split": split})
     write_manifest(folder, rows)
     return folder
+
+
+def write_recipe(path: Path, **changes: object) -> Path:
+    """Write the recipe of a small network, with what differs from :data:`SMALL_RECIPE`."""
+    values = {**SMALL_RECIPE, **changes}
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    return path
+
+
+def deal(photos: Sequence[Photo], *splits: str, sources: Sequence[str] = ()) -> list[Photo]:
+    """Deal the photos out among the splits in turn, and among as many sources."""
+    sources = sources or splits
+    return [
+        replace(p, split=splits[i % len(splits)], source=sources[i % len(sources)])
+        for i, p in enumerate(photos)
+    ]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,28 +13,11 @@ from recognizer.dataset.manifest import Photo
 from recognizer.training.config import TrainingConfig
 from recognizer.training.fit import fit
 from recognizer.training.model import ProductNetwork
-
-MakeConfig = Callable[..., TrainingConfig]
+from tests.labelled import SMALL_RECIPE, deal
 
 
 def small_config(**changes: object) -> TrainingConfig:
-    """The smallest configuration that still trains a real network."""
-    values: dict[str, object] = {
-        "backbone": "test_efficientnet",
-        "weights": "none",
-        "input_size": 32,
-        "epochs": 2,
-        "photos_per_epoch": 16,
-        "batch_size": 8,
-        "workers": 0,
-        "device": "cpu",
-    }
-    return TrainingConfig(**{**values, **changes})  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def config() -> MakeConfig:
-    return small_config
+    return TrainingConfig(**{**SMALL_RECIPE, "name": "wildlife", "epochs": 2, **changes})
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,24 +29,15 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def split(labelled_photos: list[Photo]) -> list[Photo]:
     """Four photos of each label to train on, four held out, four to test."""
-    splits = ("train", "validation", "test")
-    return [
-        replace(p, split=splits[i % 3], source=f"source-{splits[i % 3]}")
-        for i, p in enumerate(labelled_photos)
-    ]
+    return deal(labelled_photos, "train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class FinishedRun:
     """A run of two epochs, the first on smaller pictures, with a frozen stage.
 
-    Tests that change it take a copy.
-
-    Attributes:
-        folder: the run's.
-        config: as it was trained.
-        network: what ``fit`` returned.
-        sizes: of the pictures of each training step.
+    Tests that change it take a copy. ``network`` is what ``fit`` returned, ``sizes`` are those of
+    the pictures of each training step.
     """
 
     folder: Path
@@ -75,9 +48,10 @@ class FinishedRun:
 
 @pytest.fixture(scope="session")
 def run(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    # Test photos must not even be opened: these do not exist.
+    # Test photos must not even be opened.
     hidden = [replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split]
     choices = small_config(early_epochs=1, early_size=24, freeze_stages=1, freeze_batch_norm=True)
+    folder = tmp_path_factory.mktemp("runs")
     sizes: list[tuple[int, int]] = []
     forward = ProductNetwork.forward
 
@@ -86,7 +60,6 @@ def run(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Finishe
             sizes.append((images.shape[1], images.shape[2]))
         return forward(self, images)
 
-    folder = tmp_path_factory.mktemp("runs") / "finished"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ProductNetwork, "forward", note)
         network = fit(choices, hidden, folder)

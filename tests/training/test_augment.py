@@ -3,9 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recognizer.dataset.alterations import (
-    plain_backdrop,
-)
+from recognizer.dataset.alterations import plain_backdrop
 from recognizer.dataset.cutout import cut_out, find_object
 from recognizer.training.augment import Augmentation
 from recognizer.training.config import AugmentConfig

@@ -22,9 +22,13 @@ def test_the_recipe_of_two_branches_is_refused_with_what_to_do() -> None:
         load_config(ROOT / "export" / "wildlife-v3" / "train.toml")
 
 
-def test_what_earlier_recipes_switched_off_is_no_mistake() -> None:
+def test_what_earlier_recipes_switched_off_is_no_mistake_nor_is_an_empty_file(
+    tmp_path: Path,
+) -> None:
     earlier = {"probe": False, "probe_weight": 0.5, "augment": {"recast": 0.0, "relight": 0.0}}
     assert config_from_dict(earlier) == TrainingConfig()
+    (tmp_path / "empty.toml").touch()
+    assert load_config(tmp_path / "empty.toml") == TrainingConfig()
 
 
 @pytest.mark.parametrize(
@@ -37,10 +41,7 @@ def test_what_earlier_recipes_switched_off_is_no_mistake() -> None:
         ("early_size = 0", "early_size = 0: at least 1"),
         ("epoch = 3", "unknown key 'epoch'"),
         ("probe = true", "probe = true is no longer supported .*wildlife-v3.* version 0.1.0"),
-        (
-            "[augment]\nrelight = 0.2",
-            "relight = 0.2 is no longer supported .* train with version 0.1.0",
-        ),
+        ("[augment]\nrelight = 0.2", "relight = 0.2 is no longer supported .* with version 0.1.0"),
         ("augment = 3", "augment is a table"),
         ("loss = 'hinge'", "one of softmax, sigmoid"),
         ("ema_decay = 1.0", "from 0 to below 1"),
@@ -54,9 +55,3 @@ def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
     path.write_text(text)
     with pytest.raises(TrainingError, match=words):
         load_config(path)
-
-
-def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
-    path = tmp_path / "train.toml"
-    path.write_text("")
-    assert load_config(path) == TrainingConfig()

@@ -20,13 +20,42 @@ from recognizer.imaging import load_image, model_input
 from recognizer.model.evidence import TrainingImages
 from recognizer.recognizer import Recognizer
 from recognizer.training.export import export_bundle
-from recognizer.training.model import (
-    build_network,
-)
+from recognizer.training.model import build_network
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
 from recognizer.training.runs import load_run
 from tests.conftest import encoded, picture
-from tests.training.conftest import FinishedRun, MakeConfig
+from tests.training.conftest import FinishedRun, small_config
+
+UNSEEN = Unseen(
+    sources=("a-museum",),
+    negatives=100,
+    figures=(
+        Figures(
+            name="ivory_worked",
+            photos=2,
+            sources=1,
+            average_precision=share(1, 2),
+            area_under_roc=share(1, 2),
+            recall={0.01: share(1, 2)},
+            ranks=(1, 40),
+        ),
+        Figures(name="bear_parts", photos=1, sources=1),  # no label of that run
+    ),
+    taught_by={
+        "ivory_worked": TrainingImages(rendered=7, patches=8),
+        "bear_parts": TrainingImages(),
+    },
+    lookalikes=Lookalikes(
+        family="ivory",
+        photos=3,
+        accuracy=share(2, 3),
+        mean_accuracy=0.5,
+        by_label={"ivory": share(2, 3)},
+        counts={"ivory": 3},
+    ),
+    animals={"animal_rhino": 4},
+    called_product={"animal_rhino": 1},
+)
 
 
 def test_a_run_becomes_a_bundle_that_the_engine_serves(
@@ -41,38 +70,7 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
         tmp_path / "wildlife-v7",
         version=7,
         averaged=3,
-        unseen=[
-            Unseen(
-                sources=("a-museum",),
-                negatives=100,
-                figures=(
-                    Figures(
-                        name="ivory_worked",
-                        photos=2,
-                        sources=1,
-                        average_precision=share(1, 2),
-                        area_under_roc=share(1, 2),
-                        recall={0.01: share(1, 2)},
-                        ranks=(1, 40),
-                    ),
-                    Figures(name="bear_parts", photos=1, sources=1),  # no label of that run
-                ),
-                taught_by={
-                    "ivory_worked": TrainingImages(rendered=7, patches=8),
-                    "bear_parts": TrainingImages(),
-                },
-                lookalikes=Lookalikes(
-                    family="ivory",
-                    photos=3,
-                    accuracy=share(2, 3),
-                    mean_accuracy=0.5,
-                    by_label={"ivory": share(2, 3)},
-                    counts={"ivory": 3},
-                ),
-                animals={"animal_rhino": 4},
-                called_product={"animal_rhino": 1},
-            )
-        ],
+        unseen=[UNSEEN],
         pictures=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],
         notes="- Reddish pieces are missed.",
         rounds=20,
@@ -86,12 +84,8 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     assert description["training"]["photos"] == 12
     assert description["training"]["averaged_runs"] == 3
     evidence = {e["name"]: e["evidence"] for e in description["labels"]}
-    assert evidence["ivory_worked"]["train"] == {
-        "photos": 4,
-        "sources": 1,
-        "rendered": 0,
-        "patches": 0,
-    }
+    train = {"photos": 4, "sources": 1, "rendered": 0, "patches": 0}
+    assert evidence["ivory_worked"]["train"] == train
     assert evidence["ivory_worked"]["test"] == {"photos": 4, "sources": 1}
     assert "rhino_horn" in recognizer.bundle.not_recognized
     card = (release.path / "MODEL_CARD.md").read_text()
@@ -104,10 +98,10 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     assert "Of the 3 photos there of ivory and its look-alikes 66.7 %" in card
     assert "animal_rhino 1 of 4" in card
     assert "- Reddish pieces are missed." in card
-    assert description["evaluation"]["int8_loses_average_precision"].keys() <= {"ivory_worked"}
     for beside in ("failures.jpg", "sources.csv"):
         assert beside in card
         assert (release.path / beside).is_file()
+    assert description["evaluation"]["int8_loses_average_precision"].keys() <= {"ivory_worked"}
     _agrees_with_torch(recognizer, run.folder, split, release.precision)
 
 
@@ -134,27 +128,24 @@ def _agrees_with_torch(
         assert [found[n] for n in labels] == pytest.approx(expected, abs=tolerance)
 
 
-def test_failures_are_not_shown_on_what_was_learned(
-    split: list[Photo], config: MakeConfig, tmp_path: Path
+@pytest.mark.parametrize(
+    ("missing", "shown", "words"),
+    [("none", "train", "not trained on"), ("test", "none", "a split called test")],
+)
+def test_failures_that_were_learned_are_not_shown_and_nothing_untested_is_released(
+    split: list[Photo], tmp_path: Path, missing: str, shown: str, words: str
 ) -> None:
-    network = build_network(config(), 3).eval()
-    labels = sorted({p.label for p in split if p.split == "train"})
-    learned = [p for p in split if p.split == "train"]
-    with pytest.raises(TrainingError, match="not trained on"):
-        export_bundle(
-            network, config(), labels, split, tmp_path / "wildlife-v7", version=7, pictures=learned
-        )
-
-
-def test_without_test_photos_nothing_is_released(
-    split: list[Photo], config: MakeConfig, tmp_path: Path
-) -> None:
-    labels = sorted({p.label for p in split})
-    untested = [p for p in split if p.split != "test"]
-    network = build_network(config(), 3).eval()
-    with pytest.raises(TrainingError, match="a split called test"):
-        export_bundle(network, config(), labels, untested, tmp_path / "wildlife-v7", version=7)
-    assert not (tmp_path / "wildlife-v7").exists()
+    photos = [p for p in split if p.split != missing]
+    pictures = [p for p in split if p.split == shown]
+    made = (
+        build_network(small_config(), 3).eval(),
+        small_config(),
+        sorted({p.label for p in split}),
+    )
+    folder = tmp_path / "wildlife-v7"
+    with pytest.raises(TrainingError, match=words):
+        export_bundle(*made, photos, folder, version=7, pictures=pictures)
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -167,14 +158,14 @@ def test_without_test_photos_nothing_is_released(
     ],
 )
 def test_any_network_and_its_files_say_the_same(
-    split: list[Photo], config: MakeConfig, tmp_path: Path, choices: dict[str, object]
+    split: list[Photo], tmp_path: Path, choices: dict[str, object]
 ) -> None:
-    config_ = config(**choices)
+    config = small_config(**choices)
     torch.manual_seed(0)
-    network = build_network(config_, 3)
+    network = build_network(config, 3)
     torch.nn.init.normal_(network.head.weight, std=0.1)
-    served = ServedNetwork(network, config_.loss, 3).eval()
-    size = config_.input_size
+    served = ServedNetwork(network, config.loss, 3).eval()
+    size = config.input_size
     inputs = np.stack([model_input(read_photo(p, size), size) for p in split[::3]])
     files = [tmp_path / "fp32.onnx", tmp_path / "int8.onnx"]
     export_fp32(served, size, files[0])

@@ -14,7 +14,7 @@ from recognizer.errors import TrainingError
 from recognizer.training.fit import first_stages, fit
 from recognizer.training.model import build_network
 from recognizer.training.runs import load_run
-from tests.training.conftest import FinishedRun, MakeConfig
+from tests.training.conftest import FinishedRun, small_config
 
 
 def test_early_epochs_see_smaller_pictures(run: FinishedRun) -> None:
@@ -37,11 +37,16 @@ def _die(*_: object) -> None:
     raise _KilledError
 
 
+def assert_equal_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
+    theirs = other.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in one.state_dict().items())
+
+
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     run: FinishedRun, split: list[Photo], tmp_path: Path
 ) -> None:
     def die_in_epoch_two(progress: object) -> None:
-        if progress.epoch == 2:  # type: ignore[attr-defined]
+        if progress.epoch == 2:
             raise _KilledError
 
     with pytest.raises(_KilledError):
@@ -49,21 +54,19 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     with pytest.raises(TrainingError, match="stopped after epoch 1 of 2"):
         load_run(tmp_path)
     resumed = fit(run.config, split, tmp_path)
-    pairs = zip(run.network.state_dict().items(), resumed.state_dict().values(), strict=True)
-    for (name, one), other in pairs:
-        assert torch.equal(one, other), name
+    assert_equal_weights(run.network, resumed)
     rows = (tmp_path / "log.csv").read_text().splitlines()
     assert len(rows) == 1 + run.config.epochs
 
 
 def test_a_run_killed_before_its_checkpoint_logs_each_epoch_once(
-    split: list[Photo], config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("recognizer.training.fit.torch.save", _die)
         with pytest.raises(_KilledError):
-            fit(config(), split, tmp_path)
-    fit(config(), split, tmp_path)
+            fit(small_config(), split, tmp_path)
+    fit(small_config(), split, tmp_path)
     with (tmp_path / "log.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
 
@@ -80,13 +83,11 @@ def test_another_configuration_does_not_continue_a_run(
     run: FinishedRun, split: list[Photo], change: dict[str, float]
 ) -> None:
     with pytest.raises(TrainingError, match="other config"):
-        fit(replace(run.config, **change), split, run.folder)  # type: ignore[arg-type]
+        fit(replace(run.config, **change), split, run.folder)
 
 
 def test_a_finished_run_stays_as_it_is(
     run: FinishedRun, split: list[Photo], tmp_path: Path
 ) -> None:
     folder = shutil.copytree(run.folder, tmp_path / "copy")
-    again = fit(run.config, split, folder)
-    for name, value in run.network.state_dict().items():
-        assert torch.equal(value, again.state_dict()[name]), name
+    assert_equal_weights(run.network, fit(run.config, split, folder))

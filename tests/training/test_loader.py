@@ -15,7 +15,7 @@ from recognizer.training.config import AugmentConfig, TrainingConfig
 from recognizer.training.loader import TrainingPhotos, draw, drawing_weights, find_masks
 from tests.dataset.test_splits import labelled, photo
 from tests.labelled import write_patches
-from tests.training.conftest import MakeConfig
+from tests.training.conftest import small_config
 
 
 @given(labelled, st.floats(0, 1), st.floats(0, 1))
@@ -60,16 +60,14 @@ def zoo(tmp_path: Path) -> list[Photo]:
     return prepare([animal, sky], TrainingConfig(validation_share=0.0, patches=str(table)))
 
 
-def test_training_sees_the_animal_as_an_animal_and_its_horn_without_it(
-    zoo: list[Photo], config: MakeConfig
-) -> None:
+def test_training_sees_the_animal_as_an_animal_and_its_horn_without_it(zoo: list[Photo]) -> None:
     calm = AugmentConfig(
         background=1.0, canvas=0, rotate=0, color=0, gray=0, blur=0, downscale=0, jpeg=0, noise=0,
         watermark=0, erase=0,
     )  # fmt: skip
     labels = sorted({p.label for p in zoo})
     dataset = TrainingPhotos(
-        zoo, labels, config(augment=calm), 0, [None, None, *find_masks(zoo[2:], 32)]
+        zoo, labels, small_config(augment=calm), 0, [None, None, *find_masks(zoo[2:], 32)]
     )
     seen = dict.fromkeys(labels, 0)
     for rgb, target in (dataset[i] for i in range(len(dataset))):
@@ -91,13 +89,13 @@ def test_every_photo_is_drawn_about_as_often_as_it_should() -> None:
     assert abs(counts - 100 * weights).max() <= 1
 
 
-def test_epochs_differ_and_repeat(split: list[Photo], config: MakeConfig) -> None:
+def test_epochs_differ_and_repeat(split: list[Photo]) -> None:
     train = [p for p in split if p.split == "train"]
     labels = sorted({p.label for p in train})
     masks = find_masks(train, 32)
 
     def epoch(number: int) -> list[np.ndarray]:
-        dataset = TrainingPhotos(train, labels, config(), number, masks)
+        dataset = TrainingPhotos(train, labels, small_config(), number, masks)
         return [dataset[i][0].numpy() for i in range(4)]
 
     assert all((a == b).all() for a, b in zip(epoch(0), epoch(0), strict=True))

@@ -5,12 +5,8 @@ import timm
 import torch
 
 from recognizer.errors import TrainingError
-from recognizer.training.model import (
-    build_network,
-    fold_normalization,
-    packaged_state,
-)
-from tests.training.conftest import MakeConfig
+from recognizer.training.model import build_network, fold_normalization, packaged_state
+from tests.training.conftest import small_config
 
 
 def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
@@ -33,10 +29,8 @@ def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
-def test_where_it_cannot_be_folded_pixels_are_normalized_all_the_same(
-    config: MakeConfig, backbone: str
-) -> None:
-    network = build_network(config(backbone=backbone, input_size=64), 3).eval()
+def test_where_it_cannot_be_folded_pixels_are_normalized_all_the_same(backbone: str) -> None:
+    network = build_network(small_config(backbone=backbone, input_size=64), 3).eval()
     settings = network.backbone.default_cfg
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     mean, std = (torch.tensor(settings[key]) for key in ("mean", "std"))
@@ -46,13 +40,13 @@ def test_where_it_cannot_be_folded_pixels_are_normalized_all_the_same(
         assert torch.allclose(network(pixels).embedding, expected, atol=1e-4)
 
 
-def test_a_backbone_without_a_map_of_features_is_told(config: MakeConfig) -> None:
+def test_a_backbone_without_a_map_of_features_is_told() -> None:
     with pytest.raises(TrainingError, match=r"test_vit.*ends in a map"):
-        build_network(config(backbone="test_vit", input_size=160), 3)
+        build_network(small_config(backbone="test_vit", input_size=160), 3)
 
 
-def test_the_logit_is_the_mean_of_its_map(config: MakeConfig) -> None:
-    network = build_network(config(), 5).eval()
+def test_the_logit_is_the_mean_of_its_map() -> None:
+    network = build_network(small_config(), 5).eval()
     images = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
     with torch.no_grad():
         found = network(images)

@@ -12,19 +12,23 @@ import pytest
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
 from recognizer.model.bundle import load_bundle
-from recognizer.model.negatives import read_negatives
+from recognizer.model.negatives import NegativeBank, read_negatives
 from recognizer.recognizer import Recognizer
 from recognizer.training.negative_bank import PRODUCT_PHOTOS, attach_bank, build_bank
+from tests.labelled import deal
 from tests.tiny import write_tiny_bundle
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def split(labelled_photos: list[Photo]) -> list[Photo]:
     """Of each label's twelve photos six are trained on, three held out, three for the test."""
-    return [
-        replace(p, split=("train", "train", "validation", "test")[i % 4], source=f"source-{i % 3}")
-        for i, p in enumerate(labelled_photos)
-    ]
+    splits = ("train", "train", "validation", "test")
+    return deal(labelled_photos, *splits, sources="abc")
+
+
+@pytest.fixture(scope="module")
+def whole(recognizer: Recognizer, split: list[Photo]) -> NegativeBank:
+    return build_bank(recognizer, split, size=1000)
 
 
 def test_a_bank_holds_what_was_held_out_and_never_the_test_split(
@@ -44,9 +48,8 @@ def test_a_bank_holds_what_was_held_out_and_never_the_test_split(
 
 
 def test_the_most_suspicious_negatives_are_among_them(
-    recognizer: Recognizer, split: list[Photo]
+    recognizer: Recognizer, split: list[Photo], whole: NegativeBank
 ) -> None:
-    whole = build_bank(recognizer, split, size=1000)
     column = recognizer.labels.index("ivory_worked")
     negative = ~whole.held_out & (whole.labels != "ivory_worked")
     hardest = whole.sha256[negative][whole.log_odds[negative, column].argmax()]
@@ -55,17 +58,20 @@ def test_the_most_suspicious_negatives_are_among_them(
 
 
 def test_embeddings_and_scores_are_the_models_own(
+    recognizer: Recognizer, split: list[Photo], whole: NegativeBank
+) -> None:
+    photo = next(p for p in split if int(p.sha256[:16], 16) == int(whole.sha256[5]))
+    assert np.allclose(whole.embeddings[5], recognizer.embed(photo.path).vector)
+    assert whole.log_odds.shape == (len(whole), len(recognizer.labels))
+
+
+def test_rendered_photos_are_no_evidence_and_validation_photos_are_needed(
     recognizer: Recognizer, split: list[Photo]
 ) -> None:
-    bank = build_bank(recognizer, split, size=1000)
-    photo = next(p for p in split if int(p.sha256[:16], 16) == int(bank.sha256[5]))
-    assert np.allclose(bank.embeddings[5], recognizer.embed(photo.path).vector)
-    assert bank.log_odds.shape == (len(bank), len(recognizer.labels))
-
-
-def test_rendered_photos_are_no_evidence(recognizer: Recognizer, split: list[Photo]) -> None:
     rendered = [replace(p, source="synthetic/x") if p.split == "train" else p for p in split]
     assert build_bank(recognizer, rendered).held_out.all()
+    with pytest.raises(DatasetError, match="no validation photos"):
+        build_bank(recognizer, [p for p in split if p.split == "train"])
 
 
 def test_it_is_attached_to_a_bundle(split: list[Photo], tmp_path: Path) -> None:
@@ -80,10 +86,3 @@ def test_it_is_attached_to_a_bundle(split: list[Photo], tmp_path: Path) -> None:
     assert bundle.negatives is not None
     assert bundle.negatives.photos == len(found)
     assert bundle.negatives.bytes == (folder / "negatives.npz").stat().st_size
-
-
-def test_without_validation_photos_there_is_no_bank(
-    recognizer: Recognizer, split: list[Photo]
-) -> None:
-    with pytest.raises(DatasetError, match="no validation photos"):
-        build_bank(recognizer, [p for p in split if p.split == "train"])

@@ -7,32 +7,17 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
 from recognizer.recognizer import Recognizer
 from recognizer.training.runs import load_run
-from tests.labelled import COLOR_OF, write_split_photos
+from tests.conftest import invoke
+from tests.labelled import COLOR_OF, write_recipe, write_split_photos
 
 pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
 
-RECIPE = """
-name = "tiny"
-backbone = "test_efficientnet"
-weights = "none"
-input_size = 32
-epochs = 1
-photos_per_epoch = 16
-batch_size = 8
-validation_share = 0.3
-workers = 0
-device = "cpu"
-exclude_sources = [{sources}]
-"""
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+LEFT_OUT = {"validation_share": 0.3, "exclude_sources": ["train/a"]}
+NOTHING_LEFT_OUT = {**LEFT_OUT, "exclude_sources": []}
 
 
 @pytest.fixture
@@ -41,15 +26,17 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_seeds_are_averaged_and_a_left_out_source_is_told_of(data: Path, tmp_path: Path) -> None:
-    for name, sources in (("all", ""), ("without", '"train/a"')):
-        (tmp_path / f"{name}.toml").write_text(RECIPE.format(sources=sources))
-    for run, recipe, seed in (("s0", "all", 0), ("s1", "all", 1), ("left-out", "without", 0)):
-        trained = invoke(
-            "train", tmp_path / f"{recipe}.toml", "--data", data, "--output", tmp_path / run,
-            "--seed", seed,
-        )  # fmt: skip
+    everything = write_recipe(tmp_path / "all.toml", **NOTHING_LEFT_OUT)
+    without = write_recipe(tmp_path / "without.toml", **LEFT_OUT)
+    for run, recipe, seed in (
+        ("s0", everything, 0),
+        ("s1", everything, 1),
+        ("left-out", without, 0),
+    ):
+        output = tmp_path / run
+        trained = invoke("train", recipe, "--data", data, "--output", output, "--seed", seed)
         assert trained.exit_code == ExitCode.DONE, trained.output
-        assert json.loads((tmp_path / run / "config.json").read_text())["seed"] == seed
+        assert json.loads((output / "config.json").read_text())["seed"] == seed
     arguments = ("export", tmp_path / "s0", tmp_path / "s1", "--data", data)
     wrong = invoke(*arguments, "--left-out", tmp_path / "s1", "--output", tmp_path / "tiny-v1")
     assert wrong.exit_code == ExitCode.USAGE
@@ -71,9 +58,8 @@ def test_a_folder_for_each_label_is_enough_to_train(data: Path, tmp_path: Path) 
         folder = plain / picture_file.name.rsplit("-", 1)[0]
         folder.mkdir(parents=True, exist_ok=True)
         picture_file.rename(folder / picture_file.name)
-    (tmp_path / "plain.toml").write_text(RECIPE.format(sources=""))
-    run = tmp_path / "run"
-    trained = invoke("train", tmp_path / "plain.toml", "--data", plain, "--output", run)
+    recipe, run = write_recipe(tmp_path / "plain.toml", **NOTHING_LEFT_OUT), tmp_path / "run"
+    trained = invoke("train", recipe, "--data", plain, "--output", run)
     assert trained.exit_code == ExitCode.DONE, trained.output
     _, _, labels = load_run(run)
     assert labels == sorted(COLOR_OF)
@@ -84,11 +70,9 @@ def test_what_a_run_left_out_is_enrolled(
 ) -> None:
     module = importlib.import_module("recognizer.enrolment.enroll")  # its name is a function's too
     monkeypatch.setattr(module, "MIN_NEGATIVES", 4)
-    (tmp_path / "recipe.toml").write_text(
-        RECIPE.format(sources='"train/a"') + "freeze_stages = 1\n"
-    )
+    recipe = write_recipe(tmp_path / "recipe.toml", **LEFT_OUT, freeze_stages=1)
     run, output = tmp_path / "run", tmp_path / "tiny-v1"
-    invoke("train", tmp_path / "recipe.toml", "--data", data, "--output", run)
+    invoke("train", recipe, "--data", data, "--output", run)
     arguments = ("export", run, "--data", data, "--output", output, "--enroll")
     none = invoke(*arguments, "rhino_horn")
     assert none.exit_code == ExitCode.USAGE
