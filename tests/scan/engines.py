@@ -5,14 +5,20 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from recognizer.errors import ProviderError
 from recognizer.imaging import ImageSource, LoadedImage
+from recognizer.model.bundle import load_bundle
+from recognizer.policy import Policy
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
+from recognizer.rows import Journal, ScanSummary
+from recognizer.scan import Item, ScanOptions, scan
 from recognizer.scan.locations import Reader
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.pool import Done, paired, without_columns
@@ -29,6 +35,30 @@ BROKEN_WIDTH = 78
 ENDLESS_WIDTH = 79
 MEBIBYTES = 700  # of what swells
 
+Run = Callable[..., ScanSummary]
+MakeFolder = Callable[..., Path]
+
+
+def scan_into(path: Path, items: Iterable[Item], bundle: Path, **options: Any) -> ScanSummary:
+    """Scan with one worker and the default policy, unless the options name others."""
+    known = ("thumbnails", "on_rows", "pool")
+    others = {name: options.pop(name) for name in known if name in options}
+    with Journal(path) as journal:
+        return scan(
+            items,
+            load_bundle(bundle),
+            Policy(),
+            journal,
+            ScanOptions(**{"workers": 1} | options),
+            **others,
+        )
+
+
+def scan_command(bundle: Path, output: Path, *arguments: object) -> list[str]:
+    """A scan on the command line, as a process of its own."""
+    given = ["scan", *arguments, "--bundle", bundle, "--output", output]
+    return [sys.executable, "-m", "recognizer", *map(str, given)]
+
 
 class Fragile(Recognizer):
     def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
@@ -42,18 +72,11 @@ class Fragile(Recognizer):
         if image.endswith(HANGS):
             time.sleep(3600)
         if image.endswith(SWELLS):
-            held = b"x" * (MEBIBYTES << 20)
+            self.held = b"x" * (MEBIBYTES << 20)
             time.sleep(3600)
-            del held
         return super().load_image(image, sha256=sha256)
 
-    def predict_loaded(
-        self,
-        images: Sequence[LoadedImage],
-        *,
-        regions_for: Callable[[Prediction], Iterable[str]] | None = None,
-        embeddings: bool = False,
-    ) -> list[Prediction]:
+    def predict_loaded(self, images: Sequence[LoadedImage], **options: Any) -> list[Prediction]:
         widths = [image.width for image in images]
         if DEADLY_WIDTH in widths:
             os._exit(8)
@@ -61,7 +84,7 @@ class Fragile(Recognizer):
             time.sleep(3600)
         if BROKEN_WIDTH in widths:
             raise RuntimeError("the model broke")
-        return super().predict_loaded(images, regions_for=regions_for, embeddings=embeddings)
+        return super().predict_loaded(images, **options)
 
 
 class Slow(Recognizer):
@@ -69,18 +92,12 @@ class Slow(Recognizer):
 
     images = 0
 
-    def predict_loaded(
-        self,
-        images: Sequence[LoadedImage],
-        *,
-        regions_for: Callable[[Prediction], Iterable[str]] | None = None,
-        embeddings: bool = False,
-    ) -> list[Prediction]:
+    def predict_loaded(self, images: Sequence[LoadedImage], **options: Any) -> list[Prediction]:
         self.images += len(images)
         if self.images > 8:
             Path(os.environ["RECOGNIZER_TEST_SLOW"]).touch()
             time.sleep(3600)
-        return super().predict_loaded(images, regions_for=regions_for, embeddings=embeddings)
+        return super().predict_loaded(images, **options)
 
 
 def stillborn(*_: object, **__: object) -> Recognizer:

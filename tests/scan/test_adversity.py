@@ -6,17 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy
-from recognizer.rows import Journal
-from recognizer.scan import Item, ScanOptions, expand, scan
+from recognizer.scan import Item, expand
 from tests.conftest import read_rows
+from tests.scan.engines import MakeFolder, scan_command, scan_into
 
 LIMITED = """if True:
     import resource
@@ -30,15 +28,14 @@ LIMITED = """if True:
 @pytest.mark.skipif(sys.platform == "win32", reason="how a full disk is played")
 @pytest.mark.parametrize("full", ["journal", "thumbnails"])
 def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
-    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path, full: str
+    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, full: str
 ) -> None:
     # Rows of 1 kB; thumbnails of another, and only of leads.
     folder = photo_folder(*["green" if full == "journal" else "red"] * 120)
     output = tmp_path / "scan.jsonl"
-    arguments = ["scan", str(folder), "--bundle", str(tiny_bundle), "--output", str(output)]
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True, check=False
-    )
+    command = scan_command(tiny_bundle, output, folder)
+    limited = [sys.executable, "-c", LIMITED, *command[3:]]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert done.returncode == ExitCode.USAGE
     assert "make room" in done.stderr
     assert "give the same command again" in done.stderr
@@ -46,15 +43,14 @@ def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
     before = output.read_bytes()
     assert before.endswith(b"\n")
     assert 0 < before.count(b"\n") < 120
-    done = subprocess.run([sys.executable, "-m", "recognizer", *arguments], check=False)
-    assert done.returncode == ExitCode.DONE
+    assert subprocess.run(command, check=False).returncode == ExitCode.DONE
     assert output.read_bytes().startswith(before)
     rows = read_rows(output)
     assert len({row["source"] for row in rows}) == len(rows) == 120
 
 
 def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
-    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path
+    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = photo_folder("red", "red", "red")
     first, second, third = sorted(folder.iterdir())
@@ -72,16 +68,11 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
         yield from whole_folder
         yield from expand([tmp_path / "other.jpg"])
 
-    with Journal(tmp_path / "scan.jsonl") as journal:
-        scan(items(), load_bundle(tiny_bundle), Policy(), journal, ScanOptions(workers=1))
+    scan_into(tmp_path / "scan.jsonl", items(), tiny_bundle)
     rows = {row["source"]: row for row in read_rows(tmp_path / "scan.jsonl")}
     assert rows[str(second)]["reason"] == "not_found"
     assert rows[str(folder)]["reason"] == "not_found"
     assert rows[os.fspath(tmp_path / "other.jpg")]["decision"] == "priority"
     if sys.platform == "linux":
-        row = rows["/proc/self/mem"]
-        assert (row["status"], row["reason"], row["decision"]) == (
-            "failed",
-            "read_error",
-            "unscored",
-        )
+        found = (rows["/proc/self/mem"][key] for key in ("status", "reason", "decision"))
+        assert tuple(found) == ("failed", "read_error", "unscored")

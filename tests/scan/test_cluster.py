@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recognizer.errors import ProviderError
-from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy
-from recognizer.rows import Journal, ScanSummary
+from recognizer.rows import ScanSummary
 from recognizer.rows.thumbnails import ThumbnailStore
-from recognizer.scan import Access, Item, ScanOptions, scan
+from recognizer.scan import Access, Item
 from recognizer.scan.pool import MakePool, WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
+from tests.scan.engines import Run, scan_into
 from tests.scan.locations.web_server import loopback_too, serving
 
 ray = pytest.importorskip("ray", reason="needs the extra: ray")
@@ -45,16 +44,12 @@ def cluster() -> Iterator[None]:
 def items(tmp_path: Path) -> list[Item]:
     """Photos of all kinds, some of which no decoder survives, with the columns of their listing."""
     colors = ("red", "green", "blue", "gray")
-    found = []
-    for number in range(90):
-        data = encoded(picture(colors[number % 4], seed=number))
-        if number == 41:
-            data += engines.SEGFAULTS
-        if number == 57:
-            data = data[: len(data) // 3]
-        path = tmp_path / f"{number:03}.jpg"
-        path.write_bytes(data)
-        found.append(Item.at(str(path), {"id": number}))
+    photos = [encoded(picture(colors[number % 4], seed=number)) for number in range(90)]
+    photos[41] += engines.SEGFAULTS
+    photos[57] = photos[57][: len(photos[57]) // 3]
+    found = [Item.at(str(tmp_path / f"{n:03}.jpg"), {"id": n}) for n in range(90)]
+    for item, data in zip(found, photos, strict=True):
+        Path(item.source).write_bytes(data)
     return [*found, Item.at(str(tmp_path / "gone.jpg"))]
 
 
@@ -65,30 +60,20 @@ def comparable(path: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def run(tiny_bundle: Path, tmp_path: Path) -> Callable[..., ScanSummary]:
+def run(tiny_bundle: Path, tmp_path: Path) -> Run:
     def run(
         items: list[Item], name: str, pool: MakePool = WorkerPool, **options: Any
     ) -> ScanSummary:
-        with (
-            Journal(tmp_path / name) as journal,
-            ThumbnailStore(tmp_path / f"{name}.t", create=True) as store,
-        ):
-            return scan(
-                items,
-                load_bundle(tiny_bundle),
-                Policy(),
-                journal,
-                ScanOptions(**{"workers": 2, "recognizer": engines.Fragile} | options),
-                thumbnails=store,
-                pool=pool,
-            )
+        given = {"workers": 2, "recognizer": engines.Fragile, "pool": pool} | options
+        with ThumbnailStore(tmp_path / f"{name}.t", create=True) as store:
+            return scan_into(tmp_path / name, items, tiny_bundle, thumbnails=store, **given)
 
     return run
 
 
 @pytest.mark.usefixtures("cluster")
 def test_the_rows_of_a_cluster_are_those_of_one_machine(
-    run: Callable[..., ScanSummary], items: list[Item], tmp_path: Path
+    run: Run, items: list[Item], tmp_path: Path
 ) -> None:
     run(items, "local")
     # Half of it first: what a broken scan left is not scored again.
@@ -109,9 +94,7 @@ def test_the_rows_of_a_cluster_are_those_of_one_machine(
 
 
 @pytest.mark.usefixtures("cluster")
-def test_actors_read_the_web_where_the_scan_may(
-    run: Callable[..., ScanSummary], tmp_path: Path
-) -> None:
+def test_actors_read_the_web_where_the_scan_may(run: Run, tmp_path: Path) -> None:
     with serving() as server:
         item = Item.at(f"{server.url}/1.jpg")
         for name, access in (("closed", Access()), ("open", Access(True, loopback_too))):
@@ -121,8 +104,6 @@ def test_actors_read_the_web_where_the_scan_may(
 
 
 @pytest.mark.usefixtures("cluster")
-def test_an_error_of_an_actor_is_that_of_a_worker(
-    run: Callable[..., ScanSummary], items: list[Item]
-) -> None:
+def test_an_error_of_an_actor_is_that_of_a_worker(run: Run, items: list[Item]) -> None:
     with pytest.raises(ProviderError, match="no such accelerator"):
         run(items, "ray", pool=RayPool, recognizer=engines.without_provider)

@@ -16,6 +16,7 @@ import pytest
 from recognizer.status import Reason
 from tests.conftest import read_rows
 from tests.fuzz.mutate import write_corpus
+from tests.scan.engines import scan_command
 
 SECONDS = 10
 MEBIBYTES = 1024
@@ -36,10 +37,9 @@ def test_a_corpus_of_malformed_images(corpus: Path, tiny_bundle: Path, tmp_path:
     )
     assert files
     output = tmp_path / "scan.jsonl"
-    command = [sys.executable, "-m", "recognizer", "scan", "-", "--quiet", "--workers", "2"]
-    command += ["--bundle", str(tiny_bundle), "--output", str(output)]
     # The guards of the scan are the measure: what goes over them has a row that says so.
-    command += ["--timeout", str(SECONDS)]
+    given = ("-", "--quiet", "--workers", 2, "--timeout", SECONDS)
+    command = scan_command(tiny_bundle, output, *given)
     if sys.platform == "linux":
         command += ["--memory-limit", str(MEBIBYTES)]
     done = subprocess.run(

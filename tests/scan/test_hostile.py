@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recognizer.model.bundle import load_bundle
-from recognizer.policy import Decision, Policy
-from recognizer.rows import Journal
+from recognizer.policy import Decision
 from recognizer.rows.row import Row
-from recognizer.scan import Item, ScanOptions, scan
+from recognizer.scan import Item
 from recognizer.status import Status
 from tests.conftest import encoded, picture
 from tests.hostile import HOSTILE
+from tests.scan.engines import scan_into
 
 
 def test_every_hostile_input_gets_its_row_and_the_run_goes_on(
@@ -23,14 +22,7 @@ def test_every_hostile_input_gets_its_row_and_the_run_goes_on(
     good = tmp_path / "good.jpg"
     good.write_bytes(encoded(picture("red")))
     sources = [*made, str(good)]
-    with Journal(tmp_path / "rows.jsonl") as journal:
-        summary = scan(
-            [Item.at(source) for source in sources],
-            load_bundle(tiny_bundle),
-            Policy(),
-            journal,
-            ScanOptions(workers=2),
-        )
+    summary = scan_into(tmp_path / "rows.jsonl", map(Item.at, sources), tiny_bundle, workers=2)
     lines = (tmp_path / "rows.jsonl").read_bytes().splitlines()
     rows = [Row.from_json_line(line) for line in lines]
     assert sorted(row.source for row in rows) == sorted(sources)

@@ -6,14 +6,10 @@ import pytest
 
 from recognizer.imaging.sources import MEBIBYTE
 from recognizer.scan import machine
-from recognizer.scan.machine import (
-    WORKER_BYTES,
-    available_cpus,
-    available_memory,
-    worker_count,
-)
+from recognizer.scan.machine import WORKER_BYTES, available_cpus, available_memory, worker_count
 
 GIBIBYTE = 1024 * MEBIBYTE
+AVAILABLE = "MemAvailable:  4194304 kB"
 
 
 @pytest.fixture
@@ -76,10 +72,7 @@ def write(root: Path, files: dict[str, str]) -> None:
         ),
         # In a container the name may be that of the host, which leads nowhere here.
         (
-            {
-                "proc/self/cgroup": "0::/../../kubepods/pod9\n",
-                "cgroup/cpu.max": "200000 100000",
-            },
+            {"proc/self/cgroup": "0::/../../kubepods/pod9\n", "cgroup/cpu.max": "200000 100000"},
             2,
         ),
         ({"proc/self/cgroup": "nonsense\n\n::"}, 4),
@@ -100,16 +93,10 @@ def test_cpus_without_affinity(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ("files", "expected"),
     [
         ({}, None),
-        ({"proc/meminfo": "MemTotal:  8 kB\nMemAvailable:  4194304 kB\n"}, 4 * GIBIBYTE),
+        ({"proc/meminfo": f"MemTotal:  8 kB\n{AVAILABLE}\n"}, 4 * GIBIBYTE),
         ({"proc/meminfo": "MemTotal:  8 kB\n"}, None),
-        (
-            {"cgroup/memory.max": "1073741824\n", "proc/meminfo": "MemAvailable: 4194304 kB"},
-            GIBIBYTE,
-        ),
-        (
-            {"cgroup/memory.max": "9073741824\n", "proc/meminfo": "MemAvailable: 4194304 kB"},
-            4 * GIBIBYTE,
-        ),
+        ({"cgroup/memory.max": "1073741824\n", "proc/meminfo": AVAILABLE}, GIBIBYTE),
+        ({"cgroup/memory.max": "9073741824\n", "proc/meminfo": AVAILABLE}, 4 * GIBIBYTE),
         ({"cgroup/memory.max": "max\n"}, None),
         ({"cgroup/memory/memory.limit_in_bytes": "9223372036854771712"}, None),
         ({"cgroup/memory/memory.limit_in_bytes": "2147483648"}, 2 * GIBIBYTE),

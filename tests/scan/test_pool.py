@@ -39,6 +39,9 @@ SHA256 = "ab" * 32
 Script = Callable[["FakeProcess"], None]
 
 
+HELD: dict[int, int] = {}  # process id -> resident bytes
+
+
 class FakeProcess:
     """Plays a worker process: a script at the other end of the pipe."""
 
@@ -49,12 +52,12 @@ class FakeProcess:
         self.pid = id(self)
         self.received: list[Task] = []
         self.killed = threading.Event()
-        self._script = script
-        threading.Thread(target=self._run, daemon=True).start()
+        self.send = connection.send
+        threading.Thread(target=self._run, args=[script], daemon=True).start()
 
-    def _run(self) -> None:
+    def _run(self, script: Script) -> None:
         with suppress(EOFError, OSError):  # the parent has closed the pipe
-            self._script(self)
+            script(self)
         self.connection.close()
 
     def take(self) -> Task:
@@ -62,13 +65,9 @@ class FakeProcess:
         self.received.append(task)
         return task
 
-    def send(self, message: object) -> None:
-        self.connection.send(message)
-
-    def finish(self, task: Task, **prediction: Any) -> None:
-        values = {"status": Status.FAILED, "reason": Reason.EMPTY} | prediction
-        made = Prediction(**values)
-        row = make_row(task.item, judge(made, self.payload), self.payload)
+    def finish(self, task: Task) -> None:
+        prediction = Prediction(status=Status.FAILED, reason=Reason.EMPTY)
+        row = make_row(task.item, judge(prediction, self.payload), self.payload)
         self.send(Finished(index=task.index, result=Result(row=row)))
 
     def die(self, code: int) -> None:
@@ -79,20 +78,15 @@ class FakeProcess:
         self.killed.wait(60)
         raise EOFError
 
+    def swell(self) -> None:
+        HELD[self.pid] = 3 << 20
+        self.hang()
+
     def kill(self) -> None:
         self.exitcode = -9
         self.killed.set()
 
     def join(self, timeout: float) -> None: ...
-
-
-def obedient(process: FakeProcess) -> None:
-    process.send(Ready(provider="cpu", memory=1))
-    while True:
-        task = process.take()
-        process.send(Step((task.index,)))
-        process.send(Step((task.index,), SHA256))
-        process.finish(task)
 
 
 def ready_then(act: Callable[[FakeProcess, Task], None]) -> Script:
@@ -104,10 +98,22 @@ def ready_then(act: Callable[[FakeProcess, Task], None]) -> Script:
             task = process.take()
             if task.index == 3:
                 act(process, task)
+            process.send(Step((task.index,)))
             process.send(Step((task.index,), SHA256))
             process.finish(task)
 
     return script
+
+
+def says(message: object) -> Script:
+    return lambda process: process.send(message)
+
+
+def dies(process: FakeProcess) -> None:
+    process.die(9)
+
+
+obedient = ready_then(lambda *_: None)
 
 
 class Factory:
@@ -128,14 +134,10 @@ class Factory:
 def make(tiny_bundle: Path) -> Iterator[Callable[..., tuple[WorkerPool, Factory]]]:
     pools: list[WorkerPool] = []
 
-    def make(*scripts: Script, **options: Any) -> tuple[WorkerPool, Factory]:
-        payload = WorkerPayload(
-            bundle=load_bundle(tiny_bundle),
-            policy=Policy(),
-            options=ScanOptions(**{"workers": 1} | options),
-        )
-        factory = Factory(*scripts)
-        pools.append(WorkerPool(payload, factory))
+    def make(*scripts: Script, **given: Any) -> tuple[WorkerPool, Factory]:
+        bundle, options = load_bundle(tiny_bundle), ScanOptions(**{"workers": 1} | given)
+        payload = WorkerPayload(bundle=bundle, policy=Policy(), options=options)
+        pools.append(WorkerPool(payload, factory := Factory(*scripts)))
         return pools[-1], factory
 
     yield make
@@ -148,11 +150,9 @@ def tasks(count: int, **item: Any) -> Iterator[Task]:
 
 
 def reasons(done: Iterator[Done]) -> dict[int, Reason]:
-    found = [
-        (task.index, result.row.reason) for part in done for task, result in part if result.row
-    ]
+    found = [(task.index, result.row) for part in done for task, result in part if result.row]
     assert len({index for index, _ in found}) == len(found), "once each"
-    return dict(found)
+    return {index: row.reason for index, row in found}
 
 
 def detail(done: Iterator[Done], index: int) -> tuple[str, str | None]:
@@ -208,23 +208,20 @@ def test_few_tasks_wait_with_a_worker(make: Any) -> None:
         while True:
             process.take()
 
-    def after_start(count: int, **item: Any) -> int:
+    def after_start(given: Iterator[Task]) -> int:
         taken.clear()
         pool, _ = make(waiting, timeout=0.2)
-        next(pool.work(counted(tasks(count, **item))))
+        next(pool.work(counted(given)))
         return len(taken) - 1  # the last one is held by the pool, and the first has failed
 
-    assert after_start(20) == 9
-    assert after_start(20, data=bytes(5 << 20)) == 3  # by the bytes that they carry
-    remote = [Task(index=i, item=Item(WebAddress(f"https://x/{i}"))) for i in range(40)]
-    taken.clear()
-    pool, _ = make(waiting, timeout=0.2)
-    next(pool.work(counted(iter(remote))))
-    assert len(taken) == 18  # they are read ahead of their turn
+    assert after_start(tasks(20)) == 9
+    assert after_start(tasks(20, data=bytes(5 << 20))) == 3  # by the bytes that they carry
+    remote = (Task(index=i, item=Item(WebAddress(f"https://x/{i}"))) for i in range(40))
+    assert after_start(remote) == 17  # they are read ahead of their turn
 
 
 def test_results_come_soon_however_long_another_takes(make: Any) -> None:
-    pool, _ = make(ready_then(lambda process, _: process.hang()), workers=1, timeout=30)
+    pool, _ = make(ready_then(lambda process, _: process.hang()), timeout=30)
     began = time.monotonic()
     first = next(pool.work(tasks(10)))
     assert sorted(task.index for task, _ in first) == [0, 1, 2]
@@ -294,17 +291,6 @@ def test_a_step_that_takes_too_long_costs_one_image(make: Any) -> None:
     assert factory.started[0].killed.is_set()
 
 
-def test_each_step_has_the_whole_time(make: Any) -> None:
-    def work_slowly(process: FakeProcess, task: Task) -> None:
-        for _ in range(4):
-            time.sleep(0.15)
-            process.send(Step((3,), SHA256))
-
-    pool, factory = make(ready_then(work_slowly), timeout=0.4)
-    assert set(reasons(pool.work(tasks(10))).values()) == {Reason.EMPTY}
-    assert len(factory.started) == 1
-
-
 def test_idle_time_is_not_that_of_an_image(make: Any) -> None:
     def slowly(given: Iterator[Task]) -> Iterator[Task]:
         for task in given:
@@ -317,20 +303,14 @@ def test_idle_time_is_not_that_of_an_image(make: Any) -> None:
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
-    """Process id -> resident bytes."""
-    held: dict[int, int] = {}
-    monkeypatch.setattr(pool_module, "resident_bytes", lambda pid: held.get(pid, 1))
+def memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "resident_bytes", lambda pid: HELD.get(pid, 1))
     monkeypatch.setattr("sys.platform", "linux")
-    return held
 
 
-def test_an_image_that_takes_too_much_memory(make: Any, memory: dict[int, int]) -> None:
-    def swell(process: FakeProcess, _: Task) -> None:
-        memory[process.pid] = 3 << 20
-        process.hang()
-
-    pool, factory = make(ready_then(swell), memory_limit=2 << 20)
+@pytest.mark.usefixtures("memory")
+def test_an_image_that_takes_too_much_memory(make: Any) -> None:
+    pool, factory = make(ready_then(lambda process, _: process.swell()), memory_limit=2 << 20)
     found = detail(pool.work(tasks(10)), 3)
     assert found[0] == "the process that worked on it was killed: it held more than 2 MiB"
     # The memory might have been of the images before: it was tried again in a new process.
@@ -339,21 +319,26 @@ def test_an_image_that_takes_too_much_memory(make: Any, memory: dict[int, int]) 
     assert len(factory.started) == 3
 
 
-def test_memory_that_grew_before_costs_no_image(make: Any, memory: dict[int, int]) -> None:
-    def swell(process: FakeProcess, task: Task) -> None:
-        memory[process.pid] = 3 << 20
-        process.hang()
+def work_slowly(process: FakeProcess, _: Task) -> None:
+    for _ in range(4):
+        time.sleep(0.15)
+        process.send(Step((3,), SHA256))
 
-    pool, factory = make(ready_then(swell), obedient, memory_limit=2 << 20)
+
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize(
+    ("scripts", "options"),
+    [
+        ([ready_then(work_slowly)], {"timeout": 0.4}),  # each step has the whole time
+        # Memory that grew before.
+        ([ready_then(lambda p, _: p.swell()), obedient], {"memory_limit": 2 << 20}),
+        ([dies, dies, obedient], {}),  # failed starts
+    ],
+)
+def test_what_costs_no_image(make: Any, scripts: list[Script], options: dict[str, Any]) -> None:
+    pool, factory = make(*scripts, **options)
     assert set(reasons(pool.work(tasks(10))).values()) == {Reason.EMPTY}
-    assert len(factory.started) == 2
-
-
-def test_a_memory_limit_below_that_of_the_model(make: Any) -> None:
-    ready = Ready(provider="cpu", memory=3 << 20)
-    pool, _ = make(lambda process: process.send(ready), memory_limit=2 << 20)
-    with pytest.raises(UsageError, match="2 MiB leaves no room for images: a worker takes 3 MiB"):
-        list(pool.work(tasks(1)))
+    assert len(factory.started) == len(scripts)
 
 
 def test_what_failed_again_for_the_same_reason_has_no_new_row(make: Any) -> None:
@@ -366,39 +351,39 @@ def test_what_failed_again_for_the_same_reason_has_no_new_row(make: Any) -> None
     assert [result.row for part in again for _, result in part] == [None]
 
 
-def test_workers_that_cannot_start(make: Any) -> None:
-    pool, factory = make(lambda process: process.die(9))
-    with pytest.raises(RecognizerError, match=r"cannot be started: .* died \(exit code 9\)"):
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize(
+    ("script", "error", "words", "starts"),
+    [
+        (dies, RecognizerError, r"cannot be started: .* died \(exit code 9\)", 3),
+        (
+            says(Ready(provider="cpu", memory=3 << 20)),
+            *(UsageError, "2 MiB leaves no room for images: a worker takes 3 MiB", 1),
+        ),
+        (
+            says(Unable(kind="ProviderError", message="no such thing")),
+            *(ProviderError, "^no such thing$", 1),
+        ),
+        (
+            says(Unable(kind="ValueError", message="no such thing")),
+            *(RecognizerError, "cannot load the model: ValueError: no such thing", 1),
+        ),
+    ],
+)
+def test_workers_that_cannot_start(
+    make: Any, script: Script, error: type[Exception], words: str, starts: int
+) -> None:
+    pool, factory = make(script, memory_limit=2 << 20)
+    with pytest.raises(error, match=words):
         list(pool.work(tasks(10)))
-    assert len(factory.started) == 3
-
-
-def test_a_failed_start_costs_no_image(make: Any) -> None:
-    pool, _ = make(lambda process: process.die(9), lambda process: process.die(9), obedient)
-    assert set(reasons(pool.work(tasks(10))).values()) == {Reason.EMPTY}
+    assert len(factory.started) == starts
 
 
 def test_a_start_that_takes_too_long(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "_START_SECONDS", 0.1)
-    pool, _ = make(lambda process: process.hang())
+    pool, _ = make(FakeProcess.hang)
     with pytest.raises(RecognizerError, match=r"was killed after 0.1 s"):
         list(pool.work(tasks(10)))
-
-
-@pytest.mark.parametrize(
-    ("kind", "error", "words"),
-    [
-        ("ProviderError", ProviderError, "^no such thing$"),
-        ("ValueError", RecognizerError, "cannot load the model: ValueError: no such thing"),
-    ],
-)
-def test_an_error_of_the_model_is_that_of_the_scan(
-    make: Any, kind: str, error: type[Exception], words: str
-) -> None:
-    message = Unable(kind=kind, message="no such thing")
-    pool, _ = make(lambda process: process.send(message))
-    with pytest.raises(error, match=words):
-        list(pool.work(tasks(1)))
 
 
 def test_processes_that_ignore_sigkill_are_not_waited_for_one_by_one(
@@ -483,11 +468,13 @@ def test_the_cpu_gets_single_images(options: dict[str, Any], size: int) -> None:
     assert ScanOptions(**options).batch_size == size
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
-def test_options_that_make_no_sense(seconds: float) -> None:
-    with pytest.raises(UsageError, match="timeout"):
-        ScanOptions(timeout=seconds)
-    with pytest.raises(UsageError, match="memory"):
-        ScanOptions(memory_limit=0)
-    with pytest.raises(UsageError, match="workers"):
-        ScanOptions(workers=-1)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("timeout", seconds) for seconds in (0, -1, float("inf"), float("nan"))),
+        *[("memory_limit", 0), ("workers", -1)],
+    ],
+)
+def test_options_that_make_no_sense(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=name.partition("_")[0]):
+        ScanOptions(**{name: value})

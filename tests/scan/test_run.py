@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,15 +18,14 @@ from PIL import Image
 
 from recognizer.errors import ProviderError, RecognizerError
 from recognizer.imaging import Limits
-from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
-from recognizer.rows import Journal, Row, ScanSummary
+from recognizer.rows import Row, ScanSummary
 from recognizer.rows.thumbnails import ThumbnailStore
-from recognizer.scan import Item, ScanOptions, expand, scan
+from recognizer.scan import Item, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
+from tests.scan.engines import MakeFolder, Run, scan_command, scan_into
 
 TOP = {"red": "ivory_worked", "green": "ceramic", "blue": "listing_other"}
 
@@ -37,37 +37,22 @@ def by_name(path: Path) -> dict[str, Row]:
 
 
 @pytest.fixture
-def run(tiny_bundle: Path, tmp_path: Path) -> Callable[..., ScanSummary]:
+def run(tiny_bundle: Path, tmp_path: Path) -> Run:
     """Scans in this process, unless a pool with real ones is asked for."""
 
-    def run(
-        *sources: object,
-        pool: object = engines.InProcessPool,
-        thumbnails: ThumbnailStore | None = None,
-        on_rows: object = None,
-        **options: object,
-    ) -> ScanSummary:
+    def run(*sources: object, pool: object = engines.InProcessPool, **options: Any) -> ScanSummary:
         items = [s if isinstance(s, Item) else Item.at(str(s)) for s in sources]
         folders = [item.source for item in items if os.path.isdir(item.source)]
-        with Journal(tmp_path / "scan.jsonl") as journal:
-            return scan(
-                expand(folders) if folders else items,
-                load_bundle(tiny_bundle),
-                Policy(),
-                journal,
-                ScanOptions(**{"workers": 1, **options}),  # type: ignore[arg-type]
-                thumbnails=thumbnails,
-                on_rows=on_rows,  # type: ignore[arg-type]
-                pool=pool,  # type: ignore[arg-type]
-            )
+        found = expand(folders) if folders else items
+        return scan_into(tmp_path / "scan.jsonl", found, tiny_bundle, pool=pool, **options)
 
     return run
 
 
 @pytest.mark.parametrize(("pool", "batch"), [(engines.InProcessPool, 8), (WorkerPool, 1)])
 def test_each_photo_gets_its_own_score(
-    run: Callable[..., ScanSummary],
-    photo_folder: Callable[..., Path],
+    run: Run,
+    photo_folder: MakeFolder,
     tmp_path: Path,
     recognizer: Recognizer,
     pool: object,
@@ -94,7 +79,7 @@ def test_each_photo_gets_its_own_score(
 
 
 def test_a_second_scan_writes_only_what_is_new(
-    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
+    run: Run, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = photo_folder("red", "green", "blue")
     (folder / "broken.jpg").touch()
@@ -119,7 +104,7 @@ def test_a_second_scan_writes_only_what_is_new(
 
 
 def test_thumbnails_of_leads_alone_are_kept(
-    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
+    run: Run, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = photo_folder("red", "green")
     frames = [picture("blue", (600, 300)), picture("red", (600, 300))]
@@ -130,16 +115,14 @@ def test_thumbnails_of_leads_alone_are_kept(
         rows = by_name(tmp_path / "scan.jsonl")
         small, none, second = (store.get(rows[name]["sha256"]) for name in sorted(rows))
     assert none is None
-    assert small is not None
     assert (small.width, small.height, small.frame) == (48, 36, 0)  # as the model saw it
-    assert second is not None
     assert (second.width, second.height, second.frame) == (67, 34, 1)
     red, green, blue = np.asarray(Image.open(io.BytesIO(second.jpeg)))[16, 16]
     assert red > max(green, blue)
 
 
 def test_the_columns_of_a_listing_pass_through(
-    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
+    run: Run, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     photo = str(photo_folder("red") / "000_red.jpg")
     items = [Item.at(photo, {"id": 1, "title": "x" * 200_000}), Item.at(photo, {"id": 2})]
@@ -149,13 +132,10 @@ def test_the_columns_of_a_listing_pass_through(
     assert [row["item"]["id"] for row in rows] == [1, 2]
 
 
-def test_bad_inputs_get_a_row_with_a_reason(
-    run: Callable[..., ScanSummary], tmp_path: Path
-) -> None:
+def test_bad_inputs_get_a_row_with_a_reason(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "bad"
     folder.mkdir()
-    good = encoded(picture("red", seed=1))
-    (folder / "good.jpg").write_bytes(good)
+    (folder / "good.jpg").write_bytes(encoded(picture("red", seed=1)))
     (folder / "empty.jpg").touch()
     (folder / "page.jpg").write_bytes(b"<html><body>gone</body></html>")
     (folder / "large.bmp").write_bytes(encoded(picture(size=(200, 150)), "BMP"))
@@ -194,9 +174,7 @@ ACCIDENTS = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how memory is watched")
-def test_an_accident_costs_one_photo(
-    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_path: Path) -> None:
     folder = photo_folder(*["red", "green"] * 9)
     for name, (tail, width, _, _) in ACCIDENTS.items():
         photo = picture("red", (width or 64, 48), seed=99)
@@ -206,8 +184,8 @@ def test_an_accident_costs_one_photo(
     rows = by_name(tmp_path / "scan.jsonl")
     failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
     assert failed.keys() == ACCIDENTS.keys()
-    for name, row in failed.items():
-        _, _, reason, words = ACCIDENTS[name]
+    for name, (_, _, reason, words) in ACCIDENTS.items():
+        row = failed[name]
         assert (row["reason"], row["decision"]) == (reason, "unscored")
         assert words in row["detail"]
         assert row["sha256"]
@@ -222,7 +200,7 @@ def test_an_accident_costs_one_photo(
 
 
 def test_a_defect_while_a_batch_is_scored_costs_one_photo(
-    run: Callable[..., ScanSummary], photo_folder: Callable[..., Path]
+    run: Run, photo_folder: MakeFolder
 ) -> None:
     folder = photo_folder(*["red", "green"] * 4)
     (folder / "003_x.jpg").write_bytes(encoded(picture("red", (engines.BROKEN_WIDTH, 48))))
@@ -230,7 +208,7 @@ def test_a_defect_while_a_batch_is_scored_costs_one_photo(
     assert (summary.statuses, summary.leads) == ({"ok": 8, "failed": 1}, {"ivory_worked": 4})
 
 
-def test_workers_that_cannot_start(run: Callable[..., ScanSummary], tmp_path: Path) -> None:
+def test_workers_that_cannot_start(run: Run, tmp_path: Path) -> None:
     with pytest.raises(RecognizerError, match=r"cannot be started: .* \(exit code 9\)"):
         run("a.jpg", pool=WorkerPool, recognizer=engines.stillborn)
     with pytest.raises(ProviderError, match="no such accelerator"):
@@ -242,16 +220,11 @@ def test_workers_that_cannot_start(run: Callable[..., ScanSummary], tmp_path: Pa
 
 
 @contextmanager
-def started(command: list[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     # A handler of ours, so that a Ctrl-C that this process itself ignores is not ignored there.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        process = subprocess.Popen(
-            command,
-            start_new_session=True,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **environment},
-        )
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
     finally:
         signal.signal(signal.SIGINT, before)
     try:
@@ -281,11 +254,7 @@ def group_is_gone(leader: int) -> bool:
     [(signal.SIGKILL, 1), (signal.SIGINT, 60)],  # more kills: tests/stress/test_kill.py
 )
 def test_a_scan_that_was_killed_goes_on(
-    tiny_bundle: Path,
-    photo_folder: Callable[..., Path],
-    tmp_path: Path,
-    number: signal.Signals,
-    lines: int,
+    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, number: signal.Signals, lines: int
 ) -> None:
     folder = photo_folder(*["red", "green", "blue"] * 8)
     for i in range(24):  # the same photos through many names
@@ -293,8 +262,7 @@ def test_a_scan_that_was_killed_goes_on(
             os.link(photo, folder / f"{i}_{photo.name}") if i else None
     output = tmp_path / "scan.jsonl"
     names = sorted(os.listdir(folder))
-    command = [sys.executable, "-m", "recognizer", "scan", str(folder), "--workers", "2"]
-    command += ["--bundle", str(tiny_bundle), "--output", str(output)]
+    command = scan_command(tiny_bundle, output, folder, "--workers", 2)
     with started(command) as process:
         wait_for(lambda: output.exists() and output.read_bytes().count(b"\n") >= lines)
         if number == signal.SIGKILL:
@@ -337,12 +305,17 @@ WITH_SLOW_ENGINE = """if True:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_a_scan_within_two_seconds_whatever_it_is_at(
-    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path, number: signal.Signals
+    tiny_bundle: Path,
+    photo_folder: MakeFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
 ) -> None:
     folder, output, sign = photo_folder(*["red"] * 20), tmp_path / "scan.jsonl", tmp_path / "slow"
-    command = [sys.executable, "-c", WITH_SLOW_ENGINE, "scan", str(folder), "--workers", "1"]
-    command += ["--bundle", str(tiny_bundle), "--output", str(output)]
-    with started(command, RECOGNIZER_TEST_SLOW=str(sign)) as process:
+    monkeypatch.setenv("RECOGNIZER_TEST_SLOW", str(sign))
+    command = scan_command(tiny_bundle, output, folder, "--workers", 1)
+    command[1:3] = ["-c", WITH_SLOW_ENGINE]
+    with started(command) as process:
         wait_for(sign.exists)
         wait_for(lambda: output.read_bytes().count(b"\n") == 8)
         bound = max(2.0, seconds_of_a_start())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,38 +40,40 @@ def test_a_row_for_each_item_in_order(tiny_bundle: Path, tmp_path: Path) -> None
     assert [row.scores for row in again] == [row.scores for row in rows[1:3]]
 
 
+def pack(bundle: Path, **options: Any) -> bytes:
+    given = ScanOptions(**{"workers": 1} | options)
+    payload = WorkerPayload(bundle=load_bundle(bundle), policy=Policy(), options=given)
+    return pickle.dumps(payload.packed())
+
+
 def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     photo = encoded(scene(3))
-    bundle = load_bundle(tiny_bundle)
-    with Scorer(bundle, Policy()) as scorer:
+    with Scorer(load_bundle(tiny_bundle), Policy()) as scorer:
         (alone,) = scorer.score([Item.at("photo", data=photo)])
     item = KnownItem(pdq=alone.phash, finding=Finding.PRODUCT, time="2026-03-01T10:00:00+00:00")
     with Bank(tmp_path / "bank", create=True) as bank:
         bank.add([item])
     with share_bank(tmp_path / "bank") as known:
-        options = ScanOptions(workers=1, known=known)
-        payload = WorkerPayload(bundle=bundle, policy=Policy(), options=options)
-        packed = pickle.dumps(payload.packed())
+        packed = pack(tiny_bundle, known=known)
     # The folder of the known items is gone by now, as it would be elsewhere.
     with Scorer.of_packed(pickle.loads(packed)) as scorer:
         (row,) = scorer.score([Item.at("photo", data=photo)])
-    assert row.scores == alone.scores
-    assert row.model == alone.model
+    assert (row.scores, row.model) == (alone.scores, alone.model)
     assert [match.distance for match in row.known] == [0]
 
 
-def test_a_payload_says_which_places_may_be_read(tiny_bundle: Path) -> None:
-    loopback = Access(allow_http=True, gate=loopback_too)
-    bundle = load_bundle(tiny_bundle)
-    for access, reason in ((loopback, None), (Access(), "source_refused")):
-        options = ScanOptions(workers=1, access=access)
-        payload = WorkerPayload(bundle=bundle, policy=Policy(), options=options)
-        packed = pickle.dumps(payload.packed())
-        with serving() as server, Scorer.of_packed(pickle.loads(packed)) as scorer:
-            (row,) = scorer.score([Item.at(f"{server.url}/1.jpg")])
-        assert row.reason == reason
+@pytest.mark.parametrize(
+    ("access", "reason"), [(Access(True, loopback_too), None), (Access(), "source_refused")]
+)
+def test_a_payload_says_which_places_may_be_read(
+    tiny_bundle: Path, access: Access, reason: str | None
+) -> None:
+    packed = pack(tiny_bundle, access=access)
+    with serving() as server, Scorer.of_packed(pickle.loads(packed)) as scorer:
+        (row,) = scorer.score([Item.at(f"{server.url}/1.jpg")])
+    assert row.reason == reason
 
 
 def test_a_model_that_cannot_be_used(tiny_bundle: Path) -> None:

@@ -1,8 +1,36 @@
+"""What a source gives: the bytes of each of its images, or the reason why there are none."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused
+from recognizer.scan.items import Item
+from recognizer.scan.locations import Access, Reader, expand
+from recognizer.status import Reason
+from tests.conftest import encoded, picture
+
+RED, GREEN, BLUE = (encoded(picture(color)) for color in ("red", "green", "blue"))
+LIMITS = Limits(max_bytes=20_000)
+
+
+def read(item: Item) -> bytes | Reason:
+    try:
+        return Reader(LIMITS, Access()).read(item)
+    except Refused as refused:
+        return refused.reason
+
+
+def contents(*sources: object, **options: Any) -> dict[str, bytes | Reason]:
+    """Source -> bytes or reason, of all items."""
+    items = list(expand(map(str, sources), limits=LIMITS, **options))
+    found = {item.source: read(item) for item in items}
+    assert len(found) == len(items)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -14,12 +42,8 @@ def s3_server() -> Iterator[str]:
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "x",
-            "AWS_SECRET_ACCESS_KEY": "x",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
-            patch.setenv(name, value)
+        patch.setenv("AWS_ENDPOINT_URL", url)
+        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION"):
+            patch.setenv(f"AWS_{name}", "us-east-1")
         yield url
     server.stop()

@@ -11,38 +11,29 @@ import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Item, Skipped
+from recognizer.scan.items import Skipped
 from recognizer.scan.location import ArchiveMember, FileLocation
-from recognizer.scan.locations import Access, Reader, expand
+from recognizer.scan.locations import expand
 from recognizer.scan.locations import tars as tars_module
 from recognizer.scan.locations.members import key_of
 from recognizer.status import Reason
-from tests.conftest import encoded, picture
+from tests.scan.locations import conftest
+from tests.scan.locations.conftest import BLUE, GREEN, LIMITS, RED, read
 
-RED, GREEN, BLUE = (encoded(picture(color)) for color in ("red", "green", "blue"))
-LIMITS = Limits(max_bytes=20_000)
 Members = Iterable[tuple[str, bytes]]
-
-
-def read(item: Item) -> bytes | Reason:
-    try:
-        return Reader(LIMITS, Access()).read(item)
-    except Refused as refused:
-        return refused.reason
+Make = Callable[[Members], Path]
+RED_MEMBER_BYTES = 512 + -(-len(RED) // 512) * 512  # in a tar
 
 
 def contents(path: object, skipped: Skipped | None = None) -> dict[str, bytes | Reason]:
     """Name behind the archive's -> bytes or reason, of all items."""
-    items = list(expand([str(path)], limits=LIMITS, skipped=skipped))
-    found = {item.source.removeprefix(f"{path}!/"): read(item) for item in items}
-    assert len(found) == len(items)
-    return found
+    found = conftest.contents(path, skipped=skipped)
+    return {source.removeprefix(f"{path}!/"): data for source, data in found.items()}
 
 
 def details(path: object) -> dict[str, str | None]:
@@ -51,7 +42,7 @@ def details(path: object) -> dict[str, str | None]:
 
 
 def make_tar(path: Path, members: Members, mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+    with tarfile.open(path, mode) as archive:
         for name, data in members:
             info = tarfile.TarInfo(name)
             info.size = len(data)
@@ -66,33 +57,21 @@ def make_zip(path: Path, members: Members, method: int = zipfile.ZIP_STORED) -> 
     return path
 
 
-def deflated(path: Path, members: Members) -> Path:
-    return make_zip(path, members, zipfile.ZIP_DEFLATED)
-
-
-def gzipped(path: Path, members: Members) -> Path:
-    return make_tar(path, members, "w:gz")
-
-
-def xzipped(path: Path, members: Members) -> Path:
-    return make_tar(path, members, "w:xz")
-
-
 MAKERS: dict[str, Callable[[Path, Members], Path]] = {
     ".tar": make_tar,
-    ".tar.gz": gzipped,
-    ".tar.xz": xzipped,
+    ".tar.gz": partial(make_tar, mode="w:gz"),
+    ".tar.xz": partial(make_tar, mode="w:xz"),
     ".zip": make_zip,
-    ".ZIP": deflated,
+    ".ZIP": partial(make_zip, method=zipfile.ZIP_DEFLATED),
 }
 
 
 @pytest.fixture(params=MAKERS)
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Members], Path]:
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     return lambda members: MAKERS[request.param](tmp_path / f"a{request.param}", members)
 
 
-def test_the_layout_of_webdataset(make: Callable[[Members], Path]) -> None:
+def test_the_layout_of_webdataset(make: Make) -> None:
     path = make(
         [
             ("s/1.jpg", RED),
@@ -121,19 +100,13 @@ def test_the_layout_of_webdataset(make: Callable[[Members], Path]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [
-        ("a/b.jpg", "a/b"),
-        ("a.x/b.c.jpg", "a.x/b"),
-        ("b", "b"),
-        ("a.x/b", "a.x/b"),
-        ("a/.b", "a/.b"),
-    ],
+    [("a/b.jpg", "a/b"), ("a.x/b.c.jpg", "a.x/b"), *((n, n) for n in ("b", "a.x/b", "a/.b"))],
 )
 def test_keys(name: str, key: str) -> None:
     assert key_of(name) == key
 
 
-def test_names_that_say_nothing_or_the_wrong_thing(make: Callable[[Members], Path]) -> None:
+def test_names_that_say_nothing_or_the_wrong_thing(make: Make) -> None:
     skipped = Skipped()
     path = make(
         [
@@ -159,25 +132,21 @@ def test_names_that_say_nothing_or_the_wrong_thing(make: Callable[[Members], Pat
     assert (skipped.other_files, skipped.hidden) == (1, 2)
 
 
-def test_a_name_that_comes_twice_is_scanned_twice(make: Callable[[Members], Path]) -> None:
+def test_a_name_that_comes_twice_is_scanned_twice(make: Make) -> None:
     with warnings.catch_warnings(action="ignore"):  # of zipfile, which sees what is odd here
         path = make([("a.jpg", RED), ("a.jpg", GREEN), ("a.jpg#2", BLUE), ("a.jpg", BLUE)])
     assert sorted(contents(path)) == ["a.jpg", "a.jpg#2", "a.jpg#2#2", "a.jpg#3"]
     assert sorted(map(bytes, contents(path).values())) == sorted([RED, GREEN, BLUE, BLUE])
 
 
-def test_nothing_is_held_for_long_where_all_have_one_key(
-    make: Callable[[Members], Path],
-) -> None:
+def test_nothing_is_held_for_long_where_all_have_one_key(make: Make) -> None:
     path = make([(f"a.{i:03}.jpg", RED) for i in range(100)])
     items = expand([path])
     assert next(items).source.endswith("a.000.jpg")
     assert len(list(items)) == 99
 
 
-def test_archives_of_a_folder_and_members_by_name(
-    make: Callable[[Members], Path], tmp_path: Path
-) -> None:
+def test_archives_of_a_folder_and_members_by_name(make: Make, tmp_path: Path) -> None:
     path = make([("a.jpg", RED), ("b.jpg", GREEN)])
     assert [item.source for item in expand([tmp_path])] == [f"{path}!/a.jpg", f"{path}!/b.jpg"]
     (item,) = expand([f"{path}!/b.jpg"])
@@ -186,18 +155,16 @@ def test_archives_of_a_folder_and_members_by_name(
     assert item.reason is Reason.NOT_FOUND
 
 
-def test_an_archive_that_changes_is_not_read_by_old_offsets(tmp_path: Path) -> None:
-    for path in (
-        make_tar(tmp_path / "a.tar", [("a.jpg", RED)]),
-        make_zip(tmp_path / "a.zip", [("a.jpg", RED)]),
-    ):
-        (item,) = expand([path])
-        assert isinstance(item.location, ArchiveMember)
-        assert (item.location.archive, item.data) == (FileLocation(str(path)), None)
-        os.utime(path, ns=(1, 1))
-        assert read(item) is Reason.READ_ERROR
-        path.unlink()
-        assert read(item) is Reason.NOT_FOUND
+@pytest.mark.parametrize("suffix", [".tar", ".zip"])
+def test_an_archive_that_changes_is_not_read_by_old_offsets(tmp_path: Path, suffix: str) -> None:
+    path = MAKERS[suffix](tmp_path / f"a{suffix}", [("a.jpg", RED)])
+    (item,) = expand([path])
+    assert isinstance(item.location, ArchiveMember)
+    assert (item.location.archive, item.data) == (FileLocation(str(path)), None)
+    os.utime(path, ns=(1, 1))
+    assert read(item) is Reason.READ_ERROR
+    path.unlink()
+    assert read(item) is Reason.NOT_FOUND
 
 
 # --- damage -----------------------------------------------------------------------------------
@@ -215,21 +182,15 @@ def test_a_truncated_archive_says_so(tmp_path: Path, suffix: str, kept: int) -> 
         assert data in {noise[int(name[0])], Reason.TRUNCATED}
 
 
-def test_a_tar_that_breaks_off_between_two_members(tmp_path: Path) -> None:
+def test_damage_in_the_middle_of_a_tar(tmp_path: Path) -> None:
     path = make_tar(tmp_path / "a.tar", [("a.jpg", RED), ("b.jpg", GREEN)])
-    end = 512 + -(-len(RED) // 512) * 512
-    path.write_bytes(path.read_bytes()[:end])
+    data = path.read_bytes()
+    path.write_bytes(data[:RED_MEMBER_BYTES])
     assert contents(path) == {"a.jpg": RED, str(path): Reason.TRUNCATED}
     assert details(path)[str(path)] == (
         "the archive ends without its end mark; nothing after 'a.jpg' was read"
     )
-
-
-def test_a_tar_with_a_broken_header_in_the_middle(tmp_path: Path) -> None:
-    path = make_tar(tmp_path / "a.tar", [("a.jpg", RED), ("b.jpg", GREEN)])
-    data = bytearray(path.read_bytes())
-    data[data.index(b"b.jpg")] ^= 1
-    path.write_bytes(data)
+    path.write_bytes(data.replace(b"b.jpg", b"c.jpg"))  # not what the header's checksum says
     assert contents(path) == {"a.jpg": RED, str(path): Reason.CORRUPT_CONTAINER}
 
 
@@ -238,8 +199,8 @@ def test_a_tar_with_a_broken_header_in_the_middle(tmp_path: Path) -> None:
 def test_what_is_no_archive(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)
-    assert set(contents(path)) == {str(path)}
-    assert isinstance(contents(path)[str(path)], Reason)
+    ((source, reason),) = contents(path).items()
+    assert (source, type(reason)) == (str(path), Reason)
 
 
 def test_archives_that_cannot_be_opened(tmp_path: Path) -> None:
@@ -256,17 +217,13 @@ def test_links_and_devices_in_a_tar(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as archive:
         for name, kind in [
-            ("link.jpg", tarfile.SYMTYPE),
-            ("hard.jpg", tarfile.LNKTYPE),
-            ("fifo.jpg", tarfile.FIFOTYPE),
-            ("device", tarfile.CHRTYPE),
+            *[("link.jpg", tarfile.SYMTYPE), ("hard.jpg", tarfile.LNKTYPE)],
+            *[("fifo.jpg", tarfile.FIFOTYPE), ("device", tarfile.CHRTYPE)],
+            ("folder.jpg", tarfile.DIRTYPE),
         ]:
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, "/etc/passwd"
             archive.addfile(info)
-        folder = tarfile.TarInfo("folder.jpg")
-        folder.type = tarfile.DIRTYPE
-        archive.addfile(folder)
     skipped = Skipped()
     assert set(contents(path, skipped).values()) == {Reason.NOT_A_FILE}
     assert len(contents(path)) == 3
@@ -301,7 +258,7 @@ def test_absurd_sizes_in_a_tar(
 ) -> None:
     path = tmp_path / "a.tar"
     good = make_tar(tmp_path / "good.tar", [("good.jpg", RED)]).read_bytes()
-    data = good[: 512 + -(-len(RED) // 512) * 512] + block + good
+    data = good[:RED_MEMBER_BYTES] + block + good
     path.write_bytes(gzip.compress(data) if is_packed else data)
     found = contents(path)
     assert found.pop("good.jpg") == RED
@@ -312,53 +269,43 @@ def test_absurd_sizes_in_a_tar(
 
 def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tars_module, "_MAX_SKIPPED_BYTES", 1 << 20)
-    path = gzipped(
-        tmp_path / "a.tar.gz", [("a.jpg", RED), ("b.jpg", bytes(2 << 20)), ("c.jpg", RED)]
-    )
+    members = [("a.jpg", RED), ("b.jpg", bytes(2 << 20)), ("c.jpg", RED)]
+    path = MAKERS[".tar.gz"](tmp_path / "a.tar.gz", members)
     found = contents(path)
     assert found["b.jpg"] is Reason.TOO_MANY_BYTES
     assert found[str(path)] is Reason.CORRUPT_CONTAINER
     assert "is not unpacked" in (details(path)[str(path)] or "")
 
 
-def patched(path: Path, *changes: tuple[int, bytes], signature: bytes = b"PK\1\2") -> None:
-    """Change the directory's first entry."""
-    data = bytearray(path.read_bytes())
-    start = data.index(signature)
-    for offset, value in changes:
-        data[start + offset : start + offset + len(value)] = value
-    path.write_bytes(data)
-
-
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("offset", "value", "expected"),
     [
-        ([(8, struct.pack("<H", 1))], Reason.ENCRYPTED),
-        ([(8, struct.pack("<H", 0x41))], Reason.ENCRYPTED),
-        ([(10, struct.pack("<H", 9))], Reason.UNSUPPORTED_FORMAT),
-        ([(24, struct.pack("<I", 1 << 30))], Reason.TOO_MANY_BYTES),
-        ([(20, struct.pack("<I", 1 << 30))], Reason.CORRUPT_CONTAINER),  # over the next member
-        ([(16, b"\0\0\0\0")], Reason.CORRUPT_CONTAINER),  # another checksum
-        ([(24, struct.pack("<I", 10))], Reason.CORRUPT_CONTAINER),  # unpacks to more than it says
-        ([(42, struct.pack("<I", 3))], Reason.CORRUPT_CONTAINER),
-        ([(38, struct.pack("<I", 0o120777 << 16))], Reason.NOT_A_FILE),
+        (8, struct.pack("<H", 1), Reason.ENCRYPTED),
+        (8, struct.pack("<H", 0x41), Reason.ENCRYPTED),
+        (10, struct.pack("<H", 9), Reason.UNSUPPORTED_FORMAT),
+        (24, struct.pack("<I", 1 << 30), Reason.TOO_MANY_BYTES),
+        (20, struct.pack("<I", 1 << 30), Reason.CORRUPT_CONTAINER),  # over the next member
+        (16, b"\0\0\0\0", Reason.CORRUPT_CONTAINER),  # another checksum
+        (24, struct.pack("<I", 10), Reason.CORRUPT_CONTAINER),  # unpacks to more than it says
+        (42, struct.pack("<I", 3), Reason.CORRUPT_CONTAINER),
+        (38, struct.pack("<I", 0o120777 << 16), Reason.NOT_A_FILE),
     ],
 )
 def test_malformed_members_of_a_zip(
-    tmp_path: Path, changes: list[tuple[int, bytes]], expected: Reason
+    tmp_path: Path, offset: int, value: bytes, expected: Reason
 ) -> None:
-    path = deflated(tmp_path / "a.zip", [("a.jpg", RED), ("b.jpg", GREEN)])
-    patched(path, *changes)
-    found = contents(path)
-    assert found["a.jpg"] is expected
-    overlaps = changes[0][0] == 20
-    assert found["b.jpg"] == (Reason.CORRUPT_CONTAINER if overlaps else GREEN)
+    path = MAKERS[".ZIP"](tmp_path / "a.zip", [("a.jpg", RED), ("b.jpg", GREEN)])
+    data = bytearray(path.read_bytes())
+    start = data.index(b"PK\1\2") + offset  # in the directory's first entry
+    data[start : start + len(value)] = value
+    path.write_bytes(data)
+    second = Reason.CORRUPT_CONTAINER if offset == 20 else GREEN
+    assert contents(path) == {"a.jpg": expected, "b.jpg": second}
 
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    path = deflated(
-        tmp_path / "a.zip", [("bomb.jpg", bytes(10 << 20)), ("liar.jpg", bytes(10 << 20))]
-    )
+    members = [(name, bytes(10 << 20)) for name in ("bomb.jpg", "liar.jpg")]
+    path = MAKERS[".ZIP"](tmp_path / "a.zip", members)
     data = path.read_bytes().replace(struct.pack("<I", 10 << 20), struct.pack("<I", 1000))
     path.write_bytes(data)
     assert set(contents(path).values()) == {Reason.CORRUPT_CONTAINER}
@@ -368,7 +315,7 @@ def test_metadata_that_is_too_much(tmp_path: Path) -> None:
     deep = b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     large = json.dumps({"a": "x" * (2 << 20)}).encode()
     members = [("1.json", deep), ("1.jpg", RED), ("2.json", large), ("2.jpg", GREEN)]
-    for path in (make_tar(tmp_path / "a.tar", members), deflated(tmp_path / "a.zip", members)):
+    for path in (MAKERS[suffix](tmp_path / f"a{suffix}", members) for suffix in (".tar", ".ZIP")):
         skipped = Skipped()
         assert contents(path, skipped) == {"1.jpg": RED, "2.jpg": GREEN}
         assert skipped.bad_metadata == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,17 +26,9 @@ ROWS = [{"id": i, "title": 'x,\n"y"', "image": f"{i}.jpg", "bytes": "AAAA"} for 
 LIMITS = Limits(max_bytes=1 << 20)
 
 
-def archive(suffix: str) -> Callable[[Path], Path]:
-    return lambda folder: MAKERS[suffix](folder / f"a{suffix}", MEMBERS)
-
-
-def table(suffix: str) -> Callable[[Path], Path]:
-    return lambda folder: write(folder / f"a{suffix}", ROWS)
-
-
-MAKE = {
-    **{suffix: archive(suffix) for suffix in MAKERS},
-    **{suffix: table(suffix) for suffix in (".csv", ".jsonl", ".csv.gz", ".parquet")},
+MAKE: dict[str, Callable[[Path], Path]] = {
+    **{suffix: partial(make, members=MEMBERS) for suffix, make in MAKERS.items()},
+    **{suffix: partial(write, rows=ROWS) for suffix in (".csv", ".jsonl", ".csv.gz", ".parquet")},
 }
 
 
@@ -47,13 +40,9 @@ MAKE = {
     inserted=st.binary(max_size=8),
 )
 def test_any_damage(
-    tmp_path: Path,
-    suffix: str,
-    changes: list[tuple[int, int]],
-    cut: int | None,
-    inserted: bytes,
+    tmp_path: Path, suffix: str, changes: list[tuple[int, int]], cut: int | None, inserted: bytes
 ) -> None:
-    path = MAKE[suffix](tmp_path)
+    path = MAKE[suffix](tmp_path / f"a{suffix}")
     data = bytearray(path.read_bytes())
     for place, value in changes:
         data[place % len(data)] = value

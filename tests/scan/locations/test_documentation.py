@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from recognizer.cli import ExitCode, app
 from recognizer.rows.listings import ListingRow
 from recognizer.scan import Access, expand
 from tests.conftest import encoded, picture
+from tests.scan.locations.conftest import GREEN, RED
 from tests.scan.locations.test_archives import make_tar, make_zip
 from tests.scan.locations.test_stores import put
 from tests.scan.locations.web_server import loopback_too, serving
 
 PAGE = (Path(__file__).parents[3] / "docs/sources.md").read_text(encoding="utf-8")
-RED, GREEN = encoded(picture("red")), encoded(picture("green"))
+Rows = dict[str, dict[str, Any]]
+Run = Callable[[str], Rows]
 
 
 def example(heading: str, language: str = "console") -> str:
@@ -35,35 +37,23 @@ def example(heading: str, language: str = "console") -> str:
 
 
 @pytest.fixture
-def run(
-    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], dict[str, dict[str, Any]]]:
+def run(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs an example in a folder with all that the page speaks of; returns source -> row."""
     monkeypatch.chdir(tmp_path)
-    for name, data in {
-        "photos/a.jpg": RED,
-        "photos/sub/f3a9": GREEN,
-        "photos/b.jpg": GREEN,
-        "more/c.png": encoded(picture("green"), "PNG"),
-        "one.jpg": GREEN,
-    }.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    for folder in ("photos/sub", "more", "shards"):
+        Path(folder).mkdir(parents=True)
+    for name in ("photos/a.jpg", "photos/b.jpg", "photos/sub/f3a9", "one.jpg"):
+        Path(name).write_bytes(RED if name == "photos/a.jpg" else GREEN)
+    Path("more/c.png").write_bytes(encoded(picture("green"), "PNG"))
     Path("listings.csv").write_text(
         'id,title,photo\n7,tusk,photos/a.jpg\n7,tusk,photos/b.jpg\n8,mug,"[""gone.jpg""]"\n'
     )
-    Path("shards").mkdir()
     make_tar(Path("shards/shard-000.tar"), [("0001.jpg", RED), ("0001.json", b'{"id": 1}')])
     make_zip(Path("photos.zip"), [("x.jpg", GREEN)])
 
-    def run(command: str) -> dict[str, dict[str, Any]]:
+    def run(command: str) -> Rows:
         before, _, scan = command.rpartition(" | ")
-        given = (
-            subprocess.run(shlex.split(before), capture_output=True, check=True).stdout
-            if before
-            else None
-        )
+        given = subprocess.check_output(shlex.split(before)) if before else None
         arguments = [*shlex.split(scan)[1:], "--bundle", str(tiny_bundle), "--workers", "1"]
         result = CliRunner().invoke(app, arguments, input=given)
         assert result.exit_code in {ExitCode.DONE, ExitCode.SOME_FAILED}, result.output
@@ -74,11 +64,11 @@ def run(
     return run
 
 
-def decisions(rows: dict[str, dict[str, Any]]) -> dict[str, str]:
+def decisions(rows: Rows) -> dict[str, str]:
     return {source: row["decision"] for source, row in rows.items()}
 
 
-def test_files(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
+def test_files(run: Run) -> None:
     assert decisions(run(example("Files, folders and patterns"))) == {
         "photos/a.jpg": "priority",
         "photos/b.jpg": "clear",
@@ -89,18 +79,15 @@ def test_files(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("find") is None, reason="needs find")
-def test_a_list(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
+def test_a_list(run: Run) -> None:
     rows = run(example("A list on standard input"))
     assert decisions(rows) == {"photos/a.jpg": "priority", "photos/b.jpg": "clear"}
 
 
-def test_tables(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
+def test_tables(run: Run) -> None:
     rows = run(example("Tables of listings"))
-    assert decisions(rows) == {
-        "photos/a.jpg": "priority",
-        "photos/b.jpg": "clear",
-        "gone.jpg": "unscored",
-    }
+    of_photos = {"photos/a.jpg": "priority", "photos/b.jpg": "clear"}
+    assert decisions(rows) == of_photos | {"gone.jpg": "unscored"}
     assert rows["photos/a.jpg"]["item"] == {"id": "7", "title": "tusk"}
     seven, eight = map(json.loads, Path("by-listing.jsonl").read_bytes().splitlines())
     assert (seven["listing"], seven["decision"], seven["best"]) == ("7", "priority", "photos/a.jpg")
@@ -110,25 +97,21 @@ def test_tables(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
     assert [key for key in described if key in keys] == keys
 
 
-def test_archives(run: Callable[[str], dict[str, dict[str, Any]]]) -> None:
-    rows = run(example("Archives"))
-    assert decisions(rows) == {
-        "shards/shard-000.tar!/0001.jpg": "priority",
-        "photos.zip!/x.jpg": "clear",
-    }
-    assert rows["shards/shard-000.tar!/0001.jpg"]["item"] == {"id": 1}
+def test_archives(run: Run) -> None:
+    rows, first = run(example("Archives")), "shards/shard-000.tar!/0001.jpg"
+    assert decisions(rows) == {first: "priority", "photos.zip!/x.jpg": "clear"}
+    assert rows[first]["item"] == {"id": 1}
     # Streamed, the bytes travel with the items.
     make_tar(Path("packed.tgz"), [("0002.jpg", RED), ("0002.json", b'{"id": 2}')], "w:gz")
-    rows = run("recognizer scan packed.tgz shards")
-    assert rows["packed.tgz!/0002.jpg"]["decision"] == "priority"
-    assert rows["packed.tgz!/0002.jpg"]["item"] == {"id": 2}
+    row = run("recognizer scan packed.tgz shards")["packed.tgz!/0002.jpg"]
+    assert (row["decision"], row["item"]) == ("priority", {"id": 2})
     # Known by the next scan, which writes nothing.
     before = Path("scan.jsonl").read_bytes()
     run(example("Archives"))
     assert Path("scan.jsonl").read_bytes() == before
 
 
-def test_object_stores(run: Callable[[str], dict[str, dict[str, Any]]], s3_server: str) -> None:
+def test_object_stores(run: Run, s3_server: str) -> None:
     fsspec = pytest.importorskip("fsspec")
     fsspec.filesystem("s3").mkdir("s3://market")
     put("s3://market/photos/a.jpg", RED)
@@ -143,21 +126,11 @@ def test_object_stores(run: Callable[[str], dict[str, dict[str, Any]]], s3_serve
     }
 
 
-@pytest.fixture
-def loopback_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setattr("recognizer.scan.Access", functools.partial(Access, gate=loopback_too))
-        yield
-
-
-def test_the_web(
-    run: Callable[[str], dict[str, dict[str, Any]]],
-    monkeypatch: pytest.MonkeyPatch,
-    loopback_allowed: None,
-) -> None:
+def test_the_web(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     command = example("The web")
     assert "https://photos.example/1.jpg" in command
-    with serving() as server:
+    with serving() as server, monkeypatch.context() as patch:
+        patch.setattr("recognizer.scan.Access", functools.partial(Access, gate=loopback_too))
         url = f"{server.url}/1.jpg"
         rows = run(command.replace("https://photos.example/1.jpg", url))
         assert decisions(rows) == {url: "priority"}
@@ -166,9 +139,7 @@ def test_the_web(
     assert "--allow-http" in result.stderr
 
 
-def test_from_python(
-    run: Callable[[str], dict[str, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_from_python(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     exec(example("From Python", "python"), {})
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "photos/a.jpg {'id': '7', 'title': 'tusk'}"

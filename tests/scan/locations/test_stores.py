@@ -24,25 +24,8 @@ from recognizer.scan.location import StoreObject
 from recognizer.scan.locations import Access, Reader, expand, retries, stores
 from recognizer.scan.locations.stores import Store
 from recognizer.status import Reason
-from tests.conftest import encoded, picture
+from tests.scan.locations.conftest import GREEN, LIMITS, RED, contents, read
 from tests.scan.locations.test_archives import make_tar, make_zip
-
-RED, GREEN = encoded(picture("red")), encoded(picture("green"))
-LIMITS = Limits(max_bytes=20_000)
-
-
-def read(item: Item) -> bytes | Reason:
-    try:
-        return Reader(LIMITS, Access()).read(item)
-    except Refused as refused:
-        return refused.reason
-
-
-def contents(*sources: str, **options: Any) -> dict[str, bytes | Reason]:
-    items = list(expand(sources, limits=LIMITS, **options))
-    found = {item.source: read(item) for item in items}
-    assert len(found) == len(items)
-    return found
 
 
 @pytest.fixture(autouse=True)
@@ -73,17 +56,11 @@ def put(url: str, data: bytes) -> str:
 
 @pytest.fixture
 def photos(bucket: str) -> str:
-    for name, data in {
-        "photos/b.jpg": RED,
-        "photos/sub/a.png": GREEN,
-        "photos/f3a9": GREEN,
-        "photos/notes.txt": b"text",
-        "photos/empty.jpg": b"",
-        "photos/big.jpg": bytes(30_000),
-        "photos/[x] #?.jpg": RED,
-        "photos-other/c.jpg": RED,
-    }.items():
-        put(f"{bucket}/{name}", data)
+    files = {"b.jpg": RED, "sub/a.png": GREEN, "f3a9": GREEN, "notes.txt": b"text"}
+    files |= {"empty.jpg": b"", "big.jpg": bytes(30_000), "[x] #?.jpg": RED}
+    for name, data in files.items():
+        put(f"{bucket}/photos/{name}", data)
+    put(f"{bucket}/photos-other/c.jpg", RED)
     return f"{bucket}/photos"
 
 
@@ -175,9 +152,7 @@ def test_a_bucket_that_is_not_there(s3_server: str) -> None:
         list(Store(StoreObject("s3://no-such-bucket/*.jpg")).matches())
 
 
-def test_pages_of_a_large_prefix(
-    s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_pages_of_a_large_prefix(s3_server: str) -> None:
     class Paged:
         pages = 0
 
@@ -186,16 +161,11 @@ def test_pages_of_a_large_prefix(
             self.pages += 1
             start = int(options.get("ContinuationToken", 0))
             keys = [{"Key": f"p/{i:03}.jpg"} for i in range(start, min(start + 10, 25))]
-            is_last = start + 10 >= 25
-            return {
-                "Contents": keys,
-                "IsTruncated": not is_last,
-                "NextContinuationToken": str(start + 10),
-            }
+            more = {"IsTruncated": start + 10 < 25, "NextContinuationToken": str(start + 10)}
+            return {"Contents": keys, **more}
 
     store = Store(StoreObject("s3://b/p"))
-    paged = Paged()
-    store._fs = paged
+    store._fs = paged = Paged()
     found = store.objects_below()
     assert str(next(found)) == "s3://b/p/000.jpg"
     assert paged.pages == 1  # no page is asked for before it is needed
@@ -270,21 +240,41 @@ def test_only_one_layer_tries_again(
     assert (caught.value.reason, served) == (Reason.READ_ERROR, requests)
 
 
-def test_no_try_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+class Failing:
+    """A file system that fails: always, or until a number of tries."""
+
+    def __init__(self, error: Exception, works_at: int | None = None) -> None:
+        self.tries, self.error, self.works_at = 0, error, works_at
+
+    def cat_file(self, *_: object, **__: object) -> bytes:
+        self.tries += 1
+        if self.tries == self.works_at:
+            return RED
+        raise self.error
+
+    def info(self, _: str) -> dict[str, int]:
+        if self.works_at:
+            raise self.error
+        return {"size": 5}
+
+    def walk(self, *_: object, **__: object) -> Iterator[object]:
+        yield "/b", ["x"], ["a.jpg"]
+        raise self.error
+
+
+def store_with(filesystem: object) -> Store:
     pytest.importorskip("fsspec")
-    monkeypatch.setattr(retries, "MAX_SECONDS", 0.0)
-
-    class Failing:
-        tries = 0
-
-        def info(self, _: str) -> dict[str, int]:
-            self.tries += 1
-            raise ConnectionResetError
-
     store = Store(StoreObject("memory://b/a.jpg"))
-    store._fs = failing = Failing()
+    store._fs = filesystem
+    return store
+
+
+def test_no_try_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "MAX_SECONDS", 0.0)
+    failing = Failing(ConnectionResetError())
+    failing.info = failing.cat_file
     with pytest.raises(Refused):
-        store.is_object()
+        store_with(failing).is_object()
     assert failing.tries == 1
 
 
@@ -302,25 +292,7 @@ def test_no_try_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_errors_of_a_store(error: Exception, reason: Reason, tries: int) -> None:
-    pytest.importorskip("fsspec")
-
-    class Failing:
-        tries = 0
-
-        def cat_file(self, *_: object, **__: object) -> bytes:
-            self.tries += 1
-            raise error
-
-        def info(self, _: str) -> dict[str, int]:
-            return {"size": 5}
-
-        def walk(self, *_: object, **__: object) -> Iterator[object]:
-            yield "/b", ["x"], ["a.jpg"]
-            raise error
-
-    store = Store(StoreObject("memory://b/a.jpg"))
-    failing = Failing()
-    store._fs = failing
+    store = store_with(failing := Failing(error))
     with pytest.raises(Refused) as caught:
         store.read(Limits())
     assert (caught.value.reason, failing.tries) == (reason, tries)
@@ -332,23 +304,7 @@ def test_errors_of_a_store(error: Exception, reason: Reason, tries: int) -> None
 
 
 def test_an_error_that_passes() -> None:
-    pytest.importorskip("fsspec")
-
-    class Flaky:
-        tries = 0
-
-        def cat_file(self, *_: object, **__: object) -> bytes:
-            self.tries += 1
-            if self.tries < 3:
-                raise ConnectionResetError
-            return RED
-
-        def info(self, _: str) -> dict[str, int]:
-            raise ConnectionResetError
-
-    store = Store(StoreObject("memory://b/a.jpg"))
-    store._fs = Flaky()
-    assert store.read(Limits()) == RED
+    assert store_with(Failing(ConnectionResetError(), works_at=3)).read(Limits()) == RED
 
 
 def test_stores_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

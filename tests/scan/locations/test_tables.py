@@ -18,15 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import MissingExtraError, UsageError
-from recognizer.imaging import Limits
 from recognizer.rows.row import JSON
 from recognizer.scan.items import Item, RowsWithoutImage, Skipped
-from recognizer.scan.locations import Access, Reader, expand
+from recognizer.scan.locations import expand
 from recognizer.scan.locations.values import plain
 from recognizer.status import Reason
-from tests.conftest import encoded, picture
+from tests.scan.locations.conftest import GREEN, RED, read
 
-RED, GREEN = encoded(picture("red")), encoded(picture("green"))
+BAD = Reason.CORRUPT_CONTAINER
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -58,8 +57,9 @@ def items_of(path: Path, **options: Any) -> list[Item]:
     return items
 
 
-def read(item: Item) -> bytes:
-    return Reader(Limits(), Access()).read(item)
+def found_in(folder: Path, items: list[Item]) -> list[tuple[str, Reason | None]]:
+    """The name of each item's file, or of its place in the table; and its reason."""
+    return [(item.source.removeprefix(f"{folder}/"), item.reason) for item in items]
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,11 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
     path = path.rename(tmp_path / name)
     skipped = Skipped()
     items = items_of(path, skipped=skipped)
-    assert [item.source for item in items] == [
-        str(tmp_path / "a.jpg"),
-        "/abs/b.jpg",
-        "s3://bucket/c.jpg",
-    ]
-    assert [item.columns for item in items] == [
-        {key: value for key, value in row.items() if key != "image_path"} for row in rows[:3]
-    ]
+    sources = [str(tmp_path / "a.jpg"), "/abs/b.jpg", "s3://bucket/c.jpg"]
+    assert [item.source for item in items] == sources
+    for row in rows:
+        del row["image_path"]
+    assert [item.columns for item in items] == rows[:3]
     assert read(items[0]) == RED
     assert skipped == Skipped(without_image={str(path): RowsWithoutImage(1, [4])})
 
@@ -131,11 +128,9 @@ def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 @pytest.mark.parametrize("wanted", [None, "image"])
 def test_an_image_in_another_column_is_told(tmp_path: Path, name: str, wanted: str | None) -> None:
-    rows = [
-        {"id": "1", "image": "a.jpg", "Photo_URL": "x", "url": "", "title": "x"},
-        *[{"id": str(n), "image": "", "Photo_URL": "", "url": "", "title": "x"} for n in range(4)],
-        {"id": "6", "image": "", "Photo_URL": "b.jpg", "url": "", "title": "x"},
-    ]
+    none = {"id": "1", "image": "", "Photo_URL": "", "url": "", "title": "x"}
+    first, last = none | {"image": "a.jpg", "Photo_URL": "x"}, none | {"Photo_URL": "b.jpg"}
+    rows = [first, none, none, none, none, last]
     path = write(tmp_path / name, rows)
     skipped = Skipped()
     assert len(items_of(path, image_column=wanted, skipped=skipped)) == 1
@@ -144,11 +139,9 @@ def test_an_image_in_another_column_is_told(tmp_path: Path, name: str, wanted: s
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 def test_several_images_for_one_listing(tmp_path: Path, name: str) -> None:
-    images: Any = ["a.jpg", "", "b.jpg"]
-    path = write(
-        tmp_path / name, [{"id": 5, "images": json.dumps(images) if name == "t.csv" else images}]
-    )
-    items = items_of(path)
+    images = ["a.jpg", "", "b.jpg"]
+    row = {"id": 5, "images": json.dumps(images) if name == "t.csv" else images}
+    items = items_of(write(tmp_path / name, [row]))
     assert [item.source for item in items] == [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")]
     assert [str((item.columns or {})["id"]) for item in items] == ["5", "5"]
 
@@ -168,17 +161,14 @@ def test_images_inside_a_table(tmp_path: Path) -> None:
 
 def test_images_inside_a_parquet_table(tmp_path: Path) -> None:
     path = write(tmp_path / "t.parquet", [{"photo": RED}, {"photo": None}, {"photo": GREEN}])
-    assert [(i.source, read(i)) for i in items_of(path)] == [
-        (f"{path}!/1", RED),
-        (f"{path}!/3", GREEN),
-    ]
+    found = {item.source: read(item) for item in items_of(path)}
+    assert found == {f"{path}!/1": RED, f"{path}!/3": GREEN}
     # As the datasets library of Hugging Face writes them, and several for one listing.
     (tmp_path / "b.jpg").write_bytes(GREEN)
     image = [{"bytes": RED, "path": "a.jpg"}, {"bytes": None, "path": "b.jpg"}]
     path = write(tmp_path / "u.parquet", [{"image": image}])
-    items = items_of(path)
-    assert [item.source for item in items] == [f"{path}!/1/1", str(tmp_path / "b.jpg")]
-    assert [read(item) for item in items] == [RED, GREEN]
+    found = {item.source: read(item) for item in items_of(path)}
+    assert found == {f"{path}!/1/1": RED, str(tmp_path / "b.jpg"): GREEN}
 
 
 def test_values_of_a_parquet_table(tmp_path: Path) -> None:
@@ -275,10 +265,9 @@ def test_rows_that_cannot_be_read_cost_no_other(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes(b"title,image\nhorn, old,a.jpg\nshort\nbone,b\xff.jpg\n")
     extra, short, undecodable = items_of(table)
+    assert found_in(tmp_path, [extra, short]) == [("t.csv!/1", BAD), ("t.csv!/2", BAD)]
     # What follows a line break without quotes: the photo of this row may be in the next.
-    assert (short.source, short.reason) == (f"{table}!/2", Reason.CORRUPT_CONTAINER)
     assert (short.columns, short.detail) == ({"title": "short"}, "1 cells for 2 columns")
-    assert (extra.source, extra.reason) == (f"{table}!/1", Reason.CORRUPT_CONTAINER)
     assert extra.detail == "3 cells for 2 columns"
     assert undecodable.source.encode("utf-8", "surrogateescape").endswith(b"/b\xff.jpg")
     lines = tmp_path / "t.jsonl"
@@ -286,11 +275,9 @@ def test_rows_that_cannot_be_read_cost_no_other(tmp_path: Path) -> None:
         b'\xef\xbb\xbf{"image": "a.jpg"}\nnonsense\n[1]\n\n{"image": 7}\n{"image": "b.jpg"}\n'
         + b'{"x":' + b"[" * 100_000 + b"\n" + b'{"image": {"path": "c.jpg"}}\n{"image": "cut'
     )  # fmt: skip
-    found = [(item.source.rpartition("/")[2], item.reason) for item in items_of(lines)]
-    bad = Reason.CORRUPT_CONTAINER
-    assert found == [
-        *[("a.jpg", None), ("2", bad), ("3", bad), ("4", bad), ("b.jpg", None)],
-        *[("6", bad), ("c.jpg", None), ("8", bad)],
+    assert found_in(tmp_path, items_of(lines)) == [
+        *[("a.jpg", None), ("t.jsonl!/2", BAD), ("t.jsonl!/3", BAD), ("t.jsonl!/4", BAD)],
+        *[("b.jpg", None), ("t.jsonl!/6", BAD), ("c.jpg", None), ("t.jsonl!/8", BAD)],
     ]
 
 
@@ -303,83 +290,64 @@ def test_a_short_row_that_has_its_photo_is_scanned(tmp_path: Path) -> None:
     assert skipped.without_image == {str(table): RowsWithoutImage(1, [2])}
 
 
+LONG = "lines 3 to 3: a line of more than 1000 characters"
+
+
 @pytest.mark.parametrize(
-    ("damaged", "lines"),
+    ("damaged", "detail"),
     [
         (b'1,"big tusk,lost.jpg\n2,"carved",lost.jpg\n', "lines 3 to 4: "),
         (b'1,"big" tusk,lost.jpg\n', "lines 3 to 3: "),
+        (b"1," + b"y" * 5000 + b",lost.jpg\n", LONG),
+        (b"1,y,lost.jpg" + b",y" * 2500 + b"\n", LONG),
     ],
 )
-def test_a_quote_out_of_place_gives_no_photo_to_another_listing(
-    tmp_path: Path, damaged: bytes, lines: str
+def test_a_damaged_line_gives_no_photo_to_another_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes, detail: str
 ) -> None:
+    monkeypatch.setattr("recognizer.scan.locations.tables._MAX_LINE_BYTES", 1000)
     table = tmp_path / "t.csv"
-    table.write_bytes(b"id,title,photo\n0,a,a.jpg\n" + damaged + b"3,b,b.jpg\n")
-    first, bad, last = items_of(table)
-    assert (first.source, last.source) == (str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"))
-    assert last.columns == {"id": "3", "title": "b"}
-    assert (bad.source, bad.reason) == (f"{table}!/2", Reason.CORRUPT_CONTAINER)
-    assert bad.detail is not None
-    assert bad.detail.startswith(lines)
+    table.write_bytes(b"id,title,photo\n0,a,a.jpg\n" + damaged + b'3,"b\nb",b.jpg\n')
+    items = items_of(table)
+    assert found_in(tmp_path, items) == [("a.jpg", None), ("t.csv!/2", BAD), ("b.jpg", None)]
+    assert items[2].columns == {"id": "3", "title": "b\nb"}
+    assert str(items[1].detail).startswith(detail)
 
 
 def test_a_quote_that_is_never_closed_is_told(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes(b'id,title,photo\n0,a,a.jpg\n1,"big tusk,b.jpg\n2,c,c.jpg\n')
-    first, bad = items_of(table)
-    assert first.source == str(tmp_path / "a.jpg")
-    assert (bad.source, bad.reason) == (f"{table}!/2", Reason.CORRUPT_CONTAINER)
-    assert bad.detail == "lines 3 to 4: unexpected end of data"
+    items = items_of(table)
+    assert found_in(tmp_path, items) == [("a.jpg", None), ("t.csv!/2", BAD)]
+    assert items[1].detail == "lines 3 to 4: unexpected end of data"
 
 
-def test_a_long_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_line_of_json_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recognizer.scan.locations.tables._MAX_LINE_BYTES", 1000)
-    for name, header in (("t.jsonl", ""), ("t.csv", "image,x\n")):
-        path = tmp_path / name
-        rows = [("a.jpg", ""), ("b.jpg", "y" * 5000), ("c.jpg", "")]
-        if name == "t.csv":
-            path.write_text(header + "".join(f"{image},{x}\n" for image, x in rows))
-        else:
-            path.write_text("".join(json.dumps({"image": i, "x": x}) + "\n" for i, x in rows))
-        first, long, last = items_of(path)
-        assert (first.source, last.source) == (str(tmp_path / "a.jpg"), str(tmp_path / "c.jpg"))
-        assert (long.source, long.reason) == (f"{path}!/2", Reason.CORRUPT_CONTAINER)
-
-
-def test_a_long_line_of_short_cells_is_left_out_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recognizer.scan.locations.tables._MAX_LINE_BYTES", 1000)
-    table = tmp_path / "t.csv"
-    rows = ["a.jpg,x", "b.jpg" + ",y" * 2500, 'c.jpg,"x', 'x"', 'd.jpg,"x"x']
-    table.write_text("\n".join(["image,x", *rows]))
-    first, long, third, bad = items_of(table)
-    assert [(i.source, i.reason) for i in (first, third)] == [
-        (str(tmp_path / "a.jpg"), None),
-        (str(tmp_path / "c.jpg"), None),
+    rows = [
+        {"image": f"{name}.jpg", "x": "y" * long}
+        for name, long in [("a", 0), ("b", 5000), ("c", 0)]
     ]
-    assert long.detail == "lines 3 to 3: a line of more than 1000 characters"
-    assert bad.detail is not None
-    assert bad.detail.startswith("lines 6 to 6: ")
+    items = items_of(write(tmp_path / "t.jsonl", rows))
+    assert found_in(tmp_path, items) == [("a.jpg", None), ("t.jsonl!/2", BAD), ("c.jpg", None)]
 
 
 def test_a_first_line_without_end_is_no_header(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes(b"path," + b"x" * (1 << 20) + b"\na.jpg,1\n")
     (item,) = items_of(table)
-    assert (item.source, item.reason) == (str(table), Reason.CORRUPT_CONTAINER)
-    assert item.detail is not None
-    assert "first line has more than 1048576 characters" in item.detail
+    assert (item.source, item.reason) == (str(table), BAD)
+    assert "first line has more than 1048576 characters" in str(item.detail)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("t.parquet", b"no parquet", Reason.CORRUPT_CONTAINER),
-        ("t.parquet", b"", Reason.CORRUPT_CONTAINER),
-        ("t.csv", b"path,path\na,b\n", Reason.CORRUPT_CONTAINER),
-        ("t.csv", b'"id" of it,path\n1,a.jpg\n', Reason.CORRUPT_CONTAINER),
-        ("t.csv.gz", b"no gzip", Reason.CORRUPT_CONTAINER),
+        ("t.parquet", b"no parquet", BAD),
+        ("t.parquet", b"", BAD),
+        ("t.csv", b"path,path\na,b\n", BAD),
+        ("t.csv", b'"id" of it,path\n1,a.jpg\n', BAD),
+        ("t.csv.gz", b"no gzip", BAD),
         ("t.csv.gz", gzip.compress(b"path\n" + b"a.jpg\n" * 9, mtime=0)[:-12], Reason.TRUNCATED),
     ],
 )
@@ -397,7 +365,7 @@ def test_a_damaged_parquet_table_says_where(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
     path.write_bytes(data)
-    assert items_of(path)[-1].reason in {Reason.CORRUPT_CONTAINER, Reason.READ_ERROR}
+    assert items_of(path)[-1].reason in {BAD, Reason.READ_ERROR}
 
 
 def test_urls_in_a_table_lead_only_to_buckets(tmp_path: Path) -> None:
