@@ -19,7 +19,7 @@ from pathlib import Path
 
 from recognizer.dataset.manifest import load_photos
 from recognizer.dataset.splits import prepare
-from recognizer.evaluation.unseen import Unseen
+from recognizer.evaluation.left_out import Unseen
 from recognizer.training.config import load_config
 from recognizer.training.fit import fit
 from recognizer.training.runs import load_run, measure_unseen

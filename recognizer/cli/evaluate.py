@@ -182,7 +182,7 @@ def _evaluate(
                 "predictions": predictions,
             }
         )
-    text = to_json(evaluations)
+    text = to_json({e.split: e for e in evaluations})
     if report is not None:
         from recognizer.evaluation.html_report import Measured, write_report  # noqa: PLC0415
 
@@ -204,6 +204,7 @@ def _leave_out(
     from recognizer.cli.evaluate_output import print_left_out  # noqa: PLC0415
     from recognizer.dataset.outputs import run_photos  # noqa: PLC0415
     from recognizer.evaluation import left_out  # noqa: PLC0415
+    from recognizer.evaluation.evaluate import to_json  # noqa: PLC0415
 
     wanted = {label: left_out.photos_for(photos, label) for label in labels}
     together = list(dict.fromkeys(photo for used, _ in wanted.values() for photo in used))
@@ -225,7 +226,7 @@ def _leave_out(
             )
         print_left_out(result)
         results.append(result)
-    return left_out.to_json(results)
+    return to_json({result.figures.name: result for result in results})
 
 
 def _compare(
@@ -237,6 +238,7 @@ def _compare(
     group_by_source: bool,
 ) -> str:
     from recognizer.cli.evaluate_output import print_comparison  # noqa: PLC0415
+    from recognizer.evaluation.evaluate import to_json  # noqa: PLC0415
     from recognizer.evaluation.held_out import photos_of_split  # noqa: PLC0415
     from recognizer.evaluation.paired import compare  # noqa: PLC0415
 
@@ -256,7 +258,7 @@ def _compare(
         group_by_source=group_by_source,
     )
     print_comparison(comparison)
-    return comparison.to_json()
+    return to_json(comparison)
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:

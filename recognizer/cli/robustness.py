@@ -52,7 +52,7 @@ def command(
 
     require_extra("evaluate")
     from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
-    from recognizer.evaluation.evaluate import ANY_PRODUCT  # noqa: PLC0415
+    from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json  # noqa: PLC0415
     from recognizer.evaluation.held_out import photos_of_split  # noqa: PLC0415
     from recognizer.evaluation.robustness import measure_robustness  # noqa: PLC0415
     from recognizer.recognizer import Recognizer  # noqa: PLC0415
@@ -79,12 +79,12 @@ def command(
         raise UsageError(f"--of {name}: no photo of it in the {split} split")
     _print(found, name)
     if json_file is not None:
-        json_file.write_text(found.to_json(), encoding="utf-8")
+        json_file.write_text(to_json(found), encoding="utf-8")
         console.print(f"Wrote {json_file}")
     if output is not None:
-        from recognizer.evaluation.robustness_plot import write  # noqa: PLC0415
+        from recognizer.evaluation.plots import write_robustness  # noqa: PLC0415
 
-        write(found, name, output)
+        write_robustness(found, name, output)
         console.print(f"Wrote {output}")
 
 

@@ -71,11 +71,7 @@ def fit_calibration(
 ) -> list[LabelFit]:
     """Fit each label's calibration by the method that does best on photos that it did not see.
 
-    Args:
-        log_odds: (N, labels), from the model.
-        truth: the N true labels.
-        labels: the model's labels in order.
-        sources: the N sources.
+    ``log_odds`` are the model's, (N, labels); ``truth`` and ``sources`` are of the N photos.
     """
     values = np.asarray(log_odds, np.float64)
     hits = np.array([[t == label for label in labels] for t in truth])
@@ -147,13 +143,9 @@ def _platt(values: LogOdds, hits: Hits) -> Calibration:
 def fit_platt(
     log_odds: LogOdds, targets: NDArray[np.float64], weights: NDArray[np.float64], *, c: float
 ) -> tuple[float, float]:
-    """Return the slope (at least 0.001) and the intercept of Platt's line through targets.
+    """Return the slope (at least 0.001) and the intercept of Platt's line through N targets.
 
-    Args:
-        log_odds: (N,).
-        targets: (N,), 0 to 1.
-        weights: (N,).
-        c: inverse of the penalty on the slope.
+    Targets are from 0 to 1; ``c`` is the inverse of the penalty on the slope.
     """
     # A target t is a positive of the weight t and a negative of the weight 1 - t.
     model = LogisticRegression(C=c, tol=1e-8, max_iter=1000).fit(
@@ -180,12 +172,9 @@ def _log_loss(log_odds: LogOdds, targets: NDArray[np.float64] | Hits) -> float:
 
 
 def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[Photo]) -> Bundle:
-    """Return a bundle with calibrations and thresholds fitted on held-out photos.
+    """Return a bundle with calibrations and thresholds fitted on N held-out photos.
 
-    Args:
-        bundle: with any calibration.
-        log_odds: (N, labels), of the photos.
-        photos: the N held-out photos.
+    ``log_odds`` are theirs, (N, labels), whatever the bundle's calibration is.
 
     Raises:
         DatasetError: there are no photos without a product, or too few to calibrate on.
@@ -249,13 +238,8 @@ def calibrate_bundle(
     """Write a bundle with the same network, calibrated on other photos.
 
     A label ranks photos as before, so the evidence of single products stays. What the families and
-    the policy made of the scores was measured with the old calibration, and is dropped.
-
-    Args:
-        recognizer: the loaded bundle.
-        photos: the held-out photos.
-        output: the new bundle's folder, whose name gives it name and version.
-        on_progress: called with the photos done and their number.
+    the policy made of the scores was measured with the old calibration, and is dropped. The new
+    folder's name gives name and version.
 
     Raises:
         DatasetError: a photo cannot be read, or there are too few of them.

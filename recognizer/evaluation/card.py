@@ -5,18 +5,20 @@ No figure is written by hand, except in the notes: what people know of the data 
 
 from __future__ import annotations
 
+import csv
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.licenses import LicenseCount
 from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.dataset.sheets import contact_sheet
 from recognizer.evaluation.evaluate import Evaluation
+from recognizer.evaluation.templates import render
 from recognizer.model.bundle import Bundle
 from recognizer.model.evidence import percent
 from recognizer.policy import Decision, Policy
@@ -24,8 +26,8 @@ from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 
 if TYPE_CHECKING:
+    from recognizer.evaluation.left_out import Unseen
     from recognizer.evaluation.living_animals import HeldOutPatches
-    from recognizer.evaluation.unseen import Unseen
 
 _COLUMNS = 7
 _TILE = 132  # side of a picture of the failures, in pixels
@@ -38,7 +40,7 @@ def render_card(
     bundle: Bundle,
     evaluation: Evaluation,
     seen: Evaluation,
-    licenses: Mapping[str, LicenseCount],
+    photos: Sequence[Photo],
     *,
     unseen: Sequence[Unseen] = (),
     patches: Sequence[HeldOutPatches] = (),
@@ -51,25 +53,18 @@ def render_card(
         bundle: with its evidence.
         evaluation: the figures on the test split.
         seen: the figures on the validation split.
-        licenses: of the photos.
-        unseen: what other runs of the recipe make of the sources that they left out.
-        patches: what becomes of patches of held-out animals.
+        photos: that were used, for their licences.
+        unseen: what other runs of the recipe find at the sources that they left out.
+        patches: figures on patches of held-out animals.
         failures: whether :data:`FAILURES_FILE` lies beside the card.
         notes: Markdown, for the section on known weaknesses.
     """
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown for a file, from our own data
-    )
-    template = resources.files("recognizer.evaluation") / "model_card.md.j2"
-    return environment.from_string(template.read_text(encoding="utf-8")).render(
+    return render(
+        "model_card.md.j2",
         bundle=bundle,
         evaluation=evaluation,
         seen=seen,
-        licenses=licenses,
+        licenses=count_licenses(photos),
         unseen=unseen,
         patches=patches,
         failures=FAILURES_FILE if failures else None,
@@ -110,3 +105,40 @@ def failures_sheet(
     blank = ("", np.zeros((_TILE, _TILE, 3), np.uint8))
     shown[len(missed) : len(missed)] = [blank] * (_COLUMNS - len(missed))
     return contact_sheet(shown, _TILE, _COLUMNS)
+
+
+UNSTATED = "unstated"
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseCount:
+    """The numbers of photos and of sources under one licence."""
+
+    photos: int
+    sources: int
+
+
+def count_licenses(photos: Sequence[Photo]) -> Mapping[str, LicenseCount]:
+    """Return the counts for each licence, the most common first."""
+    sources: defaultdict[str, set[str]] = defaultdict(set)
+    counts = Counter(photo.license or UNSTATED for photo in photos)
+    for photo in photos:
+        sources[photo.license or UNSTATED].add(photo.source)
+    return {name: LicenseCount(n, len(sources[name])) for name, n in counts.most_common()}
+
+
+def write_sources(photos: Sequence[Photo], path: Path) -> None:
+    """Write a table of the sources: licences, splits, labels, and how many photos."""
+    by_source: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_source[photo.source].append(photo)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["source", "photos", "splits", "labels", "licenses"])
+        for source, own in sorted(by_source.items()):
+            columns = (
+                {p.split for p in own},
+                {p.label for p in own},
+                {p.license or UNSTATED for p in own},
+            )
+            writer.writerow([source, len(own), *("; ".join(sorted(c)) for c in columns)])

@@ -21,13 +21,15 @@ from recognizer.errors import DatasetError
 from recognizer.evaluation.figures import (
     SOURCE_RATE,
     Figures,
+    LivingAnimal,
+    Lookalikes,
     SourceCount,
     Truth,
     count_by_source,
     figures_of,
+    measure_living_animals,
+    measure_lookalikes,
 )
-from recognizer.evaluation.living_animals import LivingAnimal, measure_living_animals
-from recognizer.evaluation.lookalikes import Lookalikes, measure_lookalikes
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import (
     DEFAULT_PREVALENCE,
@@ -60,27 +62,11 @@ class BySource:
 class Evaluation:
     """All figures of a bundle on one split.
 
-    Attributes:
-        bundle: title of the bundle.
-        digest: sha256 of its model.
-        split: name of the photos.
-        data: fingerprint of the photos.
-        photos: their number.
-        negatives: photos without a product.
-        negative_sources: sources of the negatives.
-        intervals: the unit of the bootstrap: ``photos`` or ``sources``.
-        families: figures of each family with more than one product in the bundle.
-        labels: figures of each product of the taxonomy.
-        flagged_negatives: share of the negatives that the default policy sends to review.
-        leads: for each product with photos, the leads of the default policy.
-        accuracy: share of all photos whose label has the highest score.
-        lookalikes: how well ivory and its look-alikes are told apart; None without such photos.
-        living: for each living animal with photos, how often it is taken for a product.
-        confusion: true label -> label with the highest score -> photos.
-        prevalence: share of products at which :attr:`operating_points` restate precision.
-        operating_points: family, or :data:`ANY_PRODUCT` -> the bundle's thresholds, the strictest
-            last.
-        by_source: for each family with positives.
+    ``data`` is the photos' fingerprint, ``intervals`` the unit of the bootstrap (``photos`` or
+    ``sources``). ``families`` are those with more than one product in the bundle. ``accuracy`` is
+    the share of photos whose label has the highest score; ``confusion`` is true label -> label with
+    the highest score -> photos. ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the
+    strictest threshold last, with precision at ``prevalence``.
     """
 
     bundle: str
@@ -104,9 +90,9 @@ class Evaluation:
     by_source: tuple[BySource, ...]
 
 
-def to_json(evaluations: Sequence[Evaluation]) -> str:
-    """Return all figures as JSON, by split."""
-    return json.dumps({e.split: asdict(e) for e in evaluations}, indent=2) + "\n"
+def to_json(figures: object) -> str:
+    """Return figures of this package, or a mapping of them, as JSON."""
+    return json.dumps(figures, indent=2, default=asdict) + "\n"
 
 
 def score_photos(
@@ -207,12 +193,8 @@ def measure(
         negative_sources=len(set(truth.sources[truth.negative])),
         intervals="sources" if group_by_source else "photos",
         families=tuple(
-            figures(
-                family.name,
-                truth.of_family(family.name),
-                np.array([p.families[family.name] for p in predictions]),
-            )
-            for family in bundle.families
+            figures(target.name, target.positive, target.scores)
+            for target, family in zip(wanted[1:], bundle.families, strict=True)
             if len(family.members) > 1
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
@@ -246,11 +228,8 @@ def measure(
 class Target:
     """What a platform looks for: a family, or any product.
 
-    Attributes:
-        name: the family's, or :data:`ANY_PRODUCT`.
-        positive: bool, (N,).
-        scores: calibrated probabilities, (N,).
-        thresholds: false-positive rate -> the bundle's threshold.
+    ``positive`` is bool, (N,), ``scores`` calibrated probabilities, (N,), and ``thresholds`` the
+    bundle's, by false-positive rate.
     """
 
     name: str
@@ -318,13 +297,7 @@ def all_figures(evaluation: Evaluation) -> Iterator[Figures]:
 
 
 def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> Evidence:
-    """Return the evidence of a label or family for ``bundle.json``.
-
-    Args:
-        figures: measured on the test split.
-        train: the photos that the model was trained on.
-        members: the labels that count.
-    """
+    """Return the evidence for ``bundle.json`` of labels that were measured on the test split."""
     return Evidence(
         train=training_images(train, members),
         test=EvaluationPhotos(photos=figures.photos, sources=figures.sources),

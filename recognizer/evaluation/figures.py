@@ -1,4 +1,4 @@
-"""The figures of one label, one family, one source.
+"""The figures of one label, one family, one source, one group of look-alikes.
 
 Negatives are all photos that show no product; photos of other products count neither way.
 """
@@ -26,7 +26,7 @@ from recognizer.evaluation.metrics import (
 from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
 from recognizer.model.evidence import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES
-from recognizer.taxonomy import load_taxonomy
+from recognizer.taxonomy import Kind, load_taxonomy
 
 MIN_FOR_CALIBRATION = 30
 """Positives below which no calibration error is given: it would measure chance."""
@@ -37,13 +37,7 @@ SOURCE_RATE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What photos show, as arrays.
-
-    Attributes:
-        labels: (N,) true labels.
-        sources: (N,) their sources.
-        negative: bool, (N,): no product.
-    """
+    """What N photos show: true labels and sources, (N,), and whether they show no product."""
 
     labels: NDArray[np.str_]
     sources: NDArray[np.str_]
@@ -65,20 +59,13 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """How well one label or family is told from the negatives.
+    """How well one label or family is distinguished from the negatives.
 
-    Attributes:
-        name: label or family.
-        photos: positives.
-        sources: of the positives: the number that counts.
-        average_precision: area under the precision-recall curve; None without positives.
-        area_under_roc: None without positives.
-        recall: false-positive rate -> recall, with the threshold taken as fixed.
-        ranks: the place of each positive among the negatives, 1 being above all; highest first.
-            Empty with more than :data:`MAX_FOR_RANKS` positives.
-        calibration: predicted and observed, over the positives and *all* other photos; empty with
-            fewer than :data:`MIN_FOR_CALIBRATION` positives.
-        calibration_error: expected calibration error; None if :attr:`calibration` is empty.
+    Areas and recall are None or empty without positives. ``recall`` is by false-positive rate, with
+    the threshold taken as fixed. ``ranks`` are the places of the positives among the negatives, 1
+    being above all; empty with more than :data:`MAX_FOR_RANKS`. ``calibration`` is over the
+    positives and *all* other photos, with its expected error; none with fewer than
+    :data:`MIN_FOR_CALIBRATION` positives.
     """
 
     name: str
@@ -112,7 +99,7 @@ def figures_of(
     group_by_source: bool = False,
     calibrated: bool = False,
 ) -> Figures:
-    """Measure how well positives are told from negatives.
+    """Measure how well positives are distinguished from negatives.
 
     Args:
         name: what the positives show.
@@ -155,14 +142,100 @@ def figures_of(
 
 
 def count_by_source(sources: NDArray[np.str_], over: NDArray[np.bool_]) -> tuple[SourceCount, ...]:
-    """Return the counts of each source, the largest first.
-
-    Args:
-        sources: (N,).
-        over: bool, (N,): whether a photo is over the threshold.
-    """
+    """Return how many photos of each source are over a threshold, the largest source first."""
     photos, found = Counter(sources.tolist()), Counter(sources[over].tolist())
     return tuple(
         SourceCount(source=name, photos=count, over=found[name], share=share(found[name], count))
         for name, count in sorted(photos.items(), key=lambda item: (-item[1], item[0]))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Lookalikes:
+    """How well a family is distinguished from its look-alikes: the question that a reviewer has.
+
+    The prediction is the name with the highest score among the family and these look-alikes; all
+    other labels are ignored. In ``mean_accuracy`` rare look-alikes count as much as common ones;
+    ``by_label`` and ``counts`` have the family, and each look-alike with photos.
+    """
+
+    family: str
+    photos: int
+    accuracy: Estimate
+    mean_accuracy: float
+    by_label: Mapping[str, Estimate]
+    counts: Mapping[str, int]
+
+
+def measure_lookalikes(
+    labels: NDArray[np.str_], scores: Sequence[Mapping[str, float]], family: str = "ivory"
+) -> Lookalikes | None:
+    """Measure how well a family is distinguished from its look-alikes.
+
+    Args:
+        labels: (N,) true labels.
+        scores: of the N photos: label or family -> probability. A look-alike that the model does
+            not know is never right.
+        family: of the taxonomy.
+
+    Returns:
+        None if the model does not know the family, or no photo shows it or a look-alike.
+    """
+    taxonomy = load_taxonomy()
+    name_of = {label.name: label.name for label in taxonomy.lookalikes(family)}
+    name_of |= {label.name: family for label in taxonomy.members(family)}
+    names = list(dict.fromkeys([family, *name_of.values()]))
+    answers: dict[str, list[str]] = {}
+    for label, own in zip(labels.tolist(), scores, strict=True):
+        if label in name_of and family in own:
+            answer = max((name for name in own if name in names), key=own.__getitem__)
+            answers.setdefault(name_of[label], []).append(answer)
+    if not answers:
+        return None
+    given = {name: answers[name] for name in names if name in answers}
+    right = {name: found.count(name) for name, found in given.items()}
+    counts = {name: len(found) for name, found in given.items()}
+    by_label = {name: share(right[name], counts[name]) for name in given}
+    return Lookalikes(
+        family=family,
+        photos=sum(counts.values()),
+        accuracy=share(sum(right.values()), sum(counts.values())),
+        mean_accuracy=float(np.mean([estimate.value for estimate in by_label.values()])),
+        by_label=by_label,
+        counts=counts,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivingAnimal:
+    """The shares of an animal's photos with a product on top, and that the default policy flags."""
+
+    name: str
+    photos: int
+    called_product: Estimate
+    flagged: Estimate
+
+
+def measure_living_animals(
+    labels: Sequence[str], best: Sequence[str], flagged: Sequence[bool]
+) -> tuple[LivingAnimal, ...]:
+    """Measure how often living animals are taken for products.
+
+    ``best`` are the labels with the highest scores, ``flagged`` whether the default policy sends
+    the photos to review.
+    """
+    known = load_taxonomy().labels
+    products = {label.name for label in load_taxonomy().products}
+    found = []
+    for name in (label.name for label in known.values() if label.kind is Kind.ANIMAL):
+        own = [i for i, label in enumerate(labels) if label == name]
+        if own:
+            found.append(
+                LivingAnimal(
+                    name=name,
+                    photos=len(own),
+                    called_product=share(sum(best[i] in products for i in own), len(own)),
+                    flagged=share(sum(flagged[i] for i in own), len(own)),
+                )
+            )
+    return tuple(found)

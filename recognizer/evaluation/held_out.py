@@ -36,12 +36,7 @@ def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
 
 
 def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list[Photo]:
-    """Return the photos of a split.
-
-    Args:
-        bundle: the one to measure.
-        photos: all photos, as in the data folders.
-        split: ``test``, or ``validation`` for those that training held out.
+    """Return the photos of the split ``test``, or ``validation`` for those that training held out.
 
     Raises:
         DatasetError: there are none; or, for ``validation``, these are not the data that the

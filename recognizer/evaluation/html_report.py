@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -28,6 +28,7 @@ from recognizer.evaluation.evaluate import (
     targets,
 )
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
+from recognizer.evaluation.templates import render
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.evidence import percent
 from recognizer.prediction import Explanation, Prediction
@@ -55,8 +56,7 @@ class Measured:
 class Shot:
     """A photo of the gallery: pictures as ``data:`` URIs, scores as probabilities.
 
-    ``score`` is the family's, ``explained`` the label of the heat-map, ``best`` the label with the
-    highest score.
+    ``score`` is the family's, ``explained`` the label of the heat-map.
     """
 
     picture: str
@@ -81,30 +81,18 @@ class Gallery:
     false_positives: tuple[Shot, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A part of the page: one split."""
-
-    evaluation: Evaluation
-    worth: str
-    curves: str | None
-    reliability: str | None
-    confusion: str | None
-    galleries: tuple[Gallery, ...]
-
-
 def write_report(
     output: Path,
     recognizer: Recognizer,
     measured: Sequence[Measured],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
-    """Write the report of one bundle.
+    """Write the report of one bundle on one or more splits, the most important first.
 
     Args:
         output: the HTML file; replaced in one step.
         recognizer: the measured bundle, for the heat-maps.
-        measured: one or more splits, the most important first.
+        measured: the splits.
         on_progress: called with the splits done and their number.
 
     Raises:
@@ -114,16 +102,9 @@ def write_report(
     for part in measured:
         parts.append(_part(recognizer, part))
         on_progress(len(parts), len(measured))
-    environment = Environment(
-        loader=PackageLoader("recognizer", "evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = resources.files("recognizer.evaluation") / "report.css.j2"
-    page = environment.get_template("report.html.j2").render(
-        style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704 - ours
+    page = render(
+        "report.html.j2",
+        style=Markup(render("report.css.j2")),  # noqa: S704 - ours
         bundle=recognizer.bundle,
         parts=parts,
         all_figures=all_figures,
@@ -136,18 +117,19 @@ def write_report(
         partial.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def _part(recognizer: Recognizer, measured: Measured) -> Part:
+def _part(recognizer: Recognizer, measured: Measured) -> dict[str, Any]:
+    """Return what the page shows of one split."""
     truth = Truth.of(measured.photos)
     wanted = targets(recognizer.bundle, truth, measured.predictions)
     evaluation = measured.evaluation
-    return Part(
-        evaluation=evaluation,
-        worth=measured.worth,
-        curves=plots.curves(wanted, truth.negative),
-        reliability=plots.reliability([*all_figures(evaluation)]),
-        confusion=plots.confusion(evaluation.confusion),
-        galleries=tuple(_galleries(recognizer, measured, truth, wanted)),
-    )
+    return {
+        "evaluation": evaluation,
+        "worth": measured.worth,
+        "curves": plots.curves(wanted, truth.negative),
+        "reliability": plots.reliability([*all_figures(evaluation)]),
+        "confusion": plots.confusion(evaluation.confusion),
+        "galleries": list(_galleries(recognizer, measured, truth, wanted)),
+    }
 
 
 def _galleries(
@@ -162,11 +144,7 @@ def _galleries(
         missed = [i for i in order if target.positive[i] and not over[i]]
         wrong = [i for i in order[::-1] if truth.negative[i] and over[i]]
 
-        def shot(i: int, target: Target = target) -> Shot:
-            photo, prediction = measured.photos[i], measured.predictions[i]
-            score = float(target.scores[i])
-            return _shot(recognizer, photo, prediction, members[target.name], score)
-
+        shot = partial(_shot, recognizer, measured, target, members[target.name])
         yield Gallery(
             family=target.name,
             threshold=threshold,
@@ -177,15 +155,10 @@ def _galleries(
 
 
 def _shot(
-    recognizer: Recognizer,
-    photo: Photo,
-    prediction: Prediction,
-    members: Sequence[str],
-    score: float,
+    recognizer: Recognizer, measured: Measured, target: Target, members: Sequence[str], place: int
 ) -> Shot:
-    scores = prediction.scores
-    is_member = photo.label in members
-    label = photo.label if is_member else max(members, key=scores.__getitem__)
+    photo, scores = measured.photos[place], measured.predictions[place].scores
+    label = photo.label if photo.label in members else max(members, key=scores.__getitem__)
     explanation = recognizer.explain(photo.path, label)
     best = max(scores, key=scores.__getitem__)
     picture, heatmap = _pictures(explanation)
@@ -195,7 +168,7 @@ def _shot(
         file=photo.path.name,
         label=photo.label,
         source=photo.source,
-        score=score,
+        score=float(target.scores[place]),
         explained=label,
         best=best,
         best_score=scores[best],

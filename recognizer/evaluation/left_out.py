@@ -1,16 +1,18 @@
-"""Measure a label with each of its sources left out in turn.
+"""Measure labels at sources that were left out of training.
 
-Fine-tuning a network for every source takes hours. This takes minutes: a regularised linear head
-is trained on a bundle's embeddings, once for each source of the label, without that source. The
-*head* never saw the source, but the *backbone* has, unless the bundle was trained without it: then
-the figures are optimistic. ``docs/evaluation.md`` names two ways around that.
+A product that comes from few sources cannot be measured by the model that learned from them.
+:func:`leave_out_sources` takes minutes: a regularised linear head is trained on a bundle's
+embeddings without each source in turn. The *head* never saw the source, but the *backbone* has,
+unless the bundle was trained without it (``docs/evaluation.md`` names two ways around that).
+:func:`measure_scores` measures a whole run of a recipe that left sources out: its figures are
+evidence for the recipe, not for the weights of the released model.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +21,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from recognizer.dataset.folds import source_folds
-from recognizer.dataset.manifest import Photo
+from recognizer.dataset.manifest import Photo, training_images
 from recognizer.errors import DatasetError, UsageError
 from recognizer.evaluation.figures import (
     SOURCE_RATE,
     Figures,
+    Lookalikes,
     SourceCount,
     Truth,
     count_by_source,
     figures_of,
+    measure_lookalikes,
 )
 from recognizer.evaluation.thresholds import threshold_at_fpr
+from recognizer.model.evidence import TrainingImages
 from recognizer.taxonomy import Kind, load_taxonomy
 
 REGULARIZATION = 0.01
@@ -45,12 +50,8 @@ OPTIMISTIC = (
 class LeftOut:
     """Figures of a label whose sources were left out in turn.
 
-    Attributes:
-        bundle: title of the bundle that gave the embeddings.
-        negatives: photos without a product, each scored by a head that saw none of its source.
-        negative_sources: their sources.
-        figures: over all sources, from the scores when each was left out.
-        by_source: recall at :data:`SOURCE_RATE` by source.
+    Each negative was scored by a head that saw none of its source. ``by_source`` is recall at
+    :data:`SOURCE_RATE`.
     """
 
     bundle: str
@@ -60,24 +61,14 @@ class LeftOut:
     by_source: tuple[SourceCount, ...]
 
 
-def to_json(results: Sequence[LeftOut]) -> str:
-    """Return all figures as JSON, by label."""
-    found = {result.figures.name: asdict(result) for result in results}
-    return json.dumps(found, indent=2) + "\n"
-
-
 def photos_for(photos: Sequence[Photo], label: str) -> tuple[list[Photo], NDArray[np.bool_]]:
-    """Return the photos to measure a label with, and which of them are positives.
+    """Return the photos to measure a product or family with, and which are positives, (N,).
 
     They are those of the label and those without a product, but for the test split and renderings.
 
-    Args:
-        photos: all photos, as the data folders have them.
-        label: a product, or a family for all of its products.
-
     Raises:
-        TaxonomyError: there is no such label.
-        UsageError: it is no product.
+        TaxonomyError: the label is unknown.
+        UsageError: it is not a product.
         DatasetError: its photos are from fewer than two sources.
     """
     taxonomy = load_taxonomy()
@@ -115,15 +106,8 @@ def leave_out_sources(
 ) -> LeftOut:
     """Measure a label with each of its sources left out in turn.
 
-    Args:
-        title: of the bundle that gave the features.
-        label: product or family.
-        photos: N photos, from :func:`photos_for`.
-        positive: (N,), from :func:`photos_for`.
-        features: (N, channels).
-        rounds: bootstrap rounds behind the intervals.
-        group_by_source: let the bootstrap draw whole sources.
-        on_progress: called with the heads trained and their number.
+    ``photos`` and ``positive`` come from :func:`photos_for`; ``features``, (N, channels), are the
+    bundle's, called ``title``. ``on_progress`` is called with the heads trained and their number.
     """
     truth = Truth.of(photos)
     sources = truth.sources
@@ -149,4 +133,83 @@ def leave_out_sources(
         negative_sources=len(set(sources[~positive])),
         figures=figures,
         by_source=count_by_source(sources[positive], over[positive]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """The figures of one run on the sources that it left out.
+
+    The negatives are of the validation split and of these sources. ``taught_by`` has the images
+    that the run learned each name of ``figures`` from; ``animals`` the photos of living animals
+    among the negatives, and ``called_product`` those of them with a product on top.
+    """
+
+    sources: tuple[str, ...]
+    negatives: int
+    figures: tuple[Figures, ...]
+    taught_by: Mapping[str, TrainingImages]
+    lookalikes: Lookalikes | None
+    animals: Mapping[str, int]
+    called_product: Mapping[str, int]
+
+
+def held_out(photos: Iterable[Photo]) -> list[Photo]:
+    """Return the photos that a run did not learn from, without the test split."""
+    return [p for p in photos if p.split in {"validation", "excluded"}]
+
+
+def measure_scores(
+    scores: NDArray[np.float64],
+    labels: Sequence[str],
+    photos: Sequence[Photo],
+    sources: Sequence[str],
+    *,
+    rounds: int = 1000,
+) -> Unseen:
+    """Measure a run by its scores of the photos that it did not learn from.
+
+    Args:
+        scores: float64, (N, labels), of the N photos that :func:`held_out` returns.
+        labels: in the order of the columns.
+        photos: all photos, with the run's splits; those of the split ``excluded`` are the
+            positives.
+        sources: that were left out.
+        rounds: bootstrap rounds behind the intervals.
+    """
+    held = held_out(photos)
+    train = [p for p in photos if p.split == "train"]
+    truth = Truth.of(held)
+    left_out = np.array([p.split == "excluded" and p.is_evidence for p in held])
+    taxonomy = load_taxonomy()
+    families = {name: [m.name for m in taxonomy.members(name)] for name in taxonomy.families}
+    names = {name: members for name, members in families.items() if len(members) > 1}
+    names |= {product.name: [product.name] for product in taxonomy.products}
+    columns = {name: scores[:, i] for i, name in enumerate(labels)}
+    figures, taught_by = [], {}
+    for name, members in names.items():
+        known = [labels.index(m) for m in members if m in labels]
+        if known and name not in columns:
+            columns[name] = 1 - np.prod(1 - scores[:, known], axis=1)
+        positive = np.isin(truth.labels, members) & left_out
+        if positive.any():
+            figures.append(figures_of(name, positive, columns.get(name), truth, rounds=rounds))
+            taught_by[name] = training_images(train, members)
+    rows = [
+        {name: float(column[i]) for name, column in columns.items()}
+        for i in np.flatnonzero(left_out)
+    ]
+    animals, called = Counter[str](), Counter[str]()
+    for photo, column in zip(held, scores.argmax(axis=1), strict=True):
+        if photo.kind is Kind.ANIMAL:
+            animals[photo.label] += 1
+            called[photo.label] += taxonomy.labels[labels[column]].kind is Kind.PRODUCT
+    return Unseen(
+        sources=tuple(sources),
+        negatives=int(truth.negative.sum()),
+        figures=tuple(figures),
+        taught_by=taught_by,
+        lookalikes=measure_lookalikes(truth.labels[left_out], rows),
+        animals=dict(animals),
+        called_product=dict(called),
     )

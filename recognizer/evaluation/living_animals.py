@@ -23,7 +23,7 @@ from recognizer.dataset.outputs import run_frames
 from recognizer.evaluation.metrics import bootstrap_mean, share
 from recognizer.model.evidence import Estimate
 from recognizer.recognizer import Recognizer
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind
 
 BACKDROPS = 8
 """The number of photos that each patch is laid on."""
@@ -34,62 +34,13 @@ _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LivingAnimal:
-    """Figures over the photos of one living animal.
-
-    Attributes:
-        name: the label.
-        photos: their number.
-        called_product: share of them whose highest score is a product's.
-        flagged: share of them that the default policy sends to review.
-    """
-
-    name: str
-    photos: int
-    called_product: Estimate
-    flagged: Estimate
-
-
-def measure_living_animals(
-    labels: Sequence[str], best: Sequence[str], flagged: Sequence[bool]
-) -> tuple[LivingAnimal, ...]:
-    """Measure how often living animals are taken for products.
-
-    Args:
-        labels: true labels.
-        best: the label with the highest score of each photo.
-        flagged: whether the default policy sends each of them to review.
-    """
-    known = load_taxonomy().labels
-    found = []
-    for name in (label.name for label in known.values() if label.kind is Kind.ANIMAL):
-        own = [i for i, label in enumerate(labels) if label == name]
-        if own:
-            called = sum(best[i] in known and known[best[i]].kind is Kind.PRODUCT for i in own)
-            found.append(
-                LivingAnimal(
-                    name=name,
-                    photos=len(own),
-                    called_product=share(called, len(own)),
-                    flagged=share(sum(flagged[i] for i in own), len(own)),
-                )
-            )
-    return tuple(found)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutPatches:
     """Figures over the held-out patches of one product, and the photos that they are from.
 
-    Attributes:
-        product: the label of the patches.
-        photos: of living animals.
-        called_animal: share of them whose highest score is the animal's.
-        called_product: share of them whose highest score is that of any product.
-        patches: in these photos.
-        found: share of the ordinary photos with a patch on them on which the product's score is
-            over its threshold for a false-positive rate of 1 %; the interval is over patches.
-        found_without: the same share of these photos without a patch.
+    ``photos`` are of living animals, with the shares whose highest score is the animal's, or a
+    product's. ``found`` is the share of the ordinary photos with a patch on them on which the
+    product's score is over its threshold for a false-positive rate of 1 % (the interval is over
+    patches); ``found_without`` is the same share without the patch.
     """
 
     product: str

@@ -32,11 +32,8 @@ class Ranking:
     """How many photos score at least as high as each distinct score, highest first.
 
     The one form from which all metrics are computed, for the photos as they are and, with leading
-    axes, for many resamples of them at once.
-
-    Attributes:
-        positives: (..., S), for S distinct scores; the last is the number of all positives.
-        negatives: the same of the negatives.
+    axes, for many resamples of them at once: (..., S), for S distinct scores, the last entry being
+    the number of all positives or negatives.
     """
 
     positives: NDArray[np.int64]
@@ -71,13 +68,7 @@ Metric: TypeAlias = Callable[[Ranking], NDArray[np.float64]]
 
 
 def rank(positive: Positive, scores: Scores, counts: NDArray[np.integer] | None = None) -> Ranking:
-    """Return the ranking of photos.
-
-    Args:
-        positive: bool, (N,).
-        scores: float, (N,).
-        counts: (..., N), how often each photo counts; None for once.
-    """
+    """Return the ranking of N photos; ``counts``, (..., N), says how often each counts."""
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each distinct score
     counts = np.ones(len(scores), np.int64) if counts is None else counts
@@ -105,13 +96,7 @@ def recall_at_fpr(positive: Positive, scores: Scores, rate: float) -> float:
 
 
 def share(hits: int, of: int, confidence: float = CONFIDENCE) -> Estimate:
-    """Return a share with its exact two-sided interval (Clopper and Pearson, 1934).
-
-    Args:
-        hits: 0 to ``of``.
-        of: at least 1.
-        confidence: of the interval.
-    """
+    """Return a share with its exact two-sided interval (Clopper and Pearson, 1934)."""
     low, high = binomtest(hits, of).proportion_ci(confidence, method="exact")
     return Estimate(hits / of, float(low), float(high))
 
@@ -125,15 +110,10 @@ def bootstrap(
     seed: int = 0,
     groups: NDArray[np.str_] | None = None,
 ) -> Estimate:
-    """Return a metric with its percentile interval.
+    """Return a metric, such as :meth:`Ranking.average_precision`, with its percentile interval.
 
-    Args:
-        metric: of a ranking, such as :meth:`Ranking.average_precision`.
-        positive: bool, (N,), with both values.
-        scores: float, (N,).
-        rounds: bootstrap rounds.
-        seed: of the draws.
-        groups: (N,) names of groups (sources) to draw whole, instead of photos.
+    ``positive`` has both values. ``groups`` are names, (N,), of groups (sources) to draw whole,
+    instead of photos.
     """
     draws = [metric(rank(positive, scores, c)) for c in _counts(positive, rounds, seed, groups)]
     return _estimate(float(metric(rank(positive, scores))), np.concatenate(draws))

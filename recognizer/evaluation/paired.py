@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -45,16 +44,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedEvaluation:
-    """Two bundles on one split.
+    """Two bundles on one split: any product, then each family that both know and photos show.
 
-    Attributes:
-        bundle: title of the measured bundle.
-        against: title of the other one.
-        split: name of the photos.
-        data: fingerprint of the photos.
-        negatives: photos without a product.
-        intervals: the unit of the bootstrap: ``photos`` or ``sources``.
-        families: any product, then each family that both know and that photos show.
+    ``data`` is the photos' fingerprint, ``intervals`` the unit of the bootstrap (``photos`` or
+    ``sources``).
     """
 
     bundle: str
@@ -64,10 +57,6 @@ class PairedEvaluation:
     negatives: int
     intervals: str
     families: tuple[Comparison, ...]
-
-    def to_json(self) -> str:
-        """Return everything as JSON."""
-        return json.dumps(asdict(self), indent=2) + "\n"
 
 
 def compare(

@@ -1,10 +1,11 @@
-"""The plots of an evaluation report, as SVG."""
+"""The plots of an evaluation report and of a robustness test."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -13,9 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from recognizer._atomic import replacing
 from recognizer.evaluation.evaluate import Target
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import Ranking, rank
+from recognizer.evaluation.robustness import RATE, Robustness
+from recognizer.evaluation.templates import render
 from recognizer.taxonomy import Kind, load_taxonomy
 
 MIN_FOR_CURVE = 5
@@ -113,14 +117,7 @@ def reliability(figures: Sequence[Figures]) -> str | None:
 
 
 def confusion(table: Mapping[str, Mapping[str, int]]) -> str | None:
-    """Draw true labels against labels with the highest score, for products and look-alikes.
-
-    Args:
-        table: true label -> label with the highest score -> photos.
-
-    Returns:
-        A ``data:`` URI; None if there are no such photos.
-    """
+    """Draw the confusion of products and look-alikes, as a ``data:`` URI; None without any."""
     taxonomy = load_taxonomy().labels
     rows = [n for n in table if taxonomy[n].kind in {Kind.PRODUCT, Kind.LOOKALIKE}]
     if not rows:
@@ -152,3 +149,59 @@ def data_uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+_BEFORE, _AFTER = "#57606c", "#d55e00"
+
+
+def draw_robustness(robustness: Robustness, name: str) -> Figure:
+    """Draw recall and false-positive rate of a family, or any product, before and after."""
+    outcomes = robustness.outcomes[name]
+    places = np.arange(len(outcomes))[::-1]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 1.2 + 0.24 * len(outcomes)), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        sides = (
+            (left, [(o.recall_before, o.recall) for o in outcomes], "recall"),
+            (
+                right,
+                [(o.false_positive_rate_before, o.false_positive_rate) for o in outcomes],
+                "false-positive rate",
+            ),
+        )
+        for axes, pairs, title in sides:
+            before, after = np.array([[e.value for e in pair] for pair in pairs]).T
+            altered = [after_it for _, after_it in pairs]
+            axes.hlines(places, before, after, color="#b8bfc8", linewidth=2)
+            axes.plot(
+                before, places, "o", color=_BEFORE, markerfacecolor="white", label="unaltered"
+            )
+            axes.plot(after, places, "o", color=_AFTER, label="altered, with its 95 % interval")
+            low, high = [e.low for e in altered], [e.high for e in altered]
+            axes.hlines(places, low, high, color=_AFTER, linewidth=1)
+            axes.set_title(title, fontsize=10)
+        left.set(xlim=(-0.02, 1.02), yticks=places)
+        left.set_yticklabels([f"{o.alteration}: {o.strength}" for o in outcomes])
+        right.set_xlim(left=0)
+        right.axvline(RATE, color=_BEFORE, linestyle=":", linewidth=1)
+        handles, words = right.get_legend_handles_labels()
+        figure.legend(handles, words, loc="outside lower center", ncols=2, frameon=False)
+        figure.suptitle(f"{robustness.bundle}: {name}, {robustness.split} split", fontsize=11)
+    return figure
+
+
+def write_robustness(robustness: Robustness, name: str, path: Path) -> None:
+    """Write the plot as PNG or SVG, or, if the name ends in ``.html``, a page with plot and table.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    figure = draw_robustness(robustness, name)
+    with replacing(path) as partial:
+        if path.suffix.lower() == ".html":
+            page = render(
+                "robustness.html.j2", robustness=robustness, name=name, plot=data_uri(figure)
+            )
+            partial.write_text(page, encoding="utf-8")
+        else:
+            figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)

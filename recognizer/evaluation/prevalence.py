@@ -70,10 +70,7 @@ def negatives_as_observed(
     """Return how many negatives show a false-positive rate of ``rate`` if one is observed.
 
     With so many the exact one-sided bound (Clopper and Pearson) on ``observed_rate`` falls to
-    ``rate``.
-
-    Returns:
-        None if no number is enough, since the observed rate is not below ``rate``.
+    ``rate``. None if no number is enough, since the observed rate is not below ``rate``.
     """
     if observed_rate >= rate:
         return None
@@ -93,12 +90,10 @@ def negatives_as_observed(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What it takes to promise a precision.
+    """What it takes to promise a precision at the prevalence and recall at hand.
 
-    Attributes:
-        precision: share of the leads that are products.
-        false_positive_rate: the highest that gives it, at the prevalence and recall at hand.
-        negatives: how many negatives, none over the threshold, would show that rate.
+    The highest false-positive rate that gives it, and how many negatives, none over the threshold,
+    would show that rate.
     """
 
     precision: float
@@ -110,18 +105,11 @@ class Claim:
 class OperatingPoint:
     """The effect of one threshold of a bundle on photos that were not used to set it.
 
-    Attributes:
-        rate: the false-positive rate that the threshold was set for.
-        threshold: calibrated probability.
-        recall: None without positives.
-        false_positives: negatives over it.
-        false_positive_rate: the same as a share.
-        precision: at the chosen prevalence; None without positives, or if nothing is over it.
-        negatives_without_error: how many negatives, none over the threshold, would show a
-            false-positive rate of :attr:`rate`.
-        negatives_as_observed: how many would show it if false positives continued as observed; None
-            if the observed rate is not below :attr:`rate`.
-        claims: for each of :data:`CLAIMS`; empty if nothing was found.
+    ``rate`` is the false-positive rate that it was set for. Recall and precision (at the chosen
+    prevalence) are None, and ``claims`` empty, without anything to compute them from.
+    ``negatives_without_error`` is how many negatives, none over the threshold, would show a
+    false-positive rate of ``rate``; ``negatives_as_observed`` how many if false positives continued
+    as observed, None if the observed rate is not below ``rate``.
     """
 
     rate: float
@@ -163,15 +151,7 @@ def operating_point(
     negative_scores: Scores,
     prevalence: float,
 ) -> OperatingPoint:
-    """Measure a threshold.
-
-    Args:
-        rate: the false-positive rate that it was set for.
-        threshold: a photo is over it if its score is greater.
-        positive_scores: (P,), may be empty.
-        negative_scores: (N,), not empty.
-        prevalence: share of all photos that show a product, between 0 and 1.
-    """
+    """Measure a threshold; a photo is over it if its score is greater. There are negatives."""
     errors, negatives = int((negative_scores > threshold).sum()), len(negative_scores)
     found, positives = int((positive_scores > threshold).sum()), len(positive_scores)
     precision = None

@@ -7,22 +7,22 @@ shortcut that photos of two museums invite.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.cutout import find_object
-from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.dataset import alterations as alter
+from recognizer.dataset.cutout import Picture, find_object
+from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
 from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import Truth
-from recognizer.evaluation.measured_alterations import ALTERATIONS, Alteration, Backdrops, Subject
 from recognizer.evaluation.metrics import average_precision, share
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.evidence import Estimate
@@ -33,26 +33,115 @@ RATE = 0.01
 """The false-positive rate on the unaltered photos that sets the threshold."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """A photo to alter, the mask of its object, and other photos to put behind or beside it."""
+
+    rgb: Picture
+    mask: Picture | None
+    draw: Callable[[str, np.random.Generator], Picture]
+
+    @property
+    def object_mask(self) -> Picture:
+        """The mask, for alterations that need one."""
+        assert self.mask is not None  # noqa: S101 - the others are skipped without a mask
+        return self.mask
+
+
+Change = Callable[[Subject, np.random.Generator, Any], Picture]
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """A change of a photo at one strength, which is given in words and as the change takes it."""
+
+    name: str
+    strength: str
+    change: Change
+    value: Any = None
+
+    @property
+    def needs_mask(self) -> bool:
+        """Whether it needs an object that can be cut out."""
+        return self.name == "background"
+
+
+def _write_lines(subject: Subject, rng: np.random.Generator, lines: int) -> Picture:
+    rgb = subject.rgb
+    for _ in range(lines):
+        rgb = alter.write_across(rgb, rng)
+    return rgb
+
+
+_CHANGES: Mapping[str, tuple[Change, Mapping[str, Any]]] = {
+    "recompression": (
+        lambda subject, _, quality: alter.recompress(subject.rgb, quality),
+        {"quality 50": 50, "quality 20": 20, "quality 10": 10},
+    ),
+    "downscaling": (
+        lambda subject, rng, scale: alter.lose_resolution(subject.rgb, rng, (scale, scale)),
+        {"to a half": 1 / 2, "to a quarter": 1 / 4},
+    ),
+    "watermark": (_write_lines, {"1 line": 1, "4 lines": 4}),
+    "collage": (
+        lambda subject, rng, others: alter.collage(
+            subject.rgb, [subject.draw("listing", rng) for _ in range(others)], rng
+        ),
+        {"of 2 photos": 1, "of 4 photos": 3},
+    ),
+    "screenshot": (
+        lambda subject, rng, share: alter.screenshot(subject.rgb, share, rng),
+        {"70 % of the screen": 0.7, "40 % of the screen": 0.4},
+    ),
+    "crop": (
+        lambda subject, rng, share: alter.crop(subject.rgb, share, rng),
+        {"70 % of the area": 0.7, "40 % of the area": 0.4},
+    ),
+    "rotation": (
+        lambda subject, _, degrees: alter.turn(subject.rgb, degrees),
+        {"10 degrees": 10, "30 degrees": 30, "90 degrees": 90},
+    ),
+    "blur": (
+        lambda subject, _, share: alter.blur(subject.rgb, share),
+        {"0.5 % of the side": 0.005, "1 %": 0.01, "2 %": 0.02},
+    ),
+    "background": (
+        lambda subject, rng, backdrop: alter.swap_background(
+            subject.rgb, subject.object_mask, backdrop(subject, rng)
+        ),
+        {
+            "white": lambda *_: np.full((8, 8, 3), 255, np.uint8),
+            "black": lambda *_: np.zeros((8, 8, 3), np.uint8),
+            "plain colours": lambda _, rng: alter.plain_backdrop(rng),
+            "textures": lambda subject, rng: subject.draw("texture", rng),
+            "listing photos": lambda subject, rng: subject.draw("listing", rng),
+        },
+    ),
+}
+
+ALTERATIONS = (
+    *(
+        Alteration(name=name, strength=words, change=change, value=value)
+        for name, (change, strengths) in _CHANGES.items()
+        for words, value in strengths.items()
+    ),
+    Alteration(
+        name="background",
+        strength="listings, moved",
+        change=lambda subject, rng, _: alter.put_object(
+            subject.rgb, subject.object_mask, subject.draw("listing", rng), rng
+        ),
+    ),
+)
+"""All that are measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The effect of one alteration on one family, or on any product.
 
     ``before`` is of the same photos unaltered. Shares have exact intervals, with the threshold
-    taken as fixed.
-
-    Attributes:
-        alteration: its name.
-        strength: in words.
-        positives: altered photos of the family.
-        negatives: altered photos without a product.
-        recall_before: share of the positives over the threshold.
-        recall: the same after the alteration.
-        average_precision_before: of these positives and negatives.
-        average_precision: the same after the alteration.
-        score_change: mean change of the positives' score, -1 to 1.
-        negative_score_change: mean change of the negatives' score.
-        false_positive_rate_before: share of the negatives over the threshold.
-        false_positive_rate: the same after the alteration.
+    taken as fixed; changes of score are means, -1 to 1.
     """
 
     alteration: str
@@ -79,19 +168,12 @@ class OnObject:
     area: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Robustness:
     """A bundle's robustness.
 
-    Attributes:
-        bundle: its title.
-        digest: its digest.
-        split: of the photos.
-        photos: their number.
-        masks: the number of those whose object can be cut out.
-        thresholds: family, or any product -> its threshold on the unaltered photos.
-        outcomes: the same keys -> an outcome for each alteration that could be measured.
-        on_object: for each label of a product with a mask.
+    ``masks`` counts the photos whose object can be cut out; ``thresholds`` (on the unaltered
+    photos) and ``outcomes`` are by family, or any product; ``on_object`` is by product label.
     """
 
     bundle: str
@@ -103,10 +185,6 @@ class Robustness:
     outcomes: Mapping[str, tuple[Outcome, ...]]
     on_object: tuple[OnObject, ...]
 
-    def to_json(self) -> str:
-        """Return everything as JSON."""
-        return json.dumps(asdict(self), indent=2) + "\n"
-
 
 def measure_robustness(
     recognizer: Recognizer,
@@ -117,15 +195,9 @@ def measure_robustness(
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     threads: int = 2,
 ) -> Robustness:
-    """Score photos before and after each alteration.
+    """Score the photos of a split before and after each alteration.
 
-    Args:
-        recognizer: the loaded bundle.
-        photos: of one split; some must be without a product.
-        split: its name.
-        seed: of every random draw; how a photo is altered does not depend on the others.
-        on_progress: called with the photos done and their number.
-        threads: photos altered at the same time.
+    The seed is of every random draw; how a photo is altered does not depend on the others.
 
     Raises:
         DatasetError: a photo cannot be decoded, or none is without a product.
@@ -133,21 +205,15 @@ def measure_robustness(
     truth = Truth.of(photos)
     if not truth.negative.any():
         raise DatasetError("no photos without a product; a threshold needs negatives")
-    measure = partial(_measure, recognizer, Backdrops(photos, recognizer.bundle.input_size), seed)
     measured: list[_Measured] = []
     with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(measure, photos):
+        draw = partial(_draw, photos, recognizer.bundle.input_size)
+        for found in pool.map(partial(_measure, recognizer, draw, seed), photos):
             measured.append(found)
             on_progress(len(measured), len(photos))
     bundle = recognizer.bundle
-    before = [
-        target
-        for target in targets(bundle, truth, [m.before for m in measured])
-        if target.positive.any()
-    ]
-    thresholds = {
-        target.name: threshold_at_fpr(target.scores[truth.negative], RATE) for target in before
-    }
+    before = [t for t in targets(bundle, truth, [m.before for m in measured]) if t.positive.any()]
+    thresholds = {t.name: threshold_at_fpr(t.scores[truth.negative], RATE) for t in before}
     outcomes: dict[str, list[Outcome]] = {target.name: [] for target in before}
     for i, alteration in enumerate(ALTERATIONS):
         there = np.array([m.after[i] is not None for m in measured])
@@ -157,25 +223,29 @@ def measure_robustness(
         for target in before:
             positive, negative = target.positive & there, truth.negative & there
             if positive.any() and negative.any():
-                outcome = _outcome(
-                    alteration,
-                    positive,
-                    negative,
-                    target.scores,
-                    scores[target.name],
-                    thresholds[target.name],
+                now, threshold = scores[target.name], thresholds[target.name]
+                outcomes[target.name].append(
+                    _outcome(alteration, positive, negative, target.scores, now, threshold)
                 )
-                outcomes[target.name].append(outcome)
     return Robustness(
-        bundle.title,
-        bundle.digest,
-        split,
-        len(photos),
-        sum(m.has_mask for m in measured),
-        thresholds,
-        {name: tuple(found) for name, found in outcomes.items()},
-        _on_object(photos, measured),
+        bundle=bundle.title,
+        digest=bundle.digest,
+        split=split,
+        photos=len(photos),
+        masks=sum(m.has_mask for m in measured),
+        thresholds=thresholds,
+        outcomes={name: tuple(found) for name, found in outcomes.items()},
+        on_object=_on_object(photos, measured),
     )
+
+
+def _draw(photos: Sequence[Photo], min_side: int, kind: str, rng: np.random.Generator) -> Picture:
+    """Return a ``listing`` or a ``texture``; a plain colour where no photo shows one."""
+    labels = {"texture"} if kind == "texture" else BACKDROP_LABELS - {"texture"}
+    found = [p for p in photos if p.label in labels]
+    if not found:
+        return alter.plain_backdrop(rng)
+    return read_photo(found[rng.integers(len(found))], min_side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,21 +261,22 @@ class _Measured:
     on_object: tuple[float, float] | None
 
 
-def _measure(recognizer: Recognizer, backdrops: Backdrops, seed: int, photo: Photo) -> _Measured:
+def _measure(
+    recognizer: Recognizer,
+    draw: Callable[[str, np.random.Generator], Picture],
+    seed: int,
+    photo: Photo,
+) -> _Measured:
     rgb = read_photo(photo, recognizer.bundle.input_size)
-    subject = Subject(rgb, find_object(rgb), backdrops)
+    subject = Subject(rgb=rgb, mask=find_object(rgb), draw=draw)
     key = int(photo.sha256[:15], 16)  # so that its alterations do not depend on the other photos
-    done = [
-        place
-        for place, alteration in enumerate(ALTERATIONS)
-        if subject.mask is not None or not alteration.needs_mask
-    ]
-    pictures = [
-        ALTERATIONS[place].change(subject, np.random.default_rng([seed, key, place]))
-        for place in done
-    ]
-    before, *rest = recognizer.predict_many([rgb, *pictures])
-    after = dict(zip(done, rest, strict=True))
+    pictures = {
+        place: a.change(subject, np.random.default_rng([seed, key, place]), a.value)
+        for place, a in enumerate(ALTERATIONS)
+        if subject.mask is not None or not a.needs_mask
+    }
+    before, *rest = recognizer.predict_many([rgb, *pictures.values()])
+    after = dict(zip(pictures, rest, strict=True))
     on_object = None
     if subject.mask is not None and photo.is_product and photo.label in recognizer.labels:
         on_object = heat_on_object(recognizer.explain(rgb, photo.label).heatmap, subject.mask)

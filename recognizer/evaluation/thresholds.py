@@ -49,9 +49,7 @@ def ranks_of(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> tupl
 def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> float:
     """Return the threshold that a share ``rate`` of *further* such negatives is expected to exceed.
 
-    Args:
-        negative_scores: probabilities, (N,), N at least 1.
-        rate: above 0.
+    The N scores, N at least 1, are probabilities; the rate is above 0.
     """
     if not _is_smoothed(len(negative_scores), rate):
         return threshold_at_fpr(negative_scores, rate)
@@ -86,11 +84,7 @@ def _is_smoothed(count: int, rate: float) -> bool:
 
 
 def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[float, float]:
-    """Return the threshold for each named false-positive rate.
-
-    Args:
-        negative_scores: calibrated scores of the validation photos without a product.
-    """
+    """Return the threshold for each named rate, from calibrated scores without a product."""
     return {
         # Rounded upwards: a threshold that was rounded down would let one more negative pass.
         rate: math.ceil(1e6 * expected_threshold(negative_scores, rate)) / 1e6

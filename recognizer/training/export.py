@@ -20,12 +20,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer import __version__
-from recognizer.dataset.licenses import count_licenses, write_sources
 from recognizer.dataset.manifest import Photo, fingerprint, read_photo
 from recognizer.dataset.outputs import run_photos
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated
-from recognizer.evaluation.card import FAILURES_FILE, SOURCES_FILE, failures_sheet, render_card
+from recognizer.evaluation.card import (
+    FAILURES_FILE,
+    SOURCES_FILE,
+    failures_sheet,
+    render_card,
+    write_sources,
+)
 from recognizer.evaluation.evaluate import (
     Evaluation,
     all_figures,
@@ -33,8 +38,8 @@ from recognizer.evaluation.evaluate import (
     score_photos,
 )
 from recognizer.evaluation.figures import Figures
+from recognizer.evaluation.left_out import Unseen
 from recognizer.evaluation.living_animals import HeldOutPatches, measure_patches
-from recognizer.evaluation.unseen import Unseen
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.calibration import Calibration
@@ -369,7 +374,7 @@ def _record(
         ),
         evaluation=_summary(evaluation, lost),
         appendix={
-            "unseen_sources": [u.to_json() for u in unseen],
+            "unseen_sources": [asdict(u) for u in unseen],
             "patches_of_held_out_animals": [asdict(one) for one in patches],
         },
     )
@@ -378,7 +383,7 @@ def _record(
         bundle,
         evaluation,
         seen,
-        count_licenses(used),
+        used,
         unseen=unseen,
         patches=patches,
         failures=(folder / FAILURES_FILE).exists(),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.errors import TrainingError
-from recognizer.evaluation.unseen import Unseen, held_out, measure_scores
+from recognizer.evaluation.left_out import Unseen, held_out, measure_scores
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.loader import PlainPhotos, batches
 from recognizer.training.model import ProductNetwork, build_network

@@ -9,11 +9,10 @@ import pytest
 
 pytest.importorskip("sklearn", reason="the extra `train` is not installed")
 
-from recognizer.dataset.licenses import UNSTATED, count_licenses, write_sources
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.sheets import contact_sheet
-from recognizer.evaluation.card import failures_sheet
-from recognizer.evaluation.living_animals import measure_living_animals
+from recognizer.evaluation.card import UNSTATED, count_licenses, failures_sheet, write_sources
+from recognizer.evaluation.figures import measure_living_animals
 from recognizer.recognizer import Recognizer
 from tests.conftest import COLORS, encoded, picture
 

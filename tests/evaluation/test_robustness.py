@@ -16,9 +16,13 @@ from typer.testing import CliRunner
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
-from recognizer.evaluation.measured_alterations import ALTERATIONS
 from recognizer.evaluation.metrics import share
-from recognizer.evaluation.robustness import Outcome, heat_on_object, measure_robustness
+from recognizer.evaluation.robustness import (
+    ALTERATIONS,
+    Outcome,
+    heat_on_object,
+    measure_robustness,
+)
 from recognizer.recognizer import Recognizer
 from tests.conftest import encoded
 from tests.labelled import write_manifest

@@ -12,10 +12,9 @@ import torch
 
 from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.errors import TrainingError
-from recognizer.evaluation.figures import Figures
-from recognizer.evaluation.lookalikes import Lookalikes
+from recognizer.evaluation.figures import Figures, Lookalikes
+from recognizer.evaluation.left_out import Unseen
 from recognizer.evaluation.metrics import share
-from recognizer.evaluation.unseen import Unseen
 from recognizer.imaging import load_image, model_input
 from recognizer.model.evidence import TrainingImages
 from recognizer.recognizer import Recognizer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,7 @@ def test_only_left_out_photos_count_as_found(held: list[Photo], loss: str) -> No
     assert found.lookalikes is not None
     assert (found.lookalikes.photos, found.lookalikes.accuracy.value) == (8, 1)
     assert found.animals == {}
-    json.dumps(found.to_json())
+    json.dumps(asdict(found))
 
 
 def test_living_animals_that_are_taken_for_products_are_counted(held: list[Photo]) -> None:

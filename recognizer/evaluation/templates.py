@@ -1,0 +1,21 @@
+"""The pages and cards of this package, rendered with Jinja."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("recognizer", "evaluation"),
+    autoescape=select_autoescape(["html.j2"], default=False),  # the rest is Markdown and CSS
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """Render a template of this package."""
+    return _ENVIRONMENT.get_template(template).render(values)
