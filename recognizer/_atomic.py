@@ -17,11 +17,7 @@ from recognizer.errors import UsageError
 
 
 def check_place(path: Path) -> None:
-    """Check that a file can be put at a path.
-
-    Raises:
-        UsageError: there is a folder, or its own folder does not exist.
-    """
+    """Raise a UsageError unless a file can be put at this path."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file")
     if not path.parent.is_dir():
@@ -29,15 +25,10 @@ def check_place(path: Path) -> None:
 
 
 def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> None:
-    """Check, before any work, that a file can be written and overwrites nothing of another kind.
+    """Raise a UsageError, before any work, if a file cannot be written or replaces another kind.
 
-    Args:
-        path: of the file; an empty one may be overwritten too.
-        kind: what it will be, in words.
-        is_own: whether an existing file is of this kind.
-
-    Raises:
-        UsageError: it cannot be written, or the existing file is of another kind.
+    ``kind`` says what it will be, and ``is_own`` whether an existing file is one too. An empty file
+    may be replaced by any.
     """
     check_place(path)
     if not os.access(path.parent, os.W_OK):
@@ -56,11 +47,7 @@ def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> No
 
 
 def require_page(path: Path) -> None:
-    """Check, before any work, that an HTML page can be written and overwrites nothing else.
-
-    Raises:
-        UsageError: it cannot, or what is there is not a page.
-    """
+    """Raise a UsageError unless an HTML page can be written that replaces nothing but a page."""
     require_own(
         path,
         "report",
@@ -73,10 +60,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a path to write to, which takes the place of ``path`` at the end.
 
     The file is on the disk (fsync) before it gets its name. Where the block raises, ``path`` is as
-    it was, and nothing is left behind.
-
-    Raises:
-        UsageError: an ``OSError`` in the block or after it, in words.
+    it was and nothing is left behind; an ``OSError`` becomes a UsageError.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -33,13 +33,8 @@ def decide(
 ) -> Verdict:
     """Apply a policy to a prediction.
 
-    Args:
-        prediction: what the model says of the image.
-        candidates: the model's labels and families that may become leads.
-        any_product_thresholds: false-positive rate -> the threshold on the highest product score
-            of an image; for candidates without a rule of their own.
-        policy: the platform's profile.
-        known: the known items that the image is near.
+    Candidates without a rule of their own have the ``any_product_thresholds`` (false-positive rate
+    -> threshold on the highest product score of an image). ``known`` are the items that it is near.
     """
     if prediction.status is Status.FAILED:
         return Verdict(decision=Decision.UNSCORED, leads=(), why=())
@@ -94,7 +89,7 @@ def _leads(
 
 
 def _score(candidate: Candidate, prediction: Prediction, policy: Policy) -> float | None:
-    """Return a candidate's score without the products that are ignored; None where none is left."""
+    """Return a score without the ignored products; None where the candidate can be no lead."""
     left = [member for member in candidate.members if member not in policy.ignore]
     if candidate.kind is CandidateKind.LABEL:
         return prediction.scores[candidate.name] if left else None
@@ -122,7 +117,6 @@ def _sentence(lead: Lead, prediction: Prediction) -> str:
 
 
 def _with_known(verdict: Verdict, policy: Policy, known: Sequence[KnownMatch]) -> Verdict:
-    """Return the verdict after the matches with known items."""
     near = [match for match in known if match.distance <= policy.known.distance]
     products = [
         match

@@ -17,13 +17,9 @@ _RULE_KEYS = tuple(f"{key}_{kind}" for key in ("review", "priority") for kind in
 
 
 def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
-    """Read a policy from TOML.
+    """Read a policy from TOML; the README and docs/known-items.md show its keys.
 
-    The keys are ``name``, ``review_rate`` or ``review_probability``, ``priority_rate`` or
-    ``priority_probability``, ``ignore`` (a list of labels), tables ``[rules.label.NAME]`` and
-    ``[rules.family.NAME]`` with levels of their own, and a table ``[known]`` with ``product``,
-    ``cleared`` and ``distance`` (see :class:`recognizer.KnownRule`). ``[rules.NAME]`` is enough for
-    a name that is only a label's or only a family's.
+    ``[rules.NAME]`` is enough for a name that is only a label's or only a family's.
 
     Args:
         path: of the file.

@@ -44,17 +44,9 @@ class _Database(Closes):
 
 
 class Store(_Database):
-    """A file of one kind.
+    """A file of one kind, made where ``create`` is set, and otherwise only read.
 
-    Args:
-        path: the file.
-        create: make it where there is none, and open it for writing; otherwise it is only read.
-
-    Attributes:
-        path: see above.
-
-    Raises:
-        RecognizerError: the file cannot be used; of the class ``ERROR``, as from every method.
+    A file that cannot be used raises an error of the class ``ERROR``, here and in every method.
     """
 
     APPLICATION_ID: ClassVar[int]
@@ -106,11 +98,7 @@ class Store(_Database):
 
 
 class TemporaryStore(_Database):
-    """Tables in a temporary file, with a page cache of a fixed size.
-
-    Args:
-        tables: the statements that make them.
-    """
+    """Tables in a temporary file, with a page cache of a fixed size."""
 
     def __init__(self, tables: str) -> None:
         # One thread at a time, but not always the one that made it.

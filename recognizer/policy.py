@@ -1,8 +1,7 @@
 """What a platform makes of a prediction: ``clear``, ``review`` or ``priority``, and why.
 
 A policy names the false-positive rates at which an image becomes a lead; the bundle knows the
-thresholds that belong to them. A decision says what to look at first. It is never a verdict on a
-product.
+thresholds that belong to them. A decision says what to look at first; it is never a verdict.
 """
 
 from __future__ import annotations
@@ -42,11 +41,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The threshold that a bundle holds for a false-positive rate.
-
-    Attributes:
-        value: one of :data:`FALSE_POSITIVE_RATES`.
-    """
+    """The threshold of a bundle for a false-positive rate, one of :data:`FALSE_POSITIVE_RATES`."""
 
     value: float
 
@@ -60,11 +55,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Probability:
-    """A threshold that is given as a calibrated probability.
-
-    Attributes:
-        value: 0 to 1.
-    """
+    """A threshold that is given as a calibrated probability, 0 to 1."""
 
     value: float
 
@@ -216,14 +207,7 @@ class Policy:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def check(self, taxonomy: Taxonomy) -> None:
-        """Check the names in this policy.
-
-        Args:
-            taxonomy: the names that it may use: a bundle's, or those of the package.
-
-        Raises:
-            PolicyError: a name is not one of them; the message suggests the closest ones.
-        """
+        """Raise a PolicyError, with the closest names, for a name that is not in the taxonomy."""
         names = {
             CandidateKind.LABEL: [*taxonomy.labels],
             CandidateKind.FAMILY: [*taxonomy.families],
@@ -248,10 +232,8 @@ class Candidate:
     """What may become a lead: a product of a bundle, or a family of products.
 
     Attributes:
-        kind: whether it is a label or a family.
-        name: of the label or family.
         members: a family's labels; of a label, itself. A family of one product never becomes a
-            lead, for its label speaks for itself; but a rule for it holds for this label.
+            lead, since its label is one already; but a rule for it holds for this label.
         thresholds: false-positive rate of this candidate alone -> calibrated probability.
     """
 
@@ -296,10 +278,7 @@ class KnownMatch:
     """A known item that an image is near.
 
     Attributes:
-        id: of the item.
-        finding: what was found out about it.
         label: which product it is, or what else; None where nobody said.
-        note: in words; None where there is none.
         origin: the organisation that it comes from; None where unknown.
         distance: bits in which the hashes differ, of 256.
         transform: how the image has to be turned or mirrored to be near the item.

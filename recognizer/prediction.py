@@ -1,6 +1,6 @@
-"""The values that the engine gives: predictions, regions, embeddings, explanations.
+"""The values that the engine returns: predictions, regions, embeddings, explanations.
 
-A prediction is what the *model* says. What a platform makes of it is a decision, and lives in
+A prediction is what the *model* says; what a platform makes of it is a decision, in
 :mod:`recognizer.policy`.
 """
 
@@ -39,7 +39,6 @@ class Region:
     """Where in an image a label was seen.
 
     Attributes:
-        label: the label.
         score: the highest local probability inside the box, 0 to 1.
         box: left, top, right, bottom in pixels of the upright image; right and bottom are
             exclusive.
@@ -106,12 +105,9 @@ _WRITTEN = tuple(field.name for field in fields(Prediction) if field.name != "em
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Embedding:
-    """The model's features of one image, for search and enrolment.
+    """The model's features of one image, for search and enrolment; the rest is as in a prediction.
 
     Attributes:
-        status: ``ok``, ``degraded`` or ``failed``.
-        reason: why it is not ``ok``, else None.
-        detail: the same in words, else None.
         frame: number of the frame with the highest product score, from 0; None where failed.
         vector: of that frame, float32, (channels,); None if and only if ``failed``.
     """

@@ -143,13 +143,13 @@ class Recognizer:
         regions_for: Callable[[Prediction], Iterable[str]] | None = None,
         embeddings: bool = False,
     ) -> list[Prediction]:
-        """Score images that are decoded already.
+        """Score images that :meth:`load_image` has decoded.
 
         Args:
-            images: as :meth:`load_image` gives them.
-            regions_for: return the labels whose regions a prediction shall hold; they come from
-                the same pass. It is not called for failed images. None for no regions.
-            embeddings: whether the predictions shall hold the embeddings too.
+            images: the decoded images.
+            regions_for: returns the labels whose regions a prediction has to hold; they come from
+                the same pass. Not called for failed images.
+            embeddings: whether the predictions have to hold the embeddings too.
         """
         outputs = ["scores"]
         outputs += ["maps"] if regions_for is not None else []
@@ -176,7 +176,7 @@ class Recognizer:
         """Apply a policy to a prediction of this model.
 
         Args:
-            prediction: as :meth:`predict` gives it.
+            prediction: as :meth:`predict` returns it.
             policy: the platform's profile.
             known: the known items that the image is near (see :mod:`recognizer.known`).
 
@@ -201,14 +201,7 @@ class Recognizer:
         return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
 
     def embed(self, image: ImageSource) -> Embedding:
-        """Return the model's features of an image, for search and enrolment.
-
-        Args:
-            image: as for :meth:`predict`.
-
-        Raises:
-            UsageError, ProviderError: as from :meth:`predict`.
-        """
+        """Return the model's features of an image; it takes and raises what ``predict`` does."""
         (prediction,) = self.predict_loaded([self.load_image(image)], embeddings=True)
         return Embedding(
             status=prediction.status,
@@ -226,8 +219,8 @@ class Recognizer:
             label: which label; None for the product with the highest score.
 
         Raises:
-            UsageError: the model has no such label; also as from :meth:`predict`.
-            ProviderError: as from :meth:`predict`.
+            UsageError: the model has no such label; also as in :meth:`predict`.
+            ProviderError: as in :meth:`predict`.
         """
         if label is not None and label not in self.labels:
             raise UsageError(f"no label {label!r}; this model has: {', '.join(self.labels)}")
@@ -255,7 +248,7 @@ class Recognizer:
     def features(
         self, inputs: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run images that are the model's input already (see :func:`model_input`).
+        """Run images that are the model's input already, as :func:`model_input` makes it.
 
         Args:
             inputs: uint8, (N, size, size, 3), RGB, at least one.
@@ -267,18 +260,12 @@ class Recognizer:
         return log_odds, embedding
 
     def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
-        """Decode an image as this model needs it, within :attr:`limits`.
-
-        Args:
-            image: as for :meth:`predict`.
-            sha256: of its encoded bytes, where the caller has it already.
-        """
+        """Decode an image as this model needs it; ``sha256``, if known already, is of its bytes."""
         return load_image(image, min_side=self.bundle.input_size, limits=self.limits, sha256=sha256)
 
     def _run(
         self, outputs: Sequence[str], inputs: Sequence[NDArray[np.uint8]]
     ) -> list[NDArray[np.float32]]:
-        """Return each output for at least one input."""
         parts: list[list[NDArray[np.float32]]] = []
         for first in range(0, len(inputs), BATCH_SIZE):
             images = np.stack(inputs[first : first + BATCH_SIZE])
@@ -295,12 +282,7 @@ class Recognizer:
     def _scored(
         self, images: Sequence[LoadedImage], outputs: Sequence[str]
     ) -> Iterator[tuple[LoadedImage, Prediction, Mapping[str, NDArray[np.float32]]]]:
-        """Yield each image with its prediction and the model's outputs for its frames.
-
-        Args:
-            images: as :meth:`load_image` gives them.
-            outputs: ``scores``, and what else is wanted of the model.
-        """
+        """Yield each image with its prediction and the ``outputs`` of the model for its frames."""
         size = self.bundle.input_size
         inputs = [model_input(frame.rgb, size) for image in images for frame in image.frames]
         nothing = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
@@ -324,7 +306,7 @@ class Recognizer:
         probabilities: NDArray[np.float64],
         families: NDArray[np.float64],
     ) -> Prediction:
-        """Return what the scores of an image's frames, (frames, labels), come to."""
+        """Return the prediction from the scores of an image's frames, (frames, labels)."""
         prediction = Prediction(
             status=image.status,
             reason=image.reason,

@@ -84,24 +84,24 @@ class Taxonomy:
         return tuple(label for label in self.labels.values() if label.kind is Kind.PRODUCT)
 
     def label(self, name: str) -> Label:
-        """The label of that name; a `TaxonomyError` lists the closest names if there is none."""
+        """Return the label of that name, or raise a TaxonomyError with the closest names."""
         if name not in self.labels:
             raise TaxonomyError(unknown_name("label", name, [*self.labels]))
         return self.labels[name]
 
     def display_name(self, name: str, *, family: bool = False) -> str:
-        """The name for people of a label or family; the name itself where there is none."""
+        """Return the name for people of a label or family; where it has none, the name itself."""
         names: Mapping[str, Family | Label] = self.families if family else self.labels
         return names[name].display_name if name in names else name
 
     def members(self, family: str) -> tuple[Label, ...]:
-        """The products of a family; a `TaxonomyError` lists the closest names if there is none."""
+        """Return the products of a family, or raise a TaxonomyError with the closest names."""
         if family not in self.families:
             raise TaxonomyError(unknown_name("family", family, [*self.families]))
         return tuple(label for label in self.labels.values() if label.family == family)
 
     def lookalikes(self, family: str) -> tuple[Label, ...]:
-        """The look-alikes that a product of the family is confused with."""
+        """Return the look-alikes that a product of the family is confused with."""
         confused = {name for label in self.members(family) for name in label.confused_with}
         return tuple(
             label
@@ -113,8 +113,7 @@ class Taxonomy:
 def load_taxonomy(path: str | os.PathLike[str] | None = None) -> Taxonomy:
     """Read the taxonomy at ``path``; without one, that of this package, which is read only once.
 
-    Raises:
-        TaxonomyError: the file cannot be read, or breaks a rule; the message says where.
+    Raises a TaxonomyError, which says where, if the file cannot be read or breaks a rule.
     """
     if path is None:
         return _packaged()
@@ -132,11 +131,7 @@ def _packaged() -> Taxonomy:
 
 
 def parse_taxonomy(text: str, name: str) -> Taxonomy:
-    """Parse and check the TOML text of a taxonomy; messages call the file ``name``.
-
-    Raises:
-        TaxonomyError: the text breaks a rule; the message begins with ``name:line:``.
-    """
+    """Parse the TOML text of a taxonomy; a TaxonomyError begins with ``name:line:``."""
     try:
         root = _Table(text, name, (), tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -159,13 +154,8 @@ def parse_taxonomy(text: str, name: str) -> Taxonomy:
 def extend_taxonomy(base: Taxonomy, own: Mapping[str, Any], name: str) -> Taxonomy:
     """Return a taxonomy with the labels and families that a bundle brings with it.
 
-    Args:
-        base: what is known already; its names keep their meaning, whatever ``own`` says of them.
-        own: ``family`` and ``label``, each a table by name, with the keys of ``taxonomy.toml``.
-        name: what messages call the source of ``own``.
-
-    Raises:
-        TaxonomyError: an entry breaks a rule.
+    ``own`` has the tables of ``taxonomy.toml``; ``name`` is what a TaxonomyError calls it. The
+    names in ``base`` keep their meaning, whatever ``own`` says of them.
     """
     root = _Table("", name, (), dict(own))
     root.check_keys("family", "label")
@@ -180,7 +170,7 @@ def extend_taxonomy(base: Taxonomy, own: Mapping[str, Any], name: str) -> Taxono
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table of a TOML text, which names the line of what is wrong in it."""
+    """A table of a TOML text, which knows the line of what is wrong in it."""
 
     text: str
     file: str
@@ -188,11 +178,9 @@ class _Table:
     values: dict[str, Any]
 
     def error(self, problem: str, *key: str) -> TaxonomyError:
-        """The error at a key of this table, or at the table itself."""
         return TaxonomyError(f"{self.file}:{_line(self.text, (*self.path, *key))}: {problem}")
 
     def check_keys(self, *known: str) -> None:
-        """Check that there are none but known keys."""
         for key in self.values:
             if key not in known:
                 raise self.error(unknown_name("key", key, known), key)
@@ -221,7 +209,6 @@ class _Table:
         return " ".join(value.split())
 
     def one_of(self, key: str, names: Sequence[str]) -> str:
-        """A text that has to be one of ``names``."""
         value = self.string(key)
         if value not in names:
             raise self.error(unknown_name(key, value, names), key)
@@ -283,6 +270,6 @@ def _line(text: str, path: tuple[str, ...] | None) -> int:
 
 
 def unknown_name(what: str, name: object, names: Sequence[str]) -> str:
-    """Return the words for a name that is not among ``names``, with those that come closest."""
+    """Return the words for a name that is not among ``names``, with the closest ones."""
     close = difflib.get_close_matches(str(name), names)
     return f"unknown {what} {name!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")

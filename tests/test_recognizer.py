@@ -515,7 +515,7 @@ class TestBeforeAnySession:
         content = b"<html>404</html>"
         (tmp_path / "model.onnx").write_bytes(content)
         write_bundle(describe(content, tmp_path))
-        with pytest.raises(BundleSchemaError, match="no ONNX model"):
+        with pytest.raises(BundleSchemaError, match="not an ONNX model"):
             Recognizer.load(tmp_path)
 
     @pytest.mark.parametrize("name", ["../x", "no-such-bundle", ".."])

@@ -1,9 +1,7 @@
 """The command line: ``recognizer VERB``.
 
-Each verb has a module of its own, with a function ``command``, or with an ``app`` where it has
-verbs of its own. It is imported when the verb is called and not before: ``recognizer --help``
-answers at once. Verbs raise; what an error means for
-the exit code is said here and nowhere else.
+The module of a verb, with a function ``command`` or an ``app``, is imported when the verb is
+called: ``recognizer --help`` answers at once. Verbs raise; only here an error becomes an exit code.
 
     0    all done
     1    an internal error
@@ -42,7 +40,7 @@ VERBS = {
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
     "robustness": ("recognizer.cli.robustness", "Measure a model on altered photos."),
-    "calibrate": ("recognizer.cli.calibrate", "Turn a bundle's scores into probabilities anew."),
+    "calibrate": ("recognizer.cli.calibrate", "Calibrate a bundle on other photos."),
     "export": ("recognizer.cli.export", "Make a bundle of a training run."),
     "enroll": ("recognizer.cli.enroll", "Add a product to a bundle from a few photos."),
     "negatives": ("recognizer.cli.negatives", "Give a bundle what enrolment needs."),
@@ -62,7 +60,7 @@ class ExitCode(IntEnum):
 
 
 class SomeInputsFailedError(RecognizerError):
-    """A verb has done its work and told of the inputs that failed; only the exit code is left."""
+    """A verb has done its work and reported the inputs that failed; only the exit code is left."""
 
 
 def exit_code(error: BaseException) -> ExitCode:
@@ -128,7 +126,7 @@ def _options(
 ) -> None:
     """Find ivory, big cat skins, antelope horn and other wildlife products in photos.
 
-    What it finds are leads: photos that somebody should look at. A lead is no verdict.
+    What it finds are leads: photos that somebody should look at. A lead is not a verdict.
     """
 
 
@@ -141,10 +139,9 @@ for _name, (_, _line) in VERBS.items():
 
 
 def _note_interrupts() -> threading.Event:
-    """Return what is set when Ctrl-C comes.
+    """Return what is set when Ctrl-C comes: the exception may be lost.
 
-    The exception may be lost: the compiled part of a library, interrupted while it is imported,
-    raises an ``ImportError`` instead.
+    The compiled part of a library, interrupted while it is imported, raises an ``ImportError``.
     """
     interrupted = threading.Event()
 
@@ -163,7 +160,7 @@ def main() -> None:
     try:
         app()
     except BaseException as error:
-        if interrupted.is_set():  # whatever has become of it
+        if interrupted.is_set():  # even if the exception was lost
             sys.exit(ExitCode.INTERRUPTED)
         if not isinstance(error, Exception):
             raise

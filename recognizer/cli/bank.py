@@ -1,18 +1,18 @@
-"""``recognizer bank``: known items, told by the hashes of their pictures."""
+"""``recognizer bank``: known items, recognised by the hashes of their photos."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.options import JsonLinesOption
 from recognizer.errors import UsageError
-
-if TYPE_CHECKING:
-    from recognizer.known import KnownItem
 
 app = typer.Typer(
     add_completion=False,
@@ -45,23 +45,21 @@ def add(
 
     The exit code is 3 where some photos have no hash.
     """
-    from recognizer.cli.scan_output import shown  # noqa: PLC0415 - heavy imports wait for the verb
-    from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash  # noqa: PLC0415
-    from recognizer.known import Bank, KnownItem  # noqa: PLC0415
-    from recognizer.policy import Finding  # noqa: PLC0415
-    from recognizer.taxonomy import load_taxonomy  # noqa: PLC0415
+    from recognizer.cli.scan_output import shown
+    from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
+    from recognizer.known import Bank, KnownItem
+    from recognizer.policy import Finding
+    from recognizer.taxonomy import load_taxonomy
 
     if label is not None and label not in load_taxonomy().labels:
         raise UsageError(f"--label {label}: no such label in the taxonomy")
     finding = Finding.CLEARED if cleared else Finding.PRODUCT
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    items: list[KnownItem] = []
-    refused = 0
+    items = []
     for photo in photos:
         image = load_image(photo, min_side=MIN_HASH_SIDE)
         hash_ = perceptual_hash(image.frames[0].rgb) if image.frames else None
         if hash_ is None:
-            refused += 1
             why = f"{image.reason}" if not image.frames else "too little to see for a hash"
             typer.echo(f"{shown(str(photo))}: not added: {why}", err=True)
         else:
@@ -79,7 +77,7 @@ def add(
     with Bank(bank, create=True) as opened:
         new = opened.add(items)
         typer.echo(f"{bank}: {new} new, {len(opened)} in all")
-    if refused:
+    if len(items) < len(photos):
         raise SomeInputsFailedError
 
 
@@ -87,15 +85,10 @@ def add(
 def list_items(
     bank: BankArgument,
     label: Annotated[str | None, typer.Option("--label", help="Only this product.")] = None,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="One JSON object for each item, with all that is known.")
-    ] = False,
+    json_lines: JsonLinesOption = False,
 ) -> None:
     """List the items of a bank, the oldest first."""
-    import json  # noqa: PLC0415
-    from dataclasses import asdict  # noqa: PLC0415
-
-    from recognizer.known import Bank  # noqa: PLC0415
+    from recognizer.known import Bank
 
     with Bank(bank) as opened:
         for item in opened:
@@ -115,7 +108,7 @@ def merge(
     others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Banks to take in.")],
 ) -> None:
     """Take in all items of other banks. What is there already stays once."""
-    from recognizer.known import Bank  # noqa: PLC0415
+    from recognizer.known import Bank
 
     for other in others:
         with Bank(other) as source, Bank(bank, create=True) as target:
@@ -131,7 +124,7 @@ def import_items(
     origin: OriginOption = None,
 ) -> None:
     """Take in exchange files, whole or not at all. What is there already stays once."""
-    from recognizer.known import Bank, read_exchange  # noqa: PLC0415
+    from recognizer.known import Bank, read_exchange
 
     for file in files:
         items = read_exchange(file, origin=origin)
@@ -147,7 +140,7 @@ def export(
     ],
 ) -> None:
     """Write an exchange file. It holds hashes and notes, no photo."""
-    from recognizer.known import Bank, write_exchange  # noqa: PLC0415
+    from recognizer.known import Bank, write_exchange
 
     with Bank(bank) as opened:
         typer.echo(f"{file}: {write_exchange(opened, file)} items")

@@ -1,16 +1,15 @@
-"""``recognizer dataset``: check and render labelled photos."""
+"""``recognizer dataset``: check labelled photos."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.progress import new_table, show_progress, wide_console
-from recognizer.cli.train import DataOption
+from recognizer.cli.options import BundleOption, DataOption, load_data, require_extra
+from recognizer.cli.progress import new_table, show_progress, show_stage, wide_console, working
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
@@ -29,13 +28,6 @@ app = typer.Typer(
     help="Check labelled photos, find labels that may be wrong.",
 )
 
-BundleOption = Annotated[
-    str | None,
-    typer.Option(
-        "--bundle", "-b", help="The bundle whose features are used; default: the released one."
-    ),
-]
-
 
 @app.command()
 def check(
@@ -52,16 +44,15 @@ def check(
     and near-duplicates across splits; the exit code is then 2. Also prints pairs that only look
     very much alike, for a look.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.console import Console
 
-    from recognizer.dataset.check import check_data  # noqa: PLC0415
-    from recognizer.dataset.splits import DataRecipe, read_recipe  # noqa: PLC0415
-    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+    from recognizer.dataset.check import check_data
+    from recognizer.dataset.splits import DataRecipe, read_recipe
+    from recognizer.recognizer import Recognizer
 
-    console = Console(stderr=True)
     data_recipe = DataRecipe.of(read_recipe(recipe), str(recipe)) if recipe else None
     recognizer = Recognizer.load(bundle)
-    with show_progress(console) as report:
+    with show_progress(Console(stderr=True)) as report:
         found = check_data(data, recognizer, data_recipe, report)
     _print_counts(found.photos)
     for problem in found.problems:
@@ -99,34 +90,23 @@ def suspects(
 
     Most of them are right and only unusual: look before you correct one.
     """
-    from rich.console import Console  # noqa: PLC0415
-
-    from recognizer.cli.extras import require_extra  # noqa: PLC0415
-
     require_extra("train", "cleanlab", "sklearn")
-    import cv2  # noqa: PLC0415
+    import cv2
 
-    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
-    from recognizer.dataset.outputs import run_photos  # noqa: PLC0415
-    from recognizer.dataset.suspects import (  # noqa: PLC0415
-        find_suspects,
-        suspects_sheet,
-        write_suspects,
-    )
-    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+    from recognizer.dataset.outputs import run_photos
+    from recognizer.dataset.suspects import find_suspects, suspects_sheet, write_suspects
+    from recognizer.recognizer import Recognizer
 
-    photos = [p for folder in data for p in load_photos(folder)]
-    photos = [p for p in photos if p.split == split and p.is_evidence]
-    console = Console(stderr=True)
+    photos = [p for p in load_data(data) if p.split == split and p.is_evidence]
     recognizer = Recognizer.load(bundle, threads=1)
-    with show_progress(console) as report:
-        outputs = run_photos(recognizer, photos, partial(report, "features"))
-    with console.status("looking for wrong labels"):
+    with show_stage("features") as progress:
+        outputs = run_photos(recognizer, photos, progress)
+    with working("looking for wrong labels"):
         found = find_suspects(photos, outputs.embedding)
     _print_suspects(found[:SHOWN], len(found), len(photos))
     if output is not None:
         write_suspects(found, output)
-        console.print(f"Wrote {output}")
+        typer.echo(f"Wrote {output}", err=True)
     if sheet is not None:
         drawn = cv2.cvtColor(suspects_sheet(found[:sheet_photos]), cv2.COLOR_RGB2BGR)
         if not cv2.imwrite(str(sheet), drawn):
@@ -150,7 +130,7 @@ def _print_counts(photos: Sequence[Photo]) -> None:
 
 
 def _print_suspects(suspects: Sequence[Suspect], found: int, of: int) -> None:
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     title = f"{found} of {of} photos do not look like their label"
     table = Table("sha256", "label", "looks like", "file", title=title)

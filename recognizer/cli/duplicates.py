@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from recognizer.cli.options import JournalArgument, JsonLinesOption
+from recognizer.cli.progress import working
+
 
 def command(
-    journal: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
+    journal: JournalArgument,
     distance: Annotated[
         int | None,
         typer.Option(
@@ -20,21 +22,17 @@ def command(
             help="Bits of 256 in which the hashes of near-copies differ at most. Default: 20.",
         ),
     ] = None,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per group, on a line.")
-    ] = False,
+    json_lines: JsonLinesOption = False,
 ) -> None:
     """List near-copies: the same image, resized, recompressed or slightly cropped.
 
     Two photos of one object are not near-copies. All rows stay in the journal.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from recognizer.cli.scan_output import shown
+    from recognizer.known import COPY_DISTANCE
+    from recognizer.review.queue import find_copies
 
-    from recognizer.cli.scan_output import shown  # noqa: PLC0415
-    from recognizer.known import COPY_DISTANCE  # noqa: PLC0415
-    from recognizer.review.queue import find_copies  # noqa: PLC0415
-
-    with Console(stderr=True).status(f"Comparing the images of {journal}"):
+    with working(f"Comparing the images of {journal}"):
         count, groups = find_copies(journal, COPY_DISTANCE if distance is None else distance)
     for number, rows in enumerate(groups, 1):
         if json_lines:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.options import BundleOption
 from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
 
@@ -22,10 +23,6 @@ PhotosArgument = Annotated[
         help="Photos of it, at least 3 that differ: files, folders, patterns. Photos in different "
         "folders count as different sources.",
     ),
-]
-BundleOption = Annotated[
-    str | None,
-    typer.Option("--bundle", "-b", help="A model's folder or name. Default: the released one."),
 ]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="The new bundle: a folder NAME-vN.")
@@ -65,12 +62,12 @@ def command(
     Prints what to expect: each photo in turn is left out and scored. The new bundle is used like
     any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.console import Console
 
-    from recognizer.enrolment import Product, enroll, examine  # noqa: PLC0415
-    from recognizer.model.folders import check_output  # noqa: PLC0415
-    from recognizer.recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.scan import expand  # noqa: PLC0415
+    from recognizer.enrolment import Product, enroll, examine
+    from recognizer.model.folders import check_output
+    from recognizer.recognizer import Recognizer
+    from recognizer.scan import expand
 
     if check:
         make = examine

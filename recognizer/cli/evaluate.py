@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer._atomic import check_place, require_page
-from recognizer.cli.progress import show_progress
-from recognizer.cli.train import DataOption
+from recognizer.cli.options import (
+    BundleArgument,
+    DataOption,
+    ThreadsOption,
+    load_data,
+    require_extra,
+)
+from recognizer.cli.progress import show_stage
 from recognizer.errors import DatasetError, TrainingError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
-    from recognizer.evaluation.evaluate import Evaluation
     from recognizer.prediction import Prediction
     from recognizer.recognizer import Recognizer
 
 
 def command(
     data: DataOption,
-    bundle: Annotated[
-        str | None, typer.Argument(help="A bundle's folder or name; default: the released one.")
-    ] = None,
+    bundle: BundleArgument = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -61,7 +62,7 @@ def command(
         str | None, typer.Option(help="Another bundle: print paired differences to it.")
     ] = None,
     rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,
-    threads: Annotated[int, typer.Option(help="Threads for each pass.", min=1)] = 1,
+    threads: ThreadsOption = 1,
     *,
     group_by_source: Annotated[
         bool, typer.Option("--group-by-source", help="Bootstrap over sources, not photos.")
@@ -71,12 +72,9 @@ def command(
 
     Runs the ONNX file that ships. Negatives are all photos without a product.
     """
-    from recognizer.cli.extras import require_extra  # noqa: PLC0415
-
     require_extra("evaluate")
-    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
-    from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE  # noqa: PLC0415
-    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+    from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE
+    from recognizer.recognizer import Recognizer
 
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
@@ -95,9 +93,8 @@ def command(
             raise UsageError(f"--report {report}: the name must end in .html; figures go to .json")
     if output is not None:
         check_place(output)
-    photos = [photo for folder in data for photo in load_photos(folder)]
     recognizer = Recognizer.load(bundle, threads=threads)
-    photos = _corrected(recognizer, photos)
+    photos = _corrected(recognizer, load_data(data))
     if leave_one_source_out:
         text = _leave_out(recognizer, photos, leave_one_source_out, rounds, group_by_source)
     elif against:
@@ -113,7 +110,7 @@ def command(
 
 def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
     """Correct labels as the bundle's recipe does, or print why that is impossible."""
-    from recognizer.evaluation.held_out import corrected  # noqa: PLC0415
+    from recognizer.evaluation.held_out import corrected
 
     try:
         return corrected(recognizer.bundle, photos)
@@ -129,7 +126,7 @@ def _choose(
     only_source: Sequence[str] | None,
 ) -> list[tuple[str, str, list[Photo]]]:
     """Return for each split its name, what figures on it mean, and its photos."""
-    from recognizer.evaluation import held_out  # noqa: PLC0415
+    from recognizer.evaluation import held_out
 
     if only_source:
         worth = held_out.worth_of_sources(recognizer.bundle, photos, only_source)
@@ -156,11 +153,11 @@ def _evaluate(
     rounds: int,
     group_by_source: bool,
 ) -> str:
-    from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
-    from recognizer.evaluation.evaluate import measure, to_json  # noqa: PLC0415
+    from recognizer.cli.evaluate_output import print_evaluation
+    from recognizer.evaluation.evaluate import measure, to_json
+    from recognizer.evaluation.html_report import Measured, write_report
 
-    evaluations: list[Evaluation] = []
-    scored: list[dict[str, Any]] = []
+    measured: list[Measured] = []
     for name, worth, photos in chosen:
         predictions = _score(recognizer, photos, f"scoring: {name}")
         evaluation = measure(
@@ -173,21 +170,13 @@ def _evaluate(
             group_by_source=group_by_source,
         )
         print_evaluation(evaluation, worth)
-        evaluations.append(evaluation)
-        scored.append(
-            {
-                "evaluation": evaluation,
-                "worth": worth,
-                "photos": photos,
-                "predictions": predictions,
-            }
+        measured.append(
+            Measured(evaluation=evaluation, worth=worth, photos=photos, predictions=predictions)
         )
-    text = to_json({e.split: e for e in evaluations})
+    text = to_json({part.evaluation.split: part.evaluation for part in measured})
     if report is not None:
-        from recognizer.evaluation.html_report import Measured, write_report  # noqa: PLC0415
-
-        with _bar("report") as progress:
-            write_report(report, recognizer, [Measured(**parts) for parts in scored], progress)
+        with show_stage("report") as progress:
+            write_report(report, recognizer, measured, progress)
         beside = report.with_suffix(".json")
         beside.write_text(text, encoding="utf-8")
         typer.echo(f"Wrote {report} and {beside}", err=True)
@@ -201,19 +190,19 @@ def _leave_out(
     rounds: int,
     group_by_source: bool,
 ) -> str:
-    from recognizer.cli.evaluate_output import print_left_out  # noqa: PLC0415
-    from recognizer.dataset.outputs import run_photos  # noqa: PLC0415
-    from recognizer.evaluation import left_out  # noqa: PLC0415
-    from recognizer.evaluation.evaluate import to_json  # noqa: PLC0415
+    from recognizer.cli.evaluate_output import print_left_out
+    from recognizer.dataset.outputs import run_photos
+    from recognizer.evaluation import left_out
+    from recognizer.evaluation.evaluate import to_json
 
     wanted = {label: left_out.photos_for(photos, label) for label in labels}
     together = list(dict.fromkeys(photo for used, _ in wanted.values() for photo in used))
-    with _bar("features") as progress:
+    with show_stage("features") as progress:
         features = run_photos(recognizer, together, progress).embedding
     place = {photo: i for i, photo in enumerate(together)}
     results = []
     for label, (used, positive) in wanted.items():
-        with _bar(f"heads: {label}") as progress:
+        with show_stage(f"heads: {label}") as progress:
             result = left_out.leave_out_sources(
                 recognizer.bundle.title,
                 label,
@@ -237,10 +226,10 @@ def _compare(
     rounds: int,
     group_by_source: bool,
 ) -> str:
-    from recognizer.cli.evaluate_output import print_comparison  # noqa: PLC0415
-    from recognizer.evaluation.evaluate import to_json  # noqa: PLC0415
-    from recognizer.evaluation.held_out import photos_of_split  # noqa: PLC0415
-    from recognizer.evaluation.paired import compare  # noqa: PLC0415
+    from recognizer.cli.evaluate_output import print_comparison
+    from recognizer.evaluation.evaluate import to_json
+    from recognizer.evaluation.held_out import photos_of_split
+    from recognizer.evaluation.paired import compare
 
     used = photos_of_split(recognizer.bundle, photos, split)
     if split == "validation" and used != photos_of_split(other.bundle, photos, split):
@@ -262,16 +251,7 @@ def _compare(
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
-    from recognizer.evaluation.evaluate import score_photos  # noqa: PLC0415
+    from recognizer.evaluation.evaluate import score_photos
 
-    with _bar(words) as progress:
+    with show_stage(words) as progress:
         return score_photos(recognizer, photos, progress)
-
-
-@contextmanager
-def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of one stage."""
-    from rich.console import Console  # noqa: PLC0415
-
-    with show_progress(Console(stderr=True)) as report:
-        yield partial(report, words)

@@ -18,12 +18,7 @@ from recognizer.policy import FALSE_POSITIVE_RATES
 
 
 def print_evaluation(evaluation: Evaluation, worth: str) -> None:
-    """Print the tables of an evaluation.
-
-    Args:
-        evaluation: the figures.
-        worth: what they mean, as a sentence.
-    """
+    """Print the tables of an evaluation, and what its figures are worth."""
     console = wide_console()
     table = _figures_table(
         f"{evaluation.bundle}, {evaluation.split}: {evaluation.negatives} negatives from "
@@ -191,7 +186,6 @@ def _change(change: Change) -> tuple[str, str]:
 
 
 def _figures_table(title: str) -> Table:
-    """Return a table for :func:`_add_figures`."""
     recalls = (f"recall at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)
     return new_table(title, ("", "photos (sources)", "AP", "AUC", *recalls))
 

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from recognizer.cli.options import DataOption, NewBundleOption, require_extra
 from recognizer.cli.progress import show_stages
-from recognizer.cli.train import DataOption, read_data
+from recognizer.cli.train import read_data
 from recognizer.errors import UsageError
 from recognizer.model.folders import split_title
 
@@ -25,7 +26,7 @@ def command(
         ),
     ],
     data: DataOption,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle: a folder NAME-vN.")],
+    output: NewBundleOption,
     left_out: Annotated[
         list[Path] | None,
         typer.Option(
@@ -57,23 +58,16 @@ def command(
     ] = None,
 ) -> None:
     """Export a run to ONNX, calibrate it, measure it on the test split and write its card."""
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-
-    from recognizer.cli.extras import require_extra  # noqa: PLC0415
+    from rich.console import Console
 
     require_extra("train")
-    from recognizer.cli.evaluate_output import print_evaluation  # noqa: PLC0415
-    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
-    from recognizer.enrolment.enroll import MIN_PHOTOS  # noqa: PLC0415
-    from recognizer.evaluation.held_out import WORTH  # noqa: PLC0415
-    from recognizer.training.enrolling import Enrolling  # noqa: PLC0415
-    from recognizer.training.export import export_bundle  # noqa: PLC0415
-    from recognizer.training.runs import (  # noqa: PLC0415
-        check_data,
-        check_recipe,
-        load_run,
-        measure_unseen,
-    )
+    from recognizer.cli.evaluate_output import print_evaluation
+    from recognizer.dataset.manifest import load_photos
+    from recognizer.enrolment.enroll import MIN_PHOTOS
+    from recognizer.evaluation.held_out import WORTH
+    from recognizer.training.enrolling import Enrolling
+    from recognizer.training.export import export_bundle
+    from recognizer.training.runs import check_data, check_recipe, load_run, measure_unseen
 
     network, config, labels = load_run(*runs)
     version = version_of(output, config.name)
@@ -124,8 +118,8 @@ def command(
 def _enroll(
     name: str, title: tuple[str, int], draft: Path, photos: Sequence[str], output: Path
 ) -> list[str]:
-    from recognizer.enrolment import Product, enroll  # noqa: PLC0415
-    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+    from recognizer.enrolment import Product, enroll
+    from recognizer.recognizer import Recognizer
 
     done = enroll(Recognizer.load(draft), Product(name=name), photos, output, title=title)
     return [*done.notes, *(f"skipped: {why}" for why in done.unreadable.values())]
@@ -139,11 +133,7 @@ def _text(path: Path) -> str:
 
 
 def version_of(output: Path, name: str) -> int:
-    """Return the version that the name of a bundle's folder gives.
-
-    Raises:
-        UsageError: the folder is not called ``name-vN``.
-    """
+    """Return the version in the name of a bundle's folder, which must be ``name-vN``."""
     found, version = split_title(output.resolve().name) or ("", 0)
     if found != name:
         raise UsageError(f"--output: the folder must be called {name}-vN, N a number from 1")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from recognizer.cli.progress import working
+
 
 def command(
     journals: Annotated[
@@ -30,11 +32,9 @@ def command(
     Of each image the latest row counts. Thumbnails and embeddings are merged too. The journals
     stay as they are.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from recognizer.rows import merge
 
-    from recognizer.rows import merge  # noqa: PLC0415
-
-    with Console(stderr=True).status(f"Merging {len(journals)} journals"):
+    with working(f"Merging {len(journals)} journals"):
         merged = merge(journals, output, allow_mixed=allow_mixed)
     typer.echo(
         f"Wrote {output}: {merged.rows:,} rows, {merged.superseded:,} superseded by later ones, "

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recognizer.cli.progress import show_progress
-from recognizer.cli.train import DataOption
+from recognizer.cli.options import DataOption, load_data
+from recognizer.cli.progress import show_stage
 
 
 def command(
@@ -20,24 +19,16 @@ def command(
 
     The photos must be those that the bundle was trained with: the same ones are held out.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from recognizer.evaluation.held_out import as_in_training
+    from recognizer.model.bundle import load_bundle
+    from recognizer.training.negative_bank import attach_bank
 
-    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
-    from recognizer.evaluation.held_out import as_in_training  # noqa: PLC0415
-    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
-    from recognizer.training.negative_bank import attach_bank  # noqa: PLC0415
-
-    photos = [photo for folder in data for photo in load_photos(folder)]
-    photos = as_in_training(load_bundle(bundle), photos)
-    console = Console(stderr=True)
-    with show_progress(console) as report:
-        attach_bank(
-            bundle,
-            photos,
-            on_progress=partial(report, "embedding photos"),
-        )
+    photos = as_in_training(load_bundle(bundle), load_data(data))
+    with show_stage("embedding photos") as progress:
+        attach_bank(bundle, photos, on_progress=progress)
     if written := load_bundle(bundle).negatives:
-        console.print(
+        typer.echo(
             f"{bundle}: {written.photos} negatives, {written.held_out} of them held out, "
-            f"{written.bytes / 1e6:.1f} MB"
+            f"{written.bytes / 1e6:.1f} MB",
+            err=True,
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
+    from rich.status import Status
     from rich.table import Table
 
 LINE_EVERY = 10.0
@@ -21,7 +23,7 @@ _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's 
 @contextmanager
 def show_stages(console: Console) -> Iterator[Callable[[str], None]]:
     """Yield a function that reports a stage: beside a spinner, or as a line without a terminal."""
-    from rich.markup import escape  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.markup import escape
 
     with console.status("") as status:
 
@@ -39,11 +41,10 @@ def show_progress(
 ) -> Iterator[Callable[[str, int, int], None]]:
     """Yield a function that reports a stage, the number done and the number in all.
 
-    Args:
-        console: shows bars if it is a terminal, and a line now and then if not.
-        transient: whether the bars disappear at the end.
+    It draws bars on a terminal, which ``transient`` ones leave at the end, and prints a line now
+    and then elsewhere.
     """
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.progress import Progress
 
     printed = time.monotonic()
     tasks: dict[str, TaskID] = {}
@@ -62,9 +63,25 @@ def show_progress(
         yield report
 
 
+@contextmanager
+def show_stage(words: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that reports the progress of one stage on standard error."""
+    from rich.console import Console
+
+    with show_progress(Console(stderr=True)) as report:
+        yield partial(report, words)
+
+
+def working(words: str) -> Status:
+    """Return a context in which a terminal shows what is being done."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(words)
+
+
 def wide_console() -> Console:
     """Return a console for tables."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH)
@@ -72,7 +89,7 @@ def wide_console() -> Console:
 
 def new_table(title: str, headings: Sequence[str], caption: str | None = None) -> Table:
     """Return a table whose first column is text and whose other columns are numbers."""
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     table = Table(title=title, caption=caption)
     for place, heading in enumerate(headings):

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from recognizer._atomic import require_page
+from recognizer.cli.options import JournalArgument
+from recognizer.cli.progress import working
 
 
 def command(
-    journal: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
+    journal: JournalArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
         "report.html"
     ),
@@ -32,13 +34,11 @@ def command(
 
     The page holds thumbnails of the images: keep it as confidential as they are.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-
-    from recognizer.model.bundle import load_bundle, load_carried_bundles  # noqa: PLC0415
-    from recognizer.review.page import write_report  # noqa: PLC0415
+    from recognizer.model.bundle import load_bundle, load_carried_bundles
+    from recognizer.review.page import write_report
 
     require_page(output)
     bundles = load_carried_bundles() if bundle is None else [load_bundle(bundle)]
-    with Console(stderr=True).status(f"Writing {output}"):
+    with working(f"Writing {output}"):
         write_report(journal, output, bundles, title=title)
     typer.echo(f"Wrote {output}")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer._atomic import check_place, require_page
-from recognizer.cli.progress import new_table, show_progress, wide_console
-from recognizer.cli.train import DataOption
+from recognizer.cli.options import BundleArgument, DataOption, load_data, require_extra
+from recognizer.cli.progress import new_table, show_stage, wide_console
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,9 +21,7 @@ PLOTS = frozenset({".html", ".png", ".svg"})
 
 def command(
     data: DataOption,
-    bundle: Annotated[
-        str | None, typer.Argument(help="A bundle's folder or name; default: the released one.")
-    ] = None,
+    bundle: BundleArgument = None,
     split: Annotated[
         str, typer.Option(help="Which photos: test, or validation (what training held out).")
     ] = "validation",
@@ -46,16 +43,11 @@ def command(
 
     The threshold stays at a false-positive rate of 1 % on the unaltered photos.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-
-    from recognizer.cli.extras import require_extra  # noqa: PLC0415
-
     require_extra("evaluate")
-    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
-    from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json  # noqa: PLC0415
-    from recognizer.evaluation.held_out import photos_of_split  # noqa: PLC0415
-    from recognizer.evaluation.robustness import measure_robustness  # noqa: PLC0415
-    from recognizer.recognizer import Recognizer  # noqa: PLC0415
+    from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json
+    from recognizer.evaluation.held_out import photos_of_split
+    from recognizer.evaluation.robustness import measure_robustness
+    from recognizer.recognizer import Recognizer
 
     _check_places(output, json_file)
     recognizer = Recognizer.load(bundle, threads=1)
@@ -63,29 +55,22 @@ def command(
     families = [family.name for family in recognizer.bundle.families]
     if of is not None and of not in families:
         raise UsageError(f"--of {of}: one of {', '.join(families)}")
-    photos = [photo for folder in data for photo in load_photos(folder)]
-    photos = photos_of_split(recognizer.bundle, photos, split)
-    console = Console(stderr=True)
-    with show_progress(console) as report:
+    photos = photos_of_split(recognizer.bundle, load_data(data), split)
+    with show_stage("altering photos") as progress:
         found = measure_robustness(
-            recognizer,
-            photos,
-            split,
-            seed=seed,
-            threads=threads,
-            on_progress=partial(report, "altering photos"),
+            recognizer, photos, split, seed=seed, threads=threads, on_progress=progress
         )
     if name not in found.outcomes:
         raise UsageError(f"--of {name}: no photo of it in the {split} split")
     _print(found, name)
     if json_file is not None:
         json_file.write_text(to_json(found), encoding="utf-8")
-        console.print(f"Wrote {json_file}")
+        typer.echo(f"Wrote {json_file}", err=True)
     if output is not None:
-        from recognizer.evaluation.plots import write_robustness  # noqa: PLC0415
+        from recognizer.evaluation.plots import write_robustness
 
         write_robustness(found, name, output)
-        console.print(f"Wrote {output}")
+        typer.echo(f"Wrote {output}", err=True)
 
 
 def _check_places(output: Path | None, json_file: Path | None) -> None:

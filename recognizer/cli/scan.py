@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from enum import StrEnum
@@ -17,6 +17,7 @@ import typer
 
 from recognizer._atomic import check_place, require_page
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.options import BundleOption
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Engine(StrEnum):
 
 def _print_schema(is_asked: bool) -> None:
     if is_asked:
-        from recognizer.rows import row_schema  # noqa: PLC0415
+        from recognizer.rows import row_schema
 
         typer.echo(json.dumps(row_schema(), indent=2))
         raise typer.Exit
@@ -103,14 +104,9 @@ def command(
         ),
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option(help="A platform's policy (TOML); see docs/policy.md.")
+        Path | None, typer.Option(help="A platform's policy (TOML); see README.md.")
     ] = None,
-    bundle: Annotated[
-        str | None,
-        typer.Option(
-            "--bundle", "-b", help="A model's folder or name.", show_default="the released one"
-        ),
-    ] = None,
+    bundle: BundleOption = None,
     workers: Annotated[
         int,
         typer.Option(
@@ -208,26 +204,19 @@ def command(
         ),
     ] = False,
 ) -> None:
-    """Find leads in images. A lead is an image that somebody should look at; it is no verdict.
+    """Find leads in images. A lead is an image that somebody should look at, not a verdict.
 
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
-    from recognizer.cli.scan_output import Output, warnings  # noqa: PLC0415
-    from recognizer.imaging import Limits  # noqa: PLC0415
-    from recognizer.imaging.sources import MEBIBYTE  # noqa: PLC0415
-    from recognizer.model.bundle import load_bundle  # noqa: PLC0415 - heavy imports wait for the verb
-    from recognizer.rows import EmbeddingStore, Journal  # noqa: PLC0415
-    from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path  # noqa: PLC0415
-    from recognizer.scan import (  # noqa: PLC0415
-        Access,
-        Lookahead,
-        ScanOptions,
-        Shard,
-        Skipped,
-        expand,
-        scan,
-    )
+    from recognizer.cli.scan_output import Output, warnings
+    from recognizer.imaging import Limits
+    from recognizer.imaging.sources import MEBIBYTE
+    from recognizer.model.bundle import load_bundle, load_carried_bundles
+    from recognizer.review.page import write_report
+    from recognizer.rows import EmbeddingStore, Journal
+    from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
+    from recognizer.scan import Access, Lookahead, ScanOptions, Shard, Skipped, expand, scan
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
@@ -246,20 +235,9 @@ def command(
         retry_failed=retry_failed,
         access=Access(allow_http=allow_http),
     )
-    if str(output) == "-":
-        raise UsageError(
-            "--output -: rows go to a file, from which a scan is resumed; name one, and follow it "
-            "with: tail -f"
-        )
-    check_place(output)
-    _require_different(
-        {
-            "--output": output,
-            "--report": report,
-            "--listings": listings,
-            "--embeddings": embeddings,
-        }
-    )
+    _check_outputs(output, report, listings, embeddings)
+    if listing_column is not None and listings is None:
+        raise UsageError("--listing-column needs --listings")
     skipped = Skipped()
     found = expand(
         sources,
@@ -268,8 +246,6 @@ def command(
         limits=options.limits,
         skipped=skipped,
     )
-    write_listings = _listings_writer(listings, listing_column, quiet=quiet)
-    write_report = _report_writer(report)
     with (
         _stoppable(output),
         _share_bank(known, match_rotations) as bank,
@@ -298,19 +274,54 @@ def command(
             typer.echo(f"Provider {provider!r} is unavailable; used {summary.provider!r}", err=True)
         for line in warnings(skipped):
             typer.echo(line, err=True)
-        write_report(output, model)
+        if report is not None:
+            write_report(output, report, [model, *load_carried_bundles()])
         shown.print_results(summary, skipped, model, report)
-        write_listings(output)  # last: whether there is such a column is known only now
+        if listings is not None:  # last: whether there is such a column is known only now
+            _write_listings(output, listings, listing_column, quiet=quiet)
     if summary.failed:
         raise SomeInputsFailedError
 
 
+def _check_outputs(
+    output: Path, report: Path | None, listings: Path | None, embeddings: Path | None
+) -> None:
+    """Raise a UsageError, before the scan, unless its files can be written."""
+    from recognizer.rows.listings import require_listings
+
+    if str(output) == "-":
+        raise UsageError(
+            "--output -: rows go to a file, from which a scan is resumed; name one, and follow it "
+            "with: tail -f"
+        )
+    check_place(output)
+    options = ("--output", "--report", "--listings", "--embeddings")
+    paths = zip(options, (output, report, listings, embeddings), strict=True)
+    given = [(option, path) for option, path in paths if path is not None]
+    for (one, path), (other, same) in itertools.combinations(given, 2):
+        if path.resolve() == same.resolve():
+            raise UsageError(f"{other} and {one} are the same file: {path}")
+    if listings is not None:
+        require_listings(listings)
+    if report is not None:
+        require_page(report)
+
+
+def _write_listings(rows: Path, path: Path, column: str | None, *, quiet: bool) -> None:
+    from recognizer.rows.listings import write_listings
+
+    count, strays = write_listings(rows, path, column)
+    of_none = f"; {strays:,} images belong to none" if strays else ""
+    if not quiet:
+        typer.echo(f"Listings: {path}, {count:,}{of_none}", err=True)
+
+
 def _pool_of(engine: Engine) -> MakePool:
     if engine is Engine.RAY:
-        from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415
+        from recognizer.scan.ray_engine import RayPool
 
         return RayPool
-    from recognizer.scan.pool import WorkerPool  # noqa: PLC0415
+    from recognizer.scan.pool import WorkerPool
 
     return WorkerPool
 
@@ -340,59 +351,14 @@ def _share_bank(
         if match_rotations:
             raise UsageError("--match-rotations needs --known")
         return nullcontext()
-    from recognizer.known import share_bank  # noqa: PLC0415
+    from recognizer.known import share_bank
 
     return share_bank(path, match_rotations=match_rotations)
 
 
-def _require_different(paths: Mapping[str, Path | None]) -> None:
-    given = [(option, path) for option, path in paths.items() if path is not None]
-    for (one, path), (other, same) in itertools.combinations(given, 2):
-        if path.resolve() == same.resolve():
-            raise UsageError(f"{other} and {one} are the same file: {path}")
-
-
-def _listings_writer(
-    path: Path | None, column: str | None, *, quiet: bool
-) -> Callable[[Path], None]:
-    """Return a function that writes the listings; check before the scan that it can."""
-    if path is None:
-        if column is not None:
-            raise UsageError("--listing-column needs --listings")
-        return lambda _rows: None
-    from recognizer.rows.listings import require_listings, write_listings  # noqa: PLC0415
-
-    require_listings(path)
-
-    def write(rows: Path) -> None:
-        count, strays = write_listings(rows, path, column)
-        of_none = f"; {strays:,} images belong to none" if strays else ""
-        if not quiet:
-            typer.echo(f"Listings: {path}, {count:,}{of_none}", err=True)
-
-    return write
-
-
-def _report_writer(path: Path | None) -> Callable[[Path, Bundle], None]:
-    """Return a function that writes the report; check before the scan that it can."""
-    if path is None:
-        return lambda _rows, _bundle: None
-    require_page(path)
-    from recognizer.model.bundle import load_carried_bundles  # noqa: PLC0415
-    from recognizer.review.page import write_report  # noqa: PLC0415
-
-    def write(rows: Path, bundle: Bundle) -> None:
-        try:
-            write_report(rows, path, [bundle, *load_carried_bundles()])
-        except OSError as error:
-            raise UsageError(f"--report {path}: {error.strerror or error}") from error
-
-    return write
-
-
 def _policy(path: Path | None, threshold: float | None, bundle: Bundle) -> Policy:
-    from recognizer._policy_file import load_policy  # noqa: PLC0415
-    from recognizer.policy import Policy  # noqa: PLC0415
+    from recognizer._policy_file import load_policy
+    from recognizer.policy import Policy, Probability, Rate, Rule
 
     if path is not None and threshold is not None:
         raise UsageError(
@@ -402,16 +368,8 @@ def _policy(path: Path | None, threshold: float | None, bundle: Bundle) -> Polic
         raise UsageError("--threshold nan: a probability from 0 to 1")
     if path is not None:
         return load_policy(path, bundle.taxonomy)
-    return Policy() if threshold is None else threshold_policy(threshold)
-
-
-def threshold_policy(threshold: float) -> Policy:
-    """Return a policy for which any product over one probability is a lead.
-
-    A lead has priority where it is also over the bundle's threshold for a false-positive rate
-    of 0.001; where that one is lower than ``threshold``, every lead has priority.
-    """
-    from recognizer.policy import Policy, Probability, Rate, Rule  # noqa: PLC0415
-
+    if threshold is None:
+        return Policy()
+    # Over the model's own threshold for this rate too, a lead has priority.
     rule = Rule(review=Probability(threshold), priority=Rate(0.001))
     return Policy(name=f"threshold {threshold:g}", default=rule)

@@ -38,19 +38,13 @@ _DECISION_STYLES: Mapping[str, str] = {
 }
 
 NO_VERDICT = (
-    "A lead is an image that somebody should look at. It is no verdict: a photo is no "
-    "identification."
+    "A lead is an image that somebody should look at, not a verdict: a photo does not identify a "
+    "product."
 )
 
 
 class Output(Closes):
-    """Shows a scan while it runs and when it is done; it keeps few rows, however many come.
-
-    Args:
-        journal: whose rows are shown.
-        items: the images; in the end they know how many they are, and so how long it takes.
-        quiet: show nothing.
-    """
+    """Shows a scan while it runs and when it is done; it keeps few rows, however many come."""
 
     def __init__(self, journal: Journal, items: Lookahead, *, quiet: bool) -> None:
         self._journal = journal
@@ -218,7 +212,7 @@ def shown(path: str) -> str:
 
 
 def _common_folder(paths: Sequence[str]) -> str:
-    """Return the folder that all paths begin with: it need not be said on each line."""
+    """Return the folder that all paths begin with."""
     try:
         folder = os.path.join(os.path.commonpath([os.path.dirname(path) for path in paths]), "")
     except ValueError:  # some are absolute and some are not

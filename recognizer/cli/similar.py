@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from recognizer.cli.options import BundleOption, JsonLinesOption
+from recognizer.cli.progress import working
 from recognizer.errors import UsageError
 
 
@@ -21,30 +23,19 @@ def command(
             help="The file that scan --embeddings wrote. Default: JOURNAL.embeddings.",
         ),
     ] = None,
-    bundle: Annotated[
-        str | None,
-        typer.Option(
-            "--bundle",
-            "-b",
-            help="The model of the scan: a folder or a name. Default: the released one.",
-        ),
-    ] = None,
+    bundle: BundleOption = None,
     top: Annotated[
         int, typer.Option("--top", min=1, help="How many to list, the most similar first.")
     ] = 20,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per image, with its row.")
-    ] = False,
+    json_lines: JsonLinesOption = False,
 ) -> None:
     """Rank a scan's images by their similarity to a photo: the cosine of the model's features.
 
     A similar image need not show the same product; 1.0 is the same image or a near-copy.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
-
-    from recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.cli.scan_output import shown  # noqa: PLC0415
-    from recognizer.rows import EmbeddingStore, embeddings_path, similar_images  # noqa: PLC0415
+    from recognizer import Recognizer
+    from recognizer.cli.scan_output import shown
+    from recognizer.rows import EmbeddingStore, embeddings_path, similar_images
 
     file = embeddings_path(journal) if embeddings is None else embeddings
     if not file.is_file():
@@ -59,7 +50,7 @@ def command(
                 f"{file} holds embeddings of another model than {recognizer.bundle.title}: name "
                 "the model of the scan with --bundle"
             )
-        with Console(stderr=True).status("Comparing"):
+        with working("Comparing"):
             embedding = recognizer.embed(photo)
             if embedding.vector is None:
                 raise UsageError(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.cli.options import DataOption, load_data, require_extra
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,15 +19,6 @@ if TYPE_CHECKING:
     from recognizer.training.fit import Progress as FitProgress
 
 _LINE_EVERY = 20.0  # seconds between two lines of progress where there is no terminal
-
-DataOption = Annotated[
-    list[Path],
-    typer.Option(
-        "--data",
-        "-d",
-        help="A folder with a manifest.csv, or with a folder for each label. May be repeated.",
-    ),
-]
 
 
 def command(
@@ -41,13 +34,12 @@ def command(
     ] = None,
 ) -> None:
     """Fine-tune a network. The same command again resumes a run that was stopped."""
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.console import Console
 
-    from recognizer.cli.extras import require_extra  # noqa: PLC0415
-    from recognizer.training.config import load_config  # noqa: PLC0415
+    from recognizer.training.config import load_config
 
     require_extra("train")
-    from recognizer.training.fit import fit  # noqa: PLC0415
+    from recognizer.training.fit import fit
 
     console = Console(stderr=True)
     recipe = load_config(config)
@@ -63,17 +55,16 @@ def command(
 
 def read_data(folders: list[Path], config: TrainingConfig) -> list[Photo]:
     """Read data folders and split them as a run does."""
-    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
-    from recognizer.dataset.splits import prepare  # noqa: PLC0415
+    from recognizer.dataset.splits import prepare
 
-    return prepare([photo for folder in folders for photo in load_photos(folder)], config)
+    return prepare(load_data(folders), config)
 
 
 class _Bar:
     """The progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self._console = console
         self._bar = Progress(

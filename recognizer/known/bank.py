@@ -1,8 +1,7 @@
-"""A bank: the known items of an organisation, in one file.
+"""A bank: the known items of an organisation, in one SQLite file.
 
-It is an SQLite database, so that several people can add to it at once, each addition is there
-whole or not at all, and millions of items need no memory. A bank only grows, and holds each item
-once: banks can be merged in any order, any number of times. It holds no image, only hashes.
+Several people can add to it at once, and millions of items need no memory. A bank only grows, and
+holds each item once: banks can be merged in any order, any number of times. It holds no image.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class KnownItem:
 
 
 def _is_one_line(text: str) -> bool:
-    """Return whether a text has neither control characters nor halves of surrogate pairs."""
+    """Return whether a text has neither control characters nor lone surrogates."""
     return not {*map(unicodedata.category, text)} & {"Cc", "Cs", "Zl", "Zp"}
 
 
@@ -101,17 +100,10 @@ _FIELDS = tuple(field.name for field in fields(KnownItem))
 
 
 class Bank(Store):
-    """An open bank.
-
-    Args:
-        path: its file.
-        create: make it where there is none, and open it for additions; otherwise it is only read.
-
-    Attributes:
-        path: see above.
+    """An open bank, made where ``create`` is set, and otherwise only read.
 
     Raises:
-        BankError: there is no such file, or it is not a bank; as from the methods.
+        BankError: the file does not exist or is not a bank; as in the methods.
     """
 
     APPLICATION_ID = 0x574C4B49
@@ -155,7 +147,7 @@ class Bank(Store):
         return list(self._select("WHERE pdq = ? ORDER BY id", pdq))
 
     def hashes(self) -> NDArray[np.uint8]:
-        """Return the distinct hashes, in their order, as uint8 (n, 32)."""
+        """Return the distinct hashes, sorted, as uint8 (n, 32)."""
         with self._reported():
             distinct = self._database.execute("SELECT DISTINCT pdq FROM items ORDER BY pdq")
             joined = b"".join(pdq for (pdq,) in distinct)

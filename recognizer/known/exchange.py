@@ -1,9 +1,8 @@
 """Exchange files: known items that two organisations can share without sharing images.
 
-The suffix names one of three forms: ``.json`` and ``.csv`` hold all of an item, ``.txt`` its hash
-alone, one on a line, which is what ThreatExchange's tools and most hash lists read and write. In
-JSON an item has the keys ``signal_type`` (``pdq``) and ``signal_value`` of those tools. A PDQ hash
-is not an image, but whoever has the same image can find out that it is listed.
+``.json`` and ``.csv`` hold all of an item, ``.txt`` its hash alone, one on a line, which is what
+ThreatExchange's tools and most hash lists read and write. A PDQ hash is not an image, but whoever
+has the same image can find out that it is listed.
 """
 
 from __future__ import annotations
@@ -53,15 +52,9 @@ def _is_exchange(file: BinaryIO) -> bool:
 
 
 def read_exchange(path: Path, *, origin: str | None = None) -> list[KnownItem]:
-    """Read an exchange file, and check every value in it.
+    """Read an exchange file, and check every value in it; a BankError names the wrong item.
 
-    Args:
-        path: the file.
-        origin: the organisation that it comes from, for items that do not say; None for the name
-            of the file.
-
-    Raises:
-        BankError: it cannot be read, or an item makes no sense; the message says which.
+    ``origin`` is the organisation of the items that do not name one; None for the file's name.
     """
     _, read = _form(path)
     try:

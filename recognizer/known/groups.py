@@ -26,17 +26,9 @@ def near_copies(
 ) -> NDArray[np.intp]:
     """Group images: those with equal bytes, those with near hashes, and what follows from that.
 
-    A near-copy of a near-copy is of the same group, so that two of its images may differ more
-    than ``distance``.
-
-    Args:
-        hashes: the perceptual hash of each image; None where it has none.
-        exact: of each image, something that only equal files share, such as a digest; None where
-            unknown.
-        distance: in bits, 0 to :data:`recognizer.prediction.MAX_DISTANCE`.
-
-    Returns:
-        For each image the position of the first one of its group; its own where it is alone.
+    A near-copy of a near-copy is of the same group, so that two of its images may differ in more
+    than ``distance`` bits. ``exact`` holds what only equal files share, such as a digest. Returns
+    the position of the first image of each one's group.
     """
     forest = _Forest(len(hashes))
     first_of: dict[Hashable, int] = {}

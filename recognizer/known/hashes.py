@@ -40,16 +40,10 @@ def to_bytes(hashes: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def transformed(hash_: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return what an image's hash would be after each of :data:`TRANSFORMS`.
+    """Return what a hash, uint8 (32,), would be after each of :data:`TRANSFORMS`: uint8 (8, 32).
 
-    It is an estimate, some 6 bits off for those that mirror: a bit tells on which side of the
-    median a coefficient is, and the median is only near zero.
-
-    Args:
-        hash_: uint8, (32,).
-
-    Returns:
-        uint8, (8, 32).
+    It is an estimate, some 6 bits off for those that mirror: a bit is the side of the median on
+    which a coefficient lies, and the median is only near zero.
     """
     bits = np.unpackbits(hash_).reshape(_SIDE, _SIDE)
     upright, transposed = bits ^ _MIRRORS, bits.T ^ _MIRRORS

@@ -39,13 +39,10 @@ _PERMUTATION = np.argsort((_COLUMN + 5 * _ROW) % _CHUNKS, kind="stable")
 
 
 class HashIndex:
-    """An index over hashes that does not change. Positions are those in the array it was made of.
+    """An index over hashes, uint8 (n, 32), that does not change; positions are those in that array.
 
     It takes 100 bytes for each hash and 4 MB. One that was saved is mapped from its files: any
     number of processes share one copy in memory.
-
-    Args:
-        hashes: uint8, (n, 32).
     """
 
     def __init__(self, hashes: NDArray[np.uint8]) -> None:
@@ -98,18 +95,10 @@ class HashIndex:
     def search(
         self, sought: NDArray[np.uint8], distance: int = MAX_DISTANCE
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]:
-        """Find all hashes within a distance of some others.
+        """Find all hashes within a distance of some others, uint8 (m, 32).
 
-        Args:
-            sought: uint8, (m, 32).
-            distance: in bits, 0 to :data:`MAX_DISTANCE`.
-
-        Returns:
-            For each pair that was found, ordered by the first two: the position among those
-            sought, the position in the index, the distance.
-
-        Raises:
-            UsageError: the distance is out of range.
+        Returns, for each pair, ordered by the first two: the position among those sought, the
+        position in the index, the distance. A distance above MAX_DISTANCE is a UsageError.
         """
         chunks, flips = _probes(distance)
         permuted = _permute(np.atleast_2d(sought))
@@ -163,7 +152,6 @@ def _permute(hashes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _restore(permuted: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Undo :func:`_permute`."""
     return np.packbits(
         np.take(np.unpackbits(permuted, axis=1), np.argsort(_PERMUTATION), axis=1), axis=1
     )

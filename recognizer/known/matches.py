@@ -28,7 +28,7 @@ _BANK = "bank.sqlite"
 class KnownItems:
     """A bank as it was when a scan began, ready to be searched. Made by :func:`share_bank`.
 
-    It travels to other processes of the machine as the name of its folder; there, the index is
+    It is sent to other processes of the machine as the name of its folder; there, the index is
     mapped and not copied.
 
     Attributes:
@@ -55,14 +55,11 @@ class KnownItems:
         return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
 
     def match(self, phash: str | None, distance: int = MAX_DISTANCE) -> tuple[KnownMatch, ...]:
-        """Find the known items that an image is near.
+        """Find the known items that an image is near, the nearest first, each once.
 
         Args:
             phash: its perceptual hash; None matches nothing.
             distance: in bits, 0 to 31.
-
-        Returns:
-            The nearest first, at most :data:`MAX_MATCHES`; each item once.
         """
         if phash is None:
             return ()
@@ -96,8 +93,7 @@ def share_bank(
 
     Args:
         path: the bank's file.
-        match_rotations: also find images that were mirrored or turned; it takes eight searches
-            for each image.
+        match_rotations: also find mirrored and turned images, by eight searches for each image.
 
     Raises:
         BankError: it cannot be used.

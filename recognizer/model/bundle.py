@@ -1,10 +1,8 @@
 """A bundle: a model with all that it needs, verified before it is loaded.
 
-A folder with ``model.onnx``, ``bundle.json`` and ``MODEL_CARD.md``. Labels, calibration,
-thresholds, preprocessing, licence and evidence travel with the weights; no other file of the
-program repeats them. Here are the one reader and the one writer of ``bundle.json``, whose form
-follows from the dataclasses of :mod:`recognizer.model.description`. Keys that are not known are
-left out.
+A folder with ``model.onnx``, ``bundle.json`` and ``MODEL_CARD.md``. Here are the one reader and the
+one writer of ``bundle.json``, whose form follows from the dataclasses of
+:mod:`recognizer.model.description`. Unknown keys are left out.
 """
 
 from __future__ import annotations
@@ -72,10 +70,6 @@ class Bundle:
     Attributes:
         path: its folder.
         taxonomy: the names of the package, and those that the bundle brings with it.
-        name: name of the model.
-        version: its version, from 1.
-        model: what ``model.onnx`` is.
-        input: what the model takes.
         activation: how the maps are to be read.
         labels: the model's outputs, in order.
         families: the families with at least one label.
@@ -86,9 +80,7 @@ class Bundle:
         outputs: output of the model -> what it is.
         license: SPDX identifier.
         created: ISO 8601 date.
-        training: what the network was trained on; None where that is not recorded.
-        calibration: what the scores were calibrated on; as above.
-        parity: the proof of the export; as above.
+        training, calibration, parity: None where they are not recorded.
         evaluation: the figures on the test split; None where nothing was measured, or other
             scores were.
         appendix: further figures, which only the card shows.
@@ -127,7 +119,7 @@ class Bundle:
             raise ValueError("labels are missing or named twice")
         for family in self.families:
             if not family.members or not set(family.members) <= set(names):
-                raise ValueError(f"family {family.name} has members that are no labels")
+                raise ValueError(f"family {family.name} has members that are not labels")
         if self.input.size < 1:
             raise ValueError("the input size must be above 0")
         all_thresholds = {
@@ -203,29 +195,22 @@ class Bundle:
         """Read ``model.onnx`` and verify it.
 
         Raises:
-            BundleNotFoundError: the file is missing, or no regular file.
+            BundleNotFoundError: the file is missing, or not a regular file.
             BundleDigestError: it is not the file that ``bundle.json`` describes.
-            BundleSchemaError: it keeps weights outside the file, or is no ONNX model.
+            BundleSchemaError: it keeps weights outside the file, or is not an ONNX model.
         """
         path = self.path / MODEL_FILE
         model = read_verified(path, self.model.sha256)
         try:
             external = has_external_data(model)
         except ValueError as error:
-            raise BundleSchemaError(f"{path} is no ONNX model: {error}") from error
+            raise BundleSchemaError(f"{path} is not an ONNX model: {error}") from error
         if external:
             raise BundleSchemaError(f"{path} keeps weights in other files, which are not verified")
         return model
 
     def calibrate(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return calibrated probabilities.
-
-        Args:
-            log_odds: the model's ``scores`` output, (..., labels).
-
-        Returns:
-            float64 of the same shape, 0 to 1.
-        """
+        """Return the calibrated probabilities of log-odds, (..., labels): float64, 0 to 1."""
         values = np.asarray(log_odds, np.float64)
         curves = [label.calibration for label in self.labels]
         slope = np.array([curve.slope for curve in curves])
@@ -237,13 +222,9 @@ class Bundle:
         return sigmoid(calibrated)
 
     def family_scores(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probability of each family: that not all of its members are absent.
+        """Return the probability that not all members of a family are absent.
 
-        Args:
-            probabilities: calibrated, (..., labels).
-
-        Returns:
-            float64, (..., families).
+        ``probabilities`` are calibrated, (..., labels); the result is float64, (..., families).
         """
         names = self.label_names
         if not self.families:
@@ -322,7 +303,7 @@ def load_carried_bundles() -> list[Bundle]:
 
 
 def write_bundle(bundle: Bundle) -> None:
-    """Write ``bundle.json`` into the bundle's folder, with the digest that it is checked by."""
+    """Write ``bundle.json`` into the bundle's folder, with the digest by which it is checked."""
     names = [key.name for key in fields(bundle) if key.name not in {"path", "taxonomy"}]
     content = {
         "schema": SCHEMA,
@@ -338,10 +319,7 @@ def write_bundle(bundle: Bundle) -> None:
 def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
     """Return the bundle that a ``bundle.json`` of a known schema describes, without its check.
 
-    Raises:
-        AttributeError, KeyError, TypeError, ValueError, OverflowError, msgspec.ValidationError: it
-            is incomplete or malformed.
-        TaxonomyError: the names that it brings with it break a rule.
+    Wrong content raises whatever the conversion raises: :func:`load_bundle` handles it.
     """
     if content["schema"] < SCHEMA:
         content = from_schema_2(content)
@@ -351,7 +329,6 @@ def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
 
 
 def _to_json(value: Any) -> Any:
-    """Return a value as JSON has it, without the keys that have no value."""
     return _without_nulls(msgspec.to_builtins(value, str_keys=True, enc_hook=float))  # of numpy
 
 
@@ -362,7 +339,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _own_names(taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
-    """Return what a taxonomy has beside the names of this package, as ``taxonomy.toml`` has it."""
+    """Return the names that this package does not have, in the form of ``taxonomy.toml``."""
     packaged = load_taxonomy()
     own: dict[str, list[Label] | list[Family]] = {
         "family": [f for f in taxonomy.families.values() if f.name not in packaged.families],

@@ -15,8 +15,7 @@ class Calibration:
     """A strictly increasing curve: straight lines between knots, one slope beyond them.
 
     With one knot the curve is a straight line: Platt scaling, or a temperature. More knots make an
-    isotonic fit. It rises everywhere, so a calibrated score ranks images as the model does: a step
-    function would tie what the model tells apart.
+    isotonic fit. It rises everywhere, so that a calibrated score ranks images as the model does.
 
     Attributes:
         slope: of the curve before the first knot and after the last, above 0.

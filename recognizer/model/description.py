@@ -78,12 +78,10 @@ class BundleLabel:
 
     Attributes:
         name: a label of the taxonomy.
-        kind: product, look-alike, animal or other.
         calibration: the model's log-odds -> calibrated log-odds.
         thresholds: false-positive rate -> the calibrated probability that this share of photos
             like the validation negatives exceeds; products only.
-        fit: how the calibration was found; None where that is not recorded.
-        evidence: what stands behind the label; None where that is not recorded.
+        fit, evidence: None where they are not recorded.
     """
 
     name: str
@@ -102,7 +100,6 @@ class BundleFamily:
         name: a family of the taxonomy.
         members: its labels in this bundle.
         thresholds: as for labels, on the probability that any member is shown.
-        evidence: as for labels.
     """
 
     name: str
@@ -119,10 +116,7 @@ class Training:
         fingerprint: of the training photos.
         recipe: the training configuration, as :mod:`recognizer.training.config` reads it.
         held_out: fingerprint of the photos that training held out; None where it is not recorded.
-        photos: real photos.
-        sources: sources of these photos.
-        rendered: synthetic images.
-        patches: objects that were cut out of photos.
+        photos, sources, rendered, patches: counts of images, as for :class:`TrainingImages`.
         averaged_runs: how many runs these weights are the mean of.
         versions: package -> its version.
     """
@@ -150,7 +144,7 @@ class CalibrationPhotos:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The largest and the mean difference of probabilities."""
+    """A largest and a mean difference of probabilities."""
 
     largest: float
     mean: float
@@ -209,8 +203,6 @@ class Enrolled(Struct, frozen=True, kw_only=True, tag_field="step", tag="enrolle
     """A product was added to the parent, or strengthened in it, from a few photos.
 
     Attributes:
-        parent: the bundle before.
-        label: the product.
         photos: sha256 of each photo, hexadecimal.
         penalty: of the head's coefficients.
         parent_evaluation: figures of the parent, which do not hold any more.

@@ -65,11 +65,9 @@ class EvaluationPhotos:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentEvidence:
-    """What an enrolment found out: each photo was scored by a head that had not seen it.
+    """What an enrolment showed: each photo was scored by a head that had not seen it.
 
     Attributes:
-        photos: photos that were enrolled.
-        sources: sources of these photos.
         known: photos of the label that the bundle's bank had already.
         negatives: photos that the head was fitted against.
         recall: false-positive rate -> how many of the photos are found at it.
@@ -123,11 +121,7 @@ class Leads:
     """What the default policy makes of a product's photos.
 
     It has one threshold for all products: what is over a product's own may still be no lead.
-
-    Attributes:
-        photos: photos of the product.
-        leads: how many of them are leads, for whatever reason.
-        named: how many of these for this product or its family.
+    ``named`` counts the leads for this product or its family, ``leads`` those for whatever reason.
     """
 
     photos: int

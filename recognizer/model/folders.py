@@ -36,10 +36,7 @@ def split_title(title: str) -> tuple[str, int] | None:
 
 
 def check_output(output: Path) -> tuple[str, int]:
-    """Check that a new bundle can be put there, before any work is done.
-
-    Returns:
-        Its name and version.
+    """Check before any work that a new bundle can be put there; return its name and version.
 
     Raises:
         UsageError: the name is not NAME-vN or that of a bundle of this package, there is something
@@ -61,10 +58,7 @@ def check_output(output: Path) -> tuple[str, int]:
 
 
 def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder of a bundle.
-
-    Args:
-        bundle: a folder; or the name of a bundle that this package carries; None for the default.
+    """Return the folder of a bundle: one that the package carries by its name, or any by its path.
 
     Raises:
         BundleNotFoundError: there is none (the message lists those that are carried), or the name
@@ -88,10 +82,9 @@ def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
 
 
 def read_regular_file(path: Path, max_bytes: int = -1) -> bytes:
-    """Read a file of a bundle, or its beginning.
+    """Read a file of a bundle, or its first bytes.
 
-    Raises:
-        BundleNotFoundError: it is missing, or no regular file: reading a pipe would never end.
+    Raises a BundleNotFoundError if it is missing or not a regular file: a pipe would never end.
     """
     if path.exists() and not path.is_file():
         raise BundleNotFoundError(f"{path} is not a regular file")
@@ -103,12 +96,7 @@ def read_regular_file(path: Path, max_bytes: int = -1) -> bytes:
 
 
 def read_verified(path: Path, sha256: str, max_bytes: int = -1) -> bytes:
-    """Read a file of a bundle and verify it.
-
-    Raises:
-        BundleNotFoundError: it is missing, or no regular file.
-        BundleDigestError: it is not the file that the bundle's description names.
-    """
+    """Read a file of a bundle; a sha256 that the description does not name is an error."""
     data = read_regular_file(path, max_bytes)
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:

@@ -1,8 +1,7 @@
 """The bank of negatives: what a bundle remembers of the photos that a new product is not.
 
-A few thousand embeddings of training and validation photos, with the scores that the model gave
-them. They let a product be enrolled where none of these photos is at hand. The file
-``negatives.npz`` lies beside the model, and ``bundle.json`` holds its digest.
+A few thousand embeddings of training and validation photos, with the model's scores, in
+``negatives.npz``. With them a product can be enrolled where none of these photos is at hand.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class NegativeBank:
         log_odds: float32, (N, labels): the ``scores`` output of the bundle's model.
         labels: str, (N,): what the photos show.
         sources: int32, (N,): photos with the same number come from one source.
-        held_out: bool, (N,): the model was not trained on these photos; only they say how many
+        held_out: bool, (N,): the model was not trained on these photos; only they show how many
             false positives to expect.
         sha256: uint64, (N,): see :func:`short_digests`.
         phash: uint8, (N, 32): see :func:`hash_bytes`.
@@ -73,9 +72,9 @@ class NegativeBank:
         return NegativeBank(**columns)
 
     def to_bytes(self) -> bytes:
-        """Return the file: embeddings as int8 with a scale for each photo, log-odds as float16.
+        """Return the file, the same for the same bank.
 
-        The same bank gives the same bytes.
+        Embeddings are int8 with a scale for each photo, log-odds float16.
         """
         scale = np.maximum(np.abs(self.embeddings).max(axis=1), 1e-12) / _LEVELS
         arrays = {
@@ -101,11 +100,7 @@ class NegativeBank:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> NegativeBank:
-        """Read a file that :meth:`to_bytes` made.
-
-        Raises:
-            ValueError: it is none.
-        """
+        """Read a file that :meth:`to_bytes` made, or raise a ValueError."""
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
@@ -130,7 +125,7 @@ class NegativeBank:
         if len({len(getattr(bank, name)) for name in cls.__slots__}) != 1:
             raise ValueError("its columns are not of one length")
         if not all(np.isfinite(a).all() for a in (bank.embeddings, bank.log_odds)):
-            raise ValueError("it holds values that are no numbers")
+            raise ValueError("it holds values that are not finite")
         return bank
 
 
@@ -150,9 +145,8 @@ def read_negatives(bundle: Bundle) -> NegativeBank | None:
     """Return a bundle's bank, verified; None where the bundle has none.
 
     Raises:
-        BundleNotFoundError: the bundle says that it has one, but the file is missing.
-        BundleDigestError: it is not the file that ``bundle.json`` describes.
-        BundleSchemaError: it is no bank, or belongs to a model with other labels.
+        BundleError: the file is missing, is not the one that ``bundle.json`` describes, is not a
+            bank, or belongs to a model with other labels.
     """
     if bundle.negatives is None:
         return None

@@ -22,16 +22,10 @@ def unit_norm(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def standardisation(
     rows: NDArray[np.floating],
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Return the mean and the spread of each channel, to bring features to one scale.
+    """Return the mean and the spread of each channel, to bring rows (N, channels) to one scale.
 
-    A channel that hardly varies says little, however far another image is out. So its spread
+    A channel that hardly varies means little, however far another image is out. So its spread
     counts as at least a tenth of the mean spread.
-
-    Args:
-        rows: (N, channels).
-
-    Returns:
-        Both (channels,), in the rows' precision.
     """
     mean, spread = rows.mean(axis=0), rows.std(axis=0)
     return mean, np.maximum(spread, _MIN_SPREAD * spread.mean() + 1e-9)

@@ -1,8 +1,8 @@
 """Whether an ONNX file keeps all its weights to itself.
 
 ONNX can point at further files for its weights. A bundle's digest covers ``model.onnx`` alone, so
-a model that reads anything else is refused. This reads as much of the protobuf wire format as
-that takes: the onnx package would be a large dependency for serving.
+a model that reads anything else is refused. This reads just enough of the protobuf wire format:
+the onnx package would be a large dependency for serving.
 
 Sources: https://protobuf.dev/programming-guides/encoding/; onnx.proto3 (ModelProto.graph = 7;
 GraphProto.node = 1, initializer = 5, sparse_initializer = 15; NodeProto.attribute = 5;
@@ -45,11 +45,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 
 
 def has_external_data(model: bytes) -> bool:
-    """Return whether any tensor of an ONNX model lies outside the file.
-
-    Raises:
-        ValueError: the bytes are no protobuf message.
-    """
+    """Return whether a tensor lies outside the file; a ValueError for what is not protobuf."""
     return _search(memoryview(model), "model", 0)
 
 
@@ -68,11 +64,7 @@ def _search(message: memoryview, kind: str, depth: int) -> bool:
 
 
 def _read_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield the number and the value of each field of a message.
-
-    Raises:
-        ValueError: the bytes are no protobuf message.
-    """
+    """Yield the number and the value of each field of a message."""
     position = 0
     while position < len(message):
         key, position = _read_varint(message, position)

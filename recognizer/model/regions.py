@@ -15,15 +15,7 @@ _REGION_LEVEL = 0.5  # a region is where the heat is at least this share of its 
 
 
 def local_probability(maps: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:
-    """Read activation maps as the probability of each label at each place.
-
-    Args:
-        maps: float32, (labels, h, w): logits, the mean of which is the label's logit.
-        bundle: whose activation the maps have.
-
-    Returns:
-        float32, (labels, h, w), 0 to 1.
-    """
+    """Read activation maps, logits (labels, h, w), as each label's probability at each place."""
     if bundle.activation == "sigmoid":
         return sigmoid(maps.astype(np.float64)).astype(np.float32)
     powers = np.exp(maps - maps.max(axis=0, keepdims=True))
@@ -33,16 +25,9 @@ def local_probability(maps: NDArray[np.float32], bundle: Bundle) -> NDArray[np.f
 def find_regions(
     heatmap: NDArray[np.float32], label: str, size: tuple[int, int], frame: int
 ) -> tuple[Region, ...]:
-    """Draw boxes around what stands out in a heat-map.
+    """Draw boxes where a heat-map, (h, w), has at least half of its peak, the highest score first.
 
-    Args:
-        heatmap: float32, (h, w), 0 to 1, over the whole image.
-        label: whose heat-map it is.
-        size: width and height of the upright image in pixels.
-        frame: number of the frame.
-
-    Returns:
-        Regions where the heat is at least half of its peak, highest first.
+    ``size`` is the width and height of the upright image in pixels.
     """
     fine = cv2.resize(heatmap, (_HEATMAP_SIDE, _HEATMAP_SIDE), interpolation=cv2.INTER_LINEAR)
     peak = float(fine.max())

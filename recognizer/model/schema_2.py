@@ -1,7 +1,7 @@
-"""Reading what ``bundle.json`` was in schema 2, by bringing it into the form of schema 3.
+"""Reading a ``bundle.json`` of schema 2, by bringing it into the form of schema 3.
 
-Schema 2 wrote a calibration as a line or as knots, intervals as lists and photo thresholds for
-any-product thresholds, and left it to the reader to guess what a step of the lineage was.
+Schema 2 wrote a calibration as a line or as knots, intervals as lists, and photo thresholds for
+any-product thresholds; what a step of the lineage was had to be guessed.
 """
 
 from __future__ import annotations

@@ -36,16 +36,13 @@ option makes onnxruntime use unsigned weights on such CPUs, and changes nothing 
 def open_session(
     bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
 ) -> tuple[onnxruntime.InferenceSession, str]:
-    """Verify a bundle's model and load it.
+    """Verify a bundle's model and load it; return the session and the provider that it really uses.
 
     Args:
         bundle: the model's description.
         provider: a key of :data:`PROVIDERS`.
         threads: threads for one pass; None leaves the choice to onnxruntime.
         allow_fallback: use the CPU if the provider is unavailable, instead of raising.
-
-    Returns:
-        The session, and the provider that it really uses.
 
     Raises:
         BundleError: the model is not the described one, or cannot be used.
@@ -94,11 +91,7 @@ def is_onnxruntime_error(error: Exception) -> bool:
 
 
 def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
-    """Return the options with which every model is opened: serving, parity, benchmarks.
-
-    Args:
-        threads: threads for one pass; None leaves the choice to onnxruntime.
-    """
+    """Return the options with which every model is opened: serving, parity, benchmarks."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.add_session_config_entry(*EXACT_ON_X64)
@@ -109,7 +102,7 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
 
 
 def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str, str]]]:
-    """Return a provider with its options, and the CPU for what it cannot compute."""
+    """Return a provider with its options, and the CPU for what the provider cannot compute."""
     if name == "cpu":
         return [PROVIDERS["cpu"]]
     options: dict[str, str] = {}

@@ -1,7 +1,6 @@
 """Thumbnails that are certain to show the image that was scored, or say why there is none.
 
-A lead's comes from the store that its scan has kept; only where that has none is the file itself
-decoded once more.
+A lead's comes from the store of its scan; only where that has none is the file decoded again.
 """
 
 from __future__ import annotations
@@ -27,10 +26,7 @@ class CardImage:
 
     Attributes:
         uri: the JPEG as a ``data:`` URI; None where there is none.
-        width: in pixels, 0 where there is none.
-        height: in pixels, 0 where there is none.
-        frame: number of the frame that it shows.
-        missing: why there is none, as one sentence; None where there is one.
+        missing: why there is none, as one sentence.
         note: what else is to be said, as one sentence; None where the file is still there, with
             the bytes that were scored.
     """
@@ -58,7 +54,7 @@ def make_card_image(
         sha256: the row's digest: a file with another one is another image, and is not shown.
         side: the longer side of the thumbnail at most, in pixels.
         frame: which of the sampled frames; the first one where it is None or not among them.
-        store: the thumbnails that the scan has kept, at their own size; None for none.
+        store: the thumbnails that the scan has kept, at their own size.
     """
     if store is not None and (stored := store.get(sha256)) is not None:
         return _shown(stored, None if _is_at(source, sha256) else NOT_THERE)
@@ -77,7 +73,6 @@ def make_card_image(
 
 
 def _is_at(source: str, sha256: str | None) -> bool:
-    """Whether a local file with these bytes is at that place."""
     try:
         return hashlib.sha256(read_path(source, Limits())).hexdigest() == sha256
     except Refused:

@@ -50,20 +50,15 @@ class Card:
     """One image.
 
     Attributes:
-        row: its row.
         copies: the rows of near-copies, for which the decision on it can stand.
         copy_count: how many near-copies there are, listed or not.
-        name: last part of the source.
         link: ``file:`` URI of the image; None where it is not what was scored.
-        thumbnail: see :class:`recognizer.review.card_images.CardImage`.
         boxes: regions in the frame that the thumbnail shows.
         facts: format, size and frames in words.
         problem: the reason as a sentence; None where the status is ``ok``.
         bars: the highest scores, those over their thresholds first.
         products: the products that the lead may show; of a clear image, the one with the highest
             score.
-        families: their families.
-        guides: what a reviewer should know of each of them.
     """
 
     row: Row
@@ -82,12 +77,7 @@ class Card:
 
 
 class CardMaker:
-    """Makes cards from the rows of one scan.
-
-    Args:
-        bundle: the model behind the rows.
-        store: the thumbnails that the scan has kept; None where there are none.
-    """
+    """Makes cards from the rows of one scan, with the thumbnails that it has kept."""
 
     def __init__(self, bundle: Bundle, store: ThumbnailStore | None = None) -> None:
         self._store = store
@@ -104,7 +94,7 @@ class CardMaker:
         return self._make(entry, THUMBNAIL_SIDE, self._store)
 
     def line(self, entry: Entry) -> Card:
-        """Make what a line of the clear images shows: two bars, the best product and the best."""
+        """Make a line of the clear images: two bars, the best product and the best label."""
         scores = entry.row.scores or {}
         card = self._make(entry, LINE_SIDE, None)
         best = max(scores, key=lambda name: scores[name], default=None)

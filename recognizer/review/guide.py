@@ -1,7 +1,6 @@
 """What a reviewer should know of a label, and what the reason of a failure means.
 
-Hints and CITES notes come from the taxonomy; how much evidence stands behind a label comes from
-the bundle, and is given with them.
+Hints and CITES notes come from the taxonomy, the evidence behind a label from the bundle.
 """
 
 from __future__ import annotations
@@ -45,12 +44,7 @@ MIN_TEST_PHOTOS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """How well a label is known.
-
-    Attributes:
-        text: in words.
-        mark: a warning in two words; None where there is nothing to warn of.
-    """
+    """How well a label is known, in words; ``mark`` is a warning in two words, if there is one."""
 
     text: str
     mark: str | None
@@ -58,16 +52,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
-    """One label.
-
-    Attributes:
-        name: the label.
-        title: its name for people.
-        hint: what to look at; None where the taxonomy has none.
-        cites: general information on the CITES listing; None where the taxonomy has none.
-        confused_with: what it is mistaken for, as label and title.
-        evidence: of a product, else None.
-    """
+    """One label for reviewers; the evidence is that of a product, else None."""
 
     name: str
     title: str

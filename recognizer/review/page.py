@@ -52,9 +52,6 @@ class Section:
     """A part of the page.
 
     Attributes:
-        name: see :data:`recognizer.review.queue.SECTIONS`.
-        title: in words.
-        note: what it holds.
         total: its images.
         shown: those of them that are on the page, on cards of their own or as copies.
         cards_count: how many cards it has; an image may be shown as a copy on that of another.
@@ -81,14 +78,13 @@ def write_report(
     """Write the review queue of a scan.
 
     The thumbnails of leads are those that the scan has kept beside its rows. Where there is none,
-    it is made from the file as it is now; where its bytes are no longer those that were scored,
-    the page says so and does not show it. The page is replaced in one step or left as it was.
+    it is made from the file as it is now; where its bytes have changed since, the page says so and
+    does not show it. The page is replaced in one step or left as it was.
 
     Args:
         journal: the scan's rows, JSONL.
         output: the HTML file.
-        bundles: the models that may be behind the rows; the page gives the evidence of the one
-            that is.
+        bundles: the models that may be behind the rows.
         title: of the page; None for one made from the name of the journal.
         capacity: how many images are shown at most; None for the defaults.
 

@@ -48,10 +48,9 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An image of the queue.
+    """An image of the queue, by its row.
 
     Attributes:
-        row: its row; the section is its decision.
         copies: the rows of its near-copies, which have no entries of their own, the strongest
             first; at most :data:`MAX_COPIES`.
         copy_count: how many they are.
@@ -68,10 +67,8 @@ class Summary(ScanSummary):
 
     Attributes:
         sections: images in each section.
-        models: model -> images.
-        policies: policy -> images.
-        begin: time of the earliest row; None where there are no rows.
-        end: time of the latest.
+        models, policies: what made the rows -> images.
+        begin, end: time of the earliest and the latest row; None where there are no rows.
     """
 
     sections: Counter[Decision] = field(default_factory=Counter)
@@ -96,14 +93,10 @@ class Images(TemporaryStore):
     def put(
         self, row: Row, offset: int, *, score: float = 0, alike: int = 0, time: float = 0
     ) -> None:
-        """Keep what counts of a row, in place of an earlier row of its item.
+        """Keep what counts of the row at an offset, in place of an earlier row of its item.
 
-        Args:
-            row: the row.
-            offset: where its line begins.
-            score: what it is ranked by within its section.
-            alike: number of the rows that count alike in the summary.
-            time: seconds of the epoch.
+        It is ranked by ``score`` within its section; ``alike`` numbers the rows that count alike in
+        the summary.
         """
         section = SECTIONS.index(row.decision)
         values = (row.key - (1 << 63), offset, offset, row.sha256, row.phash, section, score, alike)
@@ -113,12 +106,7 @@ class Images(TemporaryStore):
             )
 
     def group_copies(self, distance: int = COPY_DISTANCE) -> None:
-        """Find the near-copies.
-
-        Args:
-            distance: bits in which their hashes differ at most; see
-                :mod:`recognizer.known.groups`.
-        """
+        """Find the near-copies, whose hashes differ in at most ``distance`` bits."""
         with self._reported():
             images = self.select("SELECT key, offset, phash, sha256 FROM images ORDER BY offset")
             first = near_copies([i[2] for i in images], [i[3] for i in images], distance).tolist()
@@ -161,11 +149,6 @@ class Images(TemporaryStore):
 
 class Queue(Closes):
     """The review queue of a scan. Of near-copies, the strongest has an entry, with the others.
-
-    Args:
-        journal: the rows of the scan.
-        bundles: the models that may be behind the rows, one at least.
-        capacity: how many entries are kept; None for the defaults.
 
     Attributes:
         summary: counts over all images.
@@ -258,14 +241,7 @@ class Queue(Closes):
 def find_copies(
     journal: str | os.PathLike[str], distance: int = COPY_DISTANCE
 ) -> tuple[int, list[list[Row]]]:
-    """Find the near-copies among the images of a scan.
-
-    Args:
-        journal: the rows of the scan.
-        distance: bits in which their hashes differ at most (see :mod:`recognizer.known.groups`).
-
-    Returns:
-        How many images there are, and the rows of each group of near-copies.
+    """Return how many images a scan has, and the rows of each group of near-copies.
 
     Raises:
         JournalError: the file cannot be read, or a line other than a torn last one is not a row.

@@ -1,8 +1,7 @@
 """Embeddings: the model's features of each image of a scan, to find images similar to a photo.
 
 The scan keeps them beside the journal, by the digest of the image's bytes, in 8 bits for each
-channel: a quarter of the size, and cosines hardly change. An embedding is written before the row
-that it belongs to.
+channel: a quarter of the size, and cosines hardly change. Each is written before its row.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ class EmbeddingStore(Store):
 
     Args:
         path: the file.
-        model: digest of the model whose embeddings are added, by the owner of the file, which is
-            made where there is none; None to read only.
+        model: digest of the model whose embeddings are added; the file is made if necessary. None
+            to read only.
 
     Attributes:
         model: digest of the model whose embeddings it holds.
@@ -81,39 +80,23 @@ class EmbeddingStore(Store):
         return str(found[0])
 
     def __contains__(self, sha256: str | None) -> bool:
-        """Whether the embedding of an image is there."""
         return sha256 is not None and self.get(sha256) is not None
 
     def add(self, embeddings: Iterable[tuple[str, NDArray[np.int8]]]) -> None:
-        """Keep embeddings, each with the sha256 of its image, and wait until they are on the disk.
-
-        Raises:
-            JournalError: they could not be written; the store is as it was before.
-        """
+        """Keep embeddings, each with the sha256 of its image, all or none; wait for the disk."""
         rows = [(bytes.fromhex(sha256), vector.tobytes()) for sha256, vector in embeddings]
         with self._reported(), self._database:
             self._database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
 
     def get(self, sha256: str) -> NDArray[np.int8] | None:
-        """Return the embedding of an image, int8, (channels,); None where there is none.
-
-        Raises:
-            JournalError: the store cannot be read.
-        """
+        """Return the embedding of an image, int8, (channels,); None where there is none."""
         statement = "SELECT vector FROM embeddings WHERE sha256 = ?"
         with self._reported():
             row = self._database.execute(statement, (bytes.fromhex(sha256),)).fetchone()
         return None if row is None else np.frombuffer(row[0], np.int8)
 
     def cosines(self, vector: NDArray[np.float32]) -> dict[str, float]:
-        """Return the cosine of each image's embedding with another, by the digest of the image.
-
-        Args:
-            vector: float32, (channels,).
-
-        Raises:
-            JournalError: the store cannot be read, or its embeddings are of another length.
-        """
+        """Return the cosine of each image's embedding with a float32 (channels,), by digest."""
         direction = unit_norm(vector[None].astype(np.float32))[0]
         found: dict[str, float] = {}
         with self._reported():
@@ -130,12 +113,7 @@ class EmbeddingStore(Store):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimilarImage:
-    """An image of a scan that is similar to a photo.
-
-    Attributes:
-        cosine: of the two embeddings, -1 to 1.
-        row: its last row.
-    """
+    """An image of a scan, by its last row, and the cosine of its embedding with a photo's."""
 
     cosine: float
     row: Row
@@ -147,17 +125,10 @@ def similar_images(
     store: EmbeddingStore,
     top: int,
 ) -> list[SimilarImage]:
-    """Rank the images of a scan by their similarity to a photo.
+    """Rank the images of a scan by their similarity to a photo; return the ``top`` ones.
 
-    Args:
-        vector: the photo's embedding, float32, (channels,), of the model of the store.
-        journal: the rows of the scan.
-        store: its embeddings. Those of images that the journal no longer has are left out.
-        top: how many, the most similar first.
-
-    Raises:
-        JournalError: the journal or the store cannot be read.
-        UsageError: ``top`` is not positive.
+    ``vector`` is the photo's embedding, float32 (channels,), by the model of the store. Embeddings
+    of images that the journal no longer has are left out.
     """
     if top < 1:
         raise UsageError(f"top = {top}: give at least 1")

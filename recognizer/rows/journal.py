@@ -1,9 +1,8 @@
 """The journal: the file of rows, which only grows, and from which a scan is resumed.
 
-Rows are written a batch at a time, with one write and one fsync, so that a scan may be killed at
-any moment: at worst the last line is torn, and that one is cut off when the journal is opened
-again. A journal may hold rows of several models and policies; **the last row of an item counts**,
-and a row is only written where it says something new. All who read journals do so here.
+Rows are written a batch at a time, with one write and one fsync: if a scan is killed, at worst the
+last line is torn, and that one is cut off when the journal is opened again. A journal may hold rows
+of several models and policies; **the last row of an item counts**. All reading is done here.
 """
 
 from __future__ import annotations
@@ -42,11 +41,8 @@ _BEYOND_THE_END = 1 << 62  # Windows locks bytes, and locked bytes cannot be rea
 class JournalReader(Closes):
     """A journal that is open for reading; a scan may be writing it.
 
-    Args:
-        path: the file.
-
     Raises:
-        JournalError: the file cannot be read, or is not a journal; as from every method.
+        JournalError: the file cannot be read, or is not a journal; as in every method.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -82,13 +78,9 @@ class JournalReader(Closes):
 
 
 class Journal(Closes):
-    """A journal that is open for a scan, and locked against any other.
-
-    Args:
-        path: the file; it is made where there is none.
+    """A journal that is open for a scan, and locked against any other; it is made if necessary.
 
     Attributes:
-        path: see above.
         torn_bytes: how much of a torn last line was cut off on opening.
 
     Raises:
@@ -118,11 +110,7 @@ class Journal(Closes):
         return None if last is None else last.result
 
     def last_row(self, key: int) -> Row:
-        """Read an item's last row again.
-
-        Raises:
-            KeyError: the item has no row.
-        """
+        """Read an item's last row again; there must be one."""
         last = self._index.get(key)
         if last is None:
             raise KeyError(key)
@@ -135,8 +123,7 @@ class Journal(Closes):
     def append(self, rows: Sequence[Row]) -> None:
         """Write rows, all at once, and wait until they are on the disk.
 
-        Raises:
-            JournalError: they could not be written; the journal is as it was before.
+        After a JournalError the journal is as it was before.
         """
         lines = [row.to_json_line() for row in rows]
         block = memoryview(b"".join(lines))
@@ -210,16 +197,7 @@ def result_key(
     preprocessing: int,
     bank: str | None = None,
 ) -> bytes:
-    """Return what a row is a result of, in 16 bytes.
-
-    Args:
-        sha256: digest of the image's bytes, where there is one.
-        reason: why it failed; None where it did not.
-        model: digest of the model.
-        policy: digest of the policy.
-        preprocessing: its version.
-        bank: digest of the known items; None where there are none.
-    """
+    """Return what a row is a result of, in 16 bytes: digests, and the reason of a failure."""
     parts = [sha256 or "", reason or "", model, policy, str(preprocessing)]
     text = "\n".join(parts if bank is None else [*parts, bank])
     return hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest()

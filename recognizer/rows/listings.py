@@ -59,12 +59,7 @@ class ListingRow:
 
     @classmethod
     def from_rows(cls, listing: Any, rows: Sequence[Row]) -> Self:
-        """Make the row of a listing.
-
-        Args:
-            listing: what tells it from others.
-            rows: the rows of its images, at least one.
-        """
+        """Make the row of a listing from the rows of its images, at least one."""
         best = max(rows, key=_rank)
         scored = [row for row in rows if row.status is not Status.FAILED]
         leads = [row for row in rows if row.is_lead]
@@ -116,19 +111,11 @@ def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] |
 def write_listings(
     journal: str | os.PathLike[str], output: str | os.PathLike[str], column: str | None = None
 ) -> tuple[int, int]:
-    """Write a row for each listing whose images are in a journal.
+    """Write a row for each listing whose images are in a journal, in one step.
 
-    The images of a listing are those whose last rows have the same value in the listing's column.
-    The file takes its place in one step.
-
-    Args:
-        journal: the rows of a scan (JSONL).
-        output: the file, JSON lines.
-        column: the column that tells listings apart; None to find it, see
-            :data:`LISTING_COLUMNS`.
-
-    Returns:
-        How many listings there are, and how many images that belong to none.
+    The images of a listing are those whose last rows have the same value in the listing's column;
+    None finds it by :data:`LISTING_COLUMNS`. Returns how many listings there are, and how many
+    images that belong to none.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -162,11 +149,7 @@ def write_listings(
 
 
 def require_listings(path: Path) -> None:
-    """Check that a file may be replaced by one of listings.
-
-    Raises:
-        UsageError: it is something else, or cannot be written.
-    """
+    """Raise a UsageError unless a file can be written that replaces nothing but one of listings."""
     require_own(path, "file of listings", lambda file: file.read(len(_BEGINNING)) == _BEGINNING)
 
 
@@ -180,8 +163,6 @@ def _listing_of(item: Mapping[str, Any] | None, column: str | None) -> Any:
 
 
 class _Images(TemporaryStore):
-    """The rows of images, sorted by listing."""
-
     def __init__(self) -> None:
         super().__init__(
             "CREATE TABLE image (listing, source, row, PRIMARY KEY (listing, source)) WITHOUT ROWID"
@@ -197,7 +178,6 @@ class _Images(TemporaryStore):
             )
 
     def by_listing(self) -> Iterator[tuple[Any, list[Row]]]:
-        """Yield each listing with the rows of its images."""
         with self._reported():
             ordered = self._database.execute(
                 "SELECT listing, row FROM image ORDER BY listing, source"

@@ -29,8 +29,7 @@ class Merged:
     Attributes:
         rows: images, each with one row.
         superseded: rows that were left out, because another journal has a later one.
-        thumbnails: rows whose thumbnails went along.
-        embeddings: rows whose embeddings went along.
+        thumbnails, embeddings: rows whose thumbnails and embeddings went along.
     """
 
     rows: int
@@ -47,25 +46,18 @@ def merge(
 ) -> Merged:
     """Merge journals into one, from which a scan can go on and a report be made.
 
-    Within a journal the last row of an item counts. Between journals it is the one with the latest
-    time; of two with the same time, that of the journal which is named last. The rows keep the
-    order of the journals. The output takes its place in one step, and it may be one of the
-    journals. Thumbnails and embeddings beside the journals are merged beside it.
+    Of an item the row with the latest time counts; of two with the same time, that of the journal
+    which is named last. The rows keep the order of the journals. The output takes its place in one
+    step, and it may be one of the journals; thumbnails and embeddings are merged beside it.
 
     Scores of two models, and decisions of two policies, cannot be compared, and a queue that is
     ranked by them would be wrong without a sign of it: so they are refused, as are rows that were
     compared with several banks of known items. Only the rows that remain count: journals that were
     begun with another model and finished with this one are merged.
 
-    Args:
-        journals: the files. One that is growing is merged as it is now.
-        output: where the merged journal goes.
-        allow_mixed: merge also what cannot be compared.
-
     Raises:
-        JournalError: a journal cannot be read, or is none; the output is in use by a scan; rows or
-            embeddings are of several models, or rows of several policies, banks or versions of
-            the preprocessing.
+        JournalError: a journal cannot be read; the output is in use by a scan; rows or embeddings
+            cannot be compared, and ``allow_mixed`` is not set.
         UsageError: the output exists and is none of the journals, or it cannot be written.
     """
     paths = [Path(journal) for journal in journals]

@@ -1,8 +1,7 @@
-r"""The row: what a scan says of one image.
+r"""The row: what a scan says of one image, whatever became of it.
 
-There is one row for each input, whatever became of it. The fields of :class:`Row` are the one
-table from which its JSON, its JSON Schema, the columns of CSV and Parquet files and the list in
-``docs/rows.md`` are made. Keys are added, never renamed; a key without a value is ``null``. As
+The fields of :class:`Row` are the one table from which its JSON, its JSON Schema, the columns of
+CSV and Parquet files and the list in ``docs/rows.md`` are made. Keys are added, never renamed. As
 JSON a row is ASCII on one line: a path that is not valid text is written with the escapes of its
 lone surrogates (``\udcff``), which ``json.loads`` and ``os.fsencode`` turn back into its bytes.
 """
@@ -183,7 +182,7 @@ class Row:
             policy: that of the verdict.
             time: when it was scored, with its time zone.
             item: the listing's own columns.
-            bank: the known items with which it was compared; None for none.
+            bank: the known items with which it was compared.
             known: those that it is near.
         """
         is_scored = prediction.status is not Status.FAILED
@@ -284,12 +283,7 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def item_key(source: str, columns: Mapping[str, Any] | None) -> int:
-    """Return 64 bits that tell an item from others, also in a later run.
-
-    Args:
-        source: where it comes from.
-        columns: the listing's own columns.
-    """
+    """Return 64 bits that tell an item, with the listing's own columns, from others, in any run."""
     text = source if columns is None else f"{source}\0{json.dumps(columns, sort_keys=True)}"
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
     return int.from_bytes(digest.digest(), "big")

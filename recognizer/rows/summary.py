@@ -18,12 +18,9 @@ class ScanSummary:
         scanned: images for which a row was written.
         skipped: images whose earlier row still holds.
         repeated: inputs that were given more than once; they are counted once.
-        statuses: status -> images.
         failed: reason -> failed images.
         decisions: ``review`` and ``priority`` -> leads.
-        leads: product -> leads that may show it; see :attr:`Row.lead_labels
-            <recognizer.rows.row.Row.lead_labels>`.
-        seconds: how long it took.
+        leads: product -> leads that may show it; see ``Row.lead_labels``.
         provider: the onnxruntime provider that was used; None where nothing was scored.
     """
 

@@ -29,17 +29,10 @@ _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
 def write_table(journal: str | os.PathLike[str], output: str | os.PathLike[str]) -> int:
-    """Write the last rows of a journal as a table; the ending of ``output`` says which kind.
+    """Write the last rows of a journal as ``.csv`` or ``.parquet``; return how many they are.
 
     The file takes its place in one step, or what was there is left as it was. File names that are
     not valid text are written with the escapes of the journal.
-
-    Args:
-        journal: the rows of a scan (JSONL).
-        output: ``.csv`` or ``.parquet``.
-
-    Returns:
-        How many rows there are.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -121,7 +114,6 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _value(value: Any, column: Any) -> Any:
-    """Return a value as Arrow takes it."""
     from pyarrow import types  # noqa: PLC0415 - an extra
 
     if value is None:

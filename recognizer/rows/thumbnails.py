@@ -1,8 +1,7 @@
 """Thumbnails: how they are made, and the store in which a scan keeps those of its leads.
 
-A worker makes the thumbnail of a lead from the pixels that it has decoded anyway, and the scan
-keeps it beside the journal: the review queue then shows what was scored, even if the
-file is gone. A thumbnail is written before the row that it belongs to.
+A worker makes the thumbnail of a lead from the pixels that it has decoded anyway: the review queue
+then shows what was scored, even if the file is gone. It is written before its row.
 """
 
 from __future__ import annotations
@@ -27,14 +26,7 @@ _JPEG_QUALITY = 80
 
 @dataclass(frozen=True, slots=True)
 class StoredThumbnail:
-    """A small copy of a frame.
-
-    Attributes:
-        jpeg: the encoded image.
-        width: in pixels.
-        height: in pixels.
-        frame: number of the frame in its file, from 0.
-    """
+    """A small JPEG of a frame, numbered from 0 in its file; sizes are in pixels."""
 
     jpeg: bytes
     width: int
@@ -43,13 +35,7 @@ class StoredThumbnail:
 
 
 def shrink(rgb: NDArray[np.uint8], side: int, frame: int) -> StoredThumbnail:
-    """Make a thumbnail. A small image keeps its size.
-
-    Args:
-        rgb: uint8, (height, width, 3), RGB, upright.
-        side: the longer side of the thumbnail at most, in pixels.
-        frame: number of the frame.
-    """
+    """Make a thumbnail, at most ``side`` pixels long, of RGB, uint8 (height, width, 3)."""
     height, width = rgb.shape[:2]
     scale = side / max(height, width)
     if scale < 1:
@@ -70,10 +56,6 @@ class ThumbnailStore(Store):
     """The thumbnails of a journal, by the digest of the bytes that they show.
 
     It is made again where it was deleted while it was in use: rows do not need it.
-
-    Args:
-        path: see :func:`thumbnails_path`.
-        create: make it where there is none, and open it for writing.
     """
 
     APPLICATION_ID = 0x574C5448
@@ -88,11 +70,7 @@ class ThumbnailStore(Store):
     )
 
     def add(self, thumbnails: Iterable[tuple[str, StoredThumbnail]]) -> None:
-        """Keep thumbnails, each with the sha256 of its file, in place of earlier ones.
-
-        Raises:
-            JournalError: they could not be written; the store is as it was before.
-        """
+        """Keep thumbnails, each with the sha256 of its file, all or none of them."""
         rows = [(sha256, t.jpeg, t.width, t.height, t.frame) for sha256, t in thumbnails]
         with self._reported():
             try:
@@ -111,11 +89,7 @@ class ThumbnailStore(Store):
             )
 
     def get(self, sha256: str | None) -> StoredThumbnail | None:
-        """Return the thumbnail of a file with this digest; None where there is none.
-
-        Raises:
-            JournalError: the store cannot be read.
-        """
+        """Return the thumbnail of a file with this digest; None where there is none."""
         with self._reported():
             row = self._database.execute(
                 "SELECT jpeg, width, height, frame FROM thumbnails WHERE sha256 = ?", (sha256,)

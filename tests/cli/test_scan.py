@@ -79,7 +79,7 @@ def test_a_scan_prints_a_line_for_each_photo(
     told = "\n".join(rest)
     assert "2 images, in" in told
     assert "Leads: priority 1. They may show: ivory_worked 1." in told
-    assert "It is no verdict" in told
+    assert "not a verdict" in told
     assert "1 other file" in told
     assert f"Rows: {tmp_path}/scan.jsonl" in told
     again = scan(folder)
