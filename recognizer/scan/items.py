@@ -1,12 +1,14 @@
-"""What a scan works on: items, and what was skipped on the way to them."""
+"""What a scan works on: items, shards of them, and what was skipped on the way to them."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
+from recognizer.errors import UsageError
 from recognizer.rows.row import item_key
 from recognizer.scan.location import (
     ArchiveMember,
@@ -17,43 +19,35 @@ from recognizer.scan.location import (
 )
 from recognizer.status import Reason
 
+Columns: TypeAlias = Mapping[str, Any] | None
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One image to scan.
 
     Attributes:
-        location: where it lies.
         columns: the listing's own columns, passed through to the row; None where there are none.
-        reason: why it cannot be read, where that is known already.
-        detail: what exactly, in words.
+        reason: why it cannot be read, where that is known already, with its detail.
         data: its bytes, where they were read on the way to it; None where a worker reads them.
     """
 
     location: Location
     _: KW_ONLY
-    columns: Mapping[str, Any] | None = None
+    columns: Columns = None
     reason: Reason | None = None
     detail: str | None = None
     data: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def at(
-        cls, name: str, columns: Mapping[str, Any] | None = None, *, data: bytes | None = None
-    ) -> Self:
+    def at(cls, name: str, columns: Columns = None, *, data: bytes | None = None) -> Self:
         """Return the image at a path or URL, or the image of that name whose bytes are given."""
         return cls(parse_location(name), columns=columns, data=data)
 
     @classmethod
-    def failed(
-        cls,
-        location: Location,
-        reason: Reason,
-        detail: str,
-        columns: Mapping[str, Any] | None = None,
-    ) -> Self:
+    def failed(cls, at: Location, reason: Reason, detail: str, columns: Columns = None) -> Self:
         """Return an image that cannot be read."""
-        return cls(location, columns=columns, reason=reason, detail=detail)
+        return cls(at, columns=columns, reason=reason, detail=detail)
 
     @property
     def source(self) -> str:
@@ -77,33 +71,53 @@ class Item:
 
 @dataclass(slots=True)
 class RowsWithoutImage:
-    """The rows of a table that have no value in the image column.
-
-    Attributes:
-        first: the numbers of the first of them, from 1, without the header.
-        other_columns: columns named like image columns in which some of them have a value.
-    """
+    """The rows of a table that have no value in the image column."""
 
     count: int = 0
-    first: list[int] = field(default_factory=list)
-    other_columns: set[str] = field(default_factory=set)
+    first: list[int] = field(default_factory=list)  # of their numbers, from 1, without the header
+    other_columns: set[str] = field(default_factory=set)  # named like image columns, with a value
 
 
 @dataclass(slots=True)
 class Skipped:
-    """What an expansion skipped, for the summary.
+    """What an expansion skipped, for the summary."""
 
-    Attributes:
-        other_files: files of folders and archives that are not images, by suffix and first bytes.
-        hidden: files and folders whose names begin with a dot.
-        without_image: table -> its rows without an image.
-        bad_metadata: metadata beside images in archives that could not be read; the images are
-            scanned without it.
-    """
-
-    other_files: int = 0
-    hidden: int = 0
+    other_files: int = 0  # of folders and archives: not images by suffix and first bytes
+    hidden: int = 0  # files and folders whose names begin with a dot
     without_image: defaultdict[str, RowsWithoutImage] = field(
         default_factory=lambda: defaultdict(RowsWithoutImage)
     )
-    bad_metadata: int = 0
+    """By table."""
+    bad_metadata: int = 0  # beside images in archives, which are scanned without it
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One part of a scan.
+
+    Every item is in exactly one of the ``count`` shards. In which one depends only on its source
+    and columns, not on the order or the machine, as long as all jobs use the same name for it.
+    Shards are numbered from 1; another number is a :class:`UsageError`.
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            count = max(1, self.count)
+            raise UsageError(
+                f"shard {self.number}/{self.count}: shards go from 1/{count} to {count}/{count}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a shard from ``i/n``; any other text is a :class:`UsageError`."""
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        if found is None:
+            raise UsageError(f"shard {text!r}: write i/n, for example 1/8 for the first of eight")
+        return cls(int(found[1]), int(found[2]))
+
+    def of(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the items of this shard, in their order."""
+        return (item for item in items if item.key % self.count == self.number - 1)

@@ -76,13 +76,7 @@ Container: TypeAlias = FileLocation | StoreObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZipEntry:
-    """How a member of a zip archive is compressed.
-
-    Attributes:
-        method: number of the compression method.
-        size: bytes when unpacked.
-        crc: CRC-32 of the unpacked bytes.
-    """
+    """How a member of a zip archive is compressed; size and CRC-32 are of the unpacked bytes."""
 
     method: int
     size: int
@@ -94,8 +88,7 @@ class ArchiveMember:
     """A member of an archive, and where its bytes lie, so that a worker can read them there.
 
     Attributes:
-        archive: the archive.
-        name: of the member; the second one of a name ends in ``#2``.
+        name: the second member of a name ends in ``#2``.
         offset: where the member's bytes begin; in a zip archive, its local header.
         size: how many bytes there are, as they are stored.
         stamp: size and modification time (ns) of a local archive when it was listed. An archive
@@ -119,7 +112,6 @@ class TableCell:
     """An image inside a table, or a row of a table that cannot be read.
 
     Attributes:
-        table: the table.
         row: from 1, without the header.
         number: from 1, where the cell holds several images.
     """

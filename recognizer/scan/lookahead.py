@@ -20,9 +20,6 @@ class Lookahead(Closes):
 
     What has been found and not been asked for is held compressed, up to a limit; then the thread
     waits. An error of the walk comes in its place among the items.
-
-    Args:
-        items: the items; iterated in another thread.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:

@@ -55,11 +55,7 @@ def resident_bytes(pid: int | None, proc: Path = _PROC) -> int:
 
 
 def _groups(cgroups: Path, proc: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of this process's groups and of all above, in versions 1 and 2.
-
-    In a container the names in ``/proc`` may be those of the host, which do not exist here; the
-    group itself is then the root.
-    """
+    # In a container the names in /proc may be those of the host; the group is then the root.
     names = {"/"}
     for line in _text(proc / "self" / "cgroup").splitlines():
         _, _, rest = line.partition(":")
@@ -74,7 +70,6 @@ def _groups(cgroups: Path, proc: Path, controller: str) -> Iterator[Path]:
 
 
 def _quota(group: Path) -> float | None:
-    """Return the CPUs that a group grants, None without a limit."""
     limit, _, period = _text(group / "cpu.max").partition(" ")
     if not limit:
         limit = _text(group / "cpu.cfs_quota_us")
@@ -86,7 +81,6 @@ def _quota(group: Path) -> float | None:
 
 
 def _limit(group: Path) -> int | None:
-    """Return the bytes that a group grants, None without a limit."""
     try:
         limit = int(_text(group / "memory.max") or _text(group / "memory.limit_in_bytes"))
     except ValueError:  # "max"

@@ -81,13 +81,9 @@ class WorkerPayload:
     """What travels to a worker process, on this machine or on another.
 
     Attributes:
-        bundle: the model.
-        policy: decides on its scores.
-        options: how the scan is done.
         thumbnails: make a thumbnail of each lead.
         embeddings: return the embedding of each image.
-        bundle_files: name -> content of the model's files; empty unless packed.
-        known_files: the same of the known items.
+        files: path -> content of the files of model and known items; empty unless packed.
     """
 
     bundle: Bundle
@@ -95,39 +91,26 @@ class WorkerPayload:
     options: ScanOptions = field(default_factory=ScanOptions)
     thumbnails: bool = False
     embeddings: bool = False
-    bundle_files: Mapping[str, bytes] = field(default_factory=dict)
-    known_files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.policy.check(self.bundle.taxonomy)  # before any worker starts
 
     def packed(self) -> Self:
         """Return a payload that carries all its files, for another machine."""
-        folder, known = self.bundle.path, self.options.known
         names = (DESCRIPTION_FILE, MODEL_FILE, CARD_FILE)
-        paths = [folder / name for name in names if (folder / name).is_file()]
-        others = (
-            [] if known is None else [path for path in known.folder.iterdir() if path.is_file()]
-        )
-        return replace(
-            self,
-            bundle_files={path.name: path.read_bytes() for path in paths},
-            known_files={path.name: path.read_bytes() for path in others},
-        )
+        paths = [("bundle", self.bundle.path / name) for name in names]
+        if self.options.known is not None:
+            paths += [("known", path) for path in self.options.known.folder.iterdir()]
+        files = {f"{kind}/{p.name}": p.read_bytes() for kind, p in paths if p.is_file()}
+        return replace(self, files=files)
 
     def unpacked(self, folder: Path) -> Self:
         """Write the files of a packed payload into a folder, and return the payload with them."""
-        for name, files in (("bundle", self.bundle_files), ("known", self.known_files)):
-            (folder / name).mkdir()
-            for file, content in files.items():
-                (folder / name / file).write_bytes(content)
+        for name, content in self.files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
         options = self.options
         if options.known is not None:
             options = replace(options, known=replace(options.known, folder=folder / "known"))
-        return replace(
-            self,
-            bundle=load_bundle(folder / "bundle"),
-            options=options,
-            bundle_files={},
-            known_files={},
-        )
+        return replace(self, bundle=load_bundle(folder / "bundle"), options=options, files={})

@@ -74,11 +74,10 @@ class Pool(Protocol):
 
 MakePool: TypeAlias = Callable[[WorkerPayload], Pool]
 Spawn: TypeAlias = Callable[[WorkerPayload], tuple[BaseProcess, Connection]]
-"""Starts a worker process, and returns it with the connection to it."""
 
 
 def spawn_worker(payload: WorkerPayload) -> tuple[BaseProcess, Connection]:
-    """Start a worker in a new process. See :data:`Spawn`."""
+    """Start a worker process, and return it with the connection to it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=run_worker, args=(theirs, payload), daemon=True)
@@ -93,20 +92,17 @@ class _Worker:
     connection: Connection
     tasks: dict[int, Task] = field(default_factory=dict)
     step: Step | None = None
-    since: float = field(default_factory=time.monotonic)
-    """When its present step began."""
+    since: float = field(default_factory=time.monotonic)  # when its present step began
     is_ready: bool = False
     finished: int = 0
 
     @property
     def suspects(self) -> list[Task]:
-        """The tasks that it works on: those of its step, or the first before it has begun one."""
         indices = self.step.indices if self.step else ()
         found = [self.tasks[index] for index in indices if index in self.tasks]
         return found or list(self.tasks.values())[:1]
 
     def has_room_for(self, task: Task, batch: int) -> bool:
-        """Whether another task may wait with it."""
         waiting = _WAITING_REMOTE if task.item.is_remote else max(_WAITING, batch)
         if len(self.tasks) >= batch + waiting:
             return False
@@ -176,7 +172,6 @@ class WorkerPool:
             self._give(worker, task)
 
     def _worker_for(self, task: Task) -> _Worker | None:
-        """Return a worker with room, a new one if all others are busy; None if there is none."""
         batch = self._options.batch_size
         worker = min(self._workers, key=lambda w: len(w.tasks), default=None)
         is_busy = worker is None or len(worker.tasks) >= max(_BUSY, batch)
@@ -198,7 +193,6 @@ class WorkerPool:
         return worker
 
     def _receive(self, worker: _Worker) -> Done:
-        """Receive a message, or the end of the worker."""
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
@@ -224,10 +218,7 @@ class WorkerPool:
                 raise error_of(message)
         return []
 
-    # --- workers that end -----------------------------------------------------------------------
-
     def _patience(self, due: float) -> float:
-        """Return how long to wait for a message."""
         until = min(due, *(self._deadline(worker) for worker in self._workers if worker.tasks))
         left = max(0.0, until - time.monotonic())
         return left if self._options.memory_limit is None else min(left, _MEMORY_CHECK_SECONDS)
@@ -236,7 +227,6 @@ class WorkerPool:
         return worker.since + (self._options.timeout if worker.is_ready else _START_SECONDS)
 
     def _stop_excessive(self) -> Done:
-        """Kill the workers that are over a limit, and replace them."""
         done: Done = []
         for worker in [w for w in self._workers if w.tasks]:
             if worker.connection.poll():  # it has got further, or died: that comes first
@@ -300,26 +290,19 @@ class WorkerPool:
 
 def without_columns(task: Task) -> Task:
     """Return a task without the listing's columns: they may be large, and no worker needs them."""
-    if task.item.columns is None:
-        return task
-    return replace(task, item=replace(task.item, columns=None))
+    return replace(task, item=replace(task.item, columns=None)) if task.item.columns else task
 
 
 def paired(task: Task, result: Result) -> tuple[Task, Result]:
     """Pair a task with its result, and give the row the columns that stayed here."""
-    if result.row is not None and task.item.columns is not None:
-        result = replace(result, row=replace(result.row, item=task.item.columns))
-    return task, result
+    row = result.row and replace(result.row, item=task.item.columns)
+    return task, replace(result, row=row)
 
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Block Ctrl-C and SIGTERM until the end.
-
-    Both may be sent to the whole group, but a worker that they killed would look like one that
-    crashed on its image. A process inherits the mask under which it was started, so that no worker
-    ever receives them.
-    """
+    # Ctrl-C and SIGTERM may be sent to the whole group, but a worker that they killed would look
+    # like one that crashed on its image. A process inherits the mask under which it was started.
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

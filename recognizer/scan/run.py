@@ -98,12 +98,11 @@ def _tasks(
     embeddings: EmbeddingStore | None,
     summary: ScanSummary,
 ) -> Iterator[Task]:
-    """Number the items, each once: a file may be named twice, but it gets one row."""
     index = 0
     with KeySet() as seen:
         for item in items:
             key = item.key
-            if seen.add(key):
+            if seen.add(key):  # a file may be named twice, but it gets one row
                 known = journal.known(key)
                 if known and embeddings is not None and _lacks_embedding(journal, key, embeddings):
                     known = None
@@ -125,7 +124,6 @@ def _record(
     embeddings: EmbeddingStore | None,
     summary: ScanSummary,
 ) -> list[tuple[int, Row]]:
-    """Write results, and return the number and the row of each image."""
     new = [(result.row, result) for _, result in done if result.row is not None]
     leads = [(row.sha256, r.thumbnail) for row, r in new if row.sha256 and r.thumbnail]
     if leads and thumbnails is not None:

@@ -26,8 +26,7 @@ class Scorer(Closes):
 
     def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:
         options = options or ScanOptions(workers=1)
-        payload = WorkerPayload(bundle=bundle, policy=policy, options=options)
-        self._pool = WorkerPool(payload)
+        self._pool = WorkerPool(WorkerPayload(bundle=bundle, policy=policy, options=options))
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @classmethod
@@ -36,7 +35,7 @@ class Scorer(Closes):
         folder = tempfile.TemporaryDirectory(prefix="scorer-", ignore_cleanup_errors=True)
         payload = payload.unpacked(Path(folder.name))
         scorer = cls(payload.bundle, payload.policy, payload.options)
-        scorer._pool = WorkerPool(payload)
+        scorer._pool = WorkerPool(payload)  # with thumbnails and embeddings, where wanted
         scorer._folder = folder  # it lives as long as the scorer
         return scorer
 

@@ -44,37 +44,21 @@ from recognizer.status import Reason, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """An item on its way through a worker.
-
-    Attributes:
-        index: its number in the scan; results are paired by it.
-        item: the image.
-        known: the result key of its last row, None where there is none.
-        is_alone: whether it must not share a pass of the model.
-    """
+    """An item on its way through a worker; its result is paired with it by its number."""
 
     index: int
     item: Item
-    known: bytes | None = None
-    is_alone: bool = False
+    known: bytes | None = None  # the result key of its last row
+    is_alone: bool = False  # it must not share a pass of the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of a task.
+    """What became of a task, with the thumbnail of a lead and the embedding where wanted."""
 
-    Attributes:
-        row: its row; None where the last row still holds.
-        thumbnail: of a lead, where thumbnails are wanted.
-        embedding: int8, (channels,), where embeddings are wanted and the image was scored.
-    """
-
-    row: Row | None = None
+    row: Row | None = None  # None where the last row still holds
     thumbnail: StoredThumbnail | None = None
-    embedding: NDArray[np.int8] | None = None
-
-
-# --- messages to the parent -------------------------------------------------------------------
+    embedding: NDArray[np.int8] | None = None  # (channels,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,19 +91,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A task is done."""
+    """A task is done: its number, and what became of it."""
 
     index: int
     result: Result
 
 
-# --- the process --------------------------------------------------------------------------------
-
-
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     """Serve tasks until the parent closes the connection, or dies."""
-    _leave_signals_to_the_parent()
-    _silence_libraries()
+    _calm_process()
     cv2.setNumThreads(1)  # one worker, one CPU
     # Pillow's warnings about a file's metadata are not for a terminal; a row says what counts.
     warnings.filterwarnings("ignore", module="PIL")
@@ -144,14 +124,10 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
         worker.work(inbox.take())
 
 
-def _leave_signals_to_the_parent() -> None:
-    """Ignore Ctrl-C, which goes to the whole group of processes: the parent decides how to stop."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+def _calm_process() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the parent decides
         signal.signal(number, signal.SIG_IGN)
-
-
-def _silence_libraries() -> None:
-    """Keep from the terminal what C libraries print of a file; Python's own errors still come."""
+    # What C libraries print of a file is not for a terminal; Python's own errors still come.
     sys.stderr = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -159,21 +135,16 @@ def _silence_libraries() -> None:
 
 
 class Inbox:
-    """The tasks that wait in a worker; gives those that share a pass of the model.
+    """The tasks that wait in a worker, at most ``batch`` of them for a pass of the model.
 
-    Args:
-        batch: images in a pass, at most. Where fewer wait, the pass is smaller: nothing waits to
-            fill it.
+    Where fewer wait, the pass is smaller: nothing waits to fill it.
     """
 
     def __init__(self, batch: int) -> None:
         self._batch = batch
         self._waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self.put = self._waiting.put  # by another thread
         self._next: Task | None = None
-
-    def put(self, task: Task) -> None:
-        """Add a task; called by another thread."""
-        self._waiting.put(task)
 
     def take(self) -> list[Task]:
         """Wait for a task, and return it with those that share its pass."""
@@ -230,7 +201,6 @@ class Worker:
             self.connection.send(Finished(index=task.index, result=result))
 
     def _load(self, task: Task) -> LoadedImage | None:
-        """Read and decode; None where the same bytes have been scored before."""
         try:
             data = self.reader.read(task.item)
         except Refused as refused:
@@ -247,7 +217,6 @@ class Worker:
             return replace(_defect(error), sha256=sha256)
 
     def _is_settled(self, known: bytes | None, sha256: str) -> bool:
-        """Whether an item's last row still holds, its bytes being these."""
         if known is None:
             return False
         options = self.payload.options

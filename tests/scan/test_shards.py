@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import UsageError
-from recognizer.scan.items import Item
-from recognizer.scan.shards import Shard
+from recognizer.scan.items import Item, Shard
 
 columns = st.none() | st.dictionaries(st.text(), st.integers() | st.text() | st.none(), max_size=3)
 items = st.builds(Item.at, st.text(), columns)

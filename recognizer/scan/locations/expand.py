@@ -100,8 +100,7 @@ def expand(
 
 
 def _with_bytes(item: Item) -> Item:
-    """Read an item that no worker could read: ``memory://`` belongs to this process."""
-    location = item.location
+    location = item.location  # memory:// belongs to this process: no worker could read there
     place = location.archive if isinstance(location, ArchiveMember) else location
     is_in_memory = isinstance(place, StoreObject) and place.scheme == "memory"
     if item.reason or item.data is not None or not is_in_memory:
@@ -124,15 +123,12 @@ def _matches(pattern: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expansion:
-    """What :func:`expand` was asked for."""
-
     image_column: str | None
     limits: Limits
     stdin: BinaryIO | None
     skipped: Skipped
 
     def of_source(self, name: str) -> Iterator[Item]:
-        """Yield the images of a source that the user named."""
         if name == LIST_ON_STDIN:
             # Unbuffered: a thread may be reading when the program ends, and Python would wait in
             # vain for the lock of its buffer.
@@ -152,7 +148,6 @@ class _Expansion:
                 yield from self._of_path(location)
 
     def _of_entry(self, name: str) -> Iterator[Item]:
-        """Yield the images of an entry of a list."""
         location = parse_location(name)
         if isinstance(location, FileLocation):
             yield from self._of_path(location)
@@ -176,7 +171,7 @@ class _Expansion:
             yield from [item] if item.reason else self._of_file(FileLocation(item.source))
 
     def _of_missing(self, location: FileLocation) -> Iterator[Item]:
-        """Yield the member of an archive that a row calls so, or the item that is not there."""
+        # It may be the member of an archive, as a row calls it.
         archive, mark, _ = location.path.partition(MEMBER)
         if not (mark and has_archive_suffix(archive)):
             yield Item(location)
@@ -187,19 +182,17 @@ class _Expansion:
         yield next(found, missing)
 
     def _of_file(self, location: Container) -> Iterator[Item]:
-        """Yield the images of a file or an object."""
         name = str(location)
         if table_format(name):
             yield from table_items(location, self.image_column, self.skipped)
         elif name.lower().endswith(ZIP_SUFFIX):
-            yield from items_of(location, zip_members(location), self.skipped)
+            yield from items_of(location, zip_members(location), self.limits, self.skipped)
         elif has_archive_suffix(name):
-            yield from items_of(location, tar_members(location, self.limits), self.skipped)
+            yield from items_of(location, tar_members(location), self.limits, self.skipped)
         else:
             yield Item(location)
 
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
-        """Yield the images of an object, of all below a prefix, or of a pattern."""
         store = Store(place)
         try:
             if store.is_pattern:

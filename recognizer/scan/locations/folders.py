@@ -43,7 +43,6 @@ def _begins_as_image(path: str) -> bool:
 
 
 def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
-    """Yield all files that are not hidden, and a failed item for each unreadable folder."""
     walked: set[tuple[int, int]] = set()
     # A stack, because a tree may be deeper than Python's recursion limit.
     first: list[tuple[str | None, bool]] = [(root, True)]
@@ -67,7 +66,6 @@ def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
 def _entries(
     folder: str, skipped: Skipped, walked: set[tuple[int, int]]
 ) -> list[tuple[str | None, bool]]:
-    """Return the paths in a folder and whether each is a folder; nothing where it was walked."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in walked:
         return []

@@ -9,10 +9,11 @@ Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
+from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused
 from recognizer.scan.items import Item, Skipped
@@ -36,25 +37,26 @@ _MAX_WAITING_BYTES = 64 << 20
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
 
 
-class Member(Protocol):
-    """A file in an archive. All methods raise :class:`Refused`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A file in an archive, by the name that the archive has for it.
 
     Attributes:
-        location: by the name that the archive has for it.
+        location: where it lies.
         flaw: why it cannot be read, as far as that is known already.
+        read: returns as many of its first bytes, or all for None; raises :class:`Refused`.
+        is_streamed: whether its bytes travel with the item: no worker can read them in place.
     """
 
     location: ArchiveMember
     flaw: Refused | None
+    read: Callable[[int | None], bytes]
+    is_streamed: bool = False
 
-    def head(self, size: int) -> bytes:
-        """Return its first bytes."""
-
-    def data(self) -> bytes | None:
-        """Return its bytes; None where a worker reads them in place."""
-
-    def metadata(self, limit: int) -> bytes:
-        """Return its bytes, up to a limit."""
+    @property
+    def size(self) -> int:
+        """Its bytes when unpacked."""
+        return self.location.size if self.location.zipped is None else self.location.zipped.size
 
 
 @dataclass(slots=True)
@@ -81,7 +83,9 @@ class _Group:
             yield from self.flush()
 
 
-def items_of(archive: Container, members: Iterable[Member], skipped: Skipped) -> Iterator[Item]:
+def items_of(
+    archive: Container, members: Iterable[Member], limits: Limits, skipped: Skipped
+) -> Iterator[Item]:
     """Yield an item for each image in an archive, and for each flaw.
 
     ``members`` may raise :class:`Refused` when nothing more can be read.
@@ -101,11 +105,11 @@ def items_of(archive: Container, members: Iterable[Member], skipped: Skipped) ->
                 group = _Group(key)
             if name.lower().endswith(".json"):
                 try:
-                    group.columns = columns_of_json(member.metadata(MAX_METADATA_BYTES))
+                    group.columns = _metadata(member)
                 except (Refused, ValueError):
                     skipped.bad_metadata += 1
                 yield from group.flush()
-            elif (item := _item(name, member, seen)) is None:
+            elif (item := _item(name, member, limits, seen)) is None:
                 skipped.other_files += 1
             else:
                 yield from group.add(item)
@@ -123,16 +127,25 @@ def key_of(name: str) -> str:
     return name if match is None else match[1]
 
 
-def _item(name: str, member: Member, seen: set[int]) -> Item | None:
+def _metadata(member: Member) -> Mapping[str, Any]:
+    if member.flaw or member.size > MAX_METADATA_BYTES:
+        raise member.flaw or Refused(Reason.TOO_MANY_BYTES, f"{member.size} bytes")
+    return columns_of_json(member.read(None))
+
+
+def _item(name: str, member: Member, limits: Limits, seen: set[int]) -> Item | None:
     """Return the member's item; None where it is not an image."""
     data, refused = None, member.flaw
     try:
         if has_archive_suffix(name):
             raise Refused(Reason.UNSUPPORTED_FORMAT, "archives within archives are not opened")
-        if not has_image_suffix(name) and (refused or not sniff(member.head(SNIFF_BYTES))):
+        if not has_image_suffix(name) and (refused or not sniff(member.read(SNIFF_BYTES))):
             return None
-        if refused is None:
-            data = member.data()
+        if refused is None and member.is_streamed:
+            if member.size > limits.max_bytes:
+                detail = f"{member.size} bytes, limit {limits.max_bytes}"
+                raise Refused(Reason.TOO_MANY_BYTES, detail)
+            data = member.read(None)
     except Refused as error:
         refused = error
     location = replace(member.location, name=_unique(name, seen))

@@ -112,7 +112,7 @@ class Store:
 
     @property
     def is_pattern(self) -> bool:
-        """Whether the URL is a pattern (``*``, ``**``, ``?``, ``[``)."""
+        """Whether the URL is a pattern."""
         return _first_magic(self.url) < len(self.url)
 
     def objects_below(self) -> Iterator[StoreObject]:

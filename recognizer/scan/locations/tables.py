@@ -129,7 +129,6 @@ def table_items(table: Container, image_column: str | None, skipped: Skipped) ->
 
 
 def _count(record: _Record, rows: RowsWithoutImage) -> None:
-    """Count a row without an image; another column may have one."""
     rows.count += 1
     if len(rows.first) < _FIRST_ROWS:
         rows.first.append(record.number)
@@ -158,7 +157,6 @@ def _named(cells: Mapping[str, Any]) -> str:
 
 
 def _images(cell: Any, *, as_json: bool) -> Sequence[Any]:
-    """Return the images of a cell, without those that are empty."""
     if isinstance(cell, str) and as_json and cell.lstrip().startswith("["):
         with suppress(ValueError, RecursionError):  # a path may begin with a bracket
             cell = json.loads(cell)
@@ -186,7 +184,6 @@ def _item(cell: TableCell, image: Any, columns: Mapping[str, Any], *, as_base64:
 
 
 def _relative_to(table: Container, location: Location) -> Location:
-    """Return where a location in a table lies: relative paths begin in the table's folder."""
     if not isinstance(location, FileLocation):
         return location
     if isinstance(table, StoreObject):

@@ -14,10 +14,8 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import IO, Any, BinaryIO, cast
 
-from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan.location import ArchiveMember, Container, FileLocation
 from recognizer.scan.locations.files import opened, reading, stamp_of
@@ -81,48 +79,10 @@ class _Forward:
                 return  # tarfile finds the end
 
 
-@dataclass(slots=True)
-class _TarMember:
-    """See :class:`~recognizer.scan.locations.members.Member`."""
-
-    location: ArchiveMember
-    flaw: Refused | None
-    file: _Forward
-    limits: Limits
-    in_place: bool
-    _begun: bytes = field(default=b"", init=False)
-
-    def head(self, size: int) -> bytes:
-        self._begun = self._read(min(size, self.location.size))
-        return self._begun
-
-    def data(self) -> bytes | None:
-        size, limit = self.location.size, self.limits.max_bytes
-        if size > limit:
-            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limit}")
-        return None if self.in_place else self._begun + self._read(size - len(self._begun))
-
-    def metadata(self, limit: int) -> bytes:
-        if self.flaw or self.location.size > limit:
-            raise self.flaw or Refused(Reason.TOO_MANY_BYTES, f"{self.location.size} bytes")
-        return self._read(self.location.size)
-
-    def _read(self, size: int) -> bytes:
-        with reading(self.location.archive):
-            try:
-                data = self.file.read_data(size)
-            except _FAILURES as error:
-                raise _corrupt(error) from error
-        if len(data) < size:
-            raise Refused(Reason.TRUNCATED, "the archive ends within it")
-        return data
-
-
-def tar_members(archive: Container, limits: Limits) -> Iterator[Member]:
+def tar_members(archive: Container) -> Iterator[Member]:
     """Yield the members of a tar archive that are not folders, each to be read before the next.
 
-    Members over the byte limit are not read. After a place that cannot be read, :class:`Refused`
-    is raised: the rest is lost.
+    After a place that cannot be read, :class:`Refused` is raised: the rest is lost.
     """
     with opened(archive) as raw:
         try:
@@ -131,17 +91,15 @@ def tar_members(archive: Container, limits: Limits) -> Iterator[Member]:
             unpack = _OPENERS.get(buffered.read(2))
             buffered.seek(0)
             if unpack is None:
-                yield from _walk(archive, buffered, limits, is_compressed=False)
+                yield from _walk(archive, buffered, is_compressed=False)
             else:
                 with unpack(buffered) as unpacked:
-                    yield from _walk(archive, unpacked, limits, is_compressed=True)
+                    yield from _walk(archive, unpacked, is_compressed=True)
         except _FAILURES as error:
             raise _corrupt(error) from error
 
 
-def _walk(
-    archive: Container, file: BinaryIO, limits: Limits, *, is_compressed: bool
-) -> Iterator[Member]:
+def _walk(archive: Container, file: BinaryIO, *, is_compressed: bool) -> Iterator[Member]:
     in_place = not is_compressed and isinstance(archive, FileLocation)
     stamp = stamp_of(file) if in_place else (0, 0)
     forward = _Forward(file, is_compressed=is_compressed, can_jump=in_place)
@@ -168,12 +126,31 @@ def _walk(
                 size=entry.size,
                 stamp=stamp,
             )
-            yield _TarMember(location, flaw, forward, limits, in_place)
+            read = _reader(location, forward)
+            yield Member(location=location, flaw=flaw, read=read, is_streamed=not in_place)
     block = forward.last_block
     if not block or len(block) < tarfile.BLOCKSIZE:
         raise Refused(Reason.TRUNCATED, "the archive ends without its end mark")
     if block.strip(b"\0"):  # no header, and tarfile takes it for the end
         raise Refused(Reason.CORRUPT_CONTAINER, "a header makes no sense")
+
+
+def _reader(member: ArchiveMember, file: _Forward) -> Callable[[int | None], bytes]:
+    begun = b""
+
+    def read(size: int | None) -> bytes:
+        nonlocal begun
+        wanted = member.size if size is None else min(size, member.size)
+        with reading(member.archive):
+            try:
+                begun += file.read_data(wanted - len(begun))
+            except _FAILURES as error:
+                raise _corrupt(error) from error
+        if len(begun) < wanted:
+            raise Refused(Reason.TRUNCATED, "the archive ends within it")
+        return begun
+
+    return read
 
 
 def _flaw(entry: tarfile.TarInfo) -> Refused | None:

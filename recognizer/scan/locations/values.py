@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-_MOST_BYTES = 4096  # of a binary value: a row is no place for files
+_MAX_BYTES = 4096  # of a binary value: a row is no place for files
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911 - a table
@@ -29,7 +29,7 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - a table
             return value.total_seconds()
         case bytes() | bytearray() | memoryview():
             data = bytes(value)
-            return base64.b64encode(data).decode() if len(data) <= _MOST_BYTES else None
+            return base64.b64encode(data).decode() if len(data) <= _MAX_BYTES else None
         case Mapping():
             return {str(key): plain(inner) for key, inner in value.items()}
         case list() | tuple() | set():

@@ -148,7 +148,6 @@ def _parsed(url: str) -> SplitResult:
 
 
 def _request(url: SplitResult, limits: Limits, gate: Gate, deadline: float) -> bytes | str:
-    """Return the image, or the URL of a redirect."""
     host, port = url.hostname or "", url.port or _PORTS[url.scheme]
     sock = _connect(_resolve(host, port, gate), port, deadline)
     try:
@@ -188,7 +187,6 @@ def _connect(addresses: Sequence[IpAddress], port: int, deadline: float) -> sock
 
 
 def _resolve(host: str, port: int, gate: Gate) -> Sequence[IpAddress]:
-    """Look a host up, once; all its addresses must pass."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -207,7 +205,7 @@ def _resolve(host: str, port: int, gate: Gate) -> Sequence[IpAddress]:
 
 @contextmanager
 def _shut_down_at(deadline: float, sock: socket.socket) -> Iterator[None]:
-    """Shut the connection down at the deadline: a server that drips bytes never times out."""
+    # A server that drips bytes never times out.
     twin = sock.dup()  # TLS takes the socket itself over
 
     def shut_down() -> None:

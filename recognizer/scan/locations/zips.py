@@ -10,7 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader, FileIO
 from itertools import pairwise
 from typing import BinaryIO, TypeAlias, cast
@@ -33,32 +33,8 @@ _SLACK = 512  # for the name and the extra field: with it, one range of bytes is
 _ENCRYPTED_FLAGS = 0x0041  # bit 0: encrypted; bit 6: strong encryption
 
 
-@dataclass(slots=True)
-class _ZipMember:
-    """See :class:`~recognizer.scan.locations.members.Member`."""
-
-    location: ArchiveMember
-    flaw: Refused | None
-    read_range: ReadRange
-
-    def head(self, size: int) -> bytes:
-        return extract(self.read_range, self.location, Limits(), head=size)
-
-    def data(self) -> None:
-        return None
-
-    def metadata(self, limit: int) -> bytes:
-        if self.flaw:
-            raise self.flaw
-        return extract(self.read_range, self.location, Limits(max_bytes=limit))
-
-
 def zip_members(archive: Container) -> Iterator[Member]:
-    """Yield the members of a zip archive that are files, those of one key together.
-
-    Raises:
-        Refused: with the reason.
-    """
+    """Yield the members of a zip archive that are files, those of one key together."""
     with opened(archive) as raw:
         is_local = isinstance(archive, FileLocation)
         file = BufferedReader(cast(FileIO, raw)) if is_local else raw
@@ -85,7 +61,8 @@ def zip_members(archive: Container) -> Iterator[Member]:
                 stamp=stamp,
                 zipped=ZipEntry(method=entry.compress_type, size=entry.file_size, crc=entry.CRC),
             )
-            yield _ZipMember(location, flaw, read_range)
+            read = partial(extract, read_range, location, Limits())
+            yield Member(location=location, flaw=flaw, read=read)
 
 
 def _directory(file: BinaryIO) -> Sequence[zipfile.ZipInfo]:
@@ -128,18 +105,11 @@ def _flaw(entry: zipfile.ZipInfo) -> Refused | None:
 
 
 def extract(
-    read_range: ReadRange, member: ArchiveMember, limits: Limits, *, head: int | None = None
+    read_range: ReadRange, member: ArchiveMember, limits: Limits, head: int | None = None
 ) -> bytes:
-    """Read a member, or at most its first ``head`` bytes, unverified.
+    """Read a member of any archive that is not compressed as a whole; raise :class:`Refused`.
 
-    Args:
-        read_range: reads the archive.
-        member: of any archive that is not compressed as a whole.
-        limits: the byte limit applies to the unpacked member.
-        head: None for the whole member.
-
-    Raises:
-        Refused: with the reason.
+    The byte limit applies to the unpacked member. ``head`` is for its first bytes, unverified.
     """
     size = member.size if member.zipped is None else member.zipped.size
     if head is None and max(size, member.size) > limits.max_bytes:
