@@ -13,7 +13,7 @@ from recognizer.cli.options import DataOption, NewBundleOption, require_extra
 from recognizer.cli.progress import show_stages
 from recognizer.cli.train import read_data
 from recognizer.errors import UsageError
-from recognizer.model.folders import split_title
+from recognizer.model.folders import bundle_title
 
 
 def command(
@@ -65,12 +65,11 @@ def command(
     from recognizer.dataset.manifest import load_photos
     from recognizer.enrolment.enroll import MIN_PHOTOS
     from recognizer.evaluation.held_out import WORTH
-    from recognizer.training.enrolling import Enrolling
-    from recognizer.training.export import export_bundle
+    from recognizer.training.export import Enrolling, export_bundle
     from recognizer.training.runs import check_data, check_recipe, load_run, measure_unseen
 
+    title = bundle_title(output)
     network, config, labels = load_run(*runs)
-    version = version_of(output, config.name)
     console = Console(stderr=True)
     with show_stages(console) as stage:
         stage("reading the data")
@@ -94,22 +93,19 @@ def command(
             labels,
             photos,
             output,
-            version=version,
             averaged=len(runs),
             enroll={
-                name: Enrolling(
-                    function=partial(_enroll, name, (config.name, version)), min_photos=MIN_PHOTOS
-                )
+                name: Enrolling(function=partial(_enroll, name, title), min_photos=MIN_PHOTOS)
                 for name in enroll or ()
             },
             unseen=unseen,
-            pictures=load_photos(failures) if failures else (),
+            renderings=load_photos(failures) if failures else (),
             notes=text,
             on_stage=stage,
         )
-    print_evaluation(release.evaluation, WORTH["test"])
-    print_evaluation(release.seen, WORTH["validation"])
-    lost = max(release.lost.values(), default=0.0)
+    print_evaluation(release.measured.test, WORTH["test"])
+    print_evaluation(release.measured.seen, WORTH["validation"])
+    lost = max(release.measured.lost.values(), default=0.0)
     console.print(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)"
     )
@@ -130,11 +126,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--notes {path}: {error}") from error
-
-
-def version_of(output: Path, name: str) -> int:
-    """Return the version in the name of a bundle's folder, which must be ``name-vN``."""
-    found, version = split_title(output.resolve().name) or ("", 0)
-    if found != name:
-        raise UsageError(f"--output: the folder must be called {name}-vN, N a number from 1")
-    return version

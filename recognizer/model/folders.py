@@ -35,6 +35,22 @@ def split_title(title: str) -> tuple[str, int] | None:
     return (name, int(version)) if name and re.fullmatch("[1-9][0-9]*", version) else None
 
 
+def bundle_title(folder: Path) -> tuple[str, int]:
+    """Return the name and version that a bundle's folder gives it.
+
+    Raises:
+        UsageError: the folder is not called NAME-vN.
+    """
+    folder = folder.resolve()
+    title = split_title(folder.name)
+    if title is None:
+        raise UsageError(
+            f"{folder}: a bundle's folder is called NAME-vN, N a number from 1; "
+            f"try {folder.name or 'mine'}-v1"
+        )
+    return title
+
+
 def check_output(output: Path) -> tuple[str, int]:
     """Check before any work that a new bundle can be put there; return its name and version.
 
@@ -42,9 +58,7 @@ def check_output(output: Path) -> tuple[str, int]:
         UsageError: the name is not NAME-vN or that of a bundle of this package, there is something
             already, or its folder cannot be made.
     """
-    title = split_title(output.resolve().name)
-    if title is None:
-        raise UsageError(f"{output}: the folder must be called NAME-vN, N a number from 1")
+    title = bundle_title(output)
     if output.resolve().name in carried_bundles():
         raise UsageError(f"{output}: that is the name of a released bundle; choose another")
     try:

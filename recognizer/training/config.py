@@ -1,4 +1,4 @@
-"""A training run's recipe, one TOML file, such as ``export/wildlife-v2/train.toml``.
+"""The recipe of a training run, a TOML file.
 
 Unknown keys and values out of range are errors, so that a misspelt key is never ignored.
 """
@@ -16,14 +16,14 @@ from recognizer.errors import TrainingError
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
-    """How strongly training photos are changed; probabilities from 0 to 1.
+    """How often and how strongly training photos are changed; probabilities from 0 to 1.
 
     Attributes:
-        background: replace the even background of an object photo by another picture.
-        several: of those, share in which several objects of the kind lie on the other picture.
+        background: replace the even background of an object photo by another photo.
+        several: of those, share with several objects of the kind on the other photo.
         most: how many objects at most.
-        others: share of composed pictures of products in which other things lie about too.
-        canvas: place the photo, smaller, on another picture (collage, screenshot, distance).
+        others: share of composed images of products with other things beside them.
+        canvas: place the photo, smaller, on another one (collage, screenshot, distance).
         min_crop: smallest share of the area that a random crop keeps.
         rotate: turn by up to :attr:`max_degrees`.
         max_degrees: largest rotation in degrees.
@@ -68,8 +68,8 @@ class TrainingConfig(DataRecipe):
             ``tf_efficientnet_lite0`` and ``lite2``), ``timm`` (timm's hub), ``none``, or the path
             of a safetensors file.
         input_size: side of the square input in pixels.
-        early_epochs: how many of the first epochs see pictures of :attr:`early_size` instead. Small
-            pictures cost less (at three quarters of the side about half), and a network that has
+        early_epochs: how many of the first epochs see images of :attr:`early_size` instead. Small
+            ones cost less (at three quarters of the side about half), and a network that has
             learned from both sizes depends less on how large an object is ("progressive learning",
             Tan and Le, 2021).
         early_size: side in pixels of the input in the first epochs.

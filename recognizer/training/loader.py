@@ -38,7 +38,7 @@ Masks: TypeAlias = "list[tuple[tuple[int, int], NDArray[np.uint8]] | None]"
 
 
 def find_masks(photos: Sequence[Photo], min_side: int, threads: int = 2) -> Masks:
-    """Find the objects that can be cut out: outlines, rendered masks, even backgrounds.
+    """Find the objects that can be cut out: by outlines, rendered masks, even backgrounds.
 
     Raises:
         DatasetError: a photo cannot be decoded.
@@ -112,7 +112,7 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         return torch.from_numpy(self._augment(rgb, rng, objects, others)), self._targets[index]
 
     def _objects(self, index: int, rng: np.random.Generator) -> list[Cutout]:
-        """Return a composed picture's objects: the photo's, and perhaps more of its kind."""
+        """Return the objects of a composed image: the photo's, and perhaps more of its kind."""
         first = self._cutout(index)
         if first is None:
             return []
@@ -133,7 +133,7 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
         )
 
     def _others(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
-        """Return ordinary things that lie beside a product."""
+        """Return cutouts of ordinary things to lie beside a product."""
         if not photo.is_product or not self._ordinary:
             return []
         if rng.random() >= self._config.augment.others:

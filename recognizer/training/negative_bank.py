@@ -1,8 +1,8 @@
-"""The bank of negatives of a bundle: which photos it remembers for later enrolments.
+"""Choose the photos of a bundle's bank of negatives, which later enrolments need.
 
-All validation photos, since false positives can only be counted on photos that the model was not
-trained on; some photos of each product; and of the training photos without a product those that
-the model takes for products most, and those that differ most from each other.
+They are all validation photos, since false positives can only be counted on photos that the model
+was not trained on; some training photos of each product; and of those without a product the ones
+that the model takes for products most, and the ones that differ most from each other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From the trained network to one ONNX file, in fp32 and in int8, and the proof that they agree.
+"""Write a trained network as an ONNX file, in fp32 and in int8, and prove that they agree.
 
 The int8 file is quantised statically (QDQ, unsigned activations, signed weights, per channel);
 the head stays in fp32. Where the network takes raw pixels, the uint8 input itself is the first
@@ -38,12 +38,9 @@ _FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cle
 
 
 class ServedNetwork(nn.Module):
-    """The network as it is served: the logits become log-odds.
+    """The network as it is served: log-odds instead of logits.
 
-    Args:
-        network: the trained network.
-        activation: ``softmax`` or ``sigmoid``.
-        labels: how many labels it has.
+    ``activation`` is ``softmax`` or ``sigmoid``; ``labels`` is the number of labels.
     """
 
     def __init__(self, network: ProductNetwork, activation: str, labels: int) -> None:
@@ -78,7 +75,7 @@ def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
             verbose=False,
         )
     if program is None:
-        raise TrainingError("torch's exporter gave no program")
+        raise TrainingError("torch.onnx.export returned no program")
     program.save(str(path), external_data=False)
     onnx.checker.check_model(str(path), full_check=True)
 
@@ -100,11 +97,11 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
     Args:
         fp32: the file of :func:`export_fp32`.
         int8: the new file.
-        inputs: model inputs from training photos, uint8, (N, size, size, 3), which give the
-            ranges of the activations.
+        inputs: model inputs from training photos, uint8, (N, size, size, 3): they give the ranges
+            of the activations.
 
     Raises:
-        TrainingError: the graph has another form than this function knows.
+        TrainingError: the graph does not begin as expected.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
@@ -130,13 +127,12 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
 
 
 def _pixels_tensor(model: onnx.ModelProto) -> str:
-    """Return the name of the float tensor that holds the pixels, the first convolution's input."""
-    first = next(node for node in model.graph.node if node.op_type == "Conv")
-    return str(first.input[0])
+    """Return the name of the first convolution's input."""
+    return next(str(node.input[0]) for node in model.graph.node if node.op_type == "Conv")
 
 
 def _head_nodes(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the nodes from ``maps`` on: log-odds need more than eight bits."""
+    """Return the names of the nodes from ``maps`` on: log-odds need more than 8 bits."""
     reached = {"maps"}
     names = []
     for node in model.graph.node:  # in topological order
@@ -147,9 +143,9 @@ def _head_nodes(model: onnx.ModelProto) -> list[str]:
 
 
 def _feed_pixels_directly(model: onnx.ModelProto, pixels: str) -> None:
-    """Let the uint8 pixels be the first quantised tensor: scale 1, zero point 0, no arithmetic.
+    """Make the uint8 pixels the first quantised tensor: scale 1, zero point 0, no arithmetic.
 
-    Where a layer of its own normalises them, what it gives is quantised like any other tensor.
+    If a layer of its own normalises them, its output is quantised like any other tensor.
     """
     nodes = model.graph.node
     producer = {output: node for node in nodes for output in node.output}
@@ -175,7 +171,7 @@ def _feed_pixels_directly(model: onnx.ModelProto, pixels: str) -> None:
     dequantizer = next(
         n for n in nodes if n.op_type == "DequantizeLinear" and n.input[0] == quantizer.output[0]
     )
-    # Without the cast, what reaches the quantiser is the uint8 picture already.
+    # Without the cast, what reaches the quantiser is the uint8 image already.
     for node in nodes:
         for i, name in enumerate(node.input):
             if name == cast.output[0]:
@@ -188,14 +184,7 @@ def _feed_pixels_directly(model: onnx.ModelProto, pixels: str) -> None:
 
 
 def parity(served: ServedNetwork, fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> Parity:
-    """Compare both ONNX files with the network, on real model inputs.
-
-    Args:
-        served: the network, on the CPU.
-        fp32: the file of :func:`export_fp32`.
-        int8: the file of :func:`quantize`.
-        inputs: uint8, (N, size, size, 3), made from file bytes by the one preprocessing.
-    """
+    """Compare both ONNX files with the network on model inputs, uint8, (N, size, size, 3)."""
     with torch.no_grad():
         batches = [torch.from_numpy(inputs[i : i + 8]) for i in range(0, len(inputs), 8)]
         reference = torch.cat([served(batch)[0] for batch in batches]).sigmoid().numpy()

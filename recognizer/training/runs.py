@@ -1,4 +1,4 @@
-"""Finished runs: their checkpoint, their weights, and what they find at sources they left out."""
+"""Finished runs: their checkpoint, their weights, their figures on sources that they left out."""
 
 from __future__ import annotations
 

@@ -67,10 +67,9 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
         *load_run(run.folder),
         split,
         tmp_path / "wildlife-v7",
-        version=7,
         averaged=3,
         unseen=[UNSEEN],
-        pictures=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],
+        renderings=[replace(split[0], path=unseen, sha256=sha256(unseen.read_bytes()).hexdigest())],
         notes="- Reddish pieces are missed.",
         rounds=20,
         on_stage=stages.append,
@@ -135,7 +134,7 @@ def test_failures_that_were_learned_are_not_shown_and_nothing_untested_is_releas
     split: list[Photo], tmp_path: Path, missing: str, shown: str, words: str
 ) -> None:
     photos = [p for p in split if p.split != missing]
-    pictures = [p for p in split if p.split == shown]
+    renderings = [p for p in split if p.split == shown]
     made = (
         build_network(small_config(), 3).eval(),
         small_config(),
@@ -143,7 +142,7 @@ def test_failures_that_were_learned_are_not_shown_and_nothing_untested_is_releas
     )
     folder = tmp_path / "wildlife-v7"
     with pytest.raises(TrainingError, match=words):
-        export_bundle(*made, photos, folder, version=7, pictures=pictures)
+        export_bundle(*made, photos, folder, renderings=renderings)
     assert not folder.exists()
 
 

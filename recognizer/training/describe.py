@@ -1,0 +1,228 @@
+"""What ``bundle.json`` and the model card say of a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from recognizer import __version__
+from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.evaluation.card import FAILURES_FILE, SOURCES_FILE, render_card, write_sources
+from recognizer.evaluation.evaluate import Evaluation, all_figures, evidence
+from recognizer.evaluation.figures import Figures
+from recognizer.evaluation.left_out import Unseen
+from recognizer.evaluation.living_animals import HeldOutPatches
+from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.model.bundle import Bundle, load_bundle, write_bundle
+from recognizer.model.calibration import Calibration
+from recognizer.model.description import (
+    NEVER,
+    BundleFamily,
+    BundleLabel,
+    Exported,
+    InputFormat,
+    ModelFile,
+    Parity,
+    Training,
+)
+from recognizer.model.evidence import EvaluationSummary, Evidence
+from recognizer.model.folders import CARD_FILE, MODEL_FILE
+from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.training.config import TrainingConfig
+
+
+def draft_bundle(
+    folder: Path,
+    title: tuple[str, int],
+    precision: str,
+    config: TrainingConfig,
+    labels: Sequence[str],
+    photos: Sequence[Photo],
+    *,
+    averaged: int,
+    parity: Parity,
+) -> Bundle:
+    """Return the bundle of the model in a folder, before its calibration.
+
+    ``title`` is its name and version; ``averaged`` is the number of runs behind its weights.
+    """
+    train = [p for p in photos if p.split == "train"]
+    content = (folder / MODEL_FILE).read_bytes()
+    today = datetime.now(UTC).date().isoformat()
+    taxonomy = load_taxonomy()
+    members = {
+        name: tuple(label.name for label in taxonomy.members(name) if label.name in labels)
+        for name in taxonomy.families
+    }
+    kinds = {name: taxonomy.labels[name].kind for name in labels}
+    return Bundle(
+        path=folder,
+        name=title[0],
+        version=title[1],
+        license="Apache-2.0",
+        created=today,
+        model=ModelFile(
+            sha256=hashlib.sha256(content).hexdigest(),
+            bytes=len(content),
+            precision=precision,
+            backbone=config.backbone,
+        ),
+        input=InputFormat(size=config.input_size, preprocessing=PREPROCESSING_VERSION),
+        activation="softmax" if config.loss == "softmax" else "sigmoid",
+        labels=tuple(
+            BundleLabel(
+                name=name,
+                kind=kind,
+                calibration=Calibration.line(1.0, 0.0),
+                thresholds=NEVER if kind is Kind.PRODUCT else {},
+            )
+            for name, kind in kinds.items()
+        ),
+        families=tuple(
+            BundleFamily(name=name, members=found, thresholds=NEVER)
+            for name, found in members.items()
+            if found
+        ),
+        any_product_thresholds=NEVER,
+        not_recognized=tuple(p.name for p in taxonomy.products if p.name not in labels),
+        training=Training(
+            fingerprint=fingerprint(train),
+            held_out=fingerprint(p for p in photos if p.split == "validation"),
+            photos=sum(p.is_evidence for p in train),
+            sources=len({p.source for p in train if p.is_evidence}),
+            rendered=sum(p.is_synthetic for p in train),
+            patches=sum(p.is_patch for p in train),
+            averaged_runs=averaged,
+            recipe=config.to_dict(),
+            versions={n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
+        ),
+        parity=parity,
+        lineage=(Exported(date=today, program=__version__),),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured of a bundle.
+
+    Attributes:
+        test: its figures on the test split.
+        seen: its figures on the validation split, mostly of sources that training saw.
+        lost: family or product -> average precision that int8 loses against fp32 on the test split
+            (negative: gains).
+        patches: how it scores patches of held-out photos, laid on ordinary ones.
+        unseen: what other runs of the recipe find at the sources that they left out.
+    """
+
+    test: Evaluation
+    seen: Evaluation
+    lost: Mapping[str, float]
+    patches: Sequence[HeldOutPatches] = ()
+    unseen: Sequence[Unseen] = ()
+
+
+def describe(
+    folder: Path,
+    measured: Measured,
+    photos: Sequence[Photo],
+    learned: Sequence[Photo],
+    notes: str,
+) -> None:
+    """Write the evidence into ``bundle.json``, and the card and its table of sources beside it.
+
+    Args:
+        folder: of a calibrated bundle.
+        measured: see the class.
+        photos: all photos, with the splits of the run.
+        learned: those that the bundle learned from, the enrolled ones among them.
+        notes: Markdown for the card.
+    """
+    bundle = load_bundle(folder)
+    figures = {f.name: f for f in measured.test.labels}
+    families = {f.name: f for f in measured.test.families}
+    used = [p for p in photos if p.split in {"validation", "test"}]
+    used += [p for p in learned if p.is_evidence]
+    write_sources(used, folder / SOURCES_FILE)
+    labels = (
+        replace(
+            label,
+            evidence=_evidence(
+                figures.get(label.name, Figures(name=label.name)),
+                learned,
+                [label.name],
+                label.evidence,
+            ),
+        )
+        for label in bundle.labels
+    )
+    bundle = replace(
+        bundle,
+        labels=tuple(labels),
+        families=tuple(
+            replace(
+                family,
+                evidence=_evidence(
+                    # A family of one product is that product.
+                    families.get(family.name) or figures[family.members[0]],
+                    learned,
+                    family.members,
+                    family.evidence,
+                ),
+            )
+            for family in bundle.families
+        ),
+        evaluation=_summary(measured),
+        appendix={
+            "unseen_sources": [asdict(u) for u in measured.unseen],
+            "patches_of_held_out_animals": [asdict(one) for one in measured.patches],
+        },
+    )
+    write_bundle(bundle)
+    card = render_card(
+        bundle,
+        measured.test,
+        measured.seen,
+        used,
+        unseen=measured.unseen,
+        patches=measured.patches,
+        failures=(folder / FAILURES_FILE).exists(),
+        notes=notes,
+    )
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def _evidence(
+    figures: Figures, learned: Sequence[Photo], members: Sequence[str], before: Evidence | None
+) -> Evidence:
+    """Return the evidence of a label or family; ``before`` is what its enrolment recorded."""
+    found = evidence(figures, learned, members)
+    if before is None or before.enrolment is None:
+        return found
+    # Enrolment knows folders; the sources of the data are in `learned`.
+    sources = {p.source for p in learned if p.split == "excluded" and p.label in members}
+    return replace(found, enrolment=replace(before.enrolment, sources=len(sources)))
+
+
+def _summary(measured: Measured) -> EvaluationSummary:
+    test = measured.test
+    lookalikes = test.lookalikes
+    return EvaluationSummary(
+        split=test.split,
+        fingerprint=test.data,
+        negatives=test.negatives,
+        negative_sources=test.negative_sources,
+        flagged_negatives=round(test.flagged_negatives.value, 4),
+        leads=test.leads,
+        accuracy=round(test.accuracy.value, 4),
+        lookalike_accuracy=None if lookalikes is None else round(lookalikes.accuracy.value, 4),
+        calibration_error={
+            f.name: round(f.calibration_error.value, 4)
+            for f in all_figures(test)
+            if f.calibration_error is not None
+        },
+        int8_loses_average_precision=dict(measured.lost),
+    )
