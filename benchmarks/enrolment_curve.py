@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.dataset.splits import prepare
 from recognizer.enrolment.examples import Examples, read_examples
-from recognizer.enrolment.head import PENALTY, Learner
+from recognizer.enrolment.head import Learner
 from recognizer.evaluation.metrics import average_precision
 from recognizer.evaluation.thresholds import expected_log_odds
 from recognizer.model.negatives import NegativeBank, read_negatives
@@ -160,7 +160,6 @@ def learner(examples: Examples, bank: NegativeBank, name: str) -> Learner:
         name=name,
         family=[label.name for label in taxonomy.members(family)] if family else [],
         products=[label.name for label in taxonomy.products],
-        penalty=PENALTY,
     )
 
 

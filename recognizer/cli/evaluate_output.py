@@ -80,7 +80,7 @@ def _print_lookalikes(console: Console, evaluation: Evaluation) -> None:
         for name, estimate in group.by_label.items()
     ]
     console.print(
-        f"{group.family} and its look-alikes told apart: {group.accuracy.as_percent()} of "
+        f"{group.family} and its look-alikes distinguished: {group.accuracy.as_percent()} of "
         f"{group.photos} photos; mean over names {group.mean_accuracy:.1%}: {', '.join(parts)}"
     )
 

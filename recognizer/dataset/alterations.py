@@ -32,13 +32,9 @@ def plain_backdrop(rng: np.random.Generator, side: int = 288) -> Picture:
 
 
 def put_object(rgb: Picture, mask: Picture, backdrop: Picture, rng: np.random.Generator) -> Picture:
-    """Cut the object out and put it somewhere on a backdrop, at some size.
+    """Cut an object out, by its mask, and put it somewhere on a backdrop, at some size.
 
-    Args:
-        rgb: the photo.
-        mask: of the object, at any size with the photo's aspect.
-        backdrop: its size is that of the result.
-        rng: draws place and size.
+    The mask has any size with the photo's aspect; the result has the backdrop's size.
     """
     canvas = backdrop.copy()
     lay(canvas, cut_out(rgb, mask), rng.uniform(0.35, 1.0), 0.0, rng)
@@ -53,11 +49,7 @@ def put_photo(
 ) -> Picture:
     """Put the whole photo, smaller, on a backdrop: a collage, a screenshot, a photo of a photo.
 
-    Args:
-        rgb: the photo.
-        backdrop: of any size; it is stretched to that of the photo.
-        rng: draws place and scale.
-        scales: smallest and largest factor of the photo's sides.
+    The backdrop is stretched to the photo; ``scales`` are the limits of the factor of its sides.
     """
     height, width = rgb.shape[:2]
     scale = rng.uniform(*scales)
@@ -100,12 +92,9 @@ def lose_resolution(
 
 
 def swap_background(rgb: Picture, mask: Picture, backdrop: Picture) -> Picture:
-    """Put another picture behind the object, which keeps its place and size.
+    """Put another picture, stretched to the photo's size, behind the object, which stays in place.
 
-    Args:
-        rgb: the photo.
-        mask: of the object, at any size with the photo's aspect.
-        backdrop: of any size; it is stretched to that of the photo.
+    The mask has any size with the photo's aspect.
     """
     height, width = rgb.shape[:2]
     opacity = soft_mask(mask, height, width)[..., None].astype(np.float32) / 255
@@ -149,10 +138,7 @@ def blur(rgb: Picture, share: float) -> Picture:
 def screenshot(rgb: Picture, share: float, rng: np.random.Generator) -> Picture:
     """Show the photo in the window of an app: bars, lines of text, a light or a dark theme.
 
-    Args:
-        rgb: the photo.
-        share: of the screen's area that the photo takes, 0 to 1.
-        rng: draws the window.
+    ``share`` is the share of the screen's area that the photo takes, 0 to 1.
     """
     height, width = rgb.shape[:2]
     tall = max(height + 2, round(height / share))
@@ -168,13 +154,7 @@ def screenshot(rgb: Picture, share: float, rng: np.random.Generator) -> Picture:
 
 
 def collage(rgb: Picture, others: list[Picture], rng: np.random.Generator) -> Picture:
-    """Put the photo beside others, two in a row, each stretched to the photo's size.
-
-    Args:
-        rgb: the photo.
-        others: an odd number of pictures of any size.
-        rng: draws the photo's place.
-    """
+    """Put the photo beside an odd number of others, two in a row, stretched to its size."""
     height, width = rgb.shape[:2]
     fields = [np.asarray(cv2.resize(other, (width, height)), np.uint8) for other in others]
     fields.insert(int(rng.integers(len(fields) + 1)), rgb)

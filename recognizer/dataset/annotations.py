@@ -1,28 +1,21 @@
 """What people noted down about photos: corrected labels, and outlines of parts.
 
-The files and manifests of a data set belong to whoever made it, and stay as they are. Both tables
-are CSV files that name photos by their sha256, and are applied in code:
-
-- *corrections* (``datasets/corrections.csv``): ``sha256``, ``label`` (the right one, or ``exclude``
-  for a photo that cannot be labelled) and ``reason``;
-- *patches* (``datasets/patches.csv``): ``sha256``, ``part``, ``label`` (what the patch stands for)
-  and ``polygon`` (``x,y`` pairs as shares of width and height, separated by spaces).
+Both tables are CSV files that name photos by their sha256, and are applied in code; data sets of
+others stay as they are. *Corrections* have ``sha256``, ``label`` (the right one, or ``exclude`` for
+a photo that cannot be labelled) and ``reason``; *patches* have ``sha256``, ``part``, ``label``
+(what the patch stands for) and ``polygon`` (``x,y`` pairs as shares of width and height, separated
+by spaces).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from recognizer.dataset.manifest import PATCH_PREFIX, read_rows
+from recognizer.dataset.manifest import PATCH_PREFIX, Photo, read_rows
 from recognizer.errors import DatasetError
 from recognizer.taxonomy import load_taxonomy
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from recognizer.dataset.manifest import Photo
 
 EXCLUDE = "exclude"
 CORRECTION_COLUMNS = ("sha256", "label", "reason")
@@ -30,10 +23,7 @@ PATCH_COLUMNS = ("sha256", "part", "label", "polygon")
 
 
 def load_corrections(path: str | Path) -> dict[str, str]:
-    """Read a table of corrections.
-
-    Returns:
-        sha256 -> a label of the taxonomy, or :data:`EXCLUDE`.
+    """Read a table of corrections: sha256 -> a label of the taxonomy, or :data:`EXCLUDE`.
 
     Raises:
         DatasetError: the table cannot be read, or a row breaks a rule; the message names it.

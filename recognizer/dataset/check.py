@@ -22,11 +22,7 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, read_manifest
 from recognizer.dataset.outputs import run_photos
 from recognizer.dataset.splits import DataRecipe, prepare
-from recognizer.imaging import (
-    MIN_HASH_SIDE,
-    load_image,
-    perceptual_hash,
-)
+from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known import HashIndex
 from recognizer.known.hashes import to_bytes, transformed
 from recognizer.model.numerics import unit_norm
@@ -55,12 +51,8 @@ _BLOCK = 1024
 class NearDuplicate:
     """A photo that is in two splits, or seems to be.
 
-    Attributes:
-        one: the photo.
-        other: its copy in another split.
-        distance: bits in which their perceptual hashes differ, in the orientation of the copy that
-            brings them nearest.
-        similarity: cosine of their features, -1 to 1.
+    ``distance`` is in bits of the perceptual hashes, in the orientation that brings them nearest;
+    ``similarity`` is the cosine of the features, -1 to 1.
     """
 
     one: Photo
@@ -79,13 +71,10 @@ class NearDuplicate:
 class Check:
     """The result of a check.
 
-    Attributes:
-        photos: the photos of all rows that could be read.
-        problems: a message for each.
-        duplicates: near-duplicates across splits, the nearest first.
-        unconfirmed: the number of pairs across splits with near hashes whose features differ.
-        alike: pairs across splits with nearly the same features and different hashes, the most
-            alike first: crops, other views of an object, or two products of a kind.
+    ``photos`` are those of all rows that could be read; ``duplicates`` the near-duplicates across
+    splits, the nearest first, and ``unconfirmed`` the number of pairs with near hashes whose
+    features differ. ``alike`` are pairs across splits with nearly the same features and different
+    hashes, the most alike first: crops, other views of an object, or two products of a kind.
     """
 
     photos: tuple[Photo, ...]
@@ -103,14 +92,10 @@ def check_data(
 ) -> Check:
     """Check each data folder, and all of them together.
 
-    Args:
-        folders: as for :func:`recognizer.dataset.manifest.load_photos`.
-        recognizer: its features confirm near-duplicates.
-        recipe: if given, what it holds out of training is a split of its own.
-        on_progress: called with the stage, the photos done and their number.
+    What a recipe holds out of training is a split of its own.
 
     Raises:
-        DatasetError: a folder is no data folder, or a table of the recipe cannot be read.
+        DatasetError: a folder has no photos, or a table of the recipe cannot be read.
     """
     photos: list[Photo] = []
     problems: list[str] = []
@@ -133,14 +118,18 @@ def check_data(
     if recipe is not None:
         split_of = {p.path: p.split for p in prepare(photos, recipe) if not p.outline}
         photos = [replace(p, split=split_of.get(p.path, p.split)) for p in photos]
-    features = _features(photos, hashes, recognizer, partial(on_progress, "features"))
-    duplicates, unconfirmed = _duplicates(photos, hashes, features)
-    alike = _alike(photos, hashes, features)
+    compared = [photo for photo, phash in zip(photos, hashes, strict=True) if phash is not None]
+    if not compared:
+        return Check(tuple(photos), tuple(problems), (), 0, ())
+    report = partial(on_progress, "features")
+    features = unit_norm(run_photos(recognizer, compared, report).embedding)
+    known = to_bytes([phash for phash in hashes if phash is not None])
+    duplicates, unconfirmed = _duplicates(compared, known, features)
+    alike = _alike(compared, known, features)
     return Check(tuple(photos), tuple(problems), tuple(duplicates), unconfirmed, tuple(alike))
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
-    """Yield what is wrong between rows."""
     rows: defaultdict[str, list[Photo]] = defaultdict(list)
     splits: defaultdict[str, set[str]] = defaultdict(set)
     for photo in photos:
@@ -171,12 +160,20 @@ def _look_at(photo: Photo) -> tuple[str | None, str | None]:
 
 
 def _duplicates(
-    photos: Sequence[Photo], hashes: Sequence[str | None], features: NDArray[np.float32]
+    photos: Sequence[Photo], hashes: NDArray[np.uint8], features: NDArray[np.float32]
 ) -> tuple[list[NearDuplicate], int]:
-    """Return the near-duplicates across splits, and the number of pairs that are none."""
+    """Return the near-duplicates across splits, and how many pairs only have near hashes."""
+    distances: dict[tuple[int, int], int] = {}
+    index = HashIndex(hashes)
+    every = np.stack([transformed(phash) for phash in hashes], axis=1)
+    for oriented in every:  # the hashes in one of the eight orientations
+        for left, right, distance in zip(*index.search(oriented, MAX_DISTANCE), strict=True):
+            pair = (min(int(left), int(right)), max(int(left), int(right)))
+            if photos[pair[0]].split != photos[pair[1]].split:
+                distances[pair] = min(int(distance), distances.get(pair, MAX_DISTANCE))
     found = [
         NearDuplicate(photos[a], photos[b], distance, float(features[a] @ features[b]))
-        for (a, b), distance in _near_pairs(photos, hashes).items()
+        for (a, b), distance in distances.items()
     ]
     confirmed = [pair for pair in found if pair.similarity >= SAME_PICTURE]
     confirmed.sort(key=lambda pair: (pair.distance, -pair.similarity))
@@ -184,10 +181,9 @@ def _duplicates(
 
 
 def _alike(
-    photos: Sequence[Photo], hashes: Sequence[str | None], features: NDArray[np.float32]
+    photos: Sequence[Photo], hashes: NDArray[np.uint8], features: NDArray[np.float32]
 ) -> list[NearDuplicate]:
     """Return the pairs across splits whose features are alike and whose hashes are not."""
-    known = {row: to_bytes([phash])[0] for row, phash in enumerate(hashes) if phash is not None}
     splits = np.array([p.split for p in photos])
     pairs = []
     for first in range(0, len(photos), _BLOCK):
@@ -195,45 +191,9 @@ def _alike(
         for above, right in zip(*np.nonzero(block >= ALIKE), strict=True):
             left = first + int(above)
             if left < right and splits[left] != splits[right]:
-                ways = transformed(known[left])
-                apart = int(np.bitwise_count(ways ^ known[int(right)]).sum(axis=1).min())
+                ways = transformed(hashes[left])
+                apart = int(np.bitwise_count(ways ^ hashes[right]).sum(axis=1).min())
                 if apart > MAX_DISTANCE:
                     similarity = float(block[above, right])
                     pairs.append(NearDuplicate(photos[left], photos[right], apart, similarity))
     return sorted(pairs, key=lambda pair: -pair.similarity)
-
-
-def _near_pairs(
-    photos: Sequence[Photo], hashes: Sequence[str | None]
-) -> dict[tuple[int, int], int]:
-    """Return the pairs of rows of different splits with near hashes, and how near they are."""
-    rows = [row for row, phash in enumerate(hashes) if phash is not None]
-    if not rows:
-        return {}
-    known = to_bytes([phash for phash in hashes if phash is not None])
-    index = HashIndex(known)
-    pairs: dict[tuple[int, int], int] = {}
-    every = np.stack([transformed(phash) for phash in known], axis=1)
-    for oriented in every:  # the hashes in one of the eight orientations
-        for left, right, distance in zip(*index.search(oriented, MAX_DISTANCE), strict=True):
-            pair = tuple(sorted((rows[left], rows[right])))
-            if photos[pair[0]].split != photos[pair[1]].split:
-                key = (pair[0], pair[1])
-                pairs[key] = min(int(distance), pairs.get(key, MAX_DISTANCE))
-    return pairs
-
-
-def _features(
-    photos: Sequence[Photo],
-    hashes: Sequence[str | None],
-    recognizer: Recognizer,
-    on_progress: Callable[[int, int], None],
-) -> NDArray[np.float32]:
-    """Return features of the length 1, a row for each photo; zeros if it cannot be read."""
-    rows = [row for row, phash in enumerate(hashes) if phash is not None]
-    if not rows:
-        return np.zeros((len(photos), 0), np.float32)
-    found = run_photos(recognizer, [photos[row] for row in rows], on_progress).embedding
-    features = np.zeros((len(photos), found.shape[1]), np.float32)
-    features[rows] = unit_norm(found)
-    return features

@@ -36,14 +36,9 @@ def piece_of(cutout: Cutout, rng: np.random.Generator) -> Cutout:
 def lay(
     canvas: Picture, cutout: Cutout, share: float, degrees: float, rng: np.random.Generator
 ) -> None:
-    """Lay an object somewhere on a canvas, in place.
+    """Lay an object somewhere on a canvas, in place, perhaps mirrored.
 
-    Args:
-        canvas: uint8, (height, width, 3), RGB.
-        cutout: the object.
-        share: its size as a share of the largest that fits.
-        degrees: its rotation.
-        rng: draws its place, and whether it is mirrored.
+    ``share`` is its size as a share of the largest that fits; ``degrees`` its rotation.
     """
     rgb, opacity = cutout.rgb, cutout.opacity
     if rng.random() < 0.5:
@@ -88,16 +83,10 @@ def compose(
     others: Sequence[Cutout],
     rng: np.random.Generator,
 ) -> Picture:
-    """Lay objects on a copy of a backdrop.
+    """Lay one or more objects on a copy of a backdrop.
 
     A single object lies as it was photographed, at any size. Several lie in any orientation, the
     smaller the more there are, and may cover each other. Others lie beneath them.
-
-    Args:
-        backdrop: uint8, (height, width, 3), RGB.
-        objects: what the picture shows; at least one.
-        others: things that happen to be there too.
-        rng: source of every random draw.
     """
     canvas = backdrop.copy()
     for other in others:
@@ -123,14 +112,9 @@ def several(
     *,
     is_material: bool = False,
 ) -> list[Cutout]:
-    """Return several objects of a kind: the first, and others or copies of it.
+    """Return two or more objects of a kind: the first, and others that ``draw`` returns, or copies.
 
-    Args:
-        first: an object.
-        draw: draws another of its kind; None if there is none.
-        most: the largest number of objects; small numbers are likelier.
-        rng: source of every random draw.
-        is_material: whether to return pieces of them instead.
+    Small numbers are likelier than ``most``. With ``is_material`` they are pieces of objects.
     """
     count = 2 + int((most - 1) * rng.random() ** 2)
     found = [first]

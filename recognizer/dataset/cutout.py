@@ -30,11 +30,9 @@ _BORDER_CONTACT = 0.25  # an object over more of the border than this was not ph
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """An object without its background.
+    """An object without its background, and its opacity: 255 on the object, 0 off it, soft edges.
 
-    Attributes:
-        rgb: uint8, (height, width, 3), RGB, no larger than the object.
-        opacity: uint8, (height, width), 255 on the object and 0 off it, with soft edges.
+    ``rgb`` is uint8, (height, width, 3), no larger than the object; ``opacity`` (height, width).
     """
 
     rgb: Picture
@@ -54,12 +52,7 @@ def soft_mask(mask: Picture, height: int, width: int) -> Picture:
 
 
 def cut_out(rgb: Picture, mask: Picture) -> Cutout:
-    """Cut an object out of its photo.
-
-    Args:
-        rgb: uint8, (height, width, 3), RGB.
-        mask: uint8, of any size with the same aspect, 255 on the object; not all 0.
-    """
+    """Cut an object out of its photo, by a mask of any size with the same aspect; not all 0."""
     opacity = soft_mask(mask, *rgb.shape[:2])
     rows, columns = np.flatnonzero(opacity.max(axis=1)), np.flatnonzero(opacity.max(axis=0))
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -69,12 +62,9 @@ def cut_out(rgb: Picture, mask: Picture) -> Cutout:
 def find_object(rgb: Picture) -> Picture | None:
     """Find the object in front of an even background.
 
-    Args:
-        rgb: uint8, (height, width, 3), RGB.
-
     Returns:
-        uint8, (h, w) with the long side at most :data:`WORKING_SIDE`: 255 on the object, 0
-        elsewhere; or None where the border is not even or what departs from it is no object.
+        Its mask, with the long side at most :data:`WORKING_SIDE`; None where the border is not even
+        or what departs from it cannot be an object.
     """
     small = _shrink(rgb)
     distance, threshold = _distance_to_background(small)

@@ -26,14 +26,7 @@ def stratified_folds(
     """Split photos into up to :data:`FOLDS` folds, stratified by label and grouped by source.
 
     The photos of labels that come from one or two sources are not grouped: to leave one of these
-    sources out would leave nothing to learn from.
-
-    Args:
-        truth: the N labels.
-        sources: the N sources.
-
-    Returns:
-        For each fold the rows to learn from and the rows left out.
+    sources out would leave nothing to learn from. A fold is the rows to learn from, and the others.
 
     Raises:
         DatasetError: there are too few photos to split.
@@ -65,10 +58,6 @@ def source_folds(sources: NDArray[np.str_], positive: NDArray[np.bool_]) -> NDAr
 
     Sources without a positive go, the largest first, to the fold with the fewest negatives, so
     that each negative is scored by a head that saw none of its source.
-
-    Args:
-        sources: (N,).
-        positive: bool, (N,).
     """
     fold_of = {source: i for i, source in enumerate(np.unique(sources[positive]).tolist())}
     negatives = Counter(sources[~positive].tolist())
@@ -79,12 +68,7 @@ def source_folds(sources: NDArray[np.str_], positive: NDArray[np.bool_]) -> NDAr
 
 
 def deal(counts: Mapping[Group, int], sizes: Sequence[int]) -> dict[Group, int]:
-    """Return a fold for each group: the largest first, each to the fold with the fewest photos.
-
-    Args:
-        counts: group -> its photos.
-        sizes: the photos that each fold has already.
-    """
+    """Deal groups to folds, the largest group first, each to the fold with the fewest photos."""
     filled = list(sizes)
     fold_of = {}
     for group, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):

@@ -6,24 +6,19 @@ A manifest is the CSV of ``datasets/README.md``; the unit of independence is the
 from __future__ import annotations
 
 import csv
-import hashlib
+import os
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from recognizer.errors import DatasetError, TaxonomyError
-from recognizer.imaging import load_image
+from recognizer.imaging import LoadedImage, load_image
 from recognizer.model.evidence import TrainingImages
 from recognizer.taxonomy import Kind, load_taxonomy
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from recognizer.imaging import LoadedImage
 
 MANIFEST = "manifest.csv"
 REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
@@ -39,15 +34,14 @@ IMAGE_SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One labelled photo.
+    """One labelled photo; the photos of one source are not independent.
 
     Attributes:
         path: where the file is.
         sha256: of the file's bytes, hexadecimal.
         label: a label of the taxonomy.
-        source: where it came from; photos of one source are not independent.
-        split: ``train``, ``validation``, ``test``, or ``excluded`` (see
-            :attr:`~recognizer.dataset.splits.DataRecipe.exclude_sources`).
+        source: where it came from.
+        split: ``train``, ``validation``, ``test``, or ``excluded`` (by a recipe).
         subtype: the source's own words for what is shown.
         mask: a picture of the photo's size, white on the object.
         license: as stated by the source; empty if it stated none.
@@ -92,11 +86,7 @@ class Photo:
 
 
 def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
-    """Return the first frame of a photo that was loaded, uint8, (height, width, 3), RGB.
-
-    Raises:
-        DatasetError: the photo could not be decoded.
-    """
+    """Return the first frame of a photo that was loaded, or raise a DatasetError."""
     if not image.frames:
         raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
     return image.frames[0].rgb
@@ -104,10 +94,6 @@ def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
 
 def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
     """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB.
-
-    Args:
-        photo: what to read.
-        min_side: the short side, in pixels, down to which a large JPEG may be reduced.
 
     Raises:
         DatasetError: the photo cannot be decoded.
@@ -118,17 +104,10 @@ def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
 def read_rows(
     path: str | os.PathLike[str], columns: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Read a CSV table row by row.
-
-    Args:
-        path: the file, UTF-8.
-        columns: the required columns; there may be others.
-
-    Yields:
-        The place of a row (``file:line``), and its cells by column; a missing cell is empty.
+    """Yield the place (``file:line``) and the cells of each row of a CSV table in UTF-8.
 
     Raises:
-        DatasetError: the table cannot be read, or a column is missing.
+        DatasetError: the table cannot be read, or one of the columns is missing.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
@@ -155,7 +134,14 @@ def load_photos(folder: str | Path) -> list[Photo]:
     """
     root = Path(folder)
     if (root / MANIFEST).is_file():
-        return _from_manifest(root)
+        photos = []
+        for row in read_manifest(root):
+            if isinstance(row, str):
+                raise DatasetError(row)
+            photos.append(row)
+        if not photos:
+            raise DatasetError(f"{root / MANIFEST}: no rows")
+        return photos
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder")
     taxonomy = load_taxonomy()
@@ -165,7 +151,7 @@ def load_photos(folder: str | Path) -> list[Photo]:
         if inside.is_dir() and not inside.name.startswith(".")
     }
     photos = [
-        Photo(path, _sha256(path), inside.name, root.name, "train")
+        Photo(path, sha256(path.read_bytes()).hexdigest(), inside.name, root.name, "train")
         for inside, paths in pictures.items()
         if inside.name in taxonomy.labels
         for path in paths
@@ -183,22 +169,8 @@ def load_photos(folder: str | Path) -> list[Photo]:
     return photos
 
 
-def _from_manifest(root: Path) -> list[Photo]:
-    photos = []
-    for row in read_manifest(root):
-        if isinstance(row, str):
-            raise DatasetError(row)
-        photos.append(row)
-    if not photos:
-        raise DatasetError(f"{root / MANIFEST}: no rows")
-    return photos
-
-
 def read_manifest(root: Path) -> Iterator[Photo | str]:
-    """Read a manifest row by row.
-
-    Yields:
-        The photo of each row, or in words what is wrong with the row.
+    """Yield the photo of each row of a manifest, or in words what is wrong with the row.
 
     Raises:
         DatasetError: it cannot be read, or a required column is missing.
@@ -207,7 +179,19 @@ def read_manifest(root: Path) -> Iterator[Photo | str]:
     known = load_taxonomy().labels
     for where, row in read_rows(path, REQUIRED_COLUMNS):
         wrong = _wrong(row, known)
-        yield f"{where}: {wrong}" if wrong else _photo(root, row)
+        if wrong:
+            yield f"{where}: {wrong}"
+            continue
+        yield Photo(
+            path=root / row["file"],
+            sha256=row["sha256"],
+            label=row["label"],
+            source=row["source"],
+            split=row["split"],
+            subtype=row.get("subtype") or "",
+            mask=_mask_of(root, row["file"]),
+            license=row.get("license") or "",
+        )
 
 
 def _wrong(row: Mapping[str, str | None], known: Container[str]) -> str | None:
@@ -221,19 +205,6 @@ def _wrong(row: Mapping[str, str | None], known: Container[str]) -> str | None:
     return None
 
 
-def _photo(root: Path, row: Mapping[str, str]) -> Photo:
-    return Photo(
-        path=root / row["file"],
-        sha256=row["sha256"],
-        label=row["label"],
-        source=row["source"],
-        split=row["split"],
-        subtype=row.get("subtype") or "",
-        mask=_mask_of(root, row["file"]),
-        license=row.get("license") or "",
-    )
-
-
 def _mask_of(root: Path, file: str) -> Path | None:
     """Return ``masks/...png`` for ``images/...``, as rendered sets have them."""
     parts = Path(file).parts
@@ -241,11 +212,6 @@ def _mask_of(root: Path, file: str) -> Path | None:
         return None
     mask = root.joinpath("masks", *parts[1:]).with_suffix(".png")
     return mask if mask.is_file() else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def training_images(photos: Iterable[Photo], members: Container[str]) -> TrainingImages:
@@ -262,4 +228,4 @@ def training_images(photos: Iterable[Photo], members: Container[str]) -> Trainin
 def fingerprint(photos: Iterable[Photo]) -> str:
     """Return a sha256 over the content hashes, labels, sources and splits, whatever their order."""
     rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}{p.outline or ''}" for p in photos)
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    return sha256("\n".join(rows).encode()).hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -33,7 +32,6 @@ def run_photos(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-    threads: int = 2,
 ) -> Outputs:
     """Run the first frame of each photo through the network, decoded as in serving.
 
@@ -43,7 +41,11 @@ def run_photos(
     """
     if not photos:
         raise DatasetError("no photos")
-    chunks = list(in_chunks(partial(_run_chunk, recognizer), photos, on_progress, threads))
+
+    def run(part: Sequence[Photo]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return run_frames(recognizer, read_frames(recognizer, part))
+
+    chunks = in_chunks(run, photos, on_progress)
     log_odds, embedding = zip(*chunks, strict=True)
     return Outputs(log_odds=np.concatenate(log_odds), embedding=np.concatenate(embedding))
 
@@ -52,7 +54,7 @@ def in_chunks(
     work: Callable[[Sequence[Photo]], Result],
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None],
-    threads: int,
+    threads: int = 2,
 ) -> Iterator[Result]:
     """Yield what ``work`` returns for each chunk of photos, in order."""
     chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
@@ -62,12 +64,6 @@ def in_chunks(
             done += len(chunk)
             on_progress(done, len(photos))
             yield found
-
-
-def _run_chunk(
-    recognizer: Recognizer, photos: Sequence[Photo]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return run_frames(recognizer, read_frames(recognizer, photos))
 
 
 def read_frames(recognizer: Recognizer, photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:

@@ -17,13 +17,10 @@ _PAPER, _INK = 32, 225
 
 
 def contact_sheet(pictures: Sequence[tuple[str, Picture]], tile: int, columns: int = 0) -> Picture:
-    """Lay pictures out in a grid.
+    """Lay pictures with captions of one or several lines out in a grid, (height, width, 3).
 
-    Args:
-        pictures: captions, of one or several lines, and pictures, uint8, (height, width, 3), all
-            with the same order of channels; the sheet has it, too.
-        tile: the longer side of a picture on the sheet, in pixels.
-        columns: pictures in a row; 0 makes the sheet half again as wide as high.
+    ``tile`` is the longer side of a picture on the sheet, in pixels. With 0 columns the sheet is
+    half again as wide as high.
     """
     lines = [words.split("\n") for words, _ in pictures]
     most = max(map(len, lines), default=1)

@@ -10,9 +10,10 @@ import dataclasses
 import hashlib
 import tomllib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recognizer.dataset.annotations import (
     apply_corrections,
@@ -20,13 +21,8 @@ from recognizer.dataset.annotations import (
     patch_sources,
     patches,
 )
-from recognizer.dataset.manifest import PATCH_PREFIX
+from recognizer.dataset.manifest import PATCH_PREFIX, Photo
 from recognizer.errors import DatasetError, TrainingError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from recognizer.dataset.manifest import Photo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +32,10 @@ class DataRecipe:
     Attributes:
         exclude_sources: sources that are left out, to measure on them what the others teach;
             ``patch/PART`` leaves out the patches of a part.
-        patches: a table of patches to train on (see :mod:`recognizer.dataset.annotations`),
-            relative to the working folder.
+        patches: a table of patches to train on, relative to the working folder.
         corrections: a table of corrected labels, relative to the working folder.
         validation_share: share of the training photos, and of their sources, that is held out.
-        split_seed: seed of the choice of what is held out, apart from the run's own seed, so that
-            runs with several seeds share it.
+        split_seed: seed of what is held out; runs with several seeds of their own share it.
     """
 
     exclude_sources: list[str] = field(default_factory=list)
@@ -51,11 +45,6 @@ class DataRecipe:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            TrainingError: a value is out of range.
-        """
         if not 0 <= self.validation_share < 1:
             raise TrainingError(f"validation_share = {self.validation_share}: from 0 to below 1")
 
@@ -66,11 +55,7 @@ class DataRecipe:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], where: str) -> DataRecipe:
-        """Return the data's part of a recipe, of this version or of an earlier one.
-
-        Args:
-            values: the keys of the recipe; those that are not about data are ignored.
-            where: the recipe's name for messages.
+        """Return the data's part of a recipe, which ``where`` names; other keys are ignored.
 
         Raises:
             TrainingError: a value is of a wrong type or out of range.
@@ -130,16 +115,13 @@ def prepare(photos: Sequence[Photo], recipe: DataRecipe) -> list[Photo]:
 
 
 def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> list[Photo]:
-    """Move some of the training photos to the split ``validation``.
+    """Move some of the training photos to the split ``validation``; the order stays.
 
-    These are ``share`` of the photos, chosen by content hash, and, for each label that is no
+    These are ``share`` of the photos, chosen by content hash, and, for each label that is not a
     product, whole sources up to ``share`` of its photos, since thresholds must hold for false
     positives from sources that training never saw. Products come from too few sources to hold one
     out. A label keeps at least half of its photos for training, and at least one source. Rendered
     photos stay in training. The choice depends on hashes, sources and the seed, not on the order.
-
-    Returns:
-        The same photos in the same order, with the new splits.
     """
     train = [p for p in photos if p.split == "train" and p.is_evidence]
     held = {p.sha256 for p in train if _draw(p.sha256, seed) < share}

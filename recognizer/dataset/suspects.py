@@ -9,6 +9,7 @@ Most suspects are right and only unusual. Wrong ones belong into a table of corr
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from cleanlab.filter import find_label_issues
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import normalize
 
 from recognizer.dataset.folds import stratified_folds
@@ -35,11 +37,7 @@ _COLUMNS = 8
 class Suspect:
     """A photo that does not look like its label.
 
-    Attributes:
-        photo: the photo, with its given label.
-        suggested: the likeliest label by a head that had not seen the photo.
-        given_probability: of its own label, 0 to 1.
-        suggested_probability: of the suggested label.
+    ``suggested`` is the likeliest label by a head that had not seen the photo.
     """
 
     photo: Photo
@@ -51,9 +49,7 @@ class Suspect:
 def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> list[Suspect]:
     """Return the photos that do not look like their label, the most confident first.
 
-    Args:
-        photos: N labelled photos, of one split.
-        embedding: (N, channels), a bundle's features of them.
+    ``embedding``, (N, channels), has a bundle's features of N labelled photos of one split.
 
     Raises:
         DatasetError: there are fewer than two labels, or too few photos to split.
@@ -62,7 +58,19 @@ def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> l
     names = sorted(set(labels))
     if len(names) < 2:
         raise DatasetError(f"{len(names)} labels among {len(photos)} photos; at least 2 are needed")
-    probabilities = _out_of_fold(np.asarray(embedding, np.float64), labels, names, photos)
+    directions = min(_DIRECTIONS, *embedding.shape)
+    features = PCA(directions, random_state=0).fit_transform(
+        normalize(np.asarray(embedding, np.float64))
+    )
+    with warnings.catch_warnings():  # a label that is not in all folds has the probability 0 there
+        warnings.simplefilter("ignore", RuntimeWarning)
+        probabilities = cross_val_predict(
+            LogisticRegression(C=_STRENGTH, max_iter=300),
+            features / (features.std() or 1.0),
+            labels,
+            cv=stratified_folds(labels, [p.source for p in photos]),
+            method="predict_proba",
+        )
     given = np.array([names.index(label) for label in labels])
     ranked = find_label_issues(
         given, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1
@@ -78,51 +86,19 @@ def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> l
     ]
 
 
-def _out_of_fold(
-    embedding: NDArray[np.float64],
-    labels: Sequence[str],
-    names: Sequence[str],
-    photos: Sequence[Photo],
-) -> NDArray[np.float64]:
-    directions = min(_DIRECTIONS, *embedding.shape)
-    features = PCA(directions, random_state=0).fit_transform(normalize(embedding))
-    features /= features.std() or 1.0
-    truth = np.array(labels)
-    probabilities = np.zeros((len(labels), len(names)))
-    for train, test in stratified_folds(labels, [p.source for p in photos]):
-        head = LogisticRegression(C=_STRENGTH, max_iter=300).fit(features[train], truth[train])
-        columns = np.array([names.index(name) for name in head.classes_])
-        probabilities[test[:, None], columns] = head.predict_proba(features[test])
-    return probabilities
-
-
 def write_suspects(suspects: Sequence[Suspect], path: Path) -> None:
     """Write the ranked list as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["sha256", "label", "suggested", "p_label", "p_suggested", "file"])
         for s in suspects:
-            writer.writerow(
-                [
-                    s.photo.sha256,
-                    s.photo.label,
-                    s.suggested,
-                    f"{s.given_probability:.4f}",
-                    f"{s.suggested_probability:.4f}",
-                    s.photo.path,
-                ]
-            )
+            given, best = f"{s.given_probability:.4f}", f"{s.suggested_probability:.4f}"
+            row = [s.photo.sha256, s.photo.label, s.suggested, given, best, s.photo.path]
+            writer.writerow(row)
 
 
 def suspects_sheet(suspects: Sequence[Suspect]) -> NDArray[np.uint8]:
-    """Draw the photos with their rank, given and suggested label.
-
-    Returns:
-        uint8, (height, width, 3), RGB.
-
-    Raises:
-        DatasetError: a photo cannot be decoded.
-    """
+    """Draw the photos with their rank, given and suggested label, as an RGB picture."""
     shown = [
         (f"{rank} {suspect.photo.label}\n{suspect.suggested}", read_photo(suspect.photo, _TILE))
         for rank, suspect in enumerate(suspects, 1)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recognizer.enrolment.examples import (
-    Examples,
-    known_already,
-    read_examples,
-    without_copies,
-)
+from recognizer.enrolment.examples import known_already, read_examples, without_copies
 from recognizer.enrolment.expectation import Expectation, expect
-from recognizer.enrolment.head import PENALTY, Learner
+from recognizer.enrolment.head import Learner
 from recognizer.enrolment.writing import DEFAULT_RATE, Plan, calibrate, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.model.folders import check_output
-from recognizer.model.negatives import NegativeBank, read_negatives
-from recognizer.model.numerics import sigmoid
+from recognizer.model.negatives import read_negatives
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import NAME, Kind, Taxonomy, extend_taxonomy
 
@@ -38,12 +30,10 @@ _UNSTATED = "Not stated at enrolment; general information: https://cites.org/eng
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What is enrolled.
+    """What is enrolled: a product of the taxonomy, or a new one.
 
-    Attributes:
-        name: a product of the taxonomy, or a new name in snake_case.
-        family: of a new name: a family of the taxonomy; None for a family of its own.
-        hint: of a new name: what a reviewer should look at; needed there.
+    A new product needs a name in snake_case and a hint, what a reviewer should look at; its family
+    is one of the taxonomy, or None for a family of its own.
     """
 
     name: str
@@ -55,11 +45,8 @@ class Product:
 class Enrolment:
     """What was done, or could be.
 
-    Attributes:
-        expectation: what to expect of the label.
-        notes: what was left out or found odd, a sentence each.
-        unreadable: path -> why this photo or negative could not be read.
-        path: folder of the new bundle; None where none was written.
+    ``notes`` say what was left out or found odd, a sentence each; ``unreadable`` is path -> why a
+    photo or negative could not be read; ``path`` is None where no bundle was written.
     """
 
     expectation: Expectation
@@ -68,31 +55,13 @@ class Enrolment:
     path: Path | None = None
 
 
-def examine(
-    recognizer: Recognizer,
-    product: Product,
-    photos: Sequence[str],
-    *,
-    negatives: Sequence[str] = (),
-    penalty: float = PENALTY,
-    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
-) -> Enrolment:
-    """Say what a label enrolled from these photos could be expected to do. Nothing is written.
-
-    The arguments and errors are those of :func:`enroll`.
-    """
-    plan, unreadable = _prepare(recognizer, product, photos, negatives, penalty, on_progress)
-    return Enrolment(expectation=plan.expectation, notes=plan.notes, unreadable=unreadable)
-
-
 def enroll(
     recognizer: Recognizer,
     product: Product,
     photos: Sequence[str],
-    output: Path,
+    output: Path | None,
     *,
     negatives: Sequence[str] = (),
-    penalty: float = PENALTY,
     title: tuple[str, int] | None = None,
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Enrolment:
@@ -102,25 +71,29 @@ def enroll(
         recognizer: the bundle that the new one is made of.
         product: what the photos show.
         photos: their paths, at least three that differ.
-        output: folder of the new bundle; it must not exist, or be empty.
+        output: folder of the new bundle, which must not exist, or be empty; None to write nothing.
         negatives: paths of photos that do not show the product, in addition to the bundle's bank.
-        penalty: of the head's coefficients; see :data:`recognizer.enrolment.head.PENALTY`.
-        title: name and version of the new bundle, where the caller has seen to it that the folder
-            is free; None for those that the folder is called by.
+        title: name and version of the new bundle; None for those that the folder is called by.
         on_progress: called with what is being done, the photos done and their number.
 
     Raises:
-        UsageError: there are too few photos or negatives, the name is none that can be enrolled,
-            or the output exists already.
+        UsageError: there are too few photos or negatives, the name cannot be enrolled, or the
+            output exists already.
         BundleError: the bundle's bank is not the one it describes, or its model cannot be added
             to.
     """
-    title = title or check_output(output)
-    plan, unreadable = _prepare(recognizer, product, photos, negatives, penalty, on_progress)
-    write_enrolled(plan, output, title)
+    if output is not None:
+        title = title or check_output(output)
+    plan, unreadable = _prepare(recognizer, product, photos, negatives, on_progress)
+    if output is not None and title is not None:
+        write_enrolled(plan, output, title)
     return Enrolment(
         expectation=plan.expectation, notes=plan.notes, unreadable=unreadable, path=output
     )
+
+
+examine = partial(enroll, output=None)
+"""Say what a label enrolled from these photos could be expected to do; nothing is written."""
 
 
 def resolve(bundle: Bundle, product: Product) -> Taxonomy:
@@ -180,7 +153,6 @@ def _prepare(
     product: Product,
     photos: Sequence[str],
     negatives: Sequence[str],
-    penalty: float,
     on_progress: Callable[[str, int, int], None],
 ) -> tuple[Plan, dict[str, str]]:
     """Return what would be written, and path -> why a photo or negative could not be read."""
@@ -194,10 +166,12 @@ def _prepare(
             "listings), or add a bank to it with: recognizer negatives"
         )
     notes: list[str] = []
-    read = _read(recognizer, photos, True, "reading photos", on_progress)
+    read = read_examples(
+        recognizer, photos, mirrored=True, on_progress=partial(on_progress, "reading photos")
+    )
     rows, copies = read.distinct()
     notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
-    known = _known(recognizer, own_bank, read, name)
+    known = known_already(own_bank, read, name, sorted(bundle.enrolled_photos(name)))
     notes += [
         f"{read.paths[row]}: the bundle knows it as {name} already: it counts there, and is not "
         "enrolled again"
@@ -216,7 +190,9 @@ def _prepare(
             f"({', '.join(unused)}): at least {MIN_PHOTOS} that differ are needed{why}"
         )
     examples = read.chosen(fresh)
-    others = _read(recognizer, negatives, False, "reading negatives", on_progress)
+    others = read_examples(
+        recognizer, negatives, mirrored=False, on_progress=partial(on_progress, "reading negatives")
+    )
     bank = others.as_negatives("", held_out=True, together=False) if len(others) else None
     parts = []
     for part, place in ((own_bank, _OWN_BANK), (bank, "--negatives")):
@@ -233,7 +209,6 @@ def _prepare(
         name=name,
         family=[label.name for label in taxonomy.members(taxonomy.labels[name].family or "")],
         products=[label.name for label in taxonomy.products],
-        penalty=penalty,
     )
     if learner.counted < MIN_NEGATIVES:
         raise UsageError(
@@ -246,16 +221,8 @@ def _prepare(
     on_progress("leaving out each photo in turn", 1, 1)
     calibration = calibrate(learned, bundle, name)
     threshold = bundle.any_product_thresholds[DEFAULT_RATE]
-    expectation = expect(
-        name,
-        learned,
-        sources=examples.places,
-        known=learner.known,
-        negatives=learner.negatives,
-        leads=int((sigmoid(calibration(learned.left_out)) > threshold).sum()),
-        any_product_threshold=threshold,
-        is_new=column is None,
-    )
+    is_new = column is None
+    expectation = expect(name, examples, learner, learned, calibration, threshold, is_new=is_new)
     plan = Plan(
         recognizer=recognizer,
         taxonomy=taxonomy,
@@ -265,38 +232,10 @@ def _prepare(
         own_bank=parts[0] if own_bank is not None else None,
         learned=learned,
         calibration=calibration,
-        penalty=penalty,
         expectation=expectation,
         notes=tuple(notes),
     )
     return plan, {**read.unreadable, **others.unreadable}
-
-
-def _known(
-    recognizer: Recognizer, bank: NegativeBank | None, photos: Examples, name: str
-) -> NDArray[np.bool_]:
-    """Return which photos a label was made of: its score says nothing of them."""
-    earlier = sorted(recognizer.bundle.enrolled_photos(name))
-    if bank is None:
-        return np.isin(photos.sha256, earlier)
-    return known_already(bank, photos, name, earlier)
-
-
-def _read(
-    recognizer: Recognizer,
-    paths: Sequence[str],
-    mirrored: bool,
-    stage: str,
-    on_progress: Callable[[str, int, int], None],
-) -> Examples:
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        on_progress(stage, done, len(paths))
-
-    return read_examples(recognizer, paths, mirrored=mirrored, on_photo=count)
 
 
 def _note_on_copies(labels: Sequence[str], place: str, name: str) -> str:

@@ -23,13 +23,9 @@ NEAR_COPY_COSINE = 0.95
 class Examples:
     """Photos of one kind, embedded. A photo that could not be read is not among them.
 
-    Attributes:
-        paths: of the photos.
-        sha256: of each file, hexadecimal.
-        phash: uint8, (N, 32), perceptual hashes, see :func:`recognizer.model.negatives.hash_bytes`.
-        embeddings: float32, (N, views, channels); the first view is the photo itself.
-        log_odds: float32, (N, views, labels), before calibration.
-        unreadable: path -> why it could not be read.
+    ``phash`` is uint8, (N, 32) (:func:`recognizer.model.negatives.hash_bytes`). ``embeddings``,
+    (N, views, channels), and ``log_odds`` before calibration, (N, views, labels), are float32, and
+    the first view is the photo itself. ``unreadable`` is path -> why it could not be read.
     """
 
     paths: tuple[str, ...]
@@ -55,10 +51,9 @@ class Examples:
         )
 
     def distinct(self) -> tuple[list[int], dict[str, str]]:
-        """Return the rows of the photos that are no near-copies of an earlier one.
+        """Return the rows of the photos that are not near-copies of an earlier one.
 
-        Returns:
-            The rows; and for each of the others, path -> path of the photo that it is a copy of.
+        For each of the others also path -> path of the photo that it is a copy of.
         """
         kept: list[int] = []
         copies: dict[str, str] = {}
@@ -78,12 +73,10 @@ class Examples:
         return len({Path(path).parent for path in self.paths})
 
     def as_negatives(self, label: str, *, held_out: bool, together: bool) -> NegativeBank:
-        """Return the photos as rows of a bank.
+        """Return the photos as rows of a bank, together as one source or each as its own.
 
-        Args:
-            label: what they show; empty where all that is known is what they do not show.
-            held_out: whether they may say how many false positives to expect.
-            together: whether they count as one source; else each is one of its own.
+        ``label`` is empty where all that is known is what they do not show; those ``held_out``
+        may say how many false positives to expect.
         """
         count = len(self)
         return NegativeBank(
@@ -102,32 +95,26 @@ def read_examples(
     paths: Sequence[str],
     *,
     mirrored: bool,
-    on_photo: Callable[[], None] = lambda: None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Examples:
-    """Read photos and embed them.
+    """Read photos and embed them, perhaps with the mirror image of each as a second view.
 
-    Args:
-        recognizer: the bundle whose embedding it is.
-        paths: of the photos; an animation counts with its first frame.
-        mirrored: whether the mirror image of each photo is a second view of it.
-        on_photo: called after each photo.
+    An animation counts with its first frame.
     """
     found: list[tuple[str, str, NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]] = []
     unreadable: dict[str, str] = {}
     size = recognizer.bundle.input_size
-    for path in paths:
+    for done, path in enumerate(paths, 1):
         image = recognizer.load_image(Path(path))
         if not image.frames or image.sha256 is None:
-            unreadable[path] = (
-                f"{image.reason}: {image.detail}" if image.detail else f"{image.reason}"
-            )
+            unreadable[path] = ": ".join(filter(None, (image.reason, image.detail)))
         else:
             rgb = image.frames[0].rgb
             whole = model_input(rgb, size)
             views = np.stack([whole, whole[:, ::-1]] if mirrored else [whole])
             log_odds, embedding = recognizer.features(views)
             found.append((path, image.sha256, hash_bytes(rgb), embedding, log_odds))
-        on_photo()
+        on_progress(done, len(paths))
     columns = list(zip(*found, strict=True)) or [()] * 5
     labels = len(recognizer.labels)
     return Examples(
@@ -141,28 +128,22 @@ def read_examples(
 
 
 def without_copies(bank: NegativeBank, photos: Examples) -> tuple[NegativeBank, list[str]]:
-    """Take the photos that are enrolled out of a bank of negatives.
-
-    Returns:
-        The rest of the bank, and the labels that those photos had in it.
-    """
+    """Take photos out of a bank of negatives; also return the labels that they had in it."""
     same = np.asarray(_copies(bank, photos).any(axis=0), bool)
     return bank[~same], bank.labels[same].tolist()
 
 
 def known_already(
-    bank: NegativeBank, photos: Examples, name: str, earlier: Sequence[str] = ()
+    bank: NegativeBank | None, photos: Examples, name: str, earlier: Sequence[str]
 ) -> NDArray[np.bool_]:
-    """Return which photos a label has been taught already: (photos,).
+    """Return which photos a label was made of, (photos,): its score says nothing of them.
 
-    Args:
-        bank: of the bundle; its rows of the label are photos that the label knows.
-        photos: any photos.
-        name: the label.
-        earlier: sha256 of photos that the label was enrolled from.
+    These are the label's rows of the bundle's bank, and the photos whose sha256 is in ``earlier``.
     """
-    same = _copies(bank[bank.labels == name], photos).any(axis=1)
-    return np.asarray(same | np.isin(photos.sha256, list(earlier)), bool)
+    known = np.isin(photos.sha256, list(earlier))
+    if bank is not None:
+        known |= _copies(bank[bank.labels == name], photos).any(axis=1)
+    return known
 
 
 def _copies(bank: NegativeBank, photos: Examples) -> NDArray[np.bool_]:
@@ -181,12 +162,10 @@ def _copies(bank: NegativeBank, photos: Examples) -> NDArray[np.bool_]:
 def are_near(
     phash: NDArray[np.uint8], other: NDArray[np.uint8], cosine: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Return which photos are near-copies of another one, by hash and by embedding.
+    """Return which of N photos are near-copies of another one, by hash and by embedding.
 
-    Args:
-        phash: (N, 32), hashes.
-        other: (32,), that of the other photo; without a hash (all zeros) nothing is near it.
-        cosine: (N,), similarity of the embeddings.
+    Hashes are (N, 32) and (32,): without a hash (all zeros) nothing is near. ``cosine``, (N,), is
+    the similarity of the embeddings.
     """
     bits = np.unpackbits(phash ^ other, axis=1).sum(axis=1)
     near = (bits <= MAX_DISTANCE) & (cosine >= NEAR_COPY_COSINE) & other.any()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recognizer.enrolment.head import Learned
+from recognizer.enrolment.examples import Examples
+from recognizer.enrolment.head import Learned, Learner
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
+from recognizer.model.calibration import Calibration
 from recognizer.model.evidence import EnrolmentEvidence, Share, counted
+from recognizer.model.numerics import sigmoid
 from recognizer.policy import FALSE_POSITIVE_RATES
 
 
@@ -15,11 +18,8 @@ from recognizer.policy import FALSE_POSITIVE_RATES
 class Expectation:
     """What ``recognizer enroll --check`` prints.
 
-    Attributes:
-        name: the label.
-        evidence: the figures behind it.
-        any_product_threshold: the default policy's review threshold, which is one for all
-            products, a probability.
+    ``any_product_threshold`` is the default policy's review threshold, a probability, which is one
+    for all products.
     """
 
     name: str
@@ -71,22 +71,22 @@ class Expectation:
 
 def expect(
     name: str,
+    examples: Examples,
+    learner: Learner,
     learned: Learned,
+    calibration: Calibration,
+    threshold: float,
     *,
-    sources: int,
-    known: int,
-    negatives: int,
-    leads: int,
-    any_product_threshold: float,
     is_new: bool,
 ) -> Expectation:
-    """Put what was learned into figures."""
+    """Put what was learned from examples into figures; the threshold is for any product."""
     photos, held_out = len(learned.left_out), len(learned.negatives)
+    leads = int((sigmoid(calibration(learned.left_out)) > threshold).sum())
     evidence = EnrolmentEvidence(
         photos=photos,
-        sources=sources,
-        known=known,
-        negatives=negatives,
+        sources=examples.places,
+        known=learner.known,
+        negatives=learner.negatives,
         recall={r: _share(learned.found(r), photos) for r in FALSE_POSITIVE_RATES},
         false_positives={
             r: _share(learned.false_positives(r), held_out) for r in FALSE_POSITIVE_RATES
@@ -95,7 +95,7 @@ def expect(
         own_weight=None if is_new else learned.head.own_weight,
         ranks=ranks_of(learned.left_out, learned.negatives) if photos <= MAX_FOR_RANKS else (),
     )
-    return Expectation(name=name, evidence=evidence, any_product_threshold=any_product_threshold)
+    return Expectation(name=name, evidence=evidence, any_product_threshold=threshold)
 
 
 def _share(count: int, of: int) -> Share:

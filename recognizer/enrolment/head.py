@@ -34,13 +34,10 @@ PENALTY = 0.03
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """A head, and how others like it score what they did not see.
+    """A head, fitted on all photos and negatives, and how others score what they did not see.
 
-    Attributes:
-        head: fitted on all photos and negatives.
-        left_out: float64, (photos,): log-odds of each photo, left out with all its views.
-        negatives: float64, (M,): log-odds of the held-out negatives that show no product.
-        rows: int64, (M,): which rows of the bank these are.
+    ``left_out`` are the log-odds of each photo, left out with all its views; ``negatives`` those of
+    the held-out negatives without a product, which are ``rows`` of the bank.
     """
 
     head: Head
@@ -64,15 +61,10 @@ class Learned:
 
 
 class Learner:
-    """Fits heads for one label.
+    """Fits heads for one label, on its photos and a bank of all other photos.
 
-    Args:
-        photos: of the label, with their views.
-        bank: all other photos, with those of the label that the bundle was trained on.
-        name: of the label.
-        family: labels of the same family, which count neither way.
-        products: all labels that are products; photos of them are no false positives.
-        penalty: of the coefficients; see :data:`PENALTY`.
+    The bank has those of the label that the bundle was trained on. Labels of the same family count
+    neither way, and photos of products are not false positives.
     """
 
     def __init__(
@@ -83,9 +75,7 @@ class Learner:
         name: str,
         family: Sequence[str],
         products: Sequence[str],
-        penalty: float,
     ) -> None:
-        self._penalty = penalty
         self._photos = photos
         self._negative = ~np.isin(bank.labels, [name, *family])
         self._counted = np.flatnonzero(
@@ -97,21 +87,12 @@ class Learner:
         self._rows = self._scaled(bank.embeddings)
         self._views = self._scaled(photos.embeddings)
         self._known = np.flatnonzero(bank.labels == name)
-
-    @property
-    def known(self) -> int:
+        self.known = len(self._known)
         """Photos of the label that the bank has."""
-        return len(self._known)
-
-    @property
-    def negatives(self) -> int:
+        self.negatives = int(self._negative.sum())
         """Photos of the bank that a head is fitted against."""
-        return int(self._negative.sum())
-
-    @property
-    def counted(self) -> int:
+        self.counted = len(self._counted)
         """Held-out photos without any product, which say how many false positives to expect."""
-        return len(self._counted)
 
     def fit(self) -> Head:
         """Fit a head on all photos and negatives, without asking what it is worth."""
@@ -122,9 +103,8 @@ class Learner:
     def learn(self, column: int | None) -> Learned:
         """Fit the head, and others that leave out what they score.
 
-        Args:
-            column: of the label in the bundle; None for a new one. The log-odds that a known
-                label has already are added to its head where that finds the photos better.
+        ``column`` is the label's in the bundle, None for a new one. The log-odds that a known label
+        has already are added to its head where that finds the photos better.
         """
         everything = np.arange(len(self._photos))
         left_out = np.array(
@@ -155,12 +135,7 @@ class Learner:
     def _fit(
         self, photos: NDArray[np.int64], *, but: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float64], float]:
-        """Fit on some photos and the negatives; both sides weigh the same.
-
-        Args:
-            photos: which of the photos.
-            but: negatives to leave out, a mask over the bank.
-        """
+        """Fit on some photos and the negatives but some; both sides weigh the same."""
         views = self._views[photos]
         negative = self._negative if but is None else self._negative & ~but
         known, others = self._rows[self._known], self._rows[negative]
@@ -172,7 +147,7 @@ class Learner:
         ]
         features = np.concatenate([views.reshape(-1, views.shape[2]), known, others])
         positive = np.arange(len(features)) < len(weights[0]) + len(known)
-        found = LogisticRegression(C=1 / self._penalty, tol=1e-6, max_iter=500)
+        found = LogisticRegression(C=1 / PENALTY, tol=1e-6, max_iter=500)
         found.fit(features, positive, np.concatenate(weights))
         return found.coef_[0], float(found.intercept_[0])
 

@@ -1,30 +1,25 @@
 """Giving a served model one label more, by writing into its ONNX graph.
 
-The new label becomes an output of the same single pass: a 1x1 convolution of its own over the
-features from which the embedding is pooled, and the pooling. So an enrolled model has the inputs
-and outputs of any other, and its digest covers the new head. Nothing that is there is changed, but
-for the names of the two outputs that grow. Where a label is strengthened, its old row is replaced
-by ``own_weight`` times itself plus the new head.
-
-A softmax over the maps would let the new label take from the others. So the maps of a softmax
-model are turned into local log-odds, log(p / (1 - p)), within the graph; read with a sigmoid they
-say what the softmax said before, and the new label takes nothing from them.
+The new label becomes an output of the same single pass: a 1x1 convolution over the features from
+which the embedding is pooled, and the pooling. An enrolled model has the inputs and outputs of any
+other, and its digest covers the new head. Nothing that is there is changed, but for the names of
+the two outputs that grow. Where a label is strengthened, its old row is replaced by ``own_weight``
+times itself plus the new head. A softmax over the maps would let the new label take from the
+others; so the maps of a softmax model are turned into local log-odds, log(p / (1 - p)), within the
+graph, which say the same when read with a sigmoid.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 _MIN_OPSET = 13  # Softmax over one axis, Clip with its limits as inputs
 _GROWN = ("scores", "maps")
@@ -33,17 +28,19 @@ _NEAREST = 1e-6  # local probabilities stay this far from 0 and 1, where log-odd
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """A linear head over the embedding.
+    """A linear head over the embedding, with a float32 weight for each channel.
 
-    Attributes:
-        weight: float32, (channels,).
-        bias: log-odds = weight . embedding + bias (+ ``own_weight`` x the label's own log-odds).
-        own_weight: share of the old log-odds of a label that is strengthened; 0 or above.
+    Its log-odds are weight . embedding + bias, plus ``own_weight`` (0 or above) times the old
+    log-odds of a label that is strengthened.
     """
 
     weight: NDArray[np.float32]
     bias: float
     own_weight: float = 0.0
+
+    def log_odds(self, embeddings: NDArray[np.float32], own: NDArray[np.float32]) -> Any:
+        """Return the log-odds of N photos from their embeddings and the label's old log-odds."""
+        return embeddings @ self.weight + self.bias + self.own_weight * own
 
 
 def add_head(
@@ -51,17 +48,12 @@ def add_head(
 ) -> bytes:
     """Return a model with one label more, or with one replaced.
 
-    Args:
-        model: an ONNX file with the outputs ``scores``, ``maps`` and ``embedding``, the last
-            being pooled features.
-        head: the label's head.
-        labels: how many labels the model has.
-        softmax: whether its maps are to be read with a softmax; those of the result are to be
-            read with a sigmoid in any case.
-        replaced: column of the label that is strengthened; None for a new one, which comes last.
+    The model has the outputs ``scores``, ``maps`` and ``embedding``, the last being pooled
+    features. ``softmax`` says how its maps are read; those of the result are read with a sigmoid.
+    ``replaced`` is the column of a label that is strengthened; a new one comes last.
 
     Raises:
-        ValueError: the file is no ONNX model, or not of this form; the message says what differs.
+        ValueError: this is not an ONNX model, or not of this form; the message says what differs.
     """
     try:
         proto = onnx.load_model_from_string(model)

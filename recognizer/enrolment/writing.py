@@ -15,15 +15,11 @@ from numpy.typing import NDArray
 from recognizer import __version__
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.expectation import Expectation
-from recognizer.enrolment.head import Learned
+from recognizer.enrolment.head import PENALTY, Learned
 from recognizer.enrolment.onnx_head import add_head
 from recognizer.errors import BundleSchemaError
 from recognizer.evaluation.calibrate import fit_platt
-from recognizer.evaluation.thresholds import (
-    fit_thresholds,
-    raised,
-    threshold_at_fpr,
-)
+from recognizer.evaluation.thresholds import fit_thresholds, raised, threshold_at_fpr
 from recognizer.imaging import model_input
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.calibration import Calibration
@@ -46,18 +42,9 @@ _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed i
 class Plan:
     """What an enrolment is about to write.
 
-    Attributes:
-        recognizer: the bundle that the new one is made of.
-        taxonomy: with the label in it.
-        name: the label.
-        photos: those that are enrolled.
-        bank: all negatives, those of the caller among them.
-        own_bank: the bundle's alone, without the photos that are enrolled.
-        learned: the head, and how others like it score what they did not see.
-        calibration: of the head's log-odds.
-        penalty: of the head's coefficients.
-        expectation: what to expect of the label.
-        notes: what was left out or found odd, a sentence each.
+    ``taxonomy`` has the label in it. ``bank`` are all negatives, those of the caller among them;
+    ``own_bank`` the bundle's alone, without the photos that are enrolled. ``calibration`` is of the
+    head's log-odds.
     """
 
     recognizer: Recognizer
@@ -68,7 +55,6 @@ class Plan:
     own_bank: NegativeBank | None
     learned: Learned
     calibration: Calibration
-    penalty: float
     expectation: Expectation
     notes: tuple[str, ...]
 
@@ -87,10 +73,7 @@ class Plan:
 def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
     """Write the new bundle, check it by running it, and put it in place in one step.
 
-    Args:
-        plan: what to write.
-        output: its folder; the one around it is there.
-        title: its name and version.
+    The folder around ``output`` is there; ``title`` is the new bundle's name and version.
 
     Raises:
         BundleSchemaError: the bundle's model cannot be given a head.
@@ -152,13 +135,26 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     """
     parent, learned, column = plan.parent, plan.learned, plan.column
     own = np.asarray(plan.calibration(learned.negatives))
-    label = _label(plan, own)
-    labels = list(parent.labels)
-    if column is None:
-        labels.append(label)
-    else:
-        labels[column] = label
+    before = None if column is None else parent.labels[column].evidence
+    label = BundleLabel(
+        name=plan.name,
+        kind=Kind.PRODUCT,
+        calibration=plan.calibration,
+        thresholds=fit_thresholds(sigmoid(own)),
+        fit=CalibrationFit(method="enrolled", positives=len(plan.photos)),
+        evidence=_evidence(before, plan.expectation),
+    )
+    labels = {old.name: old for old in parent.labels} | {plan.name: label}
     today = datetime.now(UTC).date().isoformat()
+    step = Enrolled(
+        parent=parent.reference,
+        label=plan.name,
+        photos=plan.photos.sha256,
+        penalty=PENALTY,
+        date=today,
+        program=__version__,
+        parent_evaluation=parent.evaluation,
+    )
     new = replace(
         parent,
         taxonomy=plan.taxonomy,
@@ -171,22 +167,26 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
             **parent.outputs,
             "maps": "float32 (N, labels, h, w): log-odds of each label at each place",
         },
-        labels=tuple(labels),
+        labels=tuple(labels.values()),
         families=_families(plan),
         not_recognized=tuple(n for n in parent.not_recognized if n != plan.name),
         evaluation=None,  # they are of the parent, whose card follows in this one's
         appendix={},
-        lineage=(*parent.lineage, _step(plan, today)),
+        lineage=(*parent.lineage, step),
     )
     others = parent.calibrate(plan.bank.log_odds[learned.rows])
     highest = parent.family_scores(others).max(axis=1, initial=0)
     led = highest > parent.any_product_thresholds[DEFAULT_RATE]
     certain = ~(led & (plan.bank.labels[learned.rows] == ""))
     families = new.family_scores(_with_column(others, sigmoid(own), column))[certain]
+    earlier = {family.name: family.thresholds for family in parent.families}
     return replace(
         new,
         families=tuple(
-            replace(family, thresholds=_raised(parent, family, scores))
+            replace(
+                family,
+                thresholds=raised(earlier.get(family.name, {}), fit_thresholds(scores)),
+            )
             if plan.name in family.members
             else family
             for family, scores in zip(new.families, families.T, strict=True)
@@ -194,26 +194,6 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         any_product_thresholds=raised(
             parent.any_product_thresholds, fit_thresholds(families.max(axis=1))
         ),
-    )
-
-
-def _raised(
-    parent: Bundle, family: BundleFamily, scores: NDArray[np.float64]
-) -> dict[float, float]:
-    before = next((f.thresholds for f in parent.families if f.name == family.name), {})
-    return raised(before, fit_thresholds(scores))
-
-
-def _label(plan: Plan, log_odds: NDArray[np.float64]) -> BundleLabel:
-    column = plan.column
-    before = None if column is None else plan.parent.labels[column].evidence
-    return BundleLabel(
-        name=plan.name,
-        kind=Kind.PRODUCT,
-        calibration=plan.calibration,
-        thresholds=fit_thresholds(sigmoid(log_odds)),
-        fit=CalibrationFit(method="enrolled", positives=len(plan.photos)),
-        evidence=_evidence(before, plan.expectation),
     )
 
 
@@ -239,26 +219,12 @@ def _evidence(before: Evidence | None, expectation: Expectation) -> Evidence:
     )
 
 
-def _step(plan: Plan, today: str) -> Enrolled:
-    return Enrolled(
-        parent=plan.parent.reference,
-        label=plan.name,
-        photos=plan.photos.sha256,
-        penalty=plan.penalty,
-        date=today,
-        program=__version__,
-        parent_evaluation=plan.parent.evaluation,
-    )
-
-
 def _remembered(plan: Plan) -> NegativeBank:
     """Return the bundle's bank as the new bundle carries it: with the label and its photos."""
     bank, learned, column = plan.own_bank, plan.learned, plan.column
     assert bank is not None  # noqa: S101 - as the caller has seen
     rows = plan.photos.as_negatives(plan.name, held_out=False, together=True)
-    scores = bank.embeddings @ learned.head.weight + learned.head.bias
-    if column is not None:
-        scores = scores + learned.head.own_weight * bank.log_odds[:, column]
+    scores = learned.head.log_odds(bank.embeddings, bank.log_odds[:, column or 0])
     # The caller's negatives come behind the bundle's, and are not remembered.
     mine = learned.rows < len(bank)
     scores[learned.rows[mine]] = learned.negatives[mine]
@@ -282,17 +248,12 @@ def _with_column(
 
 
 def _check(plan: Plan, draft: Path) -> None:
-    """Run the new bundle, and compare its log-odds with what they should be.
-
-    Raises:
-        BundleSchemaError: the parent's model is not of the form that it seems to be.
-    """
+    """Run the new bundle, and compare its log-odds with what they should be."""
     made = Recognizer(load_bundle(draft), provider=plan.recognizer.provider)
-    head, photos, column = plan.learned.head, plan.photos, plan.column
-    expected = photos.embeddings[:, 0] @ head.weight + head.bias
-    if column is not None:
-        expected = expected + head.own_weight * photos.log_odds[:, 0, column]
-    wanted = _with_column(photos.log_odds[:, 0], expected, column)
+    photos, column = plan.photos, plan.column
+    old = photos.log_odds[:, 0]
+    expected = plan.learned.head.log_odds(photos.embeddings[:, 0], old[:, column or 0])
+    wanted = _with_column(old, expected, column)
     for path, log_odds in zip(photos.paths, wanted, strict=True):
         frame = made.load_image(Path(path)).frames[0]
         (found,), _ = made.features(model_input(frame.rgb, made.bundle.input_size)[None])

@@ -1,17 +1,12 @@
 """Turn log-odds into probabilities, on held-out photos, and write them into a bundle.
 
-Three methods stand for choice, and for each label the held-out photos choose by cross-validated
-log-loss, grouped by source where a label has sources enough:
-
-- *temperature*: one divisor of all labels' log-odds (Guo et al., 2017);
-- *platt*: a line for each label (Platt, 1999);
-- *isotonic*: a curve for each label, centred isotonic regression (Oron & Flournoy, 2017): the
-  steps of isotonic regression are joined by lines from middle to middle, since a step would tie
-  photos that the model ranks, and beyond the outermost middles the slope is Platt's.
-
-Labels with few positives share the fits over all labels, since parameters learned from three photos
-are noise; enrolled ones among them keep what enrolment gave them. The probabilities hold for a mix
-of photos like the validation split's. In a backlog, where products are rarer, they are too high.
+For each label cross-validated log-loss, grouped by source where it has sources enough, chooses
+between *temperature*, one divisor of all labels' log-odds (Guo et al., 2017), *platt*, a line for
+each label (Platt, 1999), and *isotonic*, centred isotonic regression (Oron & Flournoy, 2017): the
+steps are joined by lines from middle to middle, since a step would tie photos that the model ranks,
+and beyond the outermost middles the slope is Platt's. Labels with few positives share the fits over
+all labels; enrolled ones among them keep what enrolment gave them. The probabilities hold for a mix
+of photos like the validation split's; in a backlog, where products are rarer, they are too high.
 """
 
 from __future__ import annotations
@@ -19,9 +14,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,12 +47,11 @@ from recognizer.taxonomy import Kind, load_taxonomy
 MIN_POSITIVES = 10
 """A label with fewer positives than this shares the common fits."""
 
-Hits = NDArray[np.bool_]
+Positive = NDArray[np.bool_]
 LogOdds = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelFit:
+class LabelFit(NamedTuple):
     """A label's calibration, and how it was found."""
 
     calibration: Calibration
@@ -74,60 +69,58 @@ def fit_calibration(
     ``log_odds`` are the model's, (N, labels); ``truth`` and ``sources`` are of the N photos.
     """
     values = np.asarray(log_odds, np.float64)
-    hits = np.array([[t == label for label in labels] for t in truth])
-    positives = hits.sum(axis=0)
+    positive = np.array([[t == label for label in labels] for t in truth])
+    positives = positive.sum(axis=0)
     own = positives >= MIN_POSITIVES
     losses: dict[str, NDArray[np.float64]] = {}  # method -> the mean log-loss of each label
     for train, test in stratified_folds(truth, sources):
-        for method, curves in _all_curves(values[train], hits[train], own).items():
+        for method, curves in _all_curves(values[train], positive[train], own).items():
             loss = losses.setdefault(method, np.zeros(len(labels)))
             for column, curve in enumerate(curves):
-                whole = _log_loss(curve(values[test, column]), hits[test, column])
+                whole = _log_loss(curve(values[test, column]), positive[test, column])
                 loss[column] += whole / len(values)
     if not own.all():
         for loss in losses.values():
             loss[~own] = loss[~own].mean()
-    curves_of = _all_curves(values, hits, own)
+    curves_of = _all_curves(values, positive, own)
     fits = []
     for column in range(len(labels)):
         best = min(losses, key=lambda method: losses[method][column])
         shared = "" if own[column] or best == "temperature" else "_shared"
-        fits.append(
-            LabelFit(
-                calibration=curves_of[best][column].rounded(),
-                fit=CalibrationFit(
-                    method=best + shared,
-                    positives=int(positives[column]),
-                    log_loss={name: round(float(loss[column]), 6) for name, loss in losses.items()},
-                ),
-            )
+        fit = CalibrationFit(
+            method=best + shared,
+            positives=int(positives[column]),
+            log_loss={name: round(float(loss[column]), 6) for name, loss in losses.items()},
         )
+        fits.append(LabelFit(curves_of[best][column].rounded(), fit))
     return fits
 
 
-def _all_curves(values: LogOdds, hits: Hits, own: Hits) -> dict[str, list[Calibration]]:
+def _all_curves(values: LogOdds, positive: Positive, own: Positive) -> dict[str, list[Calibration]]:
     """Fit every method: for each a curve for each label."""
-    whole = values.ravel(), hits.ravel()
+    whole = values.ravel(), positive.ravel()
     platt = [_platt(*whole)] * values.shape[1]
     isotonic = [_isotonic(*whole, platt[0].slope)] * values.shape[1]
-    for i in np.flatnonzero(own & hits.any(axis=0)):  # another fold may have all positives
-        platt[i] = _platt(values[:, i], hits[:, i])
-        isotonic[i] = _isotonic(values[:, i], hits[:, i], platt[i].slope)
+    for i in np.flatnonzero(own & positive.any(axis=0)):  # another fold may have all positives
+        platt[i] = _platt(values[:, i], positive[:, i])
+        isotonic[i] = _isotonic(values[:, i], positive[:, i], platt[i].slope)
     temperature = [_temperature(*whole)] * values.shape[1]
     return {"temperature": temperature, "platt": platt, "isotonic": isotonic}
 
 
-def _targets(hits: Hits) -> NDArray[np.float64]:
+def _targets(positive: Positive) -> NDArray[np.float64]:
     """Return Platt's targets: off 0 and 1, of which no number of photos can assure us.
 
     They do what a penalty would: the slope stays finite where a label makes no mistake.
     """
-    targets = np.where(hits, (hits.sum() + 1) / (hits.sum() + 2), 1 / ((~hits).sum() + 2))
+    targets = np.where(
+        positive, (positive.sum() + 1) / (positive.sum() + 2), 1 / ((~positive).sum() + 2)
+    )
     return np.asarray(targets, np.float64)
 
 
-def _temperature(values: LogOdds, hits: Hits) -> Calibration:
-    targets = _targets(hits)
+def _temperature(values: LogOdds, positive: Positive) -> Calibration:
+    targets = _targets(positive)
     found = minimize_scalar(
         lambda log_slope: _log_loss(np.exp(log_slope) * values, targets),
         bounds=(-4.0, 4.0),
@@ -136,8 +129,8 @@ def _temperature(values: LogOdds, hits: Hits) -> Calibration:
     return Calibration.line(float(np.exp(found.x)), 0.0)
 
 
-def _platt(values: LogOdds, hits: Hits) -> Calibration:
-    return Calibration.line(*fit_platt(values, _targets(hits), np.ones(len(values)), c=1e6))
+def _platt(values: LogOdds, positive: Positive) -> Calibration:
+    return Calibration.line(*fit_platt(values, _targets(positive), np.ones(len(values)), c=1e6))
 
 
 def fit_platt(
@@ -157,8 +150,8 @@ def fit_platt(
     return max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
 
 
-def _isotonic(values: LogOdds, hits: Hits, slope: float) -> Calibration:
-    fitted = IsotonicRegression().fit_transform(values, _targets(hits))
+def _isotonic(values: LogOdds, positive: Positive, slope: float) -> Calibration:
+    fitted = IsotonicRegression().fit_transform(values, _targets(positive))
     steps, step = np.unique(fitted.round(12), return_inverse=True)
     middles = np.bincount(step, weights=values) / np.bincount(step)
     heights = np.log(steps) - np.log1p(-steps)
@@ -166,7 +159,7 @@ def _isotonic(values: LogOdds, hits: Hits, slope: float) -> Calibration:
     return Calibration(slope, knots).rounded()
 
 
-def _log_loss(log_odds: LogOdds, targets: NDArray[np.float64] | Hits) -> float:
+def _log_loss(log_odds: LogOdds, targets: NDArray[np.float64] | Positive) -> float:
     """Return the sum of the log-losses."""
     return float((np.logaddexp(0.0, log_odds) - targets * log_odds).sum())
 
@@ -187,14 +180,12 @@ def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[
     fits = fit_calibration(log_odds, truth, bundle.label_names, sources)
     kept = {
         label.name
-        for label, found in zip(bundle.labels, fits, strict=True)
-        if label.fit and label.fit.method == "enrolled" and found.fit.positives < MIN_POSITIVES
+        for label, (_, fit) in zip(bundle.labels, fits, strict=True)
+        if label.fit and label.fit.method == "enrolled" and fit.positives < MIN_POSITIVES
     }
     labels = tuple(
-        label
-        if label.name in kept
-        else replace(label, calibration=found.calibration, fit=found.fit)
-        for label, found in zip(bundle.labels, fits, strict=True)
+        label if label.name in kept else replace(label, calibration=curve, fit=fit)
+        for label, (curve, fit) in zip(bundle.labels, fits, strict=True)
     )
     bundle = replace(bundle, labels=labels)
     # Thresholds hold for what users see: the calibrated scores, label by label and by family.
@@ -238,8 +229,7 @@ def calibrate_bundle(
     """Write a bundle with the same network, calibrated on other photos.
 
     A label ranks photos as before, so the evidence of single products stays. What the families and
-    the policy made of the scores was measured with the old calibration, and is dropped. The new
-    folder's name gives name and version.
+    the policy made of the scores was measured with the old calibration, and is dropped.
 
     Raises:
         DatasetError: a photo cannot be read, or there are too few of them.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,15 +48,10 @@ def render_card(
 ) -> str:
     """Return the model card as Markdown.
 
-    Args:
-        bundle: with its evidence.
-        evaluation: the figures on the test split.
-        seen: the figures on the validation split.
-        photos: that were used, for their licences.
-        unseen: what other runs of the recipe find at the sources that they left out.
-        patches: figures on patches of held-out animals.
-        failures: whether :data:`FAILURES_FILE` lies beside the card.
-        notes: Markdown, for the section on known weaknesses.
+    ``evaluation`` and ``seen`` are on the test and the validation split, ``photos`` those that were
+    used, for their licences. ``unseen`` and ``patches`` are further figures; ``failures`` says
+    whether :data:`FAILURES_FILE` lies beside the card. ``notes``, Markdown, go under the known
+    weaknesses.
     """
     return render(
         "model_card.md.j2",
@@ -81,9 +75,6 @@ def failures_sheet(
 
     Misses are rendered products that the default policy clears, the lowest score first; false
     positives are pictures without a product, the highest score first.
-
-    Raises:
-        DatasetError: a picture cannot be decoded.
     """
     policy = Policy()
     highest = [max(p.families.values(), default=0.0) for p in predictions]
@@ -110,21 +101,13 @@ def failures_sheet(
 UNSTATED = "unstated"
 
 
-@dataclass(frozen=True, slots=True)
-class LicenseCount:
-    """The numbers of photos and of sources under one licence."""
-
-    photos: int
-    sources: int
-
-
-def count_licenses(photos: Sequence[Photo]) -> Mapping[str, LicenseCount]:
-    """Return the counts for each licence, the most common first."""
+def count_licenses(photos: Sequence[Photo]) -> Mapping[str, tuple[int, int]]:
+    """Return licence -> its photos and its sources, the most common first."""
     sources: defaultdict[str, set[str]] = defaultdict(set)
     counts = Counter(photo.license or UNSTATED for photo in photos)
     for photo in photos:
         sources[photo.license or UNSTATED].add(photo.source)
-    return {name: LicenseCount(n, len(sources[name])) for name, n in counts.most_common()}
+    return {name: (count, len(sources[name])) for name, count in counts.most_common()}
 
 
 def write_sources(photos: Sequence[Photo], path: Path) -> None:

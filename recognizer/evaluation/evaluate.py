@@ -31,11 +31,7 @@ from recognizer.evaluation.figures import (
     measure_lookalikes,
 )
 from recognizer.evaluation.metrics import share
-from recognizer.evaluation.prevalence import (
-    DEFAULT_PREVALENCE,
-    OperatingPoint,
-    operating_point,
-)
+from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.bundle import Bundle
 from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, Leads
@@ -99,14 +95,13 @@ def score_photos(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-    threads: int = 2,
 ) -> list[Prediction]:
     """Score photos through the engine, in order.
 
     Raises:
         DatasetError: a photo cannot be decoded, or its bytes are not those of the manifest.
     """
-    chunks = in_chunks(partial(_score_chunk, recognizer), photos, on_progress, threads)
+    chunks = in_chunks(partial(_score_chunk, recognizer), photos, on_progress)
     return [prediction for chunk in chunks for prediction in chunk]
 
 
@@ -121,12 +116,7 @@ def _score_chunk(recognizer: Recognizer, photos: Sequence[Photo]) -> list[Predic
 
 
 def evaluate(
-    recognizer: Recognizer,
-    photos: Sequence[Photo],
-    split: str,
-    *,
-    rounds: int = 1000,
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    recognizer: Recognizer, photos: Sequence[Photo], split: str, *, rounds: int = 1000
 ) -> Evaluation:
     """Score the photos of a split and measure the bundle on them.
 
@@ -134,7 +124,7 @@ def evaluate(
         DatasetError: the split has no negatives, or a photo cannot be read.
     """
     photos = [p for p in photos if p.split == split]
-    predictions = score_photos(recognizer, photos, on_progress)
+    predictions = score_photos(recognizer, photos)
     return measure(recognizer.bundle, photos, predictions, split, rounds)
 
 
@@ -150,36 +140,26 @@ def measure(
 ) -> Evaluation:
     """Measure the bundle that made the predictions of the photos of a split.
 
-    Args:
-        bundle: that made the predictions.
-        photos: of one split.
-        predictions: of these photos, in order.
-        split: the name of these photos.
-        rounds: bootstrap rounds behind the intervals.
-        prevalence: share of products at which precision is restated.
-        group_by_source: let the bootstrap draw whole sources.
+    ``rounds`` are bootstrap rounds, which draw whole sources with ``group_by_source``;
+    ``prevalence`` is the share of products at which precision is restated.
 
     Raises:
         DatasetError: there are no negatives among the photos.
     """
     truth = Truth.of(photos)
-    if not truth.negative.any():
+    negatives = int(truth.negative.sum())
+    if not negatives:
         raise DatasetError(f"no negatives in the split {split!r}")
     figures = partial(
         figures_of, truth=truth, rounds=rounds, group_by_source=group_by_source, calibrated=True
     )
     products = [label.name for label in load_taxonomy().products]
-    score = {
-        name: np.array([p.scores[name] for p in predictions])
-        for name in bundle.label_names
-        if name in products
-    }
+    score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
     policy = Policy()
     verdicts = [
         decide(p, bundle.candidates, bundle.any_product_thresholds, policy) for p in predictions
     ]
     flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]
-    alarms = int(np.sum(np.array(flagged) & truth.negative))
     best = [max(p.scores, key=p.scores.__getitem__) for p in predictions]
     right = sum(b == label for b, label in zip(best, truth.labels, strict=True))
     wanted = targets(bundle, truth, predictions)
@@ -189,7 +169,7 @@ def measure(
         split=split,
         data=fingerprint(photos),
         photos=len(photos),
-        negatives=int(truth.negative.sum()),
+        negatives=negatives,
         negative_sources=len(set(truth.sources[truth.negative])),
         intervals="sources" if group_by_source else "photos",
         families=tuple(
@@ -198,7 +178,7 @@ def measure(
             if len(family.members) > 1
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
-        flagged_negatives=share(alarms, int(truth.negative.sum())),
+        flagged_negatives=share(int(np.array(flagged)[truth.negative].sum()), negatives),
         leads=_leads(truth, products, verdicts),
         accuracy=share(right, len(photos)),
         lookalikes=measure_lookalikes(

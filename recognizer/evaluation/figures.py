@@ -99,17 +99,11 @@ def figures_of(
     group_by_source: bool = False,
     calibrated: bool = False,
 ) -> Figures:
-    """Measure how well positives are distinguished from negatives.
+    """Measure how well positives, bool, (N,), are distinguished from negatives.
 
-    Args:
-        name: what the positives show.
-        positive: bool, (N,).
-        scores: (N,); None if the model does not know the name.
-        truth: of the N photos; those that are neither positive nor negative count only against the
-            calibration.
-        rounds: bootstrap rounds.
-        group_by_source: let the bootstrap draw whole sources.
-        calibrated: whether scores are probabilities, whose calibration can be measured.
+    ``scores`` are None if the model does not know the name; their calibration can be measured if
+    they are ``calibrated`` probabilities. Of the N photos of ``truth`` those that are neither
+    positive nor negative count only against the calibration.
     """
     photos, sources = int(positive.sum()), len(set(truth.sources[positive]))
     if scores is None or not photos:
@@ -154,9 +148,8 @@ def count_by_source(sources: NDArray[np.str_], over: NDArray[np.bool_]) -> tuple
 class Lookalikes:
     """How well a family is distinguished from its look-alikes: the question that a reviewer has.
 
-    The prediction is the name with the highest score among the family and these look-alikes; all
-    other labels are ignored. In ``mean_accuracy`` rare look-alikes count as much as common ones;
-    ``by_label`` and ``counts`` have the family, and each look-alike with photos.
+    The prediction is the name with the highest score among the family and these look-alikes. In
+    ``mean_accuracy`` rare look-alikes count as much as common ones.
     """
 
     family: str
@@ -172,14 +165,8 @@ def measure_lookalikes(
 ) -> Lookalikes | None:
     """Measure how well a family is distinguished from its look-alikes.
 
-    Args:
-        labels: (N,) true labels.
-        scores: of the N photos: label or family -> probability. A look-alike that the model does
-            not know is never right.
-        family: of the taxonomy.
-
-    Returns:
-        None if the model does not know the family, or no photo shows it or a look-alike.
+    ``scores`` are by label or family; a look-alike that the model does not know is never right.
+    None if the model does not know the family, or no photo shows it or a look-alike.
     """
     taxonomy = load_taxonomy()
     name_of = {label.name: label.name for label in taxonomy.lookalikes(family)}
@@ -224,18 +211,17 @@ def measure_living_animals(
     ``best`` are the labels with the highest scores, ``flagged`` whether the default policy sends
     the photos to review.
     """
-    known = load_taxonomy().labels
-    products = {label.name for label in load_taxonomy().products}
-    found = []
-    for name in (label.name for label in known.values() if label.kind is Kind.ANIMAL):
-        own = [i for i, label in enumerate(labels) if label == name]
-        if own:
-            found.append(
-                LivingAnimal(
-                    name=name,
-                    photos=len(own),
-                    called_product=share(sum(best[i] in products for i in own), len(own)),
-                    flagged=share(sum(flagged[i] for i in own), len(own)),
-                )
-            )
-    return tuple(found)
+    taxonomy = load_taxonomy()
+    products = {label.name for label in taxonomy.products}
+    animals = [name for name, label in taxonomy.labels.items() if label.kind is Kind.ANIMAL]
+    rows = {name: [i for i, label in enumerate(labels) if label == name] for name in animals}
+    return tuple(
+        LivingAnimal(
+            name=name,
+            photos=len(own),
+            called_product=share(sum(best[i] in products for i in own), len(own)),
+            flagged=share(sum(flagged[i] for i in own), len(own)),
+        )
+        for name, own in rows.items()
+        if own
+    )

@@ -26,8 +26,7 @@ def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     """Return the photos with the corrected labels that the bundle was made and measured with.
 
     Raises:
-        DatasetError: the table of corrections that its recipe names cannot be read.
-        TrainingError: its recipe cannot be read.
+        DatasetError: its corrections cannot be read; or, a TrainingError, its recipe.
     """
     recipe = _recipe(bundle)
     if recipe is None or not recipe.corrections:
@@ -43,18 +42,14 @@ def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list
             bundle was made from.
     """
     if split == "validation":
-        return _held_out(bundle, photos)
+        own = [p for p in photos if p.split == split]
+        if own and bundle.calibration and fingerprint(own) == bundle.calibration.fingerprint:
+            return own  # the bundle was calibrated on the manifest's own split
+        photos = as_in_training(bundle, photos)
     found = [p for p in photos if p.split == split]
     if not found:
         raise DatasetError(f"no photos in the split {split!r}")
     return found
-
-
-def _held_out(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
-    own = [p for p in photos if p.split == "validation"]
-    if own and bundle.calibration and fingerprint(own) == bundle.calibration.fingerprint:
-        return own  # the bundle was calibrated on the manifest's own split
-    return [p for p in as_in_training(bundle, photos) if p.split == "validation"]
 
 
 def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:

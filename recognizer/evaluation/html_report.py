@@ -20,13 +20,7 @@ from numpy.typing import NDArray
 from recognizer._atomic import replacing
 from recognizer.dataset.manifest import Photo
 from recognizer.evaluation import plots
-from recognizer.evaluation.evaluate import (
-    ANY_PRODUCT,
-    Evaluation,
-    Target,
-    all_figures,
-    targets,
-)
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Target, all_figures, targets
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.evaluation.thresholds import threshold_at_fpr
@@ -52,35 +46,6 @@ class Measured:
     predictions: Sequence[Prediction]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shot:
-    """A photo of the gallery: pictures as ``data:`` URIs, scores as probabilities.
-
-    ``score`` is the family's, ``explained`` the label of the heat-map.
-    """
-
-    picture: str
-    heatmap: str
-    file: str
-    label: str
-    source: str
-    score: float
-    explained: str
-    best: str
-    best_score: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gallery:
-    """The worst errors of a family at a false-positive rate of :data:`SOURCE_RATE`."""
-
-    family: str
-    threshold: float
-    missed: int
-    misses: tuple[Shot, ...]
-    false_positives: tuple[Shot, ...]
-
-
 def write_report(
     output: Path,
     recognizer: Recognizer,
@@ -89,11 +54,7 @@ def write_report(
 ) -> None:
     """Write the report of one bundle on one or more splits, the most important first.
 
-    Args:
-        output: the HTML file; replaced in one step.
-        recognizer: the measured bundle, for the heat-maps.
-        measured: the splits.
-        on_progress: called with the splits done and their number.
+    ``on_progress`` is called with the splits done and their number.
 
     Raises:
         UsageError: the file cannot be written.
@@ -134,7 +95,8 @@ def _part(recognizer: Recognizer, measured: Measured) -> dict[str, Any]:
 
 def _galleries(
     recognizer: Recognizer, measured: Measured, truth: Truth, wanted: Sequence[Target]
-) -> Iterator[Gallery]:
+) -> Iterator[dict[str, Any]]:
+    """Yield the worst errors of each family at a false-positive rate of :data:`SOURCE_RATE`."""
     families = [t for t in wanted if t.name != ANY_PRODUCT and t.positive.any()]
     members = {family.name: family.members for family in recognizer.bundle.families}
     for target in sorted(families, key=lambda t: -int(t.positive.sum())):
@@ -143,36 +105,35 @@ def _galleries(
         order = np.argsort(target.scores, kind="stable")
         missed = [i for i in order if target.positive[i] and not over[i]]
         wrong = [i for i in order[::-1] if truth.negative[i] and over[i]]
-
         shot = partial(_shot, recognizer, measured, target, members[target.name])
-        yield Gallery(
-            family=target.name,
-            threshold=threshold,
-            missed=len(missed),
-            misses=tuple(map(shot, missed[:MAX_SHOTS])),
-            false_positives=tuple(map(shot, wrong[:MAX_SHOTS])),
-        )
+        yield {
+            "family": target.name,
+            "threshold": threshold,
+            "missed": len(missed),
+            "misses": [*map(shot, missed[:MAX_SHOTS])],
+            "false_positives": [*map(shot, wrong[:MAX_SHOTS])],
+        }
 
 
 def _shot(
     recognizer: Recognizer, measured: Measured, target: Target, members: Sequence[str], place: int
-) -> Shot:
+) -> dict[str, Any]:
+    """Return a photo of the gallery; ``explained`` is the label of its heat-map."""
     photo, scores = measured.photos[place], measured.predictions[place].scores
     label = photo.label if photo.label in members else max(members, key=scores.__getitem__)
-    explanation = recognizer.explain(photo.path, label)
+    picture, heatmap = _pictures(recognizer.explain(photo.path, label))
     best = max(scores, key=scores.__getitem__)
-    picture, heatmap = _pictures(explanation)
-    return Shot(
-        picture=picture,
-        heatmap=heatmap,
-        file=photo.path.name,
-        label=photo.label,
-        source=photo.source,
-        score=float(target.scores[place]),
-        explained=label,
-        best=best,
-        best_score=scores[best],
-    )
+    return {
+        "picture": picture,
+        "heatmap": heatmap,
+        "file": photo.path.name,
+        "label": photo.label,
+        "source": photo.source,
+        "score": float(target.scores[place]),
+        "explained": label,
+        "best": best,
+        "best_score": scores[best],
+    }
 
 
 def _pictures(explanation: Explanation) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """Measure labels at sources that were left out of training.
 
-A product that comes from few sources cannot be measured by the model that learned from them.
 :func:`leave_out_sources` takes minutes: a regularised linear head is trained on a bundle's
 embeddings without each source in turn. The *head* never saw the source, but the *backbone* has,
 unless the bundle was trained without it (``docs/evaluation.md`` names two ways around that).
@@ -67,8 +66,7 @@ def photos_for(photos: Sequence[Photo], label: str) -> tuple[list[Photo], NDArra
     They are those of the label and those without a product, but for the test split and renderings.
 
     Raises:
-        TaxonomyError: the label is unknown.
-        UsageError: it is not a product.
+        TaxonomyError, UsageError: the label is unknown, or not a product.
         DatasetError: its photos are from fewer than two sources.
     """
     taxonomy = load_taxonomy()
@@ -169,13 +167,8 @@ def measure_scores(
 ) -> Unseen:
     """Measure a run by its scores of the photos that it did not learn from.
 
-    Args:
-        scores: float64, (N, labels), of the N photos that :func:`held_out` returns.
-        labels: in the order of the columns.
-        photos: all photos, with the run's splits; those of the split ``excluded`` are the
-            positives.
-        sources: that were left out.
-        rounds: bootstrap rounds behind the intervals.
+    ``scores``, float64, (N, labels), are of the N photos that :func:`held_out` returns. Of all
+    ``photos``, with the run's splits, those of the split ``excluded`` are the positives.
     """
     held = held_out(photos)
     train = [p for p in photos if p.split == "train"]

@@ -1,4 +1,4 @@
-"""Is a living animal no product, and its horn on a table one?
+"""Is a living animal cleared, and its horn on a table found?
 
 A zoo's photos are no reason for a lead. Patches of living animals teach what a product is made of;
 those of held-out animals test it: the whole photo should be called the animal, and the patch, laid
@@ -19,7 +19,6 @@ from recognizer.dataset.annotations import patches
 from recognizer.dataset.compose import compose
 from recognizer.dataset.cutout import cut_out, outline_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
-from recognizer.dataset.outputs import run_frames
 from recognizer.evaluation.metrics import bootstrap_mean, share
 from recognizer.model.evidence import Estimate
 from recognizer.recognizer import Recognizer
@@ -30,7 +29,6 @@ BACKDROPS = 8
 
 RATE = 0.01
 _SIDE = 320  # pixels, of the composed pictures
-_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +55,11 @@ def measure_patches(
 ) -> tuple[HeldOutPatches, ...]:
     """Measure a bundle on the patches of living animals that its training held out.
 
-    Args:
-        recognizer: the bundle.
-        held: photos that training did not see, animals and backdrops among them.
-        table: of patches (see :func:`recognizer.dataset.annotations.patches`).
-
-    Returns:
-        One for each product that the bundle knows; none without photos to lay patches on.
+    Among the photos that training did not see are animals and backdrops. There is one result for
+    each product that the bundle knows; none without photos to lay patches on.
 
     Raises:
-        DatasetError: the table is wrong, or a photo cannot be read.
+        DatasetError: the table of patches is wrong, or a photo cannot be read.
     """
     living = {p.sha256: p for p in held if p.kind is Kind.ANIMAL}
     # The table is of training photos; those of other splits are skipped.
@@ -84,7 +77,7 @@ def measure_patches(
         threshold = recognizer.bundle.labels[column].thresholds[RATE]
         without, over = (
             (_scores(recognizer, pictures)[:, column] > threshold).reshape(len(own), -1)
-            for pictures in _laid(own, behind)
+            for pictures in _composed(own, behind)
         )
         right = sum(name == p.label for name, p in zip(best, animals, strict=True))
         found.append(
@@ -101,11 +94,11 @@ def measure_patches(
     return tuple(found)
 
 
-def _laid(
+def _composed(
     own: Sequence[Photo], behind: Sequence[Photo]
 ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
-    """Return ordinary photos, and the same ones with a patch laid on each, patch by patch."""
-    alone, laid = [], []
+    """Return ordinary photos, and the same ones with a patch on each, patch by patch."""
+    alone, covered = [], []
     for number, patch in enumerate(own):
         rgb = read_photo(patch, _SIDE)
         piece = cut_out(rgb, outline_mask(patch.outline, *rgb.shape[:2]))
@@ -113,12 +106,10 @@ def _laid(
         for place in rng.integers(len(behind), size=BACKDROPS):
             backdrop = cv2.resize(read_photo(behind[place], _SIDE), (_SIDE, _SIDE))
             alone.append(np.asarray(backdrop, np.uint8))
-            laid.append(compose(alone[-1], [piece], [], rng))
-    return alone, laid
+            covered.append(compose(alone[-1], [piece], [], rng))
+    return alone, covered
 
 
 def _scores(recognizer: Recognizer, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """Return calibrated probabilities, (pictures, labels)."""
-    parts = [pictures[i : i + _BATCH] for i in range(0, len(pictures), _BATCH)]
-    log_odds = np.concatenate([run_frames(recognizer, part)[0] for part in parts])
-    return recognizer.bundle.calibrate(log_odds)
+    return np.array([list(p.scores.values()) for p in recognizer.predict_many(pictures)])

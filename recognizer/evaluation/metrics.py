@@ -48,9 +48,9 @@ class Ranking:
 
     def area_under_roc(self) -> NDArray[np.float64]:
         """Return the probability that a positive scores above a negative, ties by half, (...)."""
-        alarms = np.diff(self.negatives, prepend=0)
+        wrong = np.diff(self.negatives, prepend=0)
         found = np.diff(self.positives, prepend=0)
-        won = (alarms * (self.positives - found / 2)).sum(axis=-1)
+        won = (wrong * (self.positives - found / 2)).sum(axis=-1)
         return np.asarray(won / (self.positives[..., -1] * self.negatives[..., -1]), np.float64)
 
     def recall_at(self, rate: float) -> NDArray[np.float64]:
@@ -73,10 +73,10 @@ def rank(positive: Positive, scores: Scores, counts: NDArray[np.integer] | None 
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each distinct score
     counts = np.ones(len(scores), np.int64) if counts is None else counts
     ordered = counts[..., order].astype(np.int64)
-    is_hit = positive[order]
+    is_positive = positive[order]
     return Ranking(
-        (ordered * is_hit).cumsum(axis=-1)[..., last],
-        (ordered * ~is_hit).cumsum(axis=-1)[..., last],
+        (ordered * is_positive).cumsum(axis=-1)[..., last],
+        (ordered * ~is_positive).cumsum(axis=-1)[..., last],
     )
 
 
@@ -85,20 +85,15 @@ def average_precision(positive: Positive, scores: Scores) -> float:
     return float(rank(positive, scores).average_precision())
 
 
-def area_under_roc(positive: Positive, scores: Scores) -> float:
-    """Return the probability that a positive scores above a negative."""
-    return float(rank(positive, scores).area_under_roc())
-
-
 def recall_at_fpr(positive: Positive, scores: Scores, rate: float) -> float:
     """Return the recall at the threshold for a false-positive rate (see thresholds.py)."""
     return float(rank(positive, scores).recall_at(rate))
 
 
-def share(hits: int, of: int, confidence: float = CONFIDENCE) -> Estimate:
+def share(count: int, of: int, confidence: float = CONFIDENCE) -> Estimate:
     """Return a share with its exact two-sided interval (Clopper and Pearson, 1934)."""
-    low, high = binomtest(hits, of).proportion_ci(confidence, method="exact")
-    return Estimate(hits / of, float(low), float(high))
+    low, high = binomtest(count, of).proportion_ci(confidence, method="exact")
+    return Estimate(count / of, float(low), float(high))
 
 
 def bootstrap(
@@ -106,45 +101,28 @@ def bootstrap(
     positive: Positive,
     scores: Scores,
     *,
+    against: Scores | None = None,
     rounds: int = 1000,
-    seed: int = 0,
     groups: NDArray[np.str_] | None = None,
 ) -> Estimate:
     """Return a metric, such as :meth:`Ranking.average_precision`, with its percentile interval.
 
-    ``positive`` has both values. ``groups`` are names, (N,), of groups (sources) to draw whole,
-    instead of photos.
-    """
-    draws = [metric(rank(positive, scores, c)) for c in _counts(positive, rounds, seed, groups)]
-    return _estimate(float(metric(rank(positive, scores))), np.concatenate(draws))
-
-
-def paired_bootstrap(
-    metric: Metric,
-    positive: Positive,
-    scores: Scores,
-    against: Scores,
-    *,
-    rounds: int = 1000,
-    seed: int = 0,
-    groups: NDArray[np.str_] | None = None,
-) -> Estimate:
-    """Return the metric of ``scores`` minus that of ``against``, with its percentile interval.
-
-    Every round draws the same photos for both, so that photos that are hard for both do not blur
-    the difference. For the arguments see :func:`bootstrap`.
+    ``positive``, bool, (N,), has both values. The metric of the scores ``against``, if any, is
+    subtracted: every round draws the same photos for both, so that photos that are hard for both
+    do not blur the difference. ``groups``, (N,), are sources to draw whole, instead of photos.
     """
 
-    def difference(counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        return metric(rank(positive, scores, counts)) - metric(rank(positive, against, counts))
+    def value(counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        found = metric(rank(positive, scores, counts))
+        return found if against is None else found - metric(rank(positive, against, counts))
 
-    draws = [difference(counts) for counts in _counts(positive, rounds, seed, groups)]
-    return _estimate(float(difference(None)), np.concatenate(draws))
+    draws = [value(counts) for counts in _counts(positive, rounds, groups)]
+    return _estimate(float(value(None)), np.concatenate(draws))
 
 
-def bootstrap_mean(values: Scores, *, rounds: int = 1000, seed: int = 0) -> Estimate:
+def bootstrap_mean(values: Scores, rounds: int = 1000) -> Estimate:
     """Return the mean of independent values, float, (N,), with its percentile interval."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     draws = rng.choice(values, (rounds, len(values))).mean(axis=1)
     return _estimate(float(np.mean(values)), draws)
 
@@ -156,13 +134,13 @@ def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
 
 
 def _counts(
-    positive: Positive, rounds: int, seed: int, groups: NDArray[np.str_] | None
+    positive: Positive, rounds: int, groups: NDArray[np.str_] | None
 ) -> Iterator[NDArray[np.int64]]:
     """Yield how often each photo is drawn, (rounds, N) in parts.
 
     Positives and negatives are drawn separately, so that every round has both.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     unit = np.arange(len(positive)) if groups is None else np.unique(groups, return_inverse=True)[1]
     sides = []
     for side in (positive, ~positive):
@@ -180,7 +158,7 @@ def _counts(
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Photos of about the same predicted probability: the mean of it, and the share of hits."""
+    """Photos of about the same predicted probability: its mean, and the share of positives."""
 
     photos: int
     predicted: float
@@ -196,15 +174,15 @@ def calibration_bins(
     """
     photos, predicted, found = _binned(positive, probabilities, bins)
     return tuple(
-        CalibrationBin(int(n), float(sum_of / n), share(int(hits), int(n)))
-        for n, sum_of, hits in zip(photos, predicted, found, strict=True)
+        CalibrationBin(int(n), float(sum_of / n), share(int(count), int(n)))
+        for n, sum_of, count in zip(photos, predicted, found, strict=True)
     )
 
 
 def _binned(
     positive: Positive, probabilities: Scores, bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the photos, the sum of their probabilities and the hits of each bin."""
+    """Return the photos, the sum of their probabilities and the positives of each bin."""
     edges = np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1])
     place = np.searchsorted(edges, probabilities, side="right")
     sums = [np.bincount(place, weights=w) for w in (None, probabilities, positive)]
@@ -218,7 +196,6 @@ def expected_calibration_error(
     *,
     bins: int = CALIBRATION_BINS,
     rounds: int = 1000,
-    seed: int = 0,
 ) -> Estimate:
     """Return the mean distance between predicted and observed, over photos (Naeini et al. 2015).
 
@@ -230,6 +207,6 @@ def expected_calibration_error(
         _, predicted, found = _binned(positive[rows], probabilities[rows], bins)
         return float(np.abs(predicted - found).sum() / len(positive))
 
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     draws = [error(rng.integers(len(positive), size=len(positive))) for _ in range(rounds)]
     return _estimate(error(slice(None)), np.array(draws))

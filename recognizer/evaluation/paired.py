@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
-from recognizer.evaluation.metrics import Metric, Ranking, paired_bootstrap, rank
+from recognizer.evaluation.metrics import Metric, Ranking, bootstrap, rank
 from recognizer.model.bundle import Bundle
 from recognizer.model.evidence import Estimate
 from recognizer.prediction import Prediction
@@ -31,8 +31,7 @@ class Change:
 class Comparison:
     """Two bundles on one family, or on any product, with the photos and sources of its positives.
 
-    Recall is at :data:`~recognizer.evaluation.figures.SOURCE_RATE`, with the threshold that each
-    bundle needs for it.
+    Recall is at the :data:`SOURCE_RATE`, with the threshold that each bundle needs for it.
     """
 
     name: str
@@ -121,5 +120,5 @@ def _change(
     return Change(
         before=float(metric(rank(positive, before))),
         now=float(metric(rank(positive, now))),
-        difference=paired_bootstrap(metric, positive, now, before, rounds=rounds, groups=groups),
+        difference=bootstrap(metric, positive, now, against=before, rounds=rounds, groups=groups),
     )

@@ -10,14 +10,13 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.evaluation.evaluate import Target
 from recognizer.evaluation.figures import Figures
-from recognizer.evaluation.metrics import Ranking, rank
+from recognizer.evaluation.metrics import rank
 from recognizer.evaluation.robustness import RATE, Robustness
 from recognizer.evaluation.templates import render
 from recognizer.taxonomy import Kind, load_taxonomy
@@ -58,8 +57,18 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         for target, color in zip(drawn, _COLORS, strict=False):
             used = target.positive | negative
             ranking = rank(target.positive[used], target.scores[used])
-            _curve(left, right, ranking, lowest, color, target.name)
-            _shipped(right, target, negative, lowest, color)
+            count = int(ranking.positives[-1])
+            recall = ranking.positives / count
+            precision = ranking.positives / (ranking.positives + ranking.negatives)
+            rates = np.append(0, ranking.negatives / ranking.negatives[-1])
+            left.step(recall, precision, where="pre", color=color, label=f"{target.name} ({count})")
+            # What scores above all negatives is found at the left edge.
+            found = np.append(0, recall)
+            right.step(np.maximum(rates, lowest), found, where="post", color=color)
+            for threshold in target.thresholds.values():
+                rate = float((target.scores[negative] > threshold).mean())
+                over = float((target.scores[target.positive] > threshold).mean())
+                right.plot(max(rate, lowest), over, "o", color=color, markersize=5, clip_on=False)
         left.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.03))
         left.set_title("Precision and recall, among these photos", fontsize=10)
         left.legend(fontsize=8, frameon=False)
@@ -69,27 +78,6 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         for rate in drawn[0].thresholds:
             right.axvline(rate, color="#57606c", linestyle=":", linewidth=1)
         return data_uri(figure)
-
-
-def _curve(left: Axes, right: Axes, ranking: Ranking, lowest: float, color: str, name: str) -> None:
-    positives = int(ranking.positives[-1])
-    recall = ranking.positives / positives
-    precision = ranking.positives / (ranking.positives + ranking.negatives)
-    rates = ranking.negatives / ranking.negatives[-1]
-    left.step(recall, precision, where="pre", color=color, label=f"{name} ({positives})")
-    # What scores above all negatives is found at the left edge.
-    right.step(
-        np.maximum(np.append(0, rates), lowest), np.append(0, recall), where="post", color=color
-    )
-
-
-def _shipped(
-    axes: Axes, target: Target, negative: NDArray[np.bool_], lowest: float, color: str
-) -> None:
-    for threshold in target.thresholds.values():
-        rates = float((target.scores[negative] > threshold).mean())
-        recall = float((target.scores[target.positive] > threshold).mean())
-        axes.plot(max(rates, lowest), recall, "o", color=color, markersize=5, clip_on=False)
 
 
 def reliability(figures: Sequence[Figures]) -> str | None:

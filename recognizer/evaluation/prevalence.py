@@ -92,8 +92,7 @@ def negatives_as_observed(
 class Claim:
     """What it takes to promise a precision at the prevalence and recall at hand.
 
-    The highest false-positive rate that gives it, and how many negatives, none over the threshold,
-    would show that rate.
+    ``negatives`` without one over the threshold would show the false-positive rate that gives it.
     """
 
     precision: float
@@ -167,12 +166,9 @@ def operating_point(
         precision=precision,
         negatives_without_error=negatives_without_error(rate),
         negatives_as_observed=negatives_as_observed(rate, errors / negatives),
-        claims=tuple(_claim(wanted, found / positives, prevalence) for wanted in CLAIMS if found),
-    )
-
-
-def _claim(wanted: float, recall: float, prevalence: float) -> Claim:
-    rate = needed_fpr(recall, wanted, prevalence)
-    return Claim(
-        precision=wanted, false_positive_rate=rate, negatives=negatives_without_error(rate)
+        claims=tuple(
+            Claim(precision=wanted, false_positive_rate=r, negatives=negatives_without_error(r))
+            for wanted in CLAIMS
+            if found and (r := needed_fpr(found / positives, wanted, prevalence))
+        ),
     )

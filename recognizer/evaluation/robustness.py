@@ -293,12 +293,7 @@ def heat_on_object(
 ) -> tuple[float, float] | None:
     """Return the share of a heat-map that lies on an object, and the share of the area it takes.
 
-    Args:
-        heatmap: float32, (h, w), at least 0, over the whole picture.
-        mask: uint8, of any size over the whole picture, 255 on the object.
-
-    Returns:
-        Both from 0 to 1; None without any heat.
+    Both from 0 to 1; None without any heat. The mask has any size and is 255 on the object.
     """
     height, width = heatmap.shape
     cover = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) / 255.0

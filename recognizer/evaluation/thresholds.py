@@ -3,9 +3,8 @@
 If the rate allows five negatives or more, the threshold is the empirical one. At 0.1 % of some
 hundred negatives it would be the highest score, which the next hundred exceed two or three times as
 often as the rate says. There the tail is smoothed: above a high score, log-odds fall off about
-exponentially (the generalised Pareto distribution of extreme value theory with shape 0; Pickands,
-1975), and their mean excess is better known than the maximum. A free shape costs more in spread
-than it gives. ``tests/evaluation/test_thresholds.py`` compares the two.
+exponentially (a generalised Pareto distribution with shape 0; Pickands, 1975), and their mean
+excess is better known than the maximum. ``tests/evaluation/test_thresholds.py`` compares the two.
 """
 
 from __future__ import annotations

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _EARLY_ENDS = (
     "truncated",
@@ -38,38 +36,22 @@ may be whole, or looked at by somebody.
 
 
 def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
-    """Check that enough rows of a damaged image are there.
-
-    Args:
-        rgb: uint8, (height, width, 3), as stored.
-        reason: why it is damaged.
-        detail: the same in words.
-
-    Raises:
-        Refused: there are too few.
-    """
-    share = _recovered(rgb)
-    if share == 0:
-        raise Refused(reason, detail)
-    if share < MIN_RECOVERED:
-        raise Refused(reason, f"only {share:.0%} of the rows could be decoded ({detail})")
-
-
-def _recovered(rgb: NDArray[np.uint8]) -> float:
-    """Return the share of rows that a decoder came to before it gave up, 0 to 1.
+    """Check that a decoder came to enough rows of an image, as stored, before it gave up.
 
     What it did not come to is of one colour (libjpeg fills with grey, Pillow begins with black or
     with what is transparent), and lies at the end; in a BMP, at the beginning. An image that ends
     in one colour by itself counts as less than it is: it is rather looked at than cleared.
+
+    Raises:
+        Refused: there are too few; for the reason that it is damaged, and its detail.
     """
-    missing = max(_rows_of_one_color(rgb), _rows_of_one_color(rgb[::-1]))
-    return 1 - missing / len(rgb)
-
-
-def _rows_of_one_color(rgb: NDArray[np.uint8]) -> int:
-    """Return how many rows from the first one on are of the first pixel's colour."""
-    alike = (rgb == rgb[0, 0]).all(axis=(1, 2))
-    return len(alike) if alike.all() else int(alike.argmin())
+    alike = [(part == part[0, 0]).all(axis=(1, 2)) for part in (rgb, rgb[::-1])]
+    missing = max(len(rows) if rows.all() else int(rows.argmin()) for rows in alike)
+    share = 1 - missing / len(rgb)
+    if share == 0:
+        raise Refused(reason, detail)
+    if share < MIN_RECOVERED:
+        raise Refused(reason, f"only {share:.0%} of the rows could be decoded ({detail})")
 
 
 def decoder_reason(error: Exception) -> Reason:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer.imaging.damage import check_recovered, decoder_reason, words_of
@@ -30,11 +32,6 @@ from recognizer.imaging.frames import MAX_PAGES, outline_jpeg
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _MAX_SCANS = 100  # encoders write about ten
@@ -47,12 +44,7 @@ MIN_SIDE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One decoded frame.
-
-    Attributes:
-        index: its number in the file, from 0.
-        rgb: uint8, (height, width, 3), RGB, upright, 0 to 255, perhaps reduced.
-    """
+    """One decoded frame, by its number from 0: uint8, (height, width, 3), RGB, perhaps reduced."""
 
     index: int
     rgb: NDArray[np.uint8]
@@ -64,13 +56,11 @@ class LoadedImage:
 
     Attributes:
         status: ``ok``, ``degraded`` or ``failed``.
-        reason: why it is not ``ok``, else None.
-        detail: the same in words, else None.
+        reason: why it is not ``ok``, else None; ``detail`` says the same in words.
         frames: the sampled frames, upright RGB; empty if and only if ``failed``.
         sha256: of the encoded bytes, hexadecimal; None for arrays and where nothing was read.
         format: format name by magic bytes; None where unknown.
-        width: of the upright image in pixels, before any reduction; None where unknown.
-        height: of the upright image in pixels, before any reduction; None where unknown.
+        width: of the upright image in pixels, before any reduction, as ``height``; None if unknown.
         frame_count: number of frames in the file; None where unknown.
     """
 
@@ -110,12 +100,7 @@ def _loaded(
 
 
 def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
-    """Decode ``data``.
-
-    Args:
-        data: the encoded image.
-        min_side: the image may be reduced as long as its short side keeps this many pixels.
-        limits: pixel and frame limits.
+    """Decode an image, reduced only as far as its short side keeps ``min_side`` pixels.
 
     Raises:
         Refused: where no pixels can be had, with the reason.
@@ -130,10 +115,7 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
 def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
     """Load a Pillow image, perhaps from a file that is open still, at its current frame.
 
-    Args:
-        image: of any mode that Pillow converts to RGB.
-        min_side: as for :func:`decode`.
-        limits: the pixel limit applies.
+    It may have any mode that Pillow converts to RGB. Of the limits, that on pixels applies.
 
     Raises:
         Refused: where no pixels can be had, with the reason.
@@ -149,7 +131,7 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
 
 @contextlib.contextmanager
 def _refusing() -> Iterator[None]:
-    """The one boundary to the decoders, which raise all kinds of things."""
+    """The one boundary to the decoders, which raise all kinds of errors."""
     try:
         yield
     except Refused:
@@ -310,14 +292,10 @@ def _sampled(count: int, wanted: int) -> Iterator[int]:
 
 
 def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
-    """Reduce a Pillow image by a whole factor and bring it to 8-bit RGB.
+    """Reduce a Pillow image by a whole factor, as far as ``min_side`` allows, to 8-bit RGB.
 
     Transparent pixels become white. 16-bit values are divided by 257. Floating-point values are
     taken as 0 to 1 where none is larger than 1, else as 0 to 255; values outside are clipped.
-
-    Args:
-        image: any mode that Pillow converts to RGB.
-        min_side: the short side keeps at least this many pixels.
     """
     if image.mode in _WIDE_MODES:
         image = _narrow(image)
@@ -350,12 +328,7 @@ def _narrow(image: Image.Image) -> Image.Image:
 
 
 def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn an array upright.
-
-    Args:
-        rgb: (height, width, ...) as stored.
-        orientation: EXIF orientation, 1 to 8 (Exif 3.0, tag 0x0112).
-    """
+    """Turn an array, as stored, upright, by its EXIF orientation (Exif 3.0, tag 0x0112)."""
     if orientation >= 5:
         rgb = np.swapaxes(rgb, 0, 1)
     if orientation in {3, 4, 7, 8}:

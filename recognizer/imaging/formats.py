@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
+    Image,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
+from PIL.ImageFile import ImageFile
 
 from recognizer.imaging.frames import count_tiff_pages, outline_gif
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from PIL import Image
-    from PIL.ImageFile import ImageFile
 
 SNIFF_BYTES = 512
 """How many leading bytes :func:`sniff` wants: an SVG may begin with a long comment."""
@@ -80,12 +76,8 @@ _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 class Header:
     """What an image file says of itself.
 
-    Attributes:
-        format: lower-case format name (``"jpeg"``, ``"png"``, ...); None for pixels of no file.
-        width: width in pixels, before the EXIF orientation is applied.
-        height: height in pixels, before the EXIF orientation is applied.
-        frames: number of frames or pages, 1 for a still image.
-        orientation: EXIF orientation, 1 to 8 (1: upright).
+    ``format`` is a lower-case name, None for pixels of no file; width and height, in pixels, are
+    before the EXIF orientation (1 to 8; 1: upright) is applied; a still image has one frame.
     """
 
     format: str | None = None
@@ -100,7 +92,7 @@ def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
 
     Returns:
         A lower-case name, perhaps of a format that is not decoded here (``"heic"``, ``"svg"``,
-        ``"jxl"``, ...); None where the bytes are no known image format.
+        ``"jxl"``, ...); None where the bytes are of no known image format.
     """
     for magic, name in _MAGIC:
         if head.startswith(magic):
@@ -123,15 +115,12 @@ def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
 
 
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
-    """Return width and height where Pillow would say them too late.
+    """Return width and height where Pillow would say them too late; else None.
 
     Its WebP class builds an animation decoder, two canvases of four bytes a pixel, when it opens
     a file; its GIF class gives the size of the first frame, which later ones may exceed.
 
     Source: RFC 9649, sections 2.5 to 2.7.
-
-    Returns:
-        The size, or None for other formats or a header that is too short.
     """
     if name == "gif":
         outline = outline_gif(data)
@@ -154,11 +143,7 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
 
 
 def count_frames(data: bytes, name: str, image: Image.Image) -> int:
-    """Return how many frames or pages an opened image has, at least 1.
-
-    Raises:
-        Exception: as :data:`OPENERS`.
-    """
+    """Return how many frames or pages an opened image has, at least 1."""
     if name == "jpeg":
         # Its further images (MPO) are previews or the other eye: the first one is the photo.
         return 1

@@ -13,7 +13,9 @@ from typing import NamedTuple
 MAX_PAGES = 4096
 """Pages of a TIFF that are counted; and the frames of any animation that are decoded."""
 
-_MAX_TAGS = 200_000  # in all pages of a TIFF; pages may overlap, so the file's size is no bound
+_MAX_TAGS = (
+    200_000  # in all pages of a TIFF; pages may overlap, so the file's size does not bound them
+)
 
 
 class Outline(NamedTuple):
@@ -67,10 +69,7 @@ def count_tiff_pages(data: bytes) -> int:
     """Follow the chain of image file directories, to :data:`MAX_PAGES` + 1 at most.
 
     Source: TIFF 6.0, section 2; BigTIFF as in libtiff. A chain that ends in a circle or outside
-    the file ends there.
-
-    Raises:
-        ValueError: the directories hold more tags than any photo has.
+    the file ends there. Directories with more tags than any photo has raise a ValueError.
     """
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in {b"+\x00", b"\x00+"}

@@ -90,15 +90,7 @@ def load_image(
 
 
 def model_input(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize an image to the model's square input.
-
-    Args:
-        rgb: uint8, (height, width, 3), RGB, as :func:`recognizer.imaging.load_image` gives it.
-        size: side of the model's input in pixels.
-
-    Returns:
-        uint8, (size, size, 3), RGB, 0 to 255.
-    """
+    """Resize an image to the model's square input, uint8, (size, size, 3), RGB, 0 to 255."""
     return np.asarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
@@ -121,7 +113,6 @@ def _read(source: object, limits: Limits) -> bytes:
 
 
 def _rewind(file: Any) -> None:
-    """Go to the start of a file object: what was read before, for its digest say, is read again."""
     if getattr(file, "closed", False) is True:
         raise UsageError("the file object is closed")
     try:

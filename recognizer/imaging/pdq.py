@@ -2,21 +2,16 @@
 
 PDQ (Meta, "TMK+PDQF", 2019) is the hash that platforms and hotlines share. What is here follows
 it but for one step: the image is brought to 64 x 64 by averaging areas, where the published
-program blurs with a window of whole pixels, whose centre moves by up to half a cell with the
-size of the image. So a photo and its smaller copy get nearly the same hash here, and hashes
-stay comparable with those of other programs (``benchmarks/perceptual_hash.py`` measures both).
-It takes a fraction of a millisecond and no package that must be compiled.
+program blurs with a window of whole pixels, whose centre moves with the size of the image. So a
+photo and its smaller copy get nearly the same hash, and hashes stay comparable with those of other
+programs (``benchmarks/perceptual_hash.py`` measures both).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 MIN_QUALITY = 50
 """PDQ's own measure of how much there is to see, 0 to 100. Under this, as its authors advise,
@@ -36,13 +31,9 @@ _DCT = (
 
 
 def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
-    """Return the PDQ hash of an image as 64 hexadecimal digits, as hash lists write it.
+    """Return the PDQ hash of an RGB image of any size: 64 hexadecimal digits, as in hash lists.
 
-    Args:
-        rgb: uint8, (height, width, 3), RGB, of any size.
-
-    Returns:
-        None where the image has too little structure (see :data:`MIN_QUALITY`).
+    None where the image has too little structure (see :data:`MIN_QUALITY`).
     """
     # Averaged while it is small in memory, and only then weighed: the order makes no difference.
     small = cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)

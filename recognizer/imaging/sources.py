@@ -23,11 +23,9 @@ MEBIBYTE = 1024 * 1024
 class Limits:
     """What is refused before it is read or decoded.
 
-    Attributes:
-        max_bytes: largest encoded size, in bytes.
-        max_pixels: largest width x height that a header may claim, in pixels. An animation may
-            have this many pixels in each frame, and :attr:`max_frames` times it in all.
-        max_frames: how many frames of an animation are sampled, evenly from first to last.
+    ``max_bytes`` is the largest encoded size, ``max_pixels`` the largest width x height that a
+    header may claim. An animation may have this many pixels in each frame, and ``max_frames`` times
+    it in all; so many frames are sampled, evenly from first to last.
     """
 
     max_bytes: int = 64 * MEBIBYTE
@@ -77,9 +75,6 @@ def refusal(error: Exception) -> Refused:
 def open_regular(path: str | os.PathLike[str]) -> FileIO:
     """Open a regular file for reading, unbuffered, without ever blocking on another.
 
-    Args:
-        path: any path; undecodable names come as ``os.fsdecode`` gives them.
-
     Raises:
         Refused: with the reason.
     """
@@ -103,12 +98,9 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
 
 
 def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None = None) -> bytes:
-    """Read a regular file whole, or its first bytes.
+    """Read a regular file whole, or at most its first ``head`` bytes.
 
-    Args:
-        path: as for :func:`open_regular`.
-        limits: the byte limit applies to the size on disk and again to what is read.
-        head: how many bytes are wanted at most; None for all.
+    The byte limit applies to the size on disk and again to what is read.
 
     Raises:
         Refused: with the reason.

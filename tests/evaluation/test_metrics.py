@@ -9,12 +9,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from recognizer.evaluation.metrics import (
     Ranking,
-    area_under_roc,
     average_precision,
     bootstrap,
     calibration_bins,
     expected_calibration_error,
-    paired_bootstrap,
     rank,
     recall_at_fpr,
     share,
@@ -60,7 +58,9 @@ def ranked_photos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 def test_areas_are_those_of_scikit_learn(photos: tuple[np.ndarray, np.ndarray]) -> None:
     truth, scores = photos
     assert average_precision(truth, scores) == pytest.approx(average_precision_score(truth, scores))
-    assert area_under_roc(truth, scores) == pytest.approx(roc_auc_score(truth, scores))
+    assert float(rank(truth, scores).area_under_roc()) == pytest.approx(
+        roc_auc_score(truth, scores)
+    )
 
 
 @given(ranked_photos(), st.floats(0, 1))
@@ -148,7 +148,7 @@ def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
     truth = np.arange(300) % 3 == 0
     before = rng.normal(size=300) + truth
     now = before + 0.1 * truth  # a little better on the same photos
-    paired = paired_bootstrap(Ranking.average_precision, truth, now, before, rounds=300)
+    paired = bootstrap(Ranking.average_precision, truth, now, against=before, rounds=300)
     one, other = (bootstrap(Ranking.average_precision, truth, s, rounds=300) for s in (now, before))
     assert paired.value == pytest.approx(one.value - other.value)
     assert 0 < paired.low < paired.value < paired.high
@@ -156,7 +156,7 @@ def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
 
 
 def test_a_bundle_against_itself_differs_by_nothing() -> None:
-    found = paired_bootstrap(Ranking.average_precision, TRUTH, SCORES, SCORES, rounds=50)
+    found = bootstrap(Ranking.average_precision, TRUTH, SCORES, against=SCORES, rounds=50)
     assert (found.value, found.low, found.high) == (0, 0, 0)
 
 
