@@ -1,6 +1,6 @@
 """Is a living animal cleared, and its horn on a table found?
 
-A zoo's photos are no reason for a lead. Patches of living animals teach what a product is made of;
+A zoo's photos should not become leads. Patches of living animals teach what a product is made of;
 those of held-out animals test it: the whole photo should be called the animal, and the patch, laid
 on ordinary photos, should be found.
 """
