@@ -46,14 +46,6 @@ def available_memory(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int | None
     return min(found, default=None)
 
 
-def resident_bytes(pid: int | None, proc: Path = _PROC) -> int:
-    """Return the resident memory of a process, 0 where it is gone or cannot be told."""
-    try:
-        return int(_text(proc / str(pid) / "statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (IndexError, ValueError):
-        return 0
-
-
 def _groups(cgroups: Path, proc: Path, controller: str) -> Iterator[Path]:
     # In a container the names in /proc may be those of the host; the group is then the root.
     names = {"/"}

@@ -11,23 +11,22 @@ another worker. **No image is blamed on suspicion**: if it is uncertain which on
 from __future__ import annotations
 
 import math
-import multiprocessing
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Protocol, TypeAlias
 
-from recognizer import errors
+from recognizer import _guard
+from recognizer._guard import DiedError, Guarded, Unable, mebibytes, signals_held_back, spawn
 from recognizer.errors import RecognizerError, UsageError
-from recognizer.imaging.sources import MEBIBYTE
 from recognizer.prediction import Prediction
 from recognizer.rows.journal import row_key
-from recognizer.scan.machine import resident_bytes, worker_count
+from recognizer.scan.machine import worker_count
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import (
     Finished,
@@ -35,7 +34,6 @@ from recognizer.scan.worker import (
     Result,
     Step,
     Task,
-    Unable,
     judge,
     make_row,
     run_worker,
@@ -46,10 +44,6 @@ _WAITING = 7  # tasks with each worker beside those that it works on, while rows
 _BUSY = 3  # a worker with so many tasks is helped by another one
 _WAITING_REMOTE = 15  # those that are read over a network: eight at once, and the next
 _MAX_WAITING_BYTES = 8 << 20  # of tasks whose bytes travel with them
-_MAX_FAILED_STARTS = 3  # in a row
-_START_SECONDS = 300.0  # some providers compile the model when they load it
-_JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
-_MEMORY_CHECK_SECONDS = 0.1
 _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are written
 _MAX_RESULTS = 32
 
@@ -74,22 +68,12 @@ class Pool(Protocol):
 
 MakePool: TypeAlias = Callable[[WorkerPayload], Pool]
 Spawn: TypeAlias = Callable[[WorkerPayload], tuple[BaseProcess, Connection]]
-
-
-def spawn_worker(payload: WorkerPayload) -> tuple[BaseProcess, Connection]:
-    """Start a worker process, and return it with the connection to it."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=run_worker, args=(theirs, payload), daemon=True)
-    process.start()
-    theirs.close()
-    return process, ours
+spawn_worker: Spawn = partial(spawn, run_worker)
 
 
 @dataclass(eq=False, slots=True)
 class _Worker:
-    process: BaseProcess
-    connection: Connection
+    guarded: Guarded
     tasks: dict[int, Task] = field(default_factory=dict)
     step: Step | None = None
     since: float = field(default_factory=time.monotonic)  # when its present step began
@@ -134,9 +118,8 @@ class WorkerPool:
             self._hand_out(tasks)
             if not any(worker.tasks for worker in self._workers):
                 break
-            connections = [worker.connection for worker in self._workers]
-            for connection in wait(connections, self._patience(due)):
-                worker = next(w for w in self._workers if w.connection is connection)
+            ready = wait([w.guarded.connection for w in self._workers], self._patience(due))
+            for worker in [w for w in self._workers if w.guarded.connection in ready]:
                 done += self._receive(worker)
             done += self._stop_excessive()
             now = time.monotonic()
@@ -149,13 +132,13 @@ class WorkerPool:
 
     def stop(self) -> None:
         """Stop all workers at once."""
-        with _signals_held_back():  # a second Ctrl-C must not leave one of them behind
+        with signals_held_back():  # a second Ctrl-C must not leave one of them behind
             for worker in self._workers:
-                worker.process.kill()
-            deadline = time.monotonic() + _JOIN_SECONDS  # for all of them together
+                worker.guarded.process.kill()
+            deadline = time.monotonic() + _guard.JOIN_SECONDS  # for all of them together
             for worker in self._workers:
-                worker.process.join(max(0.0, deadline - time.monotonic()))
-                worker.connection.close()
+                worker.guarded.process.join(max(0.0, deadline - time.monotonic()))
+                worker.guarded.release()
             self._workers.clear()
 
     def _hand_out(self, tasks: Iterator[Task]) -> None:
@@ -184,17 +167,17 @@ class WorkerPool:
             worker.since = time.monotonic()
         worker.tasks[task.index] = task
         with suppress(OSError):  # it has died: the end of its connection will show it
-            worker.connection.send(without_columns(task))
+            worker.guarded.connection.send(without_columns(task))
 
     def _start(self) -> _Worker:
-        with _signals_held_back():
-            worker = _Worker(*self._spawn(self._payload))
-            self._workers.append(worker)
-        return worker
+        with signals_held_back():
+            started = self._spawn(self._payload)
+            self._workers.append(_Worker(Guarded(*started, self._options.memory_limit)))
+        return self._workers[-1]
 
     def _receive(self, worker: _Worker) -> Done:
         try:
-            message = worker.connection.recv()
+            message = worker.guarded.connection.recv()
         except (EOFError, OSError):
             return self._replace(worker, Reason.DECODER_CRASH)
         worker.since = time.monotonic()
@@ -211,49 +194,46 @@ class WorkerPool:
                 limit = self._options.memory_limit
                 if limit is not None and held > limit:
                     raise UsageError(
-                        f"a memory limit of {_mebibytes(limit)} leaves no room for images: a "
-                        f"worker takes {_mebibytes(held)} for itself"
+                        f"a memory limit of {mebibytes(limit)} leaves no room for images: a "
+                        f"worker takes {mebibytes(held)} for itself"
                     )
             case Unable():
-                raise error_of(message)
+                message.reraise("a worker cannot load the model")
         return []
 
     def _patience(self, due: float) -> float:
         until = min(due, *(self._deadline(worker) for worker in self._workers if worker.tasks))
         left = max(0.0, until - time.monotonic())
-        return left if self._options.memory_limit is None else min(left, _MEMORY_CHECK_SECONDS)
+        return (
+            left if self._options.memory_limit is None else min(left, _guard.MEMORY_CHECK_SECONDS)
+        )
+
+    def _seconds(self, worker: _Worker) -> float:
+        return self._options.timeout if worker.is_ready else _guard.START_SECONDS
 
     def _deadline(self, worker: _Worker) -> float:
-        return worker.since + (self._options.timeout if worker.is_ready else _START_SECONDS)
+        return worker.since + self._seconds(worker)
 
     def _stop_excessive(self) -> Done:
         done: Done = []
         for worker in [w for w in self._workers if w.tasks]:
-            if worker.connection.poll():  # it has got further, or died: that comes first
+            if worker.guarded.connection.poll():  # it has got further, or died: that comes first
                 continue
             if time.monotonic() >= self._deadline(worker):
-                worker.process.kill()
                 done += self._replace(worker, Reason.TIMEOUT)
-            elif worker.is_ready and self._is_too_large(worker):
-                worker.process.kill()
+            elif worker.is_ready and worker.guarded.is_swollen:
                 done += self._replace(worker, Reason.OUT_OF_MEMORY)
         return done
-
-    def _is_too_large(self, worker: _Worker) -> bool:
-        limit = self._options.memory_limit
-        return limit is not None and resident_bytes(worker.process.pid) > limit
 
     def _replace(self, worker: _Worker, reason: Reason) -> Done:
         """Write off the image that cost a worker, if that is certain, and return all others."""
         self._workers.remove(worker)
-        worker.process.join(_JOIN_SECONDS)
-        worker.connection.close()
+        died = worker.guarded.end(reason, self._seconds(worker))
         if not worker.is_ready:
             self._failed_starts += 1
-            if self._failed_starts >= _MAX_FAILED_STARTS:
+            if self._failed_starts >= _guard.MAX_FAILED_STARTS:
                 raise RecognizerError(
-                    "the worker processes cannot be started: the last one "
-                    + self._words(worker, reason)
+                    f"the worker processes cannot be started: the last one {died}"
                 )
             self._returned.extendleft(reversed(worker.tasks.values()))
             return []
@@ -266,26 +246,16 @@ class WorkerPool:
         elif reason is Reason.OUT_OF_MEMORY and worker.finished:
             self._swollen.extend(suspects)
         else:
-            return [(task, self._result(task, worker, reason)) for task in suspects]
+            return [(task, self._result(task, worker, died)) for task in suspects]
         return []
 
-    def _result(self, task: Task, worker: _Worker, reason: Reason) -> Result:
-        detail = f"the process that worked on it {self._words(worker, reason)}"
+    def _result(self, task: Task, worker: _Worker, died: DiedError) -> Result:
+        detail = f"the process that worked on it {died}"
         step = worker.step
         sha256 = step.sha256 if step and step.indices == (task.index,) else None
-        failed = Prediction(status=Status.FAILED, reason=reason, detail=detail, sha256=sha256)
+        failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
         row = make_row(task.item, judge(failed, self._payload), self._payload)
         return Result(row=None if row_key(row) == task.known else row)
-
-    def _words(self, worker: _Worker, reason: Reason) -> str:
-        match reason:
-            case Reason.TIMEOUT:
-                seconds = self._options.timeout if worker.is_ready else _START_SECONDS
-                return f"was killed after {seconds:g} s"
-            case Reason.OUT_OF_MEMORY:
-                return f"was killed: it held more than {_mebibytes(self._options.memory_limit)}"
-            case _:
-                return f"died ({_how(worker.process.exitcode)})"
 
 
 def without_columns(task: Task) -> Task:
@@ -297,38 +267,3 @@ def paired(task: Task, result: Result) -> tuple[Task, Result]:
     """Pair a task with its result, and give the row the columns that stayed here."""
     row = result.row and replace(result.row, item=task.item.columns)
     return task, replace(result, row=row)
-
-
-@contextmanager
-def _signals_held_back() -> Iterator[None]:
-    # Ctrl-C and SIGTERM may be sent to the whole group, but a worker that they killed would look
-    # like one that crashed on its image. A process inherits the mask under which it was started.
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def error_of(message: Unable) -> RecognizerError:
-    """Return the error that another process had, as one of this process."""
-    kind = getattr(errors, message.kind, None)
-    if isinstance(kind, type) and issubclass(kind, RecognizerError):
-        return kind(message.message)
-    return RecognizerError(f"a worker cannot load the model: {message.kind}: {message.message}")
-
-
-def _how(exit_code: int | None) -> str:
-    if exit_code == -9:
-        return "SIGKILL; perhaps the system ran out of memory"
-    if exit_code is not None and exit_code < 0:
-        with suppress(ValueError):
-            return signal.Signals(-exit_code).name
-    return f"exit code {exit_code}"
-
-
-def _mebibytes(count: int | None) -> str:
-    return f"{math.ceil((count or 0) / MEBIBYTE)} MiB"

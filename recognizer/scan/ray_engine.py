@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from recognizer._guard import Unable
 from recognizer.errors import MissingExtraError, RecognizerError
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.pool import Done, error_of, paired, without_columns
+from recognizer.scan.pool import Done, paired, without_columns
 from recognizer.scan.scorer import Scorer
-from recognizer.scan.worker import Result, Task, Unable
+from recognizer.scan.worker import Result, Task
 
 GROUP_TASKS = 64
 """Images in one call of an actor: it then takes about a second, Ray's share of it is small, and
@@ -95,7 +96,7 @@ class RayPool:
             for row in dataset.iter_rows():
                 answer = pickle.loads(row["answer"])  # noqa: S301 - of our own actors
                 if isinstance(answer, Unable):
-                    raise error_of(answer)
+                    answer.reraise("a worker cannot load the model")
                 self.provider, results = answer
                 group = groups[int(row["number"])]
                 yield [paired(task, r) for task, r in zip(group, results, strict=True)]
@@ -133,5 +134,5 @@ class _Actor:
         try:
             results = self._scorer.work(pickle.loads(packed))  # noqa: S301 - of our own driver
         except RecognizerError as error:  # Ray would keep its message, but not its class
-            return Unable(kind=type(error).__name__, message=str(error))
+            return Unable.of(error)
         return self._scorer.provider, results

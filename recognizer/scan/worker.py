@@ -11,8 +11,6 @@ import contextlib
 import hashlib
 import os
 import queue
-import signal
-import sys
 import threading
 import traceback
 import warnings
@@ -26,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._decide import decide
+from recognizer._guard import Unable, resident_bytes, settle
 from recognizer.imaging import PREPROCESSING_VERSION, LoadedImage
 from recognizer.imaging.sources import Refused
 from recognizer.policy import CandidateKind, KnownMatch, Verdict
@@ -37,7 +36,6 @@ from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import THUMBNAIL_SIDE, StoredThumbnail, shrink
 from recognizer.scan.items import Item
 from recognizer.scan.locations import Reader
-from recognizer.scan.machine import resident_bytes
 from recognizer.scan.options import WorkerPayload
 from recognizer.status import Reason, Status
 
@@ -69,14 +67,6 @@ class Ready:
     memory: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unable:
-    """The model cannot be loaded: the class and the message of the error."""
-
-    kind: str
-    message: str
-
-
 @dataclass(frozen=True, slots=True)
 class Step:
     """A step begins: if the worker dies or takes too long now, these tasks are the cause.
@@ -99,7 +89,7 @@ class Finished:
 
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     """Serve tasks until the parent closes the connection, or dies."""
-    _calm_process()
+    settle()
     cv2.setNumThreads(1)  # one worker, one CPU
     # Pillow's warnings about a file's metadata are not for a terminal; a row says what counts.
     warnings.filterwarnings("ignore", module="PIL")
@@ -116,22 +106,12 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
             limits=options.limits,
         )
     except Exception as error:
-        connection.send(Unable(kind=type(error).__name__, message=str(error)))
+        connection.send(Unable.of(error))
         return
     connection.send(Ready(provider=recognizer.provider, memory=resident_bytes(os.getpid())))
     worker = Worker(connection, payload, reader, recognizer)
     while True:
         worker.work(inbox.take())
-
-
-def _calm_process() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the parent decides
-        signal.signal(number, signal.SIG_IGN)
-    # What C libraries print of a file is not for a terminal; Python's own errors still come.
-    sys.stderr = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
 
 
 class Inbox:

@@ -14,12 +14,14 @@ from typing import Any, cast
 
 import pytest
 
+from recognizer import _guard
+from recognizer._guard import Unable
 from recognizer.errors import ProviderError, RecognizerError, UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
+from recognizer.rows.journal import row_key
 from recognizer.scan import Item, ScanOptions, WorkerPayload
-from recognizer.scan import pool as pool_module
 from recognizer.scan.location import WebAddress
 from recognizer.scan.pool import Done, WorkerPool
 from recognizer.scan.worker import (
@@ -29,7 +31,6 @@ from recognizer.scan.worker import (
     Result,
     Step,
     Task,
-    Unable,
     judge,
     make_row,
 )
@@ -304,7 +305,7 @@ def test_idle_time_is_not_that_of_an_image(make: Any) -> None:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "resident_bytes", lambda pid: HELD.get(pid, 1))
+    monkeypatch.setattr(_guard, "resident_bytes", lambda pid: HELD.get(pid, 1))
     monkeypatch.setattr("sys.platform", "linux")
 
 
@@ -345,7 +346,7 @@ def test_what_failed_again_for_the_same_reason_has_no_new_row(make: Any) -> None
     crash = ready_then(lambda process, _: process.die(7))
     pool, _ = make(crash)
     (row,) = [r.row for part in pool.work(tasks(10)) for t, r in part if t.index == 3]
-    known = pool_module.row_key(row)
+    known = row_key(row)
     pool, _ = make(crash)
     again = pool.work(iter([Task(index=3, item=Item.at("3.jpg"), known=known)]))
     assert [result.row for part in again for _, result in part] == [None]
@@ -380,7 +381,7 @@ def test_workers_that_cannot_start(
 
 
 def test_a_start_that_takes_too_long(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_START_SECONDS", 0.1)
+    monkeypatch.setattr(_guard, "START_SECONDS", 0.1)
     pool, _ = make(FakeProcess.hang)
     with pytest.raises(RecognizerError, match=r"was killed after 0.1 s"):
         list(pool.work(tasks(10)))
@@ -389,7 +390,7 @@ def test_a_start_that_takes_too_long(make: Any, monkeypatch: pytest.MonkeyPatch)
 def test_processes_that_ignore_sigkill_are_not_waited_for_one_by_one(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "_JOIN_SECONDS", 0.2)
+    monkeypatch.setattr(_guard, "JOIN_SECONDS", 0.2)
     monkeypatch.setattr(FakeProcess, "join", lambda _, seconds: time.sleep(seconds))
     pool, _ = make(obedient, workers=10)
     next(pool.work(tasks(1000)))
