@@ -76,12 +76,7 @@ class TrainingError(RecognizerError):
 
 
 class MissingExtraError(RecognizerError, ImportError):
-    """An optional dependency is not installed.
-
-    Args:
-        module: the module that could not be imported.
-        extra: the extra of this distribution that brings it.
-    """
+    """A module is not installed; the message says which extra of this distribution brings it."""
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(

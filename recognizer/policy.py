@@ -295,12 +295,10 @@ class KnownMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A decision and the reasons for it.
+    """A decision and the reasons for it; a failed image is ``unscored``.
 
-    Attributes:
-        decision: ``unscored`` for an image that failed.
-        leads: labels and families over their review threshold, highest score first.
-        why: a sentence for each lead, and for what known items did.
+    The lead with the highest score is first. ``why`` has a sentence for each lead, and for what
+    known items did.
     """
 
     decision: Decision

@@ -121,14 +121,11 @@ class Recognizer:
     def predict_many(
         self, images: Iterable[ImageSource], *, batch_size: int = BATCH_SIZE
     ) -> Iterator[Prediction]:
-        """Score images, lazily and in order.
+        """Score images, lazily and in order, each as :meth:`predict` does.
 
         Args:
             images: any iterable; it is read as predictions are taken, ``batch_size`` ahead.
             batch_size: images that go through the model together.
-
-        Yields:
-            One prediction for each image, the same as :meth:`predict` gives.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size = {batch_size}: at least 1")
@@ -145,11 +142,8 @@ class Recognizer:
     ) -> list[Prediction]:
         """Score images that :meth:`load_image` has decoded.
 
-        Args:
-            images: the decoded images.
-            regions_for: returns the labels whose regions a prediction has to hold; they come from
-                the same pass. Not called for failed images.
-            embeddings: whether the predictions have to hold the embeddings too.
+        ``regions_for`` returns the labels whose regions a prediction has to hold; they come from
+        the same pass. It is not called for failed images. ``embeddings`` adds the embeddings too.
         """
         outputs = ["scores"]
         outputs += ["maps"] if regions_for is not None else []
@@ -248,13 +242,10 @@ class Recognizer:
     def features(
         self, inputs: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run images that are the model's input already, as :func:`model_input` makes it.
+        """Run inputs of the model, uint8 (N, size, size, 3), RGB, at least one.
 
-        Args:
-            inputs: uint8, (N, size, size, 3), RGB, at least one.
-
-        Returns:
-            The log-odds before calibration, float32, (N, labels), and the features, (N, channels).
+        Returns the log-odds before calibration, float32 (N, labels), and the features, (N,
+        channels).
         """
         log_odds, embedding = self._run(["scores", "embedding"], list(inputs))
         return log_odds, embedding

@@ -37,10 +37,8 @@ class KnownItem:
 
     Attributes:
         pdq: the image's PDQ hash, 64 hexadecimal digits in lower case.
-        finding: what was found out.
-        time: when, in UTC as ISO 8601 (``2026-03-01T10:00:00+00:00``).
+        time: in UTC as ISO 8601 (``2026-03-01T10:00:00+00:00``).
         label: which product it is, or what else; a label of any taxonomy.
-        note: in words.
         by: who found it out: a person or a desk.
         origin: the organisation that it comes from.
 
@@ -100,11 +98,7 @@ _FIELDS = tuple(field.name for field in fields(KnownItem))
 
 
 class Bank(Store):
-    """An open bank, made where ``create`` is set, and otherwise only read.
-
-    Raises:
-        BankError: the file does not exist or is not a bank; as in the methods.
-    """
+    """An open bank, made where ``create`` is set, and otherwise only read; it raises BankErrors."""
 
     APPLICATION_ID = 0x574C4B49
     KIND = "bank of known items"

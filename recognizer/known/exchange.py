@@ -35,9 +35,7 @@ _HEAD_BYTES = 80  # the longest of these is the line of a hash
 def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
     """Write items to a new exchange file, in one step, and return how many.
 
-    Raises:
-        BankError: the suffix is none of the three.
-        UsageError: the file cannot be written, or exists and is not an exchange file.
+    A file of another kind there is a UsageError, another suffix a BankError.
     """
     write, _ = _form(path)
     require_own(path, "exchange file", _is_exchange)

@@ -192,13 +192,7 @@ class Bundle:
         return frozenset(p for step in steps if label in {None, step.label} for p in step.photos)
 
     def read_model(self) -> bytes:
-        """Read ``model.onnx`` and verify it.
-
-        Raises:
-            BundleNotFoundError: the file is missing, or not a regular file.
-            BundleDigestError: it is not the file that ``bundle.json`` describes.
-            BundleSchemaError: it keeps weights outside the file, or is not an ONNX model.
-        """
+        """Read ``model.onnx`` and verify it; a BundleError says what is wrong with it."""
         path = self.path / MODEL_FILE
         model = read_verified(path, self.model.sha256)
         try:

@@ -39,12 +39,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFormat:
-    """What the model takes: images of shape (N, size, size, 3).
-
-    Attributes:
-        size: side of the square input in pixels.
-        preprocessing: version of the steps from an image to the input.
-    """
+    """What the model takes: images (N, size, size, 3), by a version of the preprocessing."""
 
     size: int
     preprocessing: int
@@ -96,10 +91,8 @@ class BundleLabel:
 class BundleFamily:
     """Products that are reported together.
 
-    Attributes:
-        name: a family of the taxonomy.
-        members: its labels in this bundle.
-        thresholds: as for labels, on the probability that any member is shown.
+    ``members`` are its labels in this bundle; the thresholds are on the probability that any of
+    them is shown.
     """
 
     name: str
@@ -200,12 +193,9 @@ class Calibrated(Struct, frozen=True, kw_only=True, tag_field="step", tag="calib
 
 
 class Enrolled(Struct, frozen=True, kw_only=True, tag_field="step", tag="enrolled"):
-    """A product was added to the parent, or strengthened in it, from a few photos.
+    """A product was added to the parent, or strengthened in it, from a few photos (their sha256).
 
-    Attributes:
-        photos: sha256 of each photo, hexadecimal.
-        penalty: of the head's coefficients.
-        parent_evaluation: figures of the parent, which do not hold any more.
+    ``penalty`` is that of the head's coefficients; the parent's figures do not hold any more.
     """
 
     parent: BundleReference

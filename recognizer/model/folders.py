@@ -54,9 +54,8 @@ def bundle_title(folder: Path) -> tuple[str, int]:
 def check_output(output: Path) -> tuple[str, int]:
     """Check before any work that a new bundle can be put there; return its name and version.
 
-    Raises:
-        UsageError: the name is not NAME-vN or that of a bundle of this package, there is something
-            already, or its folder cannot be made.
+    A UsageError says that the name is not NAME-vN or that of a bundle of this package, that there
+    is something already, or that its folder cannot be made.
     """
     title = bundle_title(output)
     if output.resolve().name in carried_bundles():
@@ -74,9 +73,8 @@ def check_output(output: Path) -> tuple[str, int]:
 def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of a bundle: one that the package carries by its name, or any by its path.
 
-    Raises:
-        BundleNotFoundError: there is none (the message lists those that are carried), or the name
-            is that of a carried bundle and of another one in a folder here.
+    A BundleNotFoundError lists those that are carried. A name that is also a folder here is one
+    too.
     """
     known = carried_bundles()
     name = DEFAULT_BUNDLE if bundle is None else os.fspath(bundle)

@@ -144,9 +144,8 @@ def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def read_negatives(bundle: Bundle) -> NegativeBank | None:
     """Return a bundle's bank, verified; None where the bundle has none.
 
-    Raises:
-        BundleError: the file is missing, is not the one that ``bundle.json`` describes, is not a
-            bank, or belongs to a model with other labels.
+    A BundleError says that the file is missing, is not what ``bundle.json`` describes, is not a
+    bank, or belongs to a model with other labels.
     """
     if bundle.negatives is None:
         return None

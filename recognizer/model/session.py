@@ -38,16 +38,8 @@ def open_session(
 ) -> tuple[onnxruntime.InferenceSession, str]:
     """Verify a bundle's model and load it; return the session and the provider that it really uses.
 
-    Args:
-        bundle: the model's description.
-        provider: a key of :data:`PROVIDERS`.
-        threads: threads for one pass; None leaves the choice to onnxruntime.
-        allow_fallback: use the CPU if the provider is unavailable, instead of raising.
-
-    Raises:
-        BundleError: the model is not the described one, or cannot be used.
-        ProviderError: the provider is unavailable and no fallback is allowed.
-        UsageError: an argument makes no sense.
+    ``threads`` is for one pass; None leaves the choice to onnxruntime. ``allow_fallback`` uses the
+    CPU if the provider is unavailable. Raises a BundleError, ProviderError or UsageError.
     """
     if provider not in PROVIDERS:
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")

@@ -22,13 +22,9 @@ NOT_THERE = "The file has gone or has changed; this is what was scored."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardImage:
-    """A thumbnail, or the words that stand in its place.
+    """A thumbnail as a ``data:`` URI, or the sentence on why there is none, ``missing``.
 
-    Attributes:
-        uri: the JPEG as a ``data:`` URI; None where there is none.
-        missing: why there is none, as one sentence.
-        note: what else is to be said, as one sentence; None where the file is still there, with
-            the bytes that were scored.
+    ``note`` says what else there is to say: None where the file is still what was scored.
     """
 
     uri: str | None = None
@@ -47,14 +43,10 @@ def make_card_image(
     frame: int | None = None,
     store: ThumbnailStore | None = None,
 ) -> CardImage:
-    """Make the thumbnail of an image that a scan has seen.
+    """Make the thumbnail of an image that a scan has seen, from its store or its local file.
 
-    Args:
-        source: the row's path. Nothing but a local file is ever read.
-        sha256: the row's digest: a file with another one is another image, and is not shown.
-        side: the longer side of the thumbnail at most, in pixels.
-        frame: which of the sampled frames; the first one where it is None or not among them.
-        store: the thumbnails that the scan has kept, at their own size.
+    A file with another digest than ``sha256`` is another image, and is not shown. ``frame`` is one
+    of the sampled frames; the first one is shown where it is None or not among them.
     """
     if store is not None and (stored := store.get(sha256)) is not None:
         return _shown(stored, None if _is_at(source, sha256) else NOT_THERE)

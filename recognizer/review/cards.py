@@ -53,12 +53,9 @@ class Card:
         copies: the rows of near-copies, for which the decision on it can stand.
         copy_count: how many near-copies there are, listed or not.
         link: ``file:`` URI of the image; None where it is not what was scored.
-        boxes: regions in the frame that the thumbnail shows.
         facts: format, size and frames in words.
-        problem: the reason as a sentence; None where the status is ``ok``.
         bars: the highest scores, those over their thresholds first.
-        products: the products that the lead may show; of a clear image, the one with the highest
-            score.
+        products: those that the lead may show; of a clear image, the one with the highest score.
     """
 
     row: Row

@@ -49,13 +49,9 @@ _NOTES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A part of the page.
+    """A part of the page: ``shown`` of its ``total`` images have cards or are copies on one.
 
-    Attributes:
-        total: its images.
-        shown: those of them that are on the page, on cards of their own or as copies.
-        cards_count: how many cards it has; an image may be shown as a copy on that of another.
-        cards: the cards, which are made one by one while the page is written.
+    The cards are made one by one while the page is written.
     """
 
     name: Decision
@@ -75,18 +71,11 @@ def write_report(
     title: str | None = None,
     capacity: Capacity | None = None,
 ) -> None:
-    """Write the review queue of a scan.
+    """Write the review queue of a scan, in one step.
 
     The thumbnails of leads are those that the scan has kept beside its rows. Where there is none,
     it is made from the file as it is now; where its bytes have changed since, the page says so and
-    does not show it. The page is replaced in one step or left as it was.
-
-    Args:
-        journal: the scan's rows, JSONL.
-        output: the HTML file.
-        bundles: the models that may be behind the rows.
-        title: of the page; None for one made from the name of the journal.
-        capacity: how many images are shown at most; None for the defaults.
+    does not show it. ``capacity`` limits how many images are shown.
 
     Raises:
         JournalError: the rows cannot be read.

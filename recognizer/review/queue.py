@@ -33,13 +33,7 @@ MAX_COPIES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """How many images a page shows at most.
-
-    Attributes:
-        leads: cards of ``priority`` and ``review`` together, the strongest first.
-        unscored: cards of failures, in the order of the rows.
-        clear: lines of clear images, the highest scores first.
-    """
+    """How many images a page shows at most; ``priority`` and ``review`` share ``leads``."""
 
     leads: int = 2000
     unscored: int = 500
@@ -48,13 +42,7 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An image of the queue, by its row.
-
-    Attributes:
-        copies: the rows of its near-copies, which have no entries of their own, the strongest
-            first; at most :data:`MAX_COPIES`.
-        copy_count: how many they are.
-    """
+    """An image of the queue, by its row, and the first :data:`MAX_COPIES` of its near-copies."""
 
     row: Row
     copies: tuple[Row, ...] = ()
@@ -63,13 +51,7 @@ class Entry:
 
 @dataclass(slots=True, kw_only=True)
 class Summary(ScanSummary):
-    """Counts over all images of a journal, and what made its rows.
-
-    Attributes:
-        sections: images in each section.
-        models, policies: what made the rows -> images.
-        begin, end: time of the earliest and the latest row; None where there are no rows.
-    """
+    """Counts over all images of a journal; ``begin`` and ``end`` are None without rows."""
 
     sections: Counter[Decision] = field(default_factory=Counter)
     models: Counter[ModelReference] = field(default_factory=Counter)
@@ -150,13 +132,8 @@ class Images(TemporaryStore):
 class Queue(Closes):
     """The review queue of a scan. Of near-copies, the strongest has an entry, with the others.
 
-    Attributes:
-        summary: counts over all images.
-        bundle: the model behind the rows: of several, that of most images.
-
-    Raises:
-        JournalError: the file cannot be read, or a line other than a torn last one is not a row.
-        UsageError: none of the bundles is the model behind the rows.
+    ``bundle`` is the model behind most rows. A journal that cannot be read is a JournalError; rows
+    of none of the bundles are a UsageError.
     """
 
     def __init__(
@@ -241,11 +218,7 @@ class Queue(Closes):
 def find_copies(
     journal: str | os.PathLike[str], distance: int = COPY_DISTANCE
 ) -> tuple[int, list[list[Row]]]:
-    """Return how many images a scan has, and the rows of each group of near-copies.
-
-    Raises:
-        JournalError: the file cannot be read, or a line other than a torn last one is not a row.
-    """
+    """Return how many images a scan has, and the rows of each group of near-copies."""
     with JournalReader(journal) as reader, Images() as images:
         for offset, row in reader.rows():
             images.put(row, offset)

@@ -39,18 +39,10 @@ def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
 
 
 class EmbeddingStore(Store):
-    """The embeddings of a journal's images.
+    """The embeddings of a journal's images, by the model with the digest ``model``.
 
-    Args:
-        path: the file.
-        model: digest of the model whose embeddings are added; the file is made if necessary. None
-            to read only.
-
-    Attributes:
-        model: digest of the model whose embeddings it holds.
-
-    Raises:
-        JournalError: the file does not exist, is something else, or belongs to another model.
+    It is made if necessary where a model is given, and otherwise only read. A JournalError says
+    that it does not exist, is something else, or belongs to another model.
     """
 
     APPLICATION_ID = 0x574C454D

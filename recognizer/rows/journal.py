@@ -39,11 +39,7 @@ _BEYOND_THE_END = 1 << 62  # Windows locks bytes, and locked bytes cannot be rea
 
 
 class JournalReader(Closes):
-    """A journal that is open for reading; a scan may be writing it.
-
-    Raises:
-        JournalError: the file cannot be read, or is not a journal; as in every method.
-    """
+    """A journal that is open for reading; a scan may be writing it. It raises JournalErrors."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -80,11 +76,8 @@ class JournalReader(Closes):
 class Journal(Closes):
     """A journal that is open for a scan, and locked against any other; it is made if necessary.
 
-    Attributes:
-        torn_bytes: how much of a torn last line was cut off on opening.
-
-    Raises:
-        JournalError: the file cannot be written, is in use by another scan, or is not a journal.
+    ``torn_bytes`` of a torn last line were cut off on opening. A JournalError says that the file
+    cannot be written, is in use by another scan, or is not a journal.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -216,11 +209,7 @@ def row_key(row: Row) -> bytes:
 
 
 def last_rows(path: str | os.PathLike[str]) -> Iterator[Row]:
-    """Yield the last row of each item, in the order of the journal.
-
-    Raises:
-        JournalError: the file cannot be read, or a line is not a row.
-    """
+    """Yield the last row of each item, in the order of the journal."""
     with JournalReader(path) as reader, Index() as index:
         for offset, row in reader.rows():
             index.put(row.key, Last(b"", offset))

@@ -26,10 +26,8 @@ _ROWS_AT_A_TIME = 500  # whose thumbnails are held in memory
 class Merged:
     """The numbers of a merge.
 
-    Attributes:
-        rows: images, each with one row.
-        superseded: rows that were left out, because another journal has a later one.
-        thumbnails, embeddings: rows whose thumbnails and embeddings went along.
+    ``superseded`` rows were left out, because another journal has a later one; ``thumbnails`` and
+    ``embeddings`` count the rows whose went along.
     """
 
     rows: int

@@ -172,18 +172,10 @@ class Row:
         bank: KnownItems | None = None,
         known: Sequence[KnownMatch] = (),
     ) -> Self:
-        """Make the row of one image.
+        """Make the row of one image from what ``bundle`` says and ``policy`` makes of it.
 
-        Args:
-            source: where it came from.
-            prediction: what the model says; its regions are those of the leads.
-            verdict: what the policy makes of it.
-            bundle: the model of both.
-            policy: that of the verdict.
-            time: when it was scored, with its time zone.
-            item: the listing's own columns.
-            bank: the known items with which it was compared.
-            known: those that it is near.
+        The regions of the prediction are those of the leads. ``item`` has the listing's own
+        columns; ``known`` are the items of the bank that the image is near.
         """
         is_scored = prediction.status is not Status.FAILED
         return cls(
@@ -249,12 +241,7 @@ class Row:
 
     @classmethod
     def from_json_line(cls, line: bytes) -> Self:
-        """Read a row from its line.
-
-        Raises:
-            RowSchemaError: it is a row of another version.
-            ValueError: it is not a row.
-        """
+        """Read a row from its line, or raise a ValueError: of another version, a RowSchemaError."""
         values = json.loads(line)
         if not isinstance(values, dict) or not {"source", "status"} <= values.keys():
             raise ValueError("keys are missing")

@@ -18,10 +18,7 @@ class ScanSummary:
         scanned: images for which a row was written.
         skipped: images whose earlier row still holds.
         repeated: inputs that were given more than once; they are counted once.
-        failed: reason -> failed images.
-        decisions: ``review`` and ``priority`` -> leads.
         leads: product -> leads that may show it; see ``Row.lead_labels``.
-        provider: the onnxruntime provider that was used; None where nothing was scored.
     """
 
     scanned: int = 0
