@@ -6,7 +6,8 @@
     >>> prediction = recognizer.predict(Path("listing.jpg"))
     >>> recognizer.decide(prediction, Policy()).decision
 
-The names in ``__all__`` are the public API; what else the modules below hold may change. Each name
+The public API are the names in ``__all__``, and in :mod:`recognizer.model.description` and
+:mod:`recognizer.model.evidence` the types of the parts of a bundle; all else may change. Each name
 is imported when it is first used, so that ``import recognizer`` costs nothing, and the errors and
 values load neither numpy nor onnxruntime.
 """
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from recognizer.status import Reason, Status
     from recognizer.taxonomy import Family, Kind, Label, Taxonomy, load_taxonomy
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BankError",

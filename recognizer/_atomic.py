@@ -25,11 +25,7 @@ def check_place(path: Path) -> None:
 
 
 def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> None:
-    """Raise a UsageError, before any work, if a file cannot be written or replaces another kind.
-
-    ``kind`` says what it will be, and ``is_own`` whether an existing file is one too. An empty file
-    may be replaced by any.
-    """
+    """Raise a UsageError unless a file can be written that replaces nothing but a ``kind``."""
     check_place(path)
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"{path}: the folder cannot be written to")

@@ -44,10 +44,7 @@ class _Database(Closes):
 
 
 class Store(_Database):
-    """A file of one kind, made where ``create`` is set, and otherwise only read.
-
-    A file that cannot be used raises an error of the class ``ERROR``, here and in every method.
-    """
+    """A file of one kind, made where ``create`` is set; every method raises errors of one class."""
 
     APPLICATION_ID: ClassVar[int]
     VERSION: ClassVar[int] = 1

@@ -295,11 +295,7 @@ class KnownMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A decision and the reasons for it; a failed image is ``unscored``.
-
-    The lead with the highest score is first. ``why`` has a sentence for each lead, and for what
-    known items did.
-    """
+    """A decision, the leads with the highest score first, and a sentence for each reason."""
 
     decision: Decision
     leads: tuple[Lead, ...]

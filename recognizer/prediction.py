@@ -7,6 +7,7 @@ A prediction is what the *model* says; what a platform makes of it is a decision
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
@@ -66,7 +67,7 @@ class Prediction:
             animations each score is the highest of the sampled frames.
         sha256: of the encoded bytes, hexadecimal; None for arrays and unread files.
         phash: PDQ hash of that frame, 64 hexadecimal digits; None where failed, and where the image
-            has too little structure (see :mod:`recognizer.imaging.pdq`).
+            has too little structure for one.
         format: image format by magic bytes; None where unknown.
         width: of the upright image in pixels; None where unknown.
         height: of the upright image in pixels; None where unknown.
@@ -158,8 +159,12 @@ def object_schema(cls: type[Any]) -> dict[str, Any]:
     """Return the JSON Schema of objects that have all fields of a class, and no others."""
     _, parts = msgspec.json.schema_components([cls], ref_template="#/$defs/{name}")
     for part in parts.values():
-        part["description"] = inspect.cleandoc(part["description"])
+        text = inspect.cleandoc(part["description"]).replace("``", "")
+        text, _, attributes = text.partition("\n\nAttributes:\n")
+        part["description"] = " ".join(text.split())
         if "properties" in part:
             part |= {"required": [*part["properties"]], "additionalProperties": False}
+        for name, words in re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", attributes, re.MULTILINE):
+            part["properties"].get(name, {})["description"] = " ".join(words.split())
     whole = parts.pop(cls.__name__)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "$defs": parts}

@@ -111,10 +111,7 @@ class Taxonomy:
 
 
 def load_taxonomy(path: str | os.PathLike[str] | None = None) -> Taxonomy:
-    """Read the taxonomy at ``path``; without one, that of this package, which is read only once.
-
-    Raises a TaxonomyError, which says where, if the file cannot be read or breaks a rule.
-    """
+    """Read the taxonomy at ``path``, or that of the package; a TaxonomyError says what is wrong."""
     if path is None:
         return _packaged()
     try:
@@ -152,10 +149,9 @@ def parse_taxonomy(text: str, name: str) -> Taxonomy:
 
 
 def extend_taxonomy(base: Taxonomy, own: Mapping[str, Any], name: str) -> Taxonomy:
-    """Return a taxonomy with the labels and families that a bundle brings with it.
+    """Return a taxonomy with the families and labels that a bundle brings with it.
 
-    ``own`` has the tables of ``taxonomy.toml``; ``name`` is what a TaxonomyError calls it. The
-    names in ``base`` keep their meaning, whatever ``own`` says of them.
+    The names in ``base`` keep their meaning. A TaxonomyError calls the tables ``name``.
     """
     root = _Table("", name, (), dict(own))
     root.check_keys("family", "label")

@@ -47,10 +47,7 @@ _MODULES = {
 
 
 def require_extra(extra: str, *modules: str) -> None:
-    """Raise a MissingExtraError, before a heavy import fails halfway, if a module is missing.
-
-    Without ``modules``, all of the extra are needed.
-    """
+    """Raise a MissingExtraError unless all modules of an extra, or the given ones, are there."""
     for module in modules or _MODULES[extra]:
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, extra)

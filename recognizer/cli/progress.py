@@ -22,7 +22,7 @@ _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's 
 
 @contextmanager
 def show_stages(console: Console) -> Iterator[Callable[[str], None]]:
-    """Yield a function that reports a stage: beside a spinner, or as a line without a terminal."""
+    """Yield a function that shows a stage beside a spinner, or prints it elsewhere."""
     from rich.markup import escape
 
     with console.status("") as status:
@@ -39,11 +39,7 @@ def show_stages(console: Console) -> Iterator[Callable[[str], None]]:
 def show_progress(
     console: Console, *, transient: bool = False
 ) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that reports a stage, the number done and the number in all.
-
-    It draws bars on a terminal, which ``transient`` ones leave at the end, and prints a line now
-    and then elsewhere.
-    """
+    """Yield a function that shows bars on a terminal, and prints a line now and then elsewhere."""
     from rich.progress import Progress
 
     printed = time.monotonic()

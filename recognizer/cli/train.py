@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,8 +50,12 @@ def command(
     photos = read_data(data, recipe)
     counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
     console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")
-    with _Bar(console) as bar:
-        fit(recipe, photos, output, on_progress=bar.update, on_epoch=bar.print_epoch)
+
+    def print_epoch(row: dict[str, float]) -> None:
+        console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+
+    with _show_run(console) as show:
+        fit(recipe, photos, output, on_progress=show, on_epoch=print_epoch)
     console.print(f"Wrote {output}")
 
 
@@ -60,43 +66,31 @@ def read_data(folders: list[Path], config: TrainingConfig) -> list[Photo]:
     return prepare(load_data(folders), config)
 
 
-class _Bar:
-    """The progress of a run: a bar on a terminal, a line now and then elsewhere."""
+@contextmanager
+def _show_run(console: Console) -> Iterator[Callable[[FitProgress], None]]:
+    """Yield a function that shows the progress of a run: a bar, or a line now and then."""
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn
+    printed = time.monotonic()
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("train", epoch="-", state="")
 
-        self._console = console
-        self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            TextColumn("{task.fields[state]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("train", epoch="-", state="")
-        self._printed = time.monotonic()
+        def show(p: FitProgress) -> None:
+            nonlocal printed
+            epoch = f"{p.epoch}/{p.epochs}"
+            state = (
+                f"loss {p.loss:.3f}  lr {p.learning_rate:.1e}  {p.rate:.0f} photos/s  "
+                f"{p.seconds_left / 60:.0f} min left"
+            )
+            bar.update(task, total=p.photos, completed=p.photo, epoch=epoch, state=state)
+            now = time.monotonic()
+            if not console.is_terminal and now - printed >= _LINE_EVERY:
+                printed = now
+                console.print(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
 
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, p: FitProgress) -> None:
-        """Show the state of the run."""
-        epoch = f"{p.epoch}/{p.epochs}"
-        state = (
-            f"loss {p.loss:.3f}  lr {p.learning_rate:.1e}  {p.rate:.0f} photos/s  "
-            f"{p.seconds_left / 60:.0f} min left"
-        )
-        self._bar.update(self._task, total=p.photos, completed=p.photo, epoch=epoch, state=state)
-        now = time.monotonic()
-        if not self._console.is_terminal and now - self._printed >= _LINE_EVERY:
-            self._printed = now
-            self._console.print(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
-
-    def print_epoch(self, row: dict[str, float]) -> None:
-        """Print the row of an epoch."""
-        self._console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+        yield show

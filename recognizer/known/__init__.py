@@ -5,9 +5,8 @@ What a match means for an image is for :mod:`recognizer.policy` to say.
 
 from recognizer.known.bank import Bank, KnownItem
 from recognizer.known.exchange import read_exchange, write_exchange
-from recognizer.known.groups import COPY_DISTANCE, near_copies
 from recognizer.known.hashes import TRANSFORMS
-from recognizer.known.index import HashIndex
+from recognizer.known.index import COPY_DISTANCE, HashIndex, near_copies
 from recognizer.known.matches import KnownItems, share_bank
 
 __all__ = [

@@ -33,10 +33,7 @@ _HEAD_BYTES = 80  # the longest of these is the line of a hash
 
 
 def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
-    """Write items to a new exchange file, in one step, and return how many.
-
-    A file of another kind there is a UsageError, another suffix a BankError.
-    """
+    """Write items to a new exchange file, in one step, and return how many."""
     write, _ = _form(path)
     require_own(path, "exchange file", _is_exchange)
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:

@@ -55,12 +55,7 @@ class KnownItems:
         return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
 
     def match(self, phash: str | None, distance: int = MAX_DISTANCE) -> tuple[KnownMatch, ...]:
-        """Find the known items that an image is near, the nearest first, each once.
-
-        Args:
-            phash: its perceptual hash; None matches nothing.
-            distance: in bits, 0 to 31.
-        """
+        """Return the items within ``distance`` bits of a hash, each once, the nearest first."""
         if phash is None:
             return ()
         sought = to_bytes([phash])

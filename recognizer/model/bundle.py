@@ -216,10 +216,7 @@ class Bundle:
         return sigmoid(calibrated)
 
     def family_scores(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probability that not all members of a family are absent.
-
-        ``probabilities`` are calibrated, (..., labels); the result is float64, (..., families).
-        """
+        """Return the probability of any member, float64 (..., families), from (..., labels)."""
         names = self.label_names
         if not self.families:
             return np.zeros((*probabilities.shape[:-1], 0))
@@ -311,10 +308,7 @@ def write_bundle(bundle: Bundle) -> None:
 
 
 def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
-    """Return the bundle that a ``bundle.json`` of a known schema describes, without its check.
-
-    Wrong content raises whatever the conversion raises: :func:`load_bundle` handles it.
-    """
+    """Return the described bundle, unchecked; wrong content raises whatever the conversion does."""
     if content["schema"] < SCHEMA:
         content = from_schema_2(content)
     taxonomy = extend_taxonomy(load_taxonomy(), content.get("taxonomy", {}), DESCRIPTION_FILE)

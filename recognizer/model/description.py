@@ -89,11 +89,7 @@ class BundleLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleFamily:
-    """Products that are reported together.
-
-    ``members`` are its labels in this bundle; the thresholds are on the probability that any of
-    them is shown.
-    """
+    """Products that are reported together; thresholds are on the probability of any member."""
 
     name: str
     members: tuple[str, ...]
@@ -193,10 +189,7 @@ class Calibrated(Struct, frozen=True, kw_only=True, tag_field="step", tag="calib
 
 
 class Enrolled(Struct, frozen=True, kw_only=True, tag_field="step", tag="enrolled"):
-    """A product was added to the parent, or strengthened in it, from a few photos (their sha256).
-
-    ``penalty`` is that of the head's coefficients; the parent's figures do not hold any more.
-    """
+    """A product was added to the parent, or strengthened in it, from photos with these sha256."""
 
     parent: BundleReference
     label: str

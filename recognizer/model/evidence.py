@@ -70,13 +70,11 @@ class EnrolmentEvidence:
     Attributes:
         known: photos of the label that the bundle's bank had already.
         negatives: photos that the head was fitted against.
-        recall: false-positive rate -> how many of the photos are found at it.
-        false_positives: false-positive rate -> how many held-out negatives pass its threshold.
-        leads: how many of the photos become a lead with the default policy; None where it was not
-            recorded.
+        recall, false_positives: false-positive rate -> how many of the photos, and of the held-out
+            negatives, pass its threshold.
+        leads: how many photos become a lead with the default policy; None where not recorded.
         own_weight: share of a known label's old log-odds in its new score; None for a new label.
-        ranks: place of each photo among the held-out negatives, 1 being above all; empty where
-            there are many photos.
+        ranks: place of each photo among the held-out negatives, 1 being above all; empty for many.
     """
 
     photos: int
@@ -118,11 +116,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leads:
-    """What the default policy makes of a product's photos.
-
-    It has one threshold for all products: what is over a product's own may still be no lead.
-    ``named`` counts the leads for this product or its family, ``leads`` those for whatever reason.
-    """
+    """How many photos of a product become leads by default, and how many under its name."""
 
     photos: int
     leads: int

@@ -36,11 +36,7 @@ def split_title(title: str) -> tuple[str, int] | None:
 
 
 def bundle_title(folder: Path) -> tuple[str, int]:
-    """Return the name and version that a bundle's folder gives it.
-
-    Raises:
-        UsageError: the folder is not called NAME-vN.
-    """
+    """Return the name and version in the name NAME-vN of a bundle's folder."""
     folder = folder.resolve()
     title = split_title(folder.name)
     if title is None:
@@ -52,11 +48,7 @@ def bundle_title(folder: Path) -> tuple[str, int]:
 
 
 def check_output(output: Path) -> tuple[str, int]:
-    """Check before any work that a new bundle can be put there; return its name and version.
-
-    A UsageError says that the name is not NAME-vN or that of a bundle of this package, that there
-    is something already, or that its folder cannot be made.
-    """
+    """Return the name and version of a new bundle; raise a UsageError if it cannot be put there."""
     title = bundle_title(output)
     if output.resolve().name in carried_bundles():
         raise UsageError(f"{output}: that is the name of a released bundle; choose another")
@@ -71,11 +63,7 @@ def check_output(output: Path) -> tuple[str, int]:
 
 
 def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder of a bundle: one that the package carries by its name, or any by its path.
-
-    A BundleNotFoundError lists those that are carried. A name that is also a folder here is one
-    too.
-    """
+    """Return the folder of a bundle that is given by its path, or carried under a name."""
     known = carried_bundles()
     name = DEFAULT_BUNDLE if bundle is None else os.fspath(bundle)
     if bundle is not None and (Path(bundle) / DESCRIPTION_FILE).is_file():
@@ -94,10 +82,7 @@ def find_bundle(bundle: str | os.PathLike[str] | None = None) -> Path:
 
 
 def read_regular_file(path: Path, max_bytes: int = -1) -> bytes:
-    """Read a file of a bundle, or its first bytes.
-
-    Raises a BundleNotFoundError if it is missing or not a regular file: a pipe would never end.
-    """
+    """Read a file of a bundle, or its first bytes; a pipe, which would never end, is an error."""
     if path.exists() and not path.is_file():
         raise BundleNotFoundError(f"{path} is not a regular file")
     try:

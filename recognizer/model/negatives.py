@@ -72,10 +72,7 @@ class NegativeBank:
         return NegativeBank(**columns)
 
     def to_bytes(self) -> bytes:
-        """Return the file, the same for the same bank.
-
-        Embeddings are int8 with a scale for each photo, log-odds float16.
-        """
+        """Return the file: embeddings as int8 with a scale for each, log-odds as float16."""
         scale = np.maximum(np.abs(self.embeddings).max(axis=1), 1e-12) / _LEVELS
         arrays = {
             "embeddings": np.rint(self.embeddings / scale[:, None]).astype(np.int8),
@@ -142,11 +139,7 @@ def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def read_negatives(bundle: Bundle) -> NegativeBank | None:
-    """Return a bundle's bank, verified; None where the bundle has none.
-
-    A BundleError says that the file is missing, is not what ``bundle.json`` describes, is not a
-    bank, or belongs to a model with other labels.
-    """
+    """Return a bundle's bank, verified, or None; a bank that does not fit is a BundleError."""
     if bundle.negatives is None:
         return None
     path = bundle.path / NEGATIVES_FILE

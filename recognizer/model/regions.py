@@ -25,10 +25,7 @@ def local_probability(maps: NDArray[np.float32], bundle: Bundle) -> NDArray[np.f
 def find_regions(
     heatmap: NDArray[np.float32], label: str, size: tuple[int, int], frame: int
 ) -> tuple[Region, ...]:
-    """Draw boxes where a heat-map, (h, w), has at least half of its peak, the highest score first.
-
-    ``size`` is the width and height of the upright image in pixels.
-    """
+    """Draw boxes, in an image of ``size``, where the heat (h, w) is at least half of its peak."""
     fine = cv2.resize(heatmap, (_HEATMAP_SIDE, _HEATMAP_SIDE), interpolation=cv2.INTER_LINEAR)
     peak = float(fine.max())
     if peak <= 0:

@@ -22,10 +22,7 @@ NOT_THERE = "The file has gone or has changed; this is what was scored."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardImage:
-    """A thumbnail as a ``data:`` URI, or the sentence on why there is none, ``missing``.
-
-    ``note`` says what else there is to say: None where the file is still what was scored.
-    """
+    """A thumbnail as a ``data:`` URI, or why there is none, and what else there is to say."""
 
     uri: str | None = None
     width: int = 0

@@ -63,10 +63,7 @@ class Guide:
 
 
 def make_guides(bundle: Bundle) -> dict[str, Guide]:
-    """Return a guide for each label of the bundle's taxonomy, by name.
-
-    A product that the bundle does not know has one too: a reviewer may still see it.
-    """
+    """Return a guide for each label of the taxonomy, also for those that the bundle lacks."""
     taxonomy = bundle.taxonomy
     known = {label.name: describe_evidence(label.evidence) for label in bundle.labels}
     unknown = Evidence(text="none: this model does not recognise it", mark="not recognised")

@@ -49,10 +49,7 @@ _NOTES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A part of the page: ``shown`` of its ``total`` images have cards or are copies on one.
-
-    The cards are made one by one while the page is written.
-    """
+    """A part of the page; its cards are made one by one while it is written."""
 
     name: Decision
     title: str

@@ -61,10 +61,7 @@ class Summary(ScanSummary):
 
 
 class Images(TemporaryStore):
-    """What is kept of the images of a journal: of each, its last row counts.
-
-    Near-copies share a ``copies``: the offset of the row of the first of them.
-    """
+    """The last row of each image; near-copies share the offset of the first one as ``copies``."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -75,11 +72,7 @@ class Images(TemporaryStore):
     def put(
         self, row: Row, offset: int, *, score: float = 0, alike: int = 0, time: float = 0
     ) -> None:
-        """Keep what counts of the row at an offset, in place of an earlier row of its item.
-
-        It is ranked by ``score`` within its section; ``alike`` numbers the rows that count alike in
-        the summary.
-        """
+        """Keep what counts of a row; ``alike`` numbers the rows that count alike in the summary."""
         section = SECTIONS.index(row.decision)
         values = (row.key - (1 << 63), offset, offset, row.sha256, row.phash, section, score, alike)
         with self._reported():
@@ -132,8 +125,7 @@ class Images(TemporaryStore):
 class Queue(Closes):
     """The review queue of a scan. Of near-copies, the strongest has an entry, with the others.
 
-    ``bundle`` is the model behind most rows. A journal that cannot be read is a JournalError; rows
-    of none of the bundles are a UsageError.
+    ``bundle``, the model behind most rows, has to be one of the ``bundles``.
     """
 
     def __init__(

@@ -39,11 +39,7 @@ def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
 
 
 class EmbeddingStore(Store):
-    """The embeddings of a journal's images, by the model with the digest ``model``.
-
-    It is made if necessary where a model is given, and otherwise only read. A JournalError says
-    that it does not exist, is something else, or belongs to another model.
-    """
+    """The embeddings of a journal's images, by the model with this digest; None only reads."""
 
     APPLICATION_ID = 0x574C454D
     KIND = "store of embeddings"

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from recognizer._atomic import sync_folder
 from recognizer._closing import Closes
+from recognizer._sqlite import TemporaryStore
 from recognizer.errors import JournalError
-from recognizer.rows.journal_index import Index, Last
 from recognizer.rows.row import Row, RowSchemaError
 from recognizer.status import Reason, Status
 
@@ -34,8 +35,51 @@ be back, or the limits wider."""
 
 _BEGINNING = b'{"source":'  # of every row
 _KEY_BYTES = 16
+_SIGN = 1 << 63  # SQLite's integers are signed
 _READ_BYTES = 4096  # more than most rows have
 _BEYOND_THE_END = 1 << 62  # Windows locks bytes, and locked bytes cannot be read by others
+
+
+class Last(NamedTuple):
+    """An item's last row: its :func:`result_key`, and where its line begins, in bytes."""
+
+    result: bytes
+    offset: int
+
+
+class ItemTable(TemporaryStore):
+    """A table of items in a file, by key: a lookup costs microseconds, an image milliseconds."""
+
+    def __init__(self, columns: str = "") -> None:
+        super().__init__(f"CREATE TABLE items (key INTEGER PRIMARY KEY{columns})")
+
+    def _run(self, statement: str, key: int, *values: Any) -> sqlite3.Cursor:
+        with self._reported():
+            return self._database.execute(statement, (key - _SIGN, *values))
+
+
+class Index(ItemTable):
+    """Map an item's key to its :class:`Last` row."""
+
+    def __init__(self) -> None:
+        super().__init__(", result BLOB, offset INTEGER")
+
+    def get(self, key: int) -> Last | None:
+        """Return an item's last row; None where it has none."""
+        row = self._run("SELECT result, offset FROM items WHERE key = ?", key).fetchone()
+        return None if row is None else Last(*row)
+
+    def put(self, key: int, last: Last) -> None:
+        """Replace an item's last row."""
+        self._run("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", key, *last)
+
+
+class KeySet(ItemTable):
+    """A set of keys."""
+
+    def add(self, key: int) -> bool:
+        """Add a key, and return whether it is a new one."""
+        return self._run("INSERT OR IGNORE INTO items VALUES (?)", key).rowcount > 0
 
 
 class JournalReader(Closes):
@@ -76,8 +120,7 @@ class JournalReader(Closes):
 class Journal(Closes):
     """A journal that is open for a scan, and locked against any other; it is made if necessary.
 
-    ``torn_bytes`` of a torn last line were cut off on opening. A JournalError says that the file
-    cannot be written, is in use by another scan, or is not a journal.
+    ``torn_bytes`` of a torn last line were cut off on opening.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -114,10 +157,7 @@ class Journal(Closes):
         return Row.from_json_line(line[: line.index(b"\n")])
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Write rows, all at once, and wait until they are on the disk.
-
-        After a JournalError the journal is as it was before.
-        """
+        """Write rows, all or none of them, and wait until they are on the disk."""
         lines = [row.to_json_line() for row in rows]
         block = memoryview(b"".join(lines))
         try:

@@ -5,35 +5,52 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from recognizer._atomic import replacing
 from recognizer.errors import JournalError, UsageError
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
-from recognizer.rows.journal import Journal, last_rows
-from recognizer.rows.journal_index import Newest
+from recognizer.rows.journal import ItemTable, Journal, last_rows
 from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 
+_Kept = TypeVar("_Kept", ThumbnailStore, EmbeddingStore)
 _ROWS_AT_A_TIME = 500  # whose thumbnails are held in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """The numbers of a merge.
-
-    ``superseded`` rows were left out, because another journal has a later one; ``thumbnails`` and
-    ``embeddings`` count the rows whose went along.
-    """
+    """The numbers of a merge; ``superseded`` rows had a later one in another journal."""
 
     rows: int
     superseded: int
     thumbnails: int
     embeddings: int
+
+
+class _Newest(ItemTable):
+    """Map an item's key to the number of the journal that has its latest row."""
+
+    def __init__(self) -> None:
+        super().__init__(", time INTEGER, journal INTEGER")
+
+    def offer(self, key: int, time: int, journal: int) -> None:
+        # Of two that are equally late, the one that is offered last counts.
+        self._run(
+            "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+            " time = excluded.time, journal = excluded.journal WHERE excluded.time >= time",
+            key,
+            time,
+            journal,
+        )
+
+    def journal(self, key: int) -> int | None:
+        row = self._run("SELECT journal FROM items WHERE key = ?", key).fetchone()
+        return None if row is None else int(row[0])
 
 
 def merge(
@@ -71,7 +88,7 @@ def merge(
     with ExitStack() as stack:
         if target.exists():
             stack.enter_context(Journal(target))  # no scan may write what would be replaced
-        newest = stack.enter_context(Newest())
+        newest = stack.enter_context(_Newest())
         read = 0
         for number, path in enumerate(paths):
             for row in last_rows(path):
@@ -81,7 +98,7 @@ def merge(
     return replace(merged, superseded=read - merged.rows)
 
 
-def _write(paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: bool) -> Merged:
+def _write(paths: Sequence[Path], newest: _Newest, target: Path, allow_mixed: bool) -> Merged:
     kinds: Counter[tuple[object, ...]] = Counter()
     titles: dict[tuple[object, ...], str] = {}
     with replacing(target) as partial:
@@ -103,8 +120,17 @@ def _write(paths: Sequence[Path], newest: Newest, target: Path, allow_mixed: boo
                 "them all the same with --allow-mixed"
             )
         # In place before the rows that they belong to.
-        thumbnails = _copy_thumbnails(paths, newest, target)
-        embeddings = _copy_embeddings(paths, newest, target)
+        thumbnails = _copy_beside(
+            paths,
+            newest,
+            target,
+            thumbnails_path,
+            lambda path: ThumbnailStore(path, create=False),
+            lambda path, _: ThumbnailStore(path, create=True),
+        )
+        embeddings = _copy_beside(
+            paths, newest, target, embeddings_path, EmbeddingStore, _same_model
+        )
     return Merged(rows=kinds.total(), superseded=0, thumbnails=thumbnails, embeddings=embeddings)
 
 
@@ -123,67 +149,47 @@ def _title(row: Row) -> str:
     return title if bank is None else f"{title}, bank {bank.name} ({bank.digest[:12]})"
 
 
-def _copy_thumbnails(paths: Sequence[Path], newest: Newest, target: Path) -> int:
+def _copy_beside(
+    paths: Sequence[Path],
+    newest: _Newest,
+    target: Path,
+    place: Callable[[Path], Path],
+    open_store: Callable[[Path], _Kept],
+    create: Callable[[Path, Sequence[_Kept]], _Kept],
+) -> int:
+    """Copy what is kept beside the journals for the remaining rows; return how much that is."""
+    count = 0
     with ExitStack() as stack:
-        stores = {
-            number: stack.enter_context(ThumbnailStore(thumbnails_path(path), create=False))
+        stores: dict[int, _Kept] = {
+            number: stack.enter_context(open_store(place(path)))
             for number, path in enumerate(paths)
-            if thumbnails_path(path).is_file()
+            if place(path).is_file()
         }
         if not stores:
             return 0
-        partial = stack.enter_context(replacing(thumbnails_path(target)))
-        with ThumbnailStore(partial, create=True) as copies:
-            return _copy(stores, copies, paths, newest)
-
-
-def _copy_embeddings(paths: Sequence[Path], newest: Newest, target: Path) -> int:
-    with ExitStack() as stack:
-        stores = {
-            number: stack.enter_context(EmbeddingStore(embeddings_path(path)))
-            for number, path in enumerate(paths)
-            if embeddings_path(path).is_file()
-        }
-        models = {store.model for store in stores.values()}
-        if not models:
-            return 0
-        if len(models) > 1:
-            raise JournalError(
-                "the embeddings beside these journals are of several models, and cannot be "
-                "compared: move away those of all but one (scan --embeddings makes them again)"
-            )
-        partial = stack.enter_context(replacing(embeddings_path(target)))
-        with EmbeddingStore(partial, *models) as copies:
-            return _copy(stores, copies, paths, newest)
-
-
-Kept = TypeVar("Kept")
-
-
-class _ByDigest(Protocol[Kept]):
-    def get(self, sha256: str, /) -> Kept | None: ...
-    def add(self, kept: Iterable[tuple[str, Kept]], /) -> None: ...
-
-
-def _copy(
-    stores: Mapping[int, _ByDigest[Kept]],
-    copies: _ByDigest[Kept],
-    paths: Sequence[Path],
-    newest: Newest,
-) -> int:
-    """Copy what belongs to the remaining rows, and return how much that is."""
-    count = 0
-    for number, store in stores.items():
-        rows = _remaining(paths[number], number, newest)
-        while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
-            digests = [row.sha256 for row in some if row.sha256]
-            found = [(d, kept) for d in digests if (kept := store.get(d)) is not None]
-            copies.add(found)
-            count += len(found)
+        partial = stack.enter_context(replacing(place(target)))
+        with create(partial, list(stores.values())) as copies:
+            for number, store in stores.items():
+                rows = _remaining(paths[number], number, newest)
+                while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
+                    digests = [row.sha256 for row in some if row.sha256]
+                    found = [(d, kept) for d in digests if (kept := store.get(d)) is not None]
+                    copies.add(found)
+                    count += len(found)
     return count
 
 
-def _remaining(path: Path, number: int, newest: Newest) -> Iterator[Row]:
+def _same_model(partial: Path, stores: Sequence[EmbeddingStore]) -> EmbeddingStore:
+    models = {store.model for store in stores}
+    if len(models) > 1:
+        raise JournalError(
+            "the embeddings beside these journals are of several models, and cannot be "
+            "compared: move away those of all but one (scan --embeddings makes them again)"
+        )
+    return EmbeddingStore(partial, *models)
+
+
+def _remaining(path: Path, number: int, newest: _Newest) -> Iterator[Row]:
     """Yield the rows of a journal that no other journal supersedes."""
     for row in last_rows(path):  # the journal may have grown meanwhile
         if newest.journal(row.key) == number:

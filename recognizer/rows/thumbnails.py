@@ -53,10 +53,7 @@ def thumbnails_path(journal: str | os.PathLike[str]) -> Path:
 
 
 class ThumbnailStore(Store):
-    """The thumbnails of a journal, by the digest of the bytes that they show.
-
-    It is made again where it was deleted while it was in use: rows do not need it.
-    """
+    """The thumbnails of a journal, by digest; made again where it was deleted while in use."""
 
     APPLICATION_ID = 0x574C5448
     KIND = "store of thumbnails"

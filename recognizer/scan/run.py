@@ -13,8 +13,7 @@ from typing import TypeAlias
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.rows.embeddings import EmbeddingStore
-from recognizer.rows.journal import Journal
-from recognizer.rows.journal_index import KeySet
+from recognizer.rows.journal import Journal, KeySet
 from recognizer.rows.row import Row
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.thumbnails import ThumbnailStore

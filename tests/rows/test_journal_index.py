@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import JournalError
-from recognizer.rows.journal_index import Index, KeySet, Last
+from recognizer.rows.journal import Index, KeySet, Last
 
 # Few different keys, so that they are met again; and the ends of the range.
 KEYS = st.integers(0, 20) | st.integers(0, 2**64 - 1) | st.sampled_from([2**63 - 1, 2**63])
