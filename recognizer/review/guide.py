@@ -11,7 +11,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.model.evidence import Evidence as BundleEvidence
 from recognizer.model.evidence import counted
 from recognizer.status import Reason
-from recognizer.taxonomy import Kind
+from recognizer.taxonomy import Kind, Label
 
 REASONS: dict[Reason, str] = {
     Reason.NOT_FOUND: "No file was there: it may have been moved or deleted before the scan.",
@@ -54,10 +54,7 @@ class Evidence:
 class Guide:
     """One label for reviewers; the evidence is that of a product, else None."""
 
-    name: str
-    title: str
-    hint: str | None
-    cites: str | None
+    label: Label
     confused_with: tuple[tuple[str, str], ...]
     evidence: Evidence | None
 
@@ -69,10 +66,7 @@ def make_guides(bundle: Bundle) -> dict[str, Guide]:
     unknown = Evidence(text="none: this model does not recognise it", mark="not recognised")
     return {
         label.name: Guide(
-            name=label.name,
-            title=label.display_name,
-            hint=label.hint,
-            cites=label.cites,
+            label=label,
             confused_with=tuple((n, taxonomy.display_name(n)) for n in label.confused_with),
             evidence=known.get(label.name, unknown) if label.kind is Kind.PRODUCT else None,
         )

@@ -11,7 +11,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from recognizer._atomic import replacing
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
-from recognizer.review.cards import Card, CardMaker
+from recognizer.review.cards import CardMaker
 from recognizer.review.guide import REASONS, make_guides
 from recognizer.review.queue import SECTIONS, Capacity, Queue
 from recognizer.rows.row import Row
@@ -45,19 +44,6 @@ _NOTES = {
         "Nothing is over a threshold. The highest scores, to check what was not flagged.",
     ),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A part of the page; its cards are made one by one while it is written."""
-
-    name: Decision
-    title: str
-    note: str
-    total: int
-    shown: int
-    cards_count: int
-    cards: Iterator[Card]
 
 
 def write_report(
@@ -132,20 +118,21 @@ def _context(queue: Queue, title: str, store: ThumbnailStore | None) -> dict[str
     }
 
 
-def _sections(queue: Queue, store: ThumbnailStore | None) -> Iterator[Section]:
+def _sections(queue: Queue, store: ThumbnailStore | None) -> Iterator[dict[str, Any]]:
+    """Yield the parts of the page; their cards are made one by one while it is written."""
     maker = CardMaker(queue.bundle, store)
     for name in SECTIONS:
         make = maker.line if name is Decision.CLEAR else maker.card
         title, note = _NOTES[name]
-        yield Section(
-            name=name,
-            title=title,
-            note=note,
-            total=queue.summary.sections[name],
-            shown=queue.covered(name),
-            cards_count=queue.count(name),
-            cards=map(make, queue.entries(name)),
-        )
+        yield {
+            "name": name,
+            "title": title,
+            "note": note,
+            "total": queue.summary.sections[name],
+            "shown": queue.covered(name),  # on cards of their own or as copies
+            "cards_count": queue.count(name),
+            "cards": map(make, queue.entries(name)),
+        }
 
 
 def _columns(row: Row) -> list[tuple[str, object]]:

@@ -60,7 +60,7 @@ Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReference:
-    """The model behind a row."""
+    """The model behind a row; the digest is over it and all calibrations and thresholds."""
 
     name: str
     version: Natural
@@ -74,7 +74,7 @@ class ModelReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyReference:
-    """The policy behind a row."""
+    """The policy behind a row; the digest is over all of it but the name."""
 
     name: str
     digest: Digest
@@ -82,7 +82,7 @@ class PolicyReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankReference:
-    """The bank of known items with which an image was compared."""
+    """A bank of known items; the digest is over its content and the way of comparing."""
 
     name: str
     digest: Digest
@@ -111,10 +111,7 @@ class Row:
     ]
     leads: Annotated[
         tuple[Lead, ...],
-        "The labels and families over their review threshold, the highest score first: kind "
-        "(label or family), name, score, the threshold that it is over, the false-positive rate of "
-        "this threshold (null for a probability that the policy gives), and level (review or "
-        "priority).",
+        "The labels and families over their review threshold, the highest score first.",
     ]
     family: Annotated[
         Mapping[str, Score] | None, "Family -> probability that one of its products is shown."
@@ -125,17 +122,10 @@ class Row:
     ]
     why: Annotated[tuple[str, ...], "A sentence for each lead, and for known items."]
     regions: Annotated[
-        tuple[Region, ...],
-        "Where the leads were seen (of a family, its likeliest product): left, top, right and "
-        "bottom in pixels of the upright image (right and bottom exclusive), in which frame, and "
-        "the highest local probability.",
+        tuple[Region, ...], "Where the leads were seen (of a family, its likeliest product)."
     ]
-    model: Annotated[
-        ModelReference,
-        "What scored it; the digest is over model.onnx and all calibrations and thresholds of its "
-        "bundle.",
-    ]
-    policy: Annotated[PolicyReference, "What decided; the digest is over all of it but the name."]
+    model: Annotated[ModelReference, "What scored it."]
+    policy: Annotated[PolicyReference, "What decided."]
     preprocessing: Annotated[Count, "The version of the steps from bytes to the model's input."]
     time: Annotated[datetime, Meta(tz=True), "When the row was made, with its time zone."]
     detail: Annotated[str | None, "More on the reason, in the words of a decoder or the system."]
@@ -144,14 +134,11 @@ class Row:
     )
     known: Annotated[
         tuple[KnownMatch, ...] | None,
-        "The known items that it is near, the nearest first: what the bank says of the item, in "
-        "how many bits of 256 the hashes differ, and how the image has to be turned or mirrored. "
-        "Null where it was compared with none.",
+        "The known items that it is near, the nearest first; null where it was compared with none.",
     ]
     bank: Annotated[
         BankReference | None,
-        "The bank of known items; the digest is over its content and the way of comparing. Null "
-        "where there was none.",
+        "The bank of known items that it was compared with; null where there was none.",
     ]
 
     def __post_init__(self) -> None:

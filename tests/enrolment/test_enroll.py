@@ -221,7 +221,7 @@ def test_a_new_name_brings_its_entry_of_the_taxonomy(
     assert bundle.taxonomy.label("blue_ivory").family == "ivory"
     assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
     assert bundle.families[0].members == ("ivory_worked", "ivory_raw", "blue_ivory")
-    assert make_guides(bundle)["blue_ivory"].hint == "Look at the blue."
+    assert make_guides(bundle)["blue_ivory"].label.hint == "Look at the blue."
 
 
 def test_a_new_name_may_be_a_family_of_its_own(
