@@ -48,12 +48,9 @@ class Store(_Database):
 
     APPLICATION_ID: ClassVar[int]
     VERSION: ClassVar[int] = 1
-    KIND: ClassVar[str]
-    """What it is, in words."""
-    TABLES: ClassVar[str]
-    """The statements that make its tables, where they do not exist."""
-    ADVICE: ClassVar[str]
-    """What to do where it cannot be used."""
+    KIND: ClassVar[str]  # what it is, in words
+    TABLES: ClassVar[str]  # the statements that make its tables, where they do not exist
+    ADVICE: ClassVar[str]  # what to do where it cannot be used
     ERROR: ClassVar[type[RecognizerError]] = JournalError
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool) -> None:

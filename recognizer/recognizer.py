@@ -123,9 +123,7 @@ class Recognizer:
     ) -> Iterator[Prediction]:
         """Score images, lazily and in order, each as :meth:`predict` does.
 
-        Args:
-            images: any iterable; it is read as predictions are taken, ``batch_size`` ahead.
-            batch_size: images that go through the model together.
+        The iterable is read ``batch_size`` ahead; so many images go through the model together.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size = {batch_size}: at least 1")
@@ -167,12 +165,7 @@ class Recognizer:
     def decide(
         self, prediction: Prediction, policy: Policy, known: Sequence[KnownMatch] = ()
     ) -> Verdict:
-        """Apply a policy to a prediction of this model.
-
-        Args:
-            prediction: as :meth:`predict` returns it.
-            policy: the platform's profile.
-            known: the known items that the image is near (see :mod:`recognizer.known`).
+        """Apply a policy to a prediction of this model and the known items that the image is near.
 
         Raises:
             PolicyError: the policy names a label or family that is unknown.
@@ -206,11 +199,7 @@ class Recognizer:
         )
 
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
-        """Show where in an image a label's score comes from.
-
-        Args:
-            image: as for :meth:`predict`.
-            label: which label; None for the product with the highest score.
+        """Show where in an image the score of a label (None: of the highest product) comes from.
 
         Raises:
             UsageError: the model has no such label; also as in :meth:`predict`.

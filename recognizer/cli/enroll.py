@@ -13,49 +13,41 @@ from recognizer.cli.options import BundleOption
 from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
 
-ProductArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="A product of the taxonomy, or a new name.")
-]
-PhotosArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="PHOTO...",
-        help="Photos of it, at least 3 that differ: files, folders, patterns. Photos in different "
-        "folders count as different sources.",
-    ),
-]
-OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The new bundle: a folder NAME-vN.")
-]
-NegativesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--negatives",
-        "-n",
-        help="Photos that do not show it, in addition to the bundle's own: a file, a folder or a "
-        "pattern. May be repeated.",
-    ),
-]
-FamilyOption = Annotated[
-    str | None, typer.Option(help="The family of a new name. Default: one of its own.")
-]
-HintOption = Annotated[
-    str | None, typer.Option(help="What a reviewer should look at; required for a new name.")
-]
-CheckOption = Annotated[
-    bool, typer.Option("--check", help="Print what to expect, and write nothing.")
-]
-
 
 def command(
-    name: ProductArgument,
-    photos: PhotosArgument,
-    output: OutputOption = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A product of the taxonomy, or a new name.")
+    ],
+    photos: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PHOTO...",
+            help="Photos of it, at least 3 that differ: files, folders, patterns. Photos in "
+            "different folders count as different sources.",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The new bundle: a folder NAME-vN.")
+    ] = None,
     bundle: BundleOption = None,
-    negatives: NegativesOption = None,
-    family: FamilyOption = None,
-    hint: HintOption = None,
-    check: CheckOption = False,
+    negatives: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--negatives",
+            "-n",
+            help="Photos that do not show it, in addition to the bundle's own: a file, a folder or "
+            "a pattern. May be repeated.",
+        ),
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="The family of a new name. Default: one of its own.")
+    ] = None,
+    hint: Annotated[
+        str | None, typer.Option(help="What a reviewer should look at; required for a new name.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Print what to expect, and write nothing.")
+    ] = False,
 ) -> None:
     """Add a product to a bundle, or strengthen one, from as few as three photos.
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.table import Table
 
-LINE_EVERY = 10.0
-"""Seconds between two lines of progress where there is no terminal."""
+LINE_EVERY = 10.0  # seconds between two lines of progress where there is no terminal
 
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 

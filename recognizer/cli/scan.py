@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from recognizer.policy import Policy
     from recognizer.scan.pool import MakePool
 
-DEFAULT_OUTPUT = Path("scan.jsonl")
-
 
 class Engine(StrEnum):
     """What runs the workers of a scan."""
@@ -63,7 +61,7 @@ def command(
             help="The journal: a JSON row for each image. A scan that was stopped resumes from "
             "it, and images that have not changed are not scored again.",
         ),
-    ] = DEFAULT_OUTPUT,
+    ] = Path("scan.jsonl"),
     report: Annotated[
         Path | None, typer.Option(help="Also write the review queue, as one HTML file.")
     ] = None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli.options import DataOption, load_data, require_extra
+from recognizer.cli.progress import LINE_EVERY
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
     from recognizer.training.config import TrainingConfig
     from recognizer.training.fit import Progress as FitProgress
-
-_LINE_EVERY = 20.0  # seconds between two lines of progress where there is no terminal
 
 
 def command(
@@ -89,7 +88,7 @@ def _show_run(console: Console) -> Iterator[Callable[[FitProgress], None]]:
             )
             bar.update(task, total=p.photos, completed=p.photo, epoch=epoch, state=state)
             now = time.monotonic()
-            if not console.is_terminal and now - printed >= _LINE_EVERY:
+            if not console.is_terminal and now - printed >= LINE_EVERY:
                 printed = now
                 console.print(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
 

@@ -86,12 +86,7 @@ def share_bank(
 ) -> Iterator[KnownItems]:
     """Make a bank ready to be searched by many processes, until the end of the context.
 
-    Args:
-        path: the bank's file.
-        match_rotations: also find mirrored and turned images, by eight searches for each image.
-
-    Raises:
-        BankError: it cannot be used.
+    ``match_rotations`` also finds mirrored and turned images, by eight searches for each image.
     """
     with tempfile.TemporaryDirectory(prefix="known-items-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

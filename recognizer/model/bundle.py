@@ -68,7 +68,6 @@ class Bundle:
     """A bundle: the content of ``bundle.json``, and the folder where it lies.
 
     Attributes:
-        path: its folder.
         taxonomy: the names of the package, and those that the bundle brings with it.
         activation: how the maps are to be read.
         labels: the model's outputs, in order.
@@ -77,14 +76,11 @@ class Bundle:
             of this share of photos like the validation negatives exceeds. Where a platform looks
             for everything at once, the false positives of the single products add up to no more.
         not_recognized: products of the taxonomy that the model does not know.
-        outputs: output of the model -> what it is.
         license: SPDX identifier.
         created: ISO 8601 date.
-        training, calibration, parity: None where they are not recorded.
         evaluation: the figures on the test split; None where nothing was measured, or other
             scores were.
         appendix: further figures, which only the card shows.
-        negatives: the bank of negatives; None for a bundle without one.
         lineage: how it was made, the latest step last.
 
     Raises:
@@ -238,13 +234,13 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     """Load a bundle's description. The model itself is read and verified by its engine.
 
     Args:
-        bundle: see :func:`recognizer.model.folders.find_bundle`.
+        bundle: a folder, or the name of a bundle that the package carries; None for the default.
 
     Raises:
         BundleNotFoundError: there is no such bundle.
         BundleDigestError: its calibrations or thresholds were changed since it was made.
-        BundleSchemaError: its description is unreadable, incomplete, of an unknown schema, or
-            made for another preprocessing than this version's.
+        BundleSchemaError: its description is unreadable, of an unknown schema, or made for another
+            preprocessing than this version's.
     """
     folder = find_bundle(bundle)
     path = folder / DESCRIPTION_FILE

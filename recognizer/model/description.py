@@ -72,7 +72,6 @@ class BundleLabel:
     """One output of the model.
 
     Attributes:
-        name: a label of the taxonomy.
         calibration: the model's log-odds -> calibrated log-odds.
         thresholds: false-positive rate -> the calibrated probability that this share of photos
             like the validation negatives exceeds; products only.
@@ -99,13 +98,11 @@ class BundleFamily:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What the network was trained on.
+    """What the network was trained on: photos, by their fingerprint, and other images.
 
     Attributes:
-        fingerprint: of the training photos.
         recipe: the training configuration, as :mod:`recognizer.training.config` reads it.
         held_out: fingerprint of the photos that training held out; None where it is not recorded.
-        photos, sources, rendered, patches: counts of images, as for :class:`TrainingImages`.
         averaged_runs: how many runs these weights are the mean of.
         versions: package -> its version.
     """

@@ -39,7 +39,7 @@ def open_session(
     """Verify a bundle's model and load it; return the session and the provider that it really uses.
 
     ``threads`` is for one pass; None leaves the choice to onnxruntime. ``allow_fallback`` uses the
-    CPU if the provider is unavailable. Raises a BundleError, ProviderError or UsageError.
+    CPU if the provider is unavailable.
     """
     if provider not in PROVIDERS:
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
@@ -97,9 +97,8 @@ def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str
     """Return a provider with its options, and the CPU for what the provider cannot compute."""
     if name == "cpu":
         return [PROVIDERS["cpu"]]
-    options: dict[str, str] = {}
-    if name == "openvino" and threads is not None:  # it has threads of its own
-        options["num_of_threads"] = str(threads)
+    # OpenVINO has threads of its own.
+    options = {"num_of_threads": str(threads)} if name == "openvino" and threads else {}
     return [(PROVIDERS[name], options), PROVIDERS["cpu"]]
 
 

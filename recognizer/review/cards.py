@@ -47,16 +47,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One image.
-
-    Attributes:
-        copies: the rows of near-copies, for which the decision on it can stand.
-        copy_count: how many near-copies there are, listed or not.
-        link: ``file:`` URI of the image; None where it is not what was scored.
-        facts: format, size and frames in words.
-        bars: the highest scores, those over their thresholds first.
-        products: those that the lead may show; of a clear image, the one with the highest score.
-    """
+    """One image; ``link`` is None where the file is not what was scored."""
 
     row: Row
     copies: tuple[Row, ...]

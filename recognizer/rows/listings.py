@@ -113,9 +113,9 @@ def write_listings(
 ) -> tuple[int, int]:
     """Write a row for each listing whose images are in a journal, in one step.
 
-    The images of a listing are those whose last rows have the same value in ``column``; None finds
-    it by :data:`LISTING_COLUMNS`. Returns how many listings there are, and how many images belong
-    to none. An unusable output, or a column that no image has, is a UsageError.
+    The images of a listing have the same value in ``column``; None finds it by
+    :data:`LISTING_COLUMNS`. Returns how many listings there are, and how many images belong to
+    none.
     """
     target = Path(output)
     require_listings(target)

@@ -14,11 +14,8 @@ from recognizer.status import Reason, Status
 class ScanSummary:
     """The sums of a scan. All but the first two count new rows and earlier ones alike.
 
-    Attributes:
-        scanned: images for which a row was written.
-        skipped: images whose earlier row still holds.
-        repeated: inputs that were given more than once; they are counted once.
-        leads: product -> leads that may show it; see ``Row.lead_labels``.
+    ``skipped`` images have an earlier row that still holds; ``repeated`` inputs were given more
+    than once; ``leads`` counts those that may show a product, by product.
     """
 
     scanned: int = 0

@@ -32,8 +32,7 @@ def write_table(journal: str | os.PathLike[str], output: str | os.PathLike[str])
     """Write the last rows of a journal as ``.csv`` or ``.parquet``; return how many they are.
 
     The file takes its place in one step, or what was there is left as it was. File names that are
-    not valid text are written with the escapes of the journal. A UsageError says that the output
-    has another ending, cannot be written, or exists and is not such a table.
+    not valid text are written with the escapes of the journal.
     """
     target = Path(output)
     kinds: dict[str, tuple[Callable[[Iterable[Row], Path], int], Callable[[BinaryIO], bool]]] = {
