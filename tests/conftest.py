@@ -1,25 +1,20 @@
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-from PIL import Image
 from typer.testing import CliRunner, Result
 
-from recognizer.cli import app
+from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
 from recognizer.recognizer import Recognizer
 from recognizer.rows import Row, row_schema
+from tests.pictures import encoded, picture
 from tests.tiny import write_tiny_bundle
-
-COLORS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230), "gray": (90, 90, 90)}
-
 
 ROW_VALIDATOR = Draft202012Validator(row_schema(), format_checker=FormatChecker())
 
@@ -71,19 +66,6 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def picture(color: str = "red", size: tuple[int, int] = (64, 48), seed: int = 0) -> Image.Image:
-    """A picture of one colour with a little noise, so that no two seeds are the same file."""
-    rng = np.random.default_rng(seed)
-    noise = rng.integers(-12, 13, (size[1], size[0], 3))
-    return Image.fromarray(np.clip(np.array(COLORS[color]) + noise, 0, 255).astype(np.uint8))
-
-
-def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:  # noqa: A002
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> Callable[..., Path]:
     """Makes a folder of JPEG photos named after their colour and number."""
@@ -104,3 +86,31 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     for row in rows:
         ROW_VALIDATOR.validate(row)
     return rows
+
+
+@pytest.fixture
+def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
+    """Scans with the tiny bundle, into ``scan.jsonl``."""
+    output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.jsonl", "--workers", 1)
+    return lambda *arguments: invoke("scan", *output, *arguments)
+
+
+@pytest.fixture
+def scanned(scan: Callable[..., Result], tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Scans, and returns all rows of the journal."""
+
+    def rows(*arguments: object) -> list[dict[str, Any]]:
+        done = scan(*arguments)
+        found = read_rows(tmp_path / "scan.jsonl")
+        has_failed = any(row["status"] == "failed" for row in found)
+        assert done.exit_code == (ExitCode.SOME_FAILED if has_failed else ExitCode.DONE), (
+            done.stderr
+        )
+        return found
+
+    return rows
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path

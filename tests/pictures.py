@@ -1,11 +1,28 @@
-"""Pictures that differ as photos do, made by code: a background, and shapes in front of it."""
+"""Pictures made by code, and image files of all formats, written byte by byte where it matters."""
 
 from __future__ import annotations
+
+import io
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tests.conftest import encoded
+COLORS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230), "gray": (90, 90, 90)}
+
+
+def picture(color: str = "red", size: tuple[int, int] = (64, 48), seed: int = 0) -> Image.Image:
+    """A picture of one colour with a little noise, so that no two seeds are the same file."""
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(-12, 13, (size[1], size[0], 3))
+    return Image.fromarray(np.clip(np.array(COLORS[color]) + noise, 0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:  # noqa: A002
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
 
 
 def scene(seed: int, size: tuple[int, int] = (360, 280), shapes: int = 20) -> Image.Image:
@@ -35,3 +52,118 @@ def animated(*colors: str, format: str = "GIF") -> bytes:  # noqa: A002
     for i, frame in enumerate((first, *rest)):
         frame.putpixel((i, 0), (0, 0, 0))  # Pillow writes frames that are alike only once
     return encoded(first, format, save_all=True, append_images=rest, duration=50)
+
+
+# --- files of all formats ------------------------------------------------------------------------
+
+
+def photo(width: int = 96, height: int = 64) -> Image.Image:
+    """A picture with structure in all channels and at all scales, always the same."""
+    y, x = np.mgrid[0:height, 0:width] / max(width, height)
+    noise = np.random.default_rng(7).normal(0, 12, (height, width, 3))
+    waves = np.stack([np.sin(9 * x + 3 * y), np.cos(7 * y), np.sin(25 * x * y)], -1)
+    return Image.fromarray(np.clip(128 + 90 * waves + noise, 0, 255).astype(np.uint8))
+
+
+def frames(count: int = 4, size: tuple[int, int] = (48, 32)) -> list[Image.Image]:
+    """Different pictures for an animation."""
+    return [Image.fromarray(np.roll(np.array(photo(*size)), 7 * i, 1)) for i in range(count)]
+
+
+def animation(format: str, count: int = 4) -> bytes:  # noqa: A002
+    first, *rest = frames(count)
+    options: dict[str, object] = {"lossless": True} if format == "WEBP" else {}
+    return encoded(first, format, save_all=True, append_images=rest, duration=40, **options)
+
+
+def png_chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def png(width: int, height: int, pixels: bytes, *, depth: int = 8) -> bytes:
+    """A PNG in colour from the unfiltered pixel data."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0))
+    data = png_chunk(b"IDAT", zlib.compress(pixels, 9))
+    return b"\x89PNG\r\n\x1a\n" + header + data + png_chunk(b"IEND", b"")
+
+
+def sixteen_bit_rgb_png() -> bytes:
+    wide = np.array(photo(), np.uint16) * 257
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in wide)
+    return png(wide.shape[1], wide.shape[0], rows, depth=16)
+
+
+def tiff(array: np.ndarray, *, claimed: tuple[int, int] | None = None, next_page: int = 0) -> bytes:
+    """An uncompressed little-endian TIFF with its directory at byte 8."""
+    height, width = array.shape[:2]
+    samples = array.shape[2] if array.ndim == 3 else 1
+    bits = 8 * array.itemsize
+    pixels = array.tobytes()
+    end = 8 + 2 + 12 * 11 + 4
+    width, height = claimed or (width, height)
+    tags = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, samples, end if samples > 2 else bits | bits << 16),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2 if samples == 3 else 1),
+        (273, 4, 1, end + 8),
+        (277, 3, 1, samples),
+        (278, 4, 1, height),
+        (279, 4, 1, len(pixels)),
+        (284, 3, 1, 1),
+        (339, 3, 1, 3 if array.dtype.kind == "f" else 1),
+    ]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", next_page)
+    return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<4H", *[bits] * 4) + pixels
+
+
+def gif(screen: tuple[int, int], *parts: bytes) -> bytes:
+    """A GIF of two colours: a logical screen, then frames as :func:`gif_frame` makes them."""
+    header = struct.pack("<HHBBB", *screen, 0x80, 0, 0)
+    return b"GIF89a" + header + b"\xff\0\0\0\0\xff" + b"".join(parts) + b";"
+
+
+def gif_frame(width: int = 1, height: int = 1) -> bytes:
+    """A frame of which one pixel is there."""
+    return b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00"
+
+
+def webp_canvas(width: int, height: int) -> bytes:
+    body = b"\x02\0\0\0" + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunks = b"VP8X" + struct.pack("<I", len(body)) + body
+    chunks += b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+def jpeg(**options: object) -> bytes:
+    return encoded(photo(), "JPEG", quality=85, **options)
+
+
+def jpeg_claiming(width: int, height: int) -> bytes:
+    """A JPEG whose header tells another size than its data."""
+    data = jpeg()
+    start = data.index(b"\xff\xc0")
+    return data[: start + 5] + struct.pack(">HH", height, width) + data[start + 9 :]
+
+
+def many_scans() -> bytes:
+    """A progressive JPEG whose last scan is repeated: little data, endless work."""
+    data = jpeg(progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * 500 + data[-2:]
+
+
+def exif(orientation: int) -> bytes:
+    block = Image.Exif()
+    block[0x0112] = orientation
+    return block.tobytes()
+
+
+def cmyk_jpeg(*, adobe: bool) -> bytes:
+    """CMYK, inverted as Adobe does it and said so in an APP14 segment, or neither."""
+    data = encoded(Image.new("CMYK", (64, 48), (0, 200, 200, 20)), "JPEG", quality=95)
+    start = data.find(b"\xff\xee")
+    length = int.from_bytes(data[start + 2 : start + 4], "big")
+    return data if adobe else data[:start] + data[start + 2 + length :]

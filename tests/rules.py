@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from recognizer.policy import (
-    CandidateKind,
-    Probability,
-    Rate,
-    Rule,
-)
+from recognizer.policy import CandidateKind, Probability, Rate, Rule
 
 
 def rule(review: float | None = None, priority: float | None = None, *, p: bool = False) -> Rule:

@@ -13,10 +13,8 @@ from recognizer.policy import (
     CandidateKind,
     Decision,
     Effect,
-    Finding,
     KnownMatch,
     KnownRule,
-    Lead,
     Policy,
     Probability,
     Rule,
@@ -24,6 +22,7 @@ from recognizer.policy import (
 )
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
+from tests.rows.rows import known_match, lead
 from tests.rules import of_family, of_label, rule
 
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
@@ -38,7 +37,7 @@ def bundle(tiny_bundle: Path) -> Bundle:
 def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: object) -> Prediction:
     scores = {"ivory_worked": worked, "ivory_raw": raw, "ceramic": other, "listing_other": other}
     families = {"ivory": 1 - (1 - worked) * (1 - raw)}
-    return Prediction(status=Status.OK, scores=scores, families=families, **more)  # type: ignore[arg-type]
+    return Prediction(status=Status.OK, scores=scores, families=families, **more)
 
 
 def verdict_of(
@@ -54,6 +53,7 @@ def labels_of(verdict: Verdict) -> tuple[str, ...]:
 WORKED, RAW = "ivory_worked", "ivory_raw"
 DEFAULT = Policy()
 EASY = Policy(default=rule(0.05))
+OWN_RULE = Policy(rules={**of_family("ivory", rule(0.001)), **of_label(WORKED, rule(0.05))})
 TABLE = [
     # worked, raw, policy, decision, labels
     (0.0, 0.0, DEFAULT, CLEAR, ()),
@@ -74,13 +74,7 @@ TABLE = [
     (0.6, 0.0, Policy(rules=of_family("ivory", rule(0.001, 0.001))), CLEAR, ()),
     (0.45, 0.0, Policy(rules=of_family("ivory", rule(0.05))), REVIEW, (WORKED,)),
     # unless they have one of their own.
-    (
-        0.45,
-        0.0,
-        Policy(rules={**of_family("ivory", rule(0.001)), **of_label(WORKED, rule(0.05))}),
-        REVIEW,
-        (WORKED,),
-    ),
+    (0.45, 0.0, OWN_RULE, REVIEW, (WORKED,)),
     # What is ignored does not come back through its family.
     (0.99, 0.0, Policy(ignore=frozenset({WORKED})), CLEAR, ()),
     (0.99, 0.6, Policy(ignore=frozenset({WORKED})), REVIEW, (RAW,)),
@@ -109,13 +103,11 @@ def test_lookalikes_are_no_leads(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_what_failed_is_never_clear(reason: Reason, bundle: Bundle) -> None:
-    verdict = verdict_of(
-        Prediction(status=Status.FAILED, reason=reason),
-        bundle,
-        Policy(default=rule(1.0, 1.0, p=True)),
-    )
-    assert verdict.decision is Decision.UNSCORED
-    assert verdict.leads == ()
+    failed = Prediction(status=Status.FAILED, reason=reason)
+    for policy, known in ((Policy(default=rule(1.0, 1.0, p=True)), ()), (DEFAULT, (PRODUCT,))):
+        verdict = verdict_of(failed, bundle, policy, known)
+        assert verdict.decision is Decision.UNSCORED
+        assert verdict.leads == ()
 
 
 def test_what_is_degraded_is_decided(bundle: Bundle) -> None:
@@ -136,14 +128,7 @@ def test_the_grounds_are_told(bundle: Bundle) -> None:
 
 def test_a_lead_says_what_it_rests_on(bundle: Bundle) -> None:
     family, label = verdict_of(prediction(0.6, 0.1), bundle, DEFAULT).leads
-    assert label == Lead(
-        kind=CandidateKind.LABEL,
-        name=WORKED,
-        score=0.6,
-        threshold=0.5,
-        false_positive_rate=0.01,
-        level=REVIEW,
-    )
+    assert label == replace(lead(WORKED, 0.6), threshold=0.5)
     assert (family.kind, family.name) == (CandidateKind.FAMILY, "ivory")
     assert family.score == pytest.approx(0.64)
 
@@ -156,31 +141,26 @@ def test_a_lead_names_the_threshold_of_its_level(
     score: float, level: Decision, threshold: float, rate: float | None, bundle: Bundle
 ) -> None:
     policy = Policy(default=Rule(review=Probability(0.3)))
-    lead = verdict_of(prediction(score), bundle, policy).leads[0]
-    assert (lead.level, lead.threshold, lead.false_positive_rate) == (level, threshold, rate)
+    found = verdict_of(prediction(score), bundle, policy).leads[0]
+    assert (found.level, found.threshold, found.false_positive_rate) == (level, threshold, rate)
 
 
 def test_a_priority_under_the_review_threshold_takes_that(bundle: Bundle) -> None:
     policy = Policy(default=Rule(review=Probability(0.95)))  # 0.001 means 0.9 here
-    (lead, _) = verdict_of(prediction(0.96), bundle, policy).leads
-    assert (lead.level, lead.threshold, lead.false_positive_rate) == (PRIORITY, 0.95, None)
+    (found, _) = verdict_of(prediction(0.96), bundle, policy).leads
+    assert (found.level, found.threshold, found.false_positive_rate) == (PRIORITY, 0.95, None)
     assert verdict_of(prediction(0.94), bundle, policy).decision is CLEAR
 
 
+THRESHOLDS = {0.01: 0.5, 0.001: 0.9}
 NAMESAKES = [
-    Candidate(
-        kind=CandidateKind.LABEL, name=name, members=(name,), thresholds={0.01: 0.5, 0.001: 0.9}
-    )
-    for name in ("pangolin_scales", "pangolin_skin")
+    Candidate(kind=kind, name=members[0], members=tuple(members), thresholds=THRESHOLDS)
+    for kind, *members in [
+        (CandidateKind.LABEL, "pangolin_scales"),
+        (CandidateKind.LABEL, "pangolin_skin"),
+        (CandidateKind.FAMILY, "pangolin_scales", "pangolin_skin"),
+    ]
 ]
-NAMESAKES.append(
-    Candidate(
-        kind=CandidateKind.FAMILY,
-        name="pangolin_scales",
-        members=("pangolin_scales", "pangolin_skin"),
-        thresholds={0.01: 0.5, 0.001: 0.9},
-    )
-)
 
 
 def decided(scores: tuple[float, float], policy: Policy) -> list[tuple[str, str]]:
@@ -190,7 +170,7 @@ def decided(scores: tuple[float, float], policy: Policy) -> list[tuple[str, str]
         scores={"pangolin_scales": scales, "pangolin_skin": skin},
         families={"pangolin_scales": 1 - (1 - scales) * (1 - skin)},
     )
-    verdict = decide(found, NAMESAKES, {0.01: 0.5, 0.001: 0.9}, policy)
+    verdict = decide(found, NAMESAKES, THRESHOLDS, policy)
     return [(lead.kind.value, lead.name) for lead in verdict.leads]
 
 
@@ -209,24 +189,8 @@ def test_a_family_that_bears_the_name_of_a_label() -> None:
 # --- known items ----------------------------------------------------------------------------------
 
 
-def near(
-    finding: str,
-    distance: int = 5,
-    label: str | None = None,
-    id: str = "f00d",  # noqa: A002
-) -> KnownMatch:
-    return KnownMatch(
-        id=id,
-        finding=Finding(finding),
-        label=label,
-        note=None,
-        origin=None,
-        distance=distance,
-        transform="identity",
-    )
-
-
-PRODUCT, CLEARED = near("product"), near("cleared")
+PRODUCT, CLEARED = known_match("product"), known_match("cleared")
+NEITHER = KnownRule(product=Effect.NOTHING, cleared=Effect.CLEAR)
 KNOWN_TABLE = [
     # worked, matches, rule, decision, labels
     (0.0, (), KnownRule(), CLEAR, ()),
@@ -236,19 +200,13 @@ KNOWN_TABLE = [
     (0.0, (PRODUCT,), KnownRule(product=Effect.NOTHING), CLEAR, ()),
     (0.0, (PRODUCT,), KnownRule(distance=4), CLEAR, ()),
     (0.0, (PRODUCT,), KnownRule(distance=5), REVIEW, ()),
-    (0.0, (near("product", label="ivory_raw"),), KnownRule(), CLEAR, ()),  # ignored, see below
+    (0.0, (known_match(label="ivory_raw"),), KnownRule(), CLEAR, ()),  # ignored, see below
     (0.6, (CLEARED,), KnownRule(), REVIEW, (WORKED,)),  # silences nothing on its own
     (0.0, (CLEARED,), KnownRule(), CLEAR, ()),
     (0.95, (CLEARED,), KnownRule(cleared=Effect.CLEAR), CLEAR, ()),
     (0.95, (CLEARED,), KnownRule(cleared=Effect.CLEAR, distance=4), PRIORITY, (WORKED,)),
     (0.0, (CLEARED, PRODUCT), KnownRule(cleared=Effect.CLEAR), REVIEW, ()),
-    (
-        0.95,
-        (CLEARED, PRODUCT),
-        KnownRule(product=Effect.NOTHING, cleared=Effect.CLEAR),
-        PRIORITY,
-        (WORKED,),
-    ),
+    (0.95, (CLEARED, PRODUCT), NEITHER, PRIORITY, (WORKED,)),
 ]
 
 
@@ -268,7 +226,7 @@ def test_what_known_items_do(
 
 
 def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundle) -> None:
-    known = (near("product", 9), near("product", 3, "rhino_horn", "beef"))
+    known = (known_match(distance=9), known_match(distance=3, label="rhino_horn", id="beef"))
     (why,) = verdict_of(prediction(0), bundle, DEFAULT, known).why
     assert why == (
         f"review: near the known item {known[1].id} (rhino_horn), 3 of 256 bits apart, and 1 more"
@@ -276,8 +234,3 @@ def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundl
     silent = Policy(known=KnownRule(cleared=Effect.CLEAR))
     (why,) = verdict_of(prediction(0.95), bundle, silent, (CLEARED,)).why
     assert "it would have been priority: ivory_worked" in why
-
-
-def test_a_failed_photo_stays_undecided(bundle: Bundle) -> None:
-    failed = Prediction(status=Status.FAILED, reason=Reason.EMPTY)
-    assert verdict_of(failed, bundle, DEFAULT, (PRODUCT,)).decision is Decision.UNSCORED

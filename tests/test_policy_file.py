@@ -9,18 +9,9 @@ from hypothesis import strategies as st
 
 from recognizer._policy_file import _policy, load_policy
 from recognizer.errors import PolicyError
-from recognizer.policy import (
-    CandidateKind,
-    Effect,
-    KnownRule,
-    Policy,
-    Rate,
-    Rule,
-)
+from recognizer.policy import CandidateKind, Effect, KnownRule, Policy, Rate, Rule
 from recognizer.taxonomy import extend_taxonomy, load_taxonomy
 from tests.rules import of_family, of_label, rule
-
-DEFAULT = Policy()
 
 
 def loaded(folder: Path, text: str) -> Policy:
@@ -68,7 +59,7 @@ def test_a_rule_is_that_of_a_label_or_of_a_family(
 
 
 def test_an_empty_profile_is_the_default(tmp_path: Path) -> None:
-    assert loaded(tmp_path, "").digest == DEFAULT.digest
+    assert loaded(tmp_path, "").digest == Policy().digest
     assert loaded(tmp_path, "name = 'mine'").name == "mine"
 
 
@@ -97,10 +88,7 @@ BROKEN = {
     "both": ("review_rate = 0.05\nreview_probability = 0.5", "not both"),
     "a rate of former days": ("review = '0.01'", "write review_rate = 0.01"),
     "a probability of former days": ("[rules.ivory]\nreview = 0.5", "review_probability = 0.5"),
-    "upside down": (
-        "review_probability = 0.9\npriority_probability = 0.5",
-        "easier to reach",
-    ),
+    "upside down": ("review_probability = 0.9\npriority_probability = 0.5", "easier to reach"),
     "rates upside down": ("review_rate = 0.001\npriority_rate = 0.05", "easier to reach"),
     "rule of another type": ("[rules]\nivory = 0.5", "a table"),
     "rule of a kind, of another type": ("[rules.label]\ncoral = 0.5", "rules.label.coral: a table"),
@@ -111,6 +99,13 @@ BROKEN = {
     "ignore the unknown": ("ignore = ['unicorn_horn']", "unknown product 'unicorn_horn'"),
     "ignore with a typo": ("ignore = ['corral']", "did you mean coral"),
     "ignore a look-alike": ("ignore = ['ceramic']", "unknown product 'ceramic'"),
+    "known of another type": ("known = 3", "known: a table"),
+    "known product cleared": ('[known]\nproduct = "clear"', "known: product = 'clear'"),
+    "known cleared reviewed": ('[known]\ncleared = "review"', "known: cleared = 'review'"),
+    "known product of another type": ("[known]\nproduct = []", "known: product ="),
+    "known too far": ("[known]\ndistance = 32", "known: distance = 32"),
+    "known distance of another type": ("[known]\ndistance = true", "known: distance = True"),
+    "unknown key of known": ("[known]\nmore = 1", "unknown key 'more'"),
 }
 
 
@@ -119,8 +114,7 @@ def test_a_broken_profile_is_a_policy_error(name: str, tmp_path: Path) -> None:
     text, words = BROKEN[name]
     with pytest.raises(PolicyError) as caught:
         loaded(tmp_path, text)
-    assert words in str(caught.value)
-    assert "strict.toml" in str(caught.value)
+    assert all(part in str(caught.value) for part in (words, "strict.toml"))
 
 
 def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
@@ -141,25 +135,6 @@ def test_a_profile_says_what_known_items_mean(tmp_path: Path) -> None:
     assert loaded(tmp_path, "[known]\ndistance = 12\n").known == KnownRule(distance=12)
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("known = 3", "known: a table"),
-        ('[known]\nproduct = "clear"', "known: product = 'clear'"),
-        ('[known]\ncleared = "review"', "known: cleared = 'review'"),
-        ("[known]\nproduct = []", "known: product ="),
-        ("[known]\ndistance = 32", "known: distance = 32"),
-        ("[known]\ndistance = true", "known: distance = True"),
-        ("[known]\nmore = 1", "unknown key 'more'"),
-    ],
-)
-def test_a_profile_that_makes_no_sense_of_known_items(
-    text: str, words: str, tmp_path: Path
-) -> None:
-    with pytest.raises(PolicyError, match=words):
-        loaded(tmp_path, text)
-
-
 def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_text("[rules.blue_ivory]\nreview_rate = 0.05\n")
@@ -172,12 +147,11 @@ def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None
 
 
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.text(max_size=5)
-KEYS = st.sampled_from(
-    [
-        *("name", "ignore", "rules", "known", "review", "review_rate", "review_probability"),
-        *("priority_rate", "label", "family", "coral", "ivory", "product", "cleared", "distance"),
-    ]
-) | st.text(max_size=5)
+NAMES = (
+    "name ignore rules known review review_rate review_probability priority_rate label family "
+    "coral ivory product cleared distance"
+)
+KEYS = st.sampled_from(NAMES.split()) | st.text(max_size=5)
 LEVELS = st.sampled_from([0.05, 0.01, 0.001, "0.01", "review", "nothing", "clear"])
 VALUES = st.recursive(
     SCALARS | LEVELS,

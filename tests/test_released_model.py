@@ -60,16 +60,11 @@ def test_this_cpu_computes_what_the_file_says(released: Recognizer) -> None:
     size = released.bundle.input_size
     samples = [released.load_image(p) for p in sorted(golden.SAMPLES.glob("*.jpg"))]
     inputs = np.stack([model_input(image.frames[0].rgb, size) for image in samples])
-    scores = []
-    for level in (
-        onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
-        onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    ):
+    model, levels, scores = released.bundle.read_model(), onnxruntime.GraphOptimizationLevel, []
+    for level in (levels.ORT_ENABLE_ALL, levels.ORT_DISABLE_ALL):
         options = session_options(threads=1)
         options.graph_optimization_level = level
-        session = onnxruntime.InferenceSession(
-            released.bundle.read_model(), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         scores.append(sigmoid(session.run(["scores"], {"images": inputs})[0]))
     assert np.abs(scores[0] - scores[1]).max() < 0.05
 

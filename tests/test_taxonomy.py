@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -63,6 +64,7 @@ display_name = "Bone"
 """Lines count from 1: [family.ivory] is 3, [label.tusk] 7, its hint 12, [label.bone] 19."""
 
 FAMILY = VALID[VALID.index("[family") : VALID.index("[label")]
+HORN = '[family.horn]\ndisplay_name = "Horn"\nnote = "Horns."\n[label.bone]'
 HINT = VALID[VALID.index("hint =") : VALID.index("confused_with")]
 
 BROKEN = {
@@ -88,12 +90,7 @@ BROKEN = {
     "family text missing": ('note = "Tusks and teeth."', "", 3, "family.ivory lacks 'note'"),
     "family text empty": ("Tusks and teeth.", " ", 5, "'note' must be text, and not empty"),
     "family text of a wrong type": ('"Ivory"', "7", 4, "'display_name' must be text"),
-    "family without members": (
-        "[label.bone]",
-        '[family.horn]\ndisplay_name = "Horn"\nnote = "Horns."\n[label.bone]',
-        19,
-        "family 'horn' has no product",
-    ),
+    "family without members": ("[label.bone]", HORN, 19, "family 'horn' has no product"),
     "kind missing": ('kind = "lookalike"', "", 19, "label.bone lacks 'kind'"),
     "kind unknown": ('"lookalike"', '"look-alike"', 20, "'look-alike'; did you mean lookalike?"),
     "kind of a wrong type": ('"lookalike"', "[]", 20, "'kind' must be text"),
@@ -132,14 +129,14 @@ class TestPackagedFile:
         assert {name: label.kind for name, label in taxonomy.labels.items()} == expected
         assert list(taxonomy.labels) == list(expected), "in the order of the kinds"
 
-    def test_every_product_has_family_cites_and_hint(self, taxonomy: Taxonomy) -> None:
+    def test_every_product_has_family_and_cites_and_every_label_a_hint(
+        self, taxonomy: Taxonomy
+    ) -> None:
         assert len(taxonomy.products) == 16
         for label in taxonomy.products:
             assert label.family in taxonomy.families
             assert "Appendix" in (label.cites or "")
             assert len(label.hint or "") > 80
-
-    def test_every_label_has_a_hint(self, taxonomy: Taxonomy) -> None:
         assert [label.name for label in taxonomy.labels.values() if not label.hint] == []
 
     def test_families_roll_up(self, taxonomy: Taxonomy) -> None:
@@ -180,31 +177,31 @@ class TestPackagedFile:
 
 
 class TestTaxonomy:
-    def test_white_space_is_one_space(self) -> None:
-        tusk = parse_taxonomy(VALID, "some.toml").label("tusk")
-        assert tusk.hint == "Look at the [label.tusk] cross section."
-
-    def test_optional_values_are_none(self) -> None:
+    def test_white_space_is_one_space_and_optional_values_are_none(self) -> None:
+        read = parse_taxonomy(VALID, "some.toml")
+        assert read.label("tusk").hint == "Look at the [label.tusk] cross section."
         bone = Label(name="bone", kind=Kind.LOOKALIKE, display_name="Bone")
-        assert parse_taxonomy(VALID, "some.toml").label("bone") == bone
+        assert read.label("bone") == bone
 
-    def test_unknown_label_names_the_closest(self, taxonomy: Taxonomy) -> None:
-        with pytest.raises(TaxonomyError, match=r"unknown label 'ivory_row'.*ivory_raw"):
-            taxonomy.label("ivory_row")
-
-    def test_unknown_family_names_the_closest(self, taxonomy: Taxonomy) -> None:
-        with pytest.raises(TaxonomyError, match=r"unknown family 'big_cats'.*big_cat"):
-            taxonomy.members("big_cats")
-
-    def test_nothing_close_suggests_nothing(self, taxonomy: Taxonomy) -> None:
-        with pytest.raises(TaxonomyError, match=r"^unknown label 'xyz'$"):
-            taxonomy.label("xyz")
+    @pytest.mark.parametrize(
+        ("find", "words"),
+        [
+            (lambda t: t.label("ivory_row"), r"unknown label 'ivory_row'.*ivory_raw"),
+            (lambda t: t.members("big_cats"), r"unknown family 'big_cats'.*big_cat"),
+            (lambda t: t.label("xyz"), r"^unknown label 'xyz'$"),
+        ],
+    )
+    def test_an_unknown_name_names_the_closest(
+        self, taxonomy: Taxonomy, find: Callable[[Taxonomy], object], words: str
+    ) -> None:
+        with pytest.raises(TaxonomyError, match=words):
+            find(taxonomy)
 
     def test_mappings_are_read_only(self, taxonomy: Taxonomy) -> None:
         with pytest.raises(TypeError):
-            taxonomy.labels["x"] = taxonomy.label("bone")  # type: ignore[index]
+            taxonomy.labels["x"] = taxonomy.label("bone")
         with pytest.raises(TypeError):
-            del taxonomy.families["ivory"]  # type: ignore[attr-defined]
+            del taxonomy.families["ivory"]
 
     def test_survives_a_pickle(self, taxonomy: Taxonomy) -> None:
         assert pickle.loads(pickle.dumps(taxonomy)) == taxonomy
@@ -217,21 +214,21 @@ class TestLoadTaxonomy:
         path.write_text(VALID, encoding="utf-8")
         assert load_taxonomy(kind(path)) == parse_taxonomy(VALID, "some.toml")
 
-    def test_names_the_file(self, tmp_path: Path) -> None:
-        path = tmp_path / "own.toml"
-        path.write_text("schema = 2\n", encoding="utf-8")
-        with pytest.raises(TaxonomyError, match=rf"^{re.escape(str(path))}:1: schema must be 1"):
-            load_taxonomy(path)
-
-    def test_missing_file(self, tmp_path: Path) -> None:
-        with pytest.raises(TaxonomyError, match=r"none\.toml"):
-            load_taxonomy(tmp_path / "none.toml")
-
-    def test_file_that_is_no_utf8(self, tmp_path: Path) -> None:
-        path = tmp_path / "latin.toml"
-        path.write_bytes(VALID.replace("Bone", "Knöchel").encode("latin-1"))
-        with pytest.raises(TaxonomyError, match=r"latin\.toml: 'utf-8' codec can't decode"):
-            load_taxonomy(path)
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"schema = 2\n", r"own\.toml:1: schema must be 1"),
+            (None, r"own\.toml"),
+            (VALID.replace("Bone", "Knöchel").encode("latin-1"), r"own\.toml: 'utf-8' codec can't"),
+        ],
+    )
+    def test_a_bad_file_is_named(self, tmp_path: Path, content: bytes | None, words: str) -> None:
+        if content is not None:
+            (tmp_path / "own.toml").write_bytes(content)
+        with pytest.raises(
+            TaxonomyError, match=f"^{re.escape(str(tmp_path))}.{words}" if content else words
+        ):
+            load_taxonomy(tmp_path / "own.toml")
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -105,11 +105,20 @@ def write_tiny_bundle(folder: Path, model: bytes | None = None, **changes: Any) 
     return folder
 
 
-def edit_description(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """Change the ``bundle.json`` in a folder, and its digest to what it then must be."""
+def change_by_hand(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Change the ``bundle.json`` in a folder, and leave its digest as it was."""
     path = folder / "bundle.json"
     content = json.loads(path.read_text())
     change(content)
-    content["digest"] = parse_bundle(folder, content).digest
     path.write_text(json.dumps(content))
     return folder
+
+
+def edit_description(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Change the ``bundle.json`` in a folder, and its digest to what it then must be."""
+
+    def change_all(content: dict[str, Any]) -> None:
+        change(content)
+        content["digest"] = parse_bundle(folder, content).digest
+
+    return change_by_hand(folder, change_all)

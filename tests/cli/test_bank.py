@@ -9,9 +9,10 @@ from PIL import Image
 
 from recognizer.cli import ExitCode
 from recognizer.known import Bank
-from tests.cli.test_scan import invoke, read_rows
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, invoke, picture
 from tests.pictures import scene
+
+Scanned = Callable[..., list[dict]]
 
 
 @pytest.fixture
@@ -58,9 +59,7 @@ def test_a_bank_from_photos_to_a_partner_and_back(bank: Path, photos: Path, tmp_
     done = invoke("bank", "merge", merged, bank, tmp_path / "partner-csv.bank")
     # What named its origin is the same item; the other one now comes from "us" too.
     assert done.stdout.splitlines()[-1].endswith(": 1 new, 3 in all")
-    items = [
-        json.loads(line) for line in invoke("bank", "list", merged, "--json").stdout.splitlines()
-    ]
+    items = map(json.loads, invoke("bank", "list", merged, "--json").stdout.splitlines())
     assert {item["origin"] for item in items} == {"customs", "us", None}
 
 
@@ -70,9 +69,9 @@ def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_pa
     names = ("0.jpg", "blank.png", "broken.jpg", "missing.jpg")
     done = invoke("bank", "add", tmp_path / "b", *(photos / name for name in names))
     assert done.exit_code == ExitCode.SOME_FAILED
-    assert "blank.png: not added: too little to see for a hash" in done.stderr
-    assert "broken.jpg: not added: not_an_image" in done.stderr
-    assert "missing.jpg: not added: not_found" in done.stderr
+    reasons = ("too little to see for a hash", "not_an_image", "not_found")
+    for name, reason in zip(names[1:], reasons, strict=True):
+        assert f"{name}: not added: {reason}" in done.stderr
     assert "1 new, 1 in all" in done.stdout
 
 
@@ -105,40 +104,20 @@ def test_the_group_lists_its_verbs() -> None:
 # --- scan --known ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., list[dict]]:
-    def scan(*arguments: object) -> list[dict]:
-        output = tmp_path / "scan.jsonl"
-        always = ("--bundle", tiny_bundle, "--output", output, "--workers", 1)
-        done = invoke("scan", *always, *arguments)
-        assert done.exit_code == 0, done.stderr
-        return read_rows(output)
-
-    return scan
-
-
-def test_a_copy_of_a_known_item_is_a_lead(
-    bank: Path, scan: Callable[..., list[dict]], tmp_path: Path
-) -> None:
+def test_a_copy_of_a_known_item_is_a_lead(bank: Path, scanned: Scanned, tmp_path: Path) -> None:
     folder = tmp_path / "listings"
     folder.mkdir()
     for seed in (0, 1, 2):
         (folder / f"{seed}.jpg").write_bytes(encoded(altered(seed), quality=60))
     (folder / "blank.jpg").write_bytes(encoded(picture("blue")))
-    product, cleared, unknown, blank = scan(folder, "--known", bank, "--threshold", 1)
-    assert blank["source"].endswith("2.jpg") or unknown["source"].endswith("2.jpg")
-    rows = {Path(row["source"]).stem: row for row in (product, cleared, unknown, blank)}
-
+    found = scanned(folder, "--known", bank, "--threshold", 1)
+    rows = {Path(row["source"]).stem: row for row in found}
+    assert len(rows) == len(found) == 4
     (match,) = rows["0"]["known"]
     assert 0 <= match.pop("distance") <= 31
     assert len(match.pop("id")) == 16
-    assert match == {
-        "finding": "product",
-        "label": "ivory_raw",
-        "note": "seizure 12",
-        "origin": "customs",
-        "transform": "identity",
-    }
+    said = {"label": "ivory_raw", "note": "seizure 12", "origin": "customs"}
+    assert match == {**said, "finding": "product", "transform": "identity"}
     assert rows["0"]["decision"] == "review"
     assert rows["0"]["why"][0].startswith("review: near the known item")
     assert [m["finding"] for m in rows["1"]["known"]] == ["cleared"]
@@ -150,25 +129,25 @@ def test_a_copy_of_a_known_item_is_a_lead(
 
 
 def test_rows_are_made_anew_where_the_bank_has_changed(
-    bank: Path, photos: Path, scan: Callable[..., list[dict]]
+    bank: Path, photos: Path, scanned: Scanned
 ) -> None:
-    assert all(row["known"] is row["bank"] is None for row in scan(photos))
-    assert len(scan(photos, "--known", bank)) == 8
-    assert len(scan(photos, "--known", bank)) == 8  # all rows still hold
+    assert all(row["known"] is row["bank"] is None for row in scanned(photos))
+    assert len(scanned(photos, "--known", bank)) == 8
+    assert len(scanned(photos, "--known", bank)) == 8  # all rows still hold
     with Bank(bank, create=True) as opened:
         opened.add([])
-    assert len(scan(photos, "--known", bank)) == 8
+    assert len(scanned(photos, "--known", bank)) == 8
     invoke("bank", "add", bank, photos / "2.jpg")
-    rows = scan(photos, "--known", bank)
+    rows = scanned(photos, "--known", bank)
     assert len(rows) == 12
     assert sum(bool(row["known"]) for row in rows[8:]) == 3
 
 
-def test_turned_photos(bank: Path, scan: Callable[..., list[dict]], tmp_path: Path) -> None:
+def test_turned_photos(bank: Path, scanned: Scanned, tmp_path: Path) -> None:
     photo = tmp_path / "turned.jpg"
     photo.write_bytes(encoded(scene(0).transpose(Image.Transpose.ROTATE_90)))
-    assert scan(photo, "--known", bank)[-1]["known"] == []
-    (match,) = scan(photo, "--known", bank, "--match-rotations")[-1]["known"]
+    assert scanned(photo, "--known", bank)[-1]["known"] == []
+    (match,) = scanned(photo, "--known", bank, "--match-rotations")[-1]["known"]
     assert match["transform"] == "rotate_270"
 
 

@@ -3,24 +3,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.test_scan import invoke
-from tests.rows.rows import bare_row, write_rows
-
-HASH = "0f" * 32
-NEAR = "0e" + "0f" * 31
-FAR = "f0" * 32
+from tests.conftest import invoke
+from tests.rows.rows import FAR, HASH, NEAR, bare_row, write_rows
 
 
 def test_the_command_lists_groups(tmp_path: Path) -> None:
-    path = write_rows(
-        tmp_path / "x.jsonl",
-        [
-            bare_row("a\x1b.jpg", 0.9, "review", phash=HASH),
-            bare_row("b.jpg", 0.1, "clear", phash=FAR),
-            bare_row("c.jpg", 0, "unscored", phash=None),
-            bare_row("d.jpg", 0.2, "clear", phash=NEAR),
-        ],
-    )
+    rows = [
+        bare_row("a\x1b.jpg", 0.9, "review", phash=HASH),
+        bare_row("b.jpg", 0.1, "clear", phash=FAR),
+        bare_row("c.jpg", 0, "unscored", phash=None),
+        bare_row("d.jpg", 0.2, "clear", phash=NEAR),
+    ]
+    path = write_rows(tmp_path / "x.jsonl", rows)
     done = invoke("duplicates", path)
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [

@@ -5,17 +5,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from recognizer.cli import ExitCode, app
-from tests.conftest import encoded, picture
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+from recognizer.cli import ExitCode
+from tests.conftest import encoded, invoke, picture
 
 
 @pytest.fixture
@@ -28,13 +23,22 @@ def others(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def photos(photo_folder: Callable[..., Path]) -> Path:
+    return photo_folder("blue", "blue", "blue")
+
+
+@pytest.fixture
+def enroll(tiny_bundle: Path, photos: Path, others: Path) -> Callable[..., Result]:
+    base = ("enroll", "rhino_horn", photos, "--bundle", tiny_bundle, "--negatives", others)
+    return lambda *options: invoke(*base, *options)
+
+
 def test_a_product_is_enrolled_and_scanned_for(
-    tiny_bundle: Path, photo_folder: Callable[..., Path], others: Path, tmp_path: Path
+    enroll: Callable[..., Result], photos: Path, others: Path, tmp_path: Path
 ) -> None:
-    photos = photo_folder("blue", "blue", "blue")
     made = tmp_path / "mine-v2"
-    base = ("--bundle", tiny_bundle, "--negatives", others)
-    result = invoke("enroll", "rhino_horn", photos, *base, "--output", made)
+    result = enroll("--output", made)
     assert result.exit_code == ExitCode.DONE, result.output
     assert "rhino_horn: 3 photos of 1 source; 240 negatives" in result.stdout
     assert "recall 3 of 3 at 1 % (0.29-1.00)" in result.stdout
@@ -45,7 +49,10 @@ def test_a_product_is_enrolled_and_scanned_for(
     result = invoke("scan", photos, others / "000.jpg", others / "001.jpg", *options)
     assert result.exit_code == ExitCode.DONE, result.output
     rows = [json.loads(line) for line in scanned.read_text().splitlines()]
-    leads = {Path(row["source"]).name: _labels(row) for row in rows}
+    leads = {
+        Path(row["source"]).name: [one["name"] for one in row["leads"] if one["kind"] == "label"]
+        for row in rows
+    }
     assert leads.pop("000.jpg") == ["ivory_worked"]
     assert leads.pop("001.jpg") == []
     assert all(labels == ["rhino_horn"] for labels in leads.values())
@@ -69,40 +76,27 @@ def test_the_extra_is_named_where_it_is_missing(
     assert "wildlife-product-recognizer[enroll]" in " ".join(result.stderr.split())
 
 
-def test_a_check_needs_no_output(
-    tiny_bundle: Path, photo_folder: Callable[..., Path], others: Path
-) -> None:
-    photos = photo_folder("blue", "blue", "blue")
-    base = ("--bundle", tiny_bundle, "--negatives", others)
-    result = invoke("enroll", "rhino_horn", photos, *base, "--check")
+def test_a_check_needs_no_output(enroll: Callable[..., Result]) -> None:
+    result = enroll("--check")
     assert result.exit_code == ExitCode.DONE, result.output
     assert "recall 3 of 3" in result.stdout
     assert "Wrote" not in result.stdout
-    result = invoke("enroll", "rhino_horn", photos, *base)
+    result = enroll()
     assert result.exit_code == ExitCode.USAGE
     assert "--check" in result.stderr
 
 
 def test_a_broken_photo_is_told_and_the_rest_enrolled(
-    tiny_bundle: Path, photo_folder: Callable[..., Path], others: Path, tmp_path: Path
+    enroll: Callable[..., Result], photos: Path, tmp_path: Path
 ) -> None:
-    photos = photo_folder("blue", "blue", "blue")
     (photos / "page.jpg").write_bytes(b"<html>")
-    base = ("--bundle", tiny_bundle, "--negatives", others)
-    result = invoke("enroll", "rhino_horn", photos, *base, "--output", tmp_path / "mine-v2")
+    result = enroll("--output", tmp_path / "mine-v2")
     assert result.exit_code == ExitCode.SOME_FAILED
     assert "page.jpg" in result.stderr
     assert (tmp_path / "mine-v2" / "bundle.json").is_file()
 
 
-def test_what_is_there_is_refused_before_any_work(
-    tiny_bundle: Path, photo_folder: Callable[..., Path]
-) -> None:
-    photos = photo_folder("blue")
+def test_what_is_there_is_refused_before_any_work(tiny_bundle: Path, photos: Path) -> None:
     result = invoke("enroll", "rhino_horn", photos, "-b", tiny_bundle, "--output", tiny_bundle)
     assert result.exit_code == ExitCode.USAGE
     assert "never overwritten" in result.stderr
-
-
-def _labels(row: dict[str, Any]) -> list[str]:
-    return [lead["name"] for lead in row["leads"] if lead["kind"] == "label"]

@@ -14,35 +14,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Calibrated, Enrolled, Exported
-from tests.conftest import encoded, picture
-from tests.labelled import write_split_photos
+from tests.conftest import encoded, invoke, picture
+from tests.labelled import write_recipe, write_split_photos
 
 pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
 
-RECIPE = """
-name = "tiny"
-backbone = "test_efficientnet"
-weights = "none"
-input_size = 32
-epochs = 1
-photos_per_epoch = 8
-batch_size = 8
-validation_share = 0.4
-workers = 0
-device = "cpu"
-"""
 MAKERS = ("calibrate", "enroll", "negatives")
 ORDERS = [order for count in range(3) for order in itertools.product(MAKERS, repeat=count)]
 STEPS = {"calibrate": Calibrated, "enroll": Enrolled}
 
 
 def run(*arguments: object) -> str:
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    done = invoke(*arguments)
     assert done.exit_code == ExitCode.DONE, (arguments, done.output, done.exception)
     return done.stdout
 
@@ -80,8 +67,8 @@ def photos(place: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def exported(place: Path, data: Path) -> Path:
-    (place / "recipe.toml").write_text(RECIPE)
-    run("train", place / "recipe.toml", "--data", data, "--output", place / "run")
+    recipe = write_recipe(place / "recipe.toml", photos_per_epoch=8, validation_share=0.4)
+    run("train", recipe, "--data", data, "--output", place / "run")
     run("export", place / "run", "--data", data, "--output", place / "tiny-v1")
     return place / "tiny-v1"
 

@@ -2,32 +2,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-from typer.testing import CliRunner
-
 from recognizer.cli import ExitCode
-from recognizer.cli.report import command
-from recognizer.errors import UsageError
 from recognizer.model.bundle import load_bundle
-from tests.cli.test_scan import invoke
+from tests.conftest import invoke
 from tests.rows.rows import bare_row, write_rows
 
 
 def test_the_command_writes_a_page(tiny_bundle: Path, tmp_path: Path) -> None:
-    app = typer.Typer()
-    app.command()(command)
-    rows = write_rows(
-        tmp_path / "scan.jsonl", [bare_row("a.jpg", 0.6, "review")], load_bundle(tiny_bundle)
-    )
-    output = tmp_path / "page.html"
-    arguments = [str(rows), "--output", str(output), "--bundle", str(tiny_bundle), "--title", "T&T"]
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
+    row = bare_row("a.jpg", 0.6, "review")
+    rows = write_rows(tmp_path / "scan.jsonl", [row], load_bundle(tiny_bundle))
+    output, before = tmp_path / "page.html", rows.read_bytes()
+    always = ("report", rows, "--bundle", tiny_bundle, "--title", "T&T", "--output")
+    result = invoke(*always, output)
+    assert result.exit_code == ExitCode.DONE, result.output
     assert str(output) in result.output.replace("\n", "")
     assert "<title>T&amp;T</title>" in output.read_text(encoding="utf-8")
-    arguments[2] = str(rows)
-    before = rows.read_bytes()
-    assert isinstance(CliRunner().invoke(app, arguments).exception, UsageError)
+    assert invoke(*always, rows).exit_code == ExitCode.USAGE
     assert rows.read_bytes() == before
 
 

@@ -7,66 +7,55 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from recognizer import __version__
-from recognizer.cli import VERBS, ExitCode, app
+from recognizer.cli import VERBS, ExitCode
 from recognizer.cli.scan_output import NO_VERDICT, Output, progress_line, shown, summary_lines
 from recognizer.model.bundle import load_bundle
 from recognizer.rows import Journal, ScanSummary, row_schema
 from recognizer.scan import Item, Lookahead, Skipped
-from tests.conftest import read_rows
+from tests.conftest import invoke, read_rows
 from tests.tiny import write_tiny_bundle
 
+Scan = Callable[..., Result]
+MakeFolder = Callable[..., Path]
 HEAVY = {"numpy", "cv2", "onnxruntime", "torch", "PIL", "jinja2"}
 
 
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
-    def scan(*arguments: object) -> Result:
-        output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.jsonl", "--workers", 1)
-        return invoke("scan", *output, *arguments)
-
-    return scan
+def run_python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def test_help_loads_nothing_heavy() -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "recognizer", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python("-X", "importtime", "-m", "recognizer", "--help")
+    assert done.returncode == 0
     loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert "typer" in loaded
     assert not loaded & HEAVY
-    for verb in VERBS:
-        assert f"  {verb}" in done.stdout
+    assert all(f"  {verb}" in done.stdout for verb in VERBS)
     assert "A lead is no" in done.stdout
 
 
-def test_version_and_usage() -> None:
+def test_version_usage_and_help() -> None:
     assert invoke("--version").stdout == f"recognizer {__version__}\n"
-    assert invoke("scam").exit_code == ExitCode.USAGE
-    assert invoke("scan").exit_code == ExitCode.USAGE
-    assert invoke("scan", "x", "--workers", "-1").exit_code == ExitCode.USAGE
-
-
-@pytest.mark.parametrize("verb", ["scan", "train", "evaluate", "export"])
-def test_each_verb_explains_itself(verb: str) -> None:
-    result = invoke(verb, "--help")
-    assert result.exit_code == ExitCode.DONE
-    assert f"{verb} [OPTIONS]" in result.stdout
+    for wrong in (("scam",), ("scan",), ("scan", "x", "--workers", "-1")):
+        assert invoke(*wrong).exit_code == ExitCode.USAGE
+    for verb in ("scan", "train", "evaluate", "export"):
+        result = invoke(verb, "--help")
+        assert result.exit_code == ExitCode.DONE
+        assert f"{verb} [OPTIONS]" in result.stdout
+    schema = invoke("scan", "--schema")
+    assert schema.exit_code == ExitCode.DONE
+    assert json.loads(schema.stdout) == row_schema()
 
 
 def test_a_scan_prints_a_line_for_each_photo(
-    scan: Callable[..., Result], photo_folder: Callable[..., Path], tmp_path: Path
+    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = photo_folder("red", "green")
     (folder / "notes.txt").touch()
@@ -88,9 +77,7 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert len(read_rows(tmp_path / "scan.jsonl")) == 2
 
 
-def test_of_many_photos_only_leads_are_shown(
-    scan: Callable[..., Result], photo_folder: Callable[..., Path]
-) -> None:
+def test_of_many_photos_only_leads_are_shown(scan: Scan, photo_folder: MakeFolder) -> None:
     result = scan(photo_folder(*["red"] * 22, *["green"] * 10))
     assert "The first 20 of 22 leads" in result.stdout
     assert result.stdout.count("_red.jpg") == 20
@@ -98,7 +85,7 @@ def test_of_many_photos_only_leads_are_shown(
     assert "32 images, in" in result.stdout
 
 
-def test_failed_inputs(scan: Callable[..., Result], tmp_path: Path) -> None:
+def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:
     result = scan(tmp_path / "gone.jpg", "--quiet")
     assert (result.exit_code, result.output) == (ExitCode.SOME_FAILED, "")
     result = scan(tmp_path / "gone.jpg")
@@ -109,7 +96,7 @@ def test_failed_inputs(scan: Callable[..., Result], tmp_path: Path) -> None:
 
 
 def test_rows_of_a_table_without_an_image_are_told(
-    scan: Callable[..., Result], photo_folder: Callable[..., Path], tmp_path: Path
+    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     (photo,) = photo_folder("green").iterdir()
     table = tmp_path / "t.csv"
@@ -121,7 +108,7 @@ def test_rows_of_a_table_without_an_image_are_told(
     assert "Rows of tables without an image: 4." in scan(table).stdout
 
 
-def test_no_photos(scan: Callable[..., Result], tmp_path: Path) -> None:
+def test_no_photos(scan: Scan, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = scan(tmp_path / "empty")
     assert result.exit_code == ExitCode.DONE
@@ -129,7 +116,7 @@ def test_no_photos(scan: Callable[..., Result], tmp_path: Path) -> None:
 
 
 def test_shards_of_a_scan_do_each_photo_once(
-    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path
+    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = photo_folder(*["red"] * 6)
     common = ("scan", folder, "--bundle", tiny_bundle, "--workers", 1)
@@ -143,71 +130,63 @@ def test_shards_of_a_scan_do_each_photo_once(
 
 
 def test_a_list_on_standard_input(
-    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path
+    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = photo_folder("red", "green")
     output = tmp_path / "scan.jsonl"
-    done = subprocess.run(
-        [sys.executable, "-m", "recognizer", "scan", "-", "--bundle", tiny_bundle, "-o", output],
-        input=b"\0".join(bytes(path) for path in [*sorted(folder.iterdir()), folder / "gone"]),
-        capture_output=True,
-        check=False,
-    )
+    given = "\0".join(str(path) for path in [*sorted(folder.iterdir()), folder / "gone"])
+    command = ("-m", "recognizer", "scan", "-", "--bundle", tiny_bundle, "-o", output)
+    done = run_python(*command, input=given)
     assert done.returncode == ExitCode.SOME_FAILED
     # Nothing but progress, where that takes long.
-    assert all(b"images, " in line for line in done.stderr.splitlines())
+    assert all("images, " in line for line in done.stderr.splitlines())
     assert [row["status"] for row in read_rows(output)] == ["ok", "ok", "failed"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "words"),
     [
-        (["--threshold", "1.5"], ExitCode.USAGE, "threshold"),
-        (["--threshold", "nan"], ExitCode.USAGE, "--threshold"),
-        (["--timeout", "0"], ExitCode.USAGE, "timeout = 0"),
-        (["--memory-limit", "0"], ExitCode.USAGE, "--memory-limit"),
-        (["--policy", "nowhere.toml"], ExitCode.USAGE, "nowhere.toml cannot be read: No such"),
-        (["--policy", "p.toml", "--threshold", "0.5"], ExitCode.USAGE, "exclude each other"),
-        (["-o", "same.x", "--report", "same.x"], ExitCode.USAGE, "are the same file"),
-        (["-o", "same.x", "--embeddings", "same.x"], ExitCode.USAGE, "are the same file"),
-        (["--report", __file__], ExitCode.USAGE, "will not be overwritten"),
-        (["--provider", "abacus"], ExitCode.USAGE, "abacus"),
-        (["--output", "-"], ExitCode.USAGE, "rows go to a file"),
-        (
-            ["--output", "nowhere/scan.jsonl"],
-            ExitCode.USAGE,
-            "nowhere does not exist; make it first",
-        ),
-        (["*.gif"], ExitCode.USAGE, "nothing matches"),
-        ([""], ExitCode.USAGE, "a source without a name"),
-        (["https://photos.example/a.jpg"], ExitCode.USAGE, "--allow-http"),
-        (["--listings", "nowhere/listings.jsonl"], ExitCode.USAGE, "nowhere"),
-        (["--listings", __file__], ExitCode.USAGE, "will not be overwritten"),
-        (["--listings", "same.x", "--report", "same.x"], ExitCode.USAGE, "are the same file"),
-        (["--listing-column", "sku"], ExitCode.USAGE, "--listings"),
-        (["--listings", "l.jsonl", "--listing-column", "sku"], ExitCode.USAGE, "no image in"),
-        (["--output", __file__], ExitCode.USAGE, "not the journal"),
-        (["--report", "nowhere/report.html"], ExitCode.USAGE, "nowhere"),
-        (["--bundle", "nowhere"], ExitCode.MODEL, "no bundle 'nowhere'"),
+        (["--threshold", "1.5"], "threshold"),
+        (["--threshold", "nan"], "--threshold"),
+        (["--timeout", "0"], "timeout = 0"),
+        (["--memory-limit", "0"], "--memory-limit"),
+        (["--policy", "nowhere.toml"], "nowhere.toml cannot be read: No such"),
+        (["--policy", "p.toml", "--threshold", "0.5"], "exclude each other"),
+        (["-o", "same.x", "--report", "same.x"], "are the same file"),
+        (["-o", "same.x", "--embeddings", "same.x"], "are the same file"),
+        (["--report", __file__], "will not be overwritten"),
+        (["--provider", "abacus"], "abacus"),
+        (["--output", "-"], "rows go to a file"),
+        (["--output", "nowhere/scan.jsonl"], "nowhere does not exist; make it first"),
+        (["*.gif"], "nothing matches"),
+        ([""], "a source without a name"),
+        (["https://photos.example/a.jpg"], "--allow-http"),
+        (["--listings", "nowhere/listings.jsonl"], "nowhere"),
+        (["--listings", __file__], "will not be overwritten"),
+        (["--listings", "same.x", "--report", "same.x"], "are the same file"),
+        (["--listing-column", "sku"], "--listings"),
+        (["--listings", "l.jsonl", "--listing-column", "sku"], "no image in"),
+        (["--output", __file__], "not the journal"),
+        (["--report", "nowhere/report.html"], "nowhere"),
+        (["--bundle", "nowhere"], "no bundle 'nowhere'"),
     ],
 )
 def test_mistakes(
-    scan: Callable[..., Result],
+    scan: Scan,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
-    code: ExitCode,
     words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = scan("photo.jpg", *arguments)
-    assert result.exit_code == code
+    assert result.exit_code == (ExitCode.MODEL if "--bundle" in arguments else ExitCode.USAGE)
     assert words in result.stderr
     assert "Traceback" not in result.output
 
 
 def test_a_report_that_cannot_be_written_is_told_before_the_scan(
-    scan: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recognizer._atomic.os.access", lambda *_: False)
     result = scan("photo.jpg", "--report", tmp_path / "report.html")
@@ -216,7 +195,7 @@ def test_a_report_that_cannot_be_written_is_told_before_the_scan(
     assert not (tmp_path / "scan.jsonl").exists()
 
 
-def test_a_changed_model_is_refused(scan: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_changed_model_is_refused(scan: Scan, tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "changed")
     (bundle / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes() + b"\0")
     result = scan("photo.jpg", "--bundle", bundle)
@@ -231,18 +210,14 @@ def test_a_defect_is_told_as_such(tmp_path: Path) -> None:
         "sys.argv[1:] = ['scan', 'photo.jpg']\n"
         "c.main()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = run_python("-c", code, cwd=tmp_path)
     assert done.returncode == ExitCode.INTERNAL_ERROR
     assert "defect of this program" in done.stderr
     assert "ZeroDivisionError" in done.stderr
 
 
 @pytest.mark.parametrize("limit", [["--max-bytes", "100"], ["--max-pixels", "100"]])
-def test_limits(
-    scan: Callable[..., Result], photo_folder: Callable[..., Path], limit: list[str]
-) -> None:
+def test_limits(scan: Scan, photo_folder: MakeFolder, limit: list[str]) -> None:
     result = scan(photo_folder("red"), *limit)
     assert result.exit_code == ExitCode.SOME_FAILED
     assert "failed: too_many_" in result.stdout
@@ -252,8 +227,8 @@ def test_limits(
     ("threshold", "decision"), [(0.3, "priority"), (0.95, "priority"), (0.9999, "clear")]
 )
 def test_a_threshold_is_a_policy(
-    scan: Callable[..., Result],
-    photo_folder: Callable[..., Path],
+    scan: Scan,
+    photo_folder: MakeFolder,
     tmp_path: Path,
     threshold: float,
     decision: str,
@@ -292,9 +267,7 @@ def test_an_interrupt_ends_it_without_a_word(tmp_path: Path, arrives: str) -> No
         "sys.argv[1:] = ['scan', 'photo.jpg']\n"
         "main()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = run_python("-c", code, cwd=tmp_path)
     assert (done.returncode, done.stderr.strip()) == (ExitCode.INTERRUPTED, "")
 
 
@@ -348,13 +321,7 @@ def test_names_cannot_play_with_the_terminal(path: str, expected: str) -> None:
     assert shown(path) == expected
 
 
-def test_a_fallback_is_told(scan: Callable[..., Result], photo_folder: Callable[..., Path]) -> None:
+def test_a_fallback_is_told(scan: Scan, photo_folder: MakeFolder) -> None:
     result = scan(photo_folder("red"), "--provider", "cuda", "--allow-fallback")
     assert result.exit_code == ExitCode.DONE
     assert "Provider 'cuda' is unavailable; used 'cpu'" in result.output
-
-
-def test_the_schema_of_a_row_is_printed() -> None:
-    result = invoke("scan", "--schema")
-    assert result.exit_code == ExitCode.DONE
-    assert json.loads(result.stdout) == row_schema()

@@ -14,7 +14,7 @@ from recognizer.dataset.sheets import contact_sheet
 from recognizer.evaluation.card import UNSTATED, count_licenses, failures_sheet, write_sources
 from recognizer.evaluation.figures import measure_living_animals
 from recognizer.recognizer import Recognizer
-from tests.conftest import COLORS, encoded, picture
+from tests.pictures import COLORS, encoded, picture
 
 
 def test_living_animals_taken_for_products() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from hypothesis import strategies as st
 
-from recognizer.known import (
-    KnownItem,
-)
+from recognizer.known import KnownItem
 from recognizer.policy import Finding
 
 TIME = "2026-03-01T10:00:00+00:00"
@@ -31,6 +30,5 @@ items = st.builds(
 )
 
 
-def item(pdq: str = HASH, **changes: str) -> KnownItem:
-    values = {"pdq": pdq, "finding": Finding.PRODUCT, "time": TIME, **changes}
-    return KnownItem(**values)  # type: ignore[arg-type]
+def item(pdq: str = HASH, **changes: Any) -> KnownItem:
+    return KnownItem(**{"pdq": pdq, "finding": Finding.PRODUCT, "time": TIME, **changes})

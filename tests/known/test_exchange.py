@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import BankError, UsageError
-from recognizer.known import (
-    KnownItem,
-    read_exchange,
-    write_exchange,
-)
+from recognizer.known import KnownItem, read_exchange, write_exchange
 from recognizer.policy import Finding
 from tests.known.items import HASH, TIME, item, items
 
@@ -110,12 +107,12 @@ def test_an_export_that_fails_leaves_the_earlier_one(tmp_path: Path) -> None:
     write_exchange([item()], path)
     before = path.read_bytes()
 
-    def broken() -> object:
+    def broken() -> Iterator[KnownItem]:
         yield item()
         raise BankError("gone")
 
     with pytest.raises(BankError, match="gone"):
-        write_exchange(broken(), path)  # type: ignore[arg-type]
+        write_exchange(broken(), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(UsageError, match="make it first"):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from recognizer.known import near_copies
 from tests.known.hashes import random_hashes, with_flips
+from tests.pictures import distance
 
 
 def parts(groups: np.ndarray) -> set[frozenset[int]]:
@@ -28,11 +29,7 @@ def test_groups_are_what_follows_from_pairs_in_any_order(
     exact = [int(rng.integers(0, 30)) if rng.random() < 0.8 else None for _ in range(count)]
 
     def linked(i: int, j: int) -> bool:
-        near = (
-            hashes[i] is not None
-            and hashes[j] is not None
-            and (int(hashes[i], 16) ^ int(hashes[j], 16)).bit_count() <= 20
-        )
+        near = None not in (hashes[i], hashes[j]) and distance(hashes[i], hashes[j]) <= 20
         return near or (exact[i] is not None and exact[i] == exact[j])
 
     expected = {i: {i} for i in range(count)}

@@ -1,20 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recognizer.imaging import perceptual_hash
-from recognizer.known import (
-    Bank,
-    share_bank,
-)
+from recognizer.known import Bank, KnownItem, KnownItems, share_bank
 from recognizer.policy import Decision, Policy
 from recognizer.recognizer import Recognizer
 from tests.known.hashes import random_hashes, with_flips
 from tests.known.items import HASH, item
 from tests.pictures import scene
+
+Share = Callable[..., AbstractContextManager[KnownItems]]
 
 
 def hash_of(seed: int) -> str:
@@ -23,72 +24,70 @@ def hash_of(seed: int) -> str:
     return found
 
 
-def test_matches_are_the_nearest_first_and_each_item_once(tmp_path: Path) -> None:
+@pytest.fixture
+def share(tmp_path: Path) -> Share:
+    """Adds items to a bank and shares it."""
+
+    def share(items: Iterable[KnownItem], **options: bool) -> AbstractContextManager[KnownItems]:
+        with Bank(tmp_path / "bank", create=True) as bank:
+            bank.add(items)
+        return share_bank(tmp_path / "bank", **options)
+
+    return share
+
+
+def test_matches_are_the_nearest_first_and_each_item_once(share: Share) -> None:
     hashes = random_hashes(100)
     sought = hashes[3].tobytes().hex()
     near = {flips: with_flips(hashes[3], flips).tobytes().hex() for flips in (0, 7, 31, 32)}
-    with Bank(tmp_path / "bank", create=True) as bank:
-        bank.add(item(hash_.tobytes().hex()) for hash_ in hashes[4:])
-        bank.add(item(pdq, note=f"{flips} bits") for flips, pdq in near.items())
-        bank.add([item(near[7], note="another finding", finding="cleared")])
-    with share_bank(tmp_path / "bank") as known:
+    items = [item(hash_.tobytes().hex()) for hash_ in hashes[4:]]
+    items += [item(pdq, note=f"{flips} bits") for flips, pdq in near.items()]
+    items.append(item(near[7], note="another finding", finding="cleared"))
+    with share(items) as known:
         found = known.match(sought)
-        assert [(m.distance, m.transform) for m in found] == [
-            *((0, "identity"), (7, "identity"), (7, "identity"), (31, "identity"))
-        ]
+        assert [m.distance for m in found] == [0, 7, 7, 31]
+        assert {m.transform for m in found} == {"identity"}
         assert {m.note for m in found} == {"0 bits", "7 bits", "another finding", "31 bits"}
         assert [m.distance for m in known.match(sought, 10)] == [0, 7, 7]
-        assert known.match(None) == ()
-        assert known.match("5" * 64) == ()
+        assert known.match(None) == known.match("5" * 64) == ()
 
 
-def test_later_additions_are_for_the_next_scan(tmp_path: Path) -> None:
-    with Bank(tmp_path / "bank", create=True) as bank:
-        bank.add([item(note="first")])
-        with share_bank(tmp_path / "bank") as known:
-            bank.add([item(note="second")])
-            assert [m.note for m in known.match(HASH)] == ["first"]
-            with share_bank(tmp_path / "bank") as later:
-                assert later.digest != known.digest
-                assert len(later.match(HASH)) == 2
+def test_later_additions_are_for_the_next_scan(share: Share) -> None:
+    with share([item(note="first")]) as known, share([item(note="second")]) as later:
+        assert [m.note for m in known.match(HASH)] == ["first"]
+        assert later.digest != known.digest
+        assert len(later.match(HASH)) == 2
 
 
 def test_a_bank_with_thousands_of_findings_of_one_picture_does_not_swell_the_rows(
-    tmp_path: Path,
+    share: Share,
 ) -> None:
-    with Bank(tmp_path / "bank", create=True) as bank:
-        bank.add(item(note=str(number)) for number in range(3000))
-    with share_bank(tmp_path / "bank") as known:
+    with share(item(note=str(number)) for number in range(3000)) as known:
         assert len(known.match(HASH)) == 20
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_mirrored_and_turned_pictures_are_found_where_asked_for(seed: int, tmp_path: Path) -> None:
-    with Bank(tmp_path / "bank", create=True) as bank:
-        bank.add([item(hash_of(seed))])
+def test_mirrored_and_turned_pictures_are_found_where_asked_for(seed: int, share: Share) -> None:
     mirrored = perceptual_hash(np.asarray(scene(seed))[:, ::-1].copy())
-    with share_bank(tmp_path / "bank", match_rotations=True) as known:
+    with share([item(hash_of(seed))], match_rotations=True) as known:
         (match,) = known.match(mirrored)
         assert match.transform == "flip_left_right"
         assert known.match(hash_of(seed))[0].transform == "identity"
         every_way = known.digest
-    with share_bank(tmp_path / "bank") as known:
+    with share([]) as known:
         assert known.match(mirrored) == ()
         assert known.digest != every_way
 
 
-def test_an_empty_bank_matches_nothing(tmp_path: Path) -> None:
-    Bank(tmp_path / "bank", create=True).close()
-    with share_bank(tmp_path / "bank", match_rotations=True) as known:
+def test_an_empty_bank_matches_nothing(share: Share) -> None:
+    with share([], match_rotations=True) as known:
         assert known.match(HASH) == ()
 
 
-def test_a_match_becomes_a_decision(recognizer: Recognizer, tmp_path: Path) -> None:
-    with Bank(tmp_path / "bank", create=True) as bank:
-        bank.add([item(hash_of(1), label="ivory_worked")])
+def test_a_match_becomes_a_decision(recognizer: Recognizer, share: Share) -> None:
     prediction = recognizer.predict(scene(1))
     assert recognizer.decide(prediction, Policy()).decision is Decision.CLEAR
-    with share_bank(tmp_path / "bank") as known:
+    with share([item(hash_of(1), label="ivory_worked")]) as known:
         matches = known.match(prediction.phash)
     verdict = recognizer.decide(prediction, Policy(), matches)
     assert (verdict.decision, verdict.leads) == (Decision.REVIEW, ())

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable
@@ -11,25 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recognizer.errors import (
-    BundleDigestError,
-    BundleError,
-    BundleNotFoundError,
-    BundleSchemaError,
-)
-from recognizer.model.bundle import (
-    Bundle,
-    load_bundle,
-    load_carried_bundles,
-    write_bundle,
-)
+from recognizer.errors import BundleDigestError, BundleError, BundleNotFoundError, BundleSchemaError
+from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles, write_bundle
 from recognizer.model.description import Calibrated, CalibrationFit, Enrolled, NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.model.negatives import read_negatives
 from recognizer.model.numerics import sigmoid
 from recognizer.taxonomy import Kind
-from tests.tiny import LABELS, SIZE, edit_description, write_tiny_bundle
+from tests.tiny import LABELS, SIZE, change_by_hand, edit_description, write_tiny_bundle
 
+Change = Callable[[dict[str, Any]], object]
 SHARE, NONE = [3, 4, 0.19, 0.99], [0, 60, 0.0, 0.06]
 ENROLLED_BEFORE = {
     "train": {"photos": 4, "sources": 1, "rendered": 0, "patches": 0},
@@ -54,9 +44,8 @@ PARENT = {"name": "tiny", "version": 1, "sha256": "0" * 64}
 PHOTOS = {"split": "validation", "photos": 9, "negatives": 5, "sources": 2, "fingerprint": "f"}
 
 
-def as_schema_2(folder: Path) -> dict[str, Any]:
-    """The tiny bundle as it was written before, calibrated and then enrolled in."""
-    content = json.loads((write_tiny_bundle(folder) / "bundle.json").read_text())
+def as_schema_2(content: dict[str, Any]) -> None:
+    """Turn the tiny bundle into what was written before, calibrated and then enrolled in."""
     content["schema"] = 2
     content["photo_thresholds"] = content.pop("any_product_thresholds")
     for entry in content["labels"]:
@@ -73,7 +62,6 @@ def as_schema_2(folder: Path) -> dict[str, Any]:
         {**made, "calibrated": PHOTOS},
         {**made, "enrolled": "ivory_raw", "photos": ["a" * 64], "settings": settings},
     ]
-    return content
 
 
 @pytest.fixture
@@ -117,7 +105,7 @@ def test_a_curve_is_served_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
     """Scans name the digest: the same network with other thresholds must not pass for the same."""
-    changes: dict[str, Callable[[dict[str, Any]], object]] = {
+    changes: dict[str, Change] = {
         "nothing": lambda d: None,
         "a word": lambda d: d.update(license="other"),
         "calibration": lambda d: d["labels"][0]["calibration"].update(slope=1.1),
@@ -135,21 +123,15 @@ def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
         assert load_bundle(tmp_path / name).read_model()
 
 
-def test_a_family_is_seen_where_any_member_is(bundle: Bundle) -> None:
+def test_a_family_is_seen_where_any_member_is(bundle: Bundle, tmp_path: Path) -> None:
     found = bundle.family_scores(np.array([[0.5, 0.5, 0.9, 0.9], [1.0, 0.0, 0, 0]]))
     assert np.allclose(found, [[0.75], [1.0]])
-
-
-def test_a_bundle_without_families(tmp_path: Path) -> None:
-    bundle = load_bundle(write_tiny_bundle(tmp_path, families=()))
-    assert bundle.family_scores(np.zeros((3, 4))).shape == (3, 0)
+    without = load_bundle(write_tiny_bundle(tmp_path, families=()))
+    assert without.family_scores(np.zeros((3, 4))).shape == (3, 0)
 
 
 def test_a_bundle_of_schema_2_is_read(tmp_path: Path, bundle: Bundle) -> None:
-    (tmp_path / "old").mkdir()
-    content = as_schema_2(tmp_path / "old")
-    (tmp_path / "old" / "bundle.json").write_text(json.dumps(content))
-    old = load_bundle(tmp_path / "old")
+    old = load_bundle(changed(tmp_path / "old", as_schema_2))
     assert old.digest == bundle.digest
     assert old.labels[0] == bundle.labels[0]
     assert old.labels[1].fit == CalibrationFit(method="enrolled", positives=4)
@@ -175,14 +157,9 @@ def test_a_bundle_of_schema_2_is_read(tmp_path: Path, bundle: Bundle) -> None:
     "change",
     [lambda d: d.pop("digest"), lambda d: d["photo_thresholds"].update({"0.01": 0.0})],
 )
-def test_schema_2_is_checked_by_its_digest_too(
-    change: Callable[[dict[str, Any]], object], tmp_path: Path
-) -> None:
-    content = as_schema_2(tmp_path)
-    change(content)
-    (tmp_path / "bundle.json").write_text(json.dumps(content))
+def test_schema_2_is_checked_by_its_digest_too(change: Change, tmp_path: Path) -> None:
     with pytest.raises(BundleDigestError):
-        load_bundle(tmp_path)
+        load_bundle(change_by_hand(changed(tmp_path, as_schema_2), change))
 
 
 def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:
@@ -219,8 +196,7 @@ def test_a_name_leads_nowhere_else(
 
 
 def test_a_folder_is_taken_as_it_is(tiny_bundle: Path) -> None:
-    assert find_bundle(tiny_bundle) == tiny_bundle
-    assert find_bundle(str(tiny_bundle)) == tiny_bundle
+    assert find_bundle(tiny_bundle) == find_bundle(str(tiny_bundle)) == tiny_bundle
 
 
 def test_a_folder_that_hides_a_bundle_of_the_package_is_told(
@@ -246,9 +222,7 @@ def test_a_folder_that_hides_a_bundle_of_the_package_is_told(
         lambda d: d.update(digest=None),
     ],
 )
-def test_numbers_that_were_changed_by_hand_are_refused(
-    tmp_path: Path, change: Callable[[dict[str, Any]], object]
-) -> None:
+def test_numbers_that_were_changed_by_hand_are_refused(tmp_path: Path, change: Change) -> None:
     with pytest.raises(BundleDigestError, match="recognizer calibrate"):
         load_bundle(changed(tmp_path, change))
 
@@ -268,13 +242,10 @@ def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
 
-    def use() -> None:
+    with pytest.raises(BundleNotFoundError):  # noqa: PT012 - each file is read by another step
         bundle = load_bundle(folder)
         read_negatives(bundle)
         bundle.read_model()
-
-    with pytest.raises(BundleNotFoundError):
-        use()
 
 
 def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read(
@@ -290,26 +261,15 @@ def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read
     assert [bundle.name for bundle in load_carried_bundles()] == ["tiny", "a"]
 
 
-def test_the_model_may_be_missing(tmp_path: Path) -> None:
-    folder = write_tiny_bundle(tmp_path)
-    (folder / "model.onnx").unlink()
-    with pytest.raises(BundleNotFoundError, match=r"model\.onnx"):
-        load_bundle(folder).read_model()
-
-
 # --- refusing ---------------------------------------------------------------------------------
 
 
-def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+def changed(folder: Path, change: Change) -> Path:
     """A tiny bundle whose description was changed by hand."""
-    write_tiny_bundle(folder)
-    description = json.loads((folder / "bundle.json").read_text())
-    change(description)
-    (folder / "bundle.json").write_text(json.dumps(description))
-    return folder
+    return change_by_hand(write_tiny_bundle(folder), change)
 
 
-BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
+BROKEN: dict[str, Change] = {
     "a schema to come": lambda d: d.update(schema=4),
     "schema nought": lambda d: d.update(schema=0),
     "a schema of words": lambda d: d.update(schema="3"),
@@ -394,11 +354,14 @@ def test_an_unreadable_description_is_a_schema_error(text: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("change", [lambda b: b + b"\0", lambda b: b[:-1], lambda _: b""])
-def test_another_model_is_a_digest_error(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_another_model_or_none_is_told(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path)
     model = folder / "model.onnx"
     model.write_bytes(change(model.read_bytes()))
     with pytest.raises(BundleDigestError, match="changed or is incomplete"):
+        load_bundle(folder).read_model()
+    model.unlink()
+    with pytest.raises(BundleNotFoundError, match=r"model\.onnx"):
         load_bundle(folder).read_model()
 
 

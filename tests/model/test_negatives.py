@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
 from recognizer.model.bundle import load_bundle
 from recognizer.model.negatives import NEGATIVES_FILE, NegativeBank, read_negatives, write_negatives
-from tests.tiny import LABELS, write_tiny_bundle
+from tests.tiny import LABELS, change_by_hand, write_tiny_bundle
 
 
 def make_bank(count: int = 5, channels: int = 3, labels: int = len(LABELS)) -> NegativeBank:
@@ -80,11 +79,10 @@ def test_a_bank_of_another_model_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("entry", [[], "x", {}, 3])
 def test_a_malformed_entry_is_a_schema_error(entry: object, tmp_path: Path) -> None:
-    folder = write_tiny_bundle(tmp_path)
-    description = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps(description | {"negatives": entry}))
+    write_tiny_bundle(tmp_path)
+    change_by_hand(tmp_path, lambda description: description.update(negatives=entry))
     with pytest.raises(BundleSchemaError):
-        load_bundle(folder)
+        load_bundle(tmp_path)
 
 
 def packed(**arrays: np.ndarray) -> bytes:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -24,26 +25,31 @@ def inside() -> TensorProto:
     return numpy_helper.from_array(np.zeros(1, np.float32), "weight")
 
 
+def model_of(*nodes: onnx.NodeProto, tensors: tuple[TensorProto, ...] = ()) -> onnx.ModelProto:
+    return helper.make_model(helper.make_graph(nodes, "g", [], [], tensors))
+
+
+def constant(tensor: TensorProto) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], ["c"], value=tensor)
+
+
 def with_initializer(tensor: TensorProto) -> onnx.ModelProto:
-    return helper.make_model(helper.make_graph([], "g", [], [], [tensor]))
+    return model_of(tensors=(tensor,))
 
 
 def with_constant(tensor: TensorProto) -> onnx.ModelProto:
-    node = helper.make_node("Constant", [], ["c"], value=tensor)
-    return helper.make_model(helper.make_graph([node], "g", [], []))
+    return model_of(constant(tensor))
 
 
 def with_branch(tensor: TensorProto) -> onnx.ModelProto:
     branch = helper.make_graph([], "branch", [], [], [tensor])
-    node = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
-    return helper.make_model(helper.make_graph([node], "g", [], []))
+    return model_of(helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch))
 
 
 def with_function(tensor: TensorProto) -> onnx.ModelProto:
-    node = helper.make_node("Constant", [], ["c"], value=tensor)
-    function = helper.make_function("d", "f", [], ["c"], [node], [helper.make_opsetid("", 18)])
-    model = helper.make_model(helper.make_graph([], "g", [], []))
-    model.functions.append(function)
+    opsets = [helper.make_opsetid("", 18)]
+    model = model_of()
+    model.functions.append(helper.make_function("d", "f", [], ["c"], [constant(tensor)], opsets))
     return model
 
 
@@ -54,13 +60,13 @@ def with_function_default(tensor: TensorProto) -> onnx.ModelProto:
 
 
 def with_sparse(tensor: TensorProto) -> onnx.ModelProto:
-    model = helper.make_model(helper.make_graph([], "g", [], []))
+    model = model_of()
     model.graph.sparse_initializer.add().values.CopyFrom(tensor)
     return model
 
 
 def with_training(tensor: TensorProto) -> onnx.ModelProto:
-    model = helper.make_model(helper.make_graph([], "g", [], []))
+    model = model_of()
     model.training_info.add().initialization.initializer.append(tensor)
     return model
 
@@ -77,9 +83,11 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_external_data_is_found_wherever_a_tensor_can_be(place: object) -> None:
-    assert has_external_data(place(outside()).SerializeToString())  # type: ignore[operator]
-    assert not has_external_data(place(inside()).SerializeToString())  # type: ignore[operator]
+def test_external_data_is_found_wherever_a_tensor_can_be(
+    place: Callable[[TensorProto], onnx.ModelProto],
+) -> None:
+    assert has_external_data(place(outside()).SerializeToString())
+    assert not has_external_data(place(inside()).SerializeToString())
 
 
 @pytest.mark.parametrize("half", ["data_location", "external_data"])
@@ -101,12 +109,7 @@ def test_a_message_that_comes_in_two_parts_is_merged() -> None:
 
 def test_a_field_number_beyond_32_bits_is_refused() -> None:
     """Protobuf would drop the high bits, and so read a field that a naive walk passes over."""
-    key = (13 << 3 | 2) | 1 << 32
-    hidden = bytearray()
-    while key:
-        hidden.append(key & 0x7F | (0x80 if key >> 7 else 0))
-        key >>= 7
-    hidden += b"\0"
+    hidden = _number((13 << 3 | 2) | 1 << 32) + b"\0"
     tensor = bytes([5 << 3 | 2, len(hidden)]) + hidden
     with pytest.raises(ValueError, match="out of range"):
         has_external_data(bytes([7 << 3 | 2, len(tensor)]) + tensor)
@@ -130,12 +133,16 @@ def test_endless_nesting_is_refused() -> None:
 
 
 def _sized(body: bytes) -> bytes:
-    length, prefix = len(body), bytearray()
-    while True:
-        prefix.append(length & 0x7F | (0x80 if length >> 7 else 0))
-        length >>= 7
-        if not length:
-            return bytes(prefix) + body
+    return _number(len(body)) + body
+
+
+def _number(value: int) -> bytes:
+    """Write a number as protobuf does: seven bits a byte."""
+    written = bytearray()
+    while value >> 7:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*written, value])
 
 
 @given(st.binary(max_size=200))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,8 +13,7 @@ import numpy as np
 import pytest
 
 from recognizer.errors import JournalError, UsageError
-from recognizer.model.bundle import load_bundle
-from recognizer.policy import CandidateKind, Finding, KnownMatch
+from recognizer.policy import CandidateKind
 from recognizer.prediction import Region
 from recognizer.recognizer import Recognizer
 from recognizer.review.card_images import NOT_THERE
@@ -21,8 +21,8 @@ from recognizer.review.page import DISCLAIMER, write_report
 from recognizer.review.queue import SECTIONS, Capacity
 from recognizer.rows.row import ModelReference, Row
 from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
-from tests.conftest import encoded, picture
-from tests.rows.rows import bare_row, lead, row_of, write_rows
+from tests.conftest import encoded, picture, write_file
+from tests.rows.rows import FAR, HASH, NEAR, bare_row, known_match, lead, row_of, write_rows
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
@@ -64,29 +64,33 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.elements if name == tag]
 
 
-def report(recognizer: Recognizer, tmp_path: Path, rows: list[Row], **options: Any) -> Page:
-    output = tmp_path / "report.html"
-    journal = write_rows(tmp_path / "rows", rows, recognizer.bundle)
-    write_report(journal, output, [recognizer.bundle], **options)
-    return Page(output.read_text(encoding="utf-8"))
+Report = Callable[..., Page]
+
+
+@pytest.fixture
+def report(recognizer: Recognizer, tmp_path: Path) -> Report:
+    """Writes rows, and the page of them."""
+
+    def report(rows: list[Row], **options: Any) -> Page:
+        output = tmp_path / "report.html"
+        journal = write_rows(tmp_path / "rows", rows, recognizer.bundle)
+        write_report(journal, output, [recognizer.bundle], **options)
+        return Page(output.read_text(encoding="utf-8"))
+
+    return report
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Path]:
     """Two leads, two clear photos, one that is none."""
-    paths = []
-    for color in ("red", "green", "blue"):
-        paths.append(tmp_path / f"{color}.jpg")
-        paths[-1].write_bytes(encoded(picture(color)))
-    for name, data in (("red2.png", encoded(picture("red", seed=1), "PNG")), ("text.jpg", b"x")):
-        paths.append(tmp_path / name)
-        paths[-1].write_bytes(data)
-    return paths
+    files = {f"{color}.jpg": encoded(picture(color)) for color in ("red", "green", "blue")}
+    files |= {"red2.png": encoded(picture("red", seed=1), "PNG"), "text.jpg": b"x"}
+    return [write_file(tmp_path / name, data) for name, data in files.items()]
 
 
 @pytest.fixture
-def page(recognizer: Recognizer, tmp_path: Path, photos: list[Path]) -> Page:
-    return report(recognizer, tmp_path, [row_of(recognizer, path) for path in photos])
+def page(recognizer: Recognizer, report: Report, photos: list[Path]) -> Page:
+    return report([row_of(recognizer, path) for path in photos])
 
 
 def test_photos_are_in_the_order_of_the_queue(page: Page) -> None:
@@ -148,7 +152,9 @@ def test_nothing_is_fetched(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_names_are_escaped(recognizer: Recognizer, tmp_path: Path, name: str) -> None:
+def test_names_are_escaped(
+    recognizer: Recognizer, report: Report, tmp_path: Path, name: str
+) -> None:
     path = tmp_path / "photos"
     path.mkdir()
     (path / name).write_bytes(encoded(picture("red")))
@@ -170,7 +176,7 @@ def test_names_are_escaped(recognizer: Recognizer, tmp_path: Path, name: str) ->
         row_of(recognizer, clear),
         bare_row(f"{path / name}.gone", 0, "unscored", detail=evil),
     ]
-    page = report(recognizer, tmp_path, rows, title=evil)
+    page = report(rows, title=evil)
     assert len(page.tags("script")) == 1
     assert not page.having("onerror")
     assert not page.having("onclick")
@@ -180,47 +186,49 @@ def test_names_are_escaped(recognizer: Recognizer, tmp_path: Path, name: str) ->
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
-def test_undecodable_names_do_not_break_the_page(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_undecodable_names_do_not_break_the_page(
+    recognizer: Recognizer, report: Report, tmp_path: Path
+) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
     try:
         path.write_bytes(encoded(picture("red")))
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    page = report(recognizer, tmp_path, [row_of(recognizer, path)], title="\ud800")
+    page = report([row_of(recognizer, path)], title="\ud800")
     assert r"caf\udce9.jpg" in page.text
     assert [a["href"] for a in page.tags("a") if str(a["href"]).endswith("caf%E9.jpg")]
 
 
 def test_a_photo_that_vanished_or_changed_is_told(
-    recognizer: Recognizer, tmp_path: Path, photos: list[Path]
+    recognizer: Recognizer, report: Report, photos: list[Path]
 ) -> None:
     rows = [row_of(recognizer, path) for path in photos[:2]]
     photos[0].write_bytes(encoded(picture("gray")))
     photos[1].unlink()
-    page = report(recognizer, tmp_path, rows)
+    page = report(rows)
     assert page.tags("img") == []
     assert "the file has changed since the scan and is not what was scored" in page.text
     assert "the image has gone since the scan" in page.text
     assert not [a for a in page.tags("a") if str(a["href"]).startswith("file:")]
 
 
-def test_damage_is_told(recognizer: Recognizer, tmp_path: Path, photos: list[Path]) -> None:
+def test_damage_is_told(recognizer: Recognizer, report: Report, photos: list[Path]) -> None:
     photos[0].write_bytes(encoded(picture("red", (300, 300)))[:-900])
-    page = report(recognizer, tmp_path, [row_of(recognizer, photos[0])])
+    page = report([row_of(recognizer, photos[0])])
     assert "! Degraded" in page.text
     assert "The file ends early: a part of the image is missing." in page.text
 
 
-def test_limits_are_told(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_limits_are_told(report: Report) -> None:
     kinds = ("review", "clear", "unscored")
     rows = [bare_row(f"{kind}{i}", 0.6, kind) for kind in kinds for i in range(1200)]
-    page = report(recognizer, tmp_path, rows, capacity=Capacity(leads=3, unscored=2, clear=1))
+    page = report(rows, capacity=Capacity(leads=3, unscored=2, clear=1))
     assert len(page.having("data-decision")) == 6
     for words in ("3 of 1,200", "2 of 1,200, the first ones of the scan", "1 of 1,200"):
         assert f"Shown here: {words}" in page.text
 
 
-def test_a_lead_as_a_family_alone_shows_the_family(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_a_lead_as_a_family_alone_shows_the_family(report: Report) -> None:
     row = bare_row(
         "a.jpg",
         0.4,
@@ -229,27 +237,27 @@ def test_a_lead_as_a_family_alone_shows_the_family(recognizer: Recognizer, tmp_p
         scores={"ivory_worked": 0.4, "ivory_raw": 0.3, "ceramic": 0.2},
         why=("these words name coral",),
     )
-    page = report(recognizer, tmp_path, [row])
+    page = report([row])
     assert "Ivory (family) (over its threshold) 0.58" in page.text
     (shown,) = page.having("data-decision")
     assert shown["data-products"] == "ivory_worked ivory_raw family:ivory"
 
 
 def test_rows_of_another_model_are_told(
-    recognizer: Recognizer, tmp_path: Path, photos: list[Path]
+    recognizer: Recognizer, report: Report, photos: list[Path]
 ) -> None:
     other = ModelReference(name="other", version=2, digest="f" * 64)
     rows = [row_of(recognizer, path) for path in photos]
     rows.append(bare_row("old.jpg", 0.6, "review", model=other))
-    page = report(recognizer, tmp_path, rows)
+    page = report(rows)
     assert "Other models." in page.text
     assert "other, version 2" in page.text
     with pytest.raises(UsageError, match=r"made by other-v2.*--bundle"):
-        report(recognizer, tmp_path, rows[-1:])
+        report(rows[-1:])
 
 
-def test_no_rows_make_a_page_too(recognizer: Recognizer, tmp_path: Path) -> None:
-    page = report(recognizer, tmp_path, [])
+def test_no_rows_make_a_page_too(report: Report) -> None:
+    page = report([])
     assert "0 scanned" in page.text
     assert page.having("data-decision") == []
 
@@ -273,65 +281,49 @@ def test_a_failure_leaves_the_old_page_and_no_scraps(
         write_report(rows, output, [recognizer.bundle])
     assert [p.name for p in output.parent.iterdir()] == ["report.html"]
     assert output.read_text() == "old"
-
-
-def test_an_output_that_cannot_be_written_is_the_callers_mistake(
-    recognizer: Recognizer, tmp_path: Path
-) -> None:
-    rows = write_rows(tmp_path / "rows", [])
-    for output in (tmp_path / "nowhere" / "report.html", tmp_path):
+    none = write_rows(tmp_path / "none", [])
+    for place in (tmp_path / "nowhere" / "report.html", tmp_path):
         with pytest.raises(UsageError, match="cannot be written"):
-            write_report(rows, output, [recognizer.bundle])
+            write_report(none, place, [recognizer.bundle])
 
 
 def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
-    recognizer: Recognizer, tmp_path: Path, photos: list[Path]
+    recognizer: Recognizer, report: Report, tmp_path: Path, photos: list[Path]
 ) -> None:
     rows = [row_of(recognizer, photos[0])]
     with ThumbnailStore(thumbnails_path(tmp_path / "rows"), create=True) as store:
         store.add([(rows[0].sha256, shrink(np.asarray(picture("red")), 256, 0))])
-    assert NOT_THERE not in report(recognizer, tmp_path, rows).text
+    assert NOT_THERE not in report(rows).text
     photos[0].unlink()
-    page = report(recognizer, tmp_path, rows)
+    page = report(rows)
     assert NOT_THERE in page.text
     assert len(page.tags("img")) == 1
     assert not [a for a in page.tags("a") if (a["href"] or "").startswith("file:")]
     thumbnails_path(tmp_path / "rows").write_bytes(b"no table of SQLite")
     with pytest.raises(JournalError, match=r"rows\.thumbnails"):
-        report(recognizer, tmp_path, rows)
+        report(rows)
 
 
-HASH = "0f" * 32
-NEAR = "0e" + "0f" * 31
-FAR = "f0" * 32
-
-
-def test_the_page_lists_copies_and_known_items(tiny_bundle: Path, tmp_path: Path) -> None:
-    known = KnownMatch(
-        id="0" * 16,
-        finding=Finding.PRODUCT,
-        label="ivory_raw",
-        note="<b>seizure</b> 12",
-        origin="customs",
-        distance=4,
-        transform="rotate_90",
-    )
+def test_the_page_lists_copies_and_known_items(report: Report, tmp_path: Path) -> None:
+    said = {"note": "<b>seizure</b> 12", "origin": "customs", "distance": 4}
+    known = known_match(label="ivory_raw", transform="rotate_90", **said)
     rows = [
         bare_row("strong.jpg", 0.9, "priority", phash=HASH, known=(known,)),
         bare_row("weak<i>.jpg", 0.6, "review", phash=NEAR, item={"seller": "s<1>"}),
         bare_row("clear.jpg", 0.0, "clear", phash=HASH),
         bare_row("other.jpg", 0.7, "review", phash=FAR),
     ]
-    page = tmp_path / "page.html"
-    bundle = load_bundle(tiny_bundle)
-    write_report(write_rows(tmp_path / "x.jsonl", rows, bundle), page, [bundle])
-    text = page.read_text()
-    assert "2 near-copies: one decision can stand for all" in text
-    assert "weak&lt;i&gt;.jpg" in text
-    assert "s&lt;1&gt;" in text
+    report(rows)
+    text = (tmp_path / "report.html").read_text()
+    for words in (
+        "2 near-copies: one decision can stand for all",
+        "weak&lt;i&gt;.jpg",
+        "s&lt;1&gt;",
+        "&lt;b&gt;seizure&lt;/b&gt; 12",
+        "4 of 256 bits apart, rotate 90",
+        "All of them are near-copies of images above",  # the clear ones
+    ):
+        assert words in text
     assert "<b>seizure" not in text
-    assert "&lt;b&gt;seizure&lt;/b&gt; 12" in text
-    assert "4 of 256 bits apart, rotate 90" in text
-    assert "All of them are near-copies of images above" in text  # the clear ones
     assert "Shown here" not in text  # nothing is missing from the page
     assert text.count("<article") == 2

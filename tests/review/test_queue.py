@@ -12,7 +12,9 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import CandidateKind, Decision
 from recognizer.review.queue import SECTIONS, Capacity, Queue
 from recognizer.rows.row import ModelReference, Row
-from tests.rows.rows import MODEL, bare_row, digest, lead, write_rows
+from tests.rows.rows import FAR, HASH, MODEL, NEAR, bare_row, digest, lead, write_rows
+
+Read = Callable[..., Queue]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,7 @@ def bundle(tiny_bundle: Path) -> Bundle:
 
 
 @pytest.fixture
-def read(bundle: Bundle, tmp_path: Path) -> Iterator[Callable[..., Queue]]:
+def read(bundle: Bundle, tmp_path: Path) -> Iterator[Read]:
     numbers = itertools.count()
     with ExitStack() as stack:
 
@@ -36,34 +38,43 @@ def sources(queue: Queue) -> list[str]:
     return [entry.row.source for section in SECTIONS for entry in queue.entries(section)]
 
 
-def test_the_most_urgent_come_first_and_the_highest_score_first(
-    read: Callable[..., Queue],
-) -> None:
-    rows = [
-        bare_row("clear-low", 0.1, "clear"),
-        bare_row("review-low", 0.5, "review"),
-        bare_row("failed", 0, "unscored"),
-        bare_row("priority-low", 0.91, "priority"),
-        bare_row("review-high", 0.99, "review"),
-        bare_row("clear-high", 0.3, "clear"),
-        bare_row("priority-high", 0.97, "priority"),
-    ]
-    assert sources(read(*rows)) == [
-        "priority-high",
-        "priority-low",
-        "review-high",
-        "review-low",
-        "failed",
-        "clear-high",
-        "clear-low",
-    ]
+FAMILY_LEAD = lead("ivory", 0.8, kind=CandidateKind.FAMILY)
 
 
-def test_ties_keep_the_order_of_the_rows(read: Callable[..., Queue]) -> None:
-    assert sources(read(*(bare_row(name, 0.6, "review") for name in "cab"))) == ["c", "a", "b"]
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        # The most urgent come first, and of those the highest score.
+        (
+            [
+                bare_row("clear-low", 0.1, "clear"),
+                bare_row("review-low", 0.5, "review"),
+                bare_row("failed", 0, "unscored"),
+                bare_row("priority-low", 0.91, "priority"),
+                bare_row("review-high", 0.99, "review"),
+                bare_row("clear-high", 0.3, "clear"),
+                bare_row("priority-high", 0.97, "priority"),
+            ],
+            "priority-high priority-low review-high review-low failed clear-high clear-low",
+        ),
+        # Ties keep the order of the rows.
+        ([bare_row(name, 0.6, "review") for name in "cab"], "c a b"),
+        # A lead ranks by its highest label or family.
+        (
+            [
+                bare_row("label", 0.7, "review"),
+                bare_row("family", 0.4, "review", leads=(FAMILY_LEAD,)),
+                bare_row("known", 0.75, "review", leads=()),
+            ],
+            "family known label",
+        ),
+    ],
+)
+def test_the_order(read: Read, rows: list[Row], expected: str) -> None:
+    assert sources(read(*rows)) == expected.split()
 
 
-def test_what_is_kept_is_bounded_and_all_is_counted(read: Callable[..., Queue]) -> None:
+def test_what_is_kept_is_bounded_and_all_is_counted(read: Read) -> None:
     rows: list[Row] = []
     for i in range(50):
         rows += [
@@ -73,12 +84,8 @@ def test_what_is_kept_is_bounded_and_all_is_counted(read: Callable[..., Queue]) 
             bare_row(f"c{i}", i / 1000, "clear"),
         ]
     queue = read(*rows, capacity=Capacity(leads=52, unscored=1, clear=2))
-    assert {section.value: queue.count(section) for section in SECTIONS} == {
-        "priority": 50,
-        "review": 2,
-        "unscored": 1,
-        "clear": 2,
-    }
+    assert [section.value for section in SECTIONS] == ["priority", "review", "unscored", "clear"]
+    assert [queue.count(section) for section in SECTIONS] == [50, 2, 1, 2]
     assert sources(queue)[50:] == ["r49", "r48", "f0", "c49", "c48"]
     assert queue.summary.images == 200
     assert queue.summary.leads == {"ivory_worked": 100}
@@ -88,47 +95,26 @@ def test_what_is_kept_is_bounded_and_all_is_counted(read: Callable[..., Queue]) 
     assert nothing.summary.images == 200
 
 
-def test_a_lead_ranks_by_its_highest_label_or_family(read: Callable[..., Queue]) -> None:
-    family = lead("ivory", 0.8, kind=CandidateKind.FAMILY)
-    rows = [
-        bare_row("label", 0.7, "review"),
-        bare_row("family", 0.4, "review", leads=(family,)),
-        bare_row("known item", 0.75, "review", leads=()),
-    ]
-    assert sources(read(*rows)) == ["family", "known item", "label"]
+def with_line(bundle: Bundle, folder: Path, line: str) -> Path:
+    path = write_rows(folder / "rows", [bare_row("a", 0.6, "review")], bundle)
+    path.write_text(path.read_text() + line)
+    return path
 
 
 def test_a_torn_last_line_is_no_row(bundle: Bundle, tmp_path: Path) -> None:
-    path = write_rows(tmp_path / "rows", [bare_row("a", 0.6, "review")], bundle)
-    with path.open("a") as file:
-        file.write('{"source": "torn')
-    with Queue(path, [bundle]) as queue:
+    with Queue(with_line(bundle, tmp_path, '{"source": "torn'), [bundle]) as queue:
         assert sources(queue) == ["a"]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "1", "{}", '{"source": "a", "schema": 5}'])
 def test_a_line_that_is_no_row_is_named(bundle: Bundle, tmp_path: Path, line: str) -> None:
-    path = write_rows(tmp_path / "rows", [bare_row("a", 0.6, "review")], bundle)
-    with path.open("a") as file:
-        file.write(line + "\n")
     with pytest.raises(JournalError, match=r"rows, line 2 is not a row"):
-        Queue(path, [bundle])
+        Queue(with_line(bundle, tmp_path, f"{line}\n"), [bundle])
 
 
 def test_missing_rows_are_an_error(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="No such file"):
         Queue(tmp_path / "rows", [bundle])
-
-
-def test_only_the_last_word_on_an_image_counts(read: Callable[..., Queue]) -> None:
-    queue = read(
-        bare_row("a", 0.9, "priority"),
-        bare_row("b", 0.1, "clear"),
-        bare_row("a", 0.2, "clear"),  # scanned again, with another policy
-    )
-    assert queue.summary.images == 2
-    assert sources(queue) == ["a", "b"]
-    assert not queue.summary.leads
 
 
 def test_a_journal_is_read_once(bundle: Bundle, tmp_path: Path, monkeypatch) -> None:
@@ -161,10 +147,6 @@ def test_the_model_behind_the_rows_is_found_or_asked_for(bundle: Bundle, tmp_pat
 
 # --- near-copies ------------------------------------------------------------------------------
 
-HASH = "0f" * 32
-NEAR = "0e" + "0f" * 31
-FAR = "f0" * 32
-
 
 def image(source: str, score: float, decision: str, phash: str | None, **changes: object) -> Row:
     return bare_row(source, score, decision, phash=phash, **changes)
@@ -178,7 +160,7 @@ def shown(queue: Queue) -> dict[str, list[str]]:
     }
 
 
-def test_the_strongest_of_near_copies_stands_for_all(read: Callable[..., Queue]) -> None:
+def test_the_strongest_of_near_copies_stands_for_all(read: Read) -> None:
     found = read(
         image("clear", 0.1, "clear", HASH),
         image("weak", 0.6, "review", NEAR),
@@ -188,21 +170,16 @@ def test_the_strongest_of_near_copies_stands_for_all(read: Callable[..., Queue])
     )
     assert shown(found) == {"strong": ["weak", "weaker", "clear"], "other": []}
     assert found.summary.images == 5  # no row is dropped from the sums
-    assert {section.value: found.covered(section) for section in SECTIONS} == {
-        "priority": 1,
-        "review": 3,
-        "unscored": 0,
-        "clear": 1,
-    }
+    assert [found.covered(section) for section in SECTIONS] == [1, 3, 0, 1]
 
 
-def test_the_order_of_the_rows_changes_nothing(read: Callable[..., Queue]) -> None:
+def test_the_order_of_the_rows_changes_nothing(read: Read) -> None:
     rows = [image(str(i), 0.5 + i / 100, "review", NEAR if i % 2 else HASH) for i in range(7)]
     forwards, backwards = read(*rows), read(*reversed(rows))
     assert shown(forwards) == shown(backwards) == {"6": ["5", "4", "3", "2", "1", "0"]}
 
 
-def test_equal_bytes_are_copies_even_where_there_is_no_hash(read: Callable[..., Queue]) -> None:
+def test_equal_bytes_are_copies_even_where_there_is_no_hash(read: Read) -> None:
     found = read(
         image("a", 0, "unscored", None, sha256=digest("1")),
         image("b", 0, "unscored", None, sha256=digest("1")),
@@ -213,18 +190,18 @@ def test_equal_bytes_are_copies_even_where_there_is_no_hash(read: Callable[..., 
     assert shown(found) == {"a": ["b"], "c": [], "d": [], "e": []}
 
 
-def test_only_the_last_row_of_an_image_counts(read: Callable[..., Queue]) -> None:
+def test_only_the_last_row_of_an_image_counts(read: Read) -> None:
     found = read(
-        image("a", 0.9, "review", HASH),
-        image("b", 0.8, "review", HASH),
-        image("a", 0.9, "review", FAR),
+        image("a", 0.9, "priority", HASH),
+        image("b", 0.1, "clear", HASH),
+        image("a", 0.2, "clear", FAR),  # scanned again, with another policy
     )
+    assert found.summary.images == 2
+    assert not found.summary.leads
     assert shown(found) == {"a": [], "b": []}
 
 
-def test_of_very_many_copies_some_are_listed_and_all_are_counted(
-    read: Callable[..., Queue],
-) -> None:
+def test_of_very_many_copies_some_are_listed_and_all_are_counted(read: Read) -> None:
     rows = [image(f"photo-{i:04}", 0.5 + i / 10_000, "review", HASH) for i in range(1500)]
     found = read(*rows, capacity=Capacity(leads=3))
     (entry,) = found.entries(Decision.REVIEW)

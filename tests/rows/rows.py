@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.model.bundle import Bundle
-from recognizer.policy import CandidateKind, Decision, Lead, Policy
+from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead, Policy
 from recognizer.recognizer import Recognizer
 from recognizer.rows.row import ModelReference, PolicyReference, Row
 from recognizer.status import Reason, Status
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HASH, NEAR, FAR = "0f" * 32, "0e" + "0f" * 31, "f0" * 32
+"""Perceptual hashes, of which two are those of near-copies."""
 MODEL = ModelReference(name="tiny", version=1, digest="0" * 64)
 
 
@@ -33,6 +35,19 @@ def lead(
     return Lead(
         kind=kind, name=name, score=score, threshold=0.4, false_positive_rate=0.01, level=level
     )
+
+
+def known_match(finding: str = "product", **changes: Any) -> KnownMatch:
+    match = KnownMatch(
+        id="0" * 16,
+        finding=Finding(finding),
+        label=None,
+        note=None,
+        origin=None,
+        distance=5,
+        transform="identity",
+    )
+    return replace(match, **changes)
 
 
 def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:

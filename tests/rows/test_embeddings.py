@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from recognizer.cli import ExitCode
 from recognizer.errors import JournalError, UsageError
 from recognizer.rows import EmbeddingStore, Row, embeddings_path, similar_images
 from recognizer.rows.embeddings import quantize
-from tests.cli.test_scan import invoke, read_rows
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, invoke, picture
 from tests.rows.rows import bare_row, digest, write_rows
 
 MODEL = "a" * 64
+Scanned = Callable[..., list[dict]]
 
 
 @settings(max_examples=100, deadline=None)
@@ -55,23 +54,8 @@ def test_a_store_tells_what_it_holds_and_goes_on(tmp_path: Path) -> None:
     assert found[digest("a")] == pytest.approx(3 / np.sqrt(10), abs=1e-6)
 
 
-def test_what_is_no_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    for name, content in (("photo", b"\xff\xd8 photo"), ("rows", b'{"source": "a"}\n')):
-        path = tmp_path / name
-        path.write_bytes(content)
-        for model in (None, MODEL):
-            with pytest.raises(JournalError, match=name):
-                EmbeddingStore(path, model)
-        assert path.read_bytes() == content
-    other = sqlite3.connect(tmp_path / "other")
-    other.execute("CREATE TABLE x (y)")
-    other.close()
-    for model in (None, MODEL):
-        with pytest.raises(JournalError, match="is not a store of embeddings"):
-            EmbeddingStore(tmp_path / "other", model)
-    with pytest.raises(JournalError):
-        EmbeddingStore(tmp_path / "none")
-    EmbeddingStore(tmp_path / "mine", MODEL).__exit__(None, None, None)
+def test_embeddings_of_another_model_are_refused(tmp_path: Path) -> None:
+    EmbeddingStore(tmp_path / "mine", MODEL).close()
     with pytest.raises(JournalError, match="another model"):
         EmbeddingStore(tmp_path / "mine", "b" * 64)
 
@@ -100,20 +84,8 @@ def test_similar_images_are_ranked_and_of_what_the_journal_has_now(tmp_path: Pat
 # --- scan --embeddings and similar ----------------------------------------------------------------
 
 
-@pytest.fixture
-def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., list[dict]]:
-    def scan(*arguments: object) -> list[dict]:
-        output = tmp_path / "scan.jsonl"
-        always = ("--bundle", tiny_bundle, "--output", output, "--workers", 1)
-        done = invoke("scan", *always, *arguments)
-        assert done.exit_code in {0, ExitCode.SOME_FAILED}, done.stderr
-        return read_rows(output)
-
-    return scan
-
-
 def test_a_scan_keeps_embeddings_and_goes_on_where_they_are_missing(
-    scan: Callable[..., list[dict]],
+    scanned: Scanned,
     photo_folder: Callable[..., Path],
     recognizer: Recognizer,
     tmp_path: Path,
@@ -121,11 +93,11 @@ def test_a_scan_keeps_embeddings_and_goes_on_where_they_are_missing(
     folder = photo_folder("red", "green", "blue")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     file = embeddings_path(tmp_path / "scan.jsonl")
-    assert len(scan(folder)) == 4
-    rows = scan(folder, "--embeddings", file)
+    assert len(scanned(folder)) == 4
+    rows = scanned(folder, "--embeddings", file)
     assert len(rows) == 7  # the embeddings of three photos were missing
-    assert len(scan(folder, "--embeddings", file)) == 7
-    assert len(scan(folder)) == 7
+    assert len(scanned(folder, "--embeddings", file)) == 7
+    assert len(scanned(folder)) == 7
     with EmbeddingStore(file) as store:
         for row in rows[4:]:
             assert row["sha256"] in store
@@ -135,13 +107,13 @@ def test_a_scan_keeps_embeddings_and_goes_on_where_they_are_missing(
 
 
 def test_similar_photos(
-    scan: Callable[..., list[dict]],
+    scanned: Scanned,
     photo_folder: Callable[..., Path],
     tiny_bundle: Path,
     tmp_path: Path,
 ) -> None:
     journal = tmp_path / "scan.jsonl"
-    scan(photo_folder("red", "green", "red"), "--embeddings", embeddings_path(journal))
+    scanned(photo_folder("red", "green", "red"), "--embeddings", embeddings_path(journal))
     photo = tmp_path / "mine.png"
     photo.write_bytes(encoded(picture("green", seed=9), "PNG"))
     always = ("similar", photo, "--journal", journal, "--bundle", tiny_bundle)
@@ -156,9 +128,9 @@ def test_similar_photos(
 
 
 def test_a_journal_without_embeddings_says_what_to_do(
-    scan: Callable[..., list[dict]], photo_folder: Callable[..., Path], tmp_path: Path
+    scanned: Scanned, photo_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    scan(photo_folder("red"))
+    scanned(photo_folder("red"))
     journal = tmp_path / "scan.jsonl"
     done = invoke("similar", tmp_path / "photos" / "000_red.jpg", "--journal", journal)
     assert done.exit_code == ExitCode.USAGE
@@ -166,11 +138,11 @@ def test_a_journal_without_embeddings_says_what_to_do(
 
 
 def test_another_model_or_no_photo_is_told(tiny_bundle: Path, tmp_path: Path) -> None:
-    EmbeddingStore(tmp_path / "x.embeddings", MODEL).__exit__(None, None, None)
-    always = ("similar", tmp_path / "p.jpg", "-j", tmp_path / "x", "-b", tiny_bundle)
-    assert "another model" in invoke(*always).stderr
+    EmbeddingStore(tmp_path / "x.embeddings", MODEL).close()
+    always = ("similar", tmp_path / "p.jpg", "-b", tiny_bundle, "-j")
+    assert "another model" in invoke(*always, tmp_path / "x").stderr
     model = Recognizer.load(tiny_bundle).bundle.digest
-    EmbeddingStore(tmp_path / "y.embeddings", model).__exit__(None, None, None)
-    done = invoke(*always[:3], tmp_path / "y", *always[4:])
+    EmbeddingStore(tmp_path / "y.embeddings", model).close()
+    done = invoke(*always, tmp_path / "y")
     assert done.exit_code == ExitCode.USAGE
     assert "not_found" in done.stderr

@@ -19,8 +19,11 @@ def photo(source: str, decision: str, score: float = 0.0, **item: Any) -> Row:
     return bare_row(source, score, decision, item=item or None)
 
 
+Write = Callable[..., list[dict]]
+
+
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., list[dict]]:
+def write(tmp_path: Path) -> Write:
     def write(*rows: Row, column: str | None = None) -> list[dict]:
         write_rows(tmp_path / "scan.jsonl", rows)
         output = tmp_path / "listings.jsonl"
@@ -88,7 +91,7 @@ def test_each_label_and_family_is_a_lead_once_with_its_highest_score() -> None:
     ]
 
 
-def test_listings_are_told_apart(write: Callable[..., list[dict]]) -> None:
+def test_listings_are_told_apart(write: Write) -> None:
     found = write(
         photo("a.jpg", "clear", id=1),
         photo("b.jpg", "priority", 0.9, id="1"),
@@ -104,7 +107,7 @@ def test_listings_are_told_apart(write: Callable[..., list[dict]]) -> None:
     assert found[2]["sources"] == ["a.jpg", "\udcff.jpg"]
 
 
-def test_the_last_row_of_a_photo_counts(write: Callable[..., list[dict]]) -> None:
+def test_the_last_row_of_a_photo_counts(write: Write) -> None:
     (row,) = write(
         photo("a.jpg", "priority", 0.9, id=1, reports=0),
         photo("b.jpg", "unscored", id=1, reports=0),
@@ -123,15 +126,13 @@ def test_the_last_row_of_a_photo_counts(write: Callable[..., list[dict]]) -> Non
     ],
 )
 def test_the_column_of_listings(
-    write: Callable[..., list[dict]], columns: dict[str, int], wanted: str | None, expected: int
+    write: Write, columns: dict[str, int], wanted: str | None, expected: int
 ) -> None:
     (row,) = write(photo("a.jpg", "clear", **columns), column=wanted)
     assert row["listing"] == expected
 
 
-def test_a_column_that_no_photo_has_is_a_mistake(
-    write: Callable[..., list[dict]], tmp_path: Path
-) -> None:
+def test_a_column_that_no_photo_has_is_a_mistake(write: Write, tmp_path: Path) -> None:
     rows = [photo("a.jpg", "clear", id=1, sku=2), photo("b.jpg", "clear", title="x")]
     with pytest.raises(UsageError, match="column 'skus', but 'id', 'sku', 'title'"):
         write(*rows, column="skus")
@@ -142,9 +143,7 @@ def test_a_column_that_no_photo_has_is_a_mistake(
     assert write_listings(tmp_path / "scan.jsonl", tmp_path / "l.jsonl", "sku") == (1, 1)
 
 
-def test_what_is_no_file_of_listings_is_left_as_it_is(
-    write: Callable[..., list[dict]], tmp_path: Path
-) -> None:
+def test_what_is_no_file_of_listings_is_left_as_it_is(write: Write, tmp_path: Path) -> None:
     write(photo("a.jpg", "clear", id=1))
     assert len(write(photo("a.jpg", "clear", id=1), photo("b.jpg", "clear", id=2))) == 2
     before = (tmp_path / "listings.jsonl").read_bytes()

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
 from recognizer.errors import JournalError, UsageError
 from recognizer.rows import Journal, Merged, Row, merge
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
 from recognizer.rows.row import BankReference, ModelReference, PolicyReference
 from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
+from tests.conftest import invoke
 from tests.rows.rows import bare_row, write_rows
 
 
@@ -36,23 +36,22 @@ def read(path: Path) -> list[Row]:
     return [Row.from_json_line(line) for line in path.read_bytes().splitlines()]
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Callable[..., Path]:
-    def write(name: str, *rows: Row) -> Path:
-        return write_rows(tmp_path / name, rows)
+MakeJournal = Callable[..., Path]
 
-    return write
+
+@pytest.fixture
+def journal(tmp_path: Path) -> MakeJournal:
+    return lambda name, *rows: write_rows(tmp_path / name, rows)
 
 
 def test_the_latest_row_of_each_item_in_the_order_of_the_journals(
-    journal: Callable[..., Path], tmp_path: Path
+    journal: MakeJournal, tmp_path: Path
 ) -> None:
     one = journal("1", row("a", 5), row("b", 5), row("b", 6), row("c", 9))
     two = journal("2", row("d", 1), row("b", 5), row("a", 7), row("c", 8))
     before = one.read_bytes(), two.read_bytes()
-    assert merge([one, two], tmp_path / "all") == Merged(
-        rows=4, superseded=3, thumbnails=0, embeddings=0
-    )  # a, b and c are in both
+    found = merge([one, two], tmp_path / "all")  # a, b and c are in both
+    assert found == Merged(rows=4, superseded=3, thumbnails=0, embeddings=0)
     assert read(tmp_path / "all") == [row("b", 6), row("c", 9), row("d", 1), row("a", 7)]
     assert (one.read_bytes(), two.read_bytes()) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "all"]
@@ -60,26 +59,45 @@ def test_the_latest_row_of_each_item_in_the_order_of_the_journals(
         assert merged.torn_bytes == 0
 
 
-def test_of_equally_late_rows_the_journal_that_is_named_last_counts(
-    journal: Callable[..., Path], tmp_path: Path
+NEW, OLD = {"detail": "new"}, {"detail": "old"}
+OTHER_MODEL = {"model": model(0)}
+RENAMED = {"policy": PolicyReference(name="renamed", digest="0" * 64)}
+
+
+@pytest.mark.parametrize(
+    ("journals", "details", "superseded"),
+    [
+        # Of equally late rows, that of the journal that is named last.
+        ([[row("a", **OLD)], [row("a", **NEW)]], ["new"], 1),
+        # Times are compared as times: as text, the later one is the earlier one.
+        ([[row("a", 600, **NEW)], [row("a", 660, 2, **OLD)]], ["new"], 1),
+        # Columns tell items apart.
+        ([[row("a", item={"id": 1})], [row("a", item={"id": 2})]], [None, None], 0),
+        # Policies that differ only in name are compared.
+        ([[row("a")], [row("b", **RENAMED)]], [None, None], 0),
+        # Superseded rows of another model do no harm.
+        (
+            [
+                [row("a", 1, **OTHER_MODEL), row("a", 2)],
+                [row("b", 1, **OTHER_MODEL)],
+                [row("b", 2)],
+            ],
+            [None, None],
+            1,
+        ),
+    ],
+)
+def test_which_rows_are_kept(
+    journal: MakeJournal,
+    tmp_path: Path,
+    journals: list[list[Row]],
+    details: list[str | None],
+    superseded: int,
 ) -> None:
-    one, two = journal("1", row("a", phash="0" * 64)), journal("2", row("a", phash="1" * 64))
-    merge([one, two], tmp_path / "12")
-    merge([two, one], tmp_path / "21")
-    assert [r.phash for r in read(tmp_path / "12")] == ["1" * 64]
-    assert [r.phash for r in read(tmp_path / "21")] == ["0" * 64]
-
-
-def test_times_are_compared_as_times(journal: Callable[..., Path], tmp_path: Path) -> None:
-    late = journal("1", row("a", 600, detail="late"))  # as text it is the earlier one
-    early = journal("2", row("a", 660, 2))
-    merge([late, early], tmp_path / "all")
-    assert [r.detail for r in read(tmp_path / "all")] == ["late"]
-
-
-def test_columns_tell_items_apart(journal: Callable[..., Path], tmp_path: Path) -> None:
-    one, two = journal("1", row("a", item={"id": 1})), journal("2", row("a", item={"id": 2}))
-    assert merge([one, two], tmp_path / "all").rows == 2
+    paths = [journal(str(number), *rows) for number, rows in enumerate(journals)]
+    found = merge(paths, tmp_path / "all")
+    assert (found.rows, found.superseded) == (len(details), superseded)
+    assert [r.detail for r in read(tmp_path / "all")] == details
 
 
 rows_of_a_journal = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), max_size=8)
@@ -107,7 +125,7 @@ def test_merging_loses_nothing_and_repeats_nothing(content: list[list[tuple[str,
         assert sorted(read(output), key=str) == sorted(merged, key=str)
 
 
-def test_a_torn_last_line_is_left_out(journal: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_torn_last_line_is_left_out(journal: MakeJournal, tmp_path: Path) -> None:
     one = journal("1", row("a"))
     torn = row("a").to_json_line() + row("b").to_json_line()[:-9]
     one.write_bytes(torn)
@@ -125,7 +143,7 @@ def test_a_torn_last_line_is_left_out(journal: Callable[..., Path], tmp_path: Pa
     ],
 )
 def test_what_cannot_be_compared_is_refused(
-    journal: Callable[..., Path], tmp_path: Path, other: dict[str, Any]
+    journal: MakeJournal, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     one, two = journal("1", row("a"), row("b")), journal("2", row("c", **other))
     with pytest.raises(JournalError, match=r"2 rows of .*; 1 rows of .*--allow-mixed"):
@@ -134,26 +152,7 @@ def test_what_cannot_be_compared_is_refused(
     assert merge([one, two], tmp_path / "all", allow_mixed=True).rows == 3
 
 
-def test_policies_that_differ_only_in_name_are_compared(
-    journal: Callable[..., Path], tmp_path: Path
-) -> None:
-    renamed = PolicyReference(name="renamed", digest="0" * 64)
-    one, two = journal("1", row("a")), journal("2", row("b", policy=renamed))
-    assert merge([one, two], tmp_path / "all").rows == 2
-
-
-def test_superseded_rows_of_another_model_do_no_harm(
-    journal: Callable[..., Path], tmp_path: Path
-) -> None:
-    old = {"model": model(0)}
-    one = journal("1", row("a", 1, **old), row("a", 2))
-    two, three = journal("2", row("b", 1, **old)), journal("3", row("b", 2))
-    assert merge([one, two, three], tmp_path / "all") == Merged(
-        rows=2, superseded=1, thumbnails=0, embeddings=0
-    )
-
-
-def test_the_output_is_never_lost(journal: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_output_is_never_lost(journal: MakeJournal, tmp_path: Path) -> None:
     one, two, output = journal("1", row("a")), journal("2", row("b")), journal("all", row("z"))
     with pytest.raises(UsageError, match="name it among the journals"):
         merge([one, two], output)
@@ -164,7 +163,7 @@ def test_the_output_is_never_lost(journal: Callable[..., Path], tmp_path: Path) 
     assert [r.source for r in read(output)] == ["z", "a", "b"]
 
 
-def test_what_is_no_journal(journal: Callable[..., Path], tmp_path: Path) -> None:
+def test_what_is_no_journal(journal: MakeJournal, tmp_path: Path) -> None:
     one = journal("1", row("a"))
     (tmp_path / "notes").write_text("milk, eggs\n")
     timeless = tmp_path / "timeless"
@@ -181,7 +180,7 @@ def test_what_is_no_journal(journal: Callable[..., Path], tmp_path: Path) -> Non
     assert not (tmp_path / "gone").exists()
 
 
-def test_thumbnails_go_along(journal: Callable[..., Path], tmp_path: Path) -> None:
+def test_thumbnails_go_along(journal: MakeJournal, tmp_path: Path) -> None:
     one, two, none = journal("1", row("a", 1)), journal("2", row("b"), row("c")), journal("3")
     for path, names in [(one, "ax"), (two, "b")]:
         with ThumbnailStore(thumbnails_path(path), create=True) as store:
@@ -194,7 +193,7 @@ def test_thumbnails_go_along(journal: Callable[..., Path], tmp_path: Path) -> No
     assert not thumbnails_path(none).exists()
 
 
-def test_embeddings_go_along(journal: Callable[..., Path], tmp_path: Path) -> None:
+def test_embeddings_go_along(journal: MakeJournal, tmp_path: Path) -> None:
     one, two = journal("1", row("a", 1)), journal("2", row("b"), row("c"))
     for path, name in [(one, "a"), (two, "b")]:
         with EmbeddingStore(embeddings_path(path), "m1") as store:
@@ -209,24 +208,21 @@ def test_embeddings_go_along(journal: Callable[..., Path], tmp_path: Path) -> No
     assert merge([output, journal("3", row("d"))], output).embeddings == 2
 
 
-def test_embeddings_of_several_models_are_refused(
-    journal: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_embeddings_of_several_models_are_refused(journal: MakeJournal, tmp_path: Path) -> None:
     one, two = journal("1", row("a")), journal("2", row("b"))
     for path, name in [(one, "m1"), (two, "m2")]:
-        with EmbeddingStore(embeddings_path(path), name):
-            pass
+        EmbeddingStore(embeddings_path(path), name).close()
     with pytest.raises(JournalError, match="embeddings"):
         merge([one, two], tmp_path / "all", allow_mixed=True)
     assert not (tmp_path / "all").exists()
 
 
-def test_the_command(journal: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_command(journal: MakeJournal, tmp_path: Path) -> None:
     one, two = journal("1", row("a")), journal("2", row("b", preprocessing=2))
-    command = ["merge", str(one), str(two), "--output", str(tmp_path / "all")]
-    refused = CliRunner().invoke(app, command)
+    command = ("merge", one, two, "--output", tmp_path / "all")
+    refused = invoke(*command)
     assert refused.exit_code == ExitCode.USAGE
     assert "preprocessing 2" in refused.stderr
-    done = CliRunner().invoke(app, [*command, "--allow-mixed"])
+    done = invoke(*command, "--allow-mixed")
     assert done.exit_code == ExitCode.DONE
     assert "2 rows" in done.stdout

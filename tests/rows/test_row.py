@@ -10,24 +10,16 @@ from typing import Any
 
 import pytest
 
-from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch
+from recognizer.policy import CandidateKind, Decision
 from recognizer.prediction import Prediction, Region
 from recognizer.recognizer import Recognizer
 from recognizer.rows.row import ROW_FIELDS, BankReference, Row, row_schema
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
-from tests.rows.rows import bare_row, lead, row_of
+from tests.rows.rows import bare_row, known_match, lead, row_of
 
 REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
-MATCH = KnownMatch(
-    id="0" * 16,
-    finding=Finding.PRODUCT,
-    label=None,
-    note="seizure 12",
-    origin="customs",
-    distance=4,
-    transform="rotate_90",
-)
+MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
 
 
 @pytest.fixture
@@ -57,14 +49,12 @@ def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
     row = row_of(recognizer, "x", b"")
     values = json.loads(row.to_json_line())
     assert [*values] == [*ROW_FIELDS]
-    assert (values["status"], values["reason"], values["decision"]) == (
-        "failed",
-        "empty",
-        "unscored",
-    )
+    assert [values[key] for key in ("status", "reason")] == ["failed", "empty"]
+    assert values["decision"] == "unscored"
     for key in ("scores", "leads", "family", "why", "regions", "phash"):
         assert values[key] is None
     assert not row.is_lead
+    assert (row.scores, row.family, row.leads, row.known) == (None, None, (), None)
     for wrong in (Decision.CLEAR, Decision.REVIEW):
         with pytest.raises(ValueError, match="failed"):
             replace(row, decision=wrong)
@@ -157,11 +147,8 @@ def test_the_labels_of_a_lead_are_those_over_a_threshold_and_the_likeliest_of_a_
         assert row.lead_labels == labels
 
 
-def test_a_prediction_that_failed_has_no_scores_in_its_row(recognizer: Recognizer) -> None:
-    failed = Prediction(status=Status.FAILED, reason=Reason.EMPTY, detail="zero bytes")
-    assert failed.scores == {}
-    row = row_of(recognizer, "x", b"")
-    assert (row.scores, row.family, row.leads, row.known) == (None, None, (), None)
+def test_a_prediction_that_failed_has_no_scores() -> None:
+    assert Prediction(status=Status.FAILED, reason=Reason.EMPTY, detail="zero bytes").scores == {}
 
 
 def test_the_schema_describes_every_key() -> None:

@@ -23,14 +23,6 @@ def test_the_last_thumbnail_of_a_file_is_kept(tmp_path: Path) -> None:
         assert store.get(None) is None
 
 
-def test_places_where_no_store_can_be(tmp_path: Path) -> None:
-    (tmp_path / "t").write_bytes(b"notes of somebody" * 100)
-    for place in ("t", "missing/t", "."):
-        with pytest.raises(JournalError, match="give the same command again"):
-            ThumbnailStore(tmp_path / place, create=True)
-    assert (tmp_path / "t").read_bytes() == b"notes of somebody" * 100
-
-
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be deleted there")
 def test_a_store_that_is_deleted_in_mid_scan_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "t"

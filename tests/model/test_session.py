@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, external_data_helper, numpy_helper
+
+from recognizer.errors import (
+    BundleDigestError,
+    BundleNotFoundError,
+    BundleSchemaError,
+    ProviderError,
+    UsageError,
+)
+from recognizer.model.description import InputFormat
+from recognizer.model.session import PACKAGES, PROVIDERS
+from recognizer.recognizer import Recognizer
+from recognizer.status import Status
+from recognizer.taxonomy import Kind
+from tests.conftest import encoded, picture
+from tests.tiny import KINDS, LABELS, SIZE, describe, tiny_model, write_tiny_bundle
+
+
+def test_an_unknown_provider_is_a_mistake(tiny_bundle: Path) -> None:
+    with pytest.raises(UsageError, match="quantum"):
+        Recognizer.load(tiny_bundle, provider="quantum")
+    with pytest.raises(UsageError, match="threads"):
+        Recognizer.load(tiny_bundle, threads=0)
+
+
+@pytest.mark.parametrize(("provider", "package"), [*PACKAGES.items()])
+def test_a_missing_provider_is_told_with_its_package_unless_a_fallback_is_allowed(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, provider: str, package: str
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    words = f"{provider}.*Install {re.escape(package)} in place of it"
+    with pytest.raises(ProviderError, match=words):
+        Recognizer.load(tiny_bundle, provider=provider)
+    fallback = Recognizer.load(tiny_bundle, provider=provider, allow_fallback=True)
+    assert fallback.provider == "cpu"
+    assert fallback.predict(encoded(picture())).status is Status.OK
+
+
+@pytest.mark.skipif(
+    PROVIDERS["openvino"] not in onnxruntime.get_available_providers(),
+    reason="needs onnxruntime-openvino in place of onnxruntime",
+)
+def test_openvino_scores_as_the_cpu_does(tiny_bundle: Path, recognizer: Recognizer) -> None:
+    other = Recognizer.load(tiny_bundle, provider="openvino", threads=1)
+    assert other.provider == "openvino"
+    for color in ("red", "green", "blue"):
+        found, expected = other.predict(picture(color)), recognizer.predict(picture(color))
+        assert found.scores == pytest.approx(expected.scores, abs=1e-3)
+
+
+def test_a_provider_that_does_not_start_is_told(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime lists a provider that it then silently replaces (no driver, for one)."""
+    available = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+    make = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime,
+        "InferenceSession",
+        lambda model, options, providers: make(model, options, ["CPUExecutionProvider"]),
+    )
+    with pytest.raises(ProviderError, match="would use"):
+        Recognizer.load(tiny_bundle, provider="cuda")
+    assert Recognizer.load(tiny_bundle, provider="cuda", allow_fallback=True).provider == "cpu"
+
+
+# --- bundles that are refused -----------------------------------------------------------------
+
+
+@pytest.fixture
+def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a session was made of a model that was not verified")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+
+
+@pytest.mark.usefixtures("no_session")
+class TestBeforeAnySession:
+    def test_a_wrong_digest(self, tmp_path: Path) -> None:
+        folder = write_tiny_bundle(tmp_path)
+        with (folder / "model.onnx").open("ab") as file:
+            file.write(b"\0")
+        with pytest.raises(BundleDigestError):
+            Recognizer.load(folder)
+
+    def test_external_data(self, tmp_path: Path) -> None:
+        model = tiny_model()
+        external_data_helper.convert_model_to_external_data(
+            model, location="weights.bin", size_threshold=0
+        )
+        onnx.save(model, tmp_path / "model.onnx")
+        assert (tmp_path / "weights.bin").exists()
+        with pytest.raises(BundleSchemaError, match="other files"):
+            Recognizer.load(write_tiny_bundle(tmp_path, (tmp_path / "model.onnx").read_bytes()))
+
+    def test_what_is_no_model(self, tmp_path: Path) -> None:
+        with pytest.raises(BundleSchemaError, match="not an ONNX model"):
+            Recognizer.load(write_tiny_bundle(tmp_path, b"<html>404</html>"))
+
+    @pytest.mark.parametrize("name", ["../x", "no-such-bundle", ".."])
+    def test_no_such_bundle(
+        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(BundleNotFoundError):
+            Recognizer.load(name)
+
+
+def _renamed_output(model: onnx.ModelProto) -> None:
+    model.graph.output[2].name = "features"
+    model.graph.node[5].output[0] = "features"
+
+
+def _fewer_outputs(model: onnx.ModelProto) -> None:
+    del model.graph.output[1]
+
+
+def _float_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def _renamed_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].name = "pictures"
+    model.graph.node[0].input[0] = "pictures"
+
+
+def _one_at_a_time(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def _flat_scores(model: onnx.ModelProto) -> None:
+    model.graph.node[4].input[1] = "all"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 2, 3], np.int64), "all"))
+    del model.graph.output[0].type.tensor_type.shape.dim[1]
+
+
+def _unknown_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[1].op_type = "Teleport"
+
+
+SPOILS = [
+    *(_renamed_output, _fewer_outputs, _float_input, _renamed_input),
+    *(_one_at_a_time, _flat_scores, _unknown_operator),
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_model_of_another_interface(
+    spoil: Callable[[onnx.ModelProto], None], tmp_path: Path
+) -> None:
+    model = tiny_model()
+    spoil(model)
+    with pytest.raises(BundleSchemaError):
+        Recognizer.load(write_tiny_bundle(tmp_path, model.SerializeToString()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": describe(b"", Path()).labels[:3]},
+        {"input": InputFormat(size=2 * SIZE, preprocessing=1)},
+    ],
+)
+def test_a_description_of_another_model(changes: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(BundleSchemaError):
+        Recognizer.load(write_tiny_bundle(tmp_path, **changes))
+
+
+def test_a_bundle_without_products_predicts(tmp_path: Path) -> None:
+    labels = describe(b"", Path()).labels
+    others = tuple(replace(label, kind=Kind.OTHER) for label in labels)
+    plain = Recognizer.load(write_tiny_bundle(tmp_path, labels=others, families=()))
+    assert plain.predict(encoded(picture())).families == {}
+    assert plain.explain(encoded(picture())).prediction.status is Status.OK
+    assert len(KINDS) == len(LABELS)
