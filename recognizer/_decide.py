@@ -31,11 +31,7 @@ def decide(
     policy: Policy,
     known: Sequence[KnownMatch] = (),
 ) -> Verdict:
-    """Apply a policy to a prediction.
-
-    Candidates without a rule of their own have the ``any_product_thresholds`` (false-positive rate
-    -> threshold on the highest product score of an image). ``known`` are the items that it is near.
-    """
+    """Apply a policy; candidates without a rule of their own have the any-product thresholds."""
     if prediction.status is Status.FAILED:
         return Verdict(decision=Decision.UNSCORED, leads=(), why=())
     leads = _leads(prediction, candidates, any_product_thresholds, policy)

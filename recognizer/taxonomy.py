@@ -149,10 +149,7 @@ def parse_taxonomy(text: str, name: str) -> Taxonomy:
 
 
 def extend_taxonomy(base: Taxonomy, own: Mapping[str, Any], name: str) -> Taxonomy:
-    """Return a taxonomy with the families and labels that a bundle brings with it.
-
-    The names in ``base`` keep their meaning. A TaxonomyError calls the tables ``name``.
-    """
+    """Return a taxonomy with the families and labels that a bundle brings with it; others stay."""
     root = _Table("", name, (), dict(own))
     root.check_keys("family", "label")
     families, labels = (root.tables(kind) if kind in own else {} for kind in ("family", "label"))

@@ -139,10 +139,7 @@ for _name, (_, _line) in VERBS.items():
 
 
 def _note_interrupts() -> threading.Event:
-    """Return what is set when Ctrl-C comes: the exception may be lost.
-
-    The compiled part of a library, interrupted while it is imported, raises an ``ImportError``.
-    """
+    """Return what is set when Ctrl-C comes; an import that it interrupts may lose the exception."""
     interrupted = threading.Event()
 
     def interrupt(*_: object) -> NoReturn:

@@ -47,10 +47,7 @@ def _is_exchange(file: BinaryIO) -> bool:
 
 
 def read_exchange(path: Path, *, origin: str | None = None) -> list[KnownItem]:
-    """Read an exchange file, and check every value in it; a BankError names the wrong item.
-
-    ``origin`` is the organisation of the items that do not name one; None for the file's name.
-    """
+    """Read and check an exchange file; ``origin``, or its name, is for items that have none."""
     _, read = _form(path)
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -1,7 +1,4 @@
-"""What ``bundle.json`` says of a model: its parts as typed values.
-
-:class:`recognizer.model.bundle.Bundle` puts them together.
-"""
+"""What ``bundle.json`` says of a model: the typed parts of a :class:`recognizer.Bundle`."""
 
 from __future__ import annotations
 

@@ -100,10 +100,7 @@ class EnrolmentEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What stands behind a label or family of a bundle; None is what was not measured.
-
-    ``recall`` is by false-positive rate. ``before_enrolment`` is of the label's former score.
-    """
+    """What stands behind a label or family, recall is by false-positive rate; None: unmeasured."""
 
     train: TrainingImages = field(default_factory=TrainingImages)
     test: EvaluationPhotos = field(default_factory=EvaluationPhotos)

@@ -36,11 +36,7 @@ option makes onnxruntime use unsigned weights on such CPUs, and changes nothing 
 def open_session(
     bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
 ) -> tuple[onnxruntime.InferenceSession, str]:
-    """Verify a bundle's model and load it; return the session and the provider that it really uses.
-
-    ``threads`` is for one pass; None leaves the choice to onnxruntime. ``allow_fallback`` uses the
-    CPU if the provider is unavailable.
-    """
+    """Verify and load a bundle's model; return the session and the provider that is really used."""
     if provider not in PROVIDERS:
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:

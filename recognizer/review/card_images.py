@@ -40,11 +40,7 @@ def make_card_image(
     frame: int | None = None,
     store: ThumbnailStore | None = None,
 ) -> CardImage:
-    """Make the thumbnail of an image that a scan has seen, from its store or its local file.
-
-    A file with another digest than ``sha256`` is another image, and is not shown. ``frame`` is one
-    of the sampled frames; the first one is shown where it is None or not among them.
-    """
+    """Make the thumbnail of an image; a file with another digest is not it, and not shown."""
     if store is not None and (stored := store.get(sha256)) is not None:
         return _shown(stored, None if _is_at(source, sha256) else NOT_THERE)
     image = load_image(Path(source), min_side=side)

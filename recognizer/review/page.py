@@ -58,12 +58,7 @@ def write_report(
 
     The thumbnails of leads are those that the scan has kept beside its rows. Where there is none,
     it is made from the file as it is now; where its bytes have changed since, the page says so and
-    does not show it. ``capacity`` limits how many images are shown.
-
-    Raises:
-        JournalError: the rows cannot be read.
-        UsageError: none of the bundles is the model behind the rows, or the output cannot be
-            written.
+    does not show it. One of the bundles must be the model behind the rows.
     """
     environment = Environment(
         loader=PackageLoader("recognizer", "review"),

@@ -123,10 +123,7 @@ class Images(TemporaryStore):
 
 
 class Queue(Closes):
-    """The review queue of a scan. Of near-copies, the strongest has an entry, with the others.
-
-    ``bundle``, the model behind most rows, has to be one of the ``bundles``.
-    """
+    """The review queue of a scan. Of near-copies, the strongest has an entry, with the others."""
 
     def __init__(
         self,

@@ -113,11 +113,7 @@ def similar_images(
     store: EmbeddingStore,
     top: int,
 ) -> list[SimilarImage]:
-    """Rank the images of a scan by their similarity to a photo; return the ``top`` ones.
-
-    ``vector`` is the photo's embedding, float32 (channels,), by the model of the store. Embeddings
-    of images that the journal no longer has are left out.
-    """
+    """Return the ``top`` images of a scan by the cosine of their embeddings with a photo's."""
     if top < 1:
         raise UsageError(f"top = {top}: give at least 1")
     cosines = store.cosines(vector)

@@ -118,10 +118,7 @@ class JournalReader(Closes):
 
 
 class Journal(Closes):
-    """A journal that is open for a scan, and locked against any other; it is made if necessary.
-
-    ``torn_bytes`` of a torn last line were cut off on opening.
-    """
+    """A journal that is open for a scan, and locked against any other; it is made if necessary."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)

@@ -1,7 +1,4 @@
-"""Rows of listings: what the images of one listing come to together.
-
-Made from the journal at any time, in flat memory: the images are sorted on disk.
-"""
+"""Rows of listings: what the images of one listing, sorted on disk, come to together."""
 
 from __future__ import annotations
 

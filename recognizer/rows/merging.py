@@ -69,11 +69,6 @@ def merge(
     ranked by them would be wrong without a sign of it: so they are refused, as are rows that were
     compared with several banks of known items. Only the rows that remain count: journals that were
     begun with another model and finished with this one are merged.
-
-    Raises:
-        JournalError: a journal cannot be read; the output is in use by a scan; rows or embeddings
-            cannot be compared, and ``allow_mixed`` is not set.
-        UsageError: the output exists and is none of the journals, or it cannot be written.
     """
     paths = [Path(journal) for journal in journals]
     target = Path(output)

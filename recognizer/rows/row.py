@@ -159,11 +159,7 @@ class Row:
         bank: KnownItems | None = None,
         known: Sequence[KnownMatch] = (),
     ) -> Self:
-        """Make the row of one image from what ``bundle`` says and ``policy`` makes of it.
-
-        The regions of the prediction are those of the leads. ``item`` has the listing's own
-        columns; ``known`` are the items of the bank that the image is near.
-        """
+        """Make the row of one image; the regions of its prediction are those of the leads."""
         is_scored = prediction.status is not Status.FAILED
         return cls(
             source=source,

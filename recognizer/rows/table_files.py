@@ -122,10 +122,7 @@ def _value(value: Any, column: Any) -> Any:
 
 
 def arrow_schema() -> Any:
-    """Return the ``pyarrow.Schema`` of a table; its metadata holds :data:`ROW_SCHEMA`.
-
-    The listing's own columns differ from scan to scan: they are JSON, in one column.
-    """
+    """Return the ``pyarrow.Schema`` of a table; the listing's own columns are one, as JSON."""
     import pyarrow  # noqa: PLC0415 - an extra
 
     descriptions = row_schema()["properties"]
