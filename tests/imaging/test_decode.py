@@ -19,7 +19,6 @@ from tests.hostile import (
     cmyk_jpeg,
     encode,
     exif,
-    frames,
     gif,
     gif_frame,
     jpeg,
@@ -30,6 +29,7 @@ from tests.hostile import (
     tiff,
 )
 from tests.imaging.test_formats import MAGICS
+from tests.pictures import frames
 
 Array = np.ndarray
 
