@@ -58,26 +58,14 @@ def along(mesh: Mesh, length: float, girth: float = 1.0) -> Array:
 
 def ivory_colour(rng: np.random.Generator, age: float) -> RGB:
     """Return a warm white for fresh ivory; age turns it yellow, then brown."""
-    fresh, old, brown = (
-        np.array([0.93, 0.89, 0.79]),
-        np.array([0.87, 0.77, 0.57]),
-        np.array([0.60, 0.44, 0.27]),
-    )
+    fresh, old, brown = np.array([[0.93, 0.89, 0.79], [0.87, 0.77, 0.57], [0.60, 0.44, 0.27]])
     tone = fresh + (old - fresh) * min(1, age * 1.8)
     tone = tone + (brown - tone) * max(0.0, age - 0.55) * 1.6
-    tone = tone + rng.normal(0, 0.012, 3)
-    return (float(tone[0]), float(tone[1]), float(tone[2]))
+    return _rgb(tone + rng.normal(0, 0.012, 3))
 
 
 def ivory(rng: np.random.Generator, mesh: Mesh, age: float, scale: float) -> Mesh:
-    """Worked ivory: polished, faint grain lines, yellowed in the hollows.
-
-    Args:
-        rng: The generator of this image.
-        mesh: What to paint.
-        age: 0 is fresh, 1 is an old brown piece.
-        scale: The size of the piece in centimetres.
-    """
+    """Paint worked ivory: polished, with faint grain lines, yellowed in the hollows."""
     points = mesh.vertices / scale
     base = ivory_colour(rng, age)
     patch = noise(points, 2.5, seed_of(rng), 4)
@@ -144,21 +132,19 @@ def glazed(rng: np.random.Generator, mesh: Mesh, colour: RGB) -> Mesh:
 
 
 def any_hue(rng: np.random.Generator, strength: float = 0.6) -> RGB:
-    """Draw a colour for toys, cloths and book covers: mostly muted, now and then bright.
-
-    Args:
-        rng: The generator of this image.
-        strength: The largest saturation.
-    """
+    """Draw a colour for toys and bowls: mostly muted, now and then bright."""
     angle = rng.uniform(0, 2 * np.pi) + np.array([0, 2.1, 4.2])
     bright = rng.uniform(0.2, 0.85)
     vivid = strength * rng.beta(1.2, 1.5)
-    tone = np.clip(bright * (1 + vivid * np.cos(angle)), 0.03, 0.95)
-    return (float(tone[0]), float(tone[1]), float(tone[2]))
+    return _rgb(np.clip(bright * (1 + vivid * np.cos(angle)), 0.03, 0.95))
 
 
 def tone_near(rng: np.random.Generator, rgb: RGB, spread: float = 0.03) -> RGB:
     """Draw a colour close to another: lighter or darker, of nearly the same hue."""
     shift = rng.normal(0, spread) + rng.normal(0, spread / 4, 3)
-    r, g, b = np.clip(np.array(rgb) + shift, 0.02, 0.97)
-    return (float(r), float(g), float(b))
+    return _rgb(np.clip(np.array(rgb) + shift, 0.02, 0.97))
+
+
+def _rgb(colour: Array) -> RGB:
+    red, green, blue = colour.tolist()
+    return red, green, blue

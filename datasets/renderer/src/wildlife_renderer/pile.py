@@ -40,7 +40,7 @@ class Heap:
             rng: The generator of this image.
             things: Meshes around the origin, as they lie when flat.
             spread: How far from the middle they fall, in centimetres.
-            tilt: How much a thing follows the slope beneath it; 0 keeps it level.
+            tilt: How much a thing follows the slope beneath it.
             tries: Of so many places the lowest is taken, which flattens the heap.
         """
         return [self._settle(rng, thing, spread, tilt, tries) for thing in things]

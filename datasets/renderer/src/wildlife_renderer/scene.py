@@ -11,11 +11,7 @@ import numpy as np
 from wildlife_renderer.geometry import Mesh
 
 PRODUCTS = ("ivory_raw", "ivory_worked", "rhino_horn", "pangolin_scales")
-LOOKALIKES = (
-    *("cow_horn", "wood", "ceramic", "plastic_resin", "stone_jade", "bone", "food_pile"),
-    "scale_like",
-)
-OTHERS = ("listing_other",)
+LOOKALIKES = ("cow_horn", "wood", "ceramic", "plastic_resin", "stone_jade", "bone", "food_pile")
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,8 @@ class Scene:
     build: Callable[[np.random.Generator], Subject]
 
 
-_REGISTRY: dict[str, Scene] = {}
+SCENES: dict[str, Scene] = {}
+"""The scenes by name, once their modules are imported (see ``scenes``)."""
 
 
 def scene(label: str) -> Callable[[Callable[..., Subject]], Callable[..., Subject]]:
@@ -51,12 +48,7 @@ def scene(label: str) -> Callable[[Callable[..., Subject]], Callable[..., Subjec
     kind = "product" if label in PRODUCTS else "lookalike" if label in LOOKALIKES else "other"
 
     def register(build: Callable[..., Subject]) -> Callable[..., Subject]:
-        _REGISTRY[build.__name__] = Scene(build.__name__, label, kind, build)
+        SCENES[build.__name__] = Scene(build.__name__, label, kind, build)
         return build
 
     return register
-
-
-def registered() -> dict[str, Scene]:
-    """Return all scenes whose modules have been imported, by name."""
-    return dict(_REGISTRY)

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,10 +18,8 @@ import numpy as np
 from wildlife_renderer.render import Rendering, render
 from wildlife_renderer.scenes import SCENES
 
-COLUMNS = (
-    "sha256", "file", "label", "kind", "subtype", "source",
-    "split", "width", "height", "phash", "license", "origin",
-)  # fmt: skip
+COLUMNS = ("sha256", "file", "label", "kind", "subtype", "source", "split", "width", "height",
+           "license", "origin")  # fmt: skip
 LICENSE = "Apache-2.0"
 
 SAMPLES = {  # Seeds below 1000 belong to the samples; training sets begin at 10000.
@@ -46,7 +43,6 @@ SAMPLES = {  # Seeds below 1000 belong to the samples; training sets begin at 10
 """Name of a sample image -> its scene and seed."""
 
 _SAMPLE_SIZE, _SAMPLE_PATHS = 560, 40
-_TILE, _COLUMNS = 132, 8  # of the contact sheet: pixels of a tile's side, tiles in a row
 
 
 @dataclass(frozen=True)
@@ -58,15 +54,9 @@ class Job:
     size: int
     paths: int
 
-    @property
-    def file(self) -> str:
-        """Where the image lies inside the set."""
-        return f"images/{SCENES[self.scene].label}/{self.scene}-{self.seed:07d}.jpg"
-
-    @property
-    def mask(self) -> str:
-        """Where its mask lies: white on the object, black elsewhere."""
-        return f"masks/{SCENES[self.scene].label}/{self.scene}-{self.seed:07d}.png"
+    def path(self, folder: str, suffix: str) -> str:
+        """Return where one of its files lies inside the set."""
+        return f"{folder}/{SCENES[self.scene].label}/{self.scene}-{self.seed:07d}.{suffix}"
 
 
 def plan(count: int, seed: int, scenes: Sequence[str], size: int, paths: int) -> list[Job]:
@@ -87,33 +77,22 @@ def write_set(
 ) -> int:
     """Render what the set lacks, and return how many renderings were made.
 
-    An image is written before its row, and both whole, so that a stopped run leaves nothing that
-    the next run would take for finished. The manifest is in the order of the jobs.
+    Files appear whole, the image last, so that a stopped run leaves nothing that the next run would
+    take for finished. The manifest lists the images of the jobs, in their order.
     """
     output.mkdir(parents=True, exist_ok=True)
-    manifest = output / "manifest.csv"
-    rows = _finished(manifest, output)
-    missing = [job for job in jobs if job.file not in rows]
+    missing = [job for job in jobs if not (output / job.path("images", "jpg")).exists()]
     log(f"{len(jobs)} renderings, {len(jobs) - len(missing)} of them exist")
-    _write_rows(manifest, list(rows.values()))
-    started = time.monotonic()
-    with manifest.open("a", newline="", encoding="utf-8") as stream:
+    for done, (job, rendering) in enumerate(_rendered(missing, workers), start=1):
+        mask = cv2.imencode(".png", rendering.mask.astype(np.uint8) * 255)[1].tobytes()
+        _write_whole(output / job.path("masks", "png"), mask)
+        _write_whole(output / job.path("images", "jpg"), rendering.jpeg)
+        if done % 10 == 0 or done == len(missing):
+            log(f"{done}/{len(missing)}")
+    with (output / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, COLUMNS)
-        for done, (job, rendering) in enumerate(_rendered(missing, workers), start=1):
-            rows[job.file] = _row(job, rendering)
-            mask = cv2.imencode(".png", rendering.mask.astype(np.uint8) * 255)[1].tobytes()
-            _write_whole(output / job.mask, mask)
-            _write_whole(output / job.file, rendering.jpeg)
-            table.writerow(rows[job.file])
-            stream.flush()
-            if done % 10 == 0 or done == len(missing):
-                each = (time.monotonic() - started) / done
-                left = each * (len(missing) - done) / 60
-                log(f"{done}/{len(missing)}: {each:.1f} s each, {left:.0f} min left")
-    order = {job.file: place for place, job in enumerate(jobs)}
-    kept = sorted(rows.values(), key=lambda row: order.get(row["file"], len(order)))
-    _write_rows(manifest, kept)
-    write_contact_sheet(kept, output)
+        table.writeheader()
+        table.writerows(_row(job, output) for job in jobs)
     return len(missing)
 
 
@@ -130,45 +109,26 @@ def _render(job: Job) -> Rendering:
     return render(job.scene, job.seed, job.size, job.paths)
 
 
-def _row(job: Job, rendering: Rendering) -> dict[str, str]:
-    scene = SCENES[job.scene]
-    origin = {"seed": job.seed, "size": job.size, **rendering.parameters}
+def _row(job: Job, output: Path) -> dict[str, object]:
+    scene, file = SCENES[job.scene], job.path("images", "jpg")
+    jpeg = (output / file).read_bytes()
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    if image is None:
+        raise OSError(f"{file} cannot be decoded; delete it and give the same command again")
+    height, width = image.shape[:2]
     return {
-        "sha256": hashlib.sha256(rendering.jpeg).hexdigest(),
-        "file": job.file,
+        "sha256": hashlib.sha256(jpeg).hexdigest(),
+        "file": file,
         "label": scene.label,
         "kind": scene.kind,
         "subtype": job.scene,
         "source": f"synthetic/{job.scene}",
         "split": "train",
-        "width": str(rendering.width),
-        "height": str(rendering.height),
-        "phash": "",
+        "width": width,
+        "height": height,
         "license": LICENSE,
-        "origin": json.dumps(origin, separators=(",", ":")),
+        "origin": json.dumps({"seed": job.seed, "size": job.size, "paths": job.paths}),
     }
-
-
-def _finished(manifest: Path, output: Path) -> dict[str, dict[str, str]]:
-    """Return the whole rows whose images exist unchanged, by file."""
-    if not manifest.exists():
-        return {}
-    with manifest.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row.get("file") and row.get("origin")]
-    return {row["file"]: row for row in rows if _digest(output / row["file"]) == row["sha256"]}
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-
-
-def _write_rows(manifest: Path, rows: Sequence[dict[str, str]]) -> None:
-    partial = manifest.with_suffix(".partial")
-    with partial.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
-    os.replace(partial, manifest)
 
 
 def _write_whole(path: Path, data: bytes) -> None:
@@ -176,26 +136,6 @@ def _write_whole(path: Path, data: bytes) -> None:
     partial = path.with_suffix(".partial")
     partial.write_bytes(data)
     os.replace(partial, path)
-
-
-def write_contact_sheet(rows: Sequence[dict[str, str]], output: Path) -> None:
-    """Write ``contact.jpg``: the first image of each scene under its name, by label."""
-    first: dict[tuple[str, str], str] = {}
-    for row in rows:
-        first.setdefault((row["label"], row["subtype"]), row["file"])
-    height = _TILE + 16
-    columns = min(_COLUMNS, len(first))
-    sheet = np.full((-(-len(first) // columns) * height, columns * _TILE, 3), 255, np.uint8)
-    for place, ((_, name), file) in enumerate(sorted(first.items())):
-        image = cv2.imread(str(output / file))
-        assert image is not None  # noqa: S101 - this run or an earlier one wrote it
-        scale = (_TILE - 4) / max(image.shape[:2])
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        top, left = place // columns * height, place % columns * _TILE
-        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
-        at = (left, top + _TILE + 8)
-        cv2.putText(sheet, name, at, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
-    cv2.imwrite(str(output / "contact.jpg"), sheet)
 
 
 def write_samples(output: Path, log: Callable[[str], None] = print) -> None:

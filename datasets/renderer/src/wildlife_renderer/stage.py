@@ -64,18 +64,18 @@ def build(
     elevation: tuple[float, float],
     aspect: str,
 ) -> Stage:
-    """Choose the surroundings of an object.
+    """Choose the surroundings of an object that lies within the unit circle.
 
     Args:
         rng: The generator of this image.
-        subject: The object, scaled so that it lies within the unit circle.
+        subject: The object.
         radius: The true radius of that circle in centimetres.
         elevation: The lowest and highest camera angle that shows the object well, in degrees.
         aspect: One of ``ASPECTS``.
     """
-    kind = str(rng.choice(list(GROUNDS), p=[0.24, 0.2, 0.2, 0.09, 0.07, 0.06, 0.07, 0.04, 0.03]))
+    kind = str(rng.choice(list(GROUNDS), p=[share for _, share in GROUNDS.values()]))
     light_kind = str(rng.choice(LIGHTS))
-    ground = GROUNDS[kind](rng, _SPAN * radius)
+    ground = GROUNDS[kind][0](rng, _SPAN * radius)
     camera, angles = _camera(rng, subject, elevation, aspect)
     floor = _floor(
         ground, radius, rng.uniform(0, 360), sweep=kind == "paper", away=angles["azimuth"]

@@ -1,8 +1,8 @@
 """The scenes, by name; importing this package registers them all."""
 
-from wildlife_renderer.scene import Scene, registered
+from wildlife_renderer.scene import SCENES
 from wildlife_renderer.scenes import ivory, lookalikes, rhino, scales
 
-MODULES = (ivory, rhino, scales, lookalikes)
+__all__ = ["MODULES", "SCENES"]
 
-SCENES: dict[str, Scene] = registered()
+MODULES = (ivory, rhino, scales, lookalikes)

@@ -22,30 +22,15 @@ from wildlife_renderer.pile import Heap
 from wildlife_renderer.scene import Subject, scene
 
 
-def tusk(
-    rng: np.random.Generator,
-    length: float,
-    age: float,
-    bend: float | None = None,
-    detail: int = 520,
-    around: int = 224,
-) -> Mesh:
-    """One elephant tusk, lying on its side.
+def tusk(rng: np.random.Generator, length: float, age: float, bend: float | None = None) -> Mesh:
+    """Return a tusk of a length in centimetres, lying on its side, bent by an angle in degrees.
 
-    Args:
-        rng: The generator of this image.
-        length: In centimetres.
-        age: 0 is clean and cream, 1 is brown, cracked and dirty.
-        bend: The whole angle of its curve in degrees; drawn when None.
-        detail: Rings of vertices along it.
-        around: Vertices on a ring.
+    An age of 0 is clean and cream, one of 1 is brown, cracked and dirty.
     """
     bend = rng.uniform(45, 115) if bend is None else bend
     girth = length * rng.uniform(0.042, 0.062)
     curve = bent(length, bend, rng.uniform(-0.03, 0.03), rng.uniform(0.9, 1.4))
-    mesh, position = horn_tube(
-        curve, girth, rng.uniform(0.75, 1.1), rng.uniform(0.12, 0.3), detail, around
-    )
+    mesh, position = horn_tube(curve, girth, rng.uniform(0.75, 1.1), rng.uniform(0.12, 0.3))
     unrolled = along(mesh, length, girth)
     lumps = noise(unrolled, 0.5 / girth, seed_of(rng), 3)
     lines = noise(unrolled, np.array([3.2, 3.2, 0.16]) / girth, seed_of(rng), 3)
@@ -75,7 +60,7 @@ def tusk(
 
 
 def ageing(rng: np.random.Generator) -> float:
-    """How old a piece looks: 0 is clean and cream, 1 is brown, cracked and dirty."""
+    """Draw how old a piece looks."""
     return float(rng.beta(1.4, 1.8))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wildlife_renderer import geometry
-from wildlife_renderer.forms import bent, horn_tube, mirrored
+from wildlife_renderer.forms import bent, horn_tube
 from wildlife_renderer.geometry import Array, Mesh, merge, noise, rotation
 from wildlife_renderer.materials import (
     along,
@@ -48,31 +48,6 @@ def cow_horn_single(rng: np.random.Generator) -> Subject:
     """One polished horn of cattle or buffalo."""
     mesh = _cow_horn(rng, rng.uniform(20, 50), int(rng.integers(3)))
     return Subject(mesh.grounded(), (20, 75))
-
-
-@scene("cow_horn")
-def cow_horn_pair(rng: np.random.Generator) -> Subject:
-    """A pair of horns, mirrored, sometimes on a wooden mount."""
-    length, style = rng.uniform(25, 50), int(rng.integers(3))
-    state = int(rng.integers(2**31))
-    first, second = (_cow_horn(np.random.default_rng(state), length, style) for _ in range(2))
-    second = mirrored(second)
-    mounted = bool(rng.random() < 0.5)
-    first, second = first.grounded(), second.grounded()
-    if mounted:
-        turn = rotation([0, 0, 1], 90)
-        first, second = first.turned(turn), second.turned(rotation([0, 0, 1], -90))
-        base = [piece.vertices[piece.coords[:, 0] < 0.25].mean(axis=0) for piece in (first, second)]
-        first = first.moved(-base[0] + [0, length * 0.1, length * 0.12])
-        second = second.moved(-base[1] + [0, -length * 0.1, length * 0.12])
-        middle = geometry.rounded_box((length * 0.22, length * 0.3, length * 0.24), length * 0.05)
-        mesh = merge(
-            [first, second, timber(rng, middle.moved([0, 0, length * 0.12]), length * 0.3, 0.6)]
-        )
-    else:
-        gap = np.ptp(first.vertices[:, 1]) * rng.uniform(0.95, 1.3)
-        mesh = merge([first, second.moved([rng.normal(0, 2), gap, 0])])
-    return Subject(mesh.grounded(), (20, 75), {"mounted": mounted})
 
 
 @scene("wood")

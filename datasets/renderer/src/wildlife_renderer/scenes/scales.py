@@ -1,12 +1,12 @@
-"""Scenes with pangolin scales, and with food and fish scales, which look like them."""
+"""Scenes with pangolin scales, and with almonds, which look like them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from wildlife_renderer import geometry
-from wildlife_renderer.forms import heap_in, heap_of, sack
-from wildlife_renderer.geometry import Array, Mesh, merge, noise, rotation
+from wildlife_renderer.forms import heap_of
+from wildlife_renderer.geometry import Array, Mesh, noise, rotation
 from wildlife_renderer.materials import RGB, blend, paint, seed_of
 from wildlife_renderer.scene import Subject, scene
 
@@ -19,13 +19,7 @@ _KERATIN: tuple[tuple[RGB, RGB], ...] = (
 
 
 def pangolin_scale(rng: np.random.Generator, length: float, tone: int) -> Mesh:
-    """One scale, lying on its hollow side: a shield of keratin, pointing along +x.
-
-    Args:
-        rng: The generator of this image.
-        length: In centimetres.
-        tone: Which of the colours of keratin.
-    """
+    """Return one scale of a tone of keratin, lying on its hollow side and pointing along +x."""
     angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
     broad = rng.uniform(0.36, 0.5)
     point = rng.uniform(0.0, 0.14)
@@ -108,92 +102,14 @@ def pangolin_few(rng: np.random.Generator) -> Subject:
     )
 
 
-@scene("pangolin_scales")
-def pangolin_single(rng: np.random.Generator) -> Subject:
-    """One scale, close by."""
-    tone = int(rng.integers(4))
-    mesh = pangolin_scale(rng, rng.uniform(3, 7), tone)
-    return Subject(mesh.grounded(), (35, 85), {"tone": tone})
-
-
-@scene("pangolin_scales")
-def pangolin_skin(rng: np.random.Generator) -> Subject:
-    """Scales still in their overlapping rows, as on a piece of skin."""
-    tone = int(rng.integers(4))
-    rows, columns = int(rng.integers(5, 9)), int(rng.integers(5, 9))
-    length = rng.uniform(3, 4.5)
-    parts = []
-    for row in range(rows):
-        for column in range(columns):
-            piece = pangolin_scale(rng, length * rng.uniform(0.9, 1.1), tone)
-            piece = piece.turned(rotation([0, 1, 0], 13 + rng.normal(0, 2)))
-            piece = piece.turned(rotation([0, 0, 1], rng.normal(0, 4)))
-            side = (column + 0.5 * (row % 2)) * length * 0.72
-            parts.append(piece.moved([-row * length * 0.48, side, length * 0.25]))
-    mesh = merge(parts)
-    # The skin bends over the back.
-    y = mesh.vertices[:, 1] - mesh.vertices[:, 1].mean()
-    arch = length * columns * 0.75
-    vertices = np.column_stack(
-        [
-            mesh.vertices[:, 0],
-            (arch + mesh.vertices[:, 2]) * np.sin(y / arch),
-            (arch + mesh.vertices[:, 2]) * np.cos(y / arch),
-        ]
-    )
-    mesh = mesh.reshaped(vertices)
-    return Subject(mesh.grounded(), (30, 80), {"tone": tone})
-
-
-@scene("pangolin_scales")
-def pangolin_sack(rng: np.random.Generator) -> Subject:
-    """An open sack full of scales of mixed sizes."""
-    count = int(rng.integers(45, 100))
-    length = rng.uniform(2.5, 5)
-    tone = int(rng.integers(4))
-
-    def make() -> Mesh:
-        piece = pangolin_scale(rng, length * rng.uniform(0.5, 1.3), tone)
-        return flipped(rng, piece, 0.35).grounded()
-
-    mesh = heap_in(
-        rng,
-        make,
-        0.8 * length,
-        count,
-        lambda radius: sack(rng, radius, radius * rng.uniform(0.7, 1.2)),
-    )
-    return Subject(mesh, (35, 80), {"count": count, "tone": tone})
-
-
-@scene("pangolin_scales")
-def pangolin_rows(rng: np.random.Generator) -> Subject:
-    """Scales sorted by size and laid out in rows, as evidence is."""
-    rows, columns = int(rng.integers(2, 6)), int(rng.integers(3, 8))
-    length = rng.uniform(3, 6)
-    tone = int(rng.integers(4))
-    parts = []
-    for row in range(rows):
-        for column in range(columns):
-            size = length * (1 - 0.09 * row) * rng.uniform(0.88, 1.08)
-            piece = flipped(rng, pangolin_scale(rng, size, tone), 0.15)
-            piece = piece.turned(rotation([0, 0, 1], 90 + rng.normal(0, 9))).grounded()
-            place = np.array([column * 0.98, -row * 1.2]) + rng.normal(0, 0.04, 2)
-            parts.append(piece.moved([*(place * length), 0]))
-    return Subject(merge(parts).grounded(), (40, 85), {"rows": rows, "tone": tone})
-
-
-def pip(
-    rng: np.random.Generator, half: tuple[float, float, float], point: float, wrinkle: float
-) -> Mesh:
-    """A seed-like body, pointed at its +x end, with wrinkles along it."""
+def _pip(rng: np.random.Generator, half: Array) -> Mesh:
+    """Return a seed-like body, pointed at its +x end, with wrinkles along it."""
     mesh = geometry.ball(1.0, 40).turned(rotation([0, 1, 0], 90))
     x = mesh.vertices[:, 0]
-    narrow = 1 - point * np.clip((x + 1) / 2, 0, 1) ** 2
-    vertices = mesh.vertices * np.column_stack([np.ones_like(x), narrow, narrow]) * half
-    mesh = mesh.reshaped(vertices)
+    narrow = 1 - 0.5 * np.clip((x + 1) / 2, 0, 1) ** 2
+    mesh = mesh.reshaped(mesh.vertices * np.column_stack([np.ones_like(x), narrow, narrow]) * half)
     lines = noise(mesh.vertices / half[0], (1.2, 11, 11), seed_of(rng), 2)
-    return mesh.displaced(half[2] * wrinkle * lines)
+    return mesh.displaced(half[2] * 0.07 * lines)
 
 
 @scene("food_pile")
@@ -204,65 +120,9 @@ def almonds(rng: np.random.Generator) -> Subject:
 
     def make() -> Mesh:
         size = rng.uniform(0.85, 1.15)
-        piece = pip(rng, (1.15 * size, 0.65 * size, 0.42 * size), 0.5, 0.07)
+        piece = _pip(rng, np.array([1.15, 0.65, 0.42]) * size)
         lines = noise(piece.vertices, (1.2, 10, 10), seed_of(rng), 2)
         tone = np.array([0.62, 0.38, 0.20]) * rng.uniform(0.85, 1.15)
         return paint(piece, blend(tone, tone * 0.6, 0.3 + 0.6 * lines), 0.6).grounded()
 
     return Subject(heap_of(rng, make, 1.8, count, held), (30, 80), {"count": count, "bowl": held})
-
-
-@scene("food_pile")
-def sack_of_food(rng: np.random.Generator) -> Subject:
-    """An open sack of nuts, beans or dried roots."""
-    count = int(rng.integers(50, 110))
-    long, thick = rng.uniform(0.6, 1.6), rng.uniform(0.35, 0.8)
-    light = np.array(
-        [(0.62, 0.38, 0.20), (0.85, 0.74, 0.52), (0.40, 0.16, 0.12), (0.72, 0.62, 0.44)][
-            rng.integers(4)
-        ]
-    )
-    point, wrinkle = rng.uniform(0, 0.6), rng.uniform(0.01, 0.12)
-
-    def make() -> Mesh:
-        size = rng.uniform(0.8, 1.2)
-        half = (1.15 * long * size, 0.9 * thick * size, 0.7 * thick * size)
-        piece = pip(rng, half, point, wrinkle)
-        lines = noise(piece.vertices, (1.2, 10, 10), seed_of(rng), 2)
-        tone = light * rng.uniform(0.85, 1.15)
-        return paint(piece, np.clip(blend(tone, tone * 0.6, 0.3 + 0.6 * lines), 0, 1), 0.5)
-
-    mesh = heap_in(
-        rng,
-        lambda: make().grounded(),
-        1.4 * long,
-        count,
-        lambda radius: sack(rng, radius, radius * rng.uniform(0.7, 1.2)),
-    )
-    return Subject(mesh, (35, 80), {"count": count})
-
-
-@scene("scale_like")
-def fish_scales(rng: np.random.Generator) -> Subject:
-    """Dried scales of fish: thin, round, pale, with fine rings; loose, in a bowl or in a sack."""
-    count = int(rng.integers(40, 110))
-    size = rng.uniform(1, 3)
-    tone = np.array([(0.86, 0.82, 0.70), (0.76, 0.74, 0.70), (0.70, 0.55, 0.32)][rng.integers(3)])
-
-    def make() -> Mesh:
-        own = size * rng.uniform(0.7, 1.2)
-        angle = np.linspace(0, 2 * np.pi, 70, endpoint=False)
-        reach = 0.5 * (1 + 0.05 * np.cos(5 * angle) * (np.cos(angle) < 0))
-        outline = np.column_stack([reach * np.cos(angle), 0.9 * reach * np.sin(angle)]) * own
-        bend = rng.normal(0, 0.35)
-        piece = geometry.plate(outline, lambda _, at: bend * at[:, 1] ** 2 / own, 0.015 * own)
-        away = np.hypot(piece.vertices[:, 0] / own + 0.15, piece.vertices[:, 1] / own)
-        rings = np.sin(away * rng.uniform(90, 130))
-        colour = blend(tone, tone * 0.68, 0.35 + 0.3 * rings + rng.normal(0, 0.1))
-        return flipped(rng, paint(piece, np.clip(colour, 0, 1), 0.3, 0.5), 0.4).grounded()
-
-    if rng.random() < 0.3:
-        mesh = heap_in(rng, make, 0.8 * size, count, lambda radius: sack(rng, radius, 0.8 * radius))
-    else:
-        mesh = heap_of(rng, make, size, count, rng.random() < 0.4)
-    return Subject(mesh, (30, 80), {"count": count})
