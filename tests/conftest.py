@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from jsonschema import Draft202012Validator, FormatChecker
 from typer.testing import CliRunner, Result
 
@@ -15,6 +16,9 @@ from recognizer.recognizer import Recognizer
 from recognizer.rows import Row, row_schema
 from tests.pictures import encoded, picture
 from tests.tiny import write_tiny_bundle
+
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 ROW_VALIDATOR = Draft202012Validator(row_schema(), format_checker=FormatChecker())
 

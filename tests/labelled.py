@@ -29,6 +29,11 @@ SMALL_RECIPE: dict[str, object] = {
 MANIFEST_COLUMNS = ("sha256", "file", "label", "source", "split", "subtype")
 
 
+def photo(i: int, label: str = "ceramic", source: str = "a", split: str = "train") -> Photo:
+    """Describe a photo that need not exist."""
+    return Photo(Path(f"{i}.jpg"), f"{i:064x}", label, source, split)
+
+
 def write_photos(root: Path, count: int = 12) -> list[Photo]:
     """Write a folder for each label, and return its photos."""
     for label, color in COLOR_OF.items():

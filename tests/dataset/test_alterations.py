@@ -55,7 +55,6 @@ def test_a_photo_on_another_picture_keeps_type_and_range(shape: tuple[int, int])
 def test_the_object_survives_and_the_paper_does_not() -> None:
     picture, backdrop = studio(), np.full((200, 200, 3), (0, 255, 0), np.uint8)
     mask = find_object(picture)
-    assert mask is not None
     result = alter.put_object(picture, mask, backdrop, np.random.default_rng(0)).astype(int)
     red = (result[..., 0] > 100) & (result[..., 1] < 80)
     paper = (abs(result - 200) < 20).all(axis=-1)

@@ -17,17 +17,13 @@ PHOTOS = [Photo(Path(f"{i}.jpg"), f"{i:064x}", "wood", "a", "train") for i in ra
 
 def table(folder: Path, *rows: str, columns: str = "sha256,label,reason") -> Path:
     path = folder / "corrections.csv"
-    path.write_text("\n".join([columns, *rows]) + "\n")
+    path.write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")
     return path
 
 
 def test_a_corrected_photo_changes_its_label_and_nothing_else(tmp_path: Path) -> None:
-    path = table(
-        tmp_path,
-        f"{1:064x},bone,a bone bead",
-        f"{2:064x},exclude,a page of text",
-        f"{9:064x},bone,a photo of other data",
-    )
+    rows = [f"{1:064x},bone,a bone bead", f"{2:064x},exclude,a page of text"]
+    path = table(tmp_path, *rows, f"{9:064x},bone,a photo of other data")
     found = apply_corrections(PHOTOS, load_corrections(path))
     assert [(p.sha256[-1], p.label) for p in found] == [("0", "wood"), ("1", "bone"), ("3", "wood")]
     assert PHOTOS[1].label == "wood"
@@ -61,25 +57,18 @@ def test_tables_that_are_none_are_refused(tmp_path: Path) -> None:
         load_corrections(table(tmp_path, columns="sha256,label"))
 
 
-def table_of_patches(tmp_path: Path, *rows: str, header: str = "sha256,part,label,polygon") -> Path:
-    path = tmp_path / "patches.csv"
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return path
-
-
+PATCH_COLUMNS = "sha256,part,label,polygon"
 OUTLINE = '"0.1,0.1 0.9,0.1 0.9,0.9"'
 
 
 def test_patches_are_of_training_photos_alone_and_no_evidence(tmp_path: Path) -> None:
+    places = [("a", "zoo", "train"), ("b", "zoo", "validation"), ("c", "park", "test")]
     photos = [
-        Photo(Path("a.jpg"), "aa", "animal_rhino", "zoo", "train"),
-        Photo(Path("b.jpg"), "bb", "animal_rhino", "zoo", "validation"),
-        Photo(Path("c.jpg"), "cc", "animal_rhino", "park", "test"),
+        Photo(Path(f"{name}.jpg"), 2 * name, "animal_rhino", source, split)
+        for name, source, split in places
     ]
-    table = table_of_patches(
-        tmp_path, *(f"{sha},horn,rhino_horn,{OUTLINE}" for sha in ("aa", "bb", "cc"))
-    )
-    (patch,) = patches(photos, table)
+    rows = [f"{sha},horn,rhino_horn,{OUTLINE}" for sha in ("aa", "bb", "cc")]
+    (patch,) = patches(photos, table(tmp_path, *rows, columns=PATCH_COLUMNS))
     assert (patch.path, patch.label, patch.source) == (Path("a.jpg"), "rhino_horn", "patch/horn")
     assert patch.is_patch
     assert not patch.is_evidence
@@ -88,23 +77,23 @@ def test_patches_are_of_training_photos_alone_and_no_evidence(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("rows", "header", "words"),
+    ("rows", "columns", "words"),
     [
-        ([f"aa,horn,unicorn,{OUTLINE}"], "sha256,part,label,polygon", "unicorn"),
-        (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2"'], "sha256,part,label,polygon", "three points"),
-        (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2 1.5,0"'], "sha256,part,label,polygon", "shares"),
-        (['aa,horn,rhino_horn,"a b c"'], "sha256,part,label,polygon", "pairs"),
-        (["aa,horn,rhino_horn"], "sha256,part,label,polygon", "three points"),
-        (["aa,\0\xff"], "sha256,part,label,polygon", "unknown label"),
+        ([f"aa,horn,unicorn,{OUTLINE}"], PATCH_COLUMNS, "unicorn"),
+        (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2"'], PATCH_COLUMNS, "three points"),
+        (['aa,horn,rhino_horn,"0.1,0.1 0.2,0.2 1.5,0"'], PATCH_COLUMNS, "shares"),
+        (['aa,horn,rhino_horn,"a b c"'], PATCH_COLUMNS, "pairs"),
+        (["aa,horn,rhino_horn"], PATCH_COLUMNS, "three points"),
+        (["aa,\0\xff"], PATCH_COLUMNS, "unknown label"),
         ([], "sha256,part,label", "polygon"),
     ],
 )
 def test_a_wrong_table_of_patches_names_its_line(
-    tmp_path: Path, rows: list[str], header: str, words: str
+    tmp_path: Path, rows: list[str], columns: str, words: str
 ) -> None:
     photos = [Photo(Path("a.jpg"), "aa", "animal_rhino", "zoo", "train")]
     with pytest.raises(DatasetError, match=words):
-        patches(photos, table_of_patches(tmp_path, *rows, header=header))
+        patches(photos, table(tmp_path, *rows, columns=columns))
     with pytest.raises(DatasetError, match=r"none\.csv"):
         patches(photos, tmp_path / "none.csv")
 

@@ -32,18 +32,14 @@ def scene(seed: int) -> Image.Image:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a picture and gives its row."""
+    """Writes a picture, or other bytes, and gives its row."""
 
-    def write(name: str, picture: Image.Image, split: str) -> dict[str, str]:
-        data = encoded(picture, quality=90)
+    def write(name: str, picture: Image.Image | bytes, split: str) -> dict[str, str]:
+        data = picture if isinstance(picture, bytes) else encoded(picture, quality=90)
         (tmp_path / name).write_bytes(data)
-        return {
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "file": name,
-            "label": "ivory_worked",
-            "source": f"place-{split}",
-            "split": split,
-        }
+        digest = hashlib.sha256(data).hexdigest()
+        row = {"sha256": digest, "file": name, "label": "ivory_worked"}
+        return row | {"source": f"place-{split}", "split": split}
 
     return write
 
@@ -151,14 +147,7 @@ def test_what_is_wrong_is_named_and_the_rest_still_checked(
 def test_undecodable_and_repeated_files(
     recognizer: Recognizer, tmp_path: Path, write: Write
 ) -> None:
-    (tmp_path / "page.jpg").write_bytes(b"<html>")
-    page = {
-        "sha256": hashlib.sha256(b"<html>").hexdigest(),
-        "file": "page.jpg",
-        "label": "wood",
-        "source": "s",
-        "split": "train",
-    }
+    page = write("page.jpg", b"<html>", "train")
     row = write("0.jpg", scene(0), "train")
     problems = checked(recognizer, tmp_path, [page, row, {**row, "label": "wood"}]).problems
     assert any("page.jpg: " in p for p in problems)

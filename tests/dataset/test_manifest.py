@@ -7,11 +7,7 @@ import pytest
 
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.errors import DatasetError
-from tests.labelled import write_manifest
-
-
-def photo(i: int, label: str = "ceramic", source: str = "a", split: str = "train") -> Photo:
-    return Photo(Path(f"{i}.jpg"), f"{i:064x}", label, source, split)
+from tests.labelled import COLOR_OF, photo, write_manifest
 
 
 def test_manifest_gives_its_rows(tmp_path: Path) -> None:
@@ -45,11 +41,7 @@ def test_folders_that_hold_no_data_are_refused(tmp_path: Path, content: str | No
 
 
 def test_a_folder_for_each_label(labelled_photos: list[Photo]) -> None:
-    assert Counter(p.label for p in labelled_photos) == {
-        "ivory_worked": 12,
-        "ceramic": 12,
-        "listing_other": 12,
-    }
+    assert Counter(p.label for p in labelled_photos) == dict.fromkeys(COLOR_OF, 12)
     assert {p.split for p in labelled_photos} == {"train"}
 
 
@@ -73,11 +65,9 @@ def test_fingerprint_is_of_the_content_not_the_order() -> None:
 def test_masks_of_a_rendered_set_are_found(tmp_path: Path) -> None:
     (tmp_path / "masks" / "wood").mkdir(parents=True)
     (tmp_path / "masks" / "wood" / "x-1.png").write_bytes(b"")
-    (tmp_path / "manifest.csv").write_text(
-        "sha256,file,label,source,split\n"
-        "a,images/wood/x-1.jpg,wood,synthetic/x,train\n"
-        "b,images/wood/x-2.jpg,wood,synthetic/x,train\n"
-    )
+    row = {"label": "wood", "source": "synthetic/x", "split": "train"}
+    files = {sha256: f"images/wood/x-{number}.jpg" for number, sha256 in ((1, "a"), (2, "b"))}
+    write_manifest(tmp_path, [row | {"sha256": sha, "file": file} for sha, file in files.items()])
     with_mask, without = load_photos(tmp_path)
     assert with_mask.mask == tmp_path / "masks" / "wood" / "x-1.png"
     assert without.mask is None

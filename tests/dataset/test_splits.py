@@ -3,20 +3,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recognizer.dataset.folds import source_folds
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.splits import DataRecipe, exclude_sources, hold_out_validation, prepare
 from recognizer.errors import DatasetError
-from tests.dataset.test_annotations import OUTLINE, table_of_patches
-from tests.labelled import write_patches
-
-
-def photo(i: int, label: str = "ceramic", source: str = "a", split: str = "train") -> Photo:
-    return Photo(Path(f"{i}.jpg"), f"{i:064x}", label, source, split)
-
+from tests.dataset.test_annotations import OUTLINE, PATCH_COLUMNS, table
+from tests.labelled import photo, write_patches
 
 labelled = st.lists(
     st.tuples(
@@ -37,10 +34,7 @@ def test_held_out_photos_leave_enough_to_train_on(
     split = hold_out_validation(photos, share, seed)
     assert [p.sha256 for p in split] == [p.sha256 for p in photos]
     for before, after in zip(photos, split, strict=True):
-        assert after.split == before.split or (before.split, after.split) == (
-            "train",
-            "validation",
-        )
+        assert (before.split, after.split) == ("train", "validation") or after == before
         assert after.split != "validation" or not after.is_synthetic
     for label in {p.label for p in photos}:
         real = [p for p in photos if p.label == label and p.split == "train"]
@@ -67,12 +61,9 @@ def test_whole_sources_are_held_out_for_negatives_and_not_for_products() -> None
 
 def test_patches_of_a_part_can_be_left_out(tmp_path: Path) -> None:
     photos = [Photo(tmp_path / "a.jpg", "aa", "animal_rhino", "zoo", "train")]
-    table = table_of_patches(
-        tmp_path,
-        f"aa,horn,rhino_horn,{OUTLINE}",
-        f"aa,hide,reptile_leather,{OUTLINE}",
-    )
-    config = DataRecipe(patches=str(table), validation_share=0, exclude_sources=["patch/hide"])
+    rows = [f"aa,horn,rhino_horn,{OUTLINE}", f"aa,hide,reptile_leather,{OUTLINE}"]
+    patches = table(tmp_path, *rows, columns=PATCH_COLUMNS)
+    config = DataRecipe(patches=str(patches), validation_share=0, exclude_sources=["patch/hide"])
     assert [p.source for p in prepare(photos, config)] == ["zoo", "patch/horn"]
     elsewhere = replace(config, exclude_sources=["patch/hide", "zoo"])  # none is left to leave out
     assert [p.split for p in prepare(photos, elsewhere)] == ["excluded"]
@@ -81,10 +72,7 @@ def test_patches_of_a_part_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_excluded_sources_are_in_no_split_of_a_run() -> None:
-    photos = [
-        Photo(Path(f"{i}.jpg"), f"{i:02}", "wood", source, "train")
-        for i, source in enumerate(["a", "a", "b", "b"])
-    ]
+    photos = [photo(i, "wood", source) for i, source in enumerate("aabb")]
     splits = [p.split for p in exclude_sources(photos, ["a"])]
     assert splits == ["excluded", "excluded", "train", "train"]
     with pytest.raises(DatasetError, match="nowhere"):
@@ -109,7 +97,7 @@ def test_patches_leave_the_animals_alone(
     share: float,
     data: st.DataObject,
 ) -> None:
-    photos = [Photo(Path(f"{i}.jpg"), f"{i:064x}", *row) for i, row in enumerate(rows)]
+    photos = [photo(i, *row) for i, row in enumerate(rows)]
     products = st.sampled_from(["rhino_horn", "pangolin_scales", "ivory_raw"])
     outlined = data.draw(
         st.dictionaries(st.sampled_from([p.sha256 for p in photos]), products, max_size=12)
@@ -124,3 +112,16 @@ def test_patches_leave_the_animals_alone(
     assert {p.sha256 for p in added} == taught & set(outlined)
     assert all(p.is_patch and p.split == "train" and p.label == outlined[p.sha256] for p in added)
     assert not any(p.is_evidence for p in added)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.booleans()), min_size=2))
+def test_no_photo_is_scored_by_a_head_that_saw_its_source(pairs: list[tuple[str, bool]]) -> None:
+    sources = np.array([source for source, _ in pairs])
+    positive = np.array([is_positive for _, is_positive in pairs])
+    if not positive.any():
+        positive[0] = True
+    found = source_folds(sources, positive)
+    for source in set(sources):
+        assert len(set(found[sources == source])) == 1
+    places = {source: set(found[sources == source]) for source in set(sources[positive])}
+    assert len({min(p) for p in places.values()}) == len(places)  # each has a fold of its own

@@ -16,17 +16,18 @@ from recognizer.dataset.suspects import find_suspects, suspects_sheet
 from recognizer.errors import DatasetError
 from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
-from tests.labelled import COLOR_OF
+from tests.labelled import COLOR_OF, photo, write_photos
+
+
+def with_a_wrong_label(photos: list[Photo]) -> list[Photo]:
+    return [replace(p, label="ceramic") if i == 5 else p for i, p in enumerate(photos)]
 
 
 def clusters(count: int, sources: int) -> tuple[list[Photo], np.ndarray]:
     """Photos of three labels, each label in a place of its own among the features."""
     rng = np.random.default_rng(0)
     labels = sorted(COLOR_OF)
-    photos = [
-        Photo(Path(f"{i}.jpg"), f"{i:064x}", labels[i % 3], f"s{i // 3 % sources}", "train")
-        for i in range(count)
-    ]
+    photos = [photo(i, labels[i % 3], f"s{i // 3 % sources}") for i in range(count)]
     places = np.eye(3)[[i % 3 for i in range(count)]]
     return photos, places + rng.normal(0, 0.1, (count, 3))
 
@@ -34,7 +35,7 @@ def clusters(count: int, sources: int) -> tuple[list[Photo], np.ndarray]:
 @pytest.mark.parametrize("sources", [1, 2, 10])
 def test_a_wrong_label_is_found_whatever_the_sources(sources: int) -> None:
     photos, embedding = clusters(90, sources)
-    wrong = [replace(p, label="ceramic") if i == 5 else p for i, p in enumerate(photos)]
+    wrong = with_a_wrong_label(photos)
     assert wrong[5].label != photos[5].label
     found = find_suspects(wrong, embedding)
     assert found[0].photo is wrong[5]
@@ -54,20 +55,11 @@ def test_one_label_cannot_be_told_from_others() -> None:
 
 def test_the_command_lists_draws_and_writes(recognizer: Recognizer, tmp_path: Path) -> None:
     root = tmp_path / "data"
-    for label, color in COLOR_OF.items():
-        (root / label).mkdir(parents=True)
-        for i in range(15):
-            seed = i + 100 * len(label)
-            data = encoded(picture("red" if (label, i) == ("ceramic", 3) else color, seed=seed))
-            (root / label / f"{i:02}.jpg").write_bytes(data)
+    write_photos(root, 15)
+    (root / "ceramic" / "03.jpg").write_bytes(encoded(picture("red", seed=703)))
     table, sheet = tmp_path / "suspects.csv", tmp_path / "sheet.png"
-    done = CliRunner().invoke(
-        app,
-        [
-            *("dataset", "suspects", "-d", str(root), "-b", str(recognizer.bundle.path)),
-            *("-o", str(table), "--sheet", str(sheet)),
-        ],
-    )
+    verb = ["dataset", "suspects", "-d", root, "-b", recognizer.bundle.path, "-o", table]
+    done = CliRunner().invoke(app, [*map(str, verb), "--sheet", str(sheet)])
     assert done.exit_code == ExitCode.DONE, done.output
     with table.open() as file:
         rows = list(csv.DictReader(file))
@@ -79,6 +71,6 @@ def test_the_command_lists_draws_and_writes(recognizer: Recognizer, tmp_path: Pa
 
 def test_a_photo_that_is_gone_is_named() -> None:
     photos, embedding = clusters(90, 10)
-    wrong = [replace(p, label="ceramic") if i == 5 else p for i, p in enumerate(photos)]
+    wrong = with_a_wrong_label(photos)
     with pytest.raises(DatasetError, match=r"5\.jpg"):
         suspects_sheet(find_suspects(wrong, embedding))

@@ -34,6 +34,12 @@ def write_photos(tmp_path: Path) -> WritePhotos:
     return write
 
 
+@pytest.fixture
+def blue(write_photos: WritePhotos) -> list[str]:
+    """Three blue photos: a product that the model does not know."""
+    return write_photos("blue", 3)
+
+
 @pytest.fixture(scope="session")
 def banked_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny bundle with a bank: red is ivory, green and gray are no product; none is blue."""

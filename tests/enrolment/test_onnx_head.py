@@ -17,6 +17,11 @@ HEAD = Head(np.array([0.5, -1.0, 2.0], np.float32), 0.25)
 
 
 @pytest.fixture(scope="module")
+def model() -> bytes:
+    return tiny_model().SerializeToString()
+
+
+@pytest.fixture(scope="module")
 def images() -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
 
@@ -30,8 +35,9 @@ def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return 1 / (1 + np.exp(-values))
 
 
-def test_a_new_label_comes_last_and_changes_no_other(images: NDArray[np.uint8]) -> None:
-    model = tiny_model().SerializeToString()
+def test_a_new_label_comes_last_and_changes_no_other(
+    model: bytes, images: NDArray[np.uint8]
+) -> None:
     grown = add_head(model, HEAD, labels=4, softmax=False)
     onnx.checker.check_model(onnx.load_from_string(grown), full_check=True)
     before, after = run(model, images), run(grown, images)
@@ -43,8 +49,9 @@ def test_a_new_label_comes_last_and_changes_no_other(images: NDArray[np.uint8]) 
     assert np.allclose(after["maps"][:, 4].mean(axis=(1, 2)), wanted, rtol=1e-5)
 
 
-def test_maps_of_a_softmax_say_the_same_to_a_sigmoid(images: NDArray[np.uint8]) -> None:
-    model = tiny_model().SerializeToString()
+def test_maps_of_a_softmax_say_the_same_to_a_sigmoid(
+    model: bytes, images: NDArray[np.uint8]
+) -> None:
     before = run(model, images)["maps"]
     after = run(add_head(model, HEAD, labels=4, softmax=True), images)["maps"][:, :4]
     powers = np.exp(before - before.max(axis=1, keepdims=True))
@@ -52,8 +59,9 @@ def test_maps_of_a_softmax_say_the_same_to_a_sigmoid(images: NDArray[np.uint8]) 
 
 
 @pytest.mark.parametrize("own_weight", [0.0, 0.5])
-def test_a_label_is_replaced_in_its_place(own_weight: float, images: NDArray[np.uint8]) -> None:
-    model = tiny_model().SerializeToString()
+def test_a_label_is_replaced_in_its_place(
+    model: bytes, own_weight: float, images: NDArray[np.uint8]
+) -> None:
     head = Head(HEAD.weight, HEAD.bias, own_weight)
     before = run(model, images)
     after = run(add_head(model, head, labels=4, softmax=False, replaced=1), images)
@@ -64,8 +72,7 @@ def test_a_label_is_replaced_in_its_place(own_weight: float, images: NDArray[np.
     assert after["maps"].shape == before["maps"].shape
 
 
-def test_heads_can_be_added_again_and_again(images: NDArray[np.uint8]) -> None:
-    model = tiny_model().SerializeToString()
+def test_heads_can_be_added_again_and_again(model: bytes, images: NDArray[np.uint8]) -> None:
     for labels in (4, 5, 6):
         model = add_head(model, HEAD, labels=labels, softmax=labels == 4)
     model = add_head(model, HEAD, labels=7, softmax=False, replaced=2)
@@ -76,30 +83,19 @@ def test_heads_can_be_added_again_and_again(images: NDArray[np.uint8]) -> None:
     assert np.allclose(scores[:, 4], scores[:, 6])
 
 
-def without_embedding(model: onnx.ModelProto) -> None:
-    del model.graph.output[2]
-
-
-def unpooled_embedding(model: onnx.ModelProto) -> None:
-    node = model.graph.node[-1]
-    node.op_type = "ReduceMax"
-
-
-def old_opset(model: onnx.ModelProto) -> None:
-    model.opset_import[0].version = 11
-
-
-def shapeless(model: onnx.ModelProto) -> None:
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("scores", TensorProto.FLOAT, None))
+SHAPELESS = helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (without_embedding, "no output 'embedding'"),
-        (unpooled_embedding, "ReduceMax, not from pooled"),
-        (old_opset, "opset 11"),
-        (shapeless, "'scores' has no shape"),
+        (lambda model: model.graph.output.pop(2), "no output 'embedding'"),
+        (
+            lambda model: setattr(model.graph.node[-1], "op_type", "ReduceMax"),
+            "ReduceMax, not from pooled",
+        ),
+        (lambda model: setattr(model.opset_import[0], "version", 11), "opset 11"),
+        (lambda model: model.graph.output[0].CopyFrom(SHAPELESS), "'scores' has no shape"),
         (lambda model: model.ClearField("graph"), "no output 'scores'"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
@@ -140,7 +140,6 @@ def test_the_same_network_is_another_bundle(
     assert again.calibration == step.photos
     assert step.photos.photos == len(held_out)
     fit = again.labels[LABELS.index("ivory_raw")].fit
-    assert fit is not None
     assert fit.method in {"temperature", "platt_shared", "isotonic_shared"}
     assert "calibrated again" in (again.path / "MODEL_CARD.md").read_text()
     before = Recognizer.load(recognizer.bundle.path).predict(held_out[0].path)
@@ -170,12 +169,8 @@ def test_what_was_enrolled_keeps_its_thresholds(
     labels = list(bundle.labels)
     labels[place] = replace(labels[place], thresholds=high, fit=fit)
     families = tuple(replace(family, thresholds=high) for family in bundle.families)
-    folder = write_tiny_bundle(
-        tmp_path / "parent-v1",
-        labels=tuple(labels),
-        families=families,
-        any_product_thresholds=high,
-    )
+    changes = {"labels": tuple(labels), "families": families, "any_product_thresholds": high}
+    folder = write_tiny_bundle(tmp_path / "parent-v1", **changes)
     log_odds = run_photos(recognizer, held_out).log_odds
     made = calibrated(load_bundle(folder), log_odds, held_out)
     assert made.labels[place] == labels[place]
@@ -184,11 +179,7 @@ def test_what_was_enrolled_keeps_its_thresholds(
         assert family.thresholds[rate] >= threshold
         assert made.any_product_thresholds[rate] >= threshold
     _data(tmp_path, held_out)
-    done = CliRunner().invoke(
-        app,
-        ["calibrate", str(tmp_path / "parent-v1"), "--data", str(tmp_path), "--output",
-         str(tmp_path / "ours-v2")],
-    )  # fmt: skip
+    done = _run(folder, tmp_path, "ours-v2")
     assert done.exit_code == ExitCode.DONE, done.output
     assert "enrolled" in done.stdout
 
@@ -215,14 +206,19 @@ def _data(folder: Path, photos: list[Photo]) -> None:
     write_manifest(folder, rows)
 
 
+def _run(bundle: Path, data: Path, name: str) -> Result:
+    arguments = [bundle, "--data", data, "--output", data / name]
+    return CliRunner().invoke(app, ["calibrate", *map(str, arguments)])
+
+
 def test_the_command(recognizer: Recognizer, held_out: list[Photo], tmp_path: Path) -> None:
     _data(tmp_path, held_out)
-    verb = ["calibrate", str(recognizer.bundle.path), "--data", str(tmp_path), "--output"]
+    bundle = recognizer.bundle.path
     for name, why in (("mine", "NAME-vN"), ("wildlife-v2", "released bundle")):
-        wrong = CliRunner().invoke(app, [*verb, str(tmp_path / name)])
+        wrong = _run(bundle, tmp_path, name)
         assert wrong.exit_code == ExitCode.USAGE
         assert why in wrong.stderr
-    done = CliRunner().invoke(app, [*verb, str(tmp_path / "tiny-v3")])
+    done = _run(bundle, tmp_path, "tiny-v3")
     assert done.exit_code == ExitCode.DONE, done.output
     assert load_bundle(tmp_path / "tiny-v3").version == 3
     assert "ivory_worked" in done.stdout

@@ -32,7 +32,6 @@ def test_without_leads_there_is_no_precision() -> None:
 
 def test_no_false_alarm_seen_is_no_proof() -> None:
     found = precision_estimate(share(9, 10), share(0, 1000), 0.0003)
-    assert found is not None
     assert found.value == 1
     assert found.low < 0.1
 
@@ -71,7 +70,6 @@ def test_no_number_shows_what_is_not_so(observed: float) -> None:
 @given(RATES, st.floats(0, 0.9))
 def test_false_alarms_take_more_negatives(rate: float, part: float) -> None:
     needed = negatives_as_observed(rate, part * rate)
-    assert needed is not None
     assert needed >= negatives_without_error(rate)
     # With that many, so few false alarms would be a surprise if the rate were higher.
     assert binom.cdf(np.floor(part * rate * needed), needed, rate) <= 0.05 + 1e-6
@@ -80,11 +78,9 @@ def test_false_alarms_take_more_negatives(rate: float, part: float) -> None:
 def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
     negatives = np.linspace(0, 0.999, 1000)
     point = operating_point(0.01, 0.99, np.array([0.5, 0.99, 0.995, 1.0]), negatives, 0.01)
-    assert point.recall is not None
     assert point.recall.value == 0.5  # a score at the threshold is not over it
     assert point.false_positives == 9
     assert point.false_positive_rate.value == 0.009
-    assert point.precision is not None
     assert point.precision.value == pytest.approx(0.005 / (0.005 + 0.99 * 0.009))
     assert [claim.precision for claim in point.claims] == [0.1, 0.5, 0.9]
 

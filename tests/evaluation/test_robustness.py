@@ -161,19 +161,13 @@ def test_the_command_prints_and_draws(
     recognizer: Recognizer, ordinary: list[Photo], tmp_path: Path, suffix: str
 ) -> None:
     pytest.importorskip("matplotlib", reason="the extra `evaluate` is not installed")
-    write_manifest(
-        tmp_path,
-        [
-            {"sha256": p.sha256, "file": p.path.name, "label": p.label, "source": p.source,
-             "split": p.split}
-            for p in ordinary
-        ],
-    )  # fmt: skip
+    columns = ("sha256", "label", "source", "split")
+    rows = [{"file": p.path.name} | {c: getattr(p, c) for c in columns} for p in ordinary]
+    write_manifest(tmp_path, rows)
     figures, page = tmp_path / "figures.json", tmp_path / f"robustness{suffix}"
     verb = ["robustness", str(recognizer.bundle.path), "-d", str(tmp_path), "--split", "test"]
-    done = CliRunner().invoke(
-        app, [*verb, "--of", "ivory", "--json", str(figures), "-o", str(page)]
-    )
+    options = ["--of", "ivory", "--json", str(figures), "-o", str(page)]
+    done = CliRunner().invoke(app, [*verb, *options])
     assert done.exit_code == ExitCode.DONE, done.output
     assert "quality 20" in done.stdout
     assert "share of the heat-map" in done.stdout

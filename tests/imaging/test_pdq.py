@@ -76,9 +76,7 @@ def test_different_pictures_are_far_apart() -> None:
         np.zeros((1, 1, 3), np.uint8),
         np.full((300, 200, 3), 255, np.uint8),
         np.random.default_rng(0).integers(250, 256, (200, 300, 3)).astype(np.uint8),
-        np.repeat(np.linspace(0, 80, 300)[:, None, None], 200, axis=1)
-        .repeat(3, 2)
-        .astype(np.uint8),
+        np.tile(np.linspace(0, 80, 300)[:, None, None], (1, 200, 3)).astype(np.uint8),
     ],
     ids=["one pixel", "white", "noise on white", "a faint gradient"],
 )
@@ -90,5 +88,4 @@ def test_a_blank_picture_has_no_hash(rgb: np.ndarray) -> None:
 def test_odd_shapes(shape: tuple[int, int]) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     found = perceptual_hash(rgb)
-    assert found is not None
     assert len(bytes.fromhex(found)) == 32

@@ -3,21 +3,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits, load_image
 from recognizer.status import Reason, Status
-from tests.hostile import encode, photo
-
-RGB = np.array(photo())
-PNG = encode(photo(), "PNG")
-
-
-def _path(folder: Path) -> Path:
-    (folder / "föö bär.png").write_bytes(PNG)
-    return folder / "föö bär.png"
+from tests.imaging.test_load import PNG, png_file
 
 
 @pytest.mark.parametrize("key", ["max_bytes", "max_pixels", "max_frames"])
@@ -59,7 +50,7 @@ def test_a_name_that_becomes_a_fifo_does_not_block(
 
 
 def test_loading_leaves_no_file_open(tmp_path: Path) -> None:
-    path = _path(tmp_path)
+    path = png_file(tmp_path)
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
     for _ in range(5):
         load_image(path)

@@ -159,7 +159,6 @@ def reasons(done: Iterator[Done]) -> dict[int, Reason]:
 def detail(done: Iterator[Done], index: int) -> tuple[str, str | None]:
     rows = {task.index: result.row for part in done for task, result in part}
     row = rows[index]
-    assert row is not None
     assert len(rows) == 10
     return row.detail, row.sha256
 

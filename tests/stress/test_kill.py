@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import pytest
 
 from recognizer.rows.journal import last_rows
 from tests.conftest import encoded, picture, read_rows
+from tests.scan.engines import scan_command
 
 SEED = 5
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,17 +63,14 @@ def test_the_rows_of_a_scan_that_is_killed_are_those_of_one_that_is_not(
 ) -> None:
     folder, output, unbroken = tmp_path / "photos", tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     make_photos(folder, images)
-    command = [sys.executable, "-m", "recognizer", "scan", str(folder), "--quiet", "--workers", "2"]
-    command += ["--bundle", str(tiny_bundle), "--output"]
+    options = (folder, "--quiet", "--workers", 2)
+    command, undisturbed = (scan_command(tiny_bundle, p, *options) for p in (output, unbroken))
     rng = random.Random(SEED)
     most = 3 * images * ROW_BYTES // (2 * kills + 8)  # on average, so that some is left at the end
-    killed = sum(
-        kill_somewhere([*command, str(output)], output, rng.randint(0, most), rng)
-        for _ in range(kills)
-    )
-    assert killed == kills
-    for path in (output, unbroken):
-        assert subprocess.run([*command, str(path)], check=False).returncode == 3
+    for _ in range(kills):
+        assert kill_somewhere(command, output, rng.randint(0, most), rng)
+    for each in (command, undisturbed):
+        assert subprocess.run(each, check=False).returncode == 3
     assert len(read_rows(output)) == images, "once each"
     found, expected = (
         {row.source: replace(row, time=MIDNIGHT) for row in last_rows(path)}

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
-from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy
-from recognizer.rows import Journal, Row, ScanSummary
-from recognizer.scan import ScanOptions, expand, scan
+from recognizer.rows import Row, ScanSummary
+from recognizer.scan import expand
 from tests.conftest import encoded, picture
+from tests.scan.engines import scan_into
 
 IMAGES = 100_000
 EARLY = 1_000
@@ -69,16 +68,8 @@ def test_memory_files_and_threads_are_those_of_a_short_scan(
         if summary.images // EARLY * EARLY not in seen:
             seen[summary.images // EARLY * EARLY] = usage()
 
-    with Journal(tmp_path / "scan.jsonl") as journal:
-        items = expand([tmp_path / "links"])
-        summary = scan(
-            items,
-            load_bundle(tiny_bundle),
-            Policy(),
-            journal,
-            ScanOptions(workers=2),
-            on_rows=on_rows,
-        )
+    items, options = expand([tmp_path / "links"]), {"workers": 2, "on_rows": on_rows}
+    summary = scan_into(tmp_path / "scan.jsonl", items, tiny_bundle, **options)
     assert summary.scanned == IMAGES
     with capsys.disabled():
         print(f"\n{summary.rate:.0f} images/s")
