@@ -22,7 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
-from recognizer.errors import BundleDigestError, BundleSchemaError, TaxonomyError
+from recognizer.errors import (
+    BundleDigestError,
+    BundleNotFoundError,
+    BundleSchemaError,
+    TaxonomyError,
+)
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.calibration import Calibration
 from recognizer.model.description import (
@@ -287,6 +292,27 @@ def load_carried_bundles() -> list[Bundle]:
         with suppress(BundleSchemaError):  # an old one is no obstacle to the others
             found.insert(0 if title == DEFAULT_BUNDLE else len(found), load_bundle(folder))
     return found
+
+
+def load_bundle_behind(digest: str, bundle: str | os.PathLike[str] | None = None) -> Bundle:
+    """Load the bundle with a digest: the one that made some rows.
+
+    Args:
+        digest: as rows have it.
+        bundle: its folder or name; None to look among those of this package.
+
+    Raises:
+        BundleError: the bundle has another digest, or none of this package has this one.
+    """
+    found = load_carried_bundles() if bundle is None else [load_bundle(bundle)]
+    for one in found:
+        if one.digest == digest:
+            return one
+    offered = ", ".join(f"{one.title} ({one.digest[:12]})" for one in found)
+    raise BundleNotFoundError(
+        f"the scores are those of the model {digest[:12]}, and not of {offered}: give the folder "
+        "of that model with --bundle"
+    )
 
 
 def write_bundle(bundle: Bundle) -> None:

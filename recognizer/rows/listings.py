@@ -121,7 +121,7 @@ def write_listings(
     others: dict[str, None] = {}
     with replacing(target) as partial, _Images() as images:
         for row in last_rows(journal):
-            listing = _listing_of(row.item, column)
+            listing = listing_of(row.item, column)
             has_column = has_column or column in (row.item or ())
             if not has_column and len(others) < _MAX_NAMED:
                 others |= dict.fromkeys(row.item or ())
@@ -146,7 +146,13 @@ def require_listings(path: Path) -> None:
     require_own(path, "file of listings", lambda file: file.read(len(_BEGINNING)) == _BEGINNING)
 
 
-def _listing_of(item: Mapping[str, Any] | None, column: str | None) -> Any:
+def listing_of(item: Mapping[str, Any] | None, column: str | None = None) -> Any:
+    """Return the identity of an image's listing; None where it belongs to none.
+
+    Args:
+        item: the listing's own columns.
+        column: the column that tells listings apart; None to find it (:data:`LISTING_COLUMNS`).
+    """
     if not item:
         return None
     if column is not None:

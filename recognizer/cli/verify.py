@@ -1,0 +1,66 @@
+"""``recognizer verify``: check a case."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recognizer.cli import SomeInputsFailedError
+
+
+def command(
+    case: Annotated[Path, typer.Argument(help="The folder of a case.")],
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            "--bundle",
+            "-b",
+            help="The model behind the scores: a folder or a name. Default: found by its digest.",
+        ),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option("--public-key", help="The key (PEM) of those who signed; from themselves."),
+    ] = None,
+    digest: Annotated[
+        str | None, typer.Option("--digest", help="The case digest that was written down.")
+    ] = None,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each check.")
+    ] = False,
+) -> None:
+    """Check that nothing in a case was changed, who signed it, and that the photos score the same.
+
+    The exit code is 3 where a check failed, or where the photos could not be scored again.
+    """
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from recognizer import Recognizer  # noqa: PLC0415 - heavy imports wait for the verb
+    from recognizer.cli.scan_output import shown  # noqa: PLC0415
+    from recognizer.errors import BundleNotFoundError  # noqa: PLC0415
+    from recognizer.model.bundle import load_bundle_behind  # noqa: PLC0415
+    from recognizer.review.evidence.manifest import read_manifest  # noqa: PLC0415
+    from recognizer.review.evidence.verify import Result, verify_case  # noqa: PLC0415
+
+    manifest, _ = read_manifest(case)
+    recognizer = None
+    try:
+        recognizer = Recognizer(load_bundle_behind(str(manifest.model["digest"]), bundle))
+    except BundleNotFoundError as error:
+        typer.echo(str(error), err=True)
+    bad = 0
+    for check in verify_case(case, recognizer=recognizer, public_key=public_key, digest=digest):
+        is_unsigned = check.subject == "signature" and check.result is Result.NOT_DONE
+        bad += check.result is not Result.OK and not is_unsigned
+        if json_lines:
+            typer.echo(json.dumps(asdict(check)))
+        elif check.result is not Result.OK or check.subject not in {f.path for f in manifest.files}:
+            typer.echo(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}")
+    if bad:
+        typer.echo(f"{case}: {bad} checks failed or could not be done", err=True)
+        raise SomeInputsFailedError
+    if not json_lines:
+        typer.echo(f"{case}: {len(manifest.files)} files unchanged")
