@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Target, all_
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.evaluation.thresholds import threshold_at_fpr
+from recognizer.imaging.overlay import draw_heatmap
 from recognizer.model.evidence import percent
 from recognizer.prediction import Explanation, Prediction
 from recognizer.recognizer import Recognizer
@@ -33,7 +33,6 @@ MAX_SHOTS = 12
 """Misses, and false positives, shown of each family."""
 
 _SIDE = 200  # longer side of a picture in pixels
-_HEAT = 0.55  # how much of the picture a local probability of 1 covers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,15 +137,8 @@ def _shot(
 
 def _pictures(explanation: Explanation) -> tuple[str, str]:
     """Return the picture, small, and the same under its heat-map, as ``data:`` URIs."""
-    picture = explanation.rgb
-    height, width = picture.shape[:2]
-    heat = cv2.resize(explanation.heatmap, (width, height), interpolation=cv2.INTER_LINEAR)
-    heat = np.clip(heat, 0, 1)
-    colors = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
-    cover = _HEAT * np.sqrt(heat)[..., None]
-    mixed = np.clip((1 - cover) * (0.5 * gray) + cover * colors, 0, 255).astype(np.uint8)
-    return _uri(picture), _uri(mixed)
+    drawn = draw_heatmap(explanation.rgb, explanation.heatmap)
+    return _uri(explanation.rgb), _uri(drawn)
 
 
 def _uri(rgb: NDArray[np.uint8]) -> str:

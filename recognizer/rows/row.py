@@ -140,6 +140,11 @@ class Row:
         BankReference | None,
         "The bank of known items that it was compared with; null where there was none.",
     ]
+    audit: Annotated[
+        Score | None,
+        "The probability with which this clear image was drawn for the audit sample; null where it "
+        "was not drawn.",
+    ] = None
 
     def __post_init__(self) -> None:
         if (self.status is Status.FAILED) != (self.decision is Decision.UNSCORED):
@@ -158,6 +163,7 @@ class Row:
         item: Mapping[str, Any] | None = None,
         bank: KnownItems | None = None,
         known: Sequence[KnownMatch] = (),
+        audit: float | None = None,
     ) -> Self:
         """Make the row of one image; the regions of its prediction are those of the leads."""
         is_scored = prediction.status is not Status.FAILED
@@ -194,6 +200,7 @@ class Row:
             detail=prediction.detail,
             known=tuple(known) if bank and is_scored else None,
             bank=BankReference(name=bank.name, digest=bank.digest) if bank else None,
+            audit=audit,
         )
 
     @property

@@ -1,0 +1,29 @@
+"""The audit sample: clear images, drawn at random, whose review shows what a scan has missed.
+
+An image is drawn by a hash of its bytes and a seed, so that the sample is the same in every run and
+nobody can choose it. What the model was less sure of is drawn more often: the probability is part
+of the row, and each audited image stands for 1 / probability of those like it (Horvitz and
+Thompson, 1952).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+STRATA = ((0.1, 100.0), (0.01, 10.0), (0.0, 1.0))
+"""From which product score on an image is drawn how many times as often as the others."""
+
+
+def audit_probability(sha256: str, score: float, rate: float, seed: int = 0) -> float | None:
+    """Return with which probability a clear image was drawn; None where it was not.
+
+    Args:
+        sha256: of its bytes.
+        score: its highest product score, 0 to 1.
+        rate: the probability for images with low scores, 0 to 1.
+        seed: another one draws another sample.
+    """
+    factor = next(factor for least, factor in STRATA if score >= least)
+    probability = min(1.0, factor * rate)
+    digest = hashlib.blake2b(f"{seed} {sha256}".encode(), digest_size=8).digest()
+    return probability if int.from_bytes(digest, "big") < probability * 2**64 else None

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from recognizer.policy import Decision
+from recognizer.review.measure import Measurement, measure_outcomes, weighted_count
+from recognizer.review.outcomes import Judgement, Occasion, Outcome
+from recognizer.rows.audit import audit_probability
+from recognizer.rows.row import Row
+from tests.rows.rows import NOW, bare_row, digest
+
+C, R, U = Judgement.CONFIRMED, Judgement.REJECTED, Judgement.UNSURE
+
+
+def said(
+    name: str,
+    judgement: Judgement,
+    hours: float = 1,
+    reviewer: str = "Ama",
+    occasion: Occasion = Occasion.REVIEW,
+) -> Outcome:
+    return Outcome(
+        time=NOW + timedelta(hours=hours),
+        reviewer=reviewer,
+        judgement=judgement,
+        occasion=occasion,
+        sha256=digest(name),
+    )
+
+
+def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
+    return measure_outcomes(rows, outcomes, now=NOW + timedelta(hours=48))
+
+
+def leads(*names: str, decision: str = "review") -> list[Row]:
+    return [bare_row(name, 0.7, decision) for name in names]
+
+
+def test_precision_is_confirmed_among_decided_by_level_and_product() -> None:
+    rows = [*leads("a", "b", "c", "d"), *leads("e", decision="priority"), bare_row("f", 0, "clear")]
+    found = measure(rows, said("a", C), said("b", R), said("c", U), said("e", C), said("f", R))
+    assert (found.images, found.leads, found.decided) == (6, 5, 3)
+    levels = {p.level: p for p in found.precision if p.name is None}
+    review = levels[Decision.REVIEW]
+    assert (review.confirmed, review.rejected, review.open) == (1, 1, 2)
+    assert review.precision is not None
+    assert review.precision.value == 0.5
+    assert review.precision.low < 0.05
+    assert review.precision.high > 0.95
+    ivory = [p for p in found.precision if p.name == "ivory_worked"]
+    assert {(p.level, p.confirmed) for p in ivory} == {
+        (Decision.REVIEW, 1),
+        (Decision.PRIORITY, 1),
+    }
+
+
+def test_nothing_decided_is_no_precision() -> None:
+    found = measure(leads("a"))
+    assert found.precision[0].precision is None
+    assert found.overturned is None
+    assert found.misses is None
+    assert found.agreement == ()
+
+
+def test_the_last_word_that_stands_counts() -> None:
+    first, changed = said("a", C, 1), said("a", R, 2)
+    withdrawal = replace(changed, occasion=Occasion.WITHDRAWAL, withdraws=changed.id)
+    assert measure(leads("a"), first, changed).precision[0].rejected == 1
+    assert measure(leads("a"), first, changed, withdrawal).precision[0].confirmed == 1
+
+
+def test_appeals_overturn_decisions() -> None:
+    rows = leads("a", "b", "c")
+    appeal = Occasion.APPEAL
+    found = measure(
+        rows,
+        *(said(name, C) for name in "abc"),
+        said("a", R, 5, "Bo", appeal),
+        said("b", C, 5, "Bo", appeal),
+    )
+    assert found.appeals == 2
+    assert found.overturned is not None
+    assert found.overturned.value == 0.5
+    assert found.precision[0].confirmed == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kappa", "same"),
+    [
+        ([C, C, R, R], [C, C, R, R], 1.0, 4),
+        ([C, R, C, R], [R, C, R, C], -1.0, 0),
+        ([C, C, C, R], [C, C, R, R], 0.5, 3),
+        ([C, C, C, C], [C, C, C, C], None, 4),
+    ],
+)
+def test_agreement_is_cohens_kappa(
+    first: list[Judgement], second: list[Judgement], kappa: float | None, same: int
+) -> None:
+    rows = leads(*"abcd")
+    found = measure(
+        rows,
+        *(said(n, j, 1, "Ama") for n, j in zip("abcd", first, strict=True)),
+        *(said(n, j, 2, "Bo") for n, j in zip("abcd", second, strict=True)),
+        said("a", R, 3, "Cy"),  # one subject in common says nothing
+    )
+    (pair,) = found.agreement
+    assert (pair.reviewers, pair.subjects, pair.same) == (("Ama", "Bo"), 4, same)
+    assert pair.kappa == (None if kappa is None else pytest.approx(kappa))
+
+
+def test_times_are_from_the_scan_to_the_first_word_and_what_waits_ages() -> None:
+    found = measure(leads("a", "b", "c"), said("a", U, 2), said("a", C, 20), said("b", R, 4))
+    decided = found.time_to_decision[Decision.REVIEW]
+    assert (decided.count, decided.median) == (2, 3)
+    waiting = found.waiting[Decision.REVIEW]
+    assert (waiting.count, waiting.median) == (1, 48)
+
+
+def cleared(name: str, audit: float | None) -> Row:
+    return bare_row(name, 0.001, "clear", audit=audit)
+
+
+def test_each_audited_image_stands_for_those_like_it() -> None:
+    rows = [cleared(f"c{i}", 0.1 if i < 100 else None) for i in range(1000)]
+    outcomes = [said(f"c{i}", C if i < 2 else R, occasion=Occasion.AUDIT) for i in range(50)]
+    found = measure([*rows, *leads("a", "b")], *outcomes, said("a", C)).misses
+    assert found is not None
+    assert (found.cleared, found.drawn, found.audited, found.found) == (1000, 100, 50, 2)
+    # 2 of 50, each for 20 of the 1,000.
+    assert found.rate.value == pytest.approx(0.04)
+    assert found.rate.low < 0.02
+    assert found.rate.high > 0.1
+    assert found.recall is not None
+    assert found.recall.value == pytest.approx(1 / 41)
+
+
+def test_an_audit_without_a_miss_has_an_upper_bound() -> None:
+    rows = [cleared(f"c{i}", 0.5) for i in range(200)]
+    found = measure(rows, *(said(f"c{i}", R, occasion=Occasion.AUDIT) for i in range(200))).misses
+    assert found is not None
+    assert (found.rate.value, found.rate.low) == (0, 0)
+    assert found.rate.high == pytest.approx(2 * 3.689 / 200, rel=1e-3)
+    assert found.recall is None
+
+
+def test_the_interval_of_misses_covers_the_truth() -> None:
+    """Fay and Feuer's interval is conservative: it covers in at least 95 of 100 audits."""
+    random = np.random.default_rng(0)
+    strata = {0.02: (20_000, 0.002), 0.2: (2_000, 0.02), 1.0: (100, 0.2)}
+    truth = sum(size * share for size, share in strata.values())
+    covered = 0
+    for _ in range(400):
+        seen = {
+            1 / probability: int(random.binomial(random.binomial(size, share), probability))
+            for probability, (size, share) in strata.items()
+        }
+        found = weighted_count(seen)
+        high = max(found.high, 50 * 3.689)
+        covered += found.low <= truth <= high
+    assert covered / 400 >= 0.94
+
+
+def test_the_sample_is_drawn_with_the_probability_that_it_says() -> None:
+    names = [digest(str(i)) for i in range(4000)]
+    for score, probability in ((0.5, 1.0), (0.05, 0.5), (0.001, 0.05)):
+        drawn = [audit_probability(name, score, 0.05) for name in names]
+        assert {*drawn} <= {None, probability}
+        count = sum(one is not None for one in drawn)
+        assert (
+            abs(count - 4000 * probability) <= 4 * (4000 * probability * (1 - probability)) ** 0.5
+        )
+    assert [audit_probability(n, 0.05, 0.01) for n in names] == [
+        audit_probability(n, 0.05, 0.01) for n in names
+    ]
+    assert [audit_probability(n, 0.05, 0.01, 1) for n in names] != [
+        audit_probability(n, 0.05, 0.01) for n in names
+    ]
+    assert not any(audit_probability(n, 0.5, 0.0) for n in names)
