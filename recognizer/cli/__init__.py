@@ -35,6 +35,8 @@ VERBS = {
     "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
     "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),
     "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
+    "outcomes": ("recognizer.cli.outcomes", "Import and use what reviewers found out."),
+    "measure": ("recognizer.cli.measure", "Measure precision and misses from what was found out."),
     "evidence": ("recognizer.cli.evidence", "Make a case of leads: originals, scores, decisions."),
     "verify": ("recognizer.cli.verify", "Check that a case was not changed, and scores the same."),
     "merge": ("recognizer.cli.merge", "Make one journal of those of shards, or of several scans."),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-
-if TYPE_CHECKING:
-    from recognizer.rows.row import Row
+from recognizer.cli.originals import read_original
 
 
 def command(
@@ -79,7 +77,7 @@ def command(
                 rows,
                 output,
                 recognizer=recognizer,
-                read=lambda row: _read_original(row, allow_http=allow_http),
+                read=lambda row: read_original(row, allow_http=allow_http),
                 journal=journal,
                 outcomes=store,
                 key=key,
@@ -93,25 +91,3 @@ def command(
         typer.echo(f"{shown(photo.source)}: not in the case: {photo.missing}", err=True)
     if missing:
         raise SomeInputsFailedError
-
-
-def _read_original(row: Row, *, allow_http: bool) -> bytes:
-    from recognizer.errors import RecognizerError  # noqa: PLC0415
-    from recognizer.imaging import Limits  # noqa: PLC0415
-    from recognizer.imaging.sources import Refused  # noqa: PLC0415
-    from recognizer.scan.location import MEMBER, table_format  # noqa: PLC0415
-    from recognizer.scan.locations.expand import expand  # noqa: PLC0415
-    from recognizer.scan.locations.reader import Reader  # noqa: PLC0415
-    from recognizer.scan.locations.web import Access  # noqa: PLC0415
-    from recognizer.status import Reason  # noqa: PLC0415
-
-    access, limits = Access(allow_http=allow_http), Limits()
-    container = row.source.partition(MEMBER)[0]
-    source = container if table_format(container) else row.source
-    try:
-        for item in expand([source], access=access, limits=limits):
-            if item.source == row.source:
-                return Reader(limits, access).read(item)
-    except RecognizerError as error:
-        raise Refused(Reason.SOURCE_REFUSED, str(error)) from error
-    raise Refused(Reason.NOT_FOUND, f"{container} has no such image now")

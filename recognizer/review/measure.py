@@ -261,14 +261,14 @@ def _agreement(histories: Mapping[str, Sequence[Outcome]]) -> tuple[Agreement, .
     for reviewers, judgements in sorted(pairs.items()):
         if len(judgements) < MIN_COMMON:
             continue
-        first, second = zip(*judgements, strict=True)
-        is_constant = len({*first, *second}) == 1
+        ones, others = zip(*judgements, strict=True)
+        is_constant = len({*ones, *others}) == 1
         found.append(
             Agreement(
                 reviewers=reviewers,
                 subjects=len(judgements),
                 same=sum(a is b for a, b in judgements),
-                kappa=None if is_constant else float(cohen_kappa_score(first, second)),
+                kappa=None if is_constant else float(cohen_kappa_score(ones, others)),
             )
         )
     return tuple(found)

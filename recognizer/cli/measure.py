@@ -1,0 +1,106 @@
+"""``recognizer measure``: what the outcomes say of a scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from recognizer.model.evidence import Estimate
+    from recognizer.review.measure import Measurement
+
+
+def command(
+    journal: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
+    outcomes: Annotated[
+        Path, typer.Option("--outcomes", help="The store of outcomes (an SQLite file).")
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures as JSON too.")
+    ] = None,
+) -> None:
+    """Measure a scan by what people found out: precision, appeals, agreement, times, misses.
+
+    Intervals are those of 95 %. Misses need an audit sample (`recognizer scan --audit-rate`).
+    Needs the extra `evaluate`.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415 - heavy imports wait for the verb
+
+    from rich.console import Console  # noqa: PLC0415
+
+    from recognizer._atomic import check_place, replacing  # noqa: PLC0415
+    from recognizer.cli.extras import require_extra  # noqa: PLC0415
+    from recognizer.cli.progress import wide_console  # noqa: PLC0415
+
+    require_extra("evaluate", "scipy", "sklearn")
+    if json_file is not None:
+        check_place(json_file)
+
+    from recognizer.review.measure import measure_outcomes  # noqa: PLC0415
+    from recognizer.review.outcomes import OutcomeStore  # noqa: PLC0415
+    from recognizer.rows.journal import last_rows  # noqa: PLC0415
+
+    with OutcomeStore(outcomes) as store, Console(stderr=True).status("Measuring"):
+        found = measure_outcomes(last_rows(journal), store, now=datetime.now(UTC))
+    if json_file is not None:
+        import msgspec  # noqa: PLC0415
+
+        content = msgspec.json.format(msgspec.json.encode(found), indent=1)
+        with replacing(json_file) as partial:
+            partial.write_bytes(content + b"\n")
+    _print(found, wide_console())
+
+
+def _print(found: Measurement, console: Console) -> None:
+    from recognizer.cli.progress import new_table  # noqa: PLC0415
+    from recognizer.model.evidence import counted  # noqa: PLC0415
+
+    table = new_table(
+        f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
+        ["product", "level", "confirmed", "rejected", "open", "precision, %"],
+    )
+    for one in found.precision:
+        name = "all" if one.name is None else one.name + " (family)" * (one.kind == "family")
+        numbers = (one.confirmed, one.rejected, one.open)
+        table.add_row(name, one.level, *map(str, numbers), _shown(one.precision))
+    console.print(table)
+    for heading, spans in (
+        ("Time to the first outcome", found.time_to_decision),
+        ("Waiting without an outcome", found.waiting),
+    ):
+        for level, hours in spans.items():
+            console.print(
+                f"{heading}, {level}: {counted(hours.count, 'lead')}, median {hours.median:.1f} h, "
+                f"90th percentile {hours.p90:.1f} h"
+            )
+    if found.overturned is not None:
+        console.print(
+            f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}", highlight=False
+        )
+    for pair in found.agreement:
+        kappa = "not defined" if pair.kappa is None else f"{pair.kappa:.2f}"
+        names = " and ".join(pair.reviewers)
+        console.print(
+            f"Agreement of {names}: {pair.same} of {pair.subjects} alike, Cohen's kappa {kappa}",
+            markup=False,
+        )
+    if found.misses is None:
+        console.print("Misses: unknown; no image of an audit sample was decided.")
+        return
+    misses = found.misses
+    console.print(
+        f"Misses: {misses.found} of {misses.audited} audited images ({misses.drawn} drawn of "
+        f"{misses.cleared:,} clear) show a product: an estimated "
+        f"{misses.rate.as_percent()} of the clear images",
+        highlight=False,
+    )
+    if misses.recall is not None:
+        console.print(f"Recall: {misses.recall.as_percent()}", highlight=False)
+
+
+def _shown(share: Estimate | None) -> str:
+    return "-" if share is None else share.as_percent().replace(" %", "")

@@ -1,0 +1,35 @@
+"""The original of a row: the scan knows how to read it, the review needs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recognizer.rows.row import Row
+
+
+def read_original(row: Row, *, allow_http: bool) -> bytes:
+    """Return the bytes of a row's image as they are now.
+
+    Raises:
+        Refused: they cannot be read, with the reason.
+    """
+    from recognizer.errors import RecognizerError  # noqa: PLC0415
+    from recognizer.imaging import Limits  # noqa: PLC0415
+    from recognizer.imaging.sources import Refused  # noqa: PLC0415
+    from recognizer.scan.location import MEMBER, table_format  # noqa: PLC0415
+    from recognizer.scan.locations.expand import expand  # noqa: PLC0415
+    from recognizer.scan.locations.reader import Reader  # noqa: PLC0415
+    from recognizer.scan.locations.web import Access  # noqa: PLC0415
+    from recognizer.status import Reason  # noqa: PLC0415
+
+    access, limits = Access(allow_http=allow_http), Limits()
+    container = row.source.partition(MEMBER)[0]
+    source = container if table_format(container) else row.source
+    try:
+        for item in expand([source], access=access, limits=limits):
+            if item.source == row.source:
+                return Reader(limits, access).read(item)
+    except RecognizerError as error:
+        raise Refused(Reason.SOURCE_REFUSED, str(error)) from error
+    raise Refused(Reason.NOT_FOUND, f"{container} has no such image now")

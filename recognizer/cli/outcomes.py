@@ -1,0 +1,117 @@
+"""``recognizer outcomes``: what people found out about leads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.originals import read_original
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Import, export and use what reviewers found out about leads.",
+)
+
+StoreArgument = Annotated[
+    Path, typer.Argument(metavar="STORE", help="The store of outcomes (an SQLite file).")
+]
+JournalOption = Annotated[
+    Path, typer.Option("--journal", "-j", help="The rows of the scan (JSONL).")
+]
+
+
+@app.command("import")
+def import_(
+    store: StoreArgument,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="JSON, JSON lines or CSV.")
+    ],
+) -> None:
+    """Add outcomes from files, such as those that the HTML queue saves; the same one once."""
+    from recognizer.review.outcomes import OutcomeStore, read_outcomes  # noqa: PLC0415
+
+    outcomes = [outcome for file in files for outcome in read_outcomes(file)]
+    with OutcomeStore(store, create=True) as opened:
+        new = opened.add(outcomes)
+        typer.echo(f"{store}: {new} new, {len(opened)} in all")
+
+
+@app.command()
+def export(
+    store: StoreArgument,
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file.")],
+) -> None:
+    """Write all outcomes, in the order in which they were added, to a file."""
+    from recognizer.review.outcomes import OutcomeStore, write_outcomes  # noqa: PLC0415
+
+    with OutcomeStore(store) as opened:
+        count = write_outcomes(opened, output)
+    typer.echo(f"Wrote {output}: {count} outcomes")
+
+
+@app.command()
+def verify(store: StoreArgument) -> None:
+    """Check that no outcome was changed or removed since it was added."""
+    from recognizer.review.outcomes import OutcomeStore  # noqa: PLC0415
+
+    with OutcomeStore(store) as opened:
+        link = opened.verify()
+        typer.echo(f"{store}: {len(opened)} outcomes, unchanged; last link {link or 'none'}")
+
+
+@app.command()
+def dataset(
+    store: StoreArgument,
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new data folder.")],
+    journal: JournalOption,
+    allow_http: Annotated[
+        bool, typer.Option("--allow-http", help="Fetch originals from the web again.")
+    ] = False,
+) -> None:
+    """Write the confirmed and rejected photos, with a manifest, for `train` and `enroll`.
+
+    The exit code is 3 where a photo could not be had.
+    """
+    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+
+    from recognizer.cli.scan_output import shown  # noqa: PLC0415
+    from recognizer.review.decided import write_dataset  # noqa: PLC0415
+    from recognizer.review.outcomes import OutcomeStore  # noqa: PLC0415
+
+    with OutcomeStore(store) as opened, Console(stderr=True).status(f"Writing {output}"):
+        report = write_dataset(
+            journal, opened, output, lambda row: read_original(row, allow_http=allow_http)
+        )
+    for label, count in sorted(report.labels.items()):
+        typer.echo(f"{count:6}  {label}")
+    typer.echo(f"Wrote {output}: {report.labels.total()} photos")
+    for source, why in report.missing.items():
+        typer.echo(f"{shown(source)}: not written: {why}", err=True)
+    if report.missing:
+        raise SomeInputsFailedError
+
+
+@app.command()
+def bank(
+    store: StoreArgument,
+    bank: Annotated[
+        Path, typer.Argument(metavar="BANK", help="A bank of known items; made if it is missing.")
+    ],
+    journal: JournalOption,
+    origin: Annotated[
+        str | None, typer.Option("--origin", help="Your organisation, for those you share with.")
+    ] = None,
+) -> None:
+    """Add the hashes of confirmed and rejected photos to a bank of known items."""
+    from recognizer.known import Bank  # noqa: PLC0415 - heavy imports wait for the verb
+    from recognizer.review.decided import known_items  # noqa: PLC0415
+    from recognizer.review.outcomes import OutcomeStore  # noqa: PLC0415
+
+    with OutcomeStore(store) as opened, Bank(bank, create=True) as target:
+        new = target.add(known_items(journal, opened, origin))
+        typer.echo(f"{bank}: {new} new, {len(target)} in all")

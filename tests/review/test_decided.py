@@ -1,0 +1,128 @@
+"""Decided images become a dataset and known items."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recognizer.cli import ExitCode
+from recognizer.dataset.manifest import load_photos
+from recognizer.known import Bank
+from recognizer.policy import Finding
+from recognizer.recognizer import Recognizer
+from recognizer.review.outcomes import Judgement, Outcome, OutcomeStore
+from recognizer.rows.row import Row
+from tests.cli.test_scan import invoke
+from tests.conftest import encoded, picture
+from tests.rows.rows import NOW, row_of, write_rows
+
+PHASH = "0f" * 32
+
+
+@pytest.fixture
+def rows(tmp_path: Path, recognizer: Recognizer) -> list[Row]:
+    rows = []
+    for number, color in enumerate(["red", "red", "green", "red"]):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(encoded(picture(color, seed=number)))
+        item = {"id": f"L{number}", "seller": "anna"} if number < 2 else None
+        rows.append(row_of(recognizer, path, item=item, phash=PHASH if number != 1 else None))
+    return rows
+
+
+@pytest.fixture
+def journal(tmp_path: Path, rows: list[Row]) -> Path:
+    return write_rows(tmp_path / "scan.jsonl", rows)
+
+
+@pytest.fixture
+def store(tmp_path: Path, rows: list[Row]) -> Path:
+    path = tmp_path / "outcomes.sqlite"
+    judgements = [Judgement.CONFIRMED, Judgement.REJECTED, Judgement.REJECTED, Judgement.UNSURE]
+    with OutcomeStore(path, create=True) as opened:
+        for row, judgement in zip(rows, judgements, strict=True):
+            opened.add(
+                [
+                    Outcome(
+                        time=NOW + timedelta(hours=2),
+                        reviewer="Ama",
+                        judgement=judgement,
+                        sha256=row.sha256,
+                        note="a\nb",
+                        label="ceramic" if row is rows[2] else None,
+                    )
+                ]
+            )
+    return path
+
+
+def test_decided_images_are_a_dataset(
+    tmp_path: Path, journal: Path, store: Path, rows: list[Row]
+) -> None:
+    folder = tmp_path / "decided"
+    assert invoke("outcomes", "dataset", store, folder, "-j", journal).exit_code == ExitCode.DONE
+    photos = {photo.sha256: photo for photo in load_photos(folder)}
+    assert {
+        (photos[row.sha256 or ""].label, photos[row.sha256 or ""].source) for row in rows[:3]
+    } == {
+        ("ivory_worked", "seller anna"),
+        ("listing_other", "seller anna"),
+        ("ceramic", str(tmp_path)),
+    }
+    assert len(photos) == 3
+    assert invoke("outcomes", "dataset", store, folder, "-j", journal).exit_code == ExitCode.USAGE
+
+
+def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
+    tmp_path: Path, journal: Path, store: Path, rows: list[Row]
+) -> None:
+    Path(rows[0].source).unlink()
+    Path(rows[1].source).write_bytes(b"another")
+    done = invoke("outcomes", "dataset", store, tmp_path / "decided", "-j", journal)
+    assert done.exit_code == ExitCode.SOME_FAILED
+    assert "not_found" in done.stderr
+    assert "has changed since the scan" in done.stderr
+    assert len(load_photos(tmp_path / "decided")) == 1
+
+
+def test_decided_images_are_known_items(tmp_path: Path, journal: Path, store: Path) -> None:
+    bank = tmp_path / "bank.sqlite"
+    done = invoke("outcomes", "bank", store, bank, "-j", journal, "--origin", "A")
+    assert done.exit_code == ExitCode.DONE
+    assert "2 new, 2 in all" in done.stdout
+    with Bank(bank) as opened:
+        items = {(i.pdq, i.finding, i.label, i.note, i.by, i.origin) for i in opened}
+    assert items == {
+        (PHASH, Finding.PRODUCT, "ivory_worked", "a b", "Ama", "A"),
+        (PHASH, Finding.CLEARED, "ceramic", "a b", "Ama", "A"),
+    }
+
+
+def test_outcomes_go_out_and_come_in(tmp_path: Path, store: Path) -> None:
+    for name in ("x.csv", "x.jsonl"):
+        assert invoke("outcomes", "export", store, tmp_path / name).exit_code == ExitCode.DONE
+        other = tmp_path / f"{name}.sqlite"
+        for new in (4, 0):
+            done = invoke("outcomes", "import", other, tmp_path / name)
+            assert f"{new} new, 4 in all" in done.stdout
+        assert "4 outcomes, unchanged" in invoke("outcomes", "verify", other).stdout
+    bad = tmp_path / "bad.csv"
+    bad.write_text("x")
+    assert invoke("outcomes", "export", tmp_path / "none", bad).exit_code == ExitCode.USAGE
+
+
+def test_the_figures_are_printed_and_written(
+    tmp_path: Path, journal: Path, store: Path, rows: list[Row]
+) -> None:
+    write_rows(journal, [*rows[:2], replace(rows[2], audit=0.5)])
+    figures = tmp_path / "figures.json"
+    done = invoke("measure", journal, "--outcomes", store, "--json", figures)
+    assert done.exit_code == ExitCode.DONE
+    assert "2 leads of 3 images, 2 decided" in done.stdout
+    assert "50.0 % (1.3-98.7)" in done.stdout.replace("50.0 (1.3-98.7)", "50.0 % (1.3-98.7)")
+    assert "Misses: 0 of 1 audited images" in done.stdout
+    assert json.loads(figures.read_text())["misses"]["audited"] == 1
