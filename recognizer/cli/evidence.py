@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.options import JournalArgument
 from recognizer.cli.originals import read_original
 
 
 def command(
-    journal: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
+    journal: JournalArgument,
     leads: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,16 +59,16 @@ def command(
     The exit code is 3 where an original could not be had. The case digest that is printed stands
     for every byte of the folder: keep it somewhere else.
     """
-    from contextlib import nullcontext  # noqa: PLC0415 - heavy imports wait for the verb
+    from contextlib import nullcontext
 
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.cli.scan_output import shown  # noqa: PLC0415
-    from recognizer.model.bundle import load_bundle_behind  # noqa: PLC0415
-    from recognizer.review.evidence.case import write_case  # noqa: PLC0415
-    from recognizer.review.evidence.leads import find_leads  # noqa: PLC0415
-    from recognizer.review.outcomes import OutcomeStore  # noqa: PLC0415
+    from recognizer import Recognizer
+    from recognizer.cli.scan_output import shown
+    from recognizer.model.bundle import load_bundle_behind
+    from recognizer.review.evidence.case import write_case
+    from recognizer.review.evidence.leads import find_leads
+    from recognizer.review.outcomes import OutcomeStore
 
     with Console(stderr=True).status(f"Writing {output}"):
         rows = find_leads(journal, leads or [], listings or [])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.cli.options import JournalArgument
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    journal: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
+    journal: JournalArgument,
     outcomes: Annotated[
         Path, typer.Option("--outcomes", help="The store of outcomes (an SQLite file).")
     ],
@@ -28,26 +30,26 @@ def command(
     Intervals are those of 95 %. Misses need an audit sample (`recognizer scan --audit-rate`).
     Needs the extra `evaluate`.
     """
-    from datetime import UTC, datetime  # noqa: PLC0415 - heavy imports wait for the verb
+    from datetime import UTC, datetime
 
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from recognizer._atomic import check_place, replacing  # noqa: PLC0415
-    from recognizer.cli.extras import require_extra  # noqa: PLC0415
-    from recognizer.cli.progress import wide_console  # noqa: PLC0415
+    from recognizer._atomic import check_place, replacing
+    from recognizer.cli.options import require_extra
+    from recognizer.cli.progress import wide_console
 
     require_extra("evaluate", "scipy", "sklearn")
     if json_file is not None:
         check_place(json_file)
 
-    from recognizer.review.measure import measure_outcomes  # noqa: PLC0415
-    from recognizer.review.outcomes import OutcomeStore  # noqa: PLC0415
-    from recognizer.rows.journal import last_rows  # noqa: PLC0415
+    from recognizer.review.measure import measure_outcomes
+    from recognizer.review.outcomes import OutcomeStore
+    from recognizer.rows.journal import last_rows
 
     with OutcomeStore(outcomes) as store, Console(stderr=True).status("Measuring"):
         found = measure_outcomes(last_rows(journal), store, now=datetime.now(UTC))
     if json_file is not None:
-        import msgspec  # noqa: PLC0415
+        import msgspec
 
         content = msgspec.json.format(msgspec.json.encode(found), indent=1)
         with replacing(json_file) as partial:
@@ -56,8 +58,8 @@ def command(
 
 
 def _print(found: Measurement, console: Console) -> None:
-    from recognizer.cli.progress import new_table  # noqa: PLC0415
-    from recognizer.model.evidence import counted  # noqa: PLC0415
+    from recognizer.cli.progress import new_table
+    from recognizer.model.evidence import counted
 
     table = new_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",

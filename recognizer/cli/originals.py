@@ -14,14 +14,14 @@ def read_original(row: Row, *, allow_http: bool) -> bytes:
     Raises:
         Refused: they cannot be read, with the reason.
     """
-    from recognizer.errors import RecognizerError  # noqa: PLC0415
-    from recognizer.imaging import Limits  # noqa: PLC0415
-    from recognizer.imaging.sources import Refused  # noqa: PLC0415
-    from recognizer.scan.location import MEMBER, table_format  # noqa: PLC0415
-    from recognizer.scan.locations.expand import expand  # noqa: PLC0415
-    from recognizer.scan.locations.reader import Reader  # noqa: PLC0415
-    from recognizer.scan.locations.web import Access  # noqa: PLC0415
-    from recognizer.status import Reason  # noqa: PLC0415
+    from recognizer.errors import RecognizerError
+    from recognizer.imaging import Limits
+    from recognizer.imaging.sources import Refused
+    from recognizer.scan.location import MEMBER, table_format
+    from recognizer.scan.locations.expand import expand
+    from recognizer.scan.locations.reader import Reader
+    from recognizer.scan.locations.web import Access
+    from recognizer.status import Reason
 
     access, limits = Access(allow_http=allow_http), Limits()
     container = row.source.partition(MEMBER)[0]

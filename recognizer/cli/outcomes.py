@@ -33,7 +33,7 @@ def import_(
     ],
 ) -> None:
     """Add outcomes from files, such as those that the HTML queue saves; the same one once."""
-    from recognizer.review.outcomes import OutcomeStore, read_outcomes  # noqa: PLC0415
+    from recognizer.review.outcomes import OutcomeStore, read_outcomes
 
     outcomes = [outcome for file in files for outcome in read_outcomes(file)]
     with OutcomeStore(store, create=True) as opened:
@@ -47,7 +47,7 @@ def export(
     output: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file.")],
 ) -> None:
     """Write all outcomes, in the order in which they were added, to a file."""
-    from recognizer.review.outcomes import OutcomeStore, write_outcomes  # noqa: PLC0415
+    from recognizer.review.outcomes import OutcomeStore, write_outcomes
 
     with OutcomeStore(store) as opened:
         count = write_outcomes(opened, output)
@@ -57,7 +57,7 @@ def export(
 @app.command()
 def verify(store: StoreArgument) -> None:
     """Check that no outcome was changed or removed since it was added."""
-    from recognizer.review.outcomes import OutcomeStore  # noqa: PLC0415
+    from recognizer.review.outcomes import OutcomeStore
 
     with OutcomeStore(store) as opened:
         link = opened.verify()
@@ -77,11 +77,11 @@ def dataset(
 
     The exit code is 3 where a photo could not be had.
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports wait for the verb
+    from rich.console import Console
 
-    from recognizer.cli.scan_output import shown  # noqa: PLC0415
-    from recognizer.review.decided import write_dataset  # noqa: PLC0415
-    from recognizer.review.outcomes import OutcomeStore  # noqa: PLC0415
+    from recognizer.cli.scan_output import shown
+    from recognizer.review.decided import write_dataset
+    from recognizer.review.outcomes import OutcomeStore
 
     with OutcomeStore(store) as opened, Console(stderr=True).status(f"Writing {output}"):
         report = write_dataset(
@@ -108,9 +108,9 @@ def bank(
     ] = None,
 ) -> None:
     """Add the hashes of confirmed and rejected photos to a bank of known items."""
-    from recognizer.known import Bank  # noqa: PLC0415 - heavy imports wait for the verb
-    from recognizer.review.decided import known_items  # noqa: PLC0415
-    from recognizer.review.outcomes import OutcomeStore  # noqa: PLC0415
+    from recognizer.known import Bank
+    from recognizer.review.decided import known_items
+    from recognizer.review.outcomes import OutcomeStore
 
     with OutcomeStore(store) as opened, Bank(bank, create=True) as target:
         new = target.add(known_items(journal, opened, origin))

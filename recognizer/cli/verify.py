@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.options import JsonLinesOption
 
 
 def command(
@@ -28,22 +29,20 @@ def command(
     digest: Annotated[
         str | None, typer.Option("--digest", help="The case digest that was written down.")
     ] = None,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object for each check.")
-    ] = False,
+    json_lines: JsonLinesOption = False,
 ) -> None:
     """Check that nothing in a case was changed, who signed it, and that the photos score the same.
 
     The exit code is 3 where a check failed, or where the photos could not be scored again.
     """
-    from dataclasses import asdict  # noqa: PLC0415
+    from dataclasses import asdict
 
-    from recognizer import Recognizer  # noqa: PLC0415 - heavy imports wait for the verb
-    from recognizer.cli.scan_output import shown  # noqa: PLC0415
-    from recognizer.errors import BundleNotFoundError  # noqa: PLC0415
-    from recognizer.model.bundle import load_bundle_behind  # noqa: PLC0415
-    from recognizer.review.evidence.manifest import read_manifest  # noqa: PLC0415
-    from recognizer.review.evidence.verify import Result, verify_case  # noqa: PLC0415
+    from recognizer import Recognizer
+    from recognizer.cli.scan_output import shown
+    from recognizer.errors import BundleNotFoundError
+    from recognizer.model.bundle import load_bundle_behind
+    from recognizer.review.evidence.manifest import read_manifest
+    from recognizer.review.evidence.verify import Result, verify_case
 
     manifest, _ = read_manifest(case)
     recognizer = None

@@ -46,7 +46,7 @@ def decided_rows(journal: Path, store: OutcomeStore) -> Iterator[tuple[Row, Outc
         if outcome.sha256 and outcome.judgement in {Judgement.CONFIRMED, Judgement.REJECTED}
     }
     for row in last_rows(journal):
-        outcome = standing.pop(row.sha256, None)
+        outcome = standing.pop(row.sha256 or "", None)
         if outcome is not None:
             yield row, outcome
 

@@ -16,8 +16,7 @@ from recognizer.policy import Finding
 from recognizer.recognizer import Recognizer
 from recognizer.review.outcomes import Judgement, Outcome, OutcomeStore
 from recognizer.rows.row import Row
-from tests.cli.test_scan import invoke
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, invoke, picture
 from tests.rows.rows import NOW, row_of, write_rows
 
 PHASH = "0f" * 32

@@ -24,8 +24,7 @@ from recognizer.review.evidence.verify import Result, verify_case
 from recognizer.review.outcomes import Judgement, Outcome, OutcomeStore
 from recognizer.rows.row import Row
 from recognizer.status import Reason
-from tests.cli.test_scan import invoke
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, invoke, picture
 from tests.rows.rows import bare_row, row_of, write_rows
 
 HOSTILE = "<script>alert(1)</script>\u202e"
