@@ -39,6 +39,7 @@ VERBS = {
     "measure": ("recognizer.cli.measure", "Measure precision and misses from what was found out."),
     "evidence": ("recognizer.cli.evidence", "Make a case of leads: originals, scores, decisions."),
     "verify": ("recognizer.cli.verify", "Check that a case was not changed, and scores the same."),
+    "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
     "merge": ("recognizer.cli.merge", "Make one journal of those of shards, or of several scans."),
     "dataset": ("recognizer.cli.dataset", "Check labelled photos."),
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
