@@ -99,10 +99,10 @@ def command(
     Queue, recall and precision have 95 % intervals. Thresholds are those that the bundle names;
     others where enough labelled photos support them.
     """
-    from recognizer.cli.extras import require_extra  # noqa: PLC0415
+    from recognizer.cli.options import require_extra
 
     require_extra("evaluate", "scipy", *(("matplotlib",) if plot else ()))
-    from recognizer.review.plan import (  # noqa: PLC0415
+    from recognizer.review.plan import (
         Workload,
         make_plan,
         policy_of,
@@ -127,7 +127,7 @@ def command(
     if output is not None:
         _write(output, plan.to_json())
     if plot is not None:
-        from recognizer.review.plan.plot import write  # noqa: PLC0415
+        from recognizer.review.plan.plot import write
 
         write(plan, plot)
         typer.echo(f"Wrote {plot}", err=True)
@@ -152,7 +152,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _prevalence(values: Sequence[str]) -> float | dict[str, float]:
-    from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE  # noqa: PLC0415
+    from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE
 
     if not values:
         return DEFAULT_PREVALENCE
@@ -171,9 +171,9 @@ def _prevalence(values: Sequence[str]) -> float | dict[str, float]:
 def _evidence(
     name: str | None, data: Sequence[Path], split: str, scores: Path | None, threads: int
 ) -> tuple[Bundle, Evidence]:
-    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
-    from recognizer.review.plan import BundleEvidence, ScoredPhotos  # noqa: PLC0415
-    from recognizer.review.plan.scores import (  # noqa: PLC0415
+    from recognizer.model.bundle import load_bundle
+    from recognizer.review.plan import BundleEvidence, ScoredPhotos
+    from recognizer.review.plan.scores import (
         is_scores,
         read_scores,
         write_scores,
@@ -197,13 +197,13 @@ def _evidence(
 
 
 def _score(bundle: Bundle, data: Sequence[Path], split: str, threads: int) -> list[ScoredPhoto]:
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from recognizer.dataset.manifest import load_photos  # noqa: PLC0415
-    from recognizer.evaluation.evaluate import score_photos  # noqa: PLC0415
-    from recognizer.evaluation.held_out import corrected, photos_of_split  # noqa: PLC0415
-    from recognizer.recognizer import Recognizer  # noqa: PLC0415
-    from recognizer.review.plan import ScoredPhoto  # noqa: PLC0415
+    from recognizer.dataset.manifest import load_photos
+    from recognizer.evaluation.evaluate import score_photos
+    from recognizer.evaluation.held_out import corrected, photos_of_split
+    from recognizer.recognizer import Recognizer
+    from recognizer.review.plan import ScoredPhoto
 
     photos = [photo for folder in data for photo in load_photos(folder)]
     try:
@@ -296,7 +296,7 @@ def _rate(level: Level | None) -> str:
 
 def _percent(estimate: Estimate) -> str:
     """Return a share in percent; less than one in a million is none."""
-    from recognizer.model.evidence import percent  # noqa: PLC0415
+    from recognizer.model.evidence import percent
 
     parts = (round(part, 6) for part in (estimate.value, estimate.low, estimate.high))
     value, low, high = map(percent, parts)
@@ -333,7 +333,7 @@ def _levels(step: Step) -> str:
 
 
 def _print_audits(console: Console, plan: Plan) -> None:
-    from recognizer.review.plan.audits import ASSURANCE  # noqa: PLC0415
+    from recognizer.review.plan.audits import ASSURANCE
 
     if not plan.audits:
         return
