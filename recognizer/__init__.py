@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         TrainingError,
         UsageError,
     )
+    from recognizer.guarded import GuardedRecognizer
     from recognizer.imaging import Frame, ImageSource, Limits, LoadedImage
     from recognizer.known import KnownItems, share_bank
     from recognizer.model.bundle import Bundle, load_bundle
@@ -84,6 +85,7 @@ __all__ = [
     "Family",
     "Finding",
     "Frame",
+    "GuardedRecognizer",
     "ImageSource",
     "JournalError",
     "Kind",
@@ -122,7 +124,7 @@ __all__ = [
 
 _HOMES = (
     *("errors", "status", "taxonomy", "prediction", "policy", "_policy_file"),  # load nothing heavy
-    *("model.bundle", "imaging", "recognizer", "known"),
+    *("model.bundle", "imaging", "recognizer", "known", "guarded"),
 )
 
 

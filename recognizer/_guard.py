@@ -9,8 +9,10 @@ import atexit
 import math
 import multiprocessing
 import os
+import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +34,24 @@ MAX_FAILED_STARTS = 3  # in a row
 MEMORY_CHECK_SECONDS = 0.1
 JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
 _MEBIBYTE = 1 << 20
+
+
+def start(
+    target: Callable[..., None], *payload: object, memory_limit: int | None = None
+) -> tuple[Guarded, Any]:
+    """Start ``target(connection, *payload)``; return the process and its first message.
+
+    Raises:
+        RecognizerError: three of them have died before their first message.
+    """
+    died: DiedError | None = None
+    for _ in range(MAX_FAILED_STARTS):
+        process = Guarded(*spawn(target, *payload), memory_limit)
+        try:
+            return process, process.receive(START_SECONDS)
+        except DiedError as error:
+            died = error
+    raise RecognizerError(f"the worker processes cannot be started: the last one {died}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +94,6 @@ class Guarded(Closes):
         # Before multiprocessing waits for it: it hears no SIGTERM.
         atexit.register(process.kill)
 
-    @classmethod
-    def start(
-        cls, target: Callable[..., None], *payload: object, memory_limit: int | None = None
-    ) -> Self:
-        """Start ``target(connection, *payload)`` in a process of its own."""
-        return cls(*spawn(target, *payload), memory_limit)
-
     @property
     def is_swollen(self) -> bool:
         """Whether it holds more memory than it may."""
@@ -119,11 +132,16 @@ class Guarded(Closes):
                 words = f"died ({_exit(self.process.exitcode)})"
         return DiedError(reason, words)
 
-    def close(self) -> None:
-        """Kill it, and wait a moment for its end."""
+    def kill(self) -> None:
+        """Kill it, and wait a moment; a thread that waits for its message sees the end."""
         self.process.kill()
         self.process.join(JOIN_SECONDS)
-        self.release()
+        atexit.unregister(self.process.kill)
+
+    def close(self) -> None:
+        """Kill it, and close the connection."""
+        self.kill()
+        self.connection.close()
 
     def release(self) -> None:
         """Forget a process that has been ended."""
@@ -168,6 +186,23 @@ def settle() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+
+
+def inbox(connection: Connection) -> queue.SimpleQueue[Any]:
+    """Return a queue of what the parent sends; this process ends when the parent has died.
+
+    A thread always listens, so that the parent's sending never waits for work to be done.
+    """
+    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def receive() -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                messages.put(connection.recv())
+        os._exit(0)
+
+    threading.Thread(target=receive, daemon=True).start()
+    return messages
 
 
 def resident_bytes(pid: int | None, proc: Path = Path("/proc")) -> int:

@@ -36,7 +36,45 @@ BATCH_SIZE = 8
 """Frames in one pass: on a CPU, larger batches only cost memory."""
 
 
-class Recognizer:
+class Decides:
+    """A bundle, and the decisions on predictions of its model."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._checked: set[str] = set()  # digests of policies
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the model's outputs."""
+        return self.bundle.label_names
+
+    def decide(
+        self, prediction: Prediction, policy: Policy, known: Sequence[KnownMatch] = ()
+    ) -> Verdict:
+        """Apply a policy to a prediction of this model and the known items that the image is near.
+
+        Raises:
+            PolicyError: the policy names a label or family that is unknown.
+            UsageError: the prediction comes from another model.
+        """
+        bundle = self.bundle
+        if policy.digest not in self._checked:
+            policy.check(bundle.taxonomy)
+            self._checked.add(policy.digest)
+        foreign = prediction.bundle_digest not in {None, bundle.digest}
+        if prediction.status is not Status.FAILED:
+            families = {family.name for family in bundle.families}
+            foreign |= prediction.scores.keys() != {*self.labels}
+            foreign |= prediction.families.keys() != families
+        if foreign:
+            raise UsageError(
+                f"the prediction comes from another model than {bundle.title}: use the recognizer "
+                "that made it"
+            )
+        return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
+
+
+class Recognizer(Decides):
     """A loaded model.
 
     Use :meth:`load`; the constructor is for those who hold a bundle already.
@@ -63,10 +101,9 @@ class Recognizer:
         allow_fallback: bool = False,
         limits: Limits | None = None,
     ) -> None:
-        self.bundle = bundle
+        super().__init__(bundle)
         self.limits = limits or Limits()
         self._session, self.provider = open_session(bundle, provider, threads, allow_fallback)
-        self._checked: set[str] = set()  # digests of policies
         self._products = [i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT]
 
     @classmethod
@@ -95,11 +132,6 @@ class Recognizer:
             allow_fallback=allow_fallback,
             limits=limits,
         )
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels in the order of the model's outputs."""
-        return self.bundle.label_names
 
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image.
@@ -161,31 +193,6 @@ class Recognizer:
                 prediction = replace(prediction, embedding=vector)  # noqa: PLW2901
             predictions.append(prediction)
         return predictions
-
-    def decide(
-        self, prediction: Prediction, policy: Policy, known: Sequence[KnownMatch] = ()
-    ) -> Verdict:
-        """Apply a policy to a prediction of this model and the known items that the image is near.
-
-        Raises:
-            PolicyError: the policy names a label or family that is unknown.
-            UsageError: the prediction comes from another model.
-        """
-        bundle = self.bundle
-        if policy.digest not in self._checked:
-            policy.check(bundle.taxonomy)
-            self._checked.add(policy.digest)
-        foreign = prediction.bundle_digest not in {None, bundle.digest}
-        if prediction.status is not Status.FAILED:
-            families = {family.name for family in bundle.families}
-            foreign |= prediction.scores.keys() != {*self.labels}
-            foreign |= prediction.families.keys() != families
-        if foreign:
-            raise UsageError(
-                f"the prediction comes from another model than {bundle.title}: use the recognizer "
-                "that made it"
-            )
-        return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
 
     def embed(self, image: ImageSource) -> Embedding:
         """Return the model's features of an image; it takes and raises what ``predict`` does."""

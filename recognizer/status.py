@@ -31,9 +31,10 @@ class Reason(StrEnum):
     READ_ERROR = "read_error"
     """The storage failed while the bytes were read."""
     SOURCE_REFUSED = "source_refused"
-    """It lies where a scan may not read: the web without permission, a private address."""
+    """It lies where a scan may not read: the web without permission, a private address, a place
+    that a table names outside its folder."""
     CORRUPT_CONTAINER = "corrupt_container"
-    """The table or archive that holds it is damaged there."""
+    """The table or archive that holds it is damaged there, or goes beyond a bound."""
     ENCRYPTED = "encrypted"
     """A member of an archive that asks for a password."""
     EMPTY = "empty"

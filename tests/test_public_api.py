@@ -33,7 +33,9 @@ HOMES = {
     for alias in node.names
 }
 """Public name -> the module in which the type checker sees it."""
-HEAVY_HOMES = tuple(f"recognizer.{name}" for name in ("imaging", "known", "model", "recognizer"))
+HEAVY_HOMES = tuple(
+    f"recognizer.{name}" for name in ("guarded", "imaging", "known", "model", "recognizer")
+)
 VALUES = sorted(name for name, home in HOMES.items() if not home.startswith(HEAVY_HOMES))
 
 

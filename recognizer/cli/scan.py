@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -32,6 +32,11 @@ class Engine(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
+
+
+def _bound(text: str, default: str) -> Any:
+    panel = "What an archive or table of others may cost"
+    return typer.Option(min=1, metavar="N", help=text, show_default=default, rich_help_panel=panel)
 
 
 def _print_schema(is_asked: bool) -> None:
@@ -143,6 +148,46 @@ def command(
             show_default="no limit",
         ),
     ] = None,
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="A folder that tables may name files of; may be repeated.",
+            show_default="the folder of the table, and folders that are sources",
+        ),
+    ] = None,
+    allow_store: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PREFIX",
+            help="What URLs of object stores that tables name may begin with (s3://bucket/photos); "
+            "may be repeated.",
+            show_default="the folder of the table, and prefixes that are sources",
+        ),
+    ] = None,
+    max_members: Annotated[
+        int | None, _bound("Members of an archive, or images of a table.", "10 million")
+    ] = None,
+    max_nesting: Annotated[
+        int | None, _bound("Lists and objects within each other, in a listing's columns.", "64")
+    ] = None,
+    max_name: Annotated[
+        int | None, _bound("Characters of a member's name, or of a path in a table.", "4096")
+    ] = None,
+    max_headers: Annotated[
+        int | None, _bound("Extended headers before one member of a tar.", "64")
+    ] = None,
+    max_unpacked: Annotated[
+        int | None, _bound("Bytes that a compressed archive or table unpacks to.", "1 TiB")
+    ] = None,
+    max_ratio: Annotated[
+        int | None, _bound("Unpacked bytes for each packed one, beyond 256 MiB.", "200")
+    ] = None,
+    max_columns: Annotated[int | None, _bound("Columns of a table.", "4096")] = None,
+    max_cell: Annotated[
+        int | None,
+        _bound("Characters of a listing's column in a row; what is longer is cut.", "16384"),
+    ] = None,
     retry_failed: Annotated[
         bool,
         typer.Option(
@@ -214,7 +259,17 @@ def command(
     from recognizer.review.page import write_report
     from recognizer.rows import EmbeddingStore, Journal
     from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
-    from recognizer.scan import Access, Lookahead, ScanOptions, Shard, Skipped, expand, scan
+    from recognizer.scan import (
+        Access,
+        Bounds,
+        Containers,
+        Lookahead,
+        ScanOptions,
+        Shard,
+        Skipped,
+        expand,
+        scan,
+    )
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
@@ -231,17 +286,34 @@ def command(
         timeout=timeout,
         memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
         retry_failed=retry_failed,
-        access=Access(allow_http=allow_http),
+        access=Access(
+            allow_http=allow_http,
+            roots=tuple(map(str, root or ())),
+            stores=tuple(allow_store or ()),
+        ),
     )
     _check_outputs(output, report, listings, embeddings)
     if listing_column is not None and listings is None:
         raise UsageError("--listing-column needs --listings")
+    bounds = {
+        "max_members": max_members,
+        "max_nesting": max_nesting,
+        "max_name": max_name,
+        "max_headers": max_headers,
+        "max_unpacked": max_unpacked,
+        "max_ratio": max_ratio,
+        "max_columns": max_columns,
+        "max_cell": max_cell,
+    }
     skipped = Skipped()
+    containers = Containers(options.timeout, options.memory_limit)
     found = expand(
         sources,
         image_column=image_column,
         access=options.access,
         limits=options.limits,
+        bounds=Bounds(**{name: value for name, value in bounds.items() if value is not None}),
+        containers=containers,
         skipped=skipped,
     )
     with (
@@ -254,6 +326,7 @@ def command(
         nullcontext()
         if embeddings is None
         else EmbeddingStore(embeddings, model.digest) as vectors,
+        containers,
         Lookahead(part.of(found)) as items,
         Output(journal, items, quiet=quiet) as shown,
     ):

@@ -1,7 +1,7 @@
 """Scan many images: items in, one row for each in a journal, on all CPUs, through any crash."""
 
 from recognizer.scan.items import Item, Shard, Skipped
-from recognizer.scan.locations import Access, expand
+from recognizer.scan.locations import Access, Bounds, Containers, expand
 from recognizer.scan.lookahead import Lookahead
 from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.run import scan
@@ -9,6 +9,8 @@ from recognizer.scan.scorer import Scorer
 
 __all__ = [
     "Access",
+    "Bounds",
+    "Containers",
     "Item",
     "Lookahead",
     "ScanOptions",

@@ -19,6 +19,9 @@ from recognizer.scan.location import (
 )
 from recognizer.status import Reason
 
+FIRST_ROWS = 3
+"""So many numbers of rows without an image are printed."""
+
 Columns: TypeAlias = Mapping[str, Any] | None
 
 
@@ -89,6 +92,17 @@ class Skipped:
     )
     """By table."""
     bad_metadata: int = 0  # beside images in archives, which are scanned without it
+
+    def add(self, other: Skipped) -> None:
+        """Add what was skipped in another process."""
+        self.other_files += other.other_files
+        self.hidden += other.hidden
+        self.bad_metadata += other.bad_metadata
+        for table, rows in other.without_image.items():
+            mine = self.without_image[table]
+            mine.count += rows.count
+            mine.first = [*mine.first, *rows.first][:FIRST_ROWS]
+            mine.other_columns |= rows.other_columns
 
 
 @dataclass(frozen=True, slots=True)

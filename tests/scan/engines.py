@@ -62,16 +62,16 @@ def scan_command(bundle: Path, output: Path, *arguments: object) -> list[str]:
 
 class Fragile(Recognizer):
     def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
-        assert isinstance(image, bytes)
-        if image.endswith(EXITS):
+        data = image if isinstance(image, bytes) else b""
+        if data.endswith(EXITS):
             os._exit(7)
-        if image.endswith(SEGFAULTS):
+        if data.endswith(SEGFAULTS):
             os.kill(os.getpid(), signal.SIGSEGV)
-        if image.endswith(RAISES):
+        if data.endswith(RAISES):
             raise RuntimeError("boom")
-        if image.endswith(HANGS):
+        if data.endswith(HANGS):
             time.sleep(3600)
-        if image.endswith(SWELLS):
+        if data.endswith(SWELLS):
             self.held = b"x" * (MEBIBYTES << 20)
             time.sleep(3600)
         return super().load_image(image, sha256=sha256)

@@ -10,19 +10,23 @@ import glob
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from typing import BinaryIO, cast
 
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
+from recognizer.scan.containers.bounds import Bounds, Progress
+from recognizer.scan.containers.guard import Containers
+from recognizer.scan.containers.opening import Opening
+from recognizer.scan.containers.roots import Roots
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.location import (
     BUCKET_SCHEMES,
     MEMBER,
-    ZIP_SUFFIX,
     ArchiveMember,
     Container,
     FileLocation,
@@ -34,13 +38,9 @@ from recognizer.scan.location import (
     table_format,
 )
 from recognizer.scan.locations.folders import images_below, match_below
-from recognizer.scan.locations.members import items_of
 from recognizer.scan.locations.reader import Reader
 from recognizer.scan.locations.stores import Store
-from recognizer.scan.locations.tables import item_of_entry, table_items
-from recognizer.scan.locations.tars import tar_members
 from recognizer.scan.locations.web import Access
-from recognizer.scan.locations.zips import zip_members
 from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"
@@ -53,6 +53,8 @@ def expand(
     image_column: str | None = None,
     access: Access | None = None,
     limits: Limits | None = None,
+    bounds: Bounds | None = None,
+    containers: Containers | None = None,
     stdin: BinaryIO | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[Item]:
@@ -71,22 +73,18 @@ def expand(
         image_column: the column with the images of all tables; None to find it by its name.
         access: which places may be read from; None for all but the web.
         limits: larger members of archives are not read.
+        bounds: what a table or an archive may cost.
+        containers: opens them; None for a process that lives as long as the iteration.
         stdin: read for ``-``; None for standard input.
         skipped: counts what is skipped.
 
     Raises:
         MissingExtraError: a library for a table or a store is not installed.
         UsageError: an empty name, a pattern that matches nothing, a web URL without permission, an
-            unknown kind of store, or a table without an image column. The first three are raised
-            before anything is yielded.
+            unknown kind of store, or a table without an image column that is the only source. The
+            first three are raised before anything is yielded.
     """
     access = access or Access()
-    expansion = _Expansion(
-        image_column=image_column,
-        limits=limits or Limits(),
-        stdin=stdin,
-        skipped=Skipped() if skipped is None else skipped,
-    )
     names = [os.fspath(name) for name in sources]
     for name in names:
         if not name:  # a variable of a script that is not set
@@ -96,7 +94,17 @@ def expand(
             raise UsageError(f"{name}: web URLs need --allow-http")
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
-    return map(_with_bytes, chain.from_iterable(map(expansion.of_source, names)))
+    expansion = _Expansion(
+        names=names,
+        image_column=image_column,
+        access=access,
+        limits=limits or Limits(),
+        bounds=bounds or Bounds(),
+        containers=containers or Containers(),
+        stdin=stdin,
+        skipped=Skipped() if skipped is None else skipped,
+    )
+    return expansion.items(is_last=containers is None)
 
 
 def _with_bytes(item: Item) -> Item:
@@ -121,12 +129,34 @@ def _matches(pattern: str) -> Iterator[str]:
     return match_below(pattern) if "**" in pattern else iter(sorted(glob.iglob(pattern)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Expansion:
+    names: Sequence[str]
     image_column: str | None
+    access: Access
     limits: Limits
+    bounds: Bounds
+    containers: Containers
     stdin: BinaryIO | None
     skipped: Skipped
+
+    @cached_property
+    def folders(self) -> Sequence[Container]:
+        """Folders and stores that are sources: tables may name what lies there."""
+        places = [parse_location(name) for name in self.names]
+        return [
+            place
+            for place in places
+            if isinstance(place, StoreObject)
+            or (isinstance(place, FileLocation) and os.path.isdir(place.path))
+        ]
+
+    def items(self, *, is_last: bool) -> Iterator[Item]:
+        try:
+            yield from map(_with_bytes, chain.from_iterable(map(self.of_source, self.names)))
+        finally:
+            if is_last:
+                self.containers.close()
 
     def of_source(self, name: str) -> Iterator[Item]:
         if name == LIST_ON_STDIN:
@@ -151,8 +181,11 @@ class _Expansion:
         location = parse_location(name)
         if isinstance(location, FileLocation):
             yield from self._of_path(location)
-        elif isinstance(location, WebAddress) or location.scheme not in BUCKET_SCHEMES:
-            yield item_of_entry(location)
+        elif isinstance(location, WebAddress):
+            yield Item(location)
+        elif location.scheme not in BUCKET_SCHEMES:
+            detail = f"{location.scheme}:// URLs in a list or table are not followed"
+            yield Item.failed(location, Reason.SOURCE_REFUSED, detail)
         elif name.endswith("/"):
             yield from self._below_url(location)
         else:  # taken for an object: to ask the store of each would take longer than to read it
@@ -183,14 +216,22 @@ class _Expansion:
 
     def _of_file(self, location: Container) -> Iterator[Item]:
         name = str(location)
-        if table_format(name):
-            yield from table_items(location, self.image_column, self.skipped)
-        elif name.lower().endswith(ZIP_SUFFIX):
-            yield from items_of(location, zip_members(location), self.limits, self.skipped)
-        elif has_archive_suffix(name):
-            yield from items_of(location, tar_members(location), self.limits, self.skipped)
-        else:
+        if not (table_format(name) or has_archive_suffix(name)):
             yield Item(location)
+            return
+        opening = Opening(
+            container=location,
+            image_column=self.image_column,
+            limits=self.limits,
+            bounds=self.bounds,
+            roots=Roots.of(location, self.folders, self.access),
+            is_only_source=len(self.names) == 1 and self.names[0] == name,
+        )
+        if isinstance(location, StoreObject) and location.scheme == "memory":
+            opening = replace(opening, is_careful=True)  # of this process, which will not die
+            yield from opening.items(Progress(self.bounds), self.skipped)
+        else:
+            yield from self.containers.items(opening, self.skipped)
 
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
         store = Store(place)

@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from recognizer.errors import RecognizerError
 from recognizer.imaging.sources import Refused, open_regular, refusal
+from recognizer.scan.containers.bounds import Progress
 from recognizer.scan.location import Container, FileLocation
 from recognizer.scan.locations.stores import Store
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class Unpacked(io.RawIOBase):
+    """A stream of unpacked bytes that keeps to the bounds of its container.
+
+    Args:
+        stream: what unpacks.
+        packed: the file behind it; None where it is no other.
+        progress: counts what comes out.
+    """
+
+    def __init__(self, stream: BinaryIO, packed: BinaryIO | None, progress: Progress) -> None:
+        self._stream = stream
+        self._packed = packed
+        self._progress = progress
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to ``size`` bytes."""
+        data = self._stream.read(size)
+        packed = None if self._packed is None else self._packed.tell()
+        self._progress.unpack(len(data), packed)
+        return data
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read as many bytes as there is room for, or fewer."""
+        view = memoryview(buffer)
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, open_regular, read_path, refusal
+from recognizer.scan.containers.zips import extract
 from recognizer.scan.items import Item
 from recognizer.scan.location import ArchiveMember, FileLocation, StoreObject, WebAddress
 from recognizer.scan.locations.files import stamp_of
 from recognizer.scan.locations.stores import Store
 from recognizer.scan.locations.web import Access, fetch
-from recognizer.scan.locations.zips import extract
 from recognizer.status import Reason
 
 _MAX_CONCURRENT = 8  # reads over a network

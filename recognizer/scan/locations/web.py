@@ -98,10 +98,16 @@ class Access:
     Attributes:
         allow_http: whether ``http://`` and ``https://`` URLs are fetched.
         gate: judges every address that a fetch would connect to; must be picklable.
+        roots: the folders that tables may name files of; none for the folder of the table, and
+            those that are sources.
+        stores: what the URLs of objects that tables name may begin with, beside the folder of a
+            table in a store, and the prefixes that are sources.
     """
 
     allow_http: bool = False
     gate: Gate = public_only
+    roots: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
 
 
 def fetch(url: str, limits: Limits, access: Access) -> bytes:

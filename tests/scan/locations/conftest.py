@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Item
+from recognizer.scan.containers.bounds import Progress
+from recognizer.scan.containers.opening import Opening
+from recognizer.scan.items import Item, Skipped
 from recognizer.scan.locations import Access, Reader, expand
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
@@ -31,6 +34,20 @@ def contents(*sources: object, **options: Any) -> dict[str, bytes | Reason]:
     found = {item.source: read(item) for item in items}
     assert len(found) == len(items)
     return found
+
+
+class InProcess:
+    """Opens containers in the process of the tests; ``tests/scan/test_containers.py`` does not."""
+
+    def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
+        return opening.items(Progress(opening.bounds), skipped)
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _containers_are_opened_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[expand.__module__], "Containers", InProcess)
 
 
 @pytest.fixture(scope="session")

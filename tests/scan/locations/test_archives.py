@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.scan.containers import tars as tars_module
+from recognizer.scan.containers.members import key_of
 from recognizer.scan.items import Skipped
 from recognizer.scan.location import ArchiveMember, FileLocation
 from recognizer.scan.locations import expand
-from recognizer.scan.locations import tars as tars_module
-from recognizer.scan.locations.members import key_of
 from recognizer.status import Reason
 from tests.scan.locations import conftest
 from tests.scan.locations.conftest import BLUE, GREEN, LIMITS, RED, read
@@ -113,8 +113,8 @@ def test_names_that_say_nothing_or_the_wrong_thing(make: Make) -> None:
             ("f3a9", RED),
             ("page.jpg", b"<html>"),
             ("readme", b"text"),
-            ("._x.jpg", b"resource fork"),
-            ("__MACOSX/x.jpg", b"resource fork"),
+            ("__MACOSX/._x.jpg", b"\0\5\x16\7 resource fork"),
+            ("a/._y.jpg", b"\0\5\x16\7 resource fork"),
             ("inner.zip", b"PK"),
             ("big.jpg", bytes(30_000)),
             ("empty.jpg", b""),
@@ -188,7 +188,7 @@ def test_damage_in_the_middle_of_a_tar(tmp_path: Path) -> None:
     path.write_bytes(data[:RED_MEMBER_BYTES])
     assert contents(path) == {"a.jpg": RED, str(path): Reason.TRUNCATED}
     assert details(path)[str(path)] == (
-        "the archive ends without its end mark; nothing after 'a.jpg' was read"
+        "the archive ends without its end mark; nothing after member 1, 'a.jpg', was read"
     )
     path.write_bytes(data.replace(b"b.jpg", b"c.jpg"))  # not what the header's checksum says
     assert contents(path) == {"a.jpg": RED, str(path): Reason.CORRUPT_CONTAINER}

@@ -17,9 +17,10 @@ from contextlib import closing
 from typing import IO, Any, BinaryIO, cast
 
 from recognizer.imaging.sources import Refused
+from recognizer.scan.containers.bounds import Progress
+from recognizer.scan.containers.members import Member
 from recognizer.scan.location import ArchiveMember, Container, FileLocation
-from recognizer.scan.locations.files import opened, reading, stamp_of
-from recognizer.scan.locations.members import Member
+from recognizer.scan.locations.files import Unpacked, opened, reading, stamp_of
 from recognizer.status import Reason
 
 _OPENERS: Mapping[bytes, Callable[[BinaryIO], Any]] = {
@@ -39,8 +40,12 @@ _FAILURES = (
 class _Forward:
     """A file that is only ever read forward, for :mod:`tarfile`, which asks for no more."""
 
-    def __init__(self, file: BinaryIO, *, is_compressed: bool, can_jump: bool) -> None:
+    def __init__(
+        self, file: BinaryIO, max_headers: int, *, is_compressed: bool, can_jump: bool
+    ) -> None:
         self._file = file
+        self._max_headers = max_headers
+        self.headers = 0  # before the next member
         self._is_compressed = is_compressed
         self._can_jump = can_jump
         self._at = 0
@@ -53,6 +58,10 @@ class _Forward:
         """Read a header, or a part of one."""
         if not 0 <= size <= _MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {size} bytes")
+        self.headers += 1
+        if self.headers > 2 * self._max_headers + 1:  # of each, its block and what it holds
+            detail = f"more than {self._max_headers} headers before one member (--max-headers)"
+            raise tarfile.ReadError(detail)
         self.last_block = self.read_data(size)
         return self.last_block
 
@@ -79,7 +88,7 @@ class _Forward:
                 return  # tarfile finds the end
 
 
-def tar_members(archive: Container) -> Iterator[Member]:
+def tar_members(archive: Container, progress: Progress) -> Iterator[Member]:
     """Yield the members of a tar archive that are not folders, each to be read before the next.
 
     After a place that cannot be read, :class:`Refused` is raised: the rest is lost.
@@ -91,18 +100,22 @@ def tar_members(archive: Container) -> Iterator[Member]:
             unpack = _OPENERS.get(buffered.read(2))
             buffered.seek(0)
             if unpack is None:
-                yield from _walk(archive, buffered, is_compressed=False)
+                yield from _walk(archive, buffered, progress, is_compressed=False)
             else:
                 with unpack(buffered) as unpacked:
-                    yield from _walk(archive, unpacked, is_compressed=True)
+                    stream = cast(BinaryIO, Unpacked(unpacked, buffered, progress))
+                    yield from _walk(archive, stream, progress, is_compressed=True)
         except _FAILURES as error:
             raise _corrupt(error) from error
 
 
-def _walk(archive: Container, file: BinaryIO, *, is_compressed: bool) -> Iterator[Member]:
+def _walk(
+    archive: Container, file: BinaryIO, progress: Progress, *, is_compressed: bool
+) -> Iterator[Member]:
     in_place = not is_compressed and isinstance(archive, FileLocation)
     stamp = stamp_of(file) if in_place else (0, 0)
-    forward = _Forward(file, is_compressed=is_compressed, can_jump=in_place)
+    limit = progress.bounds.max_headers
+    forward = _Forward(file, limit, is_compressed=is_compressed, can_jump=in_place)
     with closing(
         tarfile.TarFile(
             mode="r",
@@ -113,6 +126,7 @@ def _walk(archive: Container, file: BinaryIO, *, is_compressed: bool) -> Iterato
     ) as tar:
         while (entry := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined] # it would remember them all
+            forward.headers = 0
             if entry.isdir():
                 continue
             end = entry.offset_data + entry.size

@@ -17,9 +17,9 @@ from typing import BinaryIO, TypeAlias, cast
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
+from recognizer.scan.containers.members import Member, key_of
 from recognizer.scan.location import ArchiveMember, Container, FileLocation, ZipEntry
 from recognizer.scan.locations.files import opened, reading, stamp_of
-from recognizer.scan.locations.members import Member, key_of
 from recognizer.status import Reason
 
 STORED, DEFLATED = 0, 8
@@ -48,7 +48,7 @@ def zip_members(archive: Container) -> Iterator[Member]:
 
         overlapping = _overlapping(entries)
         for entry in sorted(entries, key=lambda e: (key_of(e.filename), e.filename)):
-            if entry.is_dir():
+            if entry.filename.endswith("/"):
                 continue
             flaw = _flaw(entry)
             if entry.header_offset in overlapping:

@@ -16,14 +16,11 @@ from typing import Any
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused
+from recognizer.rows.journal import KeySet
+from recognizer.scan.containers.bounds import Bounds, Progress
+from recognizer.scan.containers.values import json_object, listing_columns
 from recognizer.scan.items import Item, Skipped
-from recognizer.scan.location import (
-    ArchiveMember,
-    Container,
-    has_archive_suffix,
-    has_image_suffix,
-)
-from recognizer.scan.locations.values import columns_of_json
+from recognizer.scan.location import ArchiveMember, has_archive_suffix, has_image_suffix
 from recognizer.status import Reason
 
 MAX_METADATA_BYTES = 1 << 20
@@ -34,6 +31,10 @@ MAX_METADATA_BYTES = 1 << 20
 _MAX_WAITING = 32
 _MAX_WAITING_BYTES = 64 << 20
 
+_MANY_IMAGES = 64  # of one listing
+_MAX_TRIES = 100  # of names for one more member of a name
+_APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
+_UINT64 = (1 << 64) - 1
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
 
 
@@ -63,12 +64,17 @@ class Member:
 class _Group:
     key: str | None = None
     columns: Mapping[str, Any] | None = None
+    short_columns: Mapping[str, Any] | None = None  # for those that follow many others
+    images: int = 0
     waiting: list[Item] = field(default_factory=list)
     waiting_bytes: int = 0
 
     def flush(self) -> Iterator[Item]:
         for item in self.waiting:
-            yield replace(item, columns=self.columns)
+            self.images += 1
+            is_one_of_many = self.images > _MANY_IMAGES
+            columns = self.short_columns if is_one_of_many else self.columns
+            yield replace(item, columns=columns)
         self.waiting.clear()
         self.waiting_bytes = 0
 
@@ -84,41 +90,40 @@ class _Group:
 
 
 def items_of(
-    archive: Container, members: Iterable[Member], limits: Limits, skipped: Skipped
+    members: Iterable[Member], limits: Limits, progress: Progress, skipped: Skipped
 ) -> Iterator[Item]:
     """Yield an item for each image in an archive, and for each flaw.
 
-    ``members`` may raise :class:`Refused` when nothing more can be read.
+    ``members`` may raise where nothing more can be read: what was read until then comes first.
     """
     group = _Group()
-    seen: set[int] = set()
-    last: str | None = None
     try:
-        for member in members:
-            name = last = member.location.name.removeprefix("./")
-            if any(part.startswith(".") for part in name.split("/")) or "__MACOSX/" in name:
-                skipped.hidden += 1
-                continue
-            key = key_of(name)
-            if key != group.key:
-                yield from group.flush()
-                group = _Group(key)
-            if name.lower().endswith(".json"):
-                try:
-                    group.columns = _metadata(member)
-                except (Refused, ValueError):
-                    skipped.bad_metadata += 1
-                yield from group.flush()
-            elif (item := _item(name, member, limits, seen)) is None:
-                skipped.other_files += 1
-            else:
-                yield from group.add(item)
-    except Refused as refused:
+        with KeySet() as seen:
+            for member in members:
+                number = progress.begin()
+                name = member.location.name.removeprefix("./")
+                key = key_of(name)
+                if key != group.key:
+                    yield from group.flush()
+                    group = _Group(key)
+                    progress.waiting = group.waiting
+                if name.lower().endswith(".json"):
+                    try:
+                        group.columns, group.short_columns = _metadata(member, progress.bounds)
+                    except (Refused, ValueError):
+                        skipped.bad_metadata += 1
+                    yield from group.flush()
+                elif _is_apple_double(name, member):
+                    skipped.hidden += 1
+                elif (item := _item(name, member, limits, progress, seen)) is None:
+                    skipped.other_files += 1
+                else:
+                    yield from group.add(item)
+                progress.passed(f"member {number}", name)
+    except Exception:
         yield from group.flush()
-        where = "" if last is None else f"; nothing after {last!r} was read"
-        yield Item.failed(archive, refused.reason, f"{refused.detail}{where}")
-    else:
-        yield from group.flush()
+        raise
+    yield from group.flush()
 
 
 def key_of(name: str) -> str:
@@ -127,19 +132,39 @@ def key_of(name: str) -> str:
     return name if match is None else match[1]
 
 
-def _metadata(member: Member) -> Mapping[str, Any]:
+def _metadata(member: Member, bounds: Bounds) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     if member.flaw or member.size > MAX_METADATA_BYTES:
         raise member.flaw or Refused(Reason.TOO_MANY_BYTES, f"{member.size} bytes")
-    return columns_of_json(member.read(None))
+    cells = json_object(member.read(None))
+    return (
+        listing_columns(cells.items(), bounds, _MANY_IMAGES),
+        listing_columns(cells.items(), bounds, _MANY_IMAGES**2),
+    )
 
 
-def _item(name: str, member: Member, limits: Limits, seen: set[int]) -> Item | None:
-    """Return the member's item; None where it is not an image."""
-    data, refused = None, member.flaw
+def _is_apple_double(name: str, member: Member) -> bool:
+    if not name.rpartition("/")[2].startswith("._") or member.flaw:
+        return False
     try:
-        if has_archive_suffix(name):
+        return member.read(len(_APPLE_DOUBLE)) == _APPLE_DOUBLE
+    except Refused:
+        return False
+
+
+def _item(
+    name: str, member: Member, limits: Limits, progress: Progress, seen: KeySet
+) -> Item | None:
+    """Return the member's item; None where it is not an image."""
+    data, refused, bounds = None, member.flaw, progress.bounds
+    try:
+        if not name:
+            refused = Refused(Reason.CORRUPT_CONTAINER, f"member {progress.count} has no name")
+        elif len(name) > bounds.max_name:
+            detail = f"its name has {len(name)} characters, limit {bounds.max_name} (--max-name)"
+            refused = Refused(Reason.CORRUPT_CONTAINER, detail)
+        elif has_archive_suffix(name):
             raise Refused(Reason.UNSUPPORTED_FORMAT, "archives within archives are not opened")
-        if not has_image_suffix(name) and (refused or not sniff(member.read(SNIFF_BYTES))):
+        elif not has_image_suffix(name) and (refused or not sniff(member.read(SNIFF_BYTES))):
             return None
         if refused is None and member.is_streamed:
             if member.size > limits.max_bytes:
@@ -148,17 +173,18 @@ def _item(name: str, member: Member, limits: Limits, seen: set[int]) -> Item | N
             data = member.read(None)
     except Refused as error:
         refused = error
-    location = replace(member.location, name=_unique(name, seen))
+    name = _unique(name[: bounds.max_name], progress.count, seen)
+    location = replace(member.location, name=name)
     if refused is not None:
         return Item.failed(location, refused.reason, refused.detail)
     return Item(location, data=data)
 
 
-def _unique(name: str, seen: set[int]) -> str:
+def _unique(name: str, member: int, seen: KeySet) -> str:
     """Return another name for the second member of a name, so that each has its row."""
     unique, number = name, 1
-    while hash(unique) in seen:
-        number += 1
+    while not seen.add(hash(unique) & _UINT64):
+        # A stranger may give a million members one name.
+        number = number + 1 if number < _MAX_TRIES else max(number + 1, member)
         unique = f"{name}#{number}"
-    seen.add(hash(unique))
     return unique

@@ -1,0 +1,242 @@
+"""A recognizer in processes of its own, of which a hostile image costs one answer."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Self
+
+import cv2
+from PIL import Image
+
+from recognizer import _guard
+from recognizer._closing import Closes
+from recognizer._guard import DiedError, Guarded, Unable
+from recognizer.errors import RecognizerError, UsageError
+from recognizer.imaging import ImageSource, Limits
+from recognizer.imaging.sources import Refused, read_file
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.prediction import Prediction
+from recognizer.recognizer import Decides, Recognizer
+from recognizer.status import Reason, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Payload:
+    bundle: Bundle
+    make: Callable[..., Recognizer]
+    provider: str
+    allow_fallback: bool
+    limits: Limits
+
+
+class GuardedRecognizer(Closes, Decides):
+    """A model in worker processes, for services that decode what strangers upload.
+
+    Use :meth:`load`. An image that makes a decoder crash, or takes longer or more memory than it
+    may, gives a ``failed`` prediction (``decoder_crash``, ``timeout``, ``out_of_memory``); its
+    process is replaced, and no other answer is lost. Many threads may call :meth:`predict`; as many
+    images as there are processes are scored at once. Processes are spawned, so that a script needs
+    the usual ``if __name__ == "__main__":``. Close it when done, or use it in a ``with`` block.
+
+    Args:
+        bundle: a verified description.
+        processes: how many, at most; each holds the model. They are started as they are needed.
+        timeout: seconds for one image.
+        memory_limit: resident bytes of a process, model and libraries included (Linux only); None
+            for no limit.
+        provider: as for :class:`Recognizer`, as are ``allow_fallback`` and ``limits``.
+        recognizer: makes the recognizer of a process, for extensions of it; must be picklable.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        processes: int = 1,
+        timeout: float = 30.0,
+        memory_limit: int | None = None,
+        provider: str = "cpu",
+        allow_fallback: bool = False,
+        limits: Limits | None = None,
+        recognizer: Callable[..., Recognizer] = Recognizer,
+    ) -> None:
+        if processes < 1:
+            raise UsageError(f"processes = {processes}: at least 1")
+        if timeout <= 0:
+            raise UsageError(f"timeout = {timeout}: a number of seconds over 0")
+        super().__init__(bundle)
+        self._timeout = timeout
+        self._memory_limit = memory_limit
+        self._payload = _Payload(
+            bundle=bundle,
+            make=recognizer,
+            provider=provider,
+            allow_fallback=allow_fallback,
+            limits=limits or Limits(),
+        )
+        self._is_closed = False
+        self._held: set[Guarded] = set()
+        self._lock = threading.Lock()
+        # The one that was used last comes first, so that others are started only under load.
+        self._free: queue.LifoQueue[Guarded | None] = queue.LifoQueue()
+        for _ in range(processes - 1):
+            self._free.put(None)
+        self._free.put(self._started())
+
+    @classmethod
+    def load(
+        cls,
+        bundle: str | os.PathLike[str] | None = None,
+        *,
+        processes: int = 1,
+        timeout: float = 30.0,
+        memory_limit: int | None = None,
+        provider: str = "cpu",
+        allow_fallback: bool = False,
+        limits: Limits | None = None,
+    ) -> Self:
+        """Load a bundle, as :meth:`Recognizer.load`, and start the first process.
+
+        The other arguments are those of the class.
+
+        Raises:
+            BundleError: there is no such bundle, its digest is wrong, or it cannot be used.
+            ProviderError: the provider is unavailable and no fallback is allowed.
+            RecognizerError: no process can be started.
+            UsageError: an argument makes no sense.
+        """
+        return cls(
+            load_bundle(bundle),
+            processes=processes,
+            timeout=timeout,
+            memory_limit=memory_limit,
+            provider=provider,
+            allow_fallback=allow_fallback,
+            limits=limits,
+        )
+
+    def close(self) -> None:
+        """End all processes; calls that are under way give ``decoder_crash``."""
+        self._is_closed = True
+        with self._lock:
+            for process in self._held:
+                process.kill()
+
+    def predict(self, image: ImageSource) -> Prediction:
+        """Score one image, as :meth:`Recognizer.predict` does; wait for a free process.
+
+        Raises:
+            UsageError: the argument is not an image, or a Pillow image: it would have been decoded
+                here. Or this recognizer is closed.
+            ProviderError: onnxruntime failed.
+            RecognizerError: no process can be started.
+        """
+        if isinstance(image, Image.Image):
+            raise UsageError("a Pillow image is decoded already: give its bytes")
+        if hasattr(image, "read"):
+            try:
+                image = read_file(image, self._payload.limits)
+            except Refused as refused:
+                return Prediction(
+                    status=Status.FAILED, reason=refused.reason, detail=refused.detail
+                )
+        if isinstance(image, bytearray | memoryview):
+            image = bytes(image)
+        process, is_new = self._free.get(), False
+        try:
+            while True:
+                if process is None:
+                    process, is_new = self._started(), True
+                try:
+                    return self._answer(process, image)
+                except DiedError as died:
+                    self._forget(process)
+                    process = None
+                    # Its memory may have grown before: in a new process it is this image's.
+                    if died.reason is not Reason.OUT_OF_MEMORY or is_new:
+                        return _failed(image, died)
+        finally:
+            self._free.put(process)
+
+    def _answer(self, process: Guarded, image: ImageSource) -> Prediction:
+        try:
+            process.connection.send(image)
+        except OSError:
+            raise process.end(Reason.DECODER_CRASH, self._timeout) from None
+        answer = process.receive(self._timeout)
+        if isinstance(answer, Unable):
+            answer.reraise("the image cannot be scored")
+        prediction: Prediction = answer
+        return prediction
+
+    def _started(self) -> Guarded:
+        if self._is_closed:
+            raise UsageError("this recognizer is closed")
+        process, first = _guard.start(_serve, self._payload, memory_limit=self._memory_limit)
+        if isinstance(first, Unable):
+            process.close()
+            first.reraise("the model cannot be loaded")
+        with self._lock:
+            self._held.add(process)
+            if self._is_closed:
+                process.kill()
+        return process
+
+    def _forget(self, process: Guarded) -> None:
+        with self._lock:
+            self._held.discard(process)
+
+
+def _failed(image: ImageSource, died: DiedError) -> Prediction:
+    return Prediction(
+        status=Status.FAILED,
+        reason=died.reason,
+        detail=f"the process that worked on it {died}",
+        sha256=hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None,
+    )
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+def _serve(connection: Connection, payload: _Payload) -> None:
+    _guard.settle()
+    cv2.setNumThreads(1)
+    warnings.filterwarnings("ignore", module="PIL")  # the status of a prediction says what counts
+    try:
+        recognizer = payload.make(
+            payload.bundle,
+            provider=payload.provider,
+            threads=1,
+            allow_fallback=payload.allow_fallback,
+            limits=payload.limits,
+        )
+    except Exception as error:
+        connection.send(Unable.of(error))
+        return
+    connection.send(None)
+    images = _guard.inbox(connection)
+    while True:
+        connection.send(_prediction(recognizer, images.get()))
+
+
+def _prediction(recognizer: Recognizer, image: ImageSource) -> Prediction | Unable:
+    try:
+        return recognizer.predict(image)
+    except RecognizerError as error:
+        return Unable.of(error)
+    except MemoryError as error:
+        return Prediction(status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(where.filename)}:{where.lineno}"
+        detail = f"{type(error).__name__}: {error} ({place})"
+        return Prediction(status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=detail)

@@ -1,0 +1,123 @@
+"""Any bytes as an archive or a table end in rows, in 10 seconds and 300 MB.
+
+The cases of ``hostile.py`` are what is altered. In the suite there are some hundred alterations,
+and fifty thousand with ``pytest -m stress tests/scan/containers/test_fuzz.py``.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import lzma
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused
+from recognizer.rows.row import JSON
+from recognizer.scan.containers.guard import Containers
+from recognizer.scan.locations import Access, Reader, expand
+from tests.scan.containers.hostile import END, PHOTO, corpus, tar
+
+SECONDS, MEBIBYTES = 10, 300
+LIMITS = Limits(max_bytes=1 << 20)
+SUFFIXES = (
+    *(".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip"),
+    *(".csv", ".csv.gz", ".tsv", ".jsonl", ".parquet"),
+)
+CASES, STRESS_CASES = 50, 5_000  # of each
+
+GOOD_TAR = tar(("a.json", b'{"id": 1}'), ("a.jpg", PHOTO), ("b", PHOTO)) + END
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """Suffix -> the cases that are altered."""
+    found = {
+        ".tar": [GOOD_TAR],
+        ".tar.bz2": [bz2.compress(GOOD_TAR)],
+        ".tar.xz": [lzma.compress(GOOD_TAR)],
+        ".tsv": [b"image\tid\na.jpg\t1\n"],
+    }
+    for name, data in corpus(size=2 << 20).items():
+        found.setdefault(name[name.index(".") :], []).append(data)
+    return found
+
+
+@pytest.fixture(scope="module")
+def containers() -> Iterator[Containers]:
+    limit = MEBIBYTES << 20 if sys.platform == "linux" else None
+    with Containers(timeout=SECONDS, memory_limit=limit) as containers:
+        yield containers
+
+
+def altered(bases: list[bytes]) -> st.SearchStrategy[bytes]:
+    """Any bytes, and those of a case with some parts overwritten, repeated or left out."""
+    change = st.tuples(st.integers(0), st.binary(max_size=8), st.integers(0, 600), st.booleans())
+
+    def apply(base: bytes, changes: list[tuple[int, bytes, int, bool]], kept: int | None) -> bytes:
+        for place, new, size, again in changes:
+            at = place % (len(base) + 1)
+            if again:  # a part comes twice
+                base = base[: at + size] + base[at:]
+            else:
+                base = base[:at] + new + base[at + (len(new) if new else size) :]
+        return base if kept is None else base[: kept % (len(base) + 1)]
+
+    changed = st.builds(
+        apply,
+        st.sampled_from(bases),
+        st.lists(change, max_size=5),
+        st.none() | st.integers(0),
+    )
+    return st.binary(max_size=2000) | changed
+
+
+def check(path: Path, data: bytes, containers: Containers) -> None:
+    path.write_bytes(data)
+    given = [str(path), str(path.parent / "none.jpg")]
+    reader = Reader(LIMITS, Access())
+    *items, last = expand(given, containers=containers, limits=LIMITS)
+    assert last.source.endswith("none.jpg")
+    for item in items:
+        JSON.encode({"source": item.source, "item": item.columns, "detail": item.detail})
+        assert "the process that opened it" not in (item.detail or "")
+        with contextlib.suppress(Refused):
+            assert len(reader.read(item)) <= LIMITS.max_bytes
+
+
+def fuzz(suffix: str, cases: int, folder: Path, containers: Containers) -> None:
+    pytest.importorskip("pyarrow")
+    bases = seeds()[suffix]
+    for base in bases:
+        check(folder / f"a{suffix}", base, containers)
+
+    @settings(
+        max_examples=cases,
+        deadline=None,
+        phases=[Phase.generate],  # what fails is a seed of its own; each try may cost 10 seconds
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(altered(bases))
+    def ends_in_rows(data: bytes) -> None:
+        check(folder / f"a{suffix}", data, containers)
+
+    ends_in_rows()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_bytes_end_in_rows(suffix: str, tmp_path: Path, containers: Containers) -> None:
+    fuzz(suffix, CASES, tmp_path, containers)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_bytes_end_in_rows_at_length(
+    suffix: str, tmp_path: Path, containers: Containers
+) -> None:
+    fuzz(suffix, STRESS_CASES, tmp_path, containers)

@@ -1,0 +1,189 @@
+"""What strangers send: each case of it ends in rows, through the process that opens containers."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer._guard import resident_bytes
+from recognizer.imaging import Limits
+from recognizer.scan.containers.bounds import Bounds
+from recognizer.scan.containers.guard import Containers
+from recognizer.scan.items import Item
+from recognizer.scan.locations import Access, expand
+from recognizer.status import Reason
+from tests.scan.containers.hostile import (
+    DOTTED,
+    END,
+    PHOTO,
+    corpus,
+    long_link,
+    nested,
+    tar,
+    zeros,
+)
+
+BAD, LARGE, REFUSED = Reason.CORRUPT_CONTAINER, Reason.TOO_MANY_BYTES, Reason.SOURCE_REFUSED
+MIB = 1 << 20
+LIMITS = Limits(max_bytes=1 * MIB)
+
+
+@pytest.fixture(scope="module")
+def containers() -> Iterator[Containers]:
+    with Containers(timeout=60) as containers:
+        yield containers
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    pytest.importorskip("pyarrow")
+    return corpus()
+
+
+Items = list[Item]
+
+
+@pytest.fixture
+def opened(containers: Containers, tmp_path: Path, files: dict[str, bytes]) -> Any:
+    def opened(name: str, data: bytes | None = None, **options: Any) -> dict[str, Item]:
+        path = tmp_path / name
+        path.write_bytes(files[name] if data is None else data)
+        given = [str(path), str(tmp_path / "none.jpg")]  # not the only source
+        *items, _ = expand(given, containers=containers, limits=LIMITS, **options)
+        found = {item.source.removeprefix(f"{tmp_path}/"): item for item in items}
+        assert len(found) == len(items)
+        return found
+
+    return opened
+
+
+def reasons(found: dict[str, Item]) -> dict[str, Reason | None]:
+    return {name: item.reason for name, item in found.items()}
+
+
+@pytest.mark.parametrize("name", ["links.tar", "links.tar.gz", "pax.tar", "pax.tar.gz"])
+def test_long_chains_of_headers(opened: Any, name: str) -> None:
+    found = opened(name)
+    assert reasons(found) == {f"{name}!/a.jpg": None, name: BAD}
+    detail = "more than 64 headers before one member (--max-headers); "
+    assert found[name].detail == f"{detail}nothing after member 1, 'a.jpg', was read"
+    assert reasons(opened(name, bounds=Bounds(max_headers=3)))[name] is BAD
+
+
+def test_a_chain_within_the_bound_is_read(opened: Any) -> None:
+    data = long_link(b"b.jpg") * 64 + tar(("x", PHOTO)) + END
+    assert reasons(opened("a.tar", data)) == {"a.tar!/b.jpg": None}
+    data = long_link(b"b.jpg") * 65 + tar(("x", PHOTO)) + END
+    assert reasons(opened("a.tar", data)) == {"a.tar": BAD}
+
+
+@pytest.mark.parametrize("name", ["nested.jsonl", "nested-deep.jsonl", "nested-deepest.jsonl"])
+def test_a_cell_that_is_nested_too_deep(opened: Any, name: str) -> None:
+    assert reasons(opened(name)) == {"a.jpg": None, f"{name}!/2": BAD, "c.jpg": None}
+
+
+def test_the_bound_of_nesting(opened: Any) -> None:
+    assert reasons(opened("a.jsonl", nested(64)))["b.jpg"] is None
+    assert reasons(opened("a.jsonl", nested(65)))["a.jsonl!/2"] is BAD
+    assert reasons(opened("a.jsonl", nested(65), bounds=Bounds(max_nesting=65)))["b.jpg"] is None
+
+
+def test_members_without_a_name(opened: Any) -> None:
+    found = opened("nameless.zip")
+    names = ["nameless.zip!/", "nameless.zip!/#2", "nameless.zip!/a.jpg", "nameless.zip!/z.jpg"]
+    assert sorted(found) == names
+    assert [found[name].reason for name in names] == [BAD, BAD, None, None]
+    assert found[names[0]].detail == "member 1 has no name"
+
+
+@pytest.mark.parametrize("name", ["dots.tar", "dots.zip"])
+def test_a_name_is_data(opened: Any, name: str) -> None:
+    found = opened(name)
+    wanted = {f"{name}!/{member.removeprefix('./')}" for member in DOTTED}
+    assert {source.removesuffix("#2") for source in found} == wanted
+    assert len(found) == len(DOTTED)
+    assert {*reasons(found).values()} == {None}
+
+
+def test_a_name_that_is_too_long(opened: Any) -> None:
+    found = opened("long-name.tar")
+    assert sorted(map(len, found)) == [len("long-name.tar!/a.jpg"), len("long-name.tar!/") + 4096]
+    assert sorted(map(str, reasons(found).values())) == ["None", "corrupt_container"]
+    assert reasons(opened("long.csv")) == {"long.csv!/1": BAD}
+    assert len(opened("long.csv", bounds=Bounds(max_name=20_000))) == 1
+
+
+def test_cells_that_unpack_to_more_than_an_image(opened: Any) -> None:
+    found = opened("zeros.parquet")
+    assert len(found) == 8
+    assert {*reasons(found).values()} == {LARGE}
+    assert (found["zeros.parquet!/3"].columns or {})["id"] == 2
+    assert "limit 1048576" in found["zeros.parquet!/3"].detail
+
+
+def test_what_unpacks_without_end(opened: Any, files: dict[str, bytes]) -> None:
+    name = "zeros.tar.gz"
+    assert reasons(opened(name, files[name]))[f"{name}!/b.jpg"] is LARGE
+    found = opened(name, files[name], bounds=Bounds(max_unpacked=4 * MIB))
+    assert found[name].reason is LARGE
+    assert "(--max-unpacked)" in found[name].detail
+    csv = opened("zeros.csv.gz", bounds=Bounds(max_unpacked=4 * MIB))
+    assert csv["zeros.csv.gz"].reason is LARGE
+
+
+@pytest.mark.parametrize("name", ["no-image.csv", "no-image.jsonl", "no-image.parquet"])
+def test_a_table_without_an_image_column_among_others(opened: Any, name: str) -> None:
+    found = opened(name)
+    assert reasons(found) == {name: BAD}
+    assert "'title'" in found[name].detail
+    assert "--image-column" in found[name].detail
+
+
+def test_too_many_members_and_columns(opened: Any) -> None:
+    found = opened("same.zip", bounds=Bounds(max_members=100))
+    assert Counter(reasons(found).values()) == {None: 100, BAD: 1}
+    assert "--max-members" in found["same.zip"].detail
+    assert len(opened("same.zip")) == 300
+    assert "--max-columns" in opened("columns.csv")["columns.csv"].detail
+    found = opened("listing.csv", bounds=Bounds(max_members=50))
+    assert Counter(reasons(found).values()) == {None: 50, BAD: 1}
+
+
+def test_cells_are_cut(opened: Any) -> None:
+    found = opened("listing.csv")
+    columns = found["7.jpg"].columns
+    assert columns["id"] == "1"
+    assert columns["text"].startswith("x" * 16000)
+    assert "x... [cut: 100000 characters, limit 163" in columns["text"]
+    found = opened("listing.csv", bounds=Bounds(max_cell=200_000))
+    assert found["7.jpg"].columns["text"] == "x" * 100_000
+
+
+def test_a_table_leads_nowhere_else(opened: Any, tmp_path: Path) -> None:
+    found = opened("places.csv")
+    outside = "../../etc/passwd"
+    assert {name: reason for name, reason in reasons(found).items() if reason} == dict.fromkeys(
+        ("/etc/shadow", "/proc/self/environ", "s3://bucket/a.jpg", outside), REFUSED
+    )
+    assert "--root" in found["/etc/shadow"].detail
+    assert "--allow-store" in found["s3://bucket/a.jpg"].detail
+    assert found["a.jpg"].reason is None
+    found = opened("places.csv", access=Access(roots=("/etc",), stores=("s3://bucket/",)))
+    assert found["/etc/shadow"].reason is found["s3://bucket/a.jpg"].reason is None
+    assert found["a.jpg"].reason is REFUSED
+    found = opened("places.csv", access=Access(stores=("s3://buck",)))
+    assert found["s3://bucket/a.jpg"].reason is REFUSED
+
+
+def test_gigabytes_of_zeros_stay_out_of_the_parent(tmp_path: Path, containers: Containers) -> None:
+    path = tmp_path / "zeros.parquet"
+    path.write_bytes(zeros(5, 100 * MIB))
+    assert path.stat().st_size < MIB
+    before = resident_bytes(os.getpid())
+    assert [item.reason for item in expand([path], containers=containers)] == [LARGE] * 5
+    assert resident_bytes(os.getpid()) - before < 100 * MIB
