@@ -41,7 +41,7 @@ VERBS = {
     "verify": ("recognizer.cli.verify", "Check that a case was not changed, and scores the same."),
     "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
     "merge": ("recognizer.cli.merge", "Make one journal of those of shards, or of several scans."),
-    "dataset": ("recognizer.cli.dataset", "Check labelled photos."),
+    "dataset": ("recognizer.cli.dataset", "Split and check labelled photos."),
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
     "robustness": ("recognizer.cli.robustness", "Measure a model on altered photos."),

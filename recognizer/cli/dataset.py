@@ -1,4 +1,4 @@
-"""``recognizer dataset``: check labelled photos."""
+"""``recognizer dataset``: split and check labelled photos."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.cli.dataset_split import split
 from recognizer.cli.options import BundleOption, DataOption, load_data, require_extra
 from recognizer.cli.progress import new_table, show_progress, show_stage, wide_console, working
 from recognizer.errors import DatasetError, UsageError
@@ -25,8 +26,9 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Check labelled photos, find labels that may be wrong.",
+    help="Split labelled photos, check them, find labels that may be wrong.",
 )
+app.command()(split)
 
 
 @app.command()
@@ -54,7 +56,7 @@ def check(
     recognizer = Recognizer.load(bundle)
     with show_progress(Console(stderr=True)) as report:
         found = check_data(data, recognizer, data_recipe, report)
-    _print_counts(found.photos)
+    print_counts(found.photos)
     for problem in found.problems:
         typer.echo(problem)
     for pair in found.duplicates:
@@ -113,7 +115,8 @@ def suspects(
             raise UsageError(f"--sheet {sheet}: cannot be written")
 
 
-def _print_counts(photos: Sequence[Photo]) -> None:
+def print_counts(photos: Sequence[Photo]) -> None:
+    """Print how many photos and sources each label has in each split."""
     splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in photos)]
     counts = Counter((p.label, p.split) for p in photos)
     sources: defaultdict[tuple[str, str], set[str]] = defaultdict(set)

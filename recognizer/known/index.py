@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recognizer.errors import UsageError
-from recognizer.known.hashes import HASH_BYTES, to_bytes
+from recognizer.known.hashes import HASH_BYTES, to_bytes, transformed
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE
 
 if TYPE_CHECKING:
@@ -202,12 +202,15 @@ def near_copies(
     hashes: Sequence[str | None],
     exact: Sequence[Hashable | None],
     distance: int = COPY_DISTANCE,
+    *,
+    match_orientations: bool = False,
 ) -> NDArray[np.intp]:
     """Group images: those with equal bytes, those with near hashes, and what follows from that.
 
     A near-copy of a near-copy is of the same group, so that two of its images may differ in more
-    than ``distance`` bits. ``exact`` holds what only equal files share, such as a digest. Returns
-    the position of the first image of each one's group.
+    than ``distance`` bits. ``exact`` holds what only images of one group share, such as a digest.
+    With ``match_orientations`` rotated and mirrored copies count, too. Returns the position of the
+    first image of each one's group.
     """
     forest = _Forest(len(hashes))
     first_of: dict[Hashable, int] = {}
@@ -220,11 +223,26 @@ def near_copies(
         if hash_ is not None:
             forest.join(first_with.setdefault(hash_, position), position)
     firsts = list(first_with.values())
-    index = HashIndex(to_bytes(list(first_with)))
-    for left, right in index.pairs(distance):
+    distinct = to_bytes(list(first_with))
+    index = HashIndex(distinct)
+    pairs = (
+        _turned_pairs(index, distinct, distance) if match_orientations else index.pairs(distance)
+    )
+    for left, right in pairs:
         for one, other in zip(left.tolist(), right.tolist(), strict=True):
             forest.join(firsts[one], firsts[other])
     return np.array([forest.root(position) for position in range(len(hashes))], np.intp)
+
+
+def _turned_pairs(
+    index: HashIndex, hashes: NDArray[np.uint8], distance: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield the pairs of an index's own hashes that are near in some orientation of one."""
+    for start in range(0, len(hashes), _SOUGHT):
+        turned = np.stack([transformed(one) for one in hashes[start : start + _SOUGHT]], axis=1)
+        for oriented in turned:
+            left, right, _ = index.search(oriented, distance)
+            yield left + start, right
 
 
 class _Forest:

@@ -1,0 +1,325 @@
+"""Make a manifest of anybody's labelled photos: read, compare, split, and say what was done.
+
+The photos stay where they are. Nothing depends on the order in which files are listed.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer._atomic import replacing
+from recognizer.dataset.layouts import Collection, Entry
+from recognizer.dataset.manifest import MANIFEST, SYNTHETIC_PREFIX, Photo
+from recognizer.dataset.origins import Origins, find_origins
+from recognizer.dataset.stratify import deal_to_splits
+from recognizer.errors import DatasetError
+from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
+from recognizer.known import near_copies
+from recognizer.taxonomy import load_taxonomy, unknown_name
+
+COLUMNS = ("sha256", "file", "label", "source", "split", "subtype", "license")
+FEW_PHOTOS = 10
+"""A label with fewer photos to train on is hardly learned."""
+
+_LICENSES = ("license", "licence")
+_SHOWN = 3  # examples in a message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewManifest:
+    """A manifest that was made.
+
+    Attributes:
+        photos: with their splits, ordered by file.
+        layout, source: in words, what the data look like and where the sources come from.
+        notes: what was decided on the way: one line each.
+        warnings: what makes the result worth less: one line each.
+        left_out: files that are not in it, and why: one line each.
+    """
+
+    photos: tuple[Photo, ...]
+    layout: str
+    source: str
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A photo of a collection whose file was read."""
+
+    entry: Entry
+    label: str
+    source: str | None
+    sha256: str
+    phash: str | None
+
+
+def make_manifest(
+    found: Collection,
+    *,
+    source: str | None = None,
+    renamed: Mapping[str, str] | None = None,
+    shares: Mapping[str, float],
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> NewManifest:
+    """Split the photos of a collection by source.
+
+    Args:
+        found: the collection.
+        source: where sources come from, see :func:`recognizer.dataset.origins.find_origins`.
+        renamed: label of the collection -> the label that it stands for; empty to leave it out.
+        shares: split -> its share of the photos.
+        seed: of the draw.
+        on_progress: called with the number of files that were read, and of all.
+
+    Raises:
+        DatasetError: a label is unknown, no photo can be read, or they are all of one source.
+        UsageError: there is no such column for the source.
+    """
+    notes, warnings, left_out = [*found.notes], list[str](), [*found.left_out]
+    labels = _labels(found, renamed or {}, notes)
+    origins = find_origins(found, source)
+    seen = _look_at_all(found, labels, origins, left_out, on_progress)
+    seen = _without_copies(seen, found.root, left_out)
+    if not seen:
+        raise DatasetError(f"{found.root}: no photo can be read: {'; '.join(left_out[:_SHOWN])}")
+    seen = _name_sources(seen, found.root, warnings)
+    groups = _group(seen, found.root, notes, warnings)
+    splits = _deal(seen, groups, shares, seed)
+    if any("split" in one.entry.fields for one in seen):
+        notes.append("The splits that the data came with were not used: sources may be in several")
+    photos = [
+        Photo(
+            path=one.entry.path,
+            sha256=one.sha256,
+            label=one.label,
+            source=one.source or "",
+            split=split,
+            subtype=one.entry.fields.get("subtype", ""),
+            license=next((one.entry.fields[k] for k in _LICENSES if k in one.entry.fields), ""),
+        )
+        for one, split in zip(seen, splits, strict=True)
+    ]
+    _warn_of_few(photos, warnings)
+    return NewManifest(
+        photos=tuple(photos),
+        layout=found.words,
+        source=origins.words,
+        notes=tuple(notes),
+        warnings=tuple(warnings),
+        left_out=tuple(left_out),
+    )
+
+
+def write_manifest(photos: Iterable[Photo], folder: Path) -> Path:
+    """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path."""
+    path = folder / MANIFEST
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for p in photos:
+            place = Path(os.path.relpath(p.path.absolute(), folder.absolute())).as_posix()
+            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.subtype, p.license])
+    return path
+
+
+def _labels(found: Collection, renamed: Mapping[str, str], notes: list[str]) -> dict[str, str]:
+    """Return the label of the manifest for each of the collection; those left out have none."""
+    counts = Counter(entry.label for entry in found.entries)
+    missing = [name for name in renamed if name not in counts]
+    if missing:
+        raise DatasetError(f"--rename: {unknown_name('label', missing[0], [*counts])} in this data")
+    known = load_taxonomy().labels
+    label_of = {}
+    for name in sorted(counts):
+        label = renamed.get(name, name if name in known else plain_label(name))
+        if label:
+            label_of[name] = label
+        if label != name:
+            notes.append(
+                f"The label {name!r} is {f'called {label}' if label else 'left out'} "
+                f"({counts[name]} photos)"
+            )
+    unknown = {name: label for name, label in label_of.items() if label not in known}
+    if unknown:
+        described = [
+            f"{unknown_name('label', label, [*known])} ({counts[name]} photos)"
+            for name, label in unknown.items()
+        ]
+        one = next(iter(unknown))
+        raise DatasetError(
+            f"{'; '.join(described)}. For labels of your own, run `recognizer taxonomy init "
+            f"{found.root}`, say in the file that it writes what they are, and run this again. "
+            f"For a label of `recognizer labels`, add --rename {one}=LABEL; to leave these photos "
+            f"out, --rename {one}="
+        )
+    return label_of
+
+
+def plain_label(name: str) -> str:
+    """Return a label's name in lower case with underscores, as labels are written."""
+    return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or name
+
+
+def _look_at_all(
+    found: Collection,
+    labels: Mapping[str, str],
+    origins: Origins,
+    left_out: list[str],
+    on_progress: Callable[[int, int], None],
+) -> list[_Seen]:
+    """Read each file once; the photos are ordered by path."""
+    pairs = sorted(
+        (
+            (entry, source)
+            for entry, source in zip(found.entries, origins.sources, strict=True)
+            if entry.label in labels
+        ),
+        key=lambda pair: (pair[0].path.as_posix(), pair[0].label),
+    )
+    seen = []
+    with ThreadPoolExecutor(2) as pool:
+        looks = pool.map(_look_at, [entry.path for entry, _ in pairs])
+        for done, ((entry, source), look) in enumerate(zip(pairs, looks, strict=True), 1):
+            if isinstance(look, str):
+                left_out.append(f"{entry.path}: {look}")
+            else:
+                seen.append(_Seen(entry, labels[entry.label], source, *look))
+            on_progress(done, len(pairs))
+    return seen
+
+
+def _look_at(path: Path) -> tuple[str, str | None] | str:
+    """Return a file's sha256 and perceptual hash, or what is wrong with it."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return error.strerror or str(error)
+    image = load_image(content, min_side=MIN_HASH_SIDE)
+    if not image.frames:
+        return f"{image.reason}: {image.detail}"
+    return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
+
+
+def _without_copies(seen: Sequence[_Seen], root: Path, left_out: list[str]) -> list[_Seen]:
+    """Return each content once; contents with several labels not at all."""
+    by_content: defaultdict[str, list[_Seen]] = defaultdict(list)
+    for one in seen:
+        by_content[one.sha256].append(one)
+    kept = []
+    for one in seen:
+        same = by_content[one.sha256]
+        labels = sorted({other.label for other in same})
+        name = _name(one, root)
+        if len(labels) > 1:
+            left_out.append(f"{name}: the same file has several labels: {', '.join(labels)}")
+        elif one is same[0]:
+            kept.append(one)
+        else:
+            left_out.append(f"{name}: the same file as {_name(same[0], root)}")
+    return kept
+
+
+def _name_sources(seen: Sequence[_Seen], root: Path, warnings: list[str]) -> list[_Seen]:
+    """Return the photos with a source each: where there is none, the photo itself."""
+    without = sum(one.source is None for one in seen)
+    if without:
+        which = "no photo has" if without == len(seen) else f"{without} photos have no"
+        warnings.append(
+            f"{which} {'a ' if without == len(seen) else ''}source: each counts as one of its own. "
+            "Photos of one seller or camera may then be in training and test, and the figures "
+            "will look better than the model is. Give a source: a column (--source NAME), or one "
+            "more folder below each label's folder"
+        )
+    return [
+        one if one.source is not None else replace(one, source=f"photo/{_name(one, root)}")
+        for one in seen
+    ]
+
+
+def _group(
+    seen: Sequence[_Seen], root: Path, notes: list[str], warnings: list[str]
+) -> NDArray[np.intp]:
+    """Return a group for each photo: those of a source, their near-copies, and so on."""
+    hashes = [one.phash for one in seen]
+    copies = near_copies(hashes, [None] * len(seen), match_orientations=True)
+    of_group: defaultdict[int, list[_Seen]] = defaultdict(list)
+    for one, first in zip(seen, copies.tolist(), strict=True):
+        of_group[first].append(one)
+    several = [members for members in of_group.values() if len(members) > 1]
+    if several:
+        joined = [members for members in several if len({one.source for one in members}) > 1]
+        notes.append(
+            f"{sum(map(len, several))} photos are near-copies of others, in {len(several)} groups; "
+            f"each group is in one split, {len(joined)} of them with all of their sources"
+        )
+    for members in several:
+        if len({one.label for one in members}) > 1:
+            names = ", ".join(f"{_name(one, root)} ({one.label})" for one in members[:_SHOWN])
+            warnings.append(f"near-copies with different labels: {names}")
+    return near_copies(hashes, [one.source for one in seen], match_orientations=True)
+
+
+def _deal(
+    seen: Sequence[_Seen], groups: NDArray[np.intp], shares: Mapping[str, float], seed: int
+) -> list[str]:
+    """Return the split of each photo; renderings train, whatever is drawn."""
+    rendered = [(one.source or "").startswith(SYNTHETIC_PREFIX) for one in seen]
+    photos = [i for i, is_rendered in enumerate(rendered) if not is_rendered]
+    if len({int(groups[i]) for i in photos}) < 2:
+        raise DatasetError(
+            f"all {len(photos)} photos are of one source, {seen[0].source!r}, or near-copies: "
+            "nothing can be held out. Say where they come from (--source COLUMN), or take each "
+            "photo as a source of its own with --source photo; the figures will then look better "
+            "than the model is"
+        )
+    dealt = deal_to_splits(
+        [seen[i].label for i in photos],
+        [int(groups[i]) for i in photos],
+        shares,
+        seed,
+        [seen[i].sha256 for i in photos],
+    )
+    splits = ["train"] * len(seen)
+    for i, split in zip(photos, dealt, strict=True):
+        splits[i] = split
+    return splits
+
+
+def _warn_of_few(photos: Sequence[Photo], warnings: list[str]) -> None:
+    by_label: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_label[photo.label].append(photo)
+    for label, members in sorted(by_label.items()):
+        train = sum(p.split == "train" for p in members)
+        sources = len({p.source for p in members})
+        if not any(p.split == "test" for p in members):
+            why = f"it has {sources} source{'s' * (sources != 1)}"
+            warnings.append(f"{label}: no photo to test on: {why}")
+        if train < FEW_PHOTOS:
+            warnings.append(f"{label}: only {train} photos to train on; it will hardly be learned")
+    if not any(p.is_product for p in photos):
+        warnings.append("no label is a product: nothing can become a lead")
+    elif not any(not p.is_product for p in photos):
+        warnings.append(
+            "all labels are products: add photos of ordinary things (listing_other) and of "
+            "look-alikes, or the model will call everything a product"
+        )
+
+
+def _name(one: _Seen, root: Path) -> str:
+    return one.entry.path.relative_to(root).as_posix()

@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.dataset.layouts import Collection, Columns, read_collection
+from recognizer.dataset.origins import file_prefix, find_origins
+from recognizer.errors import DatasetError, RecognizerError, UsageError
+
+FILES = ("a/1.jpg", "a/2.jpg", "b/3.jpg")
+LABELS = {"a/1.jpg": "bone", "a/2.jpg": "wood", "b/3.jpg": "bone"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with empty files: no layout opens an image."""
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def read_labels(found: Collection) -> dict[str, str]:
+    return {e.path.relative_to(found.root).as_posix(): e.label for e in found.entries}
+
+
+def write_json(root: Path, name: str, content: Any) -> Path:
+    path = root / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def coco(name: Callable[[str], str] = str) -> dict[str, Any]:
+    numbers = {"bone": 1, "wood": 7}
+    return {
+        "images": [{"id": i, "file_name": name(f), "license": 4} for i, f in enumerate(FILES)],
+        "categories": [{"id": n, "name": label} for label, n in numbers.items()],
+        "annotations": [
+            *(
+                {"image_id": i, "category_id": numbers[LABELS[f]], "bbox": [0, 0, 9, 9]}
+                for i, f in enumerate(FILES)
+            ),
+            {"image_id": 0, "category_id": 7, "bbox": [0, 0, 2, 2]},  # smaller: does not count
+        ],
+        "licenses": [{"id": 4, "name": "CC BY 4.0"}],
+    }
+
+
+def task(file: str, *choices: str) -> dict[str, Any]:
+    results = [[{"type": "choices", "value": {"choices": [choice]}}] for choice in choices]
+    return {"data": {"image": file, "seller": "x"}, "annotations": [{"result": r} for r in results]}
+
+
+def sample(file: str) -> dict[str, Any]:
+    truth = {"_cls": "Classification", "label": LABELS[file]}
+    return {"filepath": file, "ground_truth": truth, "tags": ["train"], "shop": "x"}
+
+
+def csv_of(header: str = "file,label,source", separator: str = ",") -> str:
+    rows = [separator.join([f, LABELS[f], f[0]]) for f in FILES]
+    return "\n".join([header.replace(",", separator), *rows]) + "\n"
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "csv": lambda root: (root / "photos.csv").write_text(csv_of()),
+    "csv with semicolons, a byte-order mark and names of their own": lambda root: (
+        root / "photos.csv"
+    ).write_text("\ufeff" + csv_of("Image Path,Category,Seller ID", ";")),
+    "imagefolder csv": lambda root: (root / "metadata.csv").write_text(
+        csv_of("file_name,label,source")
+    ),
+    "imagefolder jsonl": lambda root: (root / "metadata.jsonl").write_text(
+        "\n".join(json.dumps({"file_name": f, "label": LABELS[f], "n": 1}) for f in FILES)
+    ),
+    "coco": lambda root: write_json(root, "annotations/instances.json", coco()),
+    "coco beside a folder": lambda root: write_json(
+        root, "annotations/instances.json", coco(lambda name: f"../{name}")
+    ),
+    "label-studio": lambda root: write_json(
+        root, "export.json", [task(f"/data/local-files/?d={f}", LABELS[f]) for f in FILES]
+    ),
+    "label-studio uploads": lambda root: write_json(
+        root,
+        "export.json",
+        [task(f"/data/upload/1/{f[0]}bcd1234-{f[2:]}", LABELS[f]) for f in FILES],
+    ),
+    "label-studio boxes": lambda root: write_json(
+        root,
+        "export.json",
+        [
+            {
+                "data": {"image": f"https://example.org/{f}"},
+                "annotations": [
+                    {"was_cancelled": True},
+                    {
+                        "result": [
+                            {
+                                "type": "rectanglelabels",
+                                "value": {
+                                    "rectanglelabels": [LABELS[f]],
+                                    "width": 5,
+                                    "height": 5,
+                                },
+                            }
+                        ]
+                    },
+                ],
+            }
+            for f in FILES
+        ],
+    ),
+    "label-studio short": lambda root: write_json(
+        root, "export.json", [{"image": f, "choice": LABELS[f]} for f in FILES]
+    ),
+    "fiftyone": lambda root: write_json(
+        root, "samples.json", {"samples": [sample(f) for f in FILES]}
+    ),
+    "fiftyone of another machine": lambda root: write_json(
+        root,
+        "samples.json",
+        {"samples": [{**sample(f), "filepath": f"/home/ann/set/{f}"} for f in FILES]},
+    ),
+    "fiftyone classification": lambda root: write_json(
+        root,
+        "labels.json",
+        {"classes": ["bone", "wood"], "labels": {"a/1.jpg": 0, "a/2.jpg": 1, "b/3.jpg": "bone"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_layouts_are_found_and_read(root: Path, name: str) -> None:
+    WRITERS[name](root)
+    found = read_collection(root)
+    assert found.layout == name.partition(" ")[0]
+    assert read_labels(found) == LABELS
+    assert not found.left_out
+
+
+def test_what_a_list_says_besides_the_label(root: Path) -> None:
+    write_json(root, "samples.json", {"samples": [sample(f) for f in FILES]})
+    assert read_collection(root).entries[0].fields["shop"] == "x"
+    (root / "samples.json").unlink()
+    write_json(root, "annotations/instances_val.json", coco())
+    found = read_collection(root)
+    assert found.entries[0].fields["license"] == "CC BY 4.0"
+    assert found.entries[0].fields["split"] == "val"
+    assert "1 photos have several labels" in "".join(found.notes)
+
+
+def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> None:
+    for name in ("train/bone/shop/1.jpg", "test/wood/2.JPG", "train/bone/x.heic", "train/.a/b.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = read_collection(tmp_path)
+    assert read_labels(found) == {"train/bone/shop/1.jpg": "bone", "test/wood/2.JPG": "wood"}
+    assert [dict(e.fields) for e in found.entries] == [
+        {"split": "test"},
+        {"split": "train", "folder": "shop"},
+    ]
+    assert "Skipped 1 files" in found.notes[0]
+
+
+def test_metadata_without_labels_takes_those_of_the_folders(root: Path) -> None:
+    (root / "metadata.csv").write_text("file_name,seller\na/1.jpg,x\nb/3.jpg,y\n")
+    assert read_labels(read_collection(root)) == {"a/1.jpg": "a", "b/3.jpg": "b"}
+
+
+HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "photos in no folder": (
+        lambda root: (root / "loose.jpg").touch(),
+        r"1 photos lie in no folder",
+    ),
+    "broken JSON": (
+        lambda root: (root / "labels.json").write_text('{"images": ['),
+        r"labels\.json: this is not JSON .*--layout",
+    ),
+    "deep JSON": (
+        lambda root: (root / "labels.json").write_text("[" * 100_000),
+        r"labels\.json: this is not JSON",
+    ),
+    "JSON that is no text": (
+        lambda root: (root / "labels.json").write_bytes(b"\xff\xfe\x00"),
+        r"labels\.json: this is not JSON",
+    ),
+    "two tables": (
+        lambda root: [(root / f"{n}.csv").write_text(csv_of()) for n in "ab"],
+        r"several tables list photos \(a\.csv, b\.csv\): name one",
+    ),
+    "two layouts": (
+        lambda root: [
+            (root / "a.csv").write_text(csv_of()),
+            write_json(root, "coco.json", coco()),
+        ],
+        r"--layout coco\) and a CSV table \(--layout csv\): say which",
+    ),
+    "COCO with a category that is not there": (
+        lambda root: write_json(root, "c.json", {**coco(), "categories": []}),
+        r"c\.json: this is not what COCO annotations looks like \(KeyError",
+    ),
+    "Label Studio with nonsense": (
+        lambda root: write_json(root, "l.json", [task("a/1.jpg", "bone"), 7]),
+        r"l\.json: this is not what a Label Studio export looks like",
+    ),
+    "FiftyOne with a class that is not there": (
+        lambda root: write_json(root, "f.json", {"classes": ["bone"], "labels": {"1": 9}}),
+        r"f\.json: this is not what a FiftyOne dataset looks like",
+    ),
+    "a metadata line that is no object": (
+        lambda root: (root / "metadata.jsonl").write_text('{"file_name": "a/1.jpg"}\n[1]\n'),
+        r"metadata\.jsonl:2: each line must be a JSON object",
+    ),
+    "names that lead out": (
+        lambda root: (root / "p.csv").write_text("file,label\n../../etc/passwd,bone\n"),
+        r"no photo with a label: .*p\.csv:2: '\.\./\.\./etc/passwd': leads out of",
+    ),
+    "an absolute path elsewhere": (
+        lambda root: (root / "p.csv").write_text("file,label\n/etc/passwd,bone\n"),
+        r"'/etc/passwd': no such file",
+    ),
+    "files that are missing": (
+        lambda root: (root / "p.csv").write_text("file,label\nno.jpg,bone\n"),
+        r"p\.csv:2: 'no\.jpg': no such file",
+    ),
+    "a name for several files": (
+        lambda root: [
+            (root / "b" / "1.jpg").touch(),
+            (root / "p.csv").write_text("file,label\n1.jpg,bone\n"),
+        ],
+        r"'1\.jpg': 2 files have this name",
+    ),
+    "rows without a file or a label": (
+        lambda root: (root / "p.csv").write_text("file,label\n,bone\na/1.jpg,\n"),
+        r"'': no file name; .*a/1\.jpg: no label",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_cannot_be_read_says_so(root: Path, case: str) -> None:
+    write, words = HOSTILE[case]
+    write(root)
+    with pytest.raises(DatasetError, match=words):
+        read_collection(root)
+
+
+def test_100_000_rows_of_missing_files(root: Path) -> None:
+    rows = "".join(f"no/{i}.jpg,bone\n" for i in range(100_000))
+    (root / "p.csv").write_text(f"file,label\na/1.jpg,bone\n{rows}")
+    found = read_collection(root)
+    assert (len(found.entries), len(found.left_out)) == (1, 100_000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"layout": "pascal"}, "no layout 'pascal'; there are: folders, csv"),
+        ({"layout": "coco"}, "this is not COCO annotations"),
+        ({"columns": Columns(file="where")}, "no column 'where'; there are: file, what"),
+        ({}, "none of the columns file, what is called label; name one with --label-column"),
+    ],
+)
+def test_what_is_asked_for_and_not_there(root: Path, arguments: dict[str, Any], words: str) -> None:
+    path = root / "p.csv"
+    path.write_text("file,what\na/1.jpg,bone\n")
+    with pytest.raises(RecognizerError, match=words):
+        read_collection(path, **arguments)
+    labelled = read_collection(path, columns=Columns(label="what"))
+    assert read_labels(labelled) == {"a/1.jpg": "bone"}
+
+
+def test_the_photos_may_be_in_another_folder(root: Path, tmp_path_factory: Any) -> None:
+    path = tmp_path_factory.mktemp("lists") / "p.csv"
+    path.write_text(csv_of())
+    assert read_labels(read_collection(path, photos=root)) == LABELS
+    with pytest.raises(DatasetError, match="no such file"):
+        read_collection(path)
+
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+def sources(root: Path, asked: str | None = None) -> tuple[list[str | None], str]:
+    found = find_origins(read_collection(root), asked)
+    return [*found.sources], found.words
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_the_source_is_a_column_that_is_called_so(root: Path) -> None:
+    (root / "p.csv").write_text(
+        "file,label,platform,Seller ID,row\na/1.jpg,bone,p,s,1\na/2.jpg,bone,p,t,2\n"
+        "b/3.jpg,wood,q,,3\n"
+    )
+    assert sources(root) == (["s", "t", None], "the column 'Seller ID'")
+    assert sources(root, "platform")[0] == ["p", "p", "q"]
+    assert sources(root, "row")[0] == ["1", "2", "3"]
+    assert sources(root, "folder")[0] == ["a", "a", "b"]
+    assert sources(root, "photo")[0] == [None, None, None]
+    with pytest.raises(UsageError, match=r"no such column \(there are label, platform, Seller ID"):
+        sources(root, "shop")
+
+
+def test_a_column_with_one_value_says_nothing(root: Path) -> None:
+    (root / "p.csv").write_text(
+        "file,label,source\n" + "".join(f"{f},bone,scrape\n" for f in FILES)
+    )
+    words = "the folder that a photo lies in (the column 'source' says the same of all)"
+    assert sources(root) == (["a", "a", "b"], words)
+
+
+def test_the_source_is_a_folder_inside_each_label(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"bone/{shop}/{i}.jpg" for shop in "ab" for i in range(2)), "wood/x.jpg")
+    assert sources(tmp_path) == (
+        ["a", "a", "b", "b", None],
+        "the folder inside each label's folder",
+    )
+
+
+def test_the_source_is_the_beginning_of_the_file_name(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"bone/{shop}_{i}.jpg" for shop in ("anna", "bert") for i in range(2)))
+    found, words = sources(tmp_path)
+    assert (found, words[:13]) == (["anna", "anna", "bert", "bert"], "the beginning")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["bone/bone_1.jpg", "bone/bone_2.jpg", "wood/wood_1.jpg", "wood/wood_2.jpg"],
+        ["bone/IMG_1.jpg", "bone/IMG_2.jpg", "wood/DSC1.jpg", "wood/DSC2.jpg"],
+        ["bone/1.jpg", "bone/2.jpg", "wood/a.jpg", "wood/b.jpg"],
+    ],
+)
+def test_names_of_labels_and_cameras_are_no_sources(tmp_path: Path, names: list[str]) -> None:
+    touch(tmp_path, *names)
+    assert sources(tmp_path)[0] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("stem", "prefix"),
+    [
+        ("anna-12", "anna"),
+        ("anna shop (3)", "anna shop"),
+        ("owner__repo__77", "owner"),
+        ("IMG_2034", None),
+        ("20240101_120000", None),
+        ("anna", None),
+    ],
+)
+def test_file_prefix(stem: str, prefix: str | None) -> None:
+    assert file_prefix(stem) == prefix

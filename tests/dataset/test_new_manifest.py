@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from recognizer.cli import ExitCode
+from recognizer.dataset.layouts import read_collection
+from recognizer.dataset.manifest import Photo, load_photos
+from recognizer.dataset.new_manifest import NewManifest, make_manifest, plain_label, write_manifest
+from recognizer.dataset.stratify import deal_to_splits
+from recognizer.errors import DatasetError
+from tests.conftest import invoke
+
+SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
+
+
+def noise(seed: int, side: int = 64) -> np.ndarray[Any, Any]:
+    """A picture of large soft blobs: no two seeds have hashes that are near."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
+
+
+def write(path: Path, seed: int, turn: Callable[[Any], Any] = lambda rgb: rgb) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), turn(noise(seed)))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three labels of 20 photos, of ten sources each with two: shop-0 to shop-9 have all labels."""
+    for number, label in enumerate(("bone", "ivory_raw", "wood")):
+        for i in range(20):
+            write(tmp_path / "photos" / label / f"shop-{i // 2}" / f"{i}.jpg", 100 * number + i)
+    return tmp_path / "photos"
+
+
+def make(folder: Path, **options: Any) -> NewManifest:
+    return make_manifest(read_collection(folder), **{"shares": SHARES, **options})
+
+
+def splits_of(made: NewManifest, key: Callable[[Photo], str]) -> dict[str, set[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for photo in made.photos:
+        found[key(photo)].add(photo.split)
+    return found
+
+
+def test_a_source_is_in_one_split_and_each_label_in_all(photos: Path) -> None:
+    made = make(photos)
+    assert all(len(splits) == 1 for splits in splits_of(made, lambda p: p.source).values())
+    counts = Counter((p.label, p.split) for p in made.photos)
+    for label in ("bone", "ivory_raw", "wood"):
+        assert [counts[label, split] for split in SHARES] == [14, 4, 2]
+    assert made.source == "the folder inside each label's folder"
+    assert not made.warnings
+    assert not made.left_out
+
+
+def test_the_same_data_and_seed_give_the_same_split(photos: Path, tmp_path: Path) -> None:
+    made = make(photos)
+    again = make_manifest(read_collection(photos), shares=SHARES)
+    assert again == made
+    assert make(photos, seed=1).photos != made.photos
+    photos.rename(tmp_path / "moved")  # nor does it depend on where the photos lie
+    moved = make(tmp_path / "moved")
+    assert [p.split for p in moved.photos] == [p.split for p in made.photos]
+
+
+def test_the_manifest_is_read_as_it_was_written(photos: Path, tmp_path: Path) -> None:
+    made = make(photos)
+    (tmp_path / "elsewhere").mkdir()
+    for folder in (photos, tmp_path / "elsewhere"):
+        path = write_manifest(made.photos, folder)
+        found = load_photos(folder)
+        assert [(p.path.resolve(), p.sha256, p.split) for p in found] == [
+            (p.path.resolve(), p.sha256, p.split) for p in made.photos
+        ]
+        assert str(tmp_path) not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        lambda rgb: rgb,
+        lambda rgb: rgb[:, ::-1],
+        np.rot90,
+    ],
+    ids=["upright", "mirrored", "rotated"],
+)
+def test_near_copies_stay_together_with_their_sources(
+    photos: Path, turn: Callable[[Any], Any]
+) -> None:
+    for copy in range(1, 9):  # of a photo of shop-0, in all other shops but one
+        side = 64 + 8 * copy
+        path = photos / "wood" / f"shop-{copy}" / "copy.png"
+        write(path, 200, lambda rgb, side=side: cv2.resize(turn(rgb), (side, side)))
+    made = make(photos)
+    split_of = splits_of(made, lambda p: p.source)
+    assert len(set.union(*(split_of[f"shop-{n}"] for n in range(9)))) == 1
+    assert "9 photos are near-copies of others, in 1 groups" in "".join(made.notes)
+
+
+def test_near_copies_with_different_labels_are_named(photos: Path) -> None:
+    write(photos / "bone" / "shop-0" / "wood.png", 200)
+    assert any(
+        "near-copies with different labels: bone/shop-0/wood.png (bone), wood/shop-0/0.jpg (wood)"
+        in line
+        for line in make(photos).warnings
+    )
+
+
+def test_what_cannot_be_used_is_left_out_and_named(photos: Path) -> None:
+    (photos / "bone" / "shop-0" / "broken.jpg").write_bytes(b"\xff\xd8\xff nonsense")
+    (photos / "bone" / "shop-0" / "gone.jpg").symlink_to("nowhere.jpg")
+    same = (photos / "bone" / "shop-0" / "0.jpg").read_bytes()
+    (photos / "bone" / "shop-1" / "zz.jpg").write_bytes(same)
+    other = (photos / "wood" / "shop-0" / "0.jpg").read_bytes()
+    (photos / "bone" / "shop-1" / "yy.jpg").write_bytes(other)
+    made = make(photos)
+    text = "\n".join(made.left_out)
+    assert "broken.jpg: " in text
+    assert "gone.jpg: No such file or directory" in text
+    assert "bone/shop-1/zz.jpg: the same file as bone/shop-0/0.jpg" in text
+    assert "bone/shop-1/yy.jpg: the same file has several labels: bone, wood" in text
+    assert "wood/shop-0/0.jpg: the same file has several labels" in text
+    assert len(made.photos) == 59
+
+
+def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) -> None:
+    for i in range(20):
+        write(tmp_path / "p" / "bone" / f"{i}.jpg", i)
+    made = make(tmp_path / "p")
+    assert len({p.source for p in made.photos}) == 20
+    assert made.warnings[0].startswith("no photo has a source: each counts as one of its own")
+    assert Counter(p.split for p in made.photos) == {"train": 14, "test": 4, "validation": 2}
+
+
+def test_one_source_cannot_be_split(tmp_path: Path) -> None:
+    for i in range(4):
+        write(tmp_path / "p" / "bone" / "shop" / f"{i}.jpg", i)
+    with pytest.raises(
+        DatasetError, match=r"all 4 photos are of one source, 'shop'.*--source photo"
+    ):
+        make(tmp_path / "p", source="folder")
+
+
+def test_renderings_always_train(photos: Path) -> None:
+    rows = [["file", "label", "source"]]
+    for path in sorted(photos.rglob("*.jpg")):
+        file = path.relative_to(photos)
+        shop = file.parts[1]
+        source = f"synthetic/{shop}" if shop in {"shop-0", "shop-1", "shop-2"} else shop
+        rows.append([file.as_posix(), file.parts[0], source])
+    with (photos / "list.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    made = make(photos)
+    assert {p.split for p in made.photos if p.is_synthetic} == {"train"}
+    assert {p.split for p in made.photos if not p.is_synthetic} == set(SHARES)
+
+
+def test_labels_with_few_sources_are_named(photos: Path) -> None:
+    for i in range(3):
+        write(photos / "antler" / "shop-3" / f"{i}.jpg", 900 + i)
+    warnings = make(photos).warnings
+    assert any("antler: only" in line or "antler: no photo to test" in line for line in warnings)
+
+
+# --- labels --------------------------------------------------------------------------------------
+
+
+def test_an_unknown_label_says_exactly_what_to_do(photos: Path) -> None:
+    (photos / "wood").rename(photos / "whale_tooth")
+    (photos / "bone").rename(photos / "bonne")
+    with pytest.raises(DatasetError) as raised:
+        make(photos)
+    words = str(raised.value)
+    assert "unknown label 'bonne'; did you mean bone? (20 photos)" in words
+    assert "unknown label 'whale_tooth'" in words
+    assert f"run `recognizer taxonomy init {photos}`" in words
+    assert "--rename bonne=LABEL" in words
+
+
+def test_labels_are_renamed_left_out_and_written_as_labels_are(photos: Path) -> None:
+    (photos / "ivory_raw").rename(photos / "Ivory Raw")
+    (photos / "wood").rename(photos / "elfenbein")
+    made = make(photos, renamed={"elfenbein": "ivory_worked", "bone": ""})
+    assert {p.label for p in made.photos} == {"ivory_raw", "ivory_worked"}
+    assert "The label 'Ivory Raw' is called ivory_raw (20 photos)" in made.notes
+    assert "The label 'bone' is left out (20 photos)" in made.notes
+    with pytest.raises(DatasetError, match="unknown label 'elfenbien'; did you mean elfenbein"):
+        make(photos, renamed={"elfenbien": "wood"})
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"), [("Whale Tooth", "whale_tooth"), ("--A-b--", "a_b"), ("象牙", "象牙")]
+)
+def test_plain_label(name: str, plain: str) -> None:
+    assert plain_label(name) == plain
+
+
+# --- the deal ------------------------------------------------------------------------------------
+
+
+def test_a_label_with_few_groups_trains_first_then_tests() -> None:
+    labels = ["a"] * 3 + ["b"] * 4 + ["c"] * 5
+    groups = [0, 0, 0, 3, 3, 4, 4, 7, 7, 8, 8, 9]
+    split = deal_to_splits(labels, groups, SHARES)
+    assert set(split[:3]) == {"train"}
+    assert set(split[3:7]) == {"train", "test"}
+    assert set(split[7:]) == {"train", "test", "validation"}
+
+
+def test_the_deal_does_not_depend_on_the_order() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.choice(list("abc"), 300).tolist()
+    groups = rng.integers(0, 90, 300).tolist()
+    keys = [f"{i}" for i in range(300)]
+    split = deal_to_splits(labels, groups, SHARES, 5, keys)
+    order = rng.permutation(300).tolist()
+    shuffled = deal_to_splits(
+        *([values[i] for i in order] for values in (labels, groups)),
+        SHARES,
+        5,
+        [keys[i] for i in order],
+    )
+    assert shuffled == [split[i] for i in order]
+    counts = Counter(split)
+    assert [round(counts[s] / 300, 1) for s in SHARES] == [0.7, 0.2, 0.1]
+
+
+def test_a_share_of_zero_gets_nothing() -> None:
+    split = deal_to_splits(["a"] * 50, range(50), {"train": 0.8, "test": 0.2, "validation": 0.0})
+    assert Counter(split) == {"train": 40, "test": 10}
+
+
+def test_many_photos_of_their_own() -> None:
+    labels = [f"label {i % 40}" for i in range(20_000)]
+    counts = Counter(deal_to_splits(labels, range(20_000), SHARES))
+    assert counts == {"train": 14_000, "test": 4_000, "validation": 2_000}
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
+    done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
+    assert done.exit_code == ExitCode.DONE, done.stderr
+    assert "Layout: a folder for each label\n" in done.stdout
+    assert "Source: the folder inside each label's folder\n" in done.stdout
+    assert "60 photos" in done.stdout
+    assert f"Wrote {tmp_path / 'data' / 'manifest.csv'}" in done.stderr
+    again = invoke("dataset", "split", photos, "-o", tmp_path / "data")
+    assert again.exit_code == ExitCode.USAGE
+    assert "exists already, and runs may rest on it" in again.stderr
+
+
+def test_the_command_as_json_and_with_photos_left_out(photos: Path, tmp_path: Path) -> None:
+    (photos / "bone" / "shop-0" / "broken.jpg").write_bytes(b"nonsense")
+    done = invoke("dataset", "split", photos, "-o", tmp_path, "--json", "--validation", 0)
+    assert done.exit_code == ExitCode.SOME_FAILED
+    found = json.loads(done.stdout)
+    assert found["labels"]["bone"]["validation"] == {"photos": 0, "sources": 0}
+    assert found["labels"]["bone"]["test"] == {"photos": 4, "sources": 2}
+    assert "broken.jpg" in found["left_out"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--test", 0.6, "--validation", 0.4], "nothing is left to train on"),
+        (["--rename", "bone"], "--rename bone: write OLD=NEW"),
+        (["--source", "shop"], "--source shop: no such column"),
+        (["--layout", "voc"], "no layout 'voc'"),
+        (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),
+    ],
+)
+def test_the_command_refuses_what_makes_no_sense(
+    photos: Path, tmp_path: Path, options: list[object], words: str
+) -> None:
+    given = [str(option).format(photos=photos) for option in options]
+    done = invoke("dataset", "split", photos, "-o", tmp_path / "data", *given)
+    assert done.exit_code == ExitCode.USAGE
+    assert words in done.stderr
+    assert not (tmp_path / "data").exists()
