@@ -14,6 +14,7 @@ with a file that the program wrote.
     ├── TaxonomyError           taxonomy.toml breaks a rule
     ├── PolicyError             a policy profile breaks a rule
     ├── JournalError            a results file that cannot be continued
+    │   └── JournalChangedError     it was removed, renamed or changed while a scan wrote it
     ├── BankError               a bank of known items, or an exchange file, that cannot be used
     ├── DatasetError            a manifest or data folder that cannot be used
     ├── TrainingError           a training configuration or run that cannot go on
@@ -61,6 +62,10 @@ class PolicyError(RecognizerError):
 
 class JournalError(RecognizerError):
     """A results file that cannot be continued."""
+
+
+class JournalChangedError(JournalError):
+    """A results file was removed, renamed, truncated or changed while a scan wrote it."""
 
 
 class BankError(RecognizerError):

@@ -4,7 +4,7 @@ The module of a verb, with a function ``command`` or an ``app``, is imported whe
 called: ``recognizer --help`` answers at once. Verbs raise; only here an error becomes an exit code.
 
     0    all done
-    1    an internal error
+    1    an internal error, or the journal was removed or changed while a scan wrote it
     2    usage: an option, a policy, a journal, a data folder, an extra that is not installed
     3    done, but some inputs failed
     4    the model is missing, or is not the one that it should be
@@ -26,7 +26,7 @@ import typer.core
 import typer.main
 
 from recognizer import __version__
-from recognizer.errors import BundleError, RecognizerError
+from recognizer.errors import BundleError, JournalChangedError, RecognizerError
 
 VERBS = {
     "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
@@ -41,6 +41,7 @@ VERBS = {
     "verify": ("recognizer.cli.verify", "Check that a case was not changed, and scores the same."),
     "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
     "merge": ("recognizer.cli.merge", "Make one journal of those of shards, or of several scans."),
+    "repair": ("recognizer.cli.repair", "Keep the whole rows of a damaged journal."),
     "dataset": ("recognizer.cli.dataset", "Split and check labelled photos."),
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
@@ -75,6 +76,8 @@ def exit_code(error: BaseException) -> ExitCode:
             return ExitCode.INTERRUPTED
         case SomeInputsFailedError():
             return ExitCode.SOME_FAILED
+        case JournalChangedError():
+            return ExitCode.INTERNAL_ERROR
         case BundleError():
             return ExitCode.MODEL
         case RecognizerError():

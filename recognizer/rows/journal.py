@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from recognizer._atomic import sync_folder
+from recognizer._atomic import free_name, replacing, sync_folder
 from recognizer._closing import Closes
 from recognizer._sqlite import TemporaryStore
-from recognizer.errors import JournalError
+from recognizer.errors import JournalChangedError, JournalError
+from recognizer.rows.chain import Chain, Link, chain_path, is_in_place, size_of
 from recognizer.rows.row import Row, RowSchemaError
 from recognizer.status import Reason, Status
 
@@ -123,19 +125,27 @@ class Journal(Closes):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.torn_bytes = 0
+        self._chain = Chain(self.path)
         self._file = self._open()
         self._index = Index()
         try:
-            self._lock()
-            self._size = self._read_index()
+            lock_journal(self._file, self.path)
+            self._size = self._read_index(self._chain.read())
+            self._chain.catch_up(self._file, self._size)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Release the file and the lock."""
+        self._chain.close()
         self._file.close()
         self._index.close()
+
+    @property
+    def last_link(self) -> Link:
+        """The last link of the chain: it stands for all rows."""
+        return self._chain.last
 
     def known(self, key: int) -> bytes | None:
         """Return the :func:`result_key` of an item's last row; None where it has no row."""
@@ -149,22 +159,33 @@ class Journal(Closes):
             raise KeyError(key)
         self._file.seek(last.offset)
         line = b""
-        while b"\n" not in line:
-            line += self._file.read(_READ_BYTES)
-        return Row.from_json_line(line[: line.index(b"\n")])
+        while b"\n" not in line and (piece := self._file.read(_READ_BYTES)):
+            line += piece
+        try:
+            return Row.from_json_line(line.partition(b"\n")[0])
+        except ValueError as error:
+            self.check()
+            raise JournalChangedError(f"{self.path} was changed while a scan wrote it") from error
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Write rows, all or none of them, and wait until they are on the disk."""
+        """Write rows, all or none of them, and wait until they are on the disk.
+
+        Raises:
+            JournalChangedError: see :meth:`check`.
+            JournalError: they cannot be written.
+        """
+        self.check()
         lines = [row.to_json_line() for row in rows]
-        block = memoryview(b"".join(lines))
+        block = b"".join(lines)
+        rest = memoryview(block)
         try:
-            self._file.seek(self._size)
-            while block:
-                block = block[self._file.write(block) :]
+            while rest:
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except BaseException as error:  # an interrupt too must leave whole lines
             with suppress(OSError):  # else the next scan cuts off what is torn
-                self._file.truncate(self._size)
+                if size_of(self._file) > self._size:
+                    self._file.truncate(self._size)
             if not isinstance(error, OSError):
                 raise
             raise JournalError(
@@ -174,13 +195,55 @@ class Journal(Closes):
         for row, line in zip(rows, lines, strict=True):
             self._index.put(row.key, Last(row_key(row), self._size))
             self._size += len(line)
+        self._chain.add(block)
+        self._chain.seal()
+
+    def check(self) -> None:
+        """Raise a JournalChangedError unless the file is where it was, and as long.
+
+        Rows of a file that was removed are written again; nobody else has them.
+        """
+        size = size_of(self._file)
+        if not is_in_place(self._file, self.path):
+            raise JournalChangedError(self._where_rows_are())
+        if size != self._size:
+            raise JournalChangedError(
+                f"{self.path} was changed by another program while a scan wrote it: it has "
+                f"{size:,} bytes instead of {self._size:,}. If it was truncated after a copy was "
+                "made (logrotate's copytruncate), put the copy in its place and give the same "
+                f"command again; else keep what is left with: recognizer repair {self.path}"
+            )
+        self._chain.check()
+
+    def _where_rows_are(self) -> str:
+        """Say where the rows of a file are that is no longer in its place."""
+        if os.fstat(self._file.fileno()).st_nlink:
+            there = "wherever it is now"
+            with suppress(OSError):
+                there = os.readlink(f"/proc/self/fd/{self._file.fileno()}")
+            return (
+                f"{self.path} was renamed or replaced while a scan wrote it; its rows are in "
+                f"{there}. Put it back in its place and give the same command again"
+            )
+        target = free_name(self.path, ".recovered") if self.path.exists() else self.path
+        with replacing(target) as partial, partial.open("wb") as copy:
+            self._file.seek(0)
+            shutil.copyfileobj(self._file, copy)
+        return (
+            f"{self.path} was removed while a scan wrote it; its rows were written again to "
+            f"{target}. With that file in its place, give the same command again"
+        )
 
     def _open(self) -> BinaryIO:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        # Appending, so that a write into a file that was just truncated leaves no hole of NULs.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
             if self.path.exists() and not self.path.is_file():
                 raise JournalError(f"{self.path} is not a regular file")
             is_new = not self.path.exists()
+            if is_new and (last := self._chain.read()).rows:
+                raise _shorter_than_its_chain(self.path, 0, last)
             file = open(os.open(self.path, flags, 0o666), "r+b", buffering=0)  # noqa: SIM115
             if is_new:
                 sync_folder(self.path.parent)
@@ -188,35 +251,62 @@ class Journal(Closes):
             raise JournalError(f"{self.path}: {error.strerror or error}") from error
         return file
 
-    def _lock(self) -> None:
-        try:
-            if sys.platform == "win32":
-                self._file.seek(_BEYOND_THE_END)
-                msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise JournalError(
-                f"{self.path} is in use by another scan: wait for it, or name another --output"
-            ) from error
-        except PermissionError as error:  # how Windows says the same
-            raise JournalError(f"{self.path} is in use by another scan") from error
-        except OSError as error:
-            raise JournalError(f"{self.path} cannot be locked: {error.strerror}") from error
+    def _read_index(self, link: Link) -> int:
+        """Index the whole rows, cut off what is torn, and return the size that is left.
 
-    def _read_index(self) -> int:
-        """Index the whole rows, cut off what is torn, and return the size that is left."""
-        size = 0
+        ``link`` is the last of the chain: it must end with a row.
+        """
+        size = rows = 0
+        is_linked = link.rows == 0
         with self.path.open("rb") as file:
             # Before anything is cut off: the file may be a photo, or somebody's notes.
-            for offset, end, row in _whole_rows(file, self.path):
+            for rows, (offset, end, row) in enumerate(_whole_rows(file, self.path), 1):
                 self._index.put(row.key, Last(row_key(row), offset))
                 size = end
-            self.torn_bytes = file.seek(0, os.SEEK_END) - size
+                is_linked |= (end, rows) == (link.end, link.rows)
+            whole = file.seek(0, os.SEEK_END)
+        if size < link.end:
+            raise _shorter_than_its_chain(self.path, whole, link)
+        if not is_linked:
+            raise JournalError(
+                f"{self.path} was changed since it was written: its chain "
+                f"({chain_path(self.path).name}) has other rows. recognizer verify {self.path} "
+                f"says which; recognizer repair {self.path} makes a chain of those that are there"
+            )
+        self.torn_bytes = whole - size
         if self.torn_bytes:
             self._file.truncate(size)
             os.fsync(self._file.fileno())
         return size
+
+
+def lock_journal(file: BinaryIO, path: Path) -> None:
+    """Lock a journal against scans and repairs, until the file is closed."""
+    try:
+        if sys.platform == "win32":
+            file.seek(_BEYOND_THE_END)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise JournalError(
+            f"{path} is in use by another scan: wait for it, or name another --output"
+        ) from error
+    except PermissionError as error:  # how Windows says the same
+        raise JournalError(f"{path} is in use by another scan") from error
+    except OSError as error:
+        raise JournalError(f"{path} cannot be locked: {error.strerror}") from error
+
+
+def _shorter_than_its_chain(path: Path, size: int, link: Link) -> JournalError:
+    chain = chain_path(path)
+    todo = f"keep what is left with: recognizer repair {path}"
+    if not size:
+        todo = f"remove {chain} too, to begin anew"
+    return JournalError(
+        f"{path} has {size:,} bytes, but {link.rows:,} rows in {link.end:,} bytes were written "
+        f"({chain.name}): put the whole file back in its place, or {todo}"
+    )
 
 
 def result_key(
@@ -272,8 +362,8 @@ def _whole_rows(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, Row]]:
             raise JournalError(f"{path}: {error}") from error
         except ValueError as error:
             raise JournalError(
-                f"{path}, line {number} is not a row of a scan ({error}); remove the line, or name "
-                "another journal"
+                f"{path}, line {number} is not a row of a scan ({error}): keep the others with "
+                f"recognizer repair {path}, or name another journal"
             ) from error
         yield begin, begin + len(line), row
         begin += len(line)

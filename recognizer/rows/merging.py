@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from recognizer._atomic import replacing
 from recognizer.errors import JournalError, UsageError
+from recognizer.rows.chain import replacing_journal
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
 from recognizer.rows.journal import ItemTable, Journal, last_rows
 from recognizer.rows.row import Row
@@ -96,7 +97,7 @@ def merge(
 def _write(paths: Sequence[Path], newest: _Newest, target: Path, allow_mixed: bool) -> Merged:
     kinds: Counter[tuple[object, ...]] = Counter()
     titles: dict[tuple[object, ...], str] = {}
-    with replacing(target) as partial:
+    with replacing_journal(target) as partial:
         with partial.open("wb") as file:
             for number, path in enumerate(paths):
                 for row in _remaining(path, number, newest):

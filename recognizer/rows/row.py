@@ -232,7 +232,10 @@ class Row:
     @classmethod
     def from_json_line(cls, line: bytes) -> Self:
         """Read a row from its line, or raise a ValueError: of another version, a RowSchemaError."""
-        values = json.loads(line)
+        try:
+            values = json.loads(line)
+        except RecursionError as error:
+            raise ValueError("values are nested too deep") from error
         if not isinstance(values, dict) or not {"source", "status"} <= values.keys():
             raise ValueError("keys are missing")
         if values.get("schema") != ROW_SCHEMA:

@@ -62,6 +62,7 @@ def scan(
 
     Raises:
         BundleError: the model cannot be used.
+        JournalChangedError: the journal was removed, renamed or changed meanwhile.
         JournalError: rows cannot be written.
         PolicyError: the policy names a label or family that is unknown.
         ProviderError: the provider is unavailable.
@@ -84,6 +85,7 @@ def scan(
             summary.seconds = time.monotonic() - started
             if on_rows is not None:
                 on_rows(summary, rows)
+        journal.check()
     finally:
         workers.stop()
         summary.seconds = time.monotonic() - started

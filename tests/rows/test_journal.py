@@ -3,13 +3,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from recognizer.cli import ExitCode
-from recognizer.errors import JournalError
+from recognizer.cli import ExitCode, exit_code
+from recognizer.errors import JournalChangedError, JournalError
 from recognizer.policy import Decision
 from recognizer.recognizer import Recognizer
 from recognizer.rows.journal import Journal, last_rows, row_key
@@ -173,3 +174,102 @@ def test_a_journal_of_another_schema_is_refused_and_left_as_it_is(path: Path) ->
         assert done.exit_code == ExitCode.USAGE, verb
         assert "scan the images again into a new journal" in " ".join(done.stderr.split()), verb
     assert path.read_bytes() == before
+
+
+BARE = [bare_row(f"{number}.jpg", 0.1, "clear") for number in range(4)]
+
+
+def _removed(path: Path) -> None:
+    path.unlink()
+
+
+def _renamed(path: Path) -> None:
+    path.rename(path.with_name("scan.jsonl.1"))
+
+
+def _rotated(path: Path) -> None:
+    _renamed(path)
+    path.touch()
+
+
+def _replaced(path: Path) -> None:
+    path.unlink()
+    path.write_bytes(BARE[3].to_json_line())
+
+
+def _truncated(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def _shortened(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def _grown(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(BARE[3].to_json_line())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved or removed there")
+@pytest.mark.parametrize(
+    ("happens", "words", "rows_in"),
+    [
+        (_removed, r"was removed .* written again to .*scan\.jsonl\.", "scan.jsonl"),
+        (_renamed, r"was renamed .*Put it back", "scan.jsonl.1"),
+        (_rotated, r"was renamed .*Put it back", "scan.jsonl.1"),
+        (_replaced, r"was removed .*scan\.jsonl\.recovered", "scan.jsonl.recovered"),
+        (_truncated, "0 bytes instead of .*copytruncate.*recognizer repair", None),
+        (_shortened, "100 bytes instead of", None),
+        (_grown, "bytes instead of", "scan.jsonl"),
+    ],
+)
+def test_a_journal_that_others_touch_in_mid_scan_is_a_clear_stop(
+    path: Path, happens: Callable[[Path], None], words: str, rows_in: str | None
+) -> None:
+    with Journal(path) as journal:
+        journal.append(BARE[:2])
+        before = path.read_bytes()
+        happens(path)
+        left = path.read_bytes() if path.exists() else b""
+        with pytest.raises(JournalChangedError, match=words) as caught:
+            journal.append(BARE[2:3])
+    assert exit_code(caught.value) == ExitCode.INTERNAL_ERROR
+    if rows_in is not None:
+        assert path.with_name(rows_in).read_bytes().startswith(before)
+    if rows_in != "scan.jsonl":
+        assert (path.read_bytes() if path.exists() else b"") == left
+
+
+def test_rows_that_meet_a_truncation_leave_no_hole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(path) as journal:
+        journal.append(BARE[:2])
+        last = journal.last_row(BARE[1].key)
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "check", _truncated_at(path))  # after it has looked
+            journal.append(BARE[2:3])
+        assert path.read_bytes() == BARE[2].to_json_line()
+        with pytest.raises(JournalChangedError):
+            journal.check()
+        with pytest.raises(JournalChangedError):
+            journal.last_row(last.key)
+
+
+def _truncated_at(path: Path) -> Callable[[Journal], None]:
+    return lambda _: _truncated(path)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"[" * 3000 + b"]" * 3000, b"9" * 5000, b'"\xff"', b'{"a":' * 3000 + b"1" + b"}" * 3000],
+)
+def test_a_journal_that_was_edited_by_hand_is_one_line_and_exit_2(path: Path, value: bytes) -> None:
+    line = BARE[1].to_json_line().replace(b'"item":null', b'"item":{"a":' + value + b"}")
+    path.write_bytes(BARE[0].to_json_line() + line)
+    for verb in (("rows", path, "--to", path.with_name("rows.csv")), ("duplicates", path)):
+        done = invoke(*verb)
+        assert done.exit_code == ExitCode.USAGE
+        assert "line 2" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert len(done.stderr) < 400
