@@ -38,7 +38,7 @@ VERBS = {
     "outcomes": ("recognizer.cli.outcomes", "Import and use what reviewers found out."),
     "measure": ("recognizer.cli.measure", "Measure precision and misses from what was found out."),
     "evidence": ("recognizer.cli.evidence", "Make a case of leads: originals, scores, decisions."),
-    "verify": ("recognizer.cli.verify", "Check that a case was not changed, and scores the same."),
+    "verify": ("recognizer.cli.verify", "Check that a case, or a journal, was not changed."),
     "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
     "merge": ("recognizer.cli.merge", "Make one journal of those of shards, or of several scans."),
     "repair": ("recognizer.cli.repair", "Keep the whole rows of a damaged journal."),

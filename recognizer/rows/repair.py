@@ -110,7 +110,9 @@ def _repair(file: BinaryIO, path: Path, target: Path) -> Repaired:
     rows = sum(_count_rows(file, path, damages))
     if not rows:
         raise JournalError(f"{path} has no row of a scan that can be kept; it was left as it is")
-    links, problems, missing = [], (), 0
+    links: list[Link] = []
+    problems: tuple[str, ...] = ()
+    missing = 0
     if chain_path(path).exists():
         check = verify_chain(path)
         sound = damages[0].offset if damages else check.last.end

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
+from recognizer.cli import ExitCode
 from recognizer.errors import JournalChangedError, JournalError
 from recognizer.rows.chain import START, Chain, chain_path, verify_chain
 from recognizer.rows.journal import Journal
 from recognizer.rows.merging import merge
+from tests.conftest import invoke
 from tests.rows.rows import bare_row
 
 ROWS = [bare_row(f"{number}.jpg", number / 100, "clear") for number in range(12)]
@@ -218,3 +221,29 @@ def test_a_merged_journal_has_a_chain_of_its_own(path: Path, tmp_path: Path) -> 
     check = verify_chain(path)
     assert (check.problems, check.last.rows) == ((), 8)
     Journal(path).close()
+
+
+def test_the_command_names_what_was_changed(path: Path) -> None:
+    write(path, 2, 3)
+    kept = verify_chain(path).last.sha256
+    done = invoke("verify", path, "--digest", kept)
+    assert done.exit_code == ExitCode.DONE, done.stderr
+    assert "the first 5 rows are as they were written" in done.stdout
+    _byte(path)
+    done = invoke("verify", path, "--digest", kept, "--json")
+    assert done.exit_code == ExitCode.SOME_FAILED
+    found = json.loads(done.stdout)
+    assert found["rows"] == 2
+    assert "lines 3 to 5" in found["problems"][0]
+    assert "lines 3 to 5" in invoke("verify", path).stderr
+    chain_path(path).unlink()
+    assert invoke("verify", path).exit_code == ExitCode.SOME_FAILED
+    assert invoke("verify", path, "--public-key", path).exit_code == ExitCode.USAGE
+    assert invoke("verify", path.with_name("none")).exit_code == ExitCode.USAGE
+
+
+def test_a_scan_ends_with_the_link_of_its_rows(
+    scan: Callable[..., Result], photo_folder: Callable[..., Path], path: Path
+) -> None:
+    done = scan(photo_folder("red", "green"))
+    assert verify_chain(path).last.sha256 in done.stdout

@@ -54,7 +54,7 @@ def test_the_latest_row_of_each_item_in_the_order_of_the_journals(
     assert found == Merged(rows=4, superseded=3, thumbnails=0, embeddings=0)
     assert read(tmp_path / "all") == [row("b", 6), row("c", 9), row("d", 1), row("a", 7)]
     assert (one.read_bytes(), two.read_bytes()) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "all"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "all", "all.chain"]
     with Journal(tmp_path / "all") as merged:  # a scan can go on from it
         assert merged.torn_bytes == 0
 

@@ -93,7 +93,7 @@ def test_a_table_that_cannot_be_made_leaves_what_was_there(
     with pytest.raises(JournalError, match="line 4"):
         write_table(journal, target)
     assert target.read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["others", "rows.csv", "scan.jsonl"]
+    assert sorted(os.listdir(tmp_path)) == ["others", "rows.csv", "scan.jsonl", "scan.jsonl.chain"]
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
