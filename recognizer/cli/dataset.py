@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.cli.dataset_match import match
 from recognizer.cli.dataset_split import split
 from recognizer.cli.options import BundleOption, DataOption, load_data, require_extra
 from recognizer.cli.progress import new_table, show_progress, show_stage, wide_console, working
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Split labelled photos, check them, find labels that may be wrong.",
 )
 app.command()(split)
+app.command()(match)
 
 
 @app.command()

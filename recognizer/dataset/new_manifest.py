@@ -33,6 +33,7 @@ FEW_PHOTOS = 10
 """A label with fewer photos to train on is hardly learned."""
 
 _LICENSES = ("license", "licence")
+_PRODUCT_WEIGHT = 4.0  # products come from few sources: other labels give way
 _SHOWN = 3  # examples in a message
 
 
@@ -292,7 +293,8 @@ def _deal(
         [int(groups[i]) for i in photos],
         shares,
         seed,
-        [seen[i].sha256 for i in photos],
+        keys=[seen[i].sha256 for i in photos],
+        weights={product.name: _PRODUCT_WEIGHT for product in load_taxonomy().products},
     )
     splits = ["train"] * len(seen)
     for i, split in zip(photos, dealt, strict=True):

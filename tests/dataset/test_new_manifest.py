@@ -223,13 +223,13 @@ def test_the_deal_does_not_depend_on_the_order() -> None:
     labels = rng.choice(list("abc"), 300).tolist()
     groups = rng.integers(0, 90, 300).tolist()
     keys = [f"{i}" for i in range(300)]
-    split = deal_to_splits(labels, groups, SHARES, 5, keys)
+    split = deal_to_splits(labels, groups, SHARES, 5, keys=keys)
     order = rng.permutation(300).tolist()
     shuffled = deal_to_splits(
         *([values[i] for i in order] for values in (labels, groups)),
         SHARES,
         5,
-        [keys[i] for i in order],
+        keys=[keys[i] for i in order],
     )
     assert shuffled == [split[i] for i in order]
     counts = Counter(split)

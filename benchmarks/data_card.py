@@ -1,0 +1,122 @@
+r"""Write the list of the photos behind a model, and print the tables of its card.
+
+The list has hashes, labels, corrections, sources, folds and licences, and no photo.
+
+    python -m benchmarks.data_card datasets/wildlife-v2.csv              # the tables alone
+    python -m benchmarks.data_card datasets/wildlife-v2.csv --data DATA  # write the list first
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from recognizer.dataset.published import COLUMNS
+from recognizer.taxonomy import load_taxonomy
+
+Rows = list[dict[str, str]]
+
+
+def read_list(path: Path) -> Rows:
+    """Read a CSV table."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def make_list(data: Path, folder: Path) -> Rows:
+    """Return the rows of the list, from a manifest and the tables in a folder."""
+    changed: dict[str, str] = {}
+    for name in ("relabel.csv", "corrections.csv"):  # the later one wins
+        changed |= {row["sha256"]: row["label"] for row in read_list(folder / name)}
+    folds = {row["source"]: row for row in read_list(folder / "folds.csv")}
+    rows = []
+    for row in read_list(data / "manifest.csv"):
+        fold = folds.get(row["source"], {}) if row["split"] == "train" else {}
+        rows.append(
+            {
+                **{key: row.get(key, "") for key in COLUMNS},
+                "correction": changed.get(row["sha256"], ""),
+                "group": fold.get("group", ""),
+                "fold": fold.get("fold", ""),
+            }
+        )
+    return sorted(rows, key=lambda row: row["sha256"])
+
+
+def tables(rows: Rows) -> str:
+    """Return the tables of the card in Markdown: labels, licences, sources."""
+    return "\n\n".join([_labels(rows), _licenses(rows), _sources(rows)])
+
+
+def _labels(rows: Rows) -> str:
+    photos = Counter((row["label"], row["split"]) for row in rows)
+    sources = Counter((label, s) for label, s, _ in {_place(row) for row in rows})
+    corrected = Counter(row["label"] for row in rows if row["correction"])
+    lines = [
+        "| label | train: photos (sources) | test: photos (sources) | relabelled or excluded |"
+    ]
+    lines += ["|---|---|---|---|"]
+    order = [*load_taxonomy().labels]
+    for label in sorted({row["label"] for row in rows}, key=order.index):
+        cells = [f"{photos[label, s]:,} ({sources[label, s]})" for s in ("train", "test")]
+        lines.append(f"| `{label}` | {cells[0]} | {cells[1]} | {corrected[label] or '-'} |")
+    return "\n".join(lines)
+
+
+def _place(row: dict[str, str]) -> tuple[str, str, str]:
+    return row["label"], row["split"], row["source"]
+
+
+def _licenses(rows: Rows) -> str:
+    photos = Counter(row["license"] for row in rows)
+    sources = defaultdict(set)
+    for row in rows:
+        sources[row["license"]].add(row["source"])
+    lines = ["| licence, as found | photos | sources |", "|---|---|---|"]
+    for license_, count in sorted(photos.items(), key=lambda item: (-item[1], item[0])):
+        lines.append(f"| {_cell(license_)} | {count:,} | {len(sources[license_])} |")
+    return "\n".join(lines)
+
+
+def _sources(rows: Rows) -> str:
+    by_source = defaultdict(list)
+    for row in rows:
+        by_source[row["source"]].append(row)
+    lines = ["| source | split | photos | labels | fold | licence, as found |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for source, members in sorted(by_source.items(), key=lambda item: item[0].lower()):
+        splits, labels, licenses = (
+            ", ".join(sorted({_cell(row[key]) for row in members}))
+            for key in ("split", "label", "license")
+        )
+        fold = members[0]["fold"] or "-"
+        lines.append(
+            f"| {_cell(source)} | {splits} | {len(members):,} | {labels} | {fold} | {licenses} |"
+        )
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    """Write the list where data are given, and print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("list", type=Path)
+    parser.add_argument("--data", type=Path, help="a data folder: write the list from its manifest")
+    parser.add_argument("--tables", type=Path, help="where folds, corrections and relabel lie")
+    options = parser.parse_args()
+    if options.data:
+        rows = make_list(options.data, options.tables or options.list.parent)
+        with options.list.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    print(tables(read_list(options.list)))
+
+
+if __name__ == "__main__":
+    main()

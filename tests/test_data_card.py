@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks.data_card import make_list, read_list, tables
+from recognizer.dataset.published import COLUMNS
+from recognizer.taxonomy import load_taxonomy
+
+DATASETS = Path(__file__).parents[1] / "datasets"
+DATA = Path(os.environ.get("RECOGNIZER_DATA", Path(__file__).parents[2] / "shared" / "data"))
+LIST = DATASETS / "wildlife-v2.csv"
+
+
+def test_the_card_has_the_tables_of_the_list() -> None:
+    rows = read_list(LIST)
+    card = (DATASETS / "CARD.md").read_text(encoding="utf-8")
+    for table in tables(rows).split("\n\n"):
+        assert table in card
+    products = {product.name for product in load_taxonomy().products}
+    shown = [row for row in rows if row["label"] in products]
+    assert f"{len(rows):,} labelled photos" in card
+    assert f"{len(shown):,} of {len({r['label'] for r in shown})} wildlife products" in card
+    unstated = sum("unstated" in row["license"] for row in rows)
+    assert f"{unstated:,} photos come from a repository that states no licence" in card
+
+
+def test_the_list_keeps_its_rules() -> None:
+    rows = read_list(LIST)
+    assert tuple(rows[0]) == COLUMNS
+    assert all(re.fullmatch("[0-9a-f]{64}", row["sha256"]) for row in rows)
+    assert len({row["sha256"] for row in rows}) == len(rows)
+    splits = {(row["source"], row["split"]) for row in rows}
+    assert max(Counter(source for source, _ in splits).values()) == 1
+    folds = {(row["group"], row["fold"]) for row in rows if row["split"] == "train"}
+    assert max(Counter(group for group, _ in folds).values()) == 1
+    assert {fold for _, fold in folds} == set("01234")
+    assert not any(row["fold"] for row in rows if row["split"] == "test")
+
+
+def test_the_list_has_the_corrections() -> None:
+    of = {row["sha256"]: row["correction"] for row in read_list(LIST)}
+    for row in read_list(DATASETS / "corrections.csv"):
+        assert of[row["sha256"]] == row["label"]
+
+
+@pytest.mark.data
+@pytest.mark.skipif(
+    not (DATASETS / "folds.csv").is_file() or not (DATA / "manifest.csv").is_file(),
+    reason="no table of folds, or no data",
+)
+def test_the_list_is_that_of_the_data() -> None:
+    assert make_list(DATA, DATASETS) == read_list(LIST)
