@@ -42,6 +42,8 @@ VERBS = {
     "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
     "merge": ("recognizer.cli.merge", "Make one journal of those of shards, or of several scans."),
     "repair": ("recognizer.cli.repair", "Keep the whole rows of a damaged journal."),
+    "labels": ("recognizer.cli.labels", "List the labels of a model, and the evidence for each."),
+    "info": ("recognizer.cli.info", "Describe a model."),
     "dataset": ("recognizer.cli.dataset", "Split and check labelled photos."),
     "train": ("recognizer.cli.train", "Fine-tune a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import JsonLinesOption
+from recognizer.cli.options import BundleOption, JsonLinesOption
 from recognizer.errors import UsageError
 
 app = typer.Typer(
@@ -32,7 +32,11 @@ def add(
     bank: BankArgument,
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures to know.")],
     label: Annotated[
-        str | None, typer.Option("--label", help="Which product it is, e.g. ivory_worked.")
+        str | None,
+        typer.Option(
+            "--label",
+            help="Which product or family it is, as ivory_worked; see `recognizer labels`.",
+        ),
     ] = None,
     note: Annotated[str | None, typer.Option("--note", help="What to know of it.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who found it out.")] = None,
@@ -40,19 +44,20 @@ def add(
     cleared: Annotated[
         bool, typer.Option("--cleared", help="It was looked at, and there is nothing to it.")
     ] = False,
+    bundle: BundleOption = None,
 ) -> None:
     """Add the hashes of photos to a bank, which is made where there is none.
 
-    The exit code is 3 where some photos have no hash.
+    A label is one that a policy takes; --bundle names the bundle with labels of your own. The exit
+    code is 3 where some photos have no hash.
     """
     from recognizer.cli.scan_output import shown
     from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
     from recognizer.known import Bank, KnownItem
     from recognizer.policy import Finding
-    from recognizer.taxonomy import load_taxonomy
 
-    if label is not None and label not in load_taxonomy().labels:
-        raise UsageError(f"--label {label}: no such label in the taxonomy")
+    if label is not None:
+        _check_label(label, bundle)
     finding = Finding.CLEARED if cleared else Finding.PRODUCT
     now = datetime.now(UTC).isoformat(timespec="seconds")
     items = []
@@ -79,6 +84,19 @@ def add(
         typer.echo(f"{bank}: {new} new, {len(opened)} in all")
     if len(items) < len(photos):
         raise SomeInputsFailedError
+
+
+def _check_label(name: str, bundle: str | None) -> None:
+    """Raise a UsageError, with the closest names, unless a policy would take a name."""
+    from recognizer.model.bundle import load_bundle
+    from recognizer.taxonomy import load_taxonomy, unknown_name
+
+    taxonomy = load_taxonomy() if bundle is None else load_bundle(bundle).taxonomy
+    names = [*taxonomy.labels, *taxonomy.families]
+    if name not in names:
+        raise UsageError(
+            f"--label: {unknown_name('label or family', name, names)} (see `recognizer labels`)"
+        )
 
 
 @app.command("list")

@@ -9,8 +9,10 @@ from PIL import Image
 
 from recognizer.cli import ExitCode
 from recognizer.known import Bank
+from recognizer.taxonomy import extend_taxonomy, load_taxonomy
 from tests.conftest import encoded, invoke, picture
 from tests.pictures import scene
+from tests.tiny import write_tiny_bundle
 
 Scanned = Callable[..., list[dict]]
 
@@ -78,7 +80,11 @@ def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("add", "b", "x.jpg", "--label", "gold"), "no such label"),
+        (
+            ("add", "b", "x.jpg", "--label", "gold"),
+            "unknown label or family 'gold' (see `recognizer",
+        ),
+        (("add", "b", "x.jpg", "--label", "ivry"), "did you mean ivory"),
         (("list", "b"), "does not exist"),
         (("export", "b", "x.json"), "does not exist"),
         (("merge", "b", "other"), "does not exist"),
@@ -94,6 +100,25 @@ def test_mistakes(
     assert done.exit_code == ExitCode.USAGE
     assert words in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_family_is_a_label_here_as_it_is_in_a_policy(photos: Path, tmp_path: Path) -> None:
+    assert (
+        invoke("bank", "add", tmp_path / "b", photos / "0.jpg", "--label", "ivory").exit_code == 0
+    )
+    listed = invoke("bank", "list", tmp_path / "b", "--label", "ivory", "--json").stdout
+    assert json.loads(listed)["label"] == "ivory"
+
+
+def test_a_label_of_ones_own_is_that_of_a_bundle(photos: Path, tmp_path: Path) -> None:
+    own = {
+        "label": {"whale_tooth": {"kind": "lookalike", "display_name": "Whale tooth"}},
+    }
+    taxonomy = extend_taxonomy(load_taxonomy(), own, "own")
+    bundle = write_tiny_bundle(tmp_path / "own-v1", taxonomy=taxonomy)
+    given = ("bank", "add", tmp_path / "b", photos / "0.jpg", "--label", "whale_tooth")
+    assert invoke(*given).exit_code == ExitCode.USAGE
+    assert invoke(*given, "--bundle", bundle).exit_code == ExitCode.DONE
 
 
 def test_the_group_lists_its_verbs() -> None:
