@@ -111,9 +111,12 @@ class Taxonomy:
 
 
 def load_taxonomy(path: str | os.PathLike[str] | None = None) -> Taxonomy:
-    """Read the taxonomy at ``path``, or that of the package; a TaxonomyError says what is wrong."""
+    """Read the taxonomy at ``path``, or that of the package; a TaxonomyError says what is wrong.
+
+    Without a path it has the labels that :func:`use_taxonomy` added in this process, too.
+    """
     if path is None:
-        return _packaged()
+        return _in_use or packaged_taxonomy()
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -121,8 +124,53 @@ def load_taxonomy(path: str | os.PathLike[str] | None = None) -> Taxonomy:
     return parse_taxonomy(text, os.fspath(path))
 
 
+_in_use: Taxonomy | None = None
+
+
+def use_taxonomy(taxonomy: Taxonomy) -> None:
+    """Let :func:`load_taxonomy` return a taxonomy with labels of one's own, in this process."""
+    global _in_use  # noqa: PLW0603 - labelled photos, figures and bundles have to agree
+    _in_use = taxonomy
+
+
+def add_labels(path: Path) -> None:
+    """Add the labels that a file describes to those of this process.
+
+    The file is like ``taxonomy.toml``, but of a label only ``kind`` is needed. A product without a
+    family is one of its own.
+
+    Raises:
+        TaxonomyError: the file cannot be read, or an entry breaks a rule.
+    """
+    base = load_taxonomy()
+    try:
+        own = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TaxonomyError(f"{path}: {error}") from error
+    own.pop("schema", None)
+    labels, families = own.get("label", {}), own.setdefault("family", {})
+    for name, label in labels.items() if isinstance(labels, dict) else ():
+        if not isinstance(label, dict):
+            continue  # the check below says so
+        title = name.replace("_", " ").capitalize()
+        label.setdefault("display_name", title)
+        if label.get("kind") == Kind.PRODUCT:
+            family = label.setdefault("family", name)
+            label.setdefault("cites", _UNSTATED)
+            label.setdefault("hint", f"{title}: a label of one's own, without a description.")
+            if family == name and family not in base.families:
+                families.setdefault(family, {"display_name": title, "note": label["hint"]})
+    if not families:
+        del own["family"]
+    use_taxonomy(extend_taxonomy(base, own, str(path)))
+
+
+_UNSTATED = "Not stated; general information: https://cites.org/eng/app/appendices.php"
+
+
 @functools.cache
-def _packaged() -> Taxonomy:
+def packaged_taxonomy() -> Taxonomy:
+    """Return the taxonomy of this package alone."""
     file = resources.files("recognizer") / "taxonomy.toml"
     return parse_taxonomy(file.read_text(encoding="utf-8"), str(file))
 

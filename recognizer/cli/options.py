@@ -12,6 +12,7 @@ from recognizer.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
+    from recognizer.recognizer import Recognizer
 
 JournalArgument = Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")]
 BundleArgument = Annotated[
@@ -36,13 +37,24 @@ DataOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option(help="Threads for each pass.", min=1)]
+OutOfFoldOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out-of-fold",
+        metavar="FILE",
+        help="Use the out-of-fold predictions that `train --folds` wrote, instead of a bundle's.",
+    ),
+]
 JsonLinesOption = Annotated[
     bool, typer.Option("--json", help="Print JSON instead: one object on each line.")
 ]
 
 _MODULES = {
     "evaluate": ("matplotlib", "scipy", "sklearn"),
-    "train": ("torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript", "tensorboard"),
+    "train": (
+        *("torch", "torchvision", "timm", "lightning_fabric", "sklearn"),
+        *("onnx", "onnxscript", "pyarrow", "tensorboard"),
+    ),
 }
 
 
@@ -51,6 +63,14 @@ def require_extra(extra: str, *modules: str) -> None:
     for module in modules or _MODULES[extra]:
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, extra)
+
+
+def know_labels(recognizer: Recognizer) -> None:
+    """Add the labels that a bundle brings with it to those that photos may have."""
+    from recognizer.taxonomy import load_taxonomy, use_taxonomy
+
+    if recognizer.bundle.taxonomy != load_taxonomy():
+        use_taxonomy(recognizer.bundle.taxonomy)
 
 
 def load_data(folders: list[Path]) -> list[Photo]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,12 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.errors import DatasetError, TaxonomyError
+from recognizer.errors import DatasetError
 from recognizer.imaging import LoadedImage, load_image
 from recognizer.model.evidence import TrainingImages
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind, add_labels, load_taxonomy, unknown_name
 
 MANIFEST = "manifest.csv"
+LABELS = "taxonomy.toml"
+"""The file in a data folder that describes labels of one's own."""
+
 REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
 BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 """Photos of these labels serve as backdrops: what listings look like without any product."""
@@ -126,11 +130,14 @@ def read_rows(
 def load_photos(folder: str | Path) -> list[Photo]:
     """Read a data folder: one with a ``manifest.csv``, or one with a folder for each label.
 
-    Without a manifest every photo is in the split ``train``, and its source is the data folder.
+    Without a manifest every photo is in the split ``train``, and its source is the data folder. The
+    labels of a ``taxonomy.toml`` in the folder are known from then on
+    (:func:`recognizer.taxonomy.add_labels`).
 
     Raises:
-        DatasetError: there are no photos, a row breaks a rule, or a folder with pictures has the
+        DatasetError: there are no photos, a row breaks a rule, or a folder with images has the
             name of no label; the message names it.
+        TaxonomyError: the folder's ``taxonomy.toml`` breaks a rule.
     """
     root = Path(folder)
     if (root / MANIFEST).is_file():
@@ -144,29 +151,45 @@ def load_photos(folder: str | Path) -> list[Photo]:
         return photos
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder")
-    taxonomy = load_taxonomy()
-    pictures = {
+    add_own_labels(root)
+    known = load_taxonomy().labels
+    images = {
         inside: [p for p in sorted(inside.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
         for inside in sorted(root.iterdir())
         if inside.is_dir() and not inside.name.startswith(".")
     }
+    for inside, paths in images.items():
+        if paths and inside.name not in known:
+            raise DatasetError(
+                f"{inside} (images: {len(paths)}): {_unknown_label(inside.name, root)}"
+            )
     photos = [
         Photo(path, sha256(path.read_bytes()).hexdigest(), inside.name, root.name, "train")
-        for inside, paths in pictures.items()
-        if inside.name in taxonomy.labels
+        for inside, paths in images.items()
         for path in paths
     ]
     if not photos:
-        raise DatasetError(
-            f"{root}: no {MANIFEST}, and no folders named after labels of the taxonomy"
-        )
-    for inside, paths in pictures.items():
-        if paths and inside.name not in taxonomy.labels:
-            try:
-                taxonomy.label(inside.name)
-            except TaxonomyError as error:
-                raise DatasetError(f"{inside}, with {len(paths)} pictures: {error}") from error
+        raise DatasetError(f"{root}: no {MANIFEST}, and no folders of images named after labels")
     return photos
+
+
+def add_own_labels(root: Path) -> None:
+    """Add the labels that a data folder describes itself, if it does."""
+    if (root / LABELS).is_file():
+        add_labels(root / LABELS)
+
+
+def _unknown_label(name: str, root: Path) -> str:
+    """Say that there is no such label, and how to have one."""
+    own = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or "my_label"
+    rename = "" if own == name else f"call it {own}, and "
+    unknown = unknown_name("label", name, [*load_taxonomy().labels])
+    stop = "" if unknown.endswith("?") else "."
+    return (
+        f"{unknown}{stop} To train a label of your own, "
+        f'{rename}write into {root / LABELS}: [label.{own}] and below it kind = "product", or '
+        '"lookalike", "animal" or "other" if it is none'
+    )
 
 
 def read_manifest(root: Path) -> Iterator[Photo | str]:
@@ -176,9 +199,10 @@ def read_manifest(root: Path) -> Iterator[Photo | str]:
         DatasetError: it cannot be read, or a required column is missing.
     """
     path = root / MANIFEST
+    add_own_labels(root)
     known = load_taxonomy().labels
     for where, row in read_rows(path, REQUIRED_COLUMNS):
-        wrong = _wrong(row, known)
+        wrong = _wrong(row, known, root)
         if wrong:
             yield f"{where}: {wrong}"
             continue
@@ -194,12 +218,12 @@ def read_manifest(root: Path) -> Iterator[Photo | str]:
         )
 
 
-def _wrong(row: Mapping[str, str | None], known: Container[str]) -> str | None:
+def _wrong(row: Mapping[str, str], known: Container[str], root: Path) -> str | None:
     empty = [column for column in REQUIRED_COLUMNS if not row[column]]
     if empty:
         return f"no {', '.join(empty)}"
     if row["label"] not in known:
-        return f"unknown label {row['label']!r}"
+        return _unknown_label(row["label"], root)
     if row["split"] not in {"train", "validation", "test"}:
         return f"unknown split {row['split']!r}"
     return None

@@ -58,7 +58,15 @@ from recognizer.model.numerics import sigmoid
 from recognizer.model.onnx_safety import has_external_data
 from recognizer.model.schema_2 import from_schema_2
 from recognizer.policy import FALSE_POSITIVE_RATES, Candidate, CandidateKind
-from recognizer.taxonomy import Family, Kind, Label, Taxonomy, extend_taxonomy, load_taxonomy
+from recognizer.taxonomy import (
+    Family,
+    Kind,
+    Label,
+    Taxonomy,
+    extend_taxonomy,
+    load_taxonomy,
+    packaged_taxonomy,
+)
 
 SCHEMA = 3
 """The schema of ``bundle.json`` that this version writes.
@@ -350,7 +358,7 @@ def _without_nulls(value: Any) -> Any:
 
 def _own_names(taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
     """Return the names that this package does not have, in the form of ``taxonomy.toml``."""
-    packaged = load_taxonomy()
+    packaged = packaged_taxonomy()
     own: dict[str, list[Label] | list[Family]] = {
         "family": [f for f in taxonomy.families.values() if f.name not in packaged.families],
         "label": [n for n in taxonomy.labels.values() if n.name not in packaged.labels],
