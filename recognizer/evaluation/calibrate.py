@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from recognizer.evaluation.thresholds import fit_thresholds, raised
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.calibration import Calibration
 from recognizer.model.description import (
+    NEVER,
     BundleFamily,
     BundleLabel,
     Calibrated,
@@ -164,6 +165,39 @@ def _log_loss(log_odds: LogOdds, targets: NDArray[np.float64] | Positive) -> flo
     return float((np.logaddexp(0.0, log_odds) - targets * log_odds).sum())
 
 
+def uncalibrated(labels: Sequence[str], **values: Any) -> Bundle:
+    """Return the bundle of a model before its calibration: nothing is over a threshold.
+
+    ``values`` are the parts of a bundle that do not follow from its labels.
+    """
+    taxonomy = load_taxonomy()
+    kinds = {name: taxonomy.labels[name].kind for name in labels}
+    members = {
+        name: tuple(label.name for label in taxonomy.members(name) if label.name in kinds)
+        for name in taxonomy.families
+    }
+    return Bundle(
+        taxonomy=taxonomy,
+        labels=tuple(
+            BundleLabel(
+                name=name,
+                kind=kind,
+                calibration=Calibration.line(1.0, 0.0),
+                thresholds=NEVER if kind is Kind.PRODUCT else {},
+            )
+            for name, kind in kinds.items()
+        ),
+        families=tuple(
+            BundleFamily(name=name, members=found, thresholds=NEVER)
+            for name, found in members.items()
+            if found
+        ),
+        any_product_thresholds=NEVER,
+        not_recognized=tuple(p.name for p in taxonomy.products if p.name not in kinds),
+        **values,
+    )
+
+
 def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[Photo]) -> Bundle:
     """Return a bundle with calibrations and thresholds fitted on N held-out photos.
 
@@ -225,8 +259,13 @@ def calibrate_bundle(
     photos: Sequence[Photo],
     output: Path,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
+    *,
+    log_odds: NDArray[np.floating] | None = None,
 ) -> Bundle:
     """Write a bundle with the same network, calibrated on other photos.
+
+    ``log_odds``, (N, labels), are those of the photos by other runs of the bundle's recipe, which
+    did not learn from them; without any, the bundle scores the photos itself.
 
     A label ranks photos as before, so the evidence of single products stays. What the families and
     the policy made of the scores was measured with the old calibration, and is dropped.
@@ -237,7 +276,9 @@ def calibrate_bundle(
     """
     name, version = check_output(output)
     old = recognizer.bundle
-    found = calibrated(old, run_photos(recognizer, photos, on_progress).log_odds, photos)
+    if log_odds is None:
+        log_odds = run_photos(recognizer, photos, on_progress).log_odds
+    found = calibrated(old, log_odds, photos)
     assert found.calibration is not None  # noqa: S101 - as calibrated() leaves it
     today = datetime.now(UTC).date().isoformat()
     step = Calibrated(

@@ -6,7 +6,9 @@ Unknown keys and values out of range are errors, so that a misspelt key is never
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +62,13 @@ class TrainingConfig(DataRecipe):
     """A training run; what it takes from its data is in :class:`DataRecipe`.
 
     Attributes:
-        name: name of the model, without its version.
-        backbone: any timm model name whose features are a map (convolutional networks). In an
-            EfficientNet the normalisation of pixels is folded into the first layer; other networks
-            get a layer for it, which costs a little.
-        weights: ``package`` (the ImageNet weights that a package carries, for
-            ``tf_efficientnet_lite0`` and ``lite2``), ``timm`` (timm's hub), ``none``, or the path
-            of a safetensors file.
-        input_size: side of the square input in pixels.
+        name: what messages call the recipe. A bundle is called as the folder it is exported to.
+        backbone: a timm model name: a convolutional network, or a vision transformer (DINOv2,
+            DINOv3, SigLIP, CLIP, EVA, Swin), whose maps come from its patches.
+        weights: ``imagenet`` (a package's if there is one for the backbone, else timm's),
+            ``package`` (what a package carries, for ``tf_efficientnet_lite0`` to ``lite2``),
+            ``timm`` (timm's hub), ``none``, or the path of a safetensors file.
+        input_size: side of the square input in pixels; a multiple of a transformer's patch.
         early_epochs: how many of the first epochs see images of :attr:`early_size` instead. Small
             ones cost less (at three quarters of the side about half), and a network that has
             learned from both sizes depends less on how large an object is ("progressive learning",
@@ -76,13 +77,16 @@ class TrainingConfig(DataRecipe):
         loss: ``softmax`` (one label a photo) or ``sigmoid`` (each label for itself).
         epochs: passes of :attr:`photos_per_epoch` photos.
         photos_per_epoch: photos drawn for each epoch, with replacement, balanced.
-        batch_size: photos in a step.
+        batch_size: photos in a step, over all passes and devices.
+        accumulate: passes in a step: more of them take less memory.
         label_power: labels are drawn in proportion to their photo count to this power
             (0: all equally often, 1: in proportion).
         source_power: the same for the sources within a label.
         label_weights: factors on how often a label is drawn, by label name.
         learning_rate: peak rate of the new head.
-        backbone_rate: the backbone's rate, as a factor of :attr:`learning_rate`.
+        backbone_rate: the rate of the backbone's last layer, as a factor of
+            :attr:`learning_rate`.
+        layer_decay: factor on the rate from each layer of the backbone to the one before it.
         weight_decay: AdamW's decay of weight matrices.
         warmup_epochs: epochs of linear warm-up before the cosine.
         label_smoothing: share of the target spread over all labels.
@@ -91,13 +95,19 @@ class TrainingConfig(DataRecipe):
         drop_path: stochastic depth.
         ema_decay: decay of the averaged weights, the ones that are kept, for each step.
         freeze_batch_norm: keep ImageNet's batch statistics.
-        freeze_stages: how many of an EfficientNet's first stages, with the stem, keep ImageNet's
-            weights. What they see (edges, textures) is learned from far more photos than ours, and
-            leaving them alone about doubles the speed of training.
+        freeze_stages: how many of the first stages of an EfficientNet, or blocks of a transformer,
+            keep their weights, with the stem. What they see (edges, textures) is learned from far
+            more photos than ours, and leaving them alone about doubles the speed of training.
+        frozen: the whole backbone keeps its weights; the head is a logistic regression on its
+            features of the photos as they are. These are computed once and kept (see
+            :mod:`recognizer.training.frozen`). Epochs, rates and augmentation do not apply.
+        head_c: C of that regression, the inverse of its penalty, for standardised features.
         seed: of everything else that is random. On a CPU the same seed gives the same weights; on
             CUDA and MPS sums are added in an order of their own, so nearly the same ones.
-        workers: processes that load photos; 0 loads in the training process.
+        workers: processes that load photos, for each device; 0 loads in the training process.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        devices: how many of them, each with a process of its own.
+        precision: ``fp32``, ``bf16``, ``fp16`` (CUDA) or ``auto``: bf16 on CUDA, fp32 elsewhere.
         augment: see :class:`AugmentConfig`.
     """
 
@@ -111,11 +121,13 @@ class TrainingConfig(DataRecipe):
     epochs: int = 12
     photos_per_epoch: int = 2560
     batch_size: int = 32
+    accumulate: int = 1
     label_power: float = 0.5
     source_power: float = 0.5
     label_weights: dict[str, float] = field(default_factory=dict)
     learning_rate: float = 1e-3
     backbone_rate: float = 0.3
+    layer_decay: float = 1.0
     weight_decay: float = 0.02
     warmup_epochs: float = 0.5
     label_smoothing: float = 0.05
@@ -125,9 +137,13 @@ class TrainingConfig(DataRecipe):
     ema_decay: float = 0.995
     freeze_batch_norm: bool = False
     freeze_stages: int = 0
+    frozen: bool = False
+    head_c: float = 0.01
     seed: int = 0
     workers: int = 1
     device: str = "auto"
+    devices: int = 1
+    precision: str = "auto"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -137,13 +153,15 @@ class TrainingConfig(DataRecipe):
             TrainingError: a value is out of range.
         """
         DataRecipe.__post_init__(self)
-        choices = {"loss": ("softmax", "sigmoid"), "device": ("auto", "cpu", "cuda", "mps")}
+        choices = {
+            "loss": ("softmax", "sigmoid"),
+            "device": ("auto", "cpu", "cuda", "mps"),
+            "precision": ("auto", "fp32", "bf16", "fp16"),
+        }
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise TrainingError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
-        for key in ("input_size", "early_size", "epochs", "photos_per_epoch", "batch_size"):
-            if getattr(self, key) < 1:
-                raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")
+        self._check_sizes()
         shares = ("label_smoothing", "drop_rate", "drop_path", "ema_decay")
         for key in shares:
             if not 0 <= getattr(self, key) < 1:
@@ -157,19 +175,75 @@ class TrainingConfig(DataRecipe):
             if part.name not in {"max_degrees", "most"} and not 0 <= value <= 1:
                 raise TrainingError(f"augment.{part.name} = {value}: from 0 to 1")
 
+    def _check_sizes(self) -> None:
+        counts = ("input_size", "early_size", "epochs", "photos_per_epoch", "batch_size")
+        for key in (*counts, "accumulate", "devices"):
+            if getattr(self, key) < 1:
+                raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")
+        if self.batch_size % (self.accumulate * self.devices):
+            raise TrainingError(
+                f"batch_size = {self.batch_size}: a multiple of accumulate * devices, which is "
+                f"{self.accumulate * self.devices}"
+            )
+        for key in ("layer_decay", "head_c"):
+            if getattr(self, key) <= 0:
+                raise TrainingError(f"{key} = {getattr(self, key)}: above 0")
+        if self.frozen and self.devices > 1:
+            raise TrainingError(f"devices = {self.devices}: frozen = true uses one")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values, for checkpoints and ``bundle.json``."""
         return dataclasses.asdict(self)
 
+    def differs(self, other: TrainingConfig, *but: str) -> bool:
+        """Return whether another recipe trains another network, apart from some keys."""
+        # Where a run is computed, and what it is called, is no part of what it learns.
+        but = ("name", "device", "devices", "workers", "accumulate", *but)
+        return replace(other, **{key: getattr(self, key) for key in but}) != self
 
-def load_config(path: str | Path) -> TrainingConfig:
+
+DEFAULT_RECIPE = "small-cpu"
+"""The recipe that is used where none is given."""
+
+
+def carried_recipes() -> dict[str, Path]:
+    """Return the recipes that this package carries, by name."""
+    package = Path(__file__).parent.parent
+    # An installed package carries them inside; a checkout keeps them in export/.
+    shelves = [package.parent / "export" / "recipes", package / "recipes"]
+    return {file.stem: file for shelf in shelves for file in sorted(shelf.glob("*.toml"))}
+
+
+def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConfig:
     """Read a training configuration.
 
+    Args:
+        recipe: a file, or the name of a recipe that this package carries.
+        changes: keys with other values, each as ``KEY=VALUE``; the value is TOML, or text.
+
     Raises:
-        TrainingError: the file cannot be read, has an unknown key, or a value of a wrong type or
+        TrainingError: there is no such recipe, it has an unknown key, or a value of a wrong type or
             out of range.
     """
-    return config_from_dict(read_recipe(path), str(path))
+    carried = carried_recipes()
+    path = carried.get(str(recipe), Path(recipe)) if not Path(recipe).is_file() else Path(recipe)
+    if not path.is_file():
+        raise TrainingError(
+            f"no recipe {str(recipe)!r}: give a TOML file, or one of: {', '.join(carried)}"
+        )
+    values = read_recipe(path)
+    for change in changes:
+        key, equals, text = (part.strip() for part in change.partition("="))
+        if not equals or not key:
+            raise TrainingError(f"{change!r}: write KEY=VALUE, as epochs=3")
+        try:
+            new = tomllib.loads(f"{key} = {text}")
+        except tomllib.TOMLDecodeError:
+            new = {key: text}
+        for name, value in new.items():
+            is_table = isinstance(value, dict) and isinstance(values.get(name), dict)
+            values[name] = {**values[name], **value} if is_table else value
+    return config_from_dict(values, str(path))
 
 
 def config_from_dict(values: dict[str, Any], where: str = "configuration") -> TrainingConfig:

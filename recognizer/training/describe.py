@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recognizer import __version__
 from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.evaluation.calibrate import uncalibrated
 from recognizer.evaluation.card import FAILURES_FILE, SOURCES_FILE, render_card, write_sources
 from recognizer.evaluation.evaluate import Evaluation, all_figures, evidence
 from recognizer.evaluation.figures import Figures
@@ -18,20 +19,9 @@ from recognizer.evaluation.left_out import Unseen
 from recognizer.evaluation.living_animals import HeldOutPatches
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
-from recognizer.model.calibration import Calibration
-from recognizer.model.description import (
-    NEVER,
-    BundleFamily,
-    BundleLabel,
-    Exported,
-    InputFormat,
-    ModelFile,
-    Parity,
-    Training,
-)
+from recognizer.model.description import Exported, InputFormat, ModelFile, Parity, Training
 from recognizer.model.evidence import EvaluationSummary, Evidence
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
-from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig
 
 
@@ -53,13 +43,8 @@ def draft_bundle(
     train = [p for p in photos if p.split == "train"]
     content = (folder / MODEL_FILE).read_bytes()
     today = datetime.now(UTC).date().isoformat()
-    taxonomy = load_taxonomy()
-    members = {
-        name: tuple(label.name for label in taxonomy.members(name) if label.name in labels)
-        for name in taxonomy.families
-    }
-    kinds = {name: taxonomy.labels[name].kind for name in labels}
-    return Bundle(
+    return uncalibrated(
+        labels,
         path=folder,
         name=title[0],
         version=title[1],
@@ -73,22 +58,6 @@ def draft_bundle(
         ),
         input=InputFormat(size=config.input_size, preprocessing=PREPROCESSING_VERSION),
         activation="softmax" if config.loss == "softmax" else "sigmoid",
-        labels=tuple(
-            BundleLabel(
-                name=name,
-                kind=kind,
-                calibration=Calibration.line(1.0, 0.0),
-                thresholds=NEVER if kind is Kind.PRODUCT else {},
-            )
-            for name, kind in kinds.items()
-        ),
-        families=tuple(
-            BundleFamily(name=name, members=found, thresholds=NEVER)
-            for name, found in members.items()
-            if found
-        ),
-        any_product_thresholds=NEVER,
-        not_recognized=tuple(p.name for p in taxonomy.products if p.name not in labels),
         training=Training(
             fingerprint=fingerprint(train),
             held_out=fingerprint(p for p in photos if p.split == "validation"),

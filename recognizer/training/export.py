@@ -185,7 +185,8 @@ def _check_photos(
     if not any(p.split == "test" and not p.is_product for p in photos):
         raise TrainingError(
             "no test photos without a product: a bundle is released with figures on sources that "
-            "training never saw, so the data needs a manifest with a split called test"
+            "training never saw, so the data needs a manifest with a split called test; "
+            "`recognizer dataset split` makes one"
         )
 
 

@@ -7,49 +7,48 @@ with the weights of an unbroken one.
 
 from __future__ import annotations
 
-import copy
 import csv
-import json
 import math
-import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
 
+from recognizer._atomic import replacing
 from recognizer.dataset.manifest import fingerprint
 from recognizer.errors import TrainingError
-from recognizer.evaluation.metrics import average_precision, recall_at_fpr
-from recognizer.training.config import TrainingConfig, config_from_dict
-from recognizer.training.loader import Masks, PlainPhotos, TrainingPhotos, batches, find_masks
+from recognizer.training.devices import launch
+from recognizer.training.frozen import fit_frozen
+from recognizer.training.loader import TrainingPhotos, batches, find_masks
 from recognizer.training.model import ProductNetwork, build_network
-from recognizer.training.runs import CHECKPOINT, load_run, read_checkpoint
+from recognizer.training.optimizer import first_stages, make_optimizer, rate_factor
+from recognizer.training.runs import (
+    Progress,
+    figures_of_epoch,
+    load_run,
+    open_run,
+    run_network,
+    write_checkpoint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lightning_fabric import Fabric
+
     from recognizer.dataset.manifest import Photo
+    from recognizer.training.config import TrainingConfig
 
 _LOG_FIELDS = ("epoch", "loss", "learning_rate", "photos_per_second", "accuracy", "ap", "recall")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The progress of a run: epochs and photos from 1, photos a second, an estimate of the rest."""
-
-    epoch: int
-    epochs: int
-    photo: int
-    photos: int
-    loss: float
-    learning_rate: float
-    rate: float
-    seconds_left: float
+_MAX_GRADIENT = 2.0  # a longer one is shortened
 
 
 def fit(
@@ -57,6 +56,8 @@ def fit(
     photos: Sequence[Photo],
     folder: Path,
     *,
+    labels: Sequence[str] | None = None,
+    features: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> ProductNetwork:
@@ -66,6 +67,8 @@ def fit(
         config: the recipe.
         photos: all photos with their splits; those of ``test`` are never opened.
         folder: the run's folder; created if it is missing.
+        labels: the outputs; by default those of the training photos.
+        features: where a frozen backbone's features are kept, a file; by default in the folder.
         on_progress: called about once a second.
         on_epoch: called after each epoch with the row of ``log.csv``.
 
@@ -73,88 +76,107 @@ def fit(
         The network with averaged weights, on the CPU and in evaluation mode.
 
     Raises:
-        TrainingError: the folder holds a run of another configuration or of other data, or there
-            are fewer than two labels.
+        TrainingError: the folder holds a run of another configuration or of other data, there are
+            fewer than two labels, or the device is unavailable.
     """
     train = [p for p in photos if p.split == "train"]
     validation = [p for p in photos if p.split == "validation"]
-    labels = sorted({p.label for p in train})
-    if len(labels) < 2:
+    found = sorted({p.label for p in train})
+    if len(found) < 2:
         raise TrainingError(
-            f"{len(labels)} labels among {len(train)} training photos; at least 2 are needed"
+            f"{len(found)} labels among {len(train)} training photos; at least 2 are needed"
         )
-    run = _Run.open(config, labels, fingerprint(train), folder)
-    if run.epoch < config.epochs:
-        run.masks = find_masks(train, config.input_size)
-    for epoch in range(run.epoch, config.epochs):
-        row = run.train_epoch(train, epoch, on_progress)
-        row.update(run.validate(validation))
-        run.finish_epoch(epoch, row)
+    outputs, data = list(labels or found), fingerprint(train)
+    state = open_run(folder, config, outputs, data)
+    if state is not None and state["epoch"] >= config.epochs:
+        return load_run(folder)[0]
+    if state is not None and "schedule" not in state:
+        raise TrainingError(
+            f"{folder} holds a run that an earlier version began: finish it with that version, or "
+            "delete it"
+        )
+    if config.frozen:
+        row = fit_frozen(
+            config, outputs, train, validation, folder, features, on_progress=on_progress
+        )
+        _log(folder, row)
         on_epoch(row)
+        return load_run(folder)[0]
+    fabric = launch(config.device, config.devices, config.precision)
+    run = _Run(config, outputs, data, folder, fabric, state)
+    masks = find_masks(train, config.input_size)
+    for epoch in range(run.epoch, config.epochs):
+        seen = run.config
+        if epoch < config.early_epochs:
+            seen = replace(seen, input_size=config.early_size)
+        dataset = TrainingPhotos(train, outputs, seen, epoch, masks)
+        row = run.train_epoch(dataset, epoch, on_progress if fabric.is_global_zero else None)
+        if fabric.is_global_zero:
+            row.update(run.validate(validation))
+            run.finish_epoch(row)
+            on_epoch(row)
+        fabric.barrier()
     return load_run(folder)[0]
 
 
 class _Run:
     """The moving parts of a run."""
 
-    def __init__(self, config: TrainingConfig, labels: list[str], data: str, folder: Path) -> None:
-        self.config, self.labels, self.data, self.folder = config, labels, data, folder
-        self.device = choose_device(config.device)
+    def __init__(
+        self,
+        config: TrainingConfig,
+        labels: list[str],
+        data: str,
+        folder: Path,
+        fabric: Fabric,
+        state: dict[str, Any] | None,
+    ) -> None:
+        self.asked, self.labels, self.data, self.folder = config, labels, data, folder
+        self.fabric = fabric
+        self.steps = math.ceil(config.photos_per_epoch / config.batch_size)
+        # Each step is whole, so that it can be dealt out.
+        self.config = replace(config, photos_per_epoch=self.steps * config.batch_size)
+        self.step = self.epoch = 0
+        self.learning_rate = 0.0
         torch.manual_seed(config.seed)
-        network = build_network(config, len(labels))
-        self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged: ProductNetwork = copy.deepcopy(self.network).eval()
-        self.optimizer = _optimizer(self.network, config)
-        self.masks: Masks = []
-        self.step = 0
-        self.epoch = 0
-
-    @classmethod
-    def open(cls, config: TrainingConfig, labels: list[str], data: str, folder: Path) -> _Run:
-        folder.mkdir(parents=True, exist_ok=True)
-        run = cls(config, labels, data, folder)
-        state = read_checkpoint(folder)
-        if state is None:
-            return run
-        # A key that is newer than the run has its default.
-        there = {**state, "config": config_from_dict(state["config"], str(folder))}
-        for key, value in {"config": config, "labels": labels, "data": data}.items():
-            if there[key] != value:
-                raise TrainingError(
-                    f"{folder} holds a run with other {key}; choose another folder, or delete it"
-                )
-        run.network.load_state_dict(state["network"])
-        run.averaged.load_state_dict(state["averaged"])
-        run.optimizer.load_state_dict(state["optimizer"])
-        run.step, run.epoch = state["step"], state["epoch"]
-        return run
+        network = build_network(config, len(labels)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
+        optimizer = make_optimizer(network, config)
+        self.schedule = LambdaLR(optimizer, partial(rate_factor, config, self.steps))
+        if state is not None:
+            network.load_state_dict(state["network"])
+            self.averaged.module.load_state_dict(state["averaged"])
+            optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.step, self.epoch = state["step"], state["epoch"]
+        self.averaged.to(fabric.device)
+        self.network, self.optimizer = fabric.setup(network, optimizer)
 
     def train_epoch(
-        self, train: Sequence[Photo], epoch: int, on_progress: Callable[[Progress], None]
+        self,
+        dataset: TrainingPhotos,
+        epoch: int,
+        on_progress: Callable[[Progress], None] | None,
     ) -> dict[str, float]:
-        config = self.config
-        torch.manual_seed(config.seed * 1_000_003 + epoch)
-        generator = np.random.default_rng([config.seed, epoch, 1])
-        early = epoch < config.early_epochs
-        seen = replace(config, input_size=config.early_size) if early else config
-        dataset = TrainingPhotos(train, self.labels, seen, epoch, self.masks)
-        steps = math.ceil(len(dataset) / config.batch_size)
-        self.network.train()
-        frozen = [self.network.backbone] if config.freeze_batch_norm else []
-        for module in (*frozen, *first_stages(self.network, config.freeze_stages)):
-            for layer in module.modules():
-                if isinstance(layer, nn.BatchNorm2d):
-                    layer.eval()
+        config, fabric = self.config, self.fabric
+        torch.manual_seed(config.seed * 1_000_003 + epoch + 500_009 * fabric.global_rank)
+        generator = np.random.default_rng([config.seed, epoch, 1 + fabric.global_rank])
+        self._set_mode()
+        # Each step is dealt out to the passes, and each pass to the devices.
+        places = np.arange(len(dataset)).reshape(
+            self.steps * config.accumulate, fabric.world_size, -1
+        )
+        loader = batches(dataset, places[:, fabric.global_rank].tolist(), config.workers)
         started = reported = time.monotonic()
-        total, done, rate, learning_rate = 0.0, 0, 0.0, 0.0
-        for images, targets in batches(dataset, config.batch_size, config.workers):
-            learning_rate = self._set_rate(steps)
-            loss = self._train_step(images, targets, generator)
-            total += loss * len(targets)
-            done += len(targets)
+        total, rate, done = 0.0, 0.0, 0
+        for number, (images, targets) in enumerate(loader, 1):
+            total += self._train_pass(
+                images, targets, generator, is_last=number % config.accumulate == 0
+            )
+            done += len(targets) * fabric.world_size
             now = time.monotonic()
             rate = done / (now - started)
-            if now - reported >= 1 or done == len(dataset):
+            if on_progress and (now - reported >= 1 or done == len(dataset)):
                 reported = now
                 left = _work(config, epoch, done / len(dataset)) * len(dataset)
                 on_progress(
@@ -163,115 +185,80 @@ class _Run:
                         epochs=config.epochs,
                         photo=done,
                         photos=len(dataset),
-                        loss=total / done,
-                        learning_rate=learning_rate,
+                        loss=total / number,
+                        learning_rate=self.learning_rate,
                         rate=rate,
                         seconds_left=left / rate,
                     )
                 )
         if not math.isfinite(total):
             raise TrainingError(f"the loss is {total} in epoch {epoch + 1}: lower learning_rate")
+        self.epoch = epoch + 1
         return {
-            "epoch": epoch + 1,
-            "loss": total / done,
-            "learning_rate": learning_rate,
+            "epoch": self.epoch,
+            "loss": total / len(places),
+            "learning_rate": self.learning_rate,
             "photos_per_second": rate,
         }
 
-    def _set_rate(self, steps_per_epoch: int) -> float:
-        config = self.config
-        warmup = config.warmup_epochs * steps_per_epoch
-        whole = config.epochs * steps_per_epoch
-        if self.step < warmup:
-            factor = (self.step + 1) / warmup
-        else:
-            factor = 0.5 * (1 + math.cos(math.pi * (self.step - warmup) / max(1, whole - warmup)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
-        return config.learning_rate * factor
+    def _set_mode(self) -> None:
+        network = self.network.module
+        self.network.train()
+        frozen = [network.backbone] if self.config.freeze_batch_norm else []
+        for module in (*frozen, *first_stages(network, self.config.freeze_stages)):
+            for layer in module.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
 
-    def _train_step(
-        self, images: torch.Tensor, targets: torch.Tensor, generator: np.random.Generator
+    def _train_pass(
+        self,
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        generator: np.random.Generator,
+        *,
+        is_last: bool,
     ) -> float:
-        config = self.config
-        images = images.to(self.device)
-        soft = functional.one_hot(targets.to(self.device), len(self.labels)).float()
+        config, fabric = self.config, self.fabric
+        images, targets = fabric.to_device((images, targets))
+        soft = functional.one_hot(targets, len(self.labels)).float()
         if config.mixup:
             share = float(generator.beta(config.mixup, config.mixup))
             images = share * images.float() + (1 - share) * images.flip(0).float()
             soft = share * soft + (1 - share) * soft.flip(0)
-        # bfloat16 has the range of float32: gradients need no scaling.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.network(images).logits
-        loss = loss_of(logits.float(), soft, config)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-        self.optimizer.step()
-        self.step += 1
-        self._average()
+        with fabric.no_backward_sync(self.network, enabled=not is_last):
+            loss = loss_of(self.network(images).logits.float(), soft, config)
+            fabric.backward(loss / config.accumulate)
+        if is_last:
+            fabric.clip_gradients(self.network, self.optimizer, max_norm=_MAX_GRADIENT)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self.learning_rate = float(self.schedule.get_last_lr()[-1])  # of the head
+            self.schedule.step()
+            self.step += 1
+            self.averaged.update(self.network.module, self.step)
         return float(loss.detach())
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        # Early on the average follows quickly, so that it forgets the untrained head.
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        ours = self.averaged.state_dict()
-        for name, value in self.network.state_dict().items():
-            if value.dtype.is_floating_point:
-                ours[name].lerp_(value, 1 - decay)
-            else:
-                ours[name].copy_(value)
-
-    @torch.no_grad()
     def validate(self, photos: Sequence[Photo]) -> dict[str, float]:
-        """Measure the held-out photos, for the log; nothing is chosen by it."""
         if not photos:
             return {}
-        self.averaged.eval()
-        dataset = PlainPhotos(photos, self.config.input_size)
-        logits = torch.cat(
-            [
-                self.averaged(images.to(self.device)).logits.cpu()
-                for images in batches(dataset, 64, self.config.workers)
-            ]
-        )
-        scores = logits.softmax(1).numpy()
-        truth = np.array([p.label for p in photos])
-        names = np.array(self.labels)
-        ivory = [i for i, name in enumerate(self.labels) if name.startswith("ivory")]
-        row = {"accuracy": float((names[scores.argmax(1)] == truth).mean())}
-        positive = np.isin(truth, names[ivory])
-        if ivory and positive.any() and not positive.all():
-            score = scores[:, ivory].sum(1)
-            row["ap"] = average_precision(positive, score)
-            row["recall"] = recall_at_fpr(positive, score, 0.01)
-        return row
+        logits, _ = run_network(self.averaged.module, photos, self.config)
+        return figures_of_epoch(logits, self.labels, photos)
 
-    def finish_epoch(self, epoch: int, row: dict[str, float]) -> None:
-        self.epoch = epoch + 1
+    def finish_epoch(self, row: dict[str, float]) -> None:
         # The log first: a run that is killed in between repeats this epoch, and its row.
-        _log_csv(self.folder / "log.csv", row)
-        _log_tensorboard(self.folder, row)
-        self.save()
-
-    def save(self) -> None:
-        (self.folder / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2) + "\n")
-        temporary = self.folder / f"{CHECKPOINT}.part"
-        torch.save(
-            {
-                "config": self.config.to_dict(),
-                "labels": self.labels,
-                "data": self.data,
-                "network": self.network.state_dict(),
-                "averaged": self.averaged.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-                "epoch": self.epoch,
-            },
-            temporary,
+        _log(self.folder, row)
+        write_checkpoint(
+            self.folder,
+            self.asked,
+            labels=self.labels,
+            data=self.data,
+            network=self.network.module.state_dict(),
+            averaged=self.averaged.module.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            schedule=self.schedule.state_dict(),
+            step=self.step,
+            epoch=self.epoch,
         )
-        os.replace(temporary, self.folder / CHECKPOINT)
 
 
 def _work(config: TrainingConfig, epoch: int, done: float) -> float:
@@ -298,67 +285,18 @@ def loss_of(logits: torch.Tensor, targets: torch.Tensor, config: TrainingConfig)
     return functional.binary_cross_entropy_with_logits(logits, targets) * targets.shape[1]
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
-
-    Raises:
-        TrainingError: the named device is unavailable.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        name = next((device for device, found in there.items() if found), "cpu")
-    if not there.get(name, True):
-        raise TrainingError(f'device {name!r} is unavailable; use device = "auto"')
-    return torch.device(name)
-
-
-def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
-    """Return the stem and the first stages of an EfficientNet; nothing for a count of 0.
-
-    Raises:
-        TrainingError: the backbone has fewer stages, or is no EfficientNet.
-    """
-    if count == 0:
-        return []
-    backbone: Any = network.backbone
-    stages = list(getattr(backbone, "blocks", []))
-    if count > len(stages):
-        raise TrainingError(f"freeze_stages = {count}: the backbone has {len(stages)} stages")
-    return [backbone.conv_stem, backbone.bn1, *stages[:count]]
-
-
-def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
-    for stage in first_stages(network, config.freeze_stages):
-        stage.requires_grad_(False)
-    groups = []
-    for module, rate in ((network.backbone, config.backbone_rate), (network.head, 1.0)):
-        for decayed in (True, False):
-            # Biases and the scales of normalisations are not decayed.
-            learned = (p for p in module.parameters() if p.requires_grad)
-            parameters = [p for p in learned if (p.ndim > 1) == decayed]
-            peak = config.learning_rate * rate
-            decay = config.weight_decay if decayed else 0.0
-            groups.append({"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay})
-    return torch.optim.AdamW(groups)
-
-
-def _log_csv(path: Path, row: dict[str, float]) -> None:
+def _log(folder: Path, row: dict[str, float]) -> None:
     """Append the row of an epoch; rows of the same or later epochs are dropped."""
-    rows: list[dict[str, str]] = []
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to import
+
+    path, rows = folder / "log.csv", list[dict[str, Any]]()
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
             rows = [r for r in csv.DictReader(file) if int(r["epoch"]) < row["epoch"]]
-    temporary = path.with_suffix(".part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as partial_file, partial_file.open("w", newline="") as file:
         writer = csv.DictWriter(file, _LOG_FIELDS)
         writer.writeheader()
         writer.writerows([*rows, {key: f"{value:.6g}" for key, value in row.items()}])
-    os.replace(temporary, path)
-
-
-def _log_tensorboard(folder: Path, row: dict[str, float]) -> None:
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to import
-
     with SummaryWriter(str(folder / "tensorboard"), purge_step=int(row["epoch"])) as writer:
         for key, value in row.items():
             writer.add_scalar(key, value, int(row["epoch"]))

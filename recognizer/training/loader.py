@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,8 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from recognizer.dataset.compose import several
 from recognizer.dataset.cutout import Cutout, cut_out, find_object, outline_mask
-from recognizer.dataset.manifest import BACKDROP_LABELS, read_photo
+from recognizer.dataset.manifest import BACKDROP_LABELS, first_frame, read_photo
+from recognizer.errors import DatasetError
 from recognizer.imaging import load_image, model_input
+from recognizer.taxonomy import Taxonomy, load_taxonomy, use_taxonomy
 from recognizer.training.augment import Augmentation
 
 if TYPE_CHECKING:
@@ -211,27 +213,35 @@ class PlainPhotos(Dataset[torch.Tensor]):
         return len(self._photos)
 
     def __getitem__(self, place: int) -> torch.Tensor:
-        rgb = read_photo(self._photos[place], self._size)
+        photo = self._photos[place]
+        image = load_image(photo.path, min_side=self._size)
+        rgb = first_frame(photo, image)
+        if image.sha256 != photo.sha256:
+            raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
         return torch.from_numpy(model_input(rgb, self._size))
 
 
-def batches(dataset: Dataset[object], batch_size: int, workers: int) -> DataLoader[object]:
-    """Return the batches of a dataset in its own order.
+def batches(dataset: Dataset[Any], places: int | list[list[int]], workers: int) -> DataLoader[Any]:
+    """Return the batches of a dataset: its places in each, or their number in its own order.
 
     OpenCV computes with one thread from then on where there are workers.
     """
+    if isinstance(places, int):
+        whole = range(len(dataset))  # type: ignore[arg-type]
+        places = [list(whole[i : i + places]) for i in range(0, len(whole), places)]
     if workers:
         # A forked worker would wait forever for threads that OpenCV started before the fork.
         cv2.setNumThreads(1)
     return DataLoader(
         dataset,
-        batch_size=batch_size,
+        batch_sampler=places,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=partial(_start_worker, load_taxonomy()),
     )
 
 
-def _one_thread(_: int) -> None:
+def _start_worker(taxonomy: Taxonomy, _: int) -> None:
+    use_taxonomy(taxonomy)  # its labels may be the user's own, and the process a new one
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

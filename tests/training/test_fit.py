@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +12,14 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from recognizer.dataset.manifest import Photo
+from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.errors import TrainingError
-from recognizer.training.fit import first_stages, fit
+from recognizer.training.devices import launch
+from recognizer.training.fit import fit
 from recognizer.training.model import build_network
+from recognizer.training.optimizer import first_stages, make_optimizer
 from recognizer.training.runs import load_run
+from tests.labelled import SMALL_RECIPE, write_split_photos
 from tests.training.conftest import FinishedRun, small_config
 
 
@@ -91,3 +97,59 @@ def test_a_finished_run_stays_as_it_is(
 ) -> None:
     folder = shutil.copytree(run.folder, tmp_path / "copy")
     assert_equal_weights(run.network, fit(run.config, split, folder))
+
+
+TRANSFORMER = {"backbone": "test_vit", "epochs": 1, "drop_rate": 0.0, "drop_path": 0.0}
+
+
+def test_two_processes_and_two_passes_train_what_one_does(tmp_path: Path) -> None:
+    data = write_split_photos(tmp_path / "data")
+    one = small_config(**TRANSFORMER, validation_share=0.0)
+    photos = load_photos(data)
+    whole = fit(one, photos, tmp_path / "one")
+    accumulated = fit(replace(one, accumulate=2), photos, tmp_path / "passes")
+    recipe = tmp_path / "two.toml"
+    values = {**SMALL_RECIPE, **TRANSFORMER, "validation_share": 0.0, "devices": 2}
+    recipe.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()))
+    arguments = ("train", recipe, "--data", data, "--output", tmp_path / "two")
+    done = subprocess.run(
+        [sys.executable, "-m", "recognizer", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("photos to train on") == 1  # only one of the processes reports
+    shared, _, _ = load_run(tmp_path / "two")
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(shared.state_dict()[name], value, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(accumulated.state_dict()[name], value, atol=1e-4, rtol=1e-3)
+
+
+def test_a_run_goes_on_elsewhere(run: FinishedRun, split: list[Photo], tmp_path: Path) -> None:
+    folder = shutil.copytree(run.folder, tmp_path / "copy")
+    elsewhere = replace(run.config, workers=3, accumulate=2, device="auto")
+    assert_equal_weights(run.network, fit(elsewhere, split, folder))
+
+
+def test_layers_learn_the_slower_the_deeper_they_lie() -> None:
+    config = small_config(**TRANSFORMER, layer_decay=0.5, learning_rate=1.0, backbone_rate=0.1)
+    network = build_network(config, 3)
+    rate_of = {
+        id(weight): group["lr"]
+        for group in make_optimizer(network, config).param_groups
+        for weight in group["params"]
+    }
+    backbone = network.backbone
+    first, second = (rate_of[id(backbone.blocks[i].mlp.fc1.weight)] for i in (0, 1))
+    assert first == pytest.approx(second / 2)
+    assert rate_of[id(backbone.patch_embed.proj.weight)] == pytest.approx(first / 2)
+    assert rate_of[id(network.head.weight)] == 1.0
+    assert max(rate_of[id(weight)] for weight in backbone.parameters()) <= 0.1
+
+
+def test_low_precision_trains_too(split: list[Photo], tmp_path: Path) -> None:
+    fit(small_config(epochs=1, precision="bf16"), split, tmp_path)
+    with pytest.raises(TrainingError, match="needs cuda"):
+        launch("cpu", 1, "fp16")

@@ -5,7 +5,9 @@ import timm
 import torch
 
 from recognizer.errors import TrainingError
-from recognizer.training.model import build_network, fold_normalization, packaged_state
+from recognizer.training.config import TrainingConfig
+from recognizer.training.model import build_network, feature_map, fold_normalization
+from recognizer.training.weights import packaged_state
 from tests.training.conftest import small_config
 
 
@@ -40,9 +42,52 @@ def test_where_it_cannot_be_folded_pixels_are_normalized_all_the_same(backbone: 
         assert torch.allclose(network(pixels).embedding, expected, atol=1e-4)
 
 
-def test_a_backbone_without_a_map_of_features_is_told() -> None:
-    with pytest.raises(TrainingError, match=r"test_vit.*ends in a map"):
-        build_network(small_config(backbone="test_vit", input_size=160), 3)
+TRANSFORMERS = {
+    "test_vit": 1,  # with a class token
+    "test_vit2": 1,  # with a register
+    "vit_tiny_patch16_dinov3_qkvb": 5,  # rotary positions, a class token and four registers
+    "eva02_tiny_patch14_224": 1,  # normalises after pooling
+    "swin_tiny_patch4_window7_224": 0,  # channels last
+}
+"""Small ones of each make -> tokens that are no patches."""
+
+
+def transformer(name: str, **changes: object) -> TrainingConfig:
+    size = {"eva02_tiny_patch14_224": 28, "swin_tiny_patch4_window7_224": 224}.get(name, 32)
+    return small_config(backbone=name, input_size=size, **changes)
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_the_map_of_a_transformer_is_that_of_its_patches(name: str) -> None:
+    network = build_network(transformer(name), 3).eval()
+    torch.nn.init.normal_(network.head.weight)
+    size = transformer(name).input_size
+    images = torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        found = network(images)
+        tokens = network.backbone.forward_features(network.normalize(images.permute(0, 3, 1, 2)))
+        features = feature_map(network.backbone, network.normalize(images.permute(0, 3, 1, 2)))
+    height, width = found.maps.shape[2:]
+    assert height == width > 1
+    torch.testing.assert_close(found.maps.mean(dim=(2, 3)), found.logits)
+    if tokens.ndim == 3:
+        assert tokens.shape[1] == TRANSFORMERS[name] + height * width
+    if name == "test_vit":  # the second patch of the first row
+        torch.testing.assert_close(features[:, :, 0, 1], tokens[:, 2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"backbone": "test_vit", "input_size": 40}, "a multiple of 16, as 32"),
+        ({"backbone": "test_vit", "early_epochs": 1}, "has one input size; set 0"),
+        ({"backbone": "test_vit3000"}, "Unknown model"),
+        ({"backbone": "naflexvit_base_patch16_siglip"}, "gives no map of features"),
+    ],
+)
+def test_a_backbone_that_does_not_fit_is_named(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        build_network(small_config(**changes), 3)
 
 
 def test_the_logit_is_the_mean_of_its_map() -> None:

