@@ -9,11 +9,14 @@ import typer
 from recognizer.cli.options import (
     DataOption,
     NewBundleOption,
+    OutOfFoldOption,
     ThreadsOption,
+    know_labels,
     load_data,
     require_extra,
 )
 from recognizer.cli.progress import show_stage, wide_console
+from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
@@ -21,14 +24,16 @@ if TYPE_CHECKING:
 
 def command(
     bundle: Annotated[str, typer.Argument(help="A bundle's folder or name.")],
-    data: DataOption,
     output: NewBundleOption,
+    data: DataOption | None = None,
+    out_of_fold: OutOfFoldOption = None,
     threads: ThreadsOption = 1,
 ) -> None:
     """Choose and fit each label's calibration, and the thresholds, on photos it was not trained on.
 
     These are the photos of the split `validation`; if there are none, those that the bundle's
-    training held out.
+    training held out. With --out-of-fold they are all training photos, as runs of the same recipe
+    score them that left their sources out.
     """
     require_extra("evaluate")
     from recognizer.evaluation.calibrate import calibrate_bundle
@@ -38,11 +43,21 @@ def command(
 
     recognizer = Recognizer.load(bundle, threads=threads)
     check_output(output)  # before any work is done
-    photos = load_data(data)
-    held_out = [p for p in photos if p.split == "validation"]
-    held_out = held_out or photos_of_split(recognizer.bundle, photos, "validation")
-    with show_stage("scoring the validation split") as progress:
-        made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
+    if (data is None) == (out_of_fold is None):
+        raise UsageError("give either --data or --out-of-fold")
+    if out_of_fold is not None:
+        from recognizer.dataset.out_of_fold import read_out_of_fold
+
+        found = read_out_of_fold(out_of_fold)
+        log_odds = found.columns(recognizer.labels, recognizer.bundle.title)
+        made = calibrate_bundle(recognizer, found.photos, output, log_odds=log_odds)
+    else:
+        know_labels(recognizer)
+        photos = load_data(data or [])
+        held_out = [p for p in photos if p.split == "validation"]
+        held_out = held_out or photos_of_split(recognizer.bundle, photos, "validation")
+        with show_stage("scoring the validation split") as progress:
+            made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
     _print_calibration(made)
     typer.echo(f"Wrote {output}", err=True)
 

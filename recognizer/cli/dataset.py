@@ -10,7 +10,13 @@ import typer
 
 from recognizer.cli.dataset_match import match
 from recognizer.cli.dataset_split import split
-from recognizer.cli.options import BundleOption, DataOption, load_data, require_extra
+from recognizer.cli.options import (
+    BundleOption,
+    DataOption,
+    OutOfFoldOption,
+    load_data,
+    require_extra,
+)
 from recognizer.cli.progress import new_table, show_progress, show_stage, wide_console, working
 from recognizer.errors import DatasetError, UsageError
 
@@ -81,6 +87,7 @@ def check(
 def suspects(
     data: DataOption,
     bundle: BundleOption = None,
+    out_of_fold: OutOfFoldOption = None,
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the whole list as CSV.")
@@ -97,16 +104,15 @@ def suspects(
     require_extra("train", "cleanlab", "sklearn")
     import cv2
 
-    from recognizer.dataset.outputs import run_photos
-    from recognizer.dataset.suspects import find_suspects, suspects_sheet, write_suspects
-    from recognizer.recognizer import Recognizer
+    from recognizer.dataset.suspects import suspects_sheet, write_suspects
 
     photos = [p for p in load_data(data) if p.split == split and p.is_evidence]
-    recognizer = Recognizer.load(bundle, threads=1)
-    with show_stage("features") as progress:
-        outputs = run_photos(recognizer, photos, progress)
-    with working("looking for wrong labels"):
-        found = find_suspects(photos, outputs.embedding)
+    if out_of_fold is None:
+        found = _suspects_of_bundle(photos, bundle)
+    elif bundle is None:
+        photos, found = _suspects_out_of_fold(photos, out_of_fold)
+    else:
+        raise UsageError("give either --bundle or --out-of-fold")
     _print_suspects(found[:SHOWN], len(found), len(photos))
     if output is not None:
         write_suspects(found, output)
@@ -115,6 +121,35 @@ def suspects(
         drawn = cv2.cvtColor(suspects_sheet(found[:sheet_photos]), cv2.COLOR_RGB2BGR)
         if not cv2.imwrite(str(sheet), drawn):
             raise UsageError(f"--sheet {sheet}: cannot be written")
+
+
+def _suspects_of_bundle(photos: Sequence[Photo], bundle: str | None) -> list[Suspect]:
+    from recognizer.dataset.outputs import run_photos
+    from recognizer.dataset.suspects import find_suspects
+    from recognizer.recognizer import Recognizer
+
+    recognizer = Recognizer.load(bundle, threads=1)
+    with show_stage("features") as progress:
+        outputs = run_photos(recognizer, photos, progress)
+    with working("looking for wrong labels"):
+        return find_suspects(photos, outputs.embedding)
+
+
+def _suspects_out_of_fold(photos: Sequence[Photo], file: Path) -> tuple[list[Photo], list[Suspect]]:
+    """Return the photos that have a prediction, and the suspects among them."""
+    from recognizer.dataset.out_of_fold import read_out_of_fold
+    from recognizer.dataset.suspects import rank_suspects
+
+    predictions = read_out_of_fold(file)
+    rows = {photo.sha256: i for i, photo in enumerate(predictions.photos)}
+    known = [p for p in photos if p.sha256 in rows and p.label in predictions.labels]
+    if not known:
+        raise DatasetError(f"{file} has predictions of none of these photos")
+    if len(known) < len(photos):
+        typer.echo(f"Skipped {len(photos) - len(known)} photos without a prediction", err=True)
+    probabilities = predictions.probabilities[[rows[p.sha256] for p in known]]
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return known, rank_suspects(known, list(predictions.labels), probabilities)
 
 
 def print_counts(photos: Sequence[Photo]) -> None:

@@ -12,7 +12,9 @@ from recognizer._atomic import check_place, require_page
 from recognizer.cli.options import (
     BundleArgument,
     DataOption,
+    OutOfFoldOption,
     ThreadsOption,
+    know_labels,
     load_data,
     require_extra,
 )
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 
 def command(
-    data: DataOption,
     bundle: BundleArgument = None,
+    data: DataOption | None = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -61,6 +63,7 @@ def command(
     against: Annotated[
         str | None, typer.Option(help="Another bundle: print paired differences to it.")
     ] = None,
+    out_of_fold: OutOfFoldOption = None,
     rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,
     threads: ThreadsOption = 1,
     *,
@@ -79,6 +82,42 @@ def command(
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
+    _check_modes(split, report, only_source, leave_one_source_out, against)
+    if output is not None:
+        check_place(output)
+    if out_of_fold is not None:
+        if data or bundle or report or split or only_source or leave_one_source_out or against:
+            raise UsageError(
+                "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
+                "has all that is measured"
+            )
+        text = _evaluate_folds(out_of_fold, rounds, group_by_source)
+    elif data is None:
+        raise UsageError("give --data, the labelled photos, or --out-of-fold")
+    else:
+        recognizer = Recognizer.load(bundle, threads=threads)
+        know_labels(recognizer)
+        photos = _corrected(recognizer, load_data(data))
+        if leave_one_source_out:
+            text = _leave_out(recognizer, photos, leave_one_source_out, rounds, group_by_source)
+        elif against:
+            other = Recognizer.load(against, threads=threads)
+            text = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
+        else:
+            chosen = _choose(recognizer, photos, split, only_source)
+            text = _evaluate(recognizer, chosen, prevalence, report, rounds, group_by_source)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+        typer.echo(f"Wrote {output}", err=True)
+
+
+def _check_modes(
+    split: str | None,
+    report: Path | None,
+    only_source: list[str] | None,
+    leave_one_source_out: list[str] | None,
+    against: str | None,
+) -> None:
     if split not in {None, "test", "validation"}:
         raise UsageError(f"--split {split}: give test or validation")
     if sum(bool(mode) for mode in (only_source, leave_one_source_out, against)) > 1:
@@ -91,21 +130,6 @@ def command(
         require_page(report)
         if report.suffix == ".json":
             raise UsageError(f"--report {report}: the name must end in .html; figures go to .json")
-    if output is not None:
-        check_place(output)
-    recognizer = Recognizer.load(bundle, threads=threads)
-    photos = _corrected(recognizer, load_data(data))
-    if leave_one_source_out:
-        text = _leave_out(recognizer, photos, leave_one_source_out, rounds, group_by_source)
-    elif against:
-        other = Recognizer.load(against, threads=threads)
-        text = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
-    else:
-        chosen = _choose(recognizer, photos, split, only_source)
-        text = _evaluate(recognizer, chosen, prevalence, report, rounds, group_by_source)
-    if output is not None:
-        output.write_text(text, encoding="utf-8")
-        typer.echo(f"Wrote {output}", err=True)
 
 
 def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
@@ -181,6 +205,20 @@ def _evaluate(
         beside.write_text(text, encoding="utf-8")
         typer.echo(f"Wrote {report} and {beside}", err=True)
     return text
+
+
+def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> str:
+    from recognizer.cli.evaluate_output import print_evaluation, print_folds
+    from recognizer.dataset.out_of_fold import read_out_of_fold
+    from recognizer.evaluation.evaluate import to_json
+    from recognizer.evaluation.out_of_fold import WORTH, measure_out_of_fold
+
+    found = measure_out_of_fold(
+        read_out_of_fold(file), file.name, rounds=rounds, group_by_source=group_by_source
+    )
+    print_evaluation(found.whole, WORTH)
+    print_folds(found)
+    return to_json(found)
 
 
 def _leave_out(

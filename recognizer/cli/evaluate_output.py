@@ -11,6 +11,7 @@ from recognizer.cli.progress import new_table, wide_console
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
 from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
 from recognizer.evaluation.left_out import OPTIMISTIC, LeftOut
+from recognizer.evaluation.out_of_fold import FoldEvaluation
 from recognizer.evaluation.paired import Change, PairedEvaluation
 from recognizer.evaluation.prevalence import OperatingPoint
 from recognizer.model.evidence import Estimate, percent
@@ -69,6 +70,29 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
     # The validation photos set the thresholds, so the thresholds cannot be tested on them.
     if evaluation.split != "validation":
         _print_operating_points(console, evaluation)
+
+
+def print_folds(found: FoldEvaluation) -> None:
+    """Print what each fold of sources says, when it was left out."""
+    headings = ("", "photos", "negatives", "to review", "products", "leads", "average precision")
+    table = new_table("fold by fold, with the default policy", headings)
+    for number, evaluation in found.folds.items():
+        leads = evaluation.leads.values()
+        precision = (
+            f"{f.name} {f.average_precision.value:.2f}"
+            for f in all_figures(evaluation)
+            if f.average_precision is not None
+        )
+        table.add_row(
+            f"fold {number}",
+            str(evaluation.photos),
+            str(evaluation.negatives),
+            evaluation.flagged_negatives.as_percent(),
+            str(sum(of.photos for of in leads)),
+            str(sum(of.leads for of in leads)),
+            ", ".join(precision) or "-",
+        )
+    wide_console().print(table)
 
 
 def _print_lookalikes(console: Console, evaluation: Evaluation) -> None:

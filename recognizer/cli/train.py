@@ -1,9 +1,10 @@
-"""``recognizer train``: fine-tune a network on labelled photos."""
+"""``recognizer train``: train a network on labelled photos."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +14,39 @@ import typer
 
 from recognizer.cli.options import DataOption, load_data, require_extra
 from recognizer.cli.progress import LINE_EVERY
+from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from recognizer.dataset.manifest import Photo
     from recognizer.training.config import TrainingConfig
-    from recognizer.training.fit import Progress as FitProgress
+    from recognizer.training.runs import Progress as FitProgress
 
 
 def command(
-    config: Annotated[Path, typer.Argument(help="The recipe, a TOML file as export/*/train.toml.")],
     data: DataOption,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            help="A TOML file, or a recipe of this package: small-cpu, dinov2, siglip2.",
+            show_default="small-cpu",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The run's folder.", show_default="runs/ and the recipe's name"
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another value for a key of the recipe, as epochs=3. May be repeated.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -33,29 +54,108 @@ def command(
             help="Seed instead of the recipe's. Runs that differ only in it can be averaged.",
         ),
     ] = None,
+    folds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Train once for each fold of this table (see `recognizer folds`), without it, and "
+            "write the predictions for what was left out.",
+        ),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where a frozen backbone's features are kept, for other runs to use, too.",
+            show_default="features.sqlite in the run's folder",
+        ),
+    ] = None,
+    *,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="With --folds: keep the features of each photo.")
+    ] = False,
 ) -> None:
-    """Fine-tune a network. The same command again resumes a run that was stopped."""
+    """Train a network. The same command again resumes a run that was stopped."""
     from rich.console import Console
 
-    from recognizer.training.config import load_config
+    from recognizer.training.config import DEFAULT_RECIPE, load_config
 
     require_extra("train")
+    from recognizer.training.devices import is_first_process
     from recognizer.training.fit import fit
 
-    console = Console(stderr=True)
-    recipe = load_config(config)
+    # With several devices each process runs this command; the first one reports.
+    console = Console(stderr=True, quiet=not is_first_process())
+    if embeddings and folds is None:
+        raise UsageError("--embeddings goes with --folds")
+    config = load_config(recipe or DEFAULT_RECIPE, changes or ())
     if seed is not None:
-        recipe = replace(recipe, seed=seed)
-    photos = read_data(data, recipe)
-    counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
-    console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")
-
-    def print_epoch(row: dict[str, float]) -> None:
-        console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
-
-    with _show_run(console) as show:
-        fit(recipe, photos, output, on_progress=show, on_epoch=print_epoch)
+        config = replace(config, seed=seed)
+    output = output or Path("runs") / config.name
+    if folds is not None:
+        output = _train_folds(config, data, folds, output, features, embeddings, console)
+    else:
+        photos = read_data(data, config)
+        counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
+        console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")
+        if recipe is None:
+            _print_choice(config, photos, output, console)
+        with _show_run(console) as (show, print_epoch):
+            fit(
+                config,
+                photos,
+                output,
+                features=features,
+                on_progress=show,
+                on_epoch=print_epoch,
+            )
     console.print(f"Wrote {output}")
+
+
+def _print_choice(
+    config: TrainingConfig, photos: Sequence[Photo], output: Path, console: Console
+) -> None:
+    from recognizer.training.runs import estimate_seconds
+
+    minutes = estimate_seconds(config, photos) / 60
+    duration = f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute"
+    what = "a logistic regression on the features of" if config.frozen else "a fine-tuned"
+    console.print(
+        f"No recipe was given; used {config.name}: {what} {config.backbone} at "
+        f"{config.input_size} pixels. It will take about {duration}. The run's folder is {output}.",
+        soft_wrap=True,
+    )
+
+
+def _train_folds(
+    config: TrainingConfig,
+    data: list[Path],
+    table: Path,
+    output: Path,
+    features: Path | None,
+    embeddings: bool,
+    console: Console,
+) -> Path:
+    from recognizer.dataset.source_folds import read_folds
+    from recognizer.training.folds import train_folds
+
+    folds = read_folds(table)
+
+    def on_fold(fold: int, train: int, held: int) -> None:
+        console.print(f"fold {fold} of 0-{folds.count - 1}: {train} photos, {held} left out")
+
+    with _show_run(console) as (show, print_epoch):
+        return train_folds(
+            config,
+            load_data(data),
+            folds,
+            output,
+            embeddings=embeddings,
+            features=features,
+            on_fold=on_fold,
+            on_progress=show,
+            on_epoch=print_epoch,
+        )
 
 
 def read_data(folders: list[Path], config: TrainingConfig) -> list[Photo]:
@@ -66,8 +166,10 @@ def read_data(folders: list[Path], config: TrainingConfig) -> list[Photo]:
 
 
 @contextmanager
-def _show_run(console: Console) -> Iterator[Callable[[FitProgress], None]]:
-    """Yield a function that shows the progress of a run: a bar, or a line now and then."""
+def _show_run(
+    console: Console,
+) -> Iterator[tuple[Callable[[FitProgress], None], Callable[[dict[str, float]], None]]]:
+    """Yield what shows the progress of a run (a bar, or a line now and then) and its epochs."""
     from rich.progress import BarColumn, Progress, TextColumn
 
     printed = time.monotonic()
@@ -82,14 +184,16 @@ def _show_run(console: Console) -> Iterator[Callable[[FitProgress], None]]:
         def show(p: FitProgress) -> None:
             nonlocal printed
             epoch = f"{p.epoch}/{p.epochs}"
-            state = (
-                f"loss {p.loss:.3f}  lr {p.learning_rate:.1e}  {p.rate:.0f} photos/s  "
-                f"{p.seconds_left / 60:.0f} min left"
-            )
+            state = f"{p.rate:.0f} photos/s  {p.seconds_left / 60:.0f} min left"
+            if not math.isnan(p.loss):  # otherwise only features are computed
+                state = f"loss {p.loss:.3f}  lr {p.learning_rate:.1e}  {state}"
             bar.update(task, total=p.photos, completed=p.photo, epoch=epoch, state=state)
             now = time.monotonic()
             if not console.is_terminal and now - printed >= LINE_EVERY:
                 printed = now
                 console.print(f"epoch {epoch}  photo {p.photo}/{p.photos}  {state}")
 
-        yield show
+        def print_epoch(row: dict[str, float]) -> None:
+            console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+
+        yield show, print_epoch

@@ -22,6 +22,7 @@ from recognizer.dataset.annotations import (
     patches,
 )
 from recognizer.dataset.manifest import PATCH_PREFIX, Photo
+from recognizer.dataset.source_folds import SourceFolds, leave_fold_out
 from recognizer.errors import DatasetError, TrainingError
 
 
@@ -96,16 +97,24 @@ def check_values(cls: type, values: Mapping[str, Any], where: str) -> None:
             raise TrainingError(f"{where}: {key} = {value!r} is of the wrong type")
 
 
-def prepare(photos: Sequence[Photo], recipe: DataRecipe) -> list[Photo]:
+def prepare(
+    photos: Sequence[Photo], recipe: DataRecipe, *, folds: tuple[SourceFolds, int] | None = None
+) -> list[Photo]:
     """Return all photos with the labels and splits of a run, and the patches that it trains on.
 
+    ``folds`` are those of the sources and the number of the one that is held out, and nothing else.
+
     Raises:
-        DatasetError: an excluded source is unknown, or a table (corrections, patches) is wrong.
+        DatasetError: an excluded source is unknown or in no fold, or a table (corrections, patches)
+            is wrong.
     """
     if recipe.corrections:
         photos = apply_corrections(photos, load_corrections(recipe.corrections))
-    held = hold_out_validation(photos, recipe.validation_share, recipe.split_seed)
-    held = exclude_sources(held, recipe.left_out_sources)
+    if folds is None:
+        held = hold_out_validation(photos, recipe.validation_share, recipe.split_seed)
+        held = exclude_sources(held, recipe.left_out_sources)
+    else:
+        held = leave_fold_out(exclude_sources(photos, recipe.left_out_sources), *folds)
     parts = set(recipe.exclude_sources) - set(recipe.left_out_sources)
     unknown = parts - (patch_sources(recipe.patches) if recipe.patches else set())
     if unknown:

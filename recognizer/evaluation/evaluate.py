@@ -137,11 +137,13 @@ def measure(
     *,
     prevalence: float = DEFAULT_PREVALENCE,
     group_by_source: bool = False,
+    verdicts: Sequence[Verdict] | None = None,
 ) -> Evaluation:
     """Measure the bundle that made the predictions of the photos of a split.
 
     ``rounds`` are bootstrap rounds, which draw whole sources with ``group_by_source``;
-    ``prevalence`` is the share of products at which precision is restated.
+    ``prevalence`` is the share of products at which precision is restated; ``verdicts`` are those
+    of the default policy, if they come from other thresholds than the bundle's.
 
     Raises:
         DatasetError: there are no negatives among the photos.
@@ -156,7 +158,7 @@ def measure(
     products = [label.name for label in load_taxonomy().products]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
     policy = Policy()
-    verdicts = [
+    verdicts = verdicts or [
         decide(p, bundle.candidates, bundle.any_product_thresholds, policy) for p in predictions
     ]
     flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]

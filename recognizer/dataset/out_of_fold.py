@@ -1,0 +1,171 @@
+"""Out-of-fold predictions: each photo scored by a run that left out its source, in one file.
+
+``recognizer train --folds`` writes the Parquet file. It has one row for each photo:
+
+- ``sha256`` (string), of the photo's bytes, ``source``, ``label``, ``subtype`` (string), as they
+  were in training;
+- ``fold`` (int16): the fold that was left out, from 0;
+- ``log_odds.LABEL`` (float32), one column for each label: log-odds before calibration; the
+  probability is 1 / (1 + exp(-x)), and of a softmax these sum to 1;
+- ``embedding`` (fixed-size list of float32), the pooled features, if they were asked for. Each
+  fold has a network of its own, unless the recipe's backbone is frozen.
+
+The metadata of its schema has, under ``recognizer.out_of_fold``, a JSON object with ``schema``
+(1), ``labels`` in order, ``activation`` (``softmax`` or ``sigmoid``), ``input_size`` and
+``recipe``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer._atomic import replacing
+from recognizer.dataset.manifest import Photo
+from recognizer.errors import DatasetError, MissingExtraError
+
+SCHEMA = 1
+_KEY = b"recognizer.out_of_fold"
+_TEXTS = ("sha256", "source", "label", "subtype")
+_PREFIX = "log_odds."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OutOfFold:
+    """Out-of-fold predictions of N photos.
+
+    Attributes:
+        photos: N, held out; they have no file.
+        folds: (N,), from 0.
+        labels: in the order of the columns.
+        log_odds: float32, (N, labels), before calibration.
+        embedding: float32, (N, channels), or None.
+        activation: what the log-odds come from.
+        input_size: side of the model's input in pixels.
+        recipe: of the runs.
+    """
+
+    photos: Sequence[Photo]
+    folds: NDArray[np.int16]
+    labels: Sequence[str]
+    log_odds: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None = None
+    activation: Literal["softmax", "sigmoid"]
+    input_size: int
+    recipe: Mapping[str, Any]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Probabilities before calibration, float64, (N, labels)."""
+        return np.asarray(1 / (1 + np.exp(-self.log_odds.astype(np.float64))))
+
+    def columns(self, labels: Sequence[str], whose: str) -> NDArray[np.float32]:
+        """Return the log-odds with the labels of a model, in its order.
+
+        Raises:
+            DatasetError: they have other labels.
+        """
+        if set(labels) != set(self.labels):
+            other = sorted(set(labels) ^ set(self.labels))
+            raise DatasetError(
+                f"the out-of-fold predictions and {whose} have different labels: {', '.join(other)}"
+            )
+        return self.log_odds[:, [list(self.labels).index(name) for name in labels]]
+
+
+def write_out_of_fold(found: OutOfFold, path: Path) -> None:
+    """Write the file in one step.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    parquet, pyarrow = _pyarrow()
+    arrays = {name: pyarrow.array([getattr(p, name) for p in found.photos]) for name in _TEXTS}
+    arrays["fold"] = pyarrow.array(found.folds.astype(np.int16))
+    for label, column in zip(found.labels, found.log_odds.T, strict=True):
+        arrays[_PREFIX + label] = pyarrow.array(np.ascontiguousarray(column, np.float32))
+    if found.embedding is not None:
+        flat = pyarrow.array(found.embedding.astype(np.float32).ravel())
+        size = found.embedding.shape[1]
+        arrays["embedding"] = pyarrow.FixedSizeListArray.from_arrays(flat, size)
+    about = {
+        "schema": SCHEMA,
+        "labels": list(found.labels),
+        "activation": found.activation,
+        "input_size": found.input_size,
+        "recipe": found.recipe,
+    }
+    table = pyarrow.table(arrays).replace_schema_metadata({_KEY: json.dumps(about)})
+    with replacing(path) as partial:
+        parquet.write_table(table, partial, compression="zstd")
+
+
+def read_out_of_fold(path: Path) -> OutOfFold:
+    """Read the file.
+
+    Raises:
+        DatasetError: there is none, or it holds something else.
+        MissingExtraError: pyarrow is not installed.
+    """
+    parquet, pyarrow = _pyarrow()
+    try:
+        table = parquet.read_table(path)
+        about = json.loads((table.schema.metadata or {})[_KEY])
+    except KeyError as error:
+        raise DatasetError(f"{path}: these are no out-of-fold predictions") from error
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DatasetError(f"{path}: {error}") from error
+    if about["schema"] != SCHEMA:
+        raise DatasetError(
+            f"{path} is of schema {about['schema']}, this version reads {SCHEMA}: update the "
+            "package"
+        )
+    texts = zip(*(table[name].to_pylist() for name in _TEXTS), strict=True)
+    embedding = None
+    if "embedding" in table.column_names and len(table):
+        vectors = table["embedding"].combine_chunks()
+        embedding = vectors.flatten().to_numpy().reshape(len(table), -1)
+    return OutOfFold(
+        photos=[
+            Photo(Path(), sha256, label, source, "validation", subtype)
+            for sha256, source, label, subtype in texts
+        ],
+        folds=table["fold"].to_numpy(),
+        labels=about["labels"],
+        log_odds=np.stack([table[_PREFIX + name].to_numpy() for name in about["labels"]], axis=1),
+        embedding=embedding,
+        activation=about["activation"],
+        input_size=about["input_size"],
+        recipe=about["recipe"],
+    )
+
+
+def join_folds(parts: Sequence[OutOfFold]) -> OutOfFold:
+    """Return the predictions of several folds of one recipe as one."""
+    first = parts[0]
+    embeddings = [part.embedding for part in parts if part.embedding is not None]
+    return OutOfFold(
+        photos=[photo for part in parts for photo in part.photos],
+        folds=np.concatenate([part.folds for part in parts]),
+        labels=first.labels,
+        log_odds=np.concatenate([part.log_odds for part in parts]),
+        embedding=np.concatenate(embeddings) if len(embeddings) == len(parts) else None,
+        activation=first.activation,
+        input_size=first.input_size,
+        recipe=first.recipe,
+    )
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow  # noqa: PLC0415 - an extra
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    return parquet, pyarrow

@@ -1,0 +1,154 @@
+"""What is made of out-of-fold predictions: calibration, figures, suspects."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from recognizer.cli import ExitCode, app
+from recognizer.dataset.manifest import Photo
+from recognizer.dataset.out_of_fold import (
+    OutOfFold,
+    join_folds,
+    read_out_of_fold,
+    write_out_of_fold,
+)
+from recognizer.errors import DatasetError
+from recognizer.evaluation.out_of_fold import measure_out_of_fold
+from recognizer.model.bundle import load_bundle
+from tests.tiny import LABELS
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("sklearn")
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def predictions(photos: list[Photo], **changes: object) -> OutOfFold:
+    """Of these photos, in three folds by their source; each label has the highest score."""
+    rng = np.random.default_rng(0)
+    names = [label if label in LABELS else "listing_other" for label in (p.label for p in photos)]
+    truth = np.array([[name == label for label in LABELS] for name in names])
+    log_odds = np.where(truth, 2.0, -3.0) + rng.normal(0, 0.5, truth.shape)
+    sources = sorted({p.source for p in photos})
+    values: dict[str, object] = {
+        "photos": photos,
+        "folds": np.array([sources.index(p.source) for p in photos], np.int16),
+        "labels": LABELS,
+        "log_odds": log_odds.astype(np.float32),
+        "activation": "softmax",
+        "input_size": 32,
+        "recipe": {"backbone": "any"},
+    }
+    return OutOfFold(**{**values, **changes})
+
+
+@pytest.fixture
+def photos(labelled_photos: list[Photo]) -> list[Photo]:
+    return [
+        replace(p, source=f"s{i % 3}", subtype=f"kind {i}") for i, p in enumerate(labelled_photos)
+    ]
+
+
+@pytest.fixture
+def file(photos: list[Photo], tmp_path: Path) -> Path:
+    path = tmp_path / "out-of-fold.parquet"
+    embedding = np.arange(3 * len(photos), dtype=np.float32).reshape(-1, 3)
+    write_out_of_fold(predictions(photos, embedding=embedding), path)
+    return path
+
+
+def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> None:
+    before, found = predictions(photos), read_out_of_fold(file)
+    assert (found.log_odds == before.log_odds).all()
+    assert (found.folds == before.folds).all()
+    assert found.embedding is not None
+    assert found.embedding[1].tolist() == [3, 4, 5]
+    assert (tuple(found.labels), found.recipe) == (LABELS, {"backbone": "any"})
+    for one, other in zip(photos, found.photos, strict=True):
+        assert replace(one, path=Path(), split="validation") == other
+    assert join_folds([found, found]).log_odds.shape == (2 * len(photos), len(LABELS))
+
+
+def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
+    import pyarrow  # noqa: PLC0415
+    from pyarrow import parquet  # noqa: PLC0415
+
+    other = tmp_path / "other.parquet"
+    parquet.write_table(pyarrow.table({"a": [1]}), other)
+    with pytest.raises(DatasetError, match="no out-of-fold predictions"):
+        read_out_of_fold(other)
+    with pytest.raises(DatasetError, match="missing"):
+        read_out_of_fold(tmp_path / "missing.parquet")
+
+
+def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
+    found = predictions(photos)
+    shifted = np.where(found.folds[:, None] == 0, found.log_odds + 9, found.log_odds)
+    measured = measure_out_of_fold(predictions(photos, log_odds=shifted), "x", rounds=20)
+    # Whatever the fold that drifts does to itself, the thresholds come from the others.
+    assert measured.folds[0].flagged_negatives.value == 1
+    assert measured.folds[1].flagged_negatives.value == 0
+    assert measured.whole.flagged_negatives.value == pytest.approx(1 / 3)
+    assert measured.whole.bundle == "x"
+
+
+def test_the_command_line_measures_a_file_alone(file: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20, "--json", figures)
+    assert done.exit_code == ExitCode.DONE, done.output
+    assert "fold 2" in done.output
+    content = json.loads(figures.read_text())
+    assert content["whole"]["photos"] == 36
+    assert set(content["folds"]) == {"0", "1", "2"}
+    assert content["whole"]["leads"]["ivory_worked"]["photos"] == 12
+    wrong = invoke("evaluate", "--out-of-fold", file, "--split", "test")
+    assert wrong.exit_code == ExitCode.USAGE
+    nothing = invoke("evaluate")
+    assert nothing.exit_code == ExitCode.USAGE
+    assert "give --data" in " ".join(nothing.output.split())
+
+
+def test_a_bundle_is_calibrated_on_them(
+    photos: list[Photo], file: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "ours-v1"
+    done = invoke("calibrate", tiny_bundle, "--out-of-fold", file, "--output", output)
+    assert done.exit_code == ExitCode.DONE, done.output
+    bundle = load_bundle(output)
+    assert bundle.calibration is not None
+    assert (bundle.calibration.photos, bundle.calibration.sources) == (36, 3)
+    both = invoke(
+        "calibrate", tiny_bundle, "--out-of-fold", file, "--data", tmp_path, "--output", output
+    )
+    assert both.exit_code == ExitCode.USAGE
+    found = predictions(photos)
+    other = replace(found, labels=LABELS[:3], log_odds=found.log_odds[:, :3])
+    write_out_of_fold(other, file)
+    refused = invoke("calibrate", tiny_bundle, "--out-of-fold", file, "--output", tmp_path / "b-v1")
+    assert refused.exit_code == ExitCode.USAGE
+    assert "different labels: listing_other" in " ".join(refused.output.split())
+
+
+def test_suspects_are_found_by_them(photos: list[Photo], file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cleanlab")
+    folder = photos[0].path.parents[1]  # a folder for each label
+    wrong = photos[0]
+    swapped = predictions(photos)
+    row = swapped.log_odds[0].copy()
+    swapped.log_odds[0, [0, 2]] = row[[2, 0]]
+    write_out_of_fold(swapped, file)
+    listed = tmp_path / "suspects.csv"
+    done = invoke(
+        "dataset", "suspects", "--data", folder, "--out-of-fold", file, "--output", listed
+    )
+    assert done.exit_code == ExitCode.DONE, done.output
+    (only,) = listed.read_text().splitlines()[1:]
+    assert only.startswith(f"{wrong.sha256},{wrong.label},")
