@@ -54,6 +54,7 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "taxonomy.toml",
         "evaluation/model_card.md.j2",
         "review/page.html.j2",
+        "recipes/small-cpu.toml",
         f"bundles/{DEFAULT_BUNDLE}/model.onnx",
         f"bundles/{DEFAULT_BUNDLE}/bundle.json",
         f"bundles/{DEFAULT_BUNDLE}/MODEL_CARD.md",

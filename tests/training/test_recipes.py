@@ -1,0 +1,154 @@
+"""The recipes of the package, each from photos to a served bundle, with a small backbone."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from recognizer import Recognizer
+from recognizer.cli import ExitCode, app
+from recognizer.errors import TrainingError
+from recognizer.training.config import carried_recipes, load_config
+from recognizer.training.runs import load_run
+from tests.labelled import COLOR_OF, write_split_photos
+
+SMALL = {
+    "small-cpu": {"backbone": "test_efficientnet", "input_size": 32},
+    "dinov2": {"backbone": "vit_tiny_patch16_dinov3_qkvb", "input_size": 32},
+    "siglip2": {"backbone": "test_vit", "input_size": 32},
+}
+"""What stands for each recipe's backbone."""
+
+QUICK = {
+    "weights": "none",
+    "workers": 0,
+    "epochs": 1,
+    "photos_per_epoch": 16,
+    "batch_size": 8,
+    "validation_share": 0.3,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True)
+def _labels_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recognizer.taxonomy._in_use", None)
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def settings(**values: object) -> list[str]:
+    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+
+
+def test_each_says_that_it_was_not_trained_by_us() -> None:
+    recipes = carried_recipes()
+    assert set(recipes) == set(SMALL)
+    for name, file in recipes.items():
+        text = file.read_text()
+        assert "Status: not trained by us" in text
+        assert "# Time:" in text
+        assert "# Memory:" in text
+        assert tomllib.loads(text)["name"] == name
+        assert load_config(name) == load_config(file)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
+    data = write_split_photos(tmp_path / "data")
+    run, output = tmp_path / "run", tmp_path / "own-name-v3"
+    values = {**QUICK, **SMALL[name]}
+    trained = invoke("train", name, "--data", data, "--output", run, *settings(**values))
+    assert trained.exit_code == ExitCode.DONE, trained.output
+    exported = invoke("export", run, "--data", data, "--output", output)
+    assert exported.exit_code == ExitCode.DONE, exported.output
+    recognizer = Recognizer.load(output)
+    assert recognizer.bundle.title == "own-name-v3"
+    prediction = recognizer.predict(next(data.glob("*.jpg")))
+    assert set(prediction.scores) == set(COLOR_OF)
+    parity = json.loads((output / "bundle.json").read_text())["parity"]
+    assert parity["fp32"]["largest"] < 1e-3
+
+
+def test_keys_are_changed_on_the_command_line(tmp_path: Path) -> None:
+    changes = ["epochs=3", "augment.jpeg = 0.5", "weights=some/model.safetensors", 'device="cpu"']
+    found = load_config("dinov2", changes)
+    assert (found.epochs, found.augment.jpeg, found.augment.background) == (3, 0.5, 0.5)
+    assert (found.weights, found.device) == ("some/model.safetensors", "cpu")
+    for change, words in (("epochs", "write KEY=VALUE"), ("epoch=3", "unknown key 'epoch'")):
+        with pytest.raises(TrainingError, match=words):
+            load_config("dinov2", [change])
+    with pytest.raises(TrainingError, match="no recipe 'dinov9': give a TOML file, or one of: "):
+        load_config("dinov9")
+
+
+def folders(data: Path, root: Path, **renamed: str) -> Path:
+    """A folder for each label."""
+    for file in data.glob("*.jpg"):
+        label = file.name.rsplit("-", 1)[0]
+        folder = root / renamed.get(label, label)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file.name).write_bytes(file.read_bytes())
+    return root
+
+
+def test_without_a_recipe_it_says_what_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = folders(write_split_photos(tmp_path / "data"), tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    changes = settings(**QUICK, **SMALL["small-cpu"])
+    trained = invoke("train", "--data", photos, *changes)
+    assert trained.exit_code == ExitCode.DONE, trained.output
+    words = " ".join(trained.output.split())
+    assert "No recipe was given; used small-cpu: a logistic regression on the features" in words
+    assert "It will take about a minute. The run's folder is runs/small-cpu" in words
+    assert load_run(tmp_path / "runs" / "small-cpu")[2] == sorted(COLOR_OF)
+
+
+def test_a_bundle_may_have_any_name_but_one_without_a_version(tmp_path: Path) -> None:
+    early = invoke("export", tmp_path / "no-run", "--data", tmp_path, "--output", tmp_path / "mine")
+    assert early.exit_code == ExitCode.USAGE
+    assert "is called NAME-vN, N a number from 1; try mine-v1" in " ".join(early.output.split())
+
+
+def test_own_labels_are_trained_exported_and_measured(tmp_path: Path) -> None:
+    data = write_split_photos(tmp_path / "data")
+    manifest = data / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",ivory_worked,", ",whale_tooth,"))
+    run, output = tmp_path / "run", tmp_path / "whales-v1"
+    values = settings(**QUICK, **SMALL["small-cpu"])
+    arguments = ("train", "small-cpu", "--data", data, "--output", run, *values)
+    refused = invoke(*arguments)
+    assert refused.exit_code == ExitCode.USAGE
+    words = " ".join(refused.output.split())
+    assert "manifest.csv:2: unknown label 'whale_tooth'" in words
+    assert '[label.whale_tooth] and below it kind = "product"' in words
+    (data / "taxonomy.toml").write_text('[label.whale_tooth]\nkind = "product"\n')
+    trained = invoke(*arguments)
+    assert trained.exit_code == ExitCode.DONE, trained.output
+    exported = invoke("export", run, "--data", data, "--output", output)
+    assert exported.exit_code == ExitCode.DONE, exported.output
+    bundle = Recognizer.load(output).bundle
+    assert bundle.taxonomy.labels["whale_tooth"].family == "whale_tooth"
+    assert "whale_tooth" in {family.name for family in bundle.families}
+    description = json.loads((output / "bundle.json").read_text())
+    assert set(description["taxonomy"]["label"]) == {"whale_tooth"}
+    evidence = {e["name"]: e["evidence"] for e in description["labels"]}
+    assert evidence["whale_tooth"]["test"]["photos"] == 6
+
+
+def test_a_folder_with_the_name_of_no_label_says_what_to_do(tmp_path: Path) -> None:
+    photos = folders(
+        write_split_photos(tmp_path / "data"), tmp_path / "photos", ivory_worked="Whale Tooth"
+    )
+    refused = invoke("train", "--data", photos)
+    words = " ".join(refused.output.split())
+    assert "unknown label 'Whale Tooth'" in words
+    assert "call it whale_tooth, and write into" in words
