@@ -1,0 +1,23 @@
+# The scanner and the library, without torch. Build: docker build -t wildlife-product-recognizer .
+# Scan a folder, with nothing writable but the results:
+#   docker run --rm --read-only --tmpfs /tmp -v "$PWD/photos:/photos:ro" -v "$PWD/out:/out" \
+#     wildlife-product-recognizer scan /photos --output /out/scan.jsonl --report /out/report.html
+FROM python:3.12-slim AS build
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE ./
+COPY recognizer recognizer
+COPY export export
+RUN pip install --no-cache-dir build && python -m build --wheel --outdir /wheel
+
+FROM python:3.12-slim
+RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
+    pip install --no-cache-dir --no-compile "$(echo /wheel/*.whl)[parquet,evidence]" \
+    && useradd --create-home --uid 10001 recognizer
+USER 10001
+WORKDIR /home/recognizer
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# The bundle is there, verified, and gives a prediction.
+HEALTHCHECK --interval=60s --timeout=20s --start-period=20s \
+    CMD ["python", "-c", "from recognizer import Recognizer; import numpy; assert Recognizer.load(threads=1).predict(numpy.zeros((64, 64, 3), 'uint8')).scores"]
+ENTRYPOINT ["recognizer"]
+CMD ["--help"]

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.examples.load import free_port, is_listening, post, report, running, uploads_of
+
+pytest.importorskip("django")
+
+
+def test_64_clients_validate_2000_photos(tiny_bundle: Path) -> None:
+    port = free_port()
+    command = ["-m", "tests.examples.django_site", str(port)]
+    with running(command, tiny_bundle, is_listening(port)) as pid:
+
+        def send(body: bytes) -> str:
+            status, answer = post(port, "/photos", body)
+            assert status == 200
+            return ",".join(json.loads(answer)["codes"]) or "valid"
+
+        answers, seconds = uploads_of(send, 2000, 64)
+        report("Django, 64 clients", seconds, pid)
+    assert answers.total() == 2000
+    assert {*answers} == {
+        ("red", "lead"),
+        ("green", "valid"),
+        *((name, "unreadable") for name in ("empty", "text", "truncated", "garbage", "bomb")),
+    }
