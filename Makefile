@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo bench test check format clean
+.PHONY: help demo bench test check docs dist format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -39,9 +39,24 @@ check: $(DEV) ## Format, lint, types and the direction of imports, as CI runs th
 	$(BIN)/mypy datasets/renderer/src
 	$(BIN)/lint-imports
 
+docs: $(DEV) ## Build the documentation into site/; a broken link is an error
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# The date of the last commit goes into the archives, so that who builds it again gets the same bytes.
+dist: $(DEV) ## Build wheel and sdist, check them, and write licences and a bill of materials
+	rm -rf dist
+	$(BIN)/pip install --quiet --disable-pip-version-check build twine cyclonedx-bom pip-licenses
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv --clear build/core && build/core/bin/pip install --quiet --disable-pip-version-check dist/*.whl
+	$(BIN)/cyclonedx-py environment build/core/bin/python --output-reproducible --of JSON -o dist/sbom.cdx.json
+	$(BIN)/pip-licenses --python build/core/bin/python --format markdown --order license --output-file dist/LICENCES.md
+	cd dist && sha256sum * > SHA256SUMS
+
 format: $(DEV) ## Put the code in its format and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
