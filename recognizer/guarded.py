@@ -27,6 +27,9 @@ from recognizer.prediction import Prediction
 from recognizer.recognizer import Decides, Recognizer
 from recognizer.status import Reason, Status
 
+SERVICE_LIMITS = Limits(max_pixels=25_000_000)
+"""What a service decodes unless it is told otherwise: more than any camera's photo of a listing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Payload:
@@ -52,7 +55,8 @@ class GuardedRecognizer(Closes, Decides):
         timeout: seconds for one image.
         memory_limit: resident bytes of a process, model and libraries included (Linux only); None
             for no limit.
-        provider: as for :class:`Recognizer`, as are ``allow_fallback`` and ``limits``.
+        provider: as for :class:`Recognizer`, as is ``allow_fallback``.
+        limits: what is refused before it is decoded; by default more than 25 megapixels.
         recognizer: makes the recognizer of a process, for extensions of it; must be picklable.
     """
 
@@ -80,7 +84,7 @@ class GuardedRecognizer(Closes, Decides):
             make=recognizer,
             provider=provider,
             allow_fallback=allow_fallback,
-            limits=limits or Limits(),
+            limits=limits or SERVICE_LIMITS,
         )
         self._is_closed = False
         self._held: set[Guarded] = set()

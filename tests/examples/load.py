@@ -15,9 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import encoded, picture
 
 ROOT = Path(__file__).parents[2]
+
+LOADS = pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.stress)])
+"""How many uploads a load test sends."""
 
 UPLOADS = {
     "red": (encoded(picture("red")), "review|priority"),

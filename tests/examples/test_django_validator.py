@@ -5,12 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.load import free_port, is_listening, post, report, running, uploads_of
+from tests.examples.load import (
+    LOADS,
+    free_port,
+    is_listening,
+    post,
+    report,
+    running,
+    uploads_of,
+)
 
 pytest.importorskip("django")
 
 
-def test_64_clients_validate_2000_photos(tiny_bundle: Path) -> None:
+@LOADS
+def test_64_clients_validate_photos(tiny_bundle: Path, count: int) -> None:
     port = free_port()
     command = ["-m", "tests.examples.django_site", str(port)]
     with running(command, tiny_bundle, is_listening(port)) as pid:
@@ -20,9 +29,9 @@ def test_64_clients_validate_2000_photos(tiny_bundle: Path) -> None:
             assert status == 200
             return ",".join(json.loads(answer)["codes"]) or "valid"
 
-        answers, seconds = uploads_of(send, 2000, 64)
+        answers, seconds = uploads_of(send, count, 64)
         report("Django, 64 clients", seconds, pid)
-    assert answers.total() == 2000
+    assert answers.total() == count
     assert {*answers} == {
         ("red", "lead"),
         ("green", "valid"),

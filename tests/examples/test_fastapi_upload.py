@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.load import (
+    LOADS,
     UPLOADS,
     free_port,
     is_listening,
@@ -32,7 +33,8 @@ def service(tiny_bundle: Path) -> Iterator[tuple[int, int]]:
         yield port, pid
 
 
-def test_64_clients_get_an_answer_to_each_of_2000_uploads(service: tuple[int, int]) -> None:
+@LOADS
+def test_64_clients_get_an_answer_to_each_upload(service: tuple[int, int], count: int) -> None:
     port, pid = service
 
     def send(body: bytes) -> str:
@@ -43,8 +45,8 @@ def test_64_clients_get_an_answer_to_each_of_2000_uploads(service: tuple[int, in
                 return str(json.loads(answer)["decision"])
             time.sleep(0.05)
 
-    answers, seconds = uploads_of(send, 2000, 64)
-    assert answers.total() == 2000
+    answers, seconds = uploads_of(send, count, 64)
+    assert answers.total() == count
     for name, decision in answers:
         assert re.fullmatch(UPLOADS[name][1], decision), name
     report("FastAPI, 64 clients", seconds, pid)

@@ -14,6 +14,7 @@ import pytest
 from tests.examples.load import UPLOADS, free_port, is_listening, running
 
 redis = pytest.importorskip("redis")
+COUNT = 200
 SERVER = shutil.which("redis-server")
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 
@@ -36,7 +37,7 @@ def test_each_image_is_answered_also_where_a_worker_is_killed(
 ) -> None:
     url = f"redis://127.0.0.1:{server}"
     client = redis.Redis.from_url(url)
-    names = [*itertools.islice(itertools.cycle(UPLOADS), 500)]
+    names = [*itertools.islice(itertools.cycle(UPLOADS), COUNT)]
     for number, name in enumerate(names):
         client.xadd("photos", {"id": number, "photo": UPLOADS[name][0]})
     command = ["examples/redis_worker.py", url]
@@ -54,7 +55,7 @@ def test_each_image_is_answered_also_where_a_worker_is_killed(
     with running(command, tiny_bundle, lambda: client.xlen("photos") == 0):
         pass
     answers = {int(a[b"id"]): a[b"decision"].decode() for _, a in client.xrange("decisions")}
-    assert answers.keys() == {*range(500)}
+    assert answers.keys() == {*range(COUNT)}
     for number, decision in answers.items():
         assert re.fullmatch(UPLOADS[names[number]][1], decision), names[number]
-    assert Counter(answers.values())["unscored"] > 300
+    assert Counter(answers.values())["unscored"] > COUNT // 2
