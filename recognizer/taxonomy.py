@@ -117,11 +117,14 @@ def load_taxonomy(path: str | os.PathLike[str] | None = None) -> Taxonomy:
     """
     if path is None:
         return _in_use or packaged_taxonomy()
+    return parse_taxonomy(_read_text(path), os.fspath(path))
+
+
+def _read_text(path: str | os.PathLike[str]) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TaxonomyError(f"{os.fspath(path)}: {error}") from error
-    return parse_taxonomy(text, os.fspath(path))
 
 
 _in_use: Taxonomy | None = None
@@ -137,21 +140,31 @@ def add_labels(path: Path) -> None:
     """Add the labels that a file describes to those of this process.
 
     The file is like ``taxonomy.toml``, but of a label only ``kind`` is needed. A product without a
-    family is one of its own.
+    family is one of its own. Labels that are known already stay as they are.
 
     Raises:
         TaxonomyError: the file cannot be read, or an entry breaks a rule.
     """
     base = load_taxonomy()
+    text = _read_text(path)
     try:
-        own = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TaxonomyError(f"{path}: {error}") from error
+        own = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TaxonomyError(f"{path}:{_line(text, None)}: {error}") from error
+    except RecursionError as error:
+        raise TaxonomyError(f"{path}: nested too deeply") from error
     own.pop("schema", None)
     labels, families = own.get("label", {}), own.setdefault("family", {})
-    for name, label in labels.items() if isinstance(labels, dict) else ():
-        if not isinstance(label, dict):
-            continue  # the check below says so
+    well_formed = isinstance(labels, dict) and isinstance(families, dict)
+    for name, label in labels.items() if well_formed else ():
+        if not isinstance(label, dict) or not NAME.fullmatch(name):
+            continue  # the checks below say so
+        packaged = packaged_taxonomy().labels.get(name)
+        if packaged is not None and label.get("kind") != packaged.kind:
+            raise TaxonomyError(
+                f"{path}:{_line(text, ('label', name))}: {name!r} is a label of the package, a "
+                f"{packaged.kind}: take it out, or choose another name"
+            )
         title = name.replace("_", " ").capitalize()
         label.setdefault("display_name", title)
         if label.get("kind") == Kind.PRODUCT:
@@ -162,7 +175,7 @@ def add_labels(path: Path) -> None:
                 families.setdefault(family, {"display_name": title, "note": label["hint"]})
     if not families:
         del own["family"]
-    use_taxonomy(extend_taxonomy(base, own, str(path)))
+    use_taxonomy(extend_taxonomy(base, own, str(path), text))
 
 
 _UNSTATED = "Not stated; general information: https://cites.org/eng/app/appendices.php"
@@ -196,9 +209,12 @@ def parse_taxonomy(text: str, name: str) -> Taxonomy:
     return taxonomy
 
 
-def extend_taxonomy(base: Taxonomy, own: Mapping[str, Any], name: str) -> Taxonomy:
-    """Return a taxonomy with the families and labels that a bundle brings with it; others stay."""
-    root = _Table("", name, (), dict(own))
+def extend_taxonomy(base: Taxonomy, own: Mapping[str, Any], name: str, text: str = "") -> Taxonomy:
+    """Return a taxonomy with the families and labels that a bundle brings with it; others stay.
+
+    ``text`` is the TOML that they come from, so that errors name its lines.
+    """
+    root = _Table(text, name, (), dict(own))
     root.check_keys("family", "label")
     families, labels = (root.tables(kind) if kind in own else {} for kind in ("family", "label"))
     names = [*base.labels, *labels], [*base.families, *families]

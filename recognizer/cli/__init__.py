@@ -45,6 +45,7 @@ VERBS = {
     "labels": ("recognizer.cli.labels", "List the labels of a model, and the evidence for each."),
     "info": ("recognizer.cli.info", "Describe a model."),
     "dataset": ("recognizer.cli.dataset", "Split and check labelled photos."),
+    "taxonomy": ("recognizer.cli.taxonomy", "Describe labels of your own, to train them."),
     "folds": ("recognizer.cli.folds", "Deal the sources of labelled photos into folds."),
     "train": ("recognizer.cli.train", "Train a model on labelled photos."),
     "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),

@@ -89,6 +89,7 @@ def split(
     split. The exit code is 3 if some photos had to be left out.
     """
     from recognizer.dataset.layouts import Columns, read_collection
+    from recognizer.dataset.manifest import LABELS
     from recognizer.dataset.new_manifest import make_manifest, write_manifest
 
     if test + validation >= 1:
@@ -108,7 +109,8 @@ def split(
             on_progress=progress,
         )
     output.mkdir(parents=True, exist_ok=True)
-    path = write_manifest(made.photos, output)
+    own = found.root / LABELS
+    path = write_manifest(made.photos, output, own if own.is_file() else None)
     if as_json:
         typer.echo(json.dumps(_summary(made, path), indent=2))
     else:

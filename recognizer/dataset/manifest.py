@@ -188,7 +188,7 @@ def _unknown_label(name: str, root: Path) -> str:
     return (
         f"{unknown}{stop} To train a label of your own, "
         f'{rename}write into {root / LABELS}: [label.{own}] and below it kind = "product", or '
-        '"lookalike", "animal" or "other" if it is none'
+        '"lookalike", "animal" or "other" if it is none (`recognizer taxonomy init` makes the file)'
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.dataset.layouts import Collection, Entry
-from recognizer.dataset.manifest import MANIFEST, SYNTHETIC_PREFIX, Photo
+from recognizer.dataset.manifest import LABELS, MANIFEST, SYNTHETIC_PREFIX, Photo, add_own_labels
 from recognizer.dataset.origins import Origins, find_origins
 from recognizer.dataset.stratify import deal_to_splits
 from recognizer.errors import DatasetError
@@ -92,6 +93,7 @@ def make_manifest(
         UsageError: there is no such column for the source.
     """
     notes, warnings, left_out = [*found.notes], list[str](), [*found.left_out]
+    add_own_labels(found.root)
     labels = _labels(found, renamed or {}, notes)
     origins = find_origins(found, source)
     seen = _look_at_all(found, labels, origins, left_out, on_progress)
@@ -126,9 +128,14 @@ def make_manifest(
     )
 
 
-def write_manifest(photos: Iterable[Photo], folder: Path) -> Path:
-    """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path."""
+def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:
+    """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path.
+
+    ``own_labels`` is the data's description of labels of its own, which goes with the manifest.
+    """
     path = folder / MANIFEST
+    if own_labels is not None and not (folder / LABELS).exists():
+        shutil.copyfile(own_labels, folder / LABELS)
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
