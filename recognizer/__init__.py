@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         Rule,
         Verdict,
     )
+    from recognizer.practice import AlwaysReview, KeywordHit, Keywords, Reports
     from recognizer.prediction import Embedding, Explanation, Prediction, Region, prediction_schema
     from recognizer.recognizer import Recognizer
     from recognizer.status import Reason, Status
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "AlwaysReview",
     "BankError",
     "Bundle",
     "BundleDigestError",
@@ -90,6 +92,8 @@ __all__ = [
     "ImageSource",
     "JournalChangedError",
     "JournalError",
+    "KeywordHit",
+    "Keywords",
     "Kind",
     "KnownItems",
     "KnownMatch",
@@ -109,6 +113,7 @@ __all__ = [
     "Recognizer",
     "RecognizerError",
     "Region",
+    "Reports",
     "Rule",
     "Status",
     "Taxonomy",
@@ -125,7 +130,8 @@ __all__ = [
 ]
 
 _HOMES = (
-    *("errors", "status", "taxonomy", "prediction", "policy", "_policy_file"),  # load nothing heavy
+    *("errors", "status", "taxonomy", "prediction", "practice"),  # load nothing heavy
+    *("policy", "_policy_file"),
     *("model.bundle", "imaging", "recognizer", "known", "guarded"),
 )
 

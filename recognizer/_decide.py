@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
+from typing import Any, NamedTuple
 
+from recognizer._columns import Role, as_count, value_of
 from recognizer.policy import (
     Candidate,
     CandidateKind,
@@ -20,8 +22,9 @@ from recognizer.policy import (
     Rate,
     Verdict,
 )
+from recognizer.practice import Reports
 from recognizer.prediction import HASH_BITS, Prediction
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 
 
 def decide(
@@ -30,17 +33,144 @@ def decide(
     any_product_thresholds: Mapping[float, float],
     policy: Policy,
     known: Sequence[KnownMatch] = (),
+    *,
+    animals: Sequence[str] = (),
 ) -> Verdict:
-    """Apply a policy; candidates without a rule of their own have the any-product thresholds."""
+    """Apply a policy; candidates without a rule of their own have the any-product thresholds.
+
+    :func:`with_listing` adds what the policy says of the listing.
+    """
     if prediction.status is Status.FAILED:
-        return Verdict(decision=Decision.UNSCORED, leads=(), why=())
-    leads = _leads(prediction, candidates, any_product_thresholds, policy)
-    decision = max((lead.level for lead in leads), key=_severity, default=Decision.CLEAR)
-    why = tuple(_sentence(lead, prediction) for lead in leads)
-    return _with_known(Verdict(decision=decision, leads=leads, why=why), policy, known)
+        verdict = _verdict(Decision.UNSCORED)
+        if policy.always_review.failed and prediction.reason not in OUT_OF_REACH:
+            verdict = _at_least(Decision.REVIEW, verdict, f"not scored: {prediction.reason}")
+    else:
+        leads = _leads(prediction, candidates, any_product_thresholds, policy)
+        decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
+        why = tuple(_sentence(lead, prediction) for lead in leads)
+        verdict = _with_known(_verdict(decision, leads, why), policy, known)
+        verdict = _always_reviewed(verdict, prediction, policy, animals)
+    return replace(verdict, image_decision=verdict.decision)
 
 
-_severity = [Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
+severity = [Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
+"""The place of a decision among the others, the strongest last."""
+
+OUT_OF_REACH = frozenset(
+    {
+        *(Reason.NO_IMAGE, Reason.NOT_FOUND, Reason.PERMISSION_DENIED, Reason.NOT_A_FILE),
+        *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
+    }
+)
+"""Why an image was not read at all: there is nothing that could be reviewed."""
+
+_RAISED = {
+    Decision.UNSCORED: Decision.REVIEW,
+    Decision.CLEAR: Decision.REVIEW,
+    Decision.REVIEW: Decision.PRIORITY,
+    Decision.PRIORITY: Decision.PRIORITY,
+}
+
+
+def _verdict(
+    decision: Decision, leads: tuple[Lead, ...] = (), why: tuple[str, ...] = ()
+) -> Verdict:
+    return Verdict(decision=decision, leads=leads, why=why, image_decision=decision)
+
+
+def _at_least(level: Decision, verdict: Verdict, reason: str) -> Verdict:
+    """Return the verdict with this level at least, and the reason where that changes it."""
+    if severity(verdict.decision) >= severity(level):
+        return verdict
+    return replace(verdict, decision=level, why=(*verdict.why, f"{level}: {reason}"))
+
+
+def _always_reviewed(
+    verdict: Verdict, prediction: Prediction, policy: Policy, animals: Sequence[str]
+) -> Verdict:
+    rule = policy.always_review
+    if rule.degraded and prediction.status is Status.DEGRADED:
+        verdict = _at_least(Decision.REVIEW, verdict, f"degraded: {prediction.reason}")
+    if rule.animals is not None and animals:
+        name = max(animals, key=lambda animal: prediction.scores[animal])
+        if (score := prediction.scores[name]) > rule.animals:
+            reason = f"a living animal: {name} {score:.3f} > {rule.animals:.3f}"
+            verdict = _at_least(Decision.REVIEW, verdict, reason)
+    return verdict
+
+
+def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | None) -> Verdict:
+    """Return a verdict on an image after the keywords and the reports of its listing.
+
+    Args:
+        verdict: on the image alone.
+        policy: the platform's profile.
+        columns: the listing's own; None where there are none.
+    """
+    if hits := policy.keywords.hits(columns):
+        raised = _RAISED[verdict.decision]
+        named = ", ".join(f"{hit.keyword!r} in {hit.column!r}" for hit in hits[:_MAX_NAMED])
+        more = f" and {len(hits) - _MAX_NAMED} more" if len(hits) > _MAX_NAMED else ""
+        sentence = f"{raised}: one level up from {verdict.decision} for keywords: {named}{more}"
+        verdict = replace(verdict, decision=raised, why=(*verdict.why, sentence), keywords=hits)
+    if policy.reports == Reports() or not columns:
+        return verdict
+    count = as_count(value_of(columns, Role.REPORTS)) or 0
+    for level, least in (
+        (Decision.PRIORITY, policy.reports.priority),
+        (Decision.REVIEW, policy.reports.review),
+    ):
+        if least is not None and count >= least:
+            verdict = _at_least(level, verdict, f"{count} reports by users")
+    return verdict
+
+
+_MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
+
+
+class Limits(NamedTuple):
+    """From which scores on a candidate becomes a lead.
+
+    Attributes:
+        candidate: the label or family.
+        members: its labels without those that are ignored: one, or two at least.
+        review: the threshold, and the false-positive rate that it stands for, where it does.
+        priority: the same; it may be lower than that of ``review``, which then counts for both.
+    """
+
+    candidate: Candidate
+    members: tuple[str, ...]
+    review: tuple[float, float | None]
+    priority: tuple[float, float | None]
+
+
+def limits_of(
+    candidates: Sequence[Candidate], any_product_thresholds: Mapping[float, float], policy: Policy
+) -> tuple[Limits, ...]:
+    """Return the limits of all candidates that may become a lead; see :func:`decide`."""
+    family_of = {
+        member: candidate.name
+        for candidate in candidates
+        if candidate.kind is CandidateKind.FAMILY
+        for member in candidate.members
+    }
+    found = []
+    for candidate in candidates:
+        left = tuple(member for member in candidate.members if member not in policy.ignore)
+        is_label = candidate.kind is CandidateKind.LABEL
+        if not left or (not is_label and len(left) < 2):  # the one label speaks for itself
+            continue
+        own = policy.rules.get((candidate.kind, candidate.name))
+        if own is None and is_label:
+            own = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
+        rule = own or policy.default
+        thresholds = candidate.thresholds if own else any_product_thresholds
+        review, priority = (
+            _threshold(rule.review, thresholds),
+            _threshold(rule.priority, thresholds),
+        )
+        found.append(Limits(candidate, left, review, priority))
+    return tuple(found)
 
 
 def _leads(
@@ -49,51 +179,34 @@ def _leads(
     any_product_thresholds: Mapping[float, float],
     policy: Policy,
 ) -> tuple[Lead, ...]:
-    family_of = {
-        member: candidate.name
-        for candidate in candidates
-        if candidate.kind is CandidateKind.FAMILY
-        for member in candidate.members
-    }
     leads = []
-    for candidate in candidates:
-        score = _score(candidate, prediction, policy)
-        if score is None:
-            continue
-        own = policy.rules.get((candidate.kind, candidate.name))
-        if own is None and candidate.kind is CandidateKind.LABEL:
-            own = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
-        rule = own or policy.default
-        thresholds = candidate.thresholds if own else any_product_thresholds
-        level, (threshold, rate) = Decision.REVIEW, _threshold(rule.review, thresholds)
-        strong = _threshold(rule.priority, thresholds)
-        if score > max(threshold, strong[0]):
+    for limits in limits_of(candidates, any_product_thresholds, policy):
+        score = _score(limits, prediction)
+        level, (threshold, rate) = Decision.REVIEW, limits.review
+        if score > max(threshold, limits.priority[0]):
             level = Decision.PRIORITY
-            threshold, rate = max(strong, (threshold, rate), key=itemgetter(0))
+            threshold, rate = max(limits.priority, (threshold, rate), key=itemgetter(0))
         if score > threshold:
-            leads.append(
-                Lead(
-                    kind=candidate.kind,
-                    name=candidate.name,
-                    score=score,
-                    threshold=threshold,
-                    false_positive_rate=rate,
-                    level=level,
-                )
+            lead = Lead(
+                kind=limits.candidate.kind,
+                name=limits.candidate.name,
+                score=score,
+                threshold=threshold,
+                false_positive_rate=rate,
+                level=level,
             )
+            leads.append(lead)
     return tuple(sorted(leads, key=lambda lead: -lead.score))
 
 
-def _score(candidate: Candidate, prediction: Prediction, policy: Policy) -> float | None:
-    """Return a score without the ignored products; None where the candidate can be no lead."""
-    left = [member for member in candidate.members if member not in policy.ignore]
+def _score(limits: Limits, prediction: Prediction) -> float:
+    """Return a candidate's score without the products that are ignored."""
+    candidate = limits.candidate
     if candidate.kind is CandidateKind.LABEL:
-        return prediction.scores[candidate.name] if left else None
-    if len(left) < 2:  # the one label speaks for itself
-        return None
-    if len(left) == len(candidate.members):
+        return prediction.scores[candidate.name]
+    if len(limits.members) == len(candidate.members):
         return prediction.families[candidate.name]
-    return 1 - math.prod(1 - prediction.scores[member] for member in left)
+    return 1 - math.prod(1 - prediction.scores[member] for member in limits.members)
 
 
 def _threshold(level: Level, thresholds: Mapping[float, float]) -> tuple[float, float | None]:
@@ -121,14 +234,14 @@ def _with_known(verdict: Verdict, policy: Policy, known: Sequence[KnownMatch]) -
     ]
     if products and policy.known.product is not Effect.NOTHING:
         effect = Decision(policy.known.product.value)
-        strongest = max(verdict.decision, effect, key=_severity)
+        strongest = max(verdict.decision, effect, key=severity)
         why = (*verdict.why, _match_sentence(effect, products))
         return replace(verdict, decision=strongest, why=why)
     cleared = [match for match in near if match.finding is Finding.CLEARED]
     if cleared and not products and policy.known.cleared is Effect.CLEAR:
         silenced = "; it would have been " + "; ".join(verdict.why) if verdict.why else ""
         why = (_match_sentence(Decision.CLEAR, cleared) + silenced,)
-        return Verdict(decision=Decision.CLEAR, leads=(), why=why)
+        return _verdict(Decision.CLEAR, why=why)
     return verdict
 
 

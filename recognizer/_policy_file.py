@@ -5,24 +5,36 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from recognizer.errors import PolicyError
 from recognizer.policy import CandidateKind, KnownRule, Level, Policy, Probability, Rate, Rule
+from recognizer.practice import AlwaysReview, Keywords, Reports
 from recognizer.taxonomy import Taxonomy, load_taxonomy, unknown_name
 
+EXAMPLES = ("small-platform", "strict")
+"""The policies that this package brings along."""
+
 _LEVELS: Mapping[str, type[Level]] = {"rate": Rate, "probability": Probability}
+_TABLES: Mapping[str, type[Any]] = {
+    "known": KnownRule,
+    "keywords": Keywords,
+    "reports": Reports,
+    "always_review": AlwaysReview,
+}
 _RULE_KEYS = tuple(f"{key}_{kind}" for key in ("review", "priority") for kind in _LEVELS)
 
 
 def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
-    """Read a policy from TOML; the README and docs/known-items.md show its keys.
+    """Read a policy from TOML; docs/policy.md shows its keys.
 
     ``[rules.NAME]`` is enough for a name that is only a label's or only a family's.
 
     Args:
-        path: of the file.
+        path: of the file, or the name of an example of this package (:data:`EXAMPLES`).
         taxonomy: see :meth:`Policy.check`; None for the names of the package.
 
     Raises:
@@ -31,7 +43,7 @@ def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) 
     where = os.fspath(path)
     taxonomy = taxonomy or load_taxonomy()
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        values = tomllib.loads(read_policy_text(path))
         policy = _policy(values, Path(path).stem, taxonomy)
         policy.check(taxonomy)
     except OSError as error:
@@ -45,20 +57,32 @@ def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) 
     return policy
 
 
+def read_policy_text(path: str | os.PathLike[str]) -> str:
+    """Return the TOML of a policy; see :func:`load_policy`."""
+    name = os.fspath(path)
+    if name in EXAMPLES and not os.path.exists(name):
+        return (resources.files("recognizer") / "policies" / f"{name}.toml").read_text("utf-8")
+    return Path(path).read_text(encoding="utf-8")
+
+
 def _policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
-    default = _rule(values, Rule(), "name", "ignore", "rules", "known")
+    default = _rule(values, Rule(), "name", "ignore", "rules", "actions", *_TABLES)
     rules: dict[tuple[CandidateKind, str], Rule] = {}
     for key, where, table in _rule_tables(_table(values.get("rules", {}), "rules"), taxonomy):
         if key in rules:
             raise PolicyError(f"rules.{where}: there is another rule for {' '.join(key)}")
         rules[key] = _at(f"rules.{where}", _rule, table, default)
-    known = _table(values.get("known", {}), "known")
+    tables = {
+        key: _at(key, _read_table, _table(values.get(key, {}), key), made)
+        for key, made in _TABLES.items()
+    }
     return Policy(
         name=values.get("name", name),
         default=default,
         rules=rules,
         ignore=values.get("ignore", frozenset()),
-        known=_at("known", _known_rule, known),
+        actions=values.get("actions", {}),
+        **tables,
     )
 
 
@@ -113,9 +137,9 @@ def _level(values: Mapping[str, Any], key: str) -> Level | None:
     return next((_at(f"{key}_{kind}", _LEVELS[kind], value) for kind, value in given.items()), None)
 
 
-def _known_rule(values: Mapping[str, Any]) -> KnownRule:
-    _require_keys(values, "product", "cleared", "distance")
-    return KnownRule(**values)
+def _read_table(values: Mapping[str, Any], made: type[Any]) -> Any:
+    _require_keys(values, *(key.name for key in fields(made)))
+    return made(**values)
 
 
 def _table(value: object, where: str) -> Mapping[str, Any]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from recognizer.errors import PolicyError
+from recognizer.practice import AlwaysReview, KeywordHit, Keywords, Reports
 from recognizer.prediction import MAX_DISTANCE, Natural, Score
 from recognizer.taxonomy import Taxonomy, unknown_name
 
@@ -160,6 +161,10 @@ class Policy:
             that have none of their own.
         ignore: products that are never a lead on this platform.
         known: what a match with a known item means.
+        keywords: words in a listing's text that raise its level by one.
+        reports: how many reports by users make a listing ``review`` or ``priority``.
+        always_review: images that are reviewed whatever the scores of products are.
+        actions: what the platform does at a decision, in its own words.
     """
 
     name: str = "default"
@@ -167,9 +172,13 @@ class Policy:
     rules: Mapping[tuple[CandidateKind, str], Rule] = field(default_factory=dict)
     ignore: frozenset[str] = frozenset()
     known: KnownRule = field(default_factory=KnownRule)
+    keywords: Keywords = field(default_factory=Keywords)
+    reports: Reports = field(default_factory=Reports)
+    always_review: AlwaysReview = field(default_factory=AlwaysReview)
+    actions: Mapping[Decision, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, wanted in (("name", str), ("default", Rule), ("known", KnownRule)):
+        for key, wanted in _TYPES.items():
             if not isinstance(value := getattr(self, key), wanted):
                 raise PolicyError(f"{key} = {value!r}: it must be a {wanted.__name__}")
         ignore = self.ignore
@@ -184,19 +193,21 @@ class Policy:
                 raise PolicyError(f"rules.{kind}.{name} = {rule!r}: it must be a Rule")
         # Read-only, for the digest is computed once.
         object.__setattr__(self, "rules", MappingProxyType(rules))
+        object.__setattr__(self, "actions", MappingProxyType(_actions(self.actions)))
         object.__setattr__(self, "ignore", frozenset(ignore))
 
     def __getstate__(self) -> dict[str, Any]:
         # A mapping proxy cannot be pickled, and a policy has to reach worker processes.
-        return {**self.__dict__, "rules": dict(self.rules)}
+        return {**self.__dict__, "rules": dict(self.rules), "actions": dict(self.actions)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, rules=MappingProxyType(state["rules"]))
+        proxies = {key: MappingProxyType(state[key]) for key in ("rules", "actions")}
+        self.__dict__.update(state | proxies)
 
     @cached_property
     def digest(self) -> str:
-        """A sha256 over everything but the name, hexadecimal."""
-        content = {
+        """A sha256 over all that decides (not the name, nor the actions), hexadecimal."""
+        content: dict[str, Any] = {
             "default": _content(self.default),
             "rules": {
                 f"{kind}.{name}": _content(rule) for (kind, name), rule in self.rules.items()
@@ -204,6 +215,14 @@ class Policy:
             "ignore": sorted(self.ignore),
             "known": [self.known.product, self.known.cleared, self.known.distance],
         }
+        # Left out where they rule nothing: the digests of policies without them stay as they were.
+        for key, rules in (("reports", self.reports), ("always_review", self.always_review)):
+            if rules != type(rules)():
+                content[key] = asdict(rules)
+        if self.keywords:
+            content["keywords"] = {
+                key: sorted(words) for key, words in asdict(self.keywords).items()
+            }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def check(self, taxonomy: Taxonomy) -> None:
@@ -218,6 +237,27 @@ class Policy:
         products = [label.name for label in taxonomy.products]
         for name in sorted(self.ignore - set(products)):
             raise PolicyError(f"ignore: {unknown_name('product', name, products)}")
+
+
+_TYPES = {
+    "name": str,
+    "default": Rule,
+    "known": KnownRule,
+    "keywords": Keywords,
+    "reports": Reports,
+    "always_review": AlwaysReview,
+}
+
+
+def _actions(actions: Mapping[Decision, str]) -> dict[Decision, str]:
+    if not isinstance(actions, Mapping):
+        raise PolicyError(f"actions: a mapping from decisions to texts, not {actions!r}")
+    for key, text in actions.items():
+        if key not in [*Decision]:
+            raise PolicyError(f"actions: {unknown_name('decision', str(key), [*Decision])}")
+        if not isinstance(text, str) or not text.strip():
+            raise PolicyError(f"actions.{key} = {text!r}: say in words what is done")
+    return {Decision(key): text for key, text in actions.items()}
 
 
 def _content(rule: Rule) -> list[tuple[str, float]]:
@@ -295,8 +335,14 @@ class KnownMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A decision, the leads with the highest score first, and a sentence for each reason."""
+    """A decision, the leads with the highest score first, and a sentence for each reason.
+
+    ``image_decision`` is the decision on the image alone, without the text and the reports of its
+    listing; ``keywords`` are those of the policy that the listing has.
+    """
 
     decision: Decision
     leads: tuple[Lead, ...]
     why: tuple[str, ...]
+    image_decision: Decision
+    keywords: tuple[KeywordHit, ...] = ()

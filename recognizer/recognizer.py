@@ -9,11 +9,12 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._decide import decide
+from recognizer._decide import decide, with_listing
 from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
     Frame,
@@ -49,9 +50,17 @@ class Decides:
         return self.bundle.label_names
 
     def decide(
-        self, prediction: Prediction, policy: Policy, known: Sequence[KnownMatch] = ()
+        self,
+        prediction: Prediction,
+        policy: Policy,
+        known: Sequence[KnownMatch] = (),
+        *,
+        columns: Mapping[str, Any] | None = None,
     ) -> Verdict:
         """Apply a policy to a prediction of this model and the known items that the image is near.
+
+        ``columns`` are those of the listing (``title``, ``description``, ``reports`` and the like),
+        for the keywords and reports of the policy.
 
         Raises:
             PolicyError: the policy names a label or family that is unknown.
@@ -71,7 +80,15 @@ class Decides:
                 f"the prediction comes from another model than {bundle.title}: use the recognizer "
                 "that made it"
             )
-        return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
+        verdict = decide(
+            prediction,
+            bundle.candidates,
+            bundle.any_product_thresholds,
+            policy,
+            known,
+            animals=bundle.animals,
+        )
+        return with_listing(verdict, policy, columns)
 
 
 class Recognizer(Decides):

@@ -22,6 +22,8 @@ class Status(StrEnum):
 class Reason(StrEnum):
     """Why an input is ``degraded`` or ``failed``."""
 
+    NO_IMAGE = "no_image"
+    """The row of a table names no image: a listing of text alone."""
     NOT_FOUND = "not_found"
     """There is no such file."""
     PERMISSION_DENIED = "permission_denied"

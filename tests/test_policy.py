@@ -6,7 +6,17 @@ from collections.abc import Callable
 import pytest
 
 from recognizer.errors import PolicyError
-from recognizer.policy import CandidateKind, Effect, KnownRule, Policy, Probability, Rate, Rule
+from recognizer.policy import (
+    CandidateKind,
+    Decision,
+    Effect,
+    KnownRule,
+    Policy,
+    Probability,
+    Rate,
+    Rule,
+)
+from recognizer.practice import AlwaysReview, Keywords, Reports
 from recognizer.taxonomy import load_taxonomy
 from tests.rules import of_family, of_label, rule
 
@@ -73,12 +83,27 @@ CHANGES = [
     Policy(known=KnownRule(product=Effect.PRIORITY)),
     Policy(known=KnownRule(cleared=Effect.CLEAR)),
     Policy(known=KnownRule(distance=10)),
+    Policy(keywords=Keywords(words=("a",))),
+    Policy(keywords=Keywords(substrings=("a",))),
+    Policy(keywords=Keywords(words=("a",), columns=("title",))),
+    Policy(reports=Reports(review=1)),
+    Policy(reports=Reports(priority=1)),
+    Policy(always_review=AlwaysReview(degraded=True)),
+    Policy(always_review=AlwaysReview(failed=True)),
+    Policy(always_review=AlwaysReview(animals=0.5)),
 ]
 
 
 def test_the_digest_changes_with_the_content() -> None:
     digests = {policy.digest for policy in (DEFAULT, *CHANGES)}
     assert len(digests) == 1 + len(CHANGES)
+
+
+def test_journals_of_earlier_versions_keep_their_policy() -> None:
+    """The digest of a policy without the rules that came later is the one that they name."""
+    assert DEFAULT.digest == "b27f77d575e424877bab63e0a532b032f04b22cd36cefbc3fd670ebcdcf8b123"
+    assert Policy(keywords=Keywords(columns=("title",))).digest == DEFAULT.digest  # no words
+    assert Policy(actions={Decision.REVIEW: "Hold back."}).digest == DEFAULT.digest
 
 
 def test_the_digest_does_not_change_with_name_or_order() -> None:

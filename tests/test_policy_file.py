@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer._policy_file import _policy, load_policy
+from recognizer._policy_file import EXAMPLES, _policy, load_policy, read_policy_text
 from recognizer.errors import PolicyError
-from recognizer.policy import CandidateKind, Effect, KnownRule, Policy, Rate, Rule
+from recognizer.model.bundle import load_bundle
+from recognizer.policy import (
+    CandidateKind,
+    Decision,
+    Effect,
+    KnownRule,
+    Policy,
+    Rate,
+    Rule,
+)
+from recognizer.practice import AlwaysReview, Keywords, Reports
 from recognizer.taxonomy import extend_taxonomy, load_taxonomy
 from tests.rules import of_family, of_label, rule
 
@@ -63,9 +73,59 @@ def test_an_empty_profile_is_the_default(tmp_path: Path) -> None:
     assert loaded(tmp_path, "name = 'mine'").name == "mine"
 
 
+def test_a_practice(tmp_path: Path) -> None:
+    policy = loaded(
+        tmp_path,
+        """
+        [keywords]
+        words = ["Ivory"]
+        substrings = ["象牙"]
+        columns = ["title"]
+        [reports]
+        review = 1
+        [always_review]
+        failed = true
+        animals = 0.5
+        [actions]
+        review = "Hold back."
+        """,
+    )
+    assert policy == Policy(
+        name="strict",
+        keywords=Keywords(words=("Ivory",), substrings=("象牙",), columns=("title",)),
+        reports=Reports(review=1),
+        always_review=AlwaysReview(failed=True, animals=0.5),
+        actions={Decision.REVIEW: "Hold back."},
+    )
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_are_valid_for_the_released_model(name: str) -> None:
+    policy = load_policy(name)
+    assert policy.name == name
+    assert {*policy.actions} == {*Decision}
+    assert read_policy_text(name).startswith("# For a platform")
+    policy.check(load_bundle().taxonomy)
+
+
+def test_a_file_goes_before_an_example_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "strict").write_text("name = 'mine'")
+    assert load_policy("strict").name == "mine"
+
+
 BROKEN = {
+    "keywords of a regex": ("[keywords]\nregex = ['.*']", "keywords: unknown key 'regex'"),
+    "a keyword that is none": ("[keywords]\nwords = ['']", "keywords: words: '': each is a text"),
+    "keywords that are no table": ("keywords = ['ivory']", "keywords: a table"),
+    "reports": ("[reports]\nreview = 'one'", "reports: review = 'one': a number of reports"),
+    "always": ("[always_review]\nanimals = 2", "always_review: animals = 2: a probability"),
+    "an unknown decision": ("[actions]\nreviw = 'x'", "actions: unknown decision 'reviw'"),
+    "actions": ("actions = 'x'", "actions: a mapping"),
     "not toml": ("review_rate =", "strict.toml"),
-    "unknown key": ("threshold = 0.5", "unknown key 'threshold'; known: ignore"),
+    "unknown key": ("threshold = 0.5", "unknown key 'threshold'; known: actions"),
     "a key with a typo": ("reveiw_rate = 0.05", "'reveiw_rate'; did you mean review_rate"),
     "unknown key of a rule": ("[rules.ivory]\nname = 'x'", "rules.ivory: unknown key 'name'"),
     "unknown name": ("[rules.unicorn_horn]\nreview_rate = 0.05", "unknown label or family"),

@@ -168,6 +168,11 @@ class Bundle:
             for kind, part, members in parts
         )
 
+    @cached_property
+    def animals(self) -> tuple[str, ...]:
+        """The labels of living animals."""
+        return tuple(label.name for label in self.labels if label.kind is Kind.ANIMAL)
+
     @property
     def input_size(self) -> int:
         """Side of the square input in pixels."""

@@ -14,6 +14,7 @@ from recognizer.status import Reason
 from recognizer.taxonomy import Kind, Label
 
 REASONS: dict[Reason, str] = {
+    Reason.NO_IMAGE: "The listing has no image: nothing was scored.",
     Reason.NOT_FOUND: "No file was there: it may have been moved or deleted before the scan.",
     Reason.PERMISSION_DENIED: "The scan was not allowed to read this file.",
     Reason.NOT_A_FILE: "This is a folder or a device, not a regular file.",

@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
+from recognizer.practice import KeywordHit
 from recognizer.prediction import Natural, Region, Score, object_schema
 from recognizer.status import Reason, Status
 
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
     from recognizer.policy import Policy, Verdict
     from recognizer.prediction import Prediction
 
-ROW_SCHEMA = 5
+ROW_SCHEMA = 6
 """The version of the row. It grows when keys are added, or hold something else.
 
+Version 6: ``image_decision`` and ``keywords``; a policy may have a failed image reviewed.
 Version 5: ``leads`` instead of ``labels``; the decision on a failed image is ``unscored``.
 """
+
+_OLDEST = 5  # the oldest version that is still read
 
 JSON = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
 """Writes rows: ASCII without blanks."""
@@ -46,11 +50,11 @@ class RowSchemaError(ValueError):
 
     def __init__(self, schema: object) -> None:
         todo = "update this program"
-        if not isinstance(schema, int) or schema < ROW_SCHEMA:
+        if not isinstance(schema, int) or schema < _OLDEST:
             todo = "scan the images again into a new journal (scan --output)"
         super().__init__(
-            f"its rows have schema {schema or 'below 3'}, this program reads schema {ROW_SCHEMA}: "
-            + todo
+            f"its rows have schema {schema or 'below 3'}, this program reads schema {_OLDEST} and "
+            f"{ROW_SCHEMA}: {todo}"
         )
 
 
@@ -118,9 +122,14 @@ class Row:
     ]
     decision: Annotated[
         Decision,
-        "What the policy makes of it: clear, review or priority; unscored where it failed.",
+        "What the policy makes of it: clear, review or priority; unscored where it failed, unless "
+        "the policy has such images reviewed.",
     ]
-    why: Annotated[tuple[str, ...], "A sentence for each lead, and for known items."]
+    why: Annotated[
+        tuple[str, ...],
+        "A sentence for each lead, and for all else that changed the decision: known items, rules "
+        "for damaged images and living animals, keywords, reports.",
+    ]
     regions: Annotated[
         tuple[Region, ...], "Where the leads were seen (of a family, its likeliest product)."
     ]
@@ -145,10 +154,21 @@ class Row:
         "The probability with which this clear image was drawn for the audit sample; null where it "
         "was not drawn.",
     ] = None
+    image_decision: Annotated[
+        Decision,
+        "The decision on the image alone, without the keywords and the reports of its listing.",
+    ]
+    keywords: Annotated[
+        tuple[KeywordHit, ...],
+        "The keywords of the policy that the listing has, and in which of its columns. They are "
+        "no evidence of the image.",
+    ]
 
     def __post_init__(self) -> None:
-        if (self.status is Status.FAILED) != (self.decision is Decision.UNSCORED):
-            raise ValueError(f"decision {self.decision} of an image whose status is {self.status}")
+        failed = self.status is Status.FAILED
+        for decision in (self.decision, self.image_decision):
+            if decision is Decision.CLEAR if failed else decision is Decision.UNSCORED:
+                raise ValueError(f"decision {decision} of an image whose status is {self.status}")
 
     @classmethod
     def from_prediction(
@@ -201,6 +221,8 @@ class Row:
             known=tuple(known) if bank and is_scored else None,
             bank=BankReference(name=bank.name, digest=bank.digest) if bank else None,
             audit=audit,
+            image_decision=verdict.image_decision,
+            keywords=verdict.keywords,
         )
 
     @property
@@ -223,7 +245,9 @@ class Row:
         """Return what the line of this row holds, as ``json.loads`` would."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         values["time"] = self.time.isoformat(timespec="seconds")
-        return values | _NULLS if self.status is Status.FAILED else values
+        if self.status is not Status.FAILED:
+            return values
+        return values | _NULLS | ({"why": None} if not self.why else {})
 
     def to_json_line(self) -> bytes:
         """Return the row as one line of ASCII, with its newline."""
@@ -233,26 +257,49 @@ class Row:
     def from_json_line(cls, line: bytes) -> Self:
         """Read a row from its line, or raise a ValueError: of another version, a RowSchemaError."""
         try:
+            row: Self = _DECODER.decode(line)
+        except (msgspec.DecodeError, ValueError, RecursionError):  # also if it failed; of schema 5
+            return cls._read_slowly(line)
+        is_whole = row.status is not Status.FAILED and None not in (row.scores, row.family)
+        return row if is_whole else cls._read_slowly(line)
+
+    @classmethod
+    def _read_slowly(cls, line: bytes) -> Self:
+        try:
             values = json.loads(line)
         except RecursionError as error:
             raise ValueError("values are nested too deep") from error
         if not isinstance(values, dict) or not {"source", "status"} <= values.keys():
             raise ValueError("keys are missing")
-        if values.get("schema") != ROW_SCHEMA:
+        if not _is_read(values.get("schema")):
             raise RowSchemaError(values.get("schema"))
         failed = values["status"] == Status.FAILED
         for name in _NULLS:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
+        if not failed and values.get("why") is None:
+            raise ValueError("why is null only where the status is failed")
+        if values["schema"] < ROW_SCHEMA:
+            values |= {"image_decision": values.get("decision"), "keywords": ()}
+            values["schema"] = ROW_SCHEMA
+        values |= {name: () for name in _EMPTY if values.get(name) is None}
         try:
-            return msgspec.convert(values | _EMPTY if failed else values, cls)
+            return msgspec.convert(values, cls)
         except msgspec.ValidationError as error:  # a ValueError in later versions only
             raise ValueError(str(error)) from error
 
 
-_NULLS = dict.fromkeys(("scores", "leads", "family", "why", "regions"))  # where the image failed
+def _is_read(schema: object) -> bool:
+    return type(schema) is int and _OLDEST <= schema <= ROW_SCHEMA
 
-_EMPTY: dict[str, Any] = dict.fromkeys(("leads", "why", "regions"), ())
+
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    Row
+)  # fast, but it reads no text with lone surrogates
+
+_NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed
+
+_EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
 """The keys of a row, in their order."""
@@ -272,6 +319,7 @@ def item_key(source: str, columns: Mapping[str, Any] | None) -> int:
 def row_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a row of the present version."""
     null, no_null, unscored = {"type": "null"}, {"not": {"type": "null"}}, Decision.UNSCORED.value
+    failed = {"not": {"const": Decision.CLEAR.value}}
     schema = object_schema(Row)
     properties = {
         key: {"description": hint.__metadata__[-1], **schema["properties"][key]}
@@ -289,14 +337,16 @@ def row_schema() -> dict[str, Any]:
         "then": {
             "properties": {
                 "reason": no_null,
-                "decision": {"const": unscored},
+                "decision": failed,
+                "image_decision": failed,
                 **dict.fromkeys(_NULLS, null),
             }
         },
         "else": {
             "properties": {
                 "decision": {"not": {"const": unscored}},
-                **dict.fromkeys(_NULLS, no_null),
+                "image_decision": {"not": {"const": unscored}},
+                **dict.fromkeys([*_NULLS, "why"], no_null),
             },
             "if": {"properties": {"status": {"const": Status.OK.value}}},
             "then": {"properties": {"reason": null}},

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._decide import decide
+from recognizer._decide import decide, with_listing
 from recognizer._guard import Unable, resident_bytes, settle
 from recognizer.imaging import PREPROCESSING_VERSION, LoadedImage
 from recognizer.imaging.sources import Refused
@@ -242,7 +242,7 @@ class Worker:
         if row_key(row) == task.known:  # failed again, for the same reason
             return Result()
         embedding = None if prediction.embedding is None else quantize(prediction.embedding)
-        if not self.payload.thumbnails or not row.is_lead:
+        if not self.payload.thumbnails or not row.is_lead or not image.frames:
             return Result(row=row, embedding=embedding)
         wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
         frame = next(frame for frame in image.frames if frame.index == wanted)
@@ -263,7 +263,14 @@ def judge(prediction: Prediction, payload: WorkerPayload) -> Judged:
     """Hold a prediction against the known items and the policy."""
     bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
     known = bank.match(prediction.phash, policy.known.distance) if bank else ()
-    verdict = decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
+    verdict = decide(
+        prediction,
+        bundle.candidates,
+        bundle.any_product_thresholds,
+        policy,
+        known,
+        animals=bundle.animals,
+    )
     return Judged(prediction=prediction, verdict=verdict, known=known)
 
 
@@ -284,7 +291,7 @@ def make_row(item: Item, judged: Judged, payload: WorkerPayload) -> Row:
     return Row.from_prediction(
         item.source,
         judged.prediction,
-        judged.verdict,
+        with_listing(judged.verdict, payload.policy, item.columns),
         item=item.columns,
         bundle=payload.bundle,
         policy=payload.policy,

@@ -79,6 +79,8 @@ def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
         detail=None,
         known=None,
         bank=None,
+        image_decision=decision,
+        keywords=(),
     )
     return replace(row, **changes)
 
@@ -116,3 +118,12 @@ def write_rows_of_schema_4(path: Path) -> Path:
     values["schema"] = 4
     path.write_text(json.dumps(values, separators=(",", ":")) + "\n")
     return path
+
+
+def as_schema_5(row: Row) -> bytes:
+    """The line of a row as version 5 had it."""
+    values = row.to_json()
+    for key in ("image_decision", "keywords"):
+        del values[key]
+    values["schema"] = 5
+    return json.dumps(values, separators=(",", ":")).encode() + b"\n"

@@ -157,9 +157,9 @@ def test_a_journal_of_another_schema_is_refused_and_left_as_it_is(path: Path) ->
     for use in (Journal, lambda path: [*last_rows(path)]):
         with pytest.raises(JournalError, match=r"schema 4.*scan the images again into a new"):
             use(path)
-    newer = json.loads(before) | {"schema": 6}
+    newer = json.loads(before) | {"schema": 7}
     path.write_text(json.dumps(newer, separators=(",", ":")) + "\n")
-    with pytest.raises(JournalError, match=r"schema 6.*update this program"):
+    with pytest.raises(JournalError, match=r"schema 7.*update this program"):
         Journal(path)
     path.write_bytes(before)
     always = ("--workers", 1, "--output", path)

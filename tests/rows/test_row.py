@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from recognizer.policy import CandidateKind, Decision
+from recognizer.practice import KeywordHit
 from recognizer.prediction import Prediction, Region
 from recognizer.recognizer import Recognizer
-from recognizer.rows.row import ROW_FIELDS, BankReference, Row, row_schema
+from recognizer.rows.row import ROW_FIELDS, BankReference, Row, RowSchemaError, row_schema
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
-from tests.rows.rows import bare_row, known_match, lead, row_of
+from tests.rows.rows import as_schema_5, bare_row, known_match, lead, row_of
 
 REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
 MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
@@ -42,7 +43,7 @@ def test_a_row_has_the_keys_of_the_design_in_their_order(row: Row) -> None:
     assert values["time"] == "2026-01-02T03:04:05+00:00"
     assert values["model"].keys() == {"name", "version", "digest"}
     assert values["policy"].keys() == {"name", "digest"}
-    assert values["schema"] == 5
+    assert values["schema"] == 6
 
 
 def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
@@ -55,11 +56,32 @@ def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
         assert values[key] is None
     assert not row.is_lead
     assert (row.scores, row.family, row.leads, row.known) == (None, None, (), None)
-    for wrong in (Decision.CLEAR, Decision.REVIEW):
-        with pytest.raises(ValueError, match="failed"):
-            replace(row, decision=wrong)
+    for key in ("decision", "image_decision"):
+        with pytest.raises(ValueError, match="decision clear of an image"):
+            replace(row, **{key: Decision.CLEAR})
     with pytest.raises(ValueError, match="ok"):
         replace(row, status=Status.OK)
+
+
+def test_a_policy_may_have_a_failed_image_reviewed(recognizer: Recognizer) -> None:
+    row = replace(
+        row_of(recognizer, "x", b"no image"), decision=Decision.REVIEW, why=("review: not scored",)
+    )
+    values = json.loads(row.to_json_line())
+    assert (values["why"], values["leads"]) == (["review: not scored"], None)
+    assert row.is_lead
+    assert (row.leads, row.lead_labels) == ((), ())
+    assert Row.from_json_line(row.to_json_line()) == row
+
+
+def test_a_row_of_schema_5_is_read(row: Row) -> None:
+    failed = bare_row("failed", 0, "unscored")
+    for one in (row, failed, replace(row, source="\udcff.jpg")):
+        assert Row.from_json_line(as_schema_5(one)) == one
+    for schema in (4, 7, "6", True, 6.0, None):
+        values = json.loads(row.to_json_line()) | {"schema": schema}
+        with pytest.raises(RowSchemaError):
+            Row.from_json_line(json.dumps(values).encode())
 
 
 def test_every_kind_of_value_survives_the_line(row: Row) -> None:
@@ -69,6 +91,7 @@ def test_every_kind_of_value_survives_the_line(row: Row) -> None:
         replace(row, known=(), regions=(REGION,), detail="é\n", item={"a": [1, None, {"b": "象"}]}),
         replace(row, leads=(lead(kind=CandidateKind.FAMILY),), why=("because",), frames=3),
         replace(row, status=Status.DEGRADED, reason=Reason.TRUNCATED),
+        replace(row, keywords=(KeywordHit(keyword="象牙", column="Título"),)),
         bare_row("failed", 0, "unscored"),
     ]
     for one in rows:

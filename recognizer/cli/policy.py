@@ -1,0 +1,152 @@
+"""``recognizer policy``: check a policy, and show what it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from recognizer.model.bundle import Bundle
+    from recognizer.policy import Policy
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Check a policy, and show what it decides.",
+)
+
+FILE = Annotated[
+    str,
+    typer.Argument(
+        metavar="POLICY",
+        help="A policy (TOML; see docs/policy.md), or an example of this package: strict, "
+        "small-platform.",
+    ),
+]
+BUNDLE = Annotated[
+    str | None,
+    typer.Option(
+        "--bundle", "-b", help="A model's folder or name.", show_default="the released one"
+    ),
+]
+
+
+@app.command()
+def check(policy: FILE, bundle: BUNDLE = None) -> None:
+    """Check a policy; the exit code is 2 where it breaks a rule."""
+    from recognizer._policy_file import load_policy  # noqa: PLC0415 - heavy imports wait
+    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
+
+    model = load_bundle(bundle)
+    rules = load_policy(policy, model.taxonomy)
+    for line in _warnings(rules, model):
+        typer.echo(f"warning: {line}", err=True)
+    typer.echo(f"{policy}: {rules.name!r} is a valid policy for {model.title} ({rules.digest})")
+
+
+@app.command()
+def show(
+    policy: FILE,
+    bundle: BUNDLE = None,
+    toml: Annotated[
+        bool, typer.Option("--toml", help="Print the file itself, to be copied and changed.")
+    ] = False,
+) -> None:
+    """Show the thresholds of each product, and all other rules, in the order of their effect."""
+    from recognizer._policy_file import load_policy, read_policy_text  # noqa: PLC0415
+    from recognizer.cli.progress import wide_console  # noqa: PLC0415
+    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
+
+    model = load_bundle(bundle)
+    rules = load_policy(policy, model.taxonomy)
+    if toml:
+        typer.echo(read_policy_text(policy), nl=False)
+        return
+    console = wide_console()
+    typer.echo(f"Policy {rules.name!r} ({rules.digest})")
+    console.print(_thresholds(rules, model))
+    for line in _lines(rules):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _thresholds(policy: Policy, bundle: Bundle) -> object:
+    from recognizer._decide import limits_of  # noqa: PLC0415
+    from recognizer.cli.progress import new_table  # noqa: PLC0415
+    from recognizer.policy import CandidateKind  # noqa: PLC0415
+
+    table = new_table(
+        f"Thresholds with {bundle.title}", ["product", "review over", "priority over", "rule"]
+    )
+    for limits in limits_of(bundle.candidates, bundle.any_product_thresholds, policy):
+        kind, name = limits.candidate.kind, limits.candidate.name
+        label = bundle.taxonomy.labels.get(name)
+        family = label.family if label else None
+        own = (kind, name) in policy.rules
+        of_family = kind is CandidateKind.LABEL and (CandidateKind.FAMILY, family) in policy.rules
+        table.add_row(
+            name + " (family)" * (kind is CandidateKind.FAMILY),
+            _level(limits.review),
+            _level(max(limits.review, limits.priority, key=lambda level: level[0])),
+            "its own" if own else f"of {family}" if of_family else "any product",
+        )
+    return table
+
+
+def _level(level: tuple[float, float | None]) -> str:
+    threshold, rate = level
+    return f"{threshold:.3f}" if rate is None else f"{threshold:.3f} (FPR {rate:.1%})"
+
+
+def _lines(policy: Policy) -> Iterator[str]:
+    """Yield a line for each rule beside the thresholds."""
+    if policy.ignore:
+        yield f"Never a lead: {', '.join(sorted(policy.ignore))}"
+    known, always, keywords = policy.known, policy.always_review, policy.keywords
+    yield (
+        f"Near a known item (up to {known.distance} bits): product {known.product}, "
+        f"cleared {known.cleared}"
+    )
+    for is_on, words in (
+        (always.degraded, "damaged or incomplete images"),
+        (always.failed, "images that could not be scored"),
+        (always.animals is not None, f"living animals over {always.animals}"),
+    ):
+        if is_on:
+            yield f"At least review: {words}"
+    if keywords:
+        yield (
+            f"One level up: {len(keywords.words)} words and {len(keywords.substrings)} substrings "
+            f"in {', '.join(keywords.columns)}"
+        )
+    for level in ("review", "priority"):
+        if (count := getattr(policy.reports, level)) is not None:
+            yield f"At least {level}: listings with {count} or more reports by users"
+    for decision, text in policy.actions.items():
+        yield f"{decision}: {text}"
+
+
+def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:
+    """Yield what is allowed and yet may not be meant."""
+    for kind, name in policy.rules:
+        if name not in {candidate.name for candidate in bundle.candidates}:
+            yield f"rules.{kind}.{name}: {bundle.title} does not recognise it"
+    if policy.always_review.animals is not None and not bundle.animals:
+        yield f"always_review.animals: {bundle.title} knows no living animals"
+    unspaced = [word for word in policy.keywords.words if _is_unspaced(word)]
+    if unspaced:
+        yield (
+            "keywords.words: languages without blanks between words need substrings: "
+            + ", ".join(unspaced)
+        )
+
+
+def _is_unspaced(word: str) -> bool:
+    """Whether a word is in a script that is written without blanks between words."""
+    import unicodedata  # noqa: PLC0415
+
+    names = (unicodedata.name(character, "").split()[:1] for character in word)
+    scripts = {"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"}
+    return any(name and name[0] in scripts for name in names)

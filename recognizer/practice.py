@@ -1,0 +1,174 @@
+"""What a platform adds to scores: keywords, reports by users, images that are never clear.
+
+These rules look at the text of a listing, or at what an image is rather than what it shows. What
+they find is kept apart from the evidence of the image.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from recognizer._columns import Role, texts_of
+from recognizer.errors import PolicyError
+
+MAX_KEYWORDS = 10_000
+MAX_KEYWORD_LENGTH = 200
+"""Characters of one keyword."""
+
+MAX_TEXT = 20_000
+"""Characters of a title or description that are searched."""
+
+_BLANKS = re.compile(r"\s+")
+# Characters that are not seen, with which a seller may split a word: category Cf, and these.
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u3164\ufe00-\ufe0f\uffa0]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeywordHit:
+    """A keyword of the policy that a listing has, and the column in which it stands."""
+
+    keyword: str
+    column: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keywords:
+    """Words that raise the level of a listing by one, however many there are.
+
+    They are compared in NFKC, case-folded, and without characters that are not seen. They are
+    literal: no character in them has another meaning.
+
+    Attributes:
+        words: found where no letter or digit stands beside them. Write those of languages without
+            blanks between words as substrings.
+        substrings: found anywhere.
+        columns: where they are looked for: ``title`` and ``description`` by any of their usual
+            names, others by their own name.
+    """
+
+    words: tuple[str, ...] = ()
+    substrings: tuple[str, ...] = ()
+    columns: tuple[str, ...] = (Role.TITLE.value, Role.DESCRIPTION.value)
+
+    def __post_init__(self) -> None:
+        for key in ("words", "substrings", "columns"):
+            given = getattr(self, key)
+            if not isinstance(given, list | tuple) or not all(
+                isinstance(one, str) for one in given
+            ):
+                raise PolicyError(f"{key}: a list of texts, not {given!r}")
+            for text in given:
+                if not normalize(text) or len(text) > MAX_KEYWORD_LENGTH:
+                    raise PolicyError(
+                        f"{key}: {text[:40]!r}: each is a text of 1 to {MAX_KEYWORD_LENGTH} "
+                        "characters that are seen"
+                    )
+            object.__setattr__(self, key, tuple(dict.fromkeys(given)))
+        if len(self.words) + len(self.substrings) > MAX_KEYWORDS:
+            raise PolicyError(f"more than {MAX_KEYWORDS:,} keywords")
+        if not self.columns:
+            raise PolicyError("columns: name one at least, or leave the key out")
+
+    def __bool__(self) -> bool:
+        return bool(self.words or self.substrings)
+
+    def hits(self, columns: Mapping[str, Any] | None) -> tuple[KeywordHit, ...]:
+        """Return each keyword that a listing's columns hold, once for each column."""
+        if not self or not columns:
+            return ()
+        return tuple(
+            KeywordHit(keyword=keyword, column=column)
+            for column, text in texts_of(columns, self.columns)
+            for keyword in self._found(normalize(text[:MAX_TEXT]))
+        )
+
+    @cached_property
+    def _sought_words(self) -> tuple[tuple[str, str], ...]:
+        return tuple((keyword, normalize(keyword)) for keyword in self.words)
+
+    @cached_property
+    def _sought_substrings(self) -> tuple[tuple[str, str], ...]:
+        return tuple((keyword, normalize(keyword)) for keyword in self.substrings)
+
+    def _found(self, text: str) -> tuple[str, ...]:
+        found = [keyword for keyword, sought in self._sought_substrings if sought in text]
+        found += [
+            k for k, sought in self._sought_words if sought in text and _has_word(text, sought)
+        ]
+        return tuple(dict.fromkeys(found))
+
+
+def _has_word(text: str, word: str) -> bool:
+    start = text.find(word)
+    while start >= 0:
+        end = start + len(word)
+        if not (_is_of_word(text[max(0, start - 1) : start]) or _is_of_word(text[end : end + 1])):
+            return True
+        start = text.find(word, start + 1)
+    return False
+
+
+def _is_of_word(character: str) -> bool:
+    """Whether a character is a letter, a digit, or a mark on one."""
+    return bool(character) and unicodedata.category(character)[0] in "LMN"
+
+
+def normalize(text: str) -> str:
+    """Return a text as keywords are compared: NFKC, case-folded, single blanks, nothing unseen."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+        text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
+    return _BLANKS.sub(" ", text.casefold()).strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """From how many reports by users on a level is certain; None: no number of them."""
+
+    review: int | None = None
+    priority: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in fields(self):
+            count = getattr(self, key.name)
+            if count is not None and (type(count) is not int or count < 1):
+                raise PolicyError(f"{key.name} = {count!r}: a number of reports, at least 1")
+        if self.review and self.priority and self.priority < self.review:
+            raise PolicyError(f"priority = {self.priority} is easier to reach than review")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlwaysReview:
+    """What is reviewed whatever the scores of products are.
+
+    Attributes:
+        degraded: images that are damaged or incomplete, though scored.
+        failed: images that are there and could not be scored: of an unsupported format, too large,
+            damaged. One that could not be read stays unscored, since the next scan may read it.
+        animals: images over this probability of a living animal; None for none.
+    """
+
+    degraded: bool = False
+    failed: bool = False
+    animals: float | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("degraded", "failed"):
+            if not isinstance(getattr(self, key), bool):
+                raise PolicyError(f"{key} = {getattr(self, key)!r}: true or false")
+        animals = self.animals
+        if animals is None:
+            return
+        if (
+            isinstance(animals, bool)
+            or not isinstance(animals, int | float)
+            or not 0 <= animals <= 1
+        ):
+            raise PolicyError(f"animals = {animals!r}: a probability, a number from 0 to 1")
+        object.__setattr__(self, "animals", float(animals))

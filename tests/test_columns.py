@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer._columns import NAMES, Role, as_time, as_url, find_columns, normal_name, value_of
+
+
+@pytest.mark.parametrize(
+    ("name", "normal"),
+    [
+        ("Image URL", "image_url"),
+        ("imageUrl", "image_url"),
+        ("ImageURL1", "image_url1"),
+        ("  seller-ID ", "seller_id"),
+        ("Report  Count", "report_count"),
+        ("标题", "标题"),
+        ("", ""),
+    ],
+)
+def test_names_are_compared_without_case_and_blanks(name: str, normal: str) -> None:
+    assert normal_name(name) == normal
+    assert normal_name(normal) == normal
+
+
+def test_the_surest_name_counts() -> None:
+    columns = ["ID", "name", "Listing ID", "Title", "Vendor", "sellerName", "Link", "createdAt"]
+    assert find_columns(columns) == {
+        Role.ID: "Listing ID",
+        Role.TITLE: "Title",
+        Role.SELLER: "sellerName",
+        Role.URL: "Link",
+        Role.TIME: "createdAt",
+    }
+    assert value_of({"Flags": 3, "price": 0}, Role.REPORTS) == 3
+    assert value_of({"price": 0}, Role.PRICE) == 0
+    assert value_of({"price": 0}, Role.TITLE) is None
+
+
+def test_no_name_has_two_roles() -> None:
+    names = [name for usual in NAMES.values() for name in usual]
+    assert len(names) == len(set(names))
+    assert all(normal_name(name) == name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("https://x.example/1?a=b#c", "https://x.example/1?a=b#c"),
+        (" HTTP://x.example ", "HTTP://x.example"),
+        ("javascript:alert(1)", None),
+        ("JaVaScRiPt://x.example/%0aalert(1)", None),
+        ("data:text/html,<script>", None),
+        ("https://", None),
+        ("https:///x", None),
+        ("//x.example", None),
+        ("x.example", None),
+        ("https://x.example/\u202egpj.exe", None),  # turns the text around
+        ("https://x.example/a b", None),
+        ("https://x.example/\n", "https://x.example/"),
+        ("java\nscript:alert(1)", None),
+        ("https://[::1", None),
+        ("https://x.example/" + "a" * 3000, None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_only_web_addresses_become_links(value: Any, url: str | None) -> None:
+    assert as_url(value) == url
+
+
+DAY = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("2026-01-02", DAY),
+        ("2026-01-02T01:00:00+01:00", DAY),
+        ("2026-01-02T00:00:00Z", DAY),
+        (1767312000, DAY),
+        ("1767312000", DAY),
+        (1767312000000, DAY),
+        (1767312000.0, DAY),
+        ("yesterday", None),
+        (float("nan"), None),
+        (1e300, None),
+        (True, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_times(value: Any, time: datetime | None) -> None:
+    assert as_time(value) == time
+
+
+@given(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()))
+def test_whatever_a_cell_holds_is_no_error(value: Any) -> None:
+    time = as_time(value)
+    assert time is None or time.tzinfo is not None
+    url = as_url(value)
+    assert url is None or url.lower().startswith(("http://", "https://"))
