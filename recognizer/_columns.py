@@ -6,11 +6,13 @@ blanks, hyphens, underscores or capitals between the words.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -78,33 +80,73 @@ def normal_name(name: str) -> str:
     return _WORDS.sub("_", name.strip()).casefold()
 
 
-def find_columns(names: Iterable[str]) -> dict[Role, str]:
-    """Return the column of each role that is found, as it is called."""
-    by_name = {normal_name(name): name for name in reversed([*names])}
-    found = (
-        (role, next((n for n in usual if n in by_name), None)) for role, usual in NAMES.items()
-    )
-    return {role: by_name[name] for role, name in found if name is not None}
+@lru_cache(maxsize=256)  # the rows of a table have the same columns
+def find_columns(names: tuple[str, ...]) -> Mapping[Role, tuple[str, ...]]:
+    """Return the columns of each role that has one, as they are called, the surest first."""
+    by_name = {normal_name(name): name for name in reversed(names)}
+    found = {
+        role: tuple(by_name[name] for name in usual if name in by_name)
+        for role, usual in NAMES.items()
+    }
+    return {role: columns for role, columns in found.items() if columns}
 
 
 def value_of(columns: Mapping[str, Any], role: Role) -> Any:
-    """Return the value in the column of a role; None where there is no such column."""
-    name = find_columns(columns).get(role)
-    return None if name is None else columns[name]
+    """Return what the surest column of a role that is not empty holds; None where there is none."""
+    names = find_columns(tuple(columns)).get(role, ())
+    return next((columns[name] for name in names if columns[name] not in (None, "")), None)
 
 
 def texts_of(columns: Mapping[str, Any], wanted: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield the texts in some columns, each with the name of its column.
 
-    A name that is a role means the column that has the role. Others are compared without case.
+    A name that is a role means all columns of the role. Others are compared without case.
     """
-    by_role = find_columns(columns)
-    by_name = {normal_name(name): name for name in reversed([*columns])}
     for name in wanted:
-        known = by_role.get(Role(name)) if name in [*Role] else by_name.get(normal_name(name))
-        text = None if known is None else as_text(columns[known])
-        if known is not None and text:
-            yield known, text
+        for column in _named(tuple(columns), name):
+            if text := as_text(columns[column]):
+                yield column, text
+
+
+@lru_cache(maxsize=1024)
+def _named(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
+    if wanted in [*Role]:
+        return find_columns(names).get(Role(wanted), ())
+    return tuple(name for name in names if normal_name(name) == normal_name(wanted))
+
+
+def listing_id(columns: Mapping[str, Any] | None, column: str | None = None) -> str | None:
+    """Return what tells a listing from others; None for an image that belongs to none.
+
+    It is the value of an ID column, else the URL; of a listing that has neither but a title, a
+    digest of all its columns, which the images of one row of a table have in common.
+
+    Args:
+        columns: those of one of its images.
+        column: the column with the ID; None to find it.
+    """
+    if not columns:
+        return None
+    if column is not None:
+        return _as_id(columns.get(column))
+    for role in (Role.ID, Role.URL):
+        for name in find_columns(tuple(columns)).get(role, ()):
+            if (found := _as_id(columns[name])) is not None:
+                return found
+    if value_of(columns, Role.TITLE) is None:
+        return None
+    text = json.dumps(columns, sort_keys=True).encode()
+    return f"row-{hashlib.blake2b(text, digest_size=8).hexdigest()}"
+
+
+def _as_id(value: Any) -> str | None:
+    """Return an ID as text: of CSV it is text and of JSON perhaps a number, and yet the same."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = as_text(value)
+    return None if text is None else text.strip()
 
 
 def as_text(value: Any) -> str | None:

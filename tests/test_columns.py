@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer._columns import NAMES, Role, as_time, as_url, find_columns, normal_name, value_of
+from recognizer._columns import (
+    NAMES,
+    Role,
+    as_time,
+    as_url,
+    find_columns,
+    listing_id,
+    normal_name,
+    value_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,14 +37,15 @@ def test_names_are_compared_without_case_and_blanks(name: str, normal: str) -> N
 
 
 def test_the_surest_name_counts() -> None:
-    columns = ["ID", "name", "Listing ID", "Title", "Vendor", "sellerName", "Link", "createdAt"]
+    columns = ("ID", "name", "Listing ID", "Title", "Vendor", "sellerName", "Link", "createdAt")
     assert find_columns(columns) == {
-        Role.ID: "Listing ID",
-        Role.TITLE: "Title",
-        Role.SELLER: "sellerName",
-        Role.URL: "Link",
-        Role.TIME: "createdAt",
+        Role.ID: ("Listing ID", "ID"),
+        Role.TITLE: ("Title", "name"),
+        Role.SELLER: ("sellerName", "Vendor"),
+        Role.URL: ("Link",),
+        Role.TIME: ("createdAt",),
     }
+    assert value_of({"title": "", "name": "vase"}, Role.TITLE) == "vase"
     assert value_of({"Flags": 3, "price": 0}, Role.REPORTS) == 3
     assert value_of({"price": 0}, Role.PRICE) == 0
     assert value_of({"price": 0}, Role.TITLE) is None
@@ -45,6 +55,35 @@ def test_no_name_has_two_roles() -> None:
     names = [name for usual in NAMES.values() for name in usual]
     assert len(names) == len(set(names))
     assert all(normal_name(name) == name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("columns", "wanted", "expected"),
+    [
+        ({"id": 1, "listing_id": 2}, None, "2"),
+        ({"ID": " 1 ", "title": 2}, None, "1"),
+        ({"id": 7.0}, None, "7"),  # a number in a column with gaps
+        ({"listing_id": "", "id": 3}, None, "3"),
+        ({"id": None, "url": "https://x.example/1"}, None, "https://x.example/1"),
+        ({"id": 1, "sku": 2}, "sku", "2"),
+        ({"id": 1, "sku": None}, "sku", None),
+        ({"id": 1}, "sku", None),
+        ({"id": True, "price": 3}, None, None),
+        ({"price": 3}, None, None),
+        ({}, None, None),
+        (None, "id", None),
+    ],
+)
+def test_what_tells_listings_apart(
+    columns: dict[str, Any] | None, wanted: str | None, expected: str | None
+) -> None:
+    assert listing_id(columns, wanted) == expected
+
+
+def test_a_listing_without_an_id_is_told_by_all_its_columns() -> None:
+    one, other = {"title": "vase", "price": 3}, {"title": "vase", "price": 4}
+    assert listing_id(one) == listing_id(dict(reversed(one.items())))
+    assert listing_id(one) != listing_id(other)
 
 
 @pytest.mark.parametrize(

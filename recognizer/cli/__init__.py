@@ -32,6 +32,7 @@ VERBS = {
     "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
     "similar": ("recognizer.cli.similar", "Find the photos of a scan that resemble a given one."),
     "rows": ("recognizer.cli.rows", "Make a CSV or Parquet table of a scan's rows."),
+    "listings": ("recognizer.cli.listings", "Make the listings of a scan: JSONL, CSV or Parquet."),
     "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
     "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
     "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),

@@ -37,8 +37,8 @@ BUNDLE = Annotated[
 @app.command()
 def check(policy: FILE, bundle: BUNDLE = None) -> None:
     """Check a policy; the exit code is 2 where it breaks a rule."""
-    from recognizer._policy_file import load_policy  # noqa: PLC0415 - heavy imports wait
-    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
+    from recognizer._policy_file import load_policy
+    from recognizer.model.bundle import load_bundle
 
     model = load_bundle(bundle)
     rules = load_policy(policy, model.taxonomy)
@@ -56,9 +56,9 @@ def show(
     ] = False,
 ) -> None:
     """Show the thresholds of each product, and all other rules, in the order of their effect."""
-    from recognizer._policy_file import load_policy, read_policy_text  # noqa: PLC0415
-    from recognizer.cli.progress import wide_console  # noqa: PLC0415
-    from recognizer.model.bundle import load_bundle  # noqa: PLC0415
+    from recognizer._policy_file import load_policy, read_policy_text
+    from recognizer.cli.progress import wide_console
+    from recognizer.model.bundle import load_bundle
 
     model = load_bundle(bundle)
     rules = load_policy(policy, model.taxonomy)
@@ -73,9 +73,9 @@ def show(
 
 
 def _thresholds(policy: Policy, bundle: Bundle) -> object:
-    from recognizer._decide import limits_of  # noqa: PLC0415
-    from recognizer.cli.progress import new_table  # noqa: PLC0415
-    from recognizer.policy import CandidateKind  # noqa: PLC0415
+    from recognizer._decide import limits_of
+    from recognizer.cli.progress import new_table
+    from recognizer.policy import CandidateKind
 
     table = new_table(
         f"Thresholds with {bundle.title}", ["product", "review over", "priority over", "rule"]
@@ -145,7 +145,7 @@ def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:
 
 def _is_unspaced(word: str) -> bool:
     """Whether a word is in a script that is written without blanks between words."""
-    import unicodedata  # noqa: PLC0415
+    import unicodedata
 
     names = (unicodedata.name(character, "").split()[:1] for character in word)
     scripts = {"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"}

@@ -78,7 +78,8 @@ def command(
         ),
     ] = True,
     listings: Annotated[
-        Path | None, typer.Option(help="Also write a JSON row for each listing.")
+        Path | None,
+        typer.Option(help="Also write the listings: .jsonl, .csv or .parquet."),
     ] = None,
     image_column: Annotated[
         str | None,
@@ -222,9 +223,9 @@ def command(
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Scan only the I-th of N parts (from 1/N to N/N). Jobs with the same sources "
-            "each scan their part, each with an --output of its own; recognizer merge makes one "
-            "journal of all.",
+            help="Scan only the I-th of N parts (from 1/N to N/N); a listing is never split. Jobs "
+            "with the same sources each scan their part, each with an --output of its own; "
+            "recognizer merge makes one journal of all.",
         ),
     ] = None,
     engine: Annotated[
@@ -293,8 +294,6 @@ def command(
         ),
     )
     _check_outputs(output, report, listings, embeddings)
-    if listing_column is not None and listings is None:
-        raise UsageError("--listing-column needs --listings")
     bounds = {
         "max_members": max_members,
         "max_nesting": max_nesting,
@@ -305,6 +304,8 @@ def command(
         "max_columns": max_columns,
         "max_cell": max_cell,
     }
+    if listing_column is not None and listings is None and shard is None:
+        raise UsageError("--listing-column needs --listings or --shard")
     skipped = Skipped()
     containers = Containers(options.timeout, options.memory_limit)
     found = expand(
@@ -327,7 +328,7 @@ def command(
         if embeddings is None
         else EmbeddingStore(embeddings, model.digest) as vectors,
         containers,
-        Lookahead(part.of(found)) as items,
+        Lookahead(part.of(found, listing_column)) as items,
         Output(journal, items, quiet=quiet) as shown,
     ):
         summary = scan(
@@ -358,7 +359,7 @@ def _check_outputs(
     output: Path, report: Path | None, listings: Path | None, embeddings: Path | None
 ) -> None:
     """Raise a UsageError, before the scan, unless its files can be written."""
-    from recognizer.rows.listings import require_listings
+    from recognizer.rows.listing_files import require_listings
 
     if str(output) == "-":
         raise UsageError(
@@ -379,12 +380,12 @@ def _check_outputs(
 
 
 def _write_listings(rows: Path, path: Path, column: str | None, *, quiet: bool) -> None:
-    from recognizer.rows.listings import write_listings
+    from recognizer.cli.listings import words
+    from recognizer.rows.listing_files import write_listings
 
-    count, strays = write_listings(rows, path, column)
-    of_none = f"; {strays:,} images belong to none" if strays else ""
+    counts = write_listings(rows, path, column)
     if not quiet:
-        typer.echo(f"Listings: {path}, {count:,}{of_none}", err=True)
+        typer.echo(f"Listings: {path}, {words(counts)}", err=True)
 
 
 def _pool_of(engine: Engine) -> MakePool:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,6 +29,7 @@ LISTED_INPUTS = 30
 
 LISTED_LEADS = 20
 _PLAIN_SECONDS = 5.0  # between two lines of progress where there is no terminal
+_NAMED_COLUMNS = 10  # of a table, in the summary
 _PLAIN_WIDTH = 160  # columns of a table where there is no terminal
 _DECISION_STYLES: Mapping[str, str] = {
     Decision.PRIORITY: "bold red",
@@ -185,6 +186,7 @@ def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> lis
             f"Skipped: {_count(skipped.other_files, 'other file')}, "
             f"{skipped.hidden:,} hidden. Name them to scan them."
         )
+    lines += [chosen_columns(table, names) for table, names in skipped.image_columns.items()]
     if skipped.without_image:
         count = sum(rows.count for rows in skipped.without_image.values())
         lines.append(f"Rows of tables without an image: {count:,}.")
@@ -196,6 +198,13 @@ def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> lis
     elif summary.images:
         lines.append("No leads.")
     return lines
+
+
+def chosen_columns(table: str, names: Iterable[str]) -> str:
+    """Return a line on the columns that were taken for those of images."""
+    quoted = [*map(repr, names)]
+    more = f" and {len(quoted) - _NAMED_COLUMNS} more" if len(quoted) > _NAMED_COLUMNS else ""
+    return shown(f"{table}: images from {', '.join(quoted[:_NAMED_COLUMNS])}{more}.")
 
 
 def warnings(skipped: Skipped) -> list[str]:

@@ -15,7 +15,7 @@ from recognizer.review.guide import Guide, explain_reason, make_guides
 from recognizer.review.queue import Entry
 from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import THUMBNAIL_SIDE, ThumbnailStore
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
 LINE_SIDE = 96
@@ -92,7 +92,9 @@ class CardMaker:
     def _make(self, entry: Entry, side: int, store: ThumbnailStore | None) -> Card:
         row = entry.row
         thumbnail = CardImage()
-        if row.decision is not Decision.UNSCORED:
+        if row.reason is Reason.NO_IMAGE:
+            thumbnail = CardImage(missing=explain_reason(row.reason))
+        elif row.decision is not Decision.UNSCORED:
             frame = row.regions[0].frame if row.regions else None
             thumbnail = make_card_image(row.source, row.sha256, side=side, frame=frame, store=store)
         products = self._shown_products(row)

@@ -22,6 +22,7 @@ from recognizer.policy import Decision
 from recognizer.rows.journal import JournalReader
 from recognizer.rows.row import ModelReference, PolicyReference, Row
 from recognizer.rows.summary import ScanSummary
+from recognizer.status import Reason
 from recognizer.taxonomy import Kind
 
 SECTIONS = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
@@ -223,6 +224,8 @@ def find_copies(
 
 def _score(row: Row, products: Sequence[str] | None) -> float:
     """Return what a row is ranked by: its highest lead; else its highest product, or family."""
+    if row.reason is Reason.NO_IMAGE:
+        return -1.0  # after what failed
     if row.leads:
         return row.leads[0].score
     if row.decision is Decision.CLEAR and row.scores and products is not None:

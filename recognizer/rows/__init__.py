@@ -3,7 +3,9 @@
 from recognizer.rows.chain import chain_path, verify_chain
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path, similar_images
 from recognizer.rows.journal import Journal, JournalReader, last_rows
-from recognizer.rows.listings import write_listings
+from recognizer.rows.listing_files import ListingCounts, write_listings
+from recognizer.rows.listing_table import ListingTable
+from recognizer.rows.listings import Listing, ListingPhoto
 from recognizer.rows.merging import Merged, merge
 from recognizer.rows.repair import repair
 from recognizer.rows.row import ROW_SCHEMA, Row, row_schema
@@ -16,6 +18,10 @@ __all__ = [
     "EmbeddingStore",
     "Journal",
     "JournalReader",
+    "Listing",
+    "ListingCounts",
+    "ListingPhoto",
+    "ListingTable",
     "Merged",
     "Row",
     "ScanSummary",

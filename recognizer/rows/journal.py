@@ -12,23 +12,25 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from recognizer._atomic import free_name, replacing, sync_folder
 from recognizer._closing import Closes
 from recognizer._sqlite import TemporaryStore
 from recognizer.errors import JournalChangedError, JournalError
 from recognizer.rows.chain import Chain, Link, chain_path, is_in_place, size_of
-from recognizer.rows.row import Row, RowSchemaError
+from recognizer.rows.row import Outline, Row, RowSchemaError
 from recognizer.status import Reason, Status
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+T = TypeVar("T")
 
 COSTLY = (Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
 """Why an image may have cost a worker process. Each new try may cost one again, so the same bytes
@@ -101,6 +103,12 @@ class JournalReader(Closes):
         with self._reported():
             for offset, _, row in _whole_rows(self._file, self.path):
                 yield offset, row
+
+    def outlines(self) -> Iterator[tuple[int, Outline]]:
+        """Yield the outline of each row with the offset of its line, as :meth:`rows` does."""
+        with self._reported():
+            for offset, _, outline in _whole_lines(self._file, self.path, Outline.from_json_line):
+                yield offset, outline
 
     def row_at(self, offset: int) -> Row:
         """Return the row whose line begins at an offset."""
@@ -346,6 +354,12 @@ def last_rows(path: str | os.PathLike[str]) -> Iterator[Row]:
 
 
 def _whole_rows(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, Row]]:
+    return _whole_lines(file, path, Row.from_json_line)
+
+
+def _whole_lines(
+    file: BinaryIO, path: Path, read: Callable[[bytes], T]
+) -> Iterator[tuple[int, int, T]]:
     """Yield each row with its first byte and the one behind it, up to a line that has no end."""
     file.seek(0)
     head = file.read(len(_BEGINNING))
@@ -357,7 +371,7 @@ def _whole_rows(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, Row]]:
         if not line.endswith(b"\n"):
             return
         try:
-            row = Row.from_json_line(line)
+            row = read(line)
         except RowSchemaError as error:
             raise JournalError(f"{path}: {error}") from error
         except ValueError as error:

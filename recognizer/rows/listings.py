@@ -1,92 +1,202 @@
-"""Rows of listings: what the images of one listing, sorted on disk, come to together."""
+"""Listings: what the images of one come to together, and what its own columns say of it.
+
+A listing is the unit of review. It is made from the rows of its images; of a listing without an
+image there is a row too. :mod:`recognizer.rows.listing_table` finds the listings of a journal.
+"""
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, Self
 
 import msgspec
 
-from recognizer._atomic import replacing, require_own
-from recognizer._sqlite import TemporaryStore
-from recognizer.errors import UsageError
+from recognizer._columns import Role, as_count, as_text, as_time, as_url, value_of
 from recognizer.policy import CandidateKind, Decision, Lead
-from recognizer.rows.journal import last_rows
+from recognizer.practice import KeywordHit
 from recognizer.rows.row import JSON, ModelReference, PolicyReference, Row
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 
-LISTING_COLUMNS = ("listing_id", "listing", "item_id", "ad_id", "offer_id", "product_id", "id")
-"""Names by which the column with the listing's identity is found, the surest first; case does not
-matter."""
+QUEUE_ORDER = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
+"""Decisions in the order in which listings are worked through."""
 
-_BANDS = (Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY)
-_MAX_NAMED = 30  # columns that an error message lists
-_BEGINNING = b'{"listing":'
+MAX_REASONS = 20
+"""Sentences of ``why`` at most: a listing may have many images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListingRow:
-    """What the images of a listing come to; ``docs/sources.md`` describes its keys.
+class ListingPhoto:
+    """An image of a listing; ``score`` is that of its highest lead, else of its highest family."""
 
-    Of the images, the highest band counts. A listing is clear only where all its images are.
-    Where some failed and the others show nothing, its decision is ``unscored``.
+    source: str
+    decision: Decision
+    score: float | None
+    status: Status
+    reason: Reason | None
+    sha256: str | None
+    phash: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A listing, ready for review; ``docs/listings.md`` describes its keys.
+
+    Of its images, the highest decision counts. It is clear only where all of them are; where some
+    failed and the others show nothing, it is ``unscored``.
     """
 
-    listing: Any
-    item: Mapping[str, Any] | None
-    status: Status
+    listing: str
+    title: str | None
+    price: str | None
+    currency: str | None
+    seller: str | None
+    time: datetime | None
+    url: str | None
+    reports: int | None
+    description: str | None
     decision: Decision
-    leads: tuple[Lead, ...]
-    scores: Mapping[str, float] | None
-    family: Mapping[str, float] | None
+    image_decision: Decision
+    product: str | None
+    score: float | None
+    keywords: tuple[KeywordHit, ...]
     why: tuple[str, ...]
-    best: str
+    also_in_listings: int = 0
+    also_in_sellers: int = 0
+    copy_of: str | None = None
+    action: str | None = None
+    best: str | None
     images: int
     scored: int
     failed: int
     lead_images: int
+    status: Status
+    leads: tuple[Lead, ...]
+    scores: Mapping[str, float] | None
+    family: Mapping[str, float] | None
     sources: tuple[str, ...]
+    photos: tuple[ListingPhoto, ...]
+    item: Mapping[str, Any] | None
+    scanned: datetime
     model: ModelReference
     policy: PolicyReference
 
     @classmethod
-    def from_rows(cls, listing: Any, rows: Sequence[Row]) -> Self:
-        """Make the row of a listing from the rows of its images, at least one."""
-        best = max(rows, key=_rank)
-        scored = [row for row in rows if row.status is not Status.FAILED]
-        leads = [row for row in rows if row.is_lead]
-        status = Status.OK if all(row.status is Status.OK for row in rows) else Status.DEGRADED
+    def from_rows(cls, listing: str, rows: Sequence[Row]) -> Self:
+        """Make a listing from the rows of its images, or the one that says that it has none."""
+        images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
+        ranked = sorted(images or rows, key=_rank, reverse=True)
+        best = ranked[0]
+        scored = [row for row in images if row.status is not Status.FAILED]
+        leads = _strongest(lead for row in ranked for lead in row.leads)
+        is_ok = bool(images) and all(row.status is Status.OK for row in images)
+        is_known = len(scored) == len(images)
+        item = best.item or {}
         return cls(
             listing=listing,
-            item=best.item,
-            status=status if scored else Status.FAILED,
-            decision=best.decision if leads or len(scored) == len(rows) else Decision.UNSCORED,
-            leads=_strongest(lead for row in leads for lead in row.leads),
+            title=as_text(value_of(item, Role.TITLE)),
+            price=as_text(value_of(item, Role.PRICE)),
+            currency=as_text(value_of(item, Role.CURRENCY)),
+            seller=as_text(value_of(item, Role.SELLER)),
+            time=as_time(value_of(item, Role.TIME)),
+            url=as_url(value_of(item, Role.URL)),
+            reports=_most_reports(rows),
+            description=as_text(value_of(item, Role.DESCRIPTION)),
+            decision=_together([row.decision for row in ranked], is_known=is_known),
+            image_decision=_together([row.image_decision for row in ranked], is_known=is_known),
+            product=leads[0].name if leads else None,
+            score=leads[0].score if leads else _score(best),
+            keywords=tuple(dict.fromkeys(hit for row in ranked for hit in row.keywords)),
+            why=tuple(dict.fromkeys(text for row in ranked for text in row.why))[:MAX_REASONS],
+            best=best.source if images else None,
+            images=len(images),
+            scored=len(scored),
+            failed=len(images) - len(scored),
+            lead_images=sum(row.is_lead for row in images),
+            status=(Status.OK if is_ok else Status.DEGRADED) if scored else Status.FAILED,
+            leads=leads,
             scores=_highest(row.scores for row in scored),
             family=_highest(row.family for row in scored),
-            why=best.why if leads else (),
-            best=best.source,
-            images=len(rows),
-            scored=len(scored),
-            failed=len(rows) - len(scored),
-            lead_images=len(leads),
-            sources=tuple(row.source for row in rows),
+            sources=tuple(row.source for row in images),
+            photos=tuple(map(_photo, ranked if images else ())),
+            item=best.item,
+            scanned=max(row.time for row in rows),
             model=best.model,
             policy=best.policy,
         )
 
+    @property
+    def is_lead(self) -> bool:
+        """Whether somebody should look at it."""
+        return self.decision in {Decision.REVIEW, Decision.PRIORITY}
+
+    @property
+    def queue_rank(self) -> tuple[int, int, float]:
+        """What the queue is sorted by: the decision, reports by users, the score."""
+        return QUEUE_ORDER.index(self.decision), -(self.reports or 0), -(self.score or 0.0)
+
     def to_json_line(self) -> bytes:
-        """Return the row as one line of ASCII, with its newline."""
-        return JSON.encode(msgspec.to_builtins(self)).encode("ascii") + b"\n"
+        """Return the listing as one line of JSON, with its newline."""
+        try:
+            return msgspec.json.encode(self) + b"\n"
+        except UnicodeEncodeError:  # a path that is no text: only escapes can say it
+            return JSON.encode(msgspec.to_builtins(self)).encode("ascii") + b"\n"
+
+    @classmethod
+    def from_json_line(cls, line: bytes) -> Self:
+        """Read a listing from its line.
+
+        Raises:
+            ValueError: it is none.
+        """
+        try:
+            found: Self = _DECODER.decode(line)
+        except msgspec.DecodeError:
+            try:
+                return msgspec.convert(json.loads(line), cls)
+            except msgspec.ValidationError as error:
+                raise ValueError(str(error)) from error
+        return found
+
+
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Listing)
+
+LISTING_FIELDS = tuple(field.name for field in fields(Listing))
+"""The keys of a listing, in their order."""
 
 
 def _rank(row: Row) -> tuple[int, float]:
-    return _BANDS.index(row.decision), max((lead.score for lead in row.leads), default=0.0)
+    return -QUEUE_ORDER.index(row.decision), _score(row) or 0.0
+
+
+def _score(row: Row) -> float | None:
+    if row.leads:
+        return row.leads[0].score
+    return max(row.family.values(), default=None) if row.family else None
+
+
+def _together(decisions: Sequence[Decision], *, is_known: bool) -> Decision:
+    strongest = min(decisions, key=QUEUE_ORDER.index)
+    return strongest if is_known or strongest is not Decision.CLEAR else Decision.UNSCORED
+
+
+def _most_reports(rows: Iterable[Row]) -> int | None:
+    counts = (as_count(value_of(row.item, Role.REPORTS)) for row in rows if row.item)
+    return max((count for count in counts if count is not None), default=None)
+
+
+def _photo(row: Row) -> ListingPhoto:
+    return ListingPhoto(
+        source=row.source,
+        decision=row.decision,
+        score=_score(row),
+        status=row.status,
+        reason=row.reason,
+        sha256=row.sha256,
+        phash=row.phash,
+    )
 
 
 def _strongest(leads: Iterable[Lead]) -> tuple[Lead, ...]:
@@ -101,85 +211,6 @@ def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] |
     highest: dict[str, float] = {}
     for image in scores:
         for name, score in (image or {}).items():
-            highest[name] = max(score, highest.get(name, 0.0))
+            if score > highest.get(name, -1.0):
+                highest[name] = score
     return highest or None
-
-
-def write_listings(
-    journal: str | os.PathLike[str], output: str | os.PathLike[str], column: str | None = None
-) -> tuple[int, int]:
-    """Write a row for each listing whose images are in a journal, in one step.
-
-    The images of a listing have the same value in ``column``; None finds it by
-    :data:`LISTING_COLUMNS`. Returns how many listings there are, and how many images belong to
-    none.
-    """
-    target = Path(output)
-    require_listings(target)
-    count = strays = 0
-    has_column = False
-    others: dict[str, None] = {}
-    with replacing(target) as partial, _Images() as images:
-        for row in last_rows(journal):
-            listing = listing_of(row.item, column)
-            has_column = has_column or column in (row.item or ())
-            if not has_column and len(others) < _MAX_NAMED:
-                others |= dict.fromkeys(row.item or ())
-            if listing is None:
-                strays += 1
-            else:
-                images.put(listing, row)
-        if column is not None and strays and not has_column:
-            names = ", ".join(map(repr, [*others][:_MAX_NAMED])) or "no columns at all"
-            raise UsageError(
-                f"no image in {journal} has the listing column {column!r}, but {names}"
-            )
-        with partial.open("wb") as file:
-            for listing, rows in images.by_listing():
-                file.write(ListingRow.from_rows(listing, rows).to_json_line())
-                count += 1
-    return count, strays
-
-
-def require_listings(path: Path) -> None:
-    """Raise a UsageError unless a file can be written that replaces nothing but one of listings."""
-    require_own(path, "file of listings", lambda file: file.read(len(_BEGINNING)) == _BEGINNING)
-
-
-def listing_of(item: Mapping[str, Any] | None, column: str | None = None) -> Any:
-    """Return the identity of an image's listing; None where it belongs to none.
-
-    Args:
-        item: the listing's own columns.
-        column: the column that tells listings apart; None to find it (:data:`LISTING_COLUMNS`).
-    """
-    if not item:
-        return None
-    if column is not None:
-        return item.get(column)
-    by_name = {name.strip().lower(): name for name in reversed([*item])}
-    return next((item[by_name[name]] for name in LISTING_COLUMNS if name in by_name), None)
-
-
-class _Images(TemporaryStore):
-    def __init__(self) -> None:
-        super().__init__(
-            "CREATE TABLE image (listing, source, row, PRIMARY KEY (listing, source)) WITHOUT ROWID"
-        )
-
-    def put(self, listing: Any, row: Row) -> None:
-        """Add an image. Where its columns have changed it has two rows; the later one counts."""
-        source = row.source.encode("utf-8", "surrogatepass")
-        with self._reported():
-            self._database.execute(
-                "REPLACE INTO image VALUES (?, ?, ?)",
-                (json.dumps(listing), source, row.to_json_line()),
-            )
-
-    def by_listing(self) -> Iterator[tuple[Any, list[Row]]]:
-        with self._reported():
-            ordered = self._database.execute(
-                "SELECT listing, row FROM image ORDER BY listing, source"
-            )
-            for listing, group in itertools.groupby(ordered, key=lambda found: found[0]):
-                yield json.loads(listing), [Row.from_json_line(row) for _, row in group]

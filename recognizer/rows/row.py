@@ -297,6 +297,41 @@ _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
     Row
 )  # fast, but it reads no text with lone surrogates
 
+
+class Outline(msgspec.Struct, frozen=True):
+    """What tells the image of a row and its listing from others; it is read faster than a row."""
+
+    source: str
+    item: dict[str, Any] | None
+    status: Status
+    reason: Reason | None
+    sha256: str | None
+    phash: str | None
+    schema: int
+
+    @classmethod
+    def from_json_line(cls, line: bytes) -> Outline:
+        """Read these keys of a row; it raises what :meth:`Row.from_json_line` does."""
+        try:
+            found = _OUTLINE_DECODER.decode(line)
+        except msgspec.DecodeError:
+            found = None
+        if found is not None and _is_read(found.schema):
+            return found
+        row = Row.from_json_line(line)
+        return cls(
+            source=row.source,
+            item=None if row.item is None else dict(row.item),
+            status=row.status,
+            reason=row.reason,
+            sha256=row.sha256,
+            phash=row.phash,
+            schema=row.schema,
+        )
+
+
+_OUTLINE_DECODER = msgspec.json.Decoder(Outline)
+
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed
 
 _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed

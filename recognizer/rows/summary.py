@@ -15,7 +15,8 @@ class ScanSummary:
     """The sums of a scan. All but the first two count new rows and earlier ones alike.
 
     ``skipped`` images have an earlier row that still holds; ``repeated`` inputs were given more
-    than once; ``leads`` counts those that may show a product, by product.
+    than once; ``without_image`` listings are of text alone, which is no failure; ``leads`` counts
+    those that may show a product, by product.
     """
 
     scanned: int = 0
@@ -23,6 +24,7 @@ class ScanSummary:
     repeated: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
     failed: Counter[Reason] = field(default_factory=Counter)
+    without_image: int = 0
     decisions: Counter[Decision] = field(default_factory=Counter)
     leads: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
@@ -45,8 +47,10 @@ class ScanSummary:
         else:
             self.skipped += count
         self.statuses[row.status] += count
-        if row.status is Status.FAILED and row.reason is not None:
+        if row.reason is Reason.NO_IMAGE:
+            self.without_image += count
+        elif row.status is Status.FAILED and row.reason is not None:
             self.failed[row.reason] += count
-        elif row.is_lead:
+        if row.is_lead:
             self.decisions[row.decision] += count
             self.leads.update(dict.fromkeys(row.lead_labels, count))

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, get_type_hints
+from typing import Any, BinaryIO, TypeVar, get_type_hints
 
 from msgspec import inspect
 
@@ -22,6 +22,8 @@ from recognizer._atomic import replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.rows.journal import last_rows
 from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, Row, row_schema
+
+T = TypeVar("T")
 
 _CSV_BEGINNING = ",".join([*ROW_FIELDS][:6]).encode()  # of earlier versions too
 _SCHEMA_KEY = b"recognizer.row_schema"
@@ -53,7 +55,7 @@ def _write_csv(rows: Iterable[Row], path: Path) -> int:
         writer = csv.writer(file)
         writer.writerow(ROW_FIELDS)
         for row in rows:
-            writer.writerow(map(_cell, row.to_json().values()))
+            writer.writerow(map(csv_cell, row.to_json().values()))
             count += 1
     return count
 
@@ -63,14 +65,15 @@ def _is_own_csv(file: BinaryIO) -> bool:
 
 
 def _is_own_parquet(file: BinaryIO) -> bool:
-    parquet = _parquet()
+    parquet = parquet_library()
     try:
         return _SCHEMA_KEY in (parquet.read_schema(file).metadata or {})
     except Exception:  # pyarrow raises many classes for what is not Parquet
         return False
 
 
-def _parquet() -> Any:
+def parquet_library() -> Any:
+    """Return ``pyarrow.parquet``, or raise a :class:`MissingExtraError`."""
     try:
         from pyarrow import parquet  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -78,19 +81,19 @@ def _parquet() -> Any:
     return parquet
 
 
-def _cell(value: object) -> object:
+def csv_cell(value: object) -> object:
     """Return a value of CSV: text and numbers as they are, null empty, all else as JSON."""
     return json.dumps(value) if isinstance(value, dict | list | tuple) else value
 
 
 def _write_parquet(rows: Iterable[Row], path: Path) -> int:
-    parquet = _parquet()
+    parquet = parquet_library()
     import pyarrow  # noqa: PLC0415 - an extra
 
     schema = arrow_schema()
     count = 0
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        for chunk in _chunks(rows):
+        for chunk in chunks_of(rows):
             cells = zip(*(row.to_json().values() for row in chunk), strict=True)
             columns = [
                 pyarrow.array([_value(value, column) for value in values], column.type)
@@ -101,7 +104,8 @@ def _write_parquet(rows: Iterable[Row], path: Path) -> int:
     return count
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def chunks_of(rows: Iterable[T]) -> Iterator[list[T]]:
+    """Yield rows by row groups of Parquet."""
     source = iter(rows)
     while chunk := list(itertools.islice(source, _CHUNK_ROWS)):
         yield chunk

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self, TypeAlias
 
+from recognizer._columns import listing_id
 from recognizer.errors import UsageError
 from recognizer.rows.row import item_key
 from recognizer.scan.location import (
@@ -91,6 +92,10 @@ class Skipped:
         default_factory=lambda: defaultdict(RowsWithoutImage)
     )
     """By table."""
+    image_columns: defaultdict[str, dict[str, None]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    """By table: the columns that were taken for those of images, in their order."""
     bad_metadata: int = 0  # beside images in archives, which are scanned without it
 
     def add(self, other: Skipped) -> None:
@@ -103,15 +108,18 @@ class Skipped:
             mine.count += rows.count
             mine.first = [*mine.first, *rows.first][:FIRST_ROWS]
             mine.other_columns |= rows.other_columns
+        for table, columns in other.image_columns.items():
+            self.image_columns[table] |= columns
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
     """One part of a scan.
 
-    Every item is in exactly one of the ``count`` shards. In which one depends only on its source
-    and columns, not on the order or the machine, as long as all jobs use the same name for it.
-    Shards are numbered from 1; another number is a :class:`UsageError`.
+    Every item is in exactly one of the ``count`` shards, and all items of a listing are in the
+    same. Which one depends only on the listing (without one, on the item's source and columns),
+    not on the order or the machine, as long as all jobs use the same name for it. Shards are
+    numbered from 1; another number is a :class:`UsageError`.
     """
 
     number: int
@@ -132,6 +140,10 @@ class Shard:
             raise UsageError(f"shard {text!r}: write i/n, for example 1/8 for the first of eight")
         return cls(int(found[1]), int(found[2]))
 
-    def of(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items of this shard, in their order."""
-        return (item for item in items if item.key % self.count == self.number - 1)
+    def of(self, items: Iterable[Item], listing_column: str | None = None) -> Iterator[Item]:
+        """Yield the items of this shard, in their order; None finds the column of listings."""
+        for item in items:
+            listing = listing_id(item.columns, listing_column)
+            key = item.key if listing is None else item_key(listing, None)
+            if key % self.count == self.number - 1:
+                yield item

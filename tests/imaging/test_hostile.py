@@ -29,6 +29,7 @@ BOMB_COST = 200  # MiB over what the process has before
 
 # Given by the workers of a scan, or only where memory or storage fail.
 NOT_FROM_FILES = {
+    Reason.NO_IMAGE,
     Reason.DECODER_CRASH,
     Reason.INTERNAL_ERROR,
     Reason.OUT_OF_MEMORY,

@@ -1,17 +1,27 @@
 from __future__ import annotations
 
+import csv
 import json
+import tempfile
 from collections.abc import Callable
-from dataclasses import fields
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recognizer.errors import JournalError, UsageError
-from recognizer.policy import CandidateKind
-from recognizer.rows.listings import ListingRow, write_listings
-from recognizer.rows.row import Row
+from recognizer.policy import CandidateKind, Decision, Policy
+from recognizer.practice import KeywordHit
+from recognizer.rows import ListingTable, merge
+from recognizer.rows.listing_files import flat, write_listings
+from recognizer.rows.listings import LISTING_FIELDS, QUEUE_ORDER, Listing
+from recognizer.rows.row import PolicyReference, Row
+from recognizer.status import Reason
 from tests.rows.rows import bare_row, lead, write_rows
 
 
@@ -19,21 +29,30 @@ def photo(source: str, decision: str, score: float = 0.0, **item: Any) -> Row:
     return bare_row(source, score, decision, item=item or None)
 
 
-Write = Callable[..., list[dict]]
+def without_image(source: str, decision: str = "unscored", **item: Any) -> Row:
+    row = bare_row(source, 0.0, "unscored", item=item, reason=Reason.NO_IMAGE)
+    return replace(row, decision=Decision(decision))
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
+def write(tmp_path: Path) -> Callable[..., list[dict]]:
     def write(*rows: Row, column: str | None = None) -> list[dict]:
         write_rows(tmp_path / "scan.jsonl", rows)
         output = tmp_path / "listings.jsonl"
-        count, strays = write_listings(tmp_path / "scan.jsonl", output, column)
+        counts = write_listings(tmp_path / "scan.jsonl", output, column)
         found = [json.loads(line) for line in output.read_bytes().splitlines()]
-        assert count == len(found)
-        assert strays == len([r for r in rows if not r.item])
+        assert counts.listings == len(found)
+        assert counts.leads == sum(row["decision"] in {"review", "priority"} for row in found)
         return found
 
     return write
+
+
+def listings_of(path: Path, *rows: Row) -> list[Listing]:
+    with closing(ListingTable(write_rows(path / "scan.jsonl", rows))) as table:
+        found = list(table)
+        assert len(table) == len(found)
+        return found
 
 
 @pytest.mark.parametrize(
@@ -47,16 +66,16 @@ def write(tmp_path: Path) -> Write:
         (["unscored", "unscored"], "failed", "unscored"),
     ],
 )
-def test_the_highest_band_counts(decisions: list[str], status: str, decision: str) -> None:
-    rows = [photo(f"{i}.jpg", band) for i, band in enumerate(decisions)]
-    row = ListingRow.from_rows("a", rows)
-    assert (row.status, row.decision) == (status, decision)
+def test_the_highest_decision_counts(decisions: list[str], status: str, decision: str) -> None:
+    rows = [photo(f"{i}.jpg", level) for i, level in enumerate(decisions)]
+    row = Listing.from_rows("a", rows)
+    assert (row.status, row.decision, row.image_decision) == (status, decision, decision)
     assert (row.images, row.failed) == (len(rows), decisions.count("unscored"))
     assert row.scored == row.images - row.failed
     assert row.lead_images == decisions.count("review") + decisions.count("priority")
-    assert bool(row.why) == bool(row.leads) == bool(row.lead_images)
+    assert bool(row.why) == bool(row.leads) == bool(row.lead_images) == row.is_lead
     values = json.loads(row.to_json_line())
-    assert [*values] == [key.name for key in fields(ListingRow)]
+    assert [*values] == [*LISTING_FIELDS]
     assert values["model"] == {"name": "tiny", "version": 1, "digest": "0" * 64}
 
 
@@ -67,12 +86,14 @@ def test_the_best_photo_and_the_highest_scores() -> None:
         photo("c.jpg", "priority", 0.95, id=1, title="newest"),
         photo("d.jpg", "unscored", id=1, title="gone"),
     ]
-    row = ListingRow.from_rows(1, rows)
-    assert (row.best, (row.item or {})["title"]) == ("c.jpg", "newest")
+    row = Listing.from_rows("1", rows)
+    assert (row.best, row.title, (row.item or {})["title"]) == ("c.jpg", "newest", "newest")
+    assert (row.product, row.score) == ("ivory_worked", 0.95)
     assert row.scores == {"ivory_worked": 0.95, "ceramic": 0.99}
     assert row.family == {"ivory": 0.95}
-    assert row.why == ("ivory_worked 0.95",)
+    assert row.why == ("ivory_worked 0.95", "ivory_worked 0.9", "ivory_worked 0.6")
     assert row.sources == ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    assert [one.source for one in row.photos] == ["c.jpg", "b.jpg", "a.jpg", "d.jpg"]
 
 
 def test_each_label_and_family_is_a_lead_once_with_its_highest_score() -> None:
@@ -82,7 +103,7 @@ def test_each_label_and_family_is_a_lead_once_with_its_highest_score() -> None:
         bare_row("b", 0.8, "review", leads=(lead("ivory_worked", 0.8), family)),
         bare_row("c", 0.65, "review", leads=(lead("ivory", 0.65),)),
     ]
-    leads = ListingRow.from_rows(1, rows).leads
+    leads = Listing.from_rows("1", rows).leads
     assert [(one.kind, one.name, one.score) for one in leads] == [
         ("label", "ivory_worked", 0.8),
         ("family", "ivory", 0.7),
@@ -91,48 +112,167 @@ def test_each_label_and_family_is_a_lead_once_with_its_highest_score() -> None:
     ]
 
 
-def test_listings_are_told_apart(write: Write) -> None:
+HOSTILE = "<script>alert('x')</script>\u202e\n\x00=cmd|' /C calc'!A0"
+
+
+def test_what_the_columns_of_a_listing_say(tmp_path: Path) -> None:
+    item = {
+        "Listing ID": 7,
+        "Title": HOSTILE,
+        "Price": 12.5,
+        "currency": "EUR",
+        "sellerName": "bob",
+        "created_at": "2026-01-02",
+        "Link": "javascript:alert(1)",
+        "Report Count": "3",
+        "description": "",
+        "colour": None,
+    }
+    (row,) = listings_of(tmp_path, bare_row("a.jpg", 0.9, "review", item=item))
+    assert (row.listing, row.title, row.price, row.currency) == ("7", HOSTILE, "12.5", "EUR")
+    assert (row.seller, row.time, row.reports) == ("bob", datetime(2026, 1, 2, tzinfo=UTC), 3)
+    assert (row.url, row.description) == (None, None)  # no link to a script
+    assert row.item == item
+    assert json.loads(row.to_json_line())["title"] == HOSTILE
+
+
+def test_listings_are_told_apart(write: Callable[..., list[dict]]) -> None:
     found = write(
         photo("a.jpg", "clear", id=1),
-        photo("b.jpg", "priority", 0.9, id="1"),
-        photo("\udcff.jpg", "review", 0.5, id=1),
-        photo("no listing.jpg", "priority", 0.9),
+        photo("b.jpg", "priority", 0.9, id="2"),
+        photo("\udcff.jpg", "review", 0.5, id="1"),  # text in a CSV, a number in JSON
+        photo("no listing.jpg", "priority", 0.95),
         photo("same.jpg", "clear", id="象牙"),
+        photo("other.jpg", "clear", id="\udcff"),
     )
     assert [(row["listing"], row["decision"], row["images"]) for row in found] == [
-        ("1", "priority", 1),
+        ("no listing.jpg", "priority", 1),
+        ("2", "priority", 1),
+        ("1", "review", 2),
         ("象牙", "clear", 1),
-        (1, "review", 2),
+        ("\udcff", "clear", 1),
     ]
     assert found[2]["sources"] == ["a.jpg", "\udcff.jpg"]
 
 
-def test_the_last_row_of_a_photo_counts(write: Write) -> None:
+def test_the_last_row_of_a_photo_counts(write: Callable[..., list[dict]]) -> None:
     (row,) = write(
         photo("a.jpg", "priority", 0.9, id=1, reports=0),
         photo("b.jpg", "unscored", id=1, reports=0),
         photo("a.jpg", "clear", id=1, reports=4),  # another model, other columns
         photo("b.jpg", "clear", id=1, reports=0),
     )
-    assert (row["decision"], row["images"], row["item"]["reports"]) == ("clear", 2, 4)
+    assert (row["decision"], row["images"], row["reports"]) == ("clear", 2, 4)
 
 
-@pytest.mark.parametrize(
-    ("columns", "wanted", "expected"),
-    [
-        ({"id": 1, "listing_id": 2}, None, 2),
-        ({"ID": 1, "title": 2}, None, 1),
-        ({"id": 1, "sku": 2}, "sku", 2),
-    ],
+def test_a_listing_without_images_is_a_row_too(write: Callable[..., list[dict]]) -> None:
+    text, both, silent = write(
+        without_image("t.csv!/1", "review", id=1, title="ivory"),
+        without_image("t.csv!/2", "unscored", id=2, title="vase"),
+        without_image("t.csv!/3", "review", id=3),
+        photo("c.jpg", "clear", id=3),  # it has one now
+    )
+    assert (text["listing"], text["decision"], text["image_decision"]) == (
+        "1",
+        "review",
+        "unscored",
+    )
+    assert (text["images"], text["failed"], text["best"], text["photos"]) == (0, 0, None, [])
+    assert (both["listing"], both["decision"], both["status"]) == ("2", "unscored", "failed")
+    assert (silent["listing"], silent["decision"], silent["images"]) == ("3", "clear", 1)
+
+
+def test_reports_by_users_come_first_within_a_level(write: Callable[..., list[dict]]) -> None:
+    found = write(
+        photo("a", "review", 0.7, id="strong"),
+        photo("b", "review", 0.5, id="reported", reports=1),
+        photo("c", "priority", 0.9, id="priority"),
+        photo("d", "review", 0.5, id="reported more", reports=2),
+        photo("e", "unscored", id="failed"),
+        photo("f", "clear", id="clear", reports=9),
+    )
+    order = ["priority", "reported more", "reported", "strong", "failed", "clear"]
+    assert [row["listing"] for row in found] == order
+
+
+HASHES = ["0" * 64, "0" * 63 + "1", "f" * 64]  # the first two are near
+
+
+def test_near_copies_across_listings_are_folded(write: Callable[..., list[dict]]) -> None:
+    def copy(source: str, score: float, hash_: str | None, **item: Any) -> Row:
+        return replace(photo(source, "review", score, **item), phash=hash_)
+
+    found = write(
+        copy("a", 0.9, HASHES[0], id=1, seller="ann"),
+        copy("b", 0.8, HASHES[1], id=2, seller="bob"),
+        copy("c", 0.7, HASHES[0], id=3, seller="bob"),
+        copy("d", 0.6, HASHES[2], id=4, seller="ann"),
+        replace(copy("e", 0.5, None, id=5, seller="eve"), sha256="5" * 64),
+        replace(copy("f", 0.4, None, id=6), sha256="5" * 64),  # no hash, but the same bytes
+        copy("g", 0.3, HASHES[0], id=1, seller="ann"),  # twice in one listing
+        copy("h", 0.2, None, id=7),
+    )
+    folded = [
+        (row["listing"], row["also_in_listings"], row["also_in_sellers"], row["copy_of"])
+        for row in found
+    ]
+    assert folded == [
+        ("1", 2, 1, None),
+        ("2", 2, 2, "1"),
+        ("3", 2, 2, "1"),
+        ("4", 0, 0, None),
+        ("5", 1, 0, None),
+        ("6", 1, 1, "5"),
+        ("7", 0, 0, None),
+    ]
+
+
+ROWS = st.lists(
+    st.builds(
+        lambda source, decision, listing, hash_, reports: replace(
+            photo(source, decision, 0.5, id=listing, seller=listing and "s", reports=reports),
+            **({} if decision == "unscored" else {"phash": hash_}),
+        ),
+        st.sampled_from("abcdefgh"),
+        st.sampled_from(["clear", "review", "priority", "unscored"]),
+        st.sampled_from([None, "1", "2", "3"]),
+        st.sampled_from([None, *HASHES]),
+        st.sampled_from([None, 0, 2]),
+    ),
+    max_size=12,
 )
-def test_the_column_of_listings(
-    write: Write, columns: dict[str, int], wanted: str | None, expected: int
+
+
+@settings(deadline=None, max_examples=60)
+@given(ROWS)
+def test_every_image_is_in_one_listing_and_merged_shards_come_to_the_same(rows: list[Row]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        whole = listings_of(Path(folder), *rows)
+        parts = [Path(folder) / name for name in ("1", "2")]
+        last = {row.key: row for row in rows}.values()
+        for number, part in enumerate(parts):
+            write_rows(part, [row for row in last if hash((row.item or {})["id"]) % 2 == number])
+        merge(parts, Path(folder) / "all")
+        merged = list(ListingTable(Path(folder) / "all"))
+    assert sorted(merged, key=str) == sorted(whole, key=str)
+    named = [(listing.listing, source) for listing in whole for source in listing.sources]
+    assert len(named) == len(set(named))
+    assert {source for _, source in named} == {row.source for row in rows}
+    ranks = [listing.queue_rank for listing in whole]
+    assert ranks == sorted(ranks)
+    by_name = {listing.listing: listing for listing in whole}
+    for listing in whole:
+        first = by_name[listing.copy_of or listing.listing]
+        assert first.copy_of is None  # of those that are folded, one is shown
+        assert first.queue_rank <= listing.queue_rank
+        strongest = min((photo.decision for photo in listing.photos), key=QUEUE_ORDER.index)
+        assert listing.decision == strongest or strongest is Decision.CLEAR
+        assert listing.also_in_sellers <= listing.also_in_listings or not listing.also_in_listings
+
+
+def test_a_column_that_no_photo_has_is_a_mistake(
+    write: Callable[..., list[dict]], tmp_path: Path
 ) -> None:
-    (row,) = write(photo("a.jpg", "clear", **columns), column=wanted)
-    assert row["listing"] == expected
-
-
-def test_a_column_that_no_photo_has_is_a_mistake(write: Write, tmp_path: Path) -> None:
     rows = [photo("a.jpg", "clear", id=1, sku=2), photo("b.jpg", "clear", title="x")]
     with pytest.raises(UsageError, match="column 'skus', but 'id', 'sku', 'title'"):
         write(*rows, column="skus")
@@ -140,18 +280,66 @@ def test_a_column_that_no_photo_has_is_a_mistake(write: Write, tmp_path: Path) -
     with pytest.raises(UsageError, match="no columns at all"):
         write(photo("a.jpg", "clear"), column="sku")
     write_rows(tmp_path / "scan.jsonl", [rows[0], photo("c.jpg", "clear")])
-    assert write_listings(tmp_path / "scan.jsonl", tmp_path / "l.jsonl", "sku") == (1, 1)
+    counts = write_listings(tmp_path / "scan.jsonl", tmp_path / "l.jsonl", "sku")
+    assert (counts.listings, counts.strays) == (2, 1)
 
 
-def test_what_is_no_file_of_listings_is_left_as_it_is(write: Write, tmp_path: Path) -> None:
-    write(photo("a.jpg", "clear", id=1))
-    assert len(write(photo("a.jpg", "clear", id=1), photo("b.jpg", "clear", id=2))) == 2
-    before = (tmp_path / "listings.jsonl").read_bytes()
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_what_is_no_file_of_listings_is_left_as_it_is(suffix: str, tmp_path: Path) -> None:
+    journal = write_rows(tmp_path / "scan.jsonl", [photo("a.jpg", "clear", id=1)])
+    output = tmp_path / f"listings{suffix}"
+    for _ in range(2):
+        write_listings(journal, output)
+    before = output.read_bytes()
     with pytest.raises(JournalError):
-        write_listings(tmp_path / "gone.jsonl", tmp_path / "listings.jsonl")
-    assert (tmp_path / "listings.jsonl").read_bytes() == before
-    journal = tmp_path / "scan.jsonl"
-    for place in (journal, tmp_path, tmp_path / "nowhere/listings.jsonl"):
+        write_listings(tmp_path / "gone.jsonl", output)
+    assert output.read_bytes() == before
+    mine = tmp_path / f"mine{suffix}"
+    mine.write_text("a,b\n")
+    for place in (journal, mine, tmp_path, tmp_path / f"nowhere/l{suffix}", tmp_path / "l.txt"):
         with pytest.raises(UsageError):
             write_listings(journal, place)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["listings.jsonl", "scan.jsonl"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted(["scan.jsonl", output.name, mine.name])
+
+
+def test_the_columns_of_tables_are_flat(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    row = bare_row(
+        "\udcff.jpg",
+        0.9,
+        "review",
+        item={"id": 1, "title": HOSTILE, "reports": 2},
+        keywords=(KeywordHit(keyword="象牙", column="title"),),
+    )
+    journal = write_rows(tmp_path / "scan.jsonl", [row, without_image("t!/2", id=2)])
+    for suffix in (".csv", ".parquet"):
+        write_listings(journal, tmp_path / f"l{suffix}")
+    with (tmp_path / "l.csv").open(newline="", encoding="utf-8") as file:
+        first, second = csv.DictReader(file)
+    table = parquet.read_table(tmp_path / "l.parquet")
+    same, _ = table.to_pylist()
+    assert [*first] == [*same] == [*flat(Listing.from_rows("1", [row]))]
+    assert first["title"] == same["title"] == HOSTILE
+    assert json.loads(first["keywords"]) == same["keywords"] == ["象牙"]
+    assert json.loads(first["sources"]) == ["\udcff.jpg"]
+    assert same["sources"] == ["\\udcff.jpg"]
+    assert (first["score"], same["score"]) == ("0.9", 0.9)
+    assert (first["reports"], same["reports"]) == ("2", 2)
+    assert (second["images"], second["best"], second["product"]) == ("0", "", "")
+    assert not any(
+        "struct" in str(column.type) or "map" in str(column.type) for column in table.schema
+    )
+
+
+def test_the_action_is_that_of_the_policy_that_decided(tmp_path: Path) -> None:
+    policy = Policy(name="mine", actions={Decision.REVIEW: "Hold back."})
+    rows = [photo("a", "review", 0.9, id=1), photo("b", "clear", id=2)]
+    rows = [replace(r, policy=PolicyReference(name="x", digest=policy.digest)) for r in rows]
+    journal, output = write_rows(tmp_path / "scan.jsonl", rows), tmp_path / "l.jsonl"
+    write_listings(journal, output, policy=policy)
+    found = [json.loads(line)["action"] for line in output.read_bytes().splitlines()]
+    assert found == ["Hold back.", None]
+    other = Policy(name="other", ignore=frozenset({"coral"}))
+    with pytest.raises(UsageError, match=r"was decided by the policy 'x'.*recognizer decide"):
+        write_listings(journal, output, policy=other)

@@ -33,6 +33,20 @@ def test_shards_are_disjoint_and_complete_whatever_the_order(
     assert [{item.key for item in part} for part in again] == keys
 
 
+listings = st.fixed_dictionaries({"id": st.integers(0, 5) | st.sampled_from("abc")})
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=3), listings), max_size=40), st.integers(1, 12))
+def test_no_listing_is_split(named: list[tuple[str, dict[str, object]]], count: int) -> None:
+    everything = [Item.at(name, columns) for name, columns in named]
+    for column in (None, "id"):
+        shards = [[*Shard(n, count).of(everything, column)] for n in range(1, count + 1)]
+        assert sum(map(len, shards)) == len(everything)
+        ids = [{str((item.columns or {})["id"]) for item in shard} for shard in shards]
+        assert sum(map(len, ids)) == len(set().union(*ids))
+
+
 def test_every_process_cuts_alike() -> None:
     """Python's own hash differs from process to process; that of an item must not."""
     code = (

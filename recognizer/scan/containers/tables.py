@@ -1,24 +1,28 @@
 """Tables of listings: CSV, TSV, JSON lines and Parquet, read row by row.
 
-One column names or holds the images; all others are the listing's and pass through to the rows of
+Some columns name or hold the images; all others are the listing's and pass through to the rows of
 the scan. A row that cannot be read becomes an item that failed: it may have named an image. So does
-one that ends before the image column; one whose cell is empty there is only counted.
+one that ends before the image column. A listing without an image is an item too: it has a text.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from recognizer.errors import UsageError
 from recognizer.scan.containers.bounds import Progress
+from recognizer.scan.containers.image_columns import (
+    BYTES_COLUMNS,
+    image_columns,
+    images_of_cell,
+    is_image_name,
+)
 from recognizer.scan.containers.parquet import Oversized, parquet_records
 from recognizer.scan.containers.records import Record, text_records
 from recognizer.scan.containers.values import listing_columns
@@ -38,22 +42,6 @@ from recognizer.status import Reason
 if TYPE_CHECKING:
     from recognizer.scan.containers.opening import Opening
 
-BYTES_COLUMNS = ("bytes", "image_bytes", "base64", "image_base64")
-"""Columns of images themselves; in tables of text they are Base64."""
-
-IMAGE_COLUMNS = (
-    *("image", "images", "photo", "photos", "picture", "pictures", "img", "imgs"),
-    *(
-        f"{what}_{how}"
-        for what in ("image", "photo", "picture", "img")
-        for how in ("path", "paths", "url", "urls", "uri", "uris", "file", "files")
-    ),
-    *BYTES_COLUMNS,
-    *("path", "paths", "file_path", "filepath", "file_name", "filename", "file"),
-    *("url", "urls", "uri", "uris", "src"),
-)
-"""Names by which the image column is found, the surest first; case does not matter."""
-
 _JSON_LINES = (".jsonl", ".ndjson")
 _MAX_NAMED = 30  # columns that a message lists, and characters of each
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
@@ -62,9 +50,9 @@ _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an 
 def table_items(opening: Opening, progress: Progress, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
-    A cell of the image column is a path (relative ones begin in the table's folder), a URI, bytes,
-    an object with ``bytes`` or ``path``, or a list of these; in CSV and TSV a list is written as
-    JSON. Images that are in the table itself have the location of their cell.
+    A cell of an image column is a path (relative ones begin in the table's folder), a URI, bytes,
+    an object with ``bytes`` or ``path``, or a list of these (:func:`images_of_cell`). Images that
+    are in the table itself have the location of their cell.
 
     Raises:
         MissingExtraError: pyarrow, or the library for a store, is not installed.
@@ -74,7 +62,7 @@ def table_items(opening: Opening, progress: Progress, skipped: Skipped) -> Itera
     table = opening.container
     name = str(table)
     kind = table_format(name) or ""
-    column: str | None = None
+    columns: tuple[str, ...] = ()
     without: Mapping[str, Any] | None = None
     with opened(table) as file:
         if kind == ".parquet":
@@ -88,61 +76,79 @@ def table_items(opening: Opening, progress: Progress, skipped: Skipped) -> Itera
                 row = TableCell(table=table, row=record.number)
                 yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail)
             elif (
-                found := column
-                if kind not in _JSON_LINES and column
-                else _image_column(record.cells, opening.image_column)
+                found := columns
+                if kind not in _JSON_LINES and columns
+                else _image_columns(record.cells, opening.image_column)
             ):  # of JSON lines, each has its own keys
-                column = found
-                yield from _record_items(opening, record, column, progress, skipped)
+                columns = found
+                skipped.image_columns[name] |= dict.fromkeys(columns)
+                yield from _record_items(opening, record, columns, progress, skipped)
             else:
                 without = record.cells
                 if kind not in _JSON_LINES:
                     break
-                _count(record, skipped.without_image[name])
+                yield from _record_items(opening, record, (), progress, skipped)
             progress.passed(f"row {record.number}")
-    if column is None and without is not None:
+    if not columns and without is not None:
         yield _without_column(opening, without)
 
 
 def _record_items(
-    opening: Opening, record: Record, column: str, progress: Progress, skipped: Skipped
+    opening: Opening,
+    record: Record,
+    chosen: Sequence[str],
+    progress: Progress,
+    skipped: Skipped,
 ) -> Iterator[Item]:
     row = TableCell(table=opening.container, row=record.number)
     cells = dict(record.cells or {})
-    image = cells.pop(column, None)
+    named = {name: cells.pop(name, None) for name in chosen}
     is_text = table_format(str(opening.container)) != ".parquet"
-    images = _images(image, as_json=is_text)
+    images = [(image, is_text and name.lower() in BYTES_COLUMNS) for name, image in _images(named)]
     try:
         columns = listing_columns(cells.items(), progress.bounds, max(1, len(images)))
     except ValueError as error:
         yield Item.failed(row, Reason.CORRUPT_CONTAINER, str(error))
         return
-    if record.detail and image is None:
+    if record.detail and all(cell is None for cell in named.values()):
         yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail, columns)
     elif not images:
-        _count(record, skipped.without_image[str(opening.container)])
-    as_base64 = is_text and column.lower() in BYTES_COLUMNS
-    for number, image in enumerate(images, 1):
+        _count(record, chosen, skipped.without_image[str(opening.container)])
+        if any(value not in (None, "") for value in columns.values()):
+            detail = f"no value in {', '.join(map(repr, named))}" if named else "no image column"
+            yield Item.failed(row, Reason.NO_IMAGE, detail, columns)
+    for number, (image, as_base64) in enumerate(images, 1):
         if number > 1:
             progress.begin()
         cell = row if len(images) == 1 else replace(row, number=number)
         yield _item(opening, cell, image, columns, as_base64=as_base64)
 
 
-def _count(record: Record, rows: RowsWithoutImage) -> None:
+def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the images of a row with their columns; one that is named twice once."""
+    seen: set[str] = set()
+    for name, cell in cells.items():
+        for image in images_of_cell(cell):
+            if not (isinstance(image, str) and image in seen):
+                yield name, image
+            if isinstance(image, str):
+                seen.add(image)
+
+
+def _count(record: Record, chosen: Sequence[str], rows: RowsWithoutImage) -> None:
     rows.count += 1
     if len(rows.first) < FIRST_ROWS:
         rows.first.append(record.number)
     for name, cell in (record.cells or {}).items():
-        if cell and name.strip().lower() in IMAGE_COLUMNS and len(rows.other_columns) < _MAX_NAMED:
+        is_other = cell and name not in chosen and len(rows.other_columns) < _MAX_NAMED
+        if is_other and is_image_name(name):
             rows.other_columns.add(name[:_MAX_NAMED])
 
 
-def _image_column(cells: Mapping[str, Any], wanted: str | None) -> str | None:
+def _image_columns(cells: Mapping[str, Any], wanted: str | None) -> tuple[str, ...]:
     if wanted is not None:
-        return wanted if wanted in cells else None
-    by_name: dict[str, str] = {name.strip().lower(): name for name in reversed([*cells])}
-    return next((by_name[usual] for usual in IMAGE_COLUMNS if usual in by_name), None)
+        return (wanted,) if wanted in cells else ()
+    return image_columns(tuple(cells))
 
 
 def _without_column(opening: Opening, cells: Mapping[str, Any]) -> Item:
@@ -159,14 +165,6 @@ def _without_column(opening: Opening, cells: Mapping[str, Any]) -> Item:
     if opening.is_only_source:
         raise UsageError(f"{opening.container}: {detail}")
     return Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
-
-
-def _images(cell: Any, *, as_json: bool) -> Sequence[Any]:
-    if isinstance(cell, str) and as_json and cell.lstrip().startswith("["):
-        with suppress(ValueError, RecursionError):  # a path may begin with a bracket
-            cell = json.loads(cell)
-    images = cell if isinstance(cell, list | tuple) else [cell]
-    return [image for image in images if image not in (None, "", b"")]
 
 
 def _item(

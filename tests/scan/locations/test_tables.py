@@ -50,6 +50,12 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def images_of(path: Path, **options: Any) -> list[Item]:
+    """The items but for the listings without an image."""
+    items = items_of(path, **options)
+    return [item for item in items if item.reason is not Reason.NO_IMAGE]
+
+
 def items_of(path: Path, **options: Any) -> list[Item]:
     items = list(expand([path], **options))
     for item in items:  # all that comes out can stand in a row
@@ -78,13 +84,17 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
     path = path.rename(tmp_path / name)
     skipped = Skipped()
     items = items_of(path, skipped=skipped)
-    sources = [str(tmp_path / "a.jpg"), "/abs/b.jpg", "s3://bucket/c.jpg"]
+    sources = [str(tmp_path / "a.jpg"), "/abs/b.jpg", "s3://bucket/c.jpg", f"{path}!/4"]
     assert [item.source for item in items] == sources
     for row in rows:
         del row["image_path"]
-    assert [item.columns for item in items] == rows[:3]
+    assert [item.columns for item in items] == rows
     assert read(items[0]) == RED
-    assert skipped == Skipped(without_image={str(path): RowsWithoutImage(1, [4])})
+    assert items[3].reason is Reason.NO_IMAGE
+    assert skipped == Skipped(
+        without_image={str(path): RowsWithoutImage(1, [4])},
+        image_columns={str(path): {"image_path": None}},
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +126,7 @@ def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
     path.write_text('{"id": 1}\n{"id": 2, "image": "a.jpg"}\n{"id": 3}\n')
     for wanted in (None, "image"):
         skipped = Skipped()
-        (item,) = items_of(path, image_column=wanted, skipped=skipped)
+        (item,) = images_of(path, image_column=wanted, skipped=skipped)
         assert item.columns == {"id": 2}
         assert skipped.without_image == {str(path): RowsWithoutImage(2, [1, 3])}
     with pytest.raises(UsageError, match="photo"):
@@ -133,7 +143,7 @@ def test_an_image_in_another_column_is_told(tmp_path: Path, name: str, wanted: s
     rows = [first, none, none, none, none, last]
     path = write(tmp_path / name, rows)
     skipped = Skipped()
-    assert len(items_of(path, image_column=wanted, skipped=skipped)) == 1
+    assert len(images_of(path, image_column=wanted, skipped=skipped)) == 1
     assert skipped.without_image == {str(path): RowsWithoutImage(5, [2, 3, 4], {"Photo_URL"})}
 
 
@@ -285,7 +295,7 @@ def test_a_short_row_that_has_its_photo_is_scanned(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("image,title,price\na.jpg,tusk\n,tusk\n")
     skipped = Skipped()
-    (item,) = items_of(table, skipped=skipped)
+    (item,) = images_of(table, skipped=skipped)
     assert (item.reason, item.columns) == (None, {"title": "tusk", "price": None})
     assert skipped.without_image == {str(table): RowsWithoutImage(1, [2])}
 

@@ -1,0 +1,140 @@
+"""Which columns hold the images of a listing, and what one cell of them lists."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer.scan.items import Item, Skipped
+from recognizer.scan.locations import expand
+from recognizer.scan.containers.image_columns import (
+    IMAGE_COLUMNS,
+    image_columns,
+    images_of_cell,
+    is_image_name,
+)
+from recognizer.status import Reason
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("id", "url", "Image URL"), ("Image URL",)),
+        (("url", "imageUrl"), ("imageUrl",)),
+        (("url", "thumbnail"), ("thumbnail",)),
+        (("url", "thumbnail", "photo"), ("photo",)),
+        (
+            ("thumbnail", "image_2", "image_10", "image_1", "url"),
+            ("image_1", "image_2", "image_10"),
+        ),
+        (("image_1", "main_image", "title"), ("main_image", "image_1")),
+        (("Photo 2", "Photo 1"), ("Photo 1", "Photo 2")),
+        (("image", "image_2", "image_3"), ("image", "image_2", "image_3")),
+        (("image_url_1", "image_url_2"), ("image_url_1", "image_url_2")),
+        (("image1_url", "image2_url"), ("image1_url", "image2_url")),
+        (("images", "main_image"), ("main_image", "images")),
+        (("image", "photo_url"), ("image",)),  # two names of the same, perhaps
+        (("path", "thumbnail"), ("path",)),
+        (("url",), ("url",)),
+        (("title", "image_width", "image_count", "photo_id"), ()),
+        (("图片", "链接"), ("图片",)),
+        ((), ()),
+    ],
+)
+def test_the_chosen_columns(names: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert image_columns(names) == expected
+    assert all(map(is_image_name, expected))
+
+
+@given(
+    st.lists(st.sampled_from([*IMAGE_COLUMNS, "title", "id", "image_1", "main_image"]), unique=True)
+)
+def test_a_url_is_never_taken_where_a_better_name_exists(names: list[str]) -> None:
+    chosen = image_columns(tuple(names))
+    assert set(chosen) <= set(names)
+    if {"url", "urls", "uri", "uris", "src"} & set(chosen):
+        assert len(chosen) == 1
+        assert not any(is_image_name(n) for n in names if n not in IMAGE_COLUMNS[-5:])
+    assert bool(chosen) == any(map(is_image_name, names))
+
+
+@pytest.mark.parametrize(
+    ("cell", "images"),
+    [
+        ("a.jpg|b.png", ["a.jpg", "b.png"]),
+        ("a.jpg; b.png ;", ["a.jpg", "b.png"]),
+        ("https://x.example/1 | https://x.example/2?a=1;b", None),  # the first separator wins
+        ("https://x.example/1|https://x.example/2", None),
+        ('["a.jpg", "", "b.jpg"]', ["a.jpg", "b.jpg"]),
+        ("[odd name].jpg", ["[odd name].jpg"]),
+        ("img|1.jpg", ["img|1.jpg"]),
+        ("https://x.example/a.jpg;jsessionid=1", ["https://x.example/a.jpg;jsessionid=1"]),
+        ("a;b", ["a;b"]),
+        ("", []),
+        (None, []),
+        ("|", ["|"]),
+        (["a.jpg", None], ["a.jpg"]),
+        (b"\xff", [b"\xff"]),
+        (7, [7]),
+    ],
+)
+def test_the_images_of_a_cell(cell: Any, images: list[Any] | None) -> None:
+    expected = [part.strip() for part in cell.split("|")] if images is None else images
+    assert list(images_of_cell(cell)) == expected
+
+
+@given(st.text())
+def test_any_text_is_one_image_or_several(text: str) -> None:
+    assert all(image not in (None, "") for image in images_of_cell(text))
+
+
+def scanned(path: Path, rows: list[dict[str, Any]]) -> tuple[list[Item], Skipped]:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)
+    skipped = Skipped()
+    return list(expand([path], skipped=skipped)), skipped
+
+
+def test_all_columns_of_images_are_read_each_image_once(tmp_path: Path) -> None:
+    rows = [
+        {
+            "id": 1,
+            "url": "https://x",
+            "main_image": "b.jpg",
+            "image_1": "a.jpg",
+            "image_2": "b.jpg",
+        },
+        {"id": 2, "url": "https://y", "main_image": "", "image_1": "", "image_2": "c.jpg|d.jpg"},
+        {"id": 3, "url": "https://z", "main_image": "", "image_1": "", "image_2": ""},
+    ]
+    table = tmp_path / "t.csv"
+    items, skipped = scanned(table, rows)
+    names = [(Path(item.source).name, (item.columns or {})["id"]) for item in items]
+    assert names == [("b.jpg", "1"), ("a.jpg", "1"), ("c.jpg", "2"), ("d.jpg", "2"), ("3", "3")]
+    assert all(set(item.columns or ()) == {"id", "url"} for item in items)
+    assert items[-1].reason is Reason.NO_IMAGE
+    assert [*skipped.image_columns[str(table)]] == ["main_image", "image_1", "image_2"]
+
+
+def test_a_row_that_says_nothing_is_no_listing(tmp_path: Path) -> None:
+    items, skipped = scanned(tmp_path / "t.csv", [{"image": "", "title": ""}])
+    assert items == []
+    assert skipped.without_image[str(tmp_path / "t.csv")].count == 1
+
+
+def test_the_columns_of_json_lines_are_those_of_each_line(tmp_path: Path) -> None:
+    table = tmp_path / "t.jsonl"
+    rows = [{"id": 1, "photo": "a.jpg"}, {"id": 2, "image": "b.jpg", "photo_2": "c.jpg"}, {"id": 3}]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    skipped = Skipped()
+    items = list(expand([table], skipped=skipped))
+    assert [Path(item.source).name for item in items] == ["a.jpg", "b.jpg", "c.jpg", "3"]
+    assert [*skipped.image_columns[str(table)]] == ["photo", "image", "photo_2"]
