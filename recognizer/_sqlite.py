@@ -11,7 +11,7 @@ import os
 import sqlite3
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -86,6 +86,11 @@ class Store(_Database):
                 f"{self.path} is a {self.KIND} of version {version}; this program reads version "
                 f"{self.VERSION}; {self.ADVICE}"
             )
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy, as it is now, to a new file."""
+        with self._reported(), closing(sqlite3.connect(path)) as target:
+            self._database.backup(target)
 
     def _explain(self, error: sqlite3.Error) -> RecognizerError:
         return self.ERROR(f"{self.path} cannot be used as a {self.KIND}: {error}; {self.ADVICE}")

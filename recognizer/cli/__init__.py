@@ -33,6 +33,7 @@ VERBS = {
     "similar": ("recognizer.cli.similar", "Find the photos of a scan that resemble a given one."),
     "rows": ("recognizer.cli.rows", "Make a CSV or Parquet table of a scan's rows."),
     "listings": ("recognizer.cli.listings", "Make the listings of a scan: JSONL, CSV or Parquet."),
+    "decide": ("recognizer.cli.decide", "Apply another policy to the scores of a scan."),
     "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
     "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
     "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),

@@ -8,6 +8,7 @@ of several models and policies; **the last row of an item counts**. All reading 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import sqlite3
@@ -109,6 +110,12 @@ class JournalReader(Closes):
         with self._reported():
             for offset, _, outline in _whole_lines(self._file, self.path, Outline.from_json_line):
                 yield offset, outline
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the line of each row, up to one that has no end; :meth:`outlines` checks them."""
+        with self._reported():
+            self._file.seek(0)
+            yield from itertools.takewhile(lambda line: line.endswith(b"\n"), self._file)
 
     def row_at(self, offset: int) -> Row:
         """Return the row whose line begins at an offset."""
@@ -341,6 +348,11 @@ def row_key(row: Row) -> bytes:
         row.preprocessing,
         None if row.bank is None else row.bank.digest,
     )
+
+
+def is_journal(file: BinaryIO) -> bool:
+    """Whether a file that is not empty begins as a journal does."""
+    return file.read(len(_BEGINNING)) == _BEGINNING
 
 
 def last_rows(path: str | os.PathLike[str]) -> Iterator[Row]:

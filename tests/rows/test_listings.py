@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -77,6 +78,11 @@ def test_the_highest_decision_counts(decisions: list[str], status: str, decision
     values = json.loads(row.to_json_line())
     assert [*values] == [*LISTING_FIELDS]
     assert values["model"] == {"name": "tiny", "version": 1, "digest": "0" * 64}
+
+
+def test_the_page_describes_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs/listings.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == [*LISTING_FIELDS]
 
 
 def test_the_best_photo_and_the_highest_scores() -> None:

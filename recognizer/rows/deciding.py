@@ -1,0 +1,392 @@
+"""Decide again: a new policy applied to the scores in a journal, without a photo or a model.
+
+Most images are clear under any policy, and are told so by comparing whole columns of scores with
+thresholds; only the others are decided one by one, by the same code as in a scan. Of all other
+keys, the bytes of the line are kept as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer._atomic import replacing, require_own
+from recognizer._decide import Limits, decide, limits_of, with_listing
+from recognizer.errors import JournalError, UsageError
+from recognizer.model.bundle import Bundle
+from recognizer.policy import CandidateKind, Decision, Policy, Verdict
+from recognizer.prediction import Prediction
+from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
+from recognizer.rows.journal import JournalReader, is_journal
+from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, ModelReference, PolicyReference, Row
+from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
+
+_CHUNK = 4096  # rows that are compared with thresholds at a time
+_CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
+
+
+@dataclass(slots=True, kw_only=True)
+class DecisionDiff:
+    """What a new policy changes; products are named as ``NAME`` or ``NAME (family)``.
+
+    Attributes:
+        rows: images.
+        decisions: (before, after) -> images.
+        before: product -> its leads before.
+        after: product -> its leads now.
+        come: product -> leads that are new.
+        go: product -> leads that are none any more.
+    """
+
+    rows: int = 0
+    decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    before: Counter[str] = field(default_factory=Counter)
+    after: Counter[str] = field(default_factory=Counter)
+    come: Counter[str] = field(default_factory=Counter)
+    go: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def products(self) -> list[str]:
+        """All products with a lead before or now, by name."""
+        return sorted({*self.before, *self.after})
+
+    def add(self, before: tuple[str, set[str]], after: tuple[str, set[str]]) -> None:
+        """Count an image by its decision and its leads, before and now."""
+        self.rows += 1
+        self.decisions[before[0], after[0]] += 1
+        self.before.update(before[1])
+        self.after.update(after[1])
+        self.come.update(after[1] - before[1])
+        self.go.update(before[1] - after[1])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as ``json.loads`` would."""
+        return {
+            "rows": self.rows,
+            "decisions": [
+                {"before": before, "after": after, "images": count}
+                for (before, after), count in sorted(self.decisions.items())
+            ],
+            "leads": {
+                name: {
+                    "before": self.before[name],
+                    "after": self.after[name],
+                    "come": self.come[name],
+                    "go": self.go[name],
+                }
+                for name in self.products
+            },
+        }
+
+
+def decide_again(
+    journal: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    policy: Policy,
+    bundles: Sequence[Bundle],
+) -> DecisionDiff:
+    """Write a journal with the decisions of another policy; of each image, its last row.
+
+    The scores, and the times of the scan, stay as they were. Leads that are new have no regions.
+    Scores have six digits in a row: one that is as near to a threshold may come out otherwise than
+    in a scan. Thumbnails and embeddings beside the journal are copied.
+
+    Args:
+        journal: the rows of a scan (JSONL).
+        output: the new journal; it takes its place in one step.
+        policy: decides.
+        bundles: the models that may be behind the rows: thresholds are theirs.
+
+    Raises:
+        JournalError: the journal cannot be read.
+        PolicyError: the policy names what a model does not know.
+        UsageError: the output is the journal itself, another file, or cannot be written; or rows
+            were made by a model that is not among the bundles.
+    """
+    source, target = Path(journal), Path(output)
+    if target.exists() and target.resolve() == source.resolve():
+        raise UsageError(f"{target} is the journal itself: name another --output")
+    require_own(target, "journal", is_journal)
+    deciders = _Deciders(policy, bundles, source)
+    diff = DecisionDiff()
+    with JournalReader(source) as reader:
+        is_last = _last_rows(reader)
+        with replacing(target) as partial:
+            with partial.open("wb") as file:
+                lines = itertools.compress(itertools.islice(reader.lines(), len(is_last)), is_last)
+                while chunk := list(itertools.islice(lines, _CHUNK)):
+                    try:
+                        file.writelines(deciders.decide(chunk, diff))
+                    except msgspec.DecodeError as error:
+                        detail = f"a line is not a row of a scan ({error})"
+                        raise JournalError(f"{source}: {detail}") from error
+            _copy_stores(source, target)
+    return diff
+
+
+def _copy_stores(source: Path, target: Path) -> None:
+    for path, store in ((thumbnails_path, ThumbnailStore), (embeddings_path, EmbeddingStore)):
+        if path(source).is_file():
+            with replacing(path(target)) as copy, _opened(store, path(source)) as opened:
+                opened.copy_to(copy)
+
+
+def _opened(store: type[ThumbnailStore | EmbeddingStore], path: Path) -> Any:
+    return store(path) if store is EmbeddingStore else ThumbnailStore(path, create=False)
+
+
+def _last_rows(reader: JournalReader) -> NDArray[np.bool_]:
+    """Return which rows are the last ones of their items, in 8 bytes a row."""
+    keys = array("Q")
+    for _, row in reader.outlines():
+        columns = b"" if row.item is None else _canonical(row.item)
+        text = row.source.encode("utf-8", "surrogatepass") + b"\0" + columns
+        keys.append(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big"))
+    found = np.frombuffer(keys, np.uint64) if keys else np.zeros(0, np.uint64)
+    _, last = np.unique(found[::-1], return_index=True)
+    is_last = np.zeros(len(found), np.bool_)
+    is_last[len(found) - 1 - last] = True
+    return is_last
+
+
+def _canonical(item: Mapping[str, Any]) -> bytes:
+    with suppress(UnicodeEncodeError):  # lone surrogates
+        return msgspec.json.encode(item, order="sorted")
+    return json.dumps(item, sort_keys=True).encode()
+
+
+# --- of lines -------------------------------------------------------------------------------------
+
+_Line: Any = msgspec.defstruct(
+    "_Line",
+    [
+        *((name, msgspec.Raw) for name in ROW_FIELDS if name not in {"image_decision", "keywords"}),
+        ("image_decision", msgspec.Raw, msgspec.Raw(b"null")),
+        ("keywords", msgspec.Raw, msgspec.Raw(b"[]")),
+    ],
+)
+_LINES = msgspec.json.Decoder(_Line)
+_ITEMS = msgspec.json.Decoder(dict[str, Any] | None)
+_EMPTY = (b"null", b"[]")
+
+
+class _Name(msgspec.Struct):
+    kind: str
+    name: str
+
+
+_LEADS = msgspec.json.Decoder(list[_Name] | None)
+_MODEL = msgspec.json.Decoder(ModelReference)
+
+
+class _Deciders:
+    """One decider for each model behind the rows, and the rows of a chunk for each of them."""
+
+    def __init__(self, policy: Policy, bundles: Sequence[Bundle], journal: Path) -> None:
+        self._policy = policy
+        self._bundles = {bundle.digest: bundle for bundle in bundles}
+        self._journal = journal
+        self._by_model: dict[bytes, _Decider] = {}
+
+    def decide(self, chunk: Sequence[bytes], diff: DecisionDiff) -> Iterator[bytes]:
+        """Yield the new line of each row."""
+        lines = [_line(line) for line in chunk]
+        deciders = [self._decider(bytes(line.model)) for line in lines]
+        is_clear = np.zeros(len(lines), np.bool_)
+        for decider in dict.fromkeys(deciders):
+            places = [place for place, own in enumerate(deciders) if own is decider]
+            is_clear[places] = decider.find_clear([lines[place] for place in places])
+        for text, line, decider, clear in zip(chunk, lines, deciders, is_clear, strict=True):
+            before = _decision_of(line), _names_of(line)
+            if clear:
+                after: tuple[str, set[str]] = Decision.CLEAR.value, set()
+                new = decider.cleared(line)
+            else:
+                row = decider.decided(Row.from_json_line(text))
+                after = row.decision.value, {_name(lead.kind, lead.name) for lead in row.leads}
+                new = row.to_json_line()
+            diff.add(before, after)
+            yield new
+
+    def _decider(self, model: bytes) -> _Decider:
+        if model not in self._by_model:
+            found = _MODEL.decode(model)
+            if found.digest not in self._bundles:
+                raise UsageError(
+                    f"{self._journal}: rows were made by {found.title} ({found.digest[:12]}), and "
+                    "its thresholds are needed: give its folder with --bundle"
+                )
+            self._by_model[model] = _Decider(self._bundles[found.digest], self._policy)
+        return self._by_model[model]
+
+
+def _line(line: bytes) -> Any:
+    found = _LINES.decode(line)
+    if found.image_decision == b"null":  # schema 5
+        found.image_decision = found.decision
+    return found
+
+
+def _decision_of(line: Any) -> str:
+    return bytes(line.decision).strip(b'"').decode()
+
+
+def _names_of(line: Any) -> set[str]:
+    if bytes(line.leads) in _EMPTY:
+        return set()
+    return {_name(lead.kind, lead.name) for lead in _LEADS.decode(line.leads) or ()}
+
+
+def _name(kind: str, name: str) -> str:
+    return f"{name} (family)" if kind == CandidateKind.FAMILY else name
+
+
+class _Decider:
+    """Decides on rows of one model."""
+
+    def __init__(self, bundle: Bundle, policy: Policy) -> None:
+        policy.check(bundle.taxonomy)
+        self._bundle, self._policy = bundle, policy
+        limits = limits_of(bundle.candidates, bundle.any_product_thresholds, policy)
+        self._labels, self._families = bundle.label_names, [f.name for f in bundle.families]
+        self._scores = _floats_decoder(self._labels)
+        self._family_scores = _floats_decoder(self._families)
+        self._limits = limits
+        self._animals = [self._labels.index(name) for name in bundle.animals]
+        self._members = {f.name: f.members for f in bundle.families}
+        reference = PolicyReference(name=policy.name, digest=policy.digest)
+        self._reference = reference
+        self._policy_json = msgspec.Raw(msgspec.json.encode(reference))
+        self._schema = msgspec.Raw(str(ROW_SCHEMA).encode())
+        self._last_item: tuple[bytes, bool] = b"null", True
+
+    def find_clear(self, lines: Sequence[Any]) -> NDArray[np.bool_]:
+        """Return which images are clear for certain: no rule of the policy says anything of them.
+
+        A row that is not scored, damaged, or near a known item is decided one by one.
+        """
+        plain = [bytes(line.status) == b'"ok"' and bytes(line.known) in _EMPTY for line in lines]
+        is_clear = np.array(plain, np.bool_)
+        places = np.flatnonzero(is_clear).tolist()
+        if not places:
+            return is_clear
+        scores = np.array([self._scores(lines[place].scores) for place in places])
+        families = np.array([self._family_scores(lines[place].family) for place in places])
+        families = families.reshape(len(places), len(self._families))
+        for limits in self._limits:
+            is_clear[places] &= self._column(limits, scores, families) <= limits.review[0]
+        animals = self._policy.always_review.animals
+        if animals is not None and self._animals:
+            is_clear[places] &= scores[:, self._animals].max(axis=1) <= animals
+        for place in np.flatnonzero(is_clear).tolist():
+            is_clear[place] = self._says_nothing(bytes(lines[place].item))
+        return is_clear
+
+    def _column(
+        self, limits: Limits, scores: NDArray[np.float64], families: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the scores of a candidate; of a part of a family, what is certainly no less."""
+        candidate = limits.candidate
+        if candidate.kind is CandidateKind.LABEL:
+            return scores[:, self._labels.index(candidate.name)]
+        if len(limits.members) == len(candidate.members):
+            return families[:, self._families.index(candidate.name)]
+        columns = [self._labels.index(member) for member in limits.members]
+        found: NDArray[np.float64] = 1 - np.prod(1 - scores[:, columns], axis=1)
+        return found + 1e-9
+
+    def _says_nothing(self, item: bytes) -> bool:
+        """Whether the text and the reports of a listing change nothing."""
+        if item != self._last_item[0]:  # the images of a listing come together
+            columns = None if item == b"null" else _columns(item)
+            says_nothing = with_listing(_CLEAR, self._policy, columns) is _CLEAR
+            self._last_item = item, says_nothing
+        return self._last_item[1]
+
+    def cleared(self, line: Any) -> bytes:
+        """Return the line of a clear image."""
+        line.leads = line.why = line.regions = line.keywords = _NOTHING
+        line.decision = line.image_decision = _CLEAR_JSON
+        line.policy, line.schema = self._policy_json, self._schema
+        return msgspec.json.encode(line) + b"\n"
+
+    def decided(self, row: Row) -> Row:
+        """Return a row with the decision of the policy."""
+        bundle = self._bundle
+        verdict = decide(
+            _prediction(row),
+            bundle.candidates,
+            bundle.any_product_thresholds,
+            self._policy,
+            row.known or (),
+            animals=bundle.animals,
+        )
+        verdict = with_listing(verdict, self._policy, row.item)
+        shown = {
+            member
+            for lead in verdict.leads
+            for member in (
+                (lead.name,) if lead.kind is CandidateKind.LABEL else self._members[lead.name]
+            )
+        }
+        return replace(
+            row,
+            leads=tuple(
+                replace(lead, score=round(lead.score, 6), threshold=round(lead.threshold, 6))
+                for lead in verdict.leads
+            ),
+            decision=verdict.decision,
+            why=verdict.why,
+            regions=tuple(region for region in row.regions if region.label in shown),
+            policy=self._reference,
+            image_decision=verdict.image_decision,
+            keywords=verdict.keywords,
+        )
+
+
+_NOTHING = msgspec.Raw(b"[]")
+_CLEAR_JSON = msgspec.Raw(b'"clear"')
+
+
+def _floats_decoder(names: Sequence[str]) -> Any:
+    """Return a function that reads a JSON object of numbers, in the order of the names."""
+    # Fields are numbered: a label may be called as no field can be.
+    fields = [(f"f{place}", float) for place in range(len(names))]
+    renamed = {f"f{place}": name for place, name in enumerate(names)}
+    decoder = msgspec.json.Decoder(msgspec.defstruct("_Scores", fields, rename=renamed.get))
+    return lambda raw: msgspec.structs.astuple(decoder.decode(raw))
+
+
+def _columns(item: bytes) -> dict[str, Any] | None:
+    columns: dict[str, Any] | None
+    try:
+        columns = _ITEMS.decode(item)
+    except msgspec.DecodeError:  # lone surrogates
+        columns = json.loads(item)
+    return columns
+
+
+def _prediction(row: Row) -> Prediction:
+    """Return what is known of the prediction behind a row: the frame only where it was shown."""
+    frame = row.regions[0].frame if row.regions else None
+    return Prediction(
+        status=row.status,
+        reason=row.reason,
+        scores=row.scores or {},
+        families=row.family or {},
+        frame=frame,
+        frames=row.frames if frame is not None else None,
+    )
