@@ -115,7 +115,7 @@ def _named(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
     return tuple(name for name in names if normal_name(name) == normal_name(wanted))
 
 
-def listing_id(columns: Mapping[str, Any] | None, column: str | None = None) -> str | None:
+def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> str | None:
     """Return what tells a listing from others; None for an image that belongs to none.
 
     It is the value of an ID column, else the URL; of a listing that has neither but a title, a

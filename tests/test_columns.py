@@ -13,7 +13,7 @@ from recognizer._columns import (
     as_time,
     as_url,
     find_columns,
-    listing_id,
+    listing_of,
     normal_name,
     value_of,
 )
@@ -77,13 +77,13 @@ def test_no_name_has_two_roles() -> None:
 def test_what_tells_listings_apart(
     columns: dict[str, Any] | None, wanted: str | None, expected: str | None
 ) -> None:
-    assert listing_id(columns, wanted) == expected
+    assert listing_of(columns, wanted) == expected
 
 
 def test_a_listing_without_an_id_is_told_by_all_its_columns() -> None:
     one, other = {"title": "vase", "price": 3}, {"title": "vase", "price": 4}
-    assert listing_id(one) == listing_id(dict(reversed(one.items())))
-    assert listing_id(one) != listing_id(other)
+    assert listing_of(one) == listing_of(dict(reversed(one.items())))
+    assert listing_of(one) != listing_of(other)
 
 
 @pytest.mark.parametrize(

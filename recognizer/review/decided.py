@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from recognizer._columns import listing_of
 from recognizer.dataset.manifest import MANIFEST
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
@@ -16,7 +17,6 @@ from recognizer.known import KnownItem
 from recognizer.policy import Finding
 from recognizer.review.outcomes import Judgement, Outcome, OutcomeStore
 from recognizer.rows.journal import last_rows
-from recognizer.rows.listings import listing_of
 from recognizer.rows.row import Row
 
 REJECTED_LABEL = "listing_other"

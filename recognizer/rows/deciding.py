@@ -130,7 +130,7 @@ def decide_again(
                 while chunk := list(itertools.islice(lines, _CHUNK)):
                     try:
                         file.writelines(deciders.decide(chunk, diff))
-                    except msgspec.DecodeError as error:
+                    except (msgspec.DecodeError, ValueError) as error:
                         detail = f"a line is not a row of a scan ({error})"
                         raise JournalError(f"{source}: {detail}") from error
             _copy_stores(source, target)
@@ -204,22 +204,22 @@ class _Deciders:
     def decide(self, chunk: Sequence[bytes], diff: DecisionDiff) -> Iterator[bytes]:
         """Yield the new line of each row."""
         lines = [_line(line) for line in chunk]
-        deciders = [self._decider(bytes(line.model)) for line in lines]
+        deciders = [None if line is None else self._decider(bytes(line.model)) for line in lines]
         is_clear = np.zeros(len(lines), np.bool_)
         for decider in dict.fromkeys(deciders):
-            places = [place for place, own in enumerate(deciders) if own is decider]
-            is_clear[places] = decider.find_clear([lines[place] for place in places])
+            if decider is not None:
+                places = [place for place, own in enumerate(deciders) if own is decider]
+                is_clear[places] = decider.find_clear([lines[place] for place in places])
         for text, line, decider, clear in zip(chunk, lines, deciders, is_clear, strict=True):
-            before = _decision_of(line), _names_of(line)
-            if clear:
-                after: tuple[str, set[str]] = Decision.CLEAR.value, set()
-                new = decider.cleared(line)
+            if clear and decider is not None:
+                diff.add((_decision_of(line), _names_of(line)), (Decision.CLEAR.value, set()))
+                yield decider.cleared(line)
             else:
-                row = decider.decided(Row.from_json_line(text))
-                after = row.decision.value, {_name(lead.kind, lead.name) for lead in row.leads}
-                new = row.to_json_line()
-            diff.add(before, after)
-            yield new
+                before = Row.from_json_line(text)
+                model = msgspec.json.encode(before.model)
+                after = (decider or self._decider(model)).decided(before)
+                diff.add(*((row.decision.value, _lead_names(row)) for row in (before, after)))
+                yield after.to_json_line()
 
     def _decider(self, model: bytes) -> _Decider:
         if model not in self._by_model:
@@ -234,7 +234,11 @@ class _Deciders:
 
 
 def _line(line: bytes) -> Any:
-    found = _LINES.decode(line)
+    """Return a line in parts; None for one that has to be read slowly, or is no row."""
+    try:
+        found = _LINES.decode(line)
+    except msgspec.DecodeError:  # lone surrogates
+        return None
     if found.image_decision == b"null":  # schema 5
         found.image_decision = found.decision
     return found
@@ -248,6 +252,10 @@ def _names_of(line: Any) -> set[str]:
     if bytes(line.leads) in _EMPTY:
         return set()
     return {_name(lead.kind, lead.name) for lead in _LEADS.decode(line.leads) or ()}
+
+
+def _lead_names(row: Row) -> set[str]:
+    return {_name(lead.kind, lead.name) for lead in row.leads}
 
 
 def _name(kind: str, name: str) -> str:
@@ -311,7 +319,7 @@ class _Decider:
     def _says_nothing(self, item: bytes) -> bool:
         """Whether the text and the reports of a listing change nothing."""
         if item != self._last_item[0]:  # the images of a listing come together
-            columns = None if item == b"null" else _columns(item)
+            columns = _ITEMS.decode(item)
             says_nothing = with_listing(_CLEAR, self._policy, columns) is _CLEAR
             self._last_item = item, says_nothing
         return self._last_item[1]
@@ -354,6 +362,7 @@ class _Decider:
             policy=self._reference,
             image_decision=verdict.image_decision,
             keywords=verdict.keywords,
+            audit=row.audit if verdict.decision is Decision.CLEAR else None,
         )
 
 
@@ -368,15 +377,6 @@ def _floats_decoder(names: Sequence[str]) -> Any:
     renamed = {f"f{place}": name for place, name in enumerate(names)}
     decoder = msgspec.json.Decoder(msgspec.defstruct("_Scores", fields, rename=renamed.get))
     return lambda raw: msgspec.structs.astuple(decoder.decode(raw))
-
-
-def _columns(item: bytes) -> dict[str, Any] | None:
-    columns: dict[str, Any] | None
-    try:
-        columns = _ITEMS.decode(item)
-    except msgspec.DecodeError:  # lone surrogates
-        columns = json.loads(item)
-    return columns
 
 
 def _prediction(row: Row) -> Prediction:

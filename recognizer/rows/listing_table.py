@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from recognizer._columns import Role, as_text, listing_id, value_of
+from recognizer._columns import Role, as_text, listing_of, value_of
 from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
 from recognizer.known import near_copies
@@ -66,7 +66,7 @@ class ListingTable(TemporaryStore):
     Args:
         journal: the rows of one or more scans; of each image, the last row counts.
         column: the column that tells listings apart; None to find it
-            (:func:`recognizer._columns.listing_id`).
+            (:func:`recognizer._columns.listing_of`).
 
     Attributes:
         strays: images that belong to no listing; each is one of its own, called by its source.
@@ -119,7 +119,7 @@ class ListingTable(TemporaryStore):
             has_column = has_column or column in item
             if not has_column and len(others) < _MAX_NAMED:
                 others |= dict.fromkeys(item)
-            self._put(listing_id(row.item, column), row, offset)
+            self._put(listing_of(row.item, column), row, offset)
         with self._reported():
             ((images,),) = self._database.execute("SELECT count(*) FROM image")
             ((self.strays,),) = self._database.execute(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self, TypeAlias
 
-from recognizer._columns import listing_id
+from recognizer._columns import listing_of
 from recognizer.errors import UsageError
 from recognizer.rows.row import item_key
 from recognizer.scan.location import (
@@ -143,7 +143,7 @@ class Shard:
     def of(self, items: Iterable[Item], listing_column: str | None = None) -> Iterator[Item]:
         """Yield the items of this shard, in their order; None finds the column of listings."""
         for item in items:
-            listing = listing_id(item.columns, listing_column)
+            listing = listing_of(item.columns, listing_column)
             key = item.key if listing is None else item_key(listing, None)
             if key % self.count == self.number - 1:
                 yield item

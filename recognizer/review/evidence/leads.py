@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from recognizer._columns import listing_of
 from recognizer.errors import UsageError
 from recognizer.rows.journal import last_rows
-from recognizer.rows.listings import listing_of
 from recognizer.rows.row import Row
 from recognizer.status import Status
 
