@@ -35,17 +35,21 @@ def decide(
     known: Sequence[KnownMatch] = (),
     *,
     animals: Sequence[str] = (),
+    limits: Sequence[Limits] | None = None,
 ) -> Verdict:
     """Apply a policy; candidates without a rule of their own have the any-product thresholds.
 
-    :func:`with_listing` adds what the policy says of the listing.
+    :func:`with_listing` adds what the policy says of the listing. ``limits`` may be given where
+    there are many predictions (:func:`limits_of`).
     """
     if prediction.status is Status.FAILED:
         verdict = _verdict(Decision.UNSCORED)
         if policy.always_review.failed and prediction.reason not in OUT_OF_REACH:
             verdict = _at_least(Decision.REVIEW, verdict, f"not scored: {prediction.reason}")
     else:
-        leads = _leads(prediction, candidates, any_product_thresholds, policy)
+        if limits is None:
+            limits = limits_of(candidates, any_product_thresholds, policy)
+        leads = _leads(prediction, limits)
         decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
         why = tuple(_sentence(lead, prediction) for lead in leads)
         verdict = _with_known(_verdict(decision, leads, why), policy, known)
@@ -173,23 +177,18 @@ def limits_of(
     return tuple(found)
 
 
-def _leads(
-    prediction: Prediction,
-    candidates: Sequence[Candidate],
-    any_product_thresholds: Mapping[float, float],
-    policy: Policy,
-) -> tuple[Lead, ...]:
+def _leads(prediction: Prediction, limits: Sequence[Limits]) -> tuple[Lead, ...]:
     leads = []
-    for limits in limits_of(candidates, any_product_thresholds, policy):
-        score = _score(limits, prediction)
-        level, (threshold, rate) = Decision.REVIEW, limits.review
-        if score > max(threshold, limits.priority[0]):
+    for own in limits:
+        score = _score(own, prediction)
+        level, (threshold, rate) = Decision.REVIEW, own.review
+        if score > max(threshold, own.priority[0]):
             level = Decision.PRIORITY
-            threshold, rate = max(limits.priority, (threshold, rate), key=itemgetter(0))
+            threshold, rate = max(own.priority, (threshold, rate), key=itemgetter(0))
         if score > threshold:
             lead = Lead(
-                kind=limits.candidate.kind,
-                name=limits.candidate.name,
+                kind=own.candidate.kind,
+                name=own.candidate.name,
                 score=score,
                 threshold=threshold,
                 false_positive_rate=rate,

@@ -29,6 +29,7 @@ from recognizer.errors import JournalError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
+from recognizer.rows.chain import replacing_journal
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
 from recognizer.rows.journal import JournalReader, is_journal
 from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, ModelReference, PolicyReference, Row
@@ -67,6 +68,8 @@ class DecisionDiff:
         """Count an image by its decision and its leads, before and now."""
         self.rows += 1
         self.decisions[before[0], after[0]] += 1
+        if not (before[1] or after[1]):
+            return
         self.before.update(before[1])
         self.after.update(after[1])
         self.come.update(after[1] - before[1])
@@ -124,12 +127,14 @@ def decide_again(
     diff = DecisionDiff()
     with JournalReader(source) as reader:
         is_last = _last_rows(reader)
-        with replacing(target) as partial:
+        with replacing_journal(target) as partial:
             with partial.open("wb") as file:
                 lines = itertools.compress(itertools.islice(reader.lines(), len(is_last)), is_last)
                 while chunk := list(itertools.islice(lines, _CHUNK)):
                     try:
                         file.writelines(deciders.decide(chunk, diff))
+                    except UsageError:
+                        raise
                     except (msgspec.DecodeError, ValueError) as error:
                         detail = f"a line is not a row of a scan ({error})"
                         raise JournalError(f"{source}: {detail}") from error
@@ -170,13 +175,18 @@ def _canonical(item: Mapping[str, Any]) -> bytes:
 
 # --- of lines -------------------------------------------------------------------------------------
 
+_LATER_KEYS = {"image_decision": b"null", "keywords": b"[]", "audit": b"null"}
+"""Keys that rows of schema 5 need not have, as they are written without a value."""
+
 _Line: Any = msgspec.defstruct(
     "_Line",
     [
-        *((name, msgspec.Raw) for name in ROW_FIELDS if name not in {"image_decision", "keywords"}),
-        ("image_decision", msgspec.Raw, msgspec.Raw(b"null")),
-        ("keywords", msgspec.Raw, msgspec.Raw(b"[]")),
+        (name, msgspec.Raw, msgspec.Raw(_LATER_KEYS[name]))
+        if name in _LATER_KEYS
+        else (name, msgspec.Raw)
+        for name in ROW_FIELDS
     ],
+    kw_only=True,
 )
 _LINES = msgspec.json.Decoder(_Line)
 _ITEMS = msgspec.json.Decoder(dict[str, Any] | None)
@@ -341,6 +351,7 @@ class _Decider:
             self._policy,
             row.known or (),
             animals=bundle.animals,
+            limits=self._limits,
         )
         verdict = with_listing(verdict, self._policy, row.item)
         shown = {

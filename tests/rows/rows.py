@@ -123,7 +123,7 @@ def write_rows_of_schema_4(path: Path) -> Path:
 def as_schema_5(row: Row) -> bytes:
     """The line of a row as version 5 had it."""
     values = row.to_json()
-    for key in ("image_decision", "keywords"):
+    for key in ("image_decision", "keywords", "audit"):
         del values[key]
     values["schema"] = 5
     return json.dumps(values, separators=(",", ":")).encode() + b"\n"

@@ -179,6 +179,27 @@ def test_rows_of_schema_5_and_odd_names_are_decided(bundle: Bundle, tmp_path: Pa
     assert all([*json.loads(line)] == [*row.to_json()] for line in lines)
 
 
+def test_what_is_clear_is_not_read_row_by_row(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [scored_row(f"{n}.jpg", 0.1 if n else 0.6) for n in range(9)]
+    journal = write_rows(tmp_path / "a", rows, bundle)
+    slow: list[bytes] = []
+    read_row = Row.from_json_line
+
+    def note(line: bytes) -> Row:
+        slow.append(line)
+        return read_row(line)
+
+    schema_5 = b"".join(map(as_schema_5, read(journal)))
+    monkeypatch.setattr(Row, "from_json_line", note)
+    decide_again(journal, tmp_path / "b", Policy(), [bundle])
+    journal.write_bytes(schema_5)
+    decide_again(journal, tmp_path / "b", Policy(), [bundle])
+    assert slow
+    assert all(line.startswith(b'{"source":"0.jpg"') for line in slow)
+
+
 def test_thumbnails_and_embeddings_go_along(bundle: Bundle, tmp_path: Path) -> None:
     journal, output = tmp_path / "a", tmp_path / "b"
     row = scored_row("a.jpg", 0.6)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _JSON_LINES = (".jsonl", ".ndjson")
 _MAX_NAMED = 30  # columns that a message lists, and characters of each
+_MAX_WAITING = 1000  # listings without an image in front of the first that has one
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
 
 
@@ -64,6 +65,7 @@ def table_items(opening: Opening, progress: Progress, skipped: Skipped) -> Itera
     kind = table_format(name) or ""
     columns: tuple[str, ...] = ()
     without: Mapping[str, Any] | None = None
+    waiting: list[Item] = []
     with opened(table) as file:
         if kind == ".parquet":
             limit = opening.limits.max_bytes
@@ -81,13 +83,20 @@ def table_items(opening: Opening, progress: Progress, skipped: Skipped) -> Itera
                 else _image_columns(record.cells, opening.image_column)
             ):  # of JSON lines, each has its own keys
                 columns = found
+                yield from waiting
+                waiting.clear()
                 skipped.image_columns[name] |= dict.fromkeys(columns)
                 yield from _record_items(opening, record, columns, progress, skipped)
             else:
                 without = record.cells
                 if kind not in _JSON_LINES:
                     break
-                yield from _record_items(opening, record, (), progress, skipped)
+                others = _record_items(opening, record, (), progress, skipped)
+                if columns:
+                    yield from others
+                else:  # what has no image column at all is no table of listings
+                    listings = list(others)
+                    waiting += listings[: _MAX_WAITING - len(waiting)]
             progress.passed(f"row {record.number}")
     if not columns and without is not None:
         yield _without_column(opening, without)
