@@ -34,6 +34,7 @@ VERBS = {
     "rows": ("recognizer.cli.rows", "Make a CSV or Parquet table of a scan's rows."),
     "listings": ("recognizer.cli.listings", "Make the listings of a scan: JSONL, CSV or Parquet."),
     "decide": ("recognizer.cli.decide", "Apply another policy to the scores of a scan."),
+    "compare": ("recognizer.cli.compare", "Compare two scans: models, policies, months."),
     "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
     "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
     "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),
