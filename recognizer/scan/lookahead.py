@@ -12,7 +12,7 @@ from recognizer._closing import Closes
 from recognizer.scan.items import Item
 
 _CHUNK_ITEMS = 256
-_MAX_BYTES = 64 << 20  # names compress well: some million items
+_MAX_BYTES = 16 << 20  # names compress well: about a million items
 
 
 class Lookahead(Closes):
@@ -51,22 +51,30 @@ class Lookahead(Closes):
             self._changed.notify_all()
 
     def _walk(self) -> None:
+        items = iter(self._items)
         try:
-            for item in self._items:
-                with self._changed:
-                    while self._held >= _MAX_BYTES and not self._is_done:
-                        self._changed.wait()
-                    if self._is_done:
-                        return
-                    self._last.append(item)
-                    self._found += 1
-                    if len(self._last) == _CHUNK_ITEMS or item.data:
-                        self._pack()
-                    self._changed.notify_all()
+            while self._has_room():
+                self._put(next(items))
+        except StopIteration:
+            pass
         except Exception as error:
             self._error = error
         finally:
             self.close()
+
+    def _has_room(self) -> bool:
+        with self._changed:
+            while self._held >= _MAX_BYTES and not self._is_done:
+                self._changed.wait()
+            return not self._is_done
+
+    def _put(self, item: Item) -> None:
+        with self._changed:
+            self._last.append(item)
+            self._found += 1
+            if len(self._last) == _CHUNK_ITEMS or item.data:
+                self._pack()
+            self._changed.notify_all()
 
     def _pack(self) -> None:
         chunk, self._last = self._last, []

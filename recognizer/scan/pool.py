@@ -43,7 +43,8 @@ from recognizer.status import Reason, Status
 _WAITING = 7  # tasks with each worker beside those that it works on, while rows are written
 _BUSY = 3  # a worker with so many tasks is helped by another one
 _WAITING_REMOTE = 15  # those that are read over a network: eight at once, and the next
-_MAX_WAITING_BYTES = 8 << 20  # of tasks whose bytes travel with them
+_MAX_WAITING_BYTES = 8 << 20  # with each worker, of tasks whose bytes travel with them
+_MAX_HELD_BYTES = 32 << 20  # of these, with all workers
 _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are written
 _MAX_RESULTS = 32
 
@@ -90,7 +91,11 @@ class _Worker:
         waiting = _WAITING_REMOTE if task.item.is_remote else max(_WAITING, batch)
         if len(self.tasks) >= batch + waiting:
             return False
-        return sum(len(t.item.data or b"") for t in self.tasks.values()) < _MAX_WAITING_BYTES
+        return self.held < _MAX_WAITING_BYTES
+
+    @property
+    def held(self) -> int:
+        return sum(len(task.item.data or b"") for task in self.tasks.values())
 
 
 class WorkerPool:
@@ -156,6 +161,10 @@ class WorkerPool:
 
     def _worker_for(self, task: Task) -> _Worker | None:
         batch = self._options.batch_size
+        if task.item.data is not None:
+            held = sum(worker.held for worker in self._workers)
+            if held and held + len(task.item.data) > _MAX_HELD_BYTES:
+                return None
         worker = min(self._workers, key=lambda w: len(w.tasks), default=None)
         is_busy = worker is None or len(worker.tasks) >= max(_BUSY, batch)
         if is_busy and len(self._workers) < self._size:
@@ -167,7 +176,7 @@ class WorkerPool:
             worker.since = time.monotonic()
         worker.tasks[task.index] = task
         with suppress(OSError):  # it has died: the end of its connection will show it
-            worker.guarded.connection.send(without_columns(task))
+            task.send(worker.guarded.connection)
 
     def _start(self) -> _Worker:
         with signals_held_back():
@@ -264,6 +273,6 @@ def without_columns(task: Task) -> Task:
 
 
 def paired(task: Task, result: Result) -> tuple[Task, Result]:
-    """Pair a task with its result, and give the row the columns that stayed here."""
+    """Pair a task, without its bytes, with its result, and give the row the listing's columns."""
     row = result.row and replace(result.row, item=task.item.columns)
-    return task, replace(result, row=row)
+    return replace(task, item=replace(task.item, data=None)), replace(result, row=row)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
+from typing import Self
 
 import cv2
 import numpy as np
@@ -48,6 +49,24 @@ class Task:
     item: Item
     known: bytes | None = None  # the result key of its last row
     is_alone: bool = False  # it must not share a pass of the model
+    has_data: bool = False  # the bytes of its item follow it
+
+    def send(self, connection: Connection) -> None:
+        """Send it to a worker, without what no worker needs: the listing's columns may be large."""
+        data = self.item.data
+        item = replace(self.item, columns=None, data=None)
+        connection.send(replace(self, item=item, has_data=data is not None))
+        if data is not None:  # not pickled: that would be one more copy of them
+            connection.send_bytes(data)
+
+    @classmethod
+    def receive(cls, connection: Connection) -> Self:
+        """Receive one with its bytes."""
+        task: Self = connection.recv()
+        if not task.has_data:
+            return task
+        item = replace(task.item, data=connection.recv_bytes())
+        return replace(task, item=item, has_data=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +164,7 @@ def _receive(connection: Connection, inbox: Inbox, reader: Reader) -> None:
     # that a worker whose parent has died does not outlive it by more than an instant.
     with contextlib.suppress(EOFError, OSError):
         while True:
-            task = connection.recv()
+            task = Task.receive(connection)
             reader.expect(task.item)
             inbox.put(task)
     os._exit(0)

@@ -62,7 +62,7 @@ class FakeProcess:
         self.connection.close()
 
     def take(self) -> Task:
-        task: Task = self.connection.recv()
+        task = Task.receive(self.connection)
         self.received.append(task)
         return task
 

@@ -43,9 +43,12 @@ class _Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
-    """Items, perhaps none: then only how far the process has come."""
+    """Items, perhaps none: then only how far the process has come.
 
-    items: list[Item]
+    Their bytes follow, each by itself: so the parent holds few of them, and none twice.
+    """
+
+    items: list[tuple[Item, bool]]
     waiting: list[Item] = field(default_factory=list)  # for metadata that may follow them
     rest: str = "nothing of it was read"
 
@@ -93,8 +96,10 @@ class Containers(Closes):
                     if isinstance(message, Unable):
                         message.reraise(f"{opening.container} cannot be opened")
                     last = message
-                    found += len(last.items)
-                    yield from last.items
+                    for item, has_data in last.items:
+                        data = process.receive_bytes() if has_data else None
+                        found += 1
+                        yield replace(item, data=data) if has_data else item
             except DiedError as died:
                 self._process = None
                 if self._is_closed:
@@ -190,6 +195,10 @@ class _Sender:
     def _send(self) -> None:
         waiting = [*self._progress.waiting] if self._request.opening.is_careful else []
         rest = self._progress.rest
-        self._connection.send(_Batch(items=self._items, waiting=waiting, rest=rest))
+        items = [(replace(item, data=None), item.data is not None) for item in self._items]
+        self._connection.send(_Batch(items=items, waiting=waiting, rest=rest))
+        for item in self._items:
+            if item.data is not None:
+                self._connection.send_bytes(item.data)
         self._items, self._bytes = [], 0
         self._sent = time.monotonic()
