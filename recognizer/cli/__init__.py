@@ -13,6 +13,7 @@ called: ``recognizer --help`` answers at once. Verbs raise; only here an error b
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import signal
 import sys
@@ -28,38 +29,68 @@ import typer.main
 from recognizer import __version__
 from recognizer.errors import BundleError, JournalChangedError, RecognizerError
 
-VERBS = {
-    "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
-    "similar": ("recognizer.cli.similar", "Find the photos of a scan that resemble a given one."),
-    "rows": ("recognizer.cli.rows", "Make a CSV or Parquet table of a scan's rows."),
-    "listings": ("recognizer.cli.listings", "Make the listings of a scan: JSONL, CSV or Parquet."),
-    "decide": ("recognizer.cli.decide", "Apply another policy to the scores of a scan."),
-    "compare": ("recognizer.cli.compare", "Compare two scans: models, policies, months."),
-    "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
-    "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
-    "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),
-    "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
-    "outcomes": ("recognizer.cli.outcomes", "Import and use what reviewers found out."),
-    "measure": ("recognizer.cli.measure", "Measure precision and misses from what was found out."),
-    "evidence": ("recognizer.cli.evidence", "Make a case of leads: originals, scores, decisions."),
-    "verify": ("recognizer.cli.verify", "Check that a case, or a journal, was not changed."),
-    "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
-    "merge": ("recognizer.cli.merge", "Make one journal of those of shards, or of several scans."),
-    "repair": ("recognizer.cli.repair", "Keep the whole rows of a damaged journal."),
-    "labels": ("recognizer.cli.labels", "List the labels of a model, and the evidence for each."),
-    "info": ("recognizer.cli.info", "Describe a model."),
-    "dataset": ("recognizer.cli.dataset", "Split and check labelled photos."),
-    "taxonomy": ("recognizer.cli.taxonomy", "Describe labels of your own, to train them."),
-    "folds": ("recognizer.cli.folds", "Deal the sources of labelled photos into folds."),
-    "train": ("recognizer.cli.train", "Train a model on labelled photos."),
-    "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
-    "robustness": ("recognizer.cli.robustness", "Measure a model on altered photos."),
-    "calibrate": ("recognizer.cli.calibrate", "Calibrate a bundle on other photos."),
-    "export": ("recognizer.cli.export", "Make a bundle of a training run."),
-    "enroll": ("recognizer.cli.enroll", "Add a product to a bundle from a few photos."),
-    "negatives": ("recognizer.cli.negatives", "Give a bundle what enrolment needs."),
+VERB_GROUPS = {
+    "Scan": {
+        "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
+        "decide": ("recognizer.cli.decide", "Apply another policy to the scores of a scan."),
+        "listings": (
+            "recognizer.cli.listings",
+            "Make the listings of a scan: JSONL, CSV or Parquet.",
+        ),
+        "rows": ("recognizer.cli.rows", "Make a CSV or Parquet table of a scan's rows."),
+        "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),
+        "similar": (
+            "recognizer.cli.similar",
+            "Find the photos of a scan that resemble a given one.",
+        ),
+        "merge": (
+            "recognizer.cli.merge",
+            "Make one journal of those of shards, or of several scans.",
+        ),
+        "compare": ("recognizer.cli.compare", "Compare two scans: models, policies, months."),
+    },
+    "Review": {
+        "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
+        "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
+        "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
+        "outcomes": ("recognizer.cli.outcomes", "Import and use what reviewers found out."),
+        "measure": (
+            "recognizer.cli.measure",
+            "Measure precision and misses from what was found out.",
+        ),
+        "evidence": (
+            "recognizer.cli.evidence",
+            "Make a case of leads: originals, scores, decisions.",
+        ),
+        "verify": ("recognizer.cli.verify", "Check that a case, or a journal, was not changed."),
+        "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
+    },
+    "Models": {
+        "labels": (
+            "recognizer.cli.labels",
+            "List the labels of a model, and the evidence for each.",
+        ),
+        "info": ("recognizer.cli.info", "Describe a model."),
+        "enroll": ("recognizer.cli.enroll", "Add a product to a bundle from a few photos."),
+        "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
+        "robustness": ("recognizer.cli.robustness", "Measure a model on altered photos."),
+        "calibrate": ("recognizer.cli.calibrate", "Calibrate a bundle on other photos."),
+        "train": ("recognizer.cli.train", "Train a model on labelled photos."),
+        "export": ("recognizer.cli.export", "Make a bundle of a training run."),
+        "negatives": ("recognizer.cli.negatives", "Give a bundle what enrolment needs."),
+    },
+    "Data": {
+        "dataset": ("recognizer.cli.dataset", "Split and check labelled photos."),
+        "folds": ("recognizer.cli.folds", "Deal the sources of labelled photos into folds."),
+        "taxonomy": ("recognizer.cli.taxonomy", "Describe labels of your own, to train them."),
+    },
+    "Maintenance": {
+        "repair": ("recognizer.cli.repair", "Keep the whole rows of a damaged journal."),
+    },
 }
-"""Verb -> its module, and its line in ``--help``."""
+"""Heading -> verb -> its module, and its line in ``--help``."""
+
+VERBS = {verb: entry for group in VERB_GROUPS.values() for verb, entry in group.items()}
 
 
 class ExitCode(IntEnum):
@@ -97,7 +128,16 @@ def exit_code(error: BaseException) -> ExitCode:
 class _Verbs(typer.core.TyperGroup):
     """A group whose commands are stand-ins until one of them is called."""
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's
+        for heading, verbs in VERB_GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(verb, line) for verb, (_, line) in verbs.items()], col_max=14)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], VERBS, n=2)
+            meant = f" Did you mean {' or '.join(close)}?" if close else ""
+            ctx.fail(f"No such command '{args[0]}'.{meant}")
         name, stand_in, rest = super().resolve_command(ctx, args)
         if name is None or stand_in is None:
             return name, stand_in, rest
