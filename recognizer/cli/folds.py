@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import load_data, require_extra
+from recognizer.cli.options import load_data
 from recognizer.cli.progress import new_table, wide_console
 from recognizer.errors import UsageError
 
@@ -40,7 +40,6 @@ def command(
     Each label, products above all, is spread as evenly as its sources allow. `recognizer train
     --folds` then leaves each fold out in turn.
     """
-    require_extra("evaluate", "sklearn")
     from recognizer.dataset.source_folds import deal_sources, read_groups, write_folds
 
     if output.exists():

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+import timm
 import torch
 
 from recognizer.dataset.manifest import Photo
@@ -14,6 +15,12 @@ from recognizer.training.config import TrainingConfig
 from recognizer.training.fit import fit
 from recognizer.training.model import ProductNetwork
 from tests.labelled import SMALL_RECIPE, deal
+
+
+TINY_DINOV3 = "vit_tiny_patch16_dinov3_qkvb"
+needs_tiny_dinov3 = pytest.mark.skipif(
+    TINY_DINOV3 not in timm.list_models(), reason="an older timm has no small DINOv3"
+)
 
 
 def small_config(**changes: object) -> TrainingConfig:

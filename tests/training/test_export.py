@@ -23,7 +23,7 @@ from recognizer.training.model import build_network
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
 from recognizer.training.runs import load_run
 from tests.conftest import encoded, picture
-from tests.training.conftest import FinishedRun, small_config
+from tests.training.conftest import TINY_DINOV3, FinishedRun, needs_tiny_dinov3, small_config
 
 UNSEEN = Unseen(
     sources=("a-museum",),
@@ -154,7 +154,7 @@ def test_failures_that_were_learned_are_not_shown_and_nothing_untested_is_releas
         {"backbone": "test_resnet", "input_size": 64},
         {"backbone": "test_convnext", "input_size": 64},
         {"backbone": "test_vit"},
-        {"backbone": "vit_tiny_patch16_dinov3_qkvb"},
+        pytest.param({"backbone": TINY_DINOV3}, marks=needs_tiny_dinov3),
         {"backbone": "eva02_tiny_patch14_224", "input_size": 28},
     ],
 )

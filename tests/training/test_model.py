@@ -8,7 +8,7 @@ from recognizer.errors import TrainingError
 from recognizer.training.config import TrainingConfig
 from recognizer.training.model import build_network, feature_map, fold_normalization
 from recognizer.training.weights import packaged_state
-from tests.training.conftest import small_config
+from tests.training.conftest import TINY_DINOV3, needs_tiny_dinov3, small_config
 
 
 def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
@@ -45,7 +45,7 @@ def test_where_it_cannot_be_folded_pixels_are_normalized_all_the_same(backbone: 
 TRANSFORMERS = {
     "test_vit": 1,  # with a class token
     "test_vit2": 1,  # with a register
-    "vit_tiny_patch16_dinov3_qkvb": 5,  # rotary positions, a class token and four registers
+    TINY_DINOV3: 5,  # rotary positions, a class token and four registers
     "eva02_tiny_patch14_224": 1,  # normalises after pooling
     "swin_tiny_patch4_window7_224": 0,  # channels last
 }
@@ -57,7 +57,10 @@ def transformer(name: str, **changes: object) -> TrainingConfig:
     return small_config(backbone=name, input_size=size, **changes)
 
 
-@pytest.mark.parametrize("name", TRANSFORMERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=needs_tiny_dinov3 if n == TINY_DINOV3 else ()) for n in TRANSFORMERS],
+)
 def test_the_map_of_a_transformer_is_that_of_its_patches(name: str) -> None:
     network = build_network(transformer(name), 3).eval()
     torch.nn.init.normal_(network.head.weight)

@@ -18,7 +18,7 @@ from tests.labelled import COLOR_OF, write_split_photos
 
 SMALL = {
     "small-cpu": {"backbone": "test_efficientnet", "input_size": 32},
-    "dinov2": {"backbone": "vit_tiny_patch16_dinov3_qkvb", "input_size": 32},
+    "dinov2": {"backbone": "eva02_tiny_patch14_224", "input_size": 28},
     "siglip2": {"backbone": "test_vit", "input_size": 32},
 }
 """What stands for each recipe's backbone."""
