@@ -16,7 +16,6 @@ from recognizer.training.fit import fit
 from recognizer.training.model import ProductNetwork
 from tests.labelled import SMALL_RECIPE, deal
 
-
 TINY_DINOV3 = "vit_tiny_patch16_dinov3_qkvb"
 needs_tiny_dinov3 = pytest.mark.skipif(
     TINY_DINOV3 not in timm.list_models(), reason="an older timm has no small DINOv3"
