@@ -18,7 +18,7 @@ from recognizer.training.devices import launch
 from recognizer.training.fit import fit
 from recognizer.training.model import build_network
 from recognizer.training.optimizer import first_stages, make_optimizer
-from recognizer.training.runs import load_run
+from recognizer.training.runs import CHECKPOINT, load_run
 from tests.labelled import SMALL_RECIPE, write_split_photos
 from tests.training.conftest import FinishedRun, small_config
 
@@ -153,3 +153,14 @@ def test_low_precision_trains_too(split: list[Photo], tmp_path: Path) -> None:
     fit(small_config(epochs=1, precision="bf16"), split, tmp_path)
     with pytest.raises(TrainingError, match="needs cuda"):
         launch("cpu", 1, "fp16")
+
+
+def test_an_unfinished_run_of_an_earlier_version_is_refused_with_what_to_do(
+    run: FinishedRun, split: list[Photo], tmp_path: Path
+) -> None:
+    state = torch.load(run.folder / CHECKPOINT, weights_only=True)
+    state["epoch"] = 1
+    del state["schedule"]
+    torch.save(state, tmp_path / CHECKPOINT)
+    with pytest.raises(TrainingError, match="finish it with that version, or delete it"):
+        fit(run.config, split, tmp_path)
