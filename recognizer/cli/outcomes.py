@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,14 @@ app = typer.Typer(
     help="Import, export and use what reviewers found out about leads.",
 )
 
+
+class Origin(StrEnum):
+    """What writes files of outcomes."""
+
+    RECOGNIZER = "recognizer"
+    LABEL_STUDIO = "label-studio"
+
+
 StoreArgument = Annotated[
     Path, typer.Argument(metavar="STORE", help="The store of outcomes (an SQLite file).")
 ]
@@ -31,11 +40,26 @@ def import_(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="JSON, JSON lines or CSV.")
     ],
+    from_: Annotated[
+        Origin, typer.Option("--from", help="What wrote the files.")
+    ] = Origin.RECOGNIZER,
 ) -> None:
     """Add outcomes from files, such as those that the HTML queue saves; the same one once."""
+    from recognizer.review.handover.label_studio import read_export
     from recognizer.review.outcomes import OutcomeStore, read_outcomes
 
-    outcomes = [outcome for file in files for outcome in read_outcomes(file)]
+    outcomes, silent = [], 0
+    for file in files:
+        if from_ is Origin.LABEL_STUDIO:
+            found, without = read_export(file)
+            outcomes += found
+            silent += without
+        else:
+            outcomes += read_outcomes(file)
+    if silent:
+        typer.echo(
+            f"Skipped {silent} annotations that were cancelled or say no judgement", err=True
+        )
     with OutcomeStore(store, create=True) as opened:
         new = opened.add(outcomes)
         typer.echo(f"{store}: {new} new, {len(opened)} in all")
