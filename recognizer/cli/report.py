@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,13 @@ import typer
 from recognizer._atomic import require_page
 from recognizer.cli.options import JournalArgument
 from recognizer.cli.progress import working
+
+
+class Language(StrEnum):
+    """A language of the page."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
 
 
 def command(
@@ -29,16 +37,30 @@ def command(
     title: Annotated[
         str | None, typer.Option(help="Title of the page. Default: the name of the journal.")
     ] = None,
+    part: Annotated[
+        str,
+        typer.Option(
+            help="The part of the queue for one of several reviewers, such as 2/5. A listing stays "
+            "in its part."
+        ),
+    ] = "1/1",
+    language: Annotated[
+        Language, typer.Option(help="The language of the page: English or Chinese.")
+    ] = Language.ENGLISH,
 ) -> None:
-    """Write the leads and failures of a scan as one page for reviewers; it works offline.
+    """Write the leads and failures of a scan as one page, on which reviewers decide; it is offline.
 
+    Verdicts stay in the browser until they are exported; recognizer outcomes import reads the file.
     The page holds thumbnails of the images: keep it as confidential as they are.
     """
     from recognizer.model.bundle import load_bundle, load_carried_bundles
     from recognizer.review.page import write_report
+    from recognizer.review.queue import Part
 
     require_page(output)
     bundles = load_carried_bundles() if bundle is None else [load_bundle(bundle)]
     with working(f"Writing {output}"):
-        write_report(journal, output, bundles, title=title)
+        write_report(
+            journal, output, bundles, title=title, part=Part.parse(part), language=language
+        )
     typer.echo(f"Wrote {output}")

@@ -1,18 +1,25 @@
-"""What the page says of one image: a card for a lead or a failure, a line for a clear image.
+"""What the page says of one listing: a card for a lead or a failure, a line for a clear one.
 
 Plain values for the template, which alone writes HTML and escapes all of them.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import Any
 
+from recognizer._columns import as_text, as_url, listing_of
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.review.card_images import CardImage, make_card_image
-from recognizer.review.guide import Guide, explain_reason, make_guides
-from recognizer.review.queue import Entry
+from recognizer.review.guide import Guide, make_guides
+from recognizer.review.outcomes import MAX_CHARACTERS, Occasion
+from recognizer.review.page_texts import PageTexts
+from recognizer.review.queue import Entry, Ranking
+from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import THUMBNAIL_SIDE, ThumbnailStore
 from recognizer.status import Reason, Status
@@ -22,6 +29,8 @@ LINE_SIDE = 96
 MAX_BARS = 4  # beyond those of the leads
 MIN_SCORE = 0.01  # below this a bar would be empty
 MAX_BOXES = 6  # more than this hides the image
+MAX_SMALL = 6  # other images of a listing that are shown
+MAX_SEARCHED = 4000  # characters of a listing's columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +56,36 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One image; ``link`` is None where the file is not what was scored."""
+    """One listing, or an image that belongs to none; ``row`` is that of its strongest image.
+
+    Attributes:
+        row: of the strongest image.
+        entry: of the queue.
+        name: the title of the listing, else the name of the file.
+        link: to the strongest image; None where the file is not what was scored.
+        url: of the listing; None where there is none that may be linked to.
+        thumbnail: of the strongest image.
+        others: thumbnails of the other images, with their names.
+        more_images: how many there are beyond those.
+        boxes: regions over the thumbnail.
+        facts: about the image, in words.
+        problem: why it is not ok, in words.
+        bars: the highest scores.
+        products: that it may show, and their ``families``.
+        guides: on these products.
+        verdict: what an outcome names: images, listing and occasion, as JSON.
+        copies_verdict: the same for each near-copy, as a JSON list.
+        searched: all columns of the listing, as one text.
+    """
 
     row: Row
-    copies: tuple[Row, ...]
-    copy_count: int
+    entry: Entry
     name: str
     link: str | None
+    url: str | None
     thumbnail: CardImage
+    others: tuple[tuple[CardImage, str], ...]
+    more_images: int
     boxes: tuple[Box, ...]
     facts: str
     problem: str | None
@@ -62,24 +93,43 @@ class Card:
     products: tuple[str, ...]
     families: tuple[str, ...]
     guides: tuple[Guide, ...]
+    verdict: str
+    copies_verdict: str
+    searched: str
+
+    @property
+    def listing(self) -> Listing | None:
+        """What its images come to."""
+        return self.entry.listing
 
 
 class CardMaker:
     """Makes cards from the rows of one scan, with the thumbnails that it has kept."""
 
-    def __init__(self, bundle: Bundle, store: ThumbnailStore | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, store: ThumbnailStore | None = None, texts: PageTexts | None = None
+    ) -> None:
         self._store = store
+        self._texts = texts or PageTexts("en")
+        self._taxonomy = bundle.taxonomy
+        self._ranking = Ranking(bundle)
         self._products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
         self._members = {family.name: family.members for family in bundle.families}
         self._family_of = {
             member: family.name for family in bundle.families for member in family.members
         }
         self._guides = make_guides(bundle)
-        self._display_name = bundle.taxonomy.display_name
 
     def card(self, entry: Entry) -> Card:
         """Make the card of a lead or a failure."""
-        return self._make(entry, THUMBNAIL_SIDE, self._store)
+        others = [row for row in entry.photos if row.source != entry.row.source]
+        shown = [(self._small(row), PurePath(row.source).name) for row in others[:MAX_SMALL]]
+        images = entry.listing.images if entry.listing else 1
+        return replace(
+            self._make(entry, THUMBNAIL_SIDE, self._store),
+            others=tuple(shown),
+            more_images=max(0, len(others) - MAX_SMALL, images - 1 - len(shown)),
+        )
 
     def line(self, entry: Entry) -> Card:
         """Make a line of the clear images: two bars, the best product and the best label."""
@@ -93,27 +143,38 @@ class CardMaker:
         row = entry.row
         thumbnail = CardImage()
         if row.reason is Reason.NO_IMAGE:
-            thumbnail = CardImage(missing=explain_reason(row.reason))
+            thumbnail = CardImage(missing=self._texts.reason(row.reason))
         elif row.decision is not Decision.UNSCORED:
             frame = row.regions[0].frame if row.regions else None
             thumbnail = make_card_image(row.source, row.sha256, side=side, frame=frame, store=store)
         products = self._shown_products(row)
         is_there = thumbnail.uri and thumbnail.note is None
+        title = entry.listing.title if entry.listing else None
         return Card(
             row=row,
-            copies=entry.copies,
-            copy_count=entry.copy_count,
-            name=PurePath(row.source).name or row.source,
-            link=Path(row.source).absolute().as_uri() if is_there else None,
+            entry=entry,
+            name=title or PurePath(row.source).name or row.source,
+            link=Path(row.source).absolute().as_uri() if is_there else as_url(row.source),
+            url=entry.listing.url if entry.listing else None,
             thumbnail=thumbnail,
+            others=(),
+            more_images=0,
             boxes=self._boxes(row, thumbnail),
-            facts=_facts(row, thumbnail),
-            problem=None if row.status is Status.OK else explain_reason(row.reason),
+            facts=_facts(row, thumbnail, self._texts),
+            problem=None if row.status is Status.OK else self._texts.reason(row.reason),
             bars=self._bars(row),
             products=products,
             families=tuple(dict.fromkeys(self._family_of.get(p, p) for p in products)),
             guides=tuple(self._guides[p] for p in products if p in self._guides),
+            verdict=json.dumps(_verdict(row, entry.photos)),
+            copies_verdict=json.dumps([_verdict(copy, (copy,)) for copy in entry.copies]),
+            searched=_searched(entry),
         )
+
+    def _small(self, row: Row) -> CardImage:
+        if row.status is Status.FAILED:
+            return CardImage(missing=self._texts.reason(row.reason))
+        return make_card_image(row.source, row.sha256, side=LINE_SIDE, store=self._store)
 
     def _shown_products(self, row: Row) -> tuple[str, ...]:
         scores = row.scores or {}
@@ -121,7 +182,10 @@ class CardMaker:
             names, count = [name for name in self._products if name in scores], 1
         else:
             names, count = self._lead_products(row), None
-        ranked = sorted(dict.fromkeys(names), key=lambda name: -scores.get(name, 0.0))
+        ranked = sorted(
+            dict.fromkeys(names),
+            key=lambda name: (self._ranking.is_unproven(name), -scores.get(name, 0.0)),
+        )
         return tuple(ranked[:count])
 
     def _lead_products(self, row: Row) -> list[str]:
@@ -133,17 +197,24 @@ class CardMaker:
 
     def _bars(self, row: Row) -> tuple[Bar, ...]:
         scores = row.scores or {}
-        leads = sorted(row.leads, key=lambda lead: not _is_family(lead))  # families first
+        leads = sorted(  # families first, but what has no evidence last
+            self._ranking.sorted(row.leads),
+            key=lambda lead: (
+                self._ranking.is_unproven(lead.name, lead.kind),
+                not _is_family(lead),
+            ),
+        )
         names = {lead.name for lead in leads if not _is_family(lead)}
         others = sorted(
             (name for name in scores if name not in names and scores[name] >= MIN_SCORE),
-            key=lambda name: -scores[name],
+            key=lambda name: (self._ranking.is_unproven(name), -scores[name]),
         )
         return (
             *(
                 Bar(
-                    name=self._display_name(lead.name, family=_is_family(lead))
-                    + " (family)" * _is_family(lead),
+                    name=self._texts.label(
+                        lead.name, self._taxonomy, family=_is_family(lead), mark=True
+                    ),
                     score=lead.score,
                     lead=True,
                 )
@@ -153,7 +224,7 @@ class CardMaker:
         )
 
     def _bar(self, name: str, score: float) -> Bar:
-        return Bar(name=self._display_name(name), score=score, lead=False)
+        return Bar(name=self._texts.label(name, self._taxonomy), score=score, lead=False)
 
     def _boxes(self, row: Row, thumbnail: CardImage) -> tuple[Box, ...]:
         if not thumbnail.uri or not row.width or not row.height:
@@ -164,7 +235,7 @@ class CardMaker:
             if region.frame == thumbnail.frame:
                 left, top, right, bottom = region.box
                 box = Box(
-                    name=self._display_name(region.label),
+                    name=self._texts.label(region.label, self._taxonomy),
                     score=region.score,
                     left=left * across,
                     top=top * down,
@@ -179,13 +250,38 @@ def _is_family(lead: Lead) -> bool:
     return lead.kind is CandidateKind.FAMILY
 
 
-def _facts(row: Row, thumbnail: CardImage) -> str:
+def _facts(row: Row, thumbnail: CardImage, texts: PageTexts) -> str:
     facts = []
     if row.width and row.height:
-        facts.append(f"{row.width} × {row.height} pixels")  # noqa: RUF001 - the sign of sizes
+        facts.append(texts("pixels", width=str(row.width), height=str(row.height)))
     if row.format:
         facts.append(row.format.upper())
     if (row.frames or 1) > 1:
-        shown = f", number {thumbnail.frame} is shown" if thumbnail.uri else ""
-        facts.append(f"{row.frames} frames{shown}")
+        facts.append(texts("frames", n=row.frames))
+        if thumbnail.uri:
+            facts.append(texts("frame", n=thumbnail.frame))
     return ", ".join(facts)
+
+
+def _verdict(row: Row, photos: Iterable[Row]) -> dict[str, Any]:
+    """Return what an outcome about a listing names: its images that are leads, and itself."""
+    images = [one.sha256 for one in photos if one.is_lead and one.sha256]
+    images = images or [one for one in (row.sha256,) if one]
+    name = listing_of(row.item) or (None if images else row.source)
+    return {
+        "images": [*dict.fromkeys(images)],
+        "listing": None if name is None else _clean(name)[: MAX_CHARACTERS["listing"]],
+        "occasion": (Occasion.REVIEW if row.audit is None else Occasion.AUDIT).value,
+    }
+
+
+def _searched(entry: Entry) -> str:
+    columns = [text for value in (entry.row.item or {}).values() if (text := as_text(value))]
+    sources = [row.source for row in (*entry.photos, *entry.copies)]
+    copies = [copy.item.values() for copy in entry.copies if copy.item]
+    others = [text for values in copies for value in values if (text := as_text(value))]
+    return _clean(" ".join([*columns, *sources, *others]))[:MAX_SEARCHED]
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

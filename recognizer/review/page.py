@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -19,31 +20,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recognizer._atomic import replacing
 from recognizer.model.bundle import Bundle
+from recognizer.model.description import BundleLabel
 from recognizer.policy import Decision
 from recognizer.review.cards import CardMaker
-from recognizer.review.guide import REASONS, make_guides
-from recognizer.review.queue import SECTIONS, Capacity, Queue
+from recognizer.review.guide import make_guides
+from recognizer.review.page_texts import TEXTS, PageTexts
+from recognizer.review.queue import SECTIONS, Capacity, Part, Queue, Ranking
 from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 from recognizer.taxonomy import Kind
 
 Name = TypeVar("Name", bound=str)
 
-DISCLAIMER = "A lead is not a verdict: a photo does not identify a product."
+DISCLAIMER = TEXTS["disclaimer"][0]
 """What the page says before anything else."""
-
-_NOTES = {
-    Decision.PRIORITY: ("Priority", "Strong leads: look at these first."),
-    Decision.REVIEW: ("Review", "Leads: somebody should look."),
-    Decision.UNSCORED: (
-        "Failed",
-        "Not scored, and therefore not clear: somebody has to look, or scan again.",
-    ),
-    Decision.CLEAR: (
-        "Clear",
-        "Nothing is over a threshold. The highest scores, to check what was not flagged.",
-    ),
-}
 
 
 def write_report(
@@ -53,8 +43,10 @@ def write_report(
     *,
     title: str | None = None,
     capacity: Capacity | None = None,
+    part: Part | None = None,
+    language: str = "en",
 ) -> None:
-    """Write the review queue of a scan, in one step.
+    """Write the review queue of a scan, in one step, on which reviewers decide.
 
     The thumbnails of leads are those that the scan has kept beside its rows. Where there is none,
     it is made from the file as it is now; where its bytes have changed since, the page says so and
@@ -67,63 +59,89 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    kept = thumbnails_path(journal)
+    kept, texts = thumbnails_path(journal), PageTexts(language)
+    part, capacity = part or Part(), capacity or Capacity()
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.
     with (
-        Queue(journal, bundles, capacity) as queue,
+        Queue(journal, bundles, capacity, part) as queue,
         ThumbnailStore(kept, create=False) if kept.exists() else nullcontext() as store,
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        context = _context(queue, title or f"Review queue: {journal.name}", store)
+        context = _context(queue, title or f"Review queue: {journal.name}", store, texts)
+        context |= _limits(queue, capacity, part) | {"digest": _digest(journal)}
         file.writelines(environment.get_template("page.html.j2").generate(context))
 
 
-def _context(queue: Queue, title: str, store: ThumbnailStore | None) -> dict[str, Any]:
+def _context(
+    queue: Queue, title: str, store: ThumbnailStore | None, texts: PageTexts
+) -> dict[str, Any]:
     script = _resource("page.js.j2")
     summary, bundle = queue.summary, queue.bundle
-    display_name = bundle.taxonomy.display_name
+    ranking = Ranking(bundle)
+
+    def named(name: str) -> str:
+        return texts.label(name, bundle.taxonomy)
+
+    leads = sorted(_ranked(summary.leads), key=lambda pair: ranking.is_unproven(pair[0]))
     return {
         "title": title,
-        "disclaimer": DISCLAIMER,
+        "t": texts,
         "style": _resource("page.css.j2"),
         "script": script,
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         "summary": summary,
-        "leads": [(name, display_name(name), count) for name, count in _ranked(summary.leads)],
-        "reasons": [(name, REASONS[name], count) for name, count in _ranked(summary.failed)],
+        "listings": queue.listings,
+        "leads": [(name, named(name), count) for name, count in leads],
+        "most_leads": max(summary.leads.values(), default=1),
+        "reasons": [(name, texts.reason(name), count) for name, count in _ranked(summary.failed)],
         "models": [model for model, _ in summary.models.most_common()],
         "policies": [policy for policy, _ in summary.policies.most_common()],
-        "products": [
-            (label.name, display_name(label.name))
-            for label in bundle.labels
-            if label.kind is Kind.PRODUCT
-        ],
+        "products": [(one.name, named(one.name)) for one in bundle.labels if _is_product(one)],
+        "labels": [(name, named(name)) for name in bundle.taxonomy.labels],
         "families": [
-            (family.name, display_name(family.name, family=True))
+            (family.name, texts.label(family.name, bundle.taxonomy, family=True, mark=True))
             for family in bundle.families
             if len(family.members) > 1
         ],
-        "not_recognized": [display_name(name) for name in bundle.not_recognized],
+        "not_recognized": [named(name) for name in bundle.not_recognized],
         "other_models": any(model.digest != bundle.digest for model in summary.models),
         "bundle": bundle,
         "columns": _columns,
+        "named": named,
         "guides": make_guides(bundle).values(),
-        "sections": list(_sections(queue, store)),
+        "sections": list(_sections(queue, store, texts)),
+        "verdicts": [("c", "confirm"), ("r", "reject"), ("u", "be_unsure"), ("e", "escalate")],
     }
 
 
-def _sections(queue: Queue, store: ThumbnailStore | None) -> Iterator[dict[str, Any]]:
+def _is_product(label: BundleLabel) -> bool:
+    return label.kind is Kind.PRODUCT
+
+
+def _limits(queue: Queue, capacity: Capacity, part: Part) -> dict[str, Any]:
+    """Return what the page says of leads that it does not show."""
+    leads = (Decision.PRIORITY, Decision.REVIEW)
+    total, shown = (sum(map(count, leads)) for count in (queue.total, queue.covered))
+    parts = part.of * math.ceil(total / max(1, capacity.leads))
+    return {"part": part, "leads_total": total, "leads_shown": shown, "parts": max(2, parts)}
+
+
+def _digest(journal: Path) -> str:
+    with journal.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sections(
+    queue: Queue, store: ThumbnailStore | None, texts: PageTexts
+) -> Iterator[dict[str, Any]]:
     """Yield the parts of the page; their cards are made one by one while it is written."""
-    maker = CardMaker(queue.bundle, store)
+    maker = CardMaker(queue.bundle, store, texts)
     for name in SECTIONS:
         make = maker.line if name is Decision.CLEAR else maker.card
-        title, note = _NOTES[name]
         yield {
             "name": name,
-            "title": title,
-            "note": note,
-            "total": queue.summary.sections[name],
+            "total": queue.total(name),
             "shown": queue.covered(name),  # on cards of their own or as copies
             "cards_count": queue.count(name),
             "cards": map(make, queue.entries(name)),

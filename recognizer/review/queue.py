@@ -1,25 +1,29 @@
 """The review queue of a scan: counts over all images, and the strongest of each section.
 
-The journal is read once. What is kept of each image is small, and lies in a temporary table; the
-rows that are shown are read again by their places in the file.
+The unit is a listing; an image that belongs to none is one of its own. The journal is read once.
+What is kept of each image is small, and lies in a temporary table; the rows that are shown are read
+again by their places in the file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from recognizer._closing import Closes
+from recognizer._columns import Role, as_count, as_text, listing_of, value_of
 from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
 from recognizer.known import COPY_DISTANCE, near_copies
 from recognizer.model.bundle import Bundle
-from recognizer.policy import Decision
+from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.rows.journal import JournalReader
+from recognizer.rows.listings import Listing
 from recognizer.rows.row import ModelReference, PolicyReference, Row
 from recognizer.rows.summary import ScanSummary
 from recognizer.status import Reason
@@ -29,12 +33,15 @@ SECTIONS = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEA
 """The sections, one for each decision, in the order in which they are worked through."""
 
 MAX_COPIES = 100
-"""So many near-copies of one image are listed with it."""
+"""So many near-copies of one listing are listed with it."""
+
+MAX_PHOTOS = 13
+"""So many images of one listing are read, the strongest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """How many images a page shows at most; ``priority`` and ``review`` share ``leads``."""
+    """How many listings a page shows at most; ``priority`` and ``review`` share ``leads``."""
 
     leads: int = 2000
     unscored: int = 500
@@ -42,12 +49,49 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The ``number``-th of ``of`` parts of a queue. A listing stays in its part for ever."""
+
+    number: int = 1
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise UsageError(f"part {self.number}/{self.of}: give one of 1/{self.of} to ...")
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read a part as it is written: ``2/5``."""
+        number, _, of = text.partition("/")
+        if not (number.isdecimal() and of.isdecimal() and len(text) < 16):
+            raise UsageError(f"part {text!r}: write it as 2/5")
+        return cls(number=int(number), of=int(of))
+
+    def has(self, unit: bytes) -> bool:
+        """Whether a listing is in this part."""
+        digest = hashlib.blake2b(unit, digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.of == self.number - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An image of the queue, by its row, and the first :data:`MAX_COPIES` of its near-copies."""
+    """A listing of the queue, or an image that belongs to none.
+
+    Attributes:
+        row: of its strongest image.
+        listing: what its images come to; None for an image that belongs to none.
+        photos: rows of its images, the strongest first, :data:`MAX_PHOTOS` at most.
+        copies: the strongest images of the first :data:`MAX_COPIES` listings that show a near-copy.
+        copy_count: how many of them there are.
+        copy_sellers: and how many sellers those have.
+    """
 
     row: Row
+    listing: Listing | None = None
+    photos: tuple[Row, ...] = ()
     copies: tuple[Row, ...] = ()
     copy_count: int = 0
+    copy_sellers: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,24 +105,63 @@ class Summary(ScanSummary):
     end: datetime | None = None
 
 
+# A label without evidence never comes before one that has some, however high its score.
+_ORDER = "section, unproven, reports DESC, score DESC, offset"
+_RANK = f"""
+CREATE TABLE ranked AS SELECT *, row_number() OVER (PARTITION BY copies ORDER BY {_ORDER}) AS place
+    FROM (SELECT *, row_number() OVER (PARTITION BY unit ORDER BY {_ORDER}) AS nth FROM images)
+    WHERE nth = 1;
+CREATE INDEX ranked_copies ON ranked (copies, place);
+CREATE INDEX images_unit ON images (unit);
+-- The two sections of leads share one capacity.
+CREATE TABLE own AS SELECT *, row_number() OVER (PARTITION BY max(section, 1) ORDER BY {_ORDER})
+    AS number FROM ranked WHERE place = 1 AND mine;
+CREATE INDEX own_copies ON own (copies);
+CREATE TABLE shown AS SELECT * FROM own
+"""  # noqa: S608 - ours
+
+
 class Images(TemporaryStore):
     """The last row of each image; near-copies share the offset of the first one as ``copies``."""
 
     def __init__(self) -> None:
         super().__init__(
             "CREATE TABLE images (key INTEGER PRIMARY KEY, offset INTEGER, copies INTEGER,"
-            " sha256 TEXT, phash TEXT, section INTEGER, score REAL, alike INTEGER, time REAL)"
+            " sha256 TEXT, phash TEXT, section INTEGER, score REAL, alike INTEGER, time REAL,"
+            " unit BLOB, seller TEXT, reports INTEGER, unproven INTEGER, mine INTEGER)"
         )
 
     def put(
-        self, row: Row, offset: int, *, score: float = 0, alike: int = 0, time: float = 0
+        self,
+        row: Row,
+        offset: int,
+        *,
+        rank: tuple[bool, float] = (False, 0.0),
+        alike: int = 0,
+        part: Part | None = None,
     ) -> None:
-        """Keep what counts of a row; ``alike`` numbers the rows that count alike in the summary."""
-        section = SECTIONS.index(row.decision)
-        values = (row.key - (1 << 63), offset, offset, row.sha256, row.phash, section, score, alike)
+        """Keep what counts of a row.
+
+        Args:
+            row: the row.
+            offset: of its line.
+            rank: whether its leads have no evidence, and the score that it is ranked by.
+            alike: numbers the rows that count alike in the summary.
+            part: of the queue; None for all of it.
+        """
+        item = row.item or {}
+        unit = unit_of(row)
+        values = (
+            *(row.key - (1 << 63), offset, offset, row.sha256, row.phash),
+            *(SECTIONS.index(row.decision), rank[1], alike, row.time.timestamp(), unit),
+            _text(as_text(value_of(item, Role.SELLER))),
+            as_count(value_of(item, Role.REPORTS)) or 0,
+            *(rank[0], part is None or part.has(unit)),
+        )
         with self._reported():
             self._database.execute(
-                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, time)
+                f"INSERT OR REPLACE INTO images VALUES ({', '.join('?' * len(values))})",  # noqa: S608
+                values,
             )
 
     def group_copies(self, distance: int = COPY_DISTANCE) -> None:
@@ -96,23 +179,15 @@ class Images(TemporaryStore):
             )
 
     def rank(self, capacity: Capacity) -> None:
-        """Rank near-copies, and the images that stand for them; keep those that are shown."""
+        """Rank near-copies, and the listings that stand for them; keep those that are shown."""
         limits = (capacity.leads, capacity.leads, capacity.unscored, capacity.clear)
         with self._reported():
-            self._database.executescript(
-                "CREATE TABLE ranked AS SELECT *, row_number() OVER"
-                " (PARTITION BY copies ORDER BY section, score DESC, offset) AS place FROM images;"
-                "CREATE INDEX ranked_copies ON ranked (copies, place);"
-                # The two sections of leads share one capacity.
-                "CREATE TABLE shown AS SELECT *, row_number() OVER"
-                " (PARTITION BY max(section, 1) ORDER BY section, score DESC, offset) AS number"
-                " FROM ranked WHERE place = 1"
-            )
+            self._database.executescript(_RANK)
             self._database.executemany(
                 "DELETE FROM shown WHERE section = ? AND number > ?", enumerate(limits)
             )
 
-    def select(self, statement: str, *values: int) -> list[tuple[Any, ...]]:
+    def select(self, statement: str, *values: int | bytes) -> list[tuple[Any, ...]]:
         """Return what a statement selects."""
         with self._reported():
             return self._database.execute(statement, values).fetchall()
@@ -124,21 +199,27 @@ class Images(TemporaryStore):
 
 
 class Queue(Closes):
-    """The review queue of a scan. Of near-copies, the strongest has an entry, with the others."""
+    """The review queue of a scan. Of near-copies, the strongest has an entry, with the others.
+
+    Attributes:
+        listings: how many listings there are, images that belong to none included.
+    """
 
     def __init__(
         self,
         journal: str | os.PathLike[str],
         bundles: Sequence[Bundle],
         capacity: Capacity | None = None,
+        part: Part | None = None,
     ) -> None:
         self._reader = JournalReader(journal)
         self._images = Images()
         try:
-            self.summary = self._read(bundles)
+            self.summary = self._read(bundles, part)
             self.bundle = _bundle_behind(self.summary, bundles, journal)
             self._images.group_copies()
             self._images.rank(capacity or Capacity())
+            self.listings = self._images.count("ranked")
         except BaseException:
             self.close()
             raise
@@ -148,11 +229,8 @@ class Queue(Closes):
         self._reader.close()
         self._images.close()
 
-    def _read(self, bundles: Sequence[Bundle]) -> Summary:
-        products = {
-            bundle.digest: [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
-            for bundle in bundles
-        }
+    def _read(self, bundles: Sequence[Bundle], part: Part | None) -> Summary:
+        rankings = {bundle.digest: Ranking(bundle) for bundle in bundles}
         alike: dict[tuple[object, ...], int] = {}
         examples: list[Row] = []
         for offset, row in self._reader.rows():
@@ -160,8 +238,9 @@ class Queue(Closes):
             number = alike.setdefault(key, len(alike))
             if number == len(examples):
                 examples.append(row)
-            score, time = _score(row, products.get(row.model.digest)), row.time.timestamp()
-            self._images.put(row, offset, score=score, alike=number, time=time)
+            ranking = rankings.get(row.model.digest)
+            rank = (False, _score(row, None)) if ranking is None else ranking.of(row)
+            self._images.put(row, offset, rank=rank, alike=number, part=part)
         summary = Summary()
         for number, count in self._images.select("SELECT alike, count(*) FROM images GROUP BY 1"):
             row = examples[number]
@@ -179,8 +258,15 @@ class Queue(Closes):
         """Return how many entries a section has."""
         return self._images.count("shown WHERE section = ?", SECTIONS.index(section))
 
+    def total(self, section: Decision) -> int:
+        """Return how many listings of this part a section has."""
+        return self._images.count(
+            "ranked WHERE section = ? AND copies IN (SELECT copies FROM own)",
+            SECTIONS.index(section),
+        )
+
     def covered(self, section: Decision) -> int:
-        """Return how many images of a section are shown, as entries or as copies of one."""
+        """Return how many listings of a section are shown, as entries or as copies of one."""
         return self._images.count(
             "ranked WHERE section = ? AND copies IN (SELECT copies FROM shown)",
             SECTIONS.index(section),
@@ -188,8 +274,8 @@ class Queue(Closes):
 
     def entries(self, section: Decision) -> Iterator[Entry]:
         """Yield the entries of a section, the first to be looked at first; each is read now."""
-        for offset, copies in self._images.select(
-            "SELECT offset, copies FROM shown WHERE section = ? ORDER BY number",
+        for unit, copies in self._images.select(
+            "SELECT unit, copies FROM shown WHERE section = ? ORDER BY number",
             SECTIONS.index(section),
         ):
             others = self._images.select(
@@ -198,11 +284,28 @@ class Queue(Closes):
                 copies,
                 MAX_COPIES + 1,
             )
-            yield Entry(
-                row=self._reader.row_at(offset),
-                copies=tuple(self._reader.row_at(other) for (other,) in others),
-                copy_count=self._images.count("ranked WHERE copies = ? AND place > 1", copies),
+            ((count, sellers),) = self._images.select(
+                "SELECT count(*), count(DISTINCT seller) FROM ranked"
+                " WHERE copies = ? AND place > 1",
+                copies,
             )
+            photos = self._photos(unit)
+            name = listing_of(photos[0].item)
+            yield Entry(
+                row=photos[0],
+                listing=None if name is None else Listing.from_rows(name, photos),
+                photos=photos,
+                copies=tuple(self._reader.row_at(other) for (other,) in others),
+                copy_count=count,
+                copy_sellers=sellers,
+            )
+
+    def _photos(self, unit: bytes) -> tuple[Row, ...]:
+        found = self._images.select(
+            f"SELECT offset FROM images WHERE unit = ? ORDER BY {_ORDER} LIMIT {MAX_PHOTOS}",  # noqa: S608
+            unit,
+        )
+        return tuple(self._reader.row_at(offset) for (offset,) in found)
 
 
 def find_copies(
@@ -222,6 +325,51 @@ def find_copies(
         return images.count("images"), [*groups.values()]
 
 
+def unit_of(row: Row) -> bytes:
+    """Return what tells the listing of a row from others; an image without one has its source."""
+    name = listing_of(row.item)
+    return (f"listing {name}" if name is not None else f"image {row.source}").encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+class Ranking:
+    """What images are ranked by: products for which a model has evidence come before others."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
+        measured = {
+            label.name
+            for label in bundle.labels
+            if label.evidence is not None and label.evidence.test.photos
+        }
+        if not measured & {*self._products}:  # the bundle records no evidence at all
+            measured = {*self._products}
+        families = {f.name for f in bundle.families if not measured & {*f.members}}
+        self._unproven = {
+            CandidateKind.LABEL: {*self._products} - measured,
+            CandidateKind.FAMILY: families,
+        }
+
+    def is_unproven(self, name: str, kind: CandidateKind = CandidateKind.LABEL) -> bool:
+        """Whether a product, or a family of products, was measured on no photo."""
+        return name in self._unproven[kind]
+
+    def sorted(self, leads: Iterable[Lead]) -> list[Lead]:
+        """Return leads with evidence first, the highest score first."""
+        return sorted(leads, key=lambda lead: (self.is_unproven(lead.name, lead.kind), -lead.score))
+
+    def of(self, row: Row) -> tuple[bool, float]:
+        """Return whether the leads of a row have no evidence, and the score that it is ranked by.
+
+        It is that of the highest lead with evidence, else of the highest lead, product or family.
+        """
+        if not row.leads:
+            return False, _score(row, self._products)
+        lead = self.sorted(row.leads)[0]
+        return self.is_unproven(lead.name, lead.kind), lead.score
+
+
 def _score(row: Row, products: Sequence[str] | None) -> float:
     """Return what a row is ranked by: its highest lead; else its highest product, or family."""
     if row.reason is Reason.NO_IMAGE:
@@ -231,6 +379,10 @@ def _score(row: Row, products: Sequence[str] | None) -> float:
     if row.decision is Decision.CLEAR and row.scores and products is not None:
         return max((row.scores[name] for name in products if name in row.scores), default=0.0)
     return max((row.family or {}).values(), default=0.0)
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else text.encode("utf-8", "replace").decode()
 
 
 def _bundle_behind(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from recognizer.errors import JournalError, UsageError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import CandidateKind, Decision
-from recognizer.review.queue import SECTIONS, Capacity, Queue
+from recognizer.review.cards import CardMaker
+from recognizer.review.queue import SECTIONS, Capacity, Part, Queue
 from recognizer.rows.row import ModelReference, Row
+from recognizer.taxonomy import Kind
 from tests.rows.rows import FAR, HASH, MODEL, NEAR, bare_row, digest, lead, write_rows
 
 Read = Callable[..., Queue]
@@ -209,3 +212,105 @@ def test_of_very_many_copies_some_are_listed_and_all_are_counted(read: Read) -> 
     assert len(entry.copies) == 100
     assert entry.copy_count == 1499
     assert found.covered(Decision.REVIEW) == 1500
+
+
+def of_listing(name: str, source: str, score: float, decision: str, **item: object) -> Row:
+    return bare_row(source, score, decision, item={"listing_id": name, **item})
+
+
+def test_a_listing_is_one_entry(read: Read) -> None:
+    queue = read(
+        of_listing("A", "a1", 0.6, "review", seller="s1"),
+        of_listing("A", "a2", 0.1, "clear", seller="s1"),
+        of_listing("A", "a3", 0.9, "priority", seller="s1"),
+        of_listing("B", "b1", 0.1, "clear"),
+        of_listing("B", "b2", 0.0, "unscored"),  # nobody knows what it shows
+        bare_row("stray", 0.7, "review"),
+    )
+    assert sources(queue) == ["a3", "stray", "b2"]
+    assert queue.listings == 3
+    (first,) = queue.entries(Decision.PRIORITY)
+    assert [row.source for row in first.photos] == ["a3", "a1", "a2"]
+    assert first.listing is not None
+    assert (first.listing.listing, first.listing.images) == ("A", 3)
+    (stray,) = queue.entries(Decision.REVIEW)
+    assert stray.listing is None
+    assert queue.summary.sections[Decision.CLEAR] == 2  # images are counted too
+    assert queue.total(Decision.CLEAR) == 0
+
+
+def test_near_copies_fold_whole_listings(read: Read) -> None:
+    rows = [
+        of_listing(name, f"{name}{i}", 0.9 - i / 10, "review", seller=name[0])
+        for name in ("a1", "a2", "b1")
+        for i in range(2)
+    ]
+    (entry,) = read(*(replace(row, phash=HASH) for row in rows)).entries(Decision.REVIEW)
+    assert (entry.row.source, entry.copy_count, entry.copy_sellers) == ("a10", 2, 2)
+    assert [copy.source for copy in entry.copies] == ["a20", "b10"]
+
+
+def test_reports_by_users_come_first_within_a_level(read: Read) -> None:
+    queue = read(
+        of_listing("A", "a", 0.9, "review"),
+        of_listing("B", "b", 0.6, "review", reports=1),
+        of_listing("C", "c", 0.5, "review", reports="7"),
+        of_listing("D", "d", 0.95, "priority"),
+    )
+    assert sources(queue) == ["d", "c", "b", "a"]
+
+
+def test_a_label_without_evidence_is_never_above_one_with_it(tmp_path: Path) -> None:
+    """Whatever its score, and however many users have reported the listing."""
+    bundle = load_bundle("wildlife-v3")
+    unproven = next(
+        label.name
+        for label in bundle.labels
+        if label.kind is Kind.PRODUCT and not (label.evidence and label.evidence.test.photos)
+    )
+
+    def row(source: str, *leads: tuple[str, float], reports: int = 0) -> Row:
+        named = tuple(lead(name, score) for name, score in leads)
+        item = {"listing_id": source, "reports": reports}
+        return bare_row(source, 0.9, "review", leads=named, item=item)
+
+    rows = [
+        row("unproven", (unproven, 0.99), reports=9),
+        row("proven", ("ivory_worked", 0.5)),
+        row("both", (unproven, 0.98), ("ivory_worked", 0.6)),
+    ]
+    with Queue(write_rows(tmp_path / "scan.jsonl", rows, bundle), [bundle]) as queue:
+        assert sources(queue) == ["both", "proven", "unproven"]
+        maker = CardMaker(bundle)
+        for entry in queue.entries(Decision.REVIEW):
+            bars = [bar.name for bar in maker.card(entry).bars if bar.lead]
+            assert len(bars) == 1 or bars[0] == "Worked ivory"
+
+
+@pytest.mark.parametrize("text", ["0/5", "6/5", "1", "a/b", "1/0", "-1/5", "1/5/5"])
+def test_a_part_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="part"):
+        Part.parse(text)
+
+
+def test_the_parts_of_a_queue_are_all_of_it_and_stay(bundle: Bundle, tmp_path: Path) -> None:
+    rows = [of_listing(f"L{i}", f"{i}.jpg", i / 100, "review") for i in range(90)]
+    rows[7:9] = [replace(row, phash=HASH) for row in rows[7:9]]  # in one part, folded
+    path = write_rows(tmp_path / "scan.jsonl", rows, bundle)
+
+    def parts() -> list[set[str]]:
+        found = []
+        for number in range(1, 4):
+            with Queue(path, [bundle], part=Part(number=number, of=3)) as queue:
+                found.append({*sources(queue)})
+                totals.append(queue.total(Decision.REVIEW))
+        return found
+
+    totals: list[int] = []
+    first = parts()
+    assert sum(totals) == 90
+    assert sum(map(len, first)) == len(set.union(*first)) == 89
+    assert all(15 < len(part) < 45 for part in first)
+    more = [of_listing(f"M{i}", f"m{i}.jpg", 0.5, "priority") for i in range(9)]
+    write_rows(path, [*more, *rows], bundle)
+    assert all(old <= new for old, new in zip(first, parts(), strict=True))
