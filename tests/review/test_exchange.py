@@ -1,0 +1,85 @@
+"""From platform A's confirmed listing to platform B's scan: hashes travel, and no photo does."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from recognizer.cli import ExitCode
+from recognizer.review.evidence.manifest import read_manifest
+from recognizer.review.outcomes import Judgement, Outcome, OutcomeStore
+from tests.conftest import encoded, invoke, read_rows
+from tests.pictures import scene
+from tests.rows.rows import NOW
+
+
+def scan(folder: Path, bundle: Path, *more: Any) -> list[dict[str, Any]]:
+    journal = folder / "scan.jsonl"
+    command = ("scan", folder / "listings.csv", "--output", journal, "--bundle", bundle)
+    done = invoke(*command, "--no-thumbnails", *more)
+    assert done.exit_code == ExitCode.DONE, done.output
+    return read_rows(journal)
+
+
+def write_listing(folder: Path, name: str, image: Image.Image, **columns: str) -> None:
+    folder.mkdir()
+    (folder / name).write_bytes(encoded(image, quality=80))
+    with (folder / "listings.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["image", *columns], [name, *columns.values()]])
+
+
+def test_what_one_platform_confirmed_another_finds(tmp_path: Path, tiny_bundle: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    photo = Image.blend(scene(5), Image.new("RGB", (360, 280), (255, 0, 0)), 0.5)
+    write_listing(a, "carving.jpg", photo, listing_id="L7", title="Old carving", seller="s1")
+    (found,) = scan(a, tiny_bundle)
+    assert found["decision"] != "clear"
+
+    # Platform A: somebody confirms it. It becomes a case for an authority, and a known item.
+    store, bank, case = a / "outcomes.sqlite", a / "known.bank", a / "case"
+    outcome = Outcome(
+        time=NOW,
+        reviewer="Ama",
+        judgement=Judgement.CONFIRMED,
+        sha256=found["sha256"],
+        listing="L7",
+        label="ivory_worked",
+        note="handed to customs",
+    )
+    with OutcomeStore(store, create=True) as opened:
+        opened.add([outcome])
+    of_scan = (a / "scan.jsonl", "--listing", "L7", "--outcomes", store, "--bundle", tiny_bundle)
+    assert invoke("evidence", *of_scan, "--output", case).exit_code == ExitCode.DONE
+    assert invoke("verify", case, "--bundle", tiny_bundle).exit_code == ExitCode.DONE
+    (in_case,) = read_manifest(case)[0].photos
+    assert in_case.sha256 == found["sha256"]
+    made = invoke("outcomes", "bank", store, bank, "-j", a / "scan.jsonl", "--origin", "A")
+    assert made.exit_code == ExitCode.DONE
+
+    # What travels is one small file: a hash and what A says of it.
+    travels = tmp_path / "from-a.json"
+    assert invoke("bank", "export", bank, travels).exit_code == ExitCode.DONE
+    (item,) = json.loads(travels.read_text())["items"]
+    assert item["signal_value"] == found["phash"]
+    assert len(travels.read_bytes()) < 1000
+    for path in [*case.rglob("*"), a / "carving.jpg", a / "scan.jsonl", bank]:
+        path.unlink() if path.is_file() else None
+
+    # Platform B: a smaller grey copy, in which the model alone sees nothing.
+    copy = photo.convert("L").convert("RGB").resize((250, 194))
+    write_listing(b, "item 1.jpg", copy, id="B1", title="Figure")
+    (alone,) = scan(b, tiny_bundle)
+    assert (alone["decision"], alone["leads"]) == ("clear", [])
+    known = b / "known.bank"
+    taken = invoke("bank", "import", known, travels, "--origin", "A")
+    assert "1 new" in taken.stdout
+    _, row = scan(b, tiny_bundle, "--known", known)  # the bank has changed: the row is made again
+    assert row["decision"] == "review"
+    (match,) = row["known"]
+    assert (match["origin"], match["label"], match["finding"]) == ("A", "ivory_worked", "product")
+    assert (match["note"], row["sha256"] == found["sha256"]) == ("handed to customs", False)
