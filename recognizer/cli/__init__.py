@@ -52,6 +52,7 @@ VERB_GROUPS = {
     "Review": {
         "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
         "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
+        "review": ("recognizer.cli.review", "Work through the leads of a scan, as a team."),
         "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
         "handover": ("recognizer.cli.handover", "Hand leads over to Coop or Label Studio."),
         "outcomes": ("recognizer.cli.outcomes", "Import and use what reviewers found out."),

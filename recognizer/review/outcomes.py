@@ -224,6 +224,17 @@ class OutcomeStore(Store):
                     new += 1
         return new
 
+    def since(self, number: int) -> Iterator[tuple[int, Outcome]]:
+        """Yield the outcomes that were added after the first ``number``, with their own numbers."""
+        with self._reported():
+            rows = self._database.execute(
+                f"SELECT number, {_COLUMNS} FROM outcomes"  # noqa: S608
+                " WHERE number > ? ORDER BY number",
+                (number,),
+            ).fetchall()
+        for place, *values in rows:
+            yield place, Outcome.from_json(dict(zip(_FIELDS, values, strict=True)))
+
     def of(self, subject: str) -> list[Outcome]:
         """Return all outcomes about an image or a listing (:attr:`Outcome.subject`), in order."""
         return [

@@ -117,6 +117,11 @@ class JournalReader(Closes):
             self._file.seek(0)
             yield from itertools.takewhile(lambda line: line.endswith(b"\n"), self._file)
 
+    def rows_from(self, begin: int) -> Iterator[tuple[int, int, Row]]:
+        """Yield each row with its first byte and the one behind it, from an offset on."""
+        with self._reported():
+            yield from _whole_lines(self._file, self.path, Row.from_json_line, begin)
+
     def row_at(self, offset: int) -> Row:
         """Return the row whose line begins at an offset."""
         with self._reported():
@@ -370,15 +375,15 @@ def _whole_rows(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, Row]]:
 
 
 def _whole_lines(
-    file: BinaryIO, path: Path, read: Callable[[bytes], T]
+    file: BinaryIO, path: Path, read: Callable[[bytes], T], start: int = 0
 ) -> Iterator[tuple[int, int, T]]:
     """Yield each row with its first byte and the one behind it, up to a line that has no end."""
     file.seek(0)
     head = file.read(len(_BEGINNING))
     if not _BEGINNING.startswith(head) and head.strip(b"\0"):
         raise JournalError(f"{path} exists and is not the journal of a scan")
-    file.seek(0)
-    begin = 0
+    file.seek(start)
+    begin = start
     for number, line in enumerate(file, 1):
         if not line.endswith(b"\n"):
             return
@@ -387,8 +392,9 @@ def _whole_lines(
         except RowSchemaError as error:
             raise JournalError(f"{path}: {error}") from error
         except ValueError as error:
+            place = f"line {number}" if not start else f"the line at byte {begin}"
             raise JournalError(
-                f"{path}, line {number} is not a row of a scan ({error}): keep the others with "
+                f"{path}, {place} is not a row of a scan ({error}): keep the others with "
                 f"recognizer repair {path}, or name another journal"
             ) from error
         yield begin, begin + len(line), row

@@ -1,0 +1,106 @@
+"""Five reviewers at once, over a real socket, while the server is killed under them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from recognizer.review.outcomes import OutcomeStore
+from tests.review.server.queues import Client, many
+from tests.rows.rows import write_rows
+
+LISTINGS = 120
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_five_reviewers_lose_nothing_when_the_server_is_killed(tmp_path: Path) -> None:
+    journal = write_rows(tmp_path / "rows.jsonl", many(LISTINGS))
+    team = _Team(journal)
+    team.start()
+    try:
+        workers = [threading.Thread(target=team.work, args=(f"R{i}",)) for i in range(5)]
+        for worker in workers:
+            worker.start()
+        while len(team.stored) < LISTINGS // 3:
+            time.sleep(0.01)
+        team.server.send_signal(signal.SIGKILL)
+        team.server.wait()
+        team.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        team.server.kill()
+        team.server.wait()
+    assert not team.errors
+    with OutcomeStore(tmp_path / "rows.jsonl.outcomes") as store:
+        said = [(outcome.listing, outcome.reviewer) for outcome in store]
+        store.verify()
+    assert set(team.stored) <= set(said)  # whatever was acknowledged is there
+    assert len(said) == len({name for name, _ in said}) == LISTINGS  # each once, by one person
+    cuts = statistics.quantiles(team.seconds, n=100)
+    print(
+        f"{len(team.seconds)} decisions of 5 reviewers at once: "
+        f"p50 {1000 * cuts[49]:.0f} ms, p99 {1000 * cuts[98]:.0f} ms"
+    )
+
+
+class _Team:
+    def __init__(self, journal: Path) -> None:
+        self.journal = journal
+        self.base = ""
+        self.stored: list[tuple[str, str]] = []
+        self.seconds: list[float] = []
+        self.errors: list[str] = []
+        self.held: dict[str, int] = {}
+        self.lock = threading.Lock()
+
+    def start(self) -> None:
+        self.server = subprocess.Popen(
+            [sys.executable, "-m", "recognizer", "review", str(self.journal), "--port", "0"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert self.server.stdout is not None
+        line = self.server.stdout.readline()
+        self.base = line.partition("http://")[2].partition("/")[0]
+        assert self.base, line
+
+    def work(self, name: str) -> None:
+        """Sign in, decide until nothing is left, and come back after a crash."""
+        while True:
+            try:
+                client = Client(f"http://{self.base}", name)
+                client.open()
+                while client.listing is not None:
+                    self._decide(client, name)
+                return
+            except (httpx.TransportError, httpx.InvalidURL):
+                time.sleep(0.2)  # it is being started again
+
+    def _decide(self, client: Client, name: str) -> None:
+        number = client.listing
+        assert number is not None
+        with self.lock:
+            if number in self.held.values() and self.held.get(name) != number:
+                self.errors.append(f"listing {number} was handed to two people")
+            self.held[name] = number
+        begin = time.perf_counter()
+        answer = client.act("confirm" if number % 3 else "reject")
+        spent = time.perf_counter() - begin
+        with self.lock:
+            if answer.status_code != 200:
+                self.errors.append(f"{answer.status_code} {answer.text}")
+            title = answer.json()["notice"].rpartition("Title of ")[2]
+            self.stored.append((title, name))
+            self.seconds.append(spent)
+            del self.held[name]
