@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from typing import Any, NoReturn, Self
 
 from recognizer import errors
 from recognizer._closing import Closes
+from recognizer._messages import MESSAGES
 from recognizer.errors import RecognizerError
 from recognizer.status import Reason
 
@@ -90,14 +90,14 @@ class Guarded(Closes):
     ) -> None:
         self.process = process
         self.connection = connection
-        self._memory_limit = memory_limit
+        self.memory_limit = memory_limit
         # Before multiprocessing waits for it: it hears no SIGTERM.
         atexit.register(process.kill)
 
     @property
     def is_swollen(self) -> bool:
         """Whether it holds more memory than it may."""
-        limit = self._memory_limit
+        limit = self.memory_limit
         return limit is not None and resident_bytes(self.process.pid) > limit
 
     def receive(self, seconds: float) -> Any:
@@ -134,7 +134,7 @@ class Guarded(Closes):
             case Reason.TIMEOUT:
                 words = f"was killed after {seconds:g} s"
             case Reason.OUT_OF_MEMORY:
-                words = f"was killed: it held more than {mebibytes(self._memory_limit or 0)}"
+                words = f"was killed: it held more than {mebibytes(self.memory_limit or 0)}"
             case _:
                 words = f"died ({_exit(self.process.exitcode)})"
         return DiedError(reason, words)
@@ -188,11 +188,7 @@ def settle() -> None:
     """Prepare this process as a worker: the parent stops it, and libraries print nothing."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # What C libraries print of a file is not for a terminal; Python's own errors still come.
-    sys.stderr = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    MESSAGES.listen()  # what C libraries print of a file is not for a terminal
 
 
 def inbox(connection: Connection) -> queue.SimpleQueue[Any]:

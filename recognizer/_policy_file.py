@@ -18,6 +18,8 @@ from recognizer.taxonomy import Taxonomy, load_taxonomy, unknown_name
 EXAMPLES = ("small-platform", "strict")
 """The policies that this package brings along."""
 
+_MAX_WORDS = 500  # of a message
+
 _LEVELS: Mapping[str, type[Level]] = {"rate": Rate, "probability": Probability}
 _TABLES: Mapping[str, type[Any]] = {
     "known": KnownRule,
@@ -44,17 +46,23 @@ def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) 
     taxonomy = taxonomy or load_taxonomy()
     try:
         values = tomllib.loads(read_policy_text(path))
-        policy = _policy(values, Path(path).stem, taxonomy)
-        policy.check(taxonomy)
     except OSError as error:
         raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise PolicyError(f"{where} is not text in UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"{where} is not TOML: {error}") from error
-    except PolicyError as error:
-        raise PolicyError(f"{where}: {error}") from error
+    except (ValueError, RecursionError) as error:  # also numbers without end, and nesting
+        raise PolicyError(f"{where} is not TOML: {_shortened(str(error))}") from error
+    try:
+        policy = _policy(values, Path(path).stem, taxonomy)
+        policy.check(taxonomy)
+    except (PolicyError, OverflowError, RecursionError) as error:
+        raise PolicyError(f"{where}: {_shortened(str(error))}") from error
     return policy
+
+
+def _shortened(words: str) -> str:
+    """Return a message that may quote a value of the file, at a length that can be read."""
+    return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]} ..."
 
 
 def read_policy_text(path: str | os.PathLike[str]) -> str:

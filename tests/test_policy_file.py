@@ -230,3 +230,28 @@ def test_whatever_a_file_says_gives_a_policy_or_a_policy_error(values: dict[str,
         return
     assert len(policy.digest) == 64
     assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "review_rate = " + "9" * 5000,
+        "review_probability = " + "9" * 4000,
+        "review_probability = 1" + "0" * 400,
+        "review_rate = 1e" + "9" * 300,
+        "[known]\ndistance = " + "9" * 4000,
+        "ignore = " + "[" * 3000 + "]" * 3000,
+        "ignore = " + "[" * 300 + "]" * 300,
+        "rules = " + "{a = " * 3000 + "1" + "}" * 3000,
+        "[" + "a." * 3000 + "b]\nc = 1",
+        "name = '" + "x" * 100_000 + "'\nreview_rate = 9",
+        "'" + "x" * 5000 + "' = 1",
+    ],
+    ids=lambda text: text[:24],
+)
+def test_a_profile_out_of_all_bounds_is_one_line(text: str, tmp_path: Path) -> None:
+    with pytest.raises(PolicyError) as caught:
+        loaded(tmp_path, text)
+    assert "strict.toml" in str(caught.value)
+    assert len(str(caught.value)) < 700
+    assert "\n" not in str(caught.value)

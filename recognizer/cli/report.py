@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from recognizer._atomic import require_page
+from recognizer._messages import MESSAGES
 from recognizer.cli.options import JournalArgument
 from recognizer.cli.progress import working
 
@@ -59,7 +60,7 @@ def command(
 
     require_page(output)
     bundles = load_carried_bundles() if bundle is None else [load_bundle(bundle)]
-    with working(f"Writing {output}"):
+    with MESSAGES.listening(), working(f"Writing {output}"):
         write_report(
             journal, output, bundles, title=title, part=Part.parse(part), language=language
         )

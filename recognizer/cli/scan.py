@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recognizer.known import KnownItems
     from recognizer.model.bundle import Bundle
     from recognizer.policy import Policy
+    from recognizer.rows.audit import AuditSample
     from recognizer.scan.pool import MakePool
 
 
@@ -143,10 +144,10 @@ def command(
         int | None,
         typer.Option(
             metavar="MIB",
-            min=1,
+            min=0,
             help="Memory of each process, model and libraries included; an image that takes more "
-            "fails with the reason out_of_memory (Linux only).",
-            show_default="no limit",
+            "fails with the reason out_of_memory; 0 for no limit (Linux only).",
+            show_default="its share of the machine's",
         ),
     ] = None,
     root: Annotated[
@@ -189,6 +190,19 @@ def command(
         int | None,
         _bound("Characters of a listing's column in a row; what is longer is cut.", "16384"),
     ] = None,
+    audit_rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="Draw this share of the clear images at random for people to look at, and those "
+            "with higher scores 10 to 100 times as often; recognizer measure estimates from them "
+            "what was missed.",
+            show_default="none",
+        ),
+    ] = None,
+    audit_seed: Annotated[
+        int, typer.Option(metavar="N", help="Another number draws another sample.")
+    ] = 0,
     retry_failed: Annotated[
         bool,
         typer.Option(
@@ -276,6 +290,7 @@ def command(
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
     rules = _policy(policy, threshold, model)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
+    audit = _audit(audit_rate, audit_seed, model)
     standard = Limits()
     options = ScanOptions(
         workers=workers,
@@ -339,6 +354,7 @@ def command(
             replace(options, known=bank),
             thumbnails=store,
             embeddings=vectors,
+            audit=audit,
             on_rows=shown.on_rows,
             pool=_pool_of(engine),
         )
@@ -386,6 +402,18 @@ def _write_listings(rows: Path, path: Path, column: str | None, *, quiet: bool) 
     counts = write_listings(rows, path, column)
     if not quiet:
         typer.echo(f"Listings: {path}, {words(counts)}", err=True)
+
+
+def _audit(rate: float | None, seed: int, bundle: Bundle) -> AuditSample | None:
+    from recognizer.rows.audit import AuditSample
+    from recognizer.taxonomy import Kind
+
+    if rate is None:
+        if seed:
+            raise UsageError("--audit-seed needs --audit-rate")
+        return None
+    products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
+    return AuditSample(rate=rate, seed=seed, products=products)
 
 
 def _pool_of(engine: Engine) -> MakePool:

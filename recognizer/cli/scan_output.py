@@ -197,6 +197,11 @@ def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> lis
         lines += [f"Leads: {_listed(summary.decisions)}.{products}", NO_VERDICT]
     elif summary.images:
         lines.append("No leads.")
+    if summary.audited:
+        lines.append(
+            f"Audit sample: {_count(summary.audited, 'clear image')}, drawn at random. Look at "
+            "them too: what they show says how much was missed (recognizer measure)."
+        )
     return lines
 
 

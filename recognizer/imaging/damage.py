@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import numpy as np
@@ -25,6 +26,8 @@ _UNSUPPORTED = (
     "unknown pixel mode",
     "unknown data organization",
 )
+
+_TIFF_ERROR = re.compile(r"JPEGLib: |[\w.]+: (?!Warning, )")
 
 MIN_RECOVERED = 0.5
 """Share of its rows that a damaged image must have to be scored at all.
@@ -64,6 +67,14 @@ def decoder_reason(error: Exception) -> Reason:
     if any(word in words for word in _UNSUPPORTED):
         return Reason.UNSUPPORTED_FORMAT
     return Reason.CORRUPT_DATA
+
+
+def find_damage(messages: str) -> str | None:
+    """Return the first error among what libtiff has printed; its warnings are about metadata.
+
+    But for those of libjpeg, which go on with what is damaged.
+    """
+    return next((line[:200] for line in messages.splitlines() if _TIFF_ERROR.match(line)), None)
 
 
 def words_of(error: Exception) -> str:

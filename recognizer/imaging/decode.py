@@ -18,7 +18,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from recognizer.imaging.damage import check_recovered, decoder_reason, words_of
+from recognizer._messages import MESSAGES
+from recognizer.imaging.damage import check_recovered, decoder_reason, find_damage, words_of
 from recognizer.imaging.formats import (
     OPENERS,
     SNIFF_BYTES,
@@ -29,12 +30,21 @@ from recognizer.imaging.formats import (
     sniff,
 )
 from recognizer.imaging.frames import MAX_PAGES, outline_jpeg
+from recognizer.imaging.memory import (
+    WIDE_MODES,
+    check_jpeg_memory,
+    check_memory,
+    check_size,
+    check_webp_memory,
+    kept_frames,
+    reduction,
+)
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
-_WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _MAX_SCANS = 100  # encoders write about ten
+_STRIP_PIXELS = 1 << 20
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 
@@ -105,11 +115,23 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     Raises:
         Refused: where no pixels can be had, with the reason.
     """
+    MESSAGES.take()  # of another image
     header, image = _read_header(data, limits)
     with _refusing():
         if header.format == "jpeg":
-            return _decode_jpeg(data, header, min_side)
-        return _decode_frames(image, header, min_side, limits)
+            return _decode_jpeg(data, image, header, min_side, limits)
+        check_memory(image, header.format or "", header.frames, limits)
+        loaded = _decode_frames(image, header, min_side, limits)
+    return _with_damage(loaded) if header.format == "tiff" else loaded
+
+
+def _with_damage(image: LoadedImage) -> LoadedImage:
+    """Return a TIFF as degraded where libtiff has printed an error that it returned as success."""
+    damage = find_damage(MESSAGES.take())
+    if damage is None or image.reason not in {None, Reason.TOO_SMALL}:
+        return image
+    reason = decoder_reason(ValueError(damage))
+    return replace(image, status=Status.DEGRADED, reason=reason, detail=f"libtiff: {damage}")
 
 
 def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
@@ -120,7 +142,7 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
     Raises:
         Refused: where no pixels can be had, with the reason.
     """
-    _check_pixels(image.size, limits)
+    check_size(image.size, limits)
     with _refusing():
         image.load()
         width, height = image.size
@@ -150,10 +172,13 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
         raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
     if name not in OPENERS and name != "heic":
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
-    _check_pixels(canvas_size(data, name), limits)
+    canvas = canvas_size(data, name)
+    check_size(canvas, limits)
+    if canvas is not None and name == "webp":
+        check_webp_memory(canvas, limits)
     try:
         image = _open_heif(data) if name == "heic" else OPENERS[name](io.BytesIO(data))
-        _check_pixels(image.size, limits)
+        check_size(image.size, limits)
         frames = count_frames(data, name, image)
     except Refused:
         raise
@@ -194,20 +219,12 @@ def _open_heif(data: bytes) -> Image.Image:
     return image
 
 
-def _check_pixels(size: tuple[int, int] | None, limits: Limits) -> None:
-    if size is None:
-        return
-    width, height = size
-    if width * height > limits.max_pixels:
-        raise Refused(Reason.TOO_MANY_PIXELS, f"{width}x{height} pixels, limit {limits.max_pixels}")
-    if width < 1 or height < 1:
-        raise Refused(Reason.CORRUPT_HEADER, f"{width}x{height} pixels")
-
-
 # --- JPEG -------------------------------------------------------------------------------------
 
 
-def _decode_jpeg(data: bytes, header: Header, min_side: int) -> LoadedImage:
+def _decode_jpeg(
+    data: bytes, image: Image.Image, header: Header, min_side: int, limits: Limits
+) -> LoadedImage:
     want = {
         "min_height": min(min_side, header.height),
         "min_width": min(min_side, header.width),
@@ -217,6 +234,7 @@ def _decode_jpeg(data: bytes, header: Header, min_side: int) -> LoadedImage:
         raise Refused(Reason.CORRUPT_HEADER if ended else Reason.TRUNCATED, "no scan")
     if scans > _MAX_SCANS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {_MAX_SCANS} scans")
+    check_jpeg_memory(image, scans, limits)
     reason, detail = None, None
     try:
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
@@ -243,16 +261,24 @@ def _decode_frames(
     if reachable < header.frames:
         reason = Reason.FRAMES_SKIPPED
         detail = f"sampled {reachable} of {header.frames} frames"
+    wanted = kept_frames(image.size, min_side, limits)
+    if wanted < min(reachable, limits.max_frames) and reason is None:
+        reason, detail = Reason.FRAMES_SKIPPED, f"sampled {wanted} large frames"
     try:
-        for index in _sampled(reachable, limits.max_frames):
+        for index in _sampled(reachable, wanted):
             if header.frames > 1:
                 image.seek(index)
+            if index:  # a page of a TIFF may be of any size and mode
+                check_size(image.size, limits)
+                check_memory(image, header.format or "", header.frames, limits)
             rgb = np.asarray(to_rgb(image, min_side))
             if index == 0:  # by now an orientation behind the pixels of a PNG was read
                 header = replace(header, orientation=orientation_of(image))
             frames.append(Frame(index=index, rgb=orient(rgb, header.orientation)))
     except MemoryError:
         raise
+    except Refused as refused:  # a later frame
+        reason, detail = refused.reason, refused.detail
     except Exception as error:  # the decoders again; what came before it still counts
         reason, detail = decoder_reason(error), words_of(error)
         if not frames:
@@ -297,13 +323,13 @@ def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
     Transparent pixels become white. 16-bit values are divided by 257. Floating-point values are
     taken as 0 to 1 where none is larger than 1, else as 0 to 255; values outside are clipped.
     """
-    if image.mode in _WIDE_MODES:
+    if image.mode in WIDE_MODES:
         image = _narrow(image)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA" if _has_alpha(image) else "RGB")
     elif image.mode in {"1", "La"}:  # neither reduces, nor becomes RGB at once
         image = image.convert("L" if image.mode == "1" else "LA")
-    factor = max(1, min(image.size) // max(1, min_side))
+    factor = reduction(image.size, min_side)
     if factor > 1:
         image = image.reduce(factor)  # a box filter; alpha is premultiplied for it
     if _has_alpha(image):
@@ -318,13 +344,26 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _narrow(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    if values.dtype.kind == "f":
-        values = np.clip(np.nan_to_num(values), 0, 255)
-        eight = values * (255.0 if values.max(initial=0.0) <= 1.0 else 1.0)
-    else:
-        eight = np.clip(values, 0, 65535) // _SIXTEEN_TO_EIGHT
-    return Image.fromarray(eight.astype(np.uint8))
+    """Return wide values in eight bits, a strip at a time: the arithmetic takes several copies."""
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // max(1, width))
+    strips = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
+    is_share = image.mode == "F" and all(
+        _from_float(image.crop(strip)).max(initial=0.0) <= 1.0 for strip in strips
+    )
+    eight = np.empty((height, width), np.uint8)
+    for strip in strips:
+        if image.mode == "F":
+            values = _from_float(image.crop(strip)) * (255.0 if is_share else 1.0)
+        else:
+            values = np.clip(np.asarray(image.crop(strip)), 0, 65535) // _SIXTEEN_TO_EIGHT
+        eight[strip[1] : strip[3]] = values.astype(np.uint8)
+    return Image.fromarray(eight)
+
+
+def _from_float(image: Image.Image) -> NDArray[Any]:
+    values: NDArray[Any] = np.clip(np.nan_to_num(np.asarray(image)), 0, 255)
+    return values
 
 
 def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -19,6 +19,14 @@ from recognizer.status import Reason
 MEBIBYTE = 1024 * 1024
 
 
+MAX_SIDE = 65_535
+"""The longest side that is decoded, in pixels, which is also the longest of a JPEG: Pillow takes
+memory for each row, however short it is."""
+
+_BYTES_A_PIXEL = 10
+_MIN_DECODED = 256 * MEBIBYTE
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What is refused before it is read or decoded.
@@ -26,6 +34,9 @@ class Limits:
     ``max_bytes`` is the largest encoded size, ``max_pixels`` the largest width x height that a
     header may claim. An animation may have this many pixels in each frame, and ``max_frames`` times
     it in all; so many frames are sampled, evenly from first to last.
+
+    No side may be longer than :data:`MAX_SIDE`. What decoding takes at its peak, by format and
+    mode, may be ten bytes for each of ``max_pixels``, and is never limited below 256 MiB.
     """
 
     max_bytes: int = 64 * MEBIBYTE
@@ -36,6 +47,11 @@ class Limits:
         for field in fields(self):
             if not (isinstance(value := getattr(self, field.name), int) and value >= 1):
                 raise UsageError(f"{field.name} = {value!r}: a number from 1")
+
+    @property
+    def max_decoded(self) -> int:
+        """Bytes that decoding one image may take at its peak."""
+        return max(_MIN_DECODED, self.max_pixels * _BYTES_A_PIXEL)
 
 
 class Refused(Exception):  # noqa: N818 - says something of an input, not of the program

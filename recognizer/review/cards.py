@@ -103,6 +103,10 @@ class Card:
         return self.entry.listing
 
 
+MAX_PAGE_THUMBNAILS = 128 << 20
+"""Bytes of thumbnails on one page; those of its 2,700 images usually take a third of it."""
+
+
 class CardMaker:
     """Makes cards from the rows of one scan, with the thumbnails that it has kept."""
 
@@ -113,6 +117,7 @@ class CardMaker:
         self._texts = texts or PageTexts("en")
         self._taxonomy = bundle.taxonomy
         self._ranking = Ranking(bundle)
+        self._thumbnail_bytes = 0
         self._products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
         self._members = {family.name: family.members for family in bundle.families}
         self._family_of = {
@@ -145,8 +150,7 @@ class CardMaker:
         if row.reason is Reason.NO_IMAGE:
             thumbnail = CardImage(missing=self._texts.reason(row.reason))
         elif row.decision is not Decision.UNSCORED:
-            frame = row.regions[0].frame if row.regions else None
-            thumbnail = make_card_image(row.source, row.sha256, side=side, frame=frame, store=store)
+            thumbnail = self._thumbnail(row, side, store)
         products = self._shown_products(row)
         is_there = thumbnail.uri and thumbnail.note is None
         title = entry.listing.title if entry.listing else None
@@ -174,7 +178,15 @@ class CardMaker:
     def _small(self, row: Row) -> CardImage:
         if row.status is Status.FAILED:
             return CardImage(missing=self._texts.reason(row.reason))
-        return make_card_image(row.source, row.sha256, side=LINE_SIDE, store=self._store)
+        return self._thumbnail(row, LINE_SIDE, self._store)
+
+    def _thumbnail(self, row: Row, side: int, store: ThumbnailStore | None) -> CardImage:
+        if self._thumbnail_bytes >= MAX_PAGE_THUMBNAILS:
+            return CardImage(missing=self._texts("page_full"))
+        frame = row.regions[0].frame if row.regions else None
+        image = make_card_image(row.source, row.sha256, side=side, frame=frame, store=store)
+        self._thumbnail_bytes += len(image.uri or "")
+        return image
 
     def _shown_products(self, row: Row) -> tuple[str, ...]:
         scores = row.scores or {}

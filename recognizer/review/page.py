@@ -35,6 +35,9 @@ Name = TypeVar("Name", bound=str)
 DISCLAIMER = TEXTS["disclaimer"][0]
 """What the page says before anything else."""
 
+_MAX_COLUMNS = 50  # of a listing, on a card
+_MAX_TEXT = 1000  # characters of one of them
+
 
 def write_report(
     journal: Path,
@@ -148,9 +151,16 @@ def _sections(
         }
 
 
-def _columns(row: Row) -> list[tuple[str, object]]:
-    """Return the listing's own columns that have a value."""
-    return [(key, value) for key, value in (row.item or {}).items() if value is not None]
+def _columns(row: Row) -> list[tuple[str, str]]:
+    """Return the listing's own columns that have a value, not too many and not too long."""
+    found = [(key, str(value)) for key, value in (row.item or {}).items() if value is not None]
+    shown = [(_shortened(key), _shortened(value)) for key, value in found[:_MAX_COLUMNS]]
+    more = len(found) - len(shown)
+    return [*shown, ("...", f"{more} more columns in the rows")] if more else shown
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ... (the row has all of it)"
 
 
 def _ranked(counts: Counter[Name]) -> list[tuple[Name, int]]:

@@ -36,6 +36,11 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "unscored": ("Failed", "未评分"),
     "clear": ("Clear", "无线索"),
     "degraded": ("! Degraded", "! 图片受损"),
+    "audit": ("Audit", "抽查"),
+    "page_full": (
+        "No thumbnail: those of the images above fill the page.",
+        "没有缩略图：以上图片的缩略图已占满本页。",
+    ),
     "of_them": ("of them", "其中"),
     "note_priority": ("Strong leads: look at these first.", "强线索：请先审核。"),
     "note_review": ("Leads: somebody should look.", "线索：需要人工查看。"),
@@ -44,8 +49,9 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "未评分，因此不能视为无线索：需要人工查看或重新扫描。",
     ),
     "note_clear": (
-        "Nothing is over a threshold. The highest scores, to check what was not flagged.",
-        "未超过任何阈值。列出评分最高者，供抽查。",
+        "Nothing is over a threshold. First the audit sample, drawn at random to find out what is "
+        "missed; then the highest scores.",
+        "未超过任何阈值。先列出为估计漏检率而随机抽查的图片，再列出评分最高者。",
     ),
     "cap": (
         "This page shows {shown} of {total} leads: {missing} are missing. Write several pages with "

@@ -235,7 +235,7 @@ class Queue(Closes):
         examples: list[Row] = []
         for offset, row in self._reader.rows():
             key = (row.decision, row.status, row.reason, row.lead_labels, row.model, row.policy)
-            number = alike.setdefault(key, len(alike))
+            number = alike.setdefault((*key, row.audit is not None), len(alike))
             if number == len(examples):
                 examples.append(row)
             ranking = rankings.get(row.model.digest)
@@ -371,7 +371,14 @@ class Ranking:
 
 
 def _score(row: Row, products: Sequence[str] | None) -> float:
-    """Return what a row is ranked by: its highest lead; else its highest product, or family."""
+    """Return what a row is ranked by: its highest lead; else its highest product, or family.
+
+    Of the clear ones, those of the audit sample come first.
+    """
+    return _highest(row, products) + (row.audit is not None)
+
+
+def _highest(row: Row, products: Sequence[str] | None) -> float:
     if row.reason is Reason.NO_IMAGE:
         return -1.0  # after what failed
     if row.leads:

@@ -1,5 +1,6 @@
 """Rows: what is remembered of a scan, and the files that are made from it."""
 
+from recognizer.rows.audit import AuditSample
 from recognizer.rows.chain import chain_path, verify_chain
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path, similar_images
 from recognizer.rows.journal import Journal, JournalReader, last_rows
@@ -15,6 +16,7 @@ from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 
 __all__ = [
     "ROW_SCHEMA",
+    "AuditSample",
     "EmbeddingStore",
     "Journal",
     "JournalReader",

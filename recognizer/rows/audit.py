@@ -9,6 +9,12 @@ Thompson, 1952).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from recognizer.errors import UsageError
+from recognizer.policy import Decision
+from recognizer.rows.row import Row
 
 STRATA = ((0.1, 100.0), (0.01, 10.0), (0.0, 1.0))
 """From which product score on an image is drawn how many times as often as the others."""
@@ -27,3 +33,28 @@ def audit_probability(sha256: str, score: float, rate: float, seed: int = 0) -> 
     probability = min(1.0, factor * rate)
     digest = hashlib.blake2b(f"{seed} {sha256}".encode(), digest_size=8).digest()
     return probability if int.from_bytes(digest, "big") < probability * 2**64 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSample:
+    """How clear images are drawn: see :func:`audit_probability`; ``products`` are the labels.
+
+    Raises:
+        UsageError: the rate is not over 0 and at most 1.
+    """
+
+    rate: float
+    seed: int = 0
+    products: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1:
+            raise UsageError(f"audit rate = {self.rate}: over 0, and at most 1")
+
+    def drawn(self, row: Row) -> Row:
+        """Return a row with the probability with which it was drawn, or without one."""
+        probability = None
+        if row.decision is Decision.CLEAR and row.sha256 is not None and row.scores:
+            score = max((row.scores.get(name, 0.0) for name in self.products), default=0.0)
+            probability = audit_probability(row.sha256, score, self.rate, self.seed)
+        return row if row.audit == probability else replace(row, audit=probability)

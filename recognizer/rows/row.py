@@ -314,7 +314,7 @@ class Outline(msgspec.Struct, frozen=True):
         """Read these keys of a row; it raises what :meth:`Row.from_json_line` does."""
         try:
             found = _OUTLINE_DECODER.decode(line)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             found = None
         if found is not None and _is_read(found.schema):
             return found

@@ -16,7 +16,7 @@ class ScanSummary:
 
     ``skipped`` images have an earlier row that still holds; ``repeated`` inputs were given more
     than once; ``without_image`` listings are of text alone, which is no failure; ``leads`` counts
-    those that may show a product, by product.
+    those that may show a product, by product; ``audited`` clear ones are in the audit sample.
     """
 
     scanned: int = 0
@@ -27,6 +27,7 @@ class ScanSummary:
     without_image: int = 0
     decisions: Counter[Decision] = field(default_factory=Counter)
     leads: Counter[str] = field(default_factory=Counter)
+    audited: int = 0
     seconds: float = 0.0
     provider: str | None = None
 
@@ -54,3 +55,4 @@ class ScanSummary:
         if row.is_lead:
             self.decisions[row.decision] += count
             self.leads.update(dict.fromkeys(row.lead_labels, count))
+        self.audited += count * (row.audit is not None)

@@ -21,6 +21,9 @@ from recognizer._sqlite import Store
 THUMBNAIL_SIDE = 256
 """The longer side of a lead's thumbnail at most, in pixels; the review page draws it 240 wide."""
 
+MAX_THUMBNAIL_BYTES = 256 << 10
+"""Larger ones are none of ours, and not shown: noise of this side takes 60 KB."""
+
 _JPEG_QUALITY = 80
 
 
@@ -86,9 +89,11 @@ class ThumbnailStore(Store):
             )
 
     def get(self, sha256: str | None) -> StoredThumbnail | None:
-        """Return the thumbnail of a file with this digest; None where there is none."""
+        """Return the thumbnail of a file with this digest; None where none can be shown."""
         with self._reported():
             row = self._database.execute(
-                "SELECT jpeg, width, height, frame FROM thumbnails WHERE sha256 = ?", (sha256,)
+                "SELECT jpeg, width, height, frame FROM thumbnails WHERE sha256 = ?"
+                " AND typeof(jpeg) = 'blob' AND length(jpeg) <= ?",
+                (sha256, MAX_THUMBNAIL_BYTES),
             ).fetchone()
         return None if row is None else StoredThumbnail(*row)

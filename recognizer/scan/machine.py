@@ -16,6 +16,9 @@ from recognizer.imaging.sources import MEBIBYTE
 WORKER_BYTES = 256 * MEBIBYTE
 """What a worker is expected to hold: libraries, the model, and a large image being decoded."""
 
+_PARENT_BYTES = 256 * MEBIBYTE
+_MIN_MEMORY = 768 * MEBIBYTE  # with less, photos would fail that decode today
+
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
 _V1_UNLIMITED = 1 << 60  # version 1 has a very large number where there is no limit
@@ -27,6 +30,12 @@ def worker_count(workers: int = 0, *, cgroups: Path = _CGROUPS, proc: Path = _PR
         return workers
     cpus, memory = available_cpus(cgroups, proc), available_memory(cgroups, proc)
     return cpus if memory is None else max(1, min(cpus, memory // WORKER_BYTES))
+
+
+def worker_memory(workers: int, *, cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int | None:
+    """Return the bytes that each of so many workers may hold; None if unknown."""
+    memory = available_memory(cgroups, proc)
+    return None if memory is None else max(_MIN_MEMORY, (memory - _PARENT_BYTES) // workers)
 
 
 def available_cpus(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:

@@ -35,7 +35,8 @@ class ScanOptions:
         timeout: seconds for one step: reading an image, decoding it, or a pass of the model. A
             worker that takes longer is replaced, and its image fails.
         memory_limit: resident memory of a worker in bytes, the model and all libraries included;
-            a worker that takes more is replaced, and its image fails. None for no limit.
+            a worker that takes more is replaced, and its image fails. None for its share of the
+            machine's memory (Linux), 0 for no limit.
         batch: images in one pass of the model; 0 to choose by the provider.
         retry_failed: try again what cost a worker before; see :data:`COSTLY
             <recognizer.rows.journal.COSTLY>`. Other failures are always tried again.
@@ -65,9 +66,9 @@ class ScanOptions:
             raise UsageError(f"workers = {self.workers}: at least 1, or 0 for one on each CPU")
         if not 0 < self.timeout < math.inf:
             raise UsageError(f"timeout = {self.timeout}: a number of seconds over 0")
-        if self.memory_limit is not None and self.memory_limit < 1:
-            raise UsageError(f"memory limit = {self.memory_limit}: at least 1")
-        if self.memory_limit is not None and sys.platform != "linux":
+        if self.memory_limit is not None and self.memory_limit < 0:
+            raise UsageError(f"memory limit = {self.memory_limit}: at least 1, or 0 for none")
+        if self.memory_limit and sys.platform != "linux":
             raise UsageError("a memory limit for workers needs Linux")
 
     @property

@@ -26,7 +26,7 @@ from recognizer._guard import DiedError, Guarded, Unable, mebibytes, signals_hel
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.prediction import Prediction
 from recognizer.rows.journal import row_key
-from recognizer.scan.machine import worker_count
+from recognizer.scan.machine import worker_count, worker_memory
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import (
     Finished,
@@ -109,6 +109,9 @@ class WorkerPool:
         self._options = payload.options
         self._spawn = spawn
         self._size = worker_count(payload.options.workers)
+        self._memory_limit = payload.options.memory_limit or None
+        if payload.options.memory_limit is None:
+            self._memory_limit = worker_memory(self._size)
         self._workers: list[_Worker] = []
         self._returned: deque[Task] = deque()
         self._swollen: deque[Task] = deque()  # memory went over the limit: for new workers only
@@ -181,7 +184,7 @@ class WorkerPool:
     def _start(self) -> _Worker:
         with signals_held_back():
             started = self._spawn(self._payload)
-            self._workers.append(_Worker(Guarded(*started, self._options.memory_limit)))
+            self._workers.append(_Worker(Guarded(*started, self._memory_limit)))
         return self._workers[-1]
 
     def _receive(self, worker: _Worker) -> Done:
@@ -200,22 +203,29 @@ class WorkerPool:
                 worker.is_ready = True
                 self.provider = provider
                 self._failed_starts = 0
-                limit = self._options.memory_limit
+                limit = self._memory_limit
                 if limit is not None and held > limit:
+                    if self._options.memory_limit is None:  # as with the libraries of a GPU
+                        self._lift_limit()
+                        return []
                     raise UsageError(
                         f"a memory limit of {mebibytes(limit)} leaves no room for images: a "
-                        f"worker takes {mebibytes(held)} for itself"
+                        f"worker takes {mebibytes(held)} for itself; give another limit, or 0 for "
+                        "none"
                     )
             case Unable():
                 message.reraise("a worker cannot load the model")
         return []
 
+    def _lift_limit(self) -> None:
+        self._memory_limit = None
+        for worker in self._workers:
+            worker.guarded.memory_limit = None
+
     def _patience(self, due: float) -> float:
         until = min(due, *(self._deadline(worker) for worker in self._workers if worker.tasks))
         left = max(0.0, until - time.monotonic())
-        return (
-            left if self._options.memory_limit is None else min(left, _guard.MEMORY_CHECK_SECONDS)
-        )
+        return left if self._memory_limit is None else min(left, _guard.MEMORY_CHECK_SECONDS)
 
     def _seconds(self, worker: _Worker) -> float:
         return self._options.timeout if worker.is_ready else _guard.START_SECONDS

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
+from recognizer.rows.audit import AuditSample
 from recognizer.rows.embeddings import EmbeddingStore
 from recognizer.rows.journal import Journal, KeySet
 from recognizer.rows.row import Row
@@ -37,6 +38,7 @@ def scan(
     *,
     thumbnails: ThumbnailStore | None = None,
     embeddings: EmbeddingStore | None = None,
+    audit: AuditSample | None = None,
     on_rows: OnRows | None = None,
     pool: MakePool = WorkerPool,
 ) -> ScanSummary:
@@ -53,6 +55,8 @@ def scan(
         options: how; None for the defaults.
         thumbnails: where a thumbnail of each new lead is kept.
         embeddings: where the embedding of each image is kept; an image without one is scored again.
+        audit: draws clear images for people to look at, those of earlier rows included; None leaves
+            these as they are.
         on_rows: see :data:`OnRows`.
         pool: makes the workers: :class:`recognizer.scan.ray_engine.RayPool` for those of a cluster.
 
@@ -81,7 +85,7 @@ def scan(
     try:
         tasks = _tasks(items, journal, embeddings, summary)
         for done in workers.work(tasks):
-            rows = _record(done, journal, thumbnails, embeddings, summary)
+            rows = _record(done, journal, thumbnails, embeddings, audit, summary)
             summary.seconds = time.monotonic() - started
             if on_rows is not None:
                 on_rows(summary, rows)
@@ -123,6 +127,7 @@ def _record(
     journal: Journal,
     thumbnails: ThumbnailStore | None,
     embeddings: EmbeddingStore | None,
+    audit: AuditSample | None,
     summary: ScanSummary,
 ) -> list[tuple[int, Row]]:
     new = [(result.row, result) for _, result in done if result.row is not None]
@@ -134,11 +139,17 @@ def _record(
     ]
     if vectors and embeddings is not None:
         embeddings.add(vectors)
-    if new:
-        journal.append([row for row, _ in new])
-    rows = []
+    rows: list[tuple[int, Row]] = []
+    changed: list[Row] = []
     for task, result in done:
-        row = journal.last_row(task.item.key) if result.row is None else result.row
-        summary.add(row, is_new=result.row is not None)
+        before, row = None, result.row
+        if row is None:
+            before = row = journal.last_row(task.item.key)
+        row = audit.drawn(row) if audit else row
         rows.append((task.index, row))
+        summary.add(row, is_new=result.row is not None)
+        if row is not before:
+            changed.append(row)
+    if changed:
+        journal.append(changed)
     return rows

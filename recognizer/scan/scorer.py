@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.rows.row import Row
 from recognizer.scan.items import Item
+from recognizer.scan.machine import available_cpus, worker_memory
 from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import Result, Task
@@ -34,6 +36,9 @@ class Scorer(Closes):
         """Make a scorer of a payload that was packed elsewhere (:meth:`WorkerPayload.packed`)."""
         folder = tempfile.TemporaryDirectory(prefix="scorer-", ignore_cleanup_errors=True)
         payload = payload.unpacked(Path(folder.name))
+        if payload.options.memory_limit is None:  # there may be a scorer on each CPU
+            share = worker_memory(available_cpus())
+            payload = replace(payload, options=replace(payload.options, memory_limit=share))
         scorer = cls(payload.bundle, payload.policy, payload.options)
         scorer._pool = WorkerPool(payload)  # with thumbnails and embeddings, where wanted
         scorer._folder = folder  # it lives as long as the scorer

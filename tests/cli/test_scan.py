@@ -149,7 +149,7 @@ def test_a_list_on_standard_input(
         (["--threshold", "1.5"], "threshold"),
         (["--threshold", "nan"], "--threshold"),
         (["--timeout", "0"], "timeout = 0"),
-        (["--memory-limit", "0"], "--memory-limit"),
+        (["--memory-limit", "-1"], "--memory-limit"),
         (["--policy", "nowhere.toml"], "nowhere.toml cannot be read: No such"),
         (["--policy", "p.toml", "--threshold", "0.5"], "exclude each other"),
         (["-o", "same.x", "--report", "same.x"], "are the same file"),
@@ -325,3 +325,26 @@ def test_a_fallback_is_told(scan: Scan, photo_folder: MakeFolder) -> None:
     result = scan(photo_folder("red"), "--provider", "cuda", "--allow-fallback")
     assert result.exit_code == ExitCode.DONE
     assert "Provider 'cuda' is unavailable; used 'cpu'" in result.output
+
+
+def test_clear_images_are_drawn_for_an_audit(
+    scan: Callable[..., Result], photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder("red", "green", "blue")
+    assert "Audit" not in scan(folder).stdout
+    rows = read_rows(tmp_path / "scan.jsonl")
+    page = tmp_path / "page.html"
+    done = scan(folder, "--audit-rate", 1, "--report", page)  # of rows that hold, too
+    assert "Audit sample: 2 clear images" in done.stdout
+    assert page.read_text().count(">Audit<") == 2
+    again = read_rows(tmp_path / "scan.jsonl")
+    drawn = {row["source"]: row for row in again[3:]}
+    assert len(again) == 5
+    assert {row["audit"] for row in drawn.values()} == {1.0}
+    for row in rows[1:]:
+        assert drawn[row["source"]] == row | {"audit": 1.0}
+    assert len(read_rows(tmp_path / "scan.jsonl")) == 5
+    for wrong in (["--audit-rate", "2"], ["--audit-seed", "1"]):
+        refused = scan(folder, *wrong)
+        assert refused.exit_code == ExitCode.USAGE
+        assert "audit" in refused.stderr

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from recognizer.errors import JournalError
-from recognizer.rows.thumbnails import StoredThumbnail, ThumbnailStore, shrink
+from recognizer.rows.thumbnails import (
+    MAX_THUMBNAIL_BYTES,
+    StoredThumbnail,
+    ThumbnailStore,
+    shrink,
+)
 from tests.conftest import picture
 
 
@@ -53,3 +58,15 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "t") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()
+
+
+def test_a_blob_that_is_no_thumbnail_of_ours_is_not_read(tmp_path: Path) -> None:
+    with ThumbnailStore(tmp_path / "t", create=True) as store:
+        store.add(
+            [
+                ("huge", StoredThumbnail(bytes(20 << 20), 256, 256, 0)),
+                ("text", StoredThumbnail("<script>", 256, 256, 0)),  # type: ignore[arg-type]
+                ("ours", StoredThumbnail(bytes(MAX_THUMBNAIL_BYTES), 256, 256, 0)),
+            ]
+        )
+        assert [store.get(name) is not None for name in ("huge", "text", "ours")] == [0, 0, 1]

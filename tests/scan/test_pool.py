@@ -472,7 +472,7 @@ def test_the_cpu_gets_single_images(options: dict[str, Any], size: int) -> None:
     ("name", "value"),
     [
         *(("timeout", seconds) for seconds in (0, -1, float("inf"), float("nan"))),
-        *[("memory_limit", 0), ("workers", -1)],
+        *[("memory_limit", -1), ("workers", -1)],
     ],
 )
 def test_options_that_make_no_sense(name: str, value: float) -> None:

@@ -1,0 +1,74 @@
+"""What C libraries print on standard error, kept off it where a process listens.
+
+libtiff decodes past an error and returns success: that it was one, it only prints. Standard error
+is of the whole process, so the library never listens by itself: workers do, and commands that
+decode in their own process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_PIECE = 1 << 16
+
+
+class Messages:
+    """Takes the place of standard error; Python's own errors still go there."""
+
+    def __init__(self) -> None:
+        self._reader: int | None = None
+
+    def listen(self) -> None:
+        """Listen from now on; what nobody takes is lost beyond what a pipe holds."""
+        sys.stderr = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+        if sys.platform == "win32":  # where a full pipe would block
+            writer = os.open(os.devnull, os.O_WRONLY)
+        else:
+            self._reader, writer = os.pipe()
+            os.set_blocking(self._reader, False)
+            os.set_blocking(writer, False)
+        os.dup2(writer, 2)
+        os.close(writer)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen until the end, and show none of Pillow's warnings either: they name no file."""
+        if self._reader is not None:
+            yield
+            return
+        before, stderr = os.dup(2), sys.stderr
+        own = None
+        try:
+            self.listen()
+            own, is_real = sys.stderr, stderr is sys.__stderr__
+            sys.stderr = own if is_real else stderr
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", module="PIL")
+                yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            sys.stderr = stderr
+            if own is not None:
+                own.close()
+            if self._reader is not None:
+                os.close(self._reader)
+                self._reader = None
+
+    def take(self) -> str:
+        """Return what was printed since the last call; empty where nobody listens."""
+        if self._reader is None:
+            return ""
+        found = b""
+        with suppress(BlockingIOError):
+            while piece := os.read(self._reader, _PIECE):
+                found += piece
+        return found.decode("utf-8", "backslashreplace")
+
+
+MESSAGES = Messages()
+"""Those of this process."""

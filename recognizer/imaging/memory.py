@@ -1,0 +1,120 @@
+"""What decoding an image takes at its peak, estimated from its header.
+
+Pixels alone do not bound it: the same number takes a byte each in a palette, four in CMYK, and up
+to four times as much where a decoder holds canvases or planes of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE, Limits, Refused
+from recognizer.status import Reason
+
+WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+"""Modes with more than eight bits for each value."""
+
+_RGB, _RGBA = 3, 4
+_OF_A_DECODER = {"webp": 12, "avif": 6, "heic": 6}  # planes, canvases and a copy, by pixel
+_OF_AN_ANIMATION = 8  # the canvas before, and what a frame leaves behind
+_COEFFICIENT = 2  # of a JPEG of several scans, by sample
+_ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT, _PLANAR = 278, 322, 323, 284
+_SAMPLES, _BITS = 277, 258
+
+
+def check_size(size: tuple[int, int] | None, limits: Limits) -> None:
+    """Raise a Refused where an image has too many pixels, none, or too long a side."""
+    if size is None:
+        return
+    width, height = size
+    if width < 1 or height < 1:
+        raise Refused(Reason.CORRUPT_HEADER, f"{width}x{height} pixels")
+    if width * height > limits.max_pixels:
+        raise Refused(Reason.TOO_MANY_PIXELS, f"{width}x{height} pixels, limit {limits.max_pixels}")
+    if max(width, height) > MAX_SIDE:
+        raise Refused(
+            Reason.TOO_MANY_PIXELS, f"{width}x{height} pixels, limit {MAX_SIDE} for each side"
+        )
+
+
+def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> None:
+    """Raise a Refused where decoding an opened image would take more memory than it may.
+
+    What is made of the pixels when they are decoded, and reduced, does not count.
+    """
+    what = f"of mode {image.mode}"
+    _check_bytes(_decoded_bytes(image, name, frames), image.size, what, limits)
+
+
+def check_webp_memory(size: tuple[int, int], limits: Limits) -> None:
+    """As :func:`check_memory`, before the image is opened: that makes the canvases."""
+    needed = size[0] * size[1] * (_RGBA + _OF_A_DECODER["webp"])
+    _check_bytes(needed, size, "of a WebP", limits)
+
+
+def check_jpeg_memory(image: Any, scans: int, limits: Limits) -> None:
+    """As :func:`check_memory`: a JPEG of several scans is held whole, as coefficients."""
+    if scans > 1:
+        width, height = image.size
+        needed = width * height * len(image.layer) * _COEFFICIENT
+        _check_bytes(needed, image.size, f"in {scans} scans", limits)
+
+
+def _check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
+    if needed > limits.max_decoded:
+        raise Refused(
+            Reason.TOO_MANY_PIXELS,
+            f"{size[0]}x{size[1]} pixels {what} take {needed // MEBIBYTE} MiB to decode, limit "
+            f"{limits.max_decoded // MEBIBYTE} MiB",
+        )
+
+
+def kept_frames(size: tuple[int, int], min_side: int, limits: Limits) -> int:
+    """Return how many sampled frames of an animation may be held at once, at least 1."""
+    return max(
+        1, min(limits.max_frames, limits.max_decoded // (2 * _RGB * _reduced(size, min_side)))
+    )
+
+
+def reduction(size: tuple[int, int], min_side: int) -> int:
+    """Return the whole factor by which an image may be reduced."""
+    return max(1, min(size) // max(1, min_side))
+
+
+def _reduced(size: tuple[int, int], min_side: int) -> int:
+    factor = reduction(size, min_side)
+    return max(1, size[0] // factor) * max(1, size[1] // factor)
+
+
+def _decoded_bytes(image: Image.Image, name: str, frames: int) -> int:
+    mode = image.mode
+    a_pixel = 1 if mode in {"1", "L", "P"} else 2 if mode.startswith("I;16") else 4
+    if mode in {"P", "PA", "La", "LA", "RGBA"} or "transparency" in image.info:
+        a_pixel += _RGBA  # converted before it is reduced, or for that
+    elif mode == "1" or mode in WIDE_MODES:
+        a_pixel += 1
+    a_pixel += _OF_A_DECODER.get(name, 0)
+    if frames > 1 and name in {"gif", "png"}:
+        a_pixel += _OF_AN_ANIMATION
+    whole = image.size[0] * image.size[1] * a_pixel
+    return whole + _strip_bytes(image) if name == "tiff" else whole
+
+
+def _strip_bytes(image: Any) -> int:
+    """Return what libtiff holds of a TIFF beside its pixels: a strip or a tile, of all samples."""
+    tags = image.tag_v2
+
+    def number(tag: int, default: int) -> int:
+        value = tags.get(tag, default)
+        value = max(value, default=0) if isinstance(value, tuple) else value
+        return value if isinstance(value, int) and value > 0 else default
+
+    width, height = image.size
+    if _TILE_WIDTH in tags:
+        pixels = number(_TILE_WIDTH, width) * number(_TILE_HEIGHT, height)
+    else:
+        pixels = width * min(height, number(_ROWS_PER_STRIP, height))
+    samples = 1 if number(_PLANAR, 1) == 2 else number(_SAMPLES, 1)
+    return pixels * samples * max(1, -(-number(_BITS, 1) // 8))

@@ -1,0 +1,151 @@
+"""What decoding takes is bounded by the header, whatever the format and the mode."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recognizer.imaging import Limits, load_image
+from recognizer.imaging.memory import check_memory, kept_frames
+from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE, Refused
+from recognizer.status import Reason, Status
+from tests.pictures import encoded, gif, gif_frame, jpeg_claiming, png, tiff, webp_canvas
+
+BIG = Limits(max_pixels=1 << 62)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 99_000_000), (99_000_000, 1)])
+def test_a_long_line_is_refused_by_its_header(width: int, height: int) -> None:
+    image = load_image(png(width, height, bytes(100)))
+    assert (image.status, image.reason) == (Status.FAILED, Reason.TOO_MANY_PIXELS)
+    assert image.detail == f"{width}x{height} pixels, limit {MAX_SIDE} for each side"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(MAX_SIDE + 1, 1, bytes(100)),
+        png(1, MAX_SIDE + 1, bytes(100)),
+        tiff(np.zeros((8, 8), np.uint8), claimed=(MAX_SIDE + 1, 8)),
+        encoded(Image.new("1", (MAX_SIDE + 1, 1)), "BMP"),
+        gif((60_000, 1), b",\x00\xf0\0\0\x10\x27\x01\x00\0\x02\x02D\x01\0"),  # reaches further
+    ],
+    ids=["wide", "high", "tiff", "bmp", "gif"],
+)
+def test_a_side_is_limited_whatever_the_limit_on_pixels(data: bytes) -> None:
+    image = load_image(data, limits=BIG)
+    assert image.reason is Reason.TOO_MANY_PIXELS
+    assert f"limit {MAX_SIDE} for each side" in str(image.detail)
+
+
+def test_the_longest_side_is_decoded() -> None:
+    image = load_image(encoded(Image.new("L", (MAX_SIDE, 20)), "PNG"))
+    assert image.status is Status.OK
+    assert load_image(Image.new("L", (MAX_SIDE + 1, 20))).reason is Reason.TOO_MANY_PIXELS
+
+
+def _strip(samples: int, dtype: type) -> bytes:
+    shape = (8, 8) if samples == 1 else (8, 8, samples)
+    return tiff(np.zeros(shape, dtype), claimed=(10_000, 10_000))
+
+
+HEAVY = {
+    "16-bit RGB in one strip": _strip(3, np.uint16),
+    "WebP": webp_canvas(10_000, 10_000),
+    "float": _strip(1, np.float32),
+    "animated canvas": gif((10_000, 10_000), *[gif_frame(10_000, 10_000)] * 3),
+}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_pixels_that_take_more_are_refused_with_the_figure(name: str) -> None:
+    limits = Limits(max_pixels=60_000_000)
+    assert load_image(HEAVY[name], limits=limits).reason is Reason.TOO_MANY_PIXELS  # by number
+    image = load_image(HEAVY[name], limits=Limits(max_pixels=100_000_000))
+    if name not in {"WebP", "animated canvas"}:  # at most ten bytes a pixel
+        assert image.reason is Reason.TRUNCATED
+        return
+    assert image.reason is Reason.TOO_MANY_PIXELS
+    assert "MiB to decode, limit 953 MiB" in str(image.detail)
+
+
+def test_a_palette_a_grey_and_a_colour_image_of_the_limit_are_decoded() -> None:
+    limits = Limits(max_pixels=1 << 20)
+    for mode in ("1", "L", "P", "RGB", "RGBA", "I;16"):
+        image = load_image(encoded(Image.new(mode, (1024, 1024)), "PNG"), limits=limits)
+        assert image.status is Status.OK, (mode, image.detail)
+
+
+def test_a_tile_that_is_larger_than_its_image_is_refused() -> None:
+    image = Image.new("RGB", (64, 64))
+    tags = {277: 3, 258: (8, 8, 8)}
+    for more in ({}, {278: 1 << 31}, {322: 64, 323: 64}, {322: (), 323: "x"}):
+        image.tag_v2 = {**tags, **more}  # type: ignore[attr-defined]
+        check_memory(image, "tiff", 1, Limits())
+    for more in ({322: 1 << 15, 323: 1 << 15}, {322: 1 << 60, 323: 1}):
+        image.tag_v2 = {**tags, **more}  # type: ignore[attr-defined]
+        with pytest.raises(Refused, match="MiB to decode"):
+            check_memory(image, "tiff", 1, Limits())
+
+
+def test_a_page_of_a_tiff_may_not_be_larger_than_the_first(tmp_path: Path) -> None:
+    pages = [Image.new("L", (32, 32)), Image.new("L", (MAX_SIDE + 1, 20))]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    image = load_image(tmp_path / "pages.tif")
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.TOO_MANY_PIXELS)
+    assert len(image.frames) == 1
+
+
+def test_frames_that_are_held_at_once_are_limited_together() -> None:
+    limits = Limits()
+    assert kept_frames((640, 480), 260, limits) == limits.max_frames
+    assert kept_frames((MAX_SIDE, 519), 260, limits) == 4  # 34 million pixels each
+    assert kept_frames((MAX_SIDE, MAX_SIDE), 260, Limits(max_pixels=1)) >= 1
+    long = Image.new("L", (60_000, 259), 200)
+    others = [Image.new("L", long.size, 9 * number) for number in range(1, 8)]
+    data = encoded(long, "GIF", save_all=True, append_images=others)
+    image = load_image(data, min_side=260, limits=Limits(max_pixels=20_000_000))
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    assert len(image.frames) == 2
+
+
+def test_a_jpeg_of_several_scans_is_held_whole() -> None:
+    plain = jpeg_claiming(9_000, 9_000)
+    scan = plain.index(b"\xff\xda")
+    several = plain[:-2] + plain[scan:]
+    limits = Limits(max_pixels=81_000_000)
+    assert load_image(plain, limits=limits).reason is not Reason.TOO_MANY_PIXELS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Limits, "max_decoded", 400 * MEBIBYTE)
+        image = load_image(several, limits=limits)
+    assert image.reason is Reason.TOO_MANY_PIXELS
+    assert "in 2 scans take 463 MiB" in str(image.detail)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss")
+def test_sixteen_long_lines_cost_nothing(tmp_path: Path) -> None:
+    paths = []
+    for number in range(16):
+        size = (1, 99_000_000) if number % 2 else (99_000_000, 1)
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(png(*size, bytes(99_000_000 + 1 if number % 2 == 0 else 1_000_000)))
+        paths.append(path)
+    program = """if True:
+        import resource, sys
+        from pathlib import Path
+        from recognizer.imaging import load_image
+        peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        before = peak()
+        for path in sys.argv[1:]:
+            assert load_image(Path(path), min_side=260).reason == "too_many_pixels"
+        print(peak() - before)
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", program, *paths], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) * MEBIBYTE < 32 * MEBIBYTE

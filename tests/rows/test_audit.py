@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from recognizer.errors import UsageError
+from recognizer.rows.audit import AuditSample, audit_probability
+from recognizer.rows.row import Row
+from tests.rows.rows import bare_row, digest
+
+
+def test_clear_images_are_drawn_and_no_others() -> None:
+    sample = AuditSample(rate=1.0, products=["ivory_worked"])
+    clear = bare_row("a", 0.001, "clear")
+    assert sample.drawn(clear).audit == 1.0
+    for row in (
+        bare_row("a", 0.9, "review"),
+        bare_row("a", 0, "unscored"),
+        replace(clear, sha256=None),
+    ):
+        assert sample.drawn(row) is row
+
+
+def test_the_sample_is_that_of_the_digest_the_seed_and_the_highest_product_score() -> None:
+    rows = [bare_row(str(number), 0.02, "clear") for number in range(3000)]
+    drawn = {seed: _drawn(rows, seed) for seed in (0, 1)}
+    assert drawn[0] == _drawn(rows[::-1], 0)
+    assert drawn[0] != drawn[1]
+    assert 0.03 < len(drawn[0]) / len(rows) < 0.07  # ten times the rate
+    for row in rows[:200]:
+        found = AuditSample(rate=0.005, products=["ivory_worked"]).drawn(row).audit
+        assert found == audit_probability(digest(row.source), 0.02, 0.005)
+
+
+def _drawn(rows: list[Row], seed: int) -> set[str]:
+    sample = AuditSample(rate=0.005, seed=seed, products=["ivory_worked"])
+    return {row.source for row in rows if sample.drawn(row).audit is not None}
+
+
+def test_a_row_that_is_not_drawn_any_more_loses_its_probability() -> None:
+    row = replace(bare_row("a", 0.001, "clear"), audit=0.5)
+    assert AuditSample(rate=1e-9, products=[]).drawn(row).audit is None
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1.1, float("nan")])
+def test_a_rate_is_a_share(rate: float) -> None:
+    with pytest.raises(UsageError, match="audit rate"):
+        AuditSample(rate=rate, products=[])

@@ -1,0 +1,118 @@
+"""What C libraries print: it is kept off standard error where a process listens, and is heeded."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from recognizer._messages import Messages
+from recognizer.imaging import load_image
+from recognizer.imaging.damage import find_damage
+from recognizer.status import Reason, Status
+from tests.pictures import encoded, photo
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nobody listens there")
+
+PROGRAM = """if True:
+    import sys
+    from pathlib import Path
+    from recognizer._messages import MESSAGES
+    from recognizer.imaging import load_image
+    if sys.argv[1] == "listen":
+        MESSAGES.listen()
+    for path in sys.argv[2:]:
+        image = load_image(Path(path))
+        print(image.status, image.reason, image.detail)
+    print("Python's own", file=sys.stderr)
+"""
+
+
+def fax(kind: str = "group4") -> bytes:
+    """A fax whose data is damaged in the middle, by words that no code has."""
+    if kind == "group4":
+        image = photo(200, 200).convert("L").point(lambda value: 255 * (value % 7 > 2)).convert("1")
+    else:
+        image = Image.new("1", (200, 200), 1)
+        for y in range(0, 200, 3):
+            for x in range(7 * y % 50, 200, 11):
+                image.putpixel((x, y), 0)
+    data = bytearray(encoded(image, "TIFF", compression=kind))
+    if kind == "group4":
+        damage = random.Random(1)
+        for _ in range(3):
+            place = damage.randrange(len(data) // 3, len(data) - 250)
+            data[place] ^= 1 << damage.randrange(8)
+    else:
+        for place in range(len(data) // 3, len(data) * 2 // 3, 50):
+            data[place] ^= 0x5A
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["group3", "group4"])
+def test_a_fax_that_libtiff_only_complains_of_is_degraded(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "fax.tif").write_bytes(fax(kind))
+    (tmp_path / "sound.tif").write_bytes(encoded(photo().convert("1"), "TIFF", compression=kind))
+    paths = [tmp_path / "fax.tif", tmp_path / "sound.tif"]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "listen", *paths],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    damaged, sound = done.stdout.splitlines()
+    assert damaged.startswith(f"{Status.DEGRADED} {Reason.CORRUPT_DATA} libtiff: Fax")
+    assert sound.startswith(f"{Status.OK} None")
+    assert done.stderr == "Python's own\n"
+
+
+def test_messages_are_taken_once_and_do_not_block() -> None:
+    messages = Messages()
+    before = os.dup(2)
+    assert messages.take() == ""
+    try:
+        with messages.listening():
+            os.write(2, b"tiff: bad\n")
+            assert messages.take() == "tiff: bad\n"
+            assert messages.take() == ""
+            for _ in range(2):
+                with suppress(BlockingIOError):  # a C library goes on without a word
+                    for _ in range(1000):
+                        os.write(2, b"x" * 4096)
+                    pytest.fail("it holds too much")
+                assert len(messages.take()) >= 4096
+            with messages.listening():
+                os.write(2, b"inner")
+            assert messages.take() == "inner"
+        assert os.path.sameopenfile(before, 2)
+        assert messages.take() == ""
+    finally:
+        os.close(before)
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        ("", None),
+        ("TIFFReadDirectory: Warning, Unknown field with tag 37724 encountered.\n", None),
+        ("2026-01-01 [W:onnxruntime] something: else\n", None),
+        ("a: Warning, b\nFax4Decode: Bad code word at line 3.\n", "Fax4Decode: Bad code word at"),
+        ("JPEGLib: Warning, premature end of data\n", "JPEGLib: Warning, premature"),
+        ("tempfile.tif: Using code not yet in table.\n", "tempfile.tif: Using"),
+    ],
+)
+def test_errors_of_libtiff_are_told_from_its_warnings(printed: str, expected: str | None) -> None:
+    found = find_damage(printed)
+    assert (found is None) if expected is None else (found or "").startswith(expected)
+
+
+def test_nothing_is_heeded_where_nobody_listens(capfd: pytest.CaptureFixture[str]) -> None:
+    assert load_image(io.BytesIO(fax())).status is Status.OK
+    assert "Fax4Decode" in capfd.readouterr().err
