@@ -108,6 +108,21 @@ def test_rows_of_a_table_without_an_image_are_told(
     assert "Rows of tables without an image: 4." in scan(table).stdout
 
 
+def test_a_table_of_others_leads_where_the_options_say(
+    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
+) -> None:
+    (photo,) = photo_folder("green").iterdir()
+    (tmp_path / "sent").mkdir()
+    table = tmp_path / "sent" / "t.csv"
+    table.write_text(f"image\n{photo}\n{photo}\n{photo.parent}/../{photo.parent.name}/x.jpg\n")
+    result = scan(table)
+    assert result.exit_code == ExitCode.SOME_FAILED
+    assert "source_refused 2" in result.stdout
+    assert "not_found 1" in scan(table, "--root", photo.parent).stdout
+    assert "corrupt_container 1" in scan(table, "--root", "/", "--max-members", 2).stdout
+    assert scan(table, "--max-members", 0).exit_code == ExitCode.USAGE
+
+
 def test_no_photos(scan: Scan, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = scan(tmp_path / "empty")
