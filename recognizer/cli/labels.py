@@ -27,6 +27,7 @@ def command(bundle: BundleArgument = None, json_lines: JsonLinesOption = False) 
     names, and those of families.
     """
     from recognizer.model.bundle import load_bundle
+    from recognizer.taxonomy import Kind
 
     found = load_bundle(bundle)
     rows = [*_rows(found)]
@@ -39,9 +40,14 @@ def command(bundle: BundleArgument = None, json_lines: JsonLinesOption = False) 
     for column in table.columns:
         column.justify = "left"
     for row in rows:
-        table.add_row(row["label"], row["kind"], row["family"] or "-", *_cells(row))
+        if row["recognized"]:
+            table.add_row(row["label"], row["kind"], row["family"] or "-", *_cells(row))
     wide_console().print(table)
     typer.echo("photos (sources); r: renderings, p: patches of photos, which are no evidence")
+    for kind in Kind:
+        others = [r["label"] for r in rows if r["kind"] == kind and not r["recognized"]]
+        if others:
+            typer.echo(f"Not yet recognised, {kind}: {', '.join(others)}")
 
 
 def _rows(bundle: Bundle) -> Iterator[dict[str, Any]]:
@@ -88,8 +94,6 @@ def _row(
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
-    if not row["recognized"]:
-        return "not yet recognised", "-", "-"
     train, test, recall = row["train"], row["test"], row["recall"]
     learned = "not recorded"
     if train:

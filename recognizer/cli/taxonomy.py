@@ -87,15 +87,20 @@ def _count(folder: Path, layout: str | None, *, is_needed: bool) -> Counter[str]
     from collections import Counter
 
     from recognizer.dataset.layouts import read_collection
+    from recognizer.dataset.manifest import MANIFEST, read_rows
     from recognizer.dataset.own_labels import count_labels
 
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; make it first")
+    if (folder / MANIFEST).is_file():  # whose photos may lie elsewhere
+        return Counter(row["label"] for _, row in read_rows(folder / MANIFEST, ("label",)))
     try:
         return count_labels(read_collection(folder, layout))
-    except DatasetError:
-        if is_needed and any(folder.iterdir()):
-            raise
+    except DatasetError as error:
+        if any(folder.iterdir()):
+            if is_needed:
+                raise
+            typer.echo(f"Photos were not counted: {error}", err=True)
         return Counter()
 
 

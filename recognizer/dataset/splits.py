@@ -126,12 +126,15 @@ def prepare(
 def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> list[Photo]:
     """Move some of the training photos to the split ``validation``; the order stays.
 
-    These are ``share`` of the photos, chosen by content hash, and, for each label that is not a
-    product, whole sources up to ``share`` of its photos, since thresholds must hold for false
-    positives from sources that training never saw. Products come from too few sources to hold one
-    out. A label keeps at least half of its photos for training, and at least one source. Rendered
-    photos stay in training. The choice depends on hashes, sources and the seed, not on the order.
+    Where the data have photos of that split already, nothing is moved. Otherwise these are
+    ``share`` of the photos, chosen by content hash, and, for each label that is not a product,
+    whole sources up to ``share`` of its photos, since thresholds must hold for false positives
+    from sources that training never saw. Products come from too few sources to hold one out. A
+    label keeps at least half of its photos for training, and at least one source. Rendered photos
+    stay in training. The choice depends on hashes, sources and the seed, not on the order.
     """
+    if any(p.split == "validation" and p.is_evidence for p in photos):
+        return list(photos)
     train = [p for p in photos if p.split == "train" and p.is_evidence]
     held = {p.sha256 for p in train if _draw(p.sha256, seed) < share}
     by_label: dict[str, list[Photo]] = {}

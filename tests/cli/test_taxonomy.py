@@ -99,6 +99,13 @@ def test_check_prints_labels_and_photos(photos: Path) -> None:
     ]
 
 
+def test_check_counts_the_photos_of_a_manifest(photos: Path, tmp_path: Path) -> None:
+    (photos / "taxonomy.toml").write_text(OWN)
+    invoke("dataset", "split", photos, "-o", tmp_path / "data")
+    done = invoke("taxonomy", "check", tmp_path / "data")
+    assert "│ Whale tooth │      8 │" in done.stdout
+
+
 def test_check_names_labels_that_nobody_describes(photos: Path) -> None:
     (photos / "taxonomy.toml").write_text('[label.whale_tooth]\nkind = "product"\n')
     done = invoke("taxonomy", "check", photos / "taxonomy.toml")

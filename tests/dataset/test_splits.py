@@ -26,6 +26,13 @@ labelled = st.lists(
 )
 
 
+def test_a_validation_split_of_the_data_is_the_only_one() -> None:
+    photos = [photo(i, source=f"s{i}") for i in range(40)]
+    assert any(p.split == "validation" for p in hold_out_validation(photos, 0.1, 0))
+    photos.append(photo(40, source="held", split="validation"))
+    assert hold_out_validation(photos, 0.1, 0) == photos
+
+
 @given(labelled, st.floats(0.0, 0.5), st.integers(0, 5))
 def test_held_out_photos_leave_enough_to_train_on(
     rows: list[tuple[str, str, str]], share: float, seed: int
