@@ -16,7 +16,6 @@ from urllib.parse import parse_qs, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -167,9 +166,8 @@ class _Pages:
         if number is not None and entry is None:
             raise HTTPException(404)
         context = self._desk(request, reviewer, view, entry)
-        response = self._render(request, "desk.html.j2", **context)
-        response.background = self._warming(reviewer, view)
-        return response
+        self._warm(reviewer, view)
+        return self._render(request, "desk.html.j2", **context)
 
     def listings(self, request: Request) -> Response:
         if (reviewer := self._parts.sessions.reviewer(request)) is None:
@@ -309,10 +307,9 @@ class _Pages:
         """Return the next listing, ready to be put into the page."""
         context = self._context(request) | self._desk(request, reviewer, view, entry)
         html = self._environment.get_template("card.html.j2").render(context)
-        return JSONResponse(
-            {"html": html, "notice": notice, "url": f"/?{urlencode(view.to_query())}".rstrip("?")},
-            background=self._warming(reviewer, view),
-        )
+        self._warm(reviewer, view)
+        url = f"/?{urlencode(view.to_query())}".rstrip("?")
+        return JSONResponse({"html": html, "notice": notice, "url": url})
 
     # --- what pages are made of -------------------------------------------------------------------
 
@@ -330,17 +327,12 @@ class _Pages:
             **self._filters(request),
         }
 
-    def _warming(self, reviewer: str, view: View) -> BackgroundTask:
-        """Return a task that makes the photo that is likely to be wanted next."""
-
-        def warm() -> None:
-            entry = self._queue.peek(reviewer, view)
-            row = None if entry is None else self._parts.index.row_of(entry.best)
-            if row is not None:
-                with suppress(Unavailable):
-                    self._parts.photos.picture(row, "large")
-
-        return BackgroundTask(warm)
+    def _warm(self, reviewer: str, view: View) -> None:
+        """Have the photo made that is likely to be wanted next."""
+        entry = self._queue.peek(reviewer, view)
+        row = None if entry is None else self._parts.index.row_of(entry.best)
+        if row is not None:
+            self._parts.photos.make_later(row)
 
     def _filters(self, request: Request) -> dict[str, Any]:
         texts = self._texts(request)

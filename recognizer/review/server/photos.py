@@ -10,6 +10,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,9 +74,11 @@ class Photos:
         self._size = 0
         self._lock = threading.Lock()
         self._model = threading.Semaphore(_HEATMAPS_AT_ONCE)
+        self._later = ThreadPoolExecutor(max_workers=1)
 
     def close(self) -> None:
         """Release the files."""
+        self._later.shutdown(cancel_futures=True)
         for store in self._stores:
             store.close()
 
@@ -110,6 +113,10 @@ class Photos:
             while self._size > _CACHE_BYTES:
                 self._size -= len(self._cache.popitem(last=False)[1].data)
         return picture
+
+    def make_later(self, row: Row) -> None:
+        """Make the large picture of a row in the background; whether that works shows later."""
+        self._later.submit(self.picture, row, "large")
 
     def _make(self, row: Row, kind: str, label: str) -> Picture:
         stored = self._stored(row)

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import uvicorn
 
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import read_path
 from recognizer.model.bundle import Bundle
 from recognizer.review.outcomes import OutcomeStore
 from recognizer.review.server.app import Parts, make_app
@@ -63,7 +65,7 @@ def served(
     """A server over a journal, in a thread; its address."""
 
     def read(row: Row) -> bytes:
-        return Path(row.source).read_bytes()
+        return read_path(row.source, Limits())
 
     with opened(journal, bundles) as queue:
         photos = Photos(read, [journal], [*bundles])
