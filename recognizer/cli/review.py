@@ -107,6 +107,8 @@ def command(
     rows of the journals appear by themselves.
     """
     require_extra("review", "starlette", "uvicorn")
+    import socket
+
     import uvicorn
     from rich.console import Console
 
@@ -124,6 +126,7 @@ def command(
     if (certificate is None) != (key is None):
         raise UsageError("--certificate and --key: give both, or neither")
     is_local = is_loopback(host)
+    names = (host, socket.gethostname())
     if not is_local and token is None:
         token = new_secret()
     limits = _time_limits(time_limit or [])
@@ -146,7 +149,7 @@ def command(
                 sessions=Sessions(queue_index.secret(new_secret), token),
                 bundles=bundles,
                 policy=rules,
-                hosts=None if is_local else {host, *(allow_host or [])},
+                hosts=None if is_local else {n.lower() for n in (*names, *(allow_host or []))},
                 is_encrypted=certificate is not None,
             )
         )
@@ -161,10 +164,13 @@ def command(
             ssl_keyfile=key,
         )
         server = uvicorn.Server(config)
-        socket = config.bind_socket()
+        listening = config.bind_socket()
         scheme = "http" if certificate is None else "https"
-        shown = f"[{host}]" if ":" in host else host
-        typer.echo(f"Reviewers open {scheme}://{shown}:{socket.getsockname()[1]}/ (Ctrl-C stops)")
+        shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
+        shown = f"[{shown}]" if ":" in shown else shown
+        typer.echo(
+            f"Reviewers open {scheme}://{shown}:{listening.getsockname()[1]}/ (Ctrl-C stops)"
+        )
         if token is not None:
             typer.echo(f"Token: {token}")
         if not is_local and certificate is None:
@@ -173,7 +179,7 @@ def command(
                 err=True,
             )
         try:
-            server.run(sockets=[socket])
+            server.run(sockets=[listening])
         finally:
             photos.close()
 

@@ -16,9 +16,8 @@ CREATE INDEX image_sha256 ON image (sha256);
 CREATE TABLE touched (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE listing (number INTEGER PRIMARY KEY, key BLOB UNIQUE, name TEXT,
   is_stray INTEGER, section TEXT, place INTEGER, unproven INTEGER, by_reports INTEGER,
-  by_score REAL,
-  first REAL, scanned REAL, listed REAL, title TEXT, seller TEXT, product TEXT,
-  location TEXT, best INTEGER, sha256 TEXT, phash TEXT, copies INTEGER,
+  by_score REAL, first REAL, scanned REAL, listed REAL, title TEXT, seller TEXT,
+  product TEXT, location TEXT, best INTEGER, sha256 TEXT, phash TEXT, copies INTEGER,
   folded INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'open', judge TEXT,
   judged REAL);
 CREATE INDEX listing_order
@@ -57,13 +56,11 @@ CREATE TABLE skip (listing INTEGER, reviewer TEXT, time REAL,
 
 PUT_LISTING = """
 INSERT INTO listing (key, name, is_stray, section, place, unproven, by_reports, by_score,
-    first, scanned,
-    listed, title, seller, product, location, best, sha256, phash)
+    first, scanned, listed, title, seller, product, location, best, sha256, phash)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET place = excluded.place, unproven = excluded.unproven,
-    by_reports = excluded.by_reports,
-    by_score = excluded.by_score, first = excluded.first, scanned = excluded.scanned,
-    listed = excluded.listed, title = excluded.title, seller = excluded.seller,
+    by_reports = excluded.by_reports, by_score = excluded.by_score, first = excluded.first,
+    scanned = excluded.scanned, listed = excluded.listed, title = excluded.title, seller = excluded.seller,
     product = excluded.product, location = excluded.location, best = excluded.best,
     sha256 = excluded.sha256, phash = excluded.phash
 RETURNING number
