@@ -60,9 +60,9 @@ INSERT INTO listing (key, name, is_stray, section, place, unproven, by_reports, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET place = excluded.place, unproven = excluded.unproven,
     by_reports = excluded.by_reports, by_score = excluded.by_score, first = excluded.first,
-    scanned = excluded.scanned, listed = excluded.listed, title = excluded.title, seller = excluded.seller,
-    product = excluded.product, location = excluded.location, best = excluded.best,
-    sha256 = excluded.sha256, phash = excluded.phash
+    scanned = excluded.scanned, listed = excluded.listed, title = excluded.title,
+    seller = excluded.seller, product = excluded.product, location = excluded.location,
+    best = excluded.best, sha256 = excluded.sha256, phash = excluded.phash
 RETURNING number
 """
 
