@@ -142,16 +142,17 @@ def _renamed(given: list[str]) -> dict[str, str]:
 
 def _print(made: NewManifest) -> None:
     from recognizer.cli.dataset import print_counts
+    from recognizer.cli.scan_output import shown
 
-    typer.echo(f"Layout: {made.layout}")
-    typer.echo(f"Source: {made.source}")
+    typer.echo(f"Layout: {shown(made.layout)}")
+    typer.echo(f"Source: {shown(made.source)}")
     for note in made.notes:
-        typer.echo(note)
+        typer.echo(shown(note))
     print_counts(made.photos)
     for warning in made.warnings:
-        typer.echo(f"Warning: {warning}")
+        typer.echo(f"Warning: {shown(warning)}")
     for line in made.left_out[:_SHOWN]:
-        typer.echo(f"Left out: {line}", err=True)
+        typer.echo(f"Left out: {shown(line)}", err=True)
     if len(made.left_out) > _SHOWN:
         typer.echo(f"Left out: {len(made.left_out) - _SHOWN} more", err=True)
 

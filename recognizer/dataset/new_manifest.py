@@ -97,7 +97,7 @@ def make_manifest(
     labels = _labels(found, renamed or {}, notes)
     origins = find_origins(found, source)
     seen = _look_at_all(found, labels, origins, left_out, on_progress)
-    seen = _without_copies(seen, found.root, left_out)
+    seen = _without_copies(seen, found.root, notes, left_out)
     if not seen:
         raise DatasetError(f"{found.root}: no photo can be read: {'; '.join(left_out[:_SHOWN])}")
     seen = _name_sources(seen, found.root, warnings)
@@ -105,18 +105,7 @@ def make_manifest(
     splits = _deal(seen, groups, shares, seed)
     if any("split" in one.entry.fields for one in seen):
         notes.append("The splits that the data came with were not used: sources may be in several")
-    photos = [
-        Photo(
-            path=one.entry.path,
-            sha256=one.sha256,
-            label=one.label,
-            source=one.source or "",
-            split=split,
-            subtype=one.entry.fields.get("subtype", ""),
-            license=next((one.entry.fields[k] for k in _LICENSES if k in one.entry.fields), ""),
-        )
-        for one, split in zip(seen, splits, strict=True)
-    ]
+    photos = [_photo(one, split) for one, split in zip(seen, splits, strict=True)]
     _warn_of_few(photos, warnings)
     return NewManifest(
         photos=tuple(photos),
@@ -128,6 +117,19 @@ def make_manifest(
     )
 
 
+def _photo(one: _Seen, split: str) -> Photo:
+    fields = one.entry.fields
+    return Photo(
+        path=one.entry.path,
+        sha256=one.sha256,
+        label=one.label,
+        source=one.source or "",
+        split=split,
+        subtype=fields.get("subtype", ""),
+        license=next((fields[key] for key in _LICENSES if key in fields), ""),
+    )
+
+
 def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:
     """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path.
 
@@ -136,7 +138,11 @@ def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | Non
     path = folder / MANIFEST
     if own_labels is not None and not (folder / LABELS).exists():
         shutil.copyfile(own_labels, folder / LABELS)
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as partial,
+        # JSON can hold half a character, in the name of a seller for one.
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for p in photos:
@@ -214,7 +220,10 @@ def _look_at_all(
 def _look_at(path: Path) -> tuple[str, str | None] | str:
     """Return a file's sha256 and perceptual hash, or what is wrong with it."""
     try:
+        str(path).encode("utf-8")
         content = path.read_bytes()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8: rename it"
     except OSError as error:
         return error.strerror or str(error)
     image = load_image(content, min_side=MIN_HASH_SIDE)
@@ -223,22 +232,28 @@ def _look_at(path: Path) -> tuple[str, str | None] | str:
     return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
 
 
-def _without_copies(seen: Sequence[_Seen], root: Path, left_out: list[str]) -> list[_Seen]:
+def _without_copies(
+    seen: Sequence[_Seen], root: Path, notes: list[str], left_out: list[str]
+) -> list[_Seen]:
     """Return each content once; contents with several labels not at all."""
     by_content: defaultdict[str, list[_Seen]] = defaultdict(list)
     for one in seen:
         by_content[one.sha256].append(one)
     kept = []
+    copies = 0
     for one in seen:
         same = by_content[one.sha256]
         labels = sorted({other.label for other in same})
-        name = _name(one, root)
         if len(labels) > 1:
-            left_out.append(f"{name}: the same file has several labels: {', '.join(labels)}")
+            left_out.append(
+                f"{_name(one, root)}: the same file has several labels: {', '.join(labels)}"
+            )
         elif one is same[0]:
             kept.append(one)
         else:
-            left_out.append(f"{name}: the same file as {_name(same[0], root)}")
+            copies += 1
+    if copies:
+        notes.append(f"Skipped {copies} files that are the same as others, to the byte")
     return kept
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -128,10 +129,35 @@ def test_what_cannot_be_used_is_left_out_and_named(photos: Path) -> None:
     text = "\n".join(made.left_out)
     assert "broken.jpg: " in text
     assert "gone.jpg: No such file or directory" in text
-    assert "bone/shop-1/zz.jpg: the same file as bone/shop-0/0.jpg" in text
+    assert "zz.jpg" not in text
+    assert "Skipped 1 files that are the same as others, to the byte" in made.notes
     assert "bone/shop-1/yy.jpg: the same file has several labels: bone, wood" in text
     assert "wood/shop-0/0.jpg: the same file has several labels" in text
     assert len(made.photos) == 59
+
+
+def test_hostile_names_end_in_words(photos: Path, tmp_path: Path) -> None:
+    content = (photos / "bone" / "shop-0" / "0.jpg").read_bytes()
+    folder = os.fsencode(photos / "bone" / "shop-0")
+    with open(folder + b"/\xff.jpg", "wb") as file:
+        file.write(content)
+    write(photos / "wood" / "shop-0" / "\x1b[31m,\nred.jpg", 999)
+    done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
+    assert done.exit_code == ExitCode.SOME_FAILED, done.exception
+    assert "\\udcff.jpg: its name is not UTF-8: rename it" in done.stderr
+    assert "\x1b" not in done.output
+    assert "\x1b[31m,\nred.jpg" in {p.path.name for p in load_photos(tmp_path / "data")}
+
+
+def test_half_characters_of_json_are_written_as_what_they_are(photos: Path, tmp_path: Path) -> None:
+    files = [path.relative_to(photos) for path in sorted(photos.rglob("*.jpg"))]
+    tasks = [
+        {"image": str(f), "choice": f.parts[0], "seller": f"\ud800 {f.parts[1]}"} for f in files
+    ]
+    (photos / "export.json").write_text(json.dumps(tasks))
+    done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
+    assert done.exit_code == ExitCode.DONE, done.exception
+    assert load_photos(tmp_path / "data")[0].source == "\\ud800 shop-0"
 
 
 def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) -> None:
