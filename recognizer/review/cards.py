@@ -16,7 +16,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.review.card_images import CardImage, make_card_image
 from recognizer.review.guide import Guide, make_guides
-from recognizer.review.outcomes import MAX_CHARACTERS, Occasion
+from recognizer.review.outcomes import Occasion, listing_identity
 from recognizer.review.page_texts import PageTexts
 from recognizer.review.queue import Entry, Ranking
 from recognizer.rows.listings import Listing
@@ -282,7 +282,7 @@ def _verdict(row: Row, photos: Iterable[Row]) -> dict[str, Any]:
     name = listing_of(row.item) or (None if images else row.source)
     return {
         "images": [*dict.fromkeys(images)],
-        "listing": None if name is None else _clean(name)[: MAX_CHARACTERS["listing"]],
+        "listing": None if name is None else listing_identity(name),
         "occasion": (Occasion.REVIEW if row.audit is None else Occasion.AUDIT).value,
     }
 

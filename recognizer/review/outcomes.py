@@ -144,6 +144,21 @@ def _is_text(text: str) -> bool:
     return not {*map(unicodedata.category, text.replace("\n", ""))} & {"Cc", "Cs"}
 
 
+def listing_identity(name: str) -> str:
+    """Return the identity of a listing as an outcome can hold it."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    if len(shown) > MAX_CHARACTERS["listing"]:
+        shown = f"{shown[:900]}#{hashlib.sha256(shown.encode()).hexdigest()}"
+    return shown
+
+
+def as_note(text: str | None) -> str | None:
+    """Return a text from elsewhere as the note of an outcome; None where nothing is left of it."""
+    lines = "\n".join((text or "").splitlines())
+    clean = "".join(c for c in lines if c == "\n" or c.isprintable()).strip()
+    return clean[: MAX_CHARACTERS["note"]] or None
+
+
 _FIELDS = tuple(field.name for field in fields(Outcome))
 _COLUMNS = ", ".join(_FIELDS)
 _STANDING = """

@@ -18,6 +18,8 @@ from recognizer.review.outcomes import (
     Occasion,
     Outcome,
     OutcomeStore,
+    as_note,
+    listing_identity,
     read_outcomes,
     write_outcomes,
 )
@@ -212,3 +214,14 @@ def test_a_store_that_is_missing_is_not_made_by_a_reader(tmp_path: Path) -> None
     with pytest.raises(JournalError, match="does not exist"):
         OutcomeStore(tmp_path / "none.sqlite")
     assert not [*tmp_path.iterdir()]
+
+
+def test_texts_from_elsewhere_become_those_of_an_outcome() -> None:
+    for name in ("a\tb", "\ud800", "x" * 5000, "y" * 999 + "\n"):
+        shown = listing_identity(name)
+        assert outcome(listing=shown).listing == shown
+    assert listing_identity("x" * 5000) != listing_identity("x" * 5001)
+    assert listing_identity("L 7") == "L 7"
+    assert as_note("a\r\nb\x07\ud800 ") == "a\nb"
+    assert as_note(" \t") is as_note(None) is None
+    assert outcome(note=as_note("n" * 9000)).note == "n" * 4000

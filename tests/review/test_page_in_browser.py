@@ -29,11 +29,12 @@ def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
     def listing(number: int, **item: Any) -> dict[str, Any]:
         return {"listing_id": f"L{number}", "title": f"Carving {number}", **item}
 
+    one = listing(1, reports=1, listed_at="2026-03-01")
     evil = listing(0, title=EVIL, url="javascript:document.title = 2", seller=EVIL)
     rows = [
         bare_row("0.jpg", 0.95, "priority", item=evil),
-        bare_row("1a.jpg", 0.9, "review", item=listing(1, reports=1)),
-        bare_row("1b.jpg", 0.8, "review", item=listing(1, reports=1)),
+        bare_row("1a.jpg", 0.9, "review", item=one),
+        bare_row("1b.jpg", 0.8, "review", item=one),
         bare_row("2.jpg", 0.7, "review", item=listing(2, reports=4, color="Bamboo"), phash=HASH),
         bare_row("3.jpg", 0.6, "review", item=listing(3), phash=HASH),
         bare_row("stray.jpg", 0.55, "review"),
@@ -83,8 +84,11 @@ def test_decide_reload_undo_export_import(page: Any, tmp_path: Path) -> None:
     assert page.inner_text("#progress") == "3 of 6 decided"
     page.keyboard.press("n")
     page.select_option("#label", "ivory_raw")
-    page.fill("#words", 'a "tusk", 牙')
+    page.fill("#words", 'a\x07"tusk", 牙')
     page.click("#keep")
+    page.keyboard.press("c")
+    page.keyboard.press("k")
+    page.keyboard.press("u")  # the note stays
     page.reload()
     assert page.input_value("#reviewer") == "Ama"
     assert page.inner_text("#progress") == "4 of 6 decided"
@@ -129,6 +133,19 @@ def test_near_copies_clear_images_and_failures_are_decided_too(page: Any, tmp_pa
     assert found[-1].occasion == "audit"
 
 
+def walked(page: Any, steps: int) -> list[str]:
+    """The titles that are met by a walk with the keys, which is what is seen from top to bottom."""
+    titles, tops = [], []
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(steps):
+        page.keyboard.press("j")
+        card = page.locator("[data-decision]:focus")
+        titles.append(card.locator("h3").inner_text())
+        tops.append(card.evaluate("(it) => it.offsetTop * 10000 + it.offsetLeft"))
+    assert tops == sorted(tops)
+    return titles
+
+
 def test_search_sort_and_filters(page: Any) -> None:
     def shown() -> list[str]:
         return page.locator(".card:not([hidden]) h3").all_inner_texts()
@@ -139,9 +156,10 @@ def test_search_sort_and_filters(page: Any) -> None:
     page.fill("#search", "l3")  # a near-copy of Carving 2
     assert shown() == ["Carving 2"]
     page.fill("#search", "")
-    page.select_option("#sort", "seller")
+    page.select_option("#sort", "time")
+    assert walked(page, 3) == [EVIL, "Carving 1", "Carving 2"]
     page.select_option("#sort", "rank")
-    assert shown()[1:3] == ["Carving 2", "Carving 1"]
+    assert walked(page, 3) == [EVIL, "Carving 2", "Carving 1"]
     page.click("[data-show=priority]")
     assert shown() == [EVIL]
     assert page.title() == "Review queue: scan.jsonl"  # nothing of a title has run
