@@ -33,7 +33,7 @@ from starlette.routing import Route
 
 from recognizer.errors import UsageError
 from recognizer.review.handover.accepted import Accepted, AcceptedStore
-from recognizer.review.outcomes import Judgement, Occasion, Outcome, OutcomeStore
+from recognizer.review.outcomes import Judgement, Occasion, Outcome, OutcomeStore, as_note
 
 MAX_BODY = 1 << 20
 APPEALS = {"ACCEPT": Judgement.REJECTED, "REJECT": Judgement.CONFIRMED}  # of the decision
@@ -57,7 +57,7 @@ def of_action(body: dict[str, Any]) -> dict[str, Any] | None:
         "reviewer": body["actorEmail"],
         "judgement": Judgement(said["judgement"]),
         "label": said.get("label"),
-        "note": body.get("actorNote") or body.get("decisionReason"),
+        "note": as_note(body.get("actorNote") or body.get("decisionReason")),
     }
 
 

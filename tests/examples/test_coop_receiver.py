@@ -30,7 +30,7 @@ def test_the_receiver_writes_what_reviewers_say(tmp_path: Path) -> None:
         "rules": [],
         "custom": {"judgement": "confirmed", "label": "ivory_raw"},
         "actorEmail": "ama@platform.example",
-        "actorNote": "tusk tip",
+        "actorNote": "tusk\t tip",
     }
     appeal = {
         "appealId": "a7",

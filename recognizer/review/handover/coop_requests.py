@@ -16,6 +16,7 @@ from recognizer.errors import UsageError
 from recognizer.policy import Decision
 from recognizer.review.handover.accepted import Accepted
 from recognizer.review.handover.photo_urls import PhotoUrls
+from recognizer.review.outcomes import listing_identity
 from recognizer.rows.listings import Listing
 
 REPORTS_PATH = "/api/v1/report"
@@ -106,7 +107,7 @@ def submission_of(listing: Listing, target: CoopTarget) -> Submission:
         accepted=Accepted(
             item=listing.listing,
             content=hashlib.sha256(said.encode()).hexdigest(),
-            listing=None if listing.listing == listing.best else listing.listing,
+            listing=None if listing.listing == listing.best else listing_identity(listing.listing),
             images=leads,
         ),
     )

@@ -19,7 +19,7 @@ from recognizer._columns import Role, as_text, listing_of, value_of
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.review.handover.photo_urls import PhotoUrls
-from recognizer.review.outcomes import MAX_CHARACTERS, Judgement, Outcome
+from recognizer.review.outcomes import Judgement, Outcome, as_note, listing_identity
 from recognizer.rows.row import Row
 
 ORIGIN = "label studio"
@@ -63,7 +63,9 @@ def _task(row: Row, url: str) -> dict[str, Any]:
     item = row.item or {}
     # What the interface shows must be a text, if an empty one.
     data = {role.value: as_text(value_of(item, role)) or "" for role in _ROLES}
-    own = {"image": url, "sha256": row.sha256, "listing": listing_of(row.item)}
+    name = listing_of(row.item)
+    listing = None if name is None else listing_identity(name)
+    own = {"image": url, "sha256": row.sha256, "listing": listing}
     result = [*_boxes(row), *_choice(row)]
     prediction = {
         "model_version": row.model.title,
@@ -172,7 +174,6 @@ def _outcome(data: Mapping[str, Any], annotation: Mapping[str, Any]) -> Outcome 
         return None
     who = annotation["completed_by"]
     who = who["email"] if isinstance(who, Mapping) else f"Label Studio user {who}"
-    note = "\n".join(said.get(_NOTE, {}).get("text", [])).strip()
     return Outcome(
         time=datetime.fromisoformat(annotation.get("updated_at") or annotation["created_at"]),
         reviewer=who,
@@ -180,6 +181,6 @@ def _outcome(data: Mapping[str, Any], annotation: Mapping[str, Any]) -> Outcome 
         sha256=data["sha256"],
         listing=data.get("listing"),
         label=next(iter(said.get(_LABEL, {}).get("choices", [])), None),
-        note=note[: MAX_CHARACTERS["note"]] or None,
+        note=as_note("\n".join(said.get(_NOTE, {}).get("text", []))),
         origin=ORIGIN,
     )

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -206,3 +210,23 @@ def test_a_dry_run_prints_the_requests(server: Coop, journal: Path) -> None:
 def test_a_template_names_what_there_is(template: str) -> None:
     with pytest.raises(UsageError, match="photo URL"):
         PhotoUrls(template)
+
+
+def test_killed_in_between_it_goes_on(server: Coop, journal: Path) -> None:
+    server.troubles = [0, 0, "hang"]
+    command = ("handover", str(journal), "--to", "coop", "--url", server.url)
+    options = ("--item-type", "listing", "--reporter-type", "user")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recognizer", *command, *options],
+        env=os.environ | {"COOP_API_KEY": KEY},
+    )
+    while len(server.requests) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COOP_API_KEY", KEY)
+        done = invoke(*command, *options)
+    assert "3 leads accepted, 2 were accepted earlier, 0 refused" in " ".join(done.output.split())
+    assert len(server.jobs) == 5
