@@ -1,0 +1,123 @@
+"""Frozen ImageNet features of every photo, by several networks, sizes and views.
+
+    python benchmarks/v4/features.py --runs runs/v4 --network 2 --view plain260
+
+A view is a name and a size: ``plain`` (as served), ``mirror``, ``center`` (the middle 70 % of each
+side), ``fit`` (the whole photo on its mean colour, not stretched), ``tiles`` (mean of four corners of
+65 % of each side). Written to ``features/liteN-VIEW.npz``: ``last`` (N, 1280), ``middle`` (N, means and
+standard deviations of the stages 3 to 7), for all photos of the manifest in its order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import networks
+from photos import Photos
+
+Picture = NDArray[np.uint8]
+BATCH = 32
+
+
+def view(rgb: Picture, name: str, size: int) -> list[Picture]:
+    """Return the model inputs of a view; their features are averaged."""
+    height, width = rgb.shape[:2]
+    if name == "mirror":
+        rgb = rgb[:, ::-1]
+    elif name == "center":
+        y, x = round(0.15 * height), round(0.15 * width)
+        rgb = rgb[y : height - y, x : width - x]
+    elif name == "fit":
+        side = max(height, width)
+        canvas = np.empty((side, side, 3), np.uint8)
+        canvas[:] = rgb.mean((0, 1)).astype(np.uint8)
+        y, x = (side - height) // 2, (side - width) // 2
+        canvas[y : y + height, x : x + width] = rgb
+        rgb = canvas
+    elif name == "tiles":
+        h, w = round(0.65 * height), round(0.65 * width)
+        return [
+            _resize(rgb[y : y + h, x : x + w], size)
+            for y in (0, height - h)
+            for x in (0, width - w)
+        ]
+    return [_resize(rgb, size)]
+
+
+def _resize(rgb: Picture, size: int) -> Picture:
+    return np.asarray(
+        cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=cv2.INTER_LINEAR)
+    )
+
+
+class _Features(nn.Module):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.network = networks.backbone(name)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = networks.stages(self.network, images)
+        parts = [s for m in maps[2:7] for s in (m.mean((2, 3)), m.std((2, 3)))]
+        return maps[-1].mean((2, 3)), torch.cat(parts, 1)
+
+
+def session(name: str, size: int) -> onnxruntime.InferenceSession:
+    """Return pooled last features and statistics of the middle stages, in onnxruntime (fp32)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.onnx"
+        torch.onnx.export(
+            _Features(name).eval(),
+            (torch.zeros((2, size, size, 3), dtype=torch.uint8),),
+            str(path),
+            input_names=["images"],
+            dynamic_axes={"images": {0: "N"}},
+            dynamo=False,
+        )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 2
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(str(path), options)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--network", type=int, required=True)
+    parser.add_argument("--view", nargs="+", required=True)
+    asked = parser.parse_args()
+    torch.set_num_threads(2)
+    cv2.setNumThreads(1)
+    photos = Photos(asked.runs / "cache")
+    folder = asked.runs / "features"
+    folder.mkdir(exist_ok=True)
+    for name in asked.view:
+        path = folder / f"lite{asked.network}-{name}.npz"
+        kind, size = re.fullmatch(r"([a-z]+)(\d+)", name).groups()  # type: ignore[union-attr]
+        if path.exists():
+            continue
+        network = session(f"tf_efficientnet_lite{asked.network}", int(size))
+        started, last, middle = time.monotonic(), [], []
+        for first in range(0, len(photos), BATCH):
+            places = range(first, min(first + BATCH, len(photos)))
+            views = [view(photos.rgb(i), kind, int(size)) for i in places]
+            a, b = network.run(None, {"images": np.stack([x for one in views for x in one])})
+            last.append(a.reshape(len(views), -1, a.shape[1]).mean(1))
+            middle.append(b.reshape(len(views), -1, b.shape[1]).mean(1))
+        np.savez(
+            path,
+            last=np.concatenate(last).astype(np.float16),
+            middle=np.concatenate(middle).astype(np.float16),
+            row=photos.table.row.to_numpy(),
+        )
+        print(path.name, f"{time.monotonic() - started:.0f} s", flush=True)
