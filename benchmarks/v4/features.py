@@ -21,6 +21,14 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 import networks
@@ -72,21 +80,60 @@ class _Features(nn.Module):
         return maps[-1].mean((2, 3)), torch.cat(parts, 1)
 
 
-def session(name: str, size: int) -> onnxruntime.InferenceSession:
-    """Return pooled last features and statistics of the middle stages, in onnxruntime (fp32)."""
+class _Batches(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, inputs: Picture) -> None:
+        self._batches = iter(inputs[i : i + 8] for i in range(0, len(inputs), 8))
+
+    def get_next(self) -> dict[str, Picture] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"images": batch}
+
+
+def _quantize(fp32: Path, int8: Path, inputs: Picture) -> None:
+    prepared = fp32.with_name("prepared.onnx")
+    quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
+    quantize_static(
+        str(prepared),
+        str(int8),
+        _Batches(inputs),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv", "Add", "Clip"],
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+    )
+
+
+def session(
+    name: str, size: int, calibrate: Picture | None = None, threads: int = 2
+) -> onnxruntime.InferenceSession:
+    """Return pooled last features and statistics of the middle stages, in onnxruntime.
+
+    Args:
+        name: of the backbone.
+        size: side of the input.
+        calibrate: model inputs by which the ranges of an int8 version are set; None for fp32.
+        threads: of the session.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.onnx"
         torch.onnx.export(
             _Features(name).eval(),
             (torch.zeros((2, size, size, 3), dtype=torch.uint8),),
             str(path),
-            input_names=["images"],
+            input_names=["images"], output_names=["last", "middle"],
             dynamic_axes={"images": {0: "N"}},
             dynamo=False,
         )
+        if calibrate is not None:
+            int8 = path.with_name("int8.onnx")
+            _quantize(path, int8, calibrate)
+            path = int8
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 2
+        options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        options.add_session_config_entry("session.x64quantprecision", "0")
         return onnxruntime.InferenceSession(str(path), options)
 
 
@@ -95,6 +142,7 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--network", type=int, required=True)
     parser.add_argument("--view", nargs="+", required=True)
+    parser.add_argument("--int8", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(2)
     cv2.setNumThreads(1)
@@ -102,11 +150,15 @@ if __name__ == "__main__":
     folder = asked.runs / "features"
     folder.mkdir(exist_ok=True)
     for name in asked.view:
-        path = folder / f"lite{asked.network}-{name}.npz"
+        path = folder / f"lite{asked.network}{'q' if asked.int8 else ''}-{name}.npz"
         kind, size = re.fullmatch(r"([a-z]+)(\d+)", name).groups()  # type: ignore[union-attr]
         if path.exists():
             continue
-        network = session(f"tf_efficientnet_lite{asked.network}", int(size))
+        some = np.random.default_rng(0).permutation(len(photos))[:256] if asked.int8 else []
+        sample = [x for i in some for x in view(photos.rgb(int(i)), kind, int(size))]
+        network = session(
+            f"tf_efficientnet_lite{asked.network}", int(size), np.stack(sample) if sample else None
+        )
         started, last, middle = time.monotonic(), [], []
         for first in range(0, len(photos), BATCH):
             places = range(first, min(first + BATCH, len(photos)))

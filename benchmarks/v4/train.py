@@ -1,0 +1,338 @@
+"""Train a student: one network that learns the labels, the teacher's answers and its features.
+
+    python benchmarks/v4/train.py --runs runs/v4 --name s2 --teacher t --hold 2 --samples 60000
+
+Half of what it sees are training photos as they are, hardly changed, half is the pool. The target of
+each is a mix of its label and of what the teacher says of the same picture. A second, linear output
+(only in training) repeats the teacher's features. The head begins as a logistic regression on the
+network's own ImageNet features. Weights are averaged over the last steps; a checkpoint every
+``EVERY`` steps lets a run go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+import heads
+import measure
+import networks
+import pool
+import teacher
+from photos import Photos
+
+EVERY = 100
+LABEL_WEIGHTS = pool.CONFIG.label_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every choice of a run.
+
+    Attributes:
+        network: 0, 1 or 2: of EfficientNet-Lite.
+        size: side of the input.
+        teacher: name of the file of ``teacher.py``; empty for labels alone.
+        hold: fold that is left out, to measure on; -1 for none.
+        samples: pictures seen.
+        batch: pictures in a step.
+        rate: peak learning rate of the backbone.
+        head_rate: of the head.
+        freeze: stages with the stem that keep ImageNet's weights.
+        label_share: share of the label in the target, the rest being the teacher's.
+        imitate: weight of the loss on the teacher's features.
+        decay: pull of the weights towards where they began, per step and rate.
+        plain: share of photos that are no views of the pool.
+        average: decay of the averaged weights.
+        seed: of all draws.
+        begin: run whose weights it begins with; empty for ImageNet's.
+    """
+
+    network: int = 0
+    size: int = 224
+    teacher: str = ""
+    hold: int = -1
+    samples: int = 60000
+    batch: int = 48
+    rate: float = 4e-4
+    head_rate: float = 1e-3
+    freeze: int = 3
+    label_share: float = 0.5
+    imitate: float = 0.3
+    decay: float = 0.02
+    plain: float = 0.5
+    average: float = 0.998
+    seed: int = 0
+    begin: str = ""
+
+
+class Student(nn.Module):
+    """A fused backbone and a linear head on its pooled features."""
+
+    def __init__(self, network: int, labels: int, features: int) -> None:
+        super().__init__()
+        self.backbone = networks.backbone(f"tf_efficientnet_lite{network}")
+        self.head = nn.Linear(1280, labels)
+        self.imitation = nn.Linear(1280, features) if features else None
+
+    def forward(self, images: torch.Tensor, freeze: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return pooled features and logits of uint8 images, (N, size, size, 3)."""
+        b = self.backbone
+        x = images.permute(0, 3, 1, 2).float().contiguous(memory_format=networks.MEMORY)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not freeze):
+            x = b.bn1(b.conv_stem(x))
+            x = b.blocks[:freeze](x)
+        x = b.bn2(b.conv_head(b.blocks[freeze:](x)))
+        embedding = x.float().mean((2, 3))
+        with torch.autocast("cpu", enabled=False):
+            return embedding, self.head(embedding)
+
+
+class Sampler:
+    """Pictures with their targets, drawn by label and group."""
+
+    def __init__(self, runs: Path, recipe: Recipe, given: teacher.Material, labels: list[str]) -> None:
+        self.recipe, self.given, self.labels = recipe, given, labels
+        self.photos = Photos(runs / "cache")
+        self.place_of = {row: i for i, row in enumerate(self.photos.table.row)}
+        path = runs / "cache" / pool.IMAGES
+        self.pool = np.memmap(path, np.uint8, "r").reshape(-1, pool.SIZE, pool.SIZE, 3)
+        table = given.table
+        kept = (table.fold != recipe.hold).to_numpy()
+        first = np.arange(len(table)) < given.photos
+        self.plain = np.flatnonzero(kept & first)
+        self.views = np.flatnonzero(kept & ~first)
+        weight = heads.weights_of(table.iloc[self.plain], 0.5, 0.5)
+        weight *= table.label.iloc[self.plain].map(lambda n: LABEL_WEIGHTS.get(n, 1.0)).to_numpy()
+        self.weight = weight / weight.sum()
+        self.target = np.array([labels.index(n) for n in table.label])
+
+    def batch(self, step: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """Return model inputs and the rows that they are of."""
+        r = self.recipe
+        rng = np.random.default_rng([r.seed, step])
+        plain = round(r.plain * r.batch) if len(self.views) else r.batch
+        rows = np.concatenate(
+            [
+                rng.choice(self.plain, plain, p=self.weight),
+                rng.choice(self.views, r.batch - plain) if plain < r.batch else [],
+            ]
+        ).astype(np.int64)
+        return torch.from_numpy(np.stack([self._picture(int(i), rng) for i in rows])), rows
+
+    def _picture(self, i: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        size = self.recipe.size
+        if i >= self.given.photos:
+            rgb = self.pool[self.given.table.place.iat[i]]
+        else:
+            rgb = self.photos.rgb(self.place_of[self.given.table.row.iat[i]])
+            h, w = rgb.shape[:2]
+            y, x = (rng.uniform(0, 0.1, 4) * [h, h, w, w]).astype(int).reshape(2, 2)
+            rgb = rgb[y[0] : h - y[1], x[0] : w - x[1]]
+        if rng.random() < 0.5:
+            rgb = rgb[:, ::-1]
+        out = cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=cv2.INTER_LINEAR)
+        if i < self.given.photos and rng.random() < 0.7:
+            gain = rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.2)
+            out = np.clip(out * gain + rng.uniform(-15, 15), 0, 255).astype(np.uint8)
+        return np.asarray(out)
+
+
+def initial_head(
+    runs: Path, recipe: Recipe, given: teacher.Material, labels: list[str]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight and bias of a logistic regression on the network's own plain features."""
+    rows = given.table[: given.photos]
+    kept = (rows.fold != recipe.hold).to_numpy()
+    x = heads.load(runs, [teacher.PLAIN[recipe.network]], rows.row.to_numpy())[kept]
+    mean, std = x.mean(0), x.std(0) + 1e-6
+    y = np.array([labels.index(n) for n in rows.label[kept]])
+    w = heads.fit((x - mean) / std, y, heads.weights_of(rows[kept], 0.5, 0.25), len(labels), 3e-3, 30)
+    weight = w[:-1] / torch.from_numpy(std)[:, None]
+    return weight.T.contiguous(), w[-1] - torch.from_numpy(mean) @ weight
+
+
+@torch.no_grad()
+def predict(
+    student: Student, photos: Photos, places: NDArray[np.int64], size: int
+) -> NDArray[np.float32]:
+    """Return logits of photos as they are served."""
+    student.eval()
+    found = []
+    for first in range(0, len(places), 32):
+        batch = np.stack([photos.square(int(i), size) for i in places[first : first + 32]])
+        with torch.autocast("cpu", torch.bfloat16):
+            found.append(student(torch.from_numpy(batch))[1].float().numpy())
+    return np.concatenate(found)
+
+
+class Run:
+    """A run and its state."""
+
+    def __init__(self, runs: Path, name: str, recipe: Recipe) -> None:
+        self.runs, self.folder, self.recipe = runs, runs / "students" / name, recipe
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.given = teacher.material(runs)
+        self.labels = sorted(self.given.table.label.unique())
+        self.logits = self.features = None
+        if recipe.teacher:
+            with np.load(runs / "teacher" / f"{recipe.teacher}-{recipe.hold}.npz") as found:
+                self.logits, x = found["logits"], found["x"].astype(np.float32)
+            self.features = x / x.std(0).clip(min=0.3 * x.std(0).max())
+        width = self.features.shape[1] if self.features is not None and recipe.imitate else 0
+        torch.manual_seed(recipe.seed)
+        self.student = Student(recipe.network, len(self.labels), width)
+        weight, bias = initial_head(runs, recipe, self.given, self.labels)
+        with torch.no_grad():
+            self.student.head.weight.copy_(weight)
+            self.student.head.bias.copy_(bias)
+        if recipe.begin:
+            path = runs / "students" / recipe.begin / "checkpoint.pt"
+            state = torch.load(path, weights_only=True)["averaged"]
+            self.student.load_state_dict(state, strict=False)
+        b = self.student.backbone
+        for part in (b.conv_stem, b.bn1, *b.blocks[: recipe.freeze]):
+            part.requires_grad_(False)
+        self.start = {n: p.detach().clone() for n, p in self.student.named_parameters()}
+        self.averaged = {n: p.detach().clone() for n, p in self.student.named_parameters()}
+        body = [p for p in b.parameters() if p.requires_grad]
+        rest = [p for p in self.student.parameters() if p.requires_grad]
+        rest = [p for p in rest if all(p is not q for q in body)]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": body, "peak": recipe.rate}, {"params": rest, "peak": recipe.head_rate}],
+            weight_decay=0.0,
+        )
+        self.sampler = Sampler(runs, recipe, self.given, self.labels)
+        self.step = 0
+        self._resume()
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.samples // self.recipe.batch
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            self.student.load_state_dict(state["student"])
+            self.averaged, self.step = state["averaged"], state["step"]
+            self.optimizer.load_state_dict(state["optimizer"])
+
+    def save(self) -> None:
+        (self.folder / "recipe.json").write_text(
+            json.dumps({s: getattr(self.recipe, s) for s in Recipe.__slots__}, indent=1)
+        )
+        state = {
+            "student": self.student.state_dict(),
+            "averaged": self.averaged,
+            "step": self.step,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save(state, self.folder / "checkpoint.part")
+        os.replace(self.folder / "checkpoint.part", self.folder / "checkpoint.pt")
+
+    def target_of(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Return the mix of label and teacher, (N, labels)."""
+        count = len(self.labels)
+        hard = functional.one_hot(torch.from_numpy(self.sampler.target[rows]), count).float()
+        if self.logits is None:
+            return 0.95 * hard + 0.05 / count
+        soft = torch.from_numpy(self.logits[rows].astype(np.float32)).softmax(1)
+        share = self.recipe.label_share
+        return share * hard + (1 - share) * soft
+
+    def train(self) -> None:
+        """Run all steps that are left."""
+        r, started, first, total = self.recipe, time.monotonic(), self.step, 0.0
+        while self.step < self.steps:
+            images, rows = self.sampler.batch(self.step)
+            warm = min(1.0, (self.step + 1) / 100)
+            factor = warm * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["peak"] * factor
+            with torch.autocast("cpu", torch.bfloat16):
+                embedding, logits = self.student(images, r.freeze)
+            loss = functional.cross_entropy(logits, self.target_of(rows))
+            if self.student.imitation is not None and self.features is not None:
+                goal = torch.from_numpy(self.features[rows])
+                loss = loss + r.imitate * functional.mse_loss(
+                    self.student.imitation(embedding), goal
+                )
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.student.parameters(), 2.0)
+            self.optimizer.step()
+            self.step += 1
+            total += float(loss.detach())
+            self._average(factor)
+            if self.step % EVERY == 0 or self.step == self.steps:
+                self.save()
+                speed = (self.step - first) * r.batch / (time.monotonic() - started)
+                print(f"{self.step}/{self.steps} loss {total / EVERY:.4f} {speed:.1f}/s", flush=True)
+                total = 0.0
+
+    @torch.no_grad()
+    def _average(self, factor: float) -> None:
+        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        for name, value in self.student.named_parameters():
+            if value.requires_grad:
+                if name.startswith("backbone") and self.recipe.decay:
+                    value.lerp_(self.start[name], self.recipe.decay * factor * 0.01)
+                self.averaged[name].lerp_(value, 1 - decay)
+
+    def finished(self) -> Student:
+        """Return the student with its averaged weights."""
+        with torch.no_grad():
+            for name, value in self.student.named_parameters():
+                value.copy_(self.averaged[name])
+        return self.student.eval()
+
+    def measure(self) -> dict[str, Any]:
+        """Predict the fold that was left out, keep the logits, and return the figures."""
+        photos = self.sampler.photos
+        places = np.flatnonzero(photos.table.fold == self.recipe.hold)
+        logits = predict(self.finished(), photos, places, self.recipe.size)
+        table = photos.table.iloc[places].reset_index(drop=True)
+        np.savez(
+            self.folder / "held.npz",
+            logits=logits, row=table.row.to_numpy(), labels=np.array(self.labels),
+        )
+        found = measure.table_of(table, heads.softmax(logits).astype(float), self.labels)
+        print(measure.line(found), flush=True)
+        return {n: str(f) for n, f in found.items()}
+
+
+def main() -> None:
+    """Train, then measure where a fold was left out."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--name", required=True)
+    defaults = Recipe()
+    for key in Recipe.__slots__:
+        value = getattr(defaults, key)
+        parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
+    asked = vars(parser.parse_args())
+    runs, name = asked.pop("runs"), asked.pop("name")
+    torch.set_num_threads(2)
+    cv2.setNumThreads(1)
+    run = Run(runs, name, Recipe(**asked))
+    run.train()
+    if run.recipe.hold >= 0:
+        run.measure()
+
+
+if __name__ == "__main__":
+    main()
