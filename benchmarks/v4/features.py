@@ -70,11 +70,13 @@ def _resize(rgb: Picture, size: int) -> Picture:
 
 
 class _Features(nn.Module):
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, middle: bool) -> None:
         super().__init__()
-        self.network = networks.backbone(name)
+        self.network, self.middle = networks.backbone(name), middle
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        if not self.middle:
+            return networks.stages(self.network, images)[-1].mean((2, 3))
         maps = networks.stages(self.network, images)
         parts = [s for m in maps[2:7] for s in (m.mean((2, 3)), m.std((2, 3)))]
         return maps[-1].mean((2, 3)), torch.cat(parts, 1)
@@ -106,7 +108,12 @@ def _quantize(fp32: Path, int8: Path, inputs: Picture) -> None:
 
 
 def session(
-    name: str, size: int, calibrate: Picture | None = None, threads: int = 2
+    name: str,
+    size: int,
+    calibrate: Picture | None = None,
+    threads: int = 2,
+    *,
+    middle: bool = True,
 ) -> onnxruntime.InferenceSession:
     """Return pooled last features and statistics of the middle stages, in onnxruntime.
 
@@ -115,14 +122,15 @@ def session(
         size: side of the input.
         calibrate: model inputs by which the ranges of an int8 version are set; None for fp32.
         threads: of the session.
+        middle: whether to give the statistics, too.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.onnx"
         torch.onnx.export(
-            _Features(name).eval(),
+            _Features(name, middle).eval(),
             (torch.zeros((2, size, size, 3), dtype=torch.uint8),),
             str(path),
-            input_names=["images"], output_names=["last", "middle"],
+            input_names=["images"], output_names=["last", "middle"] if middle else ["last"],
             dynamic_axes={"images": {0: "N"}},
             dynamo=False,
         )

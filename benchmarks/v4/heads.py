@@ -21,6 +21,10 @@ from photos import Photos
 
 Floats = NDArray[np.float32]
 
+FRAGMENTS = 0.2
+"""How much a museum's blackened fragments of ivory count: they look like stone, and teach that stone
+is ivory."""
+
 
 def load(runs: Path, names: list[str], rows: NDArray[np.int64]) -> Floats:
     """Return features side by side, (N, D); ``NAME:middle`` takes those of the middle stages."""
@@ -48,6 +52,9 @@ def weights_of(table: pd.DataFrame, label_power: float, group_power: float) -> F
         lookup = dict(zip(np.flatnonzero(own), each, strict=True))
         mine = label == name
         found[mine] = [lookup[p] for p in place[mine]]
+    if "subtype" in table:
+        blackened = (table.label == "ivory_worked") & table.subtype.str.startswith("fragment")
+        found[blackened.to_numpy()] *= FRAGMENTS
     return (found / found.mean()).astype(np.float32)
 
 

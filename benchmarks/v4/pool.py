@@ -131,17 +131,23 @@ def build(data: Path, runs: Path, count: int, workers: int) -> None:
             job.result()
 
 
-def embed(runs: Path, network: int) -> None:
+def embed(runs: Path, network: int, count: int) -> None:
     """Keep what a frozen network sees in each picture of the pool."""
+    path = runs / "features" / f"pool-lite{network}.npy"
+    if path.exists():
+        return
     size = {0: 224, 1: 240, 2: 260}[network]
     pixels = np.memmap(runs / "cache" / IMAGES, np.uint8, "r").reshape(-1, SIZE, SIZE, 3)
+    pixels = pixels[: count or None]
     name, started, found = f"tf_efficientnet_lite{network}", time.monotonic(), []
     step = max(1, len(pixels) // 256)
-    session = features.session(name, size, np.stack([_fit(p, size) for p in pixels[::step]]))
+    sample = np.stack([_fit(p, size) for p in pixels[::step]])
+    session = features.session(name, size, sample, middle=False)
     for first in range(0, len(pixels), 32):
         batch = np.stack([_fit(p, size) for p in pixels[first : first + 32]])
+        if first % 3200 == 0:
+            print(name, first, f"{time.monotonic() - started:.0f} s", flush=True)
         found.append(session.run(["last"], {"images": batch})[0])
-    path = runs / "features" / f"pool-lite{network}.npy"
     np.save(path, np.concatenate(found).astype(np.float16))
     print(path.name, f"{time.monotonic() - started:.0f} s", flush=True)
 
@@ -156,10 +162,11 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="only so many; 0 for all")
     parser.add_argument("--features", nargs="*", type=int, default=[])
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     if asked.count:
         build(asked.data, asked.runs, asked.count, asked.workers)
     for network in asked.features:
-        embed(asked.runs, network)
+        embed(asked.runs, network, asked.first)

@@ -1,8 +1,7 @@
-"""The teacher: one logistic regression on several frozen networks side by side, cross-fitted.
+"""The teacher: one logistic regression on several frozen networks side by side.
 
-What it says of a photo comes from a head that saw no photo of the photo's fold; for a student that
-is measured on a fold, from heads that saw nothing of that fold either. Its heads learn from the
-photos as they are and from the pool.
+Its head learns from the photos as they are and from the pool; for a student that is measured on a
+fold, from nothing of that fold. ``--cross`` asks, for each photo, a head without the photo's fold.
 
     python benchmarks/v4/teacher.py --runs runs/v4 --name t --networks 0 1 2 --hold -1 2
 """
@@ -46,7 +45,7 @@ def material(runs: Path, with_pool: bool = True) -> Material:
     """Return the table of the photos and, where there is one, of the pool."""
     table = Photos(runs / "cache").table
     table = table[table.split == "train"].reset_index(drop=True)
-    columns = ["sha256", "label", "group", "fold", "product", "row"]
+    columns = ["sha256", "label", "subtype", "group", "fold", "product", "row"]
     plain = table[columns].assign(place=-1)
     path = runs / "features" / "pool-lite0.npy"
     if not with_pool or not path.exists():
@@ -54,7 +53,7 @@ def material(runs: Path, with_pool: bool = True) -> Material:
     count = len(np.load(path, mmap_mode="r"))
     views = pd.read_parquet(runs / "cache" / pool.TABLE).iloc[:count]
     product = table.drop_duplicates("label").set_index("label")["product"]
-    views = views.assign(row=-1, place=np.arange(count), product=views.label.map(product).fillna(True))
+    views = views.assign(subtype="", row=-1, place=np.arange(count), product=views.label.map(product).fillna(True))
     return Material(pd.concat([plain, views[plain.columns]], ignore_index=True), len(plain))
 
 
@@ -90,6 +89,16 @@ def weights(given: Material, label_power: float, group_power: float, views: floa
     return found
 
 
+def whole_fit(
+    x: Floats, given: Material, labels: list[str], weight: Floats, c: float, hold: int
+) -> Floats:
+    """Return logits (N, labels) of all rows by one head that saw nothing of ``hold``."""
+    y = np.array([labels.index(n) for n in given.table.label])
+    kept = (given.table.fold != hold).to_numpy()
+    head = heads.fit(x[kept], y[kept], weight[kept], len(labels), c, STEPS)
+    return np.asarray(x @ head[:-1].numpy() + head[-1].numpy())
+
+
 def cross_fit(
     x: Floats, given: Material, labels: list[str], weight: Floats, c: float, hold: int
 ) -> Floats:
@@ -116,6 +125,7 @@ if __name__ == "__main__":
     parser.add_argument("--label-power", type=float, default=0.5)
     parser.add_argument("--group-power", type=float, default=0.25)
     parser.add_argument("--views", type=float, default=1.0)
+    parser.add_argument("--cross", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(2)
     given = material(asked.runs, asked.views > 0)
@@ -124,7 +134,7 @@ if __name__ == "__main__":
     weight = weights(given, asked.label_power, asked.group_power, asked.views)
     (asked.runs / "teacher").mkdir(exist_ok=True)
     for hold in asked.hold:
-        logits = cross_fit(x, given, labels, weight, asked.c, hold)
+        logits = (cross_fit if asked.cross else whole_fit)(x, given, labels, weight, asked.c, hold)
         plain = given.table[: given.photos]
         chosen = (plain.fold == hold).to_numpy() if hold >= 0 else np.ones(len(plain), bool)
         found = measure.table_of(

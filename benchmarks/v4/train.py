@@ -70,7 +70,7 @@ class Recipe:
     rate: float = 4e-4
     head_rate: float = 1e-3
     freeze: int = 3
-    label_share: float = 0.5
+    label_share: float = 0.25
     imitate: float = 0.3
     decay: float = 0.02
     plain: float = 0.5
