@@ -14,6 +14,7 @@ import argparse
 import copy
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -229,7 +230,7 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=3e-5)
     parser.add_argument("--batch", type=int, default=24)
     asked = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("THREADS", "1")))
     cv2.setNumThreads(1)
     folder = asked.runs / "students" / asked.name
     recipe = train.Recipe(**json.loads((folder / "recipe.json").read_text()))

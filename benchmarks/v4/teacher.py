@@ -9,6 +9,7 @@ fold, from nothing of that fold. ``--cross`` asks, for each photo, a head withou
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,7 +128,7 @@ if __name__ == "__main__":
     parser.add_argument("--views", type=float, default=1.0)
     parser.add_argument("--cross", action="store_true")
     asked = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("THREADS", "1")))
     given = material(asked.runs, asked.views > 0)
     labels = sorted(given.table.label.unique())
     x = inputs(asked.runs, given, asked.networks)

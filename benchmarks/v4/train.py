@@ -326,7 +326,7 @@ def main() -> None:
         parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
     asked = vars(parser.parse_args())
     runs, name = asked.pop("runs"), asked.pop("name")
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("THREADS", "1")))
     cv2.setNumThreads(1)
     run = Run(runs, name, Recipe(**asked))
     run.train()
