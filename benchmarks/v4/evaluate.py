@@ -1,9 +1,9 @@
 """Measure a finished student, by its files, with thresholds from sources it never saw.
 
-    python benchmarks/v4/evaluate.py --runs runs/v4 --name final --held s2 s4 --split test
+    python benchmarks/v4/evaluate.py --runs runs/v4 --name final --held s2 --split test
 
-``--held`` are runs of the same recipe that left out a fold each: their predictions on it set the
-thresholds and the calibration. The split ``test`` is for the end: each look is written to ``looks.txt``.
+``--held`` is a run of the same recipe that left out a fold, ``--oof`` the teacher's out-of-fold
+answers: together they set the thresholds and the calibration. The split ``test`` is for the end: each look is written to ``looks.txt``.
 """
 
 from __future__ import annotations
@@ -46,9 +46,15 @@ def ivory_of(odds: Floats, labels: list[str]) -> Floats:
     return np.asarray(p[:, [labels.index(n) for n in measure.IVORY]].sum(1).clip(0, 1))
 
 
-def any_product(odds: Floats, labels: list[str], products: list[str]) -> Floats:
-    """Return the highest log-odds of a product."""
-    return np.asarray(odds[:, [labels.index(n) for n in products]].max(1))
+def any_product(odds: Floats, labels: list[str], counts: dict[str, int]) -> Floats:
+    """Return the highest log-odds of a product, as if all products were equally frequent.
+
+    Heads are fitted with labels weighted by the root of their photos; for the question whether there
+    is any product, that prior is taken back (``counts``: product -> training photos).
+    """
+    columns = [labels.index(n) for n in counts]
+    shift = -0.5 * np.log(np.array(list(counts.values()), float))
+    return np.asarray((odds[:, columns] + shift).max(1))
 
 
 def weighted_quantile(values: Floats, weights: Floats, rate: float) -> float:
@@ -96,7 +102,11 @@ def told_apart(table: pd.DataFrame, odds: Floats, labels: list[str]) -> tuple[fl
 
 
 def report(
-    table: pd.DataFrame, odds: Floats, labels: list[str], products: list[str], thresholds: dict[str, Any]
+    table: pd.DataFrame,
+    odds: Floats,
+    labels: list[str],
+    counts: dict[str, int],
+    thresholds: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the rows of the issue's table."""
     label = table.label.to_numpy(str)
@@ -118,7 +128,7 @@ def report(
         }
         if positive.sum() <= 12:
             found[name]["ranks"] = ranks.tolist()
-    score = any_product(odds, labels, products)
+    score = any_product(odds, labels, counts)
     for rate in ("0.01", "0.001"):
         over = score > thresholds["any product"][rate]
         negative = share(int(over[~product].sum()), int((~product).sum()))
@@ -130,8 +140,7 @@ def report(
     over = score > thresholds["any product"]["0.01"]
     found["animals called a product"] = f"{int(over[animal].sum())} of {int(animal.sum())}"
     slope, shift = thresholds["ivory"]
-    p = ivory_of(odds, labels).clip(1e-7, 1 - 1e-7)
-    calibrated = 1 / (1 + np.exp(-(slope * np.log(p / (1 - p)) + shift)))
+    calibrated = 1 / (1 + np.exp(-(slope * _logit(ivory_of(odds, labels)) + shift)))
     found["calibration error of ivory"] = round(
         expected_calibration_error(calibrated, np.isin(label, measure.IVORY)), 4
     )
@@ -140,28 +149,47 @@ def report(
 
 
 def fit_thresholds(
-    runs: Path, photos: Photos, held: list[str], labels: list[str], products: list[str]
+    runs: Path, photos: Photos, oof: str, held: str, labels: list[str], counts: dict[str, int]
 ) -> dict[str, Any]:
-    """Return thresholds and calibration by the folds that runs left out."""
-    parts = []
-    for name in held:
-        with np.load(runs / "students" / name / "held.npz") as found:
-            parts.append((found["row"], log_odds(found["logits"])))
-    rows, odds = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
-    table = photos.table.set_index("row").loc[rows].reset_index()
+    """Return thresholds and calibration for a student.
+
+    They are set on the teacher's out-of-fold answers on all folds, and carried over to the student by
+    the fold that a student and the teacher have both not seen: thresholds by the share of the fold's
+    negatives that exceeds them, the calibration by a line from log-odds to log-odds.
+    """
+    table = photos.table[photos.table.split == "train"].reset_index(drop=True)
+    with np.load(runs / "teacher" / f"{oof}.npz") as found:
+        theirs = log_odds(found["logits"][: len(table)].astype(np.float32))
+    with np.load(runs / "students" / held / "held.npz") as found:
+        ours, place = log_odds(found["logits"]), pd.Series(table.index, table.row)[found["row"]]
+    own = place.to_numpy()
     negative = ~table["product"].to_numpy(bool)
-    weight = measure.group_weights(table.group.to_numpy(str)[negative], 0.75)
-    score = any_product(odds, labels, products)[negative]
-    p = ivory_of(odds, labels).clip(1e-7, 1 - 1e-7)
+    weight = measure.group_weights(table.group.to_numpy(str), 0.75)
+    score, mine = any_product(theirs, labels, counts), any_product(ours, labels, counts)
+    here = negative[own]
+    result: dict[str, Any] = {"any product": {}}
+    for rate in (0.01, 0.001):
+        level = weighted_quantile(score[negative], weight[negative], rate)
+        share_here = float((score[own][here] > level).mean())
+        matched = float(np.quantile(mine[here], 1 - share_here))
+        result["any product"][str(rate)] = matched
+        result[f"teacher at {rate}"] = {"threshold": level, "of the fold": share_here}
     ivory = np.isin(table.label, measure.IVORY)
+    counted = measure.counted(table.label.to_numpy(str), table.group.to_numpy(str))
+    x, y = (_logit(ivory_of(o, labels)) for o in (theirs, ours))
+    use = counted | negative
     # Ivory makes 2 % of what is calibrated on, as it does about in the photos of a marketplace.
-    w = np.where(ivory, 0.02 / ivory.sum(), 0.98 / (~ivory).sum())
-    return {
-        "any product": {str(r): weighted_quantile(score, weight, r) for r in (0.01, 0.001)},
-        "any product by photos": weighted_quantile(score, np.ones(len(score)), 0.01),
-        "ivory": platt(np.log(p / (1 - p)), ivory, w),
-        "photos": len(rows),
-    }
+    w = np.where(ivory, 0.02 / (ivory & use).sum(), 0.98 / (use & ~ivory).sum())
+    slope, shift = platt(x[use], ivory[use], w[use])
+    line = np.polyfit(y, x[own], 1)
+    result["ivory"] = (slope * float(line[0]), slope * float(line[1]) + shift)
+    result["student to teacher"] = line.tolist()
+    return result
+
+
+def _logit(p: Floats) -> Floats:
+    p = p.clip(1e-7, 1 - 1e-7)
+    return np.asarray(np.log(p / (1 - p)))
 
 
 def main() -> None:
@@ -169,7 +197,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--held", nargs="+", required=True)
+    parser.add_argument("--held", required=True)
+    parser.add_argument("--oof", default="plain012--1")
     parser.add_argument("--split", default="test", choices=["test", "train"])
     parser.add_argument("--files", nargs="+", default=["plain-fp32", "tuned-int8"])
     asked = parser.parse_args()
@@ -178,8 +207,9 @@ def main() -> None:
     recipe = train.Recipe(**json.loads((folder / "recipe.json").read_text()))
     photos = Photos(asked.runs / "cache")
     labels = sorted(photos.table.label[photos.table.split == "train"].unique())
-    products = sorted(photos.table.label[photos.table["product"] & photos.table.label.isin(labels)].unique())
-    thresholds = fit_thresholds(asked.runs, photos, asked.held, labels, products)
+    train_part = photos.table[(photos.table.split == "train") & photos.table["product"]]
+    counts = train_part.label.value_counts().to_dict()
+    thresholds = fit_thresholds(asked.runs, photos, asked.oof, asked.held, labels, counts)
     print(json.dumps(thresholds, indent=1))
     places = np.flatnonzero(photos.table.split == asked.split)
     table = photos.table.iloc[places].reset_index(drop=True)
@@ -191,7 +221,7 @@ def main() -> None:
         odds = quantise.scores(folder / "onnx" / f"{name}.onnx", inputs).astype(float)
         np.savez(folder / f"{asked.split}-{name}.npz", odds=odds, row=table.row.to_numpy())
         print(name)
-        for key, value in report(table, odds, labels, products, thresholds).items():
+        for key, value in report(table, odds, labels, counts, thresholds).items():
             print("   ", key, value)
 
 

@@ -1,7 +1,7 @@
 """The teacher: one logistic regression on several frozen networks side by side.
 
-Its head learns from the photos as they are and from the pool; for a student that is measured on a
-fold, from nothing of that fold. ``--cross`` asks, for each photo, a head without the photo's fold.
+Its head learns from the photos as they are (with ``--views`` from the pool, too, which finds less of
+a fold that is left out); for a student that is measured on a fold, from nothing of that fold. ``--cross`` asks, for each photo, a head without the photo's fold.
 
     python benchmarks/v4/teacher.py --runs runs/v4 --name t --networks 0 1 2 --hold -1 2
 """
@@ -95,7 +95,7 @@ def whole_fit(
 ) -> Floats:
     """Return logits (N, labels) of all rows by one head that saw nothing of ``hold``."""
     y = np.array([labels.index(n) for n in given.table.label])
-    kept = (given.table.fold != hold).to_numpy()
+    kept = (given.table.fold != hold).to_numpy() & (weight > 0)
     head = heads.fit(x[kept], y[kept], weight[kept], len(labels), c, STEPS)
     return np.asarray(x @ head[:-1].numpy() + head[-1].numpy())
 
@@ -109,7 +109,7 @@ def cross_fit(
     found = np.zeros((len(x), len(labels)), np.float32)
     start = None
     for f in np.unique(fold):
-        kept = (fold != f) & (fold != hold)
+        kept = (fold != f) & (fold != hold) & (weight > 0)
         start = heads.fit(x[kept], y[kept], weight[kept], len(labels), c, STEPS, start)
         left = fold == f
         found[left] = x[left] @ start[:-1].numpy() + start[-1].numpy()
@@ -125,11 +125,11 @@ if __name__ == "__main__":
     parser.add_argument("--c", type=float, default=3e-3)
     parser.add_argument("--label-power", type=float, default=0.5)
     parser.add_argument("--group-power", type=float, default=0.25)
-    parser.add_argument("--views", type=float, default=1.0)
+    parser.add_argument("--views", type=float, default=0.0, help="weight of the pool")
     parser.add_argument("--cross", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("THREADS", "1")))
-    given = material(asked.runs, asked.views > 0)
+    given = material(asked.runs)
     labels = sorted(given.table.label.unique())
     x = inputs(asked.runs, given, asked.networks)
     weight = weights(given, asked.label_power, asked.group_power, asked.views)
