@@ -23,6 +23,7 @@ from scipy.optimize import minimize
 import heads
 import measure
 import quantise
+import teacher
 import train
 from photos import Photos
 from recognizer.taxonomy import load_taxonomy
@@ -158,8 +159,7 @@ def fit_thresholds(
     negatives that exceeds them, the calibration by a line from log-odds to log-odds.
     """
     table = photos.table[photos.table.split == "train"].reset_index(drop=True)
-    with np.load(runs / "teacher" / f"{oof}.npz") as found:
-        theirs = log_odds(found["logits"][: len(table)].astype(np.float32))
+    theirs = log_odds(teacher.load(runs, oof, table)[0])
     with np.load(runs / "students" / held / "held.npz") as found:
         ours, place = log_odds(found["logits"]), pd.Series(table.index, table.row)[found["row"]]
     own = place.to_numpy()

@@ -53,8 +53,10 @@ def material(runs: Path, with_pool: bool = True) -> Material:
         return Material(plain, len(plain))
     count = len(np.load(path, mmap_mode="r"))
     views = pd.read_parquet(runs / "cache" / pool.TABLE).iloc[:count]
+    places = np.flatnonzero(views.sha256.isin(table.sha256))  # a photo may have been excluded since
+    views = views.iloc[places]
     product = table.drop_duplicates("label").set_index("label")["product"]
-    views = views.assign(subtype="", row=-1, place=np.arange(count), product=views.label.map(product).fillna(True))
+    views = views.assign(subtype="", row=-1, place=places, product=views.label.map(product).fillna(True))
     return Material(pd.concat([plain, views[plain.columns]], ignore_index=True), len(plain))
 
 
@@ -88,6 +90,18 @@ def weights(given: Material, label_power: float, group_power: float, views: floa
     if count:
         found[given.photos :] = views * given.photos / count
     return found
+
+
+def load(runs: Path, name: str, table: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Return the logits and the features of a teacher for the rows of a table."""
+    with np.load(runs / "teacher" / f"{name}.npz") as found:
+        logits, x = found["logits"].astype(np.float32), found["x"].astype(np.float32)
+        known = pd.MultiIndex.from_arrays([found["row"], found["place"]])
+    place = table.place if "place" in table else np.full(len(table), -1)
+    at = known.get_indexer(pd.MultiIndex.from_arrays([table.row, place]))
+    if (at < 0).any():
+        raise SystemExit(f"teacher {name} does not know {(at < 0).sum()} pictures: fit it again")
+    return logits[at], x[at]
 
 
 def whole_fit(
@@ -149,4 +163,6 @@ if __name__ == "__main__":
             logits=logits.astype(np.float16),
             labels=np.array(labels),
             x=x[:, :256].astype(np.float16),
+            row=given.table.row.to_numpy(),
+            place=given.table.place.to_numpy(),
         )

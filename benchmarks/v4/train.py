@@ -192,8 +192,8 @@ class Run:
         self.labels = sorted(self.given.table.label.unique())
         self.logits = self.features = None
         if recipe.teacher:
-            with np.load(runs / "teacher" / f"{recipe.teacher}-{recipe.hold}.npz") as found:
-                self.logits, x = found["logits"], found["x"].astype(np.float32)
+            name = f"{recipe.teacher}-{recipe.hold}"
+            self.logits, x = teacher.load(runs, name, self.given.table)
             self.features = x / x.std(0).clip(min=0.3 * x.std(0).max())
         width = self.features.shape[1] if self.features is not None and recipe.imitate else 0
         torch.manual_seed(recipe.seed)
@@ -269,7 +269,7 @@ class Run:
         hard = functional.one_hot(torch.from_numpy(self.sampler.target[rows]), count).float()
         if self.logits is None:
             return 0.95 * hard + 0.05 / count
-        soft = torch.from_numpy(self.logits[rows].astype(np.float32)).softmax(1)
+        soft = torch.from_numpy(self.logits[rows]).softmax(1)
         share = self.recipe.label_share
         return share * hard + (1 - share) * soft
 
