@@ -1,8 +1,9 @@
 """Depthwise convolutions whose gradients a CPU computes as fast as their forward pass.
 
 oneDNN's bfloat16 gradients of 5x5 depthwise kernels and of strides of 2 are so slow that they take
-three quarters of a training step. ``depthwise.c`` computes them instead; it is compiled at first use
-with the C compiler of the machine (AVX-512 with bfloat16 is needed; ``available`` says whether).
+three quarters of a training step. ``depthwise.c`` computes them instead; it is compiled at first
+use with the C compiler of the machine (AVX-512 with bfloat16 is needed; ``available`` says
+whether).
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class _Depthwise(torch.autograd.Function):
             of_weight = sums.sum(0).T.reshape(c, 1, k, k).to(weight.dtype)
         if ctx.needs_input_grad[0]:
             if stride == 1:
-                of_x = functional.conv2d(gradient, weight.flip(2, 3), None, 1, k - 1 - ctx.padding, groups=c)
+                of_x = functional.conv2d(
+                    gradient, weight.flip(2, 3), None, 1, k - 1 - ctx.padding, groups=c
+                )
             else:
                 of_x = torch.empty_like(x)
                 taps = weight.reshape(c, k * k).T.contiguous().float()

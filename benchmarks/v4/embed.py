@@ -1,7 +1,8 @@
 """What a student sees, and heads on it that are fitted out of fold.
 
-A student that learned no label (``--answers 0``) has seen no label of any fold, so that heads which are
-cross-fitted on its features give honest answers for all folds without training it five times.
+A student that learned no label (``--answers 0``) has seen no label of any fold, so that heads
+which are cross-fitted on its features give honest answers for all folds without training it five
+times.
 
     python benchmarks/v4/embed.py --runs runs/v4 --name f --some 4000
 """
@@ -14,14 +15,12 @@ import os
 from pathlib import Path
 
 import cv2
-import numpy as np
-import torch
-
 import heads
 import measure
+import numpy as np
 import teacher
+import torch
 import train
-from photos import Photos
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -66,5 +65,7 @@ if __name__ == "__main__":
             if name == "student" and not asked.some:
                 np.savez(
                     asked.runs / "oof" / f"{asked.name}-{c:g}.npz",
-                    logits=logits, row=table.row.to_numpy(), labels=np.array(labels),
+                    logits=logits,
+                    row=table.row.to_numpy(),
+                    labels=np.array(labels),
                 )

@@ -3,7 +3,8 @@
     python benchmarks/v4/evaluate.py --runs runs/v4 --name final --held s2 --split test
 
 ``--held`` is a run of the same recipe that left out a fold, ``--oof`` the teacher's out-of-fold
-answers: together they set the thresholds and the calibration. The split ``test`` is for the end: each look is written to ``looks.txt``.
+answers: together they set the thresholds and the calibration. The split ``test`` is for the end:
+each look is written to ``looks.txt``.
 """
 
 from __future__ import annotations
@@ -15,17 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import measure
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-
-import heads
-import measure
 import quantise
 import teacher
 import train
+from numpy.typing import NDArray
 from photos import Photos
+from scipy.optimize import minimize
+
 from recognizer.taxonomy import load_taxonomy
 from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate, share
 
@@ -50,8 +50,8 @@ def ivory_of(odds: Floats, labels: list[str]) -> Floats:
 def any_product(odds: Floats, labels: list[str], counts: dict[str, int]) -> Floats:
     """Return the highest log-odds of a product, as if all products were equally frequent.
 
-    Heads are fitted with labels weighted by the root of their photos; for the question whether there
-    is any product, that prior is taken back (``counts``: product -> training photos).
+    Heads are fitted with labels weighted by the root of their photos; for the question whether
+    there is any product, that prior is taken back (``counts``: product -> training photos).
     """
     columns = [labels.index(n) for n in counts]
     shift = -0.5 * np.log(np.array(list(counts.values()), float))
@@ -154,9 +154,9 @@ def fit_thresholds(
 ) -> dict[str, Any]:
     """Return thresholds and calibration for a student.
 
-    They are set on the teacher's out-of-fold answers on all folds, and carried over to the student by
-    the fold that a student and the teacher have both not seen: thresholds by the share of the fold's
-    negatives that exceeds them, the calibration by a line from log-odds to log-odds.
+    They are set on the teacher's out-of-fold answers on all folds, and carried over to the student
+    by the fold that a student and the teacher have both not seen: thresholds by the share of the
+    fold's negatives that exceeds them, the calibration by a line from log-odds to log-odds.
     """
     table = photos.table[photos.table.split == "train"].reset_index(drop=True)
     theirs = log_odds(teacher.load(runs, oof, table)[0])

@@ -3,9 +3,9 @@
     python benchmarks/v4/features.py --runs runs/v4 --network 2 --view plain260
 
 A view is a name and a size: ``plain`` (as served), ``mirror``, ``center`` (the middle 70 % of each
-side), ``fit`` (the whole photo on its mean colour, not stretched), ``tiles`` (mean of four corners of
-65 % of each side). Written to ``features/liteN-VIEW.npz``: ``last`` (N, 1280), ``middle`` (N, means and
-standard deviations of the stages 3 to 7), for all photos of the manifest in its order.
+side), ``fit`` (the whole photo on its mean colour, not stretched), ``tiles`` (mean of four corners
+of 65 % of each side). Written to ``features/liteN-VIEW.npz``: ``last`` (N, 1280), ``middle`` (N,
+means and standard deviations of the stages 3 to 7), for all photos of the manifest in its order.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import cv2
+import networks
 import numpy as np
 import onnxruntime
 import torch
@@ -29,10 +30,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from torch import nn
-
-import networks
 from photos import Photos
+from torch import nn
 
 Picture = NDArray[np.uint8]
 BATCH = 32
@@ -130,7 +129,8 @@ def session(
             _Features(name, middle).eval(),
             (torch.zeros((2, size, size, 3), dtype=torch.uint8),),
             str(path),
-            input_names=["images"], output_names=["last", "middle"] if middle else ["last"],
+            input_names=["images"],
+            output_names=["last", "middle"] if middle else ["last"],
             dynamic_axes={"images": {0: "N"}},
             dynamo=False,
         )

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
 from photos import DATASETS, TABLE
 
 FOLDS = 5
@@ -48,7 +47,7 @@ def group_of(source: str) -> str:
     for name, pattern in TOGETHER.items():
         if re.search(pattern, source):
             return name
-    return source.split("/")[0].lower()
+    return source.split("/", maxsplit=1)[0].lower()
 
 
 def relabel(table: pd.DataFrame) -> pd.Series:
@@ -65,7 +64,9 @@ def deal(table: pd.DataFrame, seed: int = 0) -> dict[str, int]:
     photos = pairs.groupby(["group", "label"]).sum().unstack(fill_value=0)
     sources = (pairs > 0).groupby(["group", "label"]).sum().unstack(fill_value=0)
     products = table.groupby("label").kind.first().reindex(photos.columns) == "product"
-    weight = np.where(products, 4.0, 1.0) * np.where(photos.columns.str.startswith("ivory"), 6.0, 1.0)
+    weight = np.where(products, 4.0, 1.0) * np.where(
+        photos.columns.str.startswith("ivory"), 6.0, 1.0
+    )
     sides = [x.to_numpy(float) for x in (photos, sources)]
     scaled = np.hstack([np.sqrt(weight) * x / np.sqrt(x.sum(0) * x.max(0)) for x in sides])
     rng = np.random.default_rng(seed)
@@ -78,7 +79,9 @@ def deal(table: pd.DataFrame, seed: int = 0) -> dict[str, int]:
     return dict(zip(photos.index, best.tolist(), strict=True))
 
 
-def _search(share: NDArray[np.float64], rng: np.random.Generator) -> tuple[NDArray[np.int64], float]:
+def _search(
+    share: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], float]:
     fold = rng.integers(FOLDS, size=len(share))
     sums = np.stack([share[fold == f].sum(0) for f in range(FOLDS)])
     for _ in range(20):

@@ -11,19 +11,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import measure
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-
-import measure
 from photos import Photos
 
 Floats = NDArray[np.float32]
 
 FRAGMENTS = 0.2
-"""How much a museum's blackened fragments of ivory count: they look like stone, and teach that stone
-is ivory."""
+"""How much a museum's blackened fragments of ivory count: they look like stone, and teach that
+stone is ivory."""
 
 
 def load(runs: Path, names: list[str], rows: NDArray[np.int64]) -> Floats:
@@ -137,5 +136,7 @@ if __name__ == "__main__":
             (asked.runs / "oof").mkdir(exist_ok=True)
             np.savez(
                 asked.runs / "oof" / f"{asked.save}.npz",
-                logits=logits, row=table.row.to_numpy(), labels=np.array(labels),
+                logits=logits,
+                row=table.row.to_numpy(),
+                labels=np.array(labels),
             )

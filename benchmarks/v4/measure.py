@@ -141,5 +141,7 @@ def objective(found: dict[str, Figures]) -> float:
 
 def line(found: dict[str, Figures]) -> str:
     """Return one line for a notebook."""
-    short = " | ".join(f"{n} {found[n]}" for n in (*CHIEF, "pangolin_scales", "rhino_horn") if n in found)
+    short = " | ".join(
+        f"{n} {found[n]}" for n in (*CHIEF, "pangolin_scales", "rhino_horn") if n in found
+    )
     return f"{objective(found):.4f} | {short}"

@@ -1,20 +1,20 @@
 """Backbones with their packaged ImageNet weights, in the form that a CPU trains fastest.
 
-Batch normalisation keeps ImageNet's statistics in all of these experiments, so it is folded into the
-convolutions before training; in bfloat16, with the gradients of ``depthwise.py``, a step then takes
-a third of the time. ``unfuse`` gives the weights back in timm's form.
+Batch normalisation keeps ImageNet's statistics in all of these experiments, so it is folded into
+the convolutions before training; in bfloat16, with the gradients of ``depthwise.py``, a step then
+takes a third of the time. ``unfuse`` gives the weights back in timm's form.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import depthwise
 import timm
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-import depthwise
 from recognizer.training.model import fold_normalization, packaged_state
 
 MEMORY = torch.channels_last

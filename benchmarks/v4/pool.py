@@ -1,8 +1,9 @@
 """A pool of changed photos: what the student learns from, and the teacher's features of each.
 
-Photos of training are drawn by label and group and changed as in ``recognizer train`` (crops, other
-backgrounds, collages, light, damage), once, and kept as model inputs. What the frozen networks see in
-them is kept too (``--features``), so that any teacher on these features can be asked in no time.
+Photos of training are drawn by label and group and changed as in ``recognizer train`` (crops,
+other backgrounds, collages, light, damage), once, and kept as model inputs. What the frozen
+networks see in them is kept too (``--features``), so that any teacher on these features can be
+asked in no time.
 
     python benchmarks/v4/pool.py --data DATA --runs runs/v4 --count 30000
     python benchmarks/v4/pool.py --data DATA --runs runs/v4 --features 0
@@ -17,13 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import features
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-
-import features
 from photos import DATASETS, Photos
+
 from recognizer.training.config import AugmentConfig, TrainingConfig
 from recognizer.training.data import Photo, patches
 from recognizer.training.loader import TrainingPhotos, find_masks
@@ -51,9 +52,23 @@ CONFIG = TrainingConfig(
         "wood": 1.2,
     },
     augment=AugmentConfig(
-        background=0.35, several=0.2, most=8, others=0.2, canvas=0.15, min_crop=0.4, rotate=0.4,
-        max_degrees=20, color=0.8, relight=0.2, gray=0.08, blur=0.1, downscale=0.15, jpeg=0.3,
-        noise=0.08, watermark=0.04, erase=0.1,
+        background=0.35,
+        several=0.2,
+        most=8,
+        others=0.2,
+        canvas=0.15,
+        min_crop=0.4,
+        rotate=0.4,
+        max_degrees=20,
+        color=0.8,
+        relight=0.2,
+        gray=0.08,
+        blur=0.1,
+        downscale=0.15,
+        jpeg=0.3,
+        noise=0.08,
+        watermark=0.04,
+        erase=0.1,
     ),
 )
 

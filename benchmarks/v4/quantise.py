@@ -1,9 +1,9 @@
 """Make the int8 file of a student with weights of 7 bits, after a short training that knows of it.
 
-Weights of 7 bits cannot overflow the 16-bit sums of CPUs without VNNI, so the file needs no flag and
-gives the same scores everywhere. Training sees what they cost: weights and activations are rounded as
-the file will round them (per channel and symmetric; per tensor, by the range over some photos), and
-the network learns to answer as it did before.
+Weights of 7 bits cannot overflow the 16-bit sums of CPUs without VNNI, so the file needs no flag
+and gives the same scores everywhere. Training sees what they cost: weights and activations are
+rounded as the file will round them (per channel and symmetric; per tensor, by the range over some
+photos), and the network learns to answer as it did before.
 
     python benchmarks/v4/quantise.py --runs runs/v4 --name final --steps 200
 """
@@ -24,13 +24,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+import train
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 from torch.nn import functional
 
-import train
 from recognizer.training import onnx_export
 from recognizer.training.model import ProductNetwork
 
@@ -49,7 +49,9 @@ def product_network(student: train.Student, labels: int) -> ProductNetwork:
 
 class _Round(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, scale: torch.Tensor, zero: Any, low: int, high: int) -> Any:
+    def forward(
+        ctx: Any, x: torch.Tensor, scale: torch.Tensor, zero: Any, low: int, high: int
+    ) -> Any:
         q = torch.round(x / scale) + zero
         ctx.save_for_backward((q >= low) & (q <= high))
         return (q.clamp(low, high) - zero) * scale
@@ -147,7 +149,7 @@ def tune(run: train.Run, student: train.Student, steps: int, rate: float, batch:
             student(torch.from_numpy(np.stack(inputs[first : first + 32])))
     for one in ranges:
         one.watching = False
-    parameters = [p for p in backbone.parameters()]
+    parameters = list(backbone.parameters())
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=rate)
@@ -244,6 +246,7 @@ if __name__ == "__main__":
     out.mkdir(exist_ok=True)
 
     def export(which: train.Student, name: str) -> None:
+        """Write the fp32 and the int8 file of a student."""
         served = onnx_export.ServedNetwork(product_network(which, labels), "softmax", labels)
         onnx_export.export_fp32(served, recipe.size, out / f"{name}-fp32.onnx")
         quantize(out / f"{name}-fp32.onnx", out / f"{name}-int8.onnx", ranged)

@@ -1,7 +1,8 @@
 """The teacher: one logistic regression on several frozen networks side by side.
 
-Its head learns from the photos as they are (with ``--views`` from the pool, too, which finds less of
-a fold that is left out); for a student that is measured on a fold, from nothing of that fold. ``--cross`` asks, for each photo, a head without the photo's fold.
+Its head learns from the photos as they are (with ``--views`` from the pool, too, which finds less
+of a fold that is left out); for a student that is measured on a fold, from nothing of that fold.
+``--cross`` asks, for each photo, a head without the photo's fold.
 
     python benchmarks/v4/teacher.py --runs runs/v4 --name t --networks 0 1 2 --hold -1 2
 """
@@ -13,14 +14,13 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
-import torch
-from numpy.typing import NDArray
-
 import heads
 import measure
+import numpy as np
+import pandas as pd
 import pool
+import torch
+from numpy.typing import NDArray
 from photos import Photos
 
 Floats = NDArray[np.float32]
@@ -56,7 +56,9 @@ def material(runs: Path, with_pool: bool = True) -> Material:
     places = np.flatnonzero(views.sha256.isin(table.sha256))  # a photo may have been excluded since
     views = views.iloc[places]
     product = table.drop_duplicates("label").set_index("label")["product"]
-    views = views.assign(subtype="", row=-1, place=places, product=views.label.map(product).fillna(True))
+    views = views.assign(
+        subtype="", row=-1, place=places, product=views.label.map(product).fillna(True)
+    )
     return Material(pd.concat([plain, views[plain.columns]], ignore_index=True), len(plain))
 
 
@@ -67,7 +69,9 @@ def inputs(runs: Path, given: Material, networks: list[int]) -> Floats:
     if given.photos < len(given.table):
         places = given.table.place.to_numpy()[given.photos :]
         more = [np.load(runs / "features" / f"pool-lite{n}.npy")[places] for n in networks]
-        parts = [np.concatenate([a, b.astype(np.float32)]) for a, b in zip(parts, more, strict=True)]
+        parts = [
+            np.concatenate([a, b.astype(np.float32)]) for a, b in zip(parts, more, strict=True)
+        ]
     x = np.concatenate(parts, 1)
     plain = x[: given.photos]
     mean, std = plain.mean(0), plain.std(0) + 1e-6
@@ -84,9 +88,7 @@ def weights(given: Material, label_power: float, group_power: float, views: floa
     found = heads.weights_of(given.table, label_power, group_power)
     # The pool was drawn by label and group already: each of its views counts alike.
     count = len(found) - given.photos
-    found[: given.photos] = heads.weights_of(
-        given.table[: given.photos], label_power, group_power
-    )
+    found[: given.photos] = heads.weights_of(given.table[: given.photos], label_power, group_power)
     if count:
         found[given.photos :] = views * given.photos / count
     return found

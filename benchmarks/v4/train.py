@@ -2,11 +2,11 @@
 
     python benchmarks/v4/train.py --runs runs/v4 --name s2 --teacher t --hold 2 --samples 60000
 
-Half of what it sees are training photos as they are, hardly changed, half is the pool. The target of
-each is a mix of its label and of what the teacher says of the same picture. A second, linear output
-(only in training) repeats the teacher's features. The head begins as a logistic regression on the
-network's own ImageNet features. Weights are averaged over the last steps; a checkpoint every
-``EVERY`` steps lets a run go on.
+Half of what it sees are training photos as they are, hardly changed, half is the pool. The target
+of each is a mix of its label and of what the teacher says of the same picture. A second, linear
+output (only in training) repeats the teacher's features. The head begins as a logistic regression
+on the network's own ImageNet features. Weights are averaged over the last steps; a checkpoint
+every ``EVERY`` steps lets a run go on.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
-from torch.nn import functional
-
 import heads
 import measure
 import networks
+import numpy as np
 import pool
 import teacher
+import torch
+from numpy.typing import NDArray
 from photos import Photos
+from torch import nn
+from torch.nn import functional
 
 EVERY = 100
 LABEL_WEIGHTS = pool.CONFIG.label_weights
@@ -43,17 +42,13 @@ class Recipe:
     """Every choice of a run.
 
     Attributes:
-        network: 0, 1 or 2: of EfficientNet-Lite.
-        size: side of the input.
-        teacher: name of the file of ``teacher.py``; empty for labels alone.
-        hold: fold that is left out, to measure on; -1 for none.
-        samples: pictures seen.
-        batch: pictures in a step.
-        rate: peak learning rate of the backbone.
-        head_rate: of the head.
-        freeze: stages with the stem that keep ImageNet's weights.
-        label_share: share of the label in the target, the rest being the teacher's.
-        answers: weight of the loss on labels and the teacher's answers; at 0 no label is learned, and
+        network: 0, 1 or 2: of EfficientNet-Lite. size: side of the input. teacher: name of the
+        file of ``teacher.py``; empty for labels alone. hold: fold that is left out, to measure on;
+        -1 for none. samples: pictures seen. batch: pictures in a step. rate: peak learning rate of
+        the backbone. head_rate: of the head. freeze: stages with the stem that keep ImageNet's
+        weights. label_share: share of the label in the target, the rest being the teacher's.
+        answers: weight of the loss on labels and the teacher's answers; at 0 no label is learned,
+        and
             the head is a logistic regression that is fitted afterwards (``embed.py``).
         imitate: weight of the loss on the teacher's features.
         decay: pull of the weights towards where they began, per step and rate.
@@ -107,7 +102,9 @@ class Student(nn.Module):
 class Sampler:
     """Pictures with their targets, drawn by label and group."""
 
-    def __init__(self, runs: Path, recipe: Recipe, given: teacher.Material, labels: list[str]) -> None:
+    def __init__(
+        self, runs: Path, recipe: Recipe, given: teacher.Material, labels: list[str]
+    ) -> None:
         self.recipe, self.given, self.labels = recipe, given, labels
         self.photos = Photos(runs / "cache")
         self.place_of = {row: i for i, row in enumerate(self.photos.table.row)}
@@ -163,7 +160,9 @@ def initial_head(
     x = heads.load(runs, [teacher.PLAIN[recipe.network]], rows.row.to_numpy())[kept]
     mean, std = x.mean(0), x.std(0) + 1e-6
     y = np.array([labels.index(n) for n in rows.label[kept]])
-    w = heads.fit((x - mean) / std, y, heads.weights_of(rows[kept], 0.5, 0.25), len(labels), 3e-3, 30)
+    w = heads.fit(
+        (x - mean) / std, y, heads.weights_of(rows[kept], 0.5, 0.25), len(labels), 3e-3, 30
+    )
     weight = w[:-1] / torch.from_numpy(std)[:, None]
     return weight.T.contiguous(), w[-1] - torch.from_numpy(mean) @ weight
 
@@ -240,6 +239,7 @@ class Run:
 
     @property
     def steps(self) -> int:
+        """How many steps the run has."""
         return self.recipe.samples // self.recipe.batch
 
     def _resume(self) -> None:
@@ -251,6 +251,7 @@ class Run:
             self.optimizer.load_state_dict(state["optimizer"])
 
     def save(self) -> None:
+        """Write recipe and checkpoint."""
         (self.folder / "recipe.json").write_text(
             json.dumps({s: getattr(self.recipe, s) for s in Recipe.__slots__}, indent=1)
         )
@@ -302,7 +303,9 @@ class Run:
             if self.step % EVERY == 0 or self.step == self.steps:
                 self.save()
                 speed = (self.step - first) * r.batch / (time.monotonic() - started)
-                print(f"{self.step}/{self.steps} loss {total / EVERY:.4f} {speed:.1f}/s", flush=True)
+                print(
+                    f"{self.step}/{self.steps} loss {total / EVERY:.4f} {speed:.1f}/s", flush=True
+                )
                 total = 0.0
 
     @torch.no_grad()
@@ -329,7 +332,9 @@ class Run:
         table = photos.table.iloc[places].reset_index(drop=True)
         np.savez(
             self.folder / "held.npz",
-            logits=logits, row=table.row.to_numpy(), labels=np.array(self.labels),
+            logits=logits,
+            row=table.row.to_numpy(),
+            labels=np.array(self.labels),
         )
         found = measure.table_of(table, heads.softmax(logits).astype(float), self.labels)
         print(measure.line(found), flush=True)
