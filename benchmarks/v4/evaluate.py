@@ -27,7 +27,7 @@ from photos import Photos
 from scipy.optimize import minimize
 
 from recognizer.taxonomy import load_taxonomy
-from recognizer.training.metrics import average_precision, recall_at_false_alarm_rate, share
+from recognizer.evaluation.metrics import average_precision, recall_at_false_alarm_rate, share
 
 Floats = NDArray[np.float64]
 

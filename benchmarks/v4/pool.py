@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from photos import DATASETS, Photos
 
 from recognizer.training.config import AugmentConfig, TrainingConfig
-from recognizer.training.data import Photo, patches
+from recognizer.dataset.annotations import patches
+from recognizer.dataset.manifest import Photo
 from recognizer.training.loader import TrainingPhotos, find_masks
 
 SIZE = 260
@@ -61,7 +62,6 @@ CONFIG = TrainingConfig(
         rotate=0.4,
         max_degrees=20,
         color=0.8,
-        relight=0.2,
         gray=0.08,
         blur=0.1,
         downscale=0.15,

@@ -30,6 +30,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from recognizer.training import onnx_export
 from recognizer.training.model import ProductNetwork
@@ -83,9 +84,10 @@ class Range(nn.Module):
         return _Round.apply(x, scale, round(-self.low / float(scale)), 0, 255)
 
 
-def _rounded_weight(conv: nn.Conv2d) -> torch.Tensor:
-    scale = conv.weight.detach().abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-8) / LEVELS
-    return _Round.apply(conv.weight, scale, 0, -LEVELS, LEVELS)
+class _RoundedWeight(nn.Module):
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        scale = weight.detach().abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-8) / LEVELS
+        return _Round.apply(weight, scale, 0, -LEVELS, LEVELS)
 
 
 def make_aware(backbone: Any) -> list[Range]:
@@ -98,35 +100,17 @@ def make_aware(backbone: Any) -> list[Range]:
 
     for module in list(backbone.modules()):
         if isinstance(module, nn.Conv2d):
-            _round_convolution(module)
+            parametrize.register_parametrization(module, "weight", _RoundedWeight())
     for module in list(backbone.modules()):
         if isinstance(module, nn.ReLU6):
             module.inplace = False
     for parent in [backbone, *(b for stage in backbone.blocks for b in stage)]:
-        names = dict(parent.named_children())
-        for name, child in names.items():
+        for name, child in dict(parent.named_children()).items():
             if name.startswith("bn"):
                 setattr(parent, name, nn.Sequential(child, ranged()))
         if parent is not backbone and getattr(parent, "has_skip", False):
             _round_sum(parent, ranged())
     return ranges
-
-
-def _round_convolution(conv: Any) -> None:
-    from timm.layers import pad_same  # noqa: PLC0415
-    from timm.layers.conv2d_same import Conv2dSame  # noqa: PLC0415
-
-    same = getattr(conv, "same", False) or isinstance(conv, Conv2dSame)
-
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        if same:
-            x = pad_same(x, list(conv.kernel_size), list(conv.stride), list(conv.dilation))
-        padding = 0 if same else conv.padding
-        return functional.conv2d(
-            x, _rounded_weight(conv), conv.bias, conv.stride, padding, conv.dilation, conv.groups
-        )
-
-    conv.forward = forward
 
 
 def _round_sum(block: Any, rounded: Range) -> None:
@@ -135,9 +119,8 @@ def _round_sum(block: Any, rounded: Range) -> None:
     block.forward = lambda x: rounded(inner(x))
 
 
-def tune(run: train.Run, student: train.Student, steps: int, rate: float, batch: int) -> None:
-    """Train the backbone to answer, rounded, as it does unrounded; in place."""
-    before = copy.deepcopy(student).eval()
+def tune(run: train.Run, student: train.Student, steps: int, rate: float) -> None:
+    """Train the whole backbone on, rounded, to imitate the teacher; in place."""
     backbone = student.backbone
     ranges = make_aware(backbone)
     photos = run.sampler.photos
@@ -149,31 +132,32 @@ def tune(run: train.Run, student: train.Student, steps: int, rate: float, batch:
             student(torch.from_numpy(np.stack(inputs[first : first + 32])))
     for one in ranges:
         one.watching = False
-    parameters = list(backbone.parameters())
+    parameters = list(student.parameters())
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=rate)
     started, total = time.monotonic(), 0.0
     for step in range(steps):
-        images, _ = run.sampler.batch(10**6 + step)
-        images = images[rng.permutation(len(images))[:batch]]
-        with torch.no_grad():
-            embedding, logits = before(images)
+        images, rows = run.sampler.batch(10**6 + step)
+        factor = min(1.0, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / steps))
         for group in optimizer.param_groups:
-            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-        mine, answers = student(images)
-        loss = functional.kl_div(
-            answers.log_softmax(1), logits.softmax(1), reduction="batchmean"
-        ) + functional.mse_loss(mine, embedding)
+            group["lr"] = rate * factor
+        with torch.autocast("cpu", torch.bfloat16):
+            embedding, _ = student(images)
+        goal = torch.from_numpy(run.features[rows])
+        loss = functional.mse_loss(student.imitation(embedding), goal)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        nn.utils.clip_grad_norm_(parameters, 2.0)
         optimizer.step()
         total += float(loss.detach())
         if (step + 1) % 20 == 0:
-            speed = (step + 1) * batch / (time.monotonic() - started)
+            speed = (step + 1) * len(rows) / (time.monotonic() - started)
             print(f"rounded {step + 1}/{steps} loss {total / 20:.5f} {speed:.1f}/s", flush=True)
             total = 0.0
+    for module in list(backbone.modules()):
+        if parametrize.is_parametrized(module):
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
 
 
 def plain_again(student: train.Student, recipe: train.Recipe, labels: int) -> train.Student:

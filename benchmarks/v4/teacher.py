@@ -21,6 +21,7 @@ import pandas as pd
 import pool
 import torch
 from numpy.typing import NDArray
+from networks import root
 from photos import Photos
 
 Floats = NDArray[np.float32]
@@ -72,7 +73,7 @@ def inputs(runs: Path, given: Material, networks: list[int]) -> Floats:
         parts = [
             np.concatenate([a, b.astype(np.float32)]) for a, b in zip(parts, more, strict=True)
         ]
-    x = np.concatenate(parts, 1)
+    x = root(np.concatenate(parts, 1))
     plain = x[: given.photos]
     mean, std = plain.mean(0), plain.std(0) + 1e-6
     x = (x - mean) / std
@@ -94,16 +95,16 @@ def weights(given: Material, label_power: float, group_power: float, views: floa
     return found
 
 
-def load(runs: Path, name: str, table: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Return the logits and the features of a teacher for the rows of a table."""
+def load(runs: Path, name: str, table: pd.DataFrame) -> Floats:
+    """Return the features of a teacher for the rows of a table."""
     with np.load(runs / "teacher" / f"{name}.npz") as found:
-        logits, x = found["logits"].astype(np.float32), found["x"].astype(np.float32)
+        x = found["x"].astype(np.float32)
         known = pd.MultiIndex.from_arrays([found["row"], found["place"]])
     place = table.place if "place" in table else np.full(len(table), -1)
     at = known.get_indexer(pd.MultiIndex.from_arrays([table.row, place]))
     if (at < 0).any():
         raise SystemExit(f"teacher {name} does not know {(at < 0).sum()} pictures: fit it again")
-    return logits[at], x[at]
+    return x[at]
 
 
 def whole_fit(

@@ -16,6 +16,7 @@ import json
 import math
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from torch import nn
 from torch.nn import functional
 
 EVERY = 100
+SMOOTHING = 0.05
 LABEL_WEIGHTS = pool.CONFIG.label_weights
 
 
@@ -61,13 +63,12 @@ class Recipe:
     network: int = 0
     size: int = 224
     teacher: str = ""
-    hold: int = -1
+    hold: str = ""
     samples: int = 60000
     batch: int = 48
     rate: float = 4e-4
     head_rate: float = 1e-3
     freeze: int = 3
-    label_share: float = 0.25
     answers: float = 1.0
     imitate: float = 0.3
     decay: float = 0.02
@@ -75,6 +76,11 @@ class Recipe:
     average: float = 0.998
     seed: int = 0
     begin: str = ""
+
+    @property
+    def held(self) -> list[int]:
+        """The folds that are left out."""
+        return [int(digit) for digit in self.hold]
 
 
 class Student(nn.Module):
@@ -94,8 +100,8 @@ class Student(nn.Module):
             x = b.bn1(b.conv_stem(x))
             x = b.blocks[:freeze](x)
         x = b.bn2(b.conv_head(b.blocks[freeze:](x)))
-        embedding = x.float().mean((2, 3))
         with torch.autocast("cpu", enabled=False):
+            embedding = networks.root(x.float().mean((2, 3)))
             return embedding, self.head(embedding)
 
 
@@ -111,7 +117,7 @@ class Sampler:
         path = runs / "cache" / pool.IMAGES
         self.pool = np.memmap(path, np.uint8, "r").reshape(-1, pool.SIZE, pool.SIZE, 3)
         table = given.table
-        kept = (table.fold != recipe.hold).to_numpy()
+        kept = (~table.fold.isin(recipe.held)).to_numpy()
         first = np.arange(len(table)) < given.photos
         self.plain = np.flatnonzero(kept & first)
         self.views = np.flatnonzero(kept & ~first)
@@ -147,7 +153,8 @@ class Sampler:
         out = cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=cv2.INTER_LINEAR)
         if i < self.given.photos and rng.random() < 0.7:
             gain = rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.2)
-            out = np.clip(out * gain + rng.uniform(-15, 15), 0, 255).astype(np.uint8)
+            levels = np.arange(256)[:, None] * gain + rng.uniform(-15, 15)
+            out = cv2.LUT(out, levels.clip(0, 255).astype(np.uint8)[None])
         return np.asarray(out)
 
 
@@ -156,12 +163,12 @@ def initial_head(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return weight and bias of a logistic regression on the network's own plain features."""
     rows = given.table[: given.photos]
-    kept = (rows.fold != recipe.hold).to_numpy()
-    x = heads.load(runs, [teacher.PLAIN[recipe.network]], rows.row.to_numpy())[kept]
+    kept = (~rows.fold.isin(recipe.held)).to_numpy()
+    x = networks.root(heads.load(runs, [teacher.PLAIN[recipe.network]], rows.row.to_numpy()))[kept]
     mean, std = x.mean(0), x.std(0) + 1e-6
     y = np.array([labels.index(n) for n in rows.label[kept]])
     w = heads.fit(
-        (x - mean) / std, y, heads.weights_of(rows[kept], 0.5, 0.25), len(labels), 3e-3, 30
+        (x - mean) / std, y, heads.weights_of(rows[kept], 0.5, 0.25), len(labels), 1e-2, 60
     )
     weight = w[:-1] / torch.from_numpy(std)[:, None]
     return weight.T.contiguous(), w[-1] - torch.from_numpy(mean) @ weight
@@ -189,10 +196,9 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.given = teacher.material(runs)
         self.labels = sorted(self.given.table.label.unique())
-        self.logits = self.features = None
+        self.features = None
         if recipe.teacher:
-            name = f"{recipe.teacher}-{recipe.hold}"
-            self.logits, x = teacher.load(runs, name, self.given.table)
+            x = teacher.load(runs, recipe.teacher, self.given.table)
             self.features = x / x.std(0).clip(min=0.3 * x.std(0).max())
         width = self.features.shape[1] if self.features is not None and recipe.imitate else 0
         torch.manual_seed(recipe.seed)
@@ -227,7 +233,9 @@ class Run:
     def _begin_imitation(self) -> None:
         """Set the imitation to a ridge regression on the network's own plain features."""
         rows = self.given.table[: self.given.photos]
-        x = heads.load(self.runs, [teacher.PLAIN[self.recipe.network]], rows.row.to_numpy())
+        x = networks.root(
+            heads.load(self.runs, [teacher.PLAIN[self.recipe.network]], rows.row.to_numpy())
+        )
         y = torch.from_numpy(self.features[: len(x)])
         x = torch.cat([torch.from_numpy(x), torch.ones(len(x), 1)], 1)
         gram = x.T @ x
@@ -265,20 +273,22 @@ class Run:
         os.replace(self.folder / "checkpoint.part", self.folder / "checkpoint.pt")
 
     def target_of(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """Return the mix of label and teacher, (N, labels)."""
-        count = len(self.labels)
-        hard = functional.one_hot(torch.from_numpy(self.sampler.target[rows]), count).float()
-        if self.logits is None:
-            return 0.95 * hard + 0.05 / count
-        soft = torch.from_numpy(self.logits[rows]).softmax(1)
-        share = self.recipe.label_share
-        return share * hard + (1 - share) * soft
+        """Return the smoothed labels, (N, labels)."""
+        target = torch.from_numpy(self.sampler.target[rows])
+        hard = functional.one_hot(target, len(self.labels)).float()
+        return (1 - SMOOTHING) * hard + SMOOTHING / len(self.labels)
 
     def train(self) -> None:
         """Run all steps that are left."""
+        with ThreadPoolExecutor(1) as ahead:
+            self._train(ahead)
+
+    def _train(self, ahead: ThreadPoolExecutor) -> None:
         r, started, first, total = self.recipe, time.monotonic(), self.step, 0.0
+        coming = ahead.submit(self.sampler.batch, self.step)
         while self.step < self.steps:
-            images, rows = self.sampler.batch(self.step)
+            images, rows = coming.result()
+            coming = ahead.submit(self.sampler.batch, self.step + 1)
             warm = min(1.0, (self.step + 1) / 100)
             factor = warm * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
             for group in self.optimizer.param_groups:
@@ -327,7 +337,7 @@ class Run:
     def measure(self) -> dict[str, Any]:
         """Predict the fold that was left out, keep the logits, and return the figures."""
         photos = self.sampler.photos
-        places = np.flatnonzero(photos.table.fold == self.recipe.hold)
+        places = np.flatnonzero(photos.table.fold.isin(self.recipe.held))
         logits = predict(self.finished(), photos, places, self.recipe.size)
         table = photos.table.iloc[places].reset_index(drop=True)
         np.savez(
@@ -356,7 +366,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     run = Run(runs, name, Recipe(**asked))
     run.train()
-    if run.recipe.hold >= 0:
+    if run.recipe.hold:
         run.measure()
 
 
