@@ -68,8 +68,8 @@ def fit(
 ) -> torch.Tensor:
     """Return (D + 1, classes) of a logistic regression with penalty |W|^2 / (2 c N).
 
-    Args:
-        x: standardised features.
+    The features are standardised, the labels ``y`` numbers below ``classes``; ``start`` is a
+    solution to begin with.
     """
     inputs = torch.cat([torch.from_numpy(x), torch.ones(len(x), 1)], 1)
     target, importance = torch.from_numpy(y), torch.from_numpy(weight) / float(weight.sum())

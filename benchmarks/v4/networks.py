@@ -31,9 +31,13 @@ def backbone(name: str) -> Any:
     return network.to(memory_format=MEMORY)
 
 
+FLOOR = 0.01
+"""Added to pooled features, whose root has no slope at 0."""
+
+
 def root(embedding: Any) -> Any:
     """Return the roots of pooled features, by which linear heads tell more apart."""
-    return (embedding + 0.01) ** 0.5
+    return (embedding + FLOOR) ** 0.5
 
 
 PAIRS = (

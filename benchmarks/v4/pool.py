@@ -12,6 +12,7 @@ asked in no time.
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -25,9 +26,9 @@ import torch
 from numpy.typing import NDArray
 from photos import DATASETS, Photos
 
-from recognizer.training.config import AugmentConfig, TrainingConfig
 from recognizer.dataset.annotations import patches
 from recognizer.dataset.manifest import Photo
+from recognizer.training.config import AugmentConfig, TrainingConfig
 from recognizer.training.loader import TrainingPhotos, find_masks
 
 SIZE = 260
@@ -87,16 +88,17 @@ def training_photos(data: Path, runs: Path) -> list[Photo]:
 class _Share:
     """A part of the pool, drawn in a process of its own."""
 
-    def __init__(self, data: Path, runs: Path, masks: object) -> None:
+    def __init__(self, data: Path, runs: Path, masks: object, count: int) -> None:
         self.photos = training_photos(data, runs)
         labels = sorted({p.label for p in self.photos})
-        self.dataset = TrainingPhotos(self.photos, labels, CONFIG, 0, masks)  # type: ignore[arg-type]
+        config = replace(CONFIG, photos_per_epoch=count)
+        self.dataset = TrainingPhotos(self.photos, labels, config, 0, masks)  # type: ignore[arg-type]
 
 
-def _fill(data: Path, runs: Path, masks: object, first: int, last: int) -> None:
+def _fill(data: Path, runs: Path, masks: object, count: int, first: int, last: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    dataset = _Share(data, runs, masks).dataset
+    dataset = _Share(data, runs, masks, count).dataset
     pixels = np.memmap(runs / "cache" / IMAGES, np.uint8, "r+").reshape(-1, SIZE, SIZE, 3)
     for place in range(first, last):
         pixels[place] = dataset[place][0].numpy()
@@ -112,15 +114,13 @@ def _masks_of(data: Path, runs: Path, part: NDArray[np.int64]) -> list[object]:
 
 def build(data: Path, runs: Path, count: int, workers: int) -> None:
     """Draw the pool."""
-    global CONFIG
-    CONFIG = replace(CONFIG, photos_per_epoch=count)
     photos = training_photos(data, runs)
     parts = np.array_split(np.arange(len(photos)), workers)
     with ProcessPoolExecutor(workers) as processes:
         jobs = [processes.submit(_masks_of, data, runs, part) for part in parts]
         masks = [mask for job in jobs for mask in job.result()]
     print("masks", sum(m is not None for m in masks), "of", len(masks), flush=True)
-    dataset = _Share(data, runs, masks).dataset
+    dataset = _Share(data, runs, masks, count).dataset
     rows = [photos[int(i)] for i in dataset._order]
     folds = pd.read_csv(DATASETS / "folds.csv").drop_duplicates("group").set_index("group").fold
     table = Photos(runs / "cache").table.set_index("sha256")
@@ -139,8 +139,8 @@ def build(data: Path, runs: Path, count: int, workers: int) -> None:
     edges = np.linspace(0, count, workers * 4 + 1).astype(int)
     with ProcessPoolExecutor(workers) as processes:
         jobs = [
-            processes.submit(_fill, data, runs, masks, int(a), int(b))
-            for a, b in zip(edges, edges[1:], strict=False)
+            processes.submit(_fill, data, runs, masks, count, int(a), int(b))
+            for a, b in itertools.pairwise(edges)
         ]
         for job in jobs:
             job.result()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import networks
 import numpy as np
 import onnx
 import onnxruntime
@@ -33,19 +34,33 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from recognizer.training import onnx_export
-from recognizer.training.model import ProductNetwork
 
 LEVELS = 63
 """Largest absolute value of a weight: 2 x 255 x 63 fits into 16 bits."""
 
 
-def product_network(student: train.Student, labels: int) -> ProductNetwork:
-    """Return the student in the form that ``recognizer`` exports."""
-    network = ProductNetwork(copy.deepcopy(student.backbone), 1280, labels, 0.0)
-    with torch.no_grad():
-        network.head.weight.copy_(student.head.weight[:, :, None, None])
-        network.head.bias.copy_(student.head.bias)
-    return network.eval()
+class Pooled(nn.Module):
+    """The student in the form that ``recognizer`` exports.
+
+    The head sees the roots of pooled features. So that a label's score stays the mean of its map,
+    features are divided, place by place, by the roots of their means.
+    """
+
+    def __init__(self, student: train.Student) -> None:
+        super().__init__()
+        self.backbone = copy.deepcopy(student.backbone)
+        weight = student.head.weight
+        self.head = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
+        with torch.no_grad():
+            self.head.weight.copy_(weight[:, :, None, None])
+            self.head.bias.copy_(student.head.bias)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return logits, maps and the embedding of uint8 images, (N, size, size, 3)."""
+        x = self.backbone.forward_features(images.permute(0, 3, 1, 2).float())
+        x = (x + networks.FLOOR) / networks.root(x.mean((2, 3), keepdim=True))
+        maps = self.head(x)
+        return maps.mean((2, 3)), maps, x.mean((2, 3))
 
 
 class _Round(torch.autograd.Function):
@@ -120,7 +135,8 @@ def _round_sum(block: Any, rounded: Range) -> None:
 
 
 def tune(run: train.Run, student: train.Student, steps: int, rate: float) -> None:
-    """Train the whole backbone on, rounded, to imitate the teacher; in place."""
+    """Train the backbone to answer, rounded, as it does unrounded; in place."""
+    before = copy.deepcopy(student).eval()
     backbone = student.backbone
     ranges = make_aware(backbone)
     photos = run.sampler.photos
@@ -132,7 +148,7 @@ def tune(run: train.Run, student: train.Student, steps: int, rate: float) -> Non
             student(torch.from_numpy(np.stack(inputs[first : first + 32])))
     for one in ranges:
         one.watching = False
-    parameters = list(student.parameters())
+    parameters = list(backbone.parameters())
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=rate)
@@ -143,12 +159,15 @@ def tune(run: train.Run, student: train.Student, steps: int, rate: float) -> Non
         for group in optimizer.param_groups:
             group["lr"] = rate * factor
         with torch.autocast("cpu", torch.bfloat16):
-            embedding, _ = student(images)
-        goal = torch.from_numpy(run.features[rows])
-        loss = functional.mse_loss(student.imitation(embedding), goal)
+            with torch.no_grad():
+                embedding, logits = before(images)
+            mine, answers = student(images)
+        loss = functional.kl_div(
+            answers.log_softmax(1), logits.softmax(1), reduction="batchmean"
+        ) + 10 * functional.mse_loss(mine, embedding)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 2.0)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         total += float(loss.detach())
         if (step + 1) % 20 == 0:
@@ -181,7 +200,7 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
         onnx_export._Batches(inputs),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=["Conv", "Add", "Clip", "Relu"],
-        nodes_to_exclude=onnx_export._head_nodes(model),
+        nodes_to_exclude=_behind_the_backbone(model),
         per_channel=True,
         reduce_range=True,
         activation_type=QuantType.QUInt8,
@@ -190,10 +209,23 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
         # The range of weights alone is reduced; that of activations must stay whole.
         extra_options={"ActivationSymmetric": False},
     )
+    prepared.unlink()
     quantized = onnx.load(str(int8))
     onnx_export._feed_pixels_directly(quantized, pixels)
     onnx.checker.check_model(quantized, full_check=True)
     onnx.save(quantized, str(int8))
+
+
+def _behind_the_backbone(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes behind the features: they need more than eight bits."""
+    nodes = model.graph.node
+    reached = {next(node for node in nodes if node.op_type == "ReduceMean").input[0]}
+    names = []
+    for node in nodes:  # in topological order
+        if reached & set(node.input):
+            reached.update(node.output)
+            names.append(node.name)
+    return names
 
 
 def scores(path: Path, inputs: NDArray[np.uint8], fused: bool = True) -> NDArray[np.float32]:
@@ -214,7 +246,6 @@ if __name__ == "__main__":
     parser.add_argument("--name", required=True)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rate", type=float, default=3e-5)
-    parser.add_argument("--batch", type=int, default=24)
     asked = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("THREADS", "1")))
     cv2.setNumThreads(1)
@@ -231,19 +262,19 @@ if __name__ == "__main__":
 
     def export(which: train.Student, name: str) -> None:
         """Write the fp32 and the int8 file of a student."""
-        served = onnx_export.ServedNetwork(product_network(which, labels), "softmax", labels)
+        served = onnx_export.ServedNetwork(Pooled(which).eval(), "softmax", labels)
         onnx_export.export_fp32(served, recipe.size, out / f"{name}-fp32.onnx")
         quantize(out / f"{name}-fp32.onnx", out / f"{name}-int8.onnx", ranged)
 
     export(student, "plain")
     if asked.steps:
-        tune(run, student, asked.steps, asked.rate, asked.batch)
+        tune(run, student, asked.steps, asked.rate)
         export(plain_again(student, recipe, labels), "tuned")
     exact = 1 / (1 + np.exp(-scores(out / "plain-fp32.onnx", checked)))
     for path in sorted(out.glob("*-int8.onnx")):
         fused, unfused = (1 / (1 + np.exp(-scores(path, checked, f))) for f in (True, False))
+        away = np.abs(fused - exact)
         print(
-            path.name,
-            f"against fp32: mean {np.abs(fused - exact).mean():.5f} max {np.abs(fused - exact).max():.4f};",
+            f"{path.name} against fp32: mean {away.mean():.5f} max {away.max():.4f};",
             f"fused against unfused: max {np.abs(fused - unfused).max():.5f}",
         )

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 import pool
 import torch
-from numpy.typing import NDArray
 from networks import root
+from numpy.typing import NDArray
 from photos import Photos
 
 Floats = NDArray[np.float32]

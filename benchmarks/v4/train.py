@@ -327,11 +327,11 @@ class Run:
                     value.lerp_(self.start[name], self.recipe.decay * factor * 0.01)
                 self.averaged[name].lerp_(value, 1 - decay)
 
-    def finished(self) -> Student:
-        """Return the student with its averaged weights."""
+    def finished(self, share: float = 1.0) -> Student:
+        """Return the student with its averaged weights, or ``share`` of the way to them."""
         with torch.no_grad():
             for name, value in self.student.named_parameters():
-                value.copy_(self.averaged[name])
+                value.copy_(self.start[name].lerp(self.averaged[name], share))
         return self.student.eval()
 
     def measure(self) -> dict[str, Any]:

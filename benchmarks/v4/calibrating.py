@@ -1,0 +1,165 @@
+"""Calibration and thresholds from answers for sources that the answering network had not seen.
+
+Every photo of training is scored by a network, or a head, that had nothing of the photo's fold. A
+threshold is the median over the folds of that which each needs: one fold leaves out a museum whose
+stone carvings nothing else teaches, and its false positives are not those of an ordinary source.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.evaluation.calibrate import fit_platt
+from recognizer.evaluation.metrics import share
+from recognizer.evaluation.thresholds import expected_log_odds
+from recognizer.model.bundle import Bundle
+from recognizer.model.calibration import Calibration
+from recognizer.model.description import CalibrationFit, CalibrationPhotos
+from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.taxonomy import Kind
+
+Floats = NDArray[np.float64]
+PREVALENCE = 0.01
+"""Share of all photos that each label is taken to have: what is rare in the data may not be rare
+elsewhere, and no product may be louder because it has more photos."""
+
+
+def log_odds(logits: NDArray[np.floating]) -> Floats:
+    """Return log(p / (1 - p)) of softmax probabilities, as the exported model gives them."""
+    x = np.asarray(logits, np.float64)
+    peak = x.max(1, keepdims=True)
+    e = np.exp(x - peak)
+    rest = np.maximum(e.sum(1, keepdims=True) - e, 1e-30)
+    return np.asarray(x - peak - np.log(rest))
+
+
+def calibrations(
+    values: Floats, table: pd.DataFrame, labels: Sequence[str], own: Sequence[str] = ()
+) -> list[tuple[float, float, str]]:
+    """Return slope, intercept and method of each label.
+
+    Heads are fitted with labels weighted by the root of their photos. That prior is taken back
+    first; then one line for all labels does, since a line for each is no better on folds that its
+    fit has not seen. Labels in ``own`` get a line of their own.
+    """
+    count = table.label.value_counts()
+    prior = np.array([0.5 * math.log(count.get(name, 1)) for name in labels])
+    truth = table.label.to_numpy(str)
+    hits = np.stack([truth == name for name in labels], 1)
+    weight = np.where(
+        hits,
+        PREVALENCE / np.maximum(hits.sum(0), 1),
+        (1 - PREVALENCE) / np.maximum((~hits).sum(0), 1),
+    )
+    shifted = values - prior
+    some = hits.sum(0) >= 5
+
+    def line(columns: NDArray[np.bool_] | list[int]) -> tuple[float, float]:
+        x, y, w = (a[:, columns].ravel() for a in (shifted, hits.astype(float), weight))
+        return fit_platt(x, y, w / w.mean(), c=1e6)
+
+    shared = line(some)
+    found = []
+    for column, name in enumerate(labels):
+        slope, intercept = line([column]) if name in own else shared
+        method = "platt" if name in own else "platt_shared"
+        found.append((slope, intercept - slope * float(prior[column]), method))
+    return found
+
+
+def threshold(scores: Floats, fold: NDArray[np.int64], rate: float) -> float:
+    """Return the probability that a share ``rate`` of a fold's negatives exceeds, in the median."""
+    p = scores.clip(1e-9, 1 - 1e-9)
+    odds = np.log(p) - np.log1p(-p)
+    each = [expected_log_odds(odds[fold == f], rate) for f in np.unique(fold)]
+    return math.ceil(1e6 / (1 + math.exp(-float(np.median(each))))) / 1e6
+
+
+def thresholds(scores: Floats, fold: NDArray[np.int64]) -> dict[float, float]:
+    """Return the threshold of each named rate."""
+    return {rate: threshold(scores, fold, rate) for rate in FALSE_POSITIVE_RATES}
+
+
+def calibrated(
+    bundle: Bundle,
+    logits: NDArray[np.floating],
+    table: pd.DataFrame,
+    photos: Sequence[Photo],
+    own: Sequence[str] = (),
+) -> Bundle:
+    """Return a bundle with calibrations and thresholds.
+
+    Args:
+        bundle: with any.
+        logits: (N, labels), of each photo by what had not seen its fold.
+        table: of the N photos: ``label``, ``fold``, ``product``.
+        photos: the same.
+        own: labels that get a line of their own.
+    """
+    values = log_odds(logits)
+    lines = calibrations(values, table, bundle.label_names, own)
+    positives = table.label.value_counts()
+    bundle = replace(
+        bundle,
+        labels=tuple(
+            replace(
+                label,
+                calibration=Calibration.line(slope, intercept).rounded(),
+                fit=CalibrationFit(method=method, positives=int(positives.get(label.name, 0))),
+            )
+            for label, (slope, intercept, method) in zip(bundle.labels, lines, strict=True)
+        ),
+    )
+    negative = ~table["product"].to_numpy(bool)
+    scores = bundle.calibrate(values)[negative]
+    families, fold = bundle.family_scores(scores), table.fold.to_numpy()[negative]
+    return replace(
+        bundle,
+        labels=tuple(
+            replace(label, thresholds=thresholds(own_scores, fold))
+            if label.kind is Kind.PRODUCT
+            else label
+            for label, own_scores in zip(bundle.labels, scores.T, strict=True)
+        ),
+        families=tuple(
+            replace(family, thresholds=thresholds(own_scores, fold))
+            for family, own_scores in zip(bundle.families, families.T, strict=True)
+        ),
+        any_product_thresholds=thresholds(families.max(1), fold),
+        calibration=CalibrationPhotos(
+            photos=len(photos),
+            negatives=int(negative.sum()),
+            sources=len({p.source for p in photos}),
+            fingerprint=fingerprint(photos),
+        ),
+    )
+
+
+def left_out_rates(
+    scores: Floats, table: pd.DataFrame, rate: float = 0.01
+) -> Mapping[int, tuple[str, str]]:
+    """Return for each fold, at a threshold by the other folds alone, negatives over it, products.
+
+    Args:
+        scores: (N,), the highest calibrated family.
+        table: of the N photos.
+        rate: of the threshold.
+    """
+    fold, product = table.fold.to_numpy(), table["product"].to_numpy(bool)
+    found = {}
+    for f in np.unique(fold):
+        others = (fold != f) & ~product
+        over = (fold == f) & (scores > threshold(scores[others], fold[others], rate))
+        mine = fold == f
+        found[int(f)] = tuple(
+            str(share(int((over & side).sum()), int((mine & side).sum())))
+            for side in (~product, product)
+        )
+    return found

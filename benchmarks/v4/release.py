@@ -1,0 +1,204 @@
+"""Make the bundle of a student: calibration, thresholds, figures, card.
+
+    python benchmarks/v4/release.py --data DATA --runs runs/v4 --name final --held e02 e13 e4 \
+        --output export/wildlife-v4
+
+``--held`` are runs of the same recipe, each without some of the folds, which together leave out
+every fold once. What they say of the folds that they have not seen sets calibration and
+thresholds. The test split is scored last, when nothing is left to choose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import calibrating
+import numpy as np
+import pandas as pd
+import quantise
+import report
+import train
+from numpy.typing import NDArray
+from photos import Photos
+
+from recognizer.dataset.manifest import Photo
+from recognizer.evaluation.evaluate import Evaluation, evaluate, measure, score_photos
+from recognizer.model.bundle import Bundle, load_bundle, write_bundle
+from recognizer.model.description import Difference, Parity
+from recognizer.model.folders import MODEL_FILE, bundle_title
+from recognizer.prediction import Prediction
+from recognizer.recognizer import Recognizer
+from recognizer.status import Status
+from recognizer.training.config import TrainingConfig
+from recognizer.training.describe import Measured, describe, draft_bundle
+from recognizer.training.export import _loss
+from recognizer.training.negative_bank import attach_bank
+
+OWN_LINE = ("ivory_worked",)
+"""Labels with photos enough for a calibration of their own."""
+
+HELD_OUT_OF_THE_BANK = 10
+"""One group of sources in so many counts the false positives of what is enrolled later."""
+
+
+def photos_of(table: pd.DataFrame, data: Path) -> list[Photo]:
+    """Return the photos of rows as the package knows them, with corrected labels."""
+    return [
+        Photo(data / r.file, r.sha256, r.label, r.source, r.split, r.subtype, license=r.license)
+        for r in table.itertuples()
+    ]
+
+
+def out_of_fold(runs: Path, held: list[str], table: pd.DataFrame) -> NDArray[np.float32]:
+    """Return what the runs say of the photos that they left out.
+
+    Raises:
+        SystemExit: a photo was left out by none of them, or by two.
+    """
+    logits = np.full((len(table), table.label.nunique()), np.nan, np.float32)
+    place = pd.Series(np.arange(len(table)), table.row)
+    for name in held:
+        with np.load(runs / "students" / name / "held.npz") as found:
+            at = place[found["row"]].to_numpy()
+            if not np.isnan(logits[at]).all():
+                raise SystemExit(f"{name} leaves out what another run has left out")
+            logits[at] = found["logits"]
+    if np.isnan(logits).any():
+        raise SystemExit(f"{np.isnan(logits[:, 0]).sum()} photos were left out by no run")
+    return logits
+
+
+def predictions_of(bundle: Bundle, logits: NDArray[np.float32]) -> list[Prediction]:
+    """Return predictions as the engine would give them."""
+    scores = bundle.calibrate(calibrating.log_odds(logits))
+    families = bundle.family_scores(scores)
+    names = [family.name for family in bundle.families]
+    return [
+        Prediction(
+            status=Status.OK,
+            scores=dict(zip(bundle.label_names, map(float, own), strict=True)),
+            families=dict(zip(names, map(float, theirs), strict=True)),
+            frame=0,
+        )
+        for own, theirs in zip(scores, families, strict=True)
+    ]
+
+
+def parity_of(onnx: Path, inputs: NDArray[np.uint8]) -> Parity:
+    """Compare the files of fp32 and int8; the former is torch's to 1e-5."""
+    exact, ours = (
+        1 / (1 + np.exp(-quantise.scores(onnx / f"{name}.onnx", inputs)))
+        for name in ("plain-fp32", "tuned-int8")
+    )
+    found = np.abs(exact - ours)
+    return Parity(
+        photos=len(inputs),
+        fp32=Difference(largest=0.0, mean=0.0),
+        int8=Difference(largest=float(f"{found.max():.3g}"), mean=float(f"{found.mean():.3g}")),
+    )
+
+
+def main() -> None:
+    """Write the bundle."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--held", nargs="+", required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--against", type=Path, help="an older bundle, for the comparison")
+    parser.add_argument("--notes", type=Path, required=True)
+    parser.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="leave the test split alone: take training photos in its place",
+    )
+    asked = parser.parse_args()
+    folder = asked.runs / "students" / asked.name
+    recipe = train.Recipe(**json.loads((folder / "recipe.json").read_text()))
+    every = Photos(asked.runs / "cache")
+    table = every.table
+    known = table[table.split == "train"].reset_index(drop=True)
+    labels = sorted(known.label.unique())
+    logits = out_of_fold(asked.runs, asked.held, known)
+    learned = photos_of(known, asked.data)
+    if asked.rehearse:
+        rows = table[(table.split == "train") & (table.fold == 4)]
+        test = [replace(p, split="test") for p in photos_of(rows, asked.data)]
+    else:
+        test = photos_of(table[table.split == "test"], asked.data)
+    output = asked.output
+    if output.exists():
+        shutil.rmtree(output)
+    output.mkdir(parents=True)
+    shutil.copy(folder / "onnx" / "tuned-int8.onnx", output / MODEL_FILE)
+    config = TrainingConfig(
+        backbone=f"tf_efficientnet_lite{recipe.network}",
+        input_size=recipe.size,
+        batch_size=recipe.batch,
+        photos_per_epoch=recipe.samples,
+        epochs=1,
+        learning_rate=recipe.head_rate,
+        backbone_rate=recipe.rate / recipe.head_rate,
+        freeze_stages=recipe.freeze,
+        freeze_batch_norm=True,
+        label_smoothing=train.SMOOTHING,
+        label_weights=dict(train.LABEL_WEIGHTS),
+        seed=recipe.seed,
+    )
+    some = np.random.default_rng(2).permutation(np.flatnonzero(table.split == "train"))[:64]
+    proof = parity_of(folder / "onnx", np.stack([every.square(int(i), recipe.size) for i in some]))
+    bundle = draft_bundle(
+        output, bundle_title(output), "int8", config, labels, learned, averaged=1, parity=proof
+    )
+    bundle = calibrating.calibrated(bundle, logits, known, learned, OWN_LINE)
+    write_bundle(bundle)
+    counts = {g: i for i, g in enumerate(sorted(known.group.unique()))}
+    apart = (known.group.map(counts) % HELD_OUT_OF_THE_BANK == 0).to_numpy()
+    attach_bank(
+        output,
+        [
+            replace(p, split="validation") if out else p
+            for p, out in zip(learned, apart, strict=True)
+        ],
+    )
+    bundle = load_bundle(output)
+    said = predictions_of(bundle, logits)
+    unseen = measure(
+        bundle,
+        [replace(p, split="source folds") for p in learned],
+        said,
+        "source folds",
+    )
+    report.look(asked.runs, asked.name, asked.rehearse)
+    answers = score_photos(Recognizer.load(output), test)
+    found = measure(bundle, test, answers, "test")
+    exact = fp32_evaluation(bundle, folder / "onnx" / "plain-fp32.onnx", test)
+    notes = report.notes(bundle, known, said, test, answers, asked.against, asked.notes.read_text())
+    describe(
+        output,
+        Measured(test=found, seen=unseen, lost=_loss(exact, found)),
+        [*learned, *test],
+        learned,
+        notes,
+    )
+    print(json.dumps({str(k): v for k, v in bundle.any_product_thresholds.items()}))
+
+
+def fp32_evaluation(bundle: Bundle, file: Path, test: list[Photo]) -> Evaluation:
+    """Return the figures of the network before quantisation, with the same calibration."""
+    folder = file.parent / "fp32-bundle"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shutil.copy(file, folder / MODEL_FILE)
+    model = replace(bundle.model, sha256=report.sha256(file), bytes=file.stat().st_size)
+    write_bundle(replace(bundle, path=folder, model=model, negatives=None))
+    return evaluate(Recognizer.load(folder), test, "test")
+
+
+if __name__ == "__main__":
+    main()
