@@ -30,7 +30,7 @@ DATA_VARIABLE = "RECOGNIZER_DATA"
 REPOSITORY = Path(__file__).resolve().parent.parent
 SAMPLES = REPOSITORY / "datasets" / "samples"
 SMALL_RECIPE = Path(__file__).with_name("small.toml")
-FULL_RECIPE = REPOSITORY / "export" / "wildlife-v2" / "train.toml"
+FULL_RECIPE = REPOSITORY / "export" / "wildlife-v4" / "train.toml"
 
 _SIDE = 320  # of a stand-in photo in pixels
 

@@ -26,6 +26,11 @@ from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind
 
 Floats = NDArray[np.float64]
+LOUDER = {Kind.PRODUCT: 0.0, Kind.LOOKALIKE: 1.0, Kind.OTHER: 1.0, Kind.ANIMAL: 3.0}
+"""Log-odds by which what is no product is taken to be more frequent; a living animal is none.
+
+It decides which label has the highest score, and no lead."""
+
 PREVALENCE = 0.01
 """Share of all photos that each label is taken to have: what is rare in the data may not be rare
 elsewhere, and no product may be louder because it has more photos."""
@@ -41,16 +46,15 @@ def log_odds(logits: NDArray[np.floating]) -> Floats:
 
 
 def calibrations(
-    values: Floats, table: pd.DataFrame, labels: Sequence[str], own: Sequence[str] = ()
-) -> list[tuple[float, float, str]]:
-    """Return slope, intercept and method of each label.
+    values: Floats, table: pd.DataFrame, labels: Sequence[str], count: Mapping[str, int]
+) -> list[tuple[float, float]]:
+    """Return slope and intercept of each label, of which there are ``count`` training photos.
 
     Heads are fitted with labels weighted by the root of their photos. That prior is taken back
     first; then one line for all labels does, since a line for each is no better on folds that its
-    fit has not seen. Labels in ``own`` get a line of their own.
+    fit has not seen.
     """
-    count = table.label.value_counts()
-    prior = np.array([0.5 * math.log(count.get(name, 1)) for name in labels])
+    prior = np.array([0.5 * math.log(count[name]) for name in labels])
     truth = table.label.to_numpy(str)
     hits = np.stack([truth == name for name in labels], 1)
     weight = np.where(
@@ -61,17 +65,9 @@ def calibrations(
     shifted = values - prior
     some = hits.sum(0) >= 5
 
-    def line(columns: NDArray[np.bool_] | list[int]) -> tuple[float, float]:
-        x, y, w = (a[:, columns].ravel() for a in (shifted, hits.astype(float), weight))
-        return fit_platt(x, y, w / w.mean(), c=1e6)
-
-    shared = line(some)
-    found = []
-    for column, name in enumerate(labels):
-        slope, intercept = line([column]) if name in own else shared
-        method = "platt" if name in own else "platt_shared"
-        found.append((slope, intercept - slope * float(prior[column]), method))
-    return found
+    x, y, w = (a[:, some].ravel() for a in (shifted, hits.astype(float), weight))
+    slope, intercept = fit_platt(x, y, w / w.mean(), c=1e6)
+    return [(slope, intercept - slope * float(own)) for own in prior]
 
 
 def threshold(scores: Floats, fold: NDArray[np.int64], rate: float) -> float:
@@ -92,7 +88,7 @@ def calibrated(
     logits: NDArray[np.floating],
     table: pd.DataFrame,
     photos: Sequence[Photo],
-    own: Sequence[str] = (),
+    count: Mapping[str, int],
 ) -> Bundle:
     """Return a bundle with calibrations and thresholds.
 
@@ -101,20 +97,22 @@ def calibrated(
         logits: (N, labels), of each photo by what had not seen its fold.
         table: of the N photos: ``label``, ``fold``, ``product``.
         photos: the same.
-        own: labels that get a line of their own.
+        count: label -> training photos.
     """
     values = log_odds(logits)
-    lines = calibrations(values, table, bundle.label_names, own)
+    lines = calibrations(values, table, bundle.label_names, count)
     positives = table.label.value_counts()
     bundle = replace(
         bundle,
         labels=tuple(
             replace(
                 label,
-                calibration=Calibration.line(slope, intercept).rounded(),
-                fit=CalibrationFit(method=method, positives=int(positives.get(label.name, 0))),
+                calibration=Calibration.line(slope, intercept + LOUDER[label.kind]).rounded(),
+                fit=CalibrationFit(
+                    method="platt_shared", positives=int(positives.get(label.name, 0))
+                ),
             )
-            for label, (slope, intercept, method) in zip(bundle.labels, lines, strict=True)
+            for label, (slope, intercept) in zip(bundle.labels, lines, strict=True)
         ),
     )
     negative = ~table["product"].to_numpy(bool)

@@ -38,9 +38,6 @@ from recognizer.training.describe import Measured, describe, draft_bundle
 from recognizer.training.export import _loss
 from recognizer.training.negative_bank import attach_bank
 
-OWN_LINE = ("ivory_worked",)
-"""Labels with photos enough for a calibration of their own."""
-
 HELD_OUT_OF_THE_BANK = 10
 """One group of sources in so many counts the false positives of what is enrolled later."""
 
@@ -54,10 +51,10 @@ def photos_of(table: pd.DataFrame, data: Path) -> list[Photo]:
 
 
 def out_of_fold(runs: Path, held: list[str], table: pd.DataFrame) -> NDArray[np.float32]:
-    """Return what the runs say of the photos that they left out.
+    """Return what the runs say of the photos that they left out; NaN where none did.
 
     Raises:
-        SystemExit: a photo was left out by none of them, or by two.
+        SystemExit: a photo was left out by two runs.
     """
     logits = np.full((len(table), table.label.nunique()), np.nan, np.float32)
     place = pd.Series(np.arange(len(table)), table.row)
@@ -67,8 +64,6 @@ def out_of_fold(runs: Path, held: list[str], table: pd.DataFrame) -> NDArray[np.
             if not np.isnan(logits[at]).all():
                 raise SystemExit(f"{name} leaves out what another run has left out")
             logits[at] = found["logits"]
-    if np.isnan(logits).any():
-        raise SystemExit(f"{np.isnan(logits[:, 0]).sum()} photos were left out by no run")
     return logits
 
 
@@ -91,7 +86,7 @@ def predictions_of(bundle: Bundle, logits: NDArray[np.float32]) -> list[Predicti
 def parity_of(onnx: Path, inputs: NDArray[np.uint8]) -> Parity:
     """Compare the files of fp32 and int8; the former is torch's to 1e-5."""
     exact, ours = (
-        1 / (1 + np.exp(-quantise.scores(onnx / f"{name}.onnx", inputs)))
+        1 / (1 + np.exp(-quantise.run(onnx / f"{name}.onnx", inputs)))
         for name in ("plain-fp32", "tuned-int8")
     )
     found = np.abs(exact - ours)
@@ -99,6 +94,32 @@ def parity_of(onnx: Path, inputs: NDArray[np.uint8]) -> Parity:
         photos=len(inputs),
         fp32=Difference(largest=0.0, mean=0.0),
         int8=Difference(largest=float(f"{found.max():.3g}"), mean=float(f"{found.mean():.3g}")),
+    )
+
+
+def test_photos(table: pd.DataFrame, data: Path, rehearsal: bool) -> list[Photo]:
+    """Return the test photos; in a rehearsal training photos of one fold in their place."""
+    if not rehearsal:
+        return photos_of(table[table.split == "test"], data)
+    rows = table[(table.split == "train") & (table.fold == 4)]
+    return [replace(p, split="test") for p in photos_of(rows.iloc[::5], data)]
+
+
+def config_of(recipe: train.Recipe) -> TrainingConfig:
+    """Return what ``bundle.json`` keeps of the recipe: as much as ``recognizer train`` knows of."""
+    return TrainingConfig(
+        backbone=f"tf_efficientnet_lite{recipe.network}",
+        input_size=recipe.size,
+        batch_size=recipe.batch,
+        photos_per_epoch=recipe.samples,
+        epochs=1,
+        learning_rate=recipe.head_rate,
+        backbone_rate=recipe.rate / recipe.head_rate,
+        freeze_stages=recipe.freeze,
+        freeze_batch_norm=True,
+        label_smoothing=train.SMOOTHING,
+        label_weights=dict(train.LABEL_WEIGHTS),
+        seed=recipe.seed,
     )
 
 
@@ -122,71 +143,67 @@ def main() -> None:
     recipe = train.Recipe(**json.loads((folder / "recipe.json").read_text()))
     every = Photos(asked.runs / "cache")
     table = every.table
-    known = table[table.split == "train"].reset_index(drop=True)
-    labels = sorted(known.label.unique())
-    logits = out_of_fold(asked.runs, asked.held, known)
+    known, logits = answers_out_of_fold(asked.runs, asked.held, table)
     learned = photos_of(known, asked.data)
-    if asked.rehearse:
-        rows = table[(table.split == "train") & (table.fold == 4)]
-        test = [replace(p, split="test") for p in photos_of(rows, asked.data)]
-    else:
-        test = photos_of(table[table.split == "test"], asked.data)
-    output = asked.output
-    if output.exists():
-        shutil.rmtree(output)
-    output.mkdir(parents=True)
-    shutil.copy(folder / "onnx" / "tuned-int8.onnx", output / MODEL_FILE)
-    config = TrainingConfig(
-        backbone=f"tf_efficientnet_lite{recipe.network}",
-        input_size=recipe.size,
-        batch_size=recipe.batch,
-        photos_per_epoch=recipe.samples,
-        epochs=1,
-        learning_rate=recipe.head_rate,
-        backbone_rate=recipe.rate / recipe.head_rate,
-        freeze_stages=recipe.freeze,
-        freeze_batch_norm=True,
-        label_smoothing=train.SMOOTHING,
-        label_weights=dict(train.LABEL_WEIGHTS),
-        seed=recipe.seed,
-    )
+    test = test_photos(table, asked.data, asked.rehearse)
+    asked.output.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "onnx" / "tuned-int8.onnx", asked.output / MODEL_FILE)
     some = np.random.default_rng(2).permutation(np.flatnonzero(table.split == "train"))[:64]
     proof = parity_of(folder / "onnx", np.stack([every.square(int(i), recipe.size) for i in some]))
     bundle = draft_bundle(
-        output, bundle_title(output), "int8", config, labels, learned, averaged=1, parity=proof
+        asked.output,
+        bundle_title(asked.output),
+        "int8",
+        config_of(recipe),
+        sorted(known.label.unique()),
+        learned,
+        averaged=1,
+        parity=proof,
     )
-    bundle = calibrating.calibrated(bundle, logits, known, learned, OWN_LINE)
+    bundle = replace(bundle, model=replace(bundle.model, weight_bits=7))
+    left_out = ~np.isnan(logits[:, 0])
+    scored = known[left_out].reset_index(drop=True)
+    judged = [p for p, own in zip(learned, left_out, strict=True) if own]
+    bundle = calibrating.calibrated(
+        bundle, logits[left_out], scored, judged, known.label.value_counts()
+    )
     write_bundle(bundle)
-    counts = {g: i for i, g in enumerate(sorted(known.group.unique()))}
-    apart = (known.group.map(counts) % HELD_OUT_OF_THE_BANK == 0).to_numpy()
-    attach_bank(
-        output,
-        [
-            replace(p, split="validation") if out else p
-            for p, out in zip(learned, apart, strict=True)
-        ],
-    )
-    bundle = load_bundle(output)
-    said = predictions_of(bundle, logits)
-    unseen = measure(
-        bundle,
-        [replace(p, split="source folds") for p in learned],
-        said,
-        "source folds",
-    )
+    bank(asked.output, known, learned, every=10 if asked.rehearse else 3)
+    bundle = load_bundle(asked.output)
+    said = predictions_of(bundle, logits[left_out])
+    unseen = measure(bundle, judged, said, "source folds", rounds=200)
+    print("measured on the folds", flush=True)
     report.look(asked.runs, asked.name, asked.rehearse)
-    answers = score_photos(Recognizer.load(output), test)
+    answers = score_photos(Recognizer.load(asked.output), test)
     found = measure(bundle, test, answers, "test")
     exact = fp32_evaluation(bundle, folder / "onnx" / "plain-fp32.onnx", test)
-    notes = report.notes(bundle, known, said, test, answers, asked.against, asked.notes.read_text())
-    describe(
-        output,
-        Measured(test=found, seen=unseen, lost=_loss(exact, found)),
-        [*learned, *test],
-        learned,
-        notes,
+    notes = report.notes(
+        bundle, scored, said, test, answers, asked.against, asked.notes.read_text()
     )
-    print(json.dumps({str(k): v for k, v in bundle.any_product_thresholds.items()}))
+    measured = Measured(test=found, seen=unseen, lost=_loss(exact, found))
+    describe(asked.output, measured, [*learned, *test], learned, notes)
+    print(bundle.any_product_thresholds, flush=True)
+
+
+def answers_out_of_fold(
+    runs: Path, held: list[str], table: pd.DataFrame
+) -> tuple[pd.DataFrame, NDArray[np.float32]]:
+    """Return the training photos of labels that are named, and what is said of them."""
+    known = table[table.split == "train"].reset_index(drop=True)
+    logits = out_of_fold(runs, held, known)
+    columns = [name not in train.TOO_FEW for name in sorted(known.label.unique())]
+    named = ~known.label.isin(train.TOO_FEW).to_numpy()
+    return known[named].reset_index(drop=True), logits[named][:, columns]
+
+
+def bank(folder: Path, known: pd.DataFrame, learned: list[Photo], every: int) -> None:
+    """Attach the bank of negatives; one group of sources in ten is held out for enrolment."""
+    number = {group: i for i, group in enumerate(sorted(known.group.unique()))}
+    apart = known.group.map(number).to_numpy() % HELD_OUT_OF_THE_BANK == 0
+    photos = [
+        replace(p, split="validation") if out else p for p, out in zip(learned, apart, strict=True)
+    ]
+    attach_bank(folder, photos[::every])
 
 
 def fp32_evaluation(bundle: Bundle, file: Path, test: list[Photo]) -> Evaluation:

@@ -1,11 +1,11 @@
-"""Train a student: one network that learns the labels, the teacher's answers and its features.
+"""Train a student: one network that learns the labels, and what three frozen networks see.
 
-    python benchmarks/v4/train.py --runs runs/v4 --name s2 --teacher t --hold 2 --samples 60000
+    python benchmarks/v4/train.py --runs runs/v4 --name without02 --hold 02
 
-Half of what it sees are training photos as they are, hardly changed, half is the pool. The target
-of each is a mix of its label and of what the teacher says of the same picture. A second, linear
-output (only in training) repeats the teacher's features. The head begins as a logistic regression
-on the network's own ImageNet features. Weights are averaged over the last steps; a checkpoint
+Half of what it sees are training photos as they are, hardly changed, half is the pool. A second,
+linear output (only in training) repeats the teacher's features. Both begin as regressions on the
+network's own ImageNet features, so that training begins where a linear head ends. Weights are
+averaged over the last steps, and the finished ones lie between these and the first. A checkpoint
 every ``EVERY`` steps lets a run go on.
 """
 
@@ -36,6 +36,9 @@ from torch.nn import functional
 
 EVERY = 100
 SMOOTHING = 0.05
+TOO_FEW = ("hornbill_casque", "shark_fin")
+"""Labels of one or two photos: the network sees them, the exported one does not name them."""
+
 LABEL_WEIGHTS = pool.CONFIG.label_weights
 
 
@@ -44,38 +47,41 @@ class Recipe:
     """Every choice of a run.
 
     Attributes:
-        network: 0, 1 or 2: of EfficientNet-Lite. size: side of the input. teacher: name of the
-        file of ``teacher.py``; empty for labels alone. hold: fold that is left out, to measure on;
-        -1 for none. samples: pictures seen. batch: pictures in a step. rate: peak learning rate of
-        the backbone. head_rate: of the head. freeze: stages with the stem that keep ImageNet's
-        weights. label_share: share of the label in the target, the rest being the teacher's.
-        answers: weight of the loss on labels and the teacher's answers; at 0 no label is learned,
-        and
-            the head is a logistic regression that is fitted afterwards (``embed.py``).
+        network: 0, 1 or 2: of EfficientNet-Lite.
+        size: side of the input.
+        teacher: name of the file of ``teacher.py``; empty for labels alone.
+        hold: the folds that are left out, a digit each, and measured on.
+        samples: pictures seen.
+        batch: pictures in a step.
+        rate: peak learning rate of the backbone.
+        head_rate: of the head.
+        freeze: stages with the stem that keep ImageNet's weights.
         imitate: weight of the loss on the teacher's features.
         decay: pull of the weights towards where they began, per step and rate.
         plain: share of photos that are no views of the pool.
         average: decay of the averaged weights.
         seed: of all draws.
-        begin: run whose weights it begins with; empty for ImageNet's.
+        begin: runs, separated by commas, with the mean of whose weights it begins; empty for
+            ImageNet's.
+        share: how far the finished weights are on the way from the first to the averaged ones.
     """
 
-    network: int = 0
-    size: int = 224
-    teacher: str = ""
+    network: int = 1
+    size: int = 240
+    teacher: str = "r"
     hold: str = ""
-    samples: int = 60000
+    samples: int = 24000
     batch: int = 48
-    rate: float = 4e-4
-    head_rate: float = 1e-3
+    rate: float = 2.5e-4
+    head_rate: float = 4e-4
     freeze: int = 3
-    answers: float = 1.0
-    imitate: float = 0.3
+    imitate: float = 1.0
     decay: float = 0.02
     plain: float = 0.5
     average: float = 0.998
     seed: int = 0
     begin: str = ""
+    share: float = 0.75
 
     @property
     def held(self) -> list[int]:
@@ -209,10 +215,6 @@ class Run:
             self.student.head.bias.copy_(bias)
         if self.student.imitation is not None:
             self._begin_imitation()
-        if recipe.begin:
-            path = runs / "students" / recipe.begin / "checkpoint.pt"
-            state = torch.load(path, weights_only=True)["averaged"]
-            self.student.load_state_dict(state, strict=False)
         b = self.student.backbone
         for part in (b.conv_stem, b.bn1, *b.blocks[: recipe.freeze]):
             part.requires_grad_(False)
@@ -227,7 +229,18 @@ class Run:
         )
         self.sampler = Sampler(runs, recipe, self.given, self.labels)
         self.step = 0
+        if recipe.begin:
+            self._begin(recipe.begin.split(","))
         self._resume()
+
+    @torch.no_grad()
+    def _begin(self, names: list[str]) -> None:
+        """Begin with the mean of the averaged weights of other runs."""
+        paths = [self.runs / "students" / name / "checkpoint.pt" for name in names]
+        others = [torch.load(path, weights_only=True)["averaged"] for path in paths]
+        for name, value in self.student.named_parameters():
+            value.copy_(torch.stack([other[name] for other in others]).mean(0))
+            self.averaged[name].copy_(value)
 
     @torch.no_grad()
     def _begin_imitation(self) -> None:
@@ -295,9 +308,7 @@ class Run:
                 group["lr"] = group["peak"] * factor
             with torch.autocast("cpu", torch.bfloat16):
                 embedding, logits = self.student(images, r.freeze)
-            loss = logits.sum() * 0.0
-            if r.answers:
-                loss = r.answers * functional.cross_entropy(logits, self.target_of(rows))
+            loss = functional.cross_entropy(logits, self.target_of(rows))
             if self.student.imitation is not None and self.features is not None:
                 goal = torch.from_numpy(self.features[rows])
                 loss = loss + r.imitate * functional.mse_loss(
@@ -327,11 +338,11 @@ class Run:
                     value.lerp_(self.start[name], self.recipe.decay * factor * 0.01)
                 self.averaged[name].lerp_(value, 1 - decay)
 
-    def finished(self, share: float = 1.0) -> Student:
-        """Return the student with its averaged weights, or ``share`` of the way to them."""
+    def finished(self) -> Student:
+        """Return the student, ``share`` of the way from its beginning to its averaged weights."""
         with torch.no_grad():
             for name, value in self.student.named_parameters():
-                value.copy_(self.start[name].lerp(self.averaged[name], share))
+                value.copy_(self.start[name].lerp(self.averaged[name], self.recipe.share))
         return self.student.eval()
 
     def measure(self) -> dict[str, Any]:

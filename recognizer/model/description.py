@@ -26,12 +26,17 @@ OUTPUTS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """What ``model.onnx`` is: its sha256, size, precision (``int8`` or ``fp32``) and network."""
+    """What ``model.onnx`` is: its sha256, size, precision (``int8`` or ``fp32``) and network.
+
+    ``weight_bits`` are those of int8 weights, where they are fewer than eight: sums of products of
+    7 bits overflow on no CPU.
+    """
 
     sha256: str
     bytes: int | None = None
     precision: str | None = None
     backbone: str | None = None
+    weight_bits: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
