@@ -26,13 +26,10 @@ from numpy.typing import NDArray
 from photos import Photos
 
 from recognizer.dataset.manifest import Photo
-from recognizer.evaluation.evaluate import Evaluation, evaluate, measure, score_photos
-from recognizer.model.bundle import Bundle, load_bundle, write_bundle
+from recognizer.evaluation.evaluate import measure
+from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Difference, Parity
 from recognizer.model.folders import MODEL_FILE, bundle_title
-from recognizer.prediction import Prediction
-from recognizer.recognizer import Recognizer
-from recognizer.status import Status
 from recognizer.training.config import TrainingConfig
 from recognizer.training.describe import Measured, describe, draft_bundle
 from recognizer.training.export import _loss
@@ -67,22 +64,6 @@ def out_of_fold(runs: Path, held: list[str], table: pd.DataFrame) -> NDArray[np.
     return logits
 
 
-def predictions_of(bundle: Bundle, logits: NDArray[np.float32]) -> list[Prediction]:
-    """Return predictions as the engine would give them."""
-    scores = bundle.calibrate(calibrating.log_odds(logits))
-    families = bundle.family_scores(scores)
-    names = [family.name for family in bundle.families]
-    return [
-        Prediction(
-            status=Status.OK,
-            scores=dict(zip(bundle.label_names, map(float, own), strict=True)),
-            families=dict(zip(names, map(float, theirs), strict=True)),
-            frame=0,
-        )
-        for own, theirs in zip(scores, families, strict=True)
-    ]
-
-
 def parity_of(onnx: Path, inputs: NDArray[np.uint8]) -> Parity:
     """Compare the files of fp32 and int8; the former is torch's to 1e-5."""
     exact, ours = (
@@ -95,14 +76,6 @@ def parity_of(onnx: Path, inputs: NDArray[np.uint8]) -> Parity:
         fp32=Difference(largest=0.0, mean=0.0),
         int8=Difference(largest=float(f"{found.max():.3g}"), mean=float(f"{found.mean():.3g}")),
     )
-
-
-def test_photos(table: pd.DataFrame, data: Path, rehearsal: bool) -> list[Photo]:
-    """Return the test photos; in a rehearsal training photos of one fold in their place."""
-    if not rehearsal:
-        return photos_of(table[table.split == "test"], data)
-    rows = table[(table.split == "train") & (table.fold == 4)]
-    return [replace(p, split="test") for p in photos_of(rows.iloc[::5], data)]
 
 
 def config_of(recipe: train.Recipe) -> TrainingConfig:
@@ -138,6 +111,7 @@ def main() -> None:
         action="store_true",
         help="leave the test split alone: take training photos in its place",
     )
+    parser.add_argument("--measure", action="store_true", help="measure a bundle that is there")
     asked = parser.parse_args()
     folder = asked.runs / "students" / asked.name
     recipe = train.Recipe(**json.loads((folder / "recipe.json").read_text()))
@@ -145,7 +119,50 @@ def main() -> None:
     table = every.table
     known, logits = answers_out_of_fold(asked.runs, asked.held, table)
     learned = photos_of(known, asked.data)
-    test = test_photos(table, asked.data, asked.rehearse)
+    test = [
+        replace(p, split="test")
+        for p in photos_of(table.iloc[report.rows_of_the_test(table, asked.rehearse)], asked.data)
+    ]
+    left_out = ~np.isnan(logits[:, 0])
+    scored = known[left_out].reset_index(drop=True)
+    judged = [p for p, own in zip(learned, left_out, strict=True) if own]
+    if not asked.measure:
+        make(asked, folder, recipe, every, known, logits, learned)
+    bundle = load_bundle(asked.output)
+    said = report.predictions_of(bundle, calibrating.log_odds(logits[left_out]))
+    unseen = measure(bundle, judged, said, "source folds", rounds=100)
+    print("measured on the folds", flush=True)
+    rows = report.rows_of_the_test(table, asked.rehearse)
+    report.look(asked.runs, asked.name, asked.rehearse)
+    answers = report.answers(bundle, asked.output / MODEL_FILE, every, rows, folder / "test-v4.npz")
+    exact = report.answers(
+        bundle, folder / "onnx" / "plain-fp32.onnx", every, rows, folder / "test-fp.npz"
+    )
+    theirs = None
+    if asked.against:
+        older = load_bundle(asked.against)
+        file = asked.against / MODEL_FILE
+        theirs = older, report.answers(older, file, every, rows, folder / "test-v3.npz")
+    found = measure(bundle, test, answers, "test", rounds=300)
+    lost = _loss(measure(bundle, test, exact, "test", rounds=2), found)
+    notes = report.notes(bundle, scored, said, test, answers, theirs, asked.notes.read_text())
+    measured = Measured(test=found, seen=unseen, lost=lost)
+    describe(asked.output, measured, [*learned, *test], learned, notes)
+    print(bundle.any_product_thresholds, flush=True)
+
+
+def make(
+    asked: argparse.Namespace,
+    folder: Path,
+    recipe: train.Recipe,
+    every: Photos,
+    known: pd.DataFrame,
+    logits: NDArray[np.float32],
+    learned: list[Photo],
+) -> None:
+    """Write the bundle without its figures."""
+    table = every.table
+    left_out = ~np.isnan(logits[:, 0])
     asked.output.mkdir(parents=True, exist_ok=True)
     shutil.copy(folder / "onnx" / "tuned-int8.onnx", asked.output / MODEL_FILE)
     some = np.random.default_rng(2).permutation(np.flatnonzero(table.split == "train"))[:64]
@@ -161,28 +178,15 @@ def main() -> None:
         parity=proof,
     )
     bundle = replace(bundle, model=replace(bundle.model, weight_bits=7))
-    left_out = ~np.isnan(logits[:, 0])
-    scored = known[left_out].reset_index(drop=True)
-    judged = [p for p, own in zip(learned, left_out, strict=True) if own]
     bundle = calibrating.calibrated(
-        bundle, logits[left_out], scored, judged, known.label.value_counts()
+        bundle,
+        logits[left_out],
+        known[left_out].reset_index(drop=True),
+        [p for p, own in zip(learned, left_out, strict=True) if own],
+        known.label.value_counts(),
     )
     write_bundle(bundle)
     bank(asked.output, known, learned, every=10 if asked.rehearse else 3)
-    bundle = load_bundle(asked.output)
-    said = predictions_of(bundle, logits[left_out])
-    unseen = measure(bundle, judged, said, "source folds", rounds=200)
-    print("measured on the folds", flush=True)
-    report.look(asked.runs, asked.name, asked.rehearse)
-    answers = score_photos(Recognizer.load(asked.output), test)
-    found = measure(bundle, test, answers, "test")
-    exact = fp32_evaluation(bundle, folder / "onnx" / "plain-fp32.onnx", test)
-    notes = report.notes(
-        bundle, scored, said, test, answers, asked.against, asked.notes.read_text()
-    )
-    measured = Measured(test=found, seen=unseen, lost=_loss(exact, found))
-    describe(asked.output, measured, [*learned, *test], learned, notes)
-    print(bundle.any_product_thresholds, flush=True)
 
 
 def answers_out_of_fold(
@@ -204,17 +208,6 @@ def bank(folder: Path, known: pd.DataFrame, learned: list[Photo], every: int) ->
         replace(p, split="validation") if out else p for p, out in zip(learned, apart, strict=True)
     ]
     attach_bank(folder, photos[::every])
-
-
-def fp32_evaluation(bundle: Bundle, file: Path, test: list[Photo]) -> Evaluation:
-    """Return the figures of the network before quantisation, with the same calibration."""
-    folder = file.parent / "fp32-bundle"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    shutil.copy(file, folder / MODEL_FILE)
-    model = replace(bundle.model, sha256=report.sha256(file), bytes=file.stat().st_size)
-    write_bundle(replace(bundle, path=folder, model=model, negatives=None))
-    return evaluate(Recognizer.load(folder), test, "test")
 
 
 if __name__ == "__main__":

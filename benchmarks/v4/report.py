@@ -22,6 +22,7 @@ import measure
 import numpy as np
 import onnxruntime
 import pandas as pd
+import quantise
 from numpy.typing import NDArray
 from photos import Photos
 
@@ -42,6 +43,7 @@ from recognizer.model.folders import MODEL_FILE
 from recognizer.policy import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
+from recognizer.status import Status
 
 Row = tuple[str, str]
 
@@ -56,6 +58,43 @@ def look(runs: Path, name: str, rehearsal: bool = False) -> None:
     if not rehearsal:
         with (runs / "looks.txt").open("a") as file:
             file.write(f"{datetime.datetime.now():%F %T} {name}\n")
+
+
+def rows_of_the_test(table: pd.DataFrame, rehearsal: bool = False) -> NDArray[np.int64]:
+    """Return the rows of the test photos; in a rehearsal some of training in their place."""
+    if rehearsal:
+        return np.flatnonzero((table.split == "train") & (table.fold == 4))[::5]
+    return np.flatnonzero(table.split == "test")
+
+
+def predictions_of(bundle: Bundle, log_odds: NDArray[np.floating]) -> list[Prediction]:
+    """Return predictions as the engine would give them."""
+    scores = bundle.calibrate(log_odds)
+    families = bundle.family_scores(scores)
+    names = [family.name for family in bundle.families]
+    return [
+        Prediction(
+            status=Status.OK,
+            scores=dict(zip(bundle.label_names, map(float, own), strict=True)),
+            families=dict(zip(names, map(float, theirs), strict=True)),
+            frame=0,
+        )
+        for own, theirs in zip(scores, families, strict=True)
+    ]
+
+
+def answers(
+    bundle: Bundle, file: Path, every: Photos, rows: NDArray[np.int64], kept: Path
+) -> list[Prediction]:
+    """Return what a model file says of photos; its scores are kept, and taken from there."""
+    if kept.exists():
+        found = np.load(kept)["scores"]
+    else:
+        size = bundle.input_size
+        inputs = np.stack([every.square(int(i), size) for i in rows])
+        found = quantise.run(file, inputs)
+        np.savez(kept, scores=found)
+    return predictions_of(bundle, found)
 
 
 def rows(bundle: Bundle, test: Sequence[Photo], answers: Sequence[Prediction]) -> list[Row]:
@@ -82,7 +121,7 @@ def rows(bundle: Bundle, test: Sequence[Photo], answers: Sequence[Prediction]) -
         score = np.array([getattr(p, kind)[name] for p in answers])
         keep = positive | negative
         truth, s = positive[keep], score[keep]
-        estimate = bootstrap(Ranking.average_precision, truth, s)
+        estimate = bootstrap(Ranking.average_precision, truth, s, rounds=300)
         words = (
             f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f}); "
             f"{recall_at_fpr(truth, s, 0.01):.2f} / {recall_at_fpr(truth, s, 0.001):.2f}"
@@ -98,7 +137,7 @@ def rows(bundle: Bundle, test: Sequence[Photo], answers: Sequence[Prediction]) -
     for words, side in (("without a product", negative), ("with a product", product)):
         of = share(int((leads & side).sum()), int(side.sum()))
         found.append((f"leads by the default policy, photos {words} ({side.sum()})", str(of)))
-    whole = evaluate(bundle, list(test), list(answers), "test", rounds=200)
+    whole = evaluate(bundle, list(test), list(answers), "test", rounds=2)
     if whole.lookalikes:
         found.append(
             (
@@ -171,7 +210,7 @@ def notes(
     said: Sequence[Prediction],
     test: Sequence[Photo],
     answers: Sequence[Prediction],
-    against: Path | None,
+    against: tuple[Bundle, list[Prediction]] | None,
     words: str,
 ) -> str:
     """Return the part of the card that this recipe adds."""
@@ -223,19 +262,22 @@ def notes(
         "",
     ]
     if against:
-        parts += compared(bundle, against, test, answers)
+        parts += compared(bundle, *against, test, answers)
     return "\n".join(parts)
 
 
 def compared(
-    bundle: Bundle, against: Path, test: Sequence[Photo], answers: Sequence[Prediction]
+    bundle: Bundle,
+    older: Bundle,
+    theirs: Sequence[Prediction],
+    test: Sequence[Photo],
+    answers: Sequence[Prediction],
 ) -> list[str]:
     """Return the paired comparison with an older bundle, in Markdown."""
-    older = Recognizer.load(against)
-    theirs = score_photos(older, test)
-    both = compare(bundle, older.bundle, "test", test, answers, theirs)
+    both = compare(bundle, older, "test", test, answers, theirs, rounds=300)
+    now = dict(rows(bundle, test, answers))
     parts = [
-        f"### Against {older.bundle.title} on the same photos",
+        f"### Against {older.title} on the same photos",
         "",
         "Paired bootstrap intervals over photos.",
         "",
@@ -252,11 +294,11 @@ def compared(
                 f"| {one.name} ({one.photos}), {word} | {change.before:.2f} | "
                 f"{change.now:.2f} | {d.value:+.2f} ({d.low:+.2f} to {d.high:+.2f}) |"
             )
-    for name, value in rows(older.bundle, test, theirs):
+    for name, value in rows(older, test, theirs):
         if name.startswith(("leads", "ivory and", "calibration", "living")):
-            parts.append(f"| {name} | {value} | {dict(rows(bundle, test, answers))[name]} | |")
-    files = [against / MODEL_FILE, bundle.path / MODEL_FILE]
-    times = milliseconds(files, [older.bundle.input_size, bundle.input_size])
+            parts.append(f"| {name} | {value} | {now[name]} | |")
+    files = [older.path / MODEL_FILE, bundle.path / MODEL_FILE]
+    times = milliseconds(files, [older.input_size, bundle.input_size])
     parts.append(f"| one pass of one photo, one thread, ms | {times[0]:.1f} | {times[1]:.1f} | |")
     return [*parts, ""]
 

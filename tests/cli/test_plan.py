@@ -41,7 +41,7 @@ def data(labelled_photos: list[Photo], tmp_path: Path) -> Path:
 
 def test_a_bundle_alone_is_enough(tmp_path: Path) -> None:
     policy, figures = tmp_path / "planned.toml", tmp_path / "plan.json"
-    result = invoke("wildlife-v3", *TEAM, "--policy", policy, "--json", figures)
+    result = invoke("wildlife-v4", *TEAM, "--policy", policy, "--json", figures)
     assert result.exit_code == ExitCode.DONE, result.output
     assert "2 reviewers x 300 cases = 600 a day" in result.stdout
     assert "give labelled photos (--data)" in result.stdout
@@ -51,7 +51,7 @@ def test_a_bundle_alone_is_enough(tmp_path: Path) -> None:
     assert plan["capacity"] == 600
     assert plan["steps"][plan["chosen"]]["queue"]["value"] <= 600
     # A plan may be made again in its place.
-    assert invoke("wildlife-v3", *TEAM, "--policy", policy).exit_code == ExitCode.DONE
+    assert invoke("wildlife-v4", *TEAM, "--policy", policy).exit_code == ExitCode.DONE
 
 
 def test_photos_are_scored_once(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:

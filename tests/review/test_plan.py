@@ -55,7 +55,7 @@ from recognizer.review.plan.intervals import UNKNOWN, Clustering, exact_interval
 from recognizer.review.plan.scores import read_scores, write_scores
 from recognizer.status import Status
 
-RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v3"
+RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v4"
 FAMILIES = ("ivory", "big_cat", "feather")
 PREVALENCE = {"ivory": 0.0006, "big_cat": 0.0003, "feather": 0.0001}
 
