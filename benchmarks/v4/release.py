@@ -122,7 +122,7 @@ def main() -> None:
     scored = known[left_out].reset_index(drop=True)
     judged = [p for p, own in zip(learned, left_out, strict=True) if own]
     if not asked.measure:
-        make(asked, folder, recipe, every, known, logits, learned)
+        make(asked, folder, recipe, known, logits, learned)
     bundle = load_bundle(asked.output)
     said = report.predictions_of(bundle, calibrating.log_odds(logits[left_out]))
     unseen = measure(bundle, judged, said, "source folds", rounds=100)
@@ -150,13 +150,11 @@ def make(
     asked: argparse.Namespace,
     folder: Path,
     recipe: train.Recipe,
-    every: Photos,
     known: pd.DataFrame,
     logits: NDArray[np.float32],
     learned: list[Photo],
 ) -> None:
     """Write the bundle without its figures."""
-    table = every.table
     left_out = ~np.isnan(logits[:, 0])
     asked.output.mkdir(parents=True, exist_ok=True)
     shutil.copy(folder / "onnx" / "tuned-int8.onnx", asked.output / MODEL_FILE)
