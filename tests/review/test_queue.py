@@ -262,7 +262,7 @@ def test_reports_by_users_come_first_within_a_level(read: Read) -> None:
 
 def test_a_label_without_evidence_is_never_above_one_with_it(tmp_path: Path) -> None:
     """Whatever its score, and however many users have reported the listing."""
-    bundle = load_bundle("wildlife-v3")
+    bundle = load_bundle("wildlife-v4")
     unproven = next(
         label.name
         for label in bundle.labels
