@@ -108,6 +108,11 @@ def texts_of(columns: Mapping[str, Any], wanted: Iterable[str]) -> Iterator[tupl
                 yield column, text
 
 
+def columns_named(names: tuple[str, ...], wanted: Iterable[str]) -> set[str]:
+    """Return the columns that :func:`texts_of` reads."""
+    return {column for name in wanted for column in _named(names, name)}
+
+
 @lru_cache(maxsize=1024)
 def _named(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
     if wanted in [*Role]:

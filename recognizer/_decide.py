@@ -8,7 +8,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from recognizer._columns import Role, as_count, value_of
+from recognizer._columns import Role, as_count, columns_named, value_of
 from recognizer.policy import (
     Candidate,
     CandidateKind,
@@ -127,6 +127,16 @@ def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | 
         if least is not None and count >= least:
             verdict = _at_least(level, verdict, f"{count} reports by users")
     return verdict
+
+
+def columns_for(policy: Policy, columns: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return those of a listing's columns that :func:`with_listing` looks at; None for none."""
+    wanted = [*policy.keywords.columns] if policy.keywords else []
+    wanted += [Role.REPORTS] if policy.reports != Reports() else []
+    if not wanted or not columns:
+        return None
+    named = columns_named(tuple(columns), wanted)
+    return {name: value for name, value in columns.items() if name in named} or None
 
 
 _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row

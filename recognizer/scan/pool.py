@@ -22,8 +22,10 @@ from multiprocessing.process import BaseProcess
 from typing import Protocol, TypeAlias
 
 from recognizer import _guard
+from recognizer._decide import columns_for
 from recognizer._guard import DiedError, Guarded, Unable, mebibytes, signals_held_back, spawn
 from recognizer.errors import RecognizerError, UsageError
+from recognizer.policy import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.journal import row_key
 from recognizer.scan.machine import worker_count, worker_memory
@@ -179,7 +181,7 @@ class WorkerPool:
             worker.since = time.monotonic()
         worker.tasks[task.index] = task
         with suppress(OSError):  # it has died: the end of its connection will show it
-            task.send(worker.guarded.connection)
+            with_few_columns(task, self._payload.policy).send(worker.guarded.connection)
 
     def _start(self) -> _Worker:
         with signals_held_back():
@@ -277,9 +279,10 @@ class WorkerPool:
         return Result(row=None if row_key(row) == task.known else row)
 
 
-def without_columns(task: Task) -> Task:
-    """Return a task without the listing's columns: they may be large, and no worker needs them."""
-    return replace(task, item=replace(task.item, columns=None)) if task.item.columns else task
+def with_few_columns(task: Task, policy: Policy) -> Task:
+    """Return a task with the listing's columns that the policy looks at: others may be large."""
+    item = task.item
+    return replace(task, item=replace(item, columns=columns_for(policy, item.columns)))
 
 
 def paired(task: Task, result: Result) -> tuple[Task, Result]:

@@ -19,7 +19,7 @@ from typing import Any
 from recognizer._guard import Unable
 from recognizer.errors import MissingExtraError, RecognizerError
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.pool import Done, paired, without_columns
+from recognizer.scan.pool import Done, paired, with_few_columns
 from recognizer.scan.scorer import Scorer
 from recognizer.scan.worker import Result, Task
 
@@ -60,6 +60,7 @@ class RayPool:
                 # Ray reports usage to its makers by default; this program stays off the network.
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
                 ray.init(logging_level=logging.WARNING, log_to_driver=False)
+            self._policy = payload.policy
             self._payload = ray.put(one_worker.packed())
         except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
             raise RecognizerError(f"Ray: no cluster: {error}") from error
@@ -81,7 +82,10 @@ class RayPool:
 
     def _round(self, groups: list[list[Task]]) -> Iterator[Done]:
         ray = self._ray
-        packed = [pickle.dumps([without_columns(task) for task in group]) for group in groups]
+        packed = [
+            pickle.dumps([with_few_columns(task, self._policy) for task in group])
+            for group in groups
+        ]
         dataset = ray.data.from_items(
             [{"number": number, "tasks": tasks} for number, tasks in enumerate(packed)],
             override_num_blocks=len(groups),

@@ -52,9 +52,9 @@ class Task:
     has_data: bool = False  # the bytes of its item follow it
 
     def send(self, connection: Connection) -> None:
-        """Send it to a worker, without what no worker needs: the listing's columns may be large."""
+        """Send it to a worker; its bytes follow it."""
         data = self.item.data
-        item = replace(self.item, columns=None, data=None)
+        item = replace(self.item, data=None)
         connection.send(replace(self, item=item, has_data=data is not None))
         if data is not None:  # not pickled: that would be one more copy of them
             connection.send_bytes(data)

@@ -95,6 +95,27 @@ def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:
     assert "Failed, and so not cleared: not_found 1." in result.stdout
 
 
+def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
+    scan: Callable[..., Result], photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    (photo,) = photo_folder("green").iterdir()
+    table = tmp_path / "t.csv"
+    table.write_text(f"id,url,main_image,Image 1\n1,https://x,{photo},\n2,https://y,,\n")
+    policy = tmp_path / "p.toml"
+    policy.write_text("[keywords]\nsubstrings = ['2']\ncolumns = ['id']\n")
+    done = scan(table, "--policy", policy)
+    assert done.exit_code == ExitCode.DONE
+    assert f"{table}: images from 'main_image', 'Image 1'." in done.stdout
+    scored, text = read_rows(tmp_path / "scan.jsonl")
+    assert (scored["decision"], scored["reason"]) == ("clear", None)
+    assert (text["decision"], text["reason"], text["image_decision"]) == (
+        "review",
+        "no_image",
+        "unscored",
+    )
+    assert text["keywords"] == [{"keyword": "2", "column": "id"}]
+
+
 def test_rows_of_a_table_without_an_image_are_told(
     scan: Scan, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:

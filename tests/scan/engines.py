@@ -21,7 +21,7 @@ from recognizer.rows import Journal, ScanSummary
 from recognizer.scan import Item, ScanOptions, scan
 from recognizer.scan.locations import Reader
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.pool import Done, paired, without_columns
+from recognizer.scan.pool import Done, paired, with_few_columns
 from recognizer.scan.worker import Finished, Task, Worker
 
 # Behind the end of a JPEG, where no decoder looks.
@@ -113,6 +113,7 @@ class InProcessPool:
 
     def __init__(self, payload: WorkerPayload) -> None:
         options = payload.options
+        self._policy = payload.policy
         recognizer = options.recognizer(
             payload.bundle,
             provider=options.provider,
@@ -132,7 +133,7 @@ class InProcessPool:
 
     def work(self, tasks: Iterator[Task]) -> Iterator[Done]:
         while batch := list(itertools.islice(tasks, self._batch)):
-            self._worker.work([without_columns(task) for task in batch])
+            self._worker.work([with_few_columns(task, self._policy) for task in batch])
             yield [paired(task, self._finished.pop(task.index).result) for task in batch]
 
     def stop(self) -> None: ...
