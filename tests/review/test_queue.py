@@ -262,12 +262,17 @@ def test_reports_by_users_come_first_within_a_level(read: Read) -> None:
 
 def test_a_label_without_evidence_is_never_above_one_with_it(tmp_path: Path) -> None:
     """Whatever its score, and however many users have reported the listing."""
-    bundle = load_bundle("wildlife-v4")
+    bundle = load_bundle()
     unproven = next(
         label.name
         for label in bundle.labels
-        if label.kind is Kind.PRODUCT and not (label.evidence and label.evidence.test.photos)
+        if label.kind is Kind.PRODUCT and label.name != "ivory_worked"
     )
+    labels = [
+        replace(label, evidence=None) if label.name == unproven else label
+        for label in bundle.labels
+    ]
+    bundle = replace(bundle, labels=tuple(labels))
 
     def row(source: str, *leads: tuple[str, float], reports: int = 0) -> Row:
         named = tuple(lead(name, score) for name, score in leads)
