@@ -156,6 +156,8 @@ def scan_seconds(
         command = [sys.executable, "-m", "recognizer", "scan", str(table)]
         command += ["--output", str(Path(folder) / "scan.jsonl"), "--bundle", str(bundle.path)]
         command += ["--workers", str(workers), "--engine", engine, "--no-thumbnails", "--quiet"]
+        for place in {photo.parent for photo in photos}:  # the table lies elsewhere
+            command += ["--root", str(place)]
         began = time.perf_counter()
         done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
         seconds = time.perf_counter() - began
