@@ -325,7 +325,7 @@ def test_what_becomes_of_an_error_of_loading(
         Recognizer.load(tiny_bundle)
 
 
-SHAPES = [(1, 1), (1, 70_000), (70_000, 1), (2, 33_000), (33_000, 2), (7, 7), (16, 5_000)]
+SHAPES = [(1, 1), (1, 65_535), (65_535, 1), (2, 33_000), (33_000, 2), (7, 7), (16, 5_000)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -337,6 +337,12 @@ def test_no_error_of_opencv_escapes(
     assert recognizer.predict(image).status is not Status.FAILED
     assert recognizer.embed(image).vector is not None
     assert recognizer.explain(image).heatmap.size
+
+
+@pytest.mark.parametrize("shape", [(1, 65_536), (65_536, 1)])
+def test_a_side_that_is_too_long_is_refused(shape: tuple[int, int], recognizer: Recognizer) -> None:
+    prediction = recognizer.predict(np.zeros(shape, np.uint8))
+    assert prediction.reason is Reason.TOO_MANY_PIXELS
 
 
 def test_a_model_that_refuses_at_run_time_is_mapped(tmp_path: Path) -> None:

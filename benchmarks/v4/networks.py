@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from recognizer.training.model import fold_normalization, packaged_state
+from recognizer.training.model import fold_normalization
+from recognizer.training.weights import packaged_state
 
 MEMORY = torch.channels_last
 
