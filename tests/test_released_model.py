@@ -36,6 +36,10 @@ def observed() -> dict[str, dict[str, object]]:
     return golden.observe()
 
 
+def test_the_file_says_nothing_of_the_computer_that_made_it(released: Recognizer) -> None:
+    assert b'.py", line ' not in released.bundle.read_model()
+
+
 def test_the_reference_is_of_this_model(released: Recognizer, reference: dict[str, str]) -> None:
     assert reference["model"] == released.bundle.digest
 

@@ -96,6 +96,10 @@ def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
     if program is None:
         raise TrainingError("torch.onnx.export returned no program")
     program.save(str(path), external_data=False)
+    model = onnx.load(str(path))
+    for node in model.graph.node:  # the exporter notes the paths of this computer's source files
+        del node.metadata_props[:]
+    onnx.save(model, str(path))
     onnx.checker.check_model(str(path), full_check=True)
 
 
