@@ -19,6 +19,7 @@ from tests.examples.load import (
 pytest.importorskip("django")
 
 
+@pytest.mark.stress
 @LOADS
 def test_64_clients_validate_photos(tiny_bundle: Path, count: int) -> None:
     port = free_port()
