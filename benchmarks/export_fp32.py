@@ -1,4 +1,4 @@
-r"""Export a run to ONNX in fp32, for ``python -m benchmarks.speed --fp32``; it is no bundle.
+r"""Export a run to ONNX in fp32, for ``python -m benchmarks.speed --fp32``; it is not a bundle.
 
 python -m benchmarks.export_fp32 runs/mine fp32.onnx
 """

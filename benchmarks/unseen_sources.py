@@ -95,7 +95,7 @@ def print_figures(title: str, found: Unseen) -> dict[str, tuple[float, float]]:
         print(f"{name}: {found.called_product[name]} of {photos} called a product")
     if found.lookalikes:
         accuracy, photos = found.lookalikes.accuracy, found.lookalikes.photos
-        print(f"ivory and its look-alikes told apart: {accuracy} of {photos}", flush=True)
+        print(f"ivory and its look-alikes distinguished: {accuracy} of {photos}", flush=True)
     return figures
 
 

@@ -24,7 +24,7 @@ KEPT = 1_000_000  # answers; older ones are dropped
 
 
 def entries(server: redis.Redis, worker: str) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
-    """Yield what other workers have left, and what is new, until the process is told to end."""
+    """Yield what other workers have left, and what is new, until the process is asked to end."""
     ending = []
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: ending.append(True))
@@ -42,7 +42,7 @@ def entries(server: redis.Redis, worker: str) -> Iterator[tuple[bytes, dict[byte
 
 
 def main() -> None:
-    """Answer images until the process is told to end."""
+    """Answer images until the process is asked to end."""
     server = redis.Redis.from_url(sys.argv[1])
     try:
         server.xgroup_create(PHOTOS, GROUP, id="0", mkstream=True)

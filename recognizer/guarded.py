@@ -28,7 +28,7 @@ from recognizer.recognizer import Decides, Recognizer
 from recognizer.status import Reason, Status
 
 SERVICE_LIMITS = Limits(max_pixels=25_000_000)
-"""What a service decodes unless it is told otherwise: more than any camera's photo of a listing."""
+"""What a service decodes by default: more than any camera's photo of a listing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,7 +167,7 @@ def _failed(name: str, reason: Reason, data: Callable[[], bytes], **more: str | 
 def _other(
     name: str, reason: Reason, build: Callable[[Path], Path | str], skip: str | None = None
 ) -> Hostile:
-    """What is no regular file, or none that can be read."""
+    """Something other than a regular file, or one that cannot be read."""
     return Hostile(name, build, Status.FAILED, (reason,), skip)
 
 

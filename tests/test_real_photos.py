@@ -1,6 +1,6 @@
 """What the released model makes of real photos that its training held out.
 
-The photos belong to others and are no part of the project: without them this is skipped.
+The photos belong to others and do not belong to the project: without them this is skipped.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def command(
     """
     if not case.is_dir():
         if bundle is not None or public_key is not None:
-            raise UsageError(f"{case} is no case: --bundle and --public-key are for cases")
+            raise UsageError(f"{case} is not a case: --bundle and --public-key are for cases")
         _verify_journal(case, digest, json_lines=json_lines)
         return
     from dataclasses import asdict

@@ -302,7 +302,7 @@ def load_carried_bundles() -> list[Bundle]:
     """Load the bundles of this package that this version reads, the default one first."""
     found: list[Bundle] = []
     for title, folder in sorted(carried_bundles().items()):
-        with suppress(BundleSchemaError):  # an old one is no obstacle to the others
+        with suppress(BundleSchemaError):  # an old one does not get in the way of the others
             found.insert(0 if title == DEFAULT_BUNDLE else len(found), load_bundle(folder))
     return found
 

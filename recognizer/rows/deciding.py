@@ -1,6 +1,6 @@
 """Decide again: a new policy applied to the scores in a journal, without a photo or a model.
 
-Most images are clear under any policy, and are told so by comparing whole columns of scores with
+Most images are clear under any policy, which is found by comparing whole columns of scores with
 thresholds; only the others are decided one by one, by the same code as in a scan. Of all other
 keys, the bytes of the line are kept as they are.
 """
@@ -244,7 +244,7 @@ class _Deciders:
 
 
 def _line(line: bytes) -> Any:
-    """Return a line in parts; None for one that has to be read slowly, or is no row."""
+    """Return a line in parts; None for one that has to be read slowly, or is not a row."""
     try:
         found = _LINES.decode(line)
     except msgspec.DecodeError:  # lone surrogates

@@ -231,12 +231,12 @@ class Journal(Closes):
                 f"{self.path} was changed by another program while a scan wrote it: it has "
                 f"{size:,} bytes instead of {self._size:,}. If it was truncated after a copy was "
                 "made (logrotate's copytruncate), put the copy in its place and give the same "
-                f"command again; else keep what is left with: recognizer repair {self.path}"
+                f"command again; otherwise keep what is left with: recognizer repair {self.path}"
             )
         self._chain.check()
 
     def _where_rows_are(self) -> str:
-        """Say where the rows of a file are that is no longer in its place."""
+        """Say where the rows are once the file has left its place."""
         if os.fstat(self._file.fileno()).st_nlink:
             there = "wherever it is now"
             with suppress(OSError):

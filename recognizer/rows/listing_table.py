@@ -2,7 +2,7 @@
 
 The journal is read once. What is kept of each image is small and lies in a temporary table; the
 rows of one listing are read again by their places in the file. Memory grows by some hundred bytes
-for each image that is no copy of another: the hashes that are compared.
+for each image that is not a copy of another: the hashes that are compared.
 """
 
 from __future__ import annotations

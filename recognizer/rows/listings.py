@@ -141,7 +141,7 @@ class Listing:
         """Return the listing as one line of JSON, with its newline."""
         try:
             return msgspec.json.encode(self) + b"\n"
-        except UnicodeEncodeError:  # a path that is no text: only escapes can say it
+        except UnicodeEncodeError:  # a path that is not valid text: it can only be escaped
             return JSON.encode(msgspec.to_builtins(self)).encode("ascii") + b"\n"
 
     @classmethod

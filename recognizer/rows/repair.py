@@ -35,7 +35,7 @@ class Damage:
         line: its number, from 1.
         offset: of its first byte in the file.
         kept: the first byte of each whole row in it, and the one behind it.
-        dropped: how many bytes are no part of a row.
+        dropped: how many bytes do not belong to a row.
         words: what is wrong.
     """
 

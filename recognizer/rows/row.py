@@ -160,8 +160,8 @@ class Row:
     ]
     keywords: Annotated[
         tuple[KeywordHit, ...],
-        "The keywords of the policy that the listing has, and in which of its columns. They are "
-        "no evidence of the image.",
+        "The keywords of the policy that the listing has, and in which of its columns. They say "
+        "nothing about the image.",
     ]
 
     def __post_init__(self) -> None:

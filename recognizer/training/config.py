@@ -197,7 +197,7 @@ class TrainingConfig(DataRecipe):
 
     def differs(self, other: TrainingConfig, *but: str) -> bool:
         """Return whether another recipe trains another network, apart from some keys."""
-        # Where a run is computed, and what it is called, is no part of what it learns.
+        # Where a run is computed, and what it is called, has no influence on what it learns.
         but = ("name", "device", "devices", "workers", "accumulate", *but)
         return replace(other, **{key: getattr(self, key) for key in but}) != self
 

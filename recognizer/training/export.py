@@ -194,7 +194,7 @@ def _left_out(photos: Sequence[Photo], name: str, min_photos: int) -> list[Photo
     """Return the photos of a product that a run left out; each is scored by a head without it."""
     label = load_taxonomy().labels.get(name)
     if label is None or label.kind is not Kind.PRODUCT:
-        raise TrainingError(f"{name} cannot be enrolled: it is no product of the taxonomy")
+        raise TrainingError(f"{name} cannot be enrolled: the taxonomy has no such product")
     found = [p for p in photos if p.split == "excluded" and p.label == name and p.is_evidence]
     if len(found) < min_photos:
         raise TrainingError(

@@ -184,7 +184,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (root / "labels.json").write_text("[" * 100_000),
         r"labels\.json: this is not JSON",
     ),
-    "JSON that is no text": (
+    "JSON that is not text": (
         lambda root: (root / "labels.json").write_bytes(b"\xff\xfe\x00"),
         r"labels\.json: this is not JSON",
     ),
@@ -211,7 +211,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: write_json(root, "f.json", {"classes": ["bone"], "labels": {"1": 9}}),
         r"f\.json: this is not what a FiftyOne dataset looks like",
     ),
-    "a metadata line that is no object": (
+    "a metadata line that is not an object": (
         lambda root: (root / "metadata.jsonl").write_text('{"file_name": "a/1.jpg"}\n[1]\n'),
         r"metadata\.jsonl:2: each line must be a JSON object",
     ),

@@ -163,7 +163,7 @@ def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
 def test_photos_that_a_label_was_made_of_promise_nothing_again(
     enrolled: Recognizer, write_photos: WritePhotos
 ) -> None:
-    """Its score has seen them: they are told, left out, and not enough by themselves."""
+    """Its score has seen them: they are named, left out, and not enough by themselves."""
     old = write_photos("blue", 4)
     new = write_photos("blue", 3, seed=50)
     found = examine(enrolled, RHINO, [*old, *new])
@@ -368,7 +368,7 @@ def test_what_lessens_the_expectation_is_in_the_card(
 def test_a_model_of_another_form_leaves_nothing_behind(
     banked_bundle: Path, blue: list[str], tmp_path: Path
 ) -> None:
-    """Its embedding is no mean of features: a head over them would not be the one fitted."""
+    """Its embedding is not a mean of features: a head over them would not be the one fitted."""
     folder = tmp_path / "other-v1"
     write_tiny_bundle(folder)
     for name in ("bundle.json", "negatives.npz"):

@@ -85,7 +85,7 @@ def evaluation(recognizer: Recognizer, photos: list[Photo]) -> Evaluation:
 def trained_bundle(tmp_path_factory: pytest.TempPathFactory, photos: list[Photo]) -> Path:
     """The tiny bundle, with the words of a release on how it was trained and calibrated."""
     folder = tmp_path_factory.mktemp("trained") / "tiny-v1"
-    # Patches are no photos of the data: leaving some out must not hide what was held out.
+    # Patches are not photos of the data: leaving some out must not hide what was held out.
     config = DataRecipe(validation_share=0.3, exclude_sources=["tony/collections"])
     held = [p for p in prepare(photos, config) if p.split == "validation"]
     config = replace(config, exclude_sources=[*config.exclude_sources, "patch/tusk"])

@@ -21,7 +21,7 @@ RATES = st.floats(1e-4, 0.5)
 
 
 def test_precision_by_hand() -> None:
-    # Of a million photos 300 are products, 270 found; 1 % of the other 999,700 are false alarms.
+    # Of a million photos 300 are products, 270 found; 1 % of the other 999,700 are false positives.
     assert precision(0.9, 0.01, 0.0003) == pytest.approx(270 / (270 + 9997))
 
 
@@ -71,7 +71,7 @@ def test_no_number_shows_what_is_not_so(observed: float) -> None:
 def test_false_alarms_take_more_negatives(rate: float, part: float) -> None:
     needed = negatives_as_observed(rate, part * rate)
     assert needed >= negatives_without_error(rate)
-    # With that many, so few false alarms would be a surprise if the rate were higher.
+    # With that many, so few false positives would be a surprise if the rate were higher.
     assert binom.cdf(np.floor(part * rate * needed), needed, rate) <= 0.05 + 1e-6
 
 

@@ -39,7 +39,7 @@ def test_times_are_told_in_utc() -> None:
     assert item(time="2026-03-01T12:00:00.5+02:00") == item(time=TIME)
 
 
-@settings(deadline=None)  # a busy machine is no flaw
+@settings(deadline=None)  # a busy machine is not a defect
 @given(items, items)
 def test_equal_items_and_no_others_have_one_id(one: KnownItem, other: KnownItem) -> None:
     assert (one.id == other.id) == (one == other)

@@ -202,7 +202,7 @@ def test_a_folder_is_taken_as_it_is(tiny_bundle: Path) -> None:
 def test_a_folder_that_hides_a_bundle_of_the_package_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a folder of that name would quietly serve in its place."""
+    """Otherwise a folder of that name would quietly serve in its place."""
     monkeypatch.chdir(tmp_path)
     write_tiny_bundle(tmp_path / DEFAULT_BUNDLE)
     with pytest.raises(BundleNotFoundError, match="a folder here and a bundle of this package"):
@@ -293,7 +293,7 @@ BROKEN: dict[str, Change] = {
     "a label twice": lambda d: d["labels"].append(d["labels"][0]),
     "an unknown kind": lambda d: d["labels"][0].update(kind="animal product"),
     "no calibration": lambda d: d["labels"][0].pop("calibration"),
-    "calibration that is no number": lambda d: d["labels"][0]["calibration"].update(slope="steep"),
+    "calibration not a number": lambda d: d["labels"][0]["calibration"].update(slope="steep"),
     "calibration NaN": lambda d: d["labels"][0]["calibration"].update(knots=[[0, math.nan]]),
     "calibration upside down": lambda d: d["labels"][0]["calibration"].update(slope=-1),
     "no knots": lambda d: d["labels"][0]["calibration"].update(knots=[]),
@@ -329,7 +329,7 @@ def test_a_broken_description_is_a_schema_error(name: str, tmp_path: Path) -> No
     ("name", "place"),
     [
         ("no version", "missing required field `version`"),
-        ("calibration that is no number", r"got `str` - at `\$\.labels\[0\]\.calibration\.slope`"),
+        ("calibration not a number", r"got `str` - at `\$\.labels\[0\]\.calibration\.slope`"),
         ("calibration upside down", r"above 0 - at `\$\.labels\[0\]\.calibration`"),
         ("a family threshold missing", "family ivory has no threshold for"),
         ("a step of no known kind", r"'guessed' - at `\$\.lineage\[0\]\.step`"),

@@ -1,4 +1,4 @@
-"""Damaged journals: every row that is whole is kept, and what was dropped is told."""
+"""Damaged journals: every whole row is kept, and what was dropped is reported."""
 
 from __future__ import annotations
 

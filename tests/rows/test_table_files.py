@@ -84,7 +84,7 @@ def test_a_table_that_cannot_be_made_leaves_what_was_there(
         patch.setattr(os, "fsync", _full)
         with pytest.raises(UsageError, match="No space left"):
             write_table(journal, target)
-        # Nor can what was written be removed: the first error is told.
+        # Nor can what was written be removed: the first error is reported.
         patch.setattr(Path, "unlink", _is_read_only)
         with pytest.raises(UsageError, match="No space left"):
             write_table(journal, tmp_path / "others" / "rows.csv")

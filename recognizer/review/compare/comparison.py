@@ -29,7 +29,7 @@ from recognizer.rows.journal import JournalReader
 from recognizer.rows.row import Outline, Row
 
 MAX_SOURCES = 30
-"""So many groups of images, the first that come, are told apart: memory must not grow with them."""
+"""Groups that are counted separately, the first in the journal: memory must not grow with them."""
 
 OTHERS = "all others"
 _MEMBER = "!/"

@@ -145,14 +145,14 @@ def read_export(path: Path) -> tuple[list[Outcome], int]:
     """Read the outcomes in an export of Label Studio (JSON), and how many annotations say none.
 
     Raises:
-        UsageError: the file is no such export; the message says where.
+        UsageError: the file is not such an export; the message says where.
     """
     try:
         tasks = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as an export of Label Studio: {error}") from error
     if not isinstance(tasks, list):
-        raise UsageError(f"{path}: not an export of Label Studio: it is no list (export as JSON)")
+        raise UsageError(f"{path}: not an export of Label Studio: not a list (export as JSON)")
     outcomes, silent = [], 0
     for number, task in enumerate(tasks, 1):
         try:

@@ -181,7 +181,7 @@ def _leads(listing: Listing, taxonomy: Taxonomy, texts: Texts) -> tuple[Bar, ...
 def _instead(
     listing: Listing, leads: tuple[Bar, ...], taxonomy: Taxonomy, texts: Texts
 ) -> tuple[Bar, ...]:
-    """Return the highest scores of what is no lead: look-alikes, animals, other products."""
+    """Return the highest scores other than those of leads: look-alikes, animals, other products."""
     named = {bar.label for bar in leads}
     ranked = sorted((listing.scores or {}).items(), key=lambda pair: -pair[1])
     return tuple(

@@ -21,7 +21,7 @@ SHIFT_SECONDS = 12 * 3600.0
 """What somebody did in the last hours counts as this shift."""
 
 _STALE_SECONDS = 20.0  # that what takes long to count may be old
-_BREAK_SECONDS = 600.0  # between two decisions: more is no pace
+_BREAK_SECONDS = 600.0  # between two decisions: a longer pause is a break
 
 
 class Said(NamedTuple):

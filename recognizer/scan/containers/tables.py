@@ -94,7 +94,7 @@ def table_items(opening: Opening, progress: Progress, skipped: Skipped) -> Itera
                 others = _record_items(opening, record, (), progress, skipped)
                 if columns:
                     yield from others
-                else:  # what has no image column at all is no table of listings
+                else:  # without any image column it is not a table of listings
                     listings = list(others)
                     waiting += listings[: _MAX_WAITING - len(waiting)]
             progress.passed(f"row {record.number}")

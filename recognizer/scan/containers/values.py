@@ -11,7 +11,7 @@ from typing import Any
 
 from recognizer.scan.containers.bounds import Bounds
 
-_MAX_BYTES = 4096  # of a binary value: a row is no place for files
+_MAX_BYTES = 4096  # of a binary value: rows are not for files
 _MAX_CELLS = 16  # of full length in a row: there is room for many that are shorter
 _MAX_LISTING_CELLS = 256  # of full length in all rows of a listing
 

@@ -23,7 +23,7 @@ class Unpacked(io.RawIOBase):
 
     Args:
         stream: what unpacks.
-        packed: the file behind it; None where it is no other.
+        packed: the file behind it; None where it is the same.
         progress: counts what comes out.
     """
 

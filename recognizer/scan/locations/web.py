@@ -201,7 +201,7 @@ def _resolve(host: str, port: int, gate: Gate) -> Sequence[IpAddress]:
         raise Refused(Reason.NOT_FOUND, f"no such host: {host}") from error
     except (UnicodeError, ValueError) as error:
         raise Refused(Reason.SOURCE_REFUSED, "not a valid host name") from error
-    # A link-local address comes with its zone, which is no part of it.
+    # A link-local address comes with its zone, which does not belong to it.
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:
         if (why := gate(address, port)) is not None:

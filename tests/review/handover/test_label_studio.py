@@ -104,7 +104,7 @@ def test_its_export_becomes_outcomes(tasks: list[Any], tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "cannot be read"),
-        ("{}", "it is no list"),
+        ("{}", "not a list"),
         ('[{"id": 1, "image": "x"}]', "task 1: no 'annotations'"),  # the export JSON-MIN
         ('[{"annotations": 1, "data": {}}]', "task 1"),
     ],

@@ -134,7 +134,7 @@ def test_lists_of_paths(data: bytes, expected: list[str]) -> None:
 def test_a_list_on_standard_input(tree: Path) -> None:
     found = expand(["-"], stdin=io.BytesIO(b"notes.txt\nsub\n*.jpg\ngone.jpg\n"))
     expected = ["notes.txt", "sub/c.webp", "sub/deep/d.heic", "*.jpg", "gone.jpg"]
-    assert [item.source for item in found] == expected  # a name in a list is no pattern
+    assert [item.source for item in found] == expected  # a name in a list is not a pattern
 
 
 def test_undecodable_names_keep_their_bytes(tmp_path: Path) -> None:

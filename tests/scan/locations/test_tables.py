@@ -230,7 +230,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(deadline=None)  # a busy machine is no flaw
+@settings(deadline=None)  # a busy machine is not a defect
 @given(VALUES)
 def test_any_value_can_stand_in_a_row(value: Any) -> None:
     assert plain(plain(value)) == plain(value)
