@@ -24,8 +24,6 @@ from recognizer.model.evidence import Estimate
 from recognizer.review.plan.audits import Audit, plan_audits
 from recognizer.review.plan.evidence import (
     ANY_PRODUCT,
-    MIN_NEGATIVES,
-    MIN_PHOTOS_NAMED,
     NO_PRODUCT,
     Evidence,
     Level,
@@ -34,6 +32,7 @@ from recognizer.review.plan.evidence import (
     level_of,
 )
 from recognizer.review.plan.intervals import weighted_mean
+from recognizer.review.plan.labelled import MIN_NEGATIVES, MIN_PHOTOS_NAMED
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from recognizer._atomic import replacing
 from recognizer.errors import UsageError
-from recognizer.review.plan.evidence import ScoredPhoto, family_thresholds
+from recognizer.review.plan.evidence import family_thresholds
+from recognizer.review.plan.labelled import ScoredPhoto
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
