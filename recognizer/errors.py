@@ -84,7 +84,12 @@ class MissingExtraError(RecognizerError, ImportError):
     """A module is not installed; the message says which extra of this distribution brings it."""
 
     def __init__(self, module: str, extra: str) -> None:
-        super().__init__(
-            f"{module} is not installed; install it with: "
-            f"pip install 'wildlife-product-recognizer[{extra}]'"
-        )
+        super().__init__(f"{module} is not installed; install it with: {pip_line(extra)}")
+
+
+def pip_line(extra: str) -> str:
+    """Return the command that adds an extra to the installed package.
+
+    It needs no index that has the package itself: what is installed satisfies the requirement.
+    """
+    return f"pip install 'wildlife-product-recognizer[{extra}]'"

@@ -30,12 +30,9 @@ from recognizer import __version__
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.folders import MODEL_FILE
-from recognizer.scan.machine import available_cpus, available_memory, worker_count
+from recognizer.scan.machine import available_cpus, available_memory, cpu_model, worker_count
 
 SIZES = ((1600, 1200), (800, 800))  # width and height of the photos, in pixels
-
-_INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "asimddp", "i8mm")
-"""The instructions on which the speed of int8 depends, as /proc/cpuinfo names them."""
 
 _PACKAGES = ("onnxruntime", "onnxruntime-openvino", "simplejpeg", "numpy", "torch", "timm", "ray")
 
@@ -250,16 +247,10 @@ def _precision(bundle: Bundle) -> str:
 
 
 def _machine() -> dict[str, Any]:
-    found: dict[str, str] = {}
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            found.setdefault(name.strip(), value.strip())
-    flags = set(found.get("flags", found.get("Features", "")).split())  # of x86, of ARM
+    name, instructions = cpu_model()
     return {
-        "cpu": found.get("model name") or platform.processor() or platform.machine(),
-        "instructions": [name for name in _INSTRUCTIONS if name in flags],
+        "cpu": name,
+        "instructions": list(instructions),
         "cpus": available_cpus(),
         "memory": available_memory(),
         "system": platform.system(),

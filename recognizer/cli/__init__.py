@@ -87,6 +87,7 @@ VERB_GROUPS = {
         "taxonomy": ("recognizer.cli.taxonomy", "Describe labels of your own, to train them."),
     },
     "Maintenance": {
+        "doctor": ("recognizer.cli.doctor", "Check the installation, the machine and the model."),
         "repair": ("recognizer.cli.repair", "Keep the whole rows of a damaged journal."),
     },
 }

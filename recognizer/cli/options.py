@@ -45,6 +45,10 @@ OutOfFoldOption = Annotated[
         help="Use the out-of-fold predictions that `train --folds` wrote, instead of a bundle's.",
     ),
 ]
+ProviderOption = Annotated[
+    str, typer.Option(help="The provider of onnxruntime: cpu, cuda, coreml, directml, openvino.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 JsonLinesOption = Annotated[
     bool, typer.Option("--json", help="Print JSON instead: one object on each line.")
 ]

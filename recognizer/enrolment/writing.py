@@ -28,6 +28,7 @@ from recognizer.model.evidence import Evidence, TrainingImages
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.negatives import NegativeBank, write_negatives
 from recognizer.model.numerics import sigmoid
+from recognizer.model.self_test import with_self_test
 from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, Taxonomy
 
@@ -96,7 +97,7 @@ def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
         bundle = replace(_describe(plan, model, title), path=draft)
         if plan.own_bank is not None:
             bundle = replace(bundle, negatives=write_negatives(draft, _remembered(plan)))
-        write_bundle(bundle)
+        write_bundle(with_self_test(bundle))
         (draft / CARD_FILE).write_text(_card(plan, bundle), encoding="utf-8")
         _check(plan, draft)
         if output.is_dir():

@@ -42,6 +42,7 @@ from recognizer.model.description import (
     ModelFile,
     NegativesFile,
     Parity,
+    SelfTest,
     Training,
 )
 from recognizer.model.evidence import EvaluationSummary
@@ -117,6 +118,7 @@ class Bundle:
     training: Training | None = None
     calibration: CalibrationPhotos | None = None
     parity: Parity | None = None
+    self_test: SelfTest | None = None
     evaluation: EvaluationSummary | None = None
     appendix: Mapping[str, Any] = field(default_factory=dict)
     negatives: NegativesFile | None = None

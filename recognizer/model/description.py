@@ -148,6 +148,16 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest:
+    """What the model says of the images of :mod:`recognizer.model.self_test`.
+
+    ``log_odds``, before calibration: for each image one number for each label, in order.
+    """
+
+    log_odds: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NegativesFile:
     """What ``negatives.npz`` is (see :mod:`recognizer.model.negatives`)."""
 

@@ -1,17 +1,22 @@
-"""The CPUs and the memory that this process may really use, and how many workers they allow.
+"""The CPU, and the CPUs and the memory that this process may really use.
 
 In a container, a cluster's job or a service it is the control group that sets limits. Its files are
-read in the group of this process and in every group above it: the tightest limit counts.
+read in the group of this process and in every group above it: the tightest limit counts. From them
+follows how many workers a scan has.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from recognizer.imaging.sources import MEBIBYTE
+
+INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "asimddp", "i8mm")
+"""The instructions on which the speed of int8 depends, as /proc/cpuinfo names them."""
 
 WORKER_BYTES = 256 * MEBIBYTE
 """What a worker is expected to hold: libraries, the model, and a large image being decoded."""
@@ -53,6 +58,17 @@ def available_memory(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int | None
     limits = [_limit(folder) for folder in _groups(cgroups, proc, "memory")]
     found = [limit for limit in (*limits, _free(proc)) if limit is not None]
     return min(found, default=None)
+
+
+def cpu_model(proc: Path = _PROC) -> tuple[str, tuple[str, ...]]:
+    """Return the CPU's name, and which of :data:`INSTRUCTIONS` it has (on Linux; else none)."""
+    found: dict[str, str] = {}
+    for line in _text(proc / "cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    flags = set(found.get("flags", found.get("Features", "")).split())  # of x86, of ARM
+    name = found.get("model name") or platform.processor() or platform.machine()
+    return name, tuple(one for one in INSTRUCTIONS if one in flags)
 
 
 def _groups(cgroups: Path, proc: Path, controller: str) -> Iterator[Path]:
@@ -99,6 +115,6 @@ def _free(proc: Path) -> int | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
         return ""

@@ -22,6 +22,7 @@ from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.description import Exported, InputFormat, ModelFile, Parity, Training
 from recognizer.model.evidence import EvaluationSummary, Evidence
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
+from recognizer.model.self_test import with_self_test
 from recognizer.training.config import TrainingConfig
 
 
@@ -150,7 +151,7 @@ def describe(
             "patches_of_held_out_animals": [asdict(one) for one in measured.patches],
         },
     )
-    write_bundle(bundle)
+    write_bundle(with_self_test(bundle))
     card = render_card(
         bundle,
         measured.test,

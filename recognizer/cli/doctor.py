@@ -1,0 +1,232 @@
+"""``recognizer doctor``: what is installed, on which machine, and whether the model works here."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from recognizer.cli.options import BundleArgument, JsonOption, ProviderOption
+from recognizer.errors import BundleError, RecognizerError, pip_line
+
+if TYPE_CHECKING:
+    from recognizer.recognizer import Recognizer
+
+EXTRAS = {
+    "cloud": "object stores such as s3://",
+    "heif": "HEIC photos",
+    "parquet": "Parquet tables",
+    "review": "the review server",
+    "evidence": "signed cases",
+    "pdf": "cases as PDF",
+    "ray": "scans on a Ray cluster",
+    "enroll": "products from a few photos",
+    "evaluate": "figures and plots",
+    "train": "training",
+}
+"""Extra -> what it is for."""
+
+_DISTRIBUTION = "wildlife-product-recognizer"
+_MODULES = {
+    "onnxruntime": "onnxruntime",
+    "numpy": "numpy",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "simplejpeg": "simplejpeg",
+}
+_SECONDS = 1.0  # of predictions, for the speed
+_MEBIBYTE = 1024 * 1024
+
+
+def command(
+    bundle: BundleArgument = None,
+    *,
+    provider: ProviderOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Check the installation: versions, machine, extras, and that the model gives its own scores.
+
+    The model scores two images that are made in code; the bundle records what it said of them when
+    it was exported. The exit code is 4 if it says something else here, is missing or was changed.
+    """
+    found: dict[str, Any] = {
+        "versions": _versions(),
+        "machine": _machine(),
+        "extras": _extras(),
+    }
+    problems = [f"{name}: {text}" for name, text in found["versions"].items() if " " in text]
+    error: RecognizerError | None = None
+    if not problems:
+        try:
+            found["model"] = _model(bundle, provider)
+        except RecognizerError as raised:
+            error = raised
+            found["model"] = {"error": str(raised)}
+    if as_json:
+        typer.echo(json.dumps({**found, "problems": problems}, indent=2))
+    else:
+        _print(found)
+    if problems:
+        raise RecognizerError(f"cannot be imported: {'; '.join(problems)}; install it again")
+    if error is not None:
+        raise error
+    if not found["model"]["passed"]:
+        raise BundleError(
+            f"{found['model']['bundle']}: scores differ from those recorded at export by up to "
+            f"{found['model']['difference']:.3f}: with this CPU or provider it cannot be relied "
+            "on; try another version of onnxruntime, or --provider cpu"
+        )
+
+
+def _versions() -> dict[str, str]:
+    """Return the version of each package, or why it cannot be imported."""
+    from recognizer import __version__
+
+    found = {"recognizer": __version__, "python": platform.python_version()}
+    for name, module in _MODULES.items():
+        try:
+            version = importlib.import_module(module).__version__
+        except Exception as error:
+            version = f"broken: {error}"
+        found[name] = version
+    try:
+        from PIL import features
+
+        for codec in ("libjpeg_turbo", "webp", "avif"):
+            found[codec] = features.version(codec) or "missing"
+    except ImportError:
+        pass  # reported above
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    from recognizer.scan.machine import available_cpus, available_memory, cpu_model, worker_count
+
+    name, instructions = cpu_model()
+    memory = available_memory()
+    return {
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "cpu": name,
+        "instructions": list(instructions),
+        "int8_kernel": _kernel(instructions),
+        "cpus": available_cpus(),
+        "cpus_of_the_machine": os.cpu_count(),
+        "memory_available_mib": memory and memory // _MEBIBYTE,
+        "workers_of_a_scan": worker_count(),
+    }
+
+
+def _kernel(instructions: tuple[str, ...]) -> str:
+    """Return which instructions onnxruntime multiplies bytes with."""
+    for name, words in (
+        ("avx512_vnni", "AVX-512 VNNI"),
+        ("avx_vnni", "AVX VNNI"),
+        ("avx512f", "AVX-512 without VNNI: slower"),
+        ("avx2", "AVX2 without VNNI: slower"),
+        ("i8mm", "ARM i8mm"),
+        ("asimddp", "ARM dot product"),
+    ):
+        if name in instructions:
+            return words
+    return "unknown"
+
+
+def _extras() -> dict[str, dict[str, Any]]:
+    """Return what each extra lacks, by the metadata of the installed distribution."""
+    try:
+        wanted = importlib.metadata.requires(_DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:  # run from a folder
+        return {}
+    found: dict[str, dict[str, Any]] = {
+        extra: {"for": words, "missing": []} for extra, words in EXTRAS.items()
+    }
+    for requirement in wanted:
+        name = re.match(r"[\w.-]+", requirement)
+        for extra in re.findall(r"""extra == ['"]([\w-]+)['"]""", requirement):
+            if name and extra in found and name[0] != _DISTRIBUTION and not _has(name[0]):
+                found[extra]["missing"].append(name[0])
+    for extra, one in found.items():
+        one["install"] = pip_line(extra) if one["missing"] else None
+    return found
+
+
+def _has(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _model(bundle: str | None, provider: str) -> dict[str, Any]:
+    from recognizer.model.self_test import TOLERANCE, self_test
+    from recognizer.recognizer import Recognizer
+
+    recognizer = Recognizer.load(bundle, provider=provider, threads=1)
+    difference = self_test(recognizer.bundle, provider)
+    return {
+        "bundle": recognizer.bundle.title,
+        "digest": recognizer.bundle.digest,
+        "provider": recognizer.provider,
+        "difference": difference,
+        "passed": difference is None or difference <= TOLERANCE,
+        "photos_per_second_and_cpu": round(_speed(recognizer), 1),
+    }
+
+
+def _speed(recognizer: Recognizer) -> float:
+    """Return how many JPEGs of 1600 x 1200 pixels one thread scores in a second."""
+    from PIL import Image
+
+    from recognizer.model.self_test import self_test_images
+
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(self_test_images()[0])) as image:
+        image.resize((1600, 1200)).save(file, "JPEG", quality=85)
+    photo = file.getvalue()
+    recognizer.predict(photo)  # the first one takes longer
+    begin, count = time.perf_counter(), 0
+    while (seconds := time.perf_counter() - begin) < _SECONDS:
+        recognizer.predict(photo)
+        count += 1
+    return count / seconds
+
+
+def _print(found: dict[str, Any]) -> None:
+    for name, version in found["versions"].items():
+        typer.echo(f"{name + ':':<24}{version}")
+    machine = found["machine"]
+    memory = machine["memory_available_mib"]
+    for name, text in {
+        "system": machine["system"],
+        "CPU": f"{machine['cpu']}; int8: {machine['int8_kernel']}",
+        "CPUs": f"{machine['cpus']} of {machine['cpus_of_the_machine']} may be used",
+        "memory": "unknown" if memory is None else f"{memory:,} MiB available",
+        "workers of a scan": machine["workers_of_a_scan"],
+    }.items():
+        typer.echo(f"{name + ':':<24}{text}")
+    for extra, one in found["extras"].items():
+        words = f"not installed ({one['for']}): {one['install']}" if one["missing"] else "installed"
+        typer.echo(f"{f'extra {extra}:':<24}{words}")
+    if not found["extras"]:
+        typer.echo(f"{'extras:':<24}unknown: the package is not installed, it runs from a folder")
+    model = found.get("model", {})
+    if "bundle" in model:
+        words = "not possible: this bundle records no scores"
+        if model["difference"] is not None:
+            words = "passed" if model["passed"] else "FAILED"
+            words += f": scores differ from the recorded ones by at most {model['difference']:.4f}"
+        typer.echo(f"{'model:':<24}{model['bundle']} ({model['digest'][:12]}), {model['provider']}")
+        typer.echo(f"{'self-test:':<24}{words}")
+        typer.echo(
+            f"{'speed:':<24}{model['photos_per_second_and_cpu']:.0f} photos per second and CPU "
+            "(JPEG, 1600 x 1200)"
+        )

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recognizer.cli import ExitCode, doctor
+from recognizer.model.bundle import load_bundle, write_bundle
+from recognizer.model.description import SelfTest
+from recognizer.model.self_test import with_self_test
+from tests.conftest import invoke
+from tests.tiny import write_tiny_bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_SECONDS", 0.01)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = write_tiny_bundle(tmp_path / "tiny-v1")
+    write_bundle(with_self_test(load_bundle(folder)))
+    return folder
+
+
+def test_a_sound_installation(bundle: Path) -> None:
+    done = invoke("doctor", bundle)
+    assert done.exit_code == ExitCode.DONE, done.output
+    for words in ("self-test:              passed", "photos per second and CPU", "onnxruntime:  "):
+        assert words in done.stdout
+    found = json.loads(invoke("doctor", bundle, "--json").stdout)
+    assert found["model"]["passed"] is True
+    assert found["machine"]["cpus"] >= 1
+    assert found["problems"] == []
+
+
+def test_a_model_that_says_something_else_here(bundle: Path) -> None:
+    described = load_bundle(bundle)
+    assert described.self_test is not None
+    others = tuple(tuple(-value for value in row) for row in described.self_test.log_odds)
+    write_bundle(replace(described, self_test=SelfTest(log_odds=others)))
+    done = invoke("doctor", bundle)
+    assert done.exit_code == ExitCode.MODEL
+    assert "FAILED: scores differ" in done.stdout
+    assert "cannot be relied on" in done.stderr
+
+
+def test_a_bundle_that_records_no_scores(tiny_bundle: Path) -> None:
+    assert "this bundle records no scores" in invoke("doctor", tiny_bundle).stdout
+
+
+def test_a_changed_model_is_reported_with_all_else(bundle: Path) -> None:
+    (bundle / "model.onnx").write_bytes(b"")
+    done = invoke("doctor", bundle)
+    assert done.exit_code == ExitCode.MODEL
+    assert "onnxruntime:  " in done.stdout
+    assert "it was changed or is incomplete" in done.stderr
+
+
+def test_a_broken_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(doctor._MODULES, "opencv-python-headless", "no_such_library")
+    done = invoke("doctor", bundle)
+    assert done.exit_code == ExitCode.USAGE
+    assert "opencv-python-headless: broken: No module named" in done.stderr
+
+
+def test_missing_extras_come_with_what_installs_them(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_has", lambda name: name != "pyarrow")
+    line = "pip install 'wildlife-product-recognizer[parquet]'"
+    assert f"not installed (Parquet tables): {line}" in invoke("doctor", bundle).stdout
+
+
+def test_it_knows_the_extras() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    assert doctor.EXTRAS.keys() == extras.keys() - {"dev", "docs"}
