@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 import onnxruntime
 
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
@@ -25,14 +28,18 @@ PACKAGES = {
 """The package with each provider; it replaces ``onnxruntime`` (see docs/providers.md)."""
 
 EXACT_ON_X64 = ("session.x64quantprecision", "1")
-"""Session option without which int8 is wrong on x64 CPUs that lack VNNI (AVX2 of Zen 3 or Haswell).
+"""Session option without which weights of 8 bits are wrong on x64 CPUs that lack VNNI.
 
-There the fast products of unsigned and signed bytes saturate: scores of the same image differ by up
-to 0.6 from those elsewhere, and wildlife-v2 loses a fifth of its average precision for ivory. The
-option makes onnxruntime use unsigned weights on such CPUs. On CPUs with VNNI it may halve the
-speed.
-Models with weights of 7 bits are exact without it.
+On AVX2 (Zen 3, Haswell) the fast products of unsigned and signed bytes saturate: scores of the same
+image differ by up to 0.6 from those elsewhere, and wildlife-v2 loses a fifth of its average
+precision for ivory. With the option onnxruntime uses unsigned weights. On a CPU with VNNI it
+changes no score, and wildlife-v3 takes almost three times as long (39 instead of 14 ms), so only
+CPUs without VNNI get it. Models with weights of 7 bits are exact without it.
 """
+
+_CPUINFO = Path("/proc/cpuinfo")
+_VNNI = {"avx_vnni", "avx512_vnni"}
+"""Flags of /proc/cpuinfo for products of bytes that do not saturate."""
 
 
 def open_session(
@@ -53,7 +60,7 @@ def open_session(
                 "it (docs/providers.md), or allow a fallback to the CPU"
             )
         provider = "cpu"
-    options = session_options(threads, exact=bundle.model.weight_bits is None)
+    options = session_options(threads, exact=needs_exact(bundle))
     model = bundle.read_model()
     try:
         session = onnxruntime.InferenceSession(
@@ -74,6 +81,24 @@ def open_session(
     return session, provider
 
 
+def needs_exact(bundle: Bundle, cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether a bundle needs :data:`EXACT_ON_X64` on this CPU: also where its flags are unknown.
+
+    Windows and macOS have no ``cpuinfo``. Where the CPU is not x64, onnxruntime ignores the option.
+    """
+    return bundle.model.weight_bits is None and not _VNNI & cpu_flags(cpuinfo)
+
+
+def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
+    """Return the instructions of this CPU, in the words of Linux; empty on other systems."""
+    with suppress(OSError), cpuinfo.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name.strip() in {"flags", "Features"}:  # of x64, of arm64
+                return frozenset(value.split())
+    return frozenset()
+
+
 def is_onnxruntime_error(error: Exception) -> bool:
     """Return whether onnxruntime raised an error; its exceptions share no base class."""
     # Those of C++ that it has no class for come as a RuntimeError.
@@ -85,7 +110,7 @@ def session_options(
 ) -> onnxruntime.SessionOptions:
     """Return the options with which every model is opened: serving, parity, benchmarks.
 
-    ``exact`` adds :data:`EXACT_ON_X64`, which models with weights of 8 bits need.
+    ``exact`` adds :data:`EXACT_ON_X64`; see :func:`needs_exact`.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -20,7 +20,7 @@ from recognizer.errors import (
     UsageError,
 )
 from recognizer.model.description import InputFormat
-from recognizer.model.session import PACKAGES, PROVIDERS
+from recognizer.model.session import PACKAGES, PROVIDERS, needs_exact
 from recognizer.recognizer import Recognizer
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
@@ -75,6 +75,29 @@ def test_a_provider_that_does_not_start_is_told(
     with pytest.raises(ProviderError, match="would use"):
         Recognizer.load(tiny_bundle, provider="cuda")
     assert Recognizer.load(tiny_bundle, provider="cuda", allow_fallback=True).provider == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("bits", "cpuinfo", "expected"),
+    [
+        (None, "processor : 0\nflags\t\t: fpu avx2 avx512_vnni\n", False),
+        (None, "processor : 0\nflags\t\t: fpu avx2 avx_vnni avx_vnni_int8\n", False),
+        (None, "processor : 0\nflags\t\t: fpu avx2 fma\n", True),
+        (None, "", True),  # unknown
+        (None, None, True),  # no Linux
+        (7, "flags : avx2\n", False),
+        (7, None, False),
+    ],
+)
+def test_only_weights_of_8_bits_on_a_cpu_without_vnni_need_the_exact_products(
+    tmp_path: Path, bits: int | None, cpuinfo: str | None, expected: bool
+) -> None:
+    bundle = describe(b"", tmp_path)
+    bundle = replace(bundle, model=replace(bundle.model, weight_bits=bits))
+    path = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        path.write_text(cpuinfo)
+    assert needs_exact(bundle, path) is expected
 
 
 # --- bundles that are refused -----------------------------------------------------------------
