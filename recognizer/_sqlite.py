@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from recognizer._closing import Closes
 from recognizer.errors import JournalError, RecognizerError
@@ -86,6 +86,22 @@ class Store(_Database):
                 f"{self.path} is a {self.KIND} of version {version}; this program reads version "
                 f"{self.VERSION}; {self.ADVICE}"
             )
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows, all or none of them; a file that was deleted meanwhile is made again."""
+        with self._reported():
+            try:
+                self._execute(statement, rows)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_DBMOVED:
+                    raise
+                self._database.close()
+                self._database = self._open(create=True)
+                self._execute(statement, rows)
+
+    def _execute(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        with self._database:
+            self._database.executemany(statement, rows)
 
     def copy_to(self, path: Path) -> None:
         """Write a copy, as it is now, to a new file."""

@@ -78,6 +78,14 @@ def command(
             "what was scored even if the file is gone."
         ),
     ] = True,
+    rehash: Annotated[
+        bool,
+        typer.Option(
+            "--rehash",
+            help="Read all files. Without it, a file with the size, times and inode with which it "
+            "was read before is not read again (OUTPUT.files).",
+        ),
+    ] = False,
     listings: Annotated[
         Path | None,
         typer.Option(help="Also write the listings: .jsonl, .csv or .parquet."),
@@ -273,6 +281,7 @@ def command(
     from recognizer.model.bundle import load_bundle, load_carried_bundles
     from recognizer.review.page import write_report
     from recognizer.rows import EmbeddingStore, Journal
+    from recognizer.rows.files import FileStore, files_path
     from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
     from recognizer.scan import (
         Access,
@@ -339,6 +348,7 @@ def command(
         ThumbnailStore(thumbnails_path(output), create=True)
         if thumbnails
         else nullcontext() as store,
+        FileStore(files_path(output), create=True) as files,
         nullcontext()
         if embeddings is None
         else EmbeddingStore(embeddings, model.digest) as vectors,
@@ -354,6 +364,8 @@ def command(
             replace(options, known=bank),
             thumbnails=store,
             embeddings=vectors,
+            files=files,
+            rehash=rehash,
             audit=audit,
             on_rows=shown.on_rows,
             pool=_pool_of(engine),

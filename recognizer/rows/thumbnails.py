@@ -7,8 +7,7 @@ then shows what was scored, even if the file is gone. It is written before its r
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,21 +71,7 @@ class ThumbnailStore(Store):
     def add(self, thumbnails: Iterable[tuple[str, StoredThumbnail]]) -> None:
         """Keep thumbnails, each with the sha256 of its file, all or none of them."""
         rows = [(sha256, t.jpeg, t.width, t.height, t.frame) for sha256, t in thumbnails]
-        with self._reported():
-            try:
-                self._insert(rows)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_DBMOVED:
-                    raise
-                self._database.close()
-                self._database = self._open(create=True)
-                self._insert(rows)
-
-    def _insert(self, rows: Sequence[tuple[str, bytes, int, int, int]]) -> None:
-        with self._database:
-            self._database.executemany(
-                "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?)", rows
-            )
+        self._write("INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?)", rows)
 
     def get(self, sha256: str | None) -> StoredThumbnail | None:
         """Return the thumbnail of a file with this digest; None where none can be shown."""

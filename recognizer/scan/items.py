@@ -13,6 +13,7 @@ from recognizer.errors import UsageError
 from recognizer.rows.row import item_key
 from recognizer.scan.location import (
     ArchiveMember,
+    FileLocation,
     Location,
     StoreObject,
     WebAddress,
@@ -62,6 +63,13 @@ class Item:
     def key(self) -> int:
         """64 bits that tell this item from others, also in a later run."""
         return item_key(self.source, self.columns)
+
+    @property
+    def path(self) -> str | None:
+        """The path of the local file that it is and that is still to be read; else None."""
+        if self.reason is not None or self.data is not None:
+            return None
+        return self.location.path if isinstance(self.location, FileLocation) else None
 
     @property
     def is_remote(self) -> bool:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Self
 
 from recognizer.errors import UsageError
-from recognizer.imaging import Limits
+from recognizer.imaging import PREPROCESSING_VERSION, Limits
 from recognizer.known import KnownItems
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
 from recognizer.policy import Policy
 from recognizer.recognizer import Recognizer
+from recognizer.rows.journal import COSTLY, result_key
 from recognizer.scan.locations import Access
 
 GPU_BATCH = 32
@@ -96,6 +97,21 @@ class WorkerPayload:
 
     def __post_init__(self) -> None:
         self.policy.check(self.bundle.taxonomy)  # before any worker starts
+
+    def settles(self, known: bytes | None, sha256: str) -> bool:
+        """Whether an item's last row, of which ``known`` is the result key, holds for these bytes.
+
+        Then they would give the same row again, or have cost a worker.
+        """
+        if known is None:
+            return False
+        options = self.options
+        bank = options.known.digest if options.known else None
+        model, policy = self.bundle.digest, self.policy.digest
+        return any(
+            known == result_key(sha256, reason, model, policy, PREPROCESSING_VERSION, bank)
+            for reason in ((None,) if options.retry_failed else (None, *COSTLY))
+        )
 
     def packed(self) -> Self:
         """Return a payload that carries all its files, for another machine."""

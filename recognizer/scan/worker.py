@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
-from typing import Self
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 
 from recognizer._decide import decide, with_listing
 from recognizer._guard import Unable, resident_bytes, settle
-from recognizer.imaging import PREPROCESSING_VERSION, LoadedImage
+from recognizer.imaging import LoadedImage
 from recognizer.imaging.sources import Refused
 from recognizer.policy import CandidateKind, KnownMatch, Verdict
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.rows.embeddings import quantize
-from recognizer.rows.journal import COSTLY, result_key, row_key
+from recognizer.rows.files import FileState
+from recognizer.rows.journal import row_key
 from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import THUMBNAIL_SIDE, StoredThumbnail, shrink
 from recognizer.scan.items import Item
@@ -76,6 +77,7 @@ class Result:
     row: Row | None = None  # None where the last row still holds
     thumbnail: StoredThumbnail | None = None
     embedding: NDArray[np.int8] | None = None  # (channels,)
+    file: tuple[FileState, str] | None = None  # that was read, and its sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +172,14 @@ def _receive(connection: Connection, inbox: Inbox, reader: Reader) -> None:
     os._exit(0)
 
 
+class _Loaded(NamedTuple):
+    """A task, its image (None where the last row still holds), and the file that was read."""
+
+    task: Task
+    image: LoadedImage | None
+    file: tuple[FileState, str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """Turns tasks into results, and reports each step."""
@@ -181,50 +191,46 @@ class Worker:
 
     def work(self, tasks: Sequence[Task]) -> None:
         """Score images in one pass of the model, and send their results."""
-        loaded: list[tuple[Task, LoadedImage]] = []
+        loaded: list[_Loaded] = []
         for task in tasks:
             if len(tasks) > 1:
                 self.connection.send(Step((task.index,)))
-            image = self._load(task)
-            if image is None:
-                self.connection.send(Finished(index=task.index, result=Result()))
+            one = self._load(task)
+            if one.image is None:
+                self.connection.send(Finished(index=task.index, result=Result(file=one.file)))
             else:
-                loaded.append((task, image))
-        if not loaded:
+                loaded.append(one)
+        images = [one.image for one in loaded if one.image is not None]
+        if not images:
             return
-        sha256 = loaded[0][1].sha256 if len(loaded) == 1 else None
-        self.connection.send(Step(tuple(task.index for task, _ in loaded), sha256))
-        scored = self._predict([image for _, image in loaded])
-        for (task, image), one in zip(loaded, scored, strict=True):
-            result = self._result(task, image, one)
-            self.connection.send(Finished(index=task.index, result=result))
+        sha256 = images[0].sha256 if len(images) == 1 else None
+        self.connection.send(Step(tuple(one.task.index for one in loaded), sha256))
+        for one, image, judged in zip(loaded, images, self._predict(images), strict=True):
+            result = self._result(one.task, image, judged)
+            result = replace(result, file=one.file)
+            self.connection.send(Finished(index=one.task.index, result=result))
 
-    def _load(self, task: Task) -> LoadedImage | None:
+    def _load(self, task: Task) -> _Loaded:
+        path = task.item.path
+        before = None if path is None else FileState.of(path)
         try:
             data = self.reader.read(task.item)
         except Refused as refused:
-            return LoadedImage(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
+            image = LoadedImage(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
+            return _Loaded(task, image)
         except Exception as error:
-            return _defect(error)
+            return _Loaded(task, _defect(error))
         sha256 = hashlib.sha256(data).hexdigest()
-        if self._is_settled(task.known, sha256):
-            return None
+        file = None
+        if path is not None and before is not None and before.is_settled():
+            file = (before, sha256) if FileState.of(path) == before else None
+        if self.payload.settles(task.known, sha256):
+            return _Loaded(task, None, file)
         self.connection.send(Step((task.index,), sha256))
         try:
-            return self.recognizer.load_image(data, sha256=sha256)
+            return _Loaded(task, self.recognizer.load_image(data, sha256=sha256), file)
         except Exception as error:
-            return replace(_defect(error), sha256=sha256)
-
-    def _is_settled(self, known: bytes | None, sha256: str) -> bool:
-        if known is None:
-            return False
-        options = self.payload.options
-        bank = options.known.digest if options.known else None
-        model, policy = self.payload.bundle.digest, self.payload.policy.digest
-        return any(
-            known == result_key(sha256, reason, model, policy, PREPROCESSING_VERSION, bank)
-            for reason in ((None,) if options.retry_failed else (None, *COSTLY))
-        )
+            return _Loaded(task, replace(_defect(error), sha256=sha256), file)
 
     def _predict(self, images: Sequence[LoadedImage]) -> list[Judged]:
         """Score images; if that raises, each by itself, so that only the culprit fails."""

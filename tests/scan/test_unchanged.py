@@ -1,0 +1,195 @@
+"""A second scan reads no file that has not changed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from recognizer.model.bundle import load_bundle
+from recognizer.policy import Policy, Probability, Rule
+from recognizer.rows import AuditSample, Journal, ScanSummary
+from recognizer.rows import files as files_module
+from recognizer.rows.files import FileStore
+from recognizer.scan import Item, ScanOptions, scan
+from recognizer.scan.locations import Reader
+from tests.conftest import encoded, invoke, picture, read_rows
+from tests.scan.engines import InProcessPool
+
+MakeFolder = Callable[..., Path]
+Scan = Callable[..., ScanSummary]
+RED, GREEN = (encoded(picture(color)) for color in ("red", "green"))
+
+
+@pytest.fixture(autouse=True)
+def _all_files_are_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_module, "RACY_NS", -(1 << 62))
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names of files that were read, in their order."""
+    names: list[str] = []
+    original = Reader.read
+
+    def recorded(self: Reader, item: Item) -> bytes:
+        names.append(os.path.basename(item.source))
+        return original(self, item)
+
+    monkeypatch.setattr(Reader, "read", recorded)
+    return names
+
+
+@pytest.fixture
+def scan_all(tiny_bundle: Path, tmp_path: Path) -> Scan:
+    """Scan all files of the folder ``photos``, as the command line does."""
+
+    def run(policy: Policy | None = None, **options: object) -> ScanSummary:
+        retry = bool(options.pop("retry_failed", False))
+        with (
+            Journal(tmp_path / "scan.jsonl") as journal,
+            FileStore(tmp_path / "scan.jsonl.files", create=True) as files,
+        ):
+            items = [Item.at(str(path)) for path in sorted((tmp_path / "photos").iterdir())]
+            return scan(
+                items,
+                load_bundle(tiny_bundle),
+                policy or Policy(),
+                journal,
+                ScanOptions(workers=1, retry_failed=retry),
+                files=files,
+                pool=InProcessPool,
+                **options,  # type: ignore[arg-type]
+            )
+
+    return run
+
+
+def test_no_byte_is_read_again(
+    scan_all: Scan, photo_folder: MakeFolder, read: list[str], tmp_path: Path
+) -> None:
+    photo_folder("red", "green", "blue")
+    scan_all()
+    before = (tmp_path / "scan.jsonl").read_bytes()
+    read.clear()
+    told: dict[int, str] = {}
+    summary = scan_all(on_rows=lambda _, rows: told.update((i, row.source) for i, row in rows))
+    assert read == []
+    assert (summary.scanned, summary.skipped) == (0, 3)
+    assert summary.leads == {"ivory_worked": 1}
+    assert [os.path.basename(told[i])[4:-4] for i in range(3)] == ["red", "green", "blue"]
+    assert (tmp_path / "scan.jsonl").read_bytes() == before
+    scan_all(rehash=True)
+    assert len(read) == 3
+
+
+def test_changed_and_new_files_are_read(
+    scan_all: Scan, photo_folder: MakeFolder, read: list[str], tmp_path: Path
+) -> None:
+    folder = photo_folder("red", "red", "red", "red")
+    for path in folder.iterdir():
+        path.write_bytes(RED.ljust(len(GREEN) + len(RED), b"\0"))
+    scan_all()
+    same, edited, replaced, longer = sorted(folder.iterdir())
+    edited.write_bytes(GREEN.ljust(edited.stat().st_size, b"\0"))  # of the same size
+    old = replaced.stat()
+    other = tmp_path / "other"
+    other.write_bytes(GREEN.ljust(old.st_size, b"\0"))
+    os.utime(other, ns=(old.st_atime_ns, old.st_mtime_ns))
+    other.replace(replaced)  # of the same size and time
+    with longer.open("ab") as file:
+        file.write(b"\0")
+    (folder / "new.jpg").write_bytes(GREEN)
+    read.clear()
+    summary = scan_all()
+    assert read == [*(p.name for p in (edited, replaced, longer)), "new.jpg"]
+    assert (summary.scanned, summary.skipped) == (4, 1)
+    rows = read_rows(tmp_path / "scan.jsonl")[-4:]
+    assert [max(r["scores"], key=r["scores"].get) for r in rows] == [
+        "ceramic",
+        "ceramic",
+        "ivory_worked",
+        "ceramic",
+    ]
+    assert same.exists()
+    read.clear()
+    scan_all()
+    assert read == []
+
+
+def test_a_file_of_this_instant_is_read_again(
+    scan_all: Scan, photo_folder: MakeFolder, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may change once more without a later time, as far as a clock tells them apart."""
+    monkeypatch.setattr(files_module, "RACY_NS", 3600 * 10**9)
+    photo_folder("red")
+    scan_all()
+    scan_all()
+    assert len(read) == 2
+    monkeypatch.setattr(files_module, "RACY_NS", 0)
+    monkeypatch.setattr(time, "time_ns", lambda: 1 << 62)
+    scan_all()
+    scan_all()
+    assert len(read) == 3
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    scan_all: Scan, photo_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (path,) = photo_folder("red").iterdir()
+    original = Reader.read
+
+    def changing(self: Reader, item: Item) -> bytes:
+        data = original(self, item)
+        path.write_bytes(GREEN)
+        return data
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Reader, "read", changing)
+        scan_all()
+    assert scan_all().scanned == 1
+    assert read_rows(tmp_path / "scan.jsonl")[-1]["decision"] == "clear"
+
+
+def test_the_journal_says_which_rows_hold(
+    scan_all: Scan, photo_folder: MakeFolder, read: list[str], tmp_path: Path
+) -> None:
+    folder = photo_folder("red", "green")
+    (folder / "broken.jpg").write_bytes(RED[:200])
+    scan_all()
+    scan_all()
+    assert read.count("broken.jpg") == 2, "failures are tried again"
+    read.clear()
+    strict = Policy(default=Rule(review=Probability(0.01), priority=Probability(0.02)))
+    assert scan_all(strict).scanned == 3
+    assert len(read) == 3, "another policy"
+    journal = tmp_path / "scan.jsonl"
+    for path in (journal, tmp_path / "scan.jsonl.chain"):
+        path.unlink()
+    read.clear()
+    assert scan_all().scanned == 3
+    assert len(read) == 3, "a journal of the same name"
+
+
+def test_audits_are_drawn_from_unchanged_files_too(
+    scan_all: Scan, photo_folder: MakeFolder, read: list[str], tiny_bundle: Path
+) -> None:
+    photo_folder("green")
+    scan_all()
+    read.clear()
+    products = [label.name for label in load_bundle(tiny_bundle).labels if "ivory" in label.name]
+    assert scan_all(audit=AuditSample(rate=1.0, products=products)).audited == 1
+    assert read == []
+
+
+def test_the_command_line_keeps_the_states(
+    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, read: list[str]
+) -> None:
+    output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.jsonl", "--quiet")
+    folder = photo_folder("red", "green")
+    for more, expected in (((), 2), ((), 2), (("--rehash",), 4)):
+        assert invoke("scan", folder, *output, *more).exit_code == 0
+        assert len(read) == expected
