@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import gamma, poisson
 
 from recognizer.evaluation.metrics import CONFIDENCE
@@ -102,8 +104,14 @@ def audit_size(
         None where no audit of a size that anybody would undertake would.
     """
     misses = np.arange(_MAX_MISSES)
-    photos = np.ceil(gamma.ppf(confidence, misses + 1) / allowed)
+    photos = np.ceil(_bounds(confidence) / allowed)
     likely = np.flatnonzero(poisson.cdf(misses, photos * expected) >= assurance)
     if not len(likely):
         return None
     return AuditSize(photos=int(photos[likely[0]]), misses=int(likely[0]))
+
+
+@cache
+def _bounds(confidence: float) -> NDArray[np.float64]:
+    """Return the upper bounds of what is expected, where 0, 1, 2, ... were seen."""
+    return np.asarray(gamma.ppf(confidence, np.arange(_MAX_MISSES) + 1))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, norm, t
+from scipy.special import betaincinv
+from scipy.stats import norm, t
 
 from recognizer.model.evidence import Estimate
 
@@ -81,8 +82,8 @@ def exact_interval(share: float, photos: float, confidence: float) -> Estimate:
     """Return a share of any number of photos, a fraction of one too, with its exact interval."""
     tail = (1 - confidence) / 2
     hits = share * photos
-    low = float(beta.ppf(tail, hits, photos - hits + 1)) if hits > 0 else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, photos - hits)) if hits < photos else 1.0
+    low = float(betaincinv(hits, photos - hits + 1, tail)) if hits > 0 else 0.0
+    high = float(betaincinv(hits + 1, photos - hits, 1 - tail)) if hits < photos else 1.0
     return Estimate(value=share, low=min(low, share), high=max(high, share))
 
 
