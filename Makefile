@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
+# The tests start many processes: each would compile every module again where this is set.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo bench test check docs dist format clean
 
 help: ## Show this list
