@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,38 @@ def scan_command(bundle: Path, output: Path, *arguments: object) -> list[str]:
     """A scan on the command line, as a process of its own."""
     given = ["scan", *arguments, "--bundle", bundle, "--output", output]
     return [sys.executable, "-m", "recognizer", *map(str, given)]
+
+
+_MEASURED = """if True:
+    import resource
+    import sys
+    from recognizer.cli import main
+    try:
+        main()
+    finally:  # of this program alone: getrusage also counts what was forked
+        line = next(line for line in open("/proc/self/status") if "VmHWM" in line)
+        others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        print("peak", int(line.split()[1]) // 1024, others // 1024, file=sys.stderr)
+    """
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What became of a command: its peak of resident memory, and that of the largest child."""
+
+    code: int
+    errors: str
+    parent_mebibytes: int
+    child_mebibytes: int
+
+
+def run_measured(command: list[str], **options: Any) -> Measured:
+    """Run a command of the recognizer (see :func:`scan_command`) on Linux."""
+    command = [sys.executable, "-c", _MEASURED, *command[3:]]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False, **options)
+    *errors, last = done.stderr.decode("utf-8", "replace").splitlines()
+    _, parent, child = last.split()
+    return Measured(done.returncode, "\n".join(errors), int(parent), int(child))
 
 
 class Fragile(Recognizer):
@@ -114,13 +148,7 @@ class InProcessPool:
     def __init__(self, payload: WorkerPayload) -> None:
         options = payload.options
         self._policy = payload.policy
-        recognizer = options.recognizer(
-            payload.bundle,
-            provider=options.provider,
-            threads=1,
-            allow_fallback=options.allow_fallback,
-            limits=options.limits,
-        )
+        recognizer = payload.make_recognizer()
         reader = Reader(options.limits, options.access)
         self._worker = Worker(self, payload, reader, recognizer)  # type: ignore[arg-type]
         self._batch = options.batch_size

@@ -12,18 +12,9 @@ import pytest
 from recognizer.cli import ExitCode
 from tests.conftest import read_rows
 from tests.scan.containers.hostile import DOTTED, PHOTO, corpus, listing
-from tests.scan.engines import scan_command
+from tests.scan.engines import run_measured, scan_command
 
 PARENT_MEBIBYTES = 300
-MEASURED = """if True:
-    from pathlib import Path
-    from recognizer.cli import main
-    try:
-        main()
-    finally:  # of this program alone, where getrusage also counts what was forked
-        print(next(line for line in Path("/proc/self/status").open() if "VmHWM" in line))
-    """
-
 # How many rows each file has, and how many of them are ok.
 EXPECTED = {
     **dict.fromkeys(["links.tar", "links.tar.gz", "pax.tar", "pax.tar.gz"], (2, 1)),
@@ -54,10 +45,9 @@ def test_all_that_strangers_send_ends_in_rows(tiny_bundle: Path, tmp_path: Path)
     (folder / "a.jpg").write_bytes(PHOTO)
     given = ("--workers", 1, "--max-bytes", 100_000, "--quiet")
     command = scan_command(tiny_bundle, output, *(folder / name for name in files), *given)
-    command = [sys.executable, "-c", MEASURED, *command[3:]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == ExitCode.SOME_FAILED, done.stderr
-    assert "Traceback" not in done.stderr
+    done = run_measured(command)
+    assert done.code == ExitCode.SOME_FAILED, done.errors
+    assert "Traceback" not in done.errors
     rows = read_rows(output)
     sources = [row["source"].removeprefix(f"{folder}/") for row in rows]
     assert len({(row["source"], str(row["item"])) for row in rows}) == len(rows)
@@ -72,10 +62,9 @@ def test_all_that_strangers_send_ends_in_rows(tiny_bundle: Path, tmp_path: Path)
     reasons = {row["source"]: row["reason"] for row in rows}
     assert {reasons[place] for place in PLACES} == {"source_refused"}
     assert all(row["sha256"] is None for row in rows if row["reason"] == "source_refused")
-    (parent,) = (int(line.split()[1]) for line in done.stdout.splitlines() if "VmHWM" in line)
-    assert parent < PARENT_MEBIBYTES << 10
+    assert done.parent_mebibytes < PARENT_MEBIBYTES
     before = output.read_bytes()
-    assert subprocess.run(command, capture_output=True, check=False).returncode == done.returncode
+    assert subprocess.run(command, capture_output=True, check=False).returncode == done.code
     assert output.read_bytes() == before
 
 
