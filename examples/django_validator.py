@@ -8,6 +8,7 @@ Settings: RECOGNIZER_BUNDLE, RECOGNIZER_PROCESSES.
 """
 
 from functools import cache
+from threading import Lock
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -17,11 +18,17 @@ from recognizer import Decision, GuardedRecognizer, Limits, Policy
 
 MIB = 1 << 20
 MAX_BYTES = 10 * MIB
+_LOCK = Lock()
+
+
+def recognizer() -> GuardedRecognizer:
+    """Start the processes with the first photo: a forked web server must not share them."""
+    with _LOCK:  # a cache alone would let each thread of a busy server load one of its own
+        return _load()
 
 
 @cache
-def recognizer() -> GuardedRecognizer:
-    """Start the processes with the first photo: a forked web server must not share them."""
+def _load() -> GuardedRecognizer:
     return GuardedRecognizer.load(
         getattr(settings, "RECOGNIZER_BUNDLE", None),
         processes=getattr(settings, "RECOGNIZER_PROCESSES", 1),

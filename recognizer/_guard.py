@@ -11,15 +11,20 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, TypeVar
+
+import cv2
 
 from recognizer import errors
 from recognizer._closing import Closes
@@ -34,6 +39,8 @@ MAX_FAILED_STARTS = 3  # in a row
 MEMORY_CHECK_SECONDS = 0.1
 JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
 _MEBIBYTE = 1 << 20
+_MAX_SHOWN = 200  # characters of an error's message
+_Made = TypeVar("_Made")
 
 
 def start(
@@ -189,23 +196,56 @@ def settle() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     MESSAGES.listen()  # what C libraries print of a file is not for a terminal
+    # Nor are Pillow's warnings about a file's metadata: a status says what counts.
+    warnings.filterwarnings("ignore", module="PIL")
+    cv2.setNumThreads(1)  # one worker, one CPU
 
 
-def inbox(connection: Connection) -> queue.SimpleQueue[Any]:
-    """Return a queue of what the parent sends; this process ends when the parent has died.
+def listen(receive: Callable[[], object]) -> None:
+    """Call ``receive`` for what the parent sends; this process ends when the parent has died.
 
     A thread always listens, so that the parent's sending never waits for work to be done.
     """
-    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def receive() -> None:
+    def work() -> None:
         with suppress(EOFError, OSError):
             while True:
-                messages.put(connection.recv())
+                receive()
         os._exit(0)
 
-    threading.Thread(target=receive, daemon=True).start()
+    threading.Thread(target=work, daemon=True).start()
+
+
+def inbox(connection: Connection) -> queue.SimpleQueue[Any]:
+    """Return a queue of what the parent sends, as :func:`listen` hears it."""
+    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    listen(lambda: messages.put(connection.recv()))
     return messages
+
+
+def make(
+    connection: Connection,
+    maker: Callable[[], _Made],
+    ready: Callable[[_Made], object] = lambda _: None,
+) -> _Made:
+    """Make what this process works with, and send its first message.
+
+    That is ``ready`` of what was made, or :class:`Unable`; then the process ends.
+    """
+    try:
+        made = maker()
+    except Exception as error:
+        connection.send(Unable.of(error))
+        sys.exit()
+    connection.send(ready(made))
+    return made
+
+
+def describe(error: Exception) -> str:
+    """Return an error that nobody expected, and where it was raised, in words."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(where.filename)}:{where.lineno}"
+    return f"{type(error).__name__}: {str(error)[:_MAX_SHOWN]} ({place})"
 
 
 def resident_bytes(pid: int | None, proc: Path = Path("/proc")) -> int:

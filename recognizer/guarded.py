@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import queue
 import threading
-import traceback
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
-import cv2
 from PIL import Image
 
 from recognizer import _guard
@@ -27,17 +25,55 @@ from recognizer.prediction import Prediction
 from recognizer.recognizer import Decides, Recognizer
 from recognizer.status import Reason, Status
 
+_Free = TypeVar("_Free")
+
 SERVICE_LIMITS = Limits(max_pixels=25_000_000)
 """What a service decodes by default: more than any camera's photo of a listing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Payload:
-    bundle: Bundle
-    make: Callable[..., Recognizer]
-    provider: str
-    allow_fallback: bool
-    limits: Limits
+class FairPool(Generic[_Free]):
+    """Things that threads take, and put back: who has waited longest gets the next one.
+
+    With a queue of the standard library, whoever comes at the right moment does: under load some
+    threads would wait for minutes. What was put back last comes first, so that of processes that
+    are started as they are needed few are.
+    """
+
+    def __init__(self, free: Iterable[_Free]) -> None:
+        self._lock = threading.Lock()
+        self._free = list(free)
+        self._waiting: deque[Future[_Free]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many threads wait."""
+        return len(self._waiting)
+
+    def get(self) -> _Free:
+        """Take one; wait for it."""
+        place: Future[_Free] = Future()
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+            self._waiting.append(place)
+        try:
+            return place.result()
+        except BaseException:  # Ctrl-C: what was given to this thread is for another
+            with self._lock:
+                is_waiting = place in self._waiting
+                if is_waiting:
+                    self._waiting.remove(place)
+            if not is_waiting:
+                self.put(place.result())
+            raise
+
+    def put(self, thing: _Free) -> None:
+        """Put one back."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set_result(thing)
+            else:
+                self._free.append(thing)
 
 
 class GuardedRecognizer(Closes, Decides):
@@ -46,8 +82,9 @@ class GuardedRecognizer(Closes, Decides):
     Use :meth:`load`. An image that makes a decoder crash, or takes longer or more memory than it
     may, gives a ``failed`` prediction (``decoder_crash``, ``timeout``, ``out_of_memory``); its
     process is replaced, and no other answer is lost. Many threads may call :meth:`predict`; as many
-    images as there are processes are scored at once. Processes are spawned, so that a script needs
-    the usual ``if __name__ == "__main__":``. Close it when done, or use it in a ``with`` block.
+    images as there are processes are scored at once, in the order of the calls. Processes are
+    spawned, so that a script needs the usual ``if __name__ == "__main__":``. Close it when done, or
+    use it in a ``with`` block.
 
     Args:
         bundle: a verified description.
@@ -79,20 +116,19 @@ class GuardedRecognizer(Closes, Decides):
         super().__init__(bundle)
         self._timeout = timeout
         self._memory_limit = memory_limit
-        self._payload = _Payload(
-            bundle=bundle,
-            make=recognizer,
+        self._limits = limits or SERVICE_LIMITS
+        self._maker = partial(
+            recognizer,
+            bundle,
             provider=provider,
+            threads=1,
             allow_fallback=allow_fallback,
-            limits=limits or SERVICE_LIMITS,
+            limits=self._limits,
         )
         self._is_closed = False
         self._held: set[Guarded] = set()
         self._lock = threading.Lock()
-        # The one that was used last comes first, so that others are started only under load.
-        self._free: queue.LifoQueue[Guarded | None] = queue.LifoQueue()
-        for _ in range(processes - 1):
-            self._free.put(None)
+        self._free: FairPool[Guarded | None] = FairPool([None] * (processes - 1))
         self._free.put(self._started())
 
     @classmethod
@@ -128,7 +164,7 @@ class GuardedRecognizer(Closes, Decides):
         )
 
     def close(self) -> None:
-        """End all processes; calls that are under way give ``decoder_crash``."""
+        """End all processes; images that they work on give ``decoder_crash``."""
         self._is_closed = True
         with self._lock:
             for process in self._held:
@@ -147,7 +183,7 @@ class GuardedRecognizer(Closes, Decides):
             raise UsageError("a Pillow image is decoded already: give its bytes")
         if hasattr(image, "read"):
             try:
-                image = read_file(image, self._payload.limits)
+                image = read_file(image, self._limits)
             except Refused as refused:
                 return Prediction(
                     status=Status.FAILED, reason=refused.reason, detail=refused.detail
@@ -155,12 +191,15 @@ class GuardedRecognizer(Closes, Decides):
         if isinstance(image, bytearray | memoryview):
             image = bytes(image)
         process, is_new = self._free.get(), False
+        answer: Prediction | Unable | None = None
         try:
-            while True:
+            while answer is None:
+                if self._is_closed:
+                    raise UsageError("this recognizer is closed")
                 if process is None:
                     process, is_new = self._started(), True
                 try:
-                    return self._answer(process, image)
+                    answer = self._answer(process, image)
                 except DiedError as died:
                     self._forget(process)
                     process = None
@@ -168,23 +207,24 @@ class GuardedRecognizer(Closes, Decides):
                     if died.reason is not Reason.OUT_OF_MEMORY or is_new:
                         return _failed(image, died)
         finally:
+            if answer is None and process is not None:  # interrupted: by Ctrl-C, a signal's handler
+                process.close()  # or it would give this answer to the next image
+                self._forget(process)
+                process = None
             self._free.put(process)
+        if isinstance(answer, Unable):
+            answer.reraise("the image cannot be scored")
+        return answer
 
-    def _answer(self, process: Guarded, image: ImageSource) -> Prediction:
+    def _answer(self, process: Guarded, image: ImageSource) -> Any:
         try:
             process.connection.send(image)
         except OSError:
             raise process.end(Reason.DECODER_CRASH, self._timeout) from None
-        answer = process.receive(self._timeout)
-        if isinstance(answer, Unable):
-            answer.reraise("the image cannot be scored")
-        prediction: Prediction = answer
-        return prediction
+        return process.receive(self._timeout)
 
     def _started(self) -> Guarded:
-        if self._is_closed:
-            raise UsageError("this recognizer is closed")
-        process, first = _guard.start(_serve, self._payload, memory_limit=self._memory_limit)
+        process, first = _guard.start(_serve, self._maker, memory_limit=self._memory_limit)
         if isinstance(first, Unable):
             process.close()
             first.reraise("the model cannot be loaded")
@@ -211,23 +251,10 @@ def _failed(image: ImageSource, died: DiedError) -> Prediction:
 # --- the process ----------------------------------------------------------------------------------
 
 
-def _serve(connection: Connection, payload: _Payload) -> None:
+def _serve(connection: Connection, maker: Callable[[], Recognizer]) -> None:
     _guard.settle()
-    cv2.setNumThreads(1)
-    warnings.filterwarnings("ignore", module="PIL")  # the status of a prediction says what counts
-    try:
-        recognizer = payload.make(
-            payload.bundle,
-            provider=payload.provider,
-            threads=1,
-            allow_fallback=payload.allow_fallback,
-            limits=payload.limits,
-        )
-    except Exception as error:
-        connection.send(Unable.of(error))
-        return
-    connection.send(None)
     images = _guard.inbox(connection)
+    recognizer = _guard.make(connection, maker)
     while True:
         connection.send(_prediction(recognizer, images.get()))
 
@@ -240,7 +267,5 @@ def _prediction(recognizer: Recognizer, image: ImageSource) -> Prediction | Unab
     except MemoryError as error:
         return Prediction(status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error))
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.basename(where.filename)}:{where.lineno}"
-        detail = f"{type(error).__name__}: {error} ({place})"
+        detail = _guard.describe(error)
         return Prediction(status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=detail)

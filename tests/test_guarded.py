@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,9 @@ import pytest
 from PIL import Image
 
 from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError, load_bundle
+from recognizer._guard import Guarded
 from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError
+from recognizer.guarded import FairPool
 from recognizer.imaging import Limits
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
@@ -88,6 +93,66 @@ def test_a_hanging_image_and_the_end(tiny_bundle: Path) -> None:
         found = guarded.predict(RED + engines.HANGS)
         assert (found.reason, found.sha256 is None) == (Reason.TIMEOUT, False)
         assert found.detail == "the process that worked on it was killed after 1 s"
+    with pytest.raises(UsageError, match="closed"):
+        guarded.predict(RED)
+
+
+def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
+    guarded: GuardedRecognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red, green = guarded.predict(RED), guarded.predict(GREEN)
+    with monkeypatch.context() as patch:
+
+        def interrupted(*_: object) -> None:  # by Ctrl-C, or the time limit of a task queue
+            raise KeyboardInterrupt
+
+        patch.setattr(Guarded, "receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            guarded.predict(RED)
+    assert [guarded.predict(image) for image in (GREEN, RED)] == [green, red]
+
+
+def test_who_has_waited_longest_comes_next() -> None:
+    pool, order = FairPool([0]), []
+
+    def take(name: str) -> None:
+        thing = pool.get()
+        order.append(name)
+        pool.put(thing)
+
+    held = pool.get()
+    threads = [threading.Thread(target=take, args=(name,)) for name in ("first", "second")]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        while pool.waiting < number:
+            time.sleep(0.001)
+    pool.put(held)
+    take("last")  # it comes at the very moment, and waits all the same
+    for thread in threads:
+        thread.join()
+    assert order == ["first", "second", "last"]
+
+
+def test_who_stops_waiting_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool: FairPool[int] = FairPool([])
+
+    def interrupted(place: Future[int], *, is_given: bool) -> int:
+        if not is_given:
+            raise KeyboardInterrupt
+        monkeypatch.undo()
+        pool.put(7)
+        raise KeyboardInterrupt
+
+    for is_given in (False, True):
+        monkeypatch.setattr(Future, "result", partialmethod(interrupted, is_given=is_given))
+        with pytest.raises(KeyboardInterrupt):
+            pool.get()
+    assert (pool.get(), pool.waiting) == (7, 0)
+
+
+def test_a_closed_one_scores_nothing(tiny_bundle: Path) -> None:
+    guarded = GuardedRecognizer.load(tiny_bundle)
+    guarded.close()
     with pytest.raises(UsageError, match="closed"):
         guarded.predict(RED)
 

@@ -113,6 +113,17 @@ class WorkerPayload:
             for reason in ((None,) if options.retry_failed else (None, *COSTLY))
         )
 
+    def make_recognizer(self) -> Recognizer:
+        """Load the model, as a worker has it."""
+        options = self.options
+        return options.recognizer(
+            self.bundle,
+            provider=options.provider,
+            threads=1,
+            allow_fallback=options.allow_fallback,
+            limits=options.limits,
+        )
+
     def packed(self) -> Self:
         """Return a payload that carries all its files, for another machine."""
         names = (DESCRIPTION_FILE, MODEL_FILE, CARD_FILE)

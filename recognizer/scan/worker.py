@@ -11,21 +11,17 @@ import contextlib
 import hashlib
 import os
 import queue
-import threading
-import traceback
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from typing import NamedTuple, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer import _guard
 from recognizer._decide import decide, with_listing
-from recognizer._guard import Unable, resident_bytes, settle
 from recognizer.imaging import LoadedImage
 from recognizer.imaging.sources import Refused
 from recognizer.policy import CandidateKind, KnownMatch, Verdict
@@ -110,26 +106,21 @@ class Finished:
 
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     """Serve tasks until the parent closes the connection, or dies."""
-    settle()
-    cv2.setNumThreads(1)  # one worker, one CPU
-    # Pillow's warnings about a file's metadata are not for a terminal; a row says what counts.
-    warnings.filterwarnings("ignore", module="PIL")
+    _guard.settle()
     options = payload.options
     reader = Reader(options.limits, options.access)
     inbox = Inbox(options.batch_size)
-    threading.Thread(target=_receive, args=(connection, inbox, reader), daemon=True).start()
-    try:
-        recognizer = options.recognizer(
-            payload.bundle,
-            provider=options.provider,
-            threads=1,
-            allow_fallback=options.allow_fallback,
-            limits=options.limits,
-        )
-    except Exception as error:
-        connection.send(Unable.of(error))
-        return
-    connection.send(Ready(provider=recognizer.provider, memory=resident_bytes(os.getpid())))
+
+    def receive() -> None:
+        task = Task.receive(connection)
+        reader.expect(task.item)
+        inbox.put(task)
+
+    def ready(recognizer: Recognizer) -> Ready:
+        return Ready(provider=recognizer.provider, memory=_guard.resident_bytes(os.getpid()))
+
+    _guard.listen(receive)
+    recognizer = _guard.make(connection, payload.make_recognizer, ready)
     worker = Worker(connection, payload, reader, recognizer)
     while True:
         worker.work(inbox.take())
@@ -159,17 +150,6 @@ class Inbox:
                     break
                 tasks.append(task)
         return tasks
-
-
-def _receive(connection: Connection, inbox: Inbox, reader: Reader) -> None:
-    # Always listening, so that the parent's sending never waits for a task to be done, and so
-    # that a worker whose parent has died does not outlive it by more than an instant.
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            task = Task.receive(connection)
-            reader.expect(task.item)
-            inbox.put(task)
-    os._exit(0)
 
 
 class _Loaded(NamedTuple):
@@ -331,10 +311,6 @@ def _defect(error: Exception) -> LoadedImage:
         return LoadedImage(
             status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error) or None
         )
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{os.path.basename(where.filename)}:{where.lineno}"
     return LoadedImage(
-        status=Status.FAILED,
-        reason=Reason.INTERNAL_ERROR,
-        detail=f"{type(error).__name__}: {error} ({place})",
+        status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=_guard.describe(error)
     )

@@ -19,6 +19,7 @@ settings.configure(
     ROOT_URLCONF=__name__,
     RECOGNIZER_BUNDLE=os.environ["BUNDLE"],
     RECOGNIZER_PROCESSES=2,
+    DEBUG_PROPAGATE_EXCEPTIONS=True,
 )
 django.setup()
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from recognizer._guard import describe
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
@@ -62,9 +61,7 @@ class Opening:
             detail = f"it takes more memory than there is (--memory-limit); {progress.rest}"
             yield Item.failed(self.container, Reason.CORRUPT_CONTAINER, detail)
         except Exception as error:  # of any class: whatever a parser makes of damage
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{os.path.basename(where.filename)}:{where.lineno}"
-            detail = f"{type(error).__name__}: {str(error)[:200]} ({place}); {progress.rest}"
+            detail = f"{describe(error)}; {progress.rest}"
             yield Item.failed(self.container, Reason.CORRUPT_CONTAINER, detail)
 
     def _items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
