@@ -144,8 +144,8 @@ def command(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="An image fails with the reason timeout if reading, decoding or scoring it takes "
-            "longer; the process that worked on it is replaced.",
+            help="An image fails with the reason timeout if reading it, or decoding and scoring "
+            "it, takes longer; the process that worked on it is replaced.",
         ),
     ] = 30.0,
     memory_limit: Annotated[

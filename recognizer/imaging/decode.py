@@ -29,7 +29,7 @@ from recognizer.imaging.formats import (
     orientation_of,
     sniff,
 )
-from recognizer.imaging.frames import MAX_PAGES, outline_jpeg
+from recognizer.imaging.frames import MAX_PAGES, is_one_scan, outline_jpeg
 from recognizer.imaging.memory import (
     WIDE_MODES,
     check_jpeg_memory,
@@ -229,19 +229,20 @@ def _decode_jpeg(
         "min_height": min(min_side, header.height),
         "min_width": min(min_side, header.width),
     }
-    scans, ended = outline_jpeg(data, _MAX_SCANS)
-    if scans == 0:
-        raise Refused(Reason.CORRUPT_HEADER if ended else Reason.TRUNCATED, "no scan")
-    if scans > _MAX_SCANS:
-        raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {_MAX_SCANS} scans")
-    check_jpeg_memory(image, scans, limits)
+    if not is_one_scan(data):
+        scans, ended = outline_jpeg(data, _MAX_SCANS)
+        if scans == 0:
+            raise Refused(Reason.CORRUPT_HEADER if ended else Reason.TRUNCATED, "no scan")
+        if scans > _MAX_SCANS:
+            raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {_MAX_SCANS} scans")
+        check_jpeg_memory(image, scans, limits)
     reason, detail = None, None
     try:
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
     except ValueError as error:
         # libjpeg's warnings: the same data once more, taking what can be had.
         reason, detail = decoder_reason(error), words_of(error)
-        if not ended and reason is Reason.CORRUPT_DATA:
+        if reason is Reason.CORRUPT_DATA and not outline_jpeg(data, _MAX_SCANS)[1]:
             reason = Reason.TRUNCATED
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=False)
         check_recovered(rgb, reason, detail)

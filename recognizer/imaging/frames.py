@@ -111,6 +111,24 @@ def outline_jpeg(data: bytes, maximum: int) -> tuple[int, bool]:
     return scans, False
 
 
+def is_one_scan(data: bytes) -> bool:
+    """Whether a JPEG is decoded from one scan: baseline, all components in the first one.
+
+    Then a decoder refuses any further scan, so that nobody needs to look for one in all bytes.
+    """
+    components, position = 0, 2
+    while match := _JPEG_MARKER.match(data, position):
+        marker, position = match.group()[1], match.end()
+        if marker == _START_OF_SCAN:
+            return components > 0 and data[position + 2 : position + 3] == bytes([components])
+        if marker in _BASELINE and position + 8 <= len(data):
+            components = data[position + 7]
+        position += int.from_bytes(data[position : position + 2], "big")
+    return False
+
+
+_BASELINE = {0xC0, 0xC1}
+
 # Neither stuffing, fill bytes nor the restart markers within a scan.
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9

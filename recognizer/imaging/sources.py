@@ -74,6 +74,7 @@ _OS_REASONS = {
     errno.EISDIR: Reason.NOT_A_FILE,
     errno.ENXIO: Reason.NOT_A_FILE,
 }
+_PIECE_BYTES = 1 << 16  # read at a time behind what is expected
 _MAX_DETAIL = 200  # of an error: libraries may quote a whole answer
 
 
@@ -130,11 +131,14 @@ def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None 
         size = os.fstat(file.fileno()).st_size
         if size > limits.max_bytes:
             raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
-        return read_file(file, limits)
+        return read_file(file, limits, expected=size)
 
 
-def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
+def read_file(file: BinaryIO | object, limits: Limits, *, expected: int | None = None) -> bytes:
     """Read a binary file object to its end, at most one byte past the limit.
+
+    A raw file makes a buffer for all bytes that it is asked for: give the number that is
+    ``expected`` where it is known.
 
     Raises:
         Refused: with the reason.
@@ -142,9 +146,10 @@ def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
     """
     chunks: list[bytes] = []
     left = limits.max_bytes + 1
+    size = left if expected is None else expected + 1
     try:
         while left > 0:
-            chunk = file.read(left)  # type: ignore[union-attr]
+            chunk = file.read(min(left, size))  # type: ignore[union-attr]
             if not chunk:
                 break
             if not isinstance(chunk, bytes | bytearray | memoryview):
@@ -154,6 +159,7 @@ def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
                 )
             chunks.append(bytes(chunk))
             left -= len(chunk)
+            size = _PIECE_BYTES
     except UsageError:
         raise
     except MemoryError as error:

@@ -222,25 +222,34 @@ class Bundle:
     def calibrate(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the calibrated probabilities of log-odds, (..., labels): float64, 0 to 1."""
         values = np.asarray(log_odds, np.float64)
-        curves = [label.calibration for label in self.labels]
-        slope = np.array([curve.slope for curve in curves])
-        x, y = np.array([curve.knots[0] for curve in curves]).T
+        slope, x, y = self._lines
         calibrated = y + slope * (values - x)  # all lines at once: this runs for every image
-        for column, curve in enumerate(curves):
-            if len(curve.knots) > 1:
-                calibrated[..., column] = curve(values[..., column])
+        for column, label in enumerate(self.labels):
+            if len(label.calibration.knots) > 1:
+                calibrated[..., column] = label.calibration(values[..., column])
         return sigmoid(calibrated)
 
     def family_scores(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability of any member, float64 (..., families), from (..., labels)."""
-        names = self.label_names
-        if not self.families:
-            return np.zeros((*probabilities.shape[:-1], 0))
-        columns = [
-            1 - np.prod(1 - probabilities[..., [names.index(m) for m in family.members]], axis=-1)
-            for family in self.families
-        ]
-        return np.stack(columns, axis=-1)
+        misses = np.ones((*probabilities.shape[:-1], len(self.labels) + 1))
+        misses[..., :-1] -= probabilities
+        return np.asarray(1 - misses[..., self._members].prod(axis=-1), np.float64)
+
+    @cached_property
+    def _lines(self) -> tuple[NDArray[np.float64], ...]:
+        """Slope, and both coordinates of the first knot, of each label's calibration."""
+        curves = [label.calibration for label in self.labels]
+        x, y = np.array([curve.knots[0] for curve in curves]).T
+        return np.array([curve.slope for curve in curves]), x, y
+
+    @cached_property
+    def _members(self) -> NDArray[np.intp]:
+        """The columns of each family's members, filled up with the number of labels."""
+        most = max((len(family.members) for family in self.families), default=0)
+        columns = np.full((len(self.families), most), len(self.labels))
+        for row, family in zip(columns, self.families, strict=True):
+            row[: len(family.members)] = [self.label_names.index(m) for m in family.members]
+        return columns
 
 
 def _canonical(calibration: Calibration) -> Mapping[str, object]:

@@ -33,8 +33,8 @@ class ScanOptions:
         provider: see :meth:`recognizer.recognizer.Recognizer.load`.
         allow_fallback: use the CPU if the provider is unavailable.
         limits: what is refused before it is read or decoded.
-        timeout: seconds for one step: reading an image, decoding it, or a pass of the model. A
-            worker that takes longer is replaced, and its image fails.
+        timeout: seconds for one step: reading an image, or decoding and scoring it (two steps where
+            several share a pass). A worker that takes longer is replaced, and its image fails.
         memory_limit: resident memory of a worker in bytes, the model and all libraries included;
             a worker that takes more is replaced, and its image fails. None for its share of the
             machine's memory (Linux), 0 for no limit.

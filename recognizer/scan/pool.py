@@ -118,6 +118,7 @@ class WorkerPool:
         self._returned: deque[Task] = deque()
         self._swollen: deque[Task] = deque()  # memory went over the limit: for new workers only
         self._failed_starts = 0
+        self._check_at = 0.0  # not with each message: to look at all workers takes longer
         self.provider: str | None = None
 
     def work(self, tasks: Iterator[Task]) -> Iterator[Done]:
@@ -131,8 +132,10 @@ class WorkerPool:
             ready = wait([w.guarded.connection for w in self._workers], self._patience(due))
             for worker in [w for w in self._workers if w.guarded.connection in ready]:
                 done += self._receive(worker)
-            done += self._stop_excessive()
             now = time.monotonic()
+            if now >= self._check_at:
+                done += self._stop_excessive()
+                self._check_at = now + _guard.MEMORY_CHECK_SECONDS
             due = min(due, now + _RESULTS_SECONDS) if done else math.inf
             if len(done) >= _MAX_RESULTS or now >= due:
                 yield done
@@ -225,9 +228,10 @@ class WorkerPool:
             worker.guarded.memory_limit = None
 
     def _patience(self, due: float) -> float:
-        until = min(due, *(self._deadline(worker) for worker in self._workers if worker.tasks))
-        left = max(0.0, until - time.monotonic())
-        return left if self._memory_limit is None else min(left, _guard.MEMORY_CHECK_SECONDS)
+        until = min(self._deadline(worker) for worker in self._workers if worker.tasks)
+        if self._memory_limit is not None:
+            until = 0.0
+        return max(0.0, min(due, max(until, self._check_at)) - time.monotonic())
 
     def _seconds(self, worker: _Worker) -> float:
         return self._options.timeout if worker.is_ready else _guard.START_SECONDS
@@ -282,10 +286,15 @@ class WorkerPool:
 def with_few_columns(task: Task, policy: Policy) -> Task:
     """Return a task with the listing's columns that the policy looks at: others may be large."""
     item = task.item
-    return replace(task, item=replace(item, columns=columns_for(policy, item.columns)))
+    columns = columns_for(policy, item.columns)
+    return task if columns == item.columns else replace(task, item=replace(item, columns=columns))
 
 
 def paired(task: Task, result: Result) -> tuple[Task, Result]:
     """Pair a task, without its bytes, with its result, and give the row the listing's columns."""
-    row = result.row and replace(result.row, item=task.item.columns)
-    return replace(task, item=replace(task.item, data=None)), replace(result, row=row)
+    item, row = task.item, result.row
+    if row is not None and row.item != item.columns:
+        result = replace(result, row=replace(row, item=item.columns))
+    if item.data is not None:
+        task = replace(task, item=replace(item, data=None))
+    return task, result

@@ -51,9 +51,10 @@ class Task:
     def send(self, connection: Connection) -> None:
         """Send it to a worker; its bytes follow it."""
         data = self.item.data
-        item = replace(self.item, data=None)
-        connection.send(replace(self, item=item, has_data=data is not None))
-        if data is not None:  # not pickled: that would be one more copy of them
+        if data is None:
+            connection.send(self)
+        else:  # not pickled: that would be one more copy of them
+            connection.send(replace(self, item=replace(self.item, data=None), has_data=True))
             connection.send_bytes(data)
 
     @classmethod
@@ -183,8 +184,9 @@ class Worker:
         images = [one.image for one in loaded if one.image is not None]
         if not images:
             return
-        sha256 = images[0].sha256 if len(images) == 1 else None
-        self.connection.send(Step(tuple(one.task.index for one in loaded), sha256))
+        if len(tasks) > 1:  # the step of a single one goes on
+            sha256 = images[0].sha256 if len(images) == 1 else None
+            self.connection.send(Step(tuple(one.task.index for one in loaded), sha256))
         for one, image, judged in zip(loaded, images, self._predict(images), strict=True):
             result = self._result(one.task, image, judged)
             result = replace(result, file=one.file)

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from recognizer.imaging.frames import MAX_PAGES, count_tiff_pages, outline_gif, outline_jpeg
+from recognizer.imaging.frames import (
+    MAX_PAGES,
+    count_tiff_pages,
+    is_one_scan,
+    outline_gif,
+    outline_jpeg,
+)
 from tests.hostile import animation, encode, gif, gif_frame, jpeg, many_scans, photo, tiff
 
 
@@ -49,3 +55,13 @@ def test_jpeg_outline() -> None:
     assert outline_jpeg(jpeg() + b"\xff\xda\0\2" * 500, 100) == (1, True)
     # Nor is a thumbnail inside EXIF.
     assert outline_jpeg(jpeg(exif=b"Exif\0\0" + b"\xff\xda\0\2" * 500), 100) == (1, True)
+
+
+def test_only_a_whole_baseline_scan_needs_no_search_for_others() -> None:
+    assert is_one_scan(jpeg())
+    assert is_one_scan(jpeg(exif=b"Exif\0\0" + b"\xff\xda\0\2" * 500))
+    for other in (jpeg(progressive=True), many_scans(), b"", b"\xff\xd8", jpeg()[:200]):
+        assert not is_one_scan(other)
+    begin = jpeg().index(b"\xff\xda")
+    alone = jpeg()[:begin] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + jpeg()[begin + 14 :]
+    assert not is_one_scan(alone), "one component of three"
