@@ -7,6 +7,7 @@ decode in their own process.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _PIECE = 1 << 16
+_SILENCE = logging.NullHandler()
 
 
 class Messages:
@@ -23,7 +25,11 @@ class Messages:
         self._reader: int | None = None
 
     def listen(self) -> None:
-        """Listen from now on; what nobody takes is lost beyond what a pipe holds."""
+        """Listen from now on; what nobody takes is lost beyond what a pipe holds.
+
+        What Pillow logs is not shown either, unless the program has a handler for it.
+        """
+        logging.getLogger("PIL").addHandler(_SILENCE)
         sys.stderr = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
         if sys.platform == "win32":  # where a full pipe would block
             writer = os.open(os.devnull, os.O_WRONLY)

@@ -73,6 +73,18 @@ def test_a_fax_that_libtiff_only_complains_of_is_degraded(tmp_path: Path, kind: 
     assert done.stderr == "Python's own\n"
 
 
+def test_what_pillow_logs_is_not_shown() -> None:
+    program = """if True:
+        import logging
+        from recognizer._messages import MESSAGES
+        MESSAGES.listen()
+        logging.getLogger("PIL.TiffImagePlugin").error("More samples per pixel than can be decoded")
+        logging.getLogger("other").error("somebody else's")
+        """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stderr == b"somebody else's\n"
+
+
 def test_messages_are_taken_once_and_do_not_block() -> None:
     messages = Messages()
     before = os.dup(2)

@@ -200,7 +200,7 @@ def _header_reason(error: Exception, data: bytes, name: str) -> Reason:
     # A WebP decoder says no more than that it fails; the container tells its length.
     if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
         return Reason.TRUNCATED
-    if name == "jpeg" and outline_jpeg(data, _MAX_SCANS) == (0, False):
+    if name == "jpeg" and outline_jpeg(data, _MAX_SCANS)[:2] == (0, False):
         return Reason.TRUNCATED
     reason = decoder_reason(error)
     return Reason.CORRUPT_HEADER if reason is Reason.CORRUPT_DATA else reason
@@ -230,7 +230,9 @@ def _decode_jpeg(
         "min_width": min(min_side, header.width),
     }
     if not is_one_scan(data):
-        scans, ended = outline_jpeg(data, _MAX_SCANS)
+        scans, ended, is_unusual = outline_jpeg(data, _MAX_SCANS)
+        if is_unusual:  # reduced, a lossless one would be written beyond the pixels' memory
+            raise Refused(Reason.UNSUPPORTED_FORMAT, "a lossless or hierarchical JPEG")
         if scans == 0:
             raise Refused(Reason.CORRUPT_HEADER if ended else Reason.TRUNCATED, "no scan")
         if scans > _MAX_SCANS:

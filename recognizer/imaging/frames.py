@@ -94,21 +94,37 @@ def count_tiff_pages(data: bytes) -> int:
     return max(1, len(seen))
 
 
-def outline_jpeg(data: bytes, maximum: int) -> tuple[int, bool]:
-    """Return the number of scans of a JPEG, ``maximum`` + 1 at most, and whether its end is there.
+class JpegOutline(NamedTuple):
+    """What the markers of a JPEG say.
+
+    Attributes:
+        scans: how many there are, up to the maximum + 1.
+        has_end: whether the end is there.
+        is_unusual: whether it is lossless or hierarchical.
+    """
+
+    scans: int
+    has_end: bool
+    is_unusual: bool
+
+
+def outline_jpeg(data: bytes, maximum: int) -> JpegOutline:
+    """Walk the markers of a JPEG, to ``maximum`` + 1 scans at most.
 
     A few bytes are a whole scan of a progressive JPEG, and a decoder goes through all pixels for
     each: no limit on bytes or pixels bounds the time. Source: ITU-T T.81, annex B.
     """
-    scans, position = 0, 2
+    scans, position, has_end, is_unusual = 0, 2, False, False
     while scans <= maximum and (match := _JPEG_MARKER.search(data, position)):
         marker, position = match.group()[1], match.end()
         if marker == _END_OF_IMAGE:
-            return scans, True
+            has_end = True
+            break
         scans += marker == _START_OF_SCAN
+        is_unusual |= marker in _UNUSUAL_FRAMES
         # A segment's length includes its own two bytes; behind a scan's come the coded pixels.
         position += int.from_bytes(data[position : position + 2], "big")
-    return scans, False
+    return JpegOutline(scans, has_end, is_unusual)
 
 
 def is_one_scan(data: bytes) -> bool:
@@ -129,6 +145,7 @@ def is_one_scan(data: bytes) -> bool:
 
 _BASELINE = {0xC0, 0xC1}
 
-# Neither stuffing, fill bytes nor the restart markers within a scan.
-_JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+# Neither stuffing, fill bytes nor what has no length: the restart markers within a scan, and TEM.
+_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_UNUSUAL_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}

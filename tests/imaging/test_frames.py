@@ -10,6 +10,7 @@ from recognizer.imaging.frames import (
     outline_jpeg,
 )
 from tests.hostile import animation, encode, gif, gif_frame, jpeg, many_scans, photo, tiff
+from tests.pictures import lossless_jpeg
 
 
 def test_gif_outline() -> None:
@@ -45,16 +46,16 @@ def test_tiff_pages_that_overlap() -> None:
 
 
 def test_jpeg_outline() -> None:
-    assert outline_jpeg(jpeg(), 100) == (1, True)
-    scans, ended = outline_jpeg(jpeg(progressive=True), 100)
+    assert outline_jpeg(jpeg(), 100)[:2] == (1, True)
+    scans, ended, _ = outline_jpeg(jpeg(progressive=True), 100)
     assert 5 < scans < 30
     assert ended
-    assert outline_jpeg(jpeg()[:-2], 100) == (1, False)
+    assert outline_jpeg(jpeg()[:-2], 100)[:2] == (1, False)
     assert outline_jpeg(many_scans(), 100)[0] == 101
     # What follows the end of image (the film of a motion photo) is not counted.
-    assert outline_jpeg(jpeg() + b"\xff\xda\0\2" * 500, 100) == (1, True)
+    assert outline_jpeg(jpeg() + b"\xff\xda\0\2" * 500, 100)[:2] == (1, True)
     # Nor is a thumbnail inside EXIF.
-    assert outline_jpeg(jpeg(exif=b"Exif\0\0" + b"\xff\xda\0\2" * 500), 100) == (1, True)
+    assert outline_jpeg(jpeg(exif=b"Exif\0\0" + b"\xff\xda\0\2" * 500), 100)[:2] == (1, True)
 
 
 def test_only_a_whole_baseline_scan_needs_no_search_for_others() -> None:
@@ -65,3 +66,15 @@ def test_only_a_whole_baseline_scan_needs_no_search_for_others() -> None:
     begin = jpeg().index(b"\xff\xda")
     alone = jpeg()[:begin] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + jpeg()[begin + 14 :]
     assert not is_one_scan(alone), "one component of three"
+
+
+def test_a_lossless_jpeg_is_known_by_its_frame() -> None:
+    assert not outline_jpeg(jpeg(), 100).is_unusual
+    assert not outline_jpeg(jpeg(progressive=True), 100).is_unusual
+    assert outline_jpeg(lossless_jpeg(8, 8), 100).is_unusual
+    assert not is_one_scan(lossless_jpeg(8, 8))
+    assert not is_one_scan(lossless_jpeg(8, 8, b"\xff\x01\0\x20"))
+    # A marker without a length does not hide it, nor does a sound frame before it.
+    assert outline_jpeg(lossless_jpeg(8, 8, b"\xff\x01\0\x20"), 100).is_unusual
+    frame = b"\xff\xc0\0\x0b\x08\0\x08\0\x08\1\1\x11\0"
+    assert outline_jpeg(lossless_jpeg(8, 8, frame), 100).is_unusual
