@@ -72,7 +72,18 @@ def test_it_scans_with_the_model_inside_it(unpacked: Path, tmp_path: Path) -> No
     assert Path(where.stdout.strip()).is_relative_to(unpacked), where.stderr
     (tmp_path / "photo.jpg").write_bytes(encoded(picture("gray", (640, 480))))
     (tmp_path / "broken.jpg").write_bytes(b"<html>")
-    command = ("-m", "recognizer", "scan", ".", "-w", "1", "--report", "report.html")
+    command = (
+        "-m",
+        "recognizer",
+        "scan",
+        ".",
+        "-o",
+        "scan.jsonl",
+        "-w",
+        "1",
+        "--report",
+        "report.html",
+    )
     done = run(unpacked, tmp_path, *command)
     assert done.returncode == 3, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "scan.jsonl").read_text().splitlines()]

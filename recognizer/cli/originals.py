@@ -17,7 +17,8 @@ def read_original(row: Row, *, allow_http: bool) -> bytes:
     from recognizer.errors import RecognizerError
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import Refused
-    from recognizer.scan.location import MEMBER, table_format
+    from recognizer.rows.item_key import MEMBER
+    from recognizer.scan.location import table_format
     from recognizer.scan.locations.expand import expand
     from recognizer.scan.locations.reader import Reader
     from recognizer.scan.locations.web import Access

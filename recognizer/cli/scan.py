@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import signal
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from recognizer._atomic import check_place, require_page
 from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import BundleOption
 from recognizer.errors import UsageError
@@ -60,14 +58,15 @@ def command(
         ),
     ],
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--output",
             "-o",
             help="The journal: a JSON row for each image. A scan that was stopped resumes from "
             "it, and images that have not changed are not scored again.",
+            show_default="NAME.scan.jsonl, after the folder, table or archive that is scanned",
         ),
-    ] = Path("scan.jsonl"),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Also write the review queue, as one HTML file.")
     ] = None,
@@ -275,6 +274,7 @@ def command(
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
+    from recognizer.cli.scan_files import check_outputs, default_journal, write_scanned_listings
     from recognizer.cli.scan_output import Output, warnings
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
@@ -298,6 +298,7 @@ def command(
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
     rules = _policy(policy, threshold, model)
+    output = output or default_journal(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
     audit = _audit(audit_rate, audit_seed, model)
     standard = Limits()
@@ -317,7 +318,7 @@ def command(
             stores=tuple(allow_store or ()),
         ),
     )
-    _check_outputs(output, report, listings, embeddings)
+    check_outputs(output, report, listings, embeddings)
     bounds = {
         "max_members": max_members,
         "max_nesting": max_nesting,
@@ -378,42 +379,9 @@ def command(
             write_report(output, report, [model, *load_carried_bundles()])
         shown.print_results(summary, skipped, model, report)
         if listings is not None:  # last: whether there is such a column is known only now
-            _write_listings(output, listings, listing_column, quiet=quiet)
+            write_scanned_listings(output, listings, listing_column, quiet=quiet)
     if summary.failed:
         raise SomeInputsFailedError
-
-
-def _check_outputs(
-    output: Path, report: Path | None, listings: Path | None, embeddings: Path | None
-) -> None:
-    """Raise a UsageError, before the scan, unless its files can be written."""
-    from recognizer.rows.listing_files import require_listings
-
-    if str(output) == "-":
-        raise UsageError(
-            "--output -: rows go to a file, from which a scan is resumed; name one, and follow it "
-            "with: tail -f"
-        )
-    check_place(output)
-    options = ("--output", "--report", "--listings", "--embeddings")
-    paths = zip(options, (output, report, listings, embeddings), strict=True)
-    given = [(option, path) for option, path in paths if path is not None]
-    for (one, path), (other, same) in itertools.combinations(given, 2):
-        if path.resolve() == same.resolve():
-            raise UsageError(f"{other} and {one} are the same file: {path}")
-    if listings is not None:
-        require_listings(listings)
-    if report is not None:
-        require_page(report)
-
-
-def _write_listings(rows: Path, path: Path, column: str | None, *, quiet: bool) -> None:
-    from recognizer.cli.listings import words
-    from recognizer.rows.listing_files import write_listings
-
-    counts = write_listings(rows, path, column)
-    if not quiet:
-        typer.echo(f"Listings: {path}, {words(counts)}", err=True)
 
 
 def _audit(rate: float | None, seed: int, bundle: Bundle) -> AuditSample | None:

@@ -8,7 +8,6 @@ lone surrogates (``\udcff``), which ``json.loads`` and ``os.fsencode`` turn back
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -22,6 +21,7 @@ from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
 from recognizer.practice import KeywordHit
 from recognizer.prediction import Natural, Region, Score, object_schema
+from recognizer.rows.item_key import item_key
 from recognizer.status import Reason, Status
 
 if TYPE_CHECKING:
@@ -342,13 +342,6 @@ ROW_FIELDS = tuple(field.name for field in fields(Row))
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, _DIGITS) for name, value in values.items()}
-
-
-def item_key(source: str, columns: Mapping[str, Any] | None) -> int:
-    """Return 64 bits that tell an item, with the listing's own columns, from others, in any run."""
-    text = source if columns is None else f"{source}\0{json.dumps(columns, sort_keys=True)}"
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
-    return int.from_bytes(digest.digest(), "big")
 
 
 def row_schema() -> dict[str, Any]:

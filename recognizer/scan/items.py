@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
 from recognizer._columns import listing_of
 from recognizer.errors import UsageError
-from recognizer.rows.row import item_key
+from recognizer.rows.item_key import item_key, respelled
 from recognizer.scan.location import (
     ArchiveMember,
     FileLocation,
     Location,
     StoreObject,
+    TableCell,
     WebAddress,
     parse_location,
 )
@@ -63,6 +65,22 @@ class Item:
     def key(self) -> int:
         """64 bits that tell this item from others, also in a later run."""
         return item_key(self.source, self.columns)
+
+    def respelled(self) -> Self | None:
+        """Return the same local image with an absolute path for a relative one, or the reverse."""
+        match self.location:
+            case FileLocation(path) if other := respelled(path):
+                return replace(self, location=FileLocation(other))
+            case ArchiveMember(archive=FileLocation(path)) as member if other := respelled(path):
+                return replace(self, location=replace(member, archive=FileLocation(other)))
+            case TableCell(table=FileLocation(path)) as cell if other := respelled(path):
+                return replace(self, location=replace(cell, table=FileLocation(other)))
+        return None
+
+    @property
+    def has_absolute_path(self) -> bool:
+        """Whether its name begins at the root."""
+        return os.path.isabs(self.source)
 
     @property
     def path(self) -> str | None:

@@ -132,8 +132,9 @@ class _Run:
         unchanged: Done = []
         with KeySet() as seen:
             for item in self.items:
+                item, place = self._as_named_before(item)  # noqa: PLW2901
                 key = item.key
-                if not seen.add(key):  # a file may be named twice, but it gets one row
+                if not seen.add(place):  # a file may be named twice, but it gets one row
                     self.summary.repeated += 1
                     continue
                 task = Task(index=index, item=item, known=self._known(key))
@@ -177,6 +178,16 @@ class _Run:
         self.summary.seconds = time.monotonic() - self.started
         if self.on_rows is not None:
             self.on_rows(self.summary, rows)
+
+    def _as_named_before(self, item: Item) -> tuple[Item, int]:
+        """Return an item by the name that its row has, and the key of its absolute path."""
+        other = item.respelled()
+        if other is None:
+            return item, item.key
+        place = other.key if other.has_absolute_path else item.key
+        known = self.journal.known
+        is_renamed = known(item.key) is None and known(other.key) is not None
+        return (other if is_renamed else item), place
 
     def _known(self, key: int) -> bytes | None:
         known = self.journal.known(key)

@@ -14,6 +14,7 @@ from typer.testing import Result
 
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
+from recognizer.cli.scan_files import default_journal
 from recognizer.cli.scan_output import NO_VERDICT, Output, progress_line, shown, summary_lines
 from recognizer.model.bundle import load_bundle
 from recognizer.rows import Journal, ScanSummary, row_schema
@@ -384,3 +385,29 @@ def test_clear_images_are_drawn_for_an_audit(
         refused = scan(folder, *wrong)
         assert refused.exit_code == ExitCode.USAGE
         assert "audit" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("sources", "name"),
+    [
+        (["q1"], "q1.scan.jsonl"),
+        (["q1/", "./q1/deep"], "q1.scan.jsonl"),
+        (["q1/a.jpg", "q1/b.jpg"], "q1.scan.jsonl"),
+        (["q1/**/*.jpg"], "q1.scan.jsonl"),
+        (["."], "work.scan.jsonl"),
+        (["q1", "q2"], "work.scan.jsonl"),
+        (["q1/list.csv"], "list.csv.scan.jsonl"),
+        (["q1.zip"], "q1.zip.scan.jsonl"),
+        (["s3://bucket/photos/"], "photos.scan.jsonl"),
+        (["s3://bucket/photos/", "q1"], "scan.jsonl"),
+        (["-"], "scan.jsonl"),
+        (["/"], "scan.jsonl"),
+    ],
+)
+def test_the_journal_is_named_after_what_is_scanned(
+    sources: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("q1/deep", "q2"):
+        (tmp_path / "work" / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    assert default_journal(sources) == Path(name)

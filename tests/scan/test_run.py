@@ -20,6 +20,7 @@ from recognizer.errors import ProviderError, RecognizerError
 from recognizer.imaging import Limits
 from recognizer.recognizer import Recognizer
 from recognizer.rows import Row, ScanSummary
+from recognizer.rows.journal import last_rows
 from recognizer.rows.thumbnails import ThumbnailStore
 from recognizer.scan import Item, expand
 from recognizer.scan.pool import WorkerPool
@@ -76,6 +77,28 @@ def test_each_photo_gets_its_own_score(
     assert (summary.scanned, summary.skipped) == (30, 0)
     assert summary.leads == {"ivory_worked": colors.count("red")}
     assert summary.decisions.total() == colors.count("red")
+
+
+def test_a_photo_is_one_however_its_path_is_written(
+    run: Run, photo_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = photo_folder("red") / "000_red.jpg"
+    monkeypatch.chdir(tmp_path)
+    spellings = [
+        "./photos/000_red.jpg",
+        photo,
+        "photos//000_red.jpg",
+        "photos/../photos/000_red.jpg",
+    ]
+    summary = run(*spellings)
+    assert (summary.scanned, summary.repeated) == (1, 3)
+    for spelling in spellings[1:3]:
+        assert run(spelling).scanned == 0
+    photo.write_bytes(encoded(picture("green")))
+    assert run(photo).scanned == 1
+    rows = read_rows(tmp_path / "scan.jsonl")
+    assert [row["source"].removeprefix("./") for row in rows] == 2 * ["photos/000_red.jpg"]
+    assert len([*last_rows(tmp_path / "scan.jsonl")]) == 1
 
 
 def test_a_second_scan_writes_only_what_is_new(

@@ -25,6 +25,7 @@ from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision
 from recognizer.review.compare.drift import Drift, Histogram, drift
+from recognizer.rows.item_key import MEMBER
 from recognizer.rows.journal import JournalReader
 from recognizer.rows.row import Outline, Row
 
@@ -32,7 +33,6 @@ MAX_SOURCES = 30
 """Groups that are counted separately, the first in the journal: memory must not grow with them."""
 
 OTHERS = "all others"
-_MEMBER = "!/"
 
 _NO_CHANGE = 1e-6
 
@@ -271,7 +271,7 @@ def place_of(source: str) -> str:
     >>> place_of("https://cdn.example/a/b.jpg"), place_of("a/b.tar!/c.jpg"), place_of("a/b.jpg")
     ('https://cdn.example', 'a/b.tar', 'a')
     """
-    container, mark, _ = source.partition(_MEMBER)
+    container, mark, _ = source.partition(MEMBER)
     if mark:
         return container
     if "://" in source:

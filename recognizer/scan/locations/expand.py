@@ -19,6 +19,7 @@ from typing import BinaryIO, cast
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
+from recognizer.rows.item_key import MEMBER
 from recognizer.scan.containers.bounds import Bounds, Progress
 from recognizer.scan.containers.guard import Containers
 from recognizer.scan.containers.opening import Opening
@@ -26,7 +27,6 @@ from recognizer.scan.containers.roots import Roots
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.location import (
     BUCKET_SCHEMES,
-    MEMBER,
     ArchiveMember,
     Container,
     FileLocation,

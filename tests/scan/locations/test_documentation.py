@@ -53,6 +53,7 @@ def run(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
         before, _, scan = command.rpartition(" | ")
         given = subprocess.check_output(shlex.split(before)) if before else None
         arguments = [*shlex.split(scan)[1:], "--bundle", str(tiny_bundle), "--workers", "1"]
+        arguments += [] if "--output" in arguments else ["--output", "scan.jsonl"]
         result = CliRunner().invoke(app, arguments, input=given)
         assert result.exit_code in {ExitCode.DONE, ExitCode.SOME_FAILED}, result.output
         rows = [json.loads(line) for line in Path("scan.jsonl").read_bytes().splitlines()]

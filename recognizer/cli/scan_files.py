@@ -1,0 +1,83 @@
+"""The files that ``recognizer scan`` writes: where the journal goes, and whether all can be put."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from recognizer._atomic import check_place, require_page
+from recognizer.errors import UsageError
+
+_SUFFIX = ".scan.jsonl"
+
+
+def default_journal(sources: Sequence[str]) -> Path:
+    """Return the journal in this folder that is named after what is scanned.
+
+    That is a folder, a table, an archive or a prefix of a store; of several, or of single images,
+    the folder that holds them all. A list on standard input has no name: ``scan.jsonl``.
+    """
+    from recognizer.scan.location import FileLocation, parse_location
+
+    places = [parse_location(source) for source in sources if source != "-"]
+    if len(places) == len(sources) == 1 and not isinstance(places[0], FileLocation):
+        name = str(places[0]).rstrip("/").rpartition("/")[2]
+    elif len(places) == len(sources) and all(isinstance(place, FileLocation) for place in places):
+        try:
+            name = os.path.basename(os.path.commonpath([*map(_container, map(str, places))]))
+        except ValueError:  # on several drives
+            name = ""
+    else:
+        name = ""
+    name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
+    return Path(f"{name}{_SUFFIX}" if name.strip("._") else _SUFFIX[1:])
+
+
+def _container(path: str) -> str:
+    """Return the folder, table or archive that a path names, or else the folder around it."""
+    from recognizer.scan.location import has_archive_suffix, table_format
+
+    absolute = os.path.abspath(path)
+    is_container = os.path.isdir(path) or has_archive_suffix(path) or table_format(path) is not None
+    while not is_container:
+        absolute = os.path.dirname(absolute)
+        is_container = os.path.isdir(absolute)
+    return absolute
+
+
+def check_outputs(
+    output: Path, report: Path | None, listings: Path | None, embeddings: Path | None
+) -> None:
+    """Raise a UsageError, before the scan, unless its files can be written."""
+    from recognizer.rows.listing_files import require_listings
+
+    if str(output) == "-":
+        raise UsageError(
+            "--output -: rows go to a file, from which a scan is resumed; name one, and follow it "
+            "with: tail -f"
+        )
+    check_place(output)
+    options = ("--output", "--report", "--listings", "--embeddings")
+    paths = zip(options, (output, report, listings, embeddings), strict=True)
+    given = [(option, path) for option, path in paths if path is not None]
+    for (one, path), (other, same) in itertools.combinations(given, 2):
+        if path.resolve() == same.resolve():
+            raise UsageError(f"{other} and {one} are the same file: {path}")
+    if listings is not None:
+        require_listings(listings)
+    if report is not None:
+        require_page(report)
+
+
+def write_scanned_listings(rows: Path, path: Path, column: str | None, *, quiet: bool) -> None:
+    """Write the listings of a scan, and say so."""
+    from recognizer.cli.listings import words
+    from recognizer.rows.listing_files import write_listings
+
+    counts = write_listings(rows, path, column)
+    if not quiet:
+        typer.echo(f"Listings: {path}, {words(counts)}", err=True)

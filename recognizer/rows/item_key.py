@@ -1,0 +1,55 @@
+"""Which rows are of the same image: by its name, however it is written, and its listing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MEMBER = "!/"
+"""Separates an archive from its member, and a table from its row, in a row's source."""
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_NOTHING = re.compile(r"(?<=.)/(?:\.?/)+")
+
+
+def item_key(source: str, columns: Mapping[str, Any] | None) -> int:
+    """Return 64 bits that tell an item, with the listing's own columns, from others, in any run.
+
+    ``./q1//a.jpg`` is ``q1/a.jpg``. A URL counts as it is: a store may have both names.
+    """
+    text = _plain(source)
+    if columns is not None:
+        text = f"{text}\0{json.dumps(columns, sort_keys=True)}"
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
+    return int.from_bytes(digest.digest(), "big")
+
+
+def _plain(source: str) -> str:
+    """Return a local path without ``.`` and empty parts; ``..`` may lead through a link: it stays.
+
+    What follows an archive or a table is the name of a member, and is left alone.
+    """
+    if _URL.match(source):
+        return source
+    path, mark, member = source.partition(MEMBER)
+    while path.startswith("./"):
+        path = path[2:].lstrip("/")
+    return _NOTHING.sub("/", path) + mark + member
+
+
+def respelled(path: str) -> str | None:
+    """Return the absolute path of a relative one, and the reverse, from this folder.
+
+    None where that may be another file, because a link comes before a ``..``.
+    """
+    try:
+        other = os.path.relpath(path) if os.path.isabs(path) else os.path.abspath(path)
+        if os.pardir in path.split(os.sep) and not os.path.samefile(path, other):
+            return None
+    except (OSError, ValueError):  # not there; another drive of Windows
+        return None
+    return other

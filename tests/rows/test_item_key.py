@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from recognizer.rows.item_key import item_key, respelled
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("q1/a.jpg", "./q1/a.jpg"),
+        ("q1/a.jpg", "././q1//./a.jpg"),
+        ("/q1/a.jpg", "/q1//a.jpg"),
+        ("q1.zip!/a.jpg", ".//q1.zip!/a.jpg"),
+    ],
+)
+def test_a_path_is_one_however_it_is_written(one: str, other: str) -> None:
+    assert item_key(one, None) == item_key(other, None)
+    assert item_key(one, {"id": 1}) == item_key(other, {"id": 1}) != item_key(one, None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("s3://bucket/a.jpg", "s3://bucket//a.jpg"),
+        ("https://example.org/./a.jpg", "https://example.org/a.jpg"),
+        ("q1.zip!/a.jpg", "q1.zip!/./a.jpg"),
+        ("q1/a.jpg", "q1/../q1/a.jpg"),
+        (".q1/a.jpg", "q1/a.jpg"),
+        ("/q1/a.jpg", "q1/a.jpg"),
+    ],
+)
+def test_what_may_be_another_stays_another(one: str, other: str) -> None:
+    assert item_key(one, None) != item_key(other, None)
+
+
+def test_the_other_way_to_write_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = os.getcwd()
+    assert respelled("q1/a.jpg") == os.path.join(here, "q1", "a.jpg")
+    assert respelled(os.path.join(here, "q1", "a.jpg")) == os.path.join("q1", "a.jpg")
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "deep")
+    for folder in (tmp_path, tmp_path / "far"):
+        (folder / "a.jpg").touch()
+    assert respelled("far/../a.jpg") == os.path.join(here, "a.jpg")
+    assert respelled("link/../a.jpg") is None  # that is far/a.jpg
