@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import BundleOption, JsonLinesOption
+from recognizer.cli.options import BundleOption, JsonLinesOption, OriginOption
 from recognizer.errors import UsageError
 
 app = typer.Typer(
@@ -22,9 +22,6 @@ app = typer.Typer(
 )
 
 BankArgument = Annotated[Path, typer.Argument(metavar="BANK", help="The bank's file.")]
-OriginOption = Annotated[
-    str | None, typer.Option("--origin", help="The organisation that it comes from.")
-]
 
 
 @app.command()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli.options import (
-    DataOption,
     NewBundleOption,
+    OptionalDataOption,
     OutOfFoldOption,
     ThreadsOption,
     know_labels,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(
     bundle: Annotated[str, typer.Argument(help="A bundle's folder or name.")],
     output: NewBundleOption,
-    data: DataOption | None = None,
+    data: OptionalDataOption = None,
     out_of_fold: OutOfFoldOption = None,
     threads: ThreadsOption = 1,
 ) -> None:

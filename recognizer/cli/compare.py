@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer._atomic import require_page
+from recognizer.cli.options import (
+    JsonOption,
+    RowsBundleOption,
+    bundles_behind,
+    output_option,
+    print_json,
+)
 from recognizer.cli.progress import new_table, wide_console, working
 
 if TYPE_CHECKING:
@@ -20,45 +26,42 @@ def command(
     after: Annotated[
         Path, typer.Argument(help="Those of another model, another policy, another month.")
     ],
-    report: Annotated[
-        Path | None, typer.Option(help="Also write a page with the largest changes, as one file.")
+    output: Annotated[
+        Path | None, output_option("Also write a page with the largest changes, as one file.")
     ] = None,
-    by: Annotated[
+    group_by: Annotated[
         str | None,
         typer.Option(
+            "--group-by",
             metavar="COLUMN",
             help="Group images by this column of their listings.",
             show_default="by host, bucket, archive or folder",
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="So many of the largest changes are kept.")] = 100,
-    bundle: Annotated[
-        list[str] | None,
-        typer.Option("--bundle", "-b", help="A model behind the rows. May be repeated."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    bundle: RowsBundleOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show which decisions changed, how far scores moved, and the images that changed most.
 
     The population stability index (PSI) says how far the scores of a product moved: 0.1 is a
-    change, 0.25 a large one, where chance alone does not exceed it. See docs/compare.md.
+    change, 0.25 a large one, where chance alone does not exceed it.
     """
-    from recognizer.model.bundle import load_bundle, load_carried_bundles
     from recognizer.review.compare import compare, write_comparison
 
-    if report is not None:
-        require_page(report)
-    bundles = [*map(load_bundle, bundle or ()), *load_carried_bundles()]
+    if output is not None:
+        require_page(output)
+    bundles = bundles_behind(bundle)
     with working(f"Comparing {before} and {after}"):
-        found = compare(before, after, bundles, by=by, top=top)
-        if report is not None:
-            write_comparison(found, report, (before, after))
+        found = compare(before, after, bundles, by=group_by, top=top)
+        if output is not None:
+            write_comparison(found, output, (before, after))
     if as_json:
-        typer.echo(json.dumps(found.to_json()))
+        print_json(found.to_json())
         return
     _print(found)
-    if report is not None:
-        typer.echo(f"Wrote {report}")
+    if output is not None:
+        typer.echo(f"Wrote {output}")
 
 
 def _print(found: Comparison) -> None:

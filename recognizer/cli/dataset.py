@@ -12,9 +12,11 @@ from recognizer.cli.dataset_match import match
 from recognizer.cli.dataset_split import split
 from recognizer.cli.options import (
     BundleOption,
+    DataArgument,
     DataOption,
     OutOfFoldOption,
     load_data,
+    output_option,
     require_extra,
 )
 from recognizer.cli.progress import new_table, show_progress, show_stage, wide_console, working
@@ -41,7 +43,7 @@ app.command()(match)
 
 @app.command()
 def check(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Data folders.")],
+    data: DataArgument,
     bundle: BundleOption = None,
     recipe: Annotated[
         Path | None,
@@ -89,9 +91,7 @@ def suspects(
     bundle: BundleOption = None,
     out_of_fold: OutOfFoldOption = None,
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the whole list as CSV.")
-    ] = None,
+    output: Annotated[Path | None, output_option("Write the whole list as CSV.")] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Draw the first ones on a contact sheet, a PNG file.")
     ] = None,

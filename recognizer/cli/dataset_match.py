@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.options import output_option
 from recognizer.cli.progress import new_table, show_stage, wide_console
 from recognizer.errors import UsageError
 
@@ -24,7 +25,7 @@ def match(
     folder: Annotated[Path, typer.Argument(help="The folder with the photos, in any order.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write manifest.csv with the list's splits here."),
+        output_option("Write manifest.csv with the list's splits here."),
     ] = None,
     *,
     corrected: Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.options import JsonOption, LayoutOption, SeedOption, output_option, print_json
 from recognizer.cli.progress import show_stage
 from recognizer.errors import UsageError
 
@@ -20,7 +20,7 @@ _SHOWN = 10  # files that are left out, of which the rest is counted
 
 
 def split(
-    data: Annotated[
+    folder: Annotated[
         Path,
         typer.Argument(
             metavar="FOLDER",
@@ -29,11 +29,7 @@ def split(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Where manifest.csv is put: a folder, which may be FOLDER itself.",
-        ),
+        output_option("Where manifest.csv is put: a folder, which may be FOLDER itself."),
     ],
     source: Annotated[
         str | None,
@@ -59,14 +55,8 @@ def split(
         float,
         typer.Option(help="Share to calibrate on. 0: training holds some out.", min=0.0, max=0.9),
     ] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed of the draw.", min=0)] = 0,
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            help="folders, csv, imagefolder, coco, label-studio or fiftyone.",
-            show_default="found out",
-        ),
-    ] = None,
+    seed: SeedOption = 0,
+    layout: LayoutOption = None,
     photos: Annotated[
         Path | None,
         typer.Option(help="The folder of the photos, if it is not that of the list."),
@@ -78,9 +68,7 @@ def split(
         str | None, typer.Option(help="A table's column for the label.", show_default="found out")
     ] = None,
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was done as one JSON object.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Split labelled photos into train, validation and test, and write their manifest.
 
@@ -98,7 +86,7 @@ def split(
         )
     _check_output(output)
     columns = Columns(file=file_column, label=label_column)
-    found = read_collection(data, layout, columns, photos)
+    found = read_collection(folder, layout, columns, photos)
     with show_stage("reading photos") as progress:
         made = make_manifest(
             found,
@@ -112,7 +100,7 @@ def split(
     own = found.root / LABELS
     path = write_manifest(made.photos, output, own if own.is_file() else None)
     if as_json:
-        typer.echo(json.dumps(_summary(made, path), indent=2))
+        print_json(_summary(made, path))
     else:
         _print(made)
         typer.echo(f"Wrote {path}", err=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import io
-import json
 import os
 import platform
 import re
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from recognizer.cli.options import BundleArgument, JsonOption, ProviderOption
+from recognizer.cli.options import BundleArgument, JsonOption, ProviderOption, print_json
 from recognizer.errors import BundleError, RecognizerError, pip_line
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def command(
             error = raised
             found["model"] = {"error": str(raised)}
     if as_json:
-        typer.echo(json.dumps({**found, "problems": problems}, indent=2))
+        print_json({**found, "problems": problems})
     else:
         _print(found)
     if problems:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import BundleOption
+from recognizer.cli.options import BundleOption, output_option
 from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
 
@@ -26,9 +26,7 @@ def command(
             "different folders count as different sources.",
         ),
     ],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The new bundle: a folder NAME-vN.")
-    ] = None,
+    output: Annotated[Path | None, output_option("The new bundle: a folder NAME-vN.")] = None,
     bundle: BundleOption = None,
     negatives: Annotated[
         list[str] | None,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from recognizer._atomic import check_place, require_page
+from recognizer._atomic import require_page
 from recognizer.cli.options import (
     BundleArgument,
-    DataOption,
+    JsonOption,
+    OptionalDataOption,
     OutOfFoldOption,
     ThreadsOption,
     know_labels,
     load_data,
+    output_option,
     require_extra,
 )
 from recognizer.cli.progress import show_stage
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 def command(
     bundle: BundleArgument = None,
-    data: DataOption | None = None,
+    data: OptionalDataOption = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -37,12 +39,9 @@ def command(
             "held-out photos are known."
         ),
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write an HTML report with a gallery, and a .json file beside it."),
-    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures as JSON.")
+        Path | None,
+        output_option("Write an HTML report with a gallery, and a .json file beside it."),
     ] = None,
     prevalence: Annotated[
         float | None,
@@ -70,6 +69,7 @@ def command(
     group_by_source: Annotated[
         bool, typer.Option("--group-by-source", help="Bootstrap over sources, not photos.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print average precision, AUC and recall at fixed false-positive rates, with intervals.
 
@@ -82,16 +82,14 @@ def command(
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    _check_modes(split, report, only_source, leave_one_source_out, against)
-    if output is not None:
-        check_place(output)
+    _check_modes(split, output, only_source, leave_one_source_out, against)
     if out_of_fold is not None:
-        if data or bundle or report or split or only_source or leave_one_source_out or against:
+        if data or bundle or output or split or only_source or leave_one_source_out or against:
             raise UsageError(
                 "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
                 "has all that is measured"
             )
-        text = _evaluate_folds(out_of_fold, rounds, group_by_source)
+        found = _evaluate_folds(out_of_fold, rounds, group_by_source)
     elif data is None:
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     else:
@@ -99,21 +97,29 @@ def command(
         know_labels(recognizer)
         photos = _corrected(recognizer, load_data(data))
         if leave_one_source_out:
-            text = _leave_out(recognizer, photos, leave_one_source_out, rounds, group_by_source)
+            found = _leave_out(recognizer, photos, leave_one_source_out, rounds, group_by_source)
         elif against:
             other = Recognizer.load(against, threads=threads)
-            text = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
+            found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
         else:
             chosen = _choose(recognizer, photos, split, only_source)
-            text = _evaluate(recognizer, chosen, prevalence, report, rounds, group_by_source)
-    if output is not None:
-        output.write_text(text, encoding="utf-8")
-        typer.echo(f"Wrote {output}", err=True)
+            found = _evaluate(recognizer, chosen, prevalence, output, rounds, group_by_source)
+    if as_json:
+        typer.echo(found.json)
+    else:
+        found.show()
+
+
+class _Found(NamedTuple):
+    """What was measured, as JSON, and what prints its tables."""
+
+    json: str
+    show: Callable[[], object]
 
 
 def _check_modes(
     split: str | None,
-    report: Path | None,
+    output: Path | None,
     only_source: list[str] | None,
     leave_one_source_out: list[str] | None,
     against: str | None,
@@ -122,14 +128,14 @@ def _check_modes(
         raise UsageError(f"--split {split}: give test or validation")
     if sum(bool(mode) for mode in (only_source, leave_one_source_out, against)) > 1:
         raise UsageError("--only-source, --leave-one-source-out, --against: give only one of them")
-    if report is not None and (leave_one_source_out or against):
-        raise UsageError("--report goes with neither --leave-one-source-out nor --against")
+    if output is not None and (leave_one_source_out or against):
+        raise UsageError("--output goes with neither --leave-one-source-out nor --against")
     if split is not None and (leave_one_source_out or only_source):
         raise UsageError("--split goes with neither --leave-one-source-out nor --only-source")
-    if report is not None:
-        require_page(report)
-        if report.suffix == ".json":
-            raise UsageError(f"--report {report}: the name must end in .html; figures go to .json")
+    if output is not None:
+        require_page(output)
+        if output.suffix == ".json":
+            raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
 
 
 def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
@@ -173,10 +179,10 @@ def _evaluate(
     recognizer: Recognizer,
     chosen: Sequence[tuple[str, str, list[Photo]]],
     prevalence: float,
-    report: Path | None,
+    output: Path | None,
     rounds: int,
     group_by_source: bool,
-) -> str:
+) -> _Found:
     from recognizer.cli.evaluate_output import print_evaluation
     from recognizer.evaluation.evaluate import measure, to_json
     from recognizer.evaluation.html_report import Measured, write_report
@@ -193,21 +199,20 @@ def _evaluate(
             prevalence=prevalence,
             group_by_source=group_by_source,
         )
-        print_evaluation(evaluation, worth)
         measured.append(
             Measured(evaluation=evaluation, worth=worth, photos=photos, predictions=predictions)
         )
     text = to_json({part.evaluation.split: part.evaluation for part in measured})
-    if report is not None:
+    if output is not None:
         with show_stage("report") as progress:
-            write_report(report, recognizer, measured, progress)
-        beside = report.with_suffix(".json")
+            write_report(output, recognizer, measured, progress)
+        beside = output.with_suffix(".json")
         beside.write_text(text, encoding="utf-8")
-        typer.echo(f"Wrote {report} and {beside}", err=True)
-    return text
+        typer.echo(f"Wrote {output} and {beside}", err=True)
+    return _Found(text, lambda: [print_evaluation(m.evaluation, m.worth) for m in measured])
 
 
-def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> str:
+def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
     from recognizer.cli.evaluate_output import print_evaluation, print_folds
     from recognizer.dataset.out_of_fold import read_out_of_fold
     from recognizer.evaluation.evaluate import to_json
@@ -216,9 +221,12 @@ def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> str:
     found = measure_out_of_fold(
         read_out_of_fold(file), file.name, rounds=rounds, group_by_source=group_by_source
     )
-    print_evaluation(found.whole, WORTH)
-    print_folds(found)
-    return to_json(found)
+
+    def show() -> None:
+        print_evaluation(found.whole, WORTH)
+        print_folds(found)
+
+    return _Found(to_json(found), show)
 
 
 def _leave_out(
@@ -227,7 +235,7 @@ def _leave_out(
     labels: Sequence[str],
     rounds: int,
     group_by_source: bool,
-) -> str:
+) -> _Found:
     from recognizer.cli.evaluate_output import print_left_out
     from recognizer.dataset.outputs import run_photos
     from recognizer.evaluation import left_out
@@ -251,9 +259,9 @@ def _leave_out(
                 group_by_source=group_by_source,
                 on_progress=progress,
             )
-        print_left_out(result)
         results.append(result)
-    return to_json({result.figures.name: result for result in results})
+    text = to_json({result.figures.name: result for result in results})
+    return _Found(text, lambda: [*map(print_left_out, results)])
 
 
 def _compare(
@@ -263,7 +271,7 @@ def _compare(
     split: str,
     rounds: int,
     group_by_source: bool,
-) -> str:
+) -> _Found:
     from recognizer.cli.evaluate_output import print_comparison
     from recognizer.evaluation.evaluate import to_json
     from recognizer.evaluation.held_out import photos_of_split
@@ -284,8 +292,7 @@ def _compare(
         rounds=rounds,
         group_by_source=group_by_source,
     )
-    print_comparison(comparison)
-    return to_json(comparison)
+    return _Found(to_json(comparison), lambda: print_comparison(comparison))
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import JournalArgument
+from recognizer.cli.options import (
+    AllowHttpOption,
+    JournalArgument,
+    OptionalOutcomesOption,
+    RowsBundleOption,
+    TitleOption,
+    bundles_behind,
+    output_option,
+)
 from recognizer.cli.originals import read_original
 
 
@@ -26,22 +34,12 @@ def command(
         list[str] | None,
         typer.Option("--listing", help="All scored images of a listing, by its identity."),
     ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder of the case; it must not exist yet.")
-    ] = Path("case"),
-    outcomes: Annotated[
-        Path | None,
-        typer.Option("--outcomes", help="The store of outcomes with what reviewers found out."),
-    ] = None,
-    bundle: Annotated[
-        str | None,
-        typer.Option(
-            "--bundle",
-            "-b",
-            help="The model that made the rows: a folder or a name. Default: found by its digest.",
-        ),
-    ] = None,
-    title: Annotated[str | None, typer.Option(help="Default: the name of the folder.")] = None,
+    output: Annotated[Path, output_option("The folder of the case; it must not exist yet.")] = Path(
+        "case"
+    ),
+    outcomes: OptionalOutcomesOption = None,
+    bundle: RowsBundleOption = None,
+    title: TitleOption = None,
     key: Annotated[
         Path | None,
         typer.Option(
@@ -50,9 +48,7 @@ def command(
         ),
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Write the page as PDF too.")] = False,
-    allow_http: Annotated[
-        bool, typer.Option("--allow-http", help="Fetch originals from the web again.")
-    ] = False,
+    allow_http: AllowHttpOption = False,
 ) -> None:
     """Make a case: the originals, what the model and people said of them, and all digests.
 
@@ -65,14 +61,16 @@ def command(
 
     from recognizer import Recognizer
     from recognizer.cli.scan_output import shown
-    from recognizer.model.bundle import load_bundle_behind
+    from recognizer.model.bundle import bundle_behind
     from recognizer.review.evidence.case import write_case
     from recognizer.review.evidence.leads import find_leads
     from recognizer.review.outcomes import OutcomeStore
 
     with Console(stderr=True).status(f"Writing {output}"):
         rows = find_leads(journal, leads or [], listings or [])
-        recognizer = Recognizer(load_bundle_behind(rows[0].model.digest, bundle))
+        recognizer = Recognizer(
+            bundle_behind(rows[0].model.title, rows[0].model.digest, bundles_behind(bundle))
+        )
         with nullcontext() if outcomes is None else OutcomeStore(outcomes) as store:
             manifest = write_case(
                 rows,

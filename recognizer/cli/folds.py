@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import load_data
+from recognizer.cli.options import DataArgument, SeedOption, load_data, output_option
 from recognizer.cli.progress import new_table, wide_console
 from recognizer.errors import UsageError
 
@@ -22,10 +22,10 @@ _LARGEST = 3  # groups of a fold that the table names
 
 
 def command(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Data folders.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The table of folds, a CSV file.")],
-    count: Annotated[int, typer.Option("--folds", help="Number of folds.", min=2)] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of the search.", min=0)] = 0,
+    data: DataArgument,
+    output: Annotated[Path, output_option("The table of folds, a CSV file.")],
+    count: Annotated[int, typer.Option("--count", help="Number of folds.", min=2)] = 5,
+    seed: SeedOption = 0,
     groups: Annotated[
         Path | None,
         typer.Option(

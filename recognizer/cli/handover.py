@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import JournalArgument
+from recognizer.cli.options import JournalArgument, ListingColumnOption, output_option
 from recognizer.cli.progress import working
 from recognizer.errors import UsageError
 
@@ -66,13 +66,10 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Coop: print the requests, and send nothing.")
     ] = False,
-    listing_column: Annotated[
-        str | None,
-        typer.Option(help="The column that identifies a listing.", show_default="by its name"),
-    ] = None,
+    listing_column: ListingColumnOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Label Studio: the file to import there (.json)."),
+        output_option("Label Studio: the file to import there (.json)."),
     ] = None,
     config: Annotated[
         Path | None,
@@ -82,7 +79,7 @@ def command(
     """Hand the leads of a scan over to Coop or Label Studio.
 
     The same command goes on where it was stopped: what Coop has accepted is remembered beside the
-    journal. docs/handover.md describes both. The exit code is 3 where some leads were not accepted.
+    journal. The exit code is 3 where some leads were not accepted.
     """
     from recognizer.review.handover.photo_urls import PhotoUrls
 

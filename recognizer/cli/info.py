@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from recognizer.cli.options import BundleArgument
+from recognizer.cli.options import BundleArgument, JsonOption, print_json
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 def command(
     bundle: BundleArgument = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Describe a bundle: version, network, training, figures, thresholds, and how it was made.
 
@@ -30,7 +29,7 @@ def command(
     found.read_model()  # verified
     about = _about(found)
     if as_json:
-        typer.echo(json.dumps(about, indent=2, ensure_ascii=False))
+        print_json(about)
         return
     for key, value in about.items():
         _print(key.replace("_", " "), value)

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import JournalArgument
+from recognizer.cli.options import (
+    JournalArgument,
+    ListingColumnOption,
+    OptionalPolicyOption,
+    output_option,
+)
 from recognizer.cli.progress import working
 
 if TYPE_CHECKING:
@@ -16,23 +21,15 @@ if TYPE_CHECKING:
 
 def command(
     journal: JournalArgument,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="The file to write: .jsonl, .csv or .parquet."),
-    ],
-    listing_column: Annotated[
-        str | None,
-        typer.Option(help="The column that identifies a listing.", show_default="by its name"),
-    ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(help="The policy of the rows, for its action texts. See docs/policy.md."),
-    ] = None,
+    output: Annotated[Path, output_option("The file to write: .jsonl, .csv or .parquet.")],
+    listing_column: ListingColumnOption = None,
+    policy: OptionalPolicyOption = None,
 ) -> None:
     """Write the listings of a scan: leads first, those with reports by users before others.
 
     A listing has all its images, its title, price, seller and the like, its leads merged, and says
-    in how many others a near-copy of its best photo is. docs/listings.md describes the columns.
+    in how many others a near-copy of its best photo is. With --policy, the policy of the
+    rows, it also has the text of the action.
     """
     from recognizer._policy_file import load_policy
     from recognizer.rows.listing_files import write_listings

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from recognizer.cli.options import JournalArgument
+from recognizer.cli.options import JournalArgument, JsonOption, OutcomesOption, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,12 +15,9 @@ if TYPE_CHECKING:
 
 def command(
     journal: JournalArgument,
-    outcomes: Annotated[
-        Path, typer.Option("--outcomes", help="The store of outcomes (an SQLite file).")
-    ],
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures as JSON too.")
-    ] = None,
+    outcomes: OutcomesOption,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a scan by what people found out: precision, appeals, agreement, times, misses.
 
@@ -34,26 +28,21 @@ def command(
 
     from rich.console import Console
 
-    from recognizer._atomic import check_place, replacing
     from recognizer.cli.options import require_extra
     from recognizer.cli.progress import wide_console
 
     require_extra("evaluate", "scipy", "sklearn")
-    if json_file is not None:
-        check_place(json_file)
-
     from recognizer.review.measure import measure_outcomes
     from recognizer.review.outcomes import OutcomeStore
     from recognizer.rows.journal import last_rows
 
     with OutcomeStore(outcomes) as store, Console(stderr=True).status("Measuring"):
         found = measure_outcomes(last_rows(journal), store, now=datetime.now(UTC))
-    if json_file is not None:
+    if as_json:
         import msgspec
 
-        content = msgspec.json.format(msgspec.json.encode(found), indent=1)
-        with replacing(json_file) as partial:
-            partial.write_bytes(content + b"\n")
+        print_json(msgspec.to_builtins(found, str_keys=True))
+        return
     _print(found, wide_console())
 
 

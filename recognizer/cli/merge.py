@@ -7,17 +7,13 @@ from typing import Annotated
 
 import typer
 
+from recognizer.cli.options import JournalsArgument, output_option
 from recognizer.cli.progress import working
 
 
 def command(
-    journals: Annotated[
-        list[Path], typer.Argument(metavar="JOURNAL...", help="Rows of scans (JSONL).")
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="The merged journal; it may be one of those merged."),
-    ],
+    journals: JournalsArgument,
+    output: Annotated[Path, output_option("The merged journal; it may be one of those merged.")],
     allow_mixed: Annotated[
         bool,
         typer.Option(

@@ -12,7 +12,9 @@ from recognizer.cli.progress import show_stage
 
 
 def command(
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder, which is changed.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder, which is changed.")
+    ],
     data: DataOption,
 ) -> None:
     """Add a bank of negatives to a bundle; `recognizer export` does so by itself.
@@ -23,12 +25,12 @@ def command(
     from recognizer.model.bundle import load_bundle
     from recognizer.training.negative_bank import attach_bank
 
-    photos = as_in_training(load_bundle(bundle), load_data(data))
+    photos = as_in_training(load_bundle(folder), load_data(data))
     with show_stage("embedding photos") as progress:
-        attach_bank(bundle, photos, on_progress=progress)
-    if written := load_bundle(bundle).negatives:
+        attach_bank(folder, photos, on_progress=progress)
+    if written := load_bundle(folder).negatives:
         typer.echo(
-            f"{bundle}: {written.photos} negatives, {written.held_out} of them held out, "
+            f"{folder}: {written.photos} negatives, {written.held_out} of them held out, "
             f"{written.bytes / 1e6:.1f} MB",
             err=True,
         )

@@ -1,10 +1,16 @@
-"""What verbs share: repeated options, reading data folders, and the check of an extra."""
+"""What verbs share: options and arguments, each declared once, data folders, extras.
+
+An option that several verbs have is called the same everywhere, has the same letter and means the
+same: a test walks all verbs. Only what is written to ``--output`` differs (:func:`output_option`).
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,31 +18,92 @@ from recognizer.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
+    from recognizer.model.bundle import Bundle
     from recognizer.recognizer import Recognizer
 
+# --- journals and what they came from -------------------------------------------------------------
+
 JournalArgument = Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")]
-BundleArgument = Annotated[
+JournalsArgument = Annotated[
+    list[Path], typer.Argument(metavar="JOURNAL...", help="The rows of scans (JSONL).")
+]
+JournalOption = Annotated[
+    Path, typer.Option("--journal", "-j", help="The rows of the scan (JSONL).")
+]
+_OUTCOMES = typer.Option(
+    "--outcomes", metavar="STORE", help="The store of what reviewers found out (an SQLite file)."
+)
+OutcomesOption = Annotated[Path, _OUTCOMES]
+OptionalOutcomesOption = Annotated[Path | None, _OUTCOMES]
+_POLICY = typer.Option(
+    "--policy", help="A policy (TOML), or an example of this package: strict, small-platform."
+)
+PolicyOption = Annotated[str, _POLICY]
+OptionalPolicyOption = Annotated[str | None, _POLICY]
+ListingColumnOption = Annotated[
     str | None,
-    typer.Argument(help="A bundle's folder or name.", show_default="the released one"),
+    typer.Option(
+        "--listing-column",
+        metavar="COLUMN",
+        help="The column that identifies a listing.",
+        show_default="by its name",
+    ),
+]
+AllowHttpOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-http",
+        help="Fetch http:// and https:// URLs, from public addresses only. Without it they fail.",
+    ),
+]
+
+OriginOption = Annotated[
+    str | None, typer.Option("--origin", help="The organisation that the items come from.")
+]
+
+# --- bundles --------------------------------------------------------------------------------------
+
+_BUNDLE = "A bundle's folder or name."
+BundleArgument = Annotated[
+    str | None, typer.Argument(help=_BUNDLE, show_default="the released one")
 ]
 BundleOption = Annotated[
-    str | None,
+    str | None, typer.Option("--bundle", "-b", help=_BUNDLE, show_default="the released one")
+]
+RowsBundleOption = Annotated[
+    list[str] | None,
     typer.Option(
-        "--bundle", "-b", help="A bundle's folder or name.", show_default="the released one"
+        "--bundle",
+        "-b",
+        help="The bundle that made the rows: a folder or a name. May be repeated.",
+        show_default="found by its digest among those of this package",
     ),
 ]
-NewBundleOption = Annotated[
-    Path, typer.Option("--output", "-o", help="The new bundle: a folder NAME-vN.")
+ProviderOption = Annotated[
+    str,
+    typer.Option(
+        "--provider", help="The provider of onnxruntime: cpu, cuda, coreml, directml or openvino."
+    ),
 ]
-DataOption = Annotated[
+
+# --- labelled photos ------------------------------------------------------------------------------
+
+_DATA = typer.Option(
+    "--data",
+    "-d",
+    metavar="FOLDER",
+    help="Labelled photos: a folder with a manifest.csv, or with a folder for each label. May be "
+    "repeated.",
+)
+DataOption = Annotated[list[Path], _DATA]
+OptionalDataOption = Annotated[list[Path] | None, _DATA]
+DataArgument = Annotated[
     list[Path],
-    typer.Option(
-        "--data",
-        "-d",
-        help="A folder with a manifest.csv, or with a folder for each label. May be repeated.",
+    typer.Argument(
+        metavar="FOLDER...",
+        help="Labelled photos: folders with a manifest.csv, or with a folder for each label.",
     ),
 ]
-ThreadsOption = Annotated[int, typer.Option(help="Threads for each pass.", min=1)]
 OutOfFoldOption = Annotated[
     Path | None,
     typer.Option(
@@ -45,13 +112,46 @@ OutOfFoldOption = Annotated[
         help="Use the out-of-fold predictions that `train --folds` wrote, instead of a bundle's.",
     ),
 ]
-ProviderOption = Annotated[
-    str, typer.Option(help="The provider of onnxruntime: cpu, cuda, coreml, directml, openvino.")
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help="How the photos are labelled: folders, csv, imagefolder, coco, label-studio or "
+        "fiftyone.",
+        show_default="found out",
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
+ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads that score photos.", min=1)]
+
+# --- what is written and printed ------------------------------------------------------------------
+
+
+def output_option(help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls it
+    """Return the declaration of ``--output``, which says what is written there."""
+    return typer.Option("--output", "-o", help=help, **more)
+
+
+TitleOption = Annotated[
+    str | None,
+    typer.Option("--title", help="Title of the page.", show_default="the name of the input"),
+]
+NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 JsonLinesOption = Annotated[
     bool, typer.Option("--json", help="Print JSON instead: one object on each line.")
 ]
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON object on standard output, for ``--json``."""
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+# --- what options name ----------------------------------------------------------------------------
 
 _MODULES = {
     "evaluate": ("matplotlib", "scipy", "sklearn"),
@@ -67,6 +167,16 @@ def require_extra(extra: str, *modules: str) -> None:
     for module in modules or _MODULES[extra]:
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, extra)
+
+
+def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
+    """Return the bundles among which that of some rows is found: those given, then the package's.
+
+    The rows name theirs by its digest.
+    """
+    from recognizer.model.bundle import load_bundle, load_carried_bundles
+
+    return [*map(load_bundle, given or ()), *load_carried_bundles()]
 
 
 def know_labels(recognizer: Recognizer) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
+from recognizer.cli.options import AllowHttpOption, JournalOption, OriginOption
 from recognizer.cli.originals import read_original
 
 app = typer.Typer(
@@ -28,9 +29,6 @@ class Origin(StrEnum):
 
 StoreArgument = Annotated[
     Path, typer.Argument(metavar="STORE", help="The store of outcomes (an SQLite file).")
-]
-JournalOption = Annotated[
-    Path, typer.Option("--journal", "-j", help="The rows of the scan (JSONL).")
 ]
 
 
@@ -93,9 +91,7 @@ def dataset(
     store: StoreArgument,
     output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new data folder.")],
     journal: JournalOption,
-    allow_http: Annotated[
-        bool, typer.Option("--allow-http", help="Fetch originals from the web again.")
-    ] = False,
+    allow_http: AllowHttpOption = False,
 ) -> None:
     """Write the confirmed and rejected photos, with a manifest, for `train` and `enroll`.
 
@@ -127,9 +123,7 @@ def bank(
         Path, typer.Argument(metavar="BANK", help="A bank of known items; made if it is missing.")
     ],
     journal: JournalOption,
-    origin: Annotated[
-        str | None, typer.Option("--origin", help="Your organisation, for those you share with.")
-    ] = None,
+    origin: OriginOption = None,
 ) -> None:
     """Add the hashes of confirmed and rejected photos to a bank of known items."""
     from recognizer.known import Bank

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer._atomic import check_place, replacing, require_own
+from recognizer.cli.options import (
+    BundleArgument,
+    JsonOption,
+    OptionalDataOption,
+    ThreadsOption,
+    output_option,
+    require_extra,
+)
 from recognizer.cli.progress import new_table, show_progress, wide_console
 from recognizer.errors import DatasetError, TrainingError, UsageError
 
@@ -42,9 +50,7 @@ def command(
     cases_per_reviewer: Annotated[
         int, typer.Option(help="Leads that one reviewer works through in a day.", min=1)
     ],
-    bundle: Annotated[
-        str | None, typer.Argument(help="A bundle's folder or name; default: the released one.")
-    ] = None,
+    bundle: BundleArgument = None,
     prevalence: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,16 +60,7 @@ def command(
             "Default: 0.0003 together, mixed as in the labelled photos.",
         ),
     ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--data",
-            "-d",
-            help="Labelled photos to measure on: a folder with a manifest.csv, or with a folder "
-            "for each label. May be given twice. Without --data and --scores, the bundle's own "
-            "figures are used.",
-        ),
-    ] = None,
+    data: OptionalDataOption = None,
     scores: Annotated[
         Path | None,
         typer.Option(
@@ -78,14 +75,13 @@ def command(
             "saw none of them."
         ),
     ] = "test",
-    policy: Annotated[
-        Path | None, typer.Option(help="Write a policy with the planned thresholds here (TOML).")
+    output: Annotated[
+        Path | None, output_option("Write a policy with the planned thresholds (TOML).")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw recall, queue and time here (.png or .svg).")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of one pass.", min=1)] = 1,
+    threads: ThreadsOption = 1,
     *,
     one_threshold: Annotated[
         bool,
@@ -93,14 +89,14 @@ def command(
             "--one-threshold", help="The same threshold for all products, whatever the evidence."
         ),
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Choose thresholds whose queue a team can work through, and print what to expect of them.
 
-    Queue, recall and precision have 95 % intervals. Thresholds are those that the bundle names;
-    others where enough labelled photos support them.
+    Without --data and --scores, the figures are those that the bundle carries. Queue, recall and
+    precision have 95 % intervals. Thresholds are those that the bundle names, and others where
+    enough labelled photos support them.
     """
-    from recognizer.cli.options import require_extra
-
     require_extra("evaluate", "scipy", *(("matplotlib",) if plot else ()))
     from recognizer.review.plan import (
         Workload,
@@ -111,7 +107,7 @@ def command(
 
     if split not in _WORTH:
         raise UsageError(f"--split {split}: test, validation or all")
-    _check_places(policy, plot, output)
+    _check_places(output, plot)
     workload = Workload(
         photos_per_day=photos_per_day,
         prevalence=_prevalence(prevalence or ()),
@@ -120,12 +116,15 @@ def command(
     )
     loaded, evidence = _evidence(bundle, data or (), split, scores, threads)
     plan = make_plan(loaded, evidence, workload, by_product=not one_threshold)
-    _print(plan)
-    if policy is not None:
-        text = policy_toml(plan, policy_of(plan, loaded, policy.stem))
-        _write(policy, text)
+    if as_json:
+        typer.echo(plan.to_json())
+    else:
+        _print(plan)
     if output is not None:
-        _write(output, plan.to_json())
+        with replacing(output) as partial_file:
+            text = policy_toml(plan, policy_of(plan, loaded, output.stem))
+            partial_file.write_text(text, encoding="utf-8")
+        typer.echo(f"Wrote {output}", err=True)
     if plot is not None:
         from recognizer.review.plan.plot import write
 
@@ -133,22 +132,14 @@ def command(
         typer.echo(f"Wrote {plot}", err=True)
 
 
-def _check_places(policy: Path | None, plot: Path | None, output: Path | None) -> None:
+def _check_places(output: Path | None, plot: Path | None) -> None:
     """Check before minutes of work that the files can be written."""
-    if policy is not None:
-        require_own(policy, "planned policy", lambda file: file.read(9) == b"# Planned")
+    if output is not None:
+        require_own(output, "planned policy", lambda file: file.read(9) == b"# Planned")
     if plot is not None:
         if plot.suffix.lower() not in PLOTS:
             raise UsageError(f"--plot {plot}: the name must end in {' or '.join(sorted(PLOTS))}")
         check_place(plot)
-    if output is not None:
-        check_place(output)
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as partial_file:
-        partial_file.write_text(text, encoding="utf-8")
-    typer.echo(f"Wrote {path}", err=True)
 
 
 def _prevalence(values: Sequence[str]) -> float | dict[str, float]:

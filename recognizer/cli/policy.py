@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.cli.options import BundleOption
+
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
     from recognizer.policy import Policy
@@ -18,24 +20,17 @@ app = typer.Typer(
     help="Check a policy, and show what it decides.",
 )
 
-FILE = Annotated[
+PolicyArgument = Annotated[
     str,
     typer.Argument(
         metavar="POLICY",
-        help="A policy (TOML; see docs/policy.md), or an example of this package: strict, "
-        "small-platform.",
-    ),
-]
-BUNDLE = Annotated[
-    str | None,
-    typer.Option(
-        "--bundle", "-b", help="A model's folder or name.", show_default="the released one"
+        help="A policy (TOML), or an example of this package: strict, small-platform.",
     ),
 ]
 
 
 @app.command()
-def check(policy: FILE, bundle: BUNDLE = None) -> None:
+def check(policy: PolicyArgument, bundle: BundleOption = None) -> None:
     """Check a policy; the exit code is 2 where it breaks a rule."""
     from recognizer._policy_file import load_policy
     from recognizer.model.bundle import load_bundle
@@ -49,8 +44,8 @@ def check(policy: FILE, bundle: BUNDLE = None) -> None:
 
 @app.command()
 def show(
-    policy: FILE,
-    bundle: BUNDLE = None,
+    policy: PolicyArgument,
+    bundle: BundleOption = None,
     toml: Annotated[
         bool, typer.Option("--toml", help="Print the file itself, to be copied and changed.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import JournalArgument
+from recognizer.cli.options import JournalArgument, output_option
 from recognizer.cli.progress import working
 
 _SHOWN = 20  # damaged lines, each with a line of its own
@@ -18,11 +18,9 @@ def command(
     journal: JournalArgument,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The repaired journal. Default: in the place of the damaged one, which is kept as "
-            "JOURNAL.damaged.",
+        output_option(
+            "The repaired journal.",
+            show_default="in the place of the damaged one, which is kept as JOURNAL.damaged",
         ),
     ] = None,
 ) -> None:

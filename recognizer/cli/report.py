@@ -10,7 +10,13 @@ import typer
 
 from recognizer._atomic import require_page
 from recognizer._messages import MESSAGES
-from recognizer.cli.options import JournalArgument
+from recognizer.cli.options import (
+    JournalArgument,
+    RowsBundleOption,
+    TitleOption,
+    bundles_behind,
+    output_option,
+)
 from recognizer.cli.progress import working
 
 
@@ -23,21 +29,9 @@ class Language(StrEnum):
 
 def command(
     journal: JournalArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
-        "report.html"
-    ),
-    bundle: Annotated[
-        str | None,
-        typer.Option(
-            "--bundle",
-            "-b",
-            help="The model that made the rows: a folder or a name. Default: found by its digest "
-            "among the models of this package.",
-        ),
-    ] = None,
-    title: Annotated[
-        str | None, typer.Option(help="Title of the page. Default: the name of the journal.")
-    ] = None,
+    output: Annotated[Path, output_option("The HTML file to write.")] = Path("report.html"),
+    bundle: RowsBundleOption = None,
+    title: TitleOption = None,
     part: Annotated[
         str,
         typer.Option(
@@ -54,14 +48,17 @@ def command(
     Verdicts stay in the browser until they are exported; recognizer outcomes import reads the file.
     The page holds thumbnails of the images: keep it as confidential as they are.
     """
-    from recognizer.model.bundle import load_bundle, load_carried_bundles
     from recognizer.review.page import write_report
     from recognizer.review.queue import Part
 
     require_page(output)
-    bundles = load_carried_bundles() if bundle is None else [load_bundle(bundle)]
     with MESSAGES.listening(), working(f"Writing {output}"):
         write_report(
-            journal, output, bundles, title=title, part=Part.parse(part), language=language
+            journal,
+            output,
+            bundles_behind(bundle),
+            title=title,
+            part=Part.parse(part),
+            language=language,
         )
     typer.echo(f"Wrote {output}")

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import require_extra
+from recognizer.cli.options import (
+    AllowHttpOption,
+    JournalsArgument,
+    OptionalOutcomesOption,
+    OptionalPolicyOption,
+    RowsBundleOption,
+    bundles_behind,
+    require_extra,
+)
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,21 +25,8 @@ DEFAULT_PORT = 8420
 
 
 def command(
-    journals: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="JOURNAL...",
-            help="The rows of scans (JSONL); of an image in several of them, the last counts.",
-        ),
-    ],
-    outcomes: Annotated[
-        Path | None,
-        typer.Option(
-            "--outcomes",
-            help="The store of what reviewers find out; made if missing. Default: "
-            "JOURNAL.outcomes beside the first journal.",
-        ),
-    ] = None,
+    journals: JournalsArgument,
+    outcomes: OptionalOutcomesOption = None,
     index: Annotated[
         Path | None,
         typer.Option(
@@ -40,10 +35,7 @@ def command(
             "JOURNAL.queue beside the first journal.",
         ),
     ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option("--policy", help="A policy whose actions are shown with each listing."),
-    ] = None,
+    policy: OptionalPolicyOption = None,
     time_limit: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,23 +80,14 @@ def command(
     key: Annotated[
         Path | None, typer.Option(help="The private key of --certificate (PEM).")
     ] = None,
-    allow_http: Annotated[
-        bool, typer.Option("--allow-http", help="Fetch photos of http and https URLs again.")
-    ] = False,
-    bundle: Annotated[
-        str | None,
-        typer.Option(
-            "--bundle",
-            "-b",
-            help="The model that made the rows: a folder or a name. Default: found by its digest "
-            "among the models of this package.",
-        ),
-    ] = None,
+    allow_http: AllowHttpOption = False,
+    bundle: RowsBundleOption = None,
 ) -> None:
     """Work through the leads of a scan as a team: a queue in the browser, served from here.
 
-    What reviewers say is stored at once; the server can be stopped and started at any time. New
-    rows of the journals appear by themselves.
+    Of an image in several journals the last row counts. What reviewers say is stored at once, in
+    JOURNAL.outcomes beside the first journal unless --outcomes names another file. The server can
+    be stopped and started at any time, and new rows of the journals appear by themselves.
     """
     require_extra("review", "starlette", "uvicorn")
     import socket
@@ -115,7 +98,6 @@ def command(
     from recognizer._policy_file import load_policy
     from recognizer.cli.originals import read_original
     from recognizer.cli.progress import show_progress
-    from recognizer.model.bundle import load_bundle, load_carried_bundles
     from recognizer.review.outcomes import OutcomeStore
     from recognizer.review.server.app import Parts, make_app
     from recognizer.review.server.index import QueueIndex
@@ -130,7 +112,7 @@ def command(
     if not is_local and token is None:
         token = new_secret()
     limits = _time_limits(time_limit or [])
-    bundles = load_carried_bundles() if bundle is None else [load_bundle(bundle)]
+    bundles = bundles_behind(bundle)
     rules = None if policy is None else load_policy(policy, bundles[0].taxonomy)
     console = Console(stderr=True)
     first = journals[0]

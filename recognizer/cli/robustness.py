@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer._atomic import check_place, require_page
-from recognizer.cli.options import BundleArgument, DataOption, load_data, require_extra
+from recognizer.cli.options import (
+    BundleArgument,
+    DataOption,
+    JsonOption,
+    SeedOption,
+    ThreadsOption,
+    load_data,
+    output_option,
+    require_extra,
+)
 from recognizer.cli.progress import new_table, show_stage, wide_console
 from recognizer.errors import UsageError
 
@@ -31,13 +40,12 @@ def command(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write a page (.html) or only the plot (.png, .svg)."),
+        output_option("Write a page (.html) or only the plot (.png, .svg)."),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures of all families as JSON.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random draws.", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="Photos altered at the same time.", min=1)] = 2,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 2,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure recall and false-positive rate on photos altered as phones and platforms do.
 
@@ -49,7 +57,7 @@ def command(
     from recognizer.evaluation.robustness import measure_robustness
     from recognizer.recognizer import Recognizer
 
-    _check_places(output, json_file)
+    _check_place(output)
     recognizer = Recognizer.load(bundle, threads=1)
     name = ANY_PRODUCT if of is None else of
     families = [family.name for family in recognizer.bundle.families]
@@ -62,10 +70,10 @@ def command(
         )
     if name not in found.outcomes:
         raise UsageError(f"--of {name}: no photo of it in the {split} split")
-    _print(found, name)
-    if json_file is not None:
-        json_file.write_text(to_json(found), encoding="utf-8")
-        typer.echo(f"Wrote {json_file}", err=True)
+    if as_json:
+        typer.echo(to_json(found))
+    else:
+        _print(found, name)
     if output is not None:
         from recognizer.evaluation.plots import write_robustness
 
@@ -73,16 +81,14 @@ def command(
         typer.echo(f"Wrote {output}", err=True)
 
 
-def _check_places(output: Path | None, json_file: Path | None) -> None:
-    """Check before minutes of work that the files can be written."""
+def _check_place(output: Path | None) -> None:
+    """Check before minutes of work that the file can be written."""
     if output is not None:
         if output.suffix.lower() not in PLOTS:
             raise UsageError(f"--output {output}: the name must end in {', '.join(sorted(PLOTS))}")
         if output.suffix.lower() == ".html":
             require_page(output)
-    for place in (output, json_file):
-        if place is not None:
-            check_place(place)
+        check_place(output)
 
 
 def _print(found: Robustness, name: str) -> None:

@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import JournalArgument
+from recognizer.cli.options import JournalArgument, output_option
 from recognizer.cli.progress import working
 
 
 def command(
     journal: JournalArgument,
-    to: Annotated[Path, typer.Option("--to", help="The table to write: a .csv or .parquet file.")],
+    output: Annotated[Path, output_option("The table to write: a .csv or .parquet file.")],
 ) -> None:
     """Write the last row of each image as CSV or Parquet (extra: parquet).
 
-    docs/rows.md describes the columns. The file takes its place in one step.
+    The columns are the keys of the rows (recognizer scan --schema).
     """
     from recognizer.rows.table_files import write_table
 
-    with working(f"Writing {to}"):
-        count = write_table(journal, to)
-    typer.echo(f"Wrote {to}: {count:,} rows")
+    with working(f"Writing {output}"):
+        count = write_table(journal, output)
+    typer.echo(f"Wrote {output}: {count:,} rows")

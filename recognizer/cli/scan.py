@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import BundleOption
+from recognizer.cli.options import (
+    AllowHttpOption,
+    BundleOption,
+    ListingColumnOption,
+    OptionalPolicyOption,
+    ProviderOption,
+    QuietOption,
+    output_option,
+)
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,21 +62,20 @@ def command(
             help="Files, folders (with all subfolders), patterns in quotes ('*.jpg', '**/*.png'), "
             "tables (CSV, TSV, JSONL, Parquet), archives (tar, zip), URLs of object stores "
             "(s3://...; extra: cloud), or - for a list of these on standard input, separated by "
-            "newlines or NULs. See docs/sources.md.",
+            "newlines or NULs.",
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The journal: a JSON row for each image. A scan that was stopped resumes from "
+        output_option(
+            "The journal: a JSON row for each image. A scan that was stopped resumes from "
             "it, and images that have not changed are not scored again.",
             show_default="NAME.scan.jsonl, after the folder, table or archive that is scanned",
         ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Also write the review queue, as one HTML file.")
+        Path | None,
+        typer.Option(help="Also write the review queue, as recognizer report does."),
     ] = None,
     thumbnails: Annotated[
         bool,
@@ -93,18 +100,8 @@ def command(
         str | None,
         typer.Option(help="The column of tables with the images.", show_default="by its name"),
     ] = None,
-    listing_column: Annotated[
-        str | None,
-        typer.Option(help="The column that identifies a listing.", show_default="by its name"),
-    ] = None,
-    allow_http: Annotated[
-        bool,
-        typer.Option(
-            "--allow-http",
-            help="Fetch http:// and https:// URLs, from public addresses only. Without it they "
-            "fail.",
-        ),
-    ] = False,
+    listing_column: ListingColumnOption = None,
+    allow_http: AllowHttpOption = False,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -115,9 +112,7 @@ def command(
             "false-positive rate of 0.1 %.",
         ),
     ] = None,
-    policy: Annotated[
-        Path | None, typer.Option(help="A platform's policy (TOML); see README.md.")
-    ] = None,
+    policy: OptionalPolicyOption = None,
     bundle: BundleOption = None,
     workers: Annotated[
         int,
@@ -125,9 +120,7 @@ def command(
             "--workers", "-w", min=0, help="Processes; 0 for as many as CPUs and memory allow."
         ),
     ] = 0,
-    provider: Annotated[
-        str, typer.Option(help="The provider of onnxruntime: cpu, cuda, coreml, ...")
-    ] = "cpu",
+    provider: ProviderOption = "cpu",
     allow_fallback: Annotated[
         bool, typer.Option("--allow-fallback", help="Use the CPU if the provider is unavailable.")
     ] = False,
@@ -256,9 +249,7 @@ def command(
             "RAY_ADDRESS if it is set; --workers is then the number of its actors."
         ),
     ] = Engine.LOCAL,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
-    ] = False,
+    quiet: QuietOption = False,
     schema: Annotated[  # noqa: ARG001 - its callback has printed it
         bool,
         typer.Option(
@@ -436,7 +427,7 @@ def _share_bank(
     return share_bank(path, match_rotations=match_rotations)
 
 
-def _policy(path: Path | None, threshold: float | None, bundle: Bundle) -> Policy:
+def _policy(path: str | None, threshold: float | None, bundle: Bundle) -> Policy:
     from recognizer._policy_file import load_policy
     from recognizer.policy import Policy, Probability, Rate, Rule
 

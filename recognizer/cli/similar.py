@@ -8,19 +8,20 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import BundleOption, JsonLinesOption
+from recognizer.cli.options import BundleOption, JournalOption, JsonLinesOption
 from recognizer.cli.progress import working
 from recognizer.errors import UsageError
 
 
 def command(
     photo: Annotated[Path, typer.Argument(help="The photo to find similar images of.")],
-    journal: Annotated[Path, typer.Option("--journal", "-j", help="The rows of a scan (JSONL).")],
+    journal: JournalOption,
     embeddings: Annotated[
         Path | None,
         typer.Option(
             "--embeddings",
-            help="The file that scan --embeddings wrote. Default: JOURNAL.embeddings.",
+            help="The file that scan --embeddings wrote.",
+            show_default="JOURNAL.embeddings",
         ),
     ] = None,
     bundle: BundleOption = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.cli.options import LayoutOption
 from recognizer.cli.progress import new_table, wide_console
 from recognizer.errors import DatasetError, UsageError
 
@@ -23,10 +24,6 @@ app = typer.Typer(
 )
 
 DataArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder with the photos.")]
-LayoutOption = Annotated[
-    str | None,
-    typer.Option(help="As in `recognizer dataset split`.", show_default="found out"),
-]
 
 
 @app.command()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import DataOption, load_data, require_extra
+from recognizer.cli.options import DataOption, load_data, output_option, require_extra
 from recognizer.cli.progress import LINE_EVERY
 from recognizer.errors import UsageError
 
@@ -35,9 +35,7 @@ def command(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", help="The run's folder.", show_default="runs/ and the recipe's name"
-        ),
+        output_option("The run's folder.", show_default="runs/ and the recipe's name"),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -71,8 +69,9 @@ def command(
         ),
     ] = None,
     *,
-    embeddings: Annotated[
-        bool, typer.Option("--embeddings", help="With --folds: keep the features of each photo.")
+    keep_embeddings: Annotated[
+        bool,
+        typer.Option("--keep-embeddings", help="With --folds: keep the embedding of each photo."),
     ] = False,
 ) -> None:
     """Train a network. The same command again resumes a run that was stopped."""
@@ -86,14 +85,14 @@ def command(
 
     # With several devices each process runs this command; the first one reports.
     console = Console(stderr=True, quiet=not is_first_process())
-    if embeddings and folds is None:
-        raise UsageError("--embeddings goes with --folds")
+    if keep_embeddings and folds is None:
+        raise UsageError("--keep-embeddings goes with --folds")
     config = load_config(recipe or DEFAULT_RECIPE, changes or ())
     if seed is not None:
         config = replace(config, seed=seed)
     output = output or Path("runs") / config.name
     if folds is not None:
-        output = _train_folds(config, data, folds, output, features, embeddings, console)
+        output = _train_folds(config, data, folds, output, features, keep_embeddings, console)
     else:
         photos = read_data(data, config)
         counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import JsonLinesOption
+from recognizer.cli.options import JsonLinesOption, RowsBundleOption, bundles_behind
 from recognizer.errors import UsageError
 
 
@@ -17,14 +17,7 @@ def command(
     case: Annotated[
         Path, typer.Argument(metavar="CASE|JOURNAL", help="The folder of a case, or a journal.")
     ],
-    bundle: Annotated[
-        str | None,
-        typer.Option(
-            "--bundle",
-            "-b",
-            help="The model behind the scores: a folder or a name. Default: found by its digest.",
-        ),
-    ] = None,
+    bundle: RowsBundleOption = None,
     public_key: Annotated[
         Path | None,
         typer.Option("--public-key", help="The key (PEM) of those who signed; from themselves."),
@@ -54,14 +47,16 @@ def command(
     from recognizer import Recognizer
     from recognizer.cli.scan_output import shown
     from recognizer.errors import BundleNotFoundError
-    from recognizer.model.bundle import load_bundle_behind
+    from recognizer.model.bundle import bundle_behind
     from recognizer.review.evidence.manifest import read_manifest
     from recognizer.review.evidence.verify import Result, verify_case
 
     manifest, _ = read_manifest(case)
     recognizer = None
     try:
-        recognizer = Recognizer(load_bundle_behind(str(manifest.model["digest"]), bundle))
+        title = "{name}-v{version}".format(**manifest.model)
+        model = bundle_behind(title, str(manifest.model["digest"]), bundles_behind(bundle))
+        recognizer = Recognizer(model)
     except BundleNotFoundError as error:
         typer.echo(str(error), err=True)
     bad = 0

@@ -318,24 +318,19 @@ def load_carried_bundles() -> list[Bundle]:
     return found
 
 
-def load_bundle_behind(digest: str, bundle: str | os.PathLike[str] | None = None) -> Bundle:
-    """Load the bundle with a digest: the one that made some rows.
-
-    Args:
-        digest: as rows have it.
-        bundle: its folder or name; None to look among those of this package.
+def bundle_behind(title: str, digest: str, bundles: Sequence[Bundle]) -> Bundle:
+    """Return the bundle that made some rows, which name it by its title and its digest.
 
     Raises:
-        BundleError: the bundle has another digest, or none of this package has this one.
+        BundleNotFoundError: it is not among those given.
     """
-    found = load_carried_bundles() if bundle is None else [load_bundle(bundle)]
-    for one in found:
+    for one in bundles:
         if one.digest == digest:
             return one
-    offered = ", ".join(f"{one.title} ({one.digest[:12]})" for one in found)
+    offered = ", ".join(f"{one.title} ({one.digest[:12]})" for one in bundles)
     raise BundleNotFoundError(
-        f"the scores are those of the model {digest[:12]}, and not of {offered}: give the folder "
-        "of that model with --bundle"
+        f"the rows were made by {title} ({digest[:12]}), and not by {offered}: "
+        "give its folder with --bundle"
     )
 
 

@@ -20,7 +20,7 @@ from recognizer._columns import Role, as_count, as_text, listing_of, value_of
 from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
 from recognizer.known import COPY_DISTANCE, near_copies
-from recognizer.model.bundle import Bundle
+from recognizer.model.bundle import Bundle, bundle_behind
 from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.rows.journal import JournalReader
 from recognizer.rows.listings import Listing
@@ -216,7 +216,12 @@ class Queue(Closes):
         self._images = Images()
         try:
             self.summary = self._read(bundles, part)
-            self.bundle = _bundle_behind(self.summary, bundles, journal)
+            models = self.summary.models.most_common(1)
+            self.bundle = (
+                bundle_behind(models[0][0].title, models[0][0].digest, bundles)
+                if models
+                else bundles[0]
+            )
             self._images.group_copies()
             self._images.rank(capacity or Capacity())
             self.listings = self._images.count("ranked")
@@ -390,19 +395,3 @@ def _highest(row: Row, products: Sequence[str] | None) -> float:
 
 def _text(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "replace").decode()
-
-
-def _bundle_behind(
-    summary: Summary, bundles: Sequence[Bundle], journal: str | os.PathLike[str]
-) -> Bundle:
-    for model, _ in summary.models.most_common(1):
-        for bundle in bundles:
-            if bundle.digest == model.digest:
-                return bundle
-        offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in bundles)
-        raise UsageError(
-            f"{os.fspath(journal)}: most of its rows were made by {model.title} "
-            f"({model.digest[:12]}), and not by {offered}: give the folder of {model.title} with "
-            "recognizer report --bundle"
-        )
-    return bundles[0]

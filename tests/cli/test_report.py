@@ -30,10 +30,8 @@ def test_the_model_behind_the_rows_is_taken_or_asked_for(tiny_bundle: Path, tmp_
     write_rows(journal, [bare_row("a.jpg", 0.6, "review")], load_bundle(tiny_bundle))
     for more in ((), ("--bundle", "wildlife-v4")):
         refused = invoke("report", journal, "--output", output, *more)
-        assert refused.exit_code == ExitCode.USAGE
-        assert "give the folder of tiny-v1 with recognizer report --bundle" in " ".join(
-            refused.stderr.split()
-        )
+        assert refused.exit_code == ExitCode.MODEL
+        assert "give its folder with --bundle" in " ".join(refused.stderr.split())
     given = invoke("report", journal, "--output", output, "--bundle", tiny_bundle)
     assert given.exit_code == ExitCode.DONE
     assert "by tiny-v1" in output.read_text()

@@ -112,7 +112,7 @@ def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
     arguments = ["evaluate", "--rounds", "20", *map(str, args)]
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
     assert result.exit_code == code, result.output
-    return result.output
+    return result.stdout if "--json" in args else result.output
 
 
 # --- figures ----------------------------------------------------------------------------------
@@ -292,11 +292,12 @@ def test_labels_that_cannot_be_left_out(
 # --- the command ------------------------------------------------------------------------------
 
 
-def test_both_splits_are_printed(trained_bundle: Path, data: Path, tmp_path: Path) -> None:
-    output = run(trained_bundle, "--data", data, "--json", tmp_path / "figures.json")
+def test_both_splits_are_printed(trained_bundle: Path, data: Path) -> None:
+    output = run(trained_bundle, "--data", data)
     assert "tiny-v1, test" in output
     assert "tiny-v1, validation" in output
-    assert list(json.loads((tmp_path / "figures.json").read_text())) == ["test", "validation"]
+    figures = json.loads(run(trained_bundle, "--data", data, "--json"))
+    assert list(figures) == ["test", "validation"]
 
 
 def test_a_bundle_of_other_data_is_measured_on_the_test_split(
@@ -315,8 +316,8 @@ def test_a_bundle_of_other_data_is_measured_on_the_test_split(
         ["--split", "train"],
         ["--only-source", "met/ivory", "--against", "tiny"],
         ["--leave-one-source-out", "ivory", "--split", "test"],
-        ["--leave-one-source-out", "ivory", "--report", "report.html"],
-        ["--json", "no/such/folder/x.json"],
+        ["--leave-one-source-out", "ivory", "--output", "report.html"],
+        ["--output", "no/such/folder/x.html"],
         ["--split", "validation"],
         ["--only-source", "nobody"],
     ],
@@ -326,20 +327,17 @@ def test_mistakes_are_told(tiny_bundle: Path, data: Path, options: list[Any]) ->
     assert len(output.strip().splitlines()) <= 2
 
 
-def test_one_source_left_out_says_what_it_is_worth(
-    tiny_bundle: Path, data: Path, tmp_path: Path
-) -> None:
-    figures, options = tmp_path / "out.json", ("--leave-one-source-out", "ivory")
-    output = run(tiny_bundle, "--data", data, *options, "--json", figures)
+def test_one_source_left_out_says_what_it_is_worth(tiny_bundle: Path, data: Path) -> None:
+    options = (tiny_bundle, "--data", data, "--leave-one-source-out", "ivory")
+    output = run(*options)
     assert "tony/collections" in output
     assert "optimistic" in output
-    assert json.loads(figures.read_text())["ivory"]["figures"]["photos"] == 9
+    assert json.loads(run(*options, "--json"))["ivory"]["figures"]["photos"] == 9
 
 
-def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
-    pairs = tmp_path / "pairs.json"
-    run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json", pairs)
-    families = json.loads(pairs.read_text())["families"]
+def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
+    pairs = json.loads(run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json"))
+    families = pairs["families"]
     assert [f["name"] for f in families] == [ANY_PRODUCT, "ivory"]
     for family in families:
         assert family["recall"]["now"] == 0.8
@@ -351,7 +349,7 @@ def test_the_report_needs_nothing_else_and_escapes_what_it_shows(
     trained_bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
-    run(trained_bundle, "--data", data, "--report", page)
+    run(trained_bundle, "--data", data, "--output", page)
     text = page.read_text(encoding="utf-8")
     assert "Do not publish this page" in text
     assert HOSTILE not in text
@@ -369,7 +367,7 @@ def test_the_report_overwrites_nothing_but_a_report(
     photo.write_bytes(encoded(picture()))
     before = photo.read_bytes()
     for place in (photo, tmp_path / "figures.json"):
-        run(tiny_bundle, "--data", data, "--report", place, code=ExitCode.USAGE)
+        run(tiny_bundle, "--data", data, "--output", place, code=ExitCode.USAGE)
     assert photo.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [photo]
 
@@ -389,7 +387,7 @@ main()
 
 
 def test_evaluation_needs_no_torch(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
-    options = ["--rounds", "5", "--report", str(tmp_path / "report.html")]
+    options = ["--rounds", "5", "--output", str(tmp_path / "report.html")]
     command = [sys.executable, "-c", _WITHOUT_TORCH, "evaluate", str(tiny_bundle)]
     command += ["--data", str(data), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -100,12 +100,12 @@ def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
     assert measured.whole.bundle == "x"
 
 
-def test_the_command_line_measures_a_file_alone(file: Path, tmp_path: Path) -> None:
-    figures = tmp_path / "figures.json"
-    done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20, "--json", figures)
+def test_the_command_line_measures_a_file_alone(file: Path) -> None:
+    done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20)
     assert done.exit_code == ExitCode.DONE, done.output
     assert "fold 2" in done.output
-    content = json.loads(figures.read_text())
+    done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20, "--json")
+    content = json.loads(done.stdout)
     assert content["whole"]["photos"] == 36
     assert set(content["folds"]) == {"0", "1", "2"}
     assert content["whole"]["leads"]["ivory_worked"]["photos"] == 12

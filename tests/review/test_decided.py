@@ -114,15 +114,12 @@ def test_outcomes_go_out_and_come_in(tmp_path: Path, store: Path) -> None:
     assert invoke("outcomes", "export", tmp_path / "none", bad).exit_code == ExitCode.USAGE
 
 
-def test_the_figures_are_printed_and_written(
-    tmp_path: Path, journal: Path, store: Path, rows: list[Row]
-) -> None:
+def test_the_figures_are_printed(journal: Path, store: Path, rows: list[Row]) -> None:
     write_rows(journal, [*rows[:2], replace(rows[2], audit=0.5)])
-    figures = tmp_path / "figures.json"
-    done = invoke("measure", journal, "--outcomes", store, "--json", figures)
+    done = invoke("measure", journal, "--outcomes", store)
     assert done.exit_code == ExitCode.DONE
     assert "2 leads of 3 images, 2 decided" in done.stdout
     assert "Misses: 0 of 1 audited images" in done.stdout
-    written = json.loads(figures.read_text())
+    written = json.loads(invoke("measure", journal, "--outcomes", store, "--json").stdout)
     assert written["precision"][0]["precision"]["value"] == 0.5
     assert written["misses"]["audited"] == 1

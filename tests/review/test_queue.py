@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import BundleNotFoundError, JournalError, UsageError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import CandidateKind, Decision
 from recognizer.review.cards import CardMaker
@@ -141,7 +141,7 @@ def test_the_model_behind_the_rows_is_found_or_asked_for(bundle: Bundle, tmp_pat
     with Queue(path, [released, bundle]) as queue:
         assert queue.bundle is bundle  # that of most rows
     path = write_rows(tmp_path / "rows", rows)
-    with pytest.raises(UsageError, match=r"made by tiny-v1 \(0{12}\).*give.*--bundle"):
+    with pytest.raises(BundleNotFoundError, match=r"made by tiny-v1 \(0{12}\).*give.*--bundle"):
         Queue(path, [released])
     assert MODEL.digest != bundle.digest
     with Queue(write_rows(tmp_path / "rows", []), [released, bundle]) as queue:

@@ -167,7 +167,7 @@ def test_a_journal_of_another_schema_is_refused_and_left_as_it_is(path: Path) ->
         ("scan", path.parent, *always),
         ("report", path, "--output", path.with_name("page.html")),
         ("merge", path, "--output", path.with_name("all.jsonl")),
-        ("rows", path, "--to", path.with_name("rows.csv")),
+        ("rows", path, "-o", path.with_name("rows.csv")),
         ("duplicates", path),
     ):
         done = invoke(*verb)
@@ -267,7 +267,7 @@ def _truncated_at(path: Path) -> Callable[[Journal], None]:
 def test_a_journal_that_was_edited_by_hand_is_one_line_and_exit_2(path: Path, value: bytes) -> None:
     line = BARE[1].to_json_line().replace(b'"item":null', b'"item":{"a":' + value + b"}")
     path.write_bytes(BARE[0].to_json_line() + line)
-    for verb in (("rows", path, "--to", path.with_name("rows.csv")), ("duplicates", path)):
+    for verb in (("rows", path, "-o", path.with_name("rows.csv")), ("duplicates", path)):
         done = invoke(*verb)
         assert done.exit_code == ExitCode.USAGE
         assert "line 2" in done.stderr

@@ -111,10 +111,10 @@ def test_only_an_earlier_table_is_overwritten(journal: Path, tmp_path: Path, nam
 
 
 def test_the_verb(journal: Path, tmp_path: Path) -> None:
-    result = invoke("rows", journal, "--to", tmp_path / "rows.parquet")
+    result = invoke("rows", journal, "-o", tmp_path / "rows.parquet")
     assert result.exit_code == ExitCode.DONE
     assert result.stdout == f"Wrote {tmp_path}/rows.parquet: 2 rows\n"
-    assert "ends in .csv or .parquet" in invoke("rows", journal, "--to", "rows.xlsx").stderr
-    assert invoke("rows", tmp_path / "gone", "--to", "r.csv").exit_code == ExitCode.USAGE
-    no_journal = invoke("rows", __file__, "--to", tmp_path / "r.csv")
+    assert "ends in .csv or .parquet" in invoke("rows", journal, "-o", "rows.xlsx").stderr
+    assert invoke("rows", tmp_path / "gone", "-o", "r.csv").exit_code == ExitCode.USAGE
+    no_journal = invoke("rows", __file__, "-o", tmp_path / "r.csv")
     assert "not the journal of a scan" in no_journal.stderr

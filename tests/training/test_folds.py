@@ -28,7 +28,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def deal(data: Path, table: Path) -> Path:
-    dealt = invoke("folds", data, "--folds", 3, "--output", table)
+    dealt = invoke("folds", data, "--count", 3, "--output", table)
     assert dealt.exit_code == ExitCode.DONE, dealt.output
     assert "36 photos of 3 sources" in dealt.output
     assert "ivory_worked" in dealt.output
@@ -46,7 +46,7 @@ def test_each_photo_is_scored_by_the_run_that_left_it_out(
     data: Path, tmp_path: Path, recipe: dict[str, object]
 ) -> None:
     table = deal(data, tmp_path / "folds.csv")
-    trained = train(data, table, tmp_path / "runs", "--embeddings", **recipe)
+    trained = train(data, table, tmp_path / "runs", "--keep-embeddings", **recipe)
     assert trained.exit_code == ExitCode.DONE, trained.output
     assert "24 photos, 12 left out" in trained.output
     file = tmp_path / "runs" / "out-of-fold.parquet"
@@ -114,6 +114,6 @@ def test_a_table_of_folds_is_never_overwritten(data: Path, tmp_path: Path) -> No
     again = invoke("folds", data, "--output", table)
     assert again.exit_code == ExitCode.USAGE
     assert "exists already" in " ".join(again.output.split())
-    alone = invoke("train", write_recipe(tmp_path / "r.toml"), "--data", data, "--embeddings",
+    alone = invoke("train", write_recipe(tmp_path / "r.toml"), "--data", data, "--keep-embeddings",
                    "--output", tmp_path / "run")  # fmt: skip
     assert alone.exit_code == ExitCode.USAGE

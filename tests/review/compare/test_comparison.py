@@ -214,7 +214,7 @@ def test_the_command(bundle: Bundle, tiny_bundle: Path, tmp_path: Path) -> None:
     before = write_rows(tmp_path / "before.jsonl", rows, bundle)
     after = write_rows(tmp_path / "after.jsonl", other, bundle)
     page = tmp_path / "c.html"
-    done = invoke("compare", before, after, "--bundle", tiny_bundle, "--report", page)
+    done = invoke("compare", before, after, "--bundle", tiny_bundle, "--output", page)
     assert done.exit_code == ExitCode.DONE, done.output
     assert "2 in both; 1 decided otherwise" in done.stdout
     assert "clear to review: 1" in done.stdout
@@ -224,7 +224,7 @@ def test_the_command(bundle: Bundle, tiny_bundle: Path, tmp_path: Path) -> None:
         {"before": "clear", "after": "review", "images": 1},
         {"before": "priority", "after": "priority", "images": 1},
     ]
-    refused = invoke("compare", before, after, "--report", before)
+    refused = invoke("compare", before, after, "--output", before)
     assert refused.exit_code == ExitCode.USAGE
     assert invoke("compare", before, tmp_path / "gone").exit_code == ExitCode.USAGE
     with pytest.raises(JournalError):

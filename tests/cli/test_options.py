@@ -1,0 +1,106 @@
+"""What holds for the options of all verbs."""
+
+from __future__ import annotations
+
+import importlib
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import typer
+import typer.main
+
+from recognizer.cli import VERBS, options
+
+OWN_WORDS = {
+    "--output": "what is written there",
+    "--bundle": "the released one, or that which made the rows",
+    "--json": "one object, or one on each line",
+    "--key": "of a certificate, or to sign with",
+    "--embeddings": "a scan writes the file, and similar reads it",
+    "--label": "of what is added, or of what is listed",
+    "--top": "of what",
+    "--split": "which there are",
+    "--timeout": "in seconds, of an image or of a request",
+    "--prevalence": "of families, too, or of all products",
+    "--seed": "instead of that of a recipe",
+}
+"""Options whose help differs from verb to verb, and in what."""
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every verb, and every verb of a group, with its command."""
+    for verb, (module, _) in VERBS.items():
+        found = importlib.import_module(module)
+        group = getattr(found, "app", None)
+        if group is None:
+            group = typer.Typer(add_completion=False)
+            group.command(verb)(found.command)
+        command = typer.main.get_command(group)
+        if not hasattr(command, "commands"):
+            yield verb, command
+            continue
+        for name, inner in command.commands.items():
+            yield f"{verb} {name}", inner
+
+
+COMMANDS = dict(commands())
+
+
+def given_options() -> Iterator[tuple[str, str, list[str], Any]]:
+    """The verb, the long name, the letters and the parameter of every option."""
+    for verb, command in COMMANDS.items():
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and "--help" not in parameter.opts:
+                (long,) = [name for name in parameter.opts if name.startswith("--")]
+                letters = [name for name in parameter.opts if not name.startswith("--")]
+                yield verb, long, letters, parameter
+
+
+def test_an_option_has_one_letter_and_a_letter_one_option() -> None:
+    letters: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+    options_of: defaultdict[str, set[str]] = defaultdict(set)
+    for _, long, short, _ in given_options():
+        letters[long].add(tuple(short))
+        for letter in short:
+            options_of[letter].add(long)
+    assert {long: found for long, found in letters.items() if len(found) > 1} == {}
+    assert {letter: found for letter, found in options_of.items() if len(found) > 1} == {}
+
+
+def test_an_option_means_the_same_everywhere() -> None:
+    helps: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
+    for verb, long, _, parameter in given_options():
+        helps[long].setdefault(parameter.help, []).append(verb)
+    several = {long: found for long, found in helps.items() if len(found) > 1}
+    assert {long: found for long, found in several.items() if long not in OWN_WORDS} == {}
+
+
+def test_a_bundle_is_asked_for_in_two_ways() -> None:
+    helps = {parameter.help for _, long, _, parameter in given_options() if long == "--bundle"}
+    declared = (options.BundleOption, options.RowsBundleOption)
+    assert helps == {get_args(one)[1].help for one in declared}
+
+
+def test_only_a_scan_reports() -> None:
+    assert {verb for verb, long, _, _ in given_options() if long == "--report"} == {"scan"}
+
+
+def test_json_is_printed_and_never_a_file() -> None:
+    assert all(p.is_flag for _, long, _, p in given_options() if long == "--json")
+
+
+def test_arguments_that_are_journals_or_data_are_declared_once() -> None:
+    declared = defaultdict(set)
+    for command in COMMANDS.values():
+        for parameter in command.params:
+            if parameter.param_type_name == "argument":
+                declared[parameter.name].add(parameter.help)
+    for name in ("journal", "journals", "data", "bundle"):
+        assert len(declared[name]) == 1, declared[name]
+
+
+def test_every_option_says_what_it_does() -> None:
+    silent = [(verb, long) for verb, long, _, p in given_options() if not p.help]
+    assert silent == []
+    assert [verb for verb, command in COMMANDS.items() if not command.help] == []
