@@ -118,6 +118,25 @@ def list_items(
 
 
 @app.command()
+def remove(
+    bank: BankArgument,
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Ids, as `recognizer bank list` prints.")
+    ],
+) -> None:
+    """Remove items that were added by mistake. Banks and files that have them do not restore them.
+
+    The next scan with this bank makes all rows again.
+    """
+    from recognizer.known import Bank
+
+    if not bank.is_file():
+        raise UsageError(f"{bank} does not exist")
+    with Bank(bank, create=True) as opened:
+        typer.echo(f"{bank}: {opened.remove(ids)} removed, {len(opened)} in all")
+
+
+@app.command()
 def merge(
     bank: BankArgument,
     others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Banks to take in.")],

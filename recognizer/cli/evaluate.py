@@ -209,7 +209,12 @@ def _evaluate(
         beside = output.with_suffix(".json")
         beside.write_text(text, encoding="utf-8")
         typer.echo(f"Wrote {output} and {beside}", err=True)
-    return _Found(text, lambda: [print_evaluation(m.evaluation, m.worth) for m in measured])
+
+    def show() -> None:
+        for part in measured:
+            print_evaluation(part.evaluation, part.worth)
+
+    return _Found(text, show)
 
 
 def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
@@ -261,7 +266,12 @@ def _leave_out(
             )
         results.append(result)
     text = to_json({result.figures.name: result for result in results})
-    return _Found(text, lambda: [*map(print_left_out, results)])
+
+    def show() -> None:
+        for result in results:
+            print_left_out(result)
+
+    return _Found(text, show)
 
 
 def _compare(

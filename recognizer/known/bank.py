@@ -1,7 +1,8 @@
 """A bank: the known items of an organisation, in one SQLite file.
 
-Several people can add to it at once, and millions of items need no memory. A bank only grows, and
-holds each item once: banks can be merged in any order, any number of times. It holds no image.
+Several people can add to it at once, and millions of items need no memory. It holds each item once:
+banks can be merged in any order, any number of times. What was removed stays out, whatever bank or
+file has it. It holds no image.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ class Bank(Store):
           id TEXT PRIMARY KEY, pdq BLOB NOT NULL, finding TEXT NOT NULL, time TEXT NOT NULL,
           label TEXT, note TEXT, "by" TEXT, origin TEXT
         ) WITHOUT ROWID;
-        CREATE INDEX IF NOT EXISTS items_of_hash ON items (pdq)
+        CREATE INDEX IF NOT EXISTS items_of_hash ON items (pdq);
+        CREATE TABLE IF NOT EXISTS removed (id TEXT PRIMARY KEY) WITHOUT ROWID
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
@@ -127,14 +129,32 @@ class Bank(Store):
         yield from self._select("ORDER BY time, id")
 
     def add(self, items: Iterable[KnownItem]) -> int:
-        """Add items, all or none of them, and return how many of them are new."""
+        """Add items, all or none of them, and return how many of them are new.
+
+        Items that were removed are left out. The same finding at another time is another item.
+        """
         with self._reported(), self._database:
             before = self._database.total_changes
             self._database.executemany(
-                "INSERT OR IGNORE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO items SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8"
+                " WHERE ?1 NOT IN (SELECT id FROM removed)",
                 ((item.id, bytes.fromhex(item.pdq), *astuple(item)[1:]) for item in items),
             )
             return self._database.total_changes - before
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Remove items by their ids, all or none of them, and return how many there were.
+
+        Raises:
+            BankError: there is no item with one of the ids.
+        """
+        gone = [*dict.fromkeys(ids)]
+        with self._reported(), self._database:
+            for id_ in gone:
+                if not self._database.execute("DELETE FROM items WHERE id = ?", (id_,)).rowcount:
+                    raise BankError(f"no item {id_!r}: `recognizer bank list` prints their ids")
+                self._database.execute("INSERT OR IGNORE INTO removed VALUES (?)", (id_,))
+        return len(gone)
 
     def of_hash(self, pdq: bytes) -> list[KnownItem]:
         """Return all items with one hash, in the order of their ids."""

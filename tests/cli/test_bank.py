@@ -65,6 +65,23 @@ def test_a_bank_from_photos_to_a_partner_and_back(bank: Path, photos: Path, tmp_
     assert {item["origin"] for item in items} == {"customs", "us", None}
 
 
+def test_what_was_removed_stays_out(bank: Path, tmp_path: Path) -> None:
+    partner, file = tmp_path / "partner.bank", tmp_path / "items.json"
+    invoke("bank", "merge", partner, bank)
+    invoke("bank", "export", bank, file)
+    first, second = map(json.loads, invoke("bank", "list", bank, "--json").stdout.splitlines())
+    for wrong in (("nothing",), (first["id"], "nothing")):
+        refused = invoke("bank", "remove", bank, *wrong)
+        assert refused.exit_code == ExitCode.USAGE
+        assert "no item 'nothing': `recognizer bank list` prints" in refused.stderr
+    done = invoke("bank", "remove", bank, first["id"], first["id"])
+    assert done.stdout.strip().endswith(": 1 removed, 1 in all")
+    assert "0 new, 1 in all" in invoke("bank", "merge", bank, partner).stdout
+    assert "0 new, 1 in all" in invoke("bank", "import", bank, file).stdout
+    (left,) = map(json.loads, invoke("bank", "list", bank, "--json").stdout.splitlines())
+    assert left == second
+
+
 def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_path: Path) -> None:
     (photos / "blank.png").write_bytes(encoded(Image.new("RGB", (300, 200), "white"), "PNG"))
     (photos / "broken.jpg").write_bytes(b"no photo")
@@ -86,6 +103,7 @@ def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_pa
         ),
         (("add", "b", "x.jpg", "--label", "ivry"), "did you mean ivory"),
         (("list", "b"), "does not exist"),
+        (("remove", "b", "0"), "does not exist"),
         (("export", "b", "x.json"), "does not exist"),
         (("merge", "b", "other"), "does not exist"),
         (("import", "b", "x.xml"), "must end in"),
@@ -123,7 +141,10 @@ def test_a_label_of_ones_own_is_that_of_a_bundle(photos: Path, tmp_path: Path) -
 
 def test_the_group_lists_its_verbs() -> None:
     done = invoke("bank", "--help")
-    assert all(f"  {verb}" in done.stdout for verb in ("add", "list", "merge", "import", "export"))
+    assert all(
+        f"  {verb}" in done.stdout
+        for verb in ("add", "list", "remove", "merge", "import", "export")
+    )
 
 
 # --- scan --known ---------------------------------------------------------------------------------
