@@ -124,7 +124,7 @@ def remove(
         list[str], typer.Argument(metavar="ID...", help="Ids, as `recognizer bank list` prints.")
     ],
 ) -> None:
-    """Remove items that were added by mistake. Banks and files that have them do not restore them.
+    """Remove items that were added by mistake. Other banks that are merged do not restore them.
 
     The next scan with this bank makes all rows again.
     """

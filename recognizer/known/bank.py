@@ -1,8 +1,8 @@
 """A bank: the known items of an organisation, in one SQLite file.
 
 Several people can add to it at once, and millions of items need no memory. It holds each item once:
-banks can be merged in any order, any number of times. What was removed stays out, whatever bank or
-file has it. It holds no image.
+banks can be merged in any order, any number of times, and what was removed stays out. It holds no
+image.
 """
 
 from __future__ import annotations
