@@ -10,10 +10,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from benchmarks.speed.goals import comparison, goals_table
 from benchmarks.speed.report import closing_lines, markdown, table
-from benchmarks.speed.run import SIZES, benchmark
-from recognizer.errors import RecognizerError
+from benchmarks.speed.run import SIZES, Benchmark, benchmark, busy_cpus
+from recognizer.errors import RecognizerError, UsageError
 from recognizer.model.bundle import load_bundle
+
+MAX_BUSY_CPUS = 0.2
+"""More than this, of other programs, and figures are not those of the machine."""
 
 SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"
 
@@ -47,12 +53,49 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="also measure the loops that people write by hand",
     )  # fmt: skip
     parser.add_argument("--engine", choices=["local", "ray"], default="local")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="how often everything is measured; default: 3"
+    )
+    parser.add_argument(
+        "--stored", type=Path, nargs="+", metavar="JSON",
+        help="print the rounds of these files (--json) instead of measuring",
+    )  # fmt: skip
+    parser.add_argument(
+        "--against", type=Path, metavar="JSON", help="also compare with these stored rounds"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--markdown", type=Path, help="also write the figures as a page")
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser.parse_args(given)
     try:
-        result = benchmark(
+        before = [] if options.against is None else _load(options.against)
+        rounds = _rounds(options)
+    except RecognizerError as error:
+        parser.error(str(error))
+    if options.markdown is not None:
+        command = shlex.join(["python", "-m", "benchmarks.speed", *given])
+        options.markdown.write_text(markdown(rounds, command), "utf-8")
+    if options.json:
+        print(json.dumps([one.to_dict() for one in rounds], indent=1))
+        return
+    lines = [*goals_table(rounds), "", *table(rounds), "", *closing_lines(rounds)]
+    if before:
+        lines += ["", f"Against {options.against}:", *comparison(rounds, before)]
+    print("\n".join(lines))
+
+
+def _rounds(options: argparse.Namespace) -> list[Benchmark]:
+    """Return the rounds of the benchmark, measured now or before."""
+    if options.stored:
+        return [one for path in options.stored for one in _load(path)]
+    busy = busy_cpus()
+    if busy is not None and busy > MAX_BUSY_CPUS:
+        print(
+            f"Warning: other programs keep {busy:.1f} CPUs busy; figures will be too low",
+            file=sys.stderr,
+        )
+    return [
+        benchmark(
             load_bundle(options.bundle),
             options.samples,
             fp32=options.fp32,
@@ -64,15 +107,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             engine=options.engine,
             on_stage=lambda words: print(words, file=sys.stderr),
         )
-    except RecognizerError as error:
-        parser.error(str(error))
-    if options.markdown is not None:
-        command = shlex.join(["python", "-m", "benchmarks.speed", *given])
-        options.markdown.write_text(markdown(result, command), "utf-8")
-    if options.json:
-        print(json.dumps(result.to_dict(), indent=1))
-        return
-    print("\n".join([*table(result), *closing_lines(result)]))
+        for _ in range(max(1, options.rounds))
+    ]
+
+
+def _load(path: Path) -> list[Benchmark]:
+    """Read rounds that ``--json`` has printed; raise a UsageError."""
+    try:
+        return msgspec.convert(json.loads(path.read_text("utf-8")), list[Benchmark])
+    except (OSError, ValueError, msgspec.ValidationError) as error:
+        raise UsageError(f"{path} holds no rounds of this benchmark: {error}") from error
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,6 +37,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _IMAGES_PER_WORKER = 64  # a multiple of what any engine gives to a worker at once
+_UNCHANGED = (500, 4000)  # files of two folders, whose difference is free of the start
+_SETTLED_SECONDS = 2.5  # files that are younger are read again
+_LOOK_SECONDS = 0.5  # at the memory of a scan, which costs its workers a moment
 _STARTS = 5  # new processes, of which the median counts
 
 
@@ -62,7 +67,7 @@ class Stages:
 
     def roofline(self, cpus: int) -> float:
         """Return the photos per second that ``cpus`` can do at most."""
-        return cpus / (self.decode + self.resize + self.infer)
+        return cpus / (self.decode + self.resize + self.infer + self.hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +76,14 @@ class Throughput:
 
     Attributes:
         photos_per_second: in the steady state.
-        memory: largest resident memory of its largest process, in bytes; None where unknown.
+        memory: largest resident memory of its largest process (of a scan, of a worker), in bytes;
+            None where unknown.
+        own_memory: the same, with each page that processes share divided among them.
     """
 
     photos_per_second: float
     memory: int | None
+    own_memory: int | None = None
 
 
 def in_new_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -137,14 +145,41 @@ def pipeline(
     unit = workers * _IMAGES_PER_WORKER
     units = max(2, -(-count // unit))
     few, many = unit * max(1, units // 4), unit * units
-    short, long = (scan_seconds(bundle, photos, n, workers, engine) for n in (few, many))
+    held = Held()
+    short, long = (scan_seconds(bundle, photos, n, workers, engine, held) for n in (few, many))
     if long <= short:
         raise UsageError(f"{many} images are too few to measure a scan: give more with --images")
-    return Throughput((many - few) / (long - short), memory())
+    return Throughput((many - few) / (long - short), held.resident, held.proportional)
+
+
+def second_scan(bundle: Bundle, photos: Sequence[Path], workers: int) -> float:
+    """Return the photos per second of a second scan of unchanged files, free of its start."""
+    seconds = []
+    with tempfile.TemporaryDirectory(dir=photos[0].parent) as scratch:
+        for count in _UNCHANGED:
+            folder = Path(scratch) / f"{count}"
+            folder.mkdir()
+            for number in range(count):
+                os.link(photos[number % len(photos)], folder / f"{number}.jpg")
+        time.sleep(_SETTLED_SECONDS)
+        for count in _UNCHANGED:
+            command = [str(Path(scratch) / f"{count}"), "--output", f"{scratch}/{count}.jsonl"]
+            command += ["--bundle", str(bundle.path), "--workers", str(workers), "--quiet"]
+            _run_scan(command)
+            seconds.append(min(_run_scan(command) for _ in range(3)))
+    few, many = _UNCHANGED
+    if seconds[1] <= seconds[0]:
+        raise UsageError("the second scan cannot be timed: something else is running")
+    return (many - few) / (seconds[1] - seconds[0])
 
 
 def scan_seconds(
-    bundle: Bundle, photos: Sequence[Path], count: int, workers: int, engine: str = "local"
+    bundle: Bundle,
+    photos: Sequence[Path],
+    count: int,
+    workers: int,
+    engine: str = "local",
+    held: Held | None = None,
 ) -> float:
     """Return the seconds that ``recognizer scan`` takes for ``count`` images."""
     with tempfile.TemporaryDirectory() as folder:
@@ -153,16 +188,49 @@ def scan_seconds(
             rows = csv.writer(stream)
             rows.writerow(["image", "listing"])
             rows.writerows([photos[n % len(photos)], n] for n in range(count))
-        command = [sys.executable, "-m", "recognizer", "scan", str(table)]
-        command += ["--output", str(Path(folder) / "scan.jsonl"), "--bundle", str(bundle.path)]
+        command = [str(table), "--output", f"{folder}/scan.jsonl", "--bundle", str(bundle.path)]
         command += ["--workers", str(workers), "--engine", engine, "--no-thumbnails", "--quiet"]
         for place in {photo.parent for photo in photos}:  # the table lies elsewhere
             command += ["--root", str(place)]
-        began = time.perf_counter()
-        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+        return _run_scan(command, held)
+
+
+class Held:
+    """The most memory that a worker of a scan ever held, in bytes; None until one is seen.
+
+    It is looked at several times a second (Linux).
+    """
+
+    resident: int | None = None
+    proportional: int | None = None
+
+    def look(self, pid: int) -> None:
+        """Look at the processes that a scan has started."""
+        with suppress(OSError, ValueError):
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+            for child in children:
+                text = Path(f"/proc/{child}/smaps_rollup").read_text(encoding="ascii")
+                found = dict(re.findall(r"^(Rss|Pss): +(\d+) kB", text, re.MULTILINE))
+                if found:
+                    self.resident = max(self.resident or 0, 1024 * int(found["Rss"]))
+                    self.proportional = max(self.proportional or 0, 1024 * int(found["Pss"]))
+
+
+def _run_scan(arguments: Sequence[str], held: Held | None = None) -> float:
+    command = [sys.executable, "-m", "recognizer", "scan", *arguments]
+    began = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_SECONDS)
+                break
+            if held is not None:
+                held.look(process.pid)
         seconds = time.perf_counter() - began
-    if done.returncode:
-        raise UsageError(f"the scan ended with {done.returncode}: {done.stderr.strip()}")
+        errors.seek(0)
+        if process.returncode:
+            raise UsageError(f"the scan ended with {process.returncode}: {errors.read().strip()}")
     return seconds
 
 
@@ -176,6 +244,7 @@ def single(bundle: Bundle, photos: Sequence[Path]) -> float:
 
 def first_prediction(bundle: Bundle, photo: Path) -> float:
     """Return the seconds from the start of a new process to its end, with one prediction in it."""
+    environment = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
     code = (
         "import sys; from pathlib import Path; from recognizer import Recognizer;"
         "print(Recognizer.load(sys.argv[1]).predict(Path(sys.argv[2])).status)"
@@ -183,7 +252,7 @@ def first_prediction(bundle: Bundle, photo: Path) -> float:
     command = [sys.executable, "-c", code, str(bundle.path), str(photo)]
 
     def start(_: int) -> None:
-        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own code
+        subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603
 
     return _median(start, range(_STARTS))
 

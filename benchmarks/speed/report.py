@@ -1,35 +1,46 @@
-"""The figures of the benchmark, for a terminal and as a page of the documentation."""
+"""The figures of the benchmark, for a terminal and as a page of the documentation.
+
+Each is the median of the rounds; of rates the lowest and the highest are printed too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import statistics
+from collections.abc import Callable, Iterator, Sequence
 
+from benchmarks.speed.goals import goals_table
 from benchmarks.speed.measure import Throughput
 from benchmarks.speed.run import Benchmark, Case
 
 COLUMNS = (
     *("photos", "kB", "decode ms", "resize ms", "infer ms", "hash ms", "scan photos/s"),
-    *("roofline", "share", "busy share", "MB", "Pillow + ORT", "torch + timm"),
+    *("roofline", "share", "busy share", "MB", "PSS MB", "Pillow + ORT", "torch + timm"),
 )
 """The columns of the table; the page says what they hold."""
 
 
-def closing_lines(result: Benchmark) -> list[str]:
+def closing_lines(rounds: Sequence[Benchmark]) -> list[str]:
     """Return the figures that are not in the table."""
+    result = rounds[-1]
     machine = result.machine
-    lines = [
-        f"First prediction in a new process: {result.first_prediction:.2f} s.",
-        f"One photo from bytes, on one CPU: {result.single * 1000:.1f} ms.",
-    ]
+    lines = []
     if result.cases:
-        first = result.cases[0].stages
+        stages = [one.cases[0].stages for one in rounds]
+        one, eight, many = (
+            _ms(statistics.median(figures))
+            for figures in (
+                [stage.infer_single for stage in stages],
+                [stage.infer for stage in stages],
+                [stage.infer_32 for stage in stages],
+            )
+        )
         lines.append(
             "The model's pass for a photo, in batches of 1, 8 and 32: "
-            f"{_ms(first.infer_single)}, {_ms(first.infer)} and {_ms(first.infer_32)} ms."
+            f"{one}, {eight} and {many} ms."
         )
     lines.append(
-        f"{result.model}, engine {result.engine}, {machine['cpus']} CPUs "
-        f"({', '.join([machine['cpu'], *machine['instructions']])}), "
+        f"{result.model}, engine {result.engine}, {machine['cpus']} CPUs ({machine['cpu']}, "
+        f"products of bytes by {machine['kernel']}), rounds: {len(rounds)}, "
         + ", ".join(f"{name} {version}" for name, version in result.versions.items())
         + f", {result.time}."
     )
@@ -41,6 +52,8 @@ _PAGE = """\
 
 Written by `{command}`; do not edit.
 
+{goals}
+
 {rows}
 
 {closing}
@@ -49,19 +62,21 @@ From these rates to a billion images (docs/scale.md says what they leave out):
 
 {arithmetic}
 
-How to read the first table:
+How to read the first two tables:
 
+- Every figure is the median of the rounds. Behind rates are the lowest and the highest.
 - The photos are JPEGs made by code, with as many bytes as photos have.
 - *decode*, *resize*, *infer* and *hash* are medians for one photo on one CPU, with
   nothing else running: the digest of the bytes and a decode at the smallest scale
   that the model's input needs; the resize to the input; the pass in batches of
-  eight; the perceptual hash.
+  eight; the perceptual hash. *Decoding alone* is CPUs / decode.
 - *scan* is the steady rate of a whole scan, with reading, digests, hashes and a
   journal that is on the disk (fsync).
-- *roofline* is CPUs / (decode + resize + infer), *share* what the scan reaches of
-  it. *busy share* is the same with stages that were measured on all CPUs at once:
+- *roofline* is CPUs / (decode + resize + infer + hash), *share* what the scan reaches
+  of it. *busy share* is the same with stages that were measured on all CPUs at once:
   CPUs that share a core or a memory are slower together than alone.
-- *MB* is the largest memory of the largest process of the scan.
+- *MB* is the largest resident memory of a worker, libraries included; of *PSS MB*
+  each page that several processes share is divided among them.
 - *Pillow + ORT* is the loop that people write (one process, a full decode, one photo
   at a time), with the same model file. *torch + timm* is the same network in fp32,
   fed by a DataLoader with a worker on each CPU. Both in photos/s, and in brackets
@@ -69,33 +84,40 @@ How to read the first table:
 """
 
 
-def markdown(result: Benchmark, command: str) -> str:
+def markdown(rounds: Sequence[Benchmark], command: str) -> str:
     """Return the figures as a page of Markdown, which names the command that prints them."""
     return _PAGE.format(
         command=command,
-        rows="\n".join(table(result)),
-        closing="\n".join(f"- {line}" for line in closing_lines(result)),
-        arithmetic="\n".join(_arithmetic(result)),
+        goals="\n".join(goals_table(rounds)),
+        rows="\n".join(table(rounds)),
+        closing="\n".join(f"- {line}" for line in closing_lines(rounds)),
+        arithmetic="\n".join(_arithmetic(rounds)),
     )
 
 
-def table(result: Benchmark) -> Iterator[str]:
+def table(rounds: Sequence[Benchmark]) -> Iterator[str]:
     """Yield the lines of the table, in Markdown."""
     yield f"| {' | '.join(COLUMNS)} |"
     yield f"|{'---|' * len(COLUMNS)}"
-    for case in result.cases:
-        yield f"| {' | '.join(_cells(case))} |"
+    for cases in _same_cases(rounds):
+        yield f"| {' | '.join(_cells(cases))} |"
 
 
-def _arithmetic(result: Benchmark) -> Iterator[str]:
+def _same_cases(rounds: Sequence[Benchmark]) -> Iterator[tuple[Case, ...]]:
+    return zip(*(one.cases for one in rounds), strict=True)
+
+
+def _arithmetic(rounds: Sequence[Benchmark]) -> Iterator[str]:
     """Yield what numbers of photos cost. Rates grow with the CPUs: workers share nothing."""
     yield "| photos | photos/s for a CPU | CPU-hours for a million | CPU-years for a billion |"
     yield "|---|---|---|---|"
-    for case in result.cases:
-        rate = case.pipeline.photos_per_second / min(case.workers, case.cpus)
+    for cases in _same_cases(rounds):
+        rate = statistics.median(
+            case.pipeline.photos_per_second / min(case.workers, case.cpus) for case in cases
+        )
         hours = 1e6 / rate / 3600
         years = 1e9 / rate / 3600 / 24 / 365.25
-        yield f"| {_kind(case)} | {rate:.1f} | {hours:.1f} | {years:.2f} |"
+        yield f"| {_kind(cases[0])} | {rate:.1f} | {hours:.1f} | {years:.2f} |"
 
 
 def _kind(case: Case) -> str:
@@ -103,25 +125,41 @@ def _kind(case: Case) -> str:
     return f"{case.width}x{case.height} {coding}, {case.precision}"
 
 
-def _cells(case: Case) -> list[str]:
-    memory = case.pipeline.memory
+def _cells(cases: Sequence[Case]) -> list[str]:
+    def middle(figure: Callable[[Case], float]) -> float:
+        return statistics.median(map(figure, cases))
+
+    rates = [case.pipeline.photos_per_second for case in cases]
     return [
-        _kind(case),
-        f"{case.bytes / 1000:.0f}",
-        *map(_ms, (case.stages.decode, case.stages.resize, case.stages.infer, case.stages.hash)),
-        f"{case.pipeline.photos_per_second:.1f}",
-        f"{case.roofline:.1f}",
-        f"{case.share:.0%}",
-        f"{case.busy_share:.0%}",
-        "" if memory is None else f"{memory / 1e6:.0f}",
-        _peer(case, case.pillow),
-        _peer(case, case.torch),
+        _kind(cases[0]),
+        f"{cases[0].bytes / 1000:.0f}",
+        _ms(middle(lambda case: case.stages.decode)),
+        _ms(middle(lambda case: case.stages.resize)),
+        _ms(middle(lambda case: case.stages.infer)),
+        _ms(middle(lambda case: case.stages.hash)),
+        f"{statistics.median(rates):.1f} ({min(rates):.1f} to {max(rates):.1f})",
+        f"{middle(lambda case: case.roofline):.1f}",
+        f"{middle(lambda case: case.share):.0%}",
+        f"{middle(lambda case: case.busy_share):.0%}",
+        _megabytes([case.pipeline.memory for case in cases]),
+        _megabytes([case.pipeline.own_memory for case in cases]),
+        _peer(cases, [case.pillow for case in cases]),
+        _peer(cases, [case.torch for case in cases]),
     ]
 
 
-def _peer(case: Case, peer: Throughput | None) -> str:
-    times = case.times_faster_than(peer)
-    return "" if peer is None or times is None else f"{peer.photos_per_second:.1f} ({times:.1f}x)"
+def _megabytes(values: Sequence[int | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{max(known) / 1e6:.0f}" if known else ""
+
+
+def _peer(cases: Sequence[Case], peers: Sequence[Throughput | None]) -> str:
+    pairs = [(case, peer) for case, peer in zip(cases, peers, strict=True) if peer is not None]
+    if not pairs:
+        return ""
+    rate = statistics.median(peer.photos_per_second for _, peer in pairs)
+    times = statistics.median(case.times_faster_than(peer) or 0.0 for case, peer in pairs)
+    return f"{rate:.1f} ({times:.1f}x)"
 
 
 def _ms(seconds: float) -> str:

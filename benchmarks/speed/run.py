@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import itertools
+import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from benchmarks.speed.measure import (
     first_prediction,
     in_new_process,
     pipeline,
+    second_scan,
     single,
     stages,
     stages_at_once,
@@ -30,9 +33,23 @@ from recognizer import __version__
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.folders import MODEL_FILE
+from recognizer.model.session import cpu_flags
 from recognizer.scan.machine import available_cpus, available_memory, cpu_model, worker_count
 
 SIZES = ((1600, 1200), (800, 800))  # width and height of the photos, in pixels
+
+KERNELS = {
+    "amx_int8": "AMX",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx_vnni": "AVX VNNI",
+    "i8mm": "NEON i8mm",
+    "asimddp": "NEON dot product",
+    "avx512f": "AVX-512 without VNNI",
+    "avx2": "AVX2 without VNNI",
+}
+"""The products of bytes that onnxruntime can use, the fastest first, by flags of /proc/cpuinfo."""
+
+_BUSY_SECONDS = 1.0  # for so long the CPUs are watched before anything is measured
 
 _PACKAGES = ("onnxruntime", "onnxruntime-openvino", "simplejpeg", "numpy", "torch", "timm", "ray")
 
@@ -81,6 +98,16 @@ class Case:
         return self.busy_stages.roofline(min(self.workers, self.cpus))
 
     @property
+    def decode_limit(self) -> float:
+        """Photos per second that the CPUs of the workers could do if they only decoded."""
+        return min(self.workers, self.cpus) / self.stages.decode
+
+    @property
+    def decode_share(self) -> float:
+        """What the pipeline reaches of :attr:`decode_limit`."""
+        return self.pipeline.photos_per_second / self.decode_limit
+
+    @property
     def share(self) -> float:
         """What the pipeline reaches of :attr:`roofline`."""
         return self.pipeline.photos_per_second / self.roofline
@@ -99,6 +126,8 @@ class Case:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values, in seconds and bytes."""
         return asdict(self) | {
+            "decode_limit": self.decode_limit,
+            "share_of_decode_limit": self.decode_share,
             "roofline": self.roofline,
             "share_of_roofline": self.share,
             "busy_roofline": self.busy_roofline,
@@ -120,6 +149,7 @@ class Benchmark:
         time: when, in UTC.
         first_prediction: seconds from the start of a new process to its end, with one prediction.
         single: seconds from bytes to prediction, with one CPU, for photos of the first size.
+        second_scan: photos per second where no file has changed since the first scan.
         cases: one for each kind of photo and each model.
     """
 
@@ -130,6 +160,7 @@ class Benchmark:
     time: str
     first_prediction: float
     single: float
+    second_scan: float
     cases: tuple[Case, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -214,6 +245,8 @@ def benchmark(
                         torch=torch,
                     )
                 )
+        on_stage("second scan")
+        second = second_scan(bundle, made[-1], chosen)
         on_stage("one photo, one CPU")
         one = in_new_process(single, bundle, made[0])
         on_stage("first prediction")
@@ -226,6 +259,7 @@ def benchmark(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         first_prediction=first,
         single=one,
+        second_scan=second,
         cases=tuple(cases),
     )
 
@@ -247,14 +281,30 @@ def _precision(bundle: Bundle) -> str:
 
 
 def _machine() -> dict[str, Any]:
-    name, instructions = cpu_model()
+    flags = cpu_flags()
     return {
-        "cpu": name,
-        "instructions": list(instructions),
+        "cpu": cpu_model()[0],
+        "kernel": next((words for flag, words in KERNELS.items() if flag in flags), "unknown"),
         "cpus": available_cpus(),
         "memory": available_memory(),
         "system": platform.system(),
     }
+
+
+def busy_cpus(seconds: float = _BUSY_SECONDS, stat: Path = Path("/proc/stat")) -> float | None:
+    """Return how many CPUs other programs keep busy, or the hypervisor takes; None if unknown."""
+
+    def ticks() -> list[int]:
+        return [int(value) for value in stat.read_text(encoding="ascii").split()[1:9]]
+
+    try:
+        before = ticks()
+        time.sleep(seconds)
+        spent = [now - then for now, then in zip(ticks(), before, strict=True)]
+    except (OSError, ValueError):
+        return None
+    idle = spent[3] + spent[4]  # and waiting for a disk
+    return (os.cpu_count() or 1) * (1 - idle / max(1, sum(spent)))
 
 
 def _versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from recognizer.imaging.sources import MEBIBYTE
+from recognizer.model.session import cpu_flags
 
 INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "asimddp", "i8mm")
 """The instructions on which the speed of int8 depends, as /proc/cpuinfo names them."""
@@ -66,7 +67,7 @@ def cpu_model(proc: Path = _PROC) -> tuple[str, tuple[str, ...]]:
     for line in _text(proc / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
         found.setdefault(name.strip(), value.strip())
-    flags = set(found.get("flags", found.get("Features", "")).split())  # of x86, of ARM
+    flags = cpu_flags(proc / "cpuinfo")
     name = found.get("model name") or platform.processor() or platform.machine()
     return name, tuple(one for one in INSTRUCTIONS if one in flags)
 

@@ -11,10 +11,11 @@ from PIL import Image
 
 from benchmarks.speed import measure, run
 from benchmarks.speed.__main__ import main
+from benchmarks.speed.goals import comparison
 from benchmarks.speed.measure import Stages, Throughput, pipeline, scan_seconds, stages
 from benchmarks.speed.photos import BYTES_PER_PIXEL, make_photos, mean_bytes
 from benchmarks.speed.report import COLUMNS
-from benchmarks.speed.run import Case
+from benchmarks.speed.run import Benchmark, Case, busy_cpus
 from recognizer.errors import UsageError
 from recognizer.model.bundle import load_bundle
 from tests.conftest import encoded
@@ -22,7 +23,7 @@ from tests.pictures import scene
 from tests.tiny import tiny_model
 
 STAGES = Stages(
-    read=0.001, decode=0.010, resize=0.001, infer=0.009, infer_single=0.012, infer_32=0.009,
+    read=0.001, decode=0.010, resize=0.001, infer=0.008, infer_single=0.012, infer_32=0.009,
     hash=0.001,
 )  # fmt: skip
 TWICE = Stages(**{name: 2 * seconds for name, seconds in asdict(STAGES).items()})
@@ -77,6 +78,8 @@ def test_no_samples(tmp_path: Path) -> None:
 def test_the_arithmetic() -> None:
     found = case()
     assert found.roofline == pytest.approx(100)  # two CPUs, 20 ms for a photo
+    assert found.decode_limit == pytest.approx(200)
+    assert found.decode_share == pytest.approx(0.45)
     assert found.share == pytest.approx(0.9)
     assert found.busy_roofline == pytest.approx(50)
     assert found.times_faster_than(found.pillow) == pytest.approx(9)
@@ -122,6 +125,7 @@ def test_the_command(
 ) -> None:
     # Whether so short a scan can be timed depends on the machine; all else is measured.
     monkeypatch.setattr(measure, "scan_seconds", lambda *asked: 5 + asked[2] / 80)
+    monkeypatch.setattr(run, "second_scan", lambda *_: 3000.0)
     monkeypatch.setattr(run, "in_new_process", lambda function, *given: function(*given))
     monkeypatch.setattr(run, "stages_at_once", lambda _, *given: stages(*given))
     page = tmp_path / "page.md"
@@ -133,21 +137,21 @@ def test_the_command(
             *("--samples", str(samples), "--bundle", str(tiny_bundle)),
             *("--size", "160x120", "--photos", "2", "--workers", "1"),
             *("--fp32", str(tmp_path / "fp32.onnx"), "--no-peers", "--json"),
-            *("--markdown", str(page)),
+            *("--markdown", str(page), "--rounds", "1"),
         ],
     )
-    found = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    (found,) = json.loads(printed)
     kinds = [(case["progressive"], case["precision"]) for case in found["cases"]]
     assert kinds == [(p, k) for p in (False, True) for k in ("unknown", "fp32")]
     for case in found["cases"]:
         assert min(case["stages"].values()) > 0
         assert case["pipeline"]["photos_per_second"] == pytest.approx(80)
-        assert case["pipeline"]["memory"] > 10**7
         assert case["pillow"] is None
     assert found["engine"] == "local"
     assert found["first_prediction"] > found["single"] > 0
     machine = found["machine"]
-    assert f"({', '.join([machine['cpu'], *machine['instructions']])})" in page.read_text()
+    assert f"({machine['cpu']}, products of bytes by {machine['kernel']})" in page.read_text()
     lines = page.read_text().splitlines()
     header = lines.index(f"| {' | '.join(COLUMNS)} |")
     assert lines[header + 2].startswith("| 160x120 baseline, unknown |")
@@ -156,6 +160,46 @@ def test_the_command(
               line.count("|") == 5)  # fmt: skip
     rate, hours, _ = (float(cell) for cell in row.split("|")[2:5])
     assert rate * hours * 3600 == pytest.approx(1e6, rel=0.5)  # both are rounded
+    (stored := tmp_path / "rounds.json").write_text(printed)
+    main(["--stored", str(stored), str(stored), "--against", str(stored)])
+    told = capsys.readouterr().out
+    assert (
+        "| second scan of unchanged files, photos/s | 3000 | 3000 to 3000 | >= 2000 | reached |"
+        in told
+    )
+    assert "second scan of unchanged files, photos/s: 3000 -> 3000 (within the spread)" in told
+    assert "rounds: 2" in told
+
+
+def test_what_is_no_stored_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (path := tmp_path / "x.json").write_text('[{"cases": 3}]')
+    with pytest.raises(SystemExit):
+        main(["--stored", str(path)])
+    assert "holds no rounds" in capsys.readouterr().err
+
+
+def test_rounds_that_do_not_overlap_are_a_change() -> None:
+    def result(rate: float) -> Benchmark:
+        return Benchmark(
+            machine={}, versions={}, model="m", engine="local", time="", first_prediction=0.3,
+            single=0.01, second_scan=rate, cases=(case(),),
+        )  # fmt: skip
+
+    before, now = [result(1000), result(1100)], [result(2200), result(2000)]
+    lines = list(comparison(now, before))
+    assert "second scan of unchanged files, photos/s: 1050 -> 2100 (+100.0%)" in lines
+    assert "one photo from bytes, one CPU: 0.0100 s -> 0.0100 s (within the spread)" in lines
+    assert not any("timm" in line for line in lines), "not measured"
+
+
+def test_a_busy_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu 100 0 100 1000 0 0 0 0 0 0\ncpu0 1 1")
+    later = "cpu 150 0 100 1100 50 0 0 50 0 0\n"
+    monkeypatch.setattr(run.time, "sleep", lambda _: stat.write_text(later))
+    monkeypatch.setattr(run.os, "cpu_count", lambda: 2)
+    assert busy_cpus(1.0, stat) == pytest.approx(2 * 100 / 250)
+    assert busy_cpus(0.0, tmp_path / "none") is None
 
 
 def test_a_size_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
