@@ -26,6 +26,8 @@ def test_tiff_pages() -> None:
     assert count_tiff_pages(data) == 3
     assert count_tiff_pages(encode(first, "TIFF", big_tiff=True)) == 1
     assert MAX_PAGES > 1000
+    empty = [b"\0\0" + (8 + 6 * number).to_bytes(4, "little") for number in range(1, 2 * MAX_PAGES)]
+    assert count_tiff_pages(b"II*\0\x08\0\0\0" + b"".join(empty)) == MAX_PAGES + 1
 
 
 def test_tiff_pages_that_overlap() -> None:

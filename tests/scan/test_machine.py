@@ -6,7 +6,13 @@ import pytest
 
 from recognizer.imaging.sources import MEBIBYTE
 from recognizer.scan import machine
-from recognizer.scan.machine import WORKER_BYTES, available_cpus, available_memory, worker_count
+from recognizer.scan.machine import (
+    WORKER_BYTES,
+    available_cpus,
+    available_memory,
+    worker_count,
+    worker_memory,
+)
 
 GIBIBYTE = 1024 * MEBIBYTE
 AVAILABLE = "MemAvailable:  4194304 kB"
@@ -133,3 +139,14 @@ def test_the_number_of_workers(place: Path, asked: int, memory: int | None, expe
     if memory is not None:
         write(place, {"cgroup/memory.max": str(memory)})
     assert worker_count(asked, cgroups=place / "cgroup", proc=place / "proc") == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [(1, 4096 - 256), (2, 2048 - 128), (100, 768)],  # never so little that no photo is decoded
+)
+def test_the_memory_of_each_worker(place: Path, workers: int, expected: int) -> None:
+    given = {"cgroups": place / "cgroup", "proc": place / "proc"}
+    assert worker_memory(workers, **given) is None
+    write(place, {"proc/meminfo": AVAILABLE})
+    assert worker_memory(workers, **given) == expected * MEBIBYTE

@@ -195,7 +195,10 @@ class _Sender:
     def _send(self) -> None:
         waiting = [*self._progress.waiting] if self._request.opening.is_careful else []
         rest = self._progress.rest
-        items = [(replace(item, data=None), item.data is not None) for item in self._items]
+        items = [
+            (item, False) if item.data is None else (replace(item, data=None), True)
+            for item in self._items
+        ]
         self._connection.send(_Batch(items=items, waiting=waiting, rest=rest))
         for item in self._items:
             if item.data is not None:

@@ -74,7 +74,7 @@ class _Group:
             self.images += 1
             is_one_of_many = self.images > _MANY_IMAGES
             columns = self.short_columns if is_one_of_many else self.columns
-            yield replace(item, columns=columns)
+            yield item if columns is None else replace(item, columns=columns)
         self.waiting.clear()
         self.waiting_bytes = 0
 
@@ -174,7 +174,9 @@ def _item(
     except Refused as error:
         refused = error
     name = _unique(name[: bounds.max_name], progress.count, seen)
-    location = replace(member.location, name=name)
+    location = member.location
+    if name != location.name:
+        location = replace(location, name=name)
     if refused is not None:
         return Item.failed(location, refused.reason, refused.detail)
     return Item(location, data=data)

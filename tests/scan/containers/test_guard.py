@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from recognizer.errors import MissingExtraError, RecognizerError
+from recognizer.imaging import Limits
 from recognizer.scan.containers.guard import Containers
+from recognizer.scan.containers.opening import Opening
 from recognizer.scan.items import Skipped
+from recognizer.scan.location import FileLocation
 from recognizer.status import Reason
 from tests.scan.containers.traps import trap
 
@@ -49,6 +53,35 @@ def test_an_accident_costs_one_row_and_all_before_it_is_found(accident: str, how
         assert skipped.other_files == 0
         assert [i.source for i in containers.items(trap("a", "b"), skipped)] == ["a", "b"]
         assert skipped.other_files == 2
+
+
+def varint(number: int, size: int) -> bytes:
+    """A number as Thrift has it, in as many bytes as given."""
+    number <<= 1
+    return bytes(number >> 7 * i & 0x7F | 0x80 * (i < size - 1) for i in range(size))
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory limit needs Linux")
+def test_a_table_that_lies_about_its_sizes(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path, size = tmp_path / "a.parquet", 600 * MIB
+    image = pa.array([b"first", bytes(size)], pa.large_binary())
+    options = {"use_dictionary": False, "write_statistics": False, "compression": "zstd"}
+    pq.write_table(pa.table({"image": image}), path, row_group_size=1, **options)
+    data = path.read_bytes()
+    chunk = pq.ParquetFile(path).metadata.row_group(1).column(0)
+    true = varint(chunk.total_uncompressed_size, 5)
+    assert true in data
+    path.write_bytes(data.replace(true, varint(1000, 5)))
+    limits = Limits(max_bytes=700 * MIB)
+    with Containers(memory_limit=400 * MIB) as containers:
+        first, last = containers.items(
+            Opening(container=FileLocation(str(path)), limits=limits), Skipped()
+        )
+    assert (first.source, first.data) == (f"{path}!/1", b"first")
+    assert (last.source, last.reason) == (str(path), BAD)
+    assert str(last.detail).endswith("nothing after row 1 was read")
 
 
 def test_errors_of_the_installation_are_raised(containers: Containers) -> None:
