@@ -7,7 +7,7 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY recognizer recognizer
 COPY export export
-RUN pip install --no-cache-dir build && python -m build --wheel --outdir /wheel
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.12-slim
 RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,12 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import BundleOption, JsonLinesOption, OriginOption
+from recognizer.cli.options import (
+    BundleOption,
+    JsonLinesOption,
+    OriginOption,
+    print_json,
+)
 from recognizer.errors import UsageError
 
 app = typer.Typer(
@@ -110,7 +114,7 @@ def list_items(
             if label is not None and item.label != label:
                 continue
             if json_lines:
-                typer.echo(json.dumps({"id": item.id, **asdict(item)}))
+                print_json({"id": item.id, **asdict(item)}, on_one_line=True)
             else:
                 about = [item.id, item.time[:10], item.finding.value, item.label or "-"]
                 words = [text for text in (item.origin, item.by, item.note) if text]

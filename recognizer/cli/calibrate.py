@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli.options import (
+    JsonOption,
     NewBundleOption,
     OptionalDataOption,
     OutOfFoldOption,
     ThreadsOption,
     know_labels,
     load_data,
+    print_json,
     require_extra,
 )
 from recognizer.cli.progress import show_stage, wide_console
@@ -28,6 +30,8 @@ def command(
     data: OptionalDataOption = None,
     out_of_fold: OutOfFoldOption = None,
     threads: ThreadsOption = 1,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Choose and fit each label's calibration, and the thresholds, on photos it was not trained on.
 
@@ -58,7 +62,10 @@ def command(
         held_out = held_out or photos_of_split(recognizer.bundle, photos, "validation")
         with show_stage("scoring the validation split") as progress:
             made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
-    _print_calibration(made)
+    if as_json:
+        print_json({"bundle": made.title, "calibration": made.calibration, "labels": made.labels})
+    else:
+        _print_calibration(made)
     typer.echo(f"Wrote {output}", err=True)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +13,12 @@ from recognizer.cli.options import (
     BundleOption,
     DataArgument,
     DataOption,
+    JsonOption,
     OutOfFoldOption,
+    count_photos,
     load_data,
     output_option,
+    print_json,
     require_extra,
 )
 from recognizer.cli.progress import new_table, show_progress, show_stage, wide_console, working
@@ -25,6 +27,7 @@ from recognizer.errors import DatasetError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from recognizer.dataset.check import Check
     from recognizer.dataset.manifest import Photo
     from recognizer.dataset.suspects import Suspect
 
@@ -49,6 +52,8 @@ def check(
         Path | None,
         typer.Option(metavar="CONFIG.toml", help="Also check what a recipe holds out."),
     ] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Check that the manifests are true and that no photo is in two splits.
 
@@ -66,23 +71,39 @@ def check(
     recognizer = Recognizer.load(bundle)
     with show_progress(Console(stderr=True)) as report:
         found = check_data(data, recognizer, data_recipe, report)
-    print_counts(found.photos)
-    for problem in found.problems:
-        typer.echo(problem)
-    for pair in found.duplicates:
-        typer.echo(f"near-duplicates: {pair}")
-    typer.echo(
-        f"{found.unconfirmed} pairs across splits have near hashes and different features: "
-        "no duplicates"
-    )
-    for pair in found.alike:
-        typer.echo(f"look alike: {pair}")
+    if as_json:
+        print_json({**_plain(found), "labels": count_photos(found.photos)})
+    else:
+        _print_check(found)
     wrong = len(found.problems) + len(found.duplicates)
     if wrong:
         raise DatasetError(
             f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
             "splits, listed above"
         )
+
+
+def _plain(found: Check) -> dict[str, Any]:
+    return {
+        "problems": found.problems,
+        "duplicates": found.duplicates,
+        "unconfirmed": found.unconfirmed,
+        "alike": found.alike,
+    }
+
+
+def _print_check(found: Check) -> None:
+    print_counts(found.photos)
+    for problem in found.problems:
+        typer.echo(problem)
+    for pair in found.duplicates:
+        typer.echo(f"near-duplicates: {pair}")
+    typer.echo(
+        f"{found.unconfirmed} pairs across splits have near hashes and different features: they "
+        "are no duplicates"
+    )
+    for pair in found.alike:
+        typer.echo(f"look alike: {pair}")
 
 
 @app.command()
@@ -96,6 +117,8 @@ def suspects(
         Path | None, typer.Option(help="Draw the first ones on a contact sheet, a PNG file.")
     ] = None,
     sheet_photos: Annotated[int, typer.Option(help="Photos on the sheet.", min=1)] = 64,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """List photos that do not look like their label, the most confident first.
 
@@ -113,7 +136,10 @@ def suspects(
         photos, found = _suspects_out_of_fold(photos, out_of_fold)
     else:
         raise UsageError("give either --bundle or --out-of-fold")
-    _print_suspects(found[:SHOWN], len(found), len(photos))
+    if as_json:
+        print_json({"photos": len(photos), "suspects": found})
+    else:
+        _print_suspects(found[:SHOWN], len(found), len(photos))
     if output is not None:
         write_suspects(found, output)
         typer.echo(f"Wrote {output}", err=True)
@@ -155,15 +181,13 @@ def _suspects_out_of_fold(photos: Sequence[Photo], file: Path) -> tuple[list[Pho
 def print_counts(photos: Sequence[Photo]) -> None:
     """Print how many photos and sources each label has in each split."""
     splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in photos)]
-    counts = Counter((p.label, p.split) for p in photos)
-    sources: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for p in photos:
-        sources[p.label, p.split].add(p.source)
     table = new_table(f"{len(photos)} photos", ("label", *splits), "photos (sources)")
-    for label in sorted({p.label for p in photos}):
-        pairs = ((label, split) for split in splits)
+    for label, counts in count_photos(photos).items():
         cells = (
-            f"{counts[pair]} ({len(sources[pair])})" if counts[pair] else "-" for pair in pairs
+            f"{counts[split]['photos']} ({counts[split]['sources']})"
+            if counts[split]["photos"]
+            else "-"
+            for split in splits
         )
         table.add_row(label, *cells)
     wide_console().print(table)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import output_option
+from recognizer.cli.options import JsonOption, count_photos, output_option, print_json
 from recognizer.cli.progress import new_table, show_stage, wide_console
 from recognizer.errors import UsageError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def match(
     table: Annotated[
         Path,
-        typer.Argument(metavar="LIST.csv", help="A list of hashes, as datasets/wildlife-v2.csv."),
+        typer.Argument(metavar="LIST.csv", help="A published list of hashes (CSV)."),
     ],
     folder: Annotated[Path, typer.Argument(help="The folder with the photos, in any order.")],
     output: Annotated[
@@ -34,6 +34,7 @@ def match(
             "--corrected", help="With corrected labels, and without photos that are excluded."
         ),
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a folder against a published list of photos, and rebuild the list's splits.
 
@@ -49,7 +50,17 @@ def match(
     photos = read_published(table, corrected=corrected)
     with show_stage("reading photos") as progress:
         found = match_folder(photos, folder, progress)
-    _print_match(found)
+    if as_json:
+        print_json(
+            {
+                "found": count_photos(found.found),
+                "missing": count_photos(found.missing),
+                "others": found.others,
+                "unreadable": found.unreadable,
+            }
+        )
+    else:
+        _print_match(found)
     if output is not None and found.found:
         output.mkdir(parents=True, exist_ok=True)
         typer.echo(f"Wrote {write_manifest(found.found, output)}", err=True)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import JsonOption, LayoutOption, SeedOption, output_option, print_json
+from recognizer.cli.options import (
+    JsonOption,
+    LayoutOption,
+    SeedOption,
+    count_photos,
+    output_option,
+    print_json,
+)
 from recognizer.cli.progress import show_stage
 from recognizer.errors import UsageError
 
@@ -146,10 +152,6 @@ def _print(made: NewManifest) -> None:
 
 
 def _summary(made: NewManifest, path: Path) -> dict[str, object]:
-    counts = Counter((p.label, p.split) for p in made.photos)
-    sources = Counter(
-        (label, split) for label, split, _ in {(p.label, p.split, p.source) for p in made.photos}
-    )
     return {
         "manifest": str(path),
         "layout": made.layout,
@@ -157,11 +159,5 @@ def _summary(made: NewManifest, path: Path) -> dict[str, object]:
         "notes": made.notes,
         "warnings": made.warnings,
         "left_out": made.left_out,
-        "labels": {
-            label: {
-                split: {"photos": counts[label, split], "sources": sources[label, split]}
-                for split in ("train", "validation", "test")
-            }
-            for label in sorted({p.label for p in made.photos})
-        },
+        "labels": count_photos(made.photos),
     }

@@ -213,8 +213,10 @@ def _print(found: dict[str, Any]) -> None:
     }.items():
         typer.echo(f"{name + ':':<24}{text}")
     for extra, one in found["extras"].items():
-        words = f"not installed ({one['for']}): {one['install']}" if one["missing"] else "installed"
+        words = f"not installed ({one['for']})" if one["missing"] else "installed"
         typer.echo(f"{f'extra {extra}:':<24}{words}")
+    if lines := [one["install"] for one in found["extras"].values() if one["missing"]]:
+        typer.echo(f"{'to add an extra:':<24}{lines[0]}")
     if not found["extras"]:
         typer.echo(f"{'extras:':<24}unknown: the package is not installed, it runs from a folder")
     model = found.get("model", {})

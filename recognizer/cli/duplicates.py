@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import JournalArgument, JsonLinesOption
+from recognizer.cli.options import (
+    JournalArgument,
+    JsonLinesOption,
+    print_json,
+)
 from recognizer.cli.progress import working
 
 
@@ -38,7 +41,7 @@ def command(
         if json_lines:
             keys = ("source", "item", "sha256", "phash", "decision")
             images = [{key: row.to_json()[key] for key in keys} for row in rows]
-            typer.echo(json.dumps({"images": images}))
+            print_json({"images": images}, on_one_line=True)
         else:
             typer.echo(f"{number}: {len(rows)} near-copies")
             for row in rows:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import BundleOption, output_option
+from recognizer.cli.options import BundleOption, JsonOption, output_option, print_json
 from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
 
@@ -46,6 +46,7 @@ def command(
     check: Annotated[
         bool, typer.Option("--check", help="Print what to expect, and write nothing.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Add a product to a bundle, or strengthen one, from as few as three photos.
 
@@ -82,8 +83,11 @@ def command(
         console.print(f"Skipped {path}: {why}", markup=False, soft_wrap=True)
     for note in found.notes:
         console.print(note, markup=False, soft_wrap=True)
-    typer.echo("\n".join(found.expectation.lines()))
-    if found.path is not None:
-        typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo("\n".join(found.expectation.lines()))
+        if found.path is not None:
+            typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
     if found.unreadable:
         raise SomeInputsFailedError

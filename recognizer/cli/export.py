@@ -9,7 +9,13 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import DataOption, NewBundleOption, require_extra
+from recognizer.cli.options import (
+    DataOption,
+    JsonOption,
+    NewBundleOption,
+    print_json,
+    require_extra,
+)
 from recognizer.cli.progress import show_stages
 from recognizer.cli.train import read_data
 from recognizer.errors import UsageError
@@ -56,6 +62,8 @@ def command(
             help="Renderings that no run has seen: the card shows which of them fail.",
         ),
     ] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Export a run to ONNX, calibrate it, measure it on the test split and write its card."""
     from rich.console import Console
@@ -103,8 +111,18 @@ def command(
             notes=text,
             on_stage=stage,
         )
-    print_evaluation(release.measured.test, WORTH["test"])
-    print_evaluation(release.measured.seen, WORTH["validation"])
+    if as_json:
+        print_json(
+            {
+                "bundle": release.path,
+                "precision": release.precision,
+                "test": release.measured.test,
+                "validation": release.measured.seen,
+            }
+        )
+    else:
+        print_evaluation(release.measured.test, WORTH["test"])
+        print_evaluation(release.measured.seen, WORTH["validation"])
     lost = max(release.measured.lost.values(), default=0.0)
     console.print(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)"

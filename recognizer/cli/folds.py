@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import DataArgument, SeedOption, load_data, output_option
+from recognizer.cli.options import (
+    DataArgument,
+    JsonOption,
+    SeedOption,
+    load_data,
+    output_option,
+    print_json,
+)
 from recognizer.cli.progress import new_table, wide_console
 from recognizer.errors import UsageError
 
@@ -34,6 +41,8 @@ def command(
             "group stay together.",
         ),
     ] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Deal the sources outside the test split into folds, and print who is in which.
 
@@ -48,7 +57,10 @@ def command(
     together = read_groups(groups) if groups else []
     folds = deal_sources(photos, count, seed=seed, groups=together)
     write_folds(folds, output)
-    _print_folds(photos, folds)
+    if as_json:
+        print_json({"table": output, "folds": folds.count, "fold_of": folds.fold_of})
+    else:
+        _print_folds(photos, folds)
     typer.echo(f"Wrote {output}", err=True)
 
 

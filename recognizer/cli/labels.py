@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from recognizer.cli.options import BundleArgument, JsonLinesOption
+from recognizer.cli.options import (
+    BundleArgument,
+    JsonLinesOption,
+    print_json,
+)
 from recognizer.cli.progress import new_table, wide_console
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ def command(bundle: BundleArgument = None, json_lines: JsonLinesOption = False) 
     rows = [*_rows(found)]
     if json_lines:
         for row in rows:
-            typer.echo(json.dumps(row, ensure_ascii=False))
+            print_json(row, on_one_line=True)
         return
     headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
     table = new_table(f"{found.title}: {len(found.labels)} labels", headings)

@@ -39,9 +39,7 @@ def command(
     with OutcomeStore(outcomes) as store, Console(stderr=True).status("Measuring"):
         found = measure_outcomes(last_rows(journal), store, now=datetime.now(UTC))
     if as_json:
-        import msgspec
-
-        print_json(msgspec.to_builtins(found, str_keys=True))
+        print_json(found)
         return
     _print(found, wide_console())
 

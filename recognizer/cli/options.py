@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,9 +147,15 @@ JsonLinesOption = Annotated[
 ]
 
 
-def print_json(content: Any) -> None:
-    """Print one JSON object on standard output, for ``--json``."""
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+def print_json(content: Any, *, on_one_line: bool = False) -> None:
+    """Print an object of plain values and dataclasses as JSON, for ``--json``."""
+    import msgspec
+
+    def plain(value: Any) -> Any:
+        return value.item() if hasattr(value, "item") else str(value)  # of numpy; a path
+
+    found = msgspec.to_builtins(content, str_keys=True, enc_hook=plain)
+    typer.echo(json.dumps(found, indent=None if on_one_line else 2))
 
 
 # --- what options name ----------------------------------------------------------------------------
@@ -185,6 +192,21 @@ def know_labels(recognizer: Recognizer) -> None:
 
     if recognizer.bundle.taxonomy != load_taxonomy():
         use_taxonomy(recognizer.bundle.taxonomy)
+
+
+def count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, dict[str, int]]]:
+    """Return how many photos and sources each label has in each split."""
+    sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for photo in photos:
+        sources[photo.label, photo.split].append(photo.source)
+    return {
+        label: {
+            split: {"photos": len(found), "sources": len(set(found))}
+            for split in ("train", "validation", "test")
+            for found in (sources.get((label, split), []),)
+        }
+        for label in sorted({label for label, _ in sources})
+    }
 
 
 def load_data(folders: list[Path]) -> list[Photo]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recognizer.cli.options import BundleOption
+from recognizer.cli.options import BundleOption, JsonOption, print_json
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
@@ -49,10 +49,11 @@ def show(
     toml: Annotated[
         bool, typer.Option("--toml", help="Print the file itself, to be copied and changed.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the thresholds of each product, and all other rules, in the order of their effect."""
     from recognizer._policy_file import load_policy, read_policy_text
-    from recognizer.cli.progress import wide_console
+    from recognizer.cli.progress import new_table, wide_console
     from recognizer.model.bundle import load_bundle
 
     model = load_bundle(bundle)
@@ -60,39 +61,57 @@ def show(
     if toml:
         typer.echo(read_policy_text(policy), nl=False)
         return
+    if as_json:
+        print_json(
+            {
+                "name": rules.name,
+                "digest": rules.digest,
+                "thresholds": [*_thresholds(rules, model)],
+                "rules": [*_lines(rules)],
+            }
+        )
+        return
     console = wide_console()
     typer.echo(f"Policy {rules.name!r} ({rules.digest})")
-    console.print(_thresholds(rules, model))
+    table = new_table(
+        f"Thresholds with {model.title}", ["product", "review over", "priority over", "rule"]
+    )
+    for row in _thresholds(rules, model):
+        name = f"{row['name']} (family)" if row["kind"] == "family" else row["name"]
+        table.add_row(name, _level(row["review"]), _level(row["priority"]), row["rule"])
+    console.print(table)
     for line in _lines(rules):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _thresholds(policy: Policy, bundle: Bundle) -> object:
+def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[dict[str, Any]]:
+    """Yield the thresholds of each product and family, and whose rule they are."""
     from recognizer._decide import limits_of
-    from recognizer.cli.progress import new_table
     from recognizer.policy import CandidateKind
 
-    table = new_table(
-        f"Thresholds with {bundle.title}", ["product", "review over", "priority over", "rule"]
-    )
     for limits in limits_of(bundle.candidates, bundle.any_product_thresholds, policy):
         kind, name = limits.candidate.kind, limits.candidate.name
         label = bundle.taxonomy.labels.get(name)
         family = label.family if label else None
         own = (kind, name) in policy.rules
         of_family = kind is CandidateKind.LABEL and (CandidateKind.FAMILY, family) in policy.rules
-        table.add_row(
-            name + " (family)" * (kind is CandidateKind.FAMILY),
-            _level(limits.review),
-            _level(max(limits.review, limits.priority, key=lambda level: level[0])),
-            "its own" if own else f"of {family}" if of_family else "any product",
-        )
-    return table
+        priority = max(limits.review, limits.priority, key=lambda level: level[0])
+        yield {
+            "kind": kind.value,
+            "name": name,
+            "review": _named(limits.review),
+            "priority": _named(priority),
+            "rule": "its own" if own else f"of {family}" if of_family else "any product",
+        }
 
 
-def _level(level: tuple[float, float | None]) -> str:
-    threshold, rate = level
-    return f"{threshold:.3f}" if rate is None else f"{threshold:.3f} (FPR {rate:.1%})"
+def _named(level: tuple[float, float | None]) -> dict[str, float | None]:
+    return dict(zip(("threshold", "false_positive_rate"), level, strict=True))
+
+
+def _level(level: dict[str, float | None]) -> str:
+    rate = level["false_positive_rate"]
+    return f"{level['threshold']:.3f}" + ("" if rate is None else f" (FPR {rate:.1%})")
 
 
 def _lines(policy: Policy) -> Iterator[str]:

@@ -18,11 +18,13 @@ from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import (
     AllowHttpOption,
     BundleOption,
+    JsonOption,
     ListingColumnOption,
     OptionalPolicyOption,
     ProviderOption,
     QuietOption,
     output_option,
+    print_json,
 )
 from recognizer.errors import UsageError
 
@@ -250,6 +252,7 @@ def command(
         ),
     ] = Engine.LOCAL,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
     schema: Annotated[  # noqa: ARG001 - its callback has printed it
         bool,
         typer.Option(
@@ -266,7 +269,7 @@ def command(
     command, 4 for a missing or altered model, 130 when interrupted.
     """
     from recognizer.cli.scan_files import check_outputs, default_journal, write_scanned_listings
-    from recognizer.cli.scan_output import Output, warnings
+    from recognizer.cli.scan_output import Output, as_plain, warnings
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.model.bundle import load_bundle, load_carried_bundles
@@ -346,7 +349,7 @@ def command(
         else EmbeddingStore(embeddings, model.digest) as vectors,
         containers,
         Lookahead(part.of(found, listing_column)) as items,
-        Output(journal, items, quiet=quiet) as shown,
+        Output(journal, items, quiet=quiet or as_json) as shown,
     ):
         summary = scan(
             items,
@@ -368,9 +371,12 @@ def command(
             typer.echo(line, err=True)
         if report is not None:
             write_report(output, report, [model, *load_carried_bundles()])
-        shown.print_results(summary, skipped, model, report)
+        if as_json:
+            print_json(as_plain(summary, skipped, model, journal))
+        else:
+            shown.print_results(summary, skipped, model, report)
         if listings is not None:  # last: whether there is such a column is known only now
-            write_scanned_listings(output, listings, listing_column, quiet=quiet)
+            write_scanned_listings(output, listings, listing_column, quiet=quiet or as_json)
     if summary.failed:
         raise SomeInputsFailedError
 

@@ -132,6 +132,29 @@ class Output(Closes):
             console.print(f"Report: {shown(str(report))}", markup=False, soft_wrap=True)
 
 
+def as_plain(
+    summary: ScanSummary, skipped: Skipped, bundle: Bundle, journal: Journal
+) -> dict[str, Any]:
+    """Return the results as values for JSON; the rows are in the journal."""
+    return {
+        "journal": journal.path,
+        "link": journal.last_link.sha256,
+        "bundle": bundle.title,
+        "images": summary.images,
+        "new": summary.scanned,
+        "repeated": summary.repeated,
+        "seconds": round(summary.seconds, 3),
+        "provider": summary.provider,
+        "statuses": summary.statuses,
+        "failed": summary.failed,
+        "decisions": summary.decisions,
+        "leads": summary.leads,
+        "audited": summary.audited,
+        "without_image": summary.without_image,
+        "skipped": {"other_files": skipped.other_files, "hidden": skipped.hidden},
+    }
+
+
 def progress_line(summary: ScanSummary, total: int | None) -> str:
     """Return one line on how far a scan is."""
     of = "" if total is None else f" of {total:,}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import BundleOption, JournalOption, JsonLinesOption
+from recognizer.cli.options import (
+    BundleOption,
+    JournalOption,
+    JsonLinesOption,
+    print_json,
+)
 from recognizer.cli.progress import working
 from recognizer.errors import UsageError
 
@@ -60,7 +64,7 @@ def command(
             found = similar_images(embedding.vector, journal, store, top)
     for one in found:
         if json_lines:
-            typer.echo(json.dumps({"cosine": round(one.cosine, 4), "row": one.row.to_json()}))
+            print_json({"cosine": round(one.cosine, 4), "row": one.row.to_json()}, on_one_line=True)
         else:
             best = max((one.row.scores or {"": 0.0}).items(), key=lambda score: score[1])
             typer.echo(

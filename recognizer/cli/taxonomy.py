@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import LayoutOption
+from recognizer.cli.options import JsonOption, LayoutOption, print_json
 from recognizer.cli.progress import new_table, wide_console
 from recognizer.errors import DatasetError, UsageError
 
@@ -60,7 +60,9 @@ def init(
 
 
 @app.command()
-def check(folder: DataArgument, layout: LayoutOption = None) -> None:
+def check(
+    folder: DataArgument, layout: LayoutOption = None, *, as_json: JsonOption = False
+) -> None:
     """Check FOLDER/taxonomy.toml, and that each label of the photos is known.
 
     The exit code is 2 if an entry breaks a rule, or a label is not known.
@@ -70,7 +72,10 @@ def check(folder: DataArgument, layout: LayoutOption = None) -> None:
     path = labels_file(folder)
     photos = _count(path.parent, layout, is_needed=False)
     found = check_labels(path, photos)
-    _print_labels(found)
+    if as_json:
+        print_json(found)
+    else:
+        _print_labels(found)
     if found.missing:
         raise DatasetError(
             f"{path.parent}: labels that neither {path.name} nor the package has: "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import JsonLinesOption, RowsBundleOption, bundles_behind
+from recognizer.cli.options import (
+    JsonLinesOption,
+    RowsBundleOption,
+    bundles_behind,
+    print_json,
+)
 from recognizer.errors import UsageError
 
 
@@ -42,8 +46,6 @@ def command(
             raise UsageError(f"{case} is not a case: --bundle and --public-key are for cases")
         _verify_journal(case, digest, json_lines=json_lines)
         return
-    from dataclasses import asdict
-
     from recognizer import Recognizer
     from recognizer.cli.scan_output import shown
     from recognizer.errors import BundleNotFoundError
@@ -64,7 +66,7 @@ def command(
         is_unsigned = check.subject == "signature" and check.result is Result.NOT_DONE
         bad += check.result is not Result.OK and not is_unsigned
         if json_lines:
-            typer.echo(json.dumps(asdict(check)))
+            print_json(check, on_one_line=True)
         elif check.result is not Result.OK or check.subject not in {f.path for f in manifest.files}:
             typer.echo(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}")
     if bad:
@@ -85,7 +87,7 @@ def _verify_journal(journal: Path, link: str | None, *, json_lines: bool) -> Non
             "bytes_behind": check.bytes_behind,
             "problems": check.problems,
         }
-        typer.echo(json.dumps(found))
+        print_json(found, on_one_line=True)
     else:
         typer.echo(
             f"{journal}: the first {check.last.rows:,} rows are as they were written; their link "

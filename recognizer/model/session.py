@@ -57,7 +57,7 @@ def open_session(
             raise ProviderError(
                 f"the provider {provider!r} is not in this build of onnxruntime; it has: "
                 f"{', '.join(there)}. Install {PACKAGES.get(provider, 'onnxruntime')} in place of "
-                "it (docs/providers.md), or allow a fallback to the CPU"
+                "onnxruntime, or allow a fallback to the CPU (--allow-fallback)"
             )
         provider = "cpu"
     options = session_options(threads, exact=needs_exact(bundle))

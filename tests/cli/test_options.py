@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -88,6 +90,16 @@ def test_only_a_scan_reports() -> None:
 
 def test_json_is_printed_and_never_a_file() -> None:
     assert all(p.is_flag for _, long, _, p in given_options() if long == "--json")
+
+
+def test_what_prints_a_table_prints_json_too() -> None:
+    verbs = {verb for verb, long, _, _ in given_options() if long == "--json"}
+    groups = {verb.partition(" ")[0] for verb in verbs}
+    for verb, (module, _) in VERBS.items():
+        source = inspect.getsource(importlib.import_module(module))
+        if re.search(r"(new_table|\bTable|print_evaluation|print_results)\(", source):
+            assert verb in groups, verb
+    assert {"policy show", "dataset check", "dataset match", "taxonomy check"} <= verbs
 
 
 def test_arguments_that_are_journals_or_data_are_declared_once() -> None:

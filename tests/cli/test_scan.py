@@ -73,6 +73,9 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert "1 other file" in told
     assert f"Rows: {tmp_path}/scan.jsonl" in told
     again = scan(folder)
+    found = json.loads(scan(folder, "--json").stdout)
+    assert (found["images"], found["new"], found["leads"]) == (2, 0, {"ivory_worked": 1})
+    assert found["journal"] == str(tmp_path / "scan.jsonl")
     assert again.stdout.splitlines()[:3] == [header, red, green]
     assert "2 of them done before" in again.stdout
     assert len(read_rows(tmp_path / "scan.jsonl")) == 2
