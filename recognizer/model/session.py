@@ -57,7 +57,7 @@ def open_session(
             raise ProviderError(
                 f"the provider {provider!r} is not in this build of onnxruntime; it has: "
                 f"{', '.join(there)}. Install {PACKAGES.get(provider, 'onnxruntime')} in place of "
-                "onnxruntime, or allow a fallback to the CPU (--allow-fallback)"
+                "onnxruntime, or allow a fallback to the CPU"
             )
         provider = "cpu"
     options = session_options(threads, exact=needs_exact(bundle))

@@ -40,7 +40,7 @@ def test_a_missing_provider_is_told_with_its_package_unless_a_fallback_is_allowe
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, provider: str, package: str
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    words = f"{provider}.*Install {re.escape(package)} in place of it"
+    words = f"{provider}.*Install {re.escape(package)} in place of onnxruntime"
     with pytest.raises(ProviderError, match=words):
         Recognizer.load(tiny_bundle, provider=provider)
     fallback = Recognizer.load(tiny_bundle, provider=provider, allow_fallback=True)
