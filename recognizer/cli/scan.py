@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -26,6 +24,40 @@ from recognizer.cli.options import (
     output_option,
     print_json,
 )
+from recognizer.cli.scan_options import (
+    AllowFallbackOption,
+    AllowStoreOption,
+    AuditRateOption,
+    AuditSeedOption,
+    EmbeddingsOption,
+    Engine,
+    EngineOption,
+    ImageColumnOption,
+    KnownOption,
+    ListingsOption,
+    MatchRotationsOption,
+    MaxBytesOption,
+    MaxCellOption,
+    MaxColumnsOption,
+    MaxHeadersOption,
+    MaxMembersOption,
+    MaxNameOption,
+    MaxNestingOption,
+    MaxPixelsOption,
+    MaxRatioOption,
+    MaxUnpackedOption,
+    MemoryLimitOption,
+    RehashOption,
+    ReportOption,
+    RetryFailedOption,
+    RootOption,
+    SchemaOption,
+    ShardOption,
+    ThresholdOption,
+    ThumbnailsOption,
+    TimeoutOption,
+    WorkersOption,
+)
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,26 +66,6 @@ if TYPE_CHECKING:
     from recognizer.policy import Policy
     from recognizer.rows.audit import AuditSample
     from recognizer.scan.pool import MakePool
-
-
-class Engine(StrEnum):
-    """What runs the workers of a scan."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-def _bound(text: str, default: str) -> Any:
-    panel = "What an archive or table of others may cost"
-    return typer.Option(min=1, metavar="N", help=text, show_default=default, rich_help_panel=panel)
-
-
-def _print_schema(is_asked: bool) -> None:
-    if is_asked:
-        from recognizer.rows import row_schema
-
-        typer.echo(json.dumps(row_schema(), indent=2))
-        raise typer.Exit
 
 
 def command(
@@ -75,193 +87,44 @@ def command(
             show_default="NAME.scan.jsonl, after the folder, table or archive that is scanned",
         ),
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Also write the review queue, as recognizer report does."),
-    ] = None,
-    thumbnails: Annotated[
-        bool,
-        typer.Option(
-            help="Keep a thumbnail of each lead in OUTPUT.thumbnails, so that the report shows "
-            "what was scored even if the file is gone."
-        ),
-    ] = True,
-    rehash: Annotated[
-        bool,
-        typer.Option(
-            "--rehash",
-            help="Read all files. Without it, a file with the size, times and inode with which it "
-            "was read before is not read again (OUTPUT.files).",
-        ),
-    ] = False,
-    listings: Annotated[
-        Path | None,
-        typer.Option(help="Also write the listings: .jsonl, .csv or .parquet."),
-    ] = None,
-    image_column: Annotated[
-        str | None,
-        typer.Option(help="The column of tables with the images.", show_default="by its name"),
-    ] = None,
+    report: ReportOption = None,
+    thumbnails: ThumbnailsOption = True,
+    rehash: RehashOption = False,
+    listings: ListingsOption = None,
+    image_column: ImageColumnOption = None,
     listing_column: ListingColumnOption = None,
     allow_http: AllowHttpOption = False,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="The probability above which any product is a lead, instead of the model's own "
-            "thresholds. A lead has priority if it is also over the model's threshold for a "
-            "false-positive rate of 0.1 %.",
-        ),
-    ] = None,
+    threshold: ThresholdOption = None,
     policy: OptionalPolicyOption = None,
     bundle: BundleOption = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers", "-w", min=0, help="Processes; 0 for as many as CPUs and memory allow."
-        ),
-    ] = 0,
+    workers: WorkersOption = 0,
     provider: ProviderOption = "cpu",
-    allow_fallback: Annotated[
-        bool, typer.Option("--allow-fallback", help="Use the CPU if the provider is unavailable.")
-    ] = False,
-    max_bytes: Annotated[
-        int | None,
-        typer.Option(min=1, help="Larger files are not read.", show_default="64 MiB"),
-    ] = None,
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(min=1, help="Larger images are not decoded.", show_default="100 million"),
-    ] = None,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="An image fails with the reason timeout if reading it, or decoding and scoring "
-            "it, takes longer; the process that worked on it is replaced.",
-        ),
-    ] = 30.0,
-    memory_limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="MIB",
-            min=0,
-            help="Memory of each process, model and libraries included; an image that takes more "
-            "fails with the reason out_of_memory; 0 for no limit (Linux only).",
-            show_default="its share of the machine's",
-        ),
-    ] = None,
-    root: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DIR",
-            help="A folder that tables may name files of; may be repeated.",
-            show_default="the folder of the table, and folders that are sources",
-        ),
-    ] = None,
-    allow_store: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PREFIX",
-            help="What URLs of object stores that tables name may begin with (s3://bucket/photos); "
-            "may be repeated.",
-            show_default="the folder of the table, and prefixes that are sources",
-        ),
-    ] = None,
-    max_members: Annotated[
-        int | None, _bound("Members of an archive, or images of a table.", "10 million")
-    ] = None,
-    max_nesting: Annotated[
-        int | None, _bound("Lists and objects within each other, in a listing's columns.", "64")
-    ] = None,
-    max_name: Annotated[
-        int | None, _bound("Characters of a member's name, or of a path in a table.", "4096")
-    ] = None,
-    max_headers: Annotated[
-        int | None, _bound("Extended headers before one member of a tar.", "64")
-    ] = None,
-    max_unpacked: Annotated[
-        int | None, _bound("Bytes that a compressed archive or table unpacks to.", "1 TiB")
-    ] = None,
-    max_ratio: Annotated[
-        int | None, _bound("Unpacked bytes for each packed one, beyond 256 MiB.", "200")
-    ] = None,
-    max_columns: Annotated[int | None, _bound("Columns of a table.", "4096")] = None,
-    max_cell: Annotated[
-        int | None,
-        _bound("Characters of a listing's column in a row; what is longer is cut.", "16384"),
-    ] = None,
-    audit_rate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="RATE",
-            help="Draw this share of the clear images at random for people to look at, and those "
-            "with higher scores 10 to 100 times as often; recognizer measure estimates from them "
-            "what was missed.",
-            show_default="none",
-        ),
-    ] = None,
-    audit_seed: Annotated[
-        int, typer.Option(metavar="N", help="Another number draws another sample.")
-    ] = 0,
-    retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed",
-            help="Also try images again that cost a process before (decoder_crash, timeout, "
-            "out_of_memory). Other failures are always tried again.",
-        ),
-    ] = False,
-    embeddings: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Keep the embedding of each image, for recognizer similar, which looks for them "
-            "in OUTPUT.embeddings. Images without one are scored again.",
-        ),
-    ] = None,
-    known: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="BANK",
-            help="Compare each image with a bank of known items (see recognizer bank).",
-        ),
-    ] = None,
-    match_rotations: Annotated[
-        bool,
-        typer.Option(
-            "--match-rotations",
-            help="With --known: also match mirrored and rotated images. Slower.",
-        ),
-    ] = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N",
-            help="Scan only the I-th of N parts (from 1/N to N/N); a listing is never split. Jobs "
-            "with the same sources each scan their part, each with an --output of its own; "
-            "recognizer merge makes one journal of all.",
-        ),
-    ] = None,
-    engine: Annotated[
-        Engine,
-        typer.Option(
-            help="Run the workers on this machine, or on a Ray cluster (extra: ray), that of "
-            "RAY_ADDRESS if it is set; --workers is then the number of its actors."
-        ),
-    ] = Engine.LOCAL,
+    allow_fallback: AllowFallbackOption = False,
+    max_bytes: MaxBytesOption = None,
+    max_pixels: MaxPixelsOption = None,
+    timeout: TimeoutOption = 30.0,
+    memory_limit: MemoryLimitOption = None,
+    root: RootOption = None,
+    allow_store: AllowStoreOption = None,
+    max_members: MaxMembersOption = None,
+    max_nesting: MaxNestingOption = None,
+    max_name: MaxNameOption = None,
+    max_headers: MaxHeadersOption = None,
+    max_unpacked: MaxUnpackedOption = None,
+    max_ratio: MaxRatioOption = None,
+    max_columns: MaxColumnsOption = None,
+    max_cell: MaxCellOption = None,
+    audit_rate: AuditRateOption = None,
+    audit_seed: AuditSeedOption = 0,
+    retry_failed: RetryFailedOption = False,
+    embeddings: EmbeddingsOption = None,
+    known: KnownOption = None,
+    match_rotations: MatchRotationsOption = False,
+    shard: ShardOption = None,
+    engine: EngineOption = Engine.LOCAL,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
-    schema: Annotated[  # noqa: ARG001 - its callback has printed it
-        bool,
-        typer.Option(
-            "--schema",
-            callback=_print_schema,
-            is_eager=True,
-            help="Print the JSON Schema of a row, and do nothing else.",
-        ),
-    ] = False,
+    schema: SchemaOption = False,  # noqa: ARG001 - its callback has printed it
 ) -> None:
     """Find leads in images. A lead is an image that somebody should look at, not a verdict.
 
