@@ -19,7 +19,7 @@ from recognizer.cli.options import (
 from recognizer.cli.progress import new_table, wide_console, working
 
 if TYPE_CHECKING:
-    from recognizer.rows.deciding import DecisionDiff
+    from recognizer.rows.deciding_lines import DecisionDiff
 
 
 def command(

@@ -1,98 +1,46 @@
 """Decide again: a new policy applied to the scores in a journal, without a photo or a model.
 
-Most images are clear under any policy, which is found by comparing whole columns of scores with
-thresholds; only the others are decided one by one, by the same code as in a scan. Of all other
-keys, the bytes of the line are kept as they are.
+A journal is read twice, in blocks of whole lines: for the last row of each image, and to decide. On
+a large one all processors do so, each on blocks of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
+import multiprocessing
 import os
-from array import array
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._atomic import replacing, require_own
-from recognizer._decide import Limits, decide, limits_of, with_listing
 from recognizer.errors import JournalError, UsageError
-from recognizer.model.bundle import Bundle
-from recognizer.policy import CandidateKind, Decision, Policy, Verdict
-from recognizer.prediction import Prediction
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.policy import Policy
 from recognizer.rows.chain import replacing_journal
+from recognizer.rows.deciding_lines import DecisionDiff, LineDecider
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
 from recognizer.rows.journal import JournalReader, is_journal
-from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, ModelReference, PolicyReference, Row
+from recognizer.rows.row import ROW_SCHEMA, Outline
 from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 
-_CHUNK = 4096  # rows that are compared with thresholds at a time
-_CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
+BLOCK_BYTES = 8 << 20
+"""Bytes of a journal that are decided together."""
 
+SMALL_BYTES = 64 << 20
+"""Up to this size, processes of their own would take longer to start than they save."""
 
-@dataclass(slots=True, kw_only=True)
-class DecisionDiff:
-    """What a new policy changes; products are named as ``NAME`` or ``NAME (family)``.
+MAX_PROCESSES = 16
 
-    Attributes:
-        rows: images.
-        decisions: (before, after) -> images.
-        before: product -> its leads before.
-        after: product -> its leads now.
-        come: product -> leads that are new.
-        go: product -> leads that are none any more.
-    """
-
-    rows: int = 0
-    decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
-    before: Counter[str] = field(default_factory=Counter)
-    after: Counter[str] = field(default_factory=Counter)
-    come: Counter[str] = field(default_factory=Counter)
-    go: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def products(self) -> list[str]:
-        """All products with a lead before or now, by name."""
-        return sorted({*self.before, *self.after})
-
-    def add(self, before: tuple[str, set[str]], after: tuple[str, set[str]]) -> None:
-        """Count an image by its decision and its leads, before and now."""
-        self.rows += 1
-        self.decisions[before[0], after[0]] += 1
-        if not (before[1] or after[1]):
-            return
-        self.before.update(before[1])
-        self.after.update(after[1])
-        self.come.update(after[1] - before[1])
-        self.go.update(before[1] - after[1])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as ``json.loads`` would."""
-        return {
-            "rows": self.rows,
-            "decisions": [
-                {"before": before, "after": after, "images": count}
-                for (before, after), count in sorted(self.decisions.items())
-            ],
-            "leads": {
-                name: {
-                    "before": self.before[name],
-                    "after": self.after[name],
-                    "come": self.come[name],
-                    "go": self.go[name],
-                }
-                for name in self.products
-            },
-        }
+R = TypeVar("R")
 
 
 def decide_again(
@@ -105,7 +53,9 @@ def decide_again(
 
     The scores, and the times of the scan, stay as they were. Leads that are new have no regions.
     Scores have six digits in a row: one that is as near to a threshold may come out otherwise than
-    in a scan. Thumbnails and embeddings beside the journal are copied.
+    in a scan. Thumbnails and embeddings beside the journal are copied. Of a journal larger than
+    :data:`SMALL_BYTES`, all processors decide: a script that calls this needs the usual
+    ``if __name__ == "__main__":``.
 
     Args:
         journal: the rows of a scan (JSONL).
@@ -123,22 +73,31 @@ def decide_again(
     if target.exists() and target.resolve() == source.resolve():
         raise UsageError(f"{target} is the journal itself: name another --output")
     require_own(target, "journal", is_journal)
-    deciders = _Deciders(policy, bundles, source)
     diff = DecisionDiff()
     with JournalReader(source) as reader:
-        is_last = _last_rows(reader)
-        with replacing_journal(target) as partial:
-            with partial.open("wb") as file:
-                lines = itertools.compress(itertools.islice(reader.lines(), len(is_last)), is_last)
-                while chunk := list(itertools.islice(lines, _CHUNK)):
+        next(reader.outlines(), None)  # or it is no journal
+        blocks = _blocks(source)
+        with _workers(_Work(source, policy, tuple(bundles)), blocks) as run:
+            try:
+                lasts = _last_rows([*run(_read_keys, ((block,) for block in blocks))])
+            except UsageError:
+                raise
+            except (msgspec.DecodeError, ValueError):
+                for _ in reader.outlines():  # which says where
+                    pass
+                raise
+            with replacing_journal(target) as partial:
+                with partial.open("wb") as file:
                     try:
-                        file.writelines(deciders.decide(chunk, diff))
+                        for lines, changes in run(_decide_block, zip(blocks, lasts, strict=True)):
+                            file.write(lines)
+                            diff.merge(changes)
                     except UsageError:
                         raise
                     except (msgspec.DecodeError, ValueError) as error:
                         detail = f"a line is not a row of a scan ({error})"
                         raise JournalError(f"{source}: {detail}") from error
-            _copy_stores(source, target)
+                _copy_stores(source, target)
     return diff
 
 
@@ -153,18 +112,86 @@ def _opened(store: type[ThumbnailStore | EmbeddingStore], path: Path) -> Any:
     return store(path) if store is EmbeddingStore else ThumbnailStore(path, create=False)
 
 
-def _last_rows(reader: JournalReader) -> NDArray[np.bool_]:
-    """Return which rows are the last ones of their items, in 8 bytes a row."""
-    keys = array("Q")
-    for _, row in reader.outlines():
-        columns = b"" if row.item is None else _canonical(row.item)
-        text = row.source.encode("utf-8", "surrogatepass") + b"\0" + columns
-        keys.append(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big"))
-    found = np.frombuffer(keys, np.uint64) if keys else np.zeros(0, np.uint64)
+# --- blocks of whole lines ------------------------------------------------------------------------
+
+
+class _Block(NamedTuple):
+    begin: int
+    end: int
+
+
+class _Work(NamedTuple):
+    """What a process needs to work on blocks."""
+
+    journal: Path
+    policy: Policy
+    bundles: tuple[Bundle, ...]
+
+
+def _blocks(path: Path) -> list[_Block]:
+    """Return blocks of whole lines, up to a line that has no end."""
+    found: list[_Block] = []
+    begin = 0
+    with path.open("rb") as file:
+        while True:
+            file.seek(begin + BLOCK_BYTES)
+            file.readline()
+            end = file.tell()
+            size = os.fstat(file.fileno()).st_size
+            if end >= size:
+                file.seek(begin)
+                end = begin + file.read(size - begin).rfind(b"\n") + 1
+                return [*found, _Block(begin, end)] if end > begin else found
+            found.append(_Block(begin, end))
+            begin = end
+
+
+def _lines_of(path: Path, block: _Block) -> list[bytes]:
+    with path.open("rb") as file:
+        file.seek(block.begin)
+        return [line + b"\n" for line in file.read(block.end - block.begin).split(b"\n")[:-1]]
+
+
+def _last_rows(keys: Sequence[bytes]) -> list[NDArray[np.bool_]]:
+    """Return, by block, which rows are the last ones of their items, from the keys of all rows."""
+    found = np.frombuffer(b"".join(keys), np.uint64)
     _, last = np.unique(found[::-1], return_index=True)
     is_last = np.zeros(len(found), np.bool_)
     is_last[len(found) - 1 - last] = True
-    return is_last
+    ends = np.cumsum([len(block) // 8 for block in keys], dtype=np.intp)
+    return np.split(is_last, ends)[: len(keys)]
+
+
+class _Key(msgspec.Struct):
+    source: str
+    item: msgspec.Raw
+    schema: int
+
+
+_KEY_DECODER = msgspec.json.Decoder(_Key)
+_ITEMS = msgspec.json.Decoder(dict[str, Any])
+
+
+def _read_keys(work: _Work, block: _Block) -> bytes:
+    """Return 8 bytes for each row of a block, which tell its item from others."""
+    keys, raw, columns = [], b"null", b""
+    for line in _lines_of(work.journal, block):
+        try:
+            row = _KEY_DECODER.decode(line)
+        except msgspec.DecodeError:
+            row = None
+        if row is None or row.schema != ROW_SCHEMA:
+            outline = Outline.from_json_line(line)
+            source, own = outline.source, outline.item
+            raw, columns = b"", b"" if own is None else _canonical(own)
+        else:
+            source = row.source
+            if bytes(row.item) != raw:  # the images of a listing come together
+                raw = bytes(row.item)
+                columns = b"" if raw == b"null" else _canonical(_ITEMS.decode(raw))
+        text = source.encode("utf-8", "surrogatepass") + b"\0" + columns
+        keys.append(hashlib.blake2b(text, digest_size=8).digest())
+    return b"".join(keys)
 
 
 def _canonical(item: Mapping[str, Any]) -> bytes:
@@ -173,231 +200,71 @@ def _canonical(item: Mapping[str, Any]) -> bytes:
     return json.dumps(item, sort_keys=True).encode()
 
 
-# --- of lines -------------------------------------------------------------------------------------
-
-_LATER_KEYS = {"image_decision": b"null", "keywords": b"[]", "audit": b"null"}
-"""Keys that rows of schema 5 need not have, as they are written without a value."""
-
-_Line: Any = msgspec.defstruct(
-    "_Line",
-    [
-        (name, msgspec.Raw, msgspec.Raw(_LATER_KEYS[name]))
-        if name in _LATER_KEYS
-        else (name, msgspec.Raw)
-        for name in ROW_FIELDS
-    ],
-    kw_only=True,
-)
-_LINES = msgspec.json.Decoder(_Line)
-_ITEMS = msgspec.json.Decoder(dict[str, Any] | None)
-_EMPTY = (b"null", b"[]")
+def _decide_block(
+    work: _Work, block: _Block, is_last: NDArray[np.bool_]
+) -> tuple[bytes, DecisionDiff]:
+    """Return the new lines of a block, and what changes."""
+    lines = [
+        line
+        for line, last in zip(_lines_of(work.journal, block), is_last.tolist(), strict=True)
+        if last
+    ]
+    found, diff = LineDecider(work.policy, work.bundles, work.journal).decide(lines)
+    return b"".join(found), diff
 
 
-class _Name(msgspec.Struct):
-    kind: str
-    name: str
+# --- processes ------------------------------------------------------------------------------------
+
+_work: _Work | None = None  # of this process
 
 
-_LEADS = msgspec.json.Decoder(list[_Name] | None)
-_MODEL = msgspec.json.Decoder(ModelReference)
+def _prepare(journal: Path, policy: Policy, bundles: Sequence[Path]) -> None:
+    global _work  # noqa: PLW0603 - once, when the process starts
+    _work = _Work(journal, policy, tuple(map(load_bundle, bundles)))
 
 
-class _Deciders:
-    """One decider for each model behind the rows, and the rows of a chunk for each of them."""
-
-    def __init__(self, policy: Policy, bundles: Sequence[Bundle], journal: Path) -> None:
-        self._policy = policy
-        self._bundles = {bundle.digest: bundle for bundle in bundles}
-        self._journal = journal
-        self._by_model: dict[bytes, _Decider] = {}
-
-    def decide(self, chunk: Sequence[bytes], diff: DecisionDiff) -> Iterator[bytes]:
-        """Yield the new line of each row."""
-        lines = [_line(line) for line in chunk]
-        deciders = [None if line is None else self._decider(bytes(line.model)) for line in lines]
-        is_clear = np.zeros(len(lines), np.bool_)
-        for decider in dict.fromkeys(deciders):
-            if decider is not None:
-                places = [place for place, own in enumerate(deciders) if own is decider]
-                is_clear[places] = decider.find_clear([lines[place] for place in places])
-        for text, line, decider, clear in zip(chunk, lines, deciders, is_clear, strict=True):
-            if clear and decider is not None:
-                diff.add((_decision_of(line), _names_of(line)), (Decision.CLEAR.value, set()))
-                yield decider.cleared(line)
-            else:
-                before = Row.from_json_line(text)
-                model = msgspec.json.encode(before.model)
-                after = (decider or self._decider(model)).decided(before)
-                diff.add(*((row.decision.value, _lead_names(row)) for row in (before, after)))
-                yield after.to_json_line()
-
-    def _decider(self, model: bytes) -> _Decider:
-        if model not in self._by_model:
-            found = _MODEL.decode(model)
-            if found.digest not in self._bundles:
-                raise UsageError(
-                    f"{self._journal}: rows were made by {found.title} ({found.digest[:12]}), and "
-                    "its thresholds are needed: give its folder with --bundle"
-                )
-            self._by_model[model] = _Decider(self._bundles[found.digest], self._policy)
-        return self._by_model[model]
+def _in_process(function: Callable[..., R], *values: Any) -> R:
+    assert _work is not None  # noqa: S101 - as _prepare() leaves it
+    return function(_work, *values)
 
 
-def _line(line: bytes) -> Any:
-    """Return a line in parts; None for one that has to be read slowly, or is not a row."""
-    try:
-        found = _LINES.decode(line)
-    except msgspec.DecodeError:  # lone surrogates
-        return None
-    if found.image_decision == b"null":  # schema 5
-        found.image_decision = found.decision
-    return found
+Run = Callable[[Callable[..., R], Iterable[tuple[Any, ...]]], Iterator[R]]
 
 
-def _decision_of(line: Any) -> str:
-    return bytes(line.decision).strip(b'"').decode()
+@contextmanager
+def _workers(work: _Work, blocks: Sequence[_Block]) -> Iterator[Run[Any]]:
+    """Yield what applies a function to each block, in order: here, or in several processes."""
+    count = min(_processors(), MAX_PROCESSES, len(blocks))
+    if count < 2 or blocks[-1].end <= SMALL_BYTES:
+        yield lambda function, values: (function(work, *one) for one in values)
+        return
+    with ProcessPoolExecutor(
+        count,
+        multiprocessing.get_context("spawn"),
+        _prepare,
+        (work.journal, work.policy, [bundle.path for bundle in work.bundles]),
+    ) as pool:
+
+        def run(function: Callable[..., Any], values: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+            waiting: deque[Future[Any]] = deque()  # no more than are worked on, for their memory
+            for one in values:
+                waiting.append(pool.submit(_in_process, function, *one))
+                if len(waiting) > 2 * count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+        try:
+            yield run
+        except BrokenExecutor as error:
+            detail = "a process that worked on it was ended, as where memory runs out"
+            raise JournalError(f"{work.journal}: {detail}") from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
-def _names_of(line: Any) -> set[str]:
-    if bytes(line.leads) in _EMPTY:
-        return set()
-    return {_name(lead.kind, lead.name) for lead in _LEADS.decode(line.leads) or ()}
-
-
-def _lead_names(row: Row) -> set[str]:
-    return {_name(lead.kind, lead.name) for lead in row.leads}
-
-
-def _name(kind: str, name: str) -> str:
-    return f"{name} (family)" if kind == CandidateKind.FAMILY else name
-
-
-class _Decider:
-    """Decides on rows of one model."""
-
-    def __init__(self, bundle: Bundle, policy: Policy) -> None:
-        policy.check(bundle.taxonomy)
-        self._bundle, self._policy = bundle, policy
-        limits = limits_of(bundle.candidates, bundle.any_product_thresholds, policy)
-        self._labels, self._families = bundle.label_names, [f.name for f in bundle.families]
-        self._scores = _floats_decoder(self._labels)
-        self._family_scores = _floats_decoder(self._families)
-        self._limits = limits
-        self._animals = [self._labels.index(name) for name in bundle.animals]
-        self._members = {f.name: f.members for f in bundle.families}
-        reference = PolicyReference(name=policy.name, digest=policy.digest)
-        self._reference = reference
-        self._policy_json = msgspec.Raw(msgspec.json.encode(reference))
-        self._schema = msgspec.Raw(str(ROW_SCHEMA).encode())
-        self._last_item: tuple[bytes, bool] = b"null", True
-
-    def find_clear(self, lines: Sequence[Any]) -> NDArray[np.bool_]:
-        """Return which images are clear for certain: no rule of the policy says anything of them.
-
-        A row that is not scored, damaged, or near a known item is decided one by one.
-        """
-        plain = [bytes(line.status) == b'"ok"' and bytes(line.known) in _EMPTY for line in lines]
-        is_clear = np.array(plain, np.bool_)
-        places = np.flatnonzero(is_clear).tolist()
-        if not places:
-            return is_clear
-        scores = np.array([self._scores(lines[place].scores) for place in places])
-        families = np.array([self._family_scores(lines[place].family) for place in places])
-        families = families.reshape(len(places), len(self._families))
-        for limits in self._limits:
-            is_clear[places] &= self._column(limits, scores, families) <= limits.review[0]
-        animals = self._policy.always_review.animals
-        if animals is not None and self._animals:
-            is_clear[places] &= scores[:, self._animals].max(axis=1) <= animals
-        for place in np.flatnonzero(is_clear).tolist():
-            is_clear[place] = self._says_nothing(bytes(lines[place].item))
-        return is_clear
-
-    def _column(
-        self, limits: Limits, scores: NDArray[np.float64], families: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the scores of a candidate; of a part of a family, what is certainly no less."""
-        candidate = limits.candidate
-        if candidate.kind is CandidateKind.LABEL:
-            return scores[:, self._labels.index(candidate.name)]
-        if len(limits.members) == len(candidate.members):
-            return families[:, self._families.index(candidate.name)]
-        columns = [self._labels.index(member) for member in limits.members]
-        found: NDArray[np.float64] = 1 - np.prod(1 - scores[:, columns], axis=1)
-        return found + 1e-9
-
-    def _says_nothing(self, item: bytes) -> bool:
-        """Whether the text and the reports of a listing change nothing."""
-        if item != self._last_item[0]:  # the images of a listing come together
-            columns = _ITEMS.decode(item)
-            says_nothing = with_listing(_CLEAR, self._policy, columns) is _CLEAR
-            self._last_item = item, says_nothing
-        return self._last_item[1]
-
-    def cleared(self, line: Any) -> bytes:
-        """Return the line of a clear image."""
-        line.leads = line.why = line.regions = line.keywords = _NOTHING
-        line.decision = line.image_decision = _CLEAR_JSON
-        line.policy, line.schema = self._policy_json, self._schema
-        return msgspec.json.encode(line) + b"\n"
-
-    def decided(self, row: Row) -> Row:
-        """Return a row with the decision of the policy."""
-        bundle = self._bundle
-        verdict = decide(
-            _prediction(row),
-            bundle.candidates,
-            bundle.any_product_thresholds,
-            self._policy,
-            row.known or (),
-            animals=bundle.animals,
-            limits=self._limits,
-        )
-        verdict = with_listing(verdict, self._policy, row.item)
-        shown = {
-            member
-            for lead in verdict.leads
-            for member in (
-                (lead.name,) if lead.kind is CandidateKind.LABEL else self._members[lead.name]
-            )
-        }
-        return replace(
-            row,
-            leads=tuple(
-                replace(lead, score=round(lead.score, 6), threshold=round(lead.threshold, 6))
-                for lead in verdict.leads
-            ),
-            decision=verdict.decision,
-            why=verdict.why,
-            regions=tuple(region for region in row.regions if region.label in shown),
-            policy=self._reference,
-            image_decision=verdict.image_decision,
-            keywords=verdict.keywords,
-            audit=row.audit if verdict.decision is Decision.CLEAR else None,
-        )
-
-
-_NOTHING = msgspec.Raw(b"[]")
-_CLEAR_JSON = msgspec.Raw(b'"clear"')
-
-
-def _floats_decoder(names: Sequence[str]) -> Any:
-    """Return a function that reads a JSON object of numbers, in the order of the names."""
-    # Fields are numbered: a label may be called as no field can be.
-    fields = [(f"f{place}", float) for place in range(len(names))]
-    renamed = {f"f{place}": name for place, name in enumerate(names)}
-    decoder = msgspec.json.Decoder(msgspec.defstruct("_Scores", fields, rename=renamed.get))
-    return lambda raw: msgspec.structs.astuple(decoder.decode(raw))
-
-
-def _prediction(row: Row) -> Prediction:
-    """Return what is known of the prediction behind a row: the frame only where it was shown."""
-    frame = row.regions[0].frame if row.regions else None
-    return Prediction(
-        status=row.status,
-        reason=row.reason,
-        scores=row.scores or {},
-        families=row.family or {},
-        frame=frame,
-        frames=row.frames if frame is not None else None,
-    )
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

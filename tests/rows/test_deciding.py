@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from recognizer.policy import Decision, Effect, Finding, KnownMatch, KnownRule, 
 from recognizer.practice import AlwaysReview, Keywords, Reports
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
-from recognizer.rows import EmbeddingStore, JournalReader, Row, embeddings_path
+from recognizer.rows import EmbeddingStore, JournalReader, Row, deciding, embeddings_path
 from recognizer.rows.deciding import decide_again
 from recognizer.rows.row import ModelReference
 from recognizer.rows.thumbnails import StoredThumbnail, ThumbnailStore, thumbnails_path
@@ -198,6 +199,33 @@ def test_what_is_clear_is_not_read_row_by_row(
     decide_again(journal, tmp_path / "b", Policy(), [bundle])
     assert slow
     assert all(line.startswith(b'{"source":"0.jpg"') for line in slow)
+
+
+@pytest.mark.parametrize("has_processes", [False, True])
+def test_a_large_journal_is_decided_in_blocks(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_processes: bool
+) -> None:
+    """As one block; of an image in several of them, the last row counts; threads for processes."""
+    item = {"listing_id": "L", "policy": {"name": "tiny", "digest": "0" * 64}}
+    rows = [scored_row(f"{n % 20}.jpg", (n % 10) / 10, item=item) for n in range(60)]
+    journal = write_rows(tmp_path / "a", rows, bundle)
+    journal.write_bytes(journal.read_bytes() + b'{"source":"torn')
+    policy = Policy(keywords=Keywords(words=("ivory",)))
+    whole = decide_again(journal, tmp_path / "whole", policy, [bundle])
+    monkeypatch.setattr(deciding, "BLOCK_BYTES", 3000)
+    if has_processes:
+        monkeypatch.setattr(deciding, "SMALL_BYTES", 0)
+        monkeypatch.setattr(deciding, "_processors", lambda: 2)
+        monkeypatch.setattr(
+            deciding,
+            "ProcessPoolExecutor",
+            lambda count, _, prepare, values: ThreadPoolExecutor(count, "", prepare, values),
+        )
+    assert decide_again(journal, tmp_path / "blocks", policy, [bundle]) == whole
+    assert whole.rows == 20
+    assert (tmp_path / "blocks").read_bytes() == (tmp_path / "whole").read_bytes()
+    for old, new in zip(rows[40:], read(tmp_path / "blocks"), strict=True):
+        assert (new.source, new.item, new.policy.digest) == (old.source, item, policy.digest)
 
 
 def test_thumbnails_and_embeddings_go_along(bundle: Bundle, tmp_path: Path) -> None:
