@@ -115,7 +115,8 @@ def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | 
         raised = _RAISED[verdict.decision]
         named = ", ".join(f"{hit.keyword!r} in {hit.column!r}" for hit in hits[:_MAX_NAMED])
         more = f" and {len(hits) - _MAX_NAMED} more" if len(hits) > _MAX_NAMED else ""
-        sentence = f"{raised}: one level up from {verdict.decision} for keywords: {named}{more}"
+        change = "" if raised is verdict.decision else f"one level up from {verdict.decision} for "
+        sentence = f"{raised}: {change}keywords: {named}{more}"
         verdict = replace(verdict, decision=raised, why=(*verdict.why, sentence), keywords=hits)
     if policy.reports == Reports() or not columns:
         return verdict

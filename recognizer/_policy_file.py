@@ -1,11 +1,12 @@
-"""Reading a policy from TOML."""
+"""Reading a policy from TOML, and writing one."""
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _TABLES: Mapping[str, type[Any]] = {
     "reports": Reports,
     "always_review": AlwaysReview,
 }
+_OTHER_KEYS = ("name", "ignore", "rules", "actions", "time_limits")
 _RULE_KEYS = tuple(f"{key}_{kind}" for key in ("review", "priority") for kind in _LEVELS)
 
 
@@ -74,7 +76,7 @@ def read_policy_text(path: str | os.PathLike[str]) -> str:
 
 
 def _policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
-    default = _rule(values, Rule(), "name", "ignore", "rules", "actions", *_TABLES)
+    default = _rule(values, Rule(), *_OTHER_KEYS, *_TABLES)
     rules: dict[tuple[CandidateKind, str], Rule] = {}
     for key, where, table in _rule_tables(_table(values.get("rules", {}), "rules"), taxonomy):
         if key in rules:
@@ -90,6 +92,7 @@ def _policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
         rules=rules,
         ignore=values.get("ignore", frozenset()),
         actions=values.get("actions", {}),
+        time_limits=values.get("time_limits", {}),
         **tables,
     )
 
@@ -159,3 +162,37 @@ def _table(value: object, where: str) -> Mapping[str, Any]:
 def _require_keys(values: Mapping[str, Any], *known: str) -> None:
     for key in sorted(set(values) - set(known)):
         raise PolicyError(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")
+
+
+def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
+    """Return a policy as the text of a file that :func:`load_policy` reads, after comments."""
+    lines = [*(f"# {text}" for text in comments), f"name = {_value(policy.name)}"]
+    lines += _rule_lines(policy.default)
+    if policy.ignore:
+        lines.append(f"ignore = {_value(sorted(policy.ignore))}")
+    for (kind, name), rule in policy.rules.items():
+        lines += ["", f"[rules.{kind}.{_key(name)}]", *_rule_lines(rule)]
+    tables: list[tuple[str, Mapping[str, Any]]] = []
+    for key, made in _TABLES.items():
+        found, default = asdict(getattr(policy, key)), asdict(made())
+        tables.append((key, {k: v for k, v in found.items() if v != default[k]}))
+    tables += [(key, dict(getattr(policy, key))) for key in ("actions", "time_limits")]
+    for key, values in tables:
+        if values:
+            lines += ["", f"[{key}]", *(f"{k} = {_value(v)}" for k, v in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _rule_lines(rule: Rule) -> Iterator[str]:
+    for key, level in (("review", rule.review), ("priority", rule.priority)):
+        yield f"{key}_{'rate' if isinstance(level, Rate) else 'probability'} = {level.value!r}"
+
+
+def _key(name: str) -> str:
+    is_bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return name if is_bare else _value(name)
+
+
+def _value(value: object) -> str:
+    """Return a value as TOML: JSON is, but for one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

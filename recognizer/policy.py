@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -165,6 +166,8 @@ class Policy:
         reports: how many reports by users make a listing ``review`` or ``priority``.
         always_review: images that are reviewed whatever the scores of products are.
         actions: what the platform does at a decision, in its own words.
+        time_limits: hours after which a listing with a decision is late; in the queue it then comes
+            first in its level.
     """
 
     name: str = "default"
@@ -176,6 +179,7 @@ class Policy:
     reports: Reports = field(default_factory=Reports)
     always_review: AlwaysReview = field(default_factory=AlwaysReview)
     actions: Mapping[Decision, str] = field(default_factory=dict)
+    time_limits: Mapping[Decision, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key, wanted in _TYPES.items():
@@ -194,19 +198,20 @@ class Policy:
         # Read-only, for the digest is computed once.
         object.__setattr__(self, "rules", MappingProxyType(rules))
         object.__setattr__(self, "actions", MappingProxyType(_actions(self.actions)))
+        object.__setattr__(self, "time_limits", MappingProxyType(_time_limits(self.time_limits)))
         object.__setattr__(self, "ignore", frozenset(ignore))
 
     def __getstate__(self) -> dict[str, Any]:
         # A mapping proxy cannot be pickled, and a policy has to reach worker processes.
-        return {**self.__dict__, "rules": dict(self.rules), "actions": dict(self.actions)}
+        return {**self.__dict__, **{key: dict(getattr(self, key)) for key in _MAPPINGS}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        proxies = {key: MappingProxyType(state[key]) for key in ("rules", "actions")}
+        proxies = {key: MappingProxyType(state[key]) for key in _MAPPINGS}
         self.__dict__.update(state | proxies)
 
     @cached_property
     def digest(self) -> str:
-        """A sha256 over all that decides (not the name, nor the actions), hexadecimal."""
+        """A sha256 over all that decides (no name, action or time limit), hexadecimal."""
         content: dict[str, Any] = {
             "default": _content(self.default),
             "rules": {
@@ -239,6 +244,8 @@ class Policy:
             raise PolicyError(f"ignore: {unknown_name('product', name, products)}")
 
 
+_MAPPINGS = ("rules", "actions", "time_limits")
+
 _TYPES = {
     "name": str,
     "default": Rule,
@@ -258,6 +265,18 @@ def _actions(actions: Mapping[Decision, str]) -> dict[Decision, str]:
         if not isinstance(text, str) or not text.strip():
             raise PolicyError(f"actions.{key} = {text!r}: say in words what is done")
     return {Decision(key): text for key, text in actions.items()}
+
+
+def _time_limits(limits: Mapping[Decision, float]) -> dict[Decision, float]:
+    if not isinstance(limits, Mapping):
+        raise PolicyError(f"time_limits: a mapping from decisions to hours, not {limits!r}")
+    waiting = [one for one in Decision if one is not Decision.CLEAR]
+    for key, hours in limits.items():
+        if key not in waiting:
+            raise PolicyError(f"time_limits: {unknown_name('decision', str(key), waiting)}")
+        if not _is_number(hours) or not 0 < hours < math.inf:
+            raise PolicyError(f"time_limits.{key} = {hours!r}: a number of hours over 0")
+    return {Decision(key): float(hours) for key, hours in limits.items()}
 
 
 def _content(rule: Rule) -> list[tuple[str, float]]:

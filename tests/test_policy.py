@@ -104,6 +104,7 @@ def test_journals_of_earlier_versions_keep_their_policy() -> None:
     assert DEFAULT.digest == "b27f77d575e424877bab63e0a532b032f04b22cd36cefbc3fd670ebcdcf8b123"
     assert Policy(keywords=Keywords(columns=("title",))).digest == DEFAULT.digest  # no words
     assert Policy(actions={Decision.REVIEW: "Hold back."}).digest == DEFAULT.digest
+    assert Policy(time_limits={Decision.REVIEW: 24}).digest == DEFAULT.digest
 
 
 def test_the_digest_does_not_change_with_name_or_order() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer._policy_file import EXAMPLES, _policy, load_policy, read_policy_text
+from recognizer._policy_file import EXAMPLES, _policy, load_policy, policy_toml, read_policy_text
 from recognizer.errors import PolicyError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import (
@@ -16,6 +16,7 @@ from recognizer.policy import (
     Effect,
     KnownRule,
     Policy,
+    Probability,
     Rate,
     Rule,
 )
@@ -88,6 +89,8 @@ def test_a_practice(tmp_path: Path) -> None:
         animals = 0.5
         [actions]
         review = "Hold back."
+        [time_limits]
+        priority = 24
         """,
     )
     assert policy == Policy(
@@ -96,6 +99,7 @@ def test_a_practice(tmp_path: Path) -> None:
         reports=Reports(review=1),
         always_review=AlwaysReview(failed=True, animals=0.5),
         actions={Decision.REVIEW: "Hold back."},
+        time_limits={Decision.PRIORITY: 24},
     )
 
 
@@ -106,6 +110,26 @@ def test_the_examples_are_valid_for_the_released_model(name: str) -> None:
     assert {*policy.actions} == {*Decision}
     assert read_policy_text(name).startswith("# For a platform")
     policy.check(load_bundle().taxonomy)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(),
+        *map(load_policy, EXAMPLES),
+        Policy(
+            name='"quoted"\n\x7f',
+            default=Rule(review=Probability(0.25)),
+            rules={(CandidateKind.FAMILY, "ivory"): Rule(review=Rate(0.05))},
+            ignore=frozenset({"feather", "coral"}),
+            known=KnownRule(distance=20),
+            keywords=Keywords(substrings=("象牙",)),
+        ),
+    ],
+)
+def test_what_is_written_is_read_again(policy: Policy, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(policy_toml(policy, ["A comment"]), encoding="utf-8")
+    assert load_policy(tmp_path / "p.toml") == policy
 
 
 def test_a_file_goes_before_an_example_of_its_name(
@@ -124,6 +148,9 @@ BROKEN = {
     "always": ("[always_review]\nanimals = 2", "always_review: animals = 2: a probability"),
     "an unknown decision": ("[actions]\nreviw = 'x'", "actions: unknown decision 'reviw'"),
     "actions": ("actions = 'x'", "actions: a mapping"),
+    "a time limit of clear": ("[time_limits]\nclear = 1", "time_limits: unknown decision 'clear'"),
+    "no time": ("[time_limits]\nreview = 0", "time_limits.review = 0: a number of hours"),
+    "time limits": ("time_limits = 24", "time_limits: a mapping"),
     "not toml": ("review_rate =", "strict.toml"),
     "unknown key": ("threshold = 0.5", "unknown key 'threshold'; known: actions"),
     "a key with a typo": ("reveiw_rate = 0.05", "'reveiw_rate'; did you mean review_rate"),

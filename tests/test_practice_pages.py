@@ -1,7 +1,8 @@
-"""The commands and policies of docs/policy.md, listings.md and compare.md, as they stand there."""
+"""The commands and policies of the pages on practice, as they stand there."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from tests.conftest import invoke
 from tests.pictures import encoded, picture
 
 DOCS = Path(__file__).parents[1] / "docs"
+SAMPLES = DOCS.parent / "datasets" / "samples"
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -36,8 +38,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(page: str) -> None:
-    """Run each command of a page."""
+def run(page: str) -> dict[str, str]:
+    """Run each command of a page, and return what each printed, by its first two words."""
+    printed = {}
     for line in "\n".join(blocks(page, "console")).splitlines():
         command, _, output = line.split(" #")[0].partition(" > ")
         if not command.strip():
@@ -48,6 +51,8 @@ def run(page: str) -> None:
         assert done.exit_code == ExitCode.DONE, (line, done.output)
         if output:
             Path(output.strip()).write_text(done.stdout, encoding="utf-8")
+        printed[" ".join(arguments[:2])] = done.output
+    return printed
 
 
 def test_listings(folder: Path) -> None:
@@ -69,7 +74,29 @@ def test_policies_and_comparisons(folder: Path) -> None:
     ):
         shutil.copy(f"{source}.jsonl", f"{name}.jsonl")
     run("compare.md")
-    assert (folder / "compare.json").read_text().startswith('{"journals"')
+    assert "journals" in json.loads((folder / "compare.json").read_text())
+
+
+def test_from_listings_to_a_verified_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for photo in SAMPLES.glob("*.jpg"):
+        shutil.copy(photo, tmp_path / "photos")
+    for name, text in zip(
+        ("listings.csv", "verdicts.csv"), blocks("practice.md", "csv"), strict=True
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    printed = run("practice.md")
+    listings = (tmp_path / "by-listing.csv").read_text()
+    assert listings.splitlines()[1].startswith("L1,")  # words, reports and its photos say so
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["decided"] >= 1
+    assert figures["precision"][0]["precision"] is not None
+    assert figures["misses"]["audited"] >= 1
+    assert "files unchanged" in printed["verify case-L1"]
+    assert (tmp_path / "case-L1" / "index.html").exists()
+    assert load_policy("next.toml").keywords == load_policy("strict").keywords
 
 
 @pytest.mark.parametrize("text", blocks("policy.md", "toml"))

@@ -109,9 +109,10 @@ def command(
 
 
 def _leads(journal: Path, column: str | None) -> Iterator[Listing]:
+    from recognizer.model.bundle import load_carried_bundles
     from recognizer.rows.listing_table import ListingTable
 
-    with closing(ListingTable(journal, column)) as table:
+    with closing(ListingTable(journal, column, load_carried_bundles())) as table:
         yield from (listing for listing in table if listing.is_lead)
 
 

@@ -11,6 +11,8 @@ from recognizer.cli.options import (
     JournalArgument,
     ListingColumnOption,
     OptionalPolicyOption,
+    RowsBundleOption,
+    bundles_behind,
     output_option,
 )
 from recognizer.cli.progress import working
@@ -24,8 +26,9 @@ def command(
     output: Annotated[Path, output_option("The file to write: .jsonl, .csv or .parquet.")],
     listing_column: ListingColumnOption = None,
     policy: OptionalPolicyOption = None,
+    bundle: RowsBundleOption = None,
 ) -> None:
-    """Write the listings of a scan: leads first, those with reports by users before others.
+    """Write the listings of a scan in the order in which they are reviewed: leads first.
 
     A listing has all its images, its title, price, seller and the like, its leads merged, and says
     in how many others a near-copy of its best photo is. With --policy, the policy of the
@@ -34,9 +37,10 @@ def command(
     from recognizer._policy_file import load_policy
     from recognizer.rows.listing_files import write_listings
 
-    rules = None if policy is None else load_policy(policy)
+    bundles = bundles_behind(bundle)
+    rules = None if policy is None else load_policy(policy, bundles[0].taxonomy)
     with working(f"Writing {output}"):
-        counts = write_listings(journal, output, listing_column, rules)
+        counts = write_listings(journal, output, listing_column, rules, bundles)
     typer.echo(f"Wrote {output}: {words(counts)}")
 
 

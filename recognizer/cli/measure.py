@@ -50,10 +50,10 @@ def _print(found: Measurement, console: Console) -> None:
 
     table = new_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
-        ["product", "level", "confirmed", "rejected", "open", "precision, %"],
+        ["raised by", "level", "confirmed", "rejected", "open", "precision, %"],
     )
     for one in found.precision:
-        name = "all" if one.name is None else one.name + " (family)" * (one.kind == "family")
+        name = _NAMES[one.kind].format(one.name)
         numbers = (one.confirmed, one.rejected, one.open)
         table.add_row(name, one.level, *map(str, numbers), _shown(one.precision))
     console.print(table)
@@ -89,6 +89,15 @@ def _print(found: Measurement, console: Console) -> None:
     )
     if misses.recall is not None:
         console.print(f"Recall: {misses.recall.as_percent()}", highlight=False)
+
+
+_NAMES = {
+    None: "all",
+    "label": "{}",
+    "family": "{} (family)",
+    "keyword": "keyword {!r}",
+    "reports": "reports by users",
+}
 
 
 def _shown(share: Estimate | None) -> str:

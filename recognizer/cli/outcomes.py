@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import AllowHttpOption, JournalOption, OriginOption
+from recognizer.cli.options import (
+    AllowHttpOption,
+    JournalOption,
+    NewBundleOption,
+    OriginOption,
+    PolicyOption,
+    RowsBundleOption,
+    ThreadsOption,
+    bundles_behind,
+    require_extra,
+)
 from recognizer.cli.originals import read_original
+from recognizer.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from recognizer.model.bundle import Bundle
+    from recognizer.model.evidence import Estimate
+    from recognizer.review.proposals import Proposal
 
 app = typer.Typer(
     add_completion=False,
@@ -41,8 +61,18 @@ def import_(
     from_: Annotated[
         Origin, typer.Option("--from", help="What wrote the files.")
     ] = Origin.RECOGNIZER,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            "--journal",
+            "-j",
+            help="The rows of the scan (JSONL). With it, an outcome that names a listing and no "
+            "image is about those images of the listing that are leads.",
+        ),
+    ] = None,
 ) -> None:
     """Add outcomes from files, such as those that the HTML queue saves; the same one once."""
+    from recognizer.review.decided import about_images
     from recognizer.review.handover.label_studio import read_export
     from recognizer.review.outcomes import OutcomeStore, read_outcomes
 
@@ -58,6 +88,8 @@ def import_(
         typer.echo(
             f"Skipped {silent} annotations that were cancelled or say no judgement", err=True
         )
+    if journal is not None:
+        outcomes = about_images(journal, outcomes)
     with OutcomeStore(store, create=True) as opened:
         new = opened.add(outcomes)
         typer.echo(f"{store}: {new} new, {len(opened)} in all")
@@ -133,3 +165,151 @@ def bank(
     with OutcomeStore(store) as opened, Bank(bank, create=True) as target:
         new = target.add(known_items(journal, opened, origin))
         typer.echo(f"{bank}: {new} new, {len(target)} in all")
+
+
+@app.command()
+def thresholds(
+    store: StoreArgument,
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="The policy to write (TOML).")],
+    journal: JournalOption,
+    policy: PolicyOption,
+    precision: Annotated[
+        float, typer.Option(help="Share of the leads of a product that is to be confirmed.")
+    ],
+    bundle: RowsBundleOption = None,
+) -> None:
+    """Propose thresholds whose leads are precise enough, and write them as a policy.
+
+    Higher ones follow from the decided leads. Lower ones need an audit sample (`recognizer scan
+    --audit-rate`), for nobody has seen what was cleared. A threshold is proposed only where the
+    lower end of the 95 % interval of its precision reaches the target. It is chosen on these
+    outcomes, so measure it on those of the next scan. Needs the extra `evaluate`.
+    """
+    require_extra("evaluate", "scipy", "sklearn")
+    from recognizer._atomic import replacing, require_own
+    from recognizer._policy_file import load_policy, policy_toml
+    from recognizer.cli.progress import wide_console, working
+    from recognizer.review.outcomes import OutcomeStore
+    from recognizer.review.proposals import propose_thresholds, with_proposals
+    from recognizer.rows.journal import last_rows
+
+    require_own(output, "proposed policy", lambda file: file.read(10) == b"# Proposed")
+    model = _load_model_behind(journal, bundle)
+    rules = load_policy(policy, model.taxonomy)
+    with OutcomeStore(store) as opened, working("Measuring"):
+        judgements = {o.sha256: o.judgement for o in opened.standing() if o.sha256 is not None}
+        rows = last_rows(journal)
+        found = propose_thresholds(rows, judgements, rules, model, precision=precision)
+    wide_console().print(_proposals(found))
+    decided = sum(one.decided for one in found)
+    audited = max((one.audited for one in found), default=0)
+    comments = (
+        f"Proposed from {decided:,} decided leads and {audited:,} audited images of "
+        f"{journal.name}, decided by {rules.name!r}:",
+        f"at least {precision:.0%} of the leads of a product confirmed (the lower end of the 95 % "
+        "interval).",
+        f"Probabilities hold for {model.title} alone. These outcomes chose them: measure them on "
+        "the next scan.",
+    )
+    proposed = replace(with_proposals(rules, found, model), name=output.stem)
+    with replacing(output) as partial:
+        partial.write_text(policy_toml(proposed, comments), encoding="utf-8")
+    typer.echo(f"Wrote {output}: {sum(one.then is not None for one in found)} new thresholds")
+
+
+@app.command()
+def calibrate(
+    store: StoreArgument,
+    output: NewBundleOption,
+    journal: JournalOption,
+    bundle: RowsBundleOption = None,
+    threads: ThreadsOption = 1,
+    allow_http: AllowHttpOption = False,
+) -> None:
+    """Calibrate the products of a bundle again, and their thresholds, on decided photos.
+
+    Each decided lead stands for the leads of its level, and each decided photo of the audit sample
+    for the cleared ones like it, so that probabilities and false-positive rates are those of the
+    platform. Without an audit sample it is refused. The exit code is 3 where a photo could not be
+    had. Needs the extra `evaluate`.
+    """
+    require_extra("evaluate")
+    import tempfile
+
+    import numpy as np
+
+    from recognizer.cli.options import know_labels
+    from recognizer.cli.progress import show_stage, working
+    from recognizer.cli.scan_output import shown
+    from recognizer.dataset.manifest import load_photos
+    from recognizer.evaluation.calibrate import calibrate_bundle
+    from recognizer.model.folders import check_output
+    from recognizer.recognizer import Recognizer
+    from recognizer.review.decided import sample_weights, write_dataset
+    from recognizer.review.outcomes import OutcomeStore
+
+    check_output(output)  # before any work is done
+    recognizer = Recognizer(_load_model_behind(journal, bundle), threads=threads)
+    know_labels(recognizer)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "decided"
+        with OutcomeStore(store) as opened, working("Reading the photos"):
+            report = write_dataset(
+                journal, opened, folder, lambda row: read_original(row, allow_http=allow_http)
+            )
+        photos = load_photos(folder)
+        weights = sample_weights(journal, {photo.sha256 for photo in photos})
+        photos = [photo for photo in photos if photo.sha256 in weights]
+        with show_stage("Scoring the photos") as progress:
+            made = calibrate_bundle(
+                recognizer,
+                photos,
+                output,
+                on_progress=progress,
+                weights=np.array([weights[photo.sha256] for photo in photos]),
+            )
+    for source, why in report.missing.items():
+        typer.echo(f"{shown(source)}: not used: {why}", err=True)
+    stands_for = sum(weights.values())
+    typer.echo(f"Wrote {output}: {made.title}, calibrated on {len(photos)} decided photos that")
+    typer.echo(f"stand for {stands_for:,.0f} images; measure it before you trust it")
+    if report.missing:
+        raise SomeInputsFailedError
+
+
+def _load_model_behind(journal: Path, bundle: Sequence[str] | None) -> Bundle:
+    from recognizer.model.bundle import bundle_behind
+    from recognizer.rows.journal import JournalReader
+
+    with JournalReader(journal) as reader:
+        row = next((row for _, row in reader.rows()), None)
+    if row is None:
+        raise UsageError(f"{journal} has no rows")
+    return bundle_behind(row.model.title, row.model.digest, bundles_behind(bundle))
+
+
+def _proposals(found: Sequence[Proposal]) -> Table:
+    from recognizer.cli.progress import new_table
+
+    headings = ["product", "threshold", "leads", "confirmed", "precision, %", "advice"]
+    table = new_table("Thresholds for review, now and proposed", headings)
+    for one in found:
+        name, advice = one.family, one.advice.value
+        for point in (one.now, one.then):
+            if point is not None:
+                share = "-" if point.precision is None else point.precision.as_percent()
+                table.add_row(
+                    name,
+                    f"{point.threshold:.4f}",
+                    *(_number(count) for count in (point.leads, point.confirmed)),
+                    share.replace(" %", ""),
+                    advice,
+                )
+            name, advice = "", ""
+    return table
+
+
+def _number(count: Estimate) -> str:
+    if count.low == count.high:
+        return f"{count.value:,.0f}"
+    return f"{count.value:,.0f} ({count.low:,.0f}-{count.high:,.0f})"

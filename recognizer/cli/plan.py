@@ -101,8 +101,8 @@ def command(
     from recognizer.review.plan import (
         Workload,
         make_plan,
+        planned_toml,
         policy_of,
-        policy_toml,
     )
 
     if split not in _WORTH:
@@ -122,7 +122,7 @@ def command(
         _print(plan)
     if output is not None:
         with replacing(output) as partial_file:
-            text = policy_toml(plan, policy_of(plan, loaded, output.stem))
+            text = planned_toml(plan, policy_of(plan, loaded, output.stem))
             partial_file.write_text(text, encoding="utf-8")
         typer.echo(f"Wrote {output}", err=True)
     if plot is not None:

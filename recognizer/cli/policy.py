@@ -138,6 +138,8 @@ def _lines(policy: Policy) -> Iterator[str]:
     for level in ("review", "priority"):
         if (count := getattr(policy.reports, level)) is not None:
             yield f"At least {level}: listings with {count} or more reports by users"
+    for decision, hours in policy.time_limits.items():
+        yield f"Late in the queue after {hours:g} hours: {decision}"
     for decision, text in policy.actions.items():
         yield f"{decision}: {text}"
 

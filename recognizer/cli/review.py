@@ -42,7 +42,7 @@ def command(
             "--time-limit",
             metavar="LEVEL=HOURS",
             help="After how many hours a listing of a level is late and comes first in it, for "
-            "example priority=24. May be given several times.",
+            "example priority=24; instead of the policy's. May be given several times.",
         ),
     ] = None,
     lock_minutes: Annotated[
@@ -85,6 +85,7 @@ def command(
 ) -> None:
     """Work through the leads of a scan as a team: a queue in the browser, served from here.
 
+    With --policy, its actions are shown with the listings, and its time limits hold.
     Of an image in several journals the last row counts. What reviewers say is stored at once, in
     JOURNAL.outcomes beside the first journal unless --outcomes names another file. The server can
     be stopped and started at any time, and new rows of the journals appear by themselves.
@@ -111,9 +112,10 @@ def command(
     names = (host, socket.gethostname())
     if not is_local and token is None:
         token = new_secret()
-    limits = _time_limits(time_limit or [])
+    given = _time_limits(time_limit or [])
     bundles = bundles_behind(bundle)
     rules = None if policy is None else load_policy(policy, bundles[0].taxonomy)
+    limits = {**(rules.time_limits if rules else {}), **given}
     console = Console(stderr=True)
     first = journals[0]
     with (

@@ -239,7 +239,13 @@ def command(
         else:
             shown.print_results(summary, skipped, model, report)
         if listings is not None:  # last: whether there is such a column is known only now
-            write_scanned_listings(output, listings, listing_column, quiet=quiet or as_json)
+            write_scanned_listings(
+                output,
+                listings,
+                listing_column,
+                [model, *load_carried_bundles()],
+                quiet=quiet or as_json,
+            )
     if summary.failed:
         raise SomeInputsFailedError
 

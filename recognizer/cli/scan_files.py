@@ -6,11 +6,15 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from recognizer._atomic import check_place, require_page
 from recognizer.errors import UsageError
+
+if TYPE_CHECKING:
+    from recognizer.model.bundle import Bundle
 
 _SUFFIX = ".scan.jsonl"
 
@@ -73,11 +77,13 @@ def check_outputs(
         require_page(report)
 
 
-def write_scanned_listings(rows: Path, path: Path, column: str | None, *, quiet: bool) -> None:
+def write_scanned_listings(
+    rows: Path, path: Path, column: str | None, bundles: Sequence[Bundle], *, quiet: bool
+) -> None:
     """Write the listings of a scan, and say so."""
     from recognizer.cli.listings import words
     from recognizer.rows.listing_files import write_listings
 
-    counts = write_listings(rows, path, column)
+    counts = write_listings(rows, path, column, bundles=bundles)
     if not quiet:
         typer.echo(f"Listings: {path}, {words(counts)}", err=True)

@@ -50,6 +50,7 @@ MIN_POSITIVES = 10
 
 Positive = NDArray[np.bool_]
 LogOdds = NDArray[np.float64]
+Weights = NDArray[np.float64]
 
 
 class LabelFit(NamedTuple):
@@ -64,26 +65,31 @@ def fit_calibration(
     truth: Sequence[str],
     labels: Sequence[str],
     sources: Sequence[str],
+    weights: NDArray[np.float64] | None = None,
 ) -> list[LabelFit]:
     """Fit each label's calibration by the method that does best on photos that it did not see.
 
-    ``log_odds`` are the model's, (N, labels); ``truth`` and ``sources`` are of the N photos.
+    ``log_odds`` are the model's, (N, labels); ``truth``, ``sources`` and ``weights`` (None: all
+    alike) are of the N photos.
     """
     values = np.asarray(log_odds, np.float64)
+    weights = np.ones(len(values)) if weights is None else weights
     positive = np.array([[t == label for label in labels] for t in truth])
     positives = positive.sum(axis=0)
     own = positives >= MIN_POSITIVES
     losses: dict[str, NDArray[np.float64]] = {}  # method -> the mean log-loss of each label
     for train, test in stratified_folds(truth, sources):
-        for method, curves in _all_curves(values[train], positive[train], own).items():
+        found = _all_curves(values[train], positive[train], own, weights[train])
+        for method, curves in found.items():
             loss = losses.setdefault(method, np.zeros(len(labels)))
             for column, curve in enumerate(curves):
-                whole = _log_loss(curve(values[test, column]), positive[test, column])
-                loss[column] += whole / len(values)
+                scored = curve(values[test, column])
+                whole = _log_loss(scored, positive[test, column], weights[test])
+                loss[column] += whole / weights.sum()
     if not own.all():
         for loss in losses.values():
             loss[~own] = loss[~own].mean()
-    curves_of = _all_curves(values, positive, own)
+    curves_of = _all_curves(values, positive, own, weights)
     fits = []
     for column in range(len(labels)):
         best = min(losses, key=lambda method: losses[method][column])
@@ -97,41 +103,43 @@ def fit_calibration(
     return fits
 
 
-def _all_curves(values: LogOdds, positive: Positive, own: Positive) -> dict[str, list[Calibration]]:
+def _all_curves(
+    values: LogOdds, positive: Positive, own: Positive, weights: Weights
+) -> dict[str, list[Calibration]]:
     """Fit every method: for each a curve for each label."""
-    whole = values.ravel(), positive.ravel()
-    platt = [_platt(*whole)] * values.shape[1]
-    isotonic = [_isotonic(*whole, platt[0].slope)] * values.shape[1]
+    columns = values.shape[1]
+    whole = values.ravel(), positive.ravel(), np.repeat(weights, columns)
+    platt = [_platt(*whole)] * columns
+    isotonic = [_isotonic(*whole, platt[0].slope)] * columns
     for i in np.flatnonzero(own & positive.any(axis=0)):  # another fold may have all positives
-        platt[i] = _platt(values[:, i], positive[:, i])
-        isotonic[i] = _isotonic(values[:, i], positive[:, i], platt[i].slope)
-    temperature = [_temperature(*whole)] * values.shape[1]
+        platt[i] = _platt(values[:, i], positive[:, i], weights)
+        isotonic[i] = _isotonic(values[:, i], positive[:, i], weights, platt[i].slope)
+    temperature = [_temperature(*whole)] * columns
     return {"temperature": temperature, "platt": platt, "isotonic": isotonic}
 
 
-def _targets(positive: Positive) -> NDArray[np.float64]:
+def _targets(positive: Positive, weights: Weights) -> NDArray[np.float64]:
     """Return Platt's targets: off 0 and 1, of which no number of photos can assure us.
 
     They do what a penalty would: the slope stays finite where a label makes no mistake.
     """
-    targets = np.where(
-        positive, (positive.sum() + 1) / (positive.sum() + 2), 1 / ((~positive).sum() + 2)
-    )
+    of_positive, of_negative = weights[positive].sum(), weights[~positive].sum()
+    targets = np.where(positive, (of_positive + 1) / (of_positive + 2), 1 / (of_negative + 2))
     return np.asarray(targets, np.float64)
 
 
-def _temperature(values: LogOdds, positive: Positive) -> Calibration:
-    targets = _targets(positive)
+def _temperature(values: LogOdds, positive: Positive, weights: Weights) -> Calibration:
+    targets = _targets(positive, weights)
     found = minimize_scalar(
-        lambda log_slope: _log_loss(np.exp(log_slope) * values, targets),
+        lambda log_slope: _log_loss(np.exp(log_slope) * values, targets, weights),
         bounds=(-4.0, 4.0),
         method="bounded",
     )
     return Calibration.line(float(np.exp(found.x)), 0.0)
 
 
-def _platt(values: LogOdds, positive: Positive) -> Calibration:
-    return Calibration.line(*fit_platt(values, _targets(positive), np.ones(len(values)), c=1e6))
+def _platt(values: LogOdds, positive: Positive, weights: Weights) -> Calibration:
+    return Calibration.line(*fit_platt(values, _targets(positive, weights), weights, c=1e6))
 
 
 def fit_platt(
@@ -151,18 +159,21 @@ def fit_platt(
     return max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
 
 
-def _isotonic(values: LogOdds, positive: Positive, slope: float) -> Calibration:
-    fitted = IsotonicRegression().fit_transform(values, _targets(positive))
+def _isotonic(values: LogOdds, positive: Positive, weights: Weights, slope: float) -> Calibration:
+    curve = IsotonicRegression().fit(values, _targets(positive, weights), weights)
+    fitted = curve.predict(values)
     steps, step = np.unique(fitted.round(12), return_inverse=True)
-    middles = np.bincount(step, weights=values) / np.bincount(step)
+    middles = np.bincount(step, weights=weights * values) / np.bincount(step, weights=weights)
     heights = np.log(steps) - np.log1p(-steps)
     knots = tuple(zip(middles.tolist(), heights.tolist(), strict=True))
     return Calibration(slope, knots).rounded()
 
 
-def _log_loss(log_odds: LogOdds, targets: NDArray[np.float64] | Positive) -> float:
-    """Return the sum of the log-losses."""
-    return float((np.logaddexp(0.0, log_odds) - targets * log_odds).sum())
+def _log_loss(
+    log_odds: LogOdds, targets: NDArray[np.float64] | Positive, weights: Weights
+) -> float:
+    """Return the weighted sum of the log-losses."""
+    return float((weights * (np.logaddexp(0.0, log_odds) - targets * log_odds)).sum())
 
 
 def uncalibrated(labels: Sequence[str], **values: Any) -> Bundle:
@@ -198,10 +209,17 @@ def uncalibrated(labels: Sequence[str], **values: Any) -> Bundle:
     )
 
 
-def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[Photo]) -> Bundle:
+def calibrated(
+    bundle: Bundle,
+    log_odds: NDArray[np.floating],
+    photos: Sequence[Photo],
+    weights: Weights | None = None,
+) -> Bundle:
     """Return a bundle with calibrations and thresholds fitted on N held-out photos.
 
-    ``log_odds`` are theirs, (N, labels), whatever the bundle's calibration is.
+    ``log_odds`` are theirs, (N, labels), whatever the bundle's calibration is. ``weights`` say how
+    many images each photo stands for, where reviewers have decided on a sample of a scan. Then only
+    products are calibrated: of a rejected photo nobody says for certain what else it shows.
 
     Raises:
         DatasetError: there are no photos without a product, or too few to calibrate on.
@@ -211,19 +229,33 @@ def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[
     if not negative.any():
         raise DatasetError("no held-out photos without a product: thresholds cannot be set")
     truth, sources = [p.label for p in photos], [p.source for p in photos]
-    fits = fit_calibration(log_odds, truth, bundle.label_names, sources)
+    fitted = [
+        column
+        for column, label in enumerate(bundle.labels)
+        if weights is None or label.kind is Kind.PRODUCT
+    ]
+    names = [bundle.label_names[column] for column in fitted]
+    found = fit_calibration(log_odds[:, fitted], truth, names, sources, weights)
+    fits = dict(zip(names, found, strict=True))
     kept = {
         label.name
-        for label, (_, fit) in zip(bundle.labels, fits, strict=True)
-        if label.fit and label.fit.method == "enrolled" and fit.positives < MIN_POSITIVES
+        for label in bundle.labels
+        if label.fit
+        and label.fit.method == "enrolled"
+        and (label.name not in fits or fits[label.name].fit.positives < MIN_POSITIVES)
     }
     labels = tuple(
-        label if label.name in kept else replace(label, calibration=curve, fit=fit)
-        for label, (curve, fit) in zip(bundle.labels, fits, strict=True)
+        replace(label, calibration=fits[label.name].calibration, fit=fits[label.name].fit)
+        if label.name in fits.keys() - kept
+        else label
+        for label in bundle.labels
     )
     bundle = replace(bundle, labels=labels)
     # Thresholds hold for what users see: the calibrated scores, label by label and by family.
     scores = bundle.calibrate(log_odds[negative])
+    stands_for = np.ones(len(scores), np.intp)
+    if weights is not None:
+        stands_for = np.maximum(1, weights[negative].round().astype(np.intp))
     family_scores = bundle.family_scores(scores)
 
     def label_with_thresholds(label: BundleLabel, own: NDArray[np.float64]) -> BundleLabel:
@@ -231,11 +263,13 @@ def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[
         # low: its own thresholds stay, and none that it counts in becomes lower.
         if label.kind is not Kind.PRODUCT or label.name in kept:
             return label
-        return replace(label, thresholds=fit_thresholds(own))
+        return replace(label, thresholds=fit_thresholds(np.repeat(own, stands_for)))
 
     def family_with_thresholds(family: BundleFamily, own: NDArray[np.float64]) -> BundleFamily:
         before = family.thresholds if kept & set(family.members) else {}
-        return replace(family, thresholds=raised(before, fit_thresholds(own)))
+        return replace(
+            family, thresholds=raised(before, fit_thresholds(np.repeat(own, stands_for)))
+        )
 
     return replace(
         bundle,
@@ -243,7 +277,7 @@ def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[
         families=tuple(map(family_with_thresholds, bundle.families, family_scores.T)),
         any_product_thresholds=raised(
             bundle.any_product_thresholds if kept else {},
-            fit_thresholds(family_scores.max(axis=1, initial=0)),
+            fit_thresholds(np.repeat(family_scores.max(axis=1, initial=0), stands_for)),
         ),
         calibration=CalibrationPhotos(
             photos=len(photos),
@@ -261,11 +295,13 @@ def calibrate_bundle(
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     *,
     log_odds: NDArray[np.floating] | None = None,
+    weights: Weights | None = None,
 ) -> Bundle:
     """Write a bundle with the same network, calibrated on other photos.
 
     ``log_odds``, (N, labels), are those of the photos by other runs of the bundle's recipe, which
-    did not learn from them; without any, the bundle scores the photos itself.
+    did not learn from them; without any, the bundle scores the photos itself. ``weights`` are for
+    photos that reviewers decided (:func:`calibrated`).
 
     A label ranks photos as before, so the evidence of single products stays. What the families and
     the policy made of the scores was measured with the old calibration, and is dropped.
@@ -278,7 +314,7 @@ def calibrate_bundle(
     old = recognizer.bundle
     if log_odds is None:
         log_odds = run_photos(recognizer, photos, on_progress).log_odds
-    found = calibrated(old, log_odds, photos)
+    found = calibrated(old, log_odds, photos, weights)
     assert found.calibration is not None  # noqa: S101 - as calibrated() leaves it
     today = datetime.now(UTC).date().isoformat()
     step = Calibrated(
@@ -311,6 +347,7 @@ def calibrate_bundle(
                 new=new,
                 old=old,
                 photos=step.photos,
+                origin="held-out photos" if weights is None else _DECIDED,
                 digest=old.digest[:16],
                 card=card.read_text(encoding="utf-8") if card.is_file() else "",
             ),
@@ -320,11 +357,13 @@ def calibrate_bundle(
     return replace(new, path=output)
 
 
+_DECIDED = "photos that reviewers decided on, weighted to stand for their scan,"
+
 _CARD = """\
 # {new.title}
 
-The network of {old.title} (digest `{digest}…`), calibrated again on {photos.photos} held-out
-photos from {photos.sources} sources, {photos.negatives} of them without a product. Each label ranks
+The network of {old.title} (digest `{digest}…`), calibrated again on {photos.photos} {origin}
+from {photos.sources} sources, {photos.negatives} of them without a product. Each label ranks
 photos as before. What the card of {old.title} says below of families, of thresholds, of
 probabilities and of the default policy was measured with the old calibration; `recognizer evaluate`
 on this bundle measures it again.

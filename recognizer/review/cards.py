@@ -16,10 +16,11 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.review.card_images import CardImage, make_card_image
 from recognizer.review.guide import Guide, make_guides
-from recognizer.review.outcomes import Occasion, listing_identity
-from recognizer.review.page_texts import PageTexts
-from recognizer.review.queue import Entry, Ranking
+from recognizer.review.outcomes import Occasion, images_in_question, listing_identity
+from recognizer.review.queue import Entry
+from recognizer.review.texts import Texts
 from recognizer.rows.listings import Listing
+from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import THUMBNAIL_SIDE, ThumbnailStore
 from recognizer.status import Reason, Status
@@ -111,10 +112,10 @@ class CardMaker:
     """Makes cards from the rows of one scan, with the thumbnails that it has kept."""
 
     def __init__(
-        self, bundle: Bundle, store: ThumbnailStore | None = None, texts: PageTexts | None = None
+        self, bundle: Bundle, store: ThumbnailStore | None = None, texts: Texts | None = None
     ) -> None:
         self._store = store
-        self._texts = texts or PageTexts("en")
+        self._texts = texts or Texts("en", "page")
         self._taxonomy = bundle.taxonomy
         self._ranking = Ranking(bundle)
         self._thumbnail_bytes = 0
@@ -262,7 +263,7 @@ def _is_family(lead: Lead) -> bool:
     return lead.kind is CandidateKind.FAMILY
 
 
-def _facts(row: Row, thumbnail: CardImage, texts: PageTexts) -> str:
+def _facts(row: Row, thumbnail: CardImage, texts: Texts) -> str:
     facts = []
     if row.width and row.height:
         facts.append(texts("pixels", width=str(row.width), height=str(row.height)))
@@ -276,14 +277,16 @@ def _facts(row: Row, thumbnail: CardImage, texts: PageTexts) -> str:
 
 
 def _verdict(row: Row, photos: Iterable[Row]) -> dict[str, Any]:
-    """Return what an outcome about a listing names: its images that are leads, and itself."""
-    images = [one.sha256 for one in photos if one.is_lead and one.sha256]
-    images = images or [one for one in (row.sha256,) if one]
-    name = listing_of(row.item) or (None if images else row.source)
+    """Return what an outcome about a listing names: the images that it is about, and itself."""
+    is_audit, own = row.audit is not None, listing_of(row.item)
+    images = images_in_question(photos)
+    if not images and (is_audit or own is None):
+        images = [one for one in (row.sha256,) if one]
+    name = own or (None if images else row.source)
     return {
-        "images": [*dict.fromkeys(images)],
+        "images": images,
         "listing": None if name is None else listing_identity(name),
-        "occasion": (Occasion.REVIEW if row.audit is None else Occasion.AUDIT).value,
+        "occasion": (Occasion.AUDIT if is_audit else Occasion.REVIEW).value,
     }
 
 

@@ -5,24 +5,30 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recognizer._columns import listing_of
+from recognizer._columns import Role, as_text, listing_of, value_of
 from recognizer.dataset.manifest import MANIFEST
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
 from recognizer.known import KnownItem
-from recognizer.policy import Finding
-from recognizer.review.outcomes import Judgement, Outcome, OutcomeStore
+from recognizer.policy import Decision, Finding
+from recognizer.review.outcomes import (
+    Judgement,
+    Occasion,
+    Outcome,
+    OutcomeStore,
+    images_in_question,
+    listing_identity,
+)
 from recognizer.rows.journal import last_rows
 from recognizer.rows.row import Row
 
 REJECTED_LABEL = "listing_other"
 """The label of a rejected image for which the reviewer named none."""
 
-_SELLERS = ("seller", "seller_id", "seller_name", "shop", "user", "user_id")
 _COLUMNS = ("sha256", "file", "label", "source", "split", "subtype")
 
 
@@ -49,6 +55,37 @@ def decided_rows(journal: Path, store: OutcomeStore) -> Iterator[tuple[Row, Outc
         outcome = standing.pop(row.sha256 or "", None)
         if outcome is not None:
             yield row, outcome
+
+
+def about_images(journal: Path, outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return outcomes on listings as outcomes on their images, as the queue stores them.
+
+    An outcome that names a listing and no image is about those images of the listing that are leads
+    by themselves, or on the occasion of an audit about those of the audit sample. One on a listing
+    without such an image, or of another journal, stays as it is.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    given = list(outcomes)
+    wanted = {one.listing for one in given if one.sha256 is None}
+    rows: dict[str | None, list[Row]] = {}
+    for row in last_rows(journal) if wanted else ():
+        name = listing_identity(listing_of(row.item) or row.source)
+        if name in wanted:
+            rows.setdefault(name, []).append(row)
+
+    def images(outcome: Outcome) -> list[str | None]:
+        of_listing = rows.get(outcome.listing, [])
+        if outcome.occasion is Occasion.AUDIT:
+            return [row.sha256 for row in of_listing if row.audit is not None]
+        return [*images_in_question(of_listing)]
+
+    return [
+        replace(one, sha256=sha256)
+        for one in given
+        for sha256 in (one.sha256 is None and images(one)) or [one.sha256]
+    ]
 
 
 def label_of(row: Row, outcome: Outcome) -> str | None:
@@ -127,12 +164,45 @@ def _write_photo(
 
 
 def _source_of(row: Row) -> str:
-    columns = {name.strip().lower(): value for name, value in (row.item or {}).items()}
-    seller = next((columns[name] for name in _SELLERS if columns.get(name)), None)
+    seller = as_text(value_of(row.item or {}, Role.SELLER))
     if seller is not None:
         return f"seller {seller}"
     listing = listing_of(row.item)
     return f"listing {listing}" if listing is not None else str(Path(row.source).parent)
+
+
+def sample_weights(journal: Path, decided: Collection[str]) -> dict[str, float]:
+    """Return for how many images of a scan each decided one stands, by its digest.
+
+    A lead stands for the leads of its level, a clear image of the audit sample for the clear ones
+    like it. Others were chosen in ways of which nobody knows the probability: they are left out.
+
+    Args:
+        journal: the rows.
+        decided: digests of the decided images that are at hand.
+
+    Raises:
+        JournalError: the journal cannot be read.
+        UsageError: no image of the audit sample is among them.
+    """
+    sizes = Counter[Decision | float]()
+    strata: dict[str, Decision | float] = {}
+    for row in last_rows(journal):
+        stratum = row.decision if row.is_image_lead else row.audit
+        if stratum is not None and row.sha256 is not None and row.scores is not None:
+            sizes[stratum] += 1
+            if row.sha256 in decided:
+                strata[row.sha256] = stratum
+    found = Counter(strata.values())
+    if all(isinstance(stratum, Decision) for stratum in found):
+        raise UsageError(
+            "no image of an audit sample was decided, so nothing is known of what was cleared: "
+            "scan with --audit-rate, and decide on the audit sample"
+        )
+    return {
+        sha256: sizes[stratum] / found[stratum] / (1 if isinstance(stratum, Decision) else stratum)
+        for sha256, stratum in strata.items()
+    }
 
 
 def known_items(

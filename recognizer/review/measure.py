@@ -11,29 +11,44 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from itertools import combinations
 from statistics import median, quantiles
+from typing import TypeAlias
 
-from scipy.stats import chi2
 from sklearn.metrics import cohen_kappa_score
 
-from recognizer.evaluation.metrics import CONFIDENCE, share
+from recognizer._columns import Role, as_count, listing_of, value_of
+from recognizer.evaluation.metrics import share
 from recognizer.model.evidence import Estimate
-from recognizer.policy import CandidateKind, Decision
-from recognizer.review.outcomes import Judgement, Occasion, Outcome
+from recognizer.policy import Decision
+from recognizer.review.outcomes import Judgement, Occasion, Outcome, listing_identity
+from recognizer.review.weighted import weighted_count
+from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.status import Status
 
 MIN_COMMON = 2  # subjects that two reviewers have judged both: fewer say nothing of agreement
 
 
+class Grounds(StrEnum):
+    """What raised a lead: a product of the model, or what the policy adds."""
+
+    LABEL = "label"
+    FAMILY = "family"
+    KEYWORD = "keyword"
+    """A keyword of the policy in the text of the listing."""
+    REPORTS = "reports"
+    """At least one report by a user."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
-    """How many of the decided leads of a product were confirmed.
+    """How many of the decided leads with the same grounds were confirmed.
 
     Attributes:
-        kind: whether it is a label or a family; None for all leads of the level together.
-        name: of the label or family; None as above.
+        kind: of the grounds; None for all leads of the level together.
+        name: of the label or family, or the keyword; None otherwise.
         level: ``review`` or ``priority``.
         confirmed: decided leads that were confirmed.
         rejected: decided leads that were rejected.
@@ -41,7 +56,7 @@ class Precision:
         precision: confirmed among the decided; None where none was decided.
     """
 
-    kind: CandidateKind | None
+    kind: Grounds | None
     name: str | None
     level: Decision
     confirmed: int
@@ -106,7 +121,8 @@ class Measurement:
 
     Attributes:
         images: rows of the scan, the last of each item.
-        leads: of these, those to review.
+        leads: those to review: images that are leads by themselves, and listings that keywords or
+            reports alone have raised, each of them once.
         decided: of these, those that were confirmed or rejected.
         precision: by level over all leads, then by product and level.
         appeals: decisions on which an appeal was decided.
@@ -129,6 +145,18 @@ class Measurement:
     misses: Misses | None
 
 
+_Key: TypeAlias = tuple[Grounds | None, str | None]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lead:
+    """An image, or a listing that text or reports alone have raised."""
+
+    level: Decision
+    time: datetime
+    grounds: set[tuple[_Key, Decision]] = field(default_factory=set)
+
+
 @dataclass(slots=True)
 class _Counts:
     """What is counted while the rows go by."""
@@ -136,15 +164,26 @@ class _Counts:
     images: int = 0
     leads: int = 0
     cleared: int = 0
-    judged: Counter[tuple[CandidateKind | None, str | None, Decision, str]] = field(
-        default_factory=Counter
-    )
+    judged: Counter[tuple[_Key, Decision, str]] = field(default_factory=Counter)
     hours: dict[Decision, list[float]] = field(default_factory=lambda: defaultdict(list))
     waiting: dict[Decision, list[float]] = field(default_factory=lambda: defaultdict(list))
     # Drawn, audited and found images of the audit sample, by the probability of being drawn.
     drawn: Counter[float] = field(default_factory=Counter)
     audited: Counter[float] = field(default_factory=Counter)
     found: Counter[float] = field(default_factory=Counter)
+
+    def add(self, lead: _Lead, history: Sequence[Outcome], now: datetime) -> None:
+        """Count a lead by what was said of it."""
+        last = history[-1].judgement if history else None
+        state = str(last) if last in DECIDED else "open"
+        self.leads += 1
+        for key, level in {((None, None), lead.level), *lead.grounds}:
+            self.judged[key, level, state] += 1
+        if history:
+            hours = (history[0].time - lead.time).total_seconds() / 3600
+            self.hours[lead.level].append(max(0.0, hours))
+        else:
+            self.waiting[lead.level].append((now - lead.time).total_seconds() / 3600)
 
 
 def measure_outcomes(
@@ -158,71 +197,99 @@ def measure_outcomes(
         now: the time up to which leads have been waiting, with its time zone.
     """
     histories: dict[str, list[Outcome]] = defaultdict(list)
+    of_listings: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         histories[outcome.subject].append(outcome)
-    histories = {subject: _in_force(history) for subject, history in histories.items()}
+        if outcome.listing is not None:
+            of_listings[outcome.listing].append(outcome)
+    histories = {subject: in_force(history) for subject, history in histories.items()}
     counts = _Counts()
+    raised: dict[str, _Lead] = {}  # listings of which images are raised by text or reports alone
+    has_image_lead: set[str] = set()
     for row in rows:
-        _count(row, histories.get(row.sha256 or "", []), counts, now)
-    judged = counts.judged
-    decided = [(key, n) for key, n in judged.items() if key[0] is None]
+        counts.images += 1
+        if row.is_lead:
+            name = listing_identity(listing_of(row.item) or row.source)
+            lead = _lead(row)
+            if row.is_image_lead:
+                has_image_lead.add(name)
+                counts.add(lead, histories.get(row.sha256 or "", []), now)
+            else:
+                raised[name] = _together(raised.get(name), lead)
+        elif row.decision is Decision.CLEAR and row.status is not Status.FAILED:
+            _count_cleared(row, histories.get(row.sha256 or "", []), counts)
+    for name in raised.keys() - has_image_lead:
+        counts.add(raised[name], in_force(of_listings[name]), now)
     appeals = [history for history in histories.values() if _appealed(history)]
     overturned = sum(history[-1].judgement is Judgement.REJECTED for history in appeals)
-    confirmed = sum(n for key, n in decided if key[3] == Judgement.CONFIRMED)
+    decided = Counter[str]()
+    for (key, _, state), count in counts.judged.items():
+        decided[state] += count * (key == (None, None))
     return Measurement(
         images=counts.images,
         leads=counts.leads,
-        decided=sum(n for key, n in decided if key[3] in _DECIDED),
-        precision=_precision(judged),
+        decided=sum(decided[state] for state in DECIDED),
+        precision=_precision(counts.judged),
         appeals=len(appeals),
         overturned=share(overturned, len(appeals)) if appeals else None,
         agreement=_agreement(histories),
         time_to_decision={level: _hours(values) for level, values in counts.hours.items()},
         waiting={level: _hours(values) for level, values in counts.waiting.items()},
-        misses=_misses(counts, confirmed),
+        misses=_misses(counts, decided[Judgement.CONFIRMED]),
     )
 
 
-_DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
+DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
+"""The judgements that decide."""
 
 
-def _in_force(history: Sequence[Outcome]) -> list[Outcome]:
+def in_force(history: Sequence[Outcome]) -> list[Outcome]:
     """Return the outcomes of a subject that were not withdrawn, the latest last."""
     withdrawn = {outcome.withdraws for outcome in history if outcome.withdraws is not None}
     kept = [o for o in history if o.occasion is not Occasion.WITHDRAWAL and o.id not in withdrawn]
     return sorted(kept, key=lambda outcome: outcome.time)
 
 
-def _count(row: Row, history: Sequence[Outcome], counts: _Counts, now: datetime) -> None:
-    counts.images += 1
-    last = history[-1].judgement if history else None
-    if row.is_lead:
-        counts.leads += 1
-        state = last if last in _DECIDED else "open"
-        counts.judged[None, None, row.decision, str(state)] += 1
-        for lead in row.leads:
-            counts.judged[lead.kind, lead.name, lead.level, str(state)] += 1
-        if history:
-            hours = (history[0].time - row.time).total_seconds() / 3600
-            counts.hours[row.decision].append(max(0.0, hours))
-        else:
-            counts.waiting[row.decision].append((now - row.time).total_seconds() / 3600)
-    elif row.decision is Decision.CLEAR and row.status is not Status.FAILED:
-        counts.cleared += 1
-        if row.audit is not None:
-            counts.drawn[row.audit] += 1
-            counts.audited[row.audit] += last in _DECIDED
-            counts.found[row.audit] += last is Judgement.CONFIRMED
+def _lead(row: Row) -> _Lead:
+    grounds: set[tuple[_Key, Decision]] = {
+        ((Grounds(lead.kind), lead.name), lead.level) for lead in row.leads
+    }
+    grounds |= {((Grounds.KEYWORD, hit.keyword), row.decision) for hit in row.keywords}
+    if as_count(value_of(row.item or {}, Role.REPORTS)):
+        grounds.add(((Grounds.REPORTS, None), row.decision))
+    return _Lead(level=row.decision, time=row.time, grounds=grounds)
 
 
-def _precision(
-    judged: Counter[tuple[CandidateKind | None, str | None, Decision, str]],
-) -> tuple[Precision, ...]:
-    keys = dict.fromkeys(key[:3] for key in judged)
+def _together(lead: _Lead | None, other: _Lead) -> _Lead:
+    """Return two images of a listing as one lead."""
+    if lead is None:
+        return other
+    return _Lead(
+        level=min(lead.level, other.level, key=QUEUE_ORDER.index),
+        time=min(lead.time, other.time),
+        grounds=lead.grounds | other.grounds,
+    )
+
+
+def _count_cleared(row: Row, history: Sequence[Outcome], counts: _Counts) -> None:
+    counts.cleared += 1
+    if row.audit is not None:
+        last = history[-1].judgement if history else None
+        counts.drawn[row.audit] += 1
+        counts.audited[row.audit] += last in DECIDED
+        counts.found[row.audit] += last is Judgement.CONFIRMED
+
+
+def _precision(judged: Counter[tuple[_Key, Decision, str]]) -> tuple[Precision, ...]:
+    places = [None, *Grounds]
+    keys = dict.fromkeys(key[:2] for key in judged)
     found = []
-    for kind, name, level in sorted(keys, key=lambda key: (key[1] or "", key[0] or "", key[2])):
+    for (kind, name), level in sorted(
+        keys,
+        key=lambda key: (places.index(key[0][0]) > 2, key[0][1] or "", key[0][0] or "", key[1]),
+    ):
         confirmed, rejected, open_ = (
-            judged[kind, name, level, state]
+            judged[(kind, name), level, state]
             for state in (Judgement.CONFIRMED.value, Judgement.REJECTED.value, "open")
         )
         decided = confirmed + rejected
@@ -245,7 +312,7 @@ def _appealed(history: Sequence[Outcome]) -> bool:
     return (
         len(history) > 1
         and history[-1].occasion is Occasion.APPEAL
-        and history[-1].judgement in _DECIDED
+        and history[-1].judgement in DECIDED
         and any(outcome.judgement is Judgement.CONFIRMED for outcome in history[:-1])
     )
 
@@ -279,19 +346,21 @@ def _hours(values: Sequence[float]) -> Hours:
     return Hours(count=len(values), median=median(values), p90=p90)
 
 
+def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> dict[float, float]:
+    """Return, by the probability of being drawn, for how many clear images a decided one stands.
+
+    For 1 / probability images, and for those that were drawn like it and are still open.
+    """
+    return {p: drawn[p] / number / p for p, number in audited.items() if number}
+
+
 def _misses(counts: _Counts, confirmed: int) -> Misses | None:
     audited = sum(counts.audited.values())
     if not audited:
         return None
-    # Each decided image stands for 1/p images, and for those drawn like it that are still open.
-    weights = {
-        probability: counts.drawn[probability] / number / probability
-        for probability, number in counts.audited.items()
-        if number
-    }
+    weights = audit_weights(counts.drawn, counts.audited)
     missed = weighted_count({weights[p]: n for p, n in counts.found.items() if p in weights})
-    high = max(missed.high, max(weights.values()) * _upper_of_none())
-    missed = Estimate(missed.value, missed.low, min(high, counts.cleared))
+    missed = Estimate(missed.value, missed.low, min(missed.high, counts.cleared))
 
     def to_share(of: Callable[[float], float]) -> Estimate:
         low, high = sorted((of(missed.low), of(missed.high)))
@@ -305,28 +374,3 @@ def _misses(counts: _Counts, confirmed: int) -> Misses | None:
         rate=to_share(lambda n: n / counts.cleared),
         recall=to_share(lambda n: confirmed / (confirmed + n)) if confirmed else None,
     )
-
-
-def _upper_of_none(confidence: float = CONFIDENCE) -> float:
-    """Return the upper bound of a Poisson mean of which nothing was seen."""
-    return float(chi2.ppf((1 + confidence) / 2, 2) / 2)
-
-
-def weighted_count(found: Mapping[float, int], confidence: float = CONFIDENCE) -> Estimate:
-    """Return a sum of weighted Poisson counts with its interval (Fay and Feuer, 1997).
-
-    Args:
-        found: weight -> how many things of this weight were seen.
-        confidence: of the interval, which covers at least this often.
-    """
-    seen = {weight: count for weight, count in found.items() if count}
-    if not seen:
-        return Estimate(0.0, 0.0, 0.0)
-    value = sum(weight * count for weight, count in seen.items())
-    variance = sum(weight**2 * count for weight, count in seen.items())
-    tail = (1 - confidence) / 2
-    largest = max(found)
-    low = variance / (2 * value) * chi2.ppf(tail, 2 * value**2 / variance)
-    value_up, variance_up = value + largest, variance + largest**2
-    high = variance_up / (2 * value_up) * chi2.ppf(1 - tail, 2 * value_up**2 / variance_up)
-    return Estimate(float(value), float(low), float(high))

@@ -26,7 +26,7 @@ import msgspec
 from recognizer._atomic import replacing, require_own
 from recognizer._sqlite import Store
 from recognizer.errors import JournalError, UsageError
-from recognizer.rows.row import Digest
+from recognizer.rows.row import Digest, Row
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": 1000, "label": 64, "origin": 200}
 """Of the texts of an outcome."""
@@ -150,6 +150,15 @@ def listing_identity(name: str) -> str:
     if len(shown) > MAX_CHARACTERS["listing"]:
         shown = f"{shown[:900]}#{hashlib.sha256(shown.encode()).hexdigest()}"
     return shown
+
+
+def images_in_question(rows: Iterable[Row]) -> list[str]:
+    """Return the digests of those images of a listing that a verdict on it is about.
+
+    They are the ones that are leads by themselves. Where there is none, since words or reports
+    alone have raised the listing, the verdict is about the listing and no image of it.
+    """
+    return [*dict.fromkeys(row.sha256 for row in rows if row.is_image_lead and row.sha256)]
 
 
 def as_note(text: str | None) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,17 +25,22 @@ from recognizer.model.description import BundleLabel
 from recognizer.policy import Decision
 from recognizer.review.cards import CardMaker
 from recognizer.review.guide import make_guides
-from recognizer.review.page_texts import TEXTS, PageTexts
-from recognizer.review.queue import SECTIONS, Capacity, Part, Queue, Ranking
+from recognizer.review.queue import SECTIONS, Capacity, Part, Queue
+from recognizer.review.texts import Texts, texts_of
+from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 from recognizer.taxonomy import Kind
 
 Name = TypeVar("Name", bound=str)
 
-DISCLAIMER = TEXTS["disclaimer"][0]
+DISCLAIMER = texts_of("page")["disclaimer"][0]
 """What the page says before anything else."""
 
+_SCRIPT_TEXTS = (  # that the page's script fills in
+    *("shown", "progress", "need_name", "not_kept", "was_exported", "nothing_to_undo"),
+    *("nothing_to_export", "unexported", "confirmed", "rejected", "unsure", "escalated"),
+)
 _MAX_COLUMNS = 50  # of a listing, on a card
 _MAX_TEXT = 1000  # characters of one of them
 
@@ -62,7 +68,7 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    kept, texts = thumbnails_path(journal), PageTexts(language)
+    kept, texts = thumbnails_path(journal), Texts(language, "page")
     part, capacity = part or Part(), capacity or Capacity()
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.
     with (
@@ -71,13 +77,13 @@ def write_report(
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        context = _context(queue, title or f"Review queue: {journal.name}", store, texts)
+        context = _context(queue, title or texts("title", name=journal.name), store, texts)
         context |= _limits(queue, capacity, part) | {"digest": _digest(journal)}
         file.writelines(environment.get_template("page.html.j2").generate(context))
 
 
 def _context(
-    queue: Queue, title: str, store: ThumbnailStore | None, texts: PageTexts
+    queue: Queue, title: str, store: ThumbnailStore | None, texts: Texts
 ) -> dict[str, Any]:
     script = _resource("page.js.j2")
     summary, bundle = queue.summary, queue.bundle
@@ -92,6 +98,7 @@ def _context(
         "t": texts,
         "style": _resource("page.css.j2"),
         "script": script,
+        "script_texts": json.dumps({key: texts.raw(key) for key in _SCRIPT_TEXTS}),
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         "summary": summary,
         "listings": queue.listings,
@@ -135,9 +142,7 @@ def _digest(journal: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sections(
-    queue: Queue, store: ThumbnailStore | None, texts: PageTexts
-) -> Iterator[dict[str, Any]]:
+def _sections(queue: Queue, store: ThumbnailStore | None, texts: Texts) -> Iterator[dict[str, Any]]:
     """Yield the parts of the page; their cards are made one by one while it is written."""
     maker = CardMaker(queue.bundle, store, texts)
     for name in SECTIONS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,13 +21,13 @@ from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
 from recognizer.known import COPY_DISTANCE, near_copies
 from recognizer.model.bundle import Bundle, bundle_behind
-from recognizer.policy import CandidateKind, Decision, Lead
+from recognizer.policy import Decision
 from recognizer.rows.journal import JournalReader
 from recognizer.rows.listings import Listing
+from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import ModelReference, PolicyReference, Row
 from recognizer.rows.summary import ScanSummary
 from recognizer.status import Reason
-from recognizer.taxonomy import Kind
 
 SECTIONS = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
 """The sections, one for each decision, in the order in which they are worked through."""
@@ -105,12 +105,20 @@ class Summary(ScanSummary):
     end: datetime | None = None
 
 
-# A label without evidence never comes before one that has some, however high its score.
-_ORDER = "section, unproven, reports DESC, score DESC, offset"
+# The order of recognizer.rows.ranking: of images within a listing, and of listings.
+_IMAGE_ORDER = "section, ifnull(unproven, 0), score DESC, offset"
+_ORDER = "section, unproven, reports DESC, score DESC, age, unit"
 _RANK = f"""
+CREATE TABLE units AS SELECT unit, ifnull(min(unproven), 0) AS unproven, max(reports) AS reports,
+    min(time) AS age, coalesce(max(score) FILTER (WHERE unproven = 0),
+        max(score) FILTER (WHERE unproven = 1)) AS score
+    FROM images GROUP BY unit;
+CREATE UNIQUE INDEX units_key ON units (unit);
 CREATE TABLE ranked AS SELECT *, row_number() OVER (PARTITION BY copies ORDER BY {_ORDER}) AS place
-    FROM (SELECT *, row_number() OVER (PARTITION BY unit ORDER BY {_ORDER}) AS nth FROM images)
-    WHERE nth = 1;
+    FROM (SELECT images.offset, copies, section, unit, seller, mine, units.unproven, units.reports,
+        units.age, ifnull(units.score, images.score) AS score FROM (SELECT *, row_number()
+            OVER (PARTITION BY unit ORDER BY {_IMAGE_ORDER}) AS nth FROM images) AS images
+        JOIN units USING (unit) WHERE nth = 1);
 CREATE INDEX ranked_copies ON ranked (copies, place);
 CREATE INDEX images_unit ON images (unit);
 -- The two sections of leads share one capacity.
@@ -136,7 +144,7 @@ class Images(TemporaryStore):
         row: Row,
         offset: int,
         *,
-        rank: tuple[bool, float] = (False, 0.0),
+        rank: tuple[bool | None, float] = (None, 0.0),
         alike: int = 0,
         part: Part | None = None,
     ) -> None:
@@ -145,7 +153,8 @@ class Images(TemporaryStore):
         Args:
             row: the row.
             offset: of its line.
-            rank: whether its leads have no evidence, and the score that it is ranked by.
+            rank: whether its leads have no evidence (None without a lead), and the score that it
+                is ranked by.
             alike: numbers the rows that count alike in the summary.
             part: of the queue; None for all of it.
         """
@@ -235,7 +244,7 @@ class Queue(Closes):
         self._images.close()
 
     def _read(self, bundles: Sequence[Bundle], part: Part | None) -> Summary:
-        rankings = {bundle.digest: Ranking(bundle) for bundle in bundles}
+        rankings, unknown = {bundle.digest: Ranking(bundle) for bundle in bundles}, Ranking()
         alike: dict[tuple[object, ...], int] = {}
         examples: list[Row] = []
         for offset, row in self._reader.rows():
@@ -243,9 +252,8 @@ class Queue(Closes):
             number = alike.setdefault((*key, row.audit is not None), len(alike))
             if number == len(examples):
                 examples.append(row)
-            ranking = rankings.get(row.model.digest)
-            rank = (False, _score(row, None)) if ranking is None else ranking.of(row)
-            self._images.put(row, offset, rank=rank, alike=number, part=part)
+            ranking = rankings.get(row.model.digest, unknown)
+            self._images.put(row, offset, rank=_rank(row, ranking), alike=number, part=part)
         summary = Summary()
         for number, count in self._images.select("SELECT alike, count(*) FROM images GROUP BY 1"):
             row = examples[number]
@@ -307,7 +315,7 @@ class Queue(Closes):
 
     def _photos(self, unit: bytes) -> tuple[Row, ...]:
         found = self._images.select(
-            f"SELECT offset FROM images WHERE unit = ? ORDER BY {_ORDER} LIMIT {MAX_PHOTOS}",  # noqa: S608
+            f"SELECT offset FROM images WHERE unit = ? ORDER BY {_IMAGE_ORDER} LIMIT {MAX_PHOTOS}",  # noqa: S608
             unit,
         )
         return tuple(self._reader.row_at(offset) for (offset,) in found)
@@ -338,59 +346,22 @@ def unit_of(row: Row) -> bytes:
     )
 
 
-class Ranking:
-    """What images are ranked by: products for which a model has evidence come before others."""
+def _rank(row: Row, ranking: Ranking) -> tuple[bool | None, float]:
+    """Return whether the leads of a row have no evidence, and the score that it is ranked by.
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
-        measured = {
-            label.name
-            for label in bundle.labels
-            if label.evidence is not None and label.evidence.test.photos
-        }
-        if not measured & {*self._products}:  # the bundle records no evidence at all
-            measured = {*self._products}
-        families = {f.name for f in bundle.families if not measured & {*f.members}}
-        self._unproven = {
-            CandidateKind.LABEL: {*self._products} - measured,
-            CandidateKind.FAMILY: families,
-        }
-
-    def is_unproven(self, name: str, kind: CandidateKind = CandidateKind.LABEL) -> bool:
-        """Whether a product, or a family of products, was measured on no photo."""
-        return name in self._unproven[kind]
-
-    def sorted(self, leads: Iterable[Lead]) -> list[Lead]:
-        """Return leads with evidence first, the highest score first."""
-        return sorted(leads, key=lambda lead: (self.is_unproven(lead.name, lead.kind), -lead.score))
-
-    def of(self, row: Row) -> tuple[bool, float]:
-        """Return whether the leads of a row have no evidence, and the score that it is ranked by.
-
-        It is that of the highest lead with evidence, else of the highest lead, product or family.
-        """
-        if not row.leads:
-            return False, _score(row, self._products)
-        lead = self.sorted(row.leads)[0]
-        return self.is_unproven(lead.name, lead.kind), lead.score
-
-
-def _score(row: Row, products: Sequence[str] | None) -> float:
-    """Return what a row is ranked by: its highest lead; else its highest product, or family.
-
-    Of the clear ones, those of the audit sample come first.
+    It is that of the highest lead with evidence, else of the highest lead; without a lead, of the
+    highest family or, where the row is clear, the highest product. Of the clear ones, those of the
+    audit sample come first; a listing without an image comes after what failed.
     """
-    return _highest(row, products) + (row.audit is not None)
-
-
-def _highest(row: Row, products: Sequence[str] | None) -> float:
-    if row.reason is Reason.NO_IMAGE:
-        return -1.0  # after what failed
     if row.leads:
-        return row.leads[0].score
-    if row.decision is Decision.CLEAR and row.scores and products is not None:
-        return max((row.scores[name] for name in products if name in row.scores), default=0.0)
-    return max((row.family or {}).values(), default=0.0)
+        lead = ranking.sorted(row.leads)[0]
+        return ranking.is_unproven(lead.name, lead.kind), lead.score
+    if row.reason is Reason.NO_IMAGE:
+        return None, -1.0
+    scores = row.family or {}
+    if row.decision is Decision.CLEAR and row.scores and ranking.products:
+        scores = {name: row.scores[name] for name in ranking.products if name in row.scores}
+    return None, max(scores.values(), default=0.0) + (row.audit is not None)
 
 
 def _text(text: str | None) -> str | None:

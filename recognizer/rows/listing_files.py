@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from recognizer import __version__
 from recognizer._atomic import replacing, require_own
 from recognizer.errors import UsageError
+from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.rows.listing_table import ListingTable
 from recognizer.rows.listings import Listing
@@ -59,6 +60,7 @@ def write_listings(
     output: str | os.PathLike[str],
     column: str | None = None,
     policy: Policy | None = None,
+    bundles: Iterable[Bundle] = (),
 ) -> ListingCounts:
     """Write the listings of a journal, in the order of the queue.
 
@@ -69,6 +71,7 @@ def write_listings(
         output: the file: ``.jsonl``, ``.csv`` or ``.parquet``.
         column: the column that tells listings apart; None to find it.
         policy: that of the rows, for the platform's action on each listing; None for none.
+        bundles: the models that may be behind the rows: what one has no evidence for comes last.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -88,7 +91,7 @@ def write_listings(
             counts.without_image += not listing.images
             yield listing if policy is None else _with_action(listing, policy)
 
-    with closing(ListingTable(journal, column)) as table, replacing(target) as partial:
+    with closing(ListingTable(journal, column, bundles)) as table, replacing(target) as partial:
         _KINDS[target.suffix.lower()][0](counted(table), partial)
         counts.strays = table.strays
     return counts

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from recognizer._columns import Role, as_text, listing_of, value_of
 from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
 from recognizer.known import near_copies
+from recognizer.model.bundle import Bundle
 from recognizer.rows.journal import JournalReader
 from recognizer.rows.listings import Listing
+from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import Outline
 from recognizer.status import Reason
 
@@ -27,8 +29,8 @@ _TABLES = """
 CREATE TABLE image (listing BLOB, source BLOB, offset INTEGER, seller TEXT, sha256 TEXT, phash TEXT,
     copies TEXT, PRIMARY KEY (listing, source)) WITHOUT ROWID;
 CREATE TABLE hash (phash TEXT PRIMARY KEY, copies TEXT) WITHOUT ROWID;
-CREATE TABLE listing (id BLOB PRIMARY KEY, place INTEGER, reports INTEGER, score REAL, seller TEXT,
-    copies TEXT, content BLOB)
+CREATE TABLE listing (id BLOB PRIMARY KEY, place INTEGER, unproven INTEGER, reports INTEGER,
+    score REAL, age REAL, seller TEXT, copies TEXT, content BLOB)
 """
 
 # Each photo is compared with all others. What counts for a listing is its best photo.
@@ -42,9 +44,9 @@ CREATE TABLE groups AS SELECT copies, count(DISTINCT listing) AS listings,
     count(DISTINCT seller) AS sellers FROM image
     WHERE copies IN (SELECT copies FROM sellers) GROUP BY copies;
 CREATE UNIQUE INDEX groups_key ON groups (copies);
-CREATE INDEX listing_order ON listing (place, reports, score, id);
+CREATE INDEX listing_order ON listing (place, unproven, reports, score, age, id);
 CREATE TABLE first AS SELECT copies, id FROM (SELECT copies, id, row_number() OVER
-    (PARTITION BY copies ORDER BY place, reports, score, id) AS number
+    (PARTITION BY copies ORDER BY place, unproven, reports, score, age, id) AS number
     FROM listing WHERE copies IN (SELECT copies FROM groups)) WHERE number = 1;
 CREATE UNIQUE INDEX first_key ON first (copies)
 """
@@ -56,7 +58,7 @@ SELECT listing.content, coalesce(groups.listings - 1, 0),
 FROM listing LEFT JOIN groups ON groups.copies = listing.copies
 LEFT JOIN first ON first.copies = listing.copies
 LEFT JOIN sellers ON sellers.copies = listing.copies AND sellers.seller IS listing.seller
-ORDER BY place, reports, score, listing.id
+ORDER BY place, unproven, reports, score, age, listing.id
 """
 
 
@@ -67,6 +69,7 @@ class ListingTable(TemporaryStore):
         journal: the rows of one or more scans; of each image, the last row counts.
         column: the column that tells listings apart; None to find it
             (:func:`recognizer._columns.listing_of`).
+        bundles: the models that may be behind the rows: what one has no evidence for comes last.
 
     Attributes:
         strays: images that belong to no listing; each is one of its own, called by its source.
@@ -76,8 +79,14 @@ class ListingTable(TemporaryStore):
         UsageError: no image has the column.
     """
 
-    def __init__(self, journal: str | os.PathLike[str], column: str | None = None) -> None:
+    def __init__(
+        self,
+        journal: str | os.PathLike[str],
+        column: str | None = None,
+        bundles: Iterable[Bundle] = (),
+    ) -> None:
         super().__init__(_TABLES)
+        self._rankings = {bundle.digest: Ranking(bundle) for bundle in bundles}
         self._reader = JournalReader(journal)
         try:
             self._read(column)
@@ -98,7 +107,7 @@ class ListingTable(TemporaryStore):
         return int(count)
 
     def __iter__(self) -> Iterator[Listing]:
-        """Yield the listings: the strongest decision first, then the most reports, then scores."""
+        """Yield the listings in the order of the queue (:mod:`recognizer.rows.ranking`)."""
         with self._reported():
             for content, listings, sellers, first, own in self._database.execute(_ORDERED):
                 listing = Listing.from_json_line(content)
@@ -114,12 +123,20 @@ class ListingTable(TemporaryStore):
     def _read(self, column: str | None) -> None:
         has_column = column is None
         others: dict[str, None] = {}
-        for offset, row in self._reader.outlines():
-            item = row.item or {}
-            has_column = has_column or column in item
-            if not has_column and len(others) < _MAX_NAMED:
-                others |= dict.fromkeys(item)
-            self._put(listing_of(row.item, column), row, offset)
+
+        def records() -> Iterator[tuple[object, ...]]:
+            nonlocal has_column
+            for offset, row in self._reader.outlines():
+                item = row.item or {}
+                has_column = has_column or column in item
+                if not has_column and len(others) < _MAX_NAMED:
+                    others.update(dict.fromkeys(item))
+                yield _image(listing_of(row.item, column), row, offset)
+
+        with self._reported():  # one whose columns have changed has two rows; the later one counts
+            self._database.executemany(
+                "REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, NULL)", records()
+            )
         with self._reported():
             ((images,),) = self._database.execute("SELECT count(*) FROM image")
             ((self.strays,),) = self._database.execute(
@@ -129,20 +146,6 @@ class ListingTable(TemporaryStore):
             names = ", ".join(map(repr, [*others][:_MAX_NAMED])) or "no columns at all"
             raise UsageError(
                 f"no image in {self._reader.path} has the listing column {column!r}, but {names}"
-            )
-
-    def _put(self, listing: str | None, row: Outline, offset: int) -> None:
-        """Keep an image. One whose columns have changed has two rows; the later one counts."""
-        seller = as_text(value_of(row.item, Role.SELLER)) if row.item else None
-        source = _bytes(row.source)
-        # A listing that had no image in an earlier scan may have one now, and the other way round.
-        name = b"" if row.reason is Reason.NO_IMAGE and listing is not None else source
-        key = source if listing is None else _bytes(listing)
-        clean = seller and seller.encode("utf-8", "replace").decode()
-        with self._reported():
-            self._database.execute(
-                "REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                (key, name, offset, clean, row.sha256, row.phash),
             )
 
     def _group(self) -> None:
@@ -168,7 +171,7 @@ class ListingTable(TemporaryStore):
                 "SELECT listing, offset, copies, seller, source FROM image ORDER BY listing, source"
             )
             self._database.executemany(
-                "INSERT INTO listing VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO listing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self._record(key, [*group])
                     for key, group in itertools.groupby(images, key=lambda image: image[0])
@@ -181,11 +184,26 @@ class ListingTable(TemporaryStore):
     ) -> tuple[object, ...]:
         rows = [self._reader.row_at(offset) for _, offset, _, _, _ in images]
         listing = Listing.from_rows(_text(key), rows)
+        ranking = self._rankings.get(listing.model.digest, Ranking())
+        rank = ranking.rank(listing, min(row.time for row in rows).timestamp())
+        if lead := next(iter(ranking.sorted(listing.leads)), None):
+            listing = replace(listing, product=lead.name, score=lead.score)
         best = next(
             (i for i, row in zip(images, rows, strict=True) if row.source == listing.best), None
         )
         _, _, copies, seller, _ = best or (None, None, None, None, None)
-        return key, *listing.queue_rank, seller, copies, listing.to_json_line()
+        return key, *rank, seller, copies, listing.to_json_line()
+
+
+def _image(listing: str | None, row: Outline, offset: int) -> tuple[object, ...]:
+    """Return what is kept of an image."""
+    seller = as_text(value_of(row.item, Role.SELLER)) if row.item else None
+    source = _bytes(row.source)
+    # A listing that had no image in an earlier scan may have one now, and the other way round.
+    name = b"" if row.reason is Reason.NO_IMAGE and listing is not None else source
+    key = source if listing is None else _bytes(listing)
+    clean = seller and seller.encode("utf-8", "replace").decode()
+    return key, name, offset, clean, row.sha256, row.phash
 
 
 def _bytes(text: str) -> bytes:

@@ -132,11 +132,6 @@ class Listing:
         """Whether somebody should look at it."""
         return self.decision in {Decision.REVIEW, Decision.PRIORITY}
 
-    @property
-    def queue_rank(self) -> tuple[int, int, float]:
-        """What the queue is sorted by: the decision, reports by users, the score."""
-        return QUEUE_ORDER.index(self.decision), -(self.reports or 0), -(self.score or 0.0)
-
     def to_json_line(self) -> bytes:
         """Return the listing as one line of JSON, with its newline."""
         try:
@@ -208,9 +203,16 @@ def _strongest(leads: Iterable[Lead]) -> tuple[Lead, ...]:
 
 
 def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] | None:
+    found = [image for image in scores if image]
+    if not found:
+        return None
+    first, *others = found
+    if all(tuple(image) == tuple(first) for image in others):  # as those of one model are
+        columns = (image.values() for image in found)
+        return dict(zip(first, map(max, *columns), strict=True)) if others else dict(first)
     highest: dict[str, float] = {}
-    for image in scores:
-        for name, score in (image or {}).items():
+    for image in found:
+        for name, score in image.items():
             if score > highest.get(name, -1.0):
                 highest[name] = score
-    return highest or None
+    return highest

@@ -231,6 +231,11 @@ class Row:
         return self.decision in {Decision.REVIEW, Decision.PRIORITY}
 
     @property
+    def is_image_lead(self) -> bool:
+        """Whether it is a lead by itself, without the keywords and the reports of its listing."""
+        return self.image_decision in {Decision.REVIEW, Decision.PRIORITY}
+
+    @property
     def lead_labels(self) -> tuple[str, ...]:
         """The products that the image may show: lead labels, and the likeliest of a lead family."""
         labels = [lead.name for lead in self.leads if lead.kind is CandidateKind.LABEL]

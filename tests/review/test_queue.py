@@ -60,8 +60,8 @@ FAMILY_LEAD = lead("ivory", 0.8, kind=CandidateKind.FAMILY)
             ],
             "priority-high priority-low review-high review-low failed clear-high clear-low",
         ),
-        # Ties keep the order of the rows.
-        ([bare_row(name, 0.6, "review") for name in "cab"], "c a b"),
+        # What is of the same age has the order of the names.
+        ([bare_row(name, 0.6, "review") for name in "cab"], "a b c"),
         # A lead ranks by its highest label or family.
         (
             [

@@ -21,6 +21,7 @@ from recognizer.practice import KeywordHit
 from recognizer.rows import ListingTable, merge
 from recognizer.rows.listing_files import flat, write_listings
 from recognizer.rows.listings import LISTING_FIELDS, QUEUE_ORDER, Listing
+from recognizer.rows.ranking import Rank, Ranking
 from recognizer.rows.row import PolicyReference, Row
 from recognizer.status import Reason
 from tests.rows.rows import bare_row, lead, write_rows
@@ -264,13 +265,17 @@ def test_every_image_is_in_one_listing_and_merged_shards_come_to_the_same(rows: 
     named = [(listing.listing, source) for listing in whole for source in listing.sources]
     assert len(named) == len(set(named))
     assert {source for _, source in named} == {row.source for row in rows}
-    ranks = [listing.queue_rank for listing in whole]
+
+    def rank(listing: Listing) -> Rank:
+        return Ranking().rank(listing, age=0)
+
+    ranks = [rank(listing) for listing in whole]
     assert ranks == sorted(ranks)
     by_name = {listing.listing: listing for listing in whole}
     for listing in whole:
         first = by_name[listing.copy_of or listing.listing]
         assert first.copy_of is None  # of those that are folded, one is shown
-        assert first.queue_rank <= listing.queue_rank
+        assert rank(first) <= rank(listing)
         strongest = min((photo.decision for photo in listing.photos), key=QUEUE_ORDER.index)
         assert listing.decision == strongest or strongest is Decision.CLEAR
         assert listing.also_in_sellers <= listing.also_in_listings or not listing.also_in_listings

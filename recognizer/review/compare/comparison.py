@@ -223,10 +223,11 @@ class _Scores:
             self._by_source[source][name][place].add(score)
 
     def largest_change(self, old: Row, new: Row) -> tuple[str | None, float]:
-        """Return the product whose score changed most, and by how much."""
+        """Return the product whose score changed most, and by how much; else the highest one."""
         before, after = self._product_scores(old), self._product_scores(new)
         changes = {name: after[name] - before[name] for name in before if name in after}
-        name = max(changes, key=lambda product: abs(changes[product]), default=None)
+        size = {name: max(abs(by), _NO_CHANGE) for name, by in changes.items()}
+        name = max(changes, key=lambda product: (size[product], after[product]), default=None)
         return name, 0.0 if name is None else changes[name]
 
     def products(self) -> dict[str, Drift]:

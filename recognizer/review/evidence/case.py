@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
@@ -264,6 +264,7 @@ def _page(manifest: Manifest, shown: Sequence[PhotoOnPage], bundle: Bundle) -> s
         bundle=bundle,
         guides=make_guides(bundle),
         columns=_columns,
+        name=lambda source: PurePath(source).name or source,
         signed_by=SIGNATURE_FILE,
     )
 

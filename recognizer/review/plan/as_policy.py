@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from recognizer._policy_file import policy_toml
 from recognizer.policy import (
     FALSE_POSITIVE_RATES,
     CandidateKind,
@@ -76,34 +75,16 @@ def _policy_level(bundle: Bundle, rule: str, level: Level) -> Rate | Probability
     return Rate(level.rate) if means_the_same else Probability(level.threshold)
 
 
-def policy_toml(plan: Plan, policy: Policy) -> str:
+def planned_toml(plan: Plan, policy: Policy) -> str:
     """Return a policy as TOML, with a comment that says what to expect of it."""
     step = plan.step
-    lines = [
-        f"# Planned for {plan.bundle} ({plan.digest[:12]}): {plan.photos_per_day:,} photos a day, "
+    comments = (
+        f"Planned for {plan.bundle} ({plan.digest[:12]}): {plan.photos_per_day:,} photos a day, "
         f"{plan.prevalence:.4%} with a product,",
-        f"# {plan.reviewers} reviewers, {plan.cases_per_reviewer} cases each. "
+        f"{plan.reviewers} reviewers, {plan.cases_per_reviewer} cases each. "
         f"Rests on {plan.origin}.",
-        f"# Expected: {step.queue.value:,.0f} leads a day ({step.queue.low:,.0f} to "
+        f"Expected: {step.queue.value:,.0f} leads a day ({step.queue.low:,.0f} to "
         f"{step.queue.high:,.0f}), recall {step.recall}.",
-        "# Probabilities hold for this bundle alone; rates, for any.",
-        f"name = {json.dumps(policy.name)}",
-        *_rule_lines(policy.default),
-    ]
-    for (kind, name), rule in policy.rules.items():
-        lines += ["", f"[rules.{kind}.{_key(name)}]", *_rule_lines(rule)]
-    return "\n".join(lines) + "\n"
-
-
-def _rule_lines(rule: Rule) -> Iterator[str]:
-    for key, level in (("review", rule.review), ("priority", rule.priority)):
-        kind = "rate" if isinstance(level, Rate) else "probability"
-        yield f"{key}_{kind} = {level.value!r}"
-
-
-def _key(name: str) -> str:
-    return (
-        name
-        if name.replace("_", "").replace("-", "").isalnum() and name.isascii()
-        else json.dumps(name)
+        "Probabilities hold for this bundle alone; rates, for any.",
     )
+    return policy_toml(policy, comments)

@@ -29,12 +29,13 @@ from recognizer.policy import Policy
 from recognizer.review.outcomes import Judgement
 from recognizer.review.server.cards import MAX_BOXES, CardMaker
 from recognizer.review.server.index import QueueIndex
+from recognizer.review.server.language import ago, language_of
 from recognizer.review.server.photos import SIDES, Photos, Unavailable
 from recognizer.review.server.queue import PAGE_SIZE, ConflictError, Entry, Queue
 from recognizer.review.server.security import COOKIE, Guard, Sessions, reviewer_name
 from recognizer.review.server.tables import AUDIT
-from recognizer.review.server.texts import LANGUAGES, Texts, language_of
 from recognizer.review.server.views import STATES, View
+from recognizer.review.texts import LANGUAGES, Texts
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.taxonomy import load_taxonomy
 
@@ -179,6 +180,9 @@ class _Pages:
         )
         entries, total = self._queue.page(view, number)
         pages = max(1, math.ceil(total / PAGE_SIZE))
+        if number > pages:  # fewer are left than when somebody saw the link
+            number = pages
+            entries, total = self._queue.page(view, number)
         groups = {
             entry.number: self._queue.group(entry, "copies", reviewer).listings
             for entry in entries
@@ -351,8 +355,10 @@ class _Pages:
         return texts.label(name, self._taxonomy, family=is_family)
 
     def _texts(self, request: Request) -> Texts:
-        chosen = request.query_params.get("lang") or request.cookies.get("lang")
-        return Texts(chosen or language_of(request.headers.get("accept-language", "")))
+        given = (request.query_params.get("lang"), request.cookies.get("lang"))
+        chosen = next((code for code in given if code in LANGUAGES), None)
+        wanted = language_of(request.headers.get("accept-language", ""))
+        return Texts(chosen or wanted, "server")
 
     def _context(self, request: Request) -> dict[str, Any]:
         reviewer = self._parts.sessions.reviewer(request)
@@ -370,7 +376,7 @@ class _Pages:
             "needs_token": self._parts.sessions.token is not None,
             "counts": self._queue.records.open_counts() if reviewer else {},
             "product_name": partial(self._product, texts),
-            "ago": lambda time: texts.ago(time, now),
+            "ago": lambda time: ago(time, now, texts),
             "query": lambda view, **changes: urlencode(view.to_query(**changes)),
             "path": request.url.path,
             "AUDIT": AUDIT,

@@ -14,8 +14,8 @@ from recognizer.review.server.photos import Photos
 from recognizer.review.server.queue import Entry, Group, Queue
 from recognizer.review.server.records import Said
 from recognizer.review.server.tables import AUDIT
-from recognizer.review.server.texts import Texts
 from recognizer.review.server.views import OPEN
+from recognizer.review.texts import Texts
 from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
@@ -25,7 +25,6 @@ MAX_LABELS = 6  # more would crowd out what they are about
 MAX_INSTEAD = 4
 MAX_BOXES = 8  # more than this hides the image
 _MIN_SCORE = 0.02  # below this a bar would be empty
-_LEADS = (Decision.REVIEW, Decision.PRIORITY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +143,13 @@ class CardMaker:
 
 
 def _photos(images: list[tuple[int, Row]], entry: Entry, texts: Texts) -> tuple[Photo, ...]:
-    ranked = sorted(images, key=lambda image: (image[0] != entry.best, not _is_lead(image[1])))
+    ranked = sorted(images, key=lambda image: (image[0] != entry.best, not image[1].is_image_lead))
     return tuple(
         Photo(
             number=number,
             row=row,
             name=PurePath(row.source).name or row.source,
-            counts=_is_lead(row),
+            counts=row.is_image_lead,
             problem=None if row.status is Status.OK else texts.reason(row.reason),
         )
         for number, row in ranked
@@ -158,19 +157,14 @@ def _photos(images: list[tuple[int, Row]], entry: Entry, texts: Texts) -> tuple[
     )
 
 
-def _is_lead(row: Row) -> bool:
-    return row.image_decision in _LEADS
-
-
 def _leads(listing: Listing, taxonomy: Taxonomy, texts: Texts) -> tuple[Bar, ...]:
     bars = []
     for lead in listing.leads:
         is_family = lead.kind is CandidateKind.FAMILY
-        name = texts.label(lead.name, taxonomy, family=is_family)
         bars.append(
             Bar(
                 label="" if is_family else lead.name,
-                name=texts("family", name=name) if is_family else name,
+                name=texts.label(lead.name, taxonomy, family=is_family, mark=True),
                 score=lead.score,
                 threshold=lead.threshold,
             )

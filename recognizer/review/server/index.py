@@ -22,11 +22,9 @@ from recognizer._sqlite import Store
 from recognizer.known import near_copies
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
-from recognizer.review.outcomes import Judgement, Occasion, Outcome, OutcomeStore
-from recognizer.review.queue import Ranking
+from recognizer.review.outcomes import Judgement, Occasion, Outcome, OutcomeStore, listing_identity
 from recognizer.review.server.keys import (
     digest_of,
-    identity_of,
     location_of,
     plain,
     to_key,
@@ -44,6 +42,7 @@ from recognizer.review.server.tables import (
 )
 from recognizer.rows.journal import JournalReader
 from recognizer.rows.listings import Listing
+from recognizer.rows.ranking import Rank, Ranking
 from recognizer.rows.row import Row
 from recognizer.status import Reason
 
@@ -53,7 +52,6 @@ _CACHE_KIBIBYTES = 64 << 10
 _ROWS_AT_A_TIME = 500
 _LISTINGS_AT_A_TIME = 100  # requests wait this long while the index is brought up to date
 _AUDIT_KEY = b"\0audit\0"
-_LEADS = (Decision.REVIEW, Decision.PRIORITY)
 
 _DERIVED = ("journal", "image", "touched", "listing", "words", "hold", "skip")
 
@@ -241,20 +239,17 @@ class QueueIndex(Store):
             return
         rows = {number: self._row_at(journal, at) for number, journal, at, *_ in images}
         name = listing_of(next(iter(rows.values())).item)
-        listing = Listing.from_rows(identity_of(plain(key)), [*rows.values()])
+        listing = Listing.from_rows(name or "", [*rows.values()])
         best = next((n for n, row in rows.items() if row.source == listing.best), images[0][0])
-        place, by_reports, by_score = listing.queue_rank
-        product, is_unproven = listing.product, False
-        if listing.leads and (ranking := self._rankings.get(listing.model.digest)):
-            lead = ranking.sorted(listing.leads)[0]
-            product = lead.name
-            is_unproven, by_score = ranking.is_unproven(lead.name, lead.kind), -lead.score
+        ranking = self._rankings.get(listing.model.digest, Ranking())
+        age = min(first for *_, first, _ in images)
+        rank = ranking.rank(listing, age)
+        product = next((lead.name for lead in ranking.sorted(listing.leads)), None)
         if is_audit:  # in an order that says nothing of the scores
-            place, by_reports, by_score = 0, 0, int.from_bytes(key[-8:]) / 2**64
+            rank = Rank(0, False, 0, int.from_bytes(key[-8:]) / 2**64, age)
         values = (
-            *(key, identity_of(plain(key) if name is None else name), name is None),
-            *(AUDIT if is_audit else QUEUE, place, is_unproven, by_reports, by_score),
-            *(min(first for *_, first, _ in images), listing.scanned.timestamp()),
+            *(key, listing_identity(rows[best].source if name is None else name), name is None),
+            *(AUDIT if is_audit else QUEUE, *rank, listing.scanned.timestamp()),
             listing.time.timestamp() if listing.time else None,
             *(text and plain(text) for text in (listing.title, listing.seller)),
             *(product, plain(location_of(rows[best].source)), best),
@@ -339,7 +334,7 @@ def _put_row(database: sqlite3.Connection, journal: int, offset: int, row: Row) 
     is_clear = row.decision is Decision.CLEAR
     values = (
         *(source, journal, offset, row.time.timestamp(), row.sha256),
-        *(row.image_decision in _LEADS, is_clear),
+        *(row.is_image_lead, is_clear),
     )
     touched = [key]
     if listing is None and is_clear:  # most images of a scan: they are nobody's work
@@ -371,7 +366,7 @@ def _fold(database: sqlite3.Connection, copies: int) -> None:
     """Of near-copies that are open, leave the first one in the queue."""
     database.execute(
         "UPDATE listing SET folded = number != (SELECT number FROM listing WHERE copies = ?1"
-        " AND state = 'open' ORDER BY place, unproven, by_reports, by_score, first, number LIMIT 1)"
+        " AND state = 'open' ORDER BY place, unproven, by_reports, by_score, first, key LIMIT 1)"
         " WHERE copies = ?1 AND state = 'open'",
         (copies,),
     )

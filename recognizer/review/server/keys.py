@@ -1,4 +1,4 @@
-"""Texts of rows as the index keeps them: keys, names, what is searched."""
+"""Texts of rows as the index keeps them: keys, places, what is searched."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-from recognizer.review.outcomes import MAX_CHARACTERS
 from recognizer.rows.row import Row
 
 MAX_TEXT = 8000
@@ -29,14 +28,6 @@ def words_of(name: str | None, rows: Iterable[Row]) -> str:
         texts |= dict.fromkeys(str(value) for value in (row.item or {}).values() if value)
         texts[row.source] = None
     return plain("\n".join(texts))[:MAX_TEXT]
-
-
-def identity_of(name: str) -> str:
-    """Return the name of a listing as an outcome can hold it."""
-    name = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    if len(name) > MAX_CHARACTERS["listing"]:
-        name = f"{name[:900]}#{digest_of(to_key(name))}"
-    return plain(name)
 
 
 def plain(text: str | bytes) -> str:

@@ -26,7 +26,7 @@ MAX_GROUP = 500
 
 PAGE_SIZE = 50
 
-_ORDER = "place, unproven, by_reports, by_score, first, listing.number"
+_ORDER = "place, unproven, by_reports, by_score, first, key"
 _IS_FREE = (
     "NOT EXISTS (SELECT 1 FROM hold JOIN listing held ON held.number = hold.listing"
     " WHERE hold.until > :now AND hold.reviewer != :reviewer"

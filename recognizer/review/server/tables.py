@@ -21,7 +21,7 @@ CREATE TABLE listing (number INTEGER PRIMARY KEY, key BLOB UNIQUE, name TEXT,
   folded INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'open', judge TEXT,
   judged REAL);
 CREATE INDEX listing_order
-  ON listing (section, state, folded, place, unproven, by_reports, by_score, first);
+  ON listing (section, state, folded, place, unproven, by_reports, by_score, first, key);
 CREATE INDEX listing_copies ON listing (copies);
 CREATE INDEX listing_seller ON listing (seller, state);
 CREATE INDEX listing_name ON listing (name);

@@ -20,8 +20,8 @@ from recognizer.review.plan import (
     ScoredPhoto,
     ScoredPhotos,
     make_plan,
+    planned_toml,
     policy_of,
-    policy_toml,
 )
 from recognizer.review.plan.evidence import ANY_PRODUCT, Level, level_of
 from recognizer.status import Status
@@ -62,7 +62,7 @@ def test_the_policy_decides_as_planned(
     plan = make_plan(bundle, evidence, team)
     path = tmp_path_factory.mktemp("policy") / "planned.toml"
     written = policy_of(plan, bundle, "planned")
-    path.write_text(policy_toml(plan, written), encoding="utf-8")
+    path.write_text(planned_toml(plan, written), encoding="utf-8")
     policy = load_policy(path, bundle.taxonomy)
     assert policy == written
     for prediction in predictions:

@@ -89,7 +89,7 @@ def test_a_reviewer_works_by_keys_alone(
         page.reload()
         assert page.evaluate("document.documentElement.className") == "with-blur with-boxes"
         press(page, "s", "c")
-        assert "1" in page.inner_text(".progress b")
+        assert "1" in page.inner_text(".progress .mine")
         assert page.title() != "owned"
         assert page.errors == []  # type: ignore[attr-defined]
         page.close()

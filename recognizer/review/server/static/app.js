@@ -112,6 +112,12 @@ function setHeat(on) {
   if (!image || !button) return;
   button.setAttribute("aria-pressed", on);
   figure().classList.toggle("waiting", on);
+  // It keeps its size on the page, whatever that of the heat-map is.
+  if (on && image.clientWidth) {
+    [image.width, image.height] = [image.clientWidth, image.clientHeight];
+  } else if (!on) {
+    for (const side of ["width", "height"]) image.removeAttribute(side);
+  }
   image.src = on ? image.dataset.heat : image.dataset.large;
 }
 function zoom() {
