@@ -27,7 +27,7 @@ from recognizer.imaging import (
 )
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.regions import find_regions, local_probability
-from recognizer.model.session import is_onnxruntime_error, open_session
+from recognizer.model.session import is_onnxruntime_error, open_session, run_session
 from recognizer.policy import KnownMatch, Policy, Verdict
 from recognizer.prediction import Embedding, Explanation, Prediction, Region
 from recognizer.status import Reason, Status
@@ -35,6 +35,9 @@ from recognizer.taxonomy import Kind
 
 BATCH_SIZE = 8
 """Frames in one pass: on a CPU, larger batches only cost memory."""
+
+GPU_BATCH = 32
+"""Frames in one pass on an accelerator, which a few would leave idle."""
 
 
 class Decides:
@@ -271,10 +274,11 @@ class Recognizer(Decides):
         self, outputs: Sequence[str], inputs: Sequence[NDArray[np.uint8]]
     ) -> list[NDArray[np.float32]]:
         parts: list[list[NDArray[np.float32]]] = []
-        for first in range(0, len(inputs), BATCH_SIZE):
-            images = np.stack(inputs[first : first + BATCH_SIZE])
+        size = BATCH_SIZE if self.provider == "cpu" else GPU_BATCH
+        for first in range(0, len(inputs), size):
+            images = np.stack(inputs[first : first + size])
             try:
-                parts.append(self._session.run(list(outputs), {"images": images}))
+                parts.append(run_session(self._session, self.provider, outputs, images))
             except Exception as error:
                 if not is_onnxruntime_error(error):
                     raise

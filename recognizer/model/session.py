@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
@@ -79,6 +82,28 @@ def open_session(
         provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
     _check_interface(session, bundle)
     return session, provider
+
+
+def run_session(
+    session: onnxruntime.InferenceSession,
+    provider: str,
+    outputs: Sequence[str],
+    images: NDArray[np.uint8],
+) -> list[NDArray[np.float32]]:
+    """Run a model on its input, uint8 (N, size, size, 3), and return the outputs that are named.
+
+    With CUDA the inputs and outputs are bound: each is copied once, and nothing else is.
+    """
+    if provider != "cuda":
+        found: list[NDArray[np.float32]] = session.run(list(outputs), {"images": images})
+        return found
+    binding = session.io_binding()
+    binding.bind_cpu_input("images", images)
+    for name in outputs:
+        binding.bind_output(name)  # in the memory of the CPU
+    session.run_with_iobinding(binding)
+    bound: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
+    return bound
 
 
 def needs_exact(bundle: Bundle, cpuinfo: Path = _CPUINFO) -> bool:

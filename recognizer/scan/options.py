@@ -15,13 +15,9 @@ from recognizer.known import KnownItems
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
 from recognizer.policy import Policy
-from recognizer.recognizer import Recognizer
+from recognizer.recognizer import GPU_BATCH, Recognizer
 from recognizer.rows.journal import COSTLY, result_key
 from recognizer.scan.locations import Access
-
-GPU_BATCH = 32
-"""Images in one pass of the model on an accelerator, which a single image would leave idle. On the
-CPU a pass takes one image: measured, larger batches are no faster there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +70,7 @@ class ScanOptions:
 
     @property
     def batch_size(self) -> int:
-        """Images in one pass of the model."""
+        """Images in one pass of the model: one on the CPU, where larger batches are no faster."""
         return self.batch or (1 if self.provider == "cpu" else GPU_BATCH)
 
 

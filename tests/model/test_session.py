@@ -21,7 +21,7 @@ from recognizer.errors import (
 )
 from recognizer.model.description import InputFormat
 from recognizer.model.session import PACKAGES, PROVIDERS, needs_exact
-from recognizer.recognizer import Recognizer
+from recognizer.recognizer import GPU_BATCH, Recognizer
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
@@ -75,6 +75,29 @@ def test_a_provider_that_does_not_start_is_told(
     with pytest.raises(ProviderError, match="would use"):
         Recognizer.load(tiny_bundle, provider="cuda")
     assert Recognizer.load(tiny_bundle, provider="cuda", allow_fallback=True).provider == "cpu"
+
+
+def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU takes the place of the GPU; all else is what a scan with --provider cuda runs."""
+    cpu, gpu = (Recognizer.load(tiny_bundle, threads=1) for _ in range(2))
+    gpu.provider = "cuda"
+    sizes: list[int] = []
+    bind = onnxruntime.IOBinding.bind_cpu_input
+    monkeypatch.setattr(
+        onnxruntime.IOBinding,
+        "bind_cpu_input",
+        lambda self, name, images: (sizes.append(len(images)), bind(self, name, images)),
+    )
+    images = [cpu.load_image(picture(c, seed=i)) for i in range(25) for c in ("red", "blue")]
+    found = gpu.predict_loaded(images, regions_for=lambda _: ["ivory_worked"], embeddings=True)
+    expected = cpu.predict_loaded(images, regions_for=lambda _: ["ivory_worked"], embeddings=True)
+    assert sizes == [GPU_BATCH, 50 - GPU_BATCH]
+    for one, other in zip(found, expected, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-6)
+        assert one.regions == other.regions
+        assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
 
 
 @pytest.mark.parametrize(
