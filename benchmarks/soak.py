@@ -130,7 +130,8 @@ def expected_rows(folder: Path, contents: Contents, bundle: Path) -> list[str]:
     for number, data in enumerate(contents.all):
         (alone / f"{number:09}.jpg").write_bytes(data)
     journal = folder / "alone.jsonl"
-    journal.unlink(missing_ok=True)
+    for path in folder.glob("alone.jsonl*"):
+        path.unlink()
     command = command_of([str(alone)], journal, bundle, 1)
     subprocess.run(command, check=False)  # noqa: S603 - it exits with 3: some failed
     rows = [json.loads(line) for line in journal.read_bytes().splitlines()]
@@ -168,19 +169,22 @@ def soak(command: list[str], journal: Path, images: int) -> None:
     while True:
         process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own
         was_killed = False
-        while process.poll() is None:
-            time.sleep(0.2)
-            rows, position = _count(journal, rows, position)
-            if rows >= mark:
-                own, others = resident_mebibytes(process.pid)
-                print(f"| {rows:,} | {own} MiB | {others} MiB |", flush=True)
-                mark = next(marks)
-            if kills and rows >= kills[0][0]:
-                _, kill = kills.pop(0)
-                kill(process.pid, signal.SIGKILL)
-                was_killed = True
-                break
-        code = process.wait()
+        try:
+            while process.poll() is None:
+                time.sleep(0.2)
+                rows, position = _count(journal, rows, position)
+                if rows >= mark:
+                    own, others = resident_mebibytes(process.pid)
+                    print(f"| {rows:,} | {own} MiB | {others} MiB |", flush=True)
+                    mark = next(marks)
+                if kills and rows >= kills[0][0]:
+                    _, kill = kills.pop(0)
+                    kill(process.pid, signal.SIGKILL)
+                    was_killed = True
+                    break
+            code = process.wait()
+        finally:
+            process.kill()  # where this program is interrupted
         if not was_killed:
             if code != SOME_FAILED:
                 raise SystemExit(f"exit code {code}")
@@ -250,8 +254,8 @@ def main() -> None:
     tiny = importlib.import_module("tests.tiny")
     bundle = given.bundle or tiny.write_tiny_bundle(folder / "tiny-v1")
     expected = expected_rows(folder, contents, bundle)
-    journal = folder / "soak.jsonl"
-    for path in folder.glob("soak.jsonl*"):
+    journal = folder / "scan.jsonl"
+    for path in folder.glob("scan.jsonl*"):
         path.unlink()
     print(f"{given.images:,} images in {len(shards)} shards", flush=True)
     print("| rows | parent | other processes together |\n|---:|---:|---:|", flush=True)
