@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import functools
 import lzma
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ CASES, STRESS_CASES = 50, 5_000  # of each
 GOOD_TAR = tar(("a.json", b'{"id": 1}'), ("a.jpg", PHOTO), ("b", PHOTO)) + END
 
 
+@functools.cache
 def seeds() -> dict[str, list[bytes]]:
     """Suffix -> the cases that are altered."""
     found = {

@@ -37,7 +37,7 @@ class Trap(Opening):
                 case "swells":
                     for _ in range(100):
                         held.append(b"x" * (5 * MIB))
-                        time.sleep(0.05)
+                        time.sleep(0.01)
                 case "raises":
                     raise MissingExtraError("pyarrow", "parquet")
                 case "waits":
