@@ -158,8 +158,8 @@ def embed(runs: Path, network: int, count: int) -> None:
     step = max(1, len(pixels) // 256)
     sample = np.stack([_fit(p, size) for p in pixels[::step]])
     session = features.session(name, size, sample, middle=False)
-    for first in range(0, len(pixels), 32):
-        batch = np.stack([_fit(p, size) for p in pixels[first : first + 32]])
+    for first in range(0, len(pixels), features.BATCH):
+        batch = np.stack([_fit(p, size) for p in pixels[first : first + features.BATCH]])
         if first % 3200 == 0:
             print(name, first, f"{time.monotonic() - started:.0f} s", flush=True)
         found.append(session.run(["last"], {"images": batch})[0])

@@ -20,6 +20,7 @@ import calibrating
 import numpy as np
 import pandas as pd
 import report
+import sampler
 import train
 from numpy.typing import NDArray
 from photos import Photos
@@ -68,8 +69,8 @@ def parity_of(onnx: Path) -> Parity:
     found = json.loads((onnx / "parity.json").read_text())
     return Parity(
         photos=found["photos"],
-        fp32=Difference(**found["plain-fp32"]),
-        int8=Difference(**found["tuned-int8"]),
+        fp32=Difference(**found["fp32"]),
+        int8=Difference(**found["int8"]),
     )
 
 
@@ -86,7 +87,7 @@ def config_of(recipe: train.Recipe) -> TrainingConfig:
         freeze_stages=recipe.freeze,
         freeze_batch_norm=True,
         label_smoothing=train.SMOOTHING,
-        label_weights=dict(train.LABEL_WEIGHTS),
+        label_weights=dict(sampler.LABEL_WEIGHTS),
         seed=recipe.seed,
     )
 
@@ -109,7 +110,7 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="measure a bundle that is there")
     asked = parser.parse_args()
     folder = asked.runs / "students" / asked.name
-    recipe = train.Recipe(**json.loads((folder / "recipe.json").read_text()))
+    recipe = train.recipe_of(folder)
     every = Photos(asked.runs / "cache")
     table = every.table
     known, logits = answers_out_of_fold(asked.runs, asked.held, table)
@@ -169,7 +170,6 @@ def make(
         averaged=1,
         parity=proof,
     )
-    bundle = replace(bundle, model=replace(bundle.model, weight_bits=7))
     bundle = calibrating.calibrated(
         bundle,
         logits[left_out],

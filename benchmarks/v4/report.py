@@ -22,7 +22,6 @@ import measure
 import numpy as np
 import onnxruntime
 import pandas as pd
-import quantise
 from numpy.typing import NDArray
 from photos import Photos
 
@@ -44,6 +43,7 @@ from recognizer.policy import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.recognizer import Recognizer
 from recognizer.status import Status
+from recognizer.training.quantization import run_file
 
 Row = tuple[str, str]
 
@@ -92,7 +92,7 @@ def answers(
     else:
         size = bundle.input_size
         inputs = np.stack([every.square(int(i), size) for i in rows])
-        found = quantise.run(file, inputs)
+        found = run_file(file, inputs)
         np.savez(kept, scores=found)
     return predictions_of(bundle, found)
 

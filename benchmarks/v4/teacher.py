@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from photos import Photos
 
 Floats = NDArray[np.float32]
-PLAIN = {0: "lite0-plain224", 1: "lite1-plain240", 2: "lite2-plain260"}
+PLAIN = {0: "lite0-plain224", 1: "lite1-plain240", 2: "lite2q-plain260"}
 COMPONENTS = 512
 
 

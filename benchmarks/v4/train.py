@@ -17,7 +17,6 @@ import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,67 +25,21 @@ import heads
 import measure
 import networks
 import numpy as np
-import pool
 import teacher
 import torch
 from numpy.typing import NDArray
 from photos import Photos
+from sampler import Recipe, Sampler
 from torch import nn
 from torch.nn import functional
 
 EVERY = 100
+TOGETHER = 12
+"""Pictures that pass through the network at once: of more, the maps leave the processor's cache."""
+
 SMOOTHING = 0.05
 TOO_FEW = ("hornbill_casque", "shark_fin")
 """Labels of one or two photos: the network sees them, the exported one does not name them."""
-
-LABEL_WEIGHTS = pool.CONFIG.label_weights
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Every choice of a run.
-
-    Attributes:
-        network: 0, 1 or 2: of EfficientNet-Lite.
-        size: side of the input.
-        teacher: name of the file of ``teacher.py``; empty for labels alone.
-        hold: the folds that are left out, a digit each, and measured on.
-        samples: pictures seen.
-        batch: pictures in a step.
-        rate: peak learning rate of the backbone.
-        head_rate: of the head.
-        freeze: stages with the stem that keep ImageNet's weights.
-        imitate: weight of the loss on the teacher's features.
-        decay: pull of the weights towards where they began, per step and rate.
-        plain: share of photos that are no views of the pool.
-        average: decay of the averaged weights.
-        seed: of all draws.
-        begin: runs, separated by commas, with the mean of whose weights it begins; empty for
-            ImageNet's.
-        share: how far the finished weights are on the way from the first to the averaged ones.
-    """
-
-    network: int = 1
-    size: int = 240
-    teacher: str = "r"
-    hold: str = ""
-    samples: int = 24000
-    batch: int = 48
-    rate: float = 2.5e-4
-    head_rate: float = 4e-4
-    freeze: int = 3
-    imitate: float = 1.0
-    decay: float = 0.02
-    plain: float = 0.5
-    average: float = 0.998
-    seed: int = 0
-    begin: str = ""
-    share: float = 0.75
-
-    @property
-    def held(self) -> list[int]:
-        """The folds that are left out."""
-        return [int(digit) for digit in self.hold]
 
 
 class Student(nn.Module):
@@ -109,59 +62,6 @@ class Student(nn.Module):
         with torch.autocast("cpu", enabled=False):
             embedding = networks.root(x.float().mean((2, 3)))
             return embedding, self.head(embedding)
-
-
-class Sampler:
-    """Pictures with their targets, drawn by label and group."""
-
-    def __init__(
-        self, runs: Path, recipe: Recipe, given: teacher.Material, labels: list[str]
-    ) -> None:
-        self.recipe, self.given, self.labels = recipe, given, labels
-        self.photos = Photos(runs / "cache")
-        self.place_of = {row: i for i, row in enumerate(self.photos.table.row)}
-        path = runs / "cache" / pool.IMAGES
-        self.pool = np.memmap(path, np.uint8, "r").reshape(-1, pool.SIZE, pool.SIZE, 3)
-        table = given.table
-        kept = (~table.fold.isin(recipe.held)).to_numpy()
-        first = np.arange(len(table)) < given.photos
-        self.plain = np.flatnonzero(kept & first)
-        self.views = np.flatnonzero(kept & ~first)
-        weight = heads.weights_of(table.iloc[self.plain], 0.5, 0.5)
-        weight *= table.label.iloc[self.plain].map(lambda n: LABEL_WEIGHTS.get(n, 1.0)).to_numpy()
-        self.weight = weight / weight.sum()
-        self.target = np.array([labels.index(n) for n in table.label])
-
-    def batch(self, step: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
-        """Return model inputs and the rows that they are of."""
-        r = self.recipe
-        rng = np.random.default_rng([r.seed, step])
-        plain = round(r.plain * r.batch) if len(self.views) else r.batch
-        rows = np.concatenate(
-            [
-                rng.choice(self.plain, plain, p=self.weight),
-                rng.choice(self.views, r.batch - plain) if plain < r.batch else [],
-            ]
-        ).astype(np.int64)
-        return torch.from_numpy(np.stack([self._picture(int(i), rng) for i in rows])), rows
-
-    def _picture(self, i: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        size = self.recipe.size
-        if i >= self.given.photos:
-            rgb = self.pool[self.given.table.place.iat[i]]
-        else:
-            rgb = self.photos.rgb(self.place_of[self.given.table.row.iat[i]])
-            h, w = rgb.shape[:2]
-            y, x = (rng.uniform(0, 0.1, 4) * [h, h, w, w]).astype(int).reshape(2, 2)
-            rgb = rgb[y[0] : h - y[1], x[0] : w - x[1]]
-        if rng.random() < 0.5:
-            rgb = rgb[:, ::-1]
-        out = cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=cv2.INTER_LINEAR)
-        if i < self.given.photos and rng.random() < 0.7:
-            gain = rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.2)
-            levels = np.arange(256)[:, None] * gain + rng.uniform(-15, 15)
-            out = cv2.LUT(out, levels.clip(0, 255).astype(np.uint8)[None])
-        return np.asarray(out)
 
 
 def initial_head(
@@ -306,20 +206,15 @@ class Run:
             factor = warm * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
-            with torch.autocast("cpu", torch.bfloat16):
-                embedding, logits = self.student(images, r.freeze)
-            loss = functional.cross_entropy(logits, self.target_of(rows))
-            if self.student.imitation is not None and self.features is not None:
-                goal = torch.from_numpy(self.features[rows])
-                loss = loss + r.imitate * functional.mse_loss(
-                    self.student.imitation(embedding), goal
-                )
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            for part in range(0, len(images), TOGETHER):
+                some = slice(part, part + TOGETHER)
+                loss = self._loss(images[some], rows[some]) * (len(images[some]) / len(images))
+                loss.backward()
+                total += float(loss.detach())
             nn.utils.clip_grad_norm_(self.student.parameters(), 2.0)
             self.optimizer.step()
             self.step += 1
-            total += float(loss.detach())
             self._average(factor)
             if self.step % EVERY == 0 or self.step == self.steps:
                 self.save()
@@ -328,6 +223,16 @@ class Run:
                     f"{self.step}/{self.steps} loss {total / EVERY:.4f} {speed:.1f}/s", flush=True
                 )
                 total = 0.0
+
+    def _loss(self, images: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            embedding, logits = self.student(images, self.recipe.freeze)
+        loss = functional.cross_entropy(logits, self.target_of(rows))
+        if self.student.imitation is not None and self.features is not None:
+            goal = torch.from_numpy(self.features[rows])
+            imitated = functional.mse_loss(self.student.imitation(embedding), goal)
+            loss = loss + self.recipe.imitate * imitated
+        return loss
 
     @torch.no_grad()
     def _average(self, factor: float) -> None:
@@ -345,14 +250,19 @@ class Run:
                 value.copy_(self.start[name].lerp(self.averaged[name], self.recipe.share))
         return self.student.eval()
 
-    def measure(self) -> dict[str, Any]:
-        """Predict the fold that was left out, keep the logits, and return the figures."""
+    def measure(self, size: int = 0) -> dict[str, Any]:
+        """Predict the folds that were left out, keep the logits, and return the figures.
+
+        Args:
+            size: side of the input; 0 for that of the recipe, kept in ``held.npz``, another
+                one's in ``held-SIZE.npz``.
+        """
         photos = self.sampler.photos
         places = np.flatnonzero(photos.table.fold.isin(self.recipe.held))
-        logits = predict(self.finished(), photos, places, self.recipe.size)
+        logits = predict(self.finished(), photos, places, size or self.recipe.size)
         table = photos.table.iloc[places].reset_index(drop=True)
         np.savez(
-            self.folder / "held.npz",
+            self.folder / (f"held-{size}.npz" if size else "held.npz"),
             logits=logits,
             row=table.row.to_numpy(),
             labels=np.array(self.labels),
@@ -362,23 +272,30 @@ class Run:
         return {n: str(f) for n, f in found.items()}
 
 
+def recipe_of(folder: Path) -> Recipe:
+    """Return the recipe of a run."""
+    return Recipe(**json.loads((folder / "recipe.json").read_text()))
+
+
 def main() -> None:
     """Train, then measure where a fold was left out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--at", type=int, default=0, help="measure a finished run at this size")
     defaults = Recipe()
     for key in Recipe.__slots__:
         value = getattr(defaults, key)
         parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
     asked = vars(parser.parse_args())
-    runs, name = asked.pop("runs"), asked.pop("name")
+    runs, name, at = asked.pop("runs"), asked.pop("name"), asked.pop("at")
     torch.set_num_threads(int(os.environ.get("THREADS", "1")))
     cv2.setNumThreads(1)
-    run = Run(runs, name, Recipe(**asked))
+    recipe = recipe_of(runs / "students" / name) if at else Recipe(**asked)
+    run = Run(runs, name, recipe)
     run.train()
     if run.recipe.hold:
-        run.measure()
+        run.measure(at)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from recognizer.model.evidence import EvaluationSummary, Evidence
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.self_test import with_self_test
 from recognizer.training.config import TrainingConfig
+from recognizer.training.quantization import WEIGHT_BITS
 
 
 def draft_bundle(
@@ -56,6 +57,7 @@ def draft_bundle(
             bytes=len(content),
             precision=precision,
             backbone=config.backbone,
+            weight_bits=WEIGHT_BITS if precision == "int8" else None,
         ),
         input=InputFormat(size=config.input_size, preprocessing=PREPROCESSING_VERSION),
         activation="softmax" if config.loss == "softmax" else "sigmoid",

@@ -34,10 +34,15 @@ from recognizer.training.config import TrainingConfig
 from recognizer.training.describe import Measured, describe, draft_bundle
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negative_bank import attach_bank
-from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, quantize
+from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
+from recognizer.training.quantization import correct_head, quantize
+from recognizer.training.rounding import bear_rounding
 
 CALIBRATION_PHOTOS = 256
 """Training photos from which the ranges of the int8 activations are read."""
+
+HEAD_PHOTOS = 1500
+"""Training photos on which the int8 network learns to answer as the exact one does."""
 
 PARITY_PHOTOS = 64
 """Validation photos on which torch, fp32 and int8 are compared, from file bytes."""
@@ -216,19 +221,25 @@ def _export(
     fp32, int8 = (work / precision / MODEL_FILE for precision in ("fp32", "int8"))
     for file in (fp32, int8):
         file.parent.mkdir()
-    rng = np.random.default_rng(config.seed)
+    rng, size = np.random.default_rng(config.seed), config.input_size
 
-    def inputs(photos: Sequence[Photo], count: int) -> NDArray[np.uint8]:
-        size = config.input_size
-        sample = [photos[i] for i in rng.permutation(len(photos))[:count]]
-        return np.stack([model_input(read_photo(p, size), size) for p in sample])
+    def sample(photos: Sequence[Photo], count: int) -> NDArray[np.uint8]:
+        drawn = [photos[i] for i in rng.permutation(len(photos))[:count]]
+        return np.stack([model_input(read_photo(p, size), size) for p in drawn])
 
     on_stage("exporting to ONNX")
     export_fp32(served, config.input_size, fp32)
+    inputs = sample(train, HEAD_PHOTOS)
+    source = fp32
+    if config.rounding_steps:
+        source = work / "rounding.onnx"
+        learner = bear_rounding(served.network, config, inputs, on_stage)
+        export_fp32(ServedNetwork(learner, config.loss, len(served.others)), size, source)
     on_stage("quantising to int8")
-    quantize(fp32, int8, inputs(train, CALIBRATION_PHOTOS))
+    quantize(source, int8, inputs[:CALIBRATION_PHOTOS])
+    correct_head(fp32, int8, inputs)
     on_stage("comparing torch, fp32 and int8")
-    return parity(served, fp32, int8, inputs(validation, PARITY_PHOTOS))
+    return parity(served, fp32, int8, sample(validation, PARITY_PHOTOS))
 
 
 def _loss(fp32: Evaluation, int8: Evaluation) -> dict[str, float]:

@@ -26,7 +26,7 @@ from recognizer._atomic import replacing
 from recognizer.dataset.manifest import fingerprint
 from recognizer.errors import TrainingError
 from recognizer.training.devices import launch
-from recognizer.training.frozen import fit_frozen
+from recognizer.training.frozen import FEATURES_FILE, begin_head, fit_frozen
 from recognizer.training.loader import TrainingPhotos, batches, find_masks
 from recognizer.training.model import ProductNetwork, build_network
 from recognizer.training.optimizer import first_stages, make_optimizer, rate_factor
@@ -104,6 +104,8 @@ def fit(
         return load_run(folder)[0]
     fabric = launch(config.device, config.devices, config.precision)
     run = _Run(config, outputs, data, folder, fabric, state)
+    if config.begin_head and state is None:
+        run.begin_head(train, features or folder / FEATURES_FILE, on_progress)
     masks = find_masks(train, config.input_size)
     for epoch in range(run.epoch, config.epochs):
         seen = run.config
@@ -111,6 +113,8 @@ def fit(
             seen = replace(seen, input_size=config.early_size)
         dataset = TrainingPhotos(train, outputs, seen, epoch, masks)
         row = run.train_epoch(dataset, epoch, on_progress if fabric.is_global_zero else None)
+        if epoch + 1 == config.epochs:
+            run.go_back()
         if fabric.is_global_zero:
             row.update(run.validate(validation))
             run.finish_epoch(row)
@@ -151,6 +155,29 @@ class _Run:
             self.step, self.epoch = state["step"], state["epoch"]
         self.averaged.to(fabric.device)
         self.network, self.optimizer = fabric.setup(network, optimizer)
+        self.start = self._kept() if state is None else state.get("start", {})
+
+    def begin_head(
+        self, train: Sequence[Photo], path: Path, on_progress: Callable[[Progress], None]
+    ) -> None:
+        """Begin where a logistic regression on the frozen features ends."""
+        network = self.network.module
+        begin_head(network.eval(), self.config, self.labels, train, (), path, on_progress)
+        self.averaged.set(network)
+        self.start = self._kept()
+
+    def _kept(self) -> dict[str, torch.Tensor]:
+        """Return the weights to which the finished ones go back a share of the way."""
+        if self.config.share == 1:
+            return {}
+        return {n: w.detach().cpu().clone() for n, w in self.averaged.module.named_parameters()}
+
+    @torch.no_grad()
+    def go_back(self) -> None:
+        """Leave the averaged weights only a share of the way from where they began."""
+        for name, value in self.averaged.module.named_parameters():
+            if name in self.start:
+                value.lerp_(self.start[name].to(value.device), 1 - self.config.share)
 
     def train_epoch(
         self,
@@ -256,6 +283,7 @@ class _Run:
             averaged=self.averaged.module.state_dict(),
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.state_dict(),
+            start=self.start,
             step=self.step,
             epoch=self.epoch,
         )

@@ -86,17 +86,12 @@ def fit_frozen(
     torch.manual_seed(config.seed)
     network = build_network(config, len(labels)).to(choose_device(config.device)).eval()
     whole = [p for p in train if not p.is_patch]
-    used = [*whole, *validation]
-    found, rate = compute_features(
-        network, config, used, features or folder / FEATURES_FILE, on_progress
+    found, rate = begin_head(
+        network, config, labels, train, validation, features or folder / FEATURES_FILE, on_progress
     )
-    weights = drawing_weights(whole, config.label_power, config.source_power, config.label_weights)
+    head = network.head.cpu()
     truth = [p.label for p in whole]
-    weight, bias = fit_head(found[: len(whole)], truth, labels, weights * len(whole), config)
-    with torch.no_grad():
-        network.head.weight.copy_(weight[:, :, None, None])
-        network.head.bias.copy_(bias)  # type: ignore[union-attr]
-    logits = torch.from_numpy(found) @ weight.T + bias
+    logits = head(torch.from_numpy(found)[:, :, None, None]).flatten(1).detach()
     targets = torch.tensor([labels.index(name) for name in truth])
     row = {
         "epoch": 1.0,
@@ -114,6 +109,40 @@ def fit_frozen(
         epoch=config.epochs,
     )
     return row
+
+
+def begin_head(
+    network: ProductNetwork,
+    config: TrainingConfig,
+    labels: Sequence[str],
+    train: Sequence[Photo],
+    others: Sequence[Photo],
+    path: Path,
+    on_progress: Callable[[Progress], None],
+) -> tuple[Features, float]:
+    """Set a network's head to a logistic regression on its features of the training photos.
+
+    Args:
+        network: in evaluation mode.
+        config: its recipe.
+        labels: its outputs.
+        train: the photos; patches are left out.
+        others: photos of which the features are wanted, too.
+        path: of the store of features.
+        on_progress: called about once a second.
+
+    Returns:
+        The features of both, (N, channels), and how many a second were computed.
+    """
+    whole = [p for p in train if not p.is_patch]
+    found, rate = compute_features(network, config, [*whole, *others], path, on_progress)
+    weights = drawing_weights(whole, config.label_power, config.source_power, config.label_weights)
+    truth = [p.label for p in whole]
+    weight, bias = fit_head(found[: len(whole)], truth, labels, weights * len(whole), config)
+    with torch.no_grad():
+        network.head.weight.copy_(weight[:, :, None, None])
+        network.head.bias.copy_(bias)  # type: ignore[union-attr]
+    return found, rate
 
 
 def compute_features(
@@ -160,6 +189,8 @@ def compute_features(
 def _digest(network: ProductNetwork, config: TrainingConfig) -> str:
     """Return a sha256 of all that makes features of a photo's bytes."""
     parts = f"{config.backbone},{config.input_size},{PREPROCESSING_VERSION}"
+    if config.pooling != "mean":
+        parts += f",{config.pooling}"
     digest = hashlib.sha256(parts.encode())
     for name, value in network.backbone.state_dict().items():
         digest.update(name.encode())

@@ -1,10 +1,14 @@
-"""The network: a timm backbone, a 1x1 convolution and global average pooling.
+"""The network: a timm backbone, a 1x1 convolution and global pooling.
 
 The convolution gives each label's activation map, and pooling commutes with it: the mean of a
 label's map *is* its logit, so the heat-map is a by-product of the score. In a vision transformer
 the map is that of the patches; class and register tokens are left out. The input is uint8 RGB; its
 normalisation is folded into the first convolution before training begins, where that is followed
 by a batch normalisation, and is a layer of its own otherwise.
+
+The head sees the means of the features, or their roots: by those a linear head distinguishes more.
+So that a label's score stays the mean of its map, features are then divided, place by place, by the
+roots of their means.
 """
 
 from __future__ import annotations
@@ -21,13 +25,17 @@ if TYPE_CHECKING:
     from recognizer.training.config import TrainingConfig
 
 
+ROOT_FLOOR = 0.01
+"""Added to the means of features, whose root has no slope at 0."""
+
+
 class Outputs(NamedTuple):
     """The outputs of one pass.
 
     Attributes:
         logits: float32, (N, labels): each label's score before softmax or sigmoid.
         maps: float32, (N, labels, h, w): the activation map of which each logit is the mean.
-        embedding: float32, (N, channels): the pooled features.
+        embedding: float32, (N, channels): the pooled features, or their roots.
     """
 
     logits: torch.Tensor
@@ -44,6 +52,7 @@ class ProductNetwork(nn.Module):
         labels: how many labels there are.
         drop_rate: dropout before the head, in training.
         normalize: from pixels of 0 to 255 to what the backbone takes.
+        root: whether the head sees the roots of pooled features.
     """
 
     def __init__(
@@ -53,10 +62,13 @@ class ProductNetwork(nn.Module):
         labels: int,
         drop_rate: float,
         normalize: nn.Module | None = None,
+        *,
+        root: bool = False,
     ) -> None:
         super().__init__()
         self.normalize = normalize or nn.Identity()
         self.backbone = backbone
+        self.root = root
         self.drop = nn.Dropout(drop_rate)
         self.head = nn.Conv2d(channels, labels, kernel_size=1)
         # All runs start at the same point, so that the weights of several can be averaged.
@@ -72,6 +84,9 @@ class ProductNetwork(nn.Module):
         pixels = self.normalize(images.permute(0, 3, 1, 2).float())
         features = feature_map(self.backbone, pixels)
         embedding = features.mean(dim=(2, 3))
+        if self.root:
+            embedding = (embedding + ROOT_FLOOR) ** 0.5
+            features = (features + ROOT_FLOOR) / embedding[:, :, None, None]
         if self.training:
             # Dropout acts on the pooled features, as in the classifier that was pre-trained.
             pooled = self.drop(embedding)[:, :, None, None]
@@ -109,7 +124,14 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
     else:
         normalize = Normalization(mean, std)
     _check_backbone(backbone, config)
-    return ProductNetwork(backbone, backbone.num_features, labels, config.drop_rate, normalize)
+    return ProductNetwork(
+        backbone,
+        backbone.num_features,
+        labels,
+        config.drop_rate,
+        normalize,
+        root=config.pooling == "root",
+    )
 
 
 class Normalization(nn.Module):
@@ -167,6 +189,10 @@ def _check_backbone(backbone: Any, config: TrainingConfig) -> None:
         raise TrainingError(
             f"backbone {config.backbone!r} gives features of shape {shape}, not "
             f"(1, {backbone.num_features}, h, w)"
+        )
+    if config.pooling == "root" and features.min() < 0:
+        raise TrainingError(
+            f'pooling = "root": features of {config.backbone!r} may be negative; set "mean"'
         )
     features.sum().backward()  # type: ignore[no-untyped-call]
     for weight in backbone.parameters():

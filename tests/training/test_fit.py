@@ -164,3 +164,19 @@ def test_an_unfinished_run_of_an_earlier_version_is_refused_with_what_to_do(
     torch.save(state, tmp_path / CHECKPOINT)
     with pytest.raises(TrainingError, match="finish it with that version, or delete it"):
         fit(run.config, split, tmp_path)
+
+
+def test_training_begins_where_a_linear_head_ends(split: list[Photo], tmp_path: Path) -> None:
+    choices = {"epochs": 1, "photos_per_epoch": 8, "head_c": 1.0}
+    linear = fit(small_config(**choices, frozen=True), split, tmp_path / "linear")
+    config = small_config(**choices, begin_head=True, learning_rate=1e-9)
+    begun = fit(config, split, tmp_path / "begun")
+    torch.testing.assert_close(begun.head.weight, linear.head.weight, atol=1e-4, rtol=1e-3)
+
+
+def test_finished_weights_lie_a_share_of_the_way(split: list[Photo], tmp_path: Path) -> None:
+    choices = {"epochs": 2, "photos_per_epoch": 8}
+    whole = fit(small_config(**choices), split, tmp_path / "whole")
+    half = fit(small_config(**choices, share=0.5), split, tmp_path / "half")
+    assert whole.head.weight.abs().max() > 0
+    torch.testing.assert_close(half.head.weight, 0.5 * whole.head.weight)
