@@ -40,6 +40,10 @@ _MIN_COMPOSED_CROP = 0.7
 """Smallest crop of a composed image: its objects may be small, and a crop must not lose them."""
 
 
+_MAX_CUT = 0.1
+"""Share of a side that is cut off a photo that is hardly changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Augmentation:
     """The chain of changes for one configuration.
@@ -79,6 +83,24 @@ class Augmentation:
         if rng.random() < self.config.downscale:
             rgb = lose_resolution(rgb, rng)
         return model_input(rgb, self.size)
+
+    def gently(self, rgb: RGB, rng: np.random.Generator) -> RGB:
+        """Return a copy that is hardly changed, uint8, (size, size, 3), RGB, ready for the model.
+
+        Args:
+            rgb: uint8, (height, width, 3), RGB.
+            rng: source of every random draw.
+        """
+        height, width = rgb.shape[:2]
+        cut = rng.uniform(0, _MAX_CUT, 4) * [height, height, width, width]
+        top, bottom, left, right = cut.astype(int)
+        rgb = rgb[top : height - bottom, left : width - right]
+        if rng.random() < 0.5:
+            rgb = rgb[:, ::-1]
+        if rng.random() < 0.7:
+            gain = rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.2)
+            rgb = (rgb * gain + rng.uniform(-15, 15)).clip(0, 255).astype(np.uint8)
+        return model_input(np.ascontiguousarray(rgb), self.size)
 
     def _some_backdrop(self, rng: np.random.Generator) -> RGB:
         return plain_backdrop(rng) if rng.random() < 0.35 else self.backdrop(rng)

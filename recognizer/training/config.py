@@ -21,6 +21,7 @@ class AugmentConfig:
     """How often and how strongly training photos are changed; probabilities from 0 to 1.
 
     Attributes:
+        plain: leave a photo nearly as it is: mirrored, a little cropped and recoloured.
         background: replace the even background of an object photo by another photo.
         several: of those, share with several objects of the kind on the other photo.
         most: how many objects at most.
@@ -39,6 +40,7 @@ class AugmentConfig:
         erase: blank out a rectangle.
     """
 
+    plain: float = 0.0
     background: float = 0.5
     several: float = 0.3
     most: int = 16
@@ -74,6 +76,9 @@ class TrainingConfig(DataRecipe):
             learned from both sizes depends less on how large an object is ("progressive learning",
             Tan and Le, 2021).
         early_size: side in pixels of the input in the first epochs.
+        small_share: share of the steps that see images of :attr:`small_size`, so that the network
+            also serves at that size, and trains faster.
+        small_size: side in pixels of the input in these steps.
         pooling: what the head sees of the features: their ``mean``, or the ``root`` of it, by which
             it distinguishes more; for backbones whose features are never negative (ReLU, ReLU6).
         loss: ``softmax`` (one label a photo) or ``sigmoid`` (each label for itself).
@@ -105,6 +110,8 @@ class TrainingConfig(DataRecipe):
             :mod:`recognizer.training.frozen`). Epochs, rates and augmentation do not apply.
         begin_head: begin with the head that ``frozen`` would fit, instead of zeros: training begins
             where a linear head ends.
+        imitate: backbones whose frozen features a second output repeats in training, of the photos
+            that ``augment.plain`` leaves nearly as they are (:mod:`recognizer.training.imitation`).
         share: how far the finished weights are on the way from the first to the averaged ones.
             Of sources that were never seen, networks that went three quarters find more.
         rounding_steps: steps in which an EfficientNet learns to bear the rounding of int8, at
@@ -125,6 +132,8 @@ class TrainingConfig(DataRecipe):
     input_size: int = 224
     early_epochs: int = 0
     early_size: int = 192
+    small_share: float = 0.0
+    small_size: int = 144
     pooling: str = "mean"
     loss: str = "softmax"
     epochs: int = 12
@@ -149,6 +158,7 @@ class TrainingConfig(DataRecipe):
     frozen: bool = False
     head_c: float = 0.01
     begin_head: bool = False
+    imitate: list[str] = field(default_factory=list)
     share: float = 1.0
     rounding_steps: int = 0
     seed: int = 0
@@ -175,7 +185,7 @@ class TrainingConfig(DataRecipe):
             if getattr(self, key) not in allowed:
                 raise TrainingError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
         self._check_sizes()
-        shares = ("label_smoothing", "drop_rate", "drop_path", "ema_decay")
+        shares = ("label_smoothing", "small_share", "drop_rate", "drop_path", "ema_decay")
         for key in shares:
             if not 0 <= getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: from 0 to below 1")
@@ -191,7 +201,14 @@ class TrainingConfig(DataRecipe):
                 raise TrainingError(f"augment.{part.name} = {value}: from 0 to 1")
 
     def _check_sizes(self) -> None:
-        counts = ("input_size", "early_size", "epochs", "photos_per_epoch", "batch_size")
+        counts = (
+            "input_size",
+            "early_size",
+            "small_size",
+            "epochs",
+            "photos_per_epoch",
+            "batch_size",
+        )
         for key in (*counts, "accumulate", "devices"):
             if getattr(self, key) < 1:
                 raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")
@@ -203,9 +220,13 @@ class TrainingConfig(DataRecipe):
         for key in ("layer_decay", "head_c"):
             if getattr(self, key) <= 0:
                 raise TrainingError(f"{key} = {getattr(self, key)}: above 0")
-        for key in ("frozen", "begin_head"):
+        if self.imitate and (self.mixup or not self.augment.plain):
+            raise TrainingError(
+                "imitate: features are known of photos that augment.plain leaves, without mixup"
+            )
+        for key in ("frozen", "begin_head", "imitate"):
             if getattr(self, key) and self.devices > 1:
-                raise TrainingError(f"devices = {self.devices}: {key} = true uses one")
+                raise TrainingError(f"devices = {self.devices}: {key} uses one")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values, for checkpoints and ``bundle.json``."""

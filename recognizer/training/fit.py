@@ -27,6 +27,7 @@ from recognizer.dataset.manifest import fingerprint
 from recognizer.errors import TrainingError
 from recognizer.training.devices import launch
 from recognizer.training.frozen import FEATURES_FILE, begin_head, fit_frozen
+from recognizer.training.imitation import Imitation
 from recognizer.training.loader import TrainingPhotos, batches, find_masks
 from recognizer.training.model import ProductNetwork, build_network
 from recognizer.training.optimizer import first_stages, make_optimizer, rate_factor
@@ -103,9 +104,8 @@ def fit(
         on_epoch(row)
         return load_run(folder)[0]
     fabric = launch(config.device, config.devices, config.precision)
-    run = _Run(config, outputs, data, folder, fabric, state)
-    if config.begin_head and state is None:
-        run.begin_head(train, features or folder / FEATURES_FILE, on_progress)
+    run = _Run(config, outputs, data, folder, fabric)
+    run.begin(train, features or folder / FEATURES_FILE, state, on_progress)
     masks = find_masks(train, config.input_size)
     for epoch in range(run.epoch, config.epochs):
         seen = run.config
@@ -133,7 +133,6 @@ class _Run:
         data: str,
         folder: Path,
         fabric: Fabric,
-        state: dict[str, Any] | None,
     ) -> None:
         self.asked, self.labels, self.data, self.folder = config, labels, data, folder
         self.fabric = fabric
@@ -145,26 +144,53 @@ class _Run:
         torch.manual_seed(config.seed)
         network = build_network(config, len(labels)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
+        self.start: dict[str, torch.Tensor] = {}
+        self.imitation: Imitation | None = None
+        self.whole = network
+
+    def begin(
+        self,
+        train: Sequence[Photo],
+        path: Path,
+        state: dict[str, Any] | None,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        """Set everything to where training begins, or to where it stopped.
+
+        Args:
+            train: the training photos.
+            path: of the store of features.
+            state: the checkpoint of a run that stopped.
+            on_progress: called about once a second while features are computed.
+        """
+        config, network = self.config, self.whole
+        if config.imitate:
+            self.imitation = Imitation(network.eval(), config, train, path, on_progress)
+        if config.begin_head and state is None:
+            begin_head(network.eval(), config, self.labels, train, (), path, on_progress)
+            self.averaged.set(network)  # type: ignore[no-untyped-call]
         optimizer = make_optimizer(network, config)
+        if self.imitation:
+            weights = list(self.imitation.output.parameters())
+            optimizer.add_param_group(
+                {"params": weights, "lr": config.learning_rate, "weight_decay": 0.0}
+            )
         self.schedule = LambdaLR(optimizer, partial(rate_factor, config, self.steps))
-        if state is not None:
+        if state is None:
+            self.start = self._kept()
+        else:
             network.load_state_dict(state["network"])
             self.averaged.module.load_state_dict(state["averaged"])
+            if self.imitation:
+                self.imitation.output.load_state_dict(state["imitation"])
             optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
+            self.start = state.get("start", {})
             self.step, self.epoch = state["step"], state["epoch"]
-        self.averaged.to(fabric.device)
-        self.network, self.optimizer = fabric.setup(network, optimizer)
-        self.start = self._kept() if state is None else state.get("start", {})
-
-    def begin_head(
-        self, train: Sequence[Photo], path: Path, on_progress: Callable[[Progress], None]
-    ) -> None:
-        """Begin where a logistic regression on the frozen features ends."""
-        network = self.network.module
-        begin_head(network.eval(), self.config, self.labels, train, (), path, on_progress)
-        self.averaged.set(network)
-        self.start = self._kept()
+        self.averaged.to(self.fabric.device)
+        if self.imitation:
+            self.imitation.output.to(self.fabric.device)
+        self.network, self.optimizer = self.fabric.setup(network, optimizer)
 
     def _kept(self) -> dict[str, torch.Tensor]:
         """Return the weights to which the finished ones go back a share of the way."""
@@ -196,11 +222,9 @@ class _Run:
         loader = batches(dataset, places[:, fabric.global_rank].tolist(), config.workers)
         started = reported = time.monotonic()
         total, rate, done = 0.0, 0.0, 0
-        for number, (images, targets) in enumerate(loader, 1):
-            total += self._train_pass(
-                images, targets, generator, is_last=number % config.accumulate == 0
-            )
-            done += len(targets) * fabric.world_size
+        for number, batch in enumerate(loader, 1):
+            total += self._train_pass(batch, generator, is_last=number % config.accumulate == 0)
+            done += len(batch[0]) * fabric.world_size
             now = time.monotonic()
             rate = done / (now - started)
             if on_progress and (now - reported >= 1 or done == len(dataset)):
@@ -239,21 +263,25 @@ class _Run:
 
     def _train_pass(
         self,
-        images: torch.Tensor,
-        targets: torch.Tensor,
+        batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
         generator: np.random.Generator,
         *,
         is_last: bool,
     ) -> float:
         config, fabric = self.config, self.fabric
-        images, targets = fabric.to_device((images, targets))
+        images, targets, places = fabric.to_device(batch)
+        if config.small_share and generator.random() < config.small_share:
+            images = _resized(images, config.small_size)
         soft = functional.one_hot(targets, len(self.labels)).float()
         if config.mixup:
             share = float(generator.beta(config.mixup, config.mixup))
             images = share * images.float() + (1 - share) * images.flip(0).float()
             soft = share * soft + (1 - share) * soft.flip(0)
         with fabric.no_backward_sync(self.network, enabled=not is_last):
-            loss = loss_of(self.network(images).logits.float(), soft, config)
+            outputs = self.network(images)
+            loss = loss_of(outputs.logits.float(), soft, config)
+            if self.imitation:
+                loss = loss + self.imitation.loss(outputs.embedding, places)
             fabric.backward(loss / config.accumulate)
         if is_last:
             fabric.clip_gradients(self.network, self.optimizer, max_norm=_MAX_GRADIENT)
@@ -284,9 +312,17 @@ class _Run:
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.state_dict(),
             start=self.start,
+            imitation=self.imitation.output.state_dict() if self.imitation else {},
             step=self.step,
             epoch=self.epoch,
         )
+
+
+def _resized(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Return images, (N, h, w, 3), of another size, float."""
+    pixels = images.permute(0, 3, 1, 2).float()
+    small = functional.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
+    return small.permute(0, 2, 3, 1)
 
 
 def _work(config: TrainingConfig, epoch: int, done: float) -> float:

@@ -64,10 +64,12 @@ def _find_mask(photo: Photo, min_side: int) -> tuple[tuple[int, int], NDArray[np
     return (height, width), np.packbits(mask > 127)
 
 
-class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
+class TrainingPhotos(Dataset[tuple[torch.Tensor, int, int]]):
     """The photos of one epoch, from 0, drawn and changed.
 
-    ``photos`` are those of the training split, and ``masks`` come from :func:`find_masks`.
+    ``photos`` are those of the training split, and ``masks`` come from :func:`find_masks`. Each
+    item is the image, the number of its label and, if it was hardly changed, its place among the
+    photos, otherwise -1.
     """
 
     def __init__(
@@ -103,15 +105,20 @@ class TrainingPhotos(Dataset[tuple[torch.Tensor, int]]):
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, place: int) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, place: int) -> tuple[torch.Tensor, int, int]:
         index = int(self._order[place])
         photo = self._photos[index]
         rng = np.random.default_rng([self._config.seed, self._epoch, place])
+        plain = self._config.augment.plain
+        if plain and not photo.is_patch and rng.random() < plain:
+            rgb = self._augment.gently(read_photo(photo, self._config.input_size), rng)
+            return torch.from_numpy(rgb), self._targets[index], index
         is_composed = photo.is_patch or rng.random() < self._config.augment.background
         rgb = read_photo(photo, self._config.input_size)
         objects = self._objects(index, rng) if is_composed else []
         others = self._others(photo, rng) if objects else []
-        return torch.from_numpy(self._augment(rgb, rng, objects, others)), self._targets[index]
+        image = self._augment(rgb, rng, objects, others)
+        return torch.from_numpy(image), self._targets[index], -1
 
     def _objects(self, index: int, rng: np.random.Generator) -> list[Cutout]:
         """Return the objects of a composed image: the photo's, and perhaps more of its kind."""

@@ -172,10 +172,11 @@ def _check_backbone(backbone: Any, config: TrainingConfig) -> None:
         raise TrainingError(
             f"input_size = {size}: {config.backbone!r} takes a multiple of {patch[0]}, as {near}"
         )
-    if patch and config.early_epochs:
-        raise TrainingError(
-            f"early_epochs = {config.early_epochs}: {config.backbone!r} has one input size; set 0"
-        )
+    for key in ("early_epochs", "small_share"):
+        if patch and getattr(config, key):
+            raise TrainingError(
+                f"{key} = {getattr(config, key)}: {config.backbone!r} has one input size; set 0"
+            )
     try:
         with torch.enable_grad():
             features = feature_map(backbone.eval(), torch.zeros(1, 3, size, size))

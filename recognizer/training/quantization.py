@@ -178,10 +178,14 @@ def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
         inputs: model inputs from training photos, uint8, (N, size, size, 3).
     """
     model = onnx.load(str(int8))
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     head = next(node for node in model.graph.node if "maps" in node.output)
+    if len(head.input) == 2:  # the exporter leaves out a bias of zeros
+        labels = next(t for t in model.graph.initializer if t.name == head.input[1]).dims[0]
+        zeros = numpy_helper.from_array(np.zeros(labels, np.float32), "head_bias")
+        model.graph.initializer.append(zeros)
+        head.input.append(zeros.name)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     weight, bias = (tensors[name] for name in head.input[1:3])
-    # The exact head: that of a network which is used to rounding is the same, its features not.
     w = numpy_helper.to_array(weight)[:, :, 0, 0].T.astype(float)
     exact, rounded = (run_file(path, inputs, "embedding").astype(float) for path in (fp32, int8))
     mean, missing = rounded.mean(0), (exact - rounded) @ w

@@ -59,7 +59,7 @@ def fuse(backbone: nn.Module) -> None:
             old: Any = getattr(module, norm)
             if isinstance(old, nn.BatchNorm2d):
                 setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv).eval(), old.eval()))
-                setattr(module, norm, old.act)  # type: ignore[arg-type]
+                setattr(module, norm, old.act)
                 fused += 1
     if not fused:
         raise TrainingError(
@@ -83,7 +83,7 @@ class _Straight(torch.autograd.Function):
         return levels.sub_(zero).mul_(scale)
 
     @staticmethod
-    def backward(_: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(_: Any, gradient: torch.Tensor) -> Any:
         return gradient, None, None
 
 
@@ -111,7 +111,8 @@ class _Range:
             self.high = max(self.high, float(output.max()))
             return output
         scale = max(self.high - self.low, 1e-6) / ACTIVATION_LEVELS
-        return _Straight.apply(output, scale, round(-self.low / scale))
+        rounded: torch.Tensor = _Straight.apply(output, scale, round(-self.low / scale))  # type: ignore[no-untyped-call]
+        return rounded
 
 
 @contextmanager
@@ -179,7 +180,7 @@ def learn_rounding(
                 group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
             optimizer.zero_grad(set_to_none=True)
             total = 0.0
-            for part in inputs.split(_TOGETHER):
+            for part in torch.split(inputs, _TOGETHER):
                 with torch.no_grad():
                     goal = answer(exact, part)
                 loss = difference(answer(learner, part), goal) * (len(part) / len(inputs))
@@ -229,7 +230,7 @@ def bear_rounding(
     return learn_rounding(
         fused,
         answer,
-        torch.from_numpy(inputs[:_RANGED]).split(_TOGETHER),
+        torch.split(torch.from_numpy(inputs[:_RANGED]), _TOGETHER),
         (draw() for _ in range(config.rounding_steps)),
         steps=config.rounding_steps,
         rate=_RATE,

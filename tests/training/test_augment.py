@@ -20,6 +20,16 @@ def test_changes_keep_type_and_range(shape: tuple[int, int]) -> None:
     assert (rgb == before).all()
 
 
+def test_a_photo_may_be_left_nearly_as_it_is() -> None:
+    chain = Augmentation(AugmentConfig(), 48, plain_backdrop)
+    rgb = np.full((60, 80, 3), 120, np.uint8)
+    made = [chain.gently(rgb, np.random.default_rng(seed)) for seed in range(20)]
+    assert all((one.shape, one.dtype) == ((48, 48, 3), np.uint8) for one in made)
+    assert all(np.ptp(one, axis=(0, 1)).max() == 0 for one in made)
+    assert {80 < float(one.mean()) < 170 for one in made} == {True}
+    assert len({one.tobytes() for one in made}) > 5
+
+
 def test_the_same_generator_gives_the_same_picture_whatever_torch_did_before() -> None:
     torch = pytest.importorskip("torch")
     chain = Augmentation(AugmentConfig(), 48, plain_backdrop)

@@ -14,9 +14,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.errors import TrainingError
+from recognizer.training.config import AugmentConfig
 from recognizer.training.devices import launch
 from recognizer.training.fit import fit
-from recognizer.training.model import build_network
+from recognizer.training.imitation import Imitation
+from recognizer.training.model import ProductNetwork, build_network
 from recognizer.training.optimizer import first_stages, make_optimizer
 from recognizer.training.runs import CHECKPOINT, load_run
 from tests.labelled import SMALL_RECIPE, write_split_photos
@@ -174,9 +176,61 @@ def test_training_begins_where_a_linear_head_ends(split: list[Photo], tmp_path: 
     torch.testing.assert_close(begun.head.weight, linear.head.weight, atol=1e-4, rtol=1e-3)
 
 
+def test_some_steps_see_small_images(
+    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: set[int] = set()
+    forward = ProductNetwork.forward
+
+    def note(network: ProductNetwork, images: torch.Tensor) -> object:
+        if network.training:
+            sizes.add(images.shape[1])
+        return forward(network, images)
+
+    monkeypatch.setattr(ProductNetwork, "forward", note)
+    config = small_config(epochs=1, photos_per_epoch=64, small_share=0.5, small_size=24)
+    fit(replace(config, augment=AugmentConfig(plain=0.5)), split, tmp_path)
+    assert sizes == {24, 32}
+
+
 def test_finished_weights_lie_a_share_of_the_way(split: list[Photo], tmp_path: Path) -> None:
     choices = {"epochs": 2, "photos_per_epoch": 8}
     whole = fit(small_config(**choices), split, tmp_path / "whole")
     half = fit(small_config(**choices, share=0.5), split, tmp_path / "half")
     assert whole.head.weight.abs().max() > 0
     torch.testing.assert_close(half.head.weight, 0.5 * whole.head.weight)
+
+
+def test_frozen_features_are_imitated_and_the_run_resumes(
+    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(
+        small_config(photos_per_epoch=16, imitate=["test_efficientnet", "test_resnet"]),
+        augment=AugmentConfig(plain=0.5),
+    )
+    missed: list[float] = []
+    loss = Imitation.loss
+
+    def note(one: Imitation, embedding: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        found = loss(one, embedding, places)
+        missed.append(float(found.detach()))
+        return found
+
+    monkeypatch.setattr(Imitation, "loss", note)
+    whole = fit(config, split, tmp_path / "whole")
+    assert len(missed) == 4
+    assert 0 < max(missed) < 1.5
+    stopped = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, split, stopped, on_epoch=_stop)
+    resumed = fit(config, split, stopped)
+    torch.testing.assert_close(resumed.head.weight, whole.head.weight)
+
+
+def _stop(_: dict[str, float]) -> None:
+    raise KeyboardInterrupt
+
+
+def test_only_photos_that_are_hardly_changed_are_imitated() -> None:
+    with pytest.raises(TrainingError, match=r"augment\.plain"):
+        small_config(imitate=["test_resnet"])

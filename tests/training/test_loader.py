@@ -70,7 +70,7 @@ def test_training_sees_the_animal_as_an_animal_and_its_horn_without_it(zoo: list
         zoo, labels, small_config(augment=calm), 0, [None, None, *find_masks(zoo[2:], 32)]
     )
     seen = dict.fromkeys(labels, 0)
-    for rgb, target in (dataset[i] for i in range(len(dataset))):
+    for rgb, target, _ in (dataset[i] for i in range(len(dataset))):
         picture = rgb.numpy().astype(int)
         green, red = (
             float((np.abs(picture - color).max(axis=-1) < 60).mean()) for color in (GREEN, RED)
