@@ -18,7 +18,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,10 +79,8 @@ class Inputs:
         """Yield batches of training at full size."""
         sampler = self.run.sampler
         sampler.recipe = replace(sampler.recipe, small_share=0.0, seed=9)
-        with ThreadPoolExecutor(1) as ahead:
-            coming = [ahead.submit(sampler.batch, step) for step in range(steps)]
-            for one in coming:
-                yield one.result()[0]
+        for step in range(steps):
+            yield sampler.batch(step)[0]
 
 
 def answer(student: train.Student, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,8 +103,16 @@ def used_to_rounding(
             took = time.monotonic() - started
             print(f"rounding {step}/{steps} {np.mean(losses[-10:]):.4f} {took:.0f} s", flush=True)
 
+    b = student.backbone
     return learn_rounding(
-        student, answer, ranged, inputs.batches(steps), steps=steps, rate=rate, on_step=on_step
+        student,
+        answer,
+        ranged,
+        inputs.batches(steps),
+        steps=steps,
+        rate=rate,
+        kept=(b.conv_stem, *b.blocks[: inputs.run.recipe.freeze]),
+        on_step=on_step,
     )
 
 

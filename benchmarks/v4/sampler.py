@@ -1,6 +1,6 @@
 """The recipe of a student, and the pictures that it sees.
 
-A share of the batches is made at a smaller size, so that one file also serves as a quick first
+A share of the batches may be made at a smaller size, so that one file also serves as a quick first
 pass. 144 and 240 px are both 16 more than a multiple of 32: TensorFlow's padding is the same.
 """
 
@@ -64,7 +64,7 @@ class Recipe:
     begin: str = ""
     share: float = 0.75
     small: int = 144
-    small_share: float = 0.25
+    small_share: float = 0.0
 
     @property
     def held(self) -> list[int]:

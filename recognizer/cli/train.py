@@ -29,7 +29,7 @@ def command(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            help="A TOML file, or a recipe of this package: small-cpu, dinov2, siglip2.",
+            help="A TOML file, or a recipe of this package: small-cpu, wildlife, dinov2, siglip2.",
             show_default="small-cpu",
         ),
     ] = None,

@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
 from recognizer.errors import TrainingError
+from recognizer.training.optimizer import first_stages
 
 if TYPE_CHECKING:
     from recognizer.training.config import TrainingConfig
@@ -157,6 +158,7 @@ def learn_rounding(
     *,
     steps: int,
     rate: float,
+    kept: Iterable[nn.Module] = (),
     on_step: Callable[[int, float], None] = lambda _, __: None,
 ) -> Network:
     """Return a copy of a network whose answers change less when it is rounded.
@@ -168,12 +170,18 @@ def learn_rounding(
         batches: model inputs to learn from, one for each step; no labels.
         steps: how many; the rate falls to zero over them.
         rate: of Adam, at first.
+        kept: parts of the network, the first ones, that keep their weights; that halves the time.
         on_step: called with the number of a step, from 1, and its loss.
     """
     exact = network.requires_grad_(False)
+    fixed = {name for part in kept for name, own in network.named_modules() if own is part}
     learner: Any = copy.deepcopy(exact)
     with rounded(learner.backbone, lambda: [answer(learner, inputs) for inputs in ranged]):
-        weights = [w.requires_grad_() for w in learner.backbone.parameters()]
+        weights = [
+            weight.requires_grad_()
+            for name, weight in learner.named_parameters()
+            if name.startswith("backbone.") and not name.startswith(tuple(f"{f}." for f in fixed))
+        ]
         optimizer = torch.optim.Adam(weights, lr=rate)
         for step, inputs in zip(range(1, steps + 1), batches, strict=False):
             for group in optimizer.param_groups:
@@ -234,6 +242,7 @@ def bear_rounding(
         (draw() for _ in range(config.rounding_steps)),
         steps=config.rounding_steps,
         rate=_RATE,
+        kept=first_stages(fused, config.freeze_stages),
         on_step=on_step,
     )
 

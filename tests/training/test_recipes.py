@@ -17,9 +17,16 @@ from recognizer.training.runs import load_run
 from tests.labelled import COLOR_OF, write_split_photos
 
 SMALL = {
-    "small-cpu": {"backbone": "test_efficientnet", "input_size": 32},
+    "small-cpu": {"backbone": "test_resnet", "input_size": 32},
     "dinov2": {"backbone": "eva02_tiny_patch14_224", "input_size": 28},
     "siglip2": {"backbone": "test_vit", "input_size": 32},
+    "wildlife": {
+        "backbone": "test_resnet",
+        "input_size": 32,
+        "imitate": ["test_resnet"],
+        "freeze_stages": 0,
+        "rounding_steps": 0,  # has tests of its own, with an EfficientNet
+    },
 }
 """What stands for each recipe's backbone."""
 
