@@ -41,7 +41,7 @@ def test_what_earlier_recipes_switched_off_is_no_mistake_nor_is_an_empty_file(
         ("loss = 'hinge'", "one of softmax, sigmoid"),
         ("precision = 'int8'", "one of auto, fp32, bf16, fp16"),
         ("batch_size = 32\naccumulate = 3\ndevices = 2", "a multiple of .* which is 6"),
-        ("frozen = true\ndevices = 2", "frozen = true uses one"),
+        ("frozen = true\ndevices = 2", "frozen uses one"),
         ("layer_decay = 0.0", "layer_decay = 0.0: above 0"),
         ("ema_decay = 1.0", "from 0 to below 1"),
         ("[augment]\njpeg = 2", "augment.jpeg = 2: from 0 to 1"),
