@@ -27,6 +27,7 @@ import typer.core
 import typer.main
 
 from recognizer import __version__
+from recognizer.cli.examples import epilog
 from recognizer.errors import BundleError, JournalChangedError, RecognizerError
 
 VERB_GROUPS = {
@@ -35,9 +36,9 @@ VERB_GROUPS = {
         "decide": ("recognizer.cli.decide", "Apply another policy to the scores of a scan."),
         "listings": (
             "recognizer.cli.listings",
-            "Make the listings of a scan: JSONL, CSV or Parquet.",
+            "Write the listings of a scan: JSONL, CSV or Parquet.",
         ),
-        "rows": ("recognizer.cli.rows", "Make a CSV or Parquet table of a scan's rows."),
+        "rows": ("recognizer.cli.rows", "Write the rows of a scan as CSV or Parquet."),
         "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),
         "similar": (
             "recognizer.cli.similar",
@@ -45,7 +46,7 @@ VERB_GROUPS = {
         ),
         "merge": (
             "recognizer.cli.merge",
-            "Make one journal of those of shards, or of several scans.",
+            "Merge the journals of shards, or of several scans.",
         ),
         "compare": ("recognizer.cli.compare", "Compare two scans: models, policies, months."),
     },
@@ -53,12 +54,12 @@ VERB_GROUPS = {
         "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
         "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
         "review": ("recognizer.cli.review", "Work through the leads of a scan, as a team."),
-        "report": ("recognizer.cli.report", "Make the review queue, as one HTML file, of a scan."),
+        "report": ("recognizer.cli.report", "Write the review queue of a scan as one HTML file."),
         "handover": ("recognizer.cli.handover", "Hand leads over to Coop or Label Studio."),
-        "outcomes": ("recognizer.cli.outcomes", "Import and use what reviewers found out."),
+        "outcomes": ("recognizer.cli.outcomes", "Import, export and use what reviewers found out."),
         "measure": (
             "recognizer.cli.measure",
-            "Measure precision and misses from what was found out.",
+            "Measure precision and misses by what reviewers found out.",
         ),
         "evidence": (
             "recognizer.cli.evidence",
@@ -73,13 +74,16 @@ VERB_GROUPS = {
             "List the labels of a model, and the evidence for each.",
         ),
         "info": ("recognizer.cli.info", "Describe a model."),
-        "enroll": ("recognizer.cli.enroll", "Add a product to a bundle from a few photos."),
+        "enroll": ("recognizer.cli.enroll", "Add a product to a model, from a few photos."),
         "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
         "robustness": ("recognizer.cli.robustness", "Measure a model on altered photos."),
-        "calibrate": ("recognizer.cli.calibrate", "Calibrate a bundle on other photos."),
+        "calibrate": ("recognizer.cli.calibrate", "Calibrate a model on other photos."),
         "train": ("recognizer.cli.train", "Train a model on labelled photos."),
-        "export": ("recognizer.cli.export", "Make a bundle of a training run."),
-        "negatives": ("recognizer.cli.negatives", "Give a bundle what enrolment needs."),
+        "export": ("recognizer.cli.export", "Make a model (a bundle) of a training run."),
+        "negatives": (
+            "recognizer.cli.negatives",
+            "Give a model the negatives that enrolment needs.",
+        ),
     },
     "Data": {
         "dataset": ("recognizer.cli.dataset", "Split and check labelled photos."),
@@ -149,7 +153,9 @@ class _Verbs(typer.core.TyperGroup):
         if app is None:
             app = typer.Typer(add_completion=False, rich_markup_mode=None)
             app.command(name)(module.command)
-        return name, typer.main.get_command(app), rest
+        command = typer.main.get_command(app)
+        command.epilog = epilog(name)
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -31,26 +31,26 @@ BankArgument = Annotated[Path, typer.Argument(metavar="BANK", help="The bank's f
 @app.command()
 def add(
     bank: BankArgument,
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures to know.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos of the items.")],
     label: Annotated[
         str | None,
         typer.Option(
             "--label",
-            help="Which product or family it is, as ivory_worked; see `recognizer labels`.",
+            help="The product or family that they show, as ivory_worked; see `recognizer labels`.",
         ),
     ] = None,
-    note: Annotated[str | None, typer.Option("--note", help="What to know of it.")] = None,
+    note: Annotated[str | None, typer.Option("--note", help="A note for reviewers.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who found it out.")] = None,
     origin: OriginOption = None,
     cleared: Annotated[
-        bool, typer.Option("--cleared", help="It was looked at, and there is nothing to it.")
+        bool, typer.Option("--cleared", help="Somebody looked at it: it is harmless.")
     ] = False,
     bundle: BundleOption = None,
 ) -> None:
-    """Add the hashes of photos to a bank, which is made where there is none.
+    """Add the hashes of photos to a bank, which is made if it is missing.
 
-    A label is one that a policy takes; --bundle names the bundle with labels of your own. The exit
-    code is 3 where some photos have no hash.
+    Labels are those that a policy takes; with --bundle, also a bundle's own. The exit code is 3 if
+    some photos have no hash.
     """
     from recognizer.cli.scan_output import shown
     from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
@@ -103,7 +103,9 @@ def _check_label(name: str, bundle: str | None) -> None:
 @app.command("list")
 def list_items(
     bank: BankArgument,
-    label: Annotated[str | None, typer.Option("--label", help="Only this product.")] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="List only items with this label.")
+    ] = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
     """List the items of a bank, the oldest first."""
@@ -125,7 +127,7 @@ def list_items(
 def remove(
     bank: BankArgument,
     ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Ids, as `recognizer bank list` prints.")
+        list[str], typer.Argument(metavar="ID", help="Ids, as `recognizer bank list` prints.")
     ],
 ) -> None:
     """Remove items that were added by mistake. Other banks that are merged do not restore them.
@@ -143,9 +145,9 @@ def remove(
 @app.command()
 def merge(
     bank: BankArgument,
-    others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Banks to take in.")],
+    others: Annotated[list[Path], typer.Argument(metavar="OTHER", help="The banks to add.")],
 ) -> None:
-    """Take in all items of other banks. What is there already stays once."""
+    """Add all items of other banks. Known ones are skipped."""
     from recognizer.known import Bank
 
     for other in others:
@@ -157,11 +159,11 @@ def merge(
 def import_items(
     bank: BankArgument,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Exchange files: .json, .csv or .txt.")
+        list[Path], typer.Argument(metavar="FILE", help="Exchange files: .json, .csv or .txt.")
     ],
     origin: OriginOption = None,
 ) -> None:
-    """Take in exchange files, whole or not at all. What is there already stays once."""
+    """Add the items of exchange files, each file whole or not at all. Known ones are skipped."""
     from recognizer.known import Bank, read_exchange
 
     for file in files:
@@ -177,7 +179,7 @@ def export(
         Path, typer.Argument(metavar="FILE", help="The exchange file: .json, .csv or .txt.")
     ],
 ) -> None:
-    """Write an exchange file. It holds hashes and notes, no photo."""
+    """Write an exchange file. It holds hashes and notes, and no photo."""
     from recognizer.known import Bank, write_exchange
 
     with Bank(bank) as opened:

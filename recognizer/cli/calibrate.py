@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    bundle: Annotated[str, typer.Argument(help="A bundle's folder or name.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
     output: NewBundleOption,
     data: OptionalDataOption = None,
     out_of_fold: OutOfFoldOption = None,
@@ -33,11 +33,11 @@ def command(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose and fit each label's calibration, and the thresholds, on photos it was not trained on.
+    """Fit calibration and thresholds anew, on photos that the bundle was not trained on.
 
-    These are the photos of the split `validation`; if there are none, those that the bundle's
-    training held out. With --out-of-fold they are all training photos, as runs of the same recipe
-    score them that left their sources out.
+    These are the photos of the split `validation`, or, if there are none, those that training held
+    out. With --out-of-fold they are all training photos, each scored by a run that left its source
+    out.
     """
     require_extra("evaluate")
     from recognizer.evaluation.calibrate import calibrate_bundle

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 
 def command(
-    before: Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")],
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The rows of a scan (JSONL).")],
     after: Annotated[
-        Path, typer.Argument(help="Those of another model, another policy, another month.")
+        Path,
+        typer.Argument(
+            metavar="AFTER",
+            help="The rows of a later scan, or of one with another model or policy.",
+        ),
     ],
     output: Annotated[
         Path | None, output_option("Also write a page with the largest changes, as one file.")
@@ -38,14 +42,14 @@ def command(
             show_default="by host, bucket, archive or folder",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=0, help="So many of the largest changes are kept.")] = 100,
+    top: Annotated[int, typer.Option(min=0, help="How many of the largest changes to keep.")] = 100,
     bundle: RowsBundleOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show which decisions changed, how far scores moved, and the images that changed most.
 
     The population stability index (PSI) says how far the scores of a product moved: 0.1 is a
-    change, 0.25 a large one, where chance alone does not exceed it.
+    change, and 0.25 a large one, unless chance alone explains it.
     """
     from recognizer.review.compare import compare, write_comparison
 

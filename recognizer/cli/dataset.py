@@ -59,7 +59,7 @@ def check(
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
     and near-duplicates across splits; the exit code is then 2. Also prints pairs that only look
-    very much alike, for a look.
+    very much alike, for people to look at.
     """
     from rich.console import Console
 
@@ -114,9 +114,9 @@ def suspects(
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
     output: Annotated[Path | None, output_option("Write the whole list as CSV.")] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Draw the first ones on a contact sheet, a PNG file.")
+        Path | None, typer.Option(help="Also draw the first ones on a contact sheet (PNG).")
     ] = None,
-    sheet_photos: Annotated[int, typer.Option(help="Photos on the sheet.", min=1)] = 64,
+    sheet_photos: Annotated[int, typer.Option(help="How many photos the sheet has.", min=1)] = 64,
     *,
     as_json: JsonOption = False,
 ) -> None:

@@ -22,7 +22,9 @@ def match(
         Path,
         typer.Argument(metavar="LIST.csv", help="A published list of hashes (CSV)."),
     ],
-    folder: Annotated[Path, typer.Argument(help="The folder with the photos, in any order.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder with the photos, in any order.")
+    ],
     output: Annotated[
         Path | None,
         output_option("Write manifest.csv with the list's splits here."),
@@ -30,9 +32,7 @@ def match(
     *,
     corrected: Annotated[
         bool,
-        typer.Option(
-            "--corrected", help="With corrected labels, and without photos that are excluded."
-        ),
+        typer.Option("--corrected", help="Use corrected labels, and leave out excluded photos."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -41,8 +41,8 @@ def split(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="The column that says where a photo comes from; or folder (the one inside each "
-            "label's), prefix (of the file name), photo (each is a source of its own).",
+            help="The column that says where a photo comes from; or folder (inside the label's), "
+            "prefix (of the file name) or photo (each is a source of its own).",
             show_default="the first of these that fits",
         ),
     ] = None,
@@ -50,28 +50,33 @@ def split(
         list[str] | None,
         typer.Option(
             metavar="OLD=NEW",
-            help="A label of the data, and the one to call it; OLD= leaves its photos out. May be "
-            "repeated.",
+            help="Rename a label of the data; OLD= leaves its photos out. May be repeated.",
         ),
     ] = None,
     test: Annotated[
-        float, typer.Option(help="Share of the photos to test on.", min=0.0, max=0.9)
+        float, typer.Option(help="The share of the photos for the test split.", min=0.0, max=0.9)
     ] = 0.2,
     validation: Annotated[
         float,
-        typer.Option(help="Share to calibrate on. 0: training holds some out.", min=0.0, max=0.9),
+        typer.Option(
+            help="The share for the validation split. With 0, training holds some photos out.",
+            min=0.0,
+            max=0.9,
+        ),
     ] = 0.1,
     seed: SeedOption = 0,
     layout: LayoutOption = None,
     photos: Annotated[
         Path | None,
-        typer.Option(help="The folder of the photos, if it is not that of the list."),
+        typer.Option(help="The folder of the photos.", show_default="that of the list"),
     ] = None,
     file_column: Annotated[
-        str | None, typer.Option(help="A table's column for the file.", show_default="found out")
+        str | None,
+        typer.Option(help="The column of a table with the file.", show_default="by its name"),
     ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="A table's column for the label.", show_default="found out")
+        str | None,
+        typer.Option(help="The column of a table with the label.", show_default="by its name"),
     ] = None,
     *,
     as_json: JsonOption = False,

@@ -29,9 +29,10 @@ def command(
     bundle: RowsBundleOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Decide again on all images of a scan, without a photo or a model, and print what changes.
+    """Apply another policy to the scores of a scan, and print which decisions change.
 
-    The journal stays as it is. Thumbnails and embeddings beside it are copied.
+    No photo is read and no model is run. The journal stays as it is, and the thumbnails and
+    embeddings beside it are copied.
     """
     from recognizer._policy_file import load_policy
     from recognizer.rows.deciding import decide_again

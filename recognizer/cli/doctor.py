@@ -51,10 +51,10 @@ def command(
     provider: ProviderOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Check the installation: versions, machine, extras, and that the model gives its own scores.
+    """Check the installation: versions, machine, extras, and the scores of the model.
 
-    The model scores two images that are made in code; the bundle records what it said of them when
-    it was exported. The exit code is 4 if it says something else here, is missing or was changed.
+    The model scores two images that are made in code. The bundle records the scores that it gave
+    them at export: the exit code is 4 if they differ here, or the model is missing or was changed.
     """
     found: dict[str, Any] = {
         "versions": _versions(),

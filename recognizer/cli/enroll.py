@@ -21,7 +21,7 @@ def command(
     photos: Annotated[
         list[str],
         typer.Argument(
-            metavar="PHOTO...",
+            metavar="PHOTO",
             help="Photos of it, at least 3 that differ: files, folders, patterns. Photos in "
             "different folders count as different sources.",
         ),
@@ -38,7 +38,7 @@ def command(
         ),
     ] = None,
     family: Annotated[
-        str | None, typer.Option(help="The family of a new name. Default: one of its own.")
+        str | None, typer.Option(help="The family of a new name.", show_default="one of its own")
     ] = None,
     hint: Annotated[
         str | None, typer.Option(help="What a reviewer should look at; required for a new name.")

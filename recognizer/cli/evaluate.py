@@ -35,8 +35,8 @@ def command(
     split: Annotated[
         str | None,
         typer.Option(
-            help="Only test, or only validation (what training held out); default: both, if the "
-            "held-out photos are known."
+            help="The photos to measure on: test, or validation (what training held out).",
+            show_default="both, if the held-out photos are known",
         ),
     ] = None,
     output: Annotated[
@@ -45,11 +45,16 @@ def command(
     ] = None,
     prevalence: Annotated[
         float | None,
-        typer.Option(help="Share of products at which precision is restated; default: 0.0003."),
+        typer.Option(
+            help="The share of photos with a product at which precision is stated.",
+            show_default="0.0003",
+        ),
     ] = None,
     only_source: Annotated[
         list[str] | None,
-        typer.Option(help="Only products of this source, in any split. May be repeated."),
+        typer.Option(
+            help="Measure only on products of this source, in any split. May be repeated."
+        ),
     ] = None,
     leave_one_source_out: Annotated[
         list[str] | None,
@@ -73,7 +78,7 @@ def command(
 ) -> None:
     """Print average precision, AUC and recall at fixed false-positive rates, with intervals.
 
-    Runs the ONNX file that ships. Negatives are all photos without a product.
+    It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
     require_extra("evaluate")
     from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE

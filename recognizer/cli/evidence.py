@@ -26,7 +26,7 @@ def command(
         list[str] | None,
         typer.Option(
             "--lead",
-            help="An image: its sha256, the first 8 digits of it or more, or its source. May be "
+            help="An image: its sha256, at least the first 8 digits of it, or its source. May be "
             "given several times.",
         ),
     ] = None,
@@ -47,12 +47,12 @@ def command(
             help="Sign with this Ed25519 key (openssl genpkey -algorithm ed25519 -out key.pem).",
         ),
     ] = None,
-    pdf: Annotated[bool, typer.Option("--pdf", help="Write the page as PDF too.")] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also write the page as PDF.")] = False,
     allow_http: AllowHttpOption = False,
 ) -> None:
     """Make a case: the originals, what the model and people said of them, and all digests.
 
-    The exit code is 3 where an original could not be had. The case digest that is printed stands
+    The exit code is 3 if an original could not be read. The case digest that is printed stands
     for every byte of the folder: keep it somewhere else.
     """
     from contextlib import nullcontext

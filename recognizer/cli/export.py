@@ -26,9 +26,9 @@ def command(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...",
-            help="Folder of a finished run, or of several that differ in their seed: the mean of "
-            "their weights is exported.",
+            metavar="RUN",
+            help="The folder of a finished run. Of several that differ only in their seed, the "
+            "mean of the weights is exported.",
         ),
     ],
     data: DataOption,

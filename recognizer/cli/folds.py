@@ -44,7 +44,7 @@ def command(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Deal the sources outside the test split into folds, and print who is in which.
+    """Deal the sources outside the test split into folds, and print what is in which.
 
     Each label, products above all, is spread as evenly as its sources allow. `recognizer train
     --folds` then leaves each fold out in turn.

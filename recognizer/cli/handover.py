@@ -53,13 +53,13 @@ def command(
     ] = None,
     api_key_file: Annotated[
         Path | None,
-        typer.Option(help=f"Coop: a file with its API key. Default: the variable {API_KEY}."),
+        typer.Option(help="Coop: a file with its API key.", show_default=f"the variable {API_KEY}"),
     ] = None,
     photo_url: Annotated[
         str | None,
         typer.Option(
-            help="URL of photos that are no URL themselves, with {sha256}, {source} or {name} in "
-            "it, such as https://photos.example/{sha256}."
+            help="Where a photo is served whose source is not a URL: a URL with {sha256}, {source} "
+            "or {name} in it, such as https://photos.example/{sha256}."
         ),
     ] = None,
     timeout: Annotated[float, typer.Option(help="Coop: seconds for one request.", min=0.1)] = 30.0,
@@ -73,13 +73,13 @@ def command(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Label Studio: write the labelling interface (XML) too."),
+        typer.Option(help="Label Studio: also write the labelling interface (XML)."),
     ] = None,
 ) -> None:
     """Hand the leads of a scan over to Coop or Label Studio.
 
-    The same command goes on where it was stopped: what Coop has accepted is remembered beside the
-    journal. The exit code is 3 where some leads were not accepted.
+    A handover that was stopped resumes with the same command: what Coop has accepted is recorded
+    beside the journal. The exit code is 3 where some leads were not accepted.
     """
     from recognizer.review.handover.photo_urls import PhotoUrls
 

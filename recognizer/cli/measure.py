@@ -19,9 +19,9 @@ def command(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a scan by what people found out: precision, appeals, agreement, times, misses.
+    """Measure a scan by what reviewers found out: precision, appeals, agreement, times, misses.
 
-    Intervals are those of 95 %. Misses need an audit sample (`recognizer scan --audit-rate`).
+    Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     Needs the extra `evaluate`.
     """
     from datetime import UTC, datetime

@@ -24,20 +24,24 @@ if TYPE_CHECKING:
 
 # --- journals and what they came from -------------------------------------------------------------
 
-JournalArgument = Annotated[Path, typer.Argument(help="The rows of a scan (JSONL).")]
+JournalArgument = Annotated[
+    Path, typer.Argument(metavar="JOURNAL", help="The rows of a scan (JSONL).")
+]
 JournalsArgument = Annotated[
-    list[Path], typer.Argument(metavar="JOURNAL...", help="The rows of scans (JSONL).")
+    list[Path], typer.Argument(metavar="JOURNAL", help="The rows of scans (JSONL).")
 ]
-JournalOption = Annotated[
-    Path, typer.Option("--journal", "-j", help="The rows of the scan (JSONL).")
-]
+_JOURNAL = typer.Option("--journal", "-j", metavar="JOURNAL", help="The rows of the scan (JSONL).")
+JournalOption = Annotated[Path, _JOURNAL]
+OptionalJournalOption = Annotated[Path | None, _JOURNAL]
 _OUTCOMES = typer.Option(
     "--outcomes", metavar="STORE", help="The store of what reviewers found out (an SQLite file)."
 )
 OutcomesOption = Annotated[Path, _OUTCOMES]
 OptionalOutcomesOption = Annotated[Path | None, _OUTCOMES]
 _POLICY = typer.Option(
-    "--policy", help="A policy (TOML), or an example of this package: strict, small-platform."
+    "--policy",
+    metavar="POLICY",
+    help="A policy (TOML), or an example of this package: strict, small-platform.",
 )
 PolicyOption = Annotated[str, _POLICY]
 OptionalPolicyOption = Annotated[str | None, _POLICY]
@@ -66,16 +70,18 @@ OriginOption = Annotated[
 
 _BUNDLE = "A bundle's folder or name."
 BundleArgument = Annotated[
-    str | None, typer.Argument(help=_BUNDLE, show_default="the released one")
+    str | None, typer.Argument(metavar="BUNDLE", help=_BUNDLE, show_default="the released one")
 ]
 BundleOption = Annotated[
-    str | None, typer.Option("--bundle", "-b", help=_BUNDLE, show_default="the released one")
+    str | None,
+    typer.Option("--bundle", "-b", metavar="BUNDLE", help=_BUNDLE, show_default="the released one"),
 ]
 RowsBundleOption = Annotated[
     list[str] | None,
     typer.Option(
         "--bundle",
         "-b",
+        metavar="BUNDLE",
         help="The bundle that made the rows: a folder or a name. May be repeated.",
         show_default="found by its digest among those of this package",
     ),
@@ -101,7 +107,7 @@ OptionalDataOption = Annotated[list[Path] | None, _DATA]
 DataArgument = Annotated[
     list[Path],
     typer.Argument(
-        metavar="FOLDER...",
+        metavar="FOLDER",
         help="Labelled photos: folders with a manifest.csv, or with a folder for each label.",
     ),
 ]
@@ -119,7 +125,7 @@ LayoutOption = Annotated[
         "--layout",
         help="How the photos are labelled: folders, csv, imagefolder, coco, label-studio or "
         "fiftyone.",
-        show_default="found out",
+        show_default="by what the folder holds",
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]

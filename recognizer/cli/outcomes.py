@@ -14,12 +14,15 @@ from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import (
     AllowHttpOption,
     JournalOption,
+    JsonOption,
     NewBundleOption,
+    OptionalJournalOption,
     OriginOption,
     PolicyOption,
     RowsBundleOption,
     ThreadsOption,
     bundles_behind,
+    print_json,
     require_extra,
 )
 from recognizer.cli.originals import read_original
@@ -55,23 +58,17 @@ StoreArgument = Annotated[
 @app.command("import")
 def import_(
     store: StoreArgument,
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="JSON, JSON lines or CSV.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
     from_: Annotated[
         Origin, typer.Option("--from", help="What wrote the files.")
     ] = Origin.RECOGNIZER,
-    journal: Annotated[
-        Path | None,
-        typer.Option(
-            "--journal",
-            "-j",
-            help="The rows of the scan (JSONL). With it, an outcome that names a listing and no "
-            "image is about those images of the listing that are leads.",
-        ),
-    ] = None,
+    journal: OptionalJournalOption = None,
 ) -> None:
-    """Add outcomes from files, such as those that the HTML queue saves; the same one once."""
+    """Add outcomes from files, such as those that the HTML queue saves. Known ones are skipped.
+
+    With --journal, an outcome that names a listing and no image is about those images of the
+    listing that are leads.
+    """
     from recognizer.review.decided import about_images
     from recognizer.review.handover.label_studio import read_export
     from recognizer.review.outcomes import OutcomeStore, read_outcomes
@@ -127,7 +124,7 @@ def dataset(
 ) -> None:
     """Write the confirmed and rejected photos, with a manifest, for `train` and `enroll`.
 
-    The exit code is 3 where a photo could not be had.
+    The exit code is 3 if a photo could not be read.
     """
     from rich.console import Console
 
@@ -177,6 +174,8 @@ def thresholds(
         float, typer.Option(help="Share of the leads of a product that is to be confirmed.")
     ],
     bundle: RowsBundleOption = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Propose thresholds whose leads are precise enough, and write them as a policy.
 
@@ -200,7 +199,10 @@ def thresholds(
         judgements = {o.sha256: o.judgement for o in opened.standing() if o.sha256 is not None}
         rows = last_rows(journal)
         found = propose_thresholds(rows, judgements, rules, model, precision=precision)
-    wide_console().print(_proposals(found))
+    if as_json:
+        print_json({"policy": output, "proposals": found})
+    else:
+        wide_console().print(_proposals(found))
     decided = sum(one.decided for one in found)
     audited = max((one.audited for one in found), default=0)
     comments = (
@@ -214,7 +216,8 @@ def thresholds(
     proposed = replace(with_proposals(rules, found, model), name=output.stem)
     with replacing(output) as partial:
         partial.write_text(policy_toml(proposed, comments), encoding="utf-8")
-    typer.echo(f"Wrote {output}: {sum(one.then is not None for one in found)} new thresholds")
+    new = sum(one.then is not None for one in found)
+    typer.echo(f"Wrote {output}: {new} new thresholds", err=as_json)
 
 
 @app.command()
@@ -230,8 +233,8 @@ def calibrate(
 
     Each decided lead stands for the leads of its level, and each decided photo of the audit sample
     for the cleared ones like it, so that probabilities and false-positive rates are those of the
-    platform. Without an audit sample it is refused. The exit code is 3 where a photo could not be
-    had. Needs the extra `evaluate`.
+    platform. Without an audit sample it is refused. The exit code is 3 if a photo could not be
+    read. Needs the extra `evaluate`.
     """
     require_extra("evaluate")
     import tempfile

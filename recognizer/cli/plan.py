@@ -56,23 +56,23 @@ def command(
         typer.Option(
             metavar="SHARE|NAME=SHARE",
             help="Share of the photos that show a product: of all products together, or of a "
-            "family; then it may be repeated, and families not named are taken to be absent. "
-            "Default: 0.0003 together, mixed as in the labelled photos.",
+            "family, NAME=SHARE. May be repeated for families; those not named count as absent.",
+            show_default="0.0003 together, mixed as in the labelled photos",
         ),
     ] = None,
     data: OptionalDataOption = None,
     scores: Annotated[
         Path | None,
         typer.Option(
-            help="With --data: also write the scores of these photos here (CSV). Without: plan "
-            "from such a file, in a second."
+            help="With --data, write the scores of the photos to this file (CSV). Without --data, "
+            "read them from it, which takes a second."
         ),
     ] = None,
     split: Annotated[
         str,
         typer.Option(
-            help="Which of them: test; validation (what training held out); or all, where training "
-            "saw none of them."
+            help="The photos to measure on: test; validation (what training held out); or all, if "
+            "training saw none of them."
         ),
     ] = "test",
     output: Annotated[

@@ -26,8 +26,8 @@ def command(
 ) -> None:
     """Keep the whole rows of a journal that is torn, truncated or has NULs in it.
 
-    It says what is damaged and what was kept. The next scan of the same sources makes the rows
-    again that are missing. The exit code is 3 where anything was dropped.
+    Prints what is damaged and what was kept. The next scan of the same sources writes the missing
+    rows again. The exit code is 3 if anything was dropped.
     """
     from recognizer.cli.scan_output import shown
     from recognizer.rows import repair

@@ -43,10 +43,11 @@ def command(
         Language, typer.Option(help="The language of the page: English or Chinese.")
     ] = Language.ENGLISH,
 ) -> None:
-    """Write the leads and failures of a scan as one page, on which reviewers decide; it is offline.
+    """Write the leads and failures of a scan as one HTML page, on which a reviewer decides.
 
-    Verdicts stay in the browser until they are exported; recognizer outcomes import reads the file.
-    The page holds thumbnails of the images: keep it as confidential as they are.
+    The page works offline. Verdicts stay in the browser until they are exported; recognizer
+    outcomes import reads the file. The page holds thumbnails of the images: keep it as
+    confidential as they are.
     """
     from recognizer.review.page import write_report
     from recognizer.review.queue import Part

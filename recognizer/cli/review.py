@@ -31,8 +31,8 @@ def command(
         Path | None,
         typer.Option(
             "--index",
-            help="Where the queue is kept in its order; it can be removed at any time. Default: "
-            "JOURNAL.queue beside the first journal.",
+            help="The file that keeps the order of the queue; it can be removed at any time.",
+            show_default="JOURNAL.queue beside the first journal",
         ),
     ] = None,
     policy: OptionalPolicyOption = None,
@@ -41,12 +41,16 @@ def command(
         typer.Option(
             "--time-limit",
             metavar="LEVEL=HOURS",
-            help="After how many hours a listing of a level is late and comes first in it, for "
-            "example priority=24; instead of the policy's. May be given several times.",
+            help="Hours after which a listing of a level is late and comes first, as priority=24; "
+            "instead of the policy's. May be repeated.",
         ),
     ] = None,
     lock_minutes: Annotated[
-        float, typer.Option(help="How long a listing stays with somebody who does nothing.", min=1)
+        float,
+        typer.Option(
+            help="Minutes after which a listing goes back to the queue if nothing was decided.",
+            min=1,
+        ),
     ] = 10,
     host: Annotated[
         str,
@@ -62,7 +66,7 @@ def command(
         str | None,
         typer.Option(
             envvar="RECOGNIZER_REVIEW_TOKEN",
-            help="What reviewers have to know to sign in, 16 characters at least.",
+            help="What reviewers sign in with, at least 16 characters.",
             show_default=False,
         ),
     ] = None,

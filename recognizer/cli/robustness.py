@@ -32,11 +32,14 @@ def command(
     data: DataOption,
     bundle: BundleArgument = None,
     split: Annotated[
-        str, typer.Option(help="Which photos: test, or validation (what training held out).")
+        str,
+        typer.Option(
+            help="The photos to measure on: test, or validation (what training held out)."
+        ),
     ] = "validation",
     of: Annotated[
         str | None,
-        typer.Option(help="The family to print and draw; default: any product."),
+        typer.Option(help="The family to print and draw.", show_default="any product"),
     ] = None,
     output: Annotated[
         Path | None,

@@ -72,7 +72,7 @@ def command(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="Files, folders (with all subfolders), patterns in quotes ('*.jpg', '**/*.png'), "
             "tables (CSV, TSV, JSONL, Parquet), archives (tar, zip), URLs of object stores "
             "(s3://...; extra: cloud), or - for a list of these on standard input, separated by "
@@ -131,7 +131,12 @@ def command(
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
-    from recognizer.cli.scan_files import check_outputs, default_journal, write_scanned_listings
+    from recognizer.cli.scan_files import (
+        check_outputs,
+        default_journal,
+        require_sources,
+        write_scanned_listings,
+    )
     from recognizer.cli.scan_output import Output, as_plain, warnings
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
@@ -199,6 +204,7 @@ def command(
         containers=containers,
         skipped=skipped,
     )
+    require_sources(sources)
     with (
         _stoppable(output),
         _share_bank(known, match_rotations) as bank,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import glob
 import itertools
 import os
 from collections.abc import Sequence
@@ -51,6 +53,30 @@ def _container(path: str) -> str:
         absolute = os.path.dirname(absolute)
         is_container = os.path.isdir(absolute)
     return absolute
+
+
+def require_sources(sources: Sequence[str]) -> None:
+    """Raise a UsageError if local files are named and none of them is there: a slip of the pen.
+
+    Of several, a missing one is a row.
+    """
+    from recognizer.rows.item_key import MEMBER
+    from recognizer.scan.location import FileLocation, parse_location
+
+    for source in sources:
+        location = parse_location(source)
+        is_plain = isinstance(location, FileLocation) and source != "-" and MEMBER not in source
+        if not is_plain or glob.has_magic(source) or os.path.lexists(str(location)):
+            return
+    if sources and sources[0]:
+        folder, name = os.path.split(sources[0].rstrip(os.sep))
+        try:
+            names = os.listdir(folder or os.curdir)
+        except OSError:
+            names = []
+        close = difflib.get_close_matches(name, names, n=1)
+        meant = f"; did you mean {os.path.join(folder, close[0])}?" if close else ""
+        raise UsageError(f"{sources[0]}: no such file or folder{meant}")
 
 
 def check_outputs(

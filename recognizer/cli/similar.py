@@ -18,7 +18,9 @@ from recognizer.errors import UsageError
 
 
 def command(
-    photo: Annotated[Path, typer.Argument(help="The photo to find similar images of.")],
+    photo: Annotated[
+        Path, typer.Argument(metavar="PHOTO", help="The photo to find similar images of.")
+    ],
     journal: JournalOption,
     embeddings: Annotated[
         Path | None,

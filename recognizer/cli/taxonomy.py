@@ -32,7 +32,7 @@ def init(
     labels: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[LABEL=KIND]...",
+            metavar="LABEL=KIND",
             help="Labels and their kinds: product, lookalike, animal or other.",
         ),
     ] = None,
@@ -40,7 +40,7 @@ def init(
 ) -> None:
     """Write FOLDER/taxonomy.toml with the labels that the photos have and the package does not.
 
-    Edit the file afterwards: say of each label what kind it is, unless you have said it here.
+    Then edit the file: say of each label of which kind it is, unless you said so here.
     """
     from recognizer.dataset.manifest import LABELS
     from recognizer.dataset.own_labels import UNDECIDED, write_template

@@ -29,6 +29,7 @@ def command(
     recipe: Annotated[
         str | None,
         typer.Argument(
+            metavar="RECIPE",
             help="A TOML file, or a recipe of this package: small-cpu, wildlife, dinov2, siglip2.",
             show_default="small-cpu",
         ),
@@ -42,29 +43,29 @@ def command(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Another value for a key of the recipe, as epochs=3. May be repeated.",
+            help="Change a key of the recipe, as epochs=3. May be repeated.",
         ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Seed instead of the recipe's. Runs that differ only in it can be averaged.",
+            help="A seed instead of the recipe's. Runs that differ only in it can be averaged.",
         ),
     ] = None,
     folds: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.csv",
-            help="Train once for each fold of this table (see `recognizer folds`), without it, and "
-            "write the predictions for what was left out.",
+            help="Train once without each fold of this table (see `recognizer folds`), and write "
+            "the predictions for the photos that were left out.",
         ),
     ] = None,
     features: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where a frozen backbone's features are kept, for other runs to use, too.",
+            help="The file that keeps a frozen backbone's features, which other runs can use.",
             show_default="features.sqlite in the run's folder",
         ),
     ] = None,
@@ -97,6 +98,12 @@ def command(
         photos = read_data(data, config)
         counts = {s: sum(p.split == s for p in photos) for s in ("train", "validation")}
         console.print(f"{counts['train']} photos to train on, {counts['validation']} held out")
+        if not any(photo.split == "test" for photo in photos):
+            console.print(
+                "There are no test photos, which `recognizer export` needs: `recognizer dataset "
+                "split` holds some out.",
+                soft_wrap=True,
+            )
         if recipe is None:
             _print_choice(config, photos, output, console)
         with _show_run(console) as (show, print_epoch):
@@ -109,6 +116,13 @@ def command(
                 on_epoch=print_epoch,
             )
     console.print(f"Wrote {output}")
+    if folds is None and any(photo.split == "test" for photo in photos):
+        folders = " ".join(f"--data {folder}" for folder in data)
+        console.print(
+            f"Next: recognizer export {output} {folders} --output bundles/{output.name}-v1",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _print_choice(

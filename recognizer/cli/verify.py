@@ -24,12 +24,15 @@ def command(
     bundle: RowsBundleOption = None,
     public_key: Annotated[
         Path | None,
-        typer.Option("--public-key", help="The key (PEM) of those who signed; from themselves."),
+        typer.Option(
+            "--public-key", help="The key (PEM) of those who signed, as they handed it to you."
+        ),
     ] = None,
     digest: Annotated[
         str | None,
         typer.Option(
-            "--digest", help="The digest of the case, or the link of the journal, that was kept."
+            "--digest",
+            help="The digest of the case, or the link of the journal, as it was noted elsewhere.",
         ),
     ] = None,
     json_lines: JsonLinesOption = False,

@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, get_args
 
+import pytest
 import typer
 import typer.main
+from typer.testing import CliRunner
 
-from recognizer.cli import VERBS, options
+from recognizer.cli import VERBS, app, options
+from recognizer.cli.examples import EXAMPLES
 
 OWN_WORDS = {
     "--output": "what is written there",
@@ -116,3 +120,26 @@ def test_every_option_says_what_it_does() -> None:
     silent = [(verb, long) for verb, long, _, p in given_options() if not p.help]
     assert silent == []
     assert [verb for verb, command in COMMANDS.items() if not command.help] == []
+
+
+@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+def test_examples_have_the_options_of_their_verbs(line: str) -> None:
+    words = shlex.split(line.partition("recognizer ")[2].partition(" > ")[0])
+    verb = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
+    known = {name for parameter in COMMANDS[verb].params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [("sca", {"scan"}), ("scan --rep", {"--report"}), ("bank rem", {"remove"})],
+)
+def test_verbs_and_options_are_completed(words: str, completions: set[str]) -> None:
+    line = f"recognizer {words}"
+    env = {
+        "_RECOGNIZER_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split()) - 1),
+    }
+    done = CliRunner().invoke(app, [], env=env, prog_name="recognizer")
+    assert set(done.stdout.split()) == completions

@@ -90,13 +90,14 @@ def test_of_many_photos_only_leads_are_shown(scan: Scan, photo_folder: MakeFolde
 
 
 def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:
-    result = scan(tmp_path / "gone.jpg", "--quiet")
+    photos = (tmp_path / "gone.jpg", __file__)
+    result = scan(*photos, "--quiet")
     assert (result.exit_code, result.output) == (ExitCode.SOME_FAILED, "")
-    result = scan(tmp_path / "gone.jpg")
+    result = scan(*photos)
     assert result.exit_code == ExitCode.SOME_FAILED
     assert "failed: not_found" in result.stdout
     assert "unscored" in result.stdout
-    assert "Failed, and so not cleared: not_found 1." in result.stdout
+    assert "Failed, and so not cleared: not_found 1, not_an_image 1." in result.stdout
 
 
 def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
@@ -219,6 +220,7 @@ def test_mistakes(
     words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").touch()
     result = scan("photo.jpg", *arguments)
     assert result.exit_code == (ExitCode.MODEL if "--bundle" in arguments else ExitCode.USAGE)
     assert words in result.stderr
@@ -388,6 +390,18 @@ def test_clear_images_are_drawn_for_an_audit(
         refused = scan(folder, *wrong)
         assert refused.exit_code == ExitCode.USAGE
         assert "audit" in refused.stderr
+
+
+def test_a_slip_of_the_pen_is_no_row(
+    photo_folder: MakeFolder, scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo_folder("red")
+    monkeypatch.chdir(tmp_path)
+    for given, meant in (("phots/", "; did you mean photos?"), ("photos/x/a.jpg", "")):
+        done = scan(given)
+        assert done.exit_code == ExitCode.USAGE
+        assert done.stderr == f"recognizer: {given}: no such file or folder{meant}\n"
+    assert not (tmp_path / "scan.jsonl").exists()
 
 
 @pytest.mark.parametrize(
