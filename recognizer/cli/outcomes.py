@@ -260,6 +260,8 @@ def calibrate(
             report = write_dataset(
                 journal, opened, folder, lambda row: read_original(row, allow_http=allow_http)
             )
+        if not report.labels:
+            raise UsageError(f"{store}: no photo of {journal} was confirmed or rejected")
         photos = load_photos(folder)
         weights = sample_weights(journal, {photo.sha256 for photo in photos})
         photos = [photo for photo in photos if photo.sha256 in weights]

@@ -16,7 +16,7 @@ from recognizer.cli.options import (
     bundles_behind,
     require_extra,
 )
-from recognizer.errors import UsageError
+from recognizer.errors import PolicyError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.policy import Decision
@@ -173,15 +173,16 @@ def command(
 
 
 def _time_limits(given: list[str]) -> dict[Decision, float]:
-    from recognizer.policy import Decision
+    from recognizer.policy import Decision, Policy
 
     limits = {}
     for text in given:
         level, _, hours = text.partition("=")
         try:
-            limits[Decision(level)] = float(hours)
-        except ValueError as error:
+            limits |= Policy(time_limits={Decision(level): float(hours)}).time_limits
+        except (PolicyError, ValueError) as error:
             raise UsageError(
-                f"--time-limit {text}: write LEVEL=HOURS, with priority, review or unscored"
+                f"--time-limit {text}: write LEVEL=HOURS, with priority, review or unscored, and "
+                "more than 0 hours"
             ) from error
     return limits

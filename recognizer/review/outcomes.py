@@ -317,8 +317,10 @@ def read_outcomes(path: Path) -> list[Outcome]:
     """
     try:
         text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} cannot be read: it is not text in UTF-8") from error
     try:
         return [_read_one(number, values) for number, values in _records(path, text)]
     except UsageError as error:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import BundleNotFoundError, JournalError, UsageError
 from recognizer.policy import CandidateKind
 from recognizer.prediction import Region
 from recognizer.recognizer import Recognizer
@@ -254,7 +254,7 @@ def test_rows_of_another_model_are_told(
     page = report(rows)
     assert "Other models." in page.text
     assert "other, version 2" in page.text
-    with pytest.raises(UsageError, match=r"made by other-v2.*--bundle"):
+    with pytest.raises(BundleNotFoundError, match=r"made by other-v2.*--bundle"):
         report(rows[-1:])
 
 

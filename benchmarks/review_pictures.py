@@ -1,0 +1,145 @@
+"""Takes the pictures of the guide on reviewing, from the sample images and the released model.
+
+    python -m benchmarks.review_pictures
+
+scans made-up listings of ``datasets/samples``, opens the review server and the HTML queue in a
+headless Chromium (``CHROMIUM``, by default ``/usr/bin/chromium``; ``pip install playwright``), and
+writes ``docs/pictures/review-*.webp`` with their digests into ``renderings.json``. They show
+renderings alone, no photo.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLES = ROOT / "datasets" / "samples"
+PICTURES = ROOT / "docs" / "pictures"
+QUALITY = 82  # of WebP
+
+LISTINGS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
+    ("Pair of old tusks, from an estate", "anna", "900", 4, ("tusk-pair", "tusk-stack")),
+    ("White bangles, set of two", "anna", "120", 0, ("ivory-bangles", "jade-bangles")),
+    ("Figure from my grandmother", "cleo", "450", 3, ("ivory-figure",)),
+    ("老犀角杯", "东方收藏", "2500", 1, ("rhino-horn", "rhino-horn-pair")),
+    ("Polished horn, natural, 38 cm", "bo", "30", 0, ("cow-horn",)),
+    ("Dried scales, half a kilo", "dee", "60", 2, ("pangolin-heap", "pangolin-few")),
+    ("Bone beads to be carved", "bo", "8", 0, ("bones",)),
+    ("Drinking horn", "ed", "45", 0, ("cow-horn",)),
+    ("Jade bangle, light green", "dee", "80", 1, ("jade-bangles",)),
+    ("Wooden bowl, turned by hand", "bo", "15", 0, ("wooden-bowl",)),
+)
+
+
+def main() -> None:
+    """Write all pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = _scan(Path(folder))
+        page = Path(folder) / "queue.html"
+        _run("report", journal, "--output", page)
+        with _served(journal) as address, sync_playwright() as started:
+            browser = started.chromium.launch(
+                executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+                args=["--no-sandbox", "--disable-gpu"],
+            )
+            _shoot(browser, address, page)
+            browser.close()
+
+
+def _scan(folder: Path) -> Path:
+    table, journal = folder / "listings.csv", folder / "scan.jsonl"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        columns = ("id", "title", "seller", "price", "currency", "reports", "url")
+        writer.writerow((*columns, "image_1", "image_2"))
+        for number, (title, seller, price, reports, images) in enumerate(LISTINGS, 1):
+            url = f"https://market.example/{number}"
+            shown = [SAMPLES / f"{image}.jpg" for image in images]
+            writer.writerow((f"L{number}", title, seller, price, "EUR", reports or "", url, *shown))
+    options = ("--root", SAMPLES, "--policy", "strict", "--audit-rate", "1")
+    _run("scan", table, "--output", journal, *options)
+    return journal
+
+
+def _run(*arguments: object) -> None:
+    command = [sys.executable, "-m", "recognizer", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
+
+
+@contextmanager
+def _served(journal: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "recognizer", "review", str(journal), "--port", "0"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(  # noqa: S603 - ours
+        [*command, "--policy", "strict"], stdout=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        assert server.stdout is not None  # noqa: S101 - as Popen() makes it
+        line = server.stdout.readline()
+        try:
+            yield "http://" + line.partition("http://")[2].partition("/")[0]
+        finally:
+            server.terminate()
+
+
+def _shoot(browser: Any, address: str, page_of_file: Path) -> None:
+    wide, narrow = {"width": 1280, "height": 800}, {"width": 390, "height": 780}
+    page = _signed_in(browser, address, wide, "Ama")
+    _save(page, "review-desk")
+    page.keyboard.press("h")
+    page.wait_for_selector(".stage figure:not([hidden]):not(.waiting) img[src$='/heat']")
+    page.wait_for_timeout(2000)
+    page.keyboard.press("b")
+    _save(page, "review-heat-map", clip={"x": 24, "y": 84, "width": 820, "height": 700})
+    page.goto(f"{address}/listings")
+    _save(page, "review-listings")
+    page.close()
+    page = _signed_in(browser, address, narrow, "Bo")
+    _save(page, "review-phone")
+    page.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(page_of_file.as_uri())
+    _save(page, "review-file")
+    page.close()
+
+
+def _signed_in(browser: Any, address: str, size: dict[str, int], name: str) -> Any:
+    page = browser.new_page(viewport=size)
+    page.set_default_timeout(120_000)
+    page.goto(f"{address}/login?lang=en")
+    page.fill("[name=name]", name)
+    page.press("[name=name]", "Enter")
+    page.wait_for_selector("article.card")
+    return page
+
+
+def _save(page: Any, name: str, **options: Any) -> None:
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(500)
+    image = Image.open(io.BytesIO(page.screenshot(**options))).convert("RGB")
+    path = PICTURES / f"{name}.webp"
+    image.save(path, quality=QUALITY, method=6)
+    listed = PICTURES / "renderings.json"
+    entries = [one for one in json.loads(listed.read_text()) if one["file"] != path.name]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    command = "python -m benchmarks.review_pictures"
+    entries.append({"file": path.name, "sha256": digest, "command": command})
+    listed.write_text(json.dumps(entries, indent=2) + "\n")
+    print(f"Wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
