@@ -10,7 +10,12 @@ import pytest
 from PIL import Image
 
 from recognizer.model.bundle import load_bundle, write_bundle
-from recognizer.model.self_test import self_test, self_test_images, with_self_test
+from recognizer.model.self_test import (
+    TOLERANCE,
+    self_test,
+    self_test_images,
+    with_self_test,
+)
 
 
 def test_the_images_have_the_same_pixels_everywhere() -> None:
@@ -30,3 +35,9 @@ def test_a_model_says_what_was_recorded_of_it(tiny_bundle: Path, tmp_path: Path)
     assert tested.self_test is not None
     write_bundle(replace(tested, path=tmp_path))
     assert load_bundle(tmp_path).self_test == tested.self_test
+
+
+def test_the_released_model_gives_its_recorded_scores() -> None:
+    difference = self_test(load_bundle())
+    assert difference is not None
+    assert difference <= TOLERANCE
