@@ -162,8 +162,10 @@ def main() -> None:
     if run.recipe.held:
         for path in (exact, plain, corrected):
             measure_held(run, path, named)
-    taught = used_to_rounding(student, inputs, asked.steps, asked.rate)
-    torch.save(taught.state_dict(), folder / "rounding.pt")
+    taught = student
+    if asked.steps:
+        taught = used_to_rounding(student, inputs, asked.steps, asked.rate)
+        torch.save(taught.state_dict(), folder / "rounding.pt")
     onnx_export.export_fp32(served_network(taught, named), size, learned)
     quantize(learned, tuned, ranged)
     correct_head(exact, tuned, seen)
