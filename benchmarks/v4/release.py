@@ -111,8 +111,7 @@ def main() -> None:
     asked = parser.parse_args()
     folder = asked.runs / "students" / asked.name
     recipe = train.recipe_of(folder)
-    every = Photos(asked.runs / "cache")
-    table = every.table
+    table = Photos(asked.runs / "cache").table
     known, logits = answers_out_of_fold(asked.runs, asked.held, table)
     learned = photos_of(known, asked.data)
     test = [
@@ -128,17 +127,16 @@ def main() -> None:
     said = report.predictions_of(bundle, calibrating.log_odds(logits[left_out]))
     unseen = measure(bundle, judged, said, "source folds", rounds=100)
     print("measured on the folds", flush=True)
-    rows = report.rows_of_the_test(table, asked.rehearse)
     report.look(asked.runs, asked.name, asked.rehearse)
-    answers = report.answers(bundle, asked.output / MODEL_FILE, every, rows, folder / "test-v4.npz")
+    answers = report.answers(bundle, asked.output / MODEL_FILE, test, folder / "test-v4.npz")
     exact = report.answers(
-        bundle, folder / "onnx" / "plain-fp32.onnx", every, rows, folder / "test-fp.npz"
+        bundle, folder / "onnx" / "plain-fp32.onnx", test, folder / "test-fp.npz"
     )
     theirs = None
     if asked.against:
         older = load_bundle(asked.against)
         file = asked.against / MODEL_FILE
-        theirs = older, report.answers(older, file, every, rows, folder / "test-v3.npz")
+        theirs = older, report.answers(older, file, test, folder / "test-v3.npz")
     found = measure(bundle, test, answers, "test", rounds=300)
     lost = _loss(measure(bundle, test, exact, "test", rounds=2), found)
     notes = report.notes(bundle, scored, said, test, answers, theirs, asked.notes.read_text())

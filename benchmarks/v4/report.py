@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from photos import Photos
 
-from recognizer.dataset.manifest import Photo
+from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.evaluation.evaluate import measure as evaluate
 from recognizer.evaluation.evaluate import score_photos
 from recognizer.evaluation.metrics import (
@@ -37,6 +37,7 @@ from recognizer.evaluation.metrics import (
 )
 from recognizer.evaluation.paired import compare
 from recognizer.evaluation.thresholds import ranks_of
+from recognizer.imaging import model_input
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import MODEL_FILE
 from recognizer.policy import Decision, Policy
@@ -83,15 +84,16 @@ def predictions_of(bundle: Bundle, log_odds: NDArray[np.floating]) -> list[Predi
     ]
 
 
-def answers(
-    bundle: Bundle, file: Path, every: Photos, rows: NDArray[np.int64], kept: Path
-) -> list[Prediction]:
-    """Return what a model file says of photos; its scores are kept, and taken from there."""
+def answers(bundle: Bundle, file: Path, photos: Sequence[Photo], kept: Path) -> list[Prediction]:
+    """Return what a model file says of photos, decoded as they are when served.
+
+    Its scores are kept, and taken from there.
+    """
     if kept.exists():
         found = np.load(kept)["scores"]
     else:
         size = bundle.input_size
-        inputs = np.stack([every.square(int(i), size) for i in rows])
+        inputs = np.stack([model_input(read_photo(p, size), size) for p in photos])
         found = run_file(file, inputs)
         np.savez(kept, scores=found)
     return predictions_of(bundle, found)
