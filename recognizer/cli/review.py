@@ -175,7 +175,7 @@ def command(
 def _time_limits(given: list[str]) -> dict[Decision, float]:
     from recognizer.policy import Decision, Policy
 
-    limits = {}
+    limits: dict[Decision, float] = {}
     for text in given:
         level, _, hours = text.partition("=")
         try:
