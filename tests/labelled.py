@@ -88,3 +88,17 @@ def deal(photos: Sequence[Photo], *splits: str, sources: Sequence[str] = ()) -> 
         replace(p, split=splits[i % len(splits)], source=sources[i % len(sources)])
         for i, p in enumerate(photos)
     ]
+
+
+def small_recipe(path: Path) -> Path:
+    """Write the package's default recipe with a small network of random weights in its place."""
+    recipe = Path(__file__).parents[1].joinpath("export/recipes/small-cpu.toml").read_text("utf-8")
+    for old, new in (
+        ('"tf_efficientnet_lite0"', '"test_efficientnet"'),
+        ('"imagenet"', '"none"'),
+        ("input_size = 224", "input_size = 32"),
+    ):
+        assert old in recipe
+        recipe = recipe.replace(old, new)
+    path.write_text(recipe, encoding="utf-8")
+    return path

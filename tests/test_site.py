@@ -1,10 +1,8 @@
-"""The site of the documentation: every page is in its menu, and the examples of the guides run."""
+"""The site of the documentation: every page is in its menu, and every link leads somewhere."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,13 +21,3 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
     missing = [link for link in links if "://" not in link and not (DOCS / link).exists()]
     assert missing == []
-
-
-def test_the_example_of_the_guide_to_services_runs(tiny_bundle: Path, tmp_path: Path) -> None:
-    block = re.search(r"```python\n(.*?)```", (DOCS / "service.md").read_text("utf-8"), re.DOTALL)
-    assert block is not None
-    script = tmp_path / "service.py"
-    script.write_text(block[1].replace(".load(\n", f".load(\n        {str(tiny_bundle)!r},\n"))
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "not_an_image" in done.stdout

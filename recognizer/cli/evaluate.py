@@ -35,8 +35,9 @@ def command(
     split: Annotated[
         str | None,
         typer.Option(
-            help="The photos to measure on: test, or validation (what training held out).",
-            show_default="both, if the held-out photos are known",
+            help="The photos to measure on: test, validation (what training held out), or all, if "
+            "training saw none of them.",
+            show_default="test and validation, if the held-out photos are known",
         ),
     ] = None,
     output: Annotated[
@@ -129,8 +130,8 @@ def _check_modes(
     leave_one_source_out: list[str] | None,
     against: str | None,
 ) -> None:
-    if split not in {None, "test", "validation"}:
-        raise UsageError(f"--split {split}: give test or validation")
+    if split not in {None, "test", "validation", "all"}:
+        raise UsageError(f"--split {split}: give test, validation or all")
     if sum(bool(mode) for mode in (only_source, leave_one_source_out, against)) > 1:
         raise UsageError("--only-source, --leave-one-source-out, --against: give only one of them")
     if output is not None and (leave_one_source_out or against):

@@ -201,14 +201,7 @@ def _score(bundle: Bundle, data: Sequence[Path], split: str, threads: int) -> li
         photos = corrected(bundle, photos)
     except (DatasetError, TrainingError) as error:
         typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
-    if split == "all":
-        photos = [photo for photo in photos if photo.is_evidence]
-    elif split == "test" and not any(photo.split == "test" for photo in photos):
-        raise DatasetError(
-            "no photos in the split 'test': give --split all where training saw none of these"
-        )
-    else:
-        photos = photos_of_split(bundle, photos, split)
+    photos = photos_of_split(bundle, photos, split)
     recognizer = Recognizer.load(bundle.path, threads=threads)
     with show_progress(Console(stderr=True)) as report:
         predictions = score_photos(recognizer, photos, partial(report, "scoring photos"))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from recognizer.dataset.folds import deal
 from recognizer.enrolment.examples import Examples
@@ -106,6 +107,11 @@ class Learner:
         ``column`` is the label's in the bundle, None for a new one. The log-odds that a known label
         has already are added to its head where that finds the photos better.
         """
+        # The fits are so small that threads only wait for each other: three times as long.
+        with threadpool_limits(1):
+            return self._learn(column)
+
+    def _learn(self, column: int | None) -> Learned:
         everything = np.arange(len(self._photos))
         left_out = np.array(
             [

@@ -18,6 +18,7 @@ WORTH = {
         "Photos that training did not see, mostly from sources that it saw. Calibration and "
         "thresholds were fitted on these photos, so they cannot be tested on them."
     ),
+    "all": "All photos that you gave: worth something if training saw none of them.",
 }
 """What the figures of a split mean, in a sentence or two."""
 
@@ -37,6 +38,8 @@ def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
 def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list[Photo]:
     """Return the photos of the split ``test``, or ``validation`` for those that training held out.
 
+    ``all`` stands for all photos that are evidence, whatever their split.
+
     Raises:
         DatasetError: there are none; or, for ``validation``, these are not the data that the
             bundle was made from.
@@ -46,9 +49,12 @@ def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list
         if own and bundle.calibration and fingerprint(own) == bundle.calibration.fingerprint:
             return own  # the bundle was calibrated on the manifest's own split
         photos = as_in_training(bundle, photos)
+    if split == "all":
+        return [p for p in photos if p.is_evidence]
     found = [p for p in photos if p.split == split]
     if not found:
-        raise DatasetError(f"no photos in the split {split!r}")
+        hint = ": give --split all if training saw none of these" if split == "test" else ""
+        raise DatasetError(f"no photos in the split {split!r}{hint}")
     return found
 
 

@@ -197,6 +197,13 @@ def test_a_manifest_may_have_a_validation_split_of_its_own(
     assert photos_of_split(calibrated, [*photos[:-12], *own], "validation") == own
 
 
+def test_photos_of_ones_own_need_no_split(trained_bundle: Path, photos: list[Photo]) -> None:
+    own = [replace(photo, split="train") for photo in photos]
+    assert photos_of_split(load_bundle(trained_bundle), own, "all") == own
+    with pytest.raises(DatasetError, match="--split all"):
+        photos_of_split(load_bundle(trained_bundle), own, "test")
+
+
 @pytest.mark.parametrize("change", ["another photo", "no recipe"])
 def test_what_was_held_out_is_not_guessed(
     tiny_bundle: Path, trained_bundle: Path, photos: list[Photo], change: str

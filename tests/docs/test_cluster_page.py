@@ -1,4 +1,4 @@
-"""The code of docs/scale.md does what the page says. The part for Spark needs pyspark and Java."""
+"""The code of docs/cluster.md does what the page says; that for Spark needs pyspark and Java."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recognizer.cli import app
 from recognizer.scan import Item, Scorer
 from tests.conftest import encoded, picture
 
-PAGE = (Path(__file__).parent.parent / "docs" / "scale.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -60,7 +60,7 @@ def test_spark(photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         pytest.skip("needs Java")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     pandas.DataFrame({"uri": photos}).to_parquet("listings.parquet")
     builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     spark = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()

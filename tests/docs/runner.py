@@ -1,0 +1,91 @@
+"""Runs the blocks of a page in the current folder: commands in this process, Python by ``exec``."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from recognizer.cli import ExitCode, app
+from tests.docs.blocks import ROOT, Block, is_ours, words
+
+# Programs that any machine has and that need nothing else.
+_PROGRAMS = {"base64", "find", "mkdir", "openssl"}
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+class Runner:
+    """Runs blocks one after the other; Python blocks share their names, as on a page.
+
+    Attributes:
+        printed: what each command printed, by its line.
+        skip: lines that have been run before in this folder.
+    """
+
+    def __init__(self, skip: set[str] | None = None) -> None:
+        self.printed: dict[str, str] = {}
+        self.skip = skip or set()
+        self._names: dict[str, object] = {"__name__": "__main__"}
+        self._digest = ""
+
+    def run(self, block: Block) -> None:
+        """Run a block; whatever does not succeed raises."""
+        if block.language == "python":
+            exec(compile(block.text, str(block.page), "exec"), self._names)
+        for line in block.lines:
+            if line not in self.skip:
+                self._run_line(line)
+
+    def _run_line(self, line: str) -> None:
+        program = shlex.split(line)[0]
+        if name := re.fullmatch(r"export (\w+)=(\S+)", line):
+            os.environ[name[1]] = name[2]
+        elif is_ours(line):
+            self._run_ours(line)
+        elif program in _PROGRAMS:
+            subprocess.run(["sh", "-c", line], check=True, capture_output=True)
+        else:
+            check_without_running(line)
+
+    def _run_ours(self, line: str) -> None:
+        before, _, command = line.rpartition(" | ")
+        given = subprocess.check_output(["sh", "-c", before]) if before else None
+        command, _, output = command.partition(" > ")
+        arguments = [self._whole(word) for word in words(command)[1:]]
+        done = CliRunner().invoke(app, arguments, input=given)
+        assert done.exit_code == ExitCode.DONE, (line, done.output, done.exception)
+        if output:
+            Path(output.strip()).write_text(done.stdout, encoding="utf-8")
+        self.printed[line] = done.output
+        self._digest = (_DIGEST.findall(done.output) or [self._digest])[-1]
+
+    def _whole(self, word: str) -> str:
+        """Complete a digest that the page cuts short: the last one that a command printed."""
+        return self._digest if re.fullmatch(r"[0-9a-f]{8}\.\.\.", word) else word
+
+
+def check_without_running(line: str) -> None:
+    """Check that what a command names is there: an extra, a target of make, a module, a test."""
+    program, *arguments = shlex.split(line)
+    program = program.rpartition("/")[2]
+    if program == "make":
+        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        assert {a for a in arguments if "=" not in a} <= set(targets), line
+    elif program == "pip":
+        declared = (ROOT / "pyproject.toml").read_text("utf-8")
+        for extras in re.findall(r"(?:\.|wildlife-product-recognizer)\[([\w,]+)\]", line):
+            for extra in extras.split(","):
+                assert re.search(rf"^{extra} = \[", declared, re.MULTILINE), line
+    elif program == "pytest" or arguments[:2] == ["-m", "pytest"]:
+        paths = [a for a in arguments if a.startswith(("tests/", "datasets/"))]
+        assert all((ROOT / path).exists() for path in paths), line
+    elif program.startswith("python") and arguments[0] == "-m":
+        path = ROOT / arguments[1].replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").exists() or arguments[1] == "venv", line
+    else:
+        known = {"cd", "docker", "git", "jupyter", "source", "wildlife-render"}
+        assert program in known or line.startswith("RECOGNIZER_"), line

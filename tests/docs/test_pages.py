@@ -1,0 +1,154 @@
+"""Every block of README and documentation that is Python or runs ``recognizer`` is executed.
+
+Each page is run from top to bottom in a folder of its own with what the pages speak of. A block
+that cannot be run here says why in a comment above it: ``<!-- not run: needs a GPU -->``; one that
+another test runs names it: ``<!-- run by: tests/docs/test_cluster_page.py -->``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recognizer._policy_file import load_policy
+from tests.conftest import invoke, read_rows
+from tests.docs.blocks import PAGES, ROOT, Block, blocks
+from tests.docs.runner import Runner
+from tests.docs.world import TINTS, write_world
+from tests.labelled import small_recipe
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+GUIDE = ROOT / "docs/own-photos.md"
+NAMES = ("calibration", "data", "enrolment", "evaluation", "robustness", "training")
+NEED_TRAINING = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in NAMES)]
+"""Pages with commands that need a data folder or a trained bundle."""
+MAX_NOT_RUN = 12
+ELSEWHERE = {
+    "practice.md": "tests/docs/test_practice_page.py",
+    "sources.md": "tests/scan/locations/test_documentation.py",
+}
+"""Pages whose blocks another test runs, one by one."""
+
+
+def run_here(page: Path) -> list[Block]:
+    """Return the blocks of a page that this module runs."""
+    if page.name in ELSEWHERE:
+        return []
+    return [b for b in BLOCKS if b.page == page and not (b.not_run or b.run_by)]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every page finds when it begins."""
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        _in_process(patch, folder)
+        write_world(folder)
+    return folder
+
+
+def _in_process(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    from tests.scan.engines import InProcessPool  # noqa: PLC0415 - as in tests/conftest.py
+
+    patch.chdir(folder)
+    patch.setattr("recognizer.cli.scan._pool_of", lambda _: InProcessPool)
+    patch.setattr("recognizer.taxonomy._in_use", None)
+
+
+def run(runner: Runner, page: Path) -> None:
+    """Run a page in the current folder; the policies that it shows lie there as files."""
+    for block in run_here(page):
+        if block.language == "toml" and "review_" in block.text:
+            name = tomllib.loads(block.text).get("name", "policy")
+            Path(f"{name}.toml").write_text(block.text)
+        runner.run(block)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        p
+        for p in PAGES
+        if any(b.lines or b.has_code for b in run_here(p)) and p not in {GUIDE, *NEED_TRAINING}
+    ],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_a_page_runs(
+    page: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(world, tmp_path / "world")
+    monkeypatch.chdir(tmp_path / "world")
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
+    run(Runner(), page)
+
+
+def test_the_pages_about_training_run(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guide first; the other pages begin with what it has made, and do not train again.
+
+    The recipe is the default one with a small network of random weights in place of its own.
+    """
+    for module in ("torch", "onnxscript", "timm"):
+        pytest.importorskip(module, reason="the extra `train` is not installed")
+    trained = tmp_path / "trained"
+    shutil.copytree(world, trained)
+    monkeypatch.chdir(trained)
+    recipe = small_recipe(trained / "small-cpu.toml")
+    monkeypatch.setattr("recognizer.training.config.DEFAULT_RECIPE", str(recipe))
+    guide = Runner()
+    run(guide, GUIDE)
+    check_guide(trained, guide)
+    for page in NEED_TRAINING:
+        shutil.copytree(trained, tmp_path / page.stem)
+        monkeypatch.chdir(tmp_path / page.stem)
+        run(Runner(skip=set(guide.printed)), page)
+
+
+def check_guide(folder: Path, runner: Runner) -> None:
+    """The guide to training does what it says."""
+    printed = {" ".join(line.split()[1:3]): text for line, text in runner.printed.items()}
+    assert "Source: the folder inside each label's folder" in printed["dataset split"]
+    assert "used small-cpu" in " ".join(printed["train --data"].split())
+    assert "any product" in printed["evaluate bundles/own-v1"]
+    assert "Whale tooth" in (folder / "queue.html").read_text("utf-8")
+    for row in read_rows(folder / "own.jsonl"):
+        assert row["scores"].keys() == TINTS.keys()
+    assert all(r["policy"]["name"] == "policy" for r in read_rows(folder / "strict.jsonl"))
+    lines = invoke("labels", "bundles/own-v1", "--json").stdout.splitlines()
+    assert {row["label"] for row in map(json.loads, lines) if row["recognized"]} == TINTS.keys()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b for b in BLOCKS if b.language == "toml" and "review_" in b.text],
+    ids=lambda block: block.page.stem,
+)
+def test_a_policy_is_valid(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text(block.text)
+    if "whale_tooth" not in block.text:
+        load_policy(tmp_path / "policy.toml")
+
+
+def test_few_blocks_are_not_run() -> None:
+    left_out = [block for block in BLOCKS if block.has_code and block.not_run]
+    assert len(left_out) <= MAX_NOT_RUN, [(b.page.name, b.not_run) for b in left_out]
+    for path in {*ELSEWHERE.values(), *(b.run_by for b in BLOCKS if b.run_by)}:
+        assert (ROOT / path).is_file(), path
+
+
+def _blocks_without_a_marker() -> Iterator[str]:
+    """Yield fences that the pattern of blocks misses, because something is wrong with them."""
+    for page in PAGES:
+        fences = page.read_text("utf-8").count("```")
+        if fences != 2 * len([b for b in BLOCKS if b.page == page]):
+            yield page.name
+
+
+def test_every_fence_is_read() -> None:
+    assert list(_blocks_without_a_marker()) == []

@@ -1,0 +1,92 @@
+"""A folder with everything that the pages speak of, made by code and from the sample images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from recognizer.cli import ExitCode
+from tests.conftest import invoke, read_rows
+from tests.docs.blocks import ROOT
+from tests.pictures import encoded, scene
+
+SAMPLES = ROOT / "datasets" / "samples"
+TINTS = {"whale_tooth": (235, 225, 190), "wood": (120, 70, 30), "listing_other": (60, 90, 200)}
+LISTINGS = """\
+id,title,seller,price,reports,image_1,image_2
+7,old ivory,ann,90,2,backlog/ivory-bangles.jpg,backlog/mug.jpg
+8,horn,bob,40,,backlog/cow-horn.jpg,
+9,ivory,bob,10,1,,
+"""
+
+
+def write_photo(path: Path, tint: tuple[int, int, int], seed: int) -> None:
+    """Write a scene of shapes, seen through a tint."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shapes = np.asarray(scene(seed, (128, 96)), np.float64)
+    tinted = 0.3 * shapes + 0.7 * np.array(tint)
+    Image.fromarray(tinted.astype(np.uint8)).save(path)
+
+
+def write_world(folder: Path) -> None:
+    """Fill the current folder, which is ``folder``: photos, listings, and a finished scan."""
+    for number, (label, tint) in enumerate(TINTS.items()):
+        for i in range(15):
+            inside = Path("photos") / label / f"shop-{i // 2}"
+            write_photo(folder / inside / f"{i}.jpg", tint, 100 * number + i)
+        write_photo(folder / "more-photos" / f"{label}.jpg", tint, 1000 + number)
+    for number, label in enumerate(
+        ("ivory_worked", "big_cat_skin", "antelope_horn", "listing_other")
+    ):
+        for i in range(6):
+            inside = folder / "labelled" / label / f"shop-{i // 3}"
+            write_photo(inside / f"{i}.jpg", (200, 180, 60 * number), 5000 + 100 * number + i)
+    for name, samples in {
+        "backlog": ("ivory-bangles", "cow-horn", "mug", "bananas"),
+        "seized": ("pangolin-few", "pangolin-heap", "rhino-horn"),
+        "listings": ("jade-bangles", "wooden-bowl"),
+    }.items():
+        (folder / name).mkdir()
+        for sample in samples:
+            # Small, so that a page takes milliseconds.
+            image = Image.open(SAMPLES / f"{sample}.jpg").convert("RGB")
+            image.thumbnail((320, 320))
+            (folder / name / f"{sample}.jpg").write_bytes(encoded(image))
+    for name in ("photo.jpg", "upload.jpg", "tusk.jpg", "mammoth.jpg", "one.jpg"):
+        shutil.copy(folder / "backlog" / "ivory-bangles.jpg", folder / name)
+    (folder / "listings.csv").write_text(LISTINGS)
+    _write_scans(folder)
+
+
+def _write_scans(folder: Path) -> None:
+    """Scan the listings, and say of each lead what somebody found out."""
+    done = invoke("scan", "listings.csv", "--output", "scan.jsonl", "--quiet")
+    assert done.exit_code == ExitCode.DONE, done.output
+    for name in ("before", "january"):
+        shutil.copy("scan.jsonl", f"{name}.jsonl")
+    done = invoke("decide", "scan.jsonl", "--policy", "strict", "--output", "after.jsonl")
+    assert done.exit_code == ExitCode.DONE, done.output
+    shutil.copy("after.jsonl", "february.jsonl")
+    outcomes = [
+        {
+            "time": "2026-03-01T12:00:00Z",
+            "reviewer": "Ama",
+            "judgement": "confirmed" if row["leads"] else "rejected",
+            "occasion": "review",
+            "sha256": row["sha256"],
+        }
+        for row in read_rows(folder / "scan.jsonl")
+        if row["sha256"]
+    ]
+    (folder / "queue.json").write_text(json.dumps(outcomes))
+    for command in (
+        "outcomes import outcomes.sqlite queue.json",
+        "bank add colleagues.bank mammoth.jpg --label ivory_worked",
+        "bank export colleagues.bank theirs.json",
+    ):
+        done = invoke(*command.split())
+        assert done.exit_code == ExitCode.DONE, done.output
