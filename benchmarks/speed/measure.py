@@ -37,7 +37,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _IMAGES_PER_WORKER = 64  # a multiple of what any engine gives to a worker at once
-_UNCHANGED = (500, 4000)  # files of two folders, whose difference is free of the start
+_UNCHANGED = (300, 2000)  # files of two folders, whose difference is free of the start
 _SETTLED_SECONDS = 2.5  # files that are younger are read again
 _LOOK_SECONDS = 0.5  # at the memory of a scan, which costs its workers a moment
 _STARTS = 5  # new processes, of which the median counts
