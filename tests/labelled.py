@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+
+import pytest
 
 from recognizer.dataset.annotations import PATCH_COLUMNS
 from recognizer.dataset.manifest import Photo, load_photos
@@ -90,15 +93,16 @@ def deal(photos: Sequence[Photo], *splits: str, sources: Sequence[str] = ()) -> 
     ]
 
 
-def small_recipe(path: Path) -> Path:
-    """Write the package's default recipe with a small network of random weights in its place."""
-    recipe = Path(__file__).parents[1].joinpath("export/recipes/small-cpu.toml").read_text("utf-8")
-    for old, new in (
-        ('"tf_efficientnet_lite0"', '"test_efficientnet"'),
-        ('"imagenet"', '"none"'),
-        ("input_size = 224", "input_size = 32"),
-    ):
-        assert old in recipe
-        recipe = recipe.replace(old, new)
+def carry_small_recipe(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the package's default recipe have a small network of random weights in place of its own.
+
+    All other keys stay as they are. The recipe is written into ``folder``.
+    """
+    package = Path(__file__).parents[1] / "export" / "recipes" / "small-cpu.toml"
+    recipe = package.read_text("utf-8")
+    for key, value in (("backbone", '"test_resnet"'), ("weights", '"none"'), ("input_size", "32")):
+        recipe, count = re.subn(rf"^{key} = .*", f"{key} = {value}", recipe, flags=re.MULTILINE)
+        assert count == 1
+    path = folder / "small-cpu.toml"
     path.write_text(recipe, encoding="utf-8")
-    return path
+    patch.setattr("recognizer.training.config.carried_recipes", lambda: {"small-cpu": path})

@@ -12,7 +12,7 @@ interactiveshell = pytest.importorskip("IPython.core.interactiveshell")
 for needed in ("matplotlib", "onnxscript", "sklearn", "timm", "torch"):
     pytest.importorskip(needed)
 
-from tests.labelled import small_recipe  # noqa: E402
+from tests.labelled import carry_small_recipe  # noqa: E402
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -46,10 +46,7 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))  # nobody's startup files
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.chdir(tmp_path)
-    from recognizer.training import config  # noqa: PLC0415 - needs torch
-
-    recipe, load = small_recipe(tmp_path / "small-cpu.toml"), config.load_config
-    monkeypatch.setattr(config, "load_config", lambda name: load(str(recipe)))
+    carry_small_recipe(tmp_path, monkeypatch)
     shell = interactiveshell.InteractiveShell()
     for source in code_of(path):
         shell.run_cell(source, silent=False, store_history=False).raise_error()

@@ -20,7 +20,7 @@ from tests.conftest import invoke, read_rows
 from tests.docs.blocks import PAGES, ROOT, Block, blocks
 from tests.docs.runner import Runner
 from tests.docs.world import TINTS, write_world
-from tests.labelled import small_recipe
+from tests.labelled import carry_small_recipe
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 GUIDE = ROOT / "docs/own-photos.md"
@@ -99,8 +99,7 @@ def test_the_pages_about_training_run(
     trained = tmp_path / "trained"
     shutil.copytree(world, trained)
     monkeypatch.chdir(trained)
-    recipe = small_recipe(trained / "small-cpu.toml")
-    monkeypatch.setattr("recognizer.training.config.DEFAULT_RECIPE", str(recipe))
+    carry_small_recipe(trained, monkeypatch)
     guide = Runner()
     run(guide, GUIDE)
     check_guide(trained, guide)
