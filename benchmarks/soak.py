@@ -212,7 +212,10 @@ def check(journal: Path, images: int, contents: Contents, expected: Sequence[str
             row = json.loads(line)
             number = number_of(row)
             seen[number] += 1
-            if own_part(row) != expected[contents.of(number)]:
+            content = contents.of(number)
+            if row["reason"] == "no_image" and not contents.all[content]:
+                continue  # an empty cell of a table: a listing without an image
+            if own_part(row) != expected[content]:
                 raise SystemExit(f"{row['source']}: not the row of its bytes: {row}")
     if seen != b"\1" * images:
         raise SystemExit(f"{seen.count(0)} images without a row, or some with several")

@@ -253,7 +253,7 @@ def test_11_a_journal_that_was_edited(attacked: Attacked, folder: Path) -> None:
     first, second = attacked.output.read_bytes().splitlines(keepends=True)
     edited = first.replace(b'"item":null', b'"item":{"a":' + b"[" * 3000 + b"]" * 3000 + b"}")
     attacked.output.write_bytes(edited + second)
-    command = [*attacked.command()[:3], "rows", str(attacked.output), "--to"]
+    command = [*attacked.command()[:3], "rows", str(attacked.output), "-o"]
     command.append(str(folder.parent / "rows.csv"))
     done = attacked.run("11. a journal with 3,000 levels", command, ExitCode.USAGE)
     assert done.errors.count("\n") == 0
