@@ -141,10 +141,10 @@ def jpeg(**options: object) -> bytes:
     return encoded(photo(), "JPEG", quality=85, **options)
 
 
-def jpeg_claiming(width: int, height: int) -> bytes:
+def jpeg_claiming(width: int, height: int, *, progressive: bool = False) -> bytes:
     """A JPEG whose header tells another size than its data."""
-    data = jpeg()
-    start = data.index(b"\xff\xc0")
+    data = jpeg(progressive=progressive)
+    start = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
     return data[: start + 5] + struct.pack(">HH", height, width) + data[start + 9 :]
 
 

@@ -115,16 +115,14 @@ def test_frames_that_are_held_at_once_are_limited_together() -> None:
 
 
 def test_a_jpeg_of_several_scans_is_held_whole() -> None:
-    plain = jpeg_claiming(9_000, 9_000)
-    scan = plain.index(b"\xff\xda")
-    several = plain[:-2] + plain[scan:]
+    plain, several = (jpeg_claiming(9_000, 9_000, progressive=kind) for kind in (False, True))
     limits = Limits(max_pixels=81_000_000)
-    assert load_image(plain, limits=limits).reason is not Reason.TOO_MANY_PIXELS
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Limits, "max_decoded", 400 * MEBIBYTE)
+        assert load_image(plain, limits=limits).reason is not Reason.TOO_MANY_PIXELS
         image = load_image(several, limits=limits)
     assert image.reason is Reason.TOO_MANY_PIXELS
-    assert "in 2 scans take 463 MiB" in str(image.detail)
+    assert "scans take 463 MiB" in str(image.detail)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss")
