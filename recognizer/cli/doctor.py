@@ -56,14 +56,11 @@ def command(
     The model scores two images that are made in code. The bundle records the scores that it gave
     them at export: the exit code is 4 if they differ here, or the model is missing or was changed.
     """
-    found: dict[str, Any] = {
-        "versions": _versions(),
-        "machine": _machine(),
-        "extras": _extras(),
-    }
+    found: dict[str, Any] = {"versions": _versions(), "extras": _extras()}
     problems = [f"{name}: {text}" for name, text in found["versions"].items() if " " in text]
     error: RecognizerError | None = None
-    if not problems:
+    if not problems:  # with a broken library nothing else can be imported
+        found["machine"] = _machine()
         try:
             found["model"] = _model(bundle, provider)
         except RecognizerError as raised:
@@ -202,16 +199,16 @@ def _speed(recognizer: Recognizer) -> float:
 def _print(found: dict[str, Any]) -> None:
     for name, version in found["versions"].items():
         typer.echo(f"{name + ':':<24}{version}")
-    machine = found["machine"]
-    memory = machine["memory_available_mib"]
-    for name, text in {
-        "system": machine["system"],
-        "CPU": f"{machine['cpu']}; int8: {machine['int8_kernel']}",
-        "CPUs": f"{machine['cpus']} of {machine['cpus_of_the_machine']} may be used",
-        "memory": "unknown" if memory is None else f"{memory:,} MiB available",
-        "workers of a scan": machine["workers_of_a_scan"],
-    }.items():
-        typer.echo(f"{name + ':':<24}{text}")
+    if machine := found.get("machine"):
+        memory = machine["memory_available_mib"]
+        for name, text in {
+            "system": machine["system"],
+            "CPU": f"{machine['cpu']}; int8: {machine['int8_kernel']}",
+            "CPUs": f"{machine['cpus']} of {machine['cpus_of_the_machine']} may be used",
+            "memory": "unknown" if memory is None else f"{memory:,} MiB available",
+            "workers of a scan": machine["workers_of_a_scan"],
+        }.items():
+            typer.echo(f"{name + ':':<24}{text}")
     for extra, one in found["extras"].items():
         words = f"not installed ({one['for']})" if one["missing"] else "installed"
         typer.echo(f"{f'extra {extra}:':<24}{words}")

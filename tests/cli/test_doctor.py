@@ -68,6 +68,7 @@ def test_a_broken_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None
     done = invoke("doctor", bundle)
     assert done.exit_code == ExitCode.USAGE
     assert "opencv-python-headless: broken: No module named" in done.stderr
+    assert json.loads(invoke("doctor", bundle, "--json").stdout)["problems"]
 
 
 def test_missing_extras_come_with_what_installs_them(
