@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError, load_bundle
+from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError, _guard, load_bundle
 from recognizer._guard import Guarded
 from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError
 from recognizer.guarded import FairPool
@@ -157,7 +157,10 @@ def test_a_closed_one_scores_nothing(tiny_bundle: Path) -> None:
         guarded.predict(RED)
 
 
-def test_what_keeps_it_from_starting(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_what_keeps_it_from_starting(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_guard, "MAX_FAILED_STARTS", 1)
     with pytest.raises(BundleNotFoundError):
         GuardedRecognizer.load(tmp_path / "none")
     with pytest.raises(UsageError, match="processes"):
