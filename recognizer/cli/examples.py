@@ -39,6 +39,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "outcomes": (
         "recognizer outcomes import scan.jsonl.outcomes outcomes.json",
         "recognizer outcomes dataset scan.jsonl.outcomes decided/ --journal scan.jsonl",
+        "recognizer outcomes thresholds scan.jsonl.outcomes next.toml --journal scan.jsonl "
+        "--policy strict --precision 0.5",
     ),
     "measure": ("recognizer measure scan.jsonl --outcomes scan.jsonl.outcomes",),
     "evidence": ("recognizer evidence scan.jsonl --lead photos/tusk.jpg --output case/",),
