@@ -56,7 +56,7 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "review/page.html.j2",
         "review/server/static/app.js",
         "review/server/templates/card.html.j2",
-        "review/server/texts.toml",
+        "review/texts.toml",
         "recipes/small-cpu.toml",
         f"bundles/{DEFAULT_BUNDLE}/model.onnx",
         f"bundles/{DEFAULT_BUNDLE}/bundle.json",

@@ -378,7 +378,7 @@ def test_clear_images_are_drawn_for_an_audit(
     page = tmp_path / "page.html"
     done = scan(folder, "--audit-rate", 1, "--report", page)  # of rows that hold, too
     assert "Audit sample: 2 clear images" in done.stdout
-    assert page.read_text().count(">Audit<") == 2
+    assert page.read_text().count(">Audit sample<") == 2
     again = read_rows(tmp_path / "scan.jsonl")
     drawn = {row["source"]: row for row in again[3:]}
     assert len(again) == 5
