@@ -2,8 +2,8 @@
 
     python -m benchmarks.pictures
 
-writes ``leads.jpg``, ``precision.svg`` and ``shards.svg`` into ``docs/pictures``, and the digest of
-the first into ``renderings.json``. It shows renderings alone, no photo.
+writes ``leads.jpg``, ``precision.svg``, ``shards.svg`` and ``split.svg`` into ``docs/pictures``,
+and the digest of the first into ``renderings.json``. It shows renderings alone, no photo.
 """
 
 from __future__ import annotations
@@ -110,9 +110,8 @@ BOX = (
     '<text class="t" x="{m}" y="{t}" text-anchor="middle">{title}</text>'
     '<text class="s" x="{m}" y="{s}" text-anchor="middle">{words}</text>'
 )
-SHARDS = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 250" role="img" \
-aria-label="Every job is given the same sources and scans its own part into its own journal; \
-merge makes one journal of all" font-family="system-ui, sans-serif">
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" \
+aria-label="{label}" font-family="system-ui, sans-serif">
 <style>.b{{fill:#e6f4f1;stroke:#00796b;stroke-width:1.5}}.t{{font-size:16px;font-weight:600;\
 fill:#10312c}}.s{{font-size:13px;fill:#274a44}}.a{{stroke:#00796b;stroke-width:2;fill:none}}\
 @media (prefers-color-scheme:dark){{.b{{fill:#123b35}}.t,.s{{fill:#e6f4f1}}}}</style>
@@ -125,30 +124,54 @@ orient="auto"><path d="M0 0 8 4 0 8z" fill="#00796b"/></marker></defs>
 
 def draw_shards() -> str:
     """Return the picture of a sharded scan as SVG."""
-
-    def box(x: int, y: int, w: int, title: str, words: str) -> str:
-        m, s = x + w / 2, y + 44
-        return BOX.format(x=x, y=y, w=w, h=58, m=m, t=y + 25, s=s, title=title, words=words)
-
     parts = [
-        box(10, 96, 170, "The same sources", "listings.parquet"),
-        box(730, 96, 160, "all.jsonl", "recognizer merge"),
+        _box(10, 96, 170, "The same sources", "listings.parquet"),
+        _box(730, 96, 160, "all.jsonl", "recognizer merge"),
     ]
     for row, part in enumerate(("1/3", "2/3", "3/3")):
         y = 10 + 86 * row
         parts += [
-            box(250, y, 190, f"job {row + 1}", f"scan --shard {part}"),
-            box(500, y, 170, f"rows/{row + 1}.jsonl", "a journal of its own"),
-            *(
-                f'<path class="a" d="M{x0} {y0} {x1} {y1}" marker-end="url(#h)"/>'
-                for x0, y0, x1, y1 in (
-                    (180, 125, 247, y + 29),
-                    (440, y + 29, 497, y + 29),
-                    (670, y + 29, 727, 125),
-                )
-            ),
+            _box(250, y, 190, f"job {row + 1}", f"scan --shard {part}"),
+            _box(500, y, 170, f"rows/{row + 1}.jsonl", "a journal of its own"),
+            _arrow(180, 125, 247, y + 29),
+            _arrow(440, y + 29, 497, y + 29),
+            _arrow(670, y + 29, 727, 125),
         ]
-    return SHARDS.format(content="\n".join(parts))
+    label = (
+        "Every job is given the same sources and scans its own part into its own journal; merge "
+        "makes one journal of all"
+    )
+    return SVG.format(width=900, height=250, label=label, content="\n".join(parts))
+
+
+def draw_split() -> str:
+    """Return the picture of a split by source as SVG."""
+    splits = {
+        "train": (3, 76, "the model learns"),
+        "validation": (1, 244, "thresholds are set"),
+        "test": (1, 328, "the model is measured"),
+    }
+    sources = iter(("shop-anna", "museum", "shop-bert", "shop-carla", "shop-dora"))
+    parts, y = [], 10
+    for name, (count, middle, words) in splits.items():
+        parts.append(_box(520, middle, 190, name, words))
+        for _ in range(count):
+            parts.append(_box(10, y, 300, next(sources), "photos of all labels, and near-copies"))
+            parts.append(_arrow(310, y + 29, 517, middle + 29))
+            y += 80
+    label = "Each source, with all its photos, goes into one split: train, validation or test"
+    return SVG.format(width=720, height=410, label=label, content="\n".join(parts))
+
+
+def _box(x: int, y: int, width: int, title: str, words: str) -> str:
+    middle = x + width / 2
+    return BOX.format(
+        x=x, y=y, w=width, h=58, m=middle, t=y + 25, s=y + 44, title=title, words=words
+    )
+
+
+def _arrow(x0: int, y0: int, x1: int, y1: int) -> str:
+    return f'<path class="a" d="M{x0} {y0} {x1} {y1}" marker-end="url(#h)"/>'
 
 
 def main() -> None:
@@ -162,6 +185,7 @@ def main() -> None:
     LIST.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     draw_precision().savefig(PICTURES / "precision.svg", metadata={"Date": None})
     (PICTURES / "shards.svg").write_text(draw_shards(), encoding="utf-8")
+    (PICTURES / "split.svg").write_text(draw_split(), encoding="utf-8")
 
 
 if __name__ == "__main__":
