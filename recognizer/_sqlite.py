@@ -60,7 +60,7 @@ class Store(_Database):
 
     def _open(self, *, create: bool) -> sqlite3.Connection:
         uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'ro'}"
-        database = sqlite3.connect(uri, _BUSY_SECONDS, check_same_thread=False, uri=True)
+        database = sqlite3.connect(uri, timeout=_BUSY_SECONDS, check_same_thread=False, uri=True)
         try:
             self._check(database, create=create)
         except BaseException:
