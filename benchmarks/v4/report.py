@@ -250,7 +250,7 @@ def notes(
         f"{left_in_turn(table, said)}.",
         "",
     ]
-    parts += ["### The table of issue 16, on the test split", "", "| | |", "|---|---|"]
+    parts += ["### Targets, on the test split", "", "| | |", "|---|---|"]
     parts += [f"| {name} | {value} |" for name, value in rows(bundle, test, answers)]
     policy = Policy()
     lead = np.array([bundle_decision(bundle, p, policy) is not Decision.CLEAR for p in answers])
