@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,11 +28,12 @@ import numpy as np
 import torch
 import train
 from numpy.typing import NDArray
+from torch import nn
 
 from recognizer.training import onnx_export
 from recognizer.training.model import ProductNetwork
 from recognizer.training.quantization import correct_head, quantize, run_file
-from recognizer.training.rounding import learn_rounding
+from recognizer.training.rounding import RoundedWeight, learn_rounding
 
 COMPARED = 64
 PHOTOS = 1500
@@ -99,11 +100,10 @@ def used_to_rounding(
 
     def on_step(step: int, loss: float) -> None:
         losses.append(loss)
-        if step % 10 == 0:
+        if step % 5 == 0:
             took = time.monotonic() - started
-            print(f"rounding {step}/{steps} {np.mean(losses[-10:]):.4f} {took:.0f} s", flush=True)
+            print(f"rounding {step}/{steps} {np.mean(losses[-5:]):.4f} {took:.0f} s", flush=True)
 
-    b = student.backbone
     return learn_rounding(
         student,
         answer,
@@ -111,9 +111,30 @@ def used_to_rounding(
         inputs.batches(steps),
         steps=steps,
         rate=rate,
-        kept=(b.conv_stem, *b.blocks[: inputs.run.recipe.freeze]),
         on_step=on_step,
     )
+
+
+@torch.no_grad()
+def print_sources_of_error(student: train.Student, inputs: Inputs) -> None:
+    """Print how far the embedding moves, as a share of its variance, when parts are rounded."""
+    images = torch.from_numpy(inputs.weighted(COMPARED)).split(12)
+    first = ("conv_stem", *(f"blocks.{i}" for i in range(inputs.run.recipe.freeze)))
+    parts: dict[str, Callable[[str, nn.Conv2d], bool]] = {
+        "all weights": lambda _, __: True,
+        "depthwise weights": lambda _, layer: layer.groups > 1,
+        "weights of the first stages, which training keeps": lambda name, _: name.startswith(first),
+        "weights of the others": lambda name, _: not name.startswith(first),
+    }
+    exact = torch.cat([answer(student, part)[0] for part in images])
+    for words, chosen in parts.items():
+        changed, round_weight = copy.deepcopy(student), RoundedWeight()
+        for name, layer in changed.backbone.named_modules():
+            if isinstance(layer, nn.Conv2d) and chosen(name, layer):
+                layer.weight.copy_(round_weight(layer.weight))
+        found = torch.cat([answer(changed, part)[0] for part in images])
+        moved = (found - exact).square().mean() / exact.var(0).mean()
+        print(f"rounded {words}: {float(moved):.4f}", flush=True)
 
 
 def measure_held(run: train.Run, path: Path, named: list[int]) -> None:
@@ -137,7 +158,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--rate", type=float, default=3e-5)
+    parser.add_argument("--rate", type=float, default=1e-4)
     asked = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("THREADS", "1")))
     cv2.setNumThreads(1)
@@ -162,6 +183,7 @@ def main() -> None:
     if run.recipe.held:
         for path in (exact, plain, corrected):
             measure_held(run, path, named)
+    print_sources_of_error(student, inputs)
     taught = student
     if asked.steps:
         taught = used_to_rounding(student, inputs, asked.steps, asked.rate)

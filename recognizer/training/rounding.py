@@ -24,7 +24,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
 from recognizer.errors import TrainingError
-from recognizer.training.optimizer import first_stages
 
 if TYPE_CHECKING:
     from recognizer.training.config import TrainingConfig
@@ -88,10 +87,11 @@ class _Straight(torch.autograd.Function):
         return gradient, None, None
 
 
-class _RoundedWeight(nn.Module):
+class RoundedWeight(nn.Module):
     """Rounds each output channel of a convolution's weights, symmetrically."""
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return rounded weights, (out, in, h, w); their gradient is that of the exact ones."""
         with torch.no_grad():
             largest = weight.abs().amax((1, 2, 3), keepdim=True)
             scale = largest.clamp(min=1e-12) / WEIGHT_LEVELS
@@ -139,7 +139,7 @@ def rounded(backbone: nn.Module, calibrate: Callable[[], object]) -> Iterator[No
     for one in ranges:
         one.open = False
     for convolution in convolutions:
-        register_parametrization(convolution, "weight", _RoundedWeight())
+        register_parametrization(convolution, "weight", RoundedWeight())
     try:
         yield
     finally:
@@ -158,7 +158,6 @@ def learn_rounding(
     *,
     steps: int,
     rate: float,
-    kept: Iterable[nn.Module] = (),
     on_step: Callable[[int, float], None] = lambda _, __: None,
 ) -> Network:
     """Return a copy of a network whose answers change less when it is rounded.
@@ -169,23 +168,21 @@ def learn_rounding(
         ranged: model inputs by which the ranges of the activations are set.
         batches: model inputs to learn from, one for each step; no labels.
         steps: how many; the rate falls to zero over them.
-        rate: of Adam, at first.
-        kept: parts of the network, the first ones, that keep their weights; that halves the time.
+        rate: of Adam, at first, as a share of the root mean square of each layer's weights.
         on_step: called with the number of a step, from 1, and its loss.
     """
     exact = network.requires_grad_(False)
-    fixed = {name for part in kept for name, own in network.named_modules() if own is part}
     learner: Any = copy.deepcopy(exact)
     with rounded(learner.backbone, lambda: [answer(learner, inputs) for inputs in ranged]):
-        weights = [
-            weight.requires_grad_()
-            for name, weight in learner.named_parameters()
-            if name.startswith("backbone.") and not name.startswith(tuple(f"{f}." for f in fixed))
-        ]
-        optimizer = torch.optim.Adam(weights, lr=rate)
+        # All of them: nearly all of the rounding's error comes from the first stages.
+        weights = [weight.requires_grad_() for weight in learner.backbone.parameters()]
+        # Each at a rate of its own size: the stem's are small, for it takes pixels of 0 to 255.
+        sizes = [float(w.detach().square().mean().sqrt()) for w in weights]
+        optimizer = torch.optim.Adam([{"params": [w]} for w in weights])
         for step, inputs in zip(range(1, steps + 1), batches, strict=False):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+            factor = rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+            for group, size in zip(optimizer.param_groups, sizes, strict=True):
+                group["lr"] = factor * max(size, 1e-6)
             optimizer.zero_grad(set_to_none=True)
             total = 0.0
             for part in torch.split(inputs, _TOGETHER):
@@ -242,12 +239,11 @@ def bear_rounding(
         (draw() for _ in range(config.rounding_steps)),
         steps=config.rounding_steps,
         rate=_RATE,
-        kept=first_stages(fused, config.freeze_stages),
         on_step=on_step,
     )
 
 
-_RATE = 3e-5
+_RATE = 1e-4
 _RANGED = 256  # photos by which the ranges of the activations are set
 _TOGETHER = 12  # images in a pass: of more, the maps leave the processor's cache
 _MAX_GRADIENT = 1.0
