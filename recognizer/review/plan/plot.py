@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from recognizer._atomic import replacing
 from recognizer.evaluation.plots import STYLE
@@ -48,6 +49,8 @@ def _draw_steps(axes: Axes, plan: Plan) -> None:
     axes.plot(*place, "o", color=_CHOSEN, label="chosen, with 95 % intervals")
     axes.axvline(plan.capacity, color=_CAPACITY, linestyle="--", label="what the team can look at")
     axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="leads a day", ylabel="recall")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if queue[-1] < 100 * queue[0] else (1,)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}")
     axes.set_title("Recall and queue", fontsize=10)
     axes.legend(loc="upper left", frameon=False)
