@@ -33,23 +33,17 @@ from recognizer import __version__
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.folders import MODEL_FILE
-from recognizer.model.session import cpu_flags
-from recognizer.scan.machine import available_cpus, available_memory, cpu_model, worker_count
+from recognizer.scan.machine import (
+    available_cpus,
+    available_memory,
+    cpu_model,
+    int8_kernel,
+    worker_count,
+)
 
 SIZES = ((1600, 1200), (800, 800))  # width and height of the photos, in pixels
 
 SMALL = (320, 240)  # of those of the second scan, which reads none of them
-
-KERNELS = {
-    "amx_int8": "AMX",
-    "avx512_vnni": "AVX-512 VNNI",
-    "avx_vnni": "AVX VNNI",
-    "i8mm": "NEON i8mm",
-    "asimddp": "NEON dot product",
-    "avx512f": "AVX-512 without VNNI",
-    "avx2": "AVX2 without VNNI",
-}
-"""The products of bytes that onnxruntime can use, the fastest first, by flags of /proc/cpuinfo."""
 
 _BUSY_SECONDS = 1.0  # for so long the CPUs are watched before anything is measured
 
@@ -284,10 +278,10 @@ def _precision(bundle: Bundle) -> str:
 
 
 def _machine() -> dict[str, Any]:
-    flags = cpu_flags()
+    name, instructions = cpu_model()
     return {
-        "cpu": cpu_model()[0],
-        "kernel": next((words for flag, words in KERNELS.items() if flag in flags), "unknown"),
+        "cpu": name,
+        "kernel": int8_kernel(instructions),
         "cpus": available_cpus(),
         "memory": available_memory(),
         "system": platform.system(),

@@ -37,7 +37,7 @@ class Recipe:
         freeze: stages with the stem that keep ImageNet's weights.
         imitate: weight of the loss on the teacher's features.
         decay: pull of the weights towards where they began, per step and rate.
-        plain: share of photos that are no views of the pool.
+        plain: share of photos that do not come from the pool.
         average: decay of the averaged weights.
         seed: of all draws.
         begin: runs, separated by commas, with the mean of whose weights it begins; empty for

@@ -104,7 +104,13 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    from recognizer.scan.machine import available_cpus, available_memory, cpu_model, worker_count
+    from recognizer.scan.machine import (
+        available_cpus,
+        available_memory,
+        cpu_model,
+        int8_kernel,
+        worker_count,
+    )
 
     name, instructions = cpu_model()
     memory = available_memory()
@@ -112,27 +118,12 @@ def _machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "cpu": name,
         "instructions": list(instructions),
-        "int8_kernel": _kernel(instructions),
+        "int8_kernel": int8_kernel(instructions),
         "cpus": available_cpus(),
         "cpus_of_the_machine": os.cpu_count(),
         "memory_available_mib": memory and memory // _MEBIBYTE,
         "workers_of_a_scan": worker_count(),
     }
-
-
-def _kernel(instructions: tuple[str, ...]) -> str:
-    """Return which instructions onnxruntime multiplies bytes with."""
-    for name, words in (
-        ("avx512_vnni", "AVX-512 VNNI"),
-        ("avx_vnni", "AVX VNNI"),
-        ("avx512f", "AVX-512 without VNNI: slower"),
-        ("avx2", "AVX2 without VNNI: slower"),
-        ("i8mm", "ARM i8mm"),
-        ("asimddp", "ARM dot product"),
-    ):
-        if name in instructions:
-            return words
-    return "unknown"
 
 
 def _extras() -> dict[str, dict[str, Any]]:

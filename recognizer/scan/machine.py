@@ -10,14 +10,22 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from recognizer.imaging.sources import MEBIBYTE
 from recognizer.model.session import cpu_flags
 
-INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "asimddp", "i8mm")
-"""The instructions on which the speed of int8 depends, as /proc/cpuinfo names them."""
+KERNELS = {
+    "amx_int8": "AMX",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx_vnni": "AVX VNNI",
+    "i8mm": "NEON i8mm",
+    "asimddp": "NEON dot product",
+    "avx512f": "AVX-512 without VNNI",
+    "avx2": "AVX2 without VNNI",
+}
+"""The products of bytes that onnxruntime can use, the fastest first, by flags of /proc/cpuinfo."""
 
 WORKER_BYTES = 256 * MEBIBYTE
 """What a worker is expected to hold: libraries, the model, and a large image being decoded."""
@@ -62,14 +70,19 @@ def available_memory(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int | None
 
 
 def cpu_model(proc: Path = _PROC) -> tuple[str, tuple[str, ...]]:
-    """Return the CPU's name, and which of :data:`INSTRUCTIONS` it has (on Linux; else none)."""
+    """Return the CPU's name, and which of :data:`KERNELS` it has (on Linux; else none)."""
     found: dict[str, str] = {}
     for line in _text(proc / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
         found.setdefault(name.strip(), value.strip())
     flags = cpu_flags(proc / "cpuinfo")
     name = found.get("model name") or platform.processor() or platform.machine()
-    return name, tuple(one for one in INSTRUCTIONS if one in flags)
+    return name, tuple(flag for flag in KERNELS if flag in flags)
+
+
+def int8_kernel(instructions: Sequence[str]) -> str:
+    """Return in words what multiplies bytes, by the instructions of :func:`cpu_model`."""
+    return KERNELS[instructions[0]] if instructions else "unknown"
 
 
 def _groups(cgroups: Path, proc: Path, controller: str) -> Iterator[Path]:
