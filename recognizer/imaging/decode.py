@@ -26,6 +26,7 @@ from recognizer.imaging.formats import (
     Header,
     canvas_size,
     count_frames,
+    open_image,
     orientation_of,
     sniff,
 )
@@ -177,7 +178,7 @@ def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
     if canvas is not None and name == "webp":
         check_webp_memory(canvas, limits)
     try:
-        image = _open_heif(data) if name == "heic" else OPENERS[name](io.BytesIO(data))
+        image = _open_heif(data) if name == "heic" else open_image(data, name)
         check_size(image.size, limits)
         frames = count_frames(data, name, image)
     except Refused:

@@ -7,21 +7,12 @@ that the pixel limit is ours alone; nothing here decodes a pixel.
 
 from __future__ import annotations
 
+import importlib
 import io
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from recognizer.imaging.frames import count_tiff_pages, outline_gif
@@ -31,19 +22,18 @@ SNIFF_BYTES = 512
 
 EXIF_ORIENTATION = 0x0112
 
-OPENERS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
-    "jpeg": JpegImagePlugin.JpegImageFile,
-    "png": PngImagePlugin.PngImageFile,
-    "webp": WebPImagePlugin.WebPImageFile,
-    "gif": GifImagePlugin.GifImageFile,
-    "bmp": BmpImagePlugin.BmpImageFile,
-    "tiff": TiffImagePlugin.TiffImageFile,
-    "avif": AvifImagePlugin.AvifImageFile,
+OPENERS: dict[str, tuple[str, str]] = {
+    "jpeg": ("JpegImagePlugin", "JpegImageFile"),
+    "png": ("PngImagePlugin", "PngImageFile"),
+    "webp": ("WebPImagePlugin", "WebPImageFile"),
+    "gif": ("GifImagePlugin", "GifImageFile"),
+    "bmp": ("BmpImagePlugin", "BmpImageFile"),
+    "tiff": ("TiffImagePlugin", "TiffImageFile"),
+    "avif": ("AvifImagePlugin", "AvifImageFile"),
 }
-"""Format that is decoded without an optional dependency -> what opens it, reading headers only.
+"""Format that is decoded without an optional dependency -> Pillow's module and class for it.
 
-On a header that makes no sense they raise all kinds of things: OSError, SyntaxError, ValueError,
-struct.error and others.
+Most processes see JPEGs alone, so a module is imported with the first file of its format.
 """
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -112,6 +102,17 @@ def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
     if text.startswith(_SVG_STARTS) and b"<svg" in text and b"<html" not in text:
         return "svg"
     return None
+
+
+def open_image(data: bytes, name: str) -> ImageFile:
+    """Open an image by its format, one of :data:`OPENERS`, reading headers only.
+
+    On a header that makes no sense it raises all kinds of things: OSError, SyntaxError, ValueError,
+    struct.error and others.
+    """
+    module, opener = OPENERS[name]
+    image: ImageFile = getattr(importlib.import_module(f"PIL.{module}"), opener)(io.BytesIO(data))
+    return image
 
 
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
