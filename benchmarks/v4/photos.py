@@ -4,6 +4,9 @@ Every photo goes through the decoder that serves (``recognizer.imaging``), at fu
 file of pixels, so that experiments neither decode again nor can differ in how they decode.
 
     python benchmarks/v4/photos.py --data DATA --runs runs/v4
+
+``--served 240`` keeps the model inputs of the training photos as well, of photos that are decoded as
+they are when served: JPEGs with more pixels than are needed at reduced size.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recognizer.imaging import load_image
+from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.imaging import load_image, model_input
 from recognizer.taxonomy import Kind, load_taxonomy
 
 HERE = Path(__file__).parent
@@ -50,6 +54,30 @@ def _fill(table: pd.DataFrame, data: Path, folder: Path, rows: NDArray[np.intp])
         pixels[row.offset : row.offset + rgb.size] = rgb.ravel()
 
 
+def build_served(data: Path, folder: Path, size: int, workers: int) -> None:
+    """Keep the model inputs of the training photos."""
+    table = Photos(folder).table
+    some = np.flatnonzero(table.split == "train")
+    np.memmap(_served(folder, size), np.uint8, "w+", shape=(len(table), size, size, 3)).flush()
+    parts = np.array_split(some, workers * 8)
+    with ProcessPoolExecutor(workers) as pool:
+        list(pool.map(functools.partial(_fill_served, data, folder, size), parts))
+
+
+def _fill_served(data: Path, folder: Path, size: int, places: NDArray[np.intp]) -> None:
+    cv2.setNumThreads(1)
+    table = Photos(folder).table
+    inputs = np.memmap(_served(folder, size), np.uint8, "r+").reshape(-1, size, size, 3)
+    for i in places:
+        r = table.iloc[int(i)]
+        photo = Photo(data / r.file, r.sha256, r.label, r.source, r.split, r.subtype)
+        inputs[i] = model_input(read_photo(photo, size), size)
+
+
+def _served(folder: Path, size: int) -> Path:
+    return folder / f"served-{size}.u8"
+
+
 class Photos:
     """The decoded photos: a table and a function from row number to pixels.
 
@@ -60,6 +88,7 @@ class Photos:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._pixels = np.memmap(folder / PIXELS, np.uint8, "r")
         table = pd.read_parquet(folder / TABLE)
         table["row"] = np.arange(len(table))
@@ -88,9 +117,15 @@ class Photos:
         t = self.table
         return list(zip(t.offset.tolist(), t.height.tolist(), t.width.tolist(), strict=True))
 
+    @functools.cache  # noqa: B019 - one object for each program
+    def _inputs(self, size: int) -> NDArray[np.uint8] | None:
+        path = _served(self._folder, size)
+        return np.memmap(path, np.uint8, "r").reshape(-1, size, size, 3) if path.exists() else None
+
     def square(self, i: int, size: int) -> NDArray[np.uint8]:
-        """Return the model's input, as ``recognizer.imaging.model_input`` makes it."""
-        return np.asarray(cv2.resize(self.rgb(i), (size, size), interpolation=cv2.INTER_LINEAR))
+        """Return the model input of a training photo, as served where ``--served`` has kept it."""
+        kept = self._inputs(size)
+        return model_input(self.rgb(i), size) if kept is None else kept[i]
 
 
 if __name__ == "__main__":
@@ -98,6 +133,10 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--served", type=int, default=0, help="keep model inputs of this size")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
-    build(asked.data, asked.runs / "cache", asked.workers)
+    if asked.served:
+        build_served(asked.data, asked.runs / "cache", asked.served, asked.workers)
+    else:
+        build(asked.data, asked.runs / "cache", asked.workers)

@@ -117,7 +117,9 @@ class Sampler:
             rgb = rgb[y[0] : h - y[1], x[0] : w - x[1]]
         if rng.random() < 0.5:
             rgb = rgb[:, ::-1]
-        out = cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=cv2.INTER_LINEAR)
+        # A JPEG that is decoded at reduced size is smooth, one at full size is not.
+        resize = cv2.INTER_AREA if rng.random() < 0.5 else cv2.INTER_LINEAR
+        out = cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=resize)
         if i < self.given.photos and rng.random() < 0.7:
             gain = rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.2)
             levels = np.arange(256)[:, None] * gain + rng.uniform(-15, 15)

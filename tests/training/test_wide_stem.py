@@ -1,0 +1,111 @@
+"""The widened first convolution: the same numbers, and nothing done where it does not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from recognizer.training.wide_stem import widen_stem
+
+OUTPUTS = 5
+
+
+def _file(
+    height: int,
+    width: int,
+    *,
+    seed: int = 0,
+    side: int = 3,
+    pads: tuple[int, ...] = (0, 0, 1, 1),
+    strides: tuple[int, int] = (2, 2),
+) -> onnx.ModelProto:
+    """Return an int8 file that is a stem and nothing else."""
+    drawn = np.random.default_rng(seed)
+    constants: dict[str, NDArray[Any]] = {
+        "one": np.array(1, np.float32),
+        "zero": np.array(0, np.uint8),
+        "weight": drawn.integers(-64, 65, (OUTPUTS, 3, side, side), np.int8),
+        "weight_scale": drawn.uniform(0.001, 0.01, OUTPUTS).astype(np.float32),
+        "weight_zero": np.zeros(OUTPUTS, np.int8),
+        "bias": drawn.integers(-9999, 9999, OUTPUTS, np.int32),
+        "scale": np.array(0.7, np.float32),
+    }
+    constants["bias_scale"] = constants["weight_scale"]
+    constants["bias_zero"] = np.zeros(OUTPUTS, np.int32)
+    nodes = [
+        helper.make_node("Transpose", ["images"], ["turned"], perm=[0, 3, 1, 2]),
+        helper.make_node("DequantizeLinear", ["turned", "one", "zero"], ["pixels"]),
+        helper.make_node(
+            "DequantizeLinear", ["weight", "weight_scale", "weight_zero"], ["w"], axis=0
+        ),
+        helper.make_node("DequantizeLinear", ["bias", "bias_scale", "bias_zero"], ["b"], axis=0),
+        helper.make_node(
+            "Conv", ["pixels", "w", "b"], ["sums"], pads=pads, strides=strides,
+            kernel_shape=[side, side],
+        ),
+        helper.make_node("QuantizeLinear", ["sums", "scale", "zero"], ["rounded"]),
+        helper.make_node("DequantizeLinear", ["rounded", "scale", "zero"], ["found"]),
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "stem",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", height, width, 3])],
+        [helper.make_tensor_value_info("found", TensorProto.FLOAT, ["N", OUTPUTS, "h", "w"])],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def _run(model: onnx.ModelProto, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return np.asarray(session.run(None, {"images": images})[0])
+
+
+@given(
+    height=st.integers(1, 8).map(lambda n: 2 * n),
+    width=st.integers(1, 6).map(lambda n: 4 * n),
+    batch=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_the_numbers_stay_the_same(height: int, width: int, batch: int, seed: int) -> None:
+    images = np.random.default_rng(seed).integers(0, 256, (batch, height, width, 3), np.uint8)
+    model = _file(height, width, seed=seed)
+    before = _run(model, images)
+    assert widen_stem(model)
+    found = _run(model, images)
+    assert before.shape == (batch, OUTPUTS, height // 2, width // 2)
+    np.testing.assert_array_equal(found, before)
+    assert len(np.unique(before)) > 1
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(_file(8, 6), id="width"),
+        pytest.param(_file(7, 8), id="height"),
+        pytest.param(_file(8, 8, pads=(1, 1, 1, 1)), id="pads"),
+        pytest.param(_file(8, 8, strides=(1, 1)), id="strides"),
+        pytest.param(_file(8, 8, side=2), id="kernel"),
+    ],
+)
+def test_other_stems_are_left_as_they_are(model: onnx.ModelProto) -> None:
+    before = model.SerializeToString()
+    assert not widen_stem(model)
+    assert model.SerializeToString() == before
+
+
+def test_a_wide_stem_is_not_widened_again() -> None:
+    model = _file(8, 8)
+    assert widen_stem(model)
+    assert not widen_stem(model)
