@@ -94,21 +94,31 @@ def _rounds(options: argparse.Namespace) -> list[Benchmark]:
             f"Warning: other programs keep {busy:.1f} CPUs busy; figures will be too low",
             file=sys.stderr,
         )
-    return [
-        benchmark(
-            load_bundle(options.bundle),
-            options.samples,
-            fp32=options.fp32,
-            sizes=options.size or SIZES,
-            photos=options.photos,
-            images=options.images,
-            workers=options.workers,
-            with_peers=options.peers,
-            engine=options.engine,
-            on_stage=lambda words: print(words, file=sys.stderr),
-        )
-        for _ in range(max(1, options.rounds))
-    ]
+    rounds: list[Benchmark] = []
+    while len(rounds) < max(1, options.rounds):
+        try:
+            rounds.append(_round(options))
+        except RecognizerError as error:
+            if not rounds:
+                raise
+            print(f"Warning: a round was lost, the others count: {error}", file=sys.stderr)
+            break
+    return rounds
+
+
+def _round(options: argparse.Namespace) -> Benchmark:
+    return benchmark(
+        load_bundle(options.bundle),
+        options.samples,
+        fp32=options.fp32,
+        sizes=options.size or SIZES,
+        photos=options.photos,
+        images=options.images,
+        workers=options.workers,
+        with_peers=options.peers,
+        engine=options.engine,
+        on_stage=lambda words: print(words, file=sys.stderr),
+    )
 
 
 def _load(path: Path) -> list[Benchmark]:

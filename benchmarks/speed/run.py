@@ -145,7 +145,8 @@ class Benchmark:
         time: when, in UTC.
         first_prediction: seconds from the start of a new process to its end, with one prediction.
         single: seconds from bytes to prediction, with one CPU, for photos of the first size.
-        second_scan: photos per second where no file has changed since the first scan.
+        second_scan: photos per second where no file has changed since the first scan; None
+            where something else ran meanwhile.
         cases: one for each kind of photo and each model.
     """
 
@@ -156,7 +157,7 @@ class Benchmark:
     time: str
     first_prediction: float
     single: float
-    second_scan: float
+    second_scan: float | None
     cases: tuple[Case, ...]
 
     def to_dict(self) -> dict[str, Any]:

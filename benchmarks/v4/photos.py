@@ -5,8 +5,8 @@ file of pixels, so that experiments neither decode again nor can differ in how t
 
     python benchmarks/v4/photos.py --data DATA --runs runs/v4
 
-``--served 240`` keeps the model inputs of the training photos as well, of photos that are decoded as
-they are when served: JPEGs with more pixels than are needed at reduced size.
+``--served 240`` also keeps the model inputs of the training photos, decoded as served: JPEGs with
+more pixels than are needed at reduced size.
 """
 
 from __future__ import annotations

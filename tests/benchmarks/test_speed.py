@@ -9,6 +9,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from benchmarks.speed import __main__ as command
 from benchmarks.speed import measure, run
 from benchmarks.speed.__main__ import main
 from benchmarks.speed.goals import comparison
@@ -178,13 +179,37 @@ def test_what_is_no_stored_round(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "holds no rounds" in capsys.readouterr().err
 
 
-def test_rounds_that_do_not_overlap_are_a_change() -> None:
-    def result(rate: float) -> Benchmark:
-        return Benchmark(
-            machine={}, versions={}, model="m", engine="local", time="", first_prediction=0.3,
-            single=0.01, second_scan=rate, cases=(case(),),
-        )  # fmt: skip
+def result(rate: float | None) -> Benchmark:
+    return Benchmark(
+        machine={"cpu": "c", "cpus": 2, "kernel": "k"}, versions={}, model="m", engine="local",
+        time="", first_prediction=0.3, single=0.01, second_scan=rate, cases=(case(),),
+    )  # fmt: skip
 
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_round_that_is_lost_takes_no_other_with_it(
+    lost: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = []
+
+    def benchmark(*_: object, **__: object) -> Benchmark:
+        begun.append(1)
+        if len(begun) == lost:
+            raise UsageError("too few to measure")
+        return result(None)
+
+    monkeypatch.setattr(command, "benchmark", benchmark)
+    if lost == 1:
+        with pytest.raises(SystemExit):
+            main(["--rounds", "3"])
+        return
+    main(["--rounds", "3"])
+    told = capsys.readouterr()
+    assert "a round was lost, the others count: too few to measure" in told.err
+    assert "rounds: 1" in told.out
+
+
+def test_rounds_that_do_not_overlap_are_a_change() -> None:
     before, now = [result(1000), result(1100)], [result(2200), result(2000)]
     lines = list(comparison(now, before))
     assert "second scan of unchanged files, photos/s: 1050 -> 2100 (+100.0%)" in lines
