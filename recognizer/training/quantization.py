@@ -28,6 +28,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from recognizer.errors import TrainingError
 from recognizer.model.session import session_options
+from recognizer.training.weight_rounding import fit_weights
 from recognizer.training.wide_stem import widen_stem
 
 WEIGHT_BITS = 7
@@ -89,6 +90,7 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
         )
     quantized = onnx.load(str(int8))
     _feed_pixels_directly(quantized, pixels)
+    fit_weights(model, quantized, inputs)
     widen_stem(quantized)
     onnx.checker.check_model(quantized, full_check=True)
     onnx.save(quantized, str(int8))

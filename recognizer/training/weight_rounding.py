@@ -1,0 +1,238 @@
+"""Rounding the weights of an int8 file so that their errors cancel on real photos.
+
+Rounded to the nearest step, each weight is off by itself; but what neighbouring pixels show is
+nearly the same, so that what counts is how far the *sums* are off. Here the steps are chosen by
+the second moments of each convolution's inputs: each weight in turn, the others making up for its
+error as far as they can (optimal brain quantisation: Frantar et al., GPTQ, 2022), then again and
+again until no single step helps. What is left of the mean error goes into the bias. No labels and
+no training are needed.
+
+Depthwise convolutions get weights of 8 bits, since onnxruntime sums their products in 32 bits on
+every CPU. All others get 7, which cannot overflow the 16-bit sums of CPUs without VNNI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from recognizer.model.session import session_options
+
+Floats = NDArray[np.float64]
+
+LEVELS, DEPTHWISE_LEVELS = 64, 127
+"""Steps from zero to the largest weight of a channel."""
+
+_BATCH = 8
+_PLACES = 16  # of a photo: neighbours are much alike
+_DAMPING = 1e-3  # of the mean variance: a direction that no photo shows is not free
+_MOST_INPUTS = 2304  # 256 channels of 3 x 3: a covariance of 42 MB
+_SWEEPS = 20
+_MOST_STEPS = 1 << 30  # of a bias; channels without weights have one all the same
+_SMALLEST = 1e-12
+
+
+def fit_weights(
+    exact: onnx.ModelProto, rounded: onnx.ModelProto, inputs: NDArray[np.uint8]
+) -> None:
+    """Choose the weights and biases of an int8 file anew, in place.
+
+    Convolutions in several groups are left as they are unless they are depthwise, and so are those
+    that sum over more inputs than a covariance has room for.
+
+    Args:
+        exact: the file in fp32 that was quantised, with the same names.
+        rounded: the int8 file, in the form of QDQ, with scales for each channel.
+        inputs: model inputs from training photos, uint8, (N, size, size, 3).
+    """
+    file = _QuantizedFile(rounded)
+    values = {tensor.name: tensor for tensor in exact.graph.initializer}
+    found = [
+        _Convolution(node, *(numpy_helper.to_array(values[name]) for name in node.input[1:]))
+        for node in exact.graph.node
+        if node.op_type == "Conv" and f"{node.input[1]}_quantized" in file.tensors
+    ]
+    found = [own for own in found if own.can_be_fitted]
+    _observe(exact, found, inputs)
+    for own in found:
+        input_scale = file.scale_of_input(own.name)
+        file.write(own.name, input_scale, *own.rounded(input_scale))
+
+
+class _Convolution:
+    """A convolution of the exact file, and what it was seen to take in.
+
+    Each of its G groups has N kernels of K weights: G is 1, or the channels of a depthwise one.
+    """
+
+    def __init__(
+        self,
+        node: onnx.NodeProto,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32] | None = None,
+    ) -> None:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        self.source, self.name = node.input[:2]
+        self.shape, self.pads = weight.shape, attributes.get("pads", [0, 0, 0, 0])
+        parts = attributes.get("group", 1)
+        self.is_depthwise = parts > 1
+        groups = len(weight) if self.is_depthwise else 1
+        self.weight = weight.reshape(groups, len(weight) // groups, -1).astype(float)
+        self.bias = None if bias is None else bias.astype(float)
+        size = self.weight.shape[2]
+        self.can_be_fitted = size <= _MOST_INPUTS and parts in {1, len(weight)}
+        self.count = 0
+        if self.can_be_fitted:
+            self.sums = np.zeros((groups, size))
+            self.products = np.zeros((groups, size, size))
+
+    def see(self, maps: NDArray[np.float32], drawn: np.random.Generator) -> None:
+        """Add what it takes in at some places of maps, (N, channels, height, width)."""
+        top, left, bottom, right = self.pads
+        padded = np.pad(maps, ((0, 0), (0, 0), (top, bottom), (left, right)))
+        high, wide = self.shape[2:]
+        windows = sliding_window_view(padded, (high, wide), (2, 3))
+        rows, columns = windows.shape[2:4]
+        for one in windows:
+            y, x = drawn.integers(rows, size=_PLACES), drawn.integers(columns, size=_PLACES)
+            seen = one[:, y, x].reshape(len(one), _PLACES, high * wide)  # (channels, places, K)
+            if not self.is_depthwise:
+                seen = seen.transpose(1, 0, 2).reshape(1, _PLACES, -1)
+            seen = seen.astype(float)  # little of large products is left in the covariance
+            self.sums += seen.sum(1)
+            self.products += seen.transpose(0, 2, 1) @ seen
+            self.count += _PLACES
+
+    def rounded(
+        self, input_scale: float
+    ) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return weights (channels, ...), the scale of each channel, and biases if it has some."""
+        levels = DEPTHWISE_LEVELS if self.is_depthwise else LEVELS
+        scale = np.maximum(np.abs(self.weight).max(2) / levels, _SMALLEST)
+        if self.bias is not None:
+            least = np.abs(self.bias).reshape(scale.shape) / (input_scale * _MOST_STEPS)
+            scale = np.maximum(scale, least)
+        mean = self.sums / self.count
+        covariance = self.products / self.count - mean[:, :, None] * mean[:, None, :]
+        steps = round_together(self.weight / scale[:, :, None], covariance, levels)
+        bias = None
+        if self.bias is not None:
+            missing = (self.weight - steps * scale[:, :, None]) @ mean[:, :, None]
+            bias = (self.bias + missing.reshape(-1)).astype(np.float32)
+        return steps.reshape(self.shape).astype(np.int8), scale.reshape(-1).astype(np.float32), bias
+
+
+def round_together(weights: Floats, covariance: Floats, levels: int) -> Floats:
+    """Return whole numbers of which the weighted sums of inputs differ least from the exact ones.
+
+    Args:
+        weights: in steps, -levels to levels, (groups, N, K).
+        covariance: of the K inputs of each group, (groups, K, K).
+        levels: the largest number.
+    """
+    variance = np.einsum("gii->gi", covariance)
+    damping = _DAMPING * variance.mean(1) + _SMALLEST
+    damped = covariance + damping[:, None, None] * np.eye(covariance.shape[1])
+    # Those of the most varied inputs come first: the later ones make up for their errors.
+    order = np.argsort(-variance.mean(0), kind="stable")
+    damped, weights = damped[:, order][:, :, order], weights[:, :, order]
+    # The upper factor of the inverse: row i says how the later ones make up for an error of i.
+    factor = np.linalg.inv(np.linalg.cholesky(damped[:, ::-1, ::-1])[:, ::-1, ::-1])
+    left, steps = weights.copy(), np.zeros_like(weights)
+    for i in range(len(order)):
+        steps[:, :, i] = np.clip(np.round(left[:, :, i]), -levels, levels)
+        missing = (left[:, :, i] - steps[:, :, i]) / factor[:, i, i, None]
+        left[:, :, i:] -= missing[:, :, None] * factor[:, None, i, i:]
+    nearest = np.clip(np.round(weights), -levels, levels)
+    is_worse = _error(weights - steps, damped) > _error(weights - nearest, damped)
+    steps[is_worse] = nearest[is_worse]
+    gradient = (weights - steps) @ damped
+    for _ in range(_SWEEPS):
+        before = steps.copy()
+        for i in range(len(order)):
+            better = steps[:, :, i] + np.round(gradient[:, :, i] / damped[:, i, i, None])
+            change = np.clip(better, -levels, levels) - steps[:, :, i]
+            if change.any():
+                steps[:, :, i] += change
+                gradient -= change[:, :, None] * damped[:, None, i]
+        if (steps == before).all():
+            break
+    return steps[:, :, np.argsort(order)]
+
+
+def _error(missing: Floats, covariance: Floats) -> Floats:
+    return np.einsum("gnk,gnk->gn", missing @ covariance, missing)
+
+
+def _observe(
+    exact: onnx.ModelProto, found: Sequence[_Convolution], inputs: NDArray[np.uint8]
+) -> None:
+    """Let convolutions see what they take in when the exact file is run."""
+    model = onnx.ModelProto()
+    model.CopyFrom(exact)
+    sources = sorted({own.source for own in found})
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sources)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), session_options(exact=False), providers=["CPUExecutionProvider"]
+    )
+    drawn = np.random.default_rng(0)
+    for first in range(0, len(inputs), _BATCH):
+        maps = session.run(sources, {"images": inputs[first : first + _BATCH]})
+        of = dict(zip(sources, maps, strict=True))
+        for own in found:
+            own.see(of[own.source], drawn)
+
+
+class _QuantizedFile:
+    """The weights and biases of an int8 file, by the names of the exact ones."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._nodes = model.graph.node
+
+    def scale_of_input(self, name: str) -> float:
+        """Return the scale of what a convolution takes in, by the name of its weights."""
+        source = self._maker(self._taker(name).input[0])
+        return float(numpy_helper.to_array(self.tensors[source.input[1]]))
+
+    def write(
+        self,
+        name: str,
+        input_scale: float,
+        steps: NDArray[np.int8],
+        scale: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+    ) -> None:
+        """Replace the weights of a convolution, their scales, and its bias."""
+        taker = self._taker(name)
+        weight = self._maker(taker.input[1])
+        self._set(weight.input[0], steps)
+        self._set(weight.input[1], scale)
+        if bias is not None:
+            offset, of_bias = self._maker(taker.input[2]), scale * np.float32(input_scale)
+            self._set(offset.input[0], np.round(bias / of_bias).astype(np.int32))
+            self._set(offset.input[1], of_bias)
+
+    def _taker(self, name: str) -> onnx.NodeProto:
+        """Return the convolution that takes weights."""
+        weight = _first(self._nodes, lambda n: f"{name}_quantized" in n.input)
+        return _first(self._nodes, lambda n: weight.output[0] in n.input)
+
+    def _maker(self, tensor: str) -> onnx.NodeProto:
+        return _first(self._nodes, lambda n: tensor in n.output)
+
+    def _set(self, name: str, values: NDArray[Any]) -> None:
+        self.tensors[name].CopyFrom(numpy_helper.from_array(values, name))
+
+
+def _first(
+    nodes: Iterable[onnx.NodeProto], is_meant: Callable[[onnx.NodeProto], bool]
+) -> onnx.NodeProto:
+    return next(node for node in nodes if is_meant(node))

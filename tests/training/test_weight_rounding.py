@@ -1,0 +1,162 @@
+"""Weights of int8 files whose errors cancel on photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import nn
+
+from recognizer.training import quantization
+from recognizer.training.onnx_export import OPSET
+from recognizer.training.quantization import quantize, run_file
+from recognizer.training.weight_rounding import (
+    DEPTHWISE_LEVELS,
+    LEVELS,
+    fit_weights,
+    round_together,
+)
+from tests.pictures import scene
+
+
+@given(
+    groups=st.integers(1, 3),
+    kernels=st.integers(1, 4),
+    size=st.integers(1, 12),
+    alike=st.floats(0, 0.99),
+    seed=st.integers(0, 999),
+)
+def test_sums_are_nearer_than_with_the_nearest_steps(
+    groups: int, kernels: int, size: int, alike: float, seed: int
+) -> None:
+    drawn = np.random.default_rng(seed)
+    weights = drawn.uniform(-5, 5, (groups, kernels, size))
+    covariance = np.full((groups, size, size), alike) + (1 - alike) * np.eye(size)
+    found = round_together(weights, covariance, 5)
+    np.testing.assert_array_equal(found, np.round(found))
+    assert np.abs(found).max() <= 5
+
+    def error(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        away = weights - steps
+        return np.einsum("gnk,gkl,gnl->gn", away, covariance, away)
+
+    # Each kernel's, but for what the damping of the covariance allows.
+    assert (error(found) <= error(np.round(weights)) + 1e-3 * size).all()
+
+
+def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest_step() -> None:
+    weights = np.random.default_rng(0).uniform(-9, 9, (1, 4, 6))
+    np.testing.assert_array_equal(round_together(weights, np.eye(6)[None], 9), np.round(weights))
+
+
+def test_inputs_that_never_vary_do_no_harm() -> None:
+    found = round_together(np.full((2, 1, 3), 2.4), np.zeros((2, 3, 3)), 9)
+    np.testing.assert_array_equal(found, np.full((2, 1, 3), 2))
+
+
+class _Network(nn.Module):
+    """Convolutions of all kinds, on pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2),
+            nn.ReLU6(),
+            nn.Conv2d(8, 8, 3, 1, 1, groups=8),
+            nn.ReLU6(),
+            nn.Conv2d(8, 12, 1, bias=False),
+            nn.Conv2d(12, 12, 3, 1, 1, groups=4),
+            nn.ReLU(),
+            nn.Conv2d(12, 6, 3, 2, 1),
+        )
+        with torch.no_grad():
+            self.layers[0].weight.mul_(0.05)
+            self.layers[2].weight[3] = 0  # a dead channel, whose bias is far more than one step
+            self.layers[2].bias[3] = 4.0
+        self.head = nn.Conv2d(6, 2, 1)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        x = self.layers(images.permute(0, 3, 1, 2).float())
+        maps = self.head(x)
+        return maps.mean((2, 3)), maps, x.mean((2, 3))
+
+
+@pytest.fixture(scope="module")
+def photos() -> NDArray[np.uint8]:
+    pictures = [np.asarray(scene(number).resize((32, 32))) for number in range(16)]
+    return np.stack(pictures)[..., :3]
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exact") / "fp32.onnx"
+    program = torch.onnx.export(
+        _Network().eval(),
+        (torch.zeros((2, 32, 32, 3), dtype=torch.uint8),),
+        input_names=["images"],
+        output_names=["scores", "maps", "embedding"],
+        dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(str(path), external_data=False)
+    return path
+
+
+def test_an_int8_file_answers_more_nearly(
+    exact: Path, photos: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, unseen = photos[:10], photos[10:]
+    fitted, nearest = tmp_path / "fitted.onnx", tmp_path / "nearest.onnx"
+    quantize(exact, fitted, shown)
+    monkeypatch.setattr(quantization, "fit_weights", lambda *_: None)
+    quantize(exact, nearest, shown)
+
+    def away(path: Path) -> float:
+        exactly = run_file(exact, unseen, "embedding")
+        return float(np.square(run_file(path, unseen, "embedding") - exactly).mean())
+
+    assert away(fitted) < 0.9 * away(nearest)
+
+
+def test_weights_keep_to_the_bits_that_no_cpu_overflows(
+    exact: Path, photos: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    quantize(exact, tmp_path / "int8.onnx", photos)
+    graph = onnx.load(str(tmp_path / "int8.onnx")).graph
+    largest = {
+        t.name: int(np.abs(numpy_helper.to_array(t).astype(int)).max())
+        for t in graph.initializer
+        if t.name.endswith("weight_quantized")
+    }
+    assert largest["layers.2.weight_quantized"] == DEPTHWISE_LEVELS
+    assert {n for n, value in largest.items() if value > LEVELS} == {"layers.2.weight_quantized"}
+
+
+def test_a_convolution_of_several_groups_is_left_as_it_is(
+    exact: Path, photos: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def fit(given: onnx.ModelProto, rounded: onnx.ModelProto, inputs: NDArray[np.uint8]) -> None:
+        before = {t.name: t.SerializeToString() for t in rounded.graph.initializer}
+        fit_weights(given, rounded, inputs)
+        seen.extend(
+            t.name
+            for t in rounded.graph.initializer
+            if t.SerializeToString() != before[t.name] and t.name.endswith("weight_quantized")
+        )
+
+    monkeypatch.setattr(quantization, "fit_weights", fit)
+    quantize(exact, tmp_path / "int8.onnx", photos)
+    assert {f"layers.{n}.weight_quantized" for n in (0, 2, 4, 7)} == set(seen)
