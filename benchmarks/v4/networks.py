@@ -13,12 +13,20 @@ import depthwise
 import timm
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recognizer.training.model import ROOT_FLOOR, fold_normalization
-from recognizer.training.rounding import fuse
 from recognizer.training.weights import packaged_state
 
 MEMORY = torch.channels_last
+
+_PAIRS = (
+    {"conv_pw": "bn1", "conv_dw": "bn2", "conv_pwl": "bn3"},
+    {"conv_dw": "bn1", "conv_pw": "bn2"},
+    {"conv_stem": "bn1", "conv_head": "bn2"},
+)
+"""Convolutions and their normalisations in timm's EfficientNets: of an inverted residual, of a
+separable convolution, of the network."""
 
 
 def backbone(name: str) -> Any:
@@ -33,6 +41,20 @@ def backbone(name: str) -> Any:
     if depthwise.available():
         depthwise.replace_depthwise(network)
     return network.to(memory_format=MEMORY)
+
+
+def fuse(backbone: nn.Module) -> None:
+    """Fold the batch normalisation of a timm EfficientNet into its convolutions, in place.
+
+    The activations, which timm keeps in the normalisations, take their places.
+    """
+    for module in list(backbone.modules()):
+        there = dict(module.named_children())
+        pairs = next((p for p in _PAIRS if all(n in there for n in (*p, *p.values()))), {})
+        for conv, norm in pairs.items():
+            old: Any = getattr(module, norm)
+            setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv).eval(), old.eval()))
+            setattr(module, norm, old.act)
 
 
 def root(embedding: Any) -> Any:

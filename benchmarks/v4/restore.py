@@ -1,6 +1,6 @@
 """Get a student back from a released int8 file, whose run is lost.
 
-    python benchmarks/v4/restore.py export/wildlife-v4 --runs runs/v4 --like without02 --name released
+    python benchmarks/v4/restore.py export/wildlife-v4 --runs runs/v4 --like without02 --name v4
 
 The stages that training keeps frozen are ImageNet's, and so known exactly; the others are what the
 file holds, rounded to 7 bits. Labels that the file does not name, and what the student imitated,

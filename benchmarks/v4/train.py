@@ -294,6 +294,8 @@ def main() -> None:
     recipe = recipe_of(runs / "students" / name) if at else Recipe(**asked)
     run = Run(runs, name, recipe)
     run.train()
+    if not run.steps:  # the mean of other runs, and nothing else
+        run.save()
     if run.recipe.hold:
         run.measure(at)
 

@@ -114,8 +114,6 @@ class TrainingConfig(DataRecipe):
             that ``augment.plain`` leaves nearly as they are (:mod:`recognizer.training.imitation`).
         share: how far the finished weights are on the way from the first to the averaged ones.
             Of sources that were never seen, networks that went three quarters find more.
-        rounding_steps: steps in which an EfficientNet learns to bear the rounding of int8, at
-            export (:mod:`recognizer.training.rounding`).
         head_c: C of that regression, the inverse of its penalty, for standardised features.
         seed: of everything else that is random. On a CPU the same seed gives the same weights; on
             CUDA and MPS sums are added in an order of their own, so nearly the same ones.
@@ -160,7 +158,6 @@ class TrainingConfig(DataRecipe):
     begin_head: bool = False
     imitate: list[str] = field(default_factory=list)
     share: float = 1.0
-    rounding_steps: int = 0
     seed: int = 0
     workers: int = 1
     device: str = "auto"

@@ -36,7 +36,6 @@ from recognizer.training.model import ProductNetwork
 from recognizer.training.negative_bank import attach_bank
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
 from recognizer.training.quantization import correct_head, quantize
-from recognizer.training.rounding import bear_rounding
 
 CALIBRATION_PHOTOS = 256
 """Training photos from which the ranges of the int8 activations are read."""
@@ -230,13 +229,8 @@ def _export(
     on_stage("exporting to ONNX")
     export_fp32(served, config.input_size, fp32)
     inputs = sample(train, HEAD_PHOTOS)
-    source = fp32
-    if config.rounding_steps:
-        source = work / "rounding.onnx"
-        learner = bear_rounding(served.network, config, inputs, on_stage)
-        export_fp32(ServedNetwork(learner, config.loss, len(served.others)), size, source)
     on_stage("quantising to int8")
-    quantize(source, int8, inputs[:CALIBRATION_PHOTOS])
+    quantize(fp32, int8, inputs[:CALIBRATION_PHOTOS])
     correct_head(fp32, int8, inputs)
     on_stage("comparing torch, fp32 and int8")
     return parity(served, fp32, int8, sample(validation, PARITY_PHOTOS))

@@ -25,7 +25,6 @@ SMALL = {
         "input_size": 32,
         "imitate": ["test_resnet"],
         "freeze_stages": 0,
-        "rounding_steps": 0,  # has tests of its own, with an EfficientNet
     },
 }
 """What stands for each recipe's backbone."""
