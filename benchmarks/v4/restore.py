@@ -1,10 +1,10 @@
 """Get a student back from a released int8 file, whose run is lost.
 
-    python benchmarks/v4/restore.py export/wildlife-v4 --runs runs/v4 --like without02 --name v4
+    python benchmarks/v4/restore.py export/wildlife-v4 --runs runs/v4 --name released
 
 The stages that training keeps frozen are ImageNet's, and so known exactly; the others are what the
-file holds, rounded to 7 bits. Labels that the file does not name, and what the student imitated,
-are taken from the run ``--like``.
+file holds, rounded to 7 bits. Labels that it does not name, and what the student imitated, are as
+before any training. Averaged weights of a run are those that are finished at its ``share``.
 """
 
 from __future__ import annotations
@@ -46,29 +46,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--like", required=True)
     parser.add_argument("--name", required=True)
     asked = parser.parse_args()
     bundle = load_bundle(asked.bundle)
-    like = asked.runs / "students" / asked.like
-    run = train.Run(asked.runs, asked.like, train.recipe_of(like))
+    run = train.Run(asked.runs, asked.name, train.Recipe(samples=0))
     held = weights_of(asked.bundle / "model.onnx")
-    state = {name: value.clone() for name, value in run.averaged.items()}
     named = [run.labels.index(name) for name in bundle.label_names]
-    for name, value in state.items():
-        if name.startswith("imitation"):
-            continue
-        if name.startswith("head"):
-            value[named] = held[name].reshape(len(named), *value.shape[1:])
-        elif dict(run.student.named_parameters())[name].requires_grad:
-            value.copy_(held[name].reshape(value.shape))
-        else:
-            largest = value.abs().reshape(len(value), -1).amax(1)
-            away = (held[name].reshape(value.shape) - value).abs().reshape(len(value), -1).amax(1)
-            print(f"{name}: {float((away / largest).max()):.4f} of the largest weight off")
-    folder = asked.runs / "students" / asked.name
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.save({"averaged": state}, folder / "checkpoint.pt")
+    learned = {name for name, value in run.student.named_parameters() if value.requires_grad}
+    away: list[float] = []
+    for name, value in run.averaged.items():
+        start, rows = run.start[name], named if name.startswith("head") else slice(None)
+        if name in learned and not name.startswith("imitation"):
+            finished = held[name].reshape(start[rows].shape)
+            value[rows] = start[rows].lerp(finished, 1 / run.recipe.share)
+        elif name in held:
+            away.append(float((held[name].reshape(start.shape) - start).abs().max()))
+            away[-1] /= float(start.abs().max())
+    # Half a step of 7 bits, where all of it is what rounding did.
+    print(f"frozen weights differ from ImageNet's by at most {max(away):.4f} of a layer's largest")
+    run.save()
 
 
 if __name__ == "__main__":
