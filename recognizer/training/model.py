@@ -83,10 +83,10 @@ class ProductNetwork(nn.Module):
         """
         pixels = self.normalize(images.permute(0, 3, 1, 2).float())
         features = feature_map(self.backbone, pixels)
-        embedding = features.mean(dim=(2, 3))
         if self.root:
-            embedding = (embedding + ROOT_FLOOR) ** 0.5
-            features = (features + ROOT_FLOOR) / embedding[:, :, None, None]
+            roots = (features.mean(dim=(2, 3), keepdim=True) + ROOT_FLOOR) ** 0.5
+            features = (features + ROOT_FLOOR) / roots  # of which the mean is the root
+        embedding = features.mean(dim=(2, 3))  # enrolment relies on it: the mean of what maps see
         if self.training:
             # Dropout acts on the pooled features, as in the classifier that was pre-trained.
             pooled = self.drop(embedding)[:, :, None, None]

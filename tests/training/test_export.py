@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.enrolment.onnx_head import Head, add_head
 from recognizer.errors import TrainingError
 from recognizer.evaluation.figures import Figures, Lookalikes
 from recognizer.evaluation.left_out import Unseen
@@ -21,7 +22,7 @@ from recognizer.recognizer import Recognizer
 from recognizer.training.export import export_bundle
 from recognizer.training.model import build_network
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
-from recognizer.training.quantization import correct_head, quantize
+from recognizer.training.quantization import correct_head, quantize, run_file
 from recognizer.training.runs import load_run
 from tests.conftest import encoded, picture
 from tests.training.conftest import TINY_DINOV3, FinishedRun, needs_tiny_dinov3, small_config
@@ -174,6 +175,14 @@ def test_any_network_and_its_files_say_the_same(
     quantize(*files, inputs)
     correct_head(*files, inputs)
     assert not any(b'.py", line ' in file.read_bytes() for file in files), "a path of this computer"
+    for file in files:  # what was exported can be added to
+        channels = run_file(file, inputs[:1], "embedding").shape[1]
+        add_head(
+            file.read_bytes(),
+            Head(weight=np.ones(channels, np.float32), bias=0.0),
+            labels=3,
+            softmax=config.loss == "softmax",
+        )
     found = parity(served, *files, inputs)
     assert found.fp32.largest < 1e-4
     assert found.int8.largest < 0.1
