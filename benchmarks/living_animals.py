@@ -2,7 +2,7 @@ r"""Is a living animal no product, and its horn or its scales on a table one?
 
 Prints the table of the model card for any bundle. The test split is not used.
 
-    python -m benchmarks.living_animals export/wildlife-v4 --data DATA \
+    python -m benchmarks.living_animals export/wildlife-v5 --data DATA \
         --patches datasets/patches.csv
 """
 

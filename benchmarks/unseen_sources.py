@@ -6,7 +6,7 @@ network that saw none of its source. Negatives are the validation split and the 
 product at these sources. The test split is not used. With several seeds their spread is printed,
 and the figures of their mean weights (as ``recognizer export RUN RUN...`` averages them).
 
-    python -m benchmarks.unseen_sources export/wildlife-v4/train.toml --data DATA \
+    python -m benchmarks.unseen_sources export/wildlife-v5/train.toml --data DATA \
         --rendered RENDERED --output runs/unseen --folds a
 """
 

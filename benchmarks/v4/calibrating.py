@@ -36,6 +36,12 @@ PREVALENCE = 0.01
 elsewhere, and no product may be louder because it has more photos."""
 
 
+EVENED = 0.5
+"""How far products are moved from one threshold for all (0) towards an equal share of the false
+positives for each (1). Out of fold, at the same 1 % of photos without a product, half of the way
+finds most products: 33 % in the mean over products instead of 27 %, and no less ivory."""
+
+
 def log_odds(logits: NDArray[np.floating]) -> Floats:
     """Return log(p / (1 - p)) of softmax probabilities, as the exported model gives them."""
     x = np.asarray(logits, np.float64)
@@ -116,8 +122,10 @@ def calibrated(
         ),
     )
     negative = ~table["product"].to_numpy(bool)
+    fold = table.fold.to_numpy()[negative]
+    bundle = evened(bundle, values[negative], fold)
     scores = bundle.calibrate(values)[negative]
-    families, fold = bundle.family_scores(scores), table.fold.to_numpy()[negative]
+    families = bundle.family_scores(scores)
     return replace(
         bundle,
         labels=tuple(
@@ -138,6 +146,38 @@ def calibrated(
             fingerprint=fingerprint(photos),
         ),
     )
+
+
+def evened(bundle: Bundle, values: Floats, fold: NDArray[np.int64]) -> Bundle:
+    """Return a bundle whose products share the false positives of the default policy more evenly.
+
+    Log-odds of products are moved by family, as if some were more frequent than others: no order
+    within a product changes.
+
+    Args:
+        bundle: calibrated.
+        values: log-odds before calibration, (N, labels), of photos without a product.
+        fold: of each.
+    """
+    families = bundle.family_scores(bundle.calibrate(values))
+    each = np.array([threshold(own, fold, 0.001) for own in families.T])
+    odds = np.log(each) - np.log1p(-each)
+    moved = {
+        member: float(change)
+        for family, change in zip(bundle.families, EVENED * (odds.mean() - odds), strict=True)
+        for member in family.members
+    }
+    return replace(
+        bundle,
+        labels=tuple(
+            replace(label, calibration=_moved(label.calibration, moved.get(label.name, 0.0)))
+            for label in bundle.labels
+        ),
+    )
+
+
+def _moved(curve: Calibration, change: float) -> Calibration:
+    return Calibration(curve.slope, tuple((x, y + change) for x, y in curve.knots)).rounded()
 
 
 def left_out_rates(

@@ -1,7 +1,7 @@
 """Make the bundle of a student: calibration, thresholds, figures, card.
 
-    python benchmarks/v4/release.py --data DATA --runs runs/v4 --name final --held e02 e13 e4 \
-        --output export/wildlife-v4
+    python benchmarks/v4/release.py --data DATA --runs runs/v4 --name final --held s02 s13 \
+        --notes NOTES --output export/wildlife-v5
 
 ``--held`` are runs of the same recipe, each without some of the folds, which together leave out
 every fold once. What they say of the folds that they have not seen sets calibration and
@@ -111,6 +111,9 @@ def main() -> None:
     asked = parser.parse_args()
     folder = asked.runs / "students" / asked.name
     recipe = train.recipe_of(folder)
+    averaged = recipe.begin.split(",")
+    if not recipe.samples:  # the mean of other runs: the last is the recipe
+        recipe = train.recipe_of(asked.runs / "students" / averaged[-1])
     table = Photos(asked.runs / "cache").table
     known, logits = answers_out_of_fold(asked.runs, asked.held, table)
     learned = photos_of(known, asked.data)
@@ -122,21 +125,21 @@ def main() -> None:
     scored = known[left_out].reset_index(drop=True)
     judged = [p for p, own in zip(learned, left_out, strict=True) if own]
     if not asked.measure:
-        make(asked, folder, recipe, known, logits, learned)
+        make(asked, folder, recipe, len(averaged), known, logits, learned)
     bundle = load_bundle(asked.output)
     said = report.predictions_of(bundle, calibrating.log_odds(logits[left_out]))
     unseen = measure(bundle, judged, said, "source folds", rounds=100)
     print("measured on the folds", flush=True)
     report.look(asked.runs, asked.name, asked.rehearse)
-    answers = report.answers(bundle, asked.output / MODEL_FILE, test, folder / "test-v4.npz")
+    answers = report.answers(bundle, asked.output / MODEL_FILE, test, folder / "test.npz")
     exact = report.answers(
-        bundle, folder / "onnx" / "plain-fp32.onnx", test, folder / "test-fp.npz"
+        bundle, folder / "onnx" / "plain-fp32.onnx", test, folder / "test-fp32.npz"
     )
     theirs = None
     if asked.against:
         older = load_bundle(asked.against)
         file = asked.against / MODEL_FILE
-        theirs = older, report.answers(older, file, test, folder / "test-v3.npz")
+        theirs = older, report.answers(older, file, test, folder / "test-before.npz")
     found = measure(bundle, test, answers, "test", rounds=300)
     lost = _loss(measure(bundle, test, exact, "test", rounds=2), found)
     notes = report.notes(bundle, scored, said, test, answers, theirs, asked.notes.read_text())
@@ -149,6 +152,7 @@ def make(
     asked: argparse.Namespace,
     folder: Path,
     recipe: train.Recipe,
+    averaged: int,
     known: pd.DataFrame,
     logits: NDArray[np.float32],
     learned: list[Photo],
@@ -165,7 +169,7 @@ def make(
         config_of(recipe),
         sorted(known.label.unique()),
         learned,
-        averaged=1,
+        averaged=averaged,
         parity=proof,
     )
     bundle = calibrating.calibrated(

@@ -1,6 +1,6 @@
 """Print the table by which a model for unseen sources is judged, for any bundle.
 
-    python benchmarks/v4/report.py export/wildlife-v4 --data DATA --runs runs/v4
+    python benchmarks/v4/report.py export/wildlife-v5 --data DATA --runs runs/v4
 
 Everything is measured on the test split, with the ONNX file that ships, but for pangolin scales:
 there is no test photo of them, and what is left out in turn is in ``bundle.json``. Each look at

@@ -29,7 +29,7 @@ class ModelFile:
     """What ``model.onnx`` is: its sha256, size, precision (``int8`` or ``fp32``) and network.
 
     ``weight_bits`` are those of int8 weights, where they are fewer than eight: sums of products of
-    7 bits overflow on no CPU.
+    7 bits overflow on no CPU. (Depthwise convolutions, which are summed in 32 bits, have 8.)
     """
 
     sha256: str

@@ -26,9 +26,9 @@ def test_the_model_behind_the_rows_is_taken_or_asked_for(tiny_bundle: Path, tmp_
     journal, output = tmp_path / "scan.jsonl", tmp_path / "page.html"
     write_rows(journal, [bare_row("a.jpg", 0.6, "review")], load_bundle())
     assert invoke("report", journal, "--output", output).exit_code == ExitCode.DONE
-    assert "<b>Not recognised</b> by wildlife-v4" in output.read_text()
+    assert "<b>Not recognised</b> by wildlife-v5" in output.read_text()
     write_rows(journal, [bare_row("a.jpg", 0.6, "review")], load_bundle(tiny_bundle))
-    for more in ((), ("--bundle", "wildlife-v4")):
+    for more in ((), ("--bundle", "wildlife-v5")):
         refused = invoke("report", journal, "--output", output, *more)
         assert refused.exit_code == ExitCode.MODEL
         assert "give its folder with --bundle" in " ".join(refused.stderr.split())

@@ -338,7 +338,7 @@ def test_a_bundle_is_never_overwritten(parent: Recognizer, blue: list[str], tmp_
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out-v1", "photos"]
 
 
-@pytest.mark.parametrize("name", ["mine", "mine-v0", "mine.v1", "mine-v01", "-v1", "wildlife-v4"])
+@pytest.mark.parametrize("name", ["mine", "mine-v0", "mine.v1", "mine-v01", "-v1", "wildlife-v5"])
 def test_a_bundle_that_could_pass_for_another_is_not_made(
     parent: Recognizer, blue: list[str], tmp_path: Path, name: str
 ) -> None:

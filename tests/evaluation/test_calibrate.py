@@ -214,7 +214,7 @@ def _run(bundle: Path, data: Path, name: str) -> Result:
 def test_the_command(recognizer: Recognizer, held_out: list[Photo], tmp_path: Path) -> None:
     _data(tmp_path, held_out)
     bundle = recognizer.bundle.path
-    for name, why in (("mine", "NAME-vN"), ("wildlife-v4", "released bundle")):
+    for name, why in (("mine", "NAME-vN"), ("wildlife-v5", "released bundle")):
         wrong = _run(bundle, tmp_path, name)
         assert wrong.exit_code == ExitCode.USAGE
         assert why in wrong.stderr

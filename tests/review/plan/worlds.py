@@ -16,7 +16,7 @@ from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.review.plan import ScoredPhoto, ScoredPhotos, Workload
 from recognizer.review.plan.evidence import NO_PRODUCT, Setting, level_of
 
-RELEASED = Path(__file__).parents[3] / "export" / "wildlife-v4"
+RELEASED = Path(__file__).parents[3] / "export" / "wildlife-v5"
 FAMILIES = ("ivory", "big_cat", "feather")
 PREVALENCE = {"ivory": 0.0006, "big_cat": 0.0003, "feather": 0.0001}
 
