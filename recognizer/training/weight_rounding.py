@@ -168,7 +168,7 @@ def round_together(weights: Floats, covariance: Floats, levels: int) -> Floats:
 
 
 def _error(missing: Floats, covariance: Floats) -> Floats:
-    return np.einsum("gnk,gnk->gn", missing @ covariance, missing)
+    return np.asarray(np.einsum("gnk,gnk->gn", missing @ covariance, missing))
 
 
 def _observe(
