@@ -106,21 +106,7 @@ def calibrated(
         count: label -> training photos.
     """
     values = log_odds(logits)
-    lines = calibrations(values, table, bundle.label_names, count)
-    positives = table.label.value_counts()
-    bundle = replace(
-        bundle,
-        labels=tuple(
-            replace(
-                label,
-                calibration=Calibration.line(slope, intercept + LOUDER[label.kind]).rounded(),
-                fit=CalibrationFit(
-                    method="platt_shared", positives=int(positives.get(label.name, 0))
-                ),
-            )
-            for label, (slope, intercept) in zip(bundle.labels, lines, strict=True)
-        ),
-    )
+    bundle = with_lines(bundle, values, table, count)
     negative = ~table["product"].to_numpy(bool)
     fold = table.fold.to_numpy()[negative]
     bundle = evened(bundle, values[negative], fold)
@@ -144,6 +130,27 @@ def calibrated(
             negatives=int(negative.sum()),
             sources=len({p.source for p in photos}),
             fingerprint=fingerprint(photos),
+        ),
+    )
+
+
+def with_lines(
+    bundle: Bundle, values: Floats, table: pd.DataFrame, count: Mapping[str, int]
+) -> Bundle:
+    """Return a bundle with the lines of :func:`calibrations`; see there for the arguments."""
+    lines = calibrations(values, table, bundle.label_names, count)
+    positives = table.label.value_counts()
+    return replace(
+        bundle,
+        labels=tuple(
+            replace(
+                label,
+                calibration=Calibration.line(slope, intercept + LOUDER[label.kind]).rounded(),
+                fit=CalibrationFit(
+                    method="platt_shared", positives=int(positives.get(label.name, 0))
+                ),
+            )
+            for label, (slope, intercept) in zip(bundle.labels, lines, strict=True)
         ),
     )
 

@@ -12,16 +12,14 @@ pass finds, and applied to the other half; the means of many halves are printed.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from calibrating import LOUDER, Floats, calibrations, log_odds, threshold
+from calibrating import Floats, log_odds, threshold, with_lines
 from photos import Photos
 
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.calibration import Calibration
 from recognizer.policy import FALSE_POSITIVE_RATES
 
 LOSSES = (0.0, 0.005, 0.02)
@@ -35,19 +33,8 @@ def top_scores(bundle: Bundle, logits: Floats, table: pd.DataFrame, count: pd.Se
     ``count`` has the training photos of each label.
     """
     values = log_odds(logits)
-    lines = calibrations(
-        values, table, bundle.label_names, {n: int(count.get(n, 1)) for n in bundle.label_names}
-    )
-    own = replace(
-        bundle,
-        labels=tuple(
-            replace(
-                label,
-                calibration=Calibration.line(slope, intercept + LOUDER[label.kind]).rounded(),
-            )
-            for label, (slope, intercept) in zip(bundle.labels, lines, strict=True)
-        ),
-    )
+    known = {name: int(count.get(name, 1)) for name in bundle.label_names}
+    own = with_lines(bundle, values, table, known)
     return np.asarray(own.family_scores(own.calibrate(values)).max(axis=1))
 
 

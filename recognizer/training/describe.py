@@ -24,7 +24,7 @@ from recognizer.model.evidence import EvaluationSummary, Evidence
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.self_test import with_self_test
 from recognizer.training.config import TrainingConfig
-from recognizer.training.quantization import WEIGHT_BITS
+from recognizer.training.weight_rounding import WEIGHT_BITS
 
 
 def draft_bundle(

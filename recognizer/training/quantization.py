@@ -1,7 +1,7 @@
-"""The int8 version of an ONNX file: static, QDQ, per channel, with weights of 7 bits.
+"""The int8 version of an ONNX file: static, QDQ, per channel, the same on every CPU.
 
-Weights of 7 bits cannot overflow the 16-bit sums of CPUs without VNNI: the file gives the same
-scores everywhere and is as fast as with 8 bits. The head stays in fp32, and is corrected so that it
+Weights have as many bits as overflow nowhere, and are rounded so that their errors cancel
+(:mod:`recognizer.training.weight_rounding`). The head stays in fp32, and is corrected so that it
 answers to rounded features as it did to exact ones. Where the network takes raw pixels, the uint8
 input itself is the first quantised tensor, so that nothing is converted.
 """
@@ -30,8 +30,6 @@ from recognizer.errors import TrainingError
 from recognizer.model.session import session_options
 from recognizer.training.weight_rounding import fit_weights
 from recognizer.training.wide_stem import widen_stem
-
-WEIGHT_BITS = 7
 
 _CONVOLUTIONAL = ["Conv", "Add", "Clip", "Relu"]
 _ATTENTIVE = ["Conv", "MatMul", "Gemm"]  # what is added and normalised there needs its range

@@ -27,7 +27,8 @@ from recognizer.model.session import session_options
 
 Floats = NDArray[np.float64]
 
-LEVELS, DEPTHWISE_LEVELS = 64, 127
+WEIGHT_BITS = 7
+LEVELS, DEPTHWISE_LEVELS = 1 << (WEIGHT_BITS - 1), 127
 """Steps from zero to the largest weight of a channel."""
 
 _BATCH = 8

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from recognizer.training import quantization
-from recognizer.training.onnx_export import OPSET
+from recognizer.training.onnx_export import ServedNetwork, export_fp32
 from recognizer.training.quantization import quantize, run_file
 from recognizer.training.weight_rounding import (
     DEPTHWISE_LEVELS,
@@ -98,18 +98,7 @@ def photos() -> NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def exact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("exact") / "fp32.onnx"
-    program = torch.onnx.export(
-        _Network().eval(),
-        (torch.zeros((2, 32, 32, 3), dtype=torch.uint8),),
-        input_names=["images"],
-        output_names=["scores", "maps", "embedding"],
-        dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    program.save(str(path), external_data=False)
+    export_fp32(ServedNetwork(_Network(), "sigmoid", 2), 32, path)
     return path
 
 
@@ -139,8 +128,10 @@ def test_weights_keep_to_the_bits_that_no_cpu_overflows(
         for t in graph.initializer
         if t.name.endswith("weight_quantized")
     }
-    assert largest["layers.2.weight_quantized"] == DEPTHWISE_LEVELS
-    assert {n for n, value in largest.items() if value > LEVELS} == {"layers.2.weight_quantized"}
+    assert largest["network.layers.2.weight_quantized"] == DEPTHWISE_LEVELS
+    assert {n for n, value in largest.items() if value > LEVELS} == {
+        "network.layers.2.weight_quantized"
+    }
 
 
 def test_a_convolution_of_several_groups_is_left_as_it_is(
@@ -159,4 +150,4 @@ def test_a_convolution_of_several_groups_is_left_as_it_is(
 
     monkeypatch.setattr(quantization, "fit_weights", fit)
     quantize(exact, tmp_path / "int8.onnx", photos)
-    assert {f"layers.{n}.weight_quantized" for n in (0, 2, 4, 7)} == set(seen)
+    assert {f"network.layers.{n}.weight_quantized" for n in (0, 2, 4, 7)} == set(seen)
