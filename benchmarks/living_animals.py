@@ -12,9 +12,9 @@ import argparse
 from pathlib import Path
 
 from recognizer.dataset.manifest import load_photos
+from recognizer.engine import Recognizer
 from recognizer.evaluation.held_out import photos_of_split
 from recognizer.evaluation.living_animals import measure_patches
-from recognizer.recognizer import Recognizer
 
 
 def main() -> None:

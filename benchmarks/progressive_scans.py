@@ -22,8 +22,8 @@ import simplejpeg
 
 from benchmarks.speed.__main__ import SAMPLES
 from benchmarks.speed.photos import make_photos
+from recognizer.engine import Recognizer
 from recognizer.imaging import model_input
-from recognizer.recognizer import Recognizer
 
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 

@@ -23,8 +23,8 @@ import cv2
 
 from benchmarks.speed.__main__ import SAMPLES
 from benchmarks.speed.photos import make_photos
+from recognizer.engine import Recognizer
 from recognizer.imaging import LoadedImage
-from recognizer.recognizer import Recognizer
 from recognizer.scan.machine import available_cpus
 
 _AHEAD = 2  # decoded images that wait to be scored

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from recognizer._policy_file import load_policy
+    from recognizer.engine import Recognizer
     from recognizer.errors import (
         BankError,
         BundleDigestError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from recognizer.guarded import GuardedRecognizer
     from recognizer.imaging import Frame, ImageSource, Limits, LoadedImage
     from recognizer.known import KnownItems, share_bank
+    from recognizer.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
     from recognizer.model.bundle import Bundle, load_bundle
     from recognizer.model.calibration import Calibration
     from recognizer.model.description import BundleFamily, BundleLabel
@@ -59,9 +61,7 @@ if TYPE_CHECKING:
         Rule,
         Verdict,
     )
-    from recognizer.practice import AlwaysReview, KeywordHit, Keywords, Reports
     from recognizer.prediction import Embedding, Explanation, Prediction, Region, prediction_schema
-    from recognizer.recognizer import Recognizer
     from recognizer.status import Reason, Status
     from recognizer.taxonomy import Family, Kind, Label, Taxonomy, load_taxonomy
 
@@ -130,9 +130,9 @@ __all__ = [
 ]
 
 _HOMES = (
-    *("errors", "status", "taxonomy", "prediction", "practice"),  # load nothing heavy
+    *("errors", "status", "taxonomy", "prediction", "listing_rules"),  # load nothing heavy
     *("policy", "_policy_file"),
-    *("model.bundle", "imaging", "recognizer", "known", "guarded"),
+    *("model.bundle", "imaging", "engine", "known", "guarded"),
 )
 
 

@@ -62,7 +62,7 @@ def start(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unable:
+class StartupFailure:
     """The last message of a process that cannot work: the class and the message of its error."""
 
     kind: str
@@ -102,7 +102,7 @@ class Guarded(Closes):
         atexit.register(process.kill)
 
     @property
-    def is_swollen(self) -> bool:
+    def exceeds_memory_limit(self) -> bool:
         """Whether it holds more memory than it may."""
         limit = self.memory_limit
         return limit is not None and resident_bytes(self.process.pid) > limit
@@ -118,7 +118,7 @@ class Guarded(Closes):
             while not self.connection.poll(min(MEMORY_CHECK_SECONDS, seconds)):
                 if time.monotonic() >= deadline:
                     raise self.end(Reason.TIMEOUT, seconds)
-                if self.is_swollen:
+                if self.exceeds_memory_limit:
                     raise self.end(Reason.OUT_OF_MEMORY, seconds)
             return self.connection.recv()
         except (EOFError, OSError):
@@ -230,12 +230,12 @@ def make(
 ) -> _Made:
     """Make what this process works with, and send its first message.
 
-    That is ``ready`` of what was made, or :class:`Unable`; then the process ends.
+    That is ``ready`` of what was made, or :class:`StartupFailure`; then the process ends.
     """
     try:
         made = maker()
     except Exception as error:
-        connection.send(Unable.of(error))
+        connection.send(StartupFailure.of(error))
         sys.exit()
     connection.send(ready(made))
     return made

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.errors import PolicyError
+from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.policy import CandidateKind, KnownRule, Level, Policy, Probability, Rate, Rule
-from recognizer.practice import AlwaysReview, Keywords, Reports
 from recognizer.taxonomy import Taxonomy, load_taxonomy, unknown_name
 
 EXAMPLES = ("small-platform", "strict")

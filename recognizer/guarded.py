@@ -16,13 +16,13 @@ from PIL import Image
 
 from recognizer import _guard
 from recognizer._closing import Closes
-from recognizer._guard import DiedError, Guarded, Unable
+from recognizer._guard import DiedError, Guarded, StartupFailure
+from recognizer.engine import DecisionMaker, Recognizer
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import ImageSource, Limits
 from recognizer.imaging.sources import Refused, read_file
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.prediction import Prediction
-from recognizer.recognizer import Decides, Recognizer
 from recognizer.status import Reason, Status
 
 _Free = TypeVar("_Free")
@@ -76,7 +76,7 @@ class FairPool(Generic[_Free]):
                 self._free.append(thing)
 
 
-class GuardedRecognizer(Closes, Decides):
+class GuardedRecognizer(Closes, DecisionMaker):
     """A model in worker processes, for services that decode what strangers upload.
 
     Use :meth:`load`. An image that makes a decoder crash, or takes longer or more memory than it
@@ -191,7 +191,7 @@ class GuardedRecognizer(Closes, Decides):
         if isinstance(image, bytearray | memoryview):
             image = bytes(image)
         process, is_new = self._free.get(), False
-        answer: Prediction | Unable | None = None
+        answer: Prediction | StartupFailure | None = None
         try:
             while answer is None:
                 if self._is_closed:
@@ -212,7 +212,7 @@ class GuardedRecognizer(Closes, Decides):
                 self._forget(process)
                 process = None
             self._free.put(process)
-        if isinstance(answer, Unable):
+        if isinstance(answer, StartupFailure):
             answer.reraise("the image cannot be scored")
         return answer
 
@@ -225,7 +225,7 @@ class GuardedRecognizer(Closes, Decides):
 
     def _started(self) -> Guarded:
         process, first = _guard.start(_serve, self._maker, memory_limit=self._memory_limit)
-        if isinstance(first, Unable):
+        if isinstance(first, StartupFailure):
             process.close()
             first.reraise("the model cannot be loaded")
         with self._lock:
@@ -259,11 +259,11 @@ def _serve(connection: Connection, maker: Callable[[], Recognizer]) -> None:
         connection.send(_prediction(recognizer, images.get()))
 
 
-def _prediction(recognizer: Recognizer, image: ImageSource) -> Prediction | Unable:
+def _prediction(recognizer: Recognizer, image: ImageSource) -> Prediction | StartupFailure:
     try:
         return recognizer.predict(image)
     except RecognizerError as error:
-        return Unable.of(error)
+        return StartupFailure.of(error)
     except MemoryError as error:
         return Prediction(status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error))
     except Exception as error:

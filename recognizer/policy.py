@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from recognizer.errors import PolicyError
-from recognizer.practice import AlwaysReview, KeywordHit, Keywords, Reports
+from recognizer.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
 from recognizer.prediction import MAX_DISTANCE, Natural, Score
 from recognizer.taxonomy import Taxonomy, unknown_name
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
-from recognizer.recognizer import Recognizer
+from recognizer.engine import Recognizer
 from recognizer.rows import Row, row_schema
 from tests.pictures import encoded, picture
 from tests.tiny import write_tiny_bundle

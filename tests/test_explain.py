@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recognizer.engine import Recognizer, find_regions, local_probability
 from recognizer.errors import UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.prediction import Prediction
-from recognizer.recognizer import Recognizer, find_regions, local_probability
 from tests.conftest import encoded
 from tests.hostile import exif
 from tests.pictures import animated

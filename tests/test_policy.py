@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from recognizer.errors import PolicyError
+from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.policy import (
     CandidateKind,
     Decision,
@@ -16,7 +17,6 @@ from recognizer.policy import (
     Rate,
     Rule,
 )
-from recognizer.practice import AlwaysReview, Keywords, Reports
 from recognizer.taxonomy import load_taxonomy
 from tests.rules import of_family, of_label, rule
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from recognizer._policy_file import EXAMPLES, _policy, load_policy, policy_toml, read_policy_text
 from recognizer.errors import PolicyError
+from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import (
     CandidateKind,
@@ -20,7 +21,6 @@ from recognizer.policy import (
     Rate,
     Rule,
 )
-from recognizer.practice import AlwaysReview, Keywords, Reports
 from recognizer.taxonomy import extend_taxonomy, load_taxonomy
 from tests.rules import of_family, of_label, rule
 

@@ -6,9 +6,9 @@ from dataclasses import fields
 import pytest
 from jsonschema import Draft202012Validator
 
+from recognizer.engine import Recognizer
 from recognizer.imaging import ImageSource
 from recognizer.prediction import Prediction, Region, prediction_schema
-from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
 from tests.pictures import animated
 

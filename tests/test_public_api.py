@@ -34,7 +34,7 @@ HOMES = {
 }
 """Public name -> the module in which the type checker sees it."""
 HEAVY_HOMES = tuple(
-    f"recognizer.{name}" for name in ("guarded", "imaging", "known", "model", "recognizer")
+    f"recognizer.{name}" for name in ("engine", "guarded", "imaging", "known", "model")
 )
 VALUES = sorted(name for name, home in HOMES.items() if not home.startswith(HEAVY_HOMES))
 
@@ -114,7 +114,7 @@ def test_what_a_user_names_is_a_value() -> None:
     [
         ("import recognizer", (*HEAVY, "msgspec")),
         (f"from recognizer import {', '.join(VALUES)}", HEAVY),
-        ("import recognizer.recognizer", ("torch", "timm", "torchvision", "onnx", "sklearn")),
+        ("import recognizer.engine", ("torch", "timm", "torchvision", "onnx", "sklearn")),
         ("from recognizer import *", ("torch", "timm", "torchvision", "onnx")),
     ],
 )

@@ -13,10 +13,10 @@ import pytest
 pytest.importorskip("sklearn", reason="the extra `evaluate` is not installed")
 
 from recognizer.dataset.manifest import load_photos
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.held_out import photos_of_split
 from recognizer.evaluation.robustness import ALTERATIONS, Robustness, measure_robustness
-from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 
 DATA = Path(os.environ.get("RECOGNIZER_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from recognizer import Policy, Recognizer, Status, load_taxonomy
+from recognizer.engine import BATCH_SIZE
 from recognizer.imaging import model_input
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import needs_exact, session_options
 from recognizer.policy import FALSE_POSITIVE_RATES
-from recognizer.recognizer import BATCH_SIZE
 from recognizer.taxonomy import Kind
 from tests import golden
 from tests.conftest import encoded, picture

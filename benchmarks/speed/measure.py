@@ -24,11 +24,11 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
+from recognizer.engine import BATCH_SIZE, Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import model_input, perceptual_hash
 from recognizer.model.bundle import Bundle
 from recognizer.model.session import open_session
-from recognizer.recognizer import BATCH_SIZE, Recognizer
 
 if sys.platform != "win32":
     import resource

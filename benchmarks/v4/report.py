@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from photos import Photos
 
 from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.engine import Recognizer
 from recognizer.evaluation.evaluate import measure as evaluate
 from recognizer.evaluation.evaluate import score_photos
 from recognizer.evaluation.metrics import (
@@ -42,7 +43,6 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import MODEL_FILE
 from recognizer.policy import Decision, Policy
 from recognizer.prediction import Prediction
-from recognizer.recognizer import Recognizer
 from recognizer.status import Status
 from recognizer.training.quantization import run_file
 
@@ -159,7 +159,7 @@ def rows(bundle: Bundle, test: Sequence[Photo], answers: Sequence[Prediction]) -
 
 def bundle_decision(bundle: Bundle, prediction: Prediction, policy: Policy) -> Decision:
     """Return what the policy decides."""
-    from recognizer._decide import decide  # noqa: PLC0415
+    from recognizer.decision import decide  # noqa: PLC0415
 
     return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy).decision
 

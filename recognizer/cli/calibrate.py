@@ -40,10 +40,10 @@ def command(
     out.
     """
     require_extra("evaluate")
+    from recognizer.engine import Recognizer
     from recognizer.evaluation.calibrate import calibrate_bundle
     from recognizer.evaluation.held_out import photos_of_split
     from recognizer.model.folders import check_output
-    from recognizer.recognizer import Recognizer
 
     recognizer = Recognizer.load(bundle, threads=threads)
     check_output(output)  # before any work is done

@@ -65,7 +65,7 @@ def check(
 
     from recognizer.dataset.check import check_data
     from recognizer.dataset.splits import DataRecipe, read_recipe
-    from recognizer.recognizer import Recognizer
+    from recognizer.engine import Recognizer
 
     data_recipe = DataRecipe.of(read_recipe(recipe), str(recipe)) if recipe else None
     recognizer = Recognizer.load(bundle)
@@ -152,7 +152,7 @@ def suspects(
 def _suspects_of_bundle(photos: Sequence[Photo], bundle: str | None) -> list[Suspect]:
     from recognizer.dataset.outputs import run_photos
     from recognizer.dataset.suspects import find_suspects
-    from recognizer.recognizer import Recognizer
+    from recognizer.engine import Recognizer
 
     recognizer = Recognizer.load(bundle, threads=1)
     with show_stage("features") as progress:

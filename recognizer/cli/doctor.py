@@ -17,7 +17,7 @@ from recognizer.cli.options import BundleArgument, JsonOption, ProviderOption, p
 from recognizer.errors import BundleError, RecognizerError, pip_line
 
 if TYPE_CHECKING:
-    from recognizer.recognizer import Recognizer
+    from recognizer.engine import Recognizer
 
 EXTRAS = {
     "cloud": "object stores such as s3://",
@@ -154,8 +154,8 @@ def _has(distribution: str) -> bool:
 
 
 def _model(bundle: str | None, provider: str) -> dict[str, Any]:
+    from recognizer.engine import Recognizer
     from recognizer.model.self_test import TOLERANCE, self_test
-    from recognizer.recognizer import Recognizer
 
     recognizer = Recognizer.load(bundle, provider=provider, threads=1)
     difference = self_test(recognizer.bundle, provider)

@@ -55,9 +55,9 @@ def command(
     """
     from rich.console import Console
 
+    from recognizer.engine import Recognizer
     from recognizer.enrolment import Product, enroll, examine
     from recognizer.model.folders import check_output
-    from recognizer.recognizer import Recognizer
     from recognizer.scan import expand
 
     if check:

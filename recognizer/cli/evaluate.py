@@ -25,8 +25,8 @@ from recognizer.errors import DatasetError, TrainingError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
+    from recognizer.engine import Recognizer
     from recognizer.prediction import Prediction
-    from recognizer.recognizer import Recognizer
 
 
 def command(
@@ -82,8 +82,8 @@ def command(
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
     require_extra("evaluate")
+    from recognizer.engine import Recognizer
     from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE
-    from recognizer.recognizer import Recognizer
 
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
@@ -165,7 +165,7 @@ def _choose(
     from recognizer.evaluation import held_out
 
     if only_source:
-        worth = held_out.worth_of_sources(recognizer.bundle, photos, only_source)
+        worth = held_out.caveat_for_sources(recognizer.bundle, photos, only_source)
         return [("chosen sources", worth, held_out.photos_of_sources(photos, only_source))]
     names = ("test", "validation") if split is None else (split,)
     chosen = []
@@ -177,7 +177,7 @@ def _choose(
                 raise
             typer.echo(f"Skipped the validation split: {error}", err=True)
             continue
-        chosen.append((name, held_out.WORTH[name], found))
+        chosen.append((name, held_out.SPLIT_CAVEATS[name], found))
     return chosen
 
 
@@ -227,14 +227,14 @@ def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
     from recognizer.cli.evaluate_output import print_evaluation, print_folds
     from recognizer.dataset.out_of_fold import read_out_of_fold
     from recognizer.evaluation.evaluate import to_json
-    from recognizer.evaluation.out_of_fold import WORTH, measure_out_of_fold
+    from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
 
     found = measure_out_of_fold(
         read_out_of_fold(file), file.name, rounds=rounds, group_by_source=group_by_source
     )
 
     def show() -> None:
-        print_evaluation(found.whole, WORTH)
+        print_evaluation(found.whole, SPLIT_CAVEATS)
         print_folds(found)
 
     return _Found(to_json(found), show)

@@ -72,7 +72,7 @@ def command(
     from recognizer.cli.evaluate_output import print_evaluation
     from recognizer.dataset.manifest import load_photos
     from recognizer.enrolment.enroll import MIN_PHOTOS
-    from recognizer.evaluation.held_out import WORTH
+    from recognizer.evaluation.held_out import SPLIT_CAVEATS
     from recognizer.training.export import Enrolling, export_bundle
     from recognizer.training.runs import check_data, check_recipe, load_run, measure_unseen
 
@@ -121,8 +121,8 @@ def command(
             }
         )
     else:
-        print_evaluation(release.measured.test, WORTH["test"])
-        print_evaluation(release.measured.seen, WORTH["validation"])
+        print_evaluation(release.measured.test, SPLIT_CAVEATS["test"])
+        print_evaluation(release.measured.seen, SPLIT_CAVEATS["validation"])
     lost = max(release.measured.lost.values(), default=0.0)
     console.print(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)"
@@ -132,8 +132,8 @@ def command(
 def _enroll(
     name: str, title: tuple[str, int], draft: Path, photos: Sequence[str], output: Path
 ) -> list[str]:
+    from recognizer.engine import Recognizer
     from recognizer.enrolment import Product, enroll
-    from recognizer.recognizer import Recognizer
 
     done = enroll(Recognizer.load(draft), Product(name=name), photos, output, title=title)
     return [*done.notes, *(f"skipped: {why}" for why in done.unreadable.values())]

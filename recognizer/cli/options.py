@@ -19,8 +19,8 @@ from recognizer.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
+    from recognizer.engine import Recognizer
     from recognizer.model.bundle import Bundle
-    from recognizer.recognizer import Recognizer
 
 # --- journals and what they came from -------------------------------------------------------------
 

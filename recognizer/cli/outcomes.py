@@ -245,9 +245,9 @@ def calibrate(
     from recognizer.cli.progress import show_stage, working
     from recognizer.cli.scan_output import shown
     from recognizer.dataset.manifest import load_photos
+    from recognizer.engine import Recognizer
     from recognizer.evaluation.calibrate import calibrate_bundle
     from recognizer.model.folders import check_output
-    from recognizer.recognizer import Recognizer
     from recognizer.review.decided import sample_weights, write_dataset
     from recognizer.review.outcomes import OutcomeStore
 

@@ -191,9 +191,9 @@ def _score(bundle: Bundle, data: Sequence[Path], split: str, threads: int) -> li
     from rich.console import Console
 
     from recognizer.dataset.manifest import load_photos
+    from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import score_photos
     from recognizer.evaluation.held_out import corrected, photos_of_split
-    from recognizer.recognizer import Recognizer
     from recognizer.review.plan import ScoredPhoto
 
     photos = [photo for folder in data for photo in load_photos(folder)]

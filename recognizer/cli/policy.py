@@ -86,7 +86,7 @@ def show(
 
 def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[dict[str, Any]]:
     """Yield the thresholds of each product and family, and whose rule they are."""
-    from recognizer._decide import limits_of
+    from recognizer.decision import limits_of
     from recognizer.policy import CandidateKind
 
     for limits in limits_of(bundle.candidates, bundle.any_product_thresholds, policy):

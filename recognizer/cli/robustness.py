@@ -55,10 +55,10 @@ def command(
     The threshold stays at a false-positive rate of 1 % on the unaltered photos.
     """
     require_extra("evaluate")
+    from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json
     from recognizer.evaluation.held_out import photos_of_split
     from recognizer.evaluation.robustness import measure_robustness
-    from recognizer.recognizer import Recognizer
 
     _check_place(output)
     recognizer = Recognizer.load(bundle, threads=1)

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, read_manifest
 from recognizer.dataset.outputs import run_photos
 from recognizer.dataset.splits import DataRecipe, prepare
+from recognizer.engine import Recognizer
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known import HashIndex
 from recognizer.known.hashes import to_bytes, transformed
 from recognizer.model.numerics import unit_norm
 from recognizer.prediction import MAX_DISTANCE
-from recognizer.recognizer import Recognizer
 
 SAME_PICTURE = 0.8
 """Cosine similarity of features from which two pictures with near hashes are the same one.

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, first_frame
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.imaging import model_input
-from recognizer.recognizer import Recognizer
 
 _CHUNK = 32
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from recognizer.engine import Recognizer
 from recognizer.enrolment.examples import known_already, read_examples, without_copies
 from recognizer.enrolment.expectation import Expectation, expect
 from recognizer.enrolment.head import Learner
@@ -15,7 +16,6 @@ from recognizer.errors import TaxonomyError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.model.folders import check_output
 from recognizer.model.negatives import read_negatives
-from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import NAME, Kind, Taxonomy, extend_taxonomy
 
 MIN_PHOTOS = 3

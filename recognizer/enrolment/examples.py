@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.engine import Recognizer
 from recognizer.imaging import model_input
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import unit_norm
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE
-from recognizer.recognizer import Recognizer
 
 NEAR_COPY_COSINE = 0.95
 """Photos whose perceptual hashes match are near-copies where their embeddings are this similar."""

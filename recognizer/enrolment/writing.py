@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer import __version__
+from recognizer.engine import Recognizer
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.expectation import Expectation
 from recognizer.enrolment.head import PENALTY, Learned
@@ -29,7 +30,6 @@ from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.negatives import NegativeBank, write_negatives
 from recognizer.model.numerics import sigmoid
 from recognizer.model.self_test import with_self_test
-from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, Taxonomy
 
 DEFAULT_RATE = 0.01

@@ -29,6 +29,7 @@ from recognizer import __version__
 from recognizer.dataset.folds import stratified_folds
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import run_photos
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.thresholds import fit_thresholds, raised
 from recognizer.model.bundle import Bundle, write_bundle
@@ -42,7 +43,6 @@ from recognizer.model.description import (
     CalibrationPhotos,
 )
 from recognizer.model.folders import CARD_FILE, check_output, install_bundle
-from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 
 MIN_POSITIVES = 10

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.dataset.sheets import contact_sheet
+from recognizer.engine import Recognizer
 from recognizer.evaluation.evaluate import Evaluation
 from recognizer.evaluation.templates import render
 from recognizer.model.bundle import Bundle
 from recognizer.model.evidence import percent
 from recognizer.policy import Decision, Policy
 from recognizer.prediction import Prediction
-from recognizer.recognizer import Recognizer
 
 if TYPE_CHECKING:
     from recognizer.evaluation.left_out import Unseen

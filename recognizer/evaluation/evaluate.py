@@ -14,9 +14,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._decide import decide
 from recognizer.dataset.manifest import Photo, fingerprint, training_images
 from recognizer.dataset.outputs import in_chunks
+from recognizer.decision import decide
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.figures import (
     SOURCE_RATE,
@@ -37,7 +38,6 @@ from recognizer.model.bundle import Bundle
 from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, Leads
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
-from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
 
 ANY_PRODUCT = "any product"

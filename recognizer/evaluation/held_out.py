@@ -12,7 +12,7 @@ from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.model.bundle import Bundle
 
-WORTH = {
+SPLIT_CAVEATS = {
     "test": "Photos from sources that training never saw.",
     "validation": (
         "Photos that training did not see, mostly from sources that it saw. Calibration and "
@@ -106,7 +106,7 @@ def photos_of_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[P
     return [p for p in products if p.source in sources] + negatives
 
 
-def worth_of_sources(bundle: Bundle, photos: Sequence[Photo], sources: Sequence[str]) -> str:
+def caveat_for_sources(bundle: Bundle, photos: Sequence[Photo], sources: Sequence[str]) -> str:
     """Say whether a bundle's training saw any of these sources."""
     recipe = _recipe(bundle)
     left_out = set() if recipe is None else set(recipe.exclude_sources)

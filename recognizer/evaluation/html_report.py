@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.dataset.manifest import Photo
+from recognizer.engine import Recognizer
 from recognizer.evaluation import plots
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Target, all_figures, targets
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
@@ -26,7 +27,6 @@ from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.imaging.overlay import draw_heatmap
 from recognizer.model.evidence import percent
 from recognizer.prediction import Explanation, Prediction
-from recognizer.recognizer import Recognizer
 from recognizer.rows.thumbnails import shrink
 
 MAX_SHOTS = 12

@@ -19,9 +19,9 @@ from recognizer.dataset.annotations import patches
 from recognizer.dataset.compose import compose
 from recognizer.dataset.cutout import cut_out, outline_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
+from recognizer.engine import Recognizer
 from recognizer.evaluation.metrics import bootstrap_mean, share
 from recognizer.model.evidence import Estimate
-from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind
 
 BACKDROPS = 8

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._decide import decide
 from recognizer.dataset.out_of_fold import OutOfFold
+from recognizer.decision import decide
 from recognizer.errors import DatasetError
 from recognizer.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.evaluation.evaluate import Evaluation, measure
@@ -26,7 +26,7 @@ from recognizer.policy import Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.status import Status
 
-WORTH = (
+SPLIT_CAVEATS = (
     "Photos of sources that the run which scored them never saw. Calibration and thresholds are "
     "those of the other folds; only the table of thresholds below uses those of all folds."
 )

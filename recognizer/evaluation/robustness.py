@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from recognizer.dataset import alterations as alter
 from recognizer.dataset.cutout import Picture, find_object
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import Truth
@@ -27,7 +28,6 @@ from recognizer.evaluation.metrics import average_precision, share
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.evidence import Estimate
 from recognizer.prediction import Prediction
-from recognizer.recognizer import Recognizer
 
 RATE = 0.01
 """The false-positive rate on the unaltered photos that sets the threshold."""

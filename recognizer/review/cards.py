@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from recognizer._columns import as_text, as_url, listing_of
+from recognizer.listing_columns import as_text, as_url, listing_of
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.review.card_images import CardImage, make_card_image

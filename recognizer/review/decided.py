@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recognizer._columns import Role, as_text, listing_of, value_of
 from recognizer.dataset.manifest import MANIFEST
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
 from recognizer.known import KnownItem
+from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.policy import Decision, Finding
 from recognizer.review.outcomes import (
     Judgement,

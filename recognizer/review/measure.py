@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 from sklearn.metrics import cohen_kappa_score
 
-from recognizer._columns import Role, as_count, listing_of, value_of
 from recognizer.evaluation.metrics import share
+from recognizer.listing_columns import Role, as_count, listing_of, value_of
 from recognizer.model.evidence import Estimate
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, listing_identity

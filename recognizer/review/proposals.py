@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 
-from recognizer._decide import Limits, limits_of
+from recognizer.decision import LeadThresholds, limits_of
 from recognizer.errors import UsageError
 from recognizer.evaluation.metrics import share
 from recognizer.model.bundle import Bundle
@@ -107,7 +107,7 @@ class _Family:
 
     name: str
     members: Sequence[str]
-    limits: Sequence[Limits]
+    limits: Sequence[LeadThresholds]
     has_own_rules: bool
     leads: list[_Image] = field(default_factory=list)
     audited: list[_Image] = field(default_factory=list)

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recognizer._closing import Closes
-from recognizer._columns import Role, as_count, as_text, listing_of, value_of
 from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
 from recognizer.known import COPY_DISTANCE, near_copies
+from recognizer.listing_columns import Role, as_count, as_text, listing_of, value_of
 from recognizer.model.bundle import Bundle, bundle_behind
 from recognizer.policy import Decision
 from recognizer.rows.journal import JournalReader

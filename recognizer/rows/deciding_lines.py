@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._decide import Limits, decide, limits_of, with_listing
+from recognizer.decision import LeadThresholds, decide, limits_of, with_listing
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
@@ -134,7 +134,7 @@ _MODEL = msgspec.json.Decoder(ModelReference)
 
 
 class LineDecider:
-    """Decides on lines, by one decider for each model behind them."""
+    """DecisionMaker on lines, by one decider for each model behind them."""
 
     def __init__(self, policy: Policy, bundles: Sequence[Bundle], journal: Path) -> None:
         self._policy = policy
@@ -226,7 +226,7 @@ def _name(kind: str, name: str) -> str:
 
 
 class _Decider:
-    """Decides on rows of one model."""
+    """DecisionMaker on rows of one model."""
 
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
         policy.check(bundle.taxonomy)
@@ -269,7 +269,7 @@ class _Decider:
         return is_clear
 
     def _column(
-        self, limits: Limits, scores: NDArray[np.float64], families: NDArray[np.float64]
+        self, limits: LeadThresholds, scores: NDArray[np.float64], families: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the scores of a candidate; of a part of a family, what is certainly no less."""
         candidate = limits.candidate

@@ -12,10 +12,10 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from recognizer._columns import Role, as_text, listing_of, value_of
 from recognizer._sqlite import TemporaryStore
 from recognizer.errors import UsageError
 from recognizer.known import near_copies
+from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.model.bundle import Bundle
 from recognizer.rows.journal import JournalReader
 from recognizer.rows.listings import Listing
@@ -68,7 +68,7 @@ class ListingTable(TemporaryStore):
     Args:
         journal: the rows of one or more scans; of each image, the last row counts.
         column: the column that tells listings apart; None to find it
-            (:func:`recognizer._columns.listing_of`).
+            (:func:`recognizer.listing_columns.listing_of`).
         bundles: the models that may be behind the rows: what one has no evidence for comes last.
 
     Attributes:

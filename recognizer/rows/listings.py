@@ -14,9 +14,9 @@ from typing import Any, Self
 
 import msgspec
 
-from recognizer._columns import Role, as_count, as_text, as_time, as_url, value_of
+from recognizer.listing_columns import Role, as_count, as_text, as_time, as_url, value_of
+from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision, Lead
-from recognizer.practice import KeywordHit
 from recognizer.rows.row import JSON, ModelReference, PolicyReference, Row
 from recognizer.status import Reason, Status
 

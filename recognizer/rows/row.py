@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
-from recognizer.practice import KeywordHit
 from recognizer.prediction import Natural, Region, Score, object_schema
 from recognizer.rows.item_key import item_key
 from recognizer.status import Reason, Status

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
-from recognizer._columns import listing_of
 from recognizer.errors import UsageError
+from recognizer.listing_columns import listing_of
 from recognizer.rows.item_key import item_key, respelled
 from recognizer.scan.location import (
     ArchiveMember,

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import PREPROCESSING_VERSION, Limits
 from recognizer.known import KnownItems
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
 from recognizer.policy import Policy
-from recognizer.recognizer import GPU_BATCH, Recognizer
 from recognizer.rows.journal import COSTLY, result_key
 from recognizer.scan.locations import Access
 
@@ -26,7 +26,7 @@ class ScanOptions:
 
     Attributes:
         workers: processes, or a cluster's actors; 0 for as many as CPUs and memory allow.
-        provider: see :meth:`recognizer.recognizer.Recognizer.load`.
+        provider: see :meth:`recognizer.engine.Recognizer.load`.
         allow_fallback: use the CPU if the provider is unavailable.
         limits: what is refused before it is read or decoded.
         timeout: seconds for one step: reading an image, or decoding and scoring it (two steps where

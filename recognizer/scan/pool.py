@@ -22,8 +22,15 @@ from multiprocessing.process import BaseProcess
 from typing import Protocol, TypeAlias
 
 from recognizer import _guard
-from recognizer._decide import columns_for
-from recognizer._guard import DiedError, Guarded, Unable, mebibytes, signals_held_back, spawn
+from recognizer._guard import (
+    DiedError,
+    Guarded,
+    StartupFailure,
+    mebibytes,
+    signals_held_back,
+    spawn,
+)
+from recognizer.decision import columns_for
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
@@ -218,7 +225,7 @@ class WorkerPool:
                         f"worker takes {mebibytes(held)} for itself; give another limit, or 0 for "
                         "none"
                     )
-            case Unable():
+            case StartupFailure():
                 message.reraise("a worker cannot load the model")
         return []
 
@@ -246,7 +253,7 @@ class WorkerPool:
                 continue
             if time.monotonic() >= self._deadline(worker):
                 done += self._replace(worker, Reason.TIMEOUT)
-            elif worker.is_ready and worker.guarded.is_swollen:
+            elif worker.is_ready and worker.guarded.exceeds_memory_limit:
                 done += self._replace(worker, Reason.OUT_OF_MEMORY)
         return done
 

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer import _guard
-from recognizer._decide import decide, with_listing
+from recognizer.decision import decide, with_listing
+from recognizer.engine import Recognizer
 from recognizer.imaging import LoadedImage
 from recognizer.imaging.sources import Refused
 from recognizer.policy import CandidateKind, KnownMatch, Verdict
 from recognizer.prediction import Prediction
-from recognizer.recognizer import Recognizer
 from recognizer.rows.embeddings import quantize
 from recognizer.rows.files import FileState
 from recognizer.rows.journal import row_key

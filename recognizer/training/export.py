@@ -18,6 +18,7 @@ from PIL import Image
 
 from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.dataset.outputs import run_photos
+from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated
 from recognizer.evaluation.card import FAILURES_FILE, failures_sheet
@@ -28,7 +29,6 @@ from recognizer.imaging import model_input
 from recognizer.model.bundle import write_bundle
 from recognizer.model.description import Parity
 from recognizer.model.folders import MODEL_FILE, bundle_title, install_bundle
-from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig
 from recognizer.training.describe import Measured, describe, draft_bundle

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.outputs import in_chunks, read_frames, run_frames
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.model.bundle import write_bundle
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests, write_negatives
 from recognizer.model.numerics import unit_norm
-from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import Kind
 
 BANK_PHOTOS = 3000

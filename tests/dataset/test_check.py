@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.check import Check, check_data
 from recognizer.dataset.splits import DataRecipe
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.recognizer import Recognizer
 from tests.conftest import encoded
 from tests.labelled import write_manifest
 

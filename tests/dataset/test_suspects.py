@@ -13,8 +13,8 @@ pytest.importorskip("cleanlab", reason="the extra `train` is not installed")
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.dataset.suspects import find_suspects, suspects_sheet
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
 from tests.labelled import COLOR_OF, photo, write_photos
 

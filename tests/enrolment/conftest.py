@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recognizer.engine import Recognizer
 from recognizer.model.bundle import write_bundle
 from recognizer.model.negatives import NegativeBank, write_negatives
-from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
 from tests.tiny import write_tiny_bundle
 

@@ -13,6 +13,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from recognizer.engine import Recognizer
 from recognizer.enrolment import Product, enroll, examine
 from recognizer.enrolment.head import Learner
 from recognizer.errors import BundleSchemaError, UsageError
@@ -20,7 +21,6 @@ from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Enrolled
 from recognizer.model.negatives import read_negatives, write_negatives
 from recognizer.policy import Policy
-from recognizer.recognizer import Recognizer
 from recognizer.review.guide import make_guides
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture

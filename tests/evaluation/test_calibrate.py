@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.outputs import run_photos
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.calibrate import (
     LabelFit,
@@ -24,7 +25,6 @@ from recognizer.model.bundle import load_bundle
 from recognizer.model.calibration import Calibration
 from recognizer.model.description import Calibrated, CalibrationFit
 from recognizer.model.numerics import sigmoid
-from recognizer.recognizer import Recognizer
 from tests.labelled import write_manifest
 from tests.tiny import LABELS, write_tiny_bundle
 

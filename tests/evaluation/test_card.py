@@ -11,9 +11,9 @@ pytest.importorskip("sklearn", reason="the extra `train` is not installed")
 
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.sheets import contact_sheet
+from recognizer.engine import Recognizer
 from recognizer.evaluation.card import UNSTATED, count_licenses, failures_sheet, write_sources
 from recognizer.evaluation.figures import measure_living_animals
-from recognizer.recognizer import Recognizer
 from tests.pictures import COLORS, encoded, picture
 
 

@@ -20,19 +20,19 @@ from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.dataset.outputs import run_photos
 from recognizer.dataset.splits import DataRecipe, prepare
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, TaxonomyError, UsageError
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, evaluate
 from recognizer.evaluation.held_out import (
+    caveat_for_sources,
     corrected,
     photos_of_sources,
     photos_of_split,
-    worth_of_sources,
 )
 from recognizer.evaluation.left_out import leave_out_sources, photos_for
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import CalibrationPhotos, Enrolled, Training
 from recognizer.model.evidence import Leads
-from recognizer.recognizer import Recognizer
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import encoded, picture
 from tests.labelled import write_manifest
@@ -239,14 +239,14 @@ def test_only_some_sources(trained_bundle: Path, photos: list[Photo]) -> None:
     # Its ceramics were trained on: only the negatives of the test split count.
     assert {p.split for p in chosen if p not in positives} == {"test"}
     bundle = load_bundle(trained_bundle)
-    assert "optimistic" in worth_of_sources(bundle, photos, ["met/ivory"])
+    assert "optimistic" in caveat_for_sources(bundle, photos, ["met/ivory"])
     others = ["tony/collections", "fitz/netsuke"]
-    assert "never saw" in worth_of_sources(bundle, photos, others)
+    assert "never saw" in caveat_for_sources(bundle, photos, others)
     enrolled = next(p.sha256 for p in photos if p.source == others[0])
     made = {"label": "ivory_raw", "penalty": 0.03, "date": "2026-11-26", "program": "0"}
     step = Enrolled(parent=bundle.reference, photos=(enrolled,), **made)
     bundle = replace(bundle, lineage=(step,))
-    assert "Training saw photos of tony/collections" in worth_of_sources(bundle, photos, others)
+    assert "Training saw photos of tony/collections" in caveat_for_sources(bundle, photos, others)
 
 
 def test_a_misspelt_source_is_named(photos: list[Photo]) -> None:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from recognizer.dataset.manifest import Photo
+from recognizer.engine import Recognizer
 from recognizer.evaluation.living_animals import measure_patches
-from recognizer.recognizer import Recognizer
 from tests.conftest import encoded, picture
 from tests.labelled import write_patches
 

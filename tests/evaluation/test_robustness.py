@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.robustness import (
@@ -23,7 +24,6 @@ from recognizer.evaluation.robustness import (
     heat_on_object,
     measure_robustness,
 )
-from recognizer.recognizer import Recognizer
 from tests.conftest import encoded
 from tests.labelled import write_manifest
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recognizer.engine import Recognizer
 from recognizer.imaging import perceptual_hash
 from recognizer.known import Bank, KnownItem, KnownItems, share_bank
 from recognizer.policy import Decision, Policy
-from recognizer.recognizer import Recognizer
 from tests.known.hashes import random_hashes, with_flips
 from tests.known.items import HASH, item
 from tests.pictures import scene

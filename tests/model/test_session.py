@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, external_data_helper, numpy_helper
 
+from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import (
     BundleDigestError,
     BundleNotFoundError,
@@ -21,7 +22,6 @@ from recognizer.errors import (
 )
 from recognizer.model.description import InputFormat
 from recognizer.model.session import PACKAGES, PROVIDERS, needs_exact
-from recognizer.recognizer import GPU_BATCH, Recognizer
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture

@@ -11,9 +11,9 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import load_photos
+from recognizer.engine import Recognizer
 from recognizer.known import Bank
 from recognizer.policy import Finding
-from recognizer.recognizer import Recognizer
 from recognizer.review.outcomes import Judgement, Outcome, OutcomeStore
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture

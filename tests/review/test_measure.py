@@ -7,8 +7,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from recognizer.listing_rules import KeywordHit
 from recognizer.policy import Decision
-from recognizer.practice import KeywordHit
 from recognizer.review.measure import Measurement, measure_outcomes
 from recognizer.review.outcomes import Judgement, Occasion, Outcome
 from recognizer.review.weighted import weighted_count

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recognizer.engine import Recognizer
 from recognizer.errors import BundleNotFoundError, JournalError, UsageError
 from recognizer.policy import CandidateKind
 from recognizer.prediction import Region
-from recognizer.recognizer import Recognizer
 from recognizer.review.card_images import NOT_THERE
 from recognizer.review.page import DISCLAIMER, write_report
 from recognizer.review.queue import SECTIONS, Capacity, Part

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from recognizer.engine import Recognizer
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead, Policy
-from recognizer.recognizer import Recognizer
 from recognizer.rows.row import ModelReference, PolicyReference, Row
 from recognizer.status import Reason, Status
 

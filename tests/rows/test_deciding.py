@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer._decide import decide, with_listing
 from recognizer.cli import ExitCode
+from recognizer.decision import decide, with_listing
+from recognizer.engine import Recognizer
 from recognizer.errors import JournalError, UsageError
 from recognizer.known import COPY_DISTANCE
+from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Decision, Effect, Finding, KnownMatch, KnownRule, Policy
-from recognizer.practice import AlwaysReview, Keywords, Reports
 from recognizer.prediction import Prediction
-from recognizer.recognizer import Recognizer
 from recognizer.rows import EmbeddingStore, JournalReader, Row, deciding, embeddings_path
 from recognizer.rows.deciding import decide_again
 from recognizer.rows.row import ModelReference

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode, exit_code
+from recognizer.engine import Recognizer
 from recognizer.errors import JournalChangedError, JournalError
 from recognizer.policy import Decision
-from recognizer.recognizer import Recognizer
 from recognizer.rows.journal import Journal, last_rows, row_key
 from recognizer.rows.row import BankReference, Row
 from recognizer.status import Reason, Status

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import JournalError, UsageError
+from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision, Policy
-from recognizer.practice import KeywordHit
 from recognizer.rows import ListingTable, merge
 from recognizer.rows.listing_files import flat, write_listings
 from recognizer.rows.listings import LISTING_FIELDS, QUEUE_ORDER, Listing

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from recognizer.engine import Recognizer
+from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision
-from recognizer.practice import KeywordHit
 from recognizer.prediction import Prediction, Region
-from recognizer.recognizer import Recognizer
 from recognizer.rows.row import ROW_FIELDS, BankReference, Row, RowSchemaError, row_schema
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture

@@ -11,9 +11,9 @@ import pytest
 from pyarrow import parquet, table
 
 from recognizer.cli import ExitCode
+from recognizer.engine import Recognizer
 from recognizer.errors import JournalError, UsageError
 from recognizer.prediction import Region
-from recognizer.recognizer import Recognizer
 from recognizer.rows import ROW_SCHEMA, Journal, Row, write_table
 from recognizer.rows.row import ROW_FIELDS
 from tests.conftest import encoded, invoke, picture

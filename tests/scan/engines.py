@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recognizer.engine import Recognizer
 from recognizer.errors import ProviderError
 from recognizer.imaging import ImageSource, LoadedImage
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
-from recognizer.recognizer import Recognizer
 from recognizer.rows import Journal, ScanSummary
 from recognizer.scan import Item, ScanOptions, scan
 from recognizer.scan.locations import Reader

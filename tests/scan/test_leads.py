@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.engine import Recognizer
 from recognizer.errors import PolicyError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import CandidateKind, Policy, Probability, Rule
-from recognizer.recognizer import Recognizer
 from recognizer.rows import Journal, ScanSummary
 from recognizer.rows.row import Row
 from recognizer.scan import Item, scan

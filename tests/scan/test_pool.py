@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recognizer import _guard
-from recognizer._guard import Unable
+from recognizer._guard import StartupFailure
 from recognizer.errors import ProviderError, RecognizerError, UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
@@ -268,11 +268,11 @@ def test_what_failed_again_for_the_same_reason_has_no_new_row(make: Any) -> None
             *(UsageError, "2 MiB leaves no room for images: a worker takes 3 MiB", 1),
         ),
         (
-            says(Unable(kind="ProviderError", message="no such thing")),
+            says(StartupFailure(kind="ProviderError", message="no such thing")),
             *(ProviderError, "^no such thing$", 1),
         ),
         (
-            says(Unable(kind="ValueError", message="no such thing")),
+            says(StartupFailure(kind="ValueError", message="no such thing")),
             *(RecognizerError, "cannot load the model: ValueError: no such thing", 1),
         ),
     ],

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recognizer.engine import Recognizer
 from recognizer.errors import ProviderError, RecognizerError
 from recognizer.imaging import Limits
-from recognizer.recognizer import Recognizer
 from recognizer.rows import Row, ScanSummary
 from recognizer.rows.journal import last_rows
 from recognizer.rows.thumbnails import ThumbnailStore

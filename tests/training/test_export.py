@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head, add_head
 from recognizer.errors import TrainingError
 from recognizer.evaluation.figures import Figures, Lookalikes
@@ -18,7 +19,6 @@ from recognizer.evaluation.left_out import Unseen
 from recognizer.evaluation.metrics import share
 from recognizer.imaging import load_image, model_input
 from recognizer.model.evidence import TrainingImages
-from recognizer.recognizer import Recognizer
 from recognizer.training.export import export_bundle
 from recognizer.training.model import build_network
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity

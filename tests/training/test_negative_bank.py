@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from recognizer.dataset.manifest import Photo
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.model.bundle import load_bundle
 from recognizer.model.negatives import NegativeBank, read_negatives
-from recognizer.recognizer import Recognizer
 from recognizer.training.negative_bank import PRODUCT_PHOTOS, attach_bank, build_bank
 from tests.labelled import deal
 from tests.tiny import write_tiny_bundle

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.recognizer import Recognizer
+from recognizer.engine import Recognizer
 from recognizer.training.runs import load_run
 from tests.conftest import invoke
 from tests.labelled import COLOR_OF, write_recipe, write_split_photos

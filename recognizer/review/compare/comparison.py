@@ -18,10 +18,10 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
-from recognizer._columns import as_text, listing_of
-from recognizer._decide import severity
 from recognizer._sqlite import TemporaryStore
+from recognizer.decision import severity
 from recognizer.errors import UsageError
+from recognizer.listing_columns import as_text, listing_of
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision
 from recognizer.review.compare.drift import Drift, Histogram, drift

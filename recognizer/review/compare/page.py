@@ -14,7 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recognizer._atomic import replacing, require_page
-from recognizer._columns import Role, as_text, as_url, value_of
+from recognizer.listing_columns import Role, as_text, as_url, value_of
 from recognizer.policy import Decision
 from recognizer.review.card_images import CardImage, make_card_image
 from recognizer.review.compare.comparison import Change, Comparison

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from recognizer import __version__
 from recognizer._atomic import sync_folder
+from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging.overlay import draw_heatmap
 from recognizer.imaging.sources import Refused
 from recognizer.model.bundle import Bundle
-from recognizer.recognizer import Recognizer
 from recognizer.review.evidence.manifest import (
     KEY_FILE,
     MANIFEST_FILE,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from recognizer._columns import listing_of
 from recognizer.errors import UsageError
+from recognizer.listing_columns import listing_of
 from recognizer.rows.journal import last_rows
 from recognizer.rows.row import Row
 from recognizer.status import Status

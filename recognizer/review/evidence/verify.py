@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError
 from recognizer.imaging import PREPROCESSING_VERSION
-from recognizer.recognizer import Recognizer
 from recognizer.review.evidence.case import ROWS_FILE
 from recognizer.review.evidence.manifest import (
     KEY_FILE,

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recognizer._columns import Role, as_text, find_columns
 from recognizer.errors import UsageError
+from recognizer.listing_columns import Role, as_text, find_columns
 from recognizer.policy import Decision
 from recognizer.review.handover.accepted import Accepted
 from recognizer.review.handover.photo_urls import PhotoUrls

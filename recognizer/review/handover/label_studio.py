@@ -15,8 +15,8 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from recognizer._atomic import replacing, require_own
-from recognizer._columns import Role, as_text, listing_of, value_of
 from recognizer.errors import UsageError
+from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.model.bundle import Bundle
 from recognizer.review.handover.photo_urls import PhotoUrls
 from recognizer.review.outcomes import Judgement, Outcome, as_note, listing_identity

@@ -6,8 +6,8 @@ from pathlib import PurePath
 from string import Formatter
 from urllib.parse import quote
 
-from recognizer._columns import as_url
 from recognizer.errors import UsageError
+from recognizer.listing_columns import as_url
 
 FIELDS = ("sha256", "source", "name")
 """What a template may name: the digest, the path as it was scanned, the file's name."""

@@ -17,9 +17,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from recognizer._columns import listing_of
 from recognizer._sqlite import Store
 from recognizer.known import near_copies
+from recognizer.listing_columns import listing_of
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, OutcomeStore, listing_identity

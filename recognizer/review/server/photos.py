@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, load_image
 from recognizer.imaging.overlay import draw_heatmap
 from recognizer.imaging.sources import Refused
 from recognizer.model.bundle import Bundle
-from recognizer.recognizer import Recognizer
 from recognizer.rows.row import Row
 from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
 from recognizer.status import Reason, Status

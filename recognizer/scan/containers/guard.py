@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 
 from recognizer import _guard
 from recognizer._closing import Closes
-from recognizer._guard import DiedError, Guarded, Unable
+from recognizer._guard import DiedError, Guarded, StartupFailure
 from recognizer.errors import RecognizerError
 from recognizer.scan.containers.bounds import Progress
 from recognizer.scan.containers.opening import Opening
@@ -93,7 +93,7 @@ class Containers(Closes):
                 with suppress(OSError):  # it has died: the end of its connection will show it
                     process.connection.send(_Request(opening=opening, skip=found))
                 while not isinstance(message := process.receive(self._timeout), _End):
-                    if isinstance(message, Unable):
+                    if isinstance(message, StartupFailure):
                         message.reraise(f"{opening.container} cannot be opened")
                     last = message
                     for item, has_data in last.items:
@@ -144,7 +144,7 @@ def _run(connection: Connection, memory_limit: int) -> None:
         try:
             _Sender(connection, request).work()
         except RecognizerError as error:
-            connection.send(Unable.of(error))
+            connection.send(StartupFailure.of(error))
         except MemoryError:  # nothing to be printed: the container is opened once more
             os._exit(1)
 

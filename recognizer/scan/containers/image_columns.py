@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from recognizer._columns import normal_name
+from recognizer.listing_columns import normal_name
 from recognizer.scan.location import has_image_suffix
 
 BYTES_COLUMNS = ("bytes", "image_bytes", "base64", "image_base64")
@@ -30,9 +30,9 @@ IMAGE_COLUMNS = (
     *("thumbnail", "thumbnails", "thumbnail_url", "thumb", "thumb_url"),
     *("url", "urls", "uri", "uris", "src"),
 )
-"""Names by which the image column is found, the surest first (see :func:`normal_name
-<recognizer._columns.normal_name>`); an address of the listing is often called ``url``, and is
-taken only where nothing else is there."""
+"""Names by which the image column is found, the surest first, as :func:`normal_name` spells them.
+
+A listing's own address is often called ``url``: that name comes last."""
 
 _MAIN_COLUMNS = tuple(
     f"{name}{how}"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.recognizer import Recognizer
 from recognizer.review.evidence.case import write_case
 from recognizer.review.evidence.leads import find_leads
 from recognizer.review.evidence.manifest import MANIFEST_FILE, OUTSIDE, read_manifest

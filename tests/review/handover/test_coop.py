@@ -15,7 +15,7 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.errors import UsageError
-from recognizer.practice import KeywordHit
+from recognizer.listing_rules import KeywordHit
 from recognizer.review.handover import coop
 from recognizer.review.handover.accepted import AcceptedStore, accepted_path
 from recognizer.review.handover.coop import CoopClient, HandoverReport, hand_over

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from recognizer import load_policy
-from recognizer._decide import decide
+from recognizer.decision import decide
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import CandidateKind, Decision, Probability, Rate
 from recognizer.prediction import Prediction

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from recognizer.recognizer import Recognizer
+from recognizer.engine import Recognizer
 from recognizer.review.server.security import Guard
 from tests.conftest import picture
 from tests.review.server.queues import Client, listing, opened, served

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from recognizer.recognizer import Recognizer
+from recognizer.engine import Recognizer
 from recognizer.review.outcomes import OutcomeStore
 from tests.conftest import picture
 from tests.review.browser import chromium

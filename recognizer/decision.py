@@ -8,7 +8,8 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from recognizer._columns import Role, as_count, columns_named, value_of
+from recognizer.listing_columns import Role, as_count, columns_named, value_of
+from recognizer.listing_rules import Reports
 from recognizer.policy import (
     Candidate,
     CandidateKind,
@@ -22,7 +23,6 @@ from recognizer.policy import (
     Rate,
     Verdict,
 )
-from recognizer.practice import Reports
 from recognizer.prediction import HASH_BITS, Prediction
 from recognizer.status import Reason, Status
 
@@ -35,7 +35,7 @@ def decide(
     known: Sequence[KnownMatch] = (),
     *,
     animals: Sequence[str] = (),
-    limits: Sequence[Limits] | None = None,
+    limits: Sequence[LeadThresholds] | None = None,
 ) -> Verdict:
     """Apply a policy; candidates without a rule of their own have the any-product thresholds.
 
@@ -44,7 +44,7 @@ def decide(
     """
     if prediction.status is Status.FAILED:
         verdict = _verdict(Decision.UNSCORED)
-        if policy.always_review.failed and prediction.reason not in OUT_OF_REACH:
+        if policy.always_review.failed and prediction.reason not in UNREADABLE_REASONS:
             verdict = _at_least(Decision.REVIEW, verdict, f"not scored: {prediction.reason}")
     else:
         if limits is None:
@@ -60,7 +60,7 @@ def decide(
 severity = [Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
 """The place of a decision among the others, the strongest last."""
 
-OUT_OF_REACH = frozenset(
+UNREADABLE_REASONS = frozenset(
     {
         *(Reason.NO_IMAGE, Reason.NOT_FOUND, Reason.PERMISSION_DENIED, Reason.NOT_A_FILE),
         *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
@@ -143,7 +143,7 @@ def columns_for(policy: Policy, columns: Mapping[str, Any] | None) -> Mapping[st
 _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
 
 
-class Limits(NamedTuple):
+class LeadThresholds(NamedTuple):
     """From which scores on a candidate becomes a lead.
 
     Attributes:
@@ -161,7 +161,7 @@ class Limits(NamedTuple):
 
 def limits_of(
     candidates: Sequence[Candidate], any_product_thresholds: Mapping[float, float], policy: Policy
-) -> tuple[Limits, ...]:
+) -> tuple[LeadThresholds, ...]:
     """Return the limits of all candidates that may become a lead; see :func:`decide`."""
     family_of = {
         member: candidate.name
@@ -184,11 +184,11 @@ def limits_of(
             _threshold(rule.review, thresholds),
             _threshold(rule.priority, thresholds),
         )
-        found.append(Limits(candidate, left, review, priority))
+        found.append(LeadThresholds(candidate, left, review, priority))
     return tuple(found)
 
 
-def _leads(prediction: Prediction, limits: Sequence[Limits]) -> tuple[Lead, ...]:
+def _leads(prediction: Prediction, limits: Sequence[LeadThresholds]) -> tuple[Lead, ...]:
     leads = []
     for own in limits:
         score = _score(own, prediction)
@@ -209,7 +209,7 @@ def _leads(prediction: Prediction, limits: Sequence[Limits]) -> tuple[Lead, ...]
     return tuple(sorted(leads, key=lambda lead: -lead.score))
 
 
-def _score(limits: Limits, prediction: Prediction) -> float:
+def _score(limits: LeadThresholds, prediction: Prediction) -> float:
     """Return a candidate's score without the products that are ignored."""
     candidate = limits.candidate
     if candidate.kind is CandidateKind.LABEL:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from recognizer._columns import Role, texts_of
 from recognizer.errors import PolicyError
+from recognizer.listing_columns import Role, texts_of
 
 MAX_KEYWORDS = 10_000
 MAX_KEYWORD_LENGTH = 200

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._decide import decide, with_listing
+from recognizer.decision import decide, with_listing
 from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
     Frame,
@@ -40,7 +40,7 @@ GPU_BATCH = 32
 """Frames in one pass on an accelerator, which a few would leave idle."""
 
 
-class Decides:
+class DecisionMaker:
     """A bundle, and the decisions on predictions of its model."""
 
     def __init__(self, bundle: Bundle) -> None:
@@ -94,7 +94,7 @@ class Decides:
         return with_listing(verdict, policy, columns)
 
 
-class Recognizer(Decides):
+class Recognizer(DecisionMaker):
     """A loaded model.
 
     Use :meth:`load`; the constructor is for those who hold a bundle already.

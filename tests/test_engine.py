@@ -14,6 +14,7 @@ import pytest
 from onnx import helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from recognizer.engine import BATCH_SIZE, Recognizer
 from recognizer.errors import (
     BundleSchemaError,
     PolicyError,
@@ -25,7 +26,6 @@ from recognizer.imaging import Limits, perceptual_hash
 from recognizer.model.calibration import Calibration
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
-from recognizer.recognizer import BATCH_SIZE, Recognizer
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 from tests.hostile import gif, gif_frame

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer._columns import (
+from recognizer.listing_columns import (
     NAMES,
     Role,
     as_time,

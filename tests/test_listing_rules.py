@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer._decide import OUT_OF_REACH, decide, severity, with_listing
+from recognizer.decision import UNREADABLE_REASONS, decide, severity, with_listing
 from recognizer.errors import PolicyError
+from recognizer.listing_rules import AlwaysReview, Keywords, Reports, normalize
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Decision, KnownRule, Policy, Verdict
-from recognizer.practice import AlwaysReview, Keywords, Reports, normalize
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 
@@ -193,8 +193,10 @@ def test_a_failed_image_is_never_clear(bundle: Bundle, reason: Reason) -> None:
     policy = Policy(always_review=AlwaysReview(failed=True), known=KnownRule(cleared="clear"))  # type: ignore[arg-type]
     assert decided(bundle, failed, Policy()).decision is UNSCORED
     strict = decided(bundle, failed, policy)
-    assert strict.decision is (UNSCORED if reason in OUT_OF_REACH else REVIEW)
-    assert strict.why == (() if reason in OUT_OF_REACH else (f"review: not scored: {reason}",))
+    assert strict.decision is (UNSCORED if reason in UNREADABLE_REASONS else REVIEW)
+    assert strict.why == (
+        () if reason in UNREADABLE_REASONS else (f"review: not scored: {reason}",)
+    )
 
 
 ANY_POLICY = st.builds(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer._decide import decide
+from recognizer.decision import decide
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import (
     Candidate,
