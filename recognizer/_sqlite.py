@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from recognizer._closing import Closes
-from recognizer.errors import JournalError, RecognizerError
+from recognizer.errors import ScanFileError, RecognizerError
 
 _BUSY_SECONDS = 60.0  # to wait while another process writes
 _CACHE_KIBIBYTES = 4096
@@ -51,7 +51,7 @@ class Store(_Database):
     KIND: ClassVar[str]  # what it is, in words
     TABLES: ClassVar[str]  # the statements that make its tables, where they do not exist
     ADVICE: ClassVar[str]  # what to do where it cannot be used
-    ERROR: ClassVar[type[RecognizerError]] = JournalError
+    ERROR: ClassVar[type[RecognizerError]] = ScanFileError
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool) -> None:
         self.path = Path(path)
@@ -123,7 +123,7 @@ class TemporaryStore(_Database):
         )
 
     def _explain(self, error: sqlite3.Error) -> RecognizerError:
-        return JournalError(
+        return ScanFileError(
             f"a table in the system's temporary folder: {error}; make room there (or name another "
             "folder in TMPDIR) and give the same command again"
         )

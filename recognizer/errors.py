@@ -13,8 +13,8 @@ with a file that the program wrote.
     ├── ProviderError           an onnxruntime provider is unavailable, or failed
     ├── TaxonomyError           taxonomy.toml breaks a rule
     ├── PolicyError             a policy profile breaks a rule
-    ├── JournalError            a results file that cannot be continued
-    │   └── JournalChangedError     it was removed, renamed or changed while a scan wrote it
+    ├── ScanFileError           the file of a scan that cannot be used
+    │   └── ScanFileChangedError    it was removed, replaced or truncated while a scan wrote it
     ├── BankError               a bank of known items, or an exchange file, that cannot be used
     ├── DatasetError            a manifest or data folder that cannot be used
     ├── TrainingError           a training configuration or run that cannot go on
@@ -60,12 +60,12 @@ class PolicyError(RecognizerError):
     """A policy profile breaks one of its rules."""
 
 
-class JournalError(RecognizerError):
-    """A results file that cannot be continued."""
+class ScanFileError(RecognizerError):
+    """The file of a scan that cannot be used."""
 
 
-class JournalChangedError(JournalError):
-    """A results file was removed, renamed, truncated or changed while a scan wrote it."""
+class ScanFileChangedError(ScanFileError):
+    """The file of a scan was removed, replaced or truncated while a scan wrote it."""
 
 
 class BankError(RecognizerError):

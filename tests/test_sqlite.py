@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recognizer._sqlite import Store
-from recognizer.errors import BankError, JournalError, RecognizerError
+from recognizer.errors import BankError, ScanFileError, RecognizerError
 from recognizer.known import Bank
 from recognizer.rows.embeddings import EmbeddingStore
 from recognizer.rows.thumbnails import ThumbnailStore
@@ -16,15 +16,15 @@ from recognizer.rows.thumbnails import ThumbnailStore
 WAYS: dict[str, tuple[Callable[[Path], Store], type[RecognizerError], str]] = {
     "thumbnails": (
         lambda path: ThumbnailStore(path, create=True),
-        JournalError,
+        ScanFileError,
         "thumbnails; make",
     ),
     "embeddings": (
         lambda path: EmbeddingStore(path, "a" * 64),
-        JournalError,
+        ScanFileError,
         "store of embeddings",
     ),
-    "embeddings, to read": (EmbeddingStore, JournalError, "store of embeddings"),
+    "embeddings, to read": (EmbeddingStore, ScanFileError, "store of embeddings"),
     "bank": (lambda path: Bank(path, create=True), BankError, "bank of known items"),
     "bank, to read": (Bank, BankError, "bank of known items"),
 }
@@ -79,7 +79,7 @@ def test_a_place_where_no_store_can_be_is_told(tmp_path: Path, way: str) -> None
 
 
 def test_no_store_is_made_for_reading(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match=r"unable to open.*; do this"):
+    with pytest.raises(ScanFileError, match=r"unable to open.*; do this"):
         Notes(tmp_path / "none", create=False)
     assert not [*tmp_path.iterdir()]
 

@@ -28,7 +28,7 @@ import typer.main
 
 from recognizer import __version__
 from recognizer.cli.examples import epilog
-from recognizer.errors import BundleError, JournalChangedError, RecognizerError
+from recognizer.errors import BundleError, ScanFileChangedError, RecognizerError
 
 VERB_GROUPS = {
     "Scan": {
@@ -122,7 +122,7 @@ def exit_code(error: BaseException) -> ExitCode:
             return ExitCode.INTERRUPTED
         case SomeInputsFailedError():
             return ExitCode.SOME_FAILED
-        case JournalChangedError():
+        case ScanFileChangedError():
             return ExitCode.INTERNAL_ERROR
         case BundleError():
             return ExitCode.MODEL

@@ -44,7 +44,7 @@ def decided_rows(journal: Path, store: OutcomeStore) -> Iterator[tuple[Row, Outc
     """Yield the images that were confirmed or rejected, once each, with what stands.
 
     Raises:
-        JournalError: a file cannot be read.
+        ScanFileError: a file cannot be read.
     """
     standing = {
         outcome.sha256: outcome
@@ -65,7 +65,7 @@ def about_images(journal: Path, outcomes: Iterable[Outcome]) -> list[Outcome]:
     without such an image, or of another journal, stays as it is.
 
     Raises:
-        JournalError: the journal cannot be read.
+        ScanFileError: the journal cannot be read.
     """
     given = list(outcomes)
     wanted = {one.listing for one in given if one.sha256 is None}
@@ -113,7 +113,7 @@ def write_dataset(
 
     Raises:
         UsageError: the folder exists or cannot be written.
-        JournalError: a file cannot be read.
+        ScanFileError: a file cannot be read.
     """
     report = DatasetReport()
     try:
@@ -182,7 +182,7 @@ def sample_weights(journal: Path, decided: Collection[str]) -> dict[str, float]:
         decided: digests of the decided images that are at hand.
 
     Raises:
-        JournalError: the journal cannot be read.
+        ScanFileError: the journal cannot be read.
         UsageError: no image of the audit sample is among them.
     """
     sizes = Counter[Decision | float]()
@@ -216,7 +216,7 @@ def known_items(
         origin: the organisation that they come from.
 
     Raises:
-        JournalError: a file cannot be read.
+        ScanFileError: a file cannot be read.
     """
     for row, outcome in decided_rows(journal, store):
         if row.phash is None:

@@ -1,35 +1,45 @@
-"""Outcomes: what people found out about leads, in a store that only grows.
+"""Outcomes: what people found out about leads, in a table that only grows.
 
-An outcome belongs to the bytes of an image (their sha256), so that it outlives journals, models and
+An outcome belongs to the bytes of an image (their sha256), so that it outlives scans, models and
 policies; where there is no image, to a listing. Nothing is ever changed or removed: who changes
-their mind adds an outcome, or one that withdraws the earlier one. Each outcome is chained to the
-one before it, so that a file that was edited by hand is noticed.
+their mind adds an outcome, or one that withdraws the earlier one. What was added last counts,
+whatever the clocks said. The table is in the file of a scan, or in a team's file for many scans.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
+import itertools
 import json
-import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, AnyStr, BinaryIO, Self
 
 import msgspec
 
 from recognizer._atomic import replacing, require_own
-from recognizer._sqlite import Store
-from recognizer.errors import JournalError, UsageError
+from recognizer._closing import Closes
+from recognizer.errors import UsageError
+from recognizer.rows.merging import CLOCK_TOLERANCE
+from recognizer.rows.records import MAX_NAME
 from recognizer.rows.row import Digest, Row
+from recognizer.rows.scanfile import ScanFile
 
-MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": 1000, "label": 64, "origin": 200}
+MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
 """Of the texts of an outcome."""
+
+MAX_LINE = 1 << 20
+"""Bytes of one line of a file of outcomes."""
+
+MAX_ARRAY_BYTES = 256 << 20
+"""Bytes of a file of outcomes that is one JSON array."""
 
 _DIGEST_BYTES = 16
 _BEGINNINGS = (b'{"time":', b"time,")
@@ -95,7 +105,10 @@ class Outcome:
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
             raise UsageError(f"time = {self.time}: give the time zone too")
-        object.__setattr__(self, "time", self.time.astimezone(UTC))
+        try:
+            object.__setattr__(self, "time", self.time.astimezone(UTC))
+        except OverflowError as error:  # of the years 1 and 9999
+            raise UsageError(f"time = {self.time}: out of range") from error
         if self.sha256 is None and self.listing is None:
             raise UsageError("an outcome names an image (sha256), a listing, or both")
         if (self.withdraws is not None) != (self.occasion is Occasion.WITHDRAWAL):
@@ -109,11 +122,6 @@ class Outcome:
     def id(self) -> str:
         """32 hexadecimal digits over all of it: the same outcome is one, wherever it comes from."""
         return hashlib.blake2b(self.to_json_line(), digest_size=_DIGEST_BYTES).hexdigest()
-
-    @property
-    def subject(self) -> str:
-        """What it is about: the digest of an image, else the identity of a listing."""
-        return self.sha256 or f"listing:{self.listing}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
@@ -144,14 +152,6 @@ def _is_text(text: str) -> bool:
     return not {*map(unicodedata.category, text.replace("\n", ""))} & {"Cc", "Cs"}
 
 
-def listing_identity(name: str) -> str:
-    """Return the identity of a listing as an outcome can hold it."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    if len(shown) > MAX_CHARACTERS["listing"]:
-        shown = f"{shown[:900]}#{hashlib.sha256(shown.encode()).hexdigest()}"
-    return shown
-
-
 def images_in_question(rows: Iterable[Row]) -> list[str]:
     """Return the digests of those images of a listing that a verdict on it is about.
 
@@ -170,182 +170,125 @@ def as_note(text: str | None) -> str | None:
 
 _FIELDS = tuple(field.name for field in fields(Outcome))
 _COLUMNS = ", ".join(_FIELDS)
-_STANDING = """
-    SELECT {columns} FROM (
-      SELECT *, row_number() OVER (PARTITION BY subject ORDER BY time DESC, number DESC) AS place
-      FROM outcomes WHERE occasion != 'withdrawal' {condition}
-        AND id NOT IN (SELECT withdraws FROM outcomes WHERE withdraws IS NOT NULL)
-    ) WHERE place = 1 ORDER BY number
-"""
+_INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES (:id, :{', :'.join(_FIELDS)})"
 
 
-class OutcomeStore(Store):
-    """The outcomes of a platform, in one file, which several programs may add to at once.
+class Outcomes(Closes):
+    """The outcomes in a file, to which several programs may add at once.
 
     Args:
-        path: its file.
-        create: make it where there is none, and open it for additions; otherwise it is only read.
+        path: the file of a scan, or one for the outcomes of many scans.
+        write: open it for additions.
+        create: make it where it does not exist.
 
     Raises:
-        JournalError: there is no such file, or it is not a store of outcomes; as from the methods.
+        ScanFileError: it cannot be used; as from the methods.
     """
 
-    APPLICATION_ID = 0x574C4F43
-    KIND = "store of outcomes"
-    ADVICE = "name another file, or make one with `recognizer review` or `recognizer outcomes`"
-    TABLES = """
-        CREATE TABLE IF NOT EXISTS outcomes (
-          number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, chain TEXT NOT NULL,
-          subject TEXT NOT NULL, time TEXT NOT NULL, reviewer TEXT NOT NULL,
-          judgement TEXT NOT NULL, occasion TEXT NOT NULL, sha256 TEXT, listing TEXT, label TEXT,
-          note TEXT, origin TEXT NOT NULL, withdraws TEXT
-        );
-        CREATE INDEX IF NOT EXISTS outcomes_of_subject ON outcomes (subject);
-        CREATE INDEX IF NOT EXISTS withdrawn ON outcomes (withdraws);
-        CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON outcomes
-          BEGIN SELECT RAISE(ABORT, 'outcomes are only added'); END;
-        CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON outcomes
-          BEGIN SELECT RAISE(ABORT, 'outcomes are only added'); END
-    """
+    def __init__(self, path: Path, *, write: bool = False, create: bool = False) -> None:
+        self.file = ScanFile(path, write=write, create=create)
 
-    def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
-        if not create and not os.path.isfile(path):
-            raise JournalError(f"{os.fspath(path)} does not exist; {self.ADVICE}")
-        super().__init__(path, create=create)
+    def close(self) -> None:
+        """Release the file."""
+        self.file.close()
 
     def __len__(self) -> int:
-        with self._reported():
-            (count,) = self._database.execute("SELECT count(*) FROM outcomes").fetchone()
+        ((count,),) = self.file.select("SELECT count(*) FROM outcome")
         return int(count)
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield all outcomes, in the order in which they were added."""
-        yield from self._select(f"SELECT {_COLUMNS} FROM outcomes ORDER BY number")  # noqa: S608
+        return self._outcomes(self.file.stream(f"SELECT {_COLUMNS} FROM outcome ORDER BY number"))
 
     def add(self, outcomes: Iterable[Outcome]) -> int:
         """Add outcomes, all or none of them, and return how many of them are new.
 
         They are on the disk when this returns.
         """
-        columns = ("id", "chain", "subject", *_FIELDS)
-        places = ", ".join("?" * len(columns))
-        statement = f"INSERT INTO outcomes ({', '.join(columns)}) VALUES ({places})"  # noqa: S608
-        new = 0
-        with self._reported(), self._database:
-            self._database.execute("BEGIN IMMEDIATE")  # nobody else may extend the chain meanwhile
-            last = self._database.execute(
-                "SELECT chain FROM outcomes ORDER BY number DESC LIMIT 1"
-            ).fetchone()
-            chain = "" if last is None else last[0]
-            for outcome in outcomes:
-                found = self._database.execute(
-                    "SELECT 1 FROM outcomes WHERE id = ?", (outcome.id,)
-                ).fetchone()
-                if found is None:
-                    chain = _link(chain, outcome)
-                    values = (outcome.to_json()[name] for name in _FIELDS)
-                    self._database.execute(statement, (outcome.id, chain, outcome.subject, *values))
-                    new += 1
-        return new
+        with self.file.transaction() as database:
+            before = database.total_changes
+            database.executemany(_INSERT, ({"id": one.id, **one.to_json()} for one in outcomes))
+            return database.total_changes - before
 
-    def since(self, number: int) -> Iterator[tuple[int, Outcome]]:
-        """Yield the outcomes that were added after the first ``number``, with their own numbers."""
-        with self._reported():
-            rows = self._database.execute(
-                f"SELECT number, {_COLUMNS} FROM outcomes"  # noqa: S608
-                " WHERE number > ? ORDER BY number",
-                (number,),
-            ).fetchall()
-        for place, *values in rows:
-            yield place, Outcome.from_json(dict(zip(_FIELDS, values, strict=True)))
-
-    def of(self, subject: str) -> list[Outcome]:
-        """Return all outcomes about an image or a listing (:attr:`Outcome.subject`), in order."""
-        return [
-            *self._select(
-                f"SELECT {_COLUMNS} FROM outcomes"  # noqa: S608
-                " WHERE subject = ? ORDER BY number",
-                subject,
+    def by_id(self, ids: Iterable[str]) -> Iterator[Outcome]:
+        """Yield the outcomes with these IDs, in the order in which they were added."""
+        wanted = json.dumps([*ids])
+        return self._outcomes(
+            self.file.stream(
+                f"SELECT {_COLUMNS} FROM outcome WHERE id IN (SELECT value FROM json_each(?))"
+                " ORDER BY number",
+                (wanted,),
             )
-        ]
+        )
 
-    def standing(self, subject: str | None = None) -> Iterator[Outcome]:
-        """Yield what counts of each image or listing: the last outcome that was not withdrawn.
-
-        Args:
-            subject: only of this one; None for all.
-        """
-        condition, values = ("", ()) if subject is None else ("AND subject = ?", (subject,))
-        yield from self._select(_STANDING.format(columns=_COLUMNS, condition=condition), *values)
-
-    def verify(self) -> str:
-        """Check the chain, and return its last link (an empty text where there is no outcome).
-
-        Raises:
-            JournalError: an outcome was changed, removed or put in; the message says after which.
-        """
-        chain = ""
-        with self._reported():
-            rows = self._database.execute(
-                f"SELECT number, chain, {_COLUMNS} FROM outcomes ORDER BY number"  # noqa: S608
+    def standing(self) -> Iterator[Outcome]:
+        """Yield what counts of each image or listing: the last outcome that was not withdrawn."""
+        return self._outcomes(
+            self.file.stream(
+                f"SELECT {_COLUMNS} FROM standing WHERE number IN (SELECT max(number) FROM standing"
+                " GROUP BY sha256, CASE WHEN sha256 IS NULL THEN listing END) ORDER BY number"
             )
-            for place, (number, recorded, *values) in enumerate(rows, 1):
-                outcome = Outcome.from_json(dict(zip(_FIELDS, values, strict=True)))
-                chain = _link(chain, outcome)
-                if (number, recorded) != (place, chain):
-                    raise JournalError(
-                        f"{self.path}: outcome {place} is not the one that was added there"
-                    )
-        return chain
+        )
 
-    def _select(self, statement: str, *values: str) -> Iterator[Outcome]:
-        with self._reported():
-            rows = self._database.execute(statement, values).fetchall()
-        for row in rows:
-            yield Outcome.from_json(dict(zip(_FIELDS, row, strict=True)))
+    def _outcomes(self, records: Iterable[tuple[Any, ...]]) -> Iterator[Outcome]:
+        for record in records:
+            yield Outcome.from_json(dict(zip(_FIELDS, record, strict=True)))
 
 
-def _link(chain: str, outcome: Outcome) -> str:
-    return hashlib.sha256(chain.encode() + outcome.to_json_line()).hexdigest()
-
-
-def read_outcomes(path: Path) -> list[Outcome]:
-    """Read outcomes from a file: JSON lines, a JSON array, or CSV (by suffix) with the same keys.
+def read_outcomes(path: Path) -> Iterator[Outcome]:
+    """Yield outcomes from a file: JSON lines, a JSON array, or CSV (by suffix) with the same keys.
 
     Raises:
-        UsageError: it cannot be read, or a value makes no sense; the message says which.
+        UsageError: it cannot be read, a value makes no sense, or an outcome is dated in the future,
+            since it would stand for ever; the message says which.
     """
+    limit = datetime.now(UTC) + CLOCK_TOLERANCE
     try:
-        text = path.read_text("utf-8-sig")
+        if not path.is_file():
+            raise UsageError("not a regular file")
+        with path.open("rb") as file:
+            for number, values in _records(path, file):
+                try:
+                    outcome = Outcome.from_json(values)
+                except UsageError as error:
+                    raise UsageError(f"entry {number}: {error}") from error
+                if outcome.time > limit:
+                    raise UsageError(f"entry {number}: its time {outcome.time} is ahead of now")
+                yield outcome
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} cannot be read: it is not text in UTF-8") from error
-    try:
-        return [_read_one(number, values) for number, values in _records(path, text)]
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
-
-
-def _records(path: Path, text: str) -> Iterator[tuple[int, object]]:
-    try:
-        if path.suffix.lower() == ".csv":
-            yield from enumerate(csv.DictReader(io.StringIO(text, newline="")), 1)
-        elif text.lstrip().startswith("["):
-            yield from enumerate(json.loads(text), 1)
-        else:
-            for number, line in enumerate(text.splitlines(), 1):
-                if line.strip():
-                    yield number, json.loads(line)
     except (ValueError, RecursionError, csv.Error) as error:
-        raise UsageError(f"neither JSON nor CSV: {error}") from error
+        raise UsageError(f"{path}: neither JSON nor CSV in UTF-8: {error}") from error
 
 
-def _read_one(number: int, values: object) -> Outcome:
-    try:
-        return Outcome.from_json(values)
-    except UsageError as error:
-        raise UsageError(f"entry {number}: {error}") from error
+def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
+    if path.suffix.lower() == ".csv":
+        with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+            yield from enumerate(csv.DictReader(_bounded_lines(text)), 1)
+        return
+    if file.read(3) != codecs.BOM_UTF8:
+        file.seek(0)
+    lines = _bounded_lines(file)
+    first = next((line for line in lines if line.strip()), b"")
+    if first.lstrip().startswith(b"["):
+        data = first + file.read(MAX_ARRAY_BYTES)
+        if len(data) >= MAX_ARRAY_BYTES:
+            raise UsageError("a JSON array of this size: write JSON lines")
+        yield from enumerate(json.loads(data), 1)
+        return
+    for number, line in enumerate(itertools.chain([first], lines), 1):
+        if line.strip():
+            yield number, json.loads(line)
+
+
+def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
+    """Yield the lines of a file, none of which may be longer than any outcome."""
+    while line := file.readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            raise UsageError(f"a line of over {MAX_LINE:,} bytes is not an outcome")
+        yield line
 
 
 def write_outcomes(outcomes: Iterable[Outcome], path: Path) -> int:

@@ -1,42 +1,38 @@
-"""Rows: what is remembered of a scan, and the files that are made from it."""
+"""Rows: what is remembered of a scan, in one SQLite file, and what is made of it."""
 
 from recognizer.rows.audit import AuditSample
-from recognizer.rows.chain import chain_path, verify_chain
-from recognizer.rows.embeddings import EmbeddingStore, embeddings_path, similar_images
-from recognizer.rows.journal import Journal, JournalReader, last_rows
-from recognizer.rows.listing_files import ListingCounts, write_listings
-from recognizer.rows.listing_table import ListingTable
-from recognizer.rows.listings import Listing, ListingPhoto
+from recognizer.rows.copies import find_copies, group_copies
+from recognizer.rows.deciding import DecisionDiff, decide_again
+from recognizer.rows.export import ListingCounts, require_export, write_listings, write_rows
+from recognizer.rows.listings import Listing, ListingPhoto, read_listings
 from recognizer.rows.merging import Merged, merge
-from recognizer.rows.repair import repair
+from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import ROW_SCHEMA, Row, row_schema
+from recognizer.rows.scanfile import NewRow, ScanFile
 from recognizer.rows.summary import ScanSummary
-from recognizer.rows.table_files import write_table
-from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
+from recognizer.rows.writer import ScanWriter
 
 __all__ = [
     "ROW_SCHEMA",
     "AuditSample",
-    "EmbeddingStore",
-    "Journal",
-    "JournalReader",
+    "DecisionDiff",
     "Listing",
     "ListingCounts",
     "ListingPhoto",
-    "ListingTable",
     "Merged",
+    "NewRow",
+    "Ranking",
     "Row",
+    "ScanFile",
     "ScanSummary",
-    "ThumbnailStore",
-    "chain_path",
-    "embeddings_path",
-    "last_rows",
+    "ScanWriter",
+    "decide_again",
+    "find_copies",
+    "group_copies",
     "merge",
-    "repair",
+    "read_listings",
+    "require_export",
     "row_schema",
-    "similar_images",
-    "thumbnails_path",
-    "verify_chain",
     "write_listings",
-    "write_table",
+    "write_rows",
 ]

@@ -1,270 +1,335 @@
-"""Decide again: a new policy applied to the scores in a journal, without a photo or a model.
+"""Decide again: another policy applied to the scores of a scan, without an image or a model.
 
-A journal is read twice, in blocks of whole lines: for the last row of each image, and to decide. On
-a large one all processors do so, each on blocks of its own.
+Most images are clear under any policy: the matrix of their scores is compared with the thresholds.
+All others are decided by the same code as in a scan.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import multiprocessing
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import replacing, require_own
-from recognizer.errors import JournalError, UsageError
-from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import Policy
-from recognizer.rows.chain import replacing_journal
-from recognizer.rows.deciding_lines import DecisionDiff, LineDecider
-from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
-from recognizer.rows.journal import JournalReader, is_journal
-from recognizer.rows.row import ROW_SCHEMA, Outline
-from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
+from recognizer.decision import LeadThresholds, decide, limits_of, with_listing
+from recognizer.errors import UsageError
+from recognizer.listing_rules import Reports
+from recognizer.model.bundle import Bundle
+from recognizer.policy import CandidateKind, Decision, Policy, Verdict
+from recognizer.prediction import Prediction
+from recognizer.rows.queue import refresh_entries
+from recognizer.rows.ranking import Ranking
+from recognizer.rows.records import DECIDED_COLUMNS
+from recognizer.rows.row import PolicyReference, Row
+from recognizer.rows.scanfile import ScanFile
 
-BLOCK_BYTES = 8 << 20
-"""Bytes of a journal that are decided together."""
+_BLOCK = 20_000  # rows whose scores are compared at a time
+_DIGITS = 6
+_CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
 
-SMALL_BYTES = 64 << 20
-"""Up to this size, processes of their own would take longer to start than they save."""
 
-MAX_PROCESSES = 16
+@dataclass(slots=True, kw_only=True)
+class DecisionDiff:
+    """What a new policy changes; products are named as ``NAME`` or ``NAME (family)``.
 
-R = TypeVar("R")
+    Attributes:
+        rows: images.
+        decisions: (before, after) -> images.
+        before: product -> its leads before.
+        after: product -> its leads now.
+        added: product -> new leads.
+        removed: product -> former leads.
+    """
+
+    rows: int = 0
+    decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    before: Counter[str] = field(default_factory=Counter)
+    after: Counter[str] = field(default_factory=Counter)
+    added: Counter[str] = field(default_factory=Counter)
+    removed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def products(self) -> list[str]:
+        """All products with a lead before or now, by name."""
+        return sorted({*self.before, *self.after})
+
+    def add(self, before: Row, after: Row) -> None:
+        """Count an image."""
+        self.rows += 1
+        self.decisions[before.decision.value, after.decision.value] += 1
+        old, new = _lead_names(before), _lead_names(after)
+        self.before.update(old)
+        self.after.update(new)
+        self.added.update(new - old)
+        self.removed.update(old - new)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as ``json.loads`` would."""
+        return {
+            "rows": self.rows,
+            "decisions": [
+                {"before": before, "after": after, "images": count}
+                for (before, after), count in sorted(self.decisions.items())
+            ],
+            "leads": {
+                name: {
+                    "before": self.before[name],
+                    "after": self.after[name],
+                    "added": self.added[name],
+                    "removed": self.removed[name],
+                }
+                for name in self.products
+            },
+        }
+
+
+def _lead_names(row: Row) -> set[str]:
+    return {
+        f"{lead.name} (family)" if lead.kind is CandidateKind.FAMILY else lead.name
+        for lead in row.leads
+    }
 
 
 def decide_again(
-    journal: str | os.PathLike[str],
-    output: str | os.PathLike[str],
-    policy: Policy,
-    bundles: Sequence[Bundle],
+    file: ScanFile, policy: Policy, bundles: Sequence[Bundle], *, dry_run: bool = False
 ) -> DecisionDiff:
-    """Write a journal with the decisions of another policy; of each image, its last row.
+    """Apply another policy to all rows of a scan, in one transaction.
 
-    The scores, and the times of the scan, stay as they were. Leads that are new have no regions.
-    Scores have six digits in a row: one that is as near to a threshold may come out otherwise than
-    in a scan. Thumbnails and embeddings beside the journal are copied. Of a journal larger than
-    :data:`SMALL_BYTES`, all processors decide: a script that calls this needs the usual
-    ``if __name__ == "__main__":``.
+    The scores, and the times of the scan, stay as they were. Leads that are new have no regions and
+    no thumbnail. Scores have six digits in the file, so that one may come out otherwise than in a
+    scan that is as near as that to a threshold.
 
     Args:
-        journal: the rows of a scan (JSONL).
-        output: the new journal; it takes its place in one step.
+        file: the scan, open for writing unless ``dry_run``.
         policy: decides.
         bundles: the models that may be behind the rows: thresholds are theirs.
+        dry_run: change nothing.
 
     Raises:
-        JournalError: the journal cannot be read.
         PolicyError: the policy names what a model does not know.
-        UsageError: the output is the journal itself, another file, or cannot be written; or rows
-            were made by a model that is not among the bundles.
+        ScanFileError: the file cannot be read or written.
+        UsageError: rows were made by a model that is not among the bundles.
     """
-    source, target = Path(journal), Path(output)
-    if target.exists() and target.resolve() == source.resolve():
-        raise UsageError(f"{target} is the journal itself: name another --output")
-    require_own(target, "journal", is_journal)
-    diff = DecisionDiff()
-    with JournalReader(source) as reader:
-        next(reader.outlines(), None)  # or it is no journal
-        blocks = _blocks(source)
-        with _workers(_Work(source, policy, tuple(bundles)), blocks) as run:
-            try:
-                lasts = _last_rows([*run(_read_keys, ((block,) for block in blocks))])
-            except UsageError:
-                raise
-            except (msgspec.DecodeError, ValueError):
-                for _ in reader.outlines():  # which says where
-                    pass
-                raise
-            with replacing_journal(target) as partial:
-                with partial.open("wb") as file:
-                    try:
-                        for lines, changes in run(_decide_block, zip(blocks, lasts, strict=True)):
-                            file.write(lines)
-                            diff.merge(changes)
-                    except UsageError:
-                        raise
-                    except (msgspec.DecodeError, ValueError) as error:
-                        detail = f"a line is not a row of a scan ({error})"
-                        raise JournalError(f"{source}: {detail}") from error
-                _copy_stores(source, target)
+    diff, deciders = DecisionDiff(), Deciders(policy, bundles)
+    if dry_run:
+        for _ in _changes(file, deciders, diff):
+            pass
+        return diff
+    ranking = Ranking(bundles)
+    with file.transaction() as database:
+        units: set[int] = set()
+        audited: set[str] = set()
+        for image, before, after in _changes(file, deciders, diff):
+            values = file.values_of(after, ranking)
+            names = {name: values[name] for name in DECIDED_COLUMNS}
+            changes = ", ".join(f"{name} = :{name}" for name in names)
+            database.execute(f"UPDATE image SET {changes} WHERE id = :id", names | {"id": image})
+            units.add(values["unit"])
+            if before.audit is not None and before.sha256 is not None:
+                audited.add(before.sha256)
+        refresh_entries(database, units, audited)
+        _replace_policies(file, database, policy)
     return diff
 
 
-def _copy_stores(source: Path, target: Path) -> None:
-    for path, store in ((thumbnails_path, ThumbnailStore), (embeddings_path, EmbeddingStore)):
-        if path(source).is_file():
-            with replacing(path(target)) as copy, _opened(store, path(source)) as opened:
-                opened.copy_to(copy)
-
-
-def _opened(store: type[ThumbnailStore | EmbeddingStore], path: Path) -> Any:
-    return store(path) if store is EmbeddingStore else ThumbnailStore(path, create=False)
-
-
-# --- blocks of whole lines ------------------------------------------------------------------------
-
-
-class _Block(NamedTuple):
-    begin: int
-    end: int
-
-
-class _Work(NamedTuple):
-    """What a process needs to work on blocks."""
-
-    journal: Path
-    policy: Policy
-    bundles: tuple[Bundle, ...]
-
-
-def _blocks(path: Path) -> list[_Block]:
-    """Return blocks of whole lines, up to a line that has no end."""
-    found: list[_Block] = []
-    begin = 0
-    with path.open("rb") as file:
-        while True:
-            file.seek(begin + BLOCK_BYTES)
-            file.readline()
-            end = file.tell()
-            size = os.fstat(file.fileno()).st_size
-            if end >= size:
-                file.seek(begin)
-                end = begin + file.read(size - begin).rfind(b"\n") + 1
-                return [*found, _Block(begin, end)] if end > begin else found
-            found.append(_Block(begin, end))
-            begin = end
-
-
-def _lines_of(path: Path, block: _Block) -> list[bytes]:
-    with path.open("rb") as file:
-        file.seek(block.begin)
-        return [line + b"\n" for line in file.read(block.end - block.begin).split(b"\n")[:-1]]
-
-
-def _last_rows(keys: Sequence[bytes]) -> list[NDArray[np.bool_]]:
-    """Return, by block, which rows are the last ones of their items, from the keys of all rows."""
-    found = np.frombuffer(b"".join(keys), np.uint64)
-    _, last = np.unique(found[::-1], return_index=True)
-    is_last = np.zeros(len(found), np.bool_)
-    is_last[len(found) - 1 - last] = True
-    ends = np.cumsum([len(block) // 8 for block in keys], dtype=np.intp)
-    return np.split(is_last, ends)[: len(keys)]
-
-
-class _Key(msgspec.Struct):
-    source: str
-    item: msgspec.Raw
-    schema: int
-
-
-_KEY_DECODER = msgspec.json.Decoder(_Key)
-_ITEMS = msgspec.json.Decoder(dict[str, Any])
-
-
-def _read_keys(work: _Work, block: _Block) -> bytes:
-    """Return 8 bytes for each row of a block, which tell its item from others."""
-    keys, raw, columns = [], b"null", b""
-    for line in _lines_of(work.journal, block):
-        try:
-            row = _KEY_DECODER.decode(line)
-        except msgspec.DecodeError:
-            row = None
-        if row is None or row.schema != ROW_SCHEMA:
-            outline = Outline.from_json_line(line)
-            source, own = outline.source, outline.item
-            raw, columns = b"", b"" if own is None else _canonical(own)
-        else:
-            source = row.source
-            if bytes(row.item) != raw:  # the images of a listing come together
-                raw = bytes(row.item)
-                columns = b"" if raw == b"null" else _canonical(_ITEMS.decode(raw))
-        text = source.encode("utf-8", "surrogatepass") + b"\0" + columns
-        keys.append(hashlib.blake2b(text, digest_size=8).digest())
-    return b"".join(keys)
-
-
-def _canonical(item: Mapping[str, Any]) -> bytes:
-    with suppress(UnicodeEncodeError):  # lone surrogates
-        return msgspec.json.encode(item, order="sorted")
-    return json.dumps(item, sort_keys=True).encode()
-
-
-def _decide_block(
-    work: _Work, block: _Block, is_last: NDArray[np.bool_]
-) -> tuple[bytes, DecisionDiff]:
-    """Return the new lines of a block, and what changes."""
-    lines = [
-        line
-        for line, last in zip(_lines_of(work.journal, block), is_last.tolist(), strict=True)
-        if last
-    ]
-    found, diff = LineDecider(work.policy, work.bundles, work.journal).decide(lines)
-    return b"".join(found), diff
-
-
-# --- processes ------------------------------------------------------------------------------------
-
-_work: _Work | None = None  # of this process
-
-
-def _prepare(journal: Path, policy: Policy, bundles: Sequence[Path]) -> None:
-    global _work  # noqa: PLW0603 - once, when the process starts
-    _work = _Work(journal, policy, tuple(map(load_bundle, bundles)))
-
-
-def _in_process(function: Callable[..., R], *values: Any) -> R:
-    assert _work is not None  # noqa: S101 - as _prepare() leaves it
-    return function(_work, *values)
-
-
-Run = Callable[[Callable[..., R], Iterable[tuple[Any, ...]]], Iterator[R]]
-
-
-@contextmanager
-def _workers(work: _Work, blocks: Sequence[_Block]) -> Iterator[Run[Any]]:
-    """Yield what applies a function to each block, in order: here, or in several processes."""
-    count = min(_processors(), MAX_PROCESSES, len(blocks))
-    if count < 2 or blocks[-1].end <= SMALL_BYTES:
-        yield lambda function, values: (function(work, *one) for one in values)
+def _replace_policies(file: ScanFile, database: sqlite3.Connection, policy: Policy) -> None:
+    """Have all rows point at the policy, by changing the one row that most of them point at."""
+    ((most, _), *others) = database.execute(
+        "SELECT policy, count(*) FROM image GROUP BY policy ORDER BY 2 DESC"
+    ).fetchall() or [(None, 0)]
+    if most is None:
         return
-    with ProcessPoolExecutor(
-        count,
-        multiprocessing.get_context("spawn"),
-        _prepare,
-        (work.journal, work.policy, [bundle.path for bundle in work.bundles]),
-    ) as pool:
-
-        def run(function: Callable[..., Any], values: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-            waiting: deque[Future[Any]] = deque()  # no more than are worked on, for their memory
-            for one in values:
-                waiting.append(pool.submit(_in_process, function, *one))
-                if len(waiting) > 2 * count:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-
-        try:
-            yield run
-        except BrokenExecutor as error:
-            detail = "a process that worked on it was ended, as where memory runs out"
-            raise JournalError(f"{work.journal}: {detail}") from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for other, _ in others:
+        database.execute("UPDATE image SET policy = ? WHERE policy = ?", (most, other))
+    database.execute("DELETE FROM policy WHERE id != ?", (most,))
+    database.execute(
+        "UPDATE policy SET name = ?, digest = ? WHERE id = ?", (policy.name, policy.digest, most)
+    )
+    file.forget_ids()
 
 
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _changes(
+    file: ScanFile, deciders: Deciders, diff: DecisionDiff
+) -> Iterator[tuple[int, Row, Row]]:
+    """Yield the images of which more than the policy changes, with their rows before and after."""
+    last = 0
+    while block := file.select(
+        "SELECT image.id, model.digest, status, place, scores, family, leads, why, keywords, known,"
+        " item FROM image JOIN model ON model.id = image.model WHERE image.id > ?"
+        f" ORDER BY image.id LIMIT {_BLOCK}",
+        (last,),
+    ):
+        last = block[-1][0]
+        by_model: dict[str, list[tuple[Any, ...]]] = {}
+        for record in block:
+            by_model.setdefault(record[1], []).append(record)
+        for model, records in by_model.items():
+            decider = deciders.of(model)
+            is_clear = decider.stays_clear(records)
+            unchanged = int(is_clear.sum())
+            diff.rows += unchanged
+            diff.decisions["clear", "clear"] += unchanged
+            for at in np.flatnonzero(~is_clear).tolist():
+                image = records[at][0]
+                before = file.row(image)
+                if before is None:
+                    continue
+                after = decider.decided(before)
+                diff.add(before, after)
+                if after != replace(before, policy=after.policy):
+                    yield image, before, after
+
+
+class Deciders:
+    """A decider for each of several models."""
+
+    def __init__(self, policy: Policy, bundles: Sequence[Bundle]) -> None:
+        self._policy = policy
+        self._bundles = {bundle.digest: bundle for bundle in bundles}
+        self._deciders: dict[str, Decider] = {}
+
+    def of(self, model: str) -> Decider:
+        """Return the decider for rows of the model with this digest, or raise a UsageError."""
+        if model not in self._deciders:
+            if model not in self._bundles:
+                raise UsageError(
+                    f"rows were made by the model {model[:12]}, and its thresholds are needed: "
+                    "give its folder with --bundle"
+                )
+            self._deciders[model] = Decider(self._bundles[model], self._policy)
+        return self._deciders[model]
+
+
+class Decider:
+    """Decides on rows of one model.
+
+    Raises:
+        PolicyError: the policy names what the model does not know.
+    """
+
+    def __init__(self, bundle: Bundle, policy: Policy) -> None:
+        policy.check(bundle.taxonomy)
+        self._bundle, self._policy = bundle, policy
+        self._limits = limits_of(bundle.candidates, bundle.any_product_thresholds, policy)
+        looked_at = {member for limits in self._limits for member in limits.members}
+        self._labels = [n for n in bundle.label_names if n in looked_at | {*bundle.animals}]
+        self._families = [family.name for family in bundle.families]
+        self._members = {f.name: f.members for f in bundle.families}
+        self._reads_listings = bool(policy.keywords) or policy.reports != Reports()
+        self._last_item = "", True
+        self._scores = _numbers_decoder(self._labels)
+        self._family_scores = _numbers_decoder(self._families)
+
+    def stays_clear(self, records: Sequence[tuple[Any, ...]]) -> NDArray[np.bool_]:
+        """Return which images were clear for no reason, and certainly stay so.
+
+        The others are decided one by one: what is a lead, not scored, damaged or near a known item,
+        or has words or reports in its listing that the policy looks at.
+        """
+        is_clear = np.array(
+            [
+                (status, place, leads, why, keywords) == ("ok", 3, "[]", "[]", "[]")
+                and known in {None, "[]"}
+                and self._ignores(item)
+                for _, _, status, place, _, _, leads, why, keywords, known, item in records
+            ],
+            np.bool_,
+        )
+        places = np.flatnonzero(is_clear).tolist()
+        if not places:
+            return is_clear
+        scores = np.array([self._scores(records[place][4]) for place in places])
+        families = np.array([self._family_scores(records[place][5]) for place in places])
+        families = families.reshape(len(places), len(self._families))
+        for limits in self._limits:
+            is_clear[places] &= self._column(limits, scores, families) <= limits.review[0]
+        animals = self._policy.always_review.animals
+        if animals is not None and self._bundle.animals:
+            columns = [self._labels.index(name) for name in self._bundle.animals]
+            is_clear[places] &= scores[:, columns].max(axis=1) <= animals
+        return is_clear
+
+    def _ignores(self, item: str | None) -> bool:
+        """Whether the words and the reports of a listing change nothing."""
+        if item is None or not self._reads_listings:
+            return True
+        if item != self._last_item[0]:  # the images of a listing come together
+            verdict = with_listing(_CLEAR, self._policy, json.loads(item))
+            self._last_item = item, verdict is _CLEAR
+        return self._last_item[1]
+
+    def _column(
+        self, limits: LeadThresholds, scores: NDArray[np.float64], families: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the scores of a candidate; of a part of a family, at least as much."""
+        candidate = limits.candidate
+        if candidate.kind is CandidateKind.LABEL:
+            return scores[:, self._labels.index(candidate.name)]
+        if len(limits.members) == len(candidate.members):
+            return families[:, self._families.index(candidate.name)]
+        columns = [self._labels.index(member) for member in limits.members]
+        combined: NDArray[np.float64] = 1 - np.prod(1 - scores[:, columns], axis=1)
+        return combined + 1e-9
+
+    def decided(self, row: Row) -> Row:
+        """Return a row with the decision of the policy."""
+        bundle = self._bundle
+        frame = row.regions[0].frame if row.regions else None
+        prediction = Prediction(
+            status=row.status,
+            reason=row.reason,
+            scores=row.scores or {},
+            families=row.family or {},
+            frame=frame,
+            frames=row.frames if frame is not None else None,
+        )
+        verdict = decide(
+            prediction,
+            bundle.candidates,
+            bundle.any_product_thresholds,
+            self._policy,
+            row.known or (),
+            animals=bundle.animals,
+            limits=self._limits,
+        )
+        verdict = with_listing(verdict, self._policy, row.item)
+        shown = {
+            member
+            for lead in verdict.leads
+            for member in (
+                (lead.name,) if lead.kind is CandidateKind.LABEL else self._members[lead.name]
+            )
+        }
+        return replace(
+            row,
+            leads=tuple(
+                replace(
+                    lead,
+                    score=round(lead.score, _DIGITS),
+                    threshold=round(lead.threshold, _DIGITS),
+                )
+                for lead in verdict.leads
+            ),
+            decision=verdict.decision,
+            why=verdict.why,
+            regions=tuple(region for region in row.regions if region.label in shown),
+            policy=PolicyReference(name=self._policy.name, digest=self._policy.digest),
+            image_decision=verdict.image_decision,
+            keywords=verdict.keywords,
+            audit=row.audit if verdict.decision is Decision.CLEAR else None,
+        )
+
+
+def _numbers_decoder(names: Sequence[str]) -> Any:
+    """Return a function that reads a JSON object of numbers, in the order of the names."""
+    # Fields are numbered: a label may be called as no field can be.
+    fields = [(f"f{place}", float) for place in range(len(names))]
+    renamed = {f"f{place}": name for place, name in enumerate(names)}
+    decoder = msgspec.json.Decoder(msgspec.defstruct("_Scores", fields, rename=renamed.get))
+    return lambda text: msgspec.structs.astuple(decoder.decode(text))

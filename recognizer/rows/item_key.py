@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from recognizer.listing_columns import listing_of
+from recognizer.status import Reason
 
 MEMBER = "!/"
 """Separates an archive from its member, and a table from its row, in a row's source."""
@@ -16,16 +18,28 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _NOTHING = re.compile(r"(?<=.)/(?:\.?/)+")
 
 
-def item_key(source: str, columns: Mapping[str, Any] | None) -> int:
-    """Return 64 bits that tell an item, with the listing's own columns, from others, in any run.
+def item_key(
+    source: str,
+    columns: Mapping[str, Any] | None,
+    listing_column: str | None = None,
+    reason: Reason | None = None,
+) -> int:
+    """Return the signed 64 bits that tell an image in its listing from others, in any scan.
 
-    ``./q1//a.jpg`` is ``q1/a.jpg``. A URL counts as it is: a store may have both names.
+    ``./q1//a.jpg`` is ``q1/a.jpg``. A URL counts as it is: a store may have both names. The other
+    columns of the listing do not count: they may change. A listing without an image is the same
+    wherever it stands.
     """
-    text = _plain(source)
-    if columns is not None:
-        text = f"{text}\0{json.dumps(columns, sort_keys=True)}"
+    listing = listing_of(columns, listing_column)
+    if listing is None:
+        return hash_of(_plain(source))
+    return hash_of(f"{'' if reason is Reason.NO_IMAGE else _plain(source)}\0{listing}")
+
+
+def hash_of(text: str) -> int:
+    """Return 64 bits of a digest of a text, as a signed integer."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
-    return int.from_bytes(digest.digest(), "big")
+    return int.from_bytes(digest.digest(), "big", signed=True)
 
 
 def _plain(source: str) -> str:

@@ -1,23 +1,23 @@
 """Listings: what the images of one come to together, and what its own columns say of it.
 
-A listing is the unit of review. It is made from the rows of its images; of a listing without an
-image there is a row too. :mod:`recognizer.rows.listing_table` finds the listings of a journal.
+A listing is the unit of review. Which images it has, which of them stands for it, and its place in
+the queue are said by the view ``ranked`` of the scan's file.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Self
-
-import msgspec
 
 from recognizer.listing_columns import Role, as_count, as_text, as_time, as_url, value_of
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision, Lead
-from recognizer.rows.row import JSON, ModelReference, PolicyReference, Row
+from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
+from recognizer.rows.records import to_json
+from recognizer.rows.row import ModelReference, PolicyReference, Row
+from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
 QUEUE_ORDER = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
@@ -84,15 +84,22 @@ class Listing:
     policy: PolicyReference
 
     @classmethod
-    def from_rows(cls, listing: str, rows: Sequence[Row]) -> Self:
-        """Make a listing from the rows of its images, or the one that says that it has none."""
+    def from_rows(
+        cls, listing: str, rows: Sequence[Row], *, product: str | None, score: float | None
+    ) -> Self:
+        """Make a listing from the rows of its images, or the one that says that it has none.
+
+        Args:
+            listing: its identity.
+            rows: in the order of the view ``ranked``, the image that stands for it first.
+            product: of the lead by which it is ranked.
+            score: by which it is ranked.
+        """
         images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
-        ranked = sorted(images or rows, key=_rank, reverse=True)
+        ranked = images or list(rows)
         best = ranked[0]
         scored = [row for row in images if row.status is not Status.FAILED]
-        leads = _strongest(lead for row in ranked for lead in row.leads)
         is_ok = bool(images) and all(row.status is Status.OK for row in images)
-        is_known = len(scored) == len(images)
         item = best.item or {}
         return cls(
             listing=listing,
@@ -104,10 +111,10 @@ class Listing:
             url=as_url(value_of(item, Role.URL)),
             reports=_most_reports(rows),
             description=as_text(value_of(item, Role.DESCRIPTION)),
-            decision=_together([row.decision for row in ranked], is_known=is_known),
-            image_decision=_together([row.image_decision for row in ranked], is_known=is_known),
-            product=leads[0].name if leads else None,
-            score=leads[0].score if leads else _score(best),
+            decision=best.decision,
+            image_decision=min((row.image_decision for row in ranked), key=QUEUE_ORDER.index),
+            product=product,
+            score=score,
             keywords=tuple(dict.fromkeys(hit for row in ranked for hit in row.keywords)),
             why=tuple(dict.fromkeys(text for row in ranked for text in row.why))[:MAX_REASONS],
             best=best.source if images else None,
@@ -116,11 +123,11 @@ class Listing:
             failed=len(images) - len(scored),
             lead_images=sum(row.is_lead for row in images),
             status=(Status.OK if is_ok else Status.DEGRADED) if scored else Status.FAILED,
-            leads=leads,
+            leads=_strongest(lead for row in ranked for lead in row.leads),
             scores=_highest(row.scores for row in scored),
             family=_highest(row.family for row in scored),
             sources=tuple(row.source for row in images),
-            photos=tuple(map(_photo, ranked if images else ())),
+            photos=tuple(map(_photo, images)),
             item=best.item,
             scanned=max(row.time for row in rows),
             model=best.model,
@@ -134,47 +141,46 @@ class Listing:
 
     def to_json_line(self) -> bytes:
         """Return the listing as one line of JSON, with its newline."""
-        try:
-            return msgspec.json.encode(self) + b"\n"
-        except UnicodeEncodeError:  # a path that is not valid text: it can only be escaped
-            return JSON.encode(msgspec.to_builtins(self)).encode("ascii") + b"\n"
-
-    @classmethod
-    def from_json_line(cls, line: bytes) -> Self:
-        """Read a listing from its line.
-
-        Raises:
-            ValueError: it is none.
-        """
-        try:
-            found: Self = _DECODER.decode(line)
-        except msgspec.DecodeError:
-            try:
-                return msgspec.convert(json.loads(line), cls)
-            except msgspec.ValidationError as error:
-                raise ValueError(str(error)) from error
-        return found
+        return (to_json(self) or "").encode() + b"\n"
 
 
-_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Listing)
+def read_listings(file: ScanFile) -> Iterator[Listing]:
+    """Yield the listings of a scan, and images without one, in the order of the queue.
+
+    Near-copies are folded as in the queue (:func:`recognizer.rows.copies.group_copies`).
+    """
+    for unit, name, product, score, copies in file.stream(
+        "SELECT ranked.unit, ifnull(ranked.listing, ranked.source), ranked.product,"
+        " ranked.score, copies FROM ranked LEFT JOIN entry ON entry.unit = ranked.unit"
+        " ORDER BY ranked.place, ranked.unproven, ranked.reports DESC, ranked.score DESC,"
+        " ranked.first, ranked.best"
+    ):
+        rows = [row for _, row in file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
+        listing = Listing.from_rows(name, rows, product=product, score=score)
+        if copies is not None:
+            listing = replace(listing, **_copies_of(file, unit, copies))
+        yield listing
+
+
+def _copies_of(file: ScanFile, unit: int, copies: int) -> dict[str, Any]:
+    ((listings, sellers),) = file.select(
+        "SELECT count(*), count(DISTINCT seller) FROM entry WHERE copies = ? AND unit != ?",
+        (copies, unit),
+    )
+    ((first, name),) = file.select(
+        "SELECT unit, ifnull(listing, source) FROM entry WHERE copies = ?"
+        f" ORDER BY {ENTRY_ORDER} LIMIT 1",
+        (copies,),
+    )
+    return {
+        "also_in_listings": listings,
+        "also_in_sellers": sellers,
+        "copy_of": None if first == unit else name,
+    }
+
 
 LISTING_FIELDS = tuple(field.name for field in fields(Listing))
 """The keys of a listing, in their order."""
-
-
-def _rank(row: Row) -> tuple[int, float]:
-    return -QUEUE_ORDER.index(row.decision), _score(row) or 0.0
-
-
-def _score(row: Row) -> float | None:
-    if row.leads:
-        return row.leads[0].score
-    return max(row.family.values(), default=None) if row.family else None
-
-
-def _together(decisions: Sequence[Decision], *, is_known: bool) -> Decision:
-    strongest = min(decisions, key=QUEUE_ORDER.index)
-    return strongest if is_known or strongest is not Decision.CLEAR else Decision.UNSCORED
 
 
 def _most_reports(rows: Iterable[Row]) -> int | None:
@@ -186,7 +192,7 @@ def _photo(row: Row) -> ListingPhoto:
     return ListingPhoto(
         source=row.source,
         decision=row.decision,
-        score=_score(row),
+        score=row.leads[0].score if row.leads else max((row.family or {}).values(), default=None),
         status=row.status,
         reason=row.reason,
         sha256=row.sha256,

@@ -1,192 +1,244 @@
-"""One journal of many: the shards of a scan, or scans that were made apart."""
+"""One file of many: the shards of a scan, scans that were made apart, what a cluster wrote.
+
+Of an image the row with the latest time counts; of two with the same time, that of the input which
+is named last.
+"""
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from recognizer._atomic import replacing
-from recognizer.errors import JournalError, UsageError
-from recognizer.rows.chain import replacing_journal
-from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
-from recognizer.rows.journal import ItemTable, Journal, last_rows
+from recognizer.errors import ScanFileError, UsageError
+from recognizer.rows.copies import group_copies
+from recognizer.rows.export import parquet_library
+from recognizer.rows.queue import refresh_all_entries
+from recognizer.rows.ranking import Ranking
+from recognizer.rows.records import IMAGE_COLUMNS, as_utc
 from recognizer.rows.row import Row
-from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
+from recognizer.rows.scanfile import NewRow, ScanFile
+from recognizer.rows.writer import ScanWriter
 
-_Kept = TypeVar("_Kept", ThumbnailStore, EmbeddingStore)
-_ROWS_AT_A_TIME = 500  # whose thumbnails are held in memory
+CLOCK_TOLERANCE = timedelta(days=1)
+"""Rows and outcomes that are dated further ahead than this come from a clock that was wrong."""
+
+_ROWS_AT_A_TIME = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Merged:
-    """The numbers of a merge; ``superseded`` rows had a later one in another journal."""
+    """The numbers of a merge; ``superseded`` rows had a later one in another input."""
 
-    rows: int
-    superseded: int
-    thumbnails: int
-    embeddings: int
-
-
-class _Newest(ItemTable):
-    """Map an item's key to the number of the journal that has its latest row."""
-
-    def __init__(self) -> None:
-        super().__init__(", time INTEGER, journal INTEGER")
-
-    def offer(self, key: int, time: int, journal: int) -> None:
-        # Of two that are equally late, the one that is offered last counts.
-        self._run(
-            "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
-            " time = excluded.time, journal = excluded.journal WHERE excluded.time >= time",
-            key,
-            time,
-            journal,
-        )
-
-    def journal(self, key: int) -> int | None:
-        row = self._run("SELECT journal FROM items WHERE key = ?", key).fetchone()
-        return None if row is None else int(row[0])
+    rows: int = 0
+    superseded: int = 0
+    outcomes: int = 0
 
 
 def merge(
-    journals: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
+    inputs: Sequence[Path],
+    output: Path,
+    ranking: Ranking,
     *,
     allow_mixed: bool = False,
+    only_pending: bool = False,
 ) -> Merged:
-    """Merge journals into one, from which a scan can go on and a report be made.
+    """Merge scans into one file, with which a scan, a review or a report can go on.
 
-    Of an item the row with the latest time counts; of two with the same time, that of the journal
-    which is named last. The rows keep the order of the journals. The output takes its place in one
-    step, and it may be one of the journals; thumbnails and embeddings are merged beside it.
+    The output takes its place in one step, and it may be one of the inputs.
 
     Scores of two models, and decisions of two policies, cannot be compared, and a queue that is
     ranked by them would be wrong without a sign of it: so they are refused, as are rows that were
-    compared with several banks of known items. Only the rows that remain count: journals that were
-    begun with another model and finished with this one are merged.
+    compared with several banks of known items.
+
+    Args:
+        inputs: files of scans, or Parquet files with rows.
+        output: the merged file.
+        ranking: of the models behind the rows of Parquet files.
+        allow_mixed: merge what cannot be compared.
+        only_pending: of Parquet files take what a reviewer looks at: what is not clear, and the
+            audit sample.
+
+    Raises:
+        MissingExtraError: Parquet needs the extra ``parquet``.
+        ScanFileError: an input cannot be read, cannot be merged, or is dated in the future.
+        UsageError: the output exists and is not among the inputs.
     """
-    paths = [Path(journal) for journal in journals]
-    target = Path(output)
-    for path in paths:
+    for path in inputs:
         if not path.is_file():
-            raise JournalError(f"{path}: no such journal")
-    if target.exists() and not any(target.samefile(path) for path in paths):
+            raise ScanFileError(f"{path}: no such file")
+    if output.exists() and not any(output.samefile(path) for path in inputs):
         raise UsageError(
-            f"{target} exists: name it among the journals too, so that its rows are kept, or name "
+            f"{output} exists: name it among the inputs too, so that its rows are kept, or name "
             "another --output"
         )
+    merged = Merged()
     with ExitStack() as stack:
-        if target.exists():
-            stack.enter_context(Journal(target))  # no scan may write what would be replaced
-        newest = stack.enter_context(_Newest())
-        read = 0
-        for number, path in enumerate(paths):
-            for row in last_rows(path):
-                newest.offer(row.key, round(row.time.timestamp() * 1e6), number)
-                read += 1
-        merged = _write(paths, newest, target, allow_mixed)
-    return replace(merged, superseded=read - merged.rows)
-
-
-def _write(paths: Sequence[Path], newest: _Newest, target: Path, allow_mixed: bool) -> Merged:
-    kinds: Counter[tuple[object, ...]] = Counter()
-    titles: dict[tuple[object, ...], str] = {}
-    with replacing_journal(target) as partial:
-        with partial.open("wb") as file:
-            for number, path in enumerate(paths):
-                for row in _remaining(path, number, newest):
-                    file.write(row.to_json_line())
-                    kind = _kind(row)
-                    kinds[kind] += 1
-                    if kind not in titles:
-                        titles[kind] = _title(row)
-        if len(kinds) > 1 and not allow_mixed:
-            raise JournalError(
-                "these journals cannot be compared: "
-                + "; ".join(
-                    f"{count:,} rows of {titles[kind]}" for kind, count in kinds.most_common()
-                )
-                + ". Scan the fewer ones again with the model and policy of the others, or merge "
-                "them all the same with --allow-mixed"
+        if output.exists():
+            stack.enter_context(ScanWriter(output, ranking))  # no scan may write what is replaced
+        partial = stack.enter_context(replacing(output))
+        with ScanFile(partial, create=True) as file:
+            read = 0
+            for path in inputs:
+                if path.suffix.lower() == ".parquet":
+                    read += _add_rows(file, path, ranking, only_pending)
+                else:
+                    read += _add_scan(file, path)
+            with file.transaction() as database:
+                refresh_all_entries(database)
+            _check_kinds(file, allow_mixed)
+            group_copies(file)
+            ((merged.rows, merged.outcomes),) = file.select(
+                "SELECT (SELECT count(*) FROM image), (SELECT count(*) FROM outcome)"
             )
-        # In place before the rows that they belong to.
-        thumbnails = _copy_beside(
-            paths,
-            newest,
-            target,
-            thumbnails_path,
-            lambda path: ThumbnailStore(path, create=False),
-            lambda path, _: ThumbnailStore(path, create=True),
-        )
-        embeddings = _copy_beside(
-            paths, newest, target, embeddings_path, EmbeddingStore, _same_model
-        )
-    return Merged(rows=kinds.total(), superseded=0, thumbnails=thumbnails, embeddings=embeddings)
+            merged.superseded = read - merged.rows
+    return merged
 
 
-def _kind(row: Row) -> tuple[object, ...]:
-    """Return what makes rows comparable: where it is equal, they are."""
-    bank = row.bank and row.bank.digest
-    return row.model.digest, row.policy.digest, row.preprocessing, bank
+_COPIED = ", ".join(name for name in IMAGE_COLUMNS if name not in {"model", "policy", "bank"})
+_UPDATED = ", ".join(
+    f"{name} = excluded.{name}" for name in IMAGE_COLUMNS if name not in {"key", "first"}
+)
+_MERGE = f"""
+INSERT OR IGNORE INTO model (name, version, digest)
+  SELECT name, version, digest FROM other.model ORDER BY id;
+INSERT OR IGNORE INTO policy (name, digest) SELECT name, digest FROM other.policy ORDER BY id;
+INSERT OR IGNORE INTO bank (name, digest) SELECT name, digest FROM other.bank ORDER BY id;
+CREATE TEMP TABLE winner AS SELECT own.id, own.key FROM other.image AS own
+  LEFT JOIN main.image AS rival ON rival.key = own.key
+  WHERE rival.id IS NULL OR own.time >= rival.time;
+DELETE FROM main.thumbnail WHERE image IN
+  (SELECT id FROM main.image WHERE key IN (SELECT key FROM winner));
+DELETE FROM main.embedding WHERE image IN
+  (SELECT id FROM main.image WHERE key IN (SELECT key FROM winner));
+INSERT INTO main.image ({_COPIED}, model, policy, bank)
+  SELECT {_COPIED},
+    (SELECT m.id FROM main.model m JOIN other.model o USING (digest) WHERE o.id = own.model),
+    (SELECT p.id FROM main.policy p JOIN other.policy o USING (name, digest)
+      WHERE o.id = own.policy),
+    (SELECT b.id FROM main.bank b JOIN other.bank o USING (name, digest) WHERE o.id = own.bank)
+  FROM other.image AS own WHERE id IN (SELECT id FROM winner) ORDER BY id
+  ON CONFLICT (key) DO UPDATE SET first = min(first, excluded.first), {_UPDATED};
+INSERT INTO main.thumbnail SELECT main.image.id, jpeg, other.thumbnail.width,
+    other.thumbnail.height, frame
+  FROM other.thumbnail JOIN winner ON winner.id = image JOIN main.image USING (key);
+INSERT INTO main.embedding SELECT main.image.id, vector
+  FROM other.embedding JOIN winner ON winner.id = image JOIN main.image USING (key);
+INSERT OR IGNORE INTO main.outcome ({{outcome}})
+  SELECT {{outcome}} FROM other.outcome ORDER BY number;
+DROP TABLE winner
+"""
 
 
-def _title(row: Row) -> str:
-    model, policy, bank = row.model, row.policy, row.bank
-    title = (
-        f"model {model.title} ({model.digest[:12]}), policy {policy.name} "
-        f"({policy.digest[:12]}), preprocessing {row.preprocessing}"
+def _add_scan(file: ScanFile, path: Path) -> int:
+    """Add another scan's file, and return how many rows it has."""
+    with ScanFile(path) as other:  # which checks it
+        _check_times(other)
+        column = other.setting("listing_column")
+        if len(file) and column != file.listing_column:
+            raise ScanFileError(
+                f"{path}: its listings are told apart by the column {column!r}, those of the "
+                f"others by {file.listing_column!r}: they cannot be merged"
+            )
+        count = len(other)
+    if column is not None:
+        file.set_listing_column(column)
+    columns = (
+        "id, time, reviewer, judgement, occasion, sha256, listing, label, note, origin, withdraws"
     )
-    return title if bank is None else f"{title}, bank {bank.name} ({bank.digest[:12]})"
-
-
-def _copy_beside(
-    paths: Sequence[Path],
-    newest: _Newest,
-    target: Path,
-    place: Callable[[Path], Path],
-    open_store: Callable[[Path], _Kept],
-    create: Callable[[Path, Sequence[_Kept]], _Kept],
-) -> int:
-    """Copy what is kept beside the journals for the remaining rows; return how much that is."""
-    count = 0
-    with ExitStack() as stack:
-        stores: dict[int, _Kept] = {
-            number: stack.enter_context(open_store(place(path)))
-            for number, path in enumerate(paths)
-            if place(path).is_file()
-        }
-        if not stores:
-            return 0
-        partial = stack.enter_context(replacing(place(target)))
-        with create(partial, list(stores.values())) as copies:
-            for number, store in stores.items():
-                rows = _remaining(paths[number], number, newest)
-                while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
-                    digests = [row.sha256 for row in some if row.sha256]
-                    found = [(d, kept) for d in digests if (kept := store.get(d)) is not None]
-                    copies.add(found)
-                    count += len(found)
+    with file.attached(path, "other"), file.transaction() as database:
+        for statement in _MERGE.format(outcome=columns).split(";\n"):
+            database.execute(statement)
+        file.forget_ids()
     return count
 
 
-def _same_model(partial: Path, stores: Sequence[EmbeddingStore]) -> EmbeddingStore:
-    models = {store.model for store in stores}
-    if len(models) > 1:
-        raise JournalError(
-            "the embeddings beside these journals are of several models, and cannot be "
-            "compared: move away those of all but one (scan --embeddings makes them again)"
+def _check_times(file: ScanFile) -> None:
+    now = as_utc(datetime.now(UTC) + CLOCK_TOLERANCE)
+    found = file.select(
+        "SELECT source, time FROM image WHERE time > ?1"
+        " UNION ALL SELECT reviewer, time FROM outcome WHERE time > ?1 LIMIT 1",
+        (now,),
+    )
+    if found:
+        name, time = found[0]
+        raise ScanFileError(
+            f"{file.path}: {name} is dated {time}, which is ahead of now, and would win over all "
+            "later rows and outcomes: the clock of the machine that wrote it was wrong. Scan these "
+            "images again"
         )
-    return EmbeddingStore(partial, *models)
 
 
-def _remaining(path: Path, number: int, newest: _Newest) -> Iterator[Row]:
-    """Yield the rows of a journal that no other journal supersedes."""
-    for row in last_rows(path):  # the journal may have grown meanwhile
-        if newest.journal(row.key) == number:
-            yield row
+def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) -> int:
+    """Add the rows of a Parquet file, and return how many they are."""
+    count = 0
+    limit = datetime.now(UTC) + CLOCK_TOLERANCE
+    waiting: list[NewRow] = []
+    for row in read_parquet(path):
+        if row.time > limit:
+            raise ScanFileError(f"{path}: {row.source} is dated {row.time}, which is ahead of now")
+        if only_pending and not row.is_pending and row.audit is None:
+            continue
+        count += 1
+        if not file.has_later(row):
+            waiting.append(NewRow(row=row))
+        if len(waiting) == _ROWS_AT_A_TIME:
+            file.write(waiting, ranking)
+            waiting = []
+    file.write(waiting, ranking)
+    return count
+
+
+def read_parquet(path: Path) -> Iterator[Row]:
+    """Yield the rows of a Parquet file: columns as ``recognizer rows`` writes them, or JSON texts.
+
+    Raises:
+        MissingExtraError: it needs the extra ``parquet``.
+        ScanFileError: it is not such a file; the message says which row is not one.
+    """
+    parquet = parquet_library()
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as table:
+            for batch in table.iter_batches(_ROWS_AT_A_TIME):
+                for record in batch.to_pylist(maps_as_pydicts="strict"):
+                    number += 1
+                    yield Row.from_json(_row_values(record))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ScanFileError(f"{path} cannot be read as Parquet: {error}") from error
+    except (ValueError, KeyError) as error:
+        raise ScanFileError(f"{path}, row {number}: not a row of a scan ({error})") from error
+
+
+def _row_values(record: dict[str, Any]) -> Any:
+    if isinstance(text := record.get("row"), str):
+        return json.loads(text)
+    item = record.get("item")
+    return {**record, "item": json.loads(item) if isinstance(item, str) else item}
+
+
+def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:
+    kinds = file.select(
+        "SELECT count(*), model.name || '-v' || version, model.digest, policy.name, policy.digest,"
+        " preprocessing, bank.name FROM image JOIN model ON model.id = image.model"
+        " JOIN policy ON policy.id = image.policy LEFT JOIN bank ON bank.id = image.bank"
+        " GROUP BY image.model, image.policy, preprocessing, bank ORDER BY 1 DESC"
+    )
+    if len(kinds) > 1 and not allow_mixed:
+        titles = [
+            f"{count:,} rows of model {model} ({digest[:12]}), policy {policy} "
+            f"({policy_digest[:12]}), preprocessing {preprocessing}"
+            + ("" if bank is None else f", bank {bank}")
+            for count, model, digest, policy, policy_digest, preprocessing, bank in kinds
+        ]
+        raise ScanFileError(
+            f"these scans cannot be compared: {'; '.join(titles)}. Scan the fewer ones again with "
+            "the model and policy of the others, or merge them all the same with --allow-mixed"
+        )

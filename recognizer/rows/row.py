@@ -21,7 +21,6 @@ from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
 from recognizer.prediction import Natural, Region, Score, object_schema
-from recognizer.rows.item_key import item_key
 from recognizer.status import Reason, Status
 
 if TYPE_CHECKING:
@@ -31,31 +30,9 @@ if TYPE_CHECKING:
     from recognizer.prediction import Prediction
 
 ROW_SCHEMA = 6
-"""The version of the row. It grows when keys are added, or hold something else.
-
-Version 6: ``image_decision`` and ``keywords``; a policy may have a failed image reviewed.
-Version 5: ``leads`` instead of ``labels``; the decision on a failed image is ``unscored``.
-"""
-
-_OLDEST = 5  # the oldest version that is still read
-
-JSON = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
-"""Writes rows: ASCII without blanks."""
+"""The version of the row. It grows when keys are added, or hold something else."""
 
 _DIGITS = 6  # of a probability: more would be noise
-
-
-class RowSchemaError(ValueError):
-    """A row of another version than :data:`ROW_SCHEMA`; the message says what to do."""
-
-    def __init__(self, schema: object) -> None:
-        todo = "update this program"
-        if not isinstance(schema, int) or schema < _OLDEST:
-            todo = "scan the images again into a new journal (scan --output)"
-        super().__init__(
-            f"its rows have schema {schema or 'below 3'}, this program reads schema {_OLDEST} and "
-            f"{ROW_SCHEMA}: {todo}"
-        )
 
 
 Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
@@ -226,6 +203,11 @@ class Row:
         )
 
     @property
+    def is_pending(self) -> bool:
+        """Whether it is not clear: a lead, or an image that could not be scored."""
+        return self.decision is not Decision.CLEAR
+
+    @property
     def is_lead(self) -> bool:
         """Whether somebody should look at the image."""
         return self.decision in {Decision.REVIEW, Decision.PRIORITY}
@@ -241,13 +223,8 @@ class Row:
         labels = [lead.name for lead in self.leads if lead.kind is CandidateKind.LABEL]
         return tuple(dict.fromkeys([*labels, *(region.label for region in self.regions)]))
 
-    @property
-    def key(self) -> int:
-        """64 bits that tell the item of this row from others."""
-        return item_key(self.source, self.item)
-
     def to_json(self) -> dict[str, Any]:
-        """Return what the line of this row holds, as ``json.loads`` would."""
+        """Return the row as plain values, as ``json.loads`` would."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         values["time"] = self.time.isoformat(timespec="seconds")
         if self.status is not Status.FAILED:
@@ -256,86 +233,29 @@ class Row:
 
     def to_json_line(self) -> bytes:
         """Return the row as one line of ASCII, with its newline."""
-        return JSON.encode(self.to_json()).encode("ascii") + b"\n"
+        return json.dumps(self.to_json(), allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
     @classmethod
-    def from_json_line(cls, line: bytes) -> Self:
-        """Read a row from its line, or raise a ValueError: of another version, a RowSchemaError."""
-        try:
-            row: Self = _DECODER.decode(line)
-        except (msgspec.DecodeError, ValueError, RecursionError):  # also if it failed; of schema 5
-            return cls._read_slowly(line)
-        is_whole = row.status is not Status.FAILED and None not in (row.scores, row.family)
-        return row if is_whole else cls._read_slowly(line)
+    def from_json(cls, values: Any) -> Self:
+        """Read a row from plain values.
 
-    @classmethod
-    def _read_slowly(cls, line: bytes) -> Self:
-        try:
-            values = json.loads(line)
-        except RecursionError as error:
-            raise ValueError("values are nested too deep") from error
-        if not isinstance(values, dict) or not {"source", "status"} <= values.keys():
-            raise ValueError("keys are missing")
-        if not _is_read(values.get("schema")):
-            raise RowSchemaError(values.get("schema"))
-        failed = values["status"] == Status.FAILED
-        for name in _NULLS:
+        Raises:
+            ValueError: they are not those of a row of this version.
+        """
+        if not isinstance(values, dict) or values.get("schema") != ROW_SCHEMA:
+            raise ValueError(f"not a row of schema {ROW_SCHEMA}")
+        failed = values.get("status") == Status.FAILED
+        for name in ("scores", "family"):
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
-        if not failed and values.get("why") is None:
-            raise ValueError("why is null only where the status is failed")
-        if values["schema"] < ROW_SCHEMA:
-            values |= {"image_decision": values.get("decision"), "keywords": ()}
-            values["schema"] = ROW_SCHEMA
-        values |= {name: () for name in _EMPTY if values.get(name) is None}
+        if failed and (values.get("leads") or values.get("regions")):
+            raise ValueError("leads of an image that failed")
+        values = values | {name: () for name in _EMPTY if values.get(name) is None}
         try:
             return msgspec.convert(values, cls)
         except msgspec.ValidationError as error:  # a ValueError in later versions only
             raise ValueError(str(error)) from error
 
-
-def _is_read(schema: object) -> bool:
-    return type(schema) is int and _OLDEST <= schema <= ROW_SCHEMA
-
-
-_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-    Row
-)  # fast, but it reads no text with lone surrogates
-
-
-class Outline(msgspec.Struct, frozen=True):
-    """What tells the image of a row and its listing from others; it is read faster than a row."""
-
-    source: str
-    item: dict[str, Any] | None
-    status: Status
-    reason: Reason | None
-    sha256: str | None
-    phash: str | None
-    schema: int
-
-    @classmethod
-    def from_json_line(cls, line: bytes) -> Outline:
-        """Read these keys of a row; it raises what :meth:`Row.from_json_line` does."""
-        try:
-            found = _OUTLINE_DECODER.decode(line)
-        except (msgspec.DecodeError, RecursionError):
-            found = None
-        if found is not None and _is_read(found.schema):
-            return found
-        row = Row.from_json_line(line)
-        return cls(
-            source=row.source,
-            item=None if row.item is None else dict(row.item),
-            status=row.status,
-            reason=row.reason,
-            sha256=row.sha256,
-            phash=row.phash,
-            schema=row.schema,
-        )
-
-
-_OUTLINE_DECODER = msgspec.json.Decoder(Outline)
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed
 

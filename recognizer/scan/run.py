@@ -75,8 +75,8 @@ def scan(
 
     Raises:
         BundleError: the model cannot be used.
-        JournalChangedError: the journal was removed, renamed or changed meanwhile.
-        JournalError: rows cannot be written.
+        ScanFileChangedError: the journal was removed, renamed or changed meanwhile.
+        ScanFileError: rows cannot be written.
         PolicyError: the policy names a label or family that is unknown.
         ProviderError: the provider is unavailable.
         RecognizerError: worker processes cannot be started.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.review.outcomes import (
     Judgement,
     Occasion,
@@ -139,7 +139,7 @@ def test_a_file_that_was_edited_is_noticed(store: OutcomeStore, statement: str) 
     with sqlite3.connect(store.path) as database:
         database.executescript("DROP TRIGGER no_update; DROP TRIGGER no_delete;" + statement)
     database.close()
-    with pytest.raises(JournalError, match="outcome 2 is not the one"):
+    with pytest.raises(ScanFileError, match="outcome 2 is not the one"):
         store.verify()
 
 
@@ -211,7 +211,7 @@ def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_missing_is_not_made_by_a_reader(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="does not exist"):
+    with pytest.raises(ScanFileError, match="does not exist"):
         OutcomeStore(tmp_path / "none.sqlite")
     assert not [*tmp_path.iterdir()]
 

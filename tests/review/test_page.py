@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from recognizer.engine import Recognizer
-from recognizer.errors import BundleNotFoundError, JournalError, UsageError
+from recognizer.errors import BundleNotFoundError, ScanFileError, UsageError
 from recognizer.policy import CandidateKind
 from recognizer.prediction import Region
 from recognizer.review.card_images import NOT_THERE
@@ -279,7 +279,7 @@ def test_a_failure_leaves_the_old_page_and_no_scraps(
     rows = write_rows(tmp_path / "rows", [row_of(recognizer, photos[0])])
     with rows.open("ab") as file:
         file.write(b"no row\n")
-    with pytest.raises(JournalError, match="line 2"):
+    with pytest.raises(ScanFileError, match="line 2"):
         write_report(rows, output, [recognizer.bundle])
     assert [p.name for p in output.parent.iterdir()] == ["report.html"]
     assert output.read_text() == "old"
@@ -302,7 +302,7 @@ def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
     assert len(page.tags("img")) == 1
     assert not [a for a in page.tags("a") if (a["href"] or "").startswith("file:")]
     thumbnails_path(tmp_path / "rows").write_bytes(b"no table of SQLite")
-    with pytest.raises(JournalError, match=r"rows\.thumbnails"):
+    with pytest.raises(ScanFileError, match=r"rows\.thumbnails"):
         report(rows)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.errors import BundleNotFoundError, JournalError, UsageError
+from recognizer.errors import BundleNotFoundError, ScanFileError, UsageError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import CandidateKind, Decision
 from recognizer.review.cards import CardMaker
@@ -111,12 +111,12 @@ def test_a_torn_last_line_is_no_row(bundle: Bundle, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["{", "[]", "1", "{}", '{"source": "a", "schema": 5}'])
 def test_a_line_that_is_no_row_is_named(bundle: Bundle, tmp_path: Path, line: str) -> None:
-    with pytest.raises(JournalError, match=r"rows, line 2 is not a row"):
+    with pytest.raises(ScanFileError, match=r"rows, line 2 is not a row"):
         Queue(with_line(bundle, tmp_path, f"{line}\n"), [bundle])
 
 
 def test_missing_rows_are_an_error(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="No such file"):
+    with pytest.raises(ScanFileError, match="No such file"):
         Queue(tmp_path / "rows", [bundle])
 
 

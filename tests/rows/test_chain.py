@@ -13,7 +13,7 @@ import pytest
 from typer.testing import Result
 
 from recognizer.cli import ExitCode
-from recognizer.errors import JournalChangedError, JournalError
+from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.rows.chain import START, Chain, chain_path, verify_chain
 from recognizer.rows.journal import Journal
 from recognizer.rows.merging import merge
@@ -139,7 +139,7 @@ def test_what_was_cut_off_is_named(path: Path) -> None:
     check = verify_chain(path)
     assert check.last.rows == 2
     assert "5 rows" in check.problems[0]
-    with pytest.raises(JournalError, match=r"5 rows .* were written .*recognizer repair"):
+    with pytest.raises(ScanFileError, match=r"5 rows .* were written .*recognizer repair"):
         Journal(path)
 
 
@@ -168,7 +168,7 @@ def test_a_chain_that_was_made_again_does_not_have_the_link_that_was_kept(path: 
 def test_what_is_no_chain_is_told_and_left_as_it_is(path: Path, line: bytes) -> None:
     write(path, 2)
     chain_path(path).write_bytes(line)
-    with pytest.raises(JournalError, match="recognizer repair"):
+    with pytest.raises(ScanFileError, match="recognizer repair"):
         Journal(path)
     assert chain_path(path).read_bytes() == line
     assert verify_chain(path).last == START
@@ -177,7 +177,7 @@ def test_what_is_no_chain_is_told_and_left_as_it_is(path: Path, line: bytes) -> 
 def test_a_journal_that_was_moved_away_is_not_begun_anew_unseen(path: Path) -> None:
     write(path, 5)
     path.rename(path.with_name("scan.jsonl.1"))
-    with pytest.raises(JournalError, match=r"5 rows .*put the whole file back.*begin anew"):
+    with pytest.raises(ScanFileError, match=r"5 rows .*put the whole file back.*begin anew"):
         Journal(path)
     assert not path.exists()
     path.with_name("scan.jsonl.1").rename(path)
@@ -188,7 +188,7 @@ def test_a_chain_that_is_lost_in_mid_scan_is_a_clear_stop(path: Path) -> None:
     with Journal(path) as journal:
         journal.append(ROWS[:2])
         chain_path(path).unlink()
-        with pytest.raises(JournalChangedError, match="the rows are safe"):
+        with pytest.raises(ScanFileChangedError, match="the rows are safe"):
             journal.append(ROWS[2:3])
     with Journal(path) as journal:
         journal.append(ROWS[2:3])

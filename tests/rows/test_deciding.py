@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from recognizer.cli import ExitCode
 from recognizer.decision import decide, with_listing
 from recognizer.engine import Recognizer
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.known import COPY_DISTANCE
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
@@ -259,11 +259,11 @@ def test_what_cannot_be_decided_is_refused_and_left_as_it_is(
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(UsageError, match="not a journal"):
         decide_again(journal, tmp_path / "notes", Policy(), [bundle])
-    with pytest.raises(JournalError):
+    with pytest.raises(ScanFileError):
         decide_again(tmp_path / "gone", tmp_path / "b", Policy(), [bundle])
     line = write_rows(tmp_path / "c", [scored_row("a.jpg", 0.1)], bundle).read_bytes()
     (tmp_path / "c").write_bytes(line.replace(b'"ivory_raw":0.0,', b""))
-    with pytest.raises(JournalError, match="ivory_raw"):
+    with pytest.raises(ScanFileError, match="ivory_raw"):
         decide_again(tmp_path / "c", tmp_path / "b", Policy(), [bundle])
     assert journal.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "c", "notes"]

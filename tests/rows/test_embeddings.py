@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from recognizer import Recognizer
 from recognizer.cli import ExitCode
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows import EmbeddingStore, Row, embeddings_path, similar_images
 from recognizer.rows.embeddings import quantize
 from tests.conftest import encoded, invoke, picture
@@ -56,7 +56,7 @@ def test_a_store_tells_what_it_holds_and_goes_on(tmp_path: Path) -> None:
 
 def test_embeddings_of_another_model_are_refused(tmp_path: Path) -> None:
     EmbeddingStore(tmp_path / "mine", MODEL).close()
-    with pytest.raises(JournalError, match="another model"):
+    with pytest.raises(ScanFileError, match="another model"):
         EmbeddingStore(tmp_path / "mine", "b" * 64)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.errors import JournalError
+from recognizer.errors import ScanFileError
 from recognizer.rows.files import RACY_NS, FileState, FileStore
 
 SHA = "ab" * 32
@@ -58,5 +58,5 @@ def test_a_store_that_is_deleted_in_mid_scan_is_made_again(tmp_path: Path) -> No
 
 def test_another_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"my notes, and nothing that SQLite would read" * 30)
-    with pytest.raises(JournalError, match="remove this file"):
+    with pytest.raises(ScanFileError, match="remove this file"):
         FileStore(tmp_path / "f", create=True)

@@ -11,7 +11,7 @@ import pytest
 
 from recognizer.cli import ExitCode, exit_code
 from recognizer.engine import Recognizer
-from recognizer.errors import JournalChangedError, JournalError
+from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.policy import Decision
 from recognizer.rows.journal import Journal, last_rows, row_key
 from recognizer.rows.row import BankReference, Row
@@ -83,19 +83,19 @@ def test_a_torn_last_line_is_cut_off(
 )
 def test_what_is_no_journal_is_left_as_it_is(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(JournalError, match=r"scan\.jsonl"):
+    with pytest.raises(ScanFileError, match=r"scan\.jsonl"):
         Journal(path)
     assert path.read_bytes() == content
 
 
 def test_a_broken_line_in_the_middle_is_named(path: Path, rows: list[Row]) -> None:
     path.write_bytes(rows[0].to_json_line() + b'{"source":"x",\n' + rows[1].to_json_line())
-    with pytest.raises(JournalError, match="line 2"):
+    with pytest.raises(ScanFileError, match="line 2"):
         Journal(path)
 
 
 def test_two_scans_on_one_journal_are_refused(path: Path) -> None:
-    with Journal(path), pytest.raises(JournalError, match="in use by another scan"):
+    with Journal(path), pytest.raises(ScanFileError, match="in use by another scan"):
         Journal(path)
     Journal(path).close()
 
@@ -104,14 +104,14 @@ def test_two_scans_on_one_journal_are_refused(path: Path) -> None:
 def test_places_where_no_journal_can_be(tmp_path: Path, place: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(JournalError, match=place):
+    with pytest.raises(ScanFileError, match=place):
         Journal(tmp_path / place)
 
 
 @pytest.mark.parametrize(
     ("accident", "expected"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), JournalError),
+        (OSError(errno.ENOSPC, "No space left on device"), ScanFileError),
         (KeyboardInterrupt(), KeyboardInterrupt),
     ],
 )
@@ -157,11 +157,11 @@ def test_a_journal_of_another_schema_is_refused_and_left_as_it_is(path: Path) ->
     write_rows_of_schema_4(path)
     before = path.read_bytes()
     for use in (Journal, lambda path: [*last_rows(path)]):
-        with pytest.raises(JournalError, match=r"schema 4.*scan the images again into a new"):
+        with pytest.raises(ScanFileError, match=r"schema 4.*scan the images again into a new"):
             use(path)
     newer = json.loads(before) | {"schema": 7}
     path.write_text(json.dumps(newer, separators=(",", ":")) + "\n")
-    with pytest.raises(JournalError, match=r"schema 7.*update this program"):
+    with pytest.raises(ScanFileError, match=r"schema 7.*update this program"):
         Journal(path)
     path.write_bytes(before)
     always = ("--workers", 1, "--output", path)
@@ -233,7 +233,7 @@ def test_a_journal_that_others_touch_in_mid_scan_is_a_clear_stop(
         before = path.read_bytes()
         happens(path)
         left = path.read_bytes() if path.exists() else b""
-        with pytest.raises(JournalChangedError, match=words) as caught:
+        with pytest.raises(ScanFileChangedError, match=words) as caught:
             journal.append(BARE[2:3])
     assert exit_code(caught.value) == ExitCode.INTERNAL_ERROR
     if rows_in is not None:
@@ -252,9 +252,9 @@ def test_rows_that_meet_a_truncation_leave_no_hole(
             patch.setattr(Journal, "check", _truncated_at(path))  # after it has looked
             journal.append(BARE[2:3])
         assert path.read_bytes() == BARE[2].to_json_line()
-        with pytest.raises(JournalChangedError):
+        with pytest.raises(ScanFileChangedError):
             journal.check()
-        with pytest.raises(JournalChangedError):
+        with pytest.raises(ScanFileChangedError):
             journal.last_row(last.key)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.errors import JournalError
+from recognizer.errors import ScanFileError
 from recognizer.rows.journal import Index, KeySet, Last
 
 # Few different keys, so that they are met again; and the ends of the range.
@@ -51,5 +51,5 @@ def test_a_full_temporary_folder_is_a_clear_stop(monkeypatch: pytest.MonkeyPatch
     index = Index()
     index.close()
     monkeypatch.setattr(index, "_database", Full())
-    with pytest.raises(JournalError, match="TMPDIR"):
+    with pytest.raises(ScanFileError, match="TMPDIR"):
         index.put(1, Last(b"", 0))

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision, Policy
 from recognizer.rows import ListingTable, merge
@@ -302,7 +302,7 @@ def test_what_is_no_file_of_listings_is_left_as_it_is(suffix: str, tmp_path: Pat
     for _ in range(2):
         write_listings(journal, output)
     before = output.read_bytes()
-    with pytest.raises(JournalError):
+    with pytest.raises(ScanFileError):
         write_listings(tmp_path / "gone.jsonl", output)
     assert output.read_bytes() == before
     mine = tmp_path / f"mine{suffix}"

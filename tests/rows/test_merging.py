@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows import Journal, Merged, Row, merge
 from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
 from recognizer.rows.row import BankReference, ModelReference, PolicyReference
@@ -146,7 +146,7 @@ def test_what_cannot_be_compared_is_refused(
     journal: MakeJournal, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     one, two = journal("1", row("a"), row("b")), journal("2", row("c", **other))
-    with pytest.raises(JournalError, match=r"2 rows of .*; 1 rows of .*--allow-mixed"):
+    with pytest.raises(ScanFileError, match=r"2 rows of .*; 1 rows of .*--allow-mixed"):
         merge([one, two], tmp_path / "all")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
     assert merge([one, two], tmp_path / "all", allow_mixed=True).rows == 3
@@ -157,7 +157,7 @@ def test_the_output_is_never_lost(journal: MakeJournal, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name it among the journals"):
         merge([one, two], output)
     assert [r.source for r in read(output)] == ["z"]
-    with Journal(output), pytest.raises(JournalError, match="in use"):
+    with Journal(output), pytest.raises(ScanFileError, match="in use"):
         merge([one, output], output)
     merge([output, one, two], output)
     assert [r.source for r in read(output)] == ["z", "a", "b"]
@@ -174,7 +174,7 @@ def test_what_is_no_journal(journal: MakeJournal, tmp_path: Path) -> None:
         ("notes", "not the journal"),
         ("timeless", r"Expected `datetime`, got `null` - at `\$\.time`"),
     ]:
-        with pytest.raises(JournalError, match=words):
+        with pytest.raises(ScanFileError, match=words):
             merge([one, tmp_path / bad], tmp_path / "all")
     assert not (tmp_path / "all").exists()
     assert not (tmp_path / "gone").exists()
@@ -212,7 +212,7 @@ def test_embeddings_of_several_models_are_refused(journal: MakeJournal, tmp_path
     one, two = journal("1", row("a")), journal("2", row("b"))
     for path, name in [(one, "m1"), (two, "m2")]:
         EmbeddingStore(embeddings_path(path), name).close()
-    with pytest.raises(JournalError, match="embeddings"):
+    with pytest.raises(ScanFileError, match="embeddings"):
         merge([one, two], tmp_path / "all", allow_mixed=True)
     assert not (tmp_path / "all").exists()
 

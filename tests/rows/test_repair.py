@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.chain import chain_path, verify_chain
 from recognizer.rows.journal import Journal, last_rows
 from recognizer.rows.repair import repair
@@ -103,23 +103,23 @@ def test_rows_that_were_changed_are_kept_as_they_are_and_told(path: Path) -> Non
 @pytest.mark.parametrize("content", [b"", b"notes\n", b"\xff\xd8\xff\xe0" * 99, bytes(5000)])
 def test_what_has_no_row_is_left_as_it_is(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(JournalError, match="no row of a scan"):
+    with pytest.raises(ScanFileError, match="no row of a scan"):
         repair(path)
     assert path.read_bytes() == content
     assert [*path.parent.iterdir()] == [path]
 
 
 def test_what_cannot_be_repaired(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="No such file"):
+    with pytest.raises(ScanFileError, match="No such file"):
         repair(path)
     with Journal(path) as journal:
         journal.append(ROWS)
-        with pytest.raises(JournalError, match="in use"):
+        with pytest.raises(ScanFileError, match="in use"):
             repair(path)
     with pytest.raises(UsageError, match="name another"):
         repair(path, path)
     write_rows_of_schema_4(tmp_path / "old.jsonl")
-    with pytest.raises(JournalError, match=r"schema 4.*scan the images again"):
+    with pytest.raises(ScanFileError, match=r"schema 4.*scan the images again"):
         repair(tmp_path / "old.jsonl")
 
 

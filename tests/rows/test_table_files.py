@@ -12,7 +12,7 @@ from pyarrow import parquet, table
 
 from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.prediction import Region
 from recognizer.rows import ROW_SCHEMA, Journal, Row, write_table
 from recognizer.rows.row import ROW_FIELDS
@@ -90,7 +90,7 @@ def test_a_table_that_cannot_be_made_leaves_what_was_there(
             write_table(journal, tmp_path / "others" / "rows.csv")
     with journal.open("ab") as file:
         file.write(b"no row\n")
-    with pytest.raises(JournalError, match="line 4"):
+    with pytest.raises(ScanFileError, match="line 4"):
         write_table(journal, target)
     assert target.read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["others", "rows.csv", "scan.jsonl", "scan.jsonl.chain"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.errors import JournalError
+from recognizer.errors import ScanFileError
 from recognizer.rows.thumbnails import (
     MAX_THUMBNAIL_BYTES,
     StoredThumbnail,
@@ -39,7 +39,7 @@ def test_a_store_that_is_deleted_in_mid_scan_is_made_again(tmp_path: Path) -> No
         store.add([("c", thumbnail)])
         path.unlink()
         path.write_bytes(b"notes of somebody" * 100)
-        with pytest.raises(JournalError, match="give the same command again"):
+        with pytest.raises(ScanFileError, match="give the same command again"):
             store.add([("d", thumbnail)])
         path.unlink()
         ThumbnailStore(path, create=True).close()
@@ -51,7 +51,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     with ThumbnailStore(tmp_path / "t", create=True) as store:
         store.add([("a", thumbnail)])
         store._database.execute("PRAGMA max_page_count = 6")  # as if no room were left
-        with pytest.raises(JournalError, match="full"):
+        with pytest.raises(ScanFileError, match="full"):
             store.add([(str(i), thumbnail) for i in range(9)])
         assert store.get("a") == thumbnail
         assert store.get("0") is None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.errors import JournalChangedError
+from recognizer.errors import ScanFileChangedError
 from recognizer.scan import Item, expand
 from tests.conftest import read_rows
 from tests.scan.engines import InProcessPool, MakeFolder, scan_command, scan_into
@@ -92,7 +92,7 @@ def test_a_journal_that_is_rotated_away_ends_the_scan(
         journal.touch()
 
     items = expand([photo_folder(*["green"] * images)])
-    with pytest.raises(JournalChangedError, match=r"scan\.jsonl\.1\. Put it back"):
+    with pytest.raises(ScanFileChangedError, match=r"scan\.jsonl\.1\. Put it back"):
         scan_into(journal, items, tiny_bundle, on_rows=rotate, pool=InProcessPool)
     assert len(read_rows(rotated)) == 1
     assert journal.read_bytes() == b""

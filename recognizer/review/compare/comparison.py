@@ -154,7 +154,7 @@ def compare(
         top: how many changes are kept.
 
     Raises:
-        JournalError: a journal cannot be read.
+        ScanFileError: a journal cannot be read.
         UsageError: ``top`` is negative, or no image has the column.
     """
     if top < 0:

@@ -47,7 +47,7 @@ def write_comparison(
         title: of the page; None for one made from the names of the journals.
 
     Raises:
-        JournalError: a store of thumbnails cannot be read.
+        ScanFileError: a store of thumbnails cannot be read.
         UsageError: the page cannot be written, or is another file.
     """
     require_page(output)

@@ -24,7 +24,7 @@ def find_leads(journal: Path, leads: Sequence[str], listings: Sequence[str] = ()
         listings: identities of listings; all their images that were scored.
 
     Raises:
-        JournalError: the journal cannot be read.
+        ScanFileError: the journal cannot be read.
         UsageError: nothing is named, a name fits no image, or fits images with different content.
     """
     if not leads and not listings:

@@ -45,7 +45,7 @@ class AcceptedStore(Store):
         create: make it where there is none, and open it for additions.
 
     Raises:
-        JournalError: it cannot be used; as from the methods.
+        ScanFileError: it cannot be used; as from the methods.
     """
 
     APPLICATION_ID = 0x574C484F

@@ -144,7 +144,7 @@ def hand_over(
 
     Raises:
         UsageError: Coop does not answer, or refuses the key.
-        JournalError: it cannot be remembered what was accepted.
+        ScanFileError: it cannot be remembered what was accepted.
     """
     report = HandoverReport()
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement
-from recognizer.review.server.tables import AUDIT, QUEUE
 from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.rows.queue import ENTRY_ORDER
+from recognizer.rows.records import as_utc
+
+QUEUE, AUDIT = "queue", "audit"
+"""The sections: listings with leads or failures, and the audit sample."""
 
 OPEN = "open"
 STATES = (OPEN, *(str(judgement) for judgement in Judgement))
 """Of a listing: not judged, or what was said of it last."""
 
 MAX_WORDS = 8  # that are searched
-_DAY = 86400.0
+
+# Of near-copies that are open, the first one is shown.
+_IS_FIRST = (
+    "(copies IS NULL OR said.unit IS NOT NULL OR entry.unit = (SELECT unit FROM entry AS copy"
+    " WHERE copy.copies = entry.copies AND copy.unit NOT IN (SELECT unit FROM temp.state)"
+    f" ORDER BY {ENTRY_ORDER} LIMIT 1))"
+)
+_HAS_WORD = (
+    "EXISTS (SELECT 1 FROM image, json_each(ifnull(item, '[]')) AS value"
+    " WHERE image.unit = entry.unit AND value.value LIKE {word} ESCAPE '\\'"
+    " UNION ALL SELECT 1 FROM image WHERE (image.unit = entry.unit OR image.id = entry.best)"
+    " AND (image.source LIKE {word} ESCAPE '\\' OR image.listing LIKE {word} ESCAPE '\\'))"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,39 +91,36 @@ class View:
             if value := getattr(self, name):
                 parts.append(f"{name} = :{name}")
                 values[name] = value
-        if self.state != "all":
+        if self.state == OPEN:
+            parts.append("said.unit IS NULL")
+        elif self.state != "all":
             parts.append("state = :state")
             values["state"] = self.state
         if not folded:
-            parts.append("folded = 0")
+            parts.append(_IS_FIRST)
         if self.level and self.section == QUEUE:
             parts.append("place = :place")
             values["place"] = QUEUE_ORDER.index(Decision(self.level))
         for name, sign, days in (("since", ">=", 0), ("until", "<", 1)):
             if (day := _day(getattr(self, name))) is not None:
                 parts.append(f"coalesce(listed, first) {sign} :{name}")
-                values[name] = day + days * _DAY
+                values[name] = as_utc(day + timedelta(days=days))
         if self.new:
             parts.append("first >= :new")
-            values["new"] = time.time() - _DAY
+            values["new"] = as_utc(datetime.now(UTC) - timedelta(days=1))
         if self.reported:
-            parts.append("by_reports < 0")
+            parts.append("reports > 0")
         for place, word in enumerate(self.q.split()[:MAX_WORDS]):
-            condition, values[f"word{place}"] = _search(word, f":word{place}")
-            parts.append(f"listing.number IN (SELECT rowid FROM words WHERE {condition})")
+            escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            parts.append(_HAS_WORD.format(word=f":word{place}"))
+            values[f"word{place}"] = f"%{escaped}%"
         return " AND ".join(parts), values
 
 
-def _search(word: str, name: str) -> tuple[str, str]:
-    """Return a condition that finds a word; the trigram index answers it where it has no escape."""
-    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"text LIKE {name}" + " ESCAPE '\\'" * (escaped != word), f"%{escaped}%"
-
-
-def _day(text: str) -> float | None:
+def _day(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() if text else None
-    except (ValueError, OverflowError):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+    except ValueError:
         return None
 
 
@@ -117,6 +129,9 @@ def late_conditions(limits: Mapping[Decision, float]) -> dict[int, str]:
 
     ``limits`` are hours by level.
     """
-    now = time.time()
-    places = {QUEUE_ORDER.index(level): hours for level, hours in limits.items()}
-    return {p: f"(place = {p} AND first < {now - 3600 * hours!r})" for p, hours in places.items()}
+    now = datetime.now(UTC)
+    return {
+        place: f"(place = {place} AND first < '{as_utc(now - timedelta(hours=hours))}')"
+        for level, hours in limits.items()
+        for place in [QUEUE_ORDER.index(level)]
+    }

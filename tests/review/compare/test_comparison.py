@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.errors import JournalError, UsageError
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Decision
 from recognizer.review.compare import Comparison, compare, write_comparison
@@ -227,5 +227,5 @@ def test_the_command(bundle: Bundle, tiny_bundle: Path, tmp_path: Path) -> None:
     refused = invoke("compare", before, after, "--output", before)
     assert refused.exit_code == ExitCode.USAGE
     assert invoke("compare", before, tmp_path / "gone").exit_code == ExitCode.USAGE
-    with pytest.raises(JournalError):
+    with pytest.raises(ScanFileError):
         compare(before, tmp_path / "gone", [bundle])

@@ -1,0 +1,52 @@
+"""Near-copies: images that show the same picture, by their perceptual hash or equal bytes.
+
+In the queue, listings are folded whose best images are near-copies of one another. This is the one
+place that says which: the report, the desk and tables of listings read the groups from the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recognizer.known import COPY_DISTANCE, near_copies
+from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
+
+
+def group_copies(file: ScanFile) -> None:
+    """Fold the entries of the queue whose best images are near-copies, if that is out of date."""
+    if file.setting("grouped") == "1":
+        return
+    with file.transaction() as database:
+        entries = database.execute(
+            "SELECT entry.unit, entry.copies, phash, sha256 FROM entry"
+            " JOIN image ON image.id = entry.best WHERE section = 'queue' ORDER BY entry.best"
+        ).fetchall()
+        first = near_copies([e[2] for e in entries], [e[3] for e in entries]).tolist()
+        groups = {at for position, at in enumerate(first) if at != position}
+        database.executemany(
+            "UPDATE entry SET copies = ? WHERE unit = ?",
+            (
+                (group, unit)
+                for (unit, before, *_), at in zip(entries, first, strict=True)
+                if (group := entries[at][0] if at in groups else None) != before
+            ),
+        )
+        database.execute("INSERT OR REPLACE INTO setting VALUES ('grouped', '1')")
+
+
+def find_copies(file: ScanFile, distance: int = COPY_DISTANCE) -> Iterator[list[Row]]:
+    """Yield the rows of each group of near-copies among all images of a scan.
+
+    Two near-copies differ in at most ``distance`` bits of their hashes, or have equal bytes.
+    """
+    images = file.select(
+        "SELECT id, phash, sha256 FROM image WHERE coalesce(phash, sha256) IS NOT NULL ORDER BY id"
+    )
+    first = near_copies([i[1] for i in images], [i[2] for i in images], distance).tolist()
+    groups: dict[int, list[int]] = {}
+    for (image, *_), at in zip(images, first, strict=True):
+        groups.setdefault(at, []).append(image)
+    for members in groups.values():
+        if len(members) > 1:
+            yield [row for image in members if (row := file.row(image)) is not None]

@@ -1,0 +1,331 @@
+"""Exports of a scan: its rows, or its listings, as JSON Lines, CSV or Parquet.
+
+JSON Lines hold whole objects, as ``row.schema.json`` describes those of rows. The columns of CSV
+and Parquet are the keys of a row; those of listings are flat.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, get_type_hints
+
+import msgspec
+from msgspec import inspect
+
+from recognizer import __version__
+from recognizer._atomic import replacing, require_own
+from recognizer.errors import MissingExtraError, UsageError
+from recognizer.policy import Policy
+from recognizer.rows.copies import group_copies
+from recognizer.rows.listings import Listing, read_listings
+from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, Row, row_schema
+from recognizer.rows.scanfile import ScanFile
+
+EXPORT_SUFFIXES = (".jsonl", ".csv", ".parquet")
+"""What the name of an export ends in."""
+
+_CHUNK_ROWS = 2000  # a row group of Parquet
+
+
+@dataclass(slots=True, kw_only=True)
+class ListingCounts:
+    """How many listings were written, and how many of them are what."""
+
+    listings: int = 0
+    leads: int = 0
+    folded: int = 0
+    without_image: int = 0
+
+
+def write_rows(file: ScanFile, output: Path) -> int:
+    """Write the rows of a scan, and return how many they are.
+
+    The export takes its place in one step. Names of files that are not valid text are written with
+    escapes.
+
+    Raises:
+        MissingExtraError: Parquet needs the extra ``parquet``.
+        ScanFileError: the scan cannot be read.
+        UsageError: the output has another ending, cannot be written or is somebody else's file.
+    """
+    return _write(output, _ROWS, file.rows())
+
+
+def write_listings(file: ScanFile, output: Path, policy: Policy | None = None) -> ListingCounts:
+    """Write the listings of a scan in the order of the queue; it raises as :func:`write_rows`.
+
+    ``policy`` is that of the rows, for the platform's action on each listing.
+    """
+    counts = ListingCounts()
+
+    def counted() -> Iterator[Listing]:
+        for listing in read_listings(file):
+            counts.listings += 1
+            counts.leads += listing.is_lead
+            counts.folded += listing.copy_of is not None
+            counts.without_image += not listing.images
+            yield listing if policy is None else _with_action(listing, policy)
+
+    if file.is_writable:
+        group_copies(file)
+    _write(output, _LISTINGS, counted())
+    return counts
+
+
+def _with_action(listing: Listing, policy: Policy) -> Listing:
+    if listing.policy.digest != policy.digest:
+        raise UsageError(
+            f"listing {listing.listing!r} was decided by the policy {listing.policy.name!r} "
+            f"({listing.policy.digest[:12]}), not by {policy.name!r} ({policy.digest[:12]}): "
+            "decide again with recognizer decide --policy"
+        )
+    return replace(listing, action=policy.actions.get(listing.decision))
+
+
+# --- what is exported -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """Records of one kind: their name, and the cells of each in CSV and Parquet."""
+
+    name: str
+    columns: tuple[str, ...]
+    cells: Callable[[Any], dict[str, Any]]
+    schema: Callable[[], Any]
+
+    @property
+    def key(self) -> bytes:
+        return f"recognizer.{self.name}".encode()
+
+
+def _listing_cells(listing: Listing) -> dict[str, Any]:
+    return {
+        **{key: getattr(listing, key, None) for key in _LISTING_COLUMNS},
+        "products": [lead.name for lead in listing.leads],
+        "keywords": list(dict.fromkeys(hit.keyword for hit in listing.keywords)),
+        "why": [*listing.why],
+        "sources": [*listing.sources],
+        "item": None if listing.item is None else json.dumps(listing.item),
+        "model": listing.model.title,
+        "model_digest": listing.model.digest,
+        "policy": listing.policy.name,
+        "policy_digest": listing.policy.digest,
+    }
+
+
+_LISTING_COLUMNS = (
+    *("listing", "title", "price", "currency", "seller", "time", "url", "reports", "description"),
+    *("decision", "image_decision", "product", "score", "products", "keywords", "why"),
+    *("also_in_listings", "also_in_sellers", "copy_of", "action"),
+    *("best", "images", "scored", "failed", "lead_images", "status", "sources", "item", "scanned"),
+    *("model", "model_digest", "policy", "policy_digest"),
+)
+_LISTING_TYPES = {
+    **dict.fromkeys(("reports", "also_in_listings", "also_in_sellers"), "int64"),
+    **dict.fromkeys(("images", "scored", "failed", "lead_images"), "int64"),
+    **dict.fromkeys(("time", "scanned"), "timestamp"),
+    "score": "float64",
+    **dict.fromkeys(("products", "keywords", "why", "sources"), "texts"),
+}
+
+
+def _listing_schema() -> Any:
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    kinds = {
+        "int64": pyarrow.int64(),
+        "float64": pyarrow.float64(),
+        "timestamp": pyarrow.timestamp("us", "UTC"),
+        "texts": pyarrow.list_(pyarrow.string()),
+    }
+    return pyarrow.schema(
+        [
+            (name, kinds.get(_LISTING_TYPES.get(name, ""), pyarrow.string()))
+            for name in _LISTING_COLUMNS
+        ],
+        metadata={"recognizer.listings": __version__},
+    )
+
+
+def arrow_schema() -> Any:
+    """Return the ``pyarrow.Schema`` of rows; the listing's own columns are one, as JSON."""
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    descriptions = row_schema()["properties"]
+    fields = [
+        pyarrow.field(
+            key,
+            pyarrow.string() if key == "item" else _arrow_type(inspect.type_info(hint)),
+            metadata={"description": descriptions[key]["description"]},
+        )
+        for key, hint in get_type_hints(Row, include_extras=True).items()
+    ]
+    return pyarrow.schema(
+        fields, metadata={"recognizer.rows": str(ROW_SCHEMA), "recognizer.version": __version__}
+    )
+
+
+def _arrow_type(kind: inspect.Type) -> Any:
+    """Return the Arrow type of a field; texts and enumerations are strings."""
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    match kind:
+        case inspect.Metadata():
+            found = _arrow_type(kind.type)
+        case inspect.UnionType(types=types):  # with None
+            found = _arrow_type(next(t for t in types if not isinstance(t, inspect.NoneType)))
+        case inspect.DataclassType():
+            found = pyarrow.struct([(field.name, _arrow_type(field.type)) for field in kind.fields])
+        case inspect.DictType():
+            found = pyarrow.map_(pyarrow.string(), _arrow_type(kind.value_type))
+        case inspect.TupleType(item_types=(item, *_)) | inspect.VarTupleType(item_type=item):
+            found = pyarrow.list_(_arrow_type(item))
+        case inspect.DateTimeType():
+            found = pyarrow.timestamp("us", "UTC")
+        case inspect.IntType():
+            found = pyarrow.int64()
+        case inspect.FloatType():
+            found = pyarrow.float64()
+        case _:
+            found = pyarrow.string()
+    return found
+
+
+_ROWS = _Kind(name="rows", columns=ROW_FIELDS, cells=Row.to_json, schema=arrow_schema)
+_LISTINGS = _Kind(
+    name="listings", columns=_LISTING_COLUMNS, cells=_listing_cells, schema=_listing_schema
+)
+
+
+# --- formats --------------------------------------------------------------------------------------
+
+
+def require_export(path: Path) -> None:
+    """Check that a file may be replaced by an export.
+
+    Raises:
+        MissingExtraError: Parquet needs the extra ``parquet``.
+        UsageError: it is something else, cannot be written, or has another ending.
+    """
+    for kind in (_ROWS, _LISTINGS):
+        try:
+            return _require(path, kind)
+        except UsageError:
+            if kind is _LISTINGS:
+                raise
+    return None
+
+
+def _require(path: Path, kind: _Kind) -> None:
+    beginnings = {
+        ".jsonl": f'{{"{kind.columns[0]}":'.encode(),
+        ".csv": ",".join(kind.columns[:6]).encode(),
+    }
+    suffix = path.suffix.lower()
+    if suffix not in EXPORT_SUFFIXES:
+        raise UsageError(f"{path}: give a name that ends in {', '.join(EXPORT_SUFFIXES)}")
+
+    def is_own(file: BinaryIO) -> bool:
+        if suffix != ".parquet":
+            return file.read(100).startswith(beginnings[suffix])
+        try:
+            return kind.key in (parquet_library().read_schema(file).metadata or {})
+        except MissingExtraError:
+            raise
+        except Exception:  # pyarrow raises many classes for what is not Parquet
+            return False
+
+    if suffix == ".parquet":
+        parquet_library()
+    require_own(path, f"file of {kind.name}", is_own)
+
+
+def _write(path: Path, kind: _Kind, records: Iterable[Any]) -> int:
+    _require(path, kind)
+    with replacing(path) as partial:
+        return _WRITERS[path.suffix.lower()](partial, kind, records)
+
+
+def _write_json(path: Path, kind: _Kind, records: Iterable[Any]) -> int:  # noqa: ARG001
+    count = 0
+    with path.open("wb") as file:
+        for count, record in enumerate(records, 1):  # noqa: B007 - counted
+            file.write(record.to_json_line())
+    return count
+
+
+def _write_csv(path: Path, kind: _Kind, records: Iterable[Any]) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(kind.columns)
+        for count, record in enumerate(records, 1):  # noqa: B007 - counted
+            writer.writerow(map(_csv_cell, kind.cells(record).values()))
+    return count
+
+
+def _csv_cell(value: object) -> object:
+    """Return text and numbers as they are, null empty, all else as JSON."""
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
+
+
+def _write_parquet(path: Path, kind: _Kind, records: Iterable[Any]) -> int:
+    parquet = parquet_library()
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    schema, count = kind.schema(), 0
+    source = iter(records)
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        while chunk := list(itertools.islice(source, _CHUNK_ROWS)):
+            cells = zip(*(kind.cells(record).values() for record in chunk), strict=True)
+            columns = [
+                pyarrow.array([_arrow_cell(value, column) for value in values], column.type)
+                for column, values in zip(schema, cells, strict=True)
+            ]
+            writer.write_batch(pyarrow.RecordBatch.from_arrays(columns, schema=schema))
+            count += len(chunk)
+    return count
+
+
+def _arrow_cell(value: Any, column: Any) -> Any:
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    if value is None:
+        return None
+    if types.is_timestamp(column.type):
+        return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return [*map(_valid, value)]
+    if isinstance(value, str):
+        return _valid(value)
+    if types.is_string(column.type):
+        return json.dumps(msgspec.to_builtins(value))
+    return [*value.items()] if types.is_map(column.type) else value
+
+
+def _valid(text: str) -> str:
+    """Return text that UTF-8 can hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def parquet_library() -> Any:
+    """Return ``pyarrow.parquet``, or raise a :class:`MissingExtraError`."""
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    return parquet
+
+
+_WRITERS: dict[str, Callable[[Path, _Kind, Iterable[Any]], int]] = {
+    ".jsonl": _write_json,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+}

@@ -1,0 +1,83 @@
+"""The order of the queue, and the entries of which it is made.
+
+An entry is a listing of which some image is not clear, or an image of the audit sample. Entries are
+written with their images; which image stands for a listing, and where it comes in the queue, is
+said by the view ``ranked`` of the file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from recognizer.rows.item_key import hash_of
+
+IMAGE_ORDER = "reason IS 'no_image', place, ifnull(unproven, 0), score DESC, image.id"
+"""The order of the images of a listing in SQL, as the view ``ranked`` has it."""
+
+ENTRY_ORDER = "place, unproven, reports DESC, score DESC, first, best"
+"""The order of the queue in SQL, as the view ``queue`` has it."""
+
+_RANKED = (
+    *("best", "place", "unproven", "reports", "score", "first", "listing", "source", "title"),
+    *("seller", "product", "location", "listed"),
+)
+_UPSERT = "ON CONFLICT (unit) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in _RANKED
+)
+_UNITS_AT_A_TIME = 500
+
+
+def refresh_entries(
+    database: sqlite3.Connection, units: Iterable[int], audited: Iterable[str] = ()
+) -> None:
+    """Write the entries of units whose images have changed, in the transaction that changed them.
+
+    Args:
+        database: the connection, inside a transaction.
+        units: listings, and images without one.
+        audited: digests of images that are or were in the audit sample.
+    """
+    left = sorted({*units})
+    for sha256 in {*audited}:
+        _refresh_audit(database, sha256)
+    for start in range(0, len(left), _UNITS_AT_A_TIME):
+        some = ", ".join(map(str, left[start : start + _UNITS_AT_A_TIME]))
+        database.execute(
+            f"DELETE FROM entry WHERE unit IN ({some}) AND NOT EXISTS"
+            " (SELECT 1 FROM image WHERE image.unit = entry.unit AND place < 3)"
+        )
+        database.execute(
+            f"INSERT INTO entry (unit, section, {', '.join(_RANKED)})"
+            f" SELECT unit, 'queue', {', '.join(_RANKED)} FROM ranked"
+            f" WHERE unit IN ({some}) AND place < 3 {_UPSERT}"
+        )
+    if left:
+        database.execute("INSERT OR REPLACE INTO setting VALUES ('grouped', '0')")
+
+
+def refresh_all_entries(database: sqlite3.Connection) -> None:
+    """Write all entries anew, in the transaction that changed the images."""
+    names = ", ".join(_RANKED)
+    database.execute("DELETE FROM entry")
+    database.execute(
+        f"INSERT INTO entry (unit, section, {names}) SELECT unit, 'queue', {names} FROM ranked"
+        " WHERE place < 3"
+    )
+    audited = database.execute("SELECT DISTINCT sha256 FROM image WHERE audit IS NOT NULL")
+    for (sha256,) in audited.fetchall():
+        _refresh_audit(database, sha256)
+    database.execute("INSERT OR REPLACE INTO setting VALUES ('grouped', '0')")
+
+
+def _refresh_audit(database: sqlite3.Connection, sha256: str) -> None:
+    """Write the entry of an image of the audit sample, in an order that says nothing of scores."""
+    unit = hash_of(f"audit {sha256}")  # equal bytes are looked at once
+    database.execute("DELETE FROM entry WHERE unit = ?", (unit,))
+    columns = "listing, source, title, seller, product, location, listed"
+    database.execute(
+        "INSERT INTO entry (unit, section, best, place, unproven, reports, score, first,"
+        f" {columns}) SELECT ?, 'audit', id, 0, 0, 0, ?, first, {columns} FROM image"
+        " WHERE sha256 = ? AND audit IS NOT NULL ORDER BY id LIMIT 1",
+        (unit, int(sha256[:12], 16) / 16**12, sha256),
+    )

@@ -1,0 +1,188 @@
+"""Rows as records of the table ``image``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from recognizer.listing_columns import (
+    Role,
+    as_count,
+    as_text,
+    as_time,
+    as_url,
+    listing_of,
+    value_of,
+)
+from recognizer.listing_rules import KeywordHit
+from recognizer.policy import KnownMatch, Lead
+from recognizer.prediction import Region
+from recognizer.rows.item_key import hash_of, item_key
+from recognizer.rows.ranking import Ranking
+from recognizer.rows.row import BankReference, ModelReference, PolicyReference, Row
+
+MAX_NAME = 8000
+"""Characters of a source or of the identity of a listing, as the file and outcomes hold them."""
+
+_PLAIN = (
+    *("status", "reason", "sha256", "phash", "format", "width", "height", "frames", "decision"),
+    *("image_decision", "audit", "preprocessing", "detail"),
+)
+_JSON = ("scores", "family", "leads", "why", "regions", "known", "keywords", "item")
+IMAGE_COLUMNS = (
+    *("key", "unit", "source", "path", "score", "unproven", "product", "listing", "title"),
+    *("seller", "price", "currency", "url", "reports", "listed", "location", "model", "policy"),
+    *("bank", "first", "time", "file_state", *_PLAIN, *_JSON),
+)
+INSERT_IMAGE = (
+    f"INSERT INTO image ({', '.join(IMAGE_COLUMNS)}) VALUES (:{', :'.join(IMAGE_COLUMNS)})"
+)
+UPDATE_IMAGE = (
+    "UPDATE image SET "
+    + ", ".join(f"{name} = :{name}" for name in IMAGE_COLUMNS if name not in {"key", "first"})
+    + " WHERE key = :key"
+)
+SELECT_ROW = f"""
+SELECT image.id, source, path, model.name, model.version, model.digest, policy.name, policy.digest,
+  bank.name, bank.digest, time, {", ".join((*_PLAIN, *_JSON))}
+FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
+  LEFT JOIN bank ON bank.id = image.bank
+"""
+SELECT_KNOWN = """
+SELECT image.id, sha256, status, reason, preprocessing, item, file_state, model.digest,
+  policy.digest, bank.digest, EXISTS (SELECT 1 FROM embedding WHERE image = image.id)
+FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
+  LEFT JOIN bank ON bank.id = image.bank
+WHERE key = ?
+"""
+DECIDED_COLUMNS = (
+    *("decision", "image_decision", "audit", "score", "unproven", "product"),
+    *("leads", "why", "regions", "keywords"),
+)
+"""The columns of ``image`` that a policy changes."""
+
+CLEAR_PLACE = 3  # of a clear image in the queue
+
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    "scores": msgspec.json.Decoder(dict[str, float]),
+    "family": msgspec.json.Decoder(dict[str, float]),
+    "leads": msgspec.json.Decoder(tuple[Lead, ...]),
+    "why": msgspec.json.Decoder(tuple[str, ...]),
+    "regions": msgspec.json.Decoder(tuple[Region, ...]),
+    "known": msgspec.json.Decoder(tuple[KnownMatch, ...]),
+    "keywords": msgspec.json.Decoder(tuple[KeywordHit, ...]),
+}
+
+
+def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict[str, Any]:
+    """Return the columns of ``image`` for a row, but for the models, policies and banks."""
+    item = row.item or {}
+    source, name = as_name(row.source), listing_of(row.item, listing_column)
+    listing = None if name is None else as_name(name)
+    lead, score = ranking.lead_and_score(row)
+    listed = as_time(value_of(item, Role.TIME)) if item else None
+    time = as_utc(row.time)
+    return {
+        "key": item_key(row.source, row.item, listing_column, row.reason),
+        "unit": hash_of(f"image {source}" if listing is None else f"listing {listing}"),
+        "source": source,
+        "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
+        "score": score,
+        "unproven": None if lead is None else int(ranking.is_unproven(row.model.digest, lead)),
+        "product": None if lead is None else lead.name,
+        "listing": listing,
+        "title": _shown(item, Role.TITLE),
+        "seller": _shown(item, Role.SELLER),
+        "price": _shown(item, Role.PRICE),
+        "currency": _shown(item, Role.CURRENCY),
+        "url": as_url(value_of(item, Role.URL)) if item else None,
+        "reports": as_count(value_of(item, Role.REPORTS)) if item else None,
+        "listed": None if listed is None else as_utc(listed),
+        "location": location_of(source),
+        "first": time,
+        "time": time,
+        **{name: getattr(row, name) for name in _PLAIN},
+        **{name: to_json(getattr(row, name)) for name in _JSON},
+    }
+
+
+def read_row(record: Sequence[Any]) -> Row:
+    """Return the row behind a record of :data:`SELECT_ROW`, without its number."""
+    source, path, name, version, digest, policy, policy_digest, bank, bank_digest, time, *rest = (
+        record
+    )
+    values = dict(zip((*_PLAIN, *_JSON), rest, strict=True))
+    for key, decoder in _DECODERS.items():
+        if values[key] is not None:
+            values[key] = decoder.decode(values[key])
+    if values["item"] is not None:
+        values["item"] = json.loads(values["item"])  # may hold lone surrogates
+    return Row(
+        source=source if path is None else path.decode("utf-8", "surrogatepass"),
+        model=ModelReference(name=name, version=version, digest=digest),
+        policy=PolicyReference(name=policy, digest=policy_digest),
+        bank=None if bank is None else BankReference(name=bank, digest=bank_digest),
+        time=datetime.fromisoformat(time),
+        **values,
+    )
+
+
+def to_json(value: Any) -> str | None:
+    """Return a value of a row as JSON in ASCII or valid UTF-8, or None for None."""
+    if value is None:
+        return None
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # lone surrogates can only be escaped
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
+
+
+def result_key(
+    sha256: str | None,
+    reason: str | None,
+    model: str,
+    policy: str,
+    preprocessing: int,
+    bank: str | None = None,
+) -> bytes:
+    """Return what a row is a result of, in 16 bytes: digests, and the reason of a failure."""
+    parts = [sha256 or "", reason or "", model, policy, str(preprocessing), bank or ""]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).digest()
+
+
+def as_name(text: str) -> str:
+    """Return a source, or the ID of a listing, as text that can be printed and stored.
+
+    What is not printable is escaped; of a longer one than :data:`MAX_NAME` the end is a digest.
+    """
+    if text.isprintable() and len(text) <= MAX_NAME:
+        return text
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if len(shown) > MAX_NAME:
+        shown = f"{shown[: MAX_NAME - 100]}#{hashlib.sha256(shown.encode()).hexdigest()}"
+    return shown
+
+
+def as_utc(time: datetime) -> str:
+    """Return a time as the file holds it."""
+    return time.astimezone(UTC).isoformat()
+
+
+def location_of(source: str) -> str:
+    """Return where an image lies: the host of a URL, else the folder."""
+    if "://" in source:
+        parts = urlsplit(source)
+        return f"{parts.scheme}://{parts.netloc}"
+    return os.path.dirname(source) or "."
+
+
+def _shown(item: Mapping[str, Any], role: Role) -> str | None:
+    text = as_text(value_of(item, role)) if item else None
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,443 @@
+"""The file of a scan: one SQLite database, written by one scan and read by whoever wants to.
+
+``schema.sql`` is its contract. What is acknowledged is on the disk: each batch of rows is one
+transaction in write-ahead mode with an fsync, and the entries of the review queue are written in
+the transaction that writes their images. A team's file of outcomes is a file of the same kind.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer._atomic import check_place, sync_folder
+from recognizer._closing import Closes
+from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.rows.item_key import item_key
+from recognizer.rows.queue import refresh_entries
+from recognizer.rows.ranking import Ranking
+from recognizer.rows.records import (
+    CLEAR_PLACE,
+    INSERT_IMAGE,
+    SELECT_ROW,
+    UPDATE_IMAGE,
+    as_utc,
+    image_values,
+    read_row,
+)
+from recognizer.rows.row import Row
+
+APPLICATION_ID = 0x574C5343  # "WLSC"
+VERSION = 1
+_SQLITE_VERSION = (3, 31)  # generated columns
+_BUSY_SECONDS = 60.0
+_CACHE_KIBIBYTES = 64 << 10
+_LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the file
+_ROWS_AT_A_TIME = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRow:
+    """What a scan writes of one image.
+
+    Attributes:
+        embedding: int8, (channels,); None for none.
+        file_state: by which its file is known to be unchanged; None where it cannot be.
+    """
+
+    row: Row
+    thumbnail: Thumbnail | None = None
+    embedding: NDArray[np.int8] | None = None
+    file_state: bytes | None = None
+
+
+class ScanFile(Closes):
+    """A scan's file, open for reading.
+
+    Args:
+        path: the file.
+        write: open it for writing, too: for outcomes, decisions and merging.
+        create: make it where it does not exist.
+
+    Raises:
+        ScanFileError: it does not exist, is another file or of another version, or cannot be used;
+            as from all methods.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, write: bool = False, create: bool = False
+    ) -> None:
+        self.path = Path(path)
+        self.lock = threading.RLock()
+        self._depth = 0
+        self._ids: dict[object, int] = {}
+        self._write = write or create
+        if sqlite3.sqlite_version_info < _SQLITE_VERSION:
+            raise ScanFileError(
+                f"SQLite {sqlite3.sqlite_version} is too old: 3.31 or newer is needed"
+            )
+        is_new = _require_scan_file(self.path, create=create)
+        with self._reported():
+            self._database = self._connect()
+        try:
+            if is_new:
+                self._create()
+            with self._reported():
+                self._check()
+            self.listing_column = self.setting("listing_column")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Release the file."""
+        with suppress(sqlite3.Error):  # nothing is left to be written
+            self._database.close()
+
+    # --- opening ----------------------------------------------------------------------------------
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = self.path.absolute().as_uri()
+        if self._write:
+            database = _open(f"{uri}?mode=rwc")
+            database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+            database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
+            (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
+            database.execute("PRAGMA synchronous = FULL")
+            if mode != "wal":
+                database.close()
+                raise ScanFileError(
+                    f"{self.path}: this file system cannot hold a scan that is written (no locks "
+                    "or shared memory, as on some network drives): name an --output on a local disk"
+                )
+            return database
+        try:
+            database = _open(f"{uri}?mode=ro")
+            database.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        except sqlite3.OperationalError:
+            # A read-only disk has no place for the shared memory; without a log the file is whole.
+            if self.path.with_name(f"{self.path.name}-wal").exists():
+                raise
+            database = _open(f"{uri}?mode=ro&immutable=1")
+        return database
+
+    def _create(self) -> None:
+        statements = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
+        with self._reported():
+            # Another process may be making the very same file.
+            self._database.execute("BEGIN IMMEDIATE")
+            if not self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                for statement in _statements(statements):
+                    self._database.execute(statement)
+                self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self._database.execute(f"PRAGMA user_version = {VERSION}")
+            self._database.execute("COMMIT")
+        sync_folder(self.path.parent)
+
+    def _check(self) -> None:
+        (application,) = self._database.execute("PRAGMA application_id").fetchone()
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION_ID:
+            raise ScanFileError(f"{self.path} is not the file of a scan")
+        if version != VERSION:
+            todo = "update this program" if version > VERSION else "scan the images again"
+            raise ScanFileError(
+                f"{self.path} is of version {version}, this program reads version {VERSION}: {todo}"
+            )
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: sqlite3.Error) -> ScanFileError:
+        code = getattr(error, "sqlite_errorcode", 0)
+        primary = code & 0xFF
+        if code == sqlite3.SQLITE_READONLY_DBMOVED:
+            return ScanFileChangedError(f"{self.path} was removed or replaced while it was in use")
+        if primary == sqlite3.SQLITE_FULL:
+            return ScanFileError(
+                f"{self.path}: the disk is full; what was written so far is safe: make room and "
+                "give the same command again"
+            )
+        if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            return ScanFileError(
+                f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
+                f"sqlite3 {self.path} .recover, or scan again into another file"
+            )
+        if primary == sqlite3.SQLITE_BUSY:
+            return ScanFileError(f"{self.path} is locked by another program; try again later")
+        if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
+            return ScanFileError(f"{self.path} or its folder cannot be written to ({error})")
+        return ScanFileError(f"{self.path}: {error}")
+
+    # --- statements -------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection inside a transaction that is on the disk when the block ends."""
+        with self.lock, self._reported():
+            if self._depth:
+                yield self._database
+                return
+            self._database.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._ids.clear()
+                with suppress(sqlite3.Error):  # it may have been rolled back already
+                    self._database.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth = 0
+
+    def select(
+        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Return what a statement selects."""
+        with self.lock, self._reported():
+            return self._database.execute(statement, values).fetchall()
+
+    def stream(
+        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield what a statement selects, from one state of the file, in little memory."""
+        with self._reported():
+            cursor = self._database.execute(statement, values)
+            while records := cursor.fetchmany(_ROWS_AT_A_TIME):
+                yield from records
+
+    def execute(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> None:
+        """Run a statement on temporary tables or attached files, outside a transaction."""
+        with self.lock, self._reported():
+            self._database.execute(statement, values)
+
+    def setting(self, name: str) -> str | None:
+        """Return what the file remembers under a name, or None."""
+        found = self.select("SELECT value FROM setting WHERE name = ?", (name,))
+        return found[0][0] if found else None
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Remember a value under a name."""
+        with self.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+    def set_listing_column(self, name: str) -> None:
+        """Tell listings apart by this column from now on."""
+        if self.listing_column != name and len(self):
+            raise ScanFileError(
+                f"{self.path}: its listings are told apart by {self.listing_column or 'their ID'}, "
+                f"not by the column {name!r}: name another --output"
+            )
+        self.set_setting("listing_column", name)
+        self.listing_column = name
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it was opened for writing."""
+        return self._write
+
+    def use_outcomes_of(self, path: Path) -> None:
+        """Have the views tell what was said in another file of outcomes."""
+        with self.lock, self._reported():
+            self._database.execute("ATTACH ? AS team", (f"{path.absolute().as_uri()}?mode=ro",))
+            self._database.execute("CREATE TEMP VIEW outcome AS SELECT * FROM team.outcome")
+            for name in ("standing", "verdict", "queue"):
+                ((text,),) = self._database.execute(
+                    "SELECT sql FROM main.sqlite_schema WHERE name = ?", (name,)
+                ).fetchall()
+                self._database.execute(text.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The device and inode of the file."""
+        found = os.stat(self.path)
+        return found.st_dev, found.st_ino
+
+    def is_in_place(self, place: tuple[int, int]) -> bool:
+        """Whether the file is still the one that was in its place."""
+        try:
+            return self.place == place
+        except OSError:
+            return False
+
+    @contextmanager
+    def attached(self, path: Path, name: str) -> Iterator[None]:
+        """Have another scan's file under a name in statements, for reading."""
+        with self.lock, self._reported():
+            self._database.execute(f"ATTACH ? AS {name}", (f"{path.absolute().as_uri()}?mode=ro",))
+            try:
+                yield
+            finally:
+                self._database.execute(f"DETACH {name}")
+
+    # --- rows -------------------------------------------------------------------------------------
+
+    def has_later(self, row: Row) -> bool:
+        """Whether there is a later row of the same image."""
+        key = item_key(row.source, row.item, self.listing_column, row.reason)
+        return bool(
+            self.select("SELECT 1 FROM image WHERE key = ? AND time > ?", (key, as_utc(row.time)))
+        )
+
+    def __len__(self) -> int:
+        ((count,),) = self.select("SELECT count(*) FROM image")
+        return int(count)
+
+    def rows(self, condition: str = "1", values: Sequence[Any] = ()) -> Iterator[Row]:
+        """Yield rows that meet an SQL condition on ``image``, in the order of their first scan."""
+        for _, row in self.numbered_rows(condition, values):
+            yield row
+
+    def numbered_rows(
+        self, condition: str = "1", values: Sequence[Any] = (), order: str = "image.id"
+    ) -> Iterator[tuple[int, Row]]:
+        """Yield rows with their ``image.id``; see :meth:`rows`."""
+        for record in self.stream(f"{SELECT_ROW} WHERE {condition} ORDER BY {order}", values):
+            yield record[0], read_row(record[1:])
+
+    def row(self, image: int) -> Row | None:
+        """Return the row of an image by its number, or None."""
+        return next(self.rows("image.id = ?", (image,)), None)
+
+    def thumbnail(self, image: int) -> Thumbnail | None:
+        """Return the thumbnail of an image, or None."""
+        found = self.select(
+            "SELECT jpeg, width, height, frame FROM thumbnail WHERE image = ?", (image,)
+        )
+        return Thumbnail(*found[0]) if found else None
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def write(self, new: Iterable[NewRow], ranking: Ranking) -> None:
+        """Write rows, each in the place of the last one of its image, all or none of them."""
+        with self.transaction() as database:
+            units: set[int] = set()
+            audited: set[str] = set()
+            for one in new:
+                self._write_one(database, one, ranking, units, audited)
+            refresh_entries(database, units, audited)
+
+    def _write_one(
+        self,
+        database: sqlite3.Connection,
+        new: NewRow,
+        ranking: Ranking,
+        units: set[int],
+        audited: set[str],
+    ) -> None:
+        values = self.values_of(new.row, ranking) | {"file_state": new.file_state}
+        old = database.execute(
+            "SELECT id, place, sha256, audit FROM image WHERE key = ?", (values["key"],)
+        ).fetchone()
+        if old is None:
+            image = database.execute(INSERT_IMAGE, values).lastrowid
+        else:
+            image = old[0]
+            database.execute(UPDATE_IMAGE, values)
+            database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
+            database.execute("DELETE FROM embedding WHERE image = ?", (image,))
+        if (shown := new.thumbnail) is not None:
+            database.execute(
+                "INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)",
+                (image, shown.jpeg, shown.width, shown.height, shown.frame),
+            )
+        if new.embedding is not None:
+            database.execute(
+                "INSERT INTO embedding VALUES (?, ?)", (image, new.embedding.tobytes())
+            )
+        was_pending = old is not None and old[1] < CLEAR_PLACE
+        if new.row.is_pending or was_pending or values["listing"] is not None:
+            units.add(values["unit"])
+        if new.row.audit is not None and new.row.sha256 is not None:
+            audited.add(new.row.sha256)
+        if old is not None and old[3] is not None:
+            audited.add(old[2])
+
+    def values_of(self, row: Row, ranking: Ranking) -> dict[str, Any]:
+        """Return the columns of ``image`` for a row, inside a transaction: it may add a model."""
+        return image_values(row, ranking, self.listing_column) | {
+            "model": self._id("model", row.model.name, row.model.version, row.model.digest),
+            "policy": self._id("policy", row.policy.name, row.policy.digest),
+            "bank": row.bank and self._id("bank", row.bank.name, row.bank.digest),
+        }
+
+    def forget_ids(self) -> None:
+        """Look up models, policies and banks anew, since they were changed."""
+        self._ids.clear()
+
+    def _id(self, table: str, *values: object) -> int:
+        """Return the number of a model, policy or bank, which is added where it is new."""
+        if (found := self._ids.get((table, *values))) is None:
+            columns = ("name", "version", "digest") if len(values) == 3 else ("name", "digest")
+            names, places = ", ".join(columns), ", ".join("?" * len(columns))
+            self._database.execute(
+                f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})", values
+            )
+            condition = "digest = ?" if table == "model" else "name = ? AND digest = ?"
+            key = values[2:] if table == "model" else values
+            statement = f"SELECT id FROM {table} WHERE {condition}"
+            (found,) = self._database.execute(statement, key).fetchone()
+            self._ids[table, *values] = found
+        return found
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def _require_scan_file(path: Path, *, create: bool) -> bool:
+    """Check that a path is a scan's file, or one can be made there; return whether it is new."""
+    try:
+        if not path.exists():
+            if not create:
+                raise ScanFileError(f"{path} does not exist")
+            check_place(path)
+            return True
+        if not path.is_file():
+            raise ScanFileError(f"{path} is not a regular file")
+        with path.open("rb") as file:
+            head = file.read(100)
+    except OSError as error:
+        raise ScanFileError(f"{path}: {error.strerror or error}") from error
+    if not head:
+        return create
+    if head.startswith(b'{"source":'):
+        raise ScanFileError(
+            f"{path} is the journal of an earlier version. Scan again into a file: recognizer scan "
+            "... --output scan.sqlite; JSON Lines are then written by: recognizer rows scan.sqlite "
+            "--output rows.jsonl"
+        )
+    if not head.startswith(b"SQLite format 3\0"):
+        raise ScanFileError(f"{path} exists and is not the file of a scan")
+    return False
+
+
+def _open(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri, timeout=_BUSY_SECONDS, check_same_thread=False, uri=True, isolation_level=None
+    )
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script one by one, to be run in one transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

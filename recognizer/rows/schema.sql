@@ -1,0 +1,196 @@
+-- The file of a scan, version 1 (PRAGMA user_version). docs/rows.md describes it for those who query it:
+-- tables may grow by columns, the views rows, leads, listings and queue keep theirs.
+--
+-- Times are ISO 8601 in UTC, digests hexadecimal, scores probabilities with six digits. Columns in JSON
+-- hold what the same key of a row holds; text that UTF-8 cannot hold stands in backslash escapes.
+
+CREATE TABLE model (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL UNIQUE
+);
+CREATE TABLE policy (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, UNIQUE (name, digest)
+);
+CREATE TABLE bank (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, UNIQUE (name, digest)
+);
+
+CREATE TABLE image (
+  id INTEGER PRIMARY KEY,
+  key INTEGER NOT NULL UNIQUE,      -- of its source and listing: what tells it from others in any scan
+  unit INTEGER NOT NULL,            -- of its listing, else of its source: what a reviewer decides on
+  source TEXT NOT NULL,
+  path BLOB,                        -- the bytes of the source where they are not valid UTF-8
+  status TEXT NOT NULL,
+  reason TEXT,
+  sha256 TEXT,
+  phash TEXT,
+  format TEXT,
+  width INTEGER,
+  height INTEGER,
+  frames INTEGER,
+  decision TEXT NOT NULL,
+  image_decision TEXT NOT NULL,
+  place INTEGER NOT NULL GENERATED ALWAYS AS (  -- of the decision in the queue
+    CASE decision WHEN 'priority' THEN 0 WHEN 'review' THEN 1 WHEN 'unscored' THEN 2 ELSE 3 END) VIRTUAL,
+  score REAL,                       -- the one that it is ranked by: of a lead, else of a family
+  unproven INTEGER,                 -- 1: the model was measured on no photo of its leads; null without leads
+  product TEXT,                     -- of the lead with that score
+  audit REAL,
+  listing TEXT,                     -- the listing's own columns, by their roles, and all of them: item
+  title TEXT,
+  seller TEXT,
+  price TEXT,
+  currency TEXT,
+  url TEXT,
+  reports INTEGER,
+  listed TEXT,
+  location TEXT NOT NULL,           -- the folder, archive or host of the source
+  model INTEGER NOT NULL REFERENCES model,
+  policy INTEGER NOT NULL REFERENCES policy,
+  bank INTEGER REFERENCES bank,
+  preprocessing INTEGER NOT NULL,
+  first TEXT NOT NULL,              -- when its first row was written; time: when this one was
+  time TEXT NOT NULL,
+  file_state BLOB,                  -- by which an unchanged file is known without reading it
+  scores TEXT,
+  family TEXT,
+  leads TEXT NOT NULL,
+  why TEXT NOT NULL,
+  regions TEXT NOT NULL,
+  known TEXT,
+  keywords TEXT NOT NULL,
+  detail TEXT,
+  item TEXT
+);
+CREATE INDEX image_unit ON image (unit, place);
+CREATE INDEX image_sha256 ON image (sha256);
+
+CREATE TABLE thumbnail (
+  image INTEGER PRIMARY KEY REFERENCES image, jpeg BLOB NOT NULL, width INTEGER NOT NULL,
+  height INTEGER NOT NULL, frame INTEGER NOT NULL
+);
+CREATE TABLE embedding (image INTEGER PRIMARY KEY REFERENCES image, vector BLOB NOT NULL);
+
+-- What people found out; it only grows. In the scan's file, or in a file of the same kind of a team.
+CREATE TABLE outcome (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, time TEXT NOT NULL,
+  reviewer TEXT NOT NULL, judgement TEXT NOT NULL, occasion TEXT NOT NULL, sha256 TEXT, listing TEXT,
+  label TEXT, note TEXT, origin TEXT NOT NULL, withdraws TEXT
+);
+CREATE INDEX outcome_sha256 ON outcome (sha256);
+CREATE INDEX outcome_listing ON outcome (listing);
+CREATE INDEX outcome_withdraws ON outcome (withdraws) WHERE withdraws IS NOT NULL;
+CREATE TRIGGER outcome_stays BEFORE UPDATE ON outcome
+  BEGIN SELECT RAISE(ABORT, 'outcomes are only added'); END;
+CREATE TRIGGER outcome_remains BEFORE DELETE ON outcome
+  BEGIN SELECT RAISE(ABORT, 'outcomes are only added'); END;
+
+-- What a reviewer works through: a listing of which some image is not clear, or an image of the audit
+-- sample. Written in the transaction that writes its images, from the view ranked and from nothing else.
+CREATE TABLE entry (
+  unit INTEGER PRIMARY KEY,
+  section TEXT NOT NULL,            -- queue or audit
+  best INTEGER NOT NULL REFERENCES image,  -- the image that stands for it
+  place INTEGER NOT NULL,
+  unproven INTEGER NOT NULL,
+  reports INTEGER NOT NULL,
+  score REAL,
+  first TEXT NOT NULL,
+  listing TEXT,
+  source TEXT NOT NULL,
+  title TEXT,
+  seller TEXT,
+  product TEXT,
+  location TEXT NOT NULL,
+  listed TEXT,
+  copies INTEGER                    -- the unit of the first of its near-copies; null without any
+);
+CREATE INDEX entry_order ON entry
+  (section, place, unproven, reports DESC, score DESC, first, best);
+CREATE INDEX entry_copies ON entry
+  (copies, place, unproven, reports DESC, score DESC, first, best) WHERE copies IS NOT NULL;
+CREATE INDEX entry_listing ON entry (listing);
+CREATE INDEX entry_seller ON entry (seller);
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+
+-- Listings, and images without one, by the order of the queue: decision, evidence, reports, score, age.
+CREATE VIEW ranked AS
+SELECT image.unit, image.best, image.place, image.unproven, image.reports,
+  coalesce(image.proven_score, image.lead_score, best.score) AS score, image.first, best.listing,
+  best.source, best.title, best.seller,
+  (SELECT product FROM image AS lead WHERE lead.unit = image.unit AND product IS NOT NULL
+    ORDER BY unproven, lead.score DESC, id LIMIT 1) AS product,
+  best.location, best.listed, images, failed, lead_images
+FROM (
+  SELECT unit,
+    (SELECT id FROM image AS other WHERE other.unit = image.unit
+      ORDER BY reason IS 'no_image', place, ifnull(unproven, 0), score DESC, id LIMIT 1) AS best,
+    min(place) AS place, ifnull(min(unproven), 0) AS unproven, ifnull(max(reports), 0) AS reports,
+    max(score) FILTER (WHERE unproven = 0) AS proven_score,
+    max(score) FILTER (WHERE unproven = 1) AS lead_score,
+    min(first) AS first, count(*) FILTER (WHERE reason IS NOT 'no_image') AS images,
+    count(*) FILTER (WHERE status = 'failed' AND reason IS NOT 'no_image') AS failed,
+    count(*) FILTER (WHERE place < 2) AS lead_images
+  FROM image
+  WHERE reason IS NOT 'no_image' OR NOT EXISTS (SELECT 1 FROM image AS other
+    WHERE other.unit = image.unit AND other.reason IS NOT 'no_image')
+  GROUP BY unit
+) AS image JOIN image AS best ON best.id = image.best;
+
+-- What people said last of each entry, and still say: of the listing, or of one of its lead images where
+-- they saw no listing. An image of which nobody has said anything opens it again, unless it was confirmed.
+CREATE VIEW standing AS
+SELECT * FROM outcome WHERE occasion != 'withdrawal'
+  AND NOT EXISTS (SELECT 1 FROM outcome AS later WHERE later.withdraws = outcome.id);
+
+CREATE VIEW verdict AS
+SELECT unit, standing.number AS number, judgement, reviewer, time
+FROM (
+  SELECT unit, name, CASE section WHEN 'audit' THEN
+      (SELECT max(number) FROM standing
+        WHERE sha256 = (SELECT sha256 FROM image WHERE image.id = best))
+    ELSE max(
+      ifnull((SELECT max(number) FROM standing WHERE listing = name AND occasion != 'audit'), 0),
+      ifnull((SELECT max(number) FROM standing WHERE listing IS NULL AND occasion != 'audit'
+        AND sha256 IN (SELECT sha256 FROM image WHERE image.unit = entry.unit
+          AND image_decision IN ('priority', 'review'))), 0))
+    END AS number
+  FROM (SELECT *, ifnull(listing, source) AS name FROM entry) AS entry
+) AS last JOIN standing ON standing.number = last.number
+WHERE judgement = 'confirmed' OR NOT EXISTS (
+  SELECT 1 FROM image WHERE image.unit = last.unit AND image_decision IN ('priority', 'review')
+    AND image.first > standing.time AND image.sha256 NOT IN (
+      SELECT sha256 FROM outcome WHERE outcome.sha256 = image.sha256
+        AND ifnull(outcome.listing, last.name) = last.name));
+
+CREATE VIEW queue AS
+SELECT entry.unit, ifnull(entry.listing, entry.source) AS name, title, seller, product,
+  CASE place WHEN 0 THEN 'priority' WHEN 1 THEN 'review' WHEN 2 THEN 'unscored' ELSE 'clear' END
+    AS decision,
+  score, unproven, reports, first, source, location, listed, copies, best,
+  ifnull(judgement, 'open') AS state, reviewer, verdict.time AS judged
+FROM entry LEFT JOIN verdict ON verdict.unit = entry.unit
+WHERE section = 'queue'
+ORDER BY place, unproven, reports DESC, score DESC, first, best;
+
+CREATE VIEW rows AS
+SELECT image.id, source, listing, status, reason, decision, image_decision, score, product, why, title,
+  seller, price, currency, url, reports, listed, sha256, phash, format, width, height, frames, scores,
+  family, leads, regions, known, keywords, audit, detail, item,
+  model.name || '-v' || model.version AS model, policy.name AS policy, preprocessing, first, time
+FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy;
+
+CREATE VIEW leads AS
+SELECT image.id, source, listing, title, seller, decision, json_extract(lead.value, '$.name') AS product,
+  json_extract(lead.value, '$.kind') AS kind, json_extract(lead.value, '$.score') AS score,
+  json_extract(lead.value, '$.threshold') AS threshold,
+  json_extract(lead.value, '$.false_positive_rate') AS false_positive_rate, json_extract(lead.value, '$.level') AS level
+FROM image JOIN json_each(image.leads) AS lead WHERE place < 2;
+
+CREATE VIEW listings AS
+SELECT ifnull(listing, source) AS listing, title, seller, product,
+  CASE place WHEN 0 THEN 'priority' WHEN 1 THEN 'review' WHEN 2 THEN 'unscored' ELSE 'clear' END
+    AS decision,
+  score, unproven, reports, images, failed, lead_images, source AS best, first
+FROM ranked
+ORDER BY place, unproven, reports DESC, score DESC, first, best;

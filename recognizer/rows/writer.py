@@ -1,0 +1,157 @@
+"""The one scan that writes a file: resuming, and noticing what others do to the file meanwhile."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from recognizer._atomic import free_name
+from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.rows.ranking import Ranking
+from recognizer.rows.records import SELECT_KNOWN, result_key
+from recognizer.rows.scanfile import NewRow, ScanFile
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_LOCKED_BYTE = 1 << 62  # beyond those that SQLite locks
+
+
+class Known(NamedTuple):
+    """What is known of an image from its last row."""
+
+    id: int
+    result: bytes
+    item: str | None
+    sha256: str | None
+    file_state: bytes | None
+    has_embedding: bool
+
+
+class ScanWriter(ScanFile):
+    """The file of a scan that writes it, made where it does not exist; no second scan may.
+
+    Raises:
+        ScanFileError: see :class:`ScanFile`; another scan is writing it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], ranking: Ranking) -> None:
+        super().__init__(path, create=True)
+        self._ranking = ranking
+        self._file = None
+        try:
+            self._file = _lock(self.path)
+            self._size = 0
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Release the file and the lock."""
+        super().close()  # first: closing any descriptor of a file ends SQLite's own locks on it
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def known(self, key: int) -> Known | None:
+        """Return what is known of an image by its :func:`item_key <recognizer.rows.item_key>`."""
+        record = self._database.execute(SELECT_KNOWN, (key,)).fetchone()
+        if record is None:
+            return None
+        image, sha256, status, reason, preprocessing, item, state, model, policy, bank, vector = (
+            record
+        )
+        failure = reason if status == "failed" else None
+        result = result_key(sha256, failure, model, policy, preprocessing, bank)
+        return Known(image, result, item, sha256, state, bool(vector))
+
+    def append(self, new: Sequence[NewRow]) -> None:
+        """Write rows; the file must be in its place.
+
+        Raises:
+            ScanFileChangedError: see :meth:`check`.
+            ScanFileError: they cannot be written; the rows before are safe.
+        """
+        self.check()
+        self.write(new, self._ranking)
+
+    def set_file_states(self, states: Iterable[tuple[int, bytes]]) -> None:
+        """Keep the states of unchanged files, by image."""
+        with self.transaction() as database:
+            database.executemany(
+                "UPDATE image SET file_state = ? WHERE id = ?", ((s, i) for i, s in states)
+            )
+
+    def check(self) -> None:
+        """Check that the file is where it was, and no shorter.
+
+        Raises:
+            ScanFileChangedError: it was removed, replaced or truncated. Rows that nobody else has
+                are written to another file, which the message names.
+        """
+        if self._file is None:
+            raise ScanFileError(f"{self.path} is closed")
+        own = os.fstat(self._file)
+        try:
+            found = os.stat(self.path)
+            in_place = (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
+        except OSError:
+            in_place = False
+        if not in_place:
+            raise ScanFileChangedError(self._where_rows_are(own))
+        if own.st_size < self._size:
+            raise ScanFileChangedError(
+                f"{self.path} was truncated by another program while a scan wrote it: put a copy "
+                "of it in its place and give the same command again"
+            )
+        self._size = own.st_size
+
+    def _where_rows_are(self, own: os.stat_result) -> str:
+        if own.st_nlink:
+            there = "wherever it is now"
+            with suppress(OSError):
+                there = os.readlink(f"/proc/self/fd/{self._file}")
+            return (
+                f"{self.path} was renamed or replaced while a scan wrote it; its rows are in "
+                f"{there}. Put it back in its place and give the same command again"
+            )
+        target = free_name(self.path, ".recovered") if self.path.exists() else self.path
+        with self._reported():
+            copy = sqlite3.connect(target)
+            try:
+                self._database.backup(copy)
+            finally:
+                copy.close()
+        return (
+            f"{self.path} was removed while a scan wrote it; its rows were written again to "
+            f"{target}. With that file in its place, give the same command again"
+        )
+
+
+def _lock(path: Path) -> int:
+    """Lock the file against other scans until the descriptor that is returned is closed."""
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        if sys.platform == "win32":
+            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LOCKED_BYTE)
+    except (BlockingIOError, PermissionError) as error:
+        os.close(descriptor)
+        raise ScanFileError(
+            f"{path} is in use by another scan: wait for it, or name another --output"
+        ) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise ScanFileError(
+            f"{path} cannot be locked ({error.strerror}): name an --output on a local disk"
+        ) from error
+    return descriptor
