@@ -28,6 +28,7 @@ from recognizer.rows.item_key import item_key
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import (
+    CHANGE_IMAGE,
     CLEAR_PLACE,
     INSERT_IMAGE,
     SELECT_ROW,
@@ -331,6 +332,19 @@ class ScanFile(Closes):
             audited: set[str] = set()
             for one in new:
                 self._write_one(database, one, ranking, units, audited)
+            refresh_entries(database, units, audited)
+
+    def change(self, rows: Iterable[tuple[int, Row]], ranking: Ranking) -> None:
+        """Change what was decided on images, and the columns of their listings, by number."""
+        with self.transaction() as database:
+            units: set[int] = set()
+            audited: set[str] = set()
+            for image, row in rows:
+                values = self.values_of(row, ranking)
+                database.execute(CHANGE_IMAGE, values | {"id": image})
+                units.add(values["unit"])
+                if row.sha256 is not None:
+                    audited.add(row.sha256)
             refresh_entries(database, units, audited)
 
     def _write_one(

@@ -34,7 +34,7 @@ from recognizer.decision import columns_for
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
-from recognizer.rows.journal import row_key
+from recognizer.rows.records import result_of
 from recognizer.scan.machine import worker_count, worker_memory
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import (
@@ -287,7 +287,7 @@ class WorkerPool:
         sha256 = step.sha256 if step and step.indices == (task.index,) else None
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
         row = make_row(task.item, judge(failed, self._payload), self._payload)
-        return Result(row=None if row_key(row) == task.known else row)
+        return Result(row=None if result_of(row) == task.known else row)
 
 
 def with_few_columns(task: Task, policy: Policy) -> Task:
