@@ -22,7 +22,6 @@ from recognizer import __version__
 from recognizer._atomic import replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.policy import Policy
-from recognizer.rows.copies import group_copies
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, Row, row_schema
 from recognizer.rows.scanfile import ScanFile
@@ -72,8 +71,6 @@ def write_listings(file: ScanFile, output: Path, policy: Policy | None = None) -
             counts.without_image += not listing.images
             yield listing if policy is None else _with_action(listing, policy)
 
-    if file.is_writable:
-        group_copies(file)
     _write(output, _LISTINGS, counted())
     return counts
 

@@ -112,7 +112,7 @@ class _Run:
                 if not seen.add(place):  # a file may be named twice, but it gets one row
                     self.summary.repeated += 1
                     continue
-                lacks = self.payload.options.embeddings and known and not known.has_embedding
+                lacks = self.payload.options.embeddings and known and known.lacks_embedding
                 task = Task(index=index, item=item, known=known and known.result)
                 index += 1
                 if lacks or not self._is_unchanged(task, known):

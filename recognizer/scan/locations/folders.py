@@ -12,6 +12,7 @@ from pathlib import PurePath
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, read_path
+from recognizer.rows.scanfile import is_open_here
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.location import FileLocation, has_archive_suffix, has_image_suffix
 from recognizer.status import Reason
@@ -37,6 +38,8 @@ def images_below(folder: str, skipped: Skipped) -> Iterator[Item]:
 
 
 def _begins_as_image(path: str) -> bool:
+    if is_open_here(path):
+        return False
     with suppress(Refused):
         return sniff(read_path(path, Limits(), head=SNIFF_BYTES)) is not None
     return False
