@@ -1,6 +1,6 @@
-"""Hold the repository against its budget, ``[tool.budget]`` in pyproject.toml, which only goes down.
+"""Hold the repository against its budget, ``[tool.budget]`` in pyproject.toml.
 
-Run by ``make check``: ``python -m tests.budget``.
+It only goes down. Run by ``make check``: ``python -m tests.budget``.
 """
 
 from __future__ import annotations
