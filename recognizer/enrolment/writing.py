@@ -172,7 +172,6 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         families=_families(plan),
         not_recognized=tuple(n for n in parent.not_recognized if n != plan.name),
         evaluation=None,  # they are of the parent, whose card follows in this one's
-        appendix={},
         lineage=(*parent.lineage, step),
     )
     others = parent.calibrate(plan.bank.log_odds[learned.rows])

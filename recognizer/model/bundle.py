@@ -94,7 +94,6 @@ class Bundle:
         created: ISO 8601 date.
         evaluation: the figures on the test split; None where nothing was measured, or other
             scores were.
-        appendix: further figures, which only the card shows.
         lineage: how it was made, the latest step last.
 
     Raises:
@@ -120,7 +119,6 @@ class Bundle:
     parity: Parity | None = None
     self_test: SelfTest | None = None
     evaluation: EvaluationSummary | None = None
-    appendix: Mapping[str, Any] = field(default_factory=dict)
     negatives: NegativesFile | None = None
     lineage: tuple[Lineage, ...] = ()
 
@@ -340,7 +338,6 @@ def write_bundle(bundle: Bundle) -> None:
     content = {
         "schema": SCHEMA,
         **_to_json({name: getattr(bundle, name) for name in names}),
-        "appendix": bundle.appendix,
         "taxonomy": _own_names(bundle.taxonomy),
         "digest": bundle.digest,
     }

@@ -114,7 +114,6 @@ class Training:
     held_out: str | None = None
     photos: int = 0
     sources: int = 0
-    rendered: int = 0
     patches: int = 0
     averaged_runs: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -47,11 +47,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingImages:
-    """What a label was learned from: photos and their sources, renderings, cut-out patches."""
+    """What a label was learned from: photos and their sources, and cut-out patches."""
 
     photos: int = 0
     sources: int = 0
-    rendered: int = 0
     patches: int = 0
 
 

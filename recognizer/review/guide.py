@@ -83,8 +83,6 @@ def describe_evidence(evidence: BundleEvidence | None) -> Evidence:
     text = _count(train.photos, train.sources, "training photo")
     if enrolment := evidence.enrolment:
         text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
-    if train.rendered:
-        text += f" and {counted(train.rendered, 'rendering')}"
     if not test.photos:
         return Evidence(text=f"{text}; not measured: there are no test photos", mark="not measured")
     text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"

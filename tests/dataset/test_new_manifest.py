@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections import Counter, defaultdict
@@ -176,20 +175,6 @@ def test_one_source_cannot_be_split(tmp_path: Path) -> None:
         DatasetError, match=r"all 4 photos are of one source, 'shop'.*--source photo"
     ):
         make(tmp_path / "p", source="folder")
-
-
-def test_renderings_always_train(photos: Path) -> None:
-    rows = [["file", "label", "source"]]
-    for path in sorted(photos.rglob("*.jpg")):
-        file = path.relative_to(photos)
-        shop = file.parts[1]
-        source = f"synthetic/{shop}" if shop in {"shop-0", "shop-1", "shop-2"} else shop
-        rows.append([file.as_posix(), file.parts[0], source])
-    with (photos / "list.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    made = make(photos)
-    assert {p.split for p in made.photos if p.is_synthetic} == {"train"}
-    assert {p.split for p in made.photos if not p.is_synthetic} == set(SHARES)
 
 
 def test_labels_with_few_sources_are_named(photos: Path) -> None:

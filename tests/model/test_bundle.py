@@ -22,7 +22,7 @@ from tests.tiny import LABELS, SIZE, change_by_hand, edit_description, write_tin
 Change = Callable[[dict[str, Any]], object]
 SHARE, NONE = [3, 4, 0.19, 0.99], [0, 60, 0.0, 0.06]
 ENROLLED_BEFORE = {
-    "train": {"photos": 4, "sources": 1, "rendered": 0, "patches": 0},
+    "train": {"photos": 4, "sources": 1, "patches": 0},
     "test": {"photos": 0, "sources": 0},
     "average_precision": None,
     "area_under_roc": None,
