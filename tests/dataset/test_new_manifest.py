@@ -150,10 +150,18 @@ def test_hostile_names_end_in_words(photos: Path, tmp_path: Path) -> None:
 
 def test_half_characters_of_json_are_written_as_what_they_are(photos: Path, tmp_path: Path) -> None:
     files = [path.relative_to(photos) for path in sorted(photos.rglob("*.jpg"))]
-    tasks = [
-        {"image": str(f), "choice": f.parts[0], "seller": f"\ud800 {f.parts[1]}"} for f in files
-    ]
-    (photos / "export.json").write_text(json.dumps(tasks))
+    labels = sorted({f.parts[0] for f in files})
+    coco = {
+        "images": [
+            {"id": i, "file_name": str(f), "seller": f"\ud800 {f.parts[1]}"}
+            for i, f in enumerate(files)
+        ],
+        "annotations": [
+            {"image_id": i, "category_id": labels.index(f.parts[0])} for i, f in enumerate(files)
+        ],
+        "categories": [{"id": i, "name": label} for i, label in enumerate(labels)],
+    }
+    (photos / "export.json").write_text(json.dumps(coco))
     done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
     assert done.exit_code == ExitCode.DONE, done.exception
     assert load_photos(tmp_path / "data")[0].source == "\\ud800 shop-0"
