@@ -13,7 +13,7 @@ from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
 from recognizer.evaluation.out_of_fold import FoldEvaluation
 from recognizer.evaluation.paired import Change, PairedEvaluation
 from recognizer.evaluation.prevalence import OperatingPoint
-from recognizer.model.evidence import Estimate, percent
+from recognizer.model.description import Estimate, percent
 from recognizer.policy import FALSE_POSITIVE_RATES
 
 

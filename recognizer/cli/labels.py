@@ -16,7 +16,7 @@ from recognizer.cli.progress import new_table, wide_console
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
-    from recognizer.model.evidence import Evidence
+    from recognizer.model.description import LabelEvidence
     from recognizer.taxonomy import Label
 
 _RATE = 0.01  # the false-positive rate at which recall is shown
@@ -71,7 +71,7 @@ def _rows(bundle: Bundle) -> Iterator[dict[str, Any]]:
 
 
 def _row(
-    label: Label, bundle: Bundle, *, is_known: bool, evidence: Evidence | None
+    label: Label, bundle: Bundle, *, is_known: bool, evidence: LabelEvidence | None
 ) -> dict[str, Any]:
     recall = evidence.recall.get(_RATE) if evidence else None
     train, test = (evidence.train, evidence.test) if evidence else (None, None)

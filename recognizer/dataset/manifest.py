@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from recognizer.errors import DatasetError
 from recognizer.imaging import LoadedImage, load_image
-from recognizer.model.evidence import TrainingImages
+from recognizer.model.description import TrainingImages
 from recognizer.taxonomy import Kind, add_labels, load_taxonomy, unknown_name
 
 MANIFEST = "manifest.csv"

@@ -14,7 +14,7 @@ from recognizer.dataset.manifest import Photo
 from recognizer.evaluation.evaluate import Evaluation
 from recognizer.evaluation.templates import render
 from recognizer.model.bundle import Bundle
-from recognizer.model.evidence import percent
+from recognizer.model.description import percent
 
 SOURCES_FILE = "sources.csv"
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recognizer.model.bundle import Bundle
-from recognizer.model.evidence import Evidence as BundleEvidence
-from recognizer.model.evidence import counted
+from recognizer.model.description import LabelEvidence, counted
 from recognizer.status import Reason
 from recognizer.taxonomy import Kind, Label
 
@@ -75,7 +74,7 @@ def make_guides(bundle: Bundle) -> dict[str, Guide]:
     }
 
 
-def describe_evidence(evidence: BundleEvidence | None) -> Evidence:
+def describe_evidence(evidence: LabelEvidence | None) -> Evidence:
     """Put the evidence of a bundle's label into words."""
     if evidence is None:
         return Evidence(text="not recorded in the bundle", mark="not measured")

@@ -17,8 +17,15 @@ from recognizer.evaluation.evaluate import Evaluation, all_figures, evidence
 from recognizer.evaluation.figures import Figures
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
-from recognizer.model.description import Exported, InputFormat, ModelFile, Parity, Training
-from recognizer.model.evidence import EvaluationSummary, Evidence
+from recognizer.model.description import (
+    EvaluationSummary,
+    Exported,
+    InputFormat,
+    LabelEvidence,
+    ModelFile,
+    Parity,
+    Training,
+)
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.self_test import with_self_test
 from recognizer.training.config import TrainingConfig
@@ -154,8 +161,8 @@ def describe(
 
 
 def _evidence(
-    figures: Figures, learned: Sequence[Photo], members: Sequence[str], before: Evidence | None
-) -> Evidence:
+    figures: Figures, learned: Sequence[Photo], members: Sequence[str], before: LabelEvidence | None
+) -> LabelEvidence:
     """Return the evidence of a label or family; ``before`` is what its enrolment recorded."""
     found = evidence(figures, learned, members)
     if before is None or before.enrolment is None:
@@ -182,5 +189,5 @@ def _summary(measured: Measured) -> EvaluationSummary:
             for f in all_figures(test)
             if f.calibration_error is not None
         },
-        int8_loses_average_precision=dict(measured.lost),
+        int8_ap_drop=dict(measured.lost),
     )

@@ -23,8 +23,7 @@ from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, evaluate
 from recognizer.evaluation.held_out import corrected, photos_of_split
 from recognizer.model.bundle import load_bundle
-from recognizer.model.description import CalibrationPhotos, Training
-from recognizer.model.evidence import Leads
+from recognizer.model.description import CalibrationPhotos, Leads, Training
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import encoded, picture
 from tests.labelled import write_manifest

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, TrainingImages
+from recognizer.model.description import Estimate, EvaluationPhotos, LabelEvidence, TrainingImages
 from recognizer.review.guide import REASONS, describe_evidence, explain_reason
 from recognizer.status import Reason
 
@@ -48,6 +48,6 @@ def test_evidence_in_words(
     text: str,
     mark: str | None,
 ) -> None:
-    evidence = train and Evidence(train=train, test=test, average_precision=precision)
+    evidence = train and LabelEvidence(train=train, test=test, average_precision=precision)
     found = describe_evidence(evidence)
     assert (found.text, found.mark) == (text, mark)

@@ -52,7 +52,7 @@ def test_a_run_becomes_a_bundle_that_the_engine_serves(
     assert "- Reddish pieces are missed." in card
     assert "sources.csv" in card
     assert (release.path / "sources.csv").is_file()
-    assert description["evaluation"]["int8_loses_average_precision"].keys() <= {"ivory_worked"}
+    assert description["evaluation"]["int8_ap_drop"].keys() <= {"ivory_worked"}
     _agrees_with_torch(recognizer, run.folder, split, release.precision)
 
 
