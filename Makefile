@@ -21,8 +21,8 @@ $(BASE): pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(DEV): $(BASE) datasets/renderer/pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,train]' --editable ./datasets/renderer
+$(DEV): $(BASE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,train]'
 	@touch $@
 
 demo: $(BASE) ## Scan the sample photos and write an HTML report
@@ -39,7 +39,6 @@ check: $(DEV) ## Format, lint, types, the direction of imports and the budget, a
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy datasets/renderer/src
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.budget
 

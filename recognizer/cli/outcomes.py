@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from recognizer.model.bundle import Bundle
-    from recognizer.model.evidence import Estimate
+    from recognizer.model.description import Estimate
     from recognizer.review.proposals import Proposal
 
 app = typer.Typer(
