@@ -65,7 +65,7 @@ VERB_GROUPS = {
             "recognizer.cli.evidence",
             "Make a case of leads: originals, scores, decisions.",
         ),
-        "verify": ("recognizer.cli.verify", "Check that a case, or a journal, was not changed."),
+        "verify": ("recognizer.cli.verify", "Check that a case was not changed."),
         "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
     },
     "Models": {
@@ -92,7 +92,6 @@ VERB_GROUPS = {
     },
     "Maintenance": {
         "doctor": ("recognizer.cli.doctor", "Check the installation, the machine and the model."),
-        "repair": ("recognizer.cli.repair", "Keep the whole rows of a damaged journal."),
     },
 }
 """Heading -> verb -> its module, and its line in ``--help``."""

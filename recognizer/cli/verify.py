@@ -1,4 +1,4 @@
-"""``recognizer verify``: check a case, or a journal by its chain."""
+"""``recognizer verify``: check that a case was not changed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from recognizer.cli.options import (
     bundles_behind,
     print_json,
 )
-from recognizer.errors import UsageError
 
 
 def command(
-    case: Annotated[
-        Path, typer.Argument(metavar="CASE|JOURNAL", help="The folder of a case, or a journal.")
-    ],
+    case: Annotated[Path, typer.Argument(metavar="CASE", help="The folder of a case.")],
     bundle: RowsBundleOption = None,
     public_key: Annotated[
         Path | None,
@@ -32,23 +29,15 @@ def command(
         str | None,
         typer.Option(
             "--digest",
-            help="The digest of the case, or the link of the journal, as it was noted elsewhere.",
+            help="The digest of the case, as it was noted elsewhere.",
         ),
     ] = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Check that nothing in a case was changed, who signed it, and that the photos score the same.
 
-    Of a journal: check that its rows are those that were written. Whoever can change a journal can
-    also make its chain again; with --digest, a link that was kept elsewhere must be part of it.
-
     The exit code is 3 where a check failed, or where the photos could not be scored again.
     """
-    if not case.is_dir():
-        if bundle is not None or public_key is not None:
-            raise UsageError(f"{case} is not a case: --bundle and --public-key are for cases")
-        _verify_journal(case, digest, json_lines=json_lines)
-        return
     from recognizer import Recognizer
     from recognizer.cli.scan_output import shown
     from recognizer.errors import BundleNotFoundError
@@ -77,33 +66,3 @@ def command(
         raise SomeInputsFailedError
     if not json_lines:
         typer.echo(f"{case}: {len(manifest.files)} files unchanged")
-
-
-def _verify_journal(journal: Path, link: str | None, *, json_lines: bool) -> None:
-    from recognizer.rows import verify_chain
-
-    check = verify_chain(journal, kept=link)
-    if json_lines:
-        found = {
-            "rows": check.last.rows,
-            "link": check.last.sha256,
-            "bytes_behind": check.bytes_behind,
-            "problems": check.problems,
-        }
-        print_json(found, on_one_line=True)
-    else:
-        typer.echo(
-            f"{journal}: the first {check.last.rows:,} rows are as they were written; their link "
-            f"is {check.last.sha256}"
-        )
-        if check.kept is not None:
-            typer.echo(f"The link that was kept stands for the first {check.kept.rows:,} rows")
-        if check.bytes_behind:
-            typer.echo(
-                f"{check.bytes_behind:,} bytes behind the chain have no link yet: a scan is "
-                "writing, or the next one will make it"
-            )
-        for problem in check.problems:
-            typer.echo(f"{journal}: {problem}", err=True)
-    if check.problems:
-        raise SomeInputsFailedError
