@@ -55,7 +55,7 @@ VERB_GROUPS = {
         "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
         "review": ("recognizer.cli.review", "Work through the leads of a scan, as a team."),
         "report": ("recognizer.cli.report", "Write the review queue of a scan as one HTML file."),
-        "handover": ("recognizer.cli.handover", "Hand leads over to Coop or Label Studio."),
+        "handover": ("recognizer.cli.handover", "Write leads as tasks for Label Studio."),
         "outcomes": ("recognizer.cli.outcomes", "Import, export and use what reviewers found out."),
         "measure": (
             "recognizer.cli.measure",

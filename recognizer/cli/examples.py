@@ -33,7 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "review": ("recognizer review scan.jsonl --policy strict",),
     "report": ("recognizer report scan.jsonl --output report.html",),
     "handover": (
-        "recognizer handover scan.jsonl --to label-studio --output tasks.json "
+        "recognizer handover scan.jsonl --output tasks.json "
         "--photo-url 'https://photos.example/{sha256}'",
     ),
     "outcomes": (

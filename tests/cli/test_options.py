@@ -27,7 +27,6 @@ OWN_WORDS = {
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
     "--split": "which there are",
-    "--timeout": "in seconds, of an image or of a request",
     "--prevalence": "of families, too, or of all products",
     "--seed": "instead of that of a recipe",
 }
