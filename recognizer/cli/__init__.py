@@ -48,7 +48,7 @@ VERB_GROUPS = {
             "recognizer.cli.merge",
             "Merge the journals of shards, or of several scans.",
         ),
-        "compare": ("recognizer.cli.compare", "Compare two scans: models, policies, months."),
+        "compare": ("recognizer.cli.compare", "Show what changed between two scans."),
     },
     "Review": {
         "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),

@@ -20,7 +20,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "recognizer scan photos/ --shard 2/2 --output 2.jsonl",
         "recognizer merge 1.jsonl 2.jsonl --output scan.jsonl",
     ),
-    "compare": ("recognizer compare before.jsonl after.jsonl --output changes.html",),
+    "compare": ("recognizer compare before.jsonl after.jsonl --top 50",),
     "plan": (
         "recognizer plan --photos-per-day 100000 --reviewers 2 --cases-per-reviewer 300 "
         "--output planned.toml",
