@@ -63,7 +63,7 @@ VERB_GROUPS = {
         ),
         "evidence": (
             "recognizer.cli.evidence",
-            "Make a case of leads: originals, scores, decisions.",
+            "Make a case of leads (BagIt): originals, scores, verdicts.",
         ),
         "verify": ("recognizer.cli.verify", "Check that a case was not changed."),
         "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),

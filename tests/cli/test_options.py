@@ -22,7 +22,6 @@ OWN_WORDS = {
     "--output": "what is written there",
     "--bundle": "the released one, or that which made the rows",
     "--json": "one object, or one on each line",
-    "--key": "of a certificate, or to sign with",
     "--embeddings": "a scan writes the file, and similar reads it",
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
