@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from recognizer.model.bundle import Bundle
-    from recognizer.model.evidence import Estimate
+    from recognizer.model.description import Estimate
     from recognizer.review.proposals import Proposal
 
 app = typer.Typer(
@@ -70,7 +70,7 @@ def import_(
     listing that are leads.
     """
     from recognizer.review.decided import about_images
-    from recognizer.review.handover.label_studio import read_export
+    from recognizer.review.label_studio import read_export
     from recognizer.review.outcomes import OutcomeStore, read_outcomes
 
     outcomes, silent = [], 0
