@@ -28,7 +28,7 @@ import typer.main
 
 from recognizer import __version__
 from recognizer.cli.examples import epilog
-from recognizer.errors import BundleError, ScanFileChangedError, RecognizerError
+from recognizer.errors import BundleError, RecognizerError, ScanFileChangedError
 
 VERB_GROUPS = {
     "Scan": {

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def command(
-    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The rows of a scan (JSONL).")],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Those of another.")],
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The file of a scan.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="That of another.")],
     top: Annotated[int, typer.Option(min=0, help="How many of the largest changes to show.")] = 20,
     bundle: RowsBundleOption = None,
     as_json: JsonOption = False,
@@ -24,14 +24,14 @@ def command(
     """Show which decisions changed between two scans, and the images that changed most."""
     from recognizer.policy import CandidateKind
     from recognizer.review.compare import compare
-    from recognizer.rows.journal import last_rows
+    from recognizer.rows import ScanFile
 
     products = {
         one.digest: [c.name for c in one.candidates if c.kind is CandidateKind.LABEL]
         for one in bundles_behind(bundle)
     }
-    with working(f"Comparing {before} and {after}"):
-        found = compare(last_rows(before), last_rows(after), products, top=top)
+    with ScanFile(before) as old, ScanFile(after) as new, working("Comparing"):
+        found = compare(old, new, products, top=top)
     if as_json:
         print_json(found.to_json())
     else:

@@ -10,9 +10,9 @@ import typer
 from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import (
     AllowHttpOption,
-    JournalArgument,
-    OptionalOutcomesOption,
+    OutcomesOption,
     RowsBundleOption,
+    ScanArgument,
     TitleOption,
     bundles_behind,
     output_option,
@@ -23,7 +23,7 @@ from recognizer.cli.progress import working
 
 
 def command(
-    journal: JournalArgument,
+    scan: ScanArgument,
     leads: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,7 +39,7 @@ def command(
     output: Annotated[Path, output_option("The folder of the case; it must not exist yet.")] = Path(
         "case"
     ),
-    outcomes: OptionalOutcomesOption = None,
+    outcomes: OutcomesOption = None,
     bundle: RowsBundleOption = None,
     title: TitleOption = None,
     allow_http: AllowHttpOption = False,
@@ -49,31 +49,32 @@ def command(
     The exit code is 3 if an original could not be read. The case digest that is printed stands
     for every byte of the folder: keep it somewhere else. Needs the extra `evidence`.
     """
-    from contextlib import nullcontext
-
     from recognizer import Recognizer
     from recognizer.cli.scan_output import shown
     from recognizer.model.bundle import bundle_behind
     from recognizer.review.evidence import find_leads, write_case
-    from recognizer.review.outcomes import OutcomeStore
-    from recognizer.rows.journal import last_rows
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.rows import ScanFile
 
     require_extra("evidence", "bagit")
-    with working(f"Writing {output}"):
-        rows = find_leads(last_rows(journal), leads or [], listings or [])
+    with (
+        ScanFile(scan) as file,
+        Outcomes(outcomes or scan) as found_out,
+        working(f"Writing {output}"),
+    ):
+        rows = find_leads(file, leads or [], listings or [])
         recognizer = Recognizer(
             bundle_behind(rows[0].model.title, rows[0].model.digest, bundles_behind(bundle))
         )
-        with nullcontext() if outcomes is None else OutcomeStore(outcomes) as store:
-            digest, photos = write_case(
-                rows,
-                output,
-                recognizer=recognizer,
-                read=lambda row: read_original(row, allow_http=allow_http),
-                outcomes_of=store.of if store else lambda _: (),
-                scan=journal.name,
-                title=title,
-            )
+        digest, photos = write_case(
+            rows,
+            output,
+            recognizer=recognizer,
+            read=lambda row: read_original(row, allow_http=allow_http),
+            outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
+            scan=scan.name,
+            title=title,
+        )
     typer.echo(f"Wrote {output}: {len(photos)} images")
     typer.echo(f"Case digest: {digest}")
     missing = [photo for photo in photos if photo.missing]

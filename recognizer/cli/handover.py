@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import JournalArgument, output_option
+from recognizer.cli.options import ScanArgument, output_option
 from recognizer.cli.progress import working
 
 _MAX_SHOWN = 20  # sources that are listed
 
 
 def command(
-    journal: JournalArgument,
+    scan: ScanArgument,
     output: Annotated[Path, output_option("The tasks to import into Label Studio (.json).")],
     config: Annotated[
         Path | None, typer.Option(help="Also write the labelling interface to this file (XML).")
@@ -36,10 +36,10 @@ def command(
     from recognizer.cli.scan_output import shown
     from recognizer.model.bundle import load_bundle
     from recognizer.review.label_studio import labelling_config, write_tasks
-    from recognizer.rows.journal import last_rows
+    from recognizer.rows import ScanFile
 
-    with working(f"Writing {output}"):
-        tasks, without_url = write_tasks(last_rows(journal), output, photo_url)
+    with ScanFile(scan) as file, working(f"Writing {output}"):
+        tasks, without_url = write_tasks(file.rows("place < 2"), output, photo_url)
     typer.echo(f"Wrote {output}: {tasks} tasks")
     if config is not None:
         require_own(config, "labelling interface", lambda file: file.read(6) == b"<View>")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recognizer.cli.options import JournalArgument, JsonOption, OutcomesOption, print_json
+from recognizer.cli.options import JsonOption, OutcomesOption, ScanArgument, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def command(
-    journal: JournalArgument,
-    outcomes: OutcomesOption,
+    scan: ScanArgument,
+    outcomes: OutcomesOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,11 +33,15 @@ def command(
 
     require_extra("evaluate", "scipy", "sklearn")
     from recognizer.review.measure import measure_outcomes
-    from recognizer.review.outcomes import OutcomeStore
-    from recognizer.rows.journal import last_rows
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.rows import ScanFile
 
-    with OutcomeStore(outcomes) as store, Console(stderr=True).status("Measuring"):
-        found = measure_outcomes(last_rows(journal), store, now=datetime.now(UTC))
+    with (
+        ScanFile(scan) as file,
+        Outcomes(outcomes or scan) as found_out,
+        Console(stderr=True).status("Measuring"),
+    ):
+        found = measure_outcomes(file.rows(), found_out, now=datetime.now(UTC))
     if as_json:
         print_json(found)
         return

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from recognizer._sqlite import TemporaryStore
 from recognizer.decision import severity
-from recognizer.listing_columns import listing_of
 from recognizer.policy import CandidateKind, Decision
+from recognizer.rows.item_key import item_key
 from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
 
 _NO_CHANGE = 1e-6  # of a score
 
@@ -123,8 +123,8 @@ class Comparison:
 
 
 def compare(
-    before: Iterable[Row],
-    after: Iterable[Row],
+    before: ScanFile,
+    after: ScanFile,
     products: Mapping[str, Collection[str]],
     *,
     top: int = 100,
@@ -132,21 +132,20 @@ def compare(
     """Compare two scans.
 
     Args:
-        before: the last row of each image.
-        after: the same of the other scan.
+        before: the one scan.
+        after: the other.
         products: digest of a model -> its products; of other models all labels are compared.
         top: how many changes are kept.
     """
     found = Comparison()
+    for row in before.rows():
+        found.before.add(row)
     largest: list[tuple[tuple[int, float], int, Change]] = []
-    with _Rows() as earlier:
-        for row in before:
-            found.before.add(row)
-            earlier.add(row)
-        for number, row in enumerate(after):
-            found.after.add(row)
-            old = earlier.find(row)
-            change = None if old is None else _change(found, old, row, products)
+    for number, row in enumerate(after.rows()):
+        found.after.add(row)
+        key = item_key(row.source, row.item, before.listing_column, row.reason)
+        for old in before.rows("key = ?", (key,)):
+            change = _change(found, old, row, products)
             if change is not None and top > 0:
                 push = heapq.heappush if len(largest) < top else heapq.heappushpop
                 push(largest, (change.size, -number, change))
@@ -175,26 +174,3 @@ def _change(
 def _product_scores(row: Row, products: Mapping[str, Collection[str]]) -> dict[str, float]:
     scores = row.scores or {}
     return {name: scores[name] for name in products.get(row.model.digest, scores) if name in scores}
-
-
-class _Rows(TemporaryStore):
-    """The rows of the first scan, by source and listing."""
-
-    def __init__(self) -> None:
-        super().__init__("CREATE TABLE image (key TEXT PRIMARY KEY, line BLOB) WITHOUT ROWID")
-
-    def add(self, row: Row) -> None:
-        with self._reported():
-            values = (_key(row), row.to_json_line())
-            self._database.execute("REPLACE INTO image VALUES (?, ?)", values)
-
-    def find(self, row: Row) -> Row | None:
-        with self._reported():
-            found = self._database.execute("SELECT line FROM image WHERE key = ?", (_key(row),))
-            line = found.fetchone()
-        return None if line is None else Row.from_json_line(line[0])
-
-
-def _key(row: Row) -> str:
-    text = f"{row.source}\0{listing_of(row.item) or ''}"
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -33,12 +33,13 @@ from recognizer.errors import MissingExtraError, UsageError
 from recognizer.evaluation.templates import render
 from recognizer.imaging.overlay import draw_heatmap
 from recognizer.imaging.sources import Refused
-from recognizer.listing_columns import listing_of
+from recognizer.imaging.thumbnail import shrink
 from recognizer.model.bundle import Bundle
 from recognizer.review.guide import make_guides
-from recognizer.review.outcomes import Outcome, listing_identity
+from recognizer.review.outcomes import Outcome
+from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
-from recognizer.rows.thumbnails import shrink
+from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
 TAG_MANIFEST = "tagmanifest-sha256.txt"
@@ -68,13 +69,11 @@ class CasePhoto:
     outcomes: tuple[Outcome, ...]
 
 
-def find_leads(
-    rows: Iterable[Row], leads: Sequence[str], listings: Sequence[str] = ()
-) -> list[Row]:
-    """Return the rows of the images that are named, in their order.
+def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = ()) -> list[Row]:
+    """Return the rows of the images that are named, in the order of the scan.
 
     Args:
-        rows: the last row of each image of a scan.
+        scan: the scan.
         leads: digests (sha256, or their first 8 digits or more), or sources.
         listings: identities of listings; all their images that were scored.
 
@@ -83,28 +82,23 @@ def find_leads(
     """
     if not leads and not listings:
         raise UsageError("name at least one image (--lead) or listing (--listing)")
-    prefixes = [lead for lead in leads if _DIGITS.fullmatch(lead)]
-    named: dict[str, set[str | None]] = {name: set() for name in (*leads, *listings)}
-    found: list[Row] = []
-    for row in rows:
-        names = {row.source} & {*leads}
-        names |= {prefix for prefix in prefixes if (row.sha256 or "").startswith(prefix)}
-        listing = listing_of(row.item)
-        if listing is not None and row.status is not Status.FAILED:
-            names |= {listing} & {*listings}
-        for name in names:
-            named[name].add(row.sha256)
-        if names and all(row.sha256 != other.sha256 or row.item != other.item for other in found):
-            found.append(row)
+    found: dict[int, Row] = {}
     for name in leads:
-        if not named[name]:
+        images = dict(scan.numbered_rows("source = ?", (as_name(name),)))
+        if _DIGITS.fullmatch(name):
+            images |= dict(scan.numbered_rows("sha256 BETWEEN ? AND ?", (name, f"{name}g")))
+        if not images:
             raise UsageError(f"--lead {name}: no image of the scan has this sha256 or source")
-        if len(named[name]) > 1:
+        if len({row.sha256 for row in images.values()}) > 1:
             raise UsageError(f"--lead {name}: several images begin so; give more digits")
+        found |= images
     for name in listings:
-        if not named[name]:
+        condition = "listing = ? AND status != 'failed'"
+        images = dict(scan.numbered_rows(condition, (as_name(name),)))
+        if not images:
             raise UsageError(f"--listing {name}: no scored image of the scan is in this listing")
-    return found
+        found |= images
+    return [*{(row.sha256, repr(row.item)): row for _, row in sorted(found.items())}.values()]
 
 
 def write_case(
@@ -113,7 +107,7 @@ def write_case(
     *,
     recognizer: Recognizer,
     read: Callable[[Row], bytes],
-    outcomes_of: Callable[[str], Iterable[Outcome]] = lambda _: (),
+    outcomes_of: Callable[[Row], Iterable[Outcome]] = lambda _: (),
     scan: str = "",
     title: str | None = None,
 ) -> tuple[str, list[CasePhoto]]:
@@ -125,7 +119,7 @@ def write_case(
         recognizer: the model behind the rows; it makes the heat-maps.
         read: return the bytes of a row's image as they are now, or raise ``Refused``. Bytes that
             are not those of the row are left out, and the case says so.
-        outcomes_of: return what people found out about a subject (:attr:`Outcome.subject`).
+        outcomes_of: return what people found out about an image or its listing.
         scan: the name of the scan, for people.
         title: by default the name of the folder.
 
@@ -202,7 +196,7 @@ def _write_photos(
     folder: Path,
     recognizer: Recognizer,
     read: Callable[[Row], bytes],
-    outcomes_of: Callable[[str], Iterable[Outcome]],
+    outcomes_of: Callable[[Row], Iterable[Outcome]],
 ) -> Iterator[CasePhoto]:
     (folder / PHOTOS).mkdir()
     (folder / HEATMAPS).mkdir()
@@ -218,7 +212,6 @@ def _write_photos(
             drawn = _preview(overlay)
             _, png = cv2.imencode(".png", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
             (folder / HEATMAPS / f"{row.sha256}.png").write_bytes(png.tobytes())
-        listing = listing_identity(listing_of(row.item) or row.source)
         yield CasePhoto(
             row=row,
             file=file if missing is None else None,
@@ -226,8 +219,7 @@ def _write_photos(
             preview=preview,
             heatmap=drawn,
             explained=explained,
-            # A verdict on a listing that words or reports alone have raised names no image.
-            outcomes=(*outcomes_of(row.sha256 or ""), *outcomes_of(f"listing:{listing}")),
+            outcomes=tuple(outcomes_of(row)),
         )
 
 

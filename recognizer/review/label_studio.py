@@ -19,7 +19,8 @@ from recognizer._atomic import replacing, require_own
 from recognizer.errors import UsageError
 from recognizer.listing_columns import Role, as_text, as_url, listing_of, value_of
 from recognizer.model.bundle import Bundle
-from recognizer.review.outcomes import Judgement, Outcome, as_note, listing_identity
+from recognizer.review.outcomes import Judgement, Outcome, as_note
+from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 
 URL_FIELDS = ("sha256", "source", "name")
@@ -87,7 +88,7 @@ def _task(row: Row, url: str) -> dict[str, Any]:
     # The interface needs a text for each, even if it is empty.
     data: dict[str, Any] = {r.value: as_text(value_of(row.item or {}, r)) or "" for r in _ROLES}
     name = listing_of(row.item)
-    listing = None if name is None else listing_identity(name)
+    listing = None if name is None else as_name(name)
     data |= {"image": url, "sha256": row.sha256, "listing": listing}
     result = [*_boxes(row), *_choice(row)]
     score = row.leads[0].score if row.leads else 0.0

@@ -123,6 +123,11 @@ class Outcome:
         """32 hexadecimal digits over all of it: the same outcome is one, wherever it comes from."""
         return hashlib.blake2b(self.to_json_line(), digest_size=_DIGEST_BYTES).hexdigest()
 
+    @property
+    def subject(self) -> str:
+        """What it is about: the digest of an image, else the identity of a listing."""
+        return self.sha256 or f"listing:{self.listing}"
+
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
         values: dict[str, Any] = msgspec.to_builtins(self)
@@ -209,6 +214,16 @@ class Outcomes(Closes):
             before = database.total_changes
             database.executemany(_INSERT, ({"id": one.id, **one.to_json()} for one in outcomes))
             return database.total_changes - before
+
+    def about(self, sha256: str | None, listing: str) -> Iterator[Outcome]:
+        """Yield the outcomes about an image, or about its listing as a whole, in order."""
+        return self._outcomes(
+            self.file.stream(
+                f"SELECT {_COLUMNS} FROM outcome WHERE sha256 = ?"
+                " OR (sha256 IS NULL AND listing = ?) ORDER BY number",
+                (sha256, listing),
+            )
+        )
 
     def by_id(self, ids: Iterable[str]) -> Iterator[Outcome]:
         """Yield the outcomes with these IDs, in the order in which they were added."""
