@@ -245,10 +245,9 @@ DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
 
 
 def in_force(history: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes of a subject that were not withdrawn, the latest last."""
+    """Return the outcomes of a subject that were not withdrawn, in the order of their arrival."""
     withdrawn = {outcome.withdraws for outcome in history if outcome.withdraws is not None}
-    kept = [o for o in history if o.occasion is not Occasion.WITHDRAWAL and o.id not in withdrawn]
-    return sorted(kept, key=lambda outcome: outcome.time)
+    return [o for o in history if o.occasion is not Occasion.WITHDRAWAL and o.id not in withdrawn]
 
 
 def _lead(row: Row) -> _Lead:

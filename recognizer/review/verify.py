@@ -7,6 +7,7 @@ that no manifest covers are errors too, and a manifest may be written in one way
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections import Counter
@@ -179,7 +180,7 @@ def _read_rows(folder: Path, present: dict[str, str | None]) -> tuple[list[Row],
     rows: list[Row] = []
     try:
         for number, line in enumerate(_read(folder / name).splitlines(keepends=True), 1):
-            row = Row.from_json_line(line)
+            row = Row.from_json(json.loads(line))
             if row.to_json_line() != line:
                 return [], f"line {number} is not as a scan writes it"
             rows.append(row)
