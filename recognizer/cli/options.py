@@ -144,6 +144,14 @@ TitleOption = Annotated[
     typer.Option("--title", help="Title of the page.", show_default="the name of the input"),
 ]
 NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
+RawOption = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help="Write texts to CSV as they are. Without it, those that a spreadsheet would take for "
+        "a formula begin with an apostrophe.",
+    ),
+]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
 ]

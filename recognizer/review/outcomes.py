@@ -27,6 +27,7 @@ import msgspec
 from recognizer._atomic import replacing, require_own
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
+from recognizer.rows.export import csv_cell
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.row import Digest, Row
@@ -306,7 +307,7 @@ def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
         yield line
 
 
-def write_outcomes(outcomes: Iterable[Outcome], path: Path) -> int:
+def write_outcomes(outcomes: Iterable[Outcome], path: Path, *, raw: bool = False) -> int:
     """Write outcomes to a new file, as CSV or JSON lines by its suffix, and return how many.
 
     Raises:
@@ -320,7 +321,8 @@ def write_outcomes(outcomes: Iterable[Outcome], path: Path) -> int:
                 table = csv.DictWriter(text, _FIELDS)
                 table.writeheader()
                 for count, outcome in enumerate(outcomes, 1):  # noqa: B007 - counted
-                    table.writerow(outcome.to_json())
+                    cells = outcome.to_json().items()
+                    table.writerow({name: csv_cell(value, raw=raw) for name, value in cells})
         else:
             with partial.open("wb") as lines:
                 for count, outcome in enumerate(outcomes, 1):  # noqa: B007 - counted
