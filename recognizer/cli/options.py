@@ -124,8 +124,7 @@ LayoutOption = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        help="How the photos are labelled: folders, csv, imagefolder, coco, label-studio or "
-        "fiftyone.",
+        help="How the photos are labelled: folders, csv or coco.",
         show_default="by what the folder holds",
     ),
 ]
@@ -145,6 +144,14 @@ TitleOption = Annotated[
     typer.Option("--title", help="Title of the page.", show_default="the name of the input"),
 ]
 NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
+RawOption = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help="Write texts to CSV as they are. Without it, those that a spreadsheet would take for "
+        "a formula begin with an apostrophe.",
+    ),
+]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
 ]

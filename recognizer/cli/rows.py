@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import OptionalPolicyOption, ScanArgument, output_option
+from recognizer.cli.options import (
+    OptionalPolicyOption,
+    RawOption,
+    ScanArgument,
+    output_option,
+)
 from recognizer.cli.progress import working
 from recognizer.errors import UsageError
 
@@ -23,12 +28,13 @@ def command(
         typer.Option("--listings", help="Write listings, in the order of the queue, leads first."),
     ] = False,
     policy: OptionalPolicyOption = None,
+    raw: RawOption = False,
 ) -> None:
     """Export a scan: a row for each image, or with --listings for each listing.
 
     The keys of rows are those of recognizer scan --schema. A listing has all its images, its title,
-    price, seller and the like, its leads merged, and says in how many others a near-copy of its best
-    image is. With --policy, the policy of the rows, it also has the text of the action.
+    price, seller and the like, its leads merged, and says in how many others a near-copy of its
+    best image is. With --policy, the policy of the rows, it also has the text of the action.
     """
     from recognizer._policy_file import load_policy
     from recognizer.rows import ScanFile, write_listings, write_rows
@@ -39,9 +45,9 @@ def command(
     with ScanFile(scan) as file, working(f"Writing {output}"):
         if listings:
             rules = None if policy is None else load_policy(policy, load_taxonomy())
-            written = words(write_listings(file, output, rules))
+            written = words(write_listings(file, output, rules, raw=raw))
         else:
-            written = f"{write_rows(file, output):,} rows"
+            written = f"{write_rows(file, output, raw=raw):,} rows"
     typer.echo(f"Wrote {output}: {written}")
 
 

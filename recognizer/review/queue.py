@@ -126,7 +126,7 @@ CREATE TABLE own AS SELECT *, row_number() OVER (PARTITION BY max(section, 1) OR
     AS number FROM ranked WHERE place = 1 AND mine;
 CREATE INDEX own_copies ON own (copies);
 CREATE TABLE shown AS SELECT * FROM own
-"""  # noqa: S608 - ours
+"""
 
 
 class Images(TemporaryStore):
@@ -169,7 +169,7 @@ class Images(TemporaryStore):
         )
         with self._reported():
             self._database.execute(
-                f"INSERT OR REPLACE INTO images VALUES ({', '.join('?' * len(values))})",  # noqa: S608
+                f"INSERT OR REPLACE INTO images VALUES ({', '.join('?' * len(values))})",
                 values,
             )
 
@@ -203,7 +203,7 @@ class Images(TemporaryStore):
 
     def count(self, what: str, *values: int) -> int:
         """Return how many rows of a table there are."""
-        ((count,),) = self.select(f"SELECT count(*) FROM {what}", *values)  # noqa: S608 - ours
+        ((count,),) = self.select(f"SELECT count(*) FROM {what}", *values)
         return int(count)
 
 
@@ -315,7 +315,7 @@ class Queue(Closes):
 
     def _photos(self, unit: bytes) -> tuple[Row, ...]:
         found = self._images.select(
-            f"SELECT offset FROM images WHERE unit = ? ORDER BY {_IMAGE_ORDER} LIMIT {MAX_PHOTOS}",  # noqa: S608
+            f"SELECT offset FROM images WHERE unit = ? ORDER BY {_IMAGE_ORDER} LIMIT {MAX_PHOTOS}",
             unit,
         )
         return tuple(self._reader.row_at(offset) for (offset,) in found)

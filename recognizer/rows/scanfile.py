@@ -26,6 +26,7 @@ from recognizer._atomic import check_place, sync_folder
 from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.listing_columns import listing_of
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import (
@@ -34,6 +35,7 @@ from recognizer.rows.records import (
     INSERT_IMAGE,
     SELECT_ROW,
     UPDATE_IMAGE,
+    as_name,
     image_values,
     read_row,
 )
@@ -316,6 +318,10 @@ class ScanFile(Closes):
                 self._database.execute(f"DETACH {name}")
 
     # --- rows -------------------------------------------------------------------------------------
+
+    def name_of(self, row: Row) -> str:
+        """Return the identity of the listing of a row, or of an image without one."""
+        return as_name(listing_of(row.item, self.listing_column) or row.source)
 
     def __len__(self) -> int:
         ((count,),) = self.select("SELECT count(*) FROM image")
