@@ -44,10 +44,11 @@ class ScanWriter(ScanFile):
         ScanFileError: see :class:`ScanFile`; another scan is writing it.
     """
 
+    _file: int | None = None  # a descriptor, with the lock
+
     def __init__(self, path: str | os.PathLike[str], ranking: Ranking) -> None:
         super().__init__(path, create=True)
         self._ranking = ranking
-        self._file = None
         try:
             self._file = _lock(self.path)
             self._size = 0

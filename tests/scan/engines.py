@@ -19,11 +19,12 @@ from recognizer.imaging import ImageSource, LoadedImage
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
-from recognizer.rows import Journal, ScanSummary
+from recognizer.rows import AuditSample, Ranking, ScanSummary, ScanWriter
 from recognizer.scan import Item, ScanOptions, scan
 from recognizer.scan.locations import Reader
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.pool import Done, paired, with_few_columns
+from recognizer.scan.pool import Done, MakePool, WorkerPool, paired, with_few_columns
+from recognizer.scan.run import OnRows
 from recognizer.scan.worker import Finished, Task, Worker
 
 # Behind the end of a JPEG, where no decoder looks.
@@ -41,18 +42,29 @@ Run = Callable[..., ScanSummary]
 MakeFolder = Callable[..., Path]
 
 
-def scan_into(path: Path, items: Iterable[Item], bundle: Path, **options: Any) -> ScanSummary:
+def scan_into(
+    path: Path,
+    items: Iterable[Item],
+    bundle: Path,
+    *,
+    policy: Policy | None = None,
+    audit: AuditSample | None = None,
+    on_rows: OnRows | None = None,
+    pool: MakePool = WorkerPool,
+    **options: Any,
+) -> ScanSummary:
     """Scan with one worker and the default policy, unless the options name others."""
-    known = ("thumbnails", "on_rows", "pool")
-    others = {name: options.pop(name) for name in known if name in options}
-    with Journal(path) as journal:
+    model = load_bundle(bundle)
+    with ScanWriter(path, Ranking([model])) as file:
         return scan(
             items,
-            load_bundle(bundle),
-            Policy(),
-            journal,
+            model,
+            policy or Policy(),
+            file,
             ScanOptions(**{"workers": 1} | options),
-            **others,
+            audit=audit,
+            on_rows=on_rows,
+            pool=pool,
         )
 
 
