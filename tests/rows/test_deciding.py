@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recognizer.rows.thumbnails import StoredThumbnail, ThumbnailStore, thumbnails_path
 
 from recognizer.cli import ExitCode
 from recognizer.decision import decide, with_listing
@@ -26,7 +27,6 @@ from recognizer.prediction import Prediction
 from recognizer.rows import EmbeddingStore, JournalReader, Row, deciding, embeddings_path
 from recognizer.rows.deciding import decide_again
 from recognizer.rows.row import ModelReference
-from recognizer.rows.thumbnails import StoredThumbnail, ThumbnailStore, thumbnails_path
 from recognizer.status import Reason, Status
 from tests.cli.test_scan import invoke
 from tests.conftest import encoded, picture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.rows.item_key import item_key, alternate_path
+from recognizer.rows.item_key import alternate_path, item_key
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
+from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
 
 from recognizer.cli import ExitCode
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows import Journal, Merged, Row, merge
-from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
 from recognizer.rows.row import BankReference, ModelReference, PolicyReference
-from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
 from tests.conftest import invoke
 from tests.rows.rows import bare_row, write_rows
 
