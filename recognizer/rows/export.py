@@ -47,7 +47,8 @@ def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
     """Write the rows of a scan, and return how many they are.
 
     The export takes its place in one step. Names of files that are not valid text are written with
-    escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula.
+    escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a
+    formula.
 
     Raises:
         MissingExtraError: Parquet needs the extra ``parquet``.

@@ -191,7 +191,7 @@ class ScanFile(Closes):
         if code == sqlite3.SQLITE_READONLY_DBMOVED:
             return ScanFileChangedError(f"{self.path} was removed or replaced while it was in use")
         if primary == sqlite3.SQLITE_CORRUPT:
-            return self._damaged(error)
+            return self.damaged(error)
         if primary == sqlite3.SQLITE_NOTADB:
             return ScanFileError(_what_it_is(self.path))
         if code in _LOCK_ERRORS:
@@ -206,7 +206,8 @@ class ScanFile(Closes):
             words[denied] = access
         return ScanFileError(f"{self.path}{words.get(primary, f': {error}')}")
 
-    def _damaged(self, error: Exception) -> ScanFileError:
+    def damaged(self, error: Exception) -> ScanFileError:
+        """Return the error for content that no program of this kind has written."""
         return ScanFileError(
             f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
             f"sqlite3 {self.path} .recover, or scan again into another file"
@@ -340,7 +341,7 @@ class ScanFile(Closes):
             try:
                 row = read_row(record[1:])
             except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as error:
-                raise self._damaged(error) from error
+                raise self.damaged(error) from error
             yield record[0], row
 
     def row(self, image: int) -> Row | None:

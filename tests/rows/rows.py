@@ -104,12 +104,15 @@ def row_of(
 
 def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None = None) -> Path:
     """Write a scan's file; rows of :data:`MODEL` become rows of the bundle, where there is one."""
+    model = MODEL if bundle is None else reference(bundle)
+    written = [row if isinstance(row, NewRow) else NewRow(row=row) for row in rows]
     with ScanWriter(path, Ranking(() if bundle is None else [bundle])) as file:
-        for row in rows:
-            new = row if isinstance(row, NewRow) else NewRow(row=row)
-            if bundle is not None and new.row.model == MODEL:
-                new = replace(new, row=replace(new.row, model=reference(bundle)))
-            file.append([new])
+        file.append(
+            [
+                replace(new, row=replace(new.row, model=model)) if new.row.model == MODEL else new
+                for new in written
+            ]
+        )
         group_copies(file)
     return path
 
