@@ -16,14 +16,14 @@ from itertools import combinations
 from statistics import median, quantiles
 from typing import TypeAlias
 
+from scipy.stats import chi2
 from sklearn.metrics import cohen_kappa_score
 
-from recognizer.evaluation.metrics import share
+from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.listing_columns import Role, as_count, listing_of, value_of
 from recognizer.model.evidence import Estimate
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, listing_identity
-from recognizer.review.weighted import weighted_count
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.status import Status
@@ -352,6 +352,27 @@ def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> d
     For 1 / probability images, and for those that were drawn like it and are still open.
     """
     return {p: drawn[p] / number / p for p, number in audited.items() if number}
+
+
+def weighted_count(found: Mapping[float, int], confidence: float = CONFIDENCE) -> Estimate:
+    """Return a sum of weighted Poisson counts with its interval (Fay and Feuer, 1997).
+
+    ``found`` is weight -> how many things of this weight were seen, 0 if some were looked for and
+    none was seen. Of the largest weight at least as many as the Poisson bound of none may have been
+    missed. The interval covers at least as often as ``confidence`` says.
+    """
+    if not found:
+        return Estimate(0.0, 0.0, 0.0)
+    largest, tail = max(found), (1 - confidence) / 2
+    of_none = largest * float(chi2.ppf(1 - tail, 2) / 2)
+    value = sum(weight * count for weight, count in found.items())
+    if not value:
+        return Estimate(0.0, 0.0, of_none)
+    variance = sum(weight**2 * count for weight, count in found.items())
+    low = variance / (2 * value) * chi2.ppf(tail, 2 * value**2 / variance)
+    value_up, variance_up = value + largest, variance + largest**2
+    high = variance_up / (2 * value_up) * chi2.ppf(1 - tail, 2 * value_up**2 / variance_up)
+    return Estimate(float(value), float(low), max(float(high), of_none))
 
 
 def _misses(counts: _Counts, confirmed: int) -> Misses | None:

@@ -9,9 +9,8 @@ import pytest
 
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import Decision
-from recognizer.review.measure import Measurement, measure_outcomes
+from recognizer.review.measure import Measurement, measure_outcomes, weighted_count
 from recognizer.review.outcomes import Judgement, Occasion, Outcome
-from recognizer.review.weighted import weighted_count
 from recognizer.rows.audit import audit_probability
 from recognizer.rows.row import Row
 from tests.rows.rows import NOW, bare_row, digest, lead
