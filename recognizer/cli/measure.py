@@ -9,7 +9,7 @@ from recognizer.cli.options import JournalArgument, JsonOption, OutcomesOption, 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recognizer.model.evidence import Estimate
+    from recognizer.model.description import Estimate
     from recognizer.review.measure import Measurement
 
 
@@ -46,7 +46,7 @@ def command(
 
 def _print(found: Measurement, console: Console) -> None:
     from recognizer.cli.progress import new_table
-    from recognizer.model.evidence import counted
+    from recognizer.model.description import counted
 
     table = new_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",

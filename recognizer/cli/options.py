@@ -123,8 +123,7 @@ LayoutOption = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        help="How the photos are labelled: folders, csv, imagefolder, coco, label-studio or "
-        "fiftyone.",
+        help="How the photos are labelled: folders, csv or coco.",
         show_default="by what the folder holds",
     ),
 ]

@@ -28,7 +28,7 @@ from recognizer.errors import DatasetError, TrainingError, UsageError
 if TYPE_CHECKING:
     from recognizer.engine import Recognizer
     from recognizer.model.bundle import Bundle
-    from recognizer.model.evidence import Estimate
+    from recognizer.model.description import Estimate
     from recognizer.review.thresholds import Choice, Images
 
 PLOTS = (".png", ".svg")

@@ -19,7 +19,7 @@ from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
 from recognizer.evaluation.robustness import RATE, Robustness
 from recognizer.evaluation.templates import render
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.taxonomy import Kind, load_taxonomy
 
 MIN_FOR_CURVE = 5

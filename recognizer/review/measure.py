@@ -21,7 +21,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.listing_columns import Role, as_count, listing_of, value_of
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, listing_identity
 from recognizer.rows.listings import QUEUE_ORDER

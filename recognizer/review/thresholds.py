@@ -28,7 +28,7 @@ from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.evaluation.prevalence import negatives_without_error, precision_estimate
 from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.model.bundle import Bundle
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.policy import CandidateKind, Policy, Probability, Rate, Rule
 from recognizer.review.measure import DECIDED, audit_weights, weighted_count
 from recognizer.review.outcomes import Judgement, Outcome

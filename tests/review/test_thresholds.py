@@ -22,7 +22,7 @@ from recognizer.decision import decide
 from recognizer.errors import UsageError
 from recognizer.evaluation.metrics import share
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rate
 from recognizer.prediction import Prediction
 from recognizer.review.outcomes import Judgement, Outcome
