@@ -20,11 +20,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, expit
-from scipy.stats import norm, t
+from scipy.special import expit
 
 from recognizer.errors import UsageError
-from recognizer.evaluation.metrics import CONFIDENCE, share
+from recognizer.evaluation.metrics import CONFIDENCE, Clustering, share, weighted_mean
 from recognizer.evaluation.prevalence import negatives_without_error, precision_estimate
 from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.model.bundle import Bundle
@@ -283,12 +282,11 @@ class LabelledPhotos(Images):
 
         Args:
             bundle: its thresholds and families count.
-            scores: of each photo, label -> calibrated probability.
+            scores: label -> calibrated probability, of each photo.
             labels: of each photo.
             sources: of each photo.
             images_per_day: that come in.
-            prevalence: share of them that show any product, mixed as these photos are; or that of
-                each family.
+            prevalence: share of them that show any product, in the mix of the photos; or by family.
             origin: where they come from, in words.
             ignore: labels that the policy ignores.
         """
@@ -355,15 +353,17 @@ class LabelledPhotos(Images):
         confidence = 1 - (1 - CONFIDENCE) / 2 / len(thresholds)
         which = self.shown == name
         lead = self.over(thresholds)[which].any(axis=1)
-        key = name, confidence
-        if key not in self._effective:
-            clustering = self._clusterings[name != NO_PRODUCT]
-            self._effective[key] = clustering.effective(self.sources[which], confidence)
-        return exact_interval(float(lead.mean()), self._effective[key], confidence)
+        clustering = self._clusterings[name != NO_PRODUCT]
+        number = clustering.effective(self._sizes[name], confidence)
+        return share(lead.mean() * number, number, confidence)
 
     @cached_property
-    def _effective(self) -> dict[tuple[str, float], float]:
-        return {}
+    def _sizes(self) -> Mapping[str, NDArray[np.intp]]:
+        """What is shown -> the photos of each of its sources."""
+        return {
+            name: np.unique(self.sources[self.shown == name], return_counts=True)[1]
+            for name in np.unique(self.shown).tolist()
+        }
 
     @cached_property
     def _clusterings(self) -> tuple[Clustering, Clustering]:
@@ -614,83 +614,6 @@ def family_shown(label: str, taxonomy: Taxonomy) -> str:
     """Return the family of a product's label, or :data:`NO_PRODUCT`."""
     entry = taxonomy.labels[label]
     return str(entry.family) if entry.kind is Kind.PRODUCT else NO_PRODUCT
-
-
-# --- intervals ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clustering:
-    """How alike the photos of one source are.
-
-    Attributes:
-        correlation: of two photos of one source, in being over a threshold; 0 to 1.
-        degrees: sources that say so, less the groups that they were compared within; 0 if nothing
-            can be said.
-    """
-
-    correlation: float
-    degrees: int
-
-    @classmethod
-    def of(
-        cls, over: NDArray[np.bool_], sources: NDArray[np.str_], groups: NDArray[np.str_]
-    ) -> Clustering:
-        """Estimate the correlation by the analysis of variance, pooled over thresholds and groups.
-
-        Args:
-            over: which photos are over each threshold, (thresholds, N).
-            sources: (N,).
-            groups: photos are compared with those of their group, (N,).
-        """
-        between = within = size = 0.0
-        degrees_between = degrees_within = 0
-        for group in np.unique(groups):
-            own = groups == group
-            _, place, n = np.unique(sources[own], return_inverse=True, return_counts=True)
-            hits = np.stack([np.bincount(place, weights=row) for row in over[:, own]])
-            mean = hits.sum(axis=1, keepdims=True) / n.sum()
-            between += float((n * (hits / n - mean) ** 2).sum()) / len(over)
-            within += float((hits * (1 - hits / n)).sum()) / len(over)
-            degrees_between += len(n) - 1
-            degrees_within += int(n.sum()) - len(n)
-            size += n.sum() - (n**2).sum() / n.sum()
-        if not degrees_between or not degrees_within or not between + within:
-            return cls(correlation=0.0, degrees=degrees_between)
-        between, within = between / degrees_between, within / degrees_within
-        size /= degrees_between
-        correlation = (between - within) / (between + (size - 1) * within)
-        return cls(correlation=min(max(correlation, 0.0), 1.0), degrees=degrees_between)
-
-    def effective(self, sources: NDArray[np.str_], confidence: float) -> float:
-        """Return how many independent photos say as much as those of these sources, (N,)."""
-        photos = np.unique(sources, return_counts=True)[1]
-        size = (photos**2).sum() / max(photos.sum(), 1)
-        number = len(sources) / (1 + (size - 1) * self.correlation)
-        if self.degrees and self.correlation:  # few sources say little of how alike photos are
-            tail = (1 - confidence) / 2
-            number *= (norm.isf(tail) / t.isf(tail, self.degrees)) ** 2
-        return float(number)
-
-
-def exact_interval(value: float, photos: float, confidence: float) -> Estimate:
-    """Return a share of any number of photos, even a fraction of one, with its exact interval."""
-    tail = (1 - confidence) / 2
-    hits = value * photos
-    low = float(betaincinv(hits, photos - hits + 1, tail)) if hits > 0 else 0.0
-    high = float(betaincinv(hits + 1, photos - hits, 1 - tail)) if hits < photos else 1.0
-    return Estimate(value=value, low=min(low, value), high=max(high, value))
-
-
-def weighted_mean(weights: Mapping[str, float], parts: Mapping[str, Estimate]) -> Estimate:
-    """Return a mean of independent shares with its interval (MOVER: Zou and Donner, 2008).
-
-    The weights sum to 1. The distances to the ends of the intervals add up in squares.
-    """
-    value = sum(w * parts[name].value for name, w in weights.items())
-    below = math.hypot(*(w * (parts[n].value - parts[n].low) for n, w in weights.items()))
-    above = math.hypot(*(w * (parts[n].high - parts[n].value) for n, w in weights.items()))
-    return Estimate(value=value, low=max(0.0, value - below), high=min(1.0, value + above))
 
 
 # --- choosing -------------------------------------------------------------------------------------
