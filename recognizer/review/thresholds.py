@@ -185,11 +185,10 @@ class Images(ABC):
             return []
         own = [
             name
-            for name in self.families
-            if by_product
-            and self.counts[name][0] >= MIN_PHOTOS
-            and self.counts[name][1] >= MIN_SOURCES
+            for name, (photos, sources) in self.counts.items()
+            if by_product and photos >= MIN_PHOTOS and sources >= MIN_SOURCES
         ]
+        own = [name for name in own if name in self.families]
         rest = [i for i, name in enumerate(self.families) if name not in own]
         columns = {name: [self.families.index(name)] for name in own}
         columns |= {ANY_PRODUCT: rest} if rest else {}
@@ -233,12 +232,11 @@ class Images(ABC):
         for name, (photos, sources) in self.counts.items():
             is_known = name in self.families
             place = self.families.index(name) if is_known else -2
+            threshold = thresholds.get(name, thresholds.get(ANY_PRODUCT)) if is_known else None
             found.append(
                 Product(
                     name=name,
-                    threshold=thresholds.get(name, thresholds.get(ANY_PRODUCT))
-                    if is_known
-                    else None,
+                    threshold=threshold,
                     photos=photos,
                     sources=sources,
                     recall=self.recall(name, thresholds) if photos else None,
@@ -473,7 +471,8 @@ class ReviewedScan(Images):
             scores = family_scores(row.scores, families)
             weight = (1.0 if row.is_image_lead else audit) if is_decided else None
             if weight is not None:
-                floor = min([floor, *(lead.threshold for lead in row.leads), max(scores)])
+                known = [max(scores)] if audit else [lead.threshold for lead in row.leads]
+                floor = min([floor, *known])
             if weight is not None or max(scores) > GRID[-1]:
                 shown = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
                 kept.append((scores, shown, _source_of(row), row.is_image_lead, weight))
@@ -694,7 +693,10 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
     elif choice.chosen == len(choice.steps) - 1:
         yield "These are the loosest thresholds of which enough is known."
     if unknown := [one.name for one in choice.products if one.threshold is None]:
-        yield f"The bundle does not know {', '.join(unknown)}: found only by mistake."
+        yield (
+            f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
+            "by mistake."
+        )
 
 
 def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy:
@@ -707,18 +709,17 @@ def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy
     if step is None:
         return replace(base, name=name)
     strictest = choice.steps[0].thresholds
-    named = bundle.any_product_thresholds
+    rates = {value: rate for rate, value in bundle.any_product_thresholds.items()}
+
+    def level(key: str, threshold: float) -> Rate | Probability:
+        is_named = key == ANY_PRODUCT and threshold in rates
+        return Rate(rates[threshold]) if is_named else Probability(threshold)
 
     def rule(key: str) -> Rule:
         review = step.thresholds[key]
-        stricter = [one for one in (named[min(named)], strictest[key]) if one > review]
+        stricter = [one for one in (max(rates), strictest[key]) if one > review]
         priority = stricter[0] if stricter else review
-        levels = []
-        for threshold in (review, priority):
-            rate = next((rate for rate, value in named.items() if value == threshold), None)
-            is_rate = key == ANY_PRODUCT and rate is not None
-            levels.append(Rate(rate) if is_rate and rate else Probability(threshold))
-        return Rule(review=levels[0], priority=levels[1])
+        return Rule(review=level(key, review), priority=level(key, priority))
 
     own = {(CandidateKind.FAMILY, key): rule(key) for key in step.thresholds if key != ANY_PRODUCT}
     default = rule(ANY_PRODUCT) if ANY_PRODUCT in step.thresholds else base.default
