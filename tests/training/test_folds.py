@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
+from recognizer.dataset.folds import read_folds
 from recognizer.dataset.manifest import load_photos
 from recognizer.dataset.out_of_fold import read_out_of_fold
-from recognizer.dataset.source_folds import read_folds
 from recognizer.training import folds as module
 from recognizer.training.runs import load_run, run_network
 from tests.labelled import COLOR_OF, write_recipe, write_split_photos
