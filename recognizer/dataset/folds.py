@@ -11,7 +11,6 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,9 @@ COLUMNS = ("source", "group", "fold")
 MAX_PHOTOS = 60
 """Photos of one label and source above this number say nothing more about the balance."""
 
-_FOLDS = 5  # of cross-validation
+FOLDS = 5
+"""Folds of cross-validation."""
+
 _MIN_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
 _MIN_STRATUM = 10
 
@@ -38,9 +39,9 @@ _ROUNDS = 10  # over all groups; two or three are enough for most data
 
 
 def stratified_folds(
-    truth: Sequence[str], sources: Sequence[str]
+    truth: Sequence[str], sources: Sequence[str], count: int = FOLDS
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Split photos into up to five folds, stratified by label and grouped by source.
+    """Split photos into up to ``count`` folds, stratified by label and grouped by source.
 
     The photos of labels that come from one or two sources are not grouped: to leave one of these
     sources out would leave nothing to learn from. A fold is the rows to learn from, and the others.
@@ -65,7 +66,7 @@ def stratified_folds(
     # A stratum needs a photo for each fold: labels with few photos go with the commonest.
     commonest = photos_of.most_common(1)[0][0] if photos_of else ""
     strata = [n if photos_of[n] >= _MIN_STRATUM else commonest for n in truth]
-    count = min(_FOLDS, len(set(groups)), max(Counter(strata).values(), default=0))
+    count = min(count, len(set(groups)), max(Counter(strata).values(), default=0))
     if count < 2:
         raise DatasetError(f"{len(truth)} photos of one source: too few to split")
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
@@ -193,35 +194,22 @@ def counted(photos: Iterable[Photo]) -> list[Photo]:
 def deal_sources(
     photos: Sequence[Photo],
     count: int,
-    *,
     seed: int = 0,
-    groups: Sequence[tuple[str, str]] = (),
 ) -> SourceFolds:
     """Deal the sources of all photos outside the test split into folds.
 
-    Each label is spread over the folds as evenly as its groups allow, in photos and in sources,
+    Each label is spread over the folds as evenly as its sources allow, in photos and in sources,
     products above all. The order of the photos makes no difference.
 
-    Args:
-        photos: all photos.
-        count: of folds.
-        seed: of the search.
-        groups: patterns of sources, with ``*`` for any text, and the group of each; the first that
-            fits counts. A source that none fits is a group of its own.
-
     Raises:
-        DatasetError: there are too few groups to fill the folds.
+        DatasetError: there are too few sources to fill the folds.
     """
     used = counted(photos)
-    group_of = {
-        source: next((name for pattern, name in groups if fnmatchcase(source, pattern)), source)
-        for source in sorted({p.source for p in used})
-    }
-    names = sorted(set(group_of.values()))
+    names = sorted({p.source for p in used})
     labels = sorted({p.label for p in used})
     photo_count, source_count = np.zeros((2, len(names), len(labels)), np.int64)
     for (source, label), number in Counter((p.source, p.label) for p in used).items():
-        place = names.index(group_of[source]), labels.index(label)
+        place = names.index(source), labels.index(label)
         photo_count[place] += min(number, MAX_PHOTOS)
         source_count[place] += 1
     fold_of = np.zeros(0, np.intp)
@@ -231,18 +219,8 @@ def deal_sources(
         even = np.full(count, 1 / count)
         fold_of = _deal(counts, even, weights, np.zeros((count, counts.shape[1])), seed)
     if len(set(fold_of.tolist())) < count:
-        raise DatasetError(f"{len(names)} groups of sources: too few for {count} folds")
-    numbers = dict(zip(names, fold_of.tolist(), strict=True))
-    return SourceFolds({s: numbers[group] for s, group in group_of.items()}, group_of)
-
-
-def read_groups(path: Path) -> list[tuple[str, str]]:
-    """Read a table with the columns ``source`` (``*`` stands for any text) and ``group``.
-
-    Raises:
-        DatasetError: it cannot be read, or a column is missing.
-    """
-    return [(row["source"], row["group"]) for _, row in read_rows(path, COLUMNS[:2])]
+        raise DatasetError(f"{len(names)} sources: too few for {count} folds")
+    return SourceFolds(dict(zip(names, fold_of.tolist(), strict=True)), {n: n for n in names})
 
 
 def write_folds(folds: SourceFolds, path: Path) -> None:

@@ -18,7 +18,6 @@ from recognizer.dataset.folds import (
     deal_to_splits,
     leave_fold_out,
     read_folds,
-    read_groups,
     write_folds,
 )
 from recognizer.dataset.manifest import Photo
@@ -58,16 +57,6 @@ def test_each_label_is_spread_evenly() -> None:
     assert set(counts.values()) == {8}  # ten sources of each label: two in each fold
 
 
-def test_groups_stay_together() -> None:
-    groups = [("s1*", "ones"), ("s1", "never reached"), ("s2", "two")]
-    folds = deal_sources(many(), 4, groups=groups)
-    ones = {f"s{i}" for i in (1, *range(10, 20))}
-    assert len({folds.fold_of[source] for source in ones}) == 1
-    assert {folds.group_of[source] for source in ones} == {"ones"}
-    assert folds.group_of["s2"] == "two"
-    assert folds.group_of["s3"] == "s3"
-
-
 def test_patches_and_the_test_split_have_no_fold() -> None:
     patch = replace(photo(900, "ceramic", "x", "train"), outline=((0, 0), (1, 0), (1, 1)))
     extra = [patch, photo(901, "ceramic", "t", "test")]
@@ -75,17 +64,14 @@ def test_patches_and_the_test_split_have_no_fold() -> None:
 
 
 def test_too_few_groups_are_no_folds() -> None:
-    with pytest.raises(DatasetError, match="2 groups of sources: too few for 3 folds"):
+    with pytest.raises(DatasetError, match="2 sources: too few for 3 folds"):
         deal_sources(many(2), 3)
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
-    folds = deal_sources(many(), 3, groups=[("s1*", "ones")])
+    folds = deal_sources(many(), 3)
     write_folds(folds, tmp_path / "folds.csv")
     assert read_folds(tmp_path / "folds.csv") == folds
-    # It is a table of groups, too.
-    again = deal_sources(many(), 3, groups=read_groups(tmp_path / "folds.csv"))
-    assert again.group_of == folds.group_of
 
 
 @pytest.mark.parametrize(
