@@ -70,7 +70,7 @@ def import_(
     listing that are leads.
     """
     from recognizer.review.decided import about_images
-    from recognizer.review.handover.label_studio import read_export
+    from recognizer.review.label_studio import read_export
     from recognizer.review.outcomes import OutcomeStore, read_outcomes
 
     outcomes, silent = [], 0

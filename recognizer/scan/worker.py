@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer import _guard
+from recognizer import _process
 from recognizer.decision import decide, with_listing
 from recognizer.engine import Recognizer
 from recognizer.imaging import LoadedImage
@@ -107,7 +107,7 @@ class Finished:
 
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     """Serve tasks until the parent closes the connection, or dies."""
-    _guard.settle()
+    _process.settle()
     options = payload.options
     reader = Reader(options.limits, options.access)
     inbox = Inbox(options.batch_size)
@@ -118,10 +118,10 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
         inbox.put(task)
 
     def ready(recognizer: Recognizer) -> Ready:
-        return Ready(provider=recognizer.provider, memory=_guard.resident_bytes(os.getpid()))
+        return Ready(provider=recognizer.provider, memory=_process.resident_bytes(os.getpid()))
 
-    _guard.listen(receive)
-    recognizer = _guard.make(connection, payload.make_recognizer, ready)
+    _process.listen(receive)
+    recognizer = _process.prepare(connection, payload.make_recognizer, ready)
     worker = Worker(connection, payload, reader, recognizer)
     while True:
         worker.work(inbox.take())
@@ -314,5 +314,5 @@ def _defect(error: Exception) -> LoadedImage:
             status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error) or None
         )
     return LoadedImage(
-        status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=_guard.describe(error)
+        status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=_process.describe(error)
     )

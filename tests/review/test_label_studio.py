@@ -10,7 +10,7 @@ from recognizer.cli import ExitCode
 from recognizer.errors import UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.prediction import Region
-from recognizer.review.handover.label_studio import labelling_config, read_export
+from recognizer.review.label_studio import labelling_config, read_export, write_tasks
 from recognizer.review.outcomes import Judgement, OutcomeStore
 from tests.conftest import invoke
 from tests.rows.rows import bare_row, digest, write_rows
@@ -30,7 +30,7 @@ def tasks(tmp_path: Path) -> list[Any]:
     ]
     journal = write_rows(tmp_path / "scan.jsonl", rows)
     output, config = tmp_path / "tasks.json", tmp_path / "config.xml"
-    command = ("handover", journal, "--to", "label-studio", "-o", output)
+    command = ("handover", journal, "-o", output)
     without = invoke(*command)
     assert without.exit_code == ExitCode.SOME_FAILED
     assert "a.jpg: no URL" in without.stderr
@@ -114,3 +114,9 @@ def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> Non
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         read_export(path)
+
+
+@pytest.mark.parametrize("template", ["https://a.example/", "https://a.example/{id}", "{"])
+def test_a_template_names_what_there_is(tmp_path: Path, template: str) -> None:
+    with pytest.raises(UsageError, match="photo URL"):
+        write_tasks([], tmp_path / "tasks.json", template)

@@ -1,8 +1,7 @@
-"""Servers on real sockets: a Coop made from its documented contract, and any Starlette app."""
+"""A Coop on a real socket, made from its documented contract."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 import uuid
@@ -55,77 +54,49 @@ _REPORT = {
         },
     },
 }
-_ITEMS = {
-    "type": "object",
-    "required": ["items"],
-    "additionalProperties": False,
-    "properties": {"items": {"type": "array", "minItems": 1, "items": _ITEM}},
-}
 
 
 @dataclass
 class Coop:
-    """Coop 1.0.2 as its documents describe it (docs/api/report.md, items.md, errors.md).
+    """Coop 1.0.2 as its documents describe it (docs/api/report.md, errors.md).
 
-    ``troubles`` are met before anything is answered: a status, ``hang``, or ``half`` (a batch of
-    which a part was taken, and which ends with a 500). ``jobs`` has one for each item, as there.
+    ``troubles`` are statuses that are answered first. ``jobs`` has one for each item, as there.
     """
 
-    troubles: list[int | str] = field(default_factory=list)
+    troubles: list[int] = field(default_factory=list)
     invalid: set[str] = field(default_factory=set)
     requests: list[Any] = field(default_factory=list)
     jobs: dict[str, Any] = field(default_factory=dict)
-    reports: int = 0
     url: str = ""
 
     def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route("/api/v1/report", self.report, methods=["POST"]),
-                Route("/api/v1/items/async/", self.items, methods=["POST"]),
-            ]
-        )
+        return Starlette(routes=[Route("/api/v1/report", self.report, methods=["POST"])])
 
     async def report(self, request: Request) -> Response:
         body = await request.json()
         if (trouble := await self._trouble(request, body)) is not None:
             return trouble
-        if (bad := self._errors(_REPORT, body, [body["reportedItem"]])) is not None:
+        if (bad := self._errors(body)) is not None:
             return bad
-        self.reports += 1
         self.jobs[body["reportedItem"]["id"]] = body
         return JSONResponse({"reportId": str(uuid.uuid1())}, 201)
-
-    async def items(self, request: Request) -> Response:
-        body = await request.json()
-        if (trouble := await self._trouble(request, body)) is not None:
-            return trouble
-        if (bad := self._errors(_ITEMS, body, body["items"])) is not None:
-            return bad
-        self.jobs |= {item["id"]: item for item in body["items"]}
-        return Response(status_code=202)
 
     async def _trouble(self, request: Request, body: Any) -> Response | None:
         self.requests.append(body)
         if request.headers.get("x-api-key") != KEY:
             return JSONResponse({"errors": [{"status": 401, "title": "Invalid API Key"}]}, 401)
         trouble = self.troubles.pop(0) if self.troubles else None
-        if trouble == "hang":
-            await asyncio.sleep(1.0)
-            return None  # it was taken, but nobody waits for the answer
-        if trouble == "half":
-            self.jobs |= {item["id"]: item for item in body["items"][::2]}
-            return Response(status_code=500)
         if trouble == 302:
             return Response(status_code=302, headers={"Location": "http://127.0.0.1:9/"})
         if trouble:
-            headers = {"Retry-After": "7"} if trouble == 429 else {}
+            headers = {"Retry-After": "1"} if trouble == 429 else {}
             return JSONResponse({"errors": [{"status": trouble}]}, trouble, headers)
         return None
 
-    def _errors(self, schema: Any, body: Any, items: list[Any]) -> Response | None:
-        wrong = [error.message for error in Draft202012Validator(schema).iter_errors(body)]
-        wrong += [f"item {item['id']}" for item in items if item["id"] in self.invalid]
+    def _errors(self, body: Any) -> Response | None:
+        wrong = [error.message for error in Draft202012Validator(_REPORT).iter_errors(body)]
+        name = body["reportedItem"]["id"]
+        wrong += [f"item {name}"] * (name in self.invalid)
         if not wrong:
             return None
         errors = [
