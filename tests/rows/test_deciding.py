@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Row, ScanFile, decide_again, deciding
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import bare_row, read_scan, reference, row_of, write_scan
+from tests.rows.rows import bare_row, quick_folder, read_scan, reference, row_of, write_scan
 from tests.rules import of_family, of_label, rule
 
 
@@ -117,13 +116,13 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(ROWS, st.sampled_from(POLICIES))
 def test_whole_columns_decide_as_rows_one_by_one(
     tiny_bundle: Path, rows: list[Row], policy: Policy
 ) -> None:
     bundle = load_bundle(tiny_bundle)
-    with tempfile.TemporaryDirectory() as folder:
+    with quick_folder() as folder:
         path = write_scan(Path(folder) / "a", rows, bundle)
         written = read_scan(path)
         expected = again(path, policy, bundle, dry_run=True)
