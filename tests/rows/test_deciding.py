@@ -22,7 +22,17 @@ from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Effect, Finding, KnownMatch, KnownRule, Policy
 from recognizer.prediction import Prediction
-from recognizer.rows import DecisionDiff, NewRow, Row, ScanFile, decide_again, deciding
+from recognizer.rows import (
+    DecisionDiff,
+    NewRow,
+    Ranking,
+    Row,
+    ScanFile,
+    ScanWriter,
+    decide_again,
+    deciding,
+)
+from recognizer.rows.row import PolicyReference
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
 from tests.rows.rows import bare_row, quick_folder, read_scan, reference, row_of, write_scan
@@ -208,6 +218,19 @@ def test_all_rows_point_at_one_policy_and_keep_what_they_have(
             assert {row.policy.digest for row in file.rows()} == {policy.digest}
             assert file.thumbnail(1) == thumbnail
             assert file.select("SELECT vector FROM embedding") == [(vector.tobytes(),)]
+
+
+def test_a_scan_that_goes_on_meanwhile_keeps_its_policy(bundle: Bundle, tmp_path: Path) -> None:
+    model = reference(bundle)
+    policy = PolicyReference(name="default", digest=Policy().digest)
+    rows = [scored_row(f"{n}.jpg", 0.45, model=model, policy=policy) for n in range(2)]
+    path = tmp_path / "a"
+    with ScanWriter(path, Ranking([bundle])) as scan:
+        scan.append([NewRow(row=rows[0])])
+        again(path, Policy(name="strict", default=rule(0.05)), bundle)
+        scan.append([NewRow(row=rows[1])])
+    found = [(row.policy.name, row.decision) for row in read_scan(path)]
+    assert found == [("strict", "review"), ("default", "clear")]
 
 
 def test_rows_of_several_models_are_decided_by_their_own_thresholds(
