@@ -55,7 +55,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _in_process(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.chdir(folder)
-    patch.setattr("recognizer.scan.run._make_pool", WorkerPool)  # without Ray, too
     patch.setattr("recognizer.taxonomy._in_use", None)
 
 
@@ -83,6 +82,7 @@ def test_a_page_runs(
     shutil.copytree(world, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
+    monkeypatch.setattr("recognizer.scan.run._make_pool", WorkerPool)  # in the place of Ray's
     run(Runner(), page)
 
 
