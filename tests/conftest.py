@@ -40,12 +40,6 @@ def _every_row_keeps_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _labels_of_ones_own_stay_in_their_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a data folder or a bundle adds to the taxonomy is there for the process."""
-    monkeypatch.setattr("recognizer.taxonomy._in_use", None)
-
-
-@pytest.fixture(autouse=True)
 def _processes_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are forked off one that has imported what they need; all else is as it is in use."""
     if "forkserver" in multiprocessing.get_all_start_methods():

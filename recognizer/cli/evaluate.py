@@ -15,7 +15,6 @@ from recognizer.cli.options import (
     OptionalDataOption,
     OutOfFoldOption,
     ThreadsOption,
-    know_labels,
     load_data,
     output_option,
     require_extra,
@@ -51,23 +50,15 @@ def command(
             show_default="0.0003",
         ),
     ] = None,
-    only_source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Measure only on products of this source, in any split. May be repeated."
-        ),
-    ] = None,
-    leave_one_source_out: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LABEL",
-            help="Measure a product or family with each of its training sources left out in turn, "
-            "by linear heads on the bundle's features. May be repeated.",
-        ),
-    ] = None,
     against: Annotated[
         str | None, typer.Option(help="Another bundle: print paired differences to it.")
     ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness", help="Measure on photos altered as phones and platforms alter them."
+        ),
+    ] = False,
     out_of_fold: OutOfFoldOption = None,
     rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,
     threads: ThreadsOption = 1,
@@ -88,9 +79,9 @@ def command(
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    _check_modes(split, output, only_source, leave_one_source_out, against)
+    _check_modes(split, output, against, robustness)
     if out_of_fold is not None:
-        if data or bundle or output or split or only_source or leave_one_source_out or against:
+        if data or bundle or output or split or against or robustness:
             raise UsageError(
                 "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
                 "has all that is measured"
@@ -100,15 +91,14 @@ def command(
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     else:
         recognizer = Recognizer.load(bundle, threads=threads)
-        know_labels(recognizer)
-        photos = _corrected(recognizer, load_data(data))
-        if leave_one_source_out:
-            found = _leave_out(recognizer, photos, leave_one_source_out, rounds, group_by_source)
+        photos = _corrected(recognizer, load_data(data, recognizer.bundle.taxonomy))
+        if robustness:
+            found = _alter(recognizer, photos, split or "validation", output)
         elif against:
             other = Recognizer.load(against, threads=threads)
             found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
         else:
-            chosen = _choose(recognizer, photos, split, only_source)
+            chosen = _choose(recognizer, photos, split)
             found = _evaluate(recognizer, chosen, prevalence, output, rounds, group_by_source)
     if as_json:
         typer.echo(found.json)
@@ -124,20 +114,12 @@ class _Found(NamedTuple):
 
 
 def _check_modes(
-    split: str | None,
-    output: Path | None,
-    only_source: list[str] | None,
-    leave_one_source_out: list[str] | None,
-    against: str | None,
+    split: str | None, output: Path | None, against: str | None, robustness: bool
 ) -> None:
     if split not in {None, "test", "validation", "all"}:
         raise UsageError(f"--split {split}: give test, validation or all")
-    if sum(bool(mode) for mode in (only_source, leave_one_source_out, against)) > 1:
-        raise UsageError("--only-source, --leave-one-source-out, --against: give only one of them")
-    if output is not None and (leave_one_source_out or against):
-        raise UsageError("--output goes with neither --leave-one-source-out nor --against")
-    if split is not None and (leave_one_source_out or only_source):
-        raise UsageError("--split goes with neither --leave-one-source-out nor --only-source")
+    if against and (output is not None or robustness):
+        raise UsageError("--against goes with neither --output nor --robustness")
     if output is not None:
         require_page(output)
         if output.suffix == ".json":
@@ -156,17 +138,11 @@ def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
 
 
 def _choose(
-    recognizer: Recognizer,
-    photos: Sequence[Photo],
-    split: str | None,
-    only_source: Sequence[str] | None,
+    recognizer: Recognizer, photos: Sequence[Photo], split: str | None
 ) -> list[tuple[str, str, list[Photo]]]:
     """Return for each split its name, what figures on it mean, and its photos."""
     from recognizer.evaluation import held_out
 
-    if only_source:
-        worth = held_out.caveat_for_sources(recognizer.bundle, photos, only_source)
-        return [("chosen sources", worth, held_out.photos_of_sources(photos, only_source))]
     names = ("test", "validation") if split is None else (split,)
     chosen = []
     for name in names:
@@ -240,46 +216,6 @@ def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
     return _Found(to_json(found), show)
 
 
-def _leave_out(
-    recognizer: Recognizer,
-    photos: Sequence[Photo],
-    labels: Sequence[str],
-    rounds: int,
-    group_by_source: bool,
-) -> _Found:
-    from recognizer.cli.evaluate_output import print_left_out
-    from recognizer.dataset.outputs import run_photos
-    from recognizer.evaluation import left_out
-    from recognizer.evaluation.evaluate import to_json
-
-    wanted = {label: left_out.photos_for(photos, label) for label in labels}
-    together = list(dict.fromkeys(photo for used, _ in wanted.values() for photo in used))
-    with show_stage("features") as progress:
-        features = run_photos(recognizer, together, progress).embedding
-    place = {photo: i for i, photo in enumerate(together)}
-    results = []
-    for label, (used, positive) in wanted.items():
-        with show_stage(f"heads: {label}") as progress:
-            result = left_out.leave_out_sources(
-                recognizer.bundle.title,
-                label,
-                used,
-                positive,
-                features[[place[photo] for photo in used]],
-                rounds=rounds,
-                group_by_source=group_by_source,
-                on_progress=progress,
-            )
-        results.append(result)
-    text = to_json({result.figures.name: result for result in results})
-
-    def show() -> None:
-        for result in results:
-            print_left_out(result)
-
-    return _Found(text, show)
-
-
 def _compare(
     recognizer: Recognizer,
     other: Recognizer,
@@ -309,6 +245,26 @@ def _compare(
         group_by_source=group_by_source,
     )
     return _Found(to_json(comparison), lambda: print_comparison(comparison))
+
+
+def _alter(
+    recognizer: Recognizer, photos: Sequence[Photo], split: str, output: Path | None
+) -> _Found:
+    from recognizer.cli.evaluate_output import print_robustness
+    from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json
+    from recognizer.evaluation.held_out import photos_of_split
+    from recognizer.evaluation.plots import write_robustness
+    from recognizer.evaluation.robustness import measure_robustness
+
+    used = photos_of_split(recognizer.bundle, photos, split)
+    if not any(p.is_product for p in used):
+        raise DatasetError(f"no photo of a product in the {split} split")
+    with show_stage("altering photos") as progress:
+        measured = measure_robustness(recognizer, used, split, on_progress=progress)
+    if output is not None:
+        write_robustness(measured, ANY_PRODUCT, output)
+        typer.echo(f"Wrote {output}", err=True)
+    return _Found(to_json(measured), lambda: print_robustness(measured, ANY_PRODUCT))
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:

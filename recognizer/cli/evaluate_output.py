@@ -10,11 +10,11 @@ from rich.table import Table
 from recognizer.cli.progress import new_table, wide_console
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
 from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
-from recognizer.evaluation.left_out import OPTIMISTIC, LeftOut
 from recognizer.evaluation.out_of_fold import FoldEvaluation
 from recognizer.evaluation.paired import Change, PairedEvaluation
 from recognizer.evaluation.prevalence import OperatingPoint
-from recognizer.model.evidence import Estimate, percent
+from recognizer.evaluation.robustness import Robustness
+from recognizer.model.description import Estimate, percent
 from recognizer.policy import FALSE_POSITIVE_RATES
 
 
@@ -160,28 +160,6 @@ def _precision(point: OperatingPoint) -> str:
     return point.precision.as_percent()
 
 
-def print_left_out(result: LeftOut) -> None:
-    """Print the figures with each source left out in turn."""
-    console = wide_console()
-    f = result.figures
-    table = _figures_table(
-        f"{f.name}, each of its {f.sources} sources left out in turn: linear heads on the features "
-        f"of {result.bundle}"
-    )
-    table.caption = (
-        f"negatives: {result.negatives} photos of {result.negative_sources} sources, each scored "
-        "by a head that saw none of its source"
-    )
-    _add_figures(table, f.name, f)
-    console.print(table)
-    headings = ("source left out", "photos", "found", "recall")
-    by_source = new_table("recall at 1.0% by source", headings)
-    for row in result.by_source:
-        by_source.add_row(row.source, str(row.photos), str(row.over), _cell(row.share))
-    console.print(by_source)
-    console.print(OPTIMISTIC)
-
-
 def print_comparison(comparison: PairedEvaluation) -> None:
     """Print the paired differences of two bundles."""
     table = new_table(
@@ -197,6 +175,24 @@ def print_comparison(comparison: PairedEvaluation) -> None:
             f"{row.photos} ({row.sources})",
             *_change(row.average_precision),
             *_change(row.recall),
+        )
+    wide_console().print(table)
+
+
+def print_robustness(found: Robustness, name: str) -> None:
+    """Print the figures of a family, or any product, under each alteration."""
+    table = new_table(
+        f"{found.bundle}: {name}, {found.split}; threshold {found.thresholds[name]:.4f}",
+        ("alteration", "photos", "recall", "score", "FPR"),
+        "unaltered > altered (95 %), same photos; score: mean change of the positives",
+    )
+    for o in found.outcomes[name]:
+        table.add_row(
+            f"{o.alteration}: {o.strength}",
+            f"{o.positives} ({o.negatives})",
+            f"{o.recall_before.value:.3f} > {o.recall}",
+            f"{o.score_change:+.3f}",
+            f"{o.false_positive_rate_before.value:.3f} > {o.false_positive_rate}",
         )
     wide_console().print(table)
 

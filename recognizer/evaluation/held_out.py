@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from recognizer.dataset.annotations import apply_corrections, load_corrections
+from recognizer.dataset import splits
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError, TrainingError
@@ -32,7 +31,7 @@ def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     recipe = _recipe(bundle)
     if recipe is None or not recipe.corrections:
         return list(photos)
-    return apply_corrections(photos, load_corrections(recipe.corrections))
+    return splits.corrected(photos, recipe.corrections)
 
 
 def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list[Photo]:
@@ -87,35 +86,3 @@ def _recipe(bundle: Bundle) -> DataRecipe | None:
     if bundle.training is None:
         return None
     return DataRecipe.of(bundle.training.recipe, f"{bundle.title}: its recipe")
-
-
-def photos_of_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Photo]:
-    """Return the products of some sources, of any split, and the negatives of the test split.
-
-    Raises:
-        DatasetError: a source has no photo of a product; the message names the closest ones.
-    """
-    products = [p for p in photos if p.is_product and p.is_evidence]
-    known = sorted({p.source for p in products})
-    for source in sources:
-        if source not in known:
-            close = difflib.get_close_matches(source, known)
-            hint = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise DatasetError(f"no photo of a product from the source {source!r}{hint}")
-    negatives = [p for p in photos if p.split == "test" and not p.is_product]
-    return [p for p in products if p.source in sources] + negatives
-
-
-def caveat_for_sources(bundle: Bundle, photos: Sequence[Photo], sources: Sequence[str]) -> str:
-    """Say whether a bundle's training saw any of these sources."""
-    recipe = _recipe(bundle)
-    left_out = set() if recipe is None else set(recipe.exclude_sources)
-    seen = {p.source for p in photos if p.split != "test" and p.source in sources} - left_out
-    enrolled = bundle.enrolled_photos()
-    seen |= {p.source for p in photos if p.source in sources and p.sha256 in enrolled}
-    if seen:
-        return (
-            f"Training saw photos of {', '.join(sorted(seen))}: these figures are optimistic. "
-            "Train with exclude_sources to measure on what was left out."
-        )
-    return "Photos of products from sources that training never saw, and the test negatives."

@@ -25,7 +25,7 @@ from recognizer.evaluation.figures import SOURCE_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.imaging.overlay import draw_heatmap
-from recognizer.model.evidence import percent
+from recognizer.model.description import percent
 from recognizer.prediction import Explanation, Prediction
 from recognizer.rows.thumbnails import shrink
 
@@ -87,7 +87,7 @@ def _part(recognizer: Recognizer, measured: Measured) -> dict[str, Any]:
         "worth": measured.worth,
         "curves": plots.curves(wanted, truth.negative),
         "reliability": plots.reliability([*all_figures(evaluation)]),
-        "confusion": plots.confusion(evaluation.confusion),
+        "confusion": plots.confusion(evaluation.confusion, truth.taxonomy),
         "galleries": list(_galleries(recognizer, measured, truth, wanted)),
     }
 

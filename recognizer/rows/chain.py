@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Self
@@ -158,97 +157,11 @@ class Chain(Closes):
             raise _no_chain(self.path, str(error)) from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainCheck:
-    """What :func:`verify_chain` has found.
-
-    Attributes:
-        links: those that hold, up to the first that does not.
-        problems: what is wrong, in words; empty where nothing is.
-        written: the last link, whether it holds or not.
-        bytes_behind: of rows behind it, whose own is still to come.
-        kept: the link that was kept elsewhere, where it was found.
-    """
-
-    links: tuple[Link, ...]
-    problems: tuple[str, ...]
-    written: Link
-    bytes_behind: int
-    kept: Link | None
-
-    @property
-    def last(self) -> Link:
-        """The link for all rows that are as they were written."""
-        return self.links[-1] if self.links else START
-
-
-def verify_chain(journal: str | os.PathLike[str], kept: str | None = None) -> ChainCheck:
-    """Compute the chain of a journal again, and compare.
-
-    Args:
-        journal: its path; a scan may be writing it.
-        kept: a link that was kept elsewhere, by its sha256: it must be among those that hold.
-
-    Raises:
-        JournalError: a file cannot be read.
-    """
-    path = Path(journal)
-    chain, problems = chain_path(path), []
-    links: list[Link] = []
-    before, written, size, changed = START, START, 0, 0
-    try:
-        with path.open("rb") as file:
-            size = size_of(file)
-            if not chain.exists():
-                problems.append(f"there is no {chain.name} beside it, to say what was written")
-            for link in _links(chain) if chain.exists() else ():
-                written = link
-                if link.end > size:
-                    continue
-                if _follows(link, before, file):
-                    links += [] if changed else [link]
-                else:
-                    changed += 1
-                    if changed == 1:
-                        problems.append(
-                            f"lines {before.rows + 1} to {link.rows} (bytes {before.end} to "
-                            f"{link.end}) are not as they were written"
-                        )
-                before = link
-    except OSError as error:
-        raise JournalError(f"{error.filename or path}: {error.strerror or error}") from error
-    except ValueError as error:
-        problems.append(str(error))
-    if written.end > size:
-        problems.append(
-            f"{written.rows:,} rows in {written.end:,} bytes were written; the file ends at byte "
-            f"{size:,}"
-        )
-    if changed > 1:
-        problems.append(f"{changed - 1:,} later blocks of rows do not fit the chain either")
-    found = next((link for link in links if link.sha256 == kept), None)
-    if kept is not None and found is None:
-        problems.append(f"the link {kept} is not among those that hold")
-    return ChainCheck(
-        links=tuple(links),
-        problems=tuple(problems),
-        written=written,
-        bytes_behind=max(0, size - before.end),
-        kept=found,
-    )
-
-
-def make_chain(journal: Path, links: Sequence[Link] = ()) -> Link:
-    """Make the chain of a whole journal that nobody writes, and return its last link.
-
-    ``links`` are those that it begins with, which must hold.
-    """
-    with replacing(chain_path(journal)) as partial:
-        partial.write_bytes(b"".join(link.to_line() for link in links))
+def make_chain(journal: Path) -> None:
+    """Make the chain of a journal that nobody writes."""
     with Chain(journal) as chain, journal.open("rb") as file:
         chain.read()
         chain.catch_up(file, size_of(file))
-    return chain.last
 
 
 @contextmanager
@@ -276,32 +189,6 @@ def size_of(file: FileIO | BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _links(path: Path) -> Iterator[Link]:
-    """Yield the whole links of a chain, or raise a ValueError that names the line."""
-    before = START
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                link = Link.from_line(line)
-                if link.end <= before.end or link.rows <= before.rows:
-                    raise ValueError("it stands for no further row")
-            except ValueError as error:
-                raise ValueError(f"{path.name}, line {number} is not a link: {error}") from error
-            yield link
-            before = link
-
-
-def _follows(link: Link, before: Link, journal: BinaryIO) -> bool:
-    digest, rows = _digest_after(before), before.rows
-    journal.seek(before.end)
-    for piece in _pieces(journal, link.end - before.end):
-        digest.update(piece)
-        rows += piece.count(b"\n")
-    return digest.hexdigest() == link.sha256 and rows == link.rows
-
-
 def _digest_after(link: Link) -> Any:
     return hashlib.sha256(bytes.fromhex(link.sha256))
 
@@ -313,8 +200,4 @@ def _pieces(file: BinaryIO, count: int) -> Iterator[bytes]:
 
 
 def _no_chain(path: Path, words: str) -> JournalError:
-    journal = os.fspath(path).removesuffix(".chain")
-    return JournalError(
-        f"{path} is not the chain of a journal ({words}): recognizer repair {journal} makes "
-        "another, or move it away"
-    )
+    return JournalError(f"{path} is not the chain of a journal ({words}): move it away")

@@ -80,8 +80,6 @@ def decide_again(
         with _workers(_Work(source, policy, tuple(bundles)), blocks) as run:
             try:
                 lasts = _last_rows([*run(_read_keys, ((block,) for block in blocks))])
-            except UsageError:
-                raise
             except (msgspec.DecodeError, ValueError):
                 for _ in reader.outlines():  # which says where
                     pass
@@ -92,8 +90,6 @@ def decide_again(
                         for lines, changes in run(_decide_block, zip(blocks, lasts, strict=True)):
                             file.write(lines)
                             diff.merge(changes)
-                    except UsageError:
-                        raise
                     except (msgspec.DecodeError, ValueError) as error:
                         detail = f"a line is not a row of a scan ({error})"
                         raise JournalError(f"{source}: {detail}") from error

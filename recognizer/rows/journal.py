@@ -231,7 +231,7 @@ class Journal(Closes):
                 f"{self.path} was changed by another program while a scan wrote it: it has "
                 f"{size:,} bytes instead of {self._size:,}. If it was truncated after a copy was "
                 "made (logrotate's copytruncate), put the copy in its place and give the same "
-                f"command again; otherwise keep what is left with: recognizer repair {self.path}"
+                "command again; otherwise name another --output"
             )
         self._chain.check()
 
@@ -290,8 +290,7 @@ class Journal(Closes):
         if not is_linked:
             raise JournalError(
                 f"{self.path} was changed since it was written: its chain "
-                f"({chain_path(self.path).name}) has other rows. recognizer verify {self.path} "
-                f"says which; recognizer repair {self.path} makes a chain of those that are there"
+                f"({chain_path(self.path).name}) has other rows. Name another --output"
             )
         self.torn_bytes = whole - size
         if self.torn_bytes:
@@ -301,7 +300,7 @@ class Journal(Closes):
 
 
 def lock_journal(file: BinaryIO, path: Path) -> None:
-    """Lock a journal against scans and repairs, until the file is closed."""
+    """Lock a journal against other scans until the file is closed."""
     try:
         if sys.platform == "win32":
             file.seek(_BEYOND_THE_END)
@@ -320,9 +319,7 @@ def lock_journal(file: BinaryIO, path: Path) -> None:
 
 def _shorter_than_its_chain(path: Path, size: int, link: Link) -> JournalError:
     chain = chain_path(path)
-    todo = f"keep what is left with: recognizer repair {path}"
-    if not size:
-        todo = f"remove {chain} too, to begin anew"
+    todo = "name another --output" if size else f"remove {chain} too, to begin anew"
     return JournalError(
         f"{path} has {size:,} bytes, but {link.rows:,} rows in {link.end:,} bytes were written "
         f"({chain.name}): put the whole file back in its place, or {todo}"
@@ -394,8 +391,7 @@ def _whole_lines(
         except ValueError as error:
             place = f"line {number}" if not start else f"the line at byte {begin}"
             raise JournalError(
-                f"{path}, {place} is not a row of a scan ({error}): keep the others with "
-                f"recognizer repair {path}, or name another journal"
+                f"{path}, {place} is not a row of a scan ({error}): name another journal"
             ) from error
         yield begin, begin + len(line), row
         begin += len(line)

@@ -21,7 +21,6 @@ from recognizer.dataset.cutout import Cutout, cut_out, find_object, outline_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, first_frame, read_photo
 from recognizer.errors import DatasetError
 from recognizer.imaging import load_image, model_input
-from recognizer.taxonomy import Taxonomy, load_taxonomy, use_taxonomy
 from recognizer.training.augment import Augmentation
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ Masks: TypeAlias = "list[tuple[tuple[int, int], NDArray[np.uint8]] | None]"
 
 
 def find_masks(photos: Sequence[Photo], min_side: int, threads: int = 2) -> Masks:
-    """Find the objects that can be cut out: by outlines, rendered masks, even backgrounds.
+    """Find the objects that can be cut out: by outlines, or on even backgrounds.
 
     Raises:
         DatasetError: a photo cannot be decoded.
@@ -50,15 +49,9 @@ def find_masks(photos: Sequence[Photo], min_side: int, threads: int = 2) -> Mask
 
 
 def _find_mask(photo: Photo, min_side: int) -> tuple[tuple[int, int], NDArray[np.uint8]] | None:
-    if photo.mask is not None:
-        mask = load_image(photo.mask).frames[0].rgb[..., 0]
-    else:
-        rgb = read_photo(photo, min_side)
-        found = outline_mask(photo.outline, *rgb.shape[:2]) if photo.is_patch else find_object(rgb)
-        if found is None:
-            return None
-        mask = found
-    if not mask.any():
+    rgb = read_photo(photo, min_side)
+    mask = outline_mask(photo.outline, *rgb.shape[:2]) if photo.is_patch else find_object(rgb)
+    if mask is None or not mask.any():
         return None
     height, width = mask.shape
     return (height, width), np.packbits(mask > 127)
@@ -244,11 +237,10 @@ def batches(dataset: Dataset[Any], places: int | list[list[int]], workers: int) 
         batch_sampler=places,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=partial(_start_worker, load_taxonomy()),
+        worker_init_fn=_start_worker,
     )
 
 
-def _start_worker(taxonomy: Taxonomy, _: int) -> None:
-    use_taxonomy(taxonomy)  # its labels may be the user's own, and the process a new one
+def _start_worker(_: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -66,11 +66,9 @@ def _write_scans(folder: Path) -> None:
     """Scan the listings, and say of each lead what somebody found out."""
     done = invoke("scan", "listings.csv", "--output", "scan.jsonl", "--quiet")
     assert done.exit_code == ExitCode.DONE, done.output
-    for name in ("before", "january"):
-        shutil.copy("scan.jsonl", f"{name}.jsonl")
+    shutil.copy("scan.jsonl", "before.jsonl")
     done = invoke("decide", "scan.jsonl", "--policy", "strict", "--output", "after.jsonl")
     assert done.exit_code == ExitCode.DONE, done.output
-    shutil.copy("after.jsonl", "february.jsonl")
     outcomes = [
         {
             "time": "2026-03-01T12:00:00Z",
@@ -86,7 +84,7 @@ def _write_scans(folder: Path) -> None:
     for command in (
         "outcomes import outcomes.sqlite queue.json",
         "bank add colleagues.bank mammoth.jpg --label ivory_worked",
-        "bank export colleagues.bank theirs.json",
+        "bank list colleagues.bank --output theirs.json",
     ):
         done = invoke(*command.split())
         assert done.exit_code == ExitCode.DONE, done.output

@@ -1,0 +1,143 @@
+"""Custom labels: the file in a data folder that describes them, to be edited by people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from recognizer._atomic import replacing
+from recognizer.dataset.layouts import read_collection
+from recognizer.dataset.manifest import MANIFEST, folder_taxonomy, read_rows
+from recognizer.dataset.new_manifest import plain_label
+from recognizer.errors import UsageError
+from recognizer.taxonomy import NAME, Kind, Label, load_taxonomy
+
+UNDECIDED = "?"
+"""The kind of a label of which nobody has said yet what it is."""
+
+_HEAD = """\
+# Custom labels, for the photos in this folder. Edit the file, then run
+#
+#     recognizer dataset labels {folder}
+#
+# The labels of the package are known without it (`recognizer info` lists them); do not repeat
+# them here. Of a label only `kind` is needed:
+#
+#   kind           "product"    may become a lead
+#                  "lookalike"  what a product is confused with, as resin with ivory
+#                  "animal"     alive, or a whole body
+#                  "other"      anything else that listings show
+#   display_name   what people read
+#   family         of a product: one of {families},
+#                  or a custom one, as below; without it the product is a family of its own
+#   cites          of a product: its listing, in words
+#   hint           what a reviewer should look at
+#   confused_with  labels that look alike, as ["bone", "plastic_resin"]
+#
+# The bundle that is trained carries these labels with it, for scan, report and policy.
+#
+# A custom family:
+#
+#   [family.marine_ivory]
+#   display_name = "Marine ivory"
+#   note = "Teeth of whales, and tusks of walrus and narwhal."
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomLabels:
+    """The labels that a file describes, those of the data that it lacks, and warnings.
+
+    ``photos`` counts the photos of each label in the data.
+    """
+
+    labels: tuple[Label, ...]
+    photos: Mapping[str, int]
+    missing: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def count_labels(folder: Path, layout: str | None) -> Counter[str]:
+    """Return how many photos a folder has of each label, as labels are written.
+
+    Raises:
+        DatasetError: there are no labelled photos.
+    """
+    if (folder / MANIFEST).is_file():  # whose photos may lie elsewhere
+        return Counter(row["label"] for _, row in read_rows(folder / MANIFEST, ("label",)))
+    known = load_taxonomy().labels
+    names = Counter(entry.label for entry in read_collection(folder, layout).entries)
+    counts: Counter[str] = Counter()
+    for name, count in names.items():
+        counts[name if name in known else plain_label(name)] += count
+    return counts
+
+
+def write_template(path: Path, kinds: Mapping[str, str], photos: Mapping[str, int]) -> None:
+    """Write a file to edit, which must not exist.
+
+    ``kinds`` is label -> its kind, or :data:`UNDECIDED`; ``photos`` are the counts of the data.
+
+    Raises:
+        UsageError: a label of the package needs no description, or a name cannot be a label.
+    """
+    packaged = load_taxonomy()
+    for name in kinds:
+        if name in packaged.labels:
+            raise UsageError(f"{name} is a label of the package: it needs no description")
+        if not NAME.fullmatch(name):
+            raise UsageError(f"{name!r} cannot be a label: use a-z, 0-9 and _, a letter first")
+    parts = [_HEAD.format(folder=path.parent, families=_wrapped(packaged.families))]
+    parts += [_entry(name, kind, photos.get(name)) for name, kind in sorted(kinds.items())]
+    if not kinds:
+        parts.append('# [label.whale_tooth]\n# kind = "product"\n# display_name = "Whale tooth"\n')
+    with replacing(path) as partial:
+        partial.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _entry(name: str, kind: str, photos: int | None) -> str:
+    title = name.replace("_", " ").capitalize()
+    count = f"  # photos here: {photos}" if photos else ""
+    choice = "" if kind != UNDECIDED else '  # say "product", "lookalike", "animal" or "other"'
+    lines = [f"[label.{name}]{count}", f'kind = "{kind}"{choice}']
+    lines += [f"display_name = {json.dumps(title)}"]
+    if kind in {UNDECIDED, Kind.PRODUCT}:
+        lines += ['# family = ""', '# cites = ""', '# hint = ""']
+    return "\n".join([*lines, "# confused_with = []", ""])
+
+
+def _wrapped(names: Iterable[str]) -> str:
+    lines = [""]
+    for name in names:
+        if len(lines[-1]) + len(name) > 72:
+            lines.append("")
+        lines[-1] += f"{name}, "
+    return "\n#                  ".join(line.strip() for line in lines).rstrip(",")
+
+
+def check_labels(folder: Path, photos: Mapping[str, int]) -> CustomLabels:
+    """Check the file of a folder, and the labels of its photos against it.
+
+    Raises:
+        TaxonomyError: the file cannot be read, or an entry breaks a rule.
+    """
+    packaged, known = load_taxonomy().labels, folder_taxonomy(folder).labels
+    labels = tuple(label for name, label in known.items() if name not in packaged)
+    warnings = []
+    for label in labels:
+        if photos and not photos.get(label.name):
+            warnings.append(f"{label.name}: no photo here has this label")
+        if label.kind is Kind.PRODUCT and not label.confused_with:
+            warnings.append(
+                f"{label.name}: confused_with is empty; with look-alikes to train on, the model "
+                "learns what it is not"
+            )
+    return CustomLabels(
+        labels=labels,
+        photos=photos,
+        missing=tuple(sorted(name for name in photos if name not in known)),
+        warnings=tuple(warnings),
+    )

@@ -1,0 +1,143 @@
+"""The loop from a scan over what reviewers find to a better one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer import Recognizer
+from recognizer._policy_file import load_policy
+from recognizer.cli import ExitCode
+from recognizer.model.bundle import load_bundle
+from recognizer.model.description import Calibrated
+from recognizer.review.outcomes import Judgement, Occasion, Outcome, OutcomeStore
+from recognizer.rows import Row, last_rows
+from tests.conftest import encoded, invoke, picture
+from tests.rows.rows import NOW
+
+C, R = Judgement.CONFIRMED, Judgement.REJECTED
+
+
+def write_photos(folder: Path, seed: int, **colors: int) -> Path:
+    folder.mkdir()
+    for color, count in colors.items():
+        for i in range(count):
+            path = folder / f"{color}-{i:03}.jpg"
+            path.write_bytes(encoded(picture(color, seed=seed + i)))
+    return folder
+
+
+def scan(folder: Path, bundle: Path, journal: Path) -> Path:
+    """Scan with an audit sample of all that is clear."""
+    options = ("--bundle", bundle, "--output", journal, "--audit-rate", 1)
+    done = invoke("scan", folder, *options, "--workers", 1)
+    assert done.exit_code == ExitCode.DONE, done.output
+    return journal
+
+
+def review(store: Path, journal: Path, product_of: dict[str, str], wrong: int = 0) -> None:
+    """Say of each photo what its colour stands for; of the first ``wrong`` ones that it does not.
+
+    Photos of a colour that stands for no product are rejected.
+    """
+    outcomes = []
+    for row in sorted(last_rows(journal), key=lambda row: row.source):
+        label = product_of.get(Path(row.source).name.partition("-")[0])
+        is_wrong = label is not None and int(Path(row.source).stem[-3:]) < wrong
+        outcomes.append(_outcome(row, None if is_wrong else label))
+    with OutcomeStore(store, create=True) as opened:
+        opened.add(outcomes)
+
+
+def _outcome(row: Row, label: str | None) -> Outcome:
+    return Outcome(
+        time=NOW,
+        reviewer="Ama",
+        judgement=R if label is None else C,
+        occasion=Occasion.REVIEW if row.audit is None else Occasion.AUDIT,
+        sha256=row.sha256,
+        label=label,
+    )
+
+
+def measured(journal: Path, store: Path) -> dict[str, Any]:
+    done = invoke("measure", journal, "--outcomes", store, "--json")
+    assert done.exit_code == ExitCode.DONE, done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_what_reviewers_find_makes_the_next_scan_better(tmp_path: Path, tiny_bundle: Path) -> None:
+    """Scan, decide, measure, enrol what was missed, scan again: on photos that are new."""
+    pytest.importorskip("onnx")
+    product_of = {"red": "ivory_worked", "blue": "rhino_horn"}  # of which the model knows one
+    store = tmp_path / "outcomes.sqlite"
+    first = write_photos(tmp_path / "monday", 0, red=3, blue=5, green=40, gray=40)
+    journal = scan(first, tiny_bundle, tmp_path / "monday.jsonl")
+    review(store, journal, product_of)
+    decided = tmp_path / "decided"
+    assert invoke("outcomes", "dataset", store, decided, "-j", journal).exit_code == ExitCode.DONE
+    made = tmp_path / "better-v2"
+    negatives = ("--negatives", decided / "listing_other", "--negatives", decided / "ivory_worked")
+    options = (*negatives, "--bundle", tiny_bundle, "--output", made)
+    done = invoke("enroll", "rhino_horn", decided / "rhino_horn", *options)
+    assert done.exit_code == ExitCode.DONE, done.output
+
+    second = write_photos(tmp_path / "tuesday", 500, red=4, blue=8, green=20, gray=20)
+    before = scan(second, tiny_bundle, tmp_path / "before.jsonl")
+    after = scan(second, made, tmp_path / "after.jsonl")
+    review(store, before, product_of)
+    figures = [measured(journal, store) for journal in (before, after)]
+    recalls = [one["misses"]["recall"]["value"] for one in figures]
+    print("recall on new photos, before and after: {:.2f}, {:.2f}".format(*recalls))
+    assert recalls[0] == pytest.approx(4 / 12)
+    assert recalls[1] == 1
+    assert all(one["precision"][0]["precision"]["value"] == 1 for one in figures)
+
+
+def test_thresholds_and_a_calibration_come_from_a_scan(tmp_path: Path, tiny_bundle: Path) -> None:
+    """Of 24 red photos 12 are worked ivory, which the model takes all of them for."""
+    store, chosen = tmp_path / "outcomes.sqlite", tmp_path / "chosen.toml"
+    folder = write_photos(tmp_path / "photos", 0, red=24, green=40, gray=40)
+    journal = scan(folder, tiny_bundle, tmp_path / "scan.jsonl")
+    review(store, journal, {"red": "ivory_worked"}, wrong=12)
+    of_scan = ("-j", journal, "--bundle", tiny_bundle)
+    options = (*of_scan, "--outcomes", store, "--output", chosen)
+    done = invoke("thresholds", *options, "--precision", 0.285)
+    assert done.exit_code == ExitCode.DONE, done.output
+    assert "104 images, 104 of them decided" in " ".join(chosen.read_text().split())
+    assert load_policy(chosen).name == "chosen"
+    done = invoke("thresholds", *options, "--precision", 0.9, "--json")
+    assert json.loads(done.stdout)["chosen"] is None  # half of them were rejected
+    assert load_policy(chosen).rules == {}
+
+    made = tmp_path / "again-v2"
+    done = invoke("outcomes", "calibrate", store, "--output", made, *of_scan)
+    assert done.exit_code == ExitCode.DONE, done.output
+    assert "stand for 104 images" in done.stdout
+    old, new = load_bundle(tiny_bundle), load_bundle(made)
+    step = new.lineage[-1]
+    assert isinstance(step, Calibrated)
+    assert (step.photos.photos, step.photos.negatives) == (104, 92)
+    assert "photos that reviewers decided on" in (made / "MODEL_CARD.md").read_text()
+    kept = [b.labels[b.label_names.index("ceramic")].calibration for b in (old, new)]
+    assert kept[0] == kept[1]  # nobody said what else the rejected photos show
+    scores = [
+        Recognizer(b).predict(folder / "red-020.jpg").scores["ivory_worked"] for b in (old, new)
+    ]
+    assert scores[0] > 0.9
+    assert scores[1] == pytest.approx(0.5, abs=0.1)  # half of such photos were confirmed
+
+
+def test_a_calibration_needs_an_audit_sample(tmp_path: Path, tiny_bundle: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 0, red=2)
+    journal = scan(folder, tiny_bundle, tmp_path / "scan.jsonl")
+    review(tmp_path / "o", journal, {"red": "ivory_worked"})
+    options = ("-j", journal, "--bundle", tiny_bundle, "--output", tmp_path / "x-v1")
+    done = invoke("outcomes", "calibrate", tmp_path / "o", *options)
+    assert done.exit_code == ExitCode.USAGE
+    assert "scan with --audit-rate" in " ".join(done.stderr.split())
+    assert not (tmp_path / "x-v1").exists()
