@@ -50,9 +50,6 @@ MIN_DECIDED = 0.9
 """Share of the leads over a threshold that must be decided before anything is said of it: reviewers
 begin with the highest scores, so that the decided ones do not stand for the others."""
 
-RECALL_CLAIMS = (0.25, 0.5, 0.75, 0.9)
-"""Recalls that somebody might want to claim."""
-
 GRID = tuple(float(x) for x in np.round(expit(np.arange(-4, 9.01, 0.25)), 6)[::-1])
 """Thresholds to choose from, strictest first, at equal distances in log-odds."""
 
@@ -96,8 +93,6 @@ class Choice:
         images: in a day, or in the scan.
         chosen: its place in :attr:`steps`, or None if no step reaches the target.
         products: of the chosen step, the most leads first.
-        audits: recall -> cleared images to look at, none of which may show a product, to claim at
-            least this recall with a confidence of 95 %.
         notes: what a reader must know of the figures, as sentences.
     """
 
@@ -106,7 +101,6 @@ class Choice:
     steps: tuple[Step, ...]
     chosen: int | None
     products: tuple[Product, ...] = ()
-    audits: Mapping[float, int]
     notes: tuple[str, ...]
 
     @property
@@ -637,40 +631,24 @@ def choose(
         raise UsageError(f"precision = {precision}: a share over 0 and under 1, such as 0.5")
     settings = images.settings(by_product=by_product)
     steps = tuple(map(images.measure, settings))
-    chosen = _chosen(steps, capacity, precision)
-    made = Choice(
-        origin=images.origin,
-        images=images.images,
-        steps=steps,
-        chosen=chosen,
-        products=images.products(settings[chosen]) if chosen is not None else (),
-        audits=_audits(images, steps[chosen]) if chosen is not None else {},
-        notes=(),
-    )
-    notes = (*_notes(made, capacity, precision), *images.caveats())
-    return replace(made, notes=notes)
-
-
-def _chosen(steps: Sequence[Step], capacity: float | None, precision: float | None) -> int | None:
     fitting = [
         place
         for place, step in enumerate(steps)
         if (capacity is None or step.leads.value <= capacity)
         and (precision is None or (step.precision is not None and step.precision.low >= precision))
     ]
-    if fitting or precision is not None or not steps:
-        return max(fitting, default=None)
-    return 0  # the strictest, of which the highest scores are reached
-
-
-def _audits(images: Images, step: Step) -> dict[float, int]:
-    """Return how many cleared images to look at for each of :data:`RECALL_CLAIMS`."""
-    found = step.leads.value * (step.precision.value if step.precision else 0.0)
-    cleared = images.images - step.leads.value
-    if not found or cleared <= 0:
-        return {}
-    allowed = {claim: found * (1 - claim) / claim / cleared for claim in RECALL_CLAIMS}
-    return {claim: negatives_without_error(min(part, 0.999)) for claim, part in allowed.items()}
+    # If none fits a team, it is the strictest, of which the highest scores are reached.
+    chosen = max(fitting, default=0 if steps and precision is None else None)
+    made = Choice(
+        origin=images.origin,
+        images=images.images,
+        steps=steps,
+        chosen=chosen,
+        products=images.products(settings[chosen]) if chosen is not None else (),
+        notes=(),
+    )
+    notes = (*_notes(made, capacity, precision), *images.caveats())
+    return replace(made, notes=notes)
 
 
 def _notes(choice: Choice, capacity: float | None, precision: float | None) -> Iterator[str]:
@@ -696,6 +674,18 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
         yield (
             f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
             "by mistake."
+        )
+    if step is not None and step.precision and 0 < step.leads.value < choice.images:
+        found = step.leads.value * step.precision.value / (choice.images - step.leads.value)
+        claims = {
+            claim: negatives_without_error(min(found * (1 - claim) / claim, 0.999))
+            for claim in (0.25, 0.5, 0.75)
+            if found
+        }
+        words = ", ".join(f"{claim:.0%}: {images:,}" for claim, images in claims.items())
+        yield (
+            "Cleared images to look at, drawn at random, of which none may show a product, to "
+            f"claim a recall with a confidence of 95 %: {words or 'unknown'}."
         )
 
 
