@@ -28,8 +28,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "--precision 0.5 --policy strict --output next.toml",
     ),
     "policy": (
-        "recognizer policy show strict --toml > mine.toml",
-        "recognizer policy check mine.toml",
+        "recognizer policy strict --toml > mine.toml",
+        "recognizer policy mine.toml",
     ),
     "review": ("recognizer review scan.jsonl --policy strict",),
     "report": ("recognizer report scan.jsonl --output report.html",),
@@ -62,12 +62,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "recognizer export runs/mine --data data/ --output bundles/own-v1",
     ),
     "dataset": (
+        "recognizer dataset labels photos/ whale_tooth=product resin=lookalike",
         "recognizer dataset split photos/ --output data/",
         "recognizer dataset check data/",
-    ),
-    "taxonomy": (
-        "recognizer taxonomy init photos/ whale_tooth=product resin=lookalike",
-        "recognizer taxonomy check photos/",
     ),
 }
 """Verb -> commands, which work one after another."""

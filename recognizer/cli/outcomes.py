@@ -177,7 +177,6 @@ def calibrate(
 
     import numpy as np
 
-    from recognizer.cli.options import know_labels
     from recognizer.cli.progress import show_stage, working
     from recognizer.cli.scan_output import shown
     from recognizer.dataset.manifest import load_photos
@@ -189,7 +188,6 @@ def calibrate(
 
     check_output(output)  # before any work is done
     recognizer = Recognizer(load_model_behind(journal, bundle), threads=threads)
-    know_labels(recognizer)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "decided"
         with OutcomeStore(store) as opened, working("Reading the photos"):
@@ -198,7 +196,7 @@ def calibrate(
             )
         if not report.labels:
             raise UsageError(f"{store}: no photo of {journal} was confirmed or rejected")
-        photos = load_photos(folder)
+        photos = load_photos(folder, recognizer.bundle.taxonomy)
         weights = sample_weights(journal, {photo.sha256 for photo in photos})
         photos = [photo for photo in photos if photo.sha256 in weights]
         with show_stage("Scoring the photos") as progress:

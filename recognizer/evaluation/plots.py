@@ -20,7 +20,7 @@ from recognizer.evaluation.metrics import rank
 from recognizer.evaluation.robustness import RATE, Robustness
 from recognizer.evaluation.templates import render
 from recognizer.model.description import Estimate
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_FOR_CURVE = 5
 """Positives below which a curve would have only two or three steps."""
@@ -105,14 +105,14 @@ def reliability(figures: Sequence[Figures]) -> str | None:
         return data_uri(figure)
 
 
-def confusion(table: Mapping[str, Mapping[str, int]]) -> str | None:
+def confusion(table: Mapping[str, Mapping[str, int]], taxonomy: Taxonomy) -> str | None:
     """Draw the confusion of products and look-alikes, as a ``data:`` URI; None without any."""
-    taxonomy = load_taxonomy().labels
-    rows = [n for n in table if taxonomy[n].kind in {Kind.PRODUCT, Kind.LOOKALIKE}]
+    labels = taxonomy.labels
+    rows = [n for n in table if labels[n].kind in {Kind.PRODUCT, Kind.LOOKALIKE}]
     if not rows:
         return None
     seen = {name for row in rows for name in table[row]}
-    columns = [name for name in taxonomy if name in seen or name in rows]
+    columns = [name for name in labels if name in seen or name in rows]
     counts = np.array([[table[row].get(column, 0) for column in columns] for row in rows])
     shares = counts / counts.sum(axis=1, keepdims=True)
     with mpl.rc_context({**STYLE, "axes.grid": False}):
@@ -180,17 +180,10 @@ def draw_robustness(robustness: Robustness, name: str) -> Figure:
 
 
 def write_robustness(robustness: Robustness, name: str, path: Path) -> None:
-    """Write the plot as PNG or SVG, or, if the name ends in ``.html``, a page with plot and table.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    figure = draw_robustness(robustness, name)
-    if path.suffix.lower() != ".html":
-        write_figure(figure, path)
-        return
+    """Write a page with plot and table of a family, or any product."""
+    plot = data_uri(draw_robustness(robustness, name))
+    page = render("robustness.html.j2", robustness=robustness, name=name, plot=plot)
     with replacing(path) as partial:
-        page = render("robustness.html.j2", robustness=robustness, name=name, plot=data_uri(figure))
         partial.write_text(page, encoding="utf-8")
 
 
