@@ -57,7 +57,6 @@ def _in_process(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
     patch.chdir(folder)
     patch.setattr("recognizer.cli.scan._pool_of", lambda _: InProcessPool)
-    patch.setattr("recognizer.taxonomy._in_use", None)
 
 
 def run(runner: Runner, page: Path) -> None:
