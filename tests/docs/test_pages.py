@@ -55,7 +55,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _in_process(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.chdir(folder)
-    patch.setattr("recognizer.taxonomy._in_use", None)
 
 
 def run(runner: Runner, page: Path) -> None:
