@@ -51,7 +51,10 @@ VERB_GROUPS = {
         "compare": ("recognizer.cli.compare", "Show what changed between two scans."),
     },
     "Review": {
-        "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
+        "thresholds": (
+            "recognizer.cli.thresholds",
+            "Choose thresholds for a team, by labelled photos or outcomes.",
+        ),
         "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
         "review": ("recognizer.cli.review", "Work through the leads of a scan, as a team."),
         "report": ("recognizer.cli.report", "Write the review queue of a scan as one HTML file."),

@@ -21,10 +21,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "recognizer merge 1.jsonl 2.jsonl --output scan.jsonl",
     ),
     "compare": ("recognizer compare before.jsonl after.jsonl --top 50",),
-    "plan": (
-        "recognizer plan --photos-per-day 100000 --reviewers 2 --cases-per-reviewer 300 "
-        "--output planned.toml",
-        "recognizer scan photos/ --policy planned.toml",
+    "thresholds": (
+        "recognizer thresholds --data photos/ --split all --photos-per-day 100000 --reviewers 2 "
+        "--cases-per-reviewer 300 --output next.toml",
+        "recognizer thresholds --journal scan.jsonl --outcomes scan.jsonl.outcomes "
+        "--precision 0.5 --policy strict --output next.toml",
     ),
     "policy": (
         "recognizer policy strict --toml > mine.toml",
@@ -39,8 +40,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "outcomes": (
         "recognizer outcomes import scan.jsonl.outcomes outcomes.json",
         "recognizer outcomes dataset scan.jsonl.outcomes decided/ --journal scan.jsonl",
-        "recognizer outcomes thresholds scan.jsonl.outcomes next.toml --journal scan.jsonl "
-        "--policy strict --precision 0.5",
     ),
     "measure": ("recognizer measure scan.jsonl --outcomes scan.jsonl.outcomes",),
     "evidence": ("recognizer evidence scan.jsonl --lead photos/tusk.jpg --output case/",),

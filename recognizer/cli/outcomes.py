@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,26 +13,19 @@ from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import (
     AllowHttpOption,
     JournalOption,
-    JsonOption,
     NewBundleOption,
     OptionalJournalOption,
     OriginOption,
-    PolicyOption,
     RowsBundleOption,
     ThreadsOption,
     bundles_behind,
-    print_json,
     require_extra,
 )
 from recognizer.cli.originals import read_original
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from recognizer.model.bundle import Bundle
-    from recognizer.model.description import Estimate
-    from recognizer.review.proposals import Proposal
 
 app = typer.Typer(
     add_completion=False,
@@ -165,62 +157,6 @@ def bank(
 
 
 @app.command()
-def thresholds(
-    store: StoreArgument,
-    output: Annotated[Path, typer.Argument(metavar="FILE", help="The policy to write (TOML).")],
-    journal: JournalOption,
-    policy: PolicyOption,
-    precision: Annotated[
-        float, typer.Option(help="Share of the leads of a product that is to be confirmed.")
-    ],
-    bundle: RowsBundleOption = None,
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """Propose thresholds whose leads are precise enough, and write them as a policy.
-
-    Higher ones follow from the decided leads. Lower ones need an audit sample (`recognizer scan
-    --audit-rate`), for nobody has seen what was cleared. A threshold is proposed only where the
-    lower end of the 95 % interval of its precision reaches the target. It is chosen on these
-    outcomes, so measure it on those of the next scan. Needs the extra `evaluate`.
-    """
-    require_extra("evaluate", "scipy", "sklearn")
-    from recognizer._atomic import replacing, require_own
-    from recognizer._policy_file import load_policy, policy_toml
-    from recognizer.cli.progress import wide_console, working
-    from recognizer.review.outcomes import OutcomeStore
-    from recognizer.review.proposals import propose_thresholds, with_proposals
-    from recognizer.rows.journal import last_rows
-
-    require_own(output, "proposed policy", lambda file: file.read(10) == b"# Proposed")
-    model = _load_model_behind(journal, bundle)
-    rules = load_policy(policy, model.taxonomy)
-    with OutcomeStore(store) as opened, working("Measuring"):
-        judgements = {o.sha256: o.judgement for o in opened.standing() if o.sha256 is not None}
-        rows = last_rows(journal)
-        found = propose_thresholds(rows, judgements, rules, model, precision=precision)
-    if as_json:
-        print_json({"policy": output, "proposals": found})
-    else:
-        wide_console().print(_proposals(found))
-    decided = sum(one.decided for one in found)
-    audited = max((one.audited for one in found), default=0)
-    comments = (
-        f"Proposed from {decided:,} decided leads and {audited:,} audited images of "
-        f"{journal.name}, decided by {rules.name!r}:",
-        f"at least {precision:.0%} of the leads of a product confirmed (the lower end of the 95 % "
-        "interval).",
-        f"Probabilities hold for {model.title} alone. These outcomes chose them: measure them on "
-        "the next scan.",
-    )
-    proposed = replace(with_proposals(rules, found, model), name=output.stem)
-    with replacing(output) as partial:
-        partial.write_text(policy_toml(proposed, comments), encoding="utf-8")
-    new = sum(one.then is not None for one in found)
-    typer.echo(f"Wrote {output}: {new} new thresholds", err=as_json)
-
-
-@app.command()
 def calibrate(
     store: StoreArgument,
     output: NewBundleOption,
@@ -251,7 +187,7 @@ def calibrate(
     from recognizer.review.outcomes import OutcomeStore
 
     check_output(output)  # before any work is done
-    recognizer = Recognizer(_load_model_behind(journal, bundle), threads=threads)
+    recognizer = Recognizer(load_model_behind(journal, bundle), threads=threads)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "decided"
         with OutcomeStore(store) as opened, working("Reading the photos"):
@@ -280,7 +216,8 @@ def calibrate(
         raise SomeInputsFailedError
 
 
-def _load_model_behind(journal: Path, bundle: Sequence[str] | None) -> Bundle:
+def load_model_behind(journal: Path, bundle: Sequence[str] | None) -> Bundle:
+    """Return the model that made the rows of a scan."""
     from recognizer.model.bundle import bundle_behind
     from recognizer.rows.journal import JournalReader
 
@@ -289,30 +226,3 @@ def _load_model_behind(journal: Path, bundle: Sequence[str] | None) -> Bundle:
     if row is None:
         raise UsageError(f"{journal} has no rows")
     return bundle_behind(row.model.title, row.model.digest, bundles_behind(bundle))
-
-
-def _proposals(found: Sequence[Proposal]) -> Table:
-    from recognizer.cli.progress import new_table
-
-    headings = ["product", "threshold", "leads", "confirmed", "precision, %", "advice"]
-    table = new_table("Thresholds for review, now and proposed", headings)
-    for one in found:
-        name, advice = one.family, one.advice.value
-        for point in (one.now, one.then):
-            if point is not None:
-                share = "-" if point.precision is None else point.precision.as_percent()
-                table.add_row(
-                    name,
-                    f"{point.threshold:.4f}",
-                    *(_number(count) for count in (point.leads, point.confirmed)),
-                    share.replace(" %", ""),
-                    advice,
-                )
-            name, advice = "", ""
-    return table
-
-
-def _number(count: Estimate) -> str:
-    if count.low == count.high:
-        return f"{count.value:,.0f}"
-    return f"{count.value:,.0f} ({count.low:,.0f}-{count.high:,.0f})"
