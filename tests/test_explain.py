@@ -15,7 +15,7 @@ from recognizer.prediction import Prediction
 from tests.conftest import encoded
 from tests.hostile import exif
 from tests.pictures import animated
-from tests.test_recognizer import assert_same, mixed
+from tests.test_engine import assert_same, mixed
 
 
 def red_at(box: tuple[int, int, int, int], size: tuple[int, int] = (64, 64)) -> Image.Image:
