@@ -11,7 +11,7 @@ from recognizer.cli.progress import new_table, wide_console
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
 from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
 from recognizer.evaluation.out_of_fold import FoldEvaluation
-from recognizer.evaluation.paired import Change, PairedEvaluation
+from recognizer.evaluation.paired import PairedChange, PairedEvaluation
 from recognizer.evaluation.robustness import Robustness
 from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES
@@ -173,7 +173,7 @@ def print_robustness(found: Robustness, name: str) -> None:
     wide_console().print(table)
 
 
-def _change(change: Change) -> tuple[str, str]:
+def _change(change: PairedChange) -> tuple[str, str]:
     d = change.difference
     return (
         f"{change.before:.3f} -> {change.now:.3f}",
