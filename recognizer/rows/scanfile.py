@@ -50,7 +50,7 @@ _LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the fil
 _ROWS_AT_A_TIME = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class NewRow:
     """What a scan writes of one image.
 
