@@ -26,14 +26,14 @@ ROW_VALIDATOR = Draft202012Validator(row_schema(), format_checker=FormatChecker(
 
 @pytest.fixture(autouse=True)
 def _every_row_keeps_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a test writes into a journal is held against the schema of the row."""
+    """Whatever a test exports of a scan is held against the schema of the row."""
 
     to_json_line = Row.to_json_line
 
     def checked(row: Row) -> bytes:
         line = to_json_line(row)
         ROW_VALIDATOR.validate(json.loads(line))
-        assert Row.from_json_line(line) == row
+        assert Row.from_json(json.loads(line)) == row
         return line
 
     monkeypatch.setattr(Row, "to_json_line", checked)

@@ -89,8 +89,9 @@ def command(
 ) -> None:
     """Print leads, recall and precision of thresholds, and choose those that fit a team.
 
-    From labelled photos (--data), or from what reviewers found out about a scan (--scan). Chosen are the loosest thresholds whose leads the team can work through, or of
-    whose leads enough show a product (--precision). --policy names the policy whose other rules
+    From labelled photos (--data), or from what reviewers found out about a scan (--scan). Chosen
+    are the loosest thresholds whose leads the team can work through, or of whose leads enough
+    show a product (--precision). --policy names the policy whose other rules
     are kept. Intervals are 95 % intervals. Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))

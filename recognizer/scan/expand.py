@@ -23,6 +23,7 @@ from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.rows.item_key import MEMBER
+from recognizer.rows.scanfile import is_open_here
 from recognizer.scan.containers import Containers, Opening
 from recognizer.scan.items import (
     Container,
@@ -270,6 +271,8 @@ def images_below(folder: str, skipped: Skipped) -> Iterator[Item]:
 
 
 def _begins_as_image(path: str) -> bool:
+    if is_open_here(path):
+        return False
     with suppress(Refused):
         return sniff(read_path(path, Limits(), head=SNIFF_BYTES)) is not None
     return False

@@ -182,8 +182,8 @@ class _Run:
                 place = other_key
             if known is None and (known := self.file.known(other_key)) is not None:
                 item, key = other, other_key
-        is_complete = known is not None and (
-            known.has_embedding or not self.payload.options.embeddings
+        is_complete = known is not None and not (
+            self.payload.options.embeddings and known.lacks_embedding
         )
         result = known.result if known is not None and is_complete else None
         return Task(index=index, key=key, item=item, known=result), place, known

@@ -18,11 +18,11 @@ from recognizer.errors import ProviderError
 from recognizer.imaging import ImageSource, LoadedImage
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
-from recognizer.rows import ScanSummary
-from recognizer.rows.results import Result, Results
+from recognizer.rows import Ranking, ScanSummary, ScanWriter
 from recognizer.scan import Item, ScanOptions, scan
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.worker import Reader, Task, Worker
+from recognizer.scan.run import OnRows
+from recognizer.scan.worker import Reader, Result, Task, Worker
 
 # Behind the end of a JPEG, where no decoder looks.
 EXITS = b"<exits>"
@@ -44,14 +44,15 @@ def scan_into(
     items: Iterable[Item],
     bundle: Path,
     *,
-    on_rows: Any = None,
-    thumbnails: bool = False,
+    policy: Policy | None = None,
+    on_rows: OnRows | None = None,
     **options: Any,
 ) -> ScanSummary:
     """Scan with one worker and the default policy, unless the options name others."""
-    with Results(path, thumbnails=thumbnails, files=False) as results:
-        given = ScanOptions(**{"workers": 1} | options)
-        return scan(items, load_bundle(bundle), Policy(), results, given, on_rows=on_rows)
+    model = load_bundle(bundle)
+    given = ScanOptions(**{"workers": 1} | options)
+    with ScanWriter(path, Ranking([model])) as file:
+        return scan(items, model, policy or Policy(), file, given, on_rows=on_rows)
 
 
 def scan_command(bundle: Path, output: Path, *arguments: object) -> list[str]:
