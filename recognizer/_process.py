@@ -1,0 +1,430 @@
+"""A process that works on the bytes of strangers, and what ends it: a crash, a timeout, its memory.
+
+What a death costs is for those to say who start one: an image, an archive, an answer.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import math
+import multiprocessing
+import multiprocessing.process
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NoReturn, Self, TypeVar
+
+import cv2
+
+from recognizer import errors
+from recognizer._closing import Closes
+from recognizer._messages import MESSAGES
+from recognizer.errors import RecognizerError, UsageError
+from recognizer.status import Reason
+
+START_SECONDS = 300.0
+"""Until the first message of a process: some providers compile the model as they load it."""
+
+MAX_FAILED_STARTS = 3  # in a row
+MEMORY_CHECK_SECONDS = 0.1
+JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
+_MEBIBYTE = 1 << 20
+_MAX_SHOWN = 200  # characters of an error's message
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteError:
+    """An error that a process sends to its parent: its class and its message."""
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Return the message for an error."""
+        return cls(kind=type(error).__name__, message=str(error))
+
+    def reraise(self, what: str) -> NoReturn:
+        """Raise the error here; ``what`` failed if its class is not one of this package."""
+        kind = getattr(errors, self.kind, None)
+        if isinstance(kind, type) and issubclass(kind, RecognizerError):
+            raise kind.__new__(kind, self.message)  # not all of them are made of their message
+        raise RecognizerError(f"{what}: {self.kind}: {self.message}")
+
+
+class DiedError(Exception):
+    """A process has died or was killed: the message says how, the reason why."""
+
+    def __init__(self, reason: Reason, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
+class Child(Closes):
+    """A process and the connection to it, with a limit on its memory (Linux only).
+
+    After a fork it belongs to the parent alone: in the other process, closing it does nothing.
+    """
+
+    def __init__(
+        self, process: BaseProcess, connection: Connection, memory_limit: int | None = None
+    ) -> None:
+        self.process = process
+        self.connection = connection
+        self.memory_limit = memory_limit
+        _CHILDREN.add(self)
+
+    @classmethod
+    def start(
+        cls, target: Callable[..., None], *payload: object, memory_limit: int | None = None
+    ) -> tuple[Self, Any]:
+        """Start ``target(connection, *payload)``; return the process and its first message.
+
+        Raises:
+            RecognizerError: three of them have died before their first message.
+        """
+        died: DiedError | None = None
+        for _ in range(MAX_FAILED_STARTS):
+            child = cls(*spawn(target, *payload), memory_limit)
+            try:
+                return child, child.receive(START_SECONDS)
+            except DiedError as error:
+                died = error
+        raise cannot_start(died)
+
+    @property
+    def exceeds_memory_limit(self) -> bool:
+        """Whether it holds more memory than it may."""
+        limit = self.memory_limit
+        return limit is not None and resident_bytes(self.process.pid) > limit
+
+    def receive(self, seconds: float) -> Any:
+        """Wait for its next message, and end it if none comes in time.
+
+        Raises:
+            DiedError: it has died or was ended.
+        """
+        deadline = time.monotonic() + seconds
+        try:
+            while not self.connection.poll(min(MEMORY_CHECK_SECONDS, seconds)):
+                if time.monotonic() >= deadline:
+                    raise self.end(Reason.TIMEOUT, seconds)
+                if self.exceeds_memory_limit:
+                    raise self.end(Reason.OUT_OF_MEMORY, seconds)
+            return self.connection.recv()
+        except (EOFError, OSError):
+            raise self.end(Reason.DECODER_CRASH, seconds) from None
+
+    def receive_bytes(self) -> bytes:
+        """Return the bytes that follow a message; raise as :meth:`receive`."""
+        try:
+            return self.connection.recv_bytes()
+        except (EOFError, OSError):
+            raise self.end(Reason.DECODER_CRASH, 0) from None
+
+    def end(self, reason: Reason, seconds: float) -> DiedError:
+        """End it for a reason, unless it has crashed, and return that as an error."""
+        if reason is not Reason.DECODER_CRASH:
+            self.process.kill()
+        self.process.join(JOIN_SECONDS)
+        self.connection.close()
+        _CHILDREN.discard(self)
+        match reason:
+            case Reason.TIMEOUT:
+                words = f"was killed after {seconds:g} s"
+            case Reason.OUT_OF_MEMORY:
+                words = f"was killed: it held more than {mebibytes(self.memory_limit or 0)}"
+            case _:
+                words = f"died ({_exit(self.process.exitcode)})"
+        return DiedError(reason, words)
+
+    def kill(self) -> None:
+        """Kill it, and wait a moment; a thread that waits for its message sees the end."""
+        if self in _CHILDREN:
+            self.process.kill()
+            self.process.join(JOIN_SECONDS)
+
+    def close(self) -> None:
+        """Kill it, and close the connection."""
+        close_all([self])
+
+
+def close_all(children: Sequence[Child]) -> None:
+    """Kill processes, and wait a moment for all of them together."""
+    with signals_held_back():  # a second Ctrl-C must not leave one of them behind
+        ours = [child for child in children if child in _CHILDREN]
+        for child in ours:
+            child.process.kill()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for child in ours:
+            child.process.join(max(0.0, deadline - time.monotonic()))
+            child.connection.close()
+            _CHILDREN.discard(child)
+
+
+class ProcessPool(Closes):
+    """Processes that answer the calls of many threads, the first call first.
+
+    Each holds what ``make`` returns, and answers with ``answer(made, request)``; both must be
+    picklable. The first process is started at once, others as they are needed. A thread serves
+    each of them: were it the processes that the callers wait for, a caller that puts one back and
+    asks again would be faster than one that has to be woken. With 32 threads, two processes and
+    any queue of the standard library, 30 threads got nothing as long as the other two went on.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        answer: Callable[[Any, Any], object],
+        *,
+        processes: int,
+        timeout: float,
+        memory_limit: int | None = None,
+    ) -> None:
+        self._target = (make, answer)
+        self._timeout = timeout
+        self._memory_limit = memory_limit
+        self._owner = os.getpid()
+        self._is_closed = False
+        self._children: set[Child] = set()
+        self._served = threading.local()
+        self._numbers = itertools.count()
+        self._threads = ThreadPoolExecutor(processes)
+        self._threads.submit(self._start).result()
+
+    def close(self) -> None:
+        """End all processes, with :class:`DiedError` for whoever waits for them."""
+        if os.getpid() == self._owner:
+            self._is_closed = True
+            self._threads.shutdown(wait=False)
+            for child in [*self._children]:
+                child.kill()
+
+    def call(self, request: object) -> Any:
+        """Return the answer to a request; wait for a free process.
+
+        Raises:
+            DiedError: the process that worked on it.
+            RecognizerError: as in ``answer``; or no process can be started.
+            UsageError: it is closed, or this process was forked since it was made.
+        """
+        if os.getpid() != self._owner:
+            raise UsageError(
+                "this process was forked after the model was loaded: load it after the fork, in "
+                "each process (gunicorn: in post_fork or with the first request)"
+            )
+        try:
+            answer = self._threads.submit(self._answer, request)
+        except RuntimeError:
+            raise UsageError("closed already") from None
+        return answer.result()
+
+    def _answer(self, request: object) -> Any:
+        child, is_new = self._served.__dict__.get("child"), False
+        while True:
+            if self._is_closed:
+                raise UsageError("closed already")
+            if child is None:
+                child, is_new = self._start(), True
+            try:
+                answer = self._exchange(child, request)
+            except DiedError as died:
+                self._served.child = None
+                self._children.discard(child)
+                child = None
+                # Its memory may have grown before: in a new process it is this request's.
+                if died.reason is not Reason.OUT_OF_MEMORY or is_new:
+                    raise
+            else:
+                if isinstance(answer, RemoteError):
+                    answer.reraise("no answer")
+                return answer
+
+    def _exchange(self, child: Child, request: object) -> Any:
+        number = next(self._numbers)
+        try:
+            child.connection.send((number, request))
+        except OSError:
+            raise child.end(Reason.DECODER_CRASH, self._timeout) from None
+        answered, answer = child.receive(self._timeout)
+        if answered != number:
+            raise RecognizerError("a process has answered another request than it was sent")
+        return answer
+
+    def _start(self) -> Child:
+        child, first = Child.start(_serve, *self._target, memory_limit=self._memory_limit)
+        if isinstance(first, RemoteError):
+            child.close()
+            first.reraise("the process cannot be prepared")
+        self._served.child = child
+        self._children.add(child)
+        if self._is_closed:
+            child.kill()
+        return child
+
+
+def spawn(target: Callable[..., None], *payload: object) -> tuple[BaseProcess, Connection]:
+    """Start ``target(connection, *payload)`` in a process, and return both."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=target, args=(theirs, *payload), daemon=True)
+    with signals_held_back():
+        process.start()
+    theirs.close()
+    return process, ours
+
+
+def cannot_start(died: DiedError | None) -> RecognizerError:
+    """Return the error of processes that have died before their first message."""
+    return RecognizerError(f"the worker processes cannot be started: the last one {died}")
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Block Ctrl-C and SIGTERM until the end.
+
+    Both may be sent to the whole group, but a worker that they killed would look like one that
+    crashed. A process inherits the mask under which it was started.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_CHILDREN: weakref.WeakSet[Child] = weakref.WeakSet()
+
+
+@atexit.register  # before that of multiprocessing, which waits for them: they ignore its SIGTERM
+def _kill_children() -> None:
+    for child in [*_CHILDREN]:
+        child.process.kill()
+
+
+def _disown_children() -> None:
+    """Leave the processes to the parent: at its exit, multiprocessing would end and join them."""
+    known: set[BaseProcess] = getattr(multiprocessing.process, "_children", set())
+    known.difference_update([child.process for child in _CHILDREN])
+    _CHILDREN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_children)
+
+
+# --- in the process -------------------------------------------------------------------------------
+
+
+def settle() -> None:
+    """Prepare this process as a worker: the parent stops it, and libraries print nothing."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    MESSAGES.listen()  # what C libraries print of a file is not for a terminal
+    # Nor are Pillow's warnings about a file's metadata: a status says what counts.
+    warnings.filterwarnings("ignore", module="PIL")
+    cv2.setNumThreads(1)  # one worker, one CPU
+
+
+def listen(receive: Callable[[], object]) -> None:
+    """Call ``receive`` for what the parent sends; this process ends when the parent has died.
+
+    A thread always listens, so that the parent's sending never waits for work to be done.
+    """
+
+    def work() -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                receive()
+        os._exit(0)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def inbox(connection: Connection) -> queue.SimpleQueue[Any]:
+    """Return a queue of what the parent sends, as :func:`listen` hears it."""
+    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    listen(lambda: messages.put(connection.recv()))
+    return messages
+
+
+def prepare(
+    connection: Connection,
+    make: Callable[[], _Made],
+    ready: Callable[[_Made], object] = lambda _: None,
+) -> _Made:
+    """Make what this process works with, and send its first message.
+
+    That is ``ready`` of what was made, or :class:`RemoteError`; then the process ends.
+    """
+    try:
+        made = make()
+    except Exception as error:
+        connection.send(RemoteError.of(error))
+        sys.exit()
+    connection.send(ready(made))
+    return made
+
+
+def _serve(
+    connection: Connection, make: Callable[[], _Made], answer: Callable[[_Made, Any], object]
+) -> None:
+    settle()
+    requests = inbox(connection)
+    made = prepare(connection, make)
+    while True:
+        number, request = requests.get()
+        found: object
+        try:
+            found = answer(made, request)
+        except RecognizerError as error:
+            found = RemoteError.of(error)
+        connection.send((number, found))
+
+
+def describe(error: Exception) -> str:
+    """Return an unexpected error, and where it was raised, in words."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(where.filename)}:{where.lineno}"
+    return f"{type(error).__name__}: {str(error)[:_MAX_SHOWN]} ({place})"
+
+
+def resident_bytes(pid: int | None, proc: Path = Path("/proc")) -> int:
+    """Return the resident memory of a process, 0 if it is gone or unknown."""
+    try:
+        statm = (proc / str(pid) / "statm").read_text(encoding="ascii")
+        return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def mebibytes(count: int) -> str:
+    """Return a number of bytes in words."""
+    return f"{math.ceil(count / _MEBIBYTE)} MiB"
+
+
+def _exit(code: int | None) -> str:
+    if code == -9:
+        return "SIGKILL; perhaps the system ran out of memory"
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"exit code {code}"
