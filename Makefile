@@ -21,8 +21,8 @@ $(BASE): pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(DEV): $(BASE) datasets/renderer/pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,train]' --editable ./datasets/renderer
+$(DEV): $(BASE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,train]'
 	@touch $@
 
 demo: $(BASE) ## Scan the sample photos and write an HTML report
@@ -35,12 +35,12 @@ bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to 
 test: $(DEV) ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-check: $(DEV) ## Format, lint, types and the direction of imports, as CI runs them
+check: $(DEV) ## Format, lint, types, the direction of imports and the budget, as CI runs them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy datasets/renderer/src
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.budget
 
 docs: $(DEV) ## Build the documentation into site/; a broken link is an error
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'

@@ -6,10 +6,10 @@
     >>> prediction = recognizer.predict(Path("listing.jpg"))
     >>> recognizer.decide(prediction, Policy()).decision
 
-The public API are the names in ``__all__``, and in :mod:`recognizer.model.description` and
-:mod:`recognizer.model.evidence` the types of the parts of a bundle; all else may change. Each name
-is imported when it is first used, so that ``import recognizer`` costs nothing, and the errors and
-values load neither numpy nor onnxruntime.
+The public API are the names in ``__all__``, and in :mod:`recognizer.model.description` the
+types of the parts of a bundle; all else may change. Each name is imported when it is first used, so
+that ``import recognizer`` costs nothing, and the errors and values load neither numpy nor
+onnxruntime.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
         BundleNotFoundError,
         BundleSchemaError,
         DatasetError,
-        ScanFileChangedError,
-        ScanFileError,
         MissingExtraError,
         PolicyError,
         ProviderError,
         RecognizerError,
+        ScanFileChangedError,
+        ScanFileError,
         TaxonomyError,
         TrainingError,
         UsageError,
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from recognizer.known import KnownItems, share_bank
     from recognizer.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
     from recognizer.model.bundle import Bundle, load_bundle
-    from recognizer.model.calibration import Calibration
-    from recognizer.model.description import BundleFamily, BundleLabel
+    from recognizer.model.description import BundleFamily, BundleLabel, Calibration
     from recognizer.policy import (
         Candidate,
         CandidateKind,
@@ -90,8 +89,6 @@ __all__ = [
     "Frame",
     "GuardedRecognizer",
     "ImageSource",
-    "ScanFileChangedError",
-    "ScanFileError",
     "KeywordHit",
     "Keywords",
     "Kind",
@@ -115,6 +112,8 @@ __all__ = [
     "Region",
     "Reports",
     "Rule",
+    "ScanFileChangedError",
+    "ScanFileError",
     "Status",
     "Taxonomy",
     "TaxonomyError",
@@ -132,7 +131,7 @@ __all__ = [
 _HOMES = (
     *("errors", "status", "taxonomy", "prediction", "listing_rules"),  # load nothing heavy
     *("policy", "_policy_file"),
-    *("model.bundle", "imaging", "engine", "known", "guarded"),
+    *("model.description", "model.bundle", "imaging", "engine", "known", "guarded"),
 )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from recognizer._closing import Closes
-from recognizer.errors import ScanFileError, RecognizerError
+from recognizer.errors import RecognizerError, ScanFileError
 
 _BUSY_SECONDS = 60.0  # to wait while another process writes
 _CACHE_KIBIBYTES = 4096
@@ -127,3 +127,16 @@ class TemporaryStore(_Database):
             f"a table in the system's temporary folder: {error}; make room there (or name another "
             "folder in TMPDIR) and give the same command again"
         )
+
+
+class KeySet(TemporaryStore):
+    """A set of signed 64-bit keys, which may outgrow the memory."""
+
+    def __init__(self) -> None:
+        super().__init__("CREATE TABLE keys (key INTEGER PRIMARY KEY)")
+
+    def add(self, key: int) -> bool:
+        """Add a key, and return whether it is a new one."""
+        with self._reported():
+            statement = "INSERT OR IGNORE INTO keys VALUES (?)"
+            return self._database.execute(statement, (key,)).rowcount > 0

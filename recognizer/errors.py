@@ -5,7 +5,7 @@ the result. What raises is a mistake of the caller, or something wrong with the 
 with a file that the program wrote.
 
     RecognizerError
-    ├── UsageError              an argument or option that makes no sense (also a ValueError)
+    ├── UsageError              an argument or option that makes no sense
     ├── BundleError             a model bundle that cannot be used
     │   ├── BundleNotFoundError     no such bundle
     │   ├── BundleDigestError       the model or its numbers are not those that bundle.json names
@@ -28,7 +28,7 @@ class RecognizerError(Exception):
     """The base of every error that this package raises on purpose."""
 
 
-class UsageError(RecognizerError, ValueError):
+class UsageError(RecognizerError):
     """An argument or option that makes no sense."""
 
 

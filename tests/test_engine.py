@@ -23,7 +23,7 @@ from recognizer.errors import (
     UsageError,
 )
 from recognizer.imaging import Limits, perceptual_hash
-from recognizer.model.calibration import Calibration
+from recognizer.model.description import Calibration
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
@@ -199,7 +199,7 @@ def test_a_mistake_of_the_caller_raises_in_every_call(
 
 
 def test_a_prediction_of_another_model_is_refused(recognizer: Recognizer, tmp_path: Path) -> None:
-    strict = Calibration.line(1.0, -5.0)
+    strict = Calibration(1.0, -5.0)
     labels = (replace(label, calibration=strict) for label in recognizer.bundle.labels)
     other = Recognizer.load(write_tiny_bundle(tmp_path, labels=tuple(labels)))
     prediction = other.predict(encoded(picture()))

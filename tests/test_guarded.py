@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partialmethod
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError, _guard, load_bundle
-from recognizer._guard import Guarded
+from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError
 from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError
-from recognizer.guarded import FairPool
 from recognizer.imaging import Limits
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
@@ -30,15 +25,12 @@ LIMIT = 600 << 20 if sys.platform == "linux" else None
 
 @pytest.fixture(scope="module")
 def guarded(tiny_bundle: Path) -> Iterator[GuardedRecognizer]:
-    bundle = load_bundle(tiny_bundle)
-    made = GuardedRecognizer(
-        bundle,
-        processes=2,
-        timeout=20,
-        memory_limit=LIMIT,
-        limits=Limits(max_bytes=100_000),
-        recognizer=engines.Fragile,
-    )
+    limits = Limits(max_bytes=100_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
+        made = GuardedRecognizer.load(
+            tiny_bundle, processes=2, timeout=20, memory_limit=LIMIT, limits=limits
+        )
     with made as guarded:
         yield guarded
 
@@ -87,9 +79,9 @@ def test_an_accident_costs_one_answer(
     assert guarded.decide(bad, Policy()).decision == "unscored"
 
 
-def test_a_hanging_image_and_the_end(tiny_bundle: Path) -> None:
-    bundle = load_bundle(tiny_bundle)
-    with GuardedRecognizer(bundle, timeout=1, recognizer=engines.Fragile) as guarded:
+def test_a_hanging_image_and_the_end(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
+    with GuardedRecognizer.load(tiny_bundle, timeout=1) as guarded:
         found = guarded.predict(RED + engines.HANGS)
         assert (found.reason, found.sha256 is None) == (Reason.TIMEOUT, False)
         assert found.detail == "the process that worked on it was killed after 1 s"
@@ -106,48 +98,10 @@ def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
         def interrupted(*_: object) -> None:  # by Ctrl-C, or the time limit of a task queue
             raise KeyboardInterrupt
 
-        patch.setattr(Guarded, "receive", interrupted)
+        patch.setattr("concurrent.futures.Future.result", interrupted)
         with pytest.raises(KeyboardInterrupt):
             guarded.predict(RED)
     assert [guarded.predict(image) for image in (GREEN, RED)] == [green, red]
-
-
-def test_who_has_waited_longest_comes_next() -> None:
-    pool, order = FairPool([0]), []
-
-    def take(name: str) -> None:
-        thing = pool.get()
-        order.append(name)
-        pool.put(thing)
-
-    held = pool.get()
-    threads = [threading.Thread(target=take, args=(name,)) for name in ("first", "second")]
-    for number, thread in enumerate(threads, 1):
-        thread.start()
-        while pool.waiting < number:
-            time.sleep(0.001)
-    pool.put(held)
-    take("last")  # it comes at the very moment, and waits all the same
-    for thread in threads:
-        thread.join()
-    assert order == ["first", "second", "last"]
-
-
-def test_who_stops_waiting_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool: FairPool[int] = FairPool([])
-
-    def interrupted(place: Future[int], *, is_given: bool) -> int:
-        if not is_given:
-            raise KeyboardInterrupt
-        monkeypatch.undo()
-        pool.put(7)
-        raise KeyboardInterrupt
-
-    for is_given in (False, True):
-        monkeypatch.setattr(Future, "result", partialmethod(interrupted, is_given=is_given))
-        with pytest.raises(KeyboardInterrupt):
-            pool.get()
-    assert (pool.get(), pool.waiting) == (7, 0)
 
 
 def test_a_closed_one_scores_nothing(tiny_bundle: Path) -> None:
@@ -160,13 +114,14 @@ def test_a_closed_one_scores_nothing(tiny_bundle: Path) -> None:
 def test_what_keeps_it_from_starting(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_guard, "MAX_FAILED_STARTS", 1)
+    monkeypatch.setattr("recognizer._process.MAX_FAILED_STARTS", 1)
     with pytest.raises(BundleNotFoundError):
         GuardedRecognizer.load(tmp_path / "none")
     with pytest.raises(UsageError, match="processes"):
         GuardedRecognizer.load(tiny_bundle, processes=0)
-    bundle = load_bundle(tiny_bundle)
+    monkeypatch.setattr("recognizer.guarded.Recognizer", engines.without_provider)
     with pytest.raises(ProviderError, match="no such accelerator"):
-        GuardedRecognizer(bundle, recognizer=engines.without_provider)
+        GuardedRecognizer.load(tiny_bundle)
+    monkeypatch.setattr("recognizer.guarded.Recognizer", engines.stillborn)
     with pytest.raises(RecognizerError, match=r"cannot be started.*exit code 9"):
-        GuardedRecognizer(bundle, recognizer=engines.stillborn)
+        GuardedRecognizer.load(tiny_bundle)

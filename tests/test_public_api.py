@@ -45,7 +45,7 @@ def test_names_come_from_where_the_type_checker_sees_them() -> None:
         assert getattr(recognizer, name) is getattr(importlib.import_module(module), name)
 
 
-PARTS_OF_A_BUNDLE = ("recognizer.model.description", "recognizer.model.evidence")
+PARTS_OF_A_BUNDLE = ("recognizer.model.description", "recognizer.model.description")
 """Public too: a score of values that are read from a bundle, and that nobody has to build."""
 
 

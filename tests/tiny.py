@@ -17,8 +17,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from recognizer.model.bundle import Bundle, parse_bundle, write_bundle
-from recognizer.model.calibration import Calibration
-from recognizer.model.description import BundleFamily, BundleLabel, InputFormat, ModelFile
+from recognizer.model.description import (
+    BundleFamily,
+    BundleLabel,
+    Calibration,
+    InputFormat,
+    ModelFile,
+)
 from recognizer.taxonomy import Kind
 
 SIZE = 32
@@ -74,7 +79,7 @@ def describe(model: bytes, folder: Path) -> Bundle:
             BundleLabel(
                 name=name,
                 kind=Kind(kind),
-                calibration=Calibration.line(1.0, 0.0),
+                calibration=Calibration(1.0, 0.0),
                 thresholds=thresholds if kind == "product" else {},
             )
             for name, kind in zip(LABELS, KINDS, strict=True)

@@ -20,8 +20,7 @@ from recognizer.evaluation.calibrate import fit_platt
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.thresholds import expected_log_odds
 from recognizer.model.bundle import Bundle
-from recognizer.model.calibration import Calibration
-from recognizer.model.description import CalibrationFit, CalibrationPhotos
+from recognizer.model.description import Calibration, CalibrationFit, CalibrationPhotos
 from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind
 
@@ -145,7 +144,7 @@ def with_lines(
         labels=tuple(
             replace(
                 label,
-                calibration=Calibration.line(slope, intercept + LOUDER[label.kind]).rounded(),
+                calibration=Calibration(slope, intercept + LOUDER[label.kind]).rounded(),
                 fit=CalibrationFit(
                     method="platt_shared", positives=int(positives.get(label.name, 0))
                 ),
@@ -184,7 +183,7 @@ def evened(bundle: Bundle, values: Floats, fold: NDArray[np.int64]) -> Bundle:
 
 
 def _moved(curve: Calibration, change: float) -> Calibration:
-    return Calibration(curve.slope, tuple((x, y + change) for x, y in curve.knots)).rounded()
+    return Calibration(curve.slope, curve.intercept + change).rounded()
 
 
 def left_out_rates(

@@ -28,7 +28,7 @@ import typer.main
 
 from recognizer import __version__
 from recognizer.cli.examples import epilog
-from recognizer.errors import BundleError, ScanFileChangedError, RecognizerError
+from recognizer.errors import BundleError, RecognizerError, ScanFileChangedError
 
 VERB_GROUPS = {
     "Scan": {
@@ -48,14 +48,14 @@ VERB_GROUPS = {
             "recognizer.cli.merge",
             "Merge the journals of shards, or of several scans.",
         ),
-        "compare": ("recognizer.cli.compare", "Compare two scans: models, policies, months."),
+        "compare": ("recognizer.cli.compare", "Show what changed between two scans."),
     },
     "Review": {
         "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
         "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
         "review": ("recognizer.cli.review", "Work through the leads of a scan, as a team."),
         "report": ("recognizer.cli.report", "Write the review queue of a scan as one HTML file."),
-        "handover": ("recognizer.cli.handover", "Hand leads over to Coop or Label Studio."),
+        "handover": ("recognizer.cli.handover", "Write leads as tasks for Label Studio."),
         "outcomes": ("recognizer.cli.outcomes", "Import, export and use what reviewers found out."),
         "measure": (
             "recognizer.cli.measure",
@@ -63,9 +63,9 @@ VERB_GROUPS = {
         ),
         "evidence": (
             "recognizer.cli.evidence",
-            "Make a case of leads: originals, scores, decisions.",
+            "Make a case of leads (BagIt): originals, scores, verdicts.",
         ),
-        "verify": ("recognizer.cli.verify", "Check that a case, or a journal, was not changed."),
+        "verify": ("recognizer.cli.verify", "Check that a case was not changed."),
         "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
     },
     "Models": {
@@ -92,7 +92,6 @@ VERB_GROUPS = {
     },
     "Maintenance": {
         "doctor": ("recognizer.cli.doctor", "Check the installation, the machine and the model."),
-        "repair": ("recognizer.cli.repair", "Keep the whole rows of a damaged journal."),
     },
 }
 """Heading -> verb -> its module, and its line in ``--help``."""

@@ -1,4 +1,4 @@
-"""``recognizer compare``: two journals side by side."""
+"""``recognizer compare``: what changed between two scans."""
 
 from __future__ import annotations
 
@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer._atomic import require_page
-from recognizer.cli.options import (
-    JsonOption,
-    RowsBundleOption,
-    bundles_behind,
-    output_option,
-    print_json,
-)
+from recognizer.cli.options import JsonOption, RowsBundleOption, bundles_behind, print_json
 from recognizer.cli.progress import new_table, wide_console, working
 
 if TYPE_CHECKING:
@@ -22,89 +15,50 @@ if TYPE_CHECKING:
 
 
 def command(
-    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The rows of a scan (JSONL).")],
-    after: Annotated[
-        Path,
-        typer.Argument(
-            metavar="AFTER",
-            help="The rows of a later scan, or of one with another model or policy.",
-        ),
-    ],
-    output: Annotated[
-        Path | None, output_option("Also write a page with the largest changes, as one file.")
-    ] = None,
-    group_by: Annotated[
-        str | None,
-        typer.Option(
-            "--group-by",
-            metavar="COLUMN",
-            help="Group images by this column of their listings.",
-            show_default="by host, bucket, archive or folder",
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option(min=0, help="How many of the largest changes to keep.")] = 100,
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The file of a scan.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="That of another.")],
+    top: Annotated[int, typer.Option(min=0, help="How many of the largest changes to show.")] = 20,
     bundle: RowsBundleOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which decisions changed, how far scores moved, and the images that changed most.
+    """Show which decisions changed between two scans, and the images that changed most."""
+    from recognizer.policy import CandidateKind
+    from recognizer.review.compare import compare
+    from recognizer.rows import ScanFile
 
-    The population stability index (PSI) says how far the scores of a product moved: 0.1 is a
-    change, and 0.25 a large one, unless chance alone explains it.
-    """
-    from recognizer.review.compare import compare, write_comparison
-
-    if output is not None:
-        require_page(output)
-    bundles = bundles_behind(bundle)
-    with working(f"Comparing {before} and {after}"):
-        found = compare(before, after, bundles, by=group_by, top=top)
-        if output is not None:
-            write_comparison(found, output, (before, after))
+    products = {
+        one.digest: [c.name for c in one.candidates if c.kind is CandidateKind.LABEL]
+        for one in bundles_behind(bundle)
+    }
+    with ScanFile(before) as old, ScanFile(after) as new, working("Comparing"):
+        found = compare(old, new, products, top=top)
     if as_json:
         print_json(found.to_json())
-        return
-    _print(found)
-    if output is not None:
-        typer.echo(f"Wrote {output}")
+    else:
+        _print(found)
 
 
 def _print(found: Comparison) -> None:
-    first, second = found.sides
+    from recognizer.cli.scan_output import shown
+
+    first, second = found.before, found.after
     typer.echo(
         f"{first.images:,} images before, {second.images:,} after, {found.common:,} in both; "
         f"{found.changed:,} decided otherwise"
     )
+    if found.replaced:
+        typer.echo(f"{found.replaced:,} have other bytes than before, and are not compared")
     for (before, after), count in sorted(found.decisions.items()):
         if before is not after:
             typer.echo(f"{before} to {after}: {count:,}")
-    if not found.products:
-        return
-    table = new_table(
-        "Scores by product",
-        ["product", "PSI", "by chance", "mean before", "mean after", "leads before", "leads after"],
-    )
-    for name, one in found.products.items():
-        mark = " !!" if one.is_large else " !" if one.is_changed else ""
-        means = (one.mean_before or 0.0, one.mean_after or 0.0)
-        leads = (first.leads[name], second.leads[name])
-        table.add_row(
-            name,
-            f"{one.psi or 0.0:.3f}{mark}",
-            f"{one.chance or 0.0:.3f}",
-            *(f"{mean:.4f}" for mean in means),
-            *(f"{count:,}" for count in leads),
-        )
-    wide_console().print(table)
-    moved = [
-        f"{source}: {name} {one.psi:.3f}"
-        for source, products in found.sources.items()
-        for name, one in products.items()
-        if one.is_changed
-    ]
-    for line in moved[:_MAX_LINES]:
-        typer.echo(f"Moved in {line}")
-    if len(moved) > _MAX_LINES:
-        typer.echo(f"and {len(moved) - _MAX_LINES} more (--json has all)")
-
-
-_MAX_LINES = 20
+    if names := sorted(first.leads | second.leads):
+        table = new_table("Leads by product", ["product", "before", "after"])
+        for name in names:
+            table.add_row(name, f"{first.leads[name]:,}", f"{second.leads[name]:,}")
+        wide_console().print(table)
+    for change in found.changes:
+        old, new = change.before, change.after
+        score = f", {change.product} {change.by:+.3f}" if change.product else ""
+        typer.echo(f"{shown(new.source)}: {old.decision} to {new.decision}{score}")
+        for sentence in new.why or old.why:
+            typer.echo(f"    {'' if new.why else 'was '}{shown(sentence)}")

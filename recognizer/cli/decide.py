@@ -2,56 +2,59 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer.cli.options import (
-    JournalArgument,
     JsonOption,
     PolicyOption,
     RowsBundleOption,
+    ScanArgument,
     bundles_behind,
-    output_option,
     print_json,
 )
 from recognizer.cli.progress import new_table, wide_console, working
 
 if TYPE_CHECKING:
-    from recognizer.rows.deciding_lines import DecisionDiff
+    from recognizer.rows import DecisionDiff
 
 
 def command(
-    journal: JournalArgument,
-    output: Annotated[Path, output_option("The new journal, with one row for each image.")],
+    scan: ScanArgument,
     policy: PolicyOption,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")
+    ] = False,
     bundle: RowsBundleOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Apply another policy to the scores of a scan, and print which decisions change.
 
-    No photo is read and no model is run. The journal stays as it is, and the thumbnails and
-    embeddings beside it are copied.
+    No image is read and no model is run. The rows that change are changed in the scan's file, all
+    or none of them.
     """
     from recognizer._policy_file import load_policy
-    from recognizer.rows.deciding import decide_again
+    from recognizer.rows import ScanFile, decide_again, group_copies
 
     bundles = bundles_behind(bundle)
     rules = load_policy(policy, bundles[0].taxonomy)
-    with working(f"Writing {output}"):
-        diff = decide_again(journal, output, rules, bundles)
+    with ScanFile(scan, write=not dry_run) as file, working(f"Deciding {scan}"):
+        diff = decide_again(file, rules, bundles, dry_run=dry_run)
+        if not dry_run:
+            group_copies(file)
     if as_json:
         print_json(diff.to_json())
         return
     _print(diff)
-    typer.echo(f"Wrote {output}: {diff.rows:,} rows, decided by {rules.name!r}")
+    done = "would be decided" if dry_run else "decided"
+    typer.echo(f"{scan}: {diff.rows:,} rows {done} by {rules.name!r}")
 
 
 def _print(diff: DecisionDiff) -> None:
-    table = new_table("Leads by product", ["product", "before", "after", "come", "go"])
+    table = new_table("Leads by product", ["product", "before", "after", "added", "removed"])
     for name in diff.products:
-        numbers = (diff.before[name], diff.after[name], diff.come[name], diff.go[name])
+        numbers = (diff.before[name], diff.after[name], diff.added[name], diff.removed[name])
         table.add_row(name, *(f"{number:,}" for number in numbers))
     if diff.products:
         wide_console().print(table)

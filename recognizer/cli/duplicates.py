@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 
 from recognizer.cli.options import (
-    JournalArgument,
     JsonLinesOption,
+    ScanArgument,
     print_json,
 )
 from recognizer.cli.progress import working
 
 
 def command(
-    journal: JournalArgument,
+    scan: ScanArgument,
     distance: Annotated[
         int | None,
         typer.Option(
@@ -30,14 +30,15 @@ def command(
 ) -> None:
     """List near-copies: the same image, resized, recompressed or slightly cropped.
 
-    Two photos of one object are not near-copies. All rows stay in the journal.
+    Two photos of one object are not near-copies. All of them keep their rows.
     """
     from recognizer.cli.scan_output import shown
     from recognizer.known import COPY_DISTANCE
-    from recognizer.review.queue import find_copies
+    from recognizer.rows import ScanFile, find_copies
 
-    with working(f"Comparing the images of {journal}"):
-        count, groups = find_copies(journal, COPY_DISTANCE if distance is None else distance)
+    with ScanFile(scan) as file, working(f"Comparing the images of {scan}"):
+        count = len(file)
+        groups = [*find_copies(file, COPY_DISTANCE if distance is None else distance)]
     for number, rows in enumerate(groups, 1):
         if json_lines:
             keys = ("source", "item", "sha256", "phash", "decision")

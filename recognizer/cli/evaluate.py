@@ -51,20 +51,6 @@ def command(
             show_default="0.0003",
         ),
     ] = None,
-    only_source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Measure only on products of this source, in any split. May be repeated."
-        ),
-    ] = None,
-    leave_one_source_out: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LABEL",
-            help="Measure a product or family with each of its training sources left out in turn, "
-            "by linear heads on the bundle's features. May be repeated.",
-        ),
-    ] = None,
     against: Annotated[
         str | None, typer.Option(help="Another bundle: print paired differences to it.")
     ] = None,
@@ -88,9 +74,9 @@ def command(
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    _check_modes(split, output, only_source, leave_one_source_out, against)
+    _check_modes(split, output, against)
     if out_of_fold is not None:
-        if data or bundle or output or split or only_source or leave_one_source_out or against:
+        if data or bundle or output or split or against:
             raise UsageError(
                 "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
                 "has all that is measured"
@@ -102,13 +88,11 @@ def command(
         recognizer = Recognizer.load(bundle, threads=threads)
         know_labels(recognizer)
         photos = _corrected(recognizer, load_data(data))
-        if leave_one_source_out:
-            found = _leave_out(recognizer, photos, leave_one_source_out, rounds, group_by_source)
-        elif against:
+        if against:
             other = Recognizer.load(against, threads=threads)
             found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
         else:
-            chosen = _choose(recognizer, photos, split, only_source)
+            chosen = _choose(recognizer, photos, split)
             found = _evaluate(recognizer, chosen, prevalence, output, rounds, group_by_source)
     if as_json:
         typer.echo(found.json)
@@ -123,21 +107,11 @@ class _Found(NamedTuple):
     show: Callable[[], object]
 
 
-def _check_modes(
-    split: str | None,
-    output: Path | None,
-    only_source: list[str] | None,
-    leave_one_source_out: list[str] | None,
-    against: str | None,
-) -> None:
+def _check_modes(split: str | None, output: Path | None, against: str | None) -> None:
     if split not in {None, "test", "validation", "all"}:
         raise UsageError(f"--split {split}: give test, validation or all")
-    if sum(bool(mode) for mode in (only_source, leave_one_source_out, against)) > 1:
-        raise UsageError("--only-source, --leave-one-source-out, --against: give only one of them")
-    if output is not None and (leave_one_source_out or against):
-        raise UsageError("--output goes with neither --leave-one-source-out nor --against")
-    if split is not None and (leave_one_source_out or only_source):
-        raise UsageError("--split goes with neither --leave-one-source-out nor --only-source")
+    if output is not None and against:
+        raise UsageError("--output does not go with --against")
     if output is not None:
         require_page(output)
         if output.suffix == ".json":
@@ -156,17 +130,11 @@ def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
 
 
 def _choose(
-    recognizer: Recognizer,
-    photos: Sequence[Photo],
-    split: str | None,
-    only_source: Sequence[str] | None,
+    recognizer: Recognizer, photos: Sequence[Photo], split: str | None
 ) -> list[tuple[str, str, list[Photo]]]:
     """Return for each split its name, what figures on it mean, and its photos."""
     from recognizer.evaluation import held_out
 
-    if only_source:
-        worth = held_out.caveat_for_sources(recognizer.bundle, photos, only_source)
-        return [("chosen sources", worth, held_out.photos_of_sources(photos, only_source))]
     names = ("test", "validation") if split is None else (split,)
     chosen = []
     for name in names:
@@ -238,46 +206,6 @@ def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
         print_folds(found)
 
     return _Found(to_json(found), show)
-
-
-def _leave_out(
-    recognizer: Recognizer,
-    photos: Sequence[Photo],
-    labels: Sequence[str],
-    rounds: int,
-    group_by_source: bool,
-) -> _Found:
-    from recognizer.cli.evaluate_output import print_left_out
-    from recognizer.dataset.outputs import run_photos
-    from recognizer.evaluation import left_out
-    from recognizer.evaluation.evaluate import to_json
-
-    wanted = {label: left_out.photos_for(photos, label) for label in labels}
-    together = list(dict.fromkeys(photo for used, _ in wanted.values() for photo in used))
-    with show_stage("features") as progress:
-        features = run_photos(recognizer, together, progress).embedding
-    place = {photo: i for i, photo in enumerate(together)}
-    results = []
-    for label, (used, positive) in wanted.items():
-        with show_stage(f"heads: {label}") as progress:
-            result = left_out.leave_out_sources(
-                recognizer.bundle.title,
-                label,
-                used,
-                positive,
-                features[[place[photo] for photo in used]],
-                rounds=rounds,
-                group_by_source=group_by_source,
-                on_progress=progress,
-            )
-        results.append(result)
-    text = to_json({result.figures.name: result for result in results})
-
-    def show() -> None:
-        for result in results:
-            print_left_out(result)
-
-    return _Found(text, show)
 
 
 def _compare(

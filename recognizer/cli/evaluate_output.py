@@ -10,11 +10,10 @@ from rich.table import Table
 from recognizer.cli.progress import new_table, wide_console
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
 from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
-from recognizer.evaluation.left_out import OPTIMISTIC, LeftOut
 from recognizer.evaluation.out_of_fold import FoldEvaluation
 from recognizer.evaluation.paired import Change, PairedEvaluation
 from recognizer.evaluation.prevalence import OperatingPoint
-from recognizer.model.evidence import Estimate, percent
+from recognizer.model.description import Estimate, percent
 from recognizer.policy import FALSE_POSITIVE_RATES
 
 
@@ -158,28 +157,6 @@ def _precision(point: OperatingPoint) -> str:
     if not point.false_positives:  # "100 %" would be read as a promise
         return f"at least {percent(point.precision.low)} %"
     return point.precision.as_percent()
-
-
-def print_left_out(result: LeftOut) -> None:
-    """Print the figures with each source left out in turn."""
-    console = wide_console()
-    f = result.figures
-    table = _figures_table(
-        f"{f.name}, each of its {f.sources} sources left out in turn: linear heads on the features "
-        f"of {result.bundle}"
-    )
-    table.caption = (
-        f"negatives: {result.negatives} photos of {result.negative_sources} sources, each scored "
-        "by a head that saw none of its source"
-    )
-    _add_figures(table, f.name, f)
-    console.print(table)
-    headings = ("source left out", "photos", "found", "recall")
-    by_source = new_table("recall at 1.0% by source", headings)
-    for row in result.by_source:
-        by_source.add_row(row.source, str(row.photos), str(row.over), _cell(row.share))
-    console.print(by_source)
-    console.print(OPTIMISTIC)
 
 
 def print_comparison(comparison: PairedEvaluation) -> None:

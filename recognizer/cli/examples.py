@@ -20,7 +20,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "recognizer scan photos/ --shard 2/2 --output 2.jsonl",
         "recognizer merge 1.jsonl 2.jsonl --output scan.jsonl",
     ),
-    "compare": ("recognizer compare before.jsonl after.jsonl --output changes.html",),
+    "compare": ("recognizer compare before.jsonl after.jsonl --top 50",),
     "plan": (
         "recognizer plan --photos-per-day 100000 --reviewers 2 --cases-per-reviewer 300 "
         "--output planned.toml",
@@ -33,7 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "review": ("recognizer review scan.jsonl --policy strict",),
     "report": ("recognizer report scan.jsonl --output report.html",),
     "handover": (
-        "recognizer handover scan.jsonl --to label-studio --output tasks.json "
+        "recognizer handover scan.jsonl --output tasks.json "
         "--photo-url 'https://photos.example/{sha256}'",
     ),
     "outcomes": (

@@ -33,14 +33,6 @@ def command(
     ],
     data: DataOption,
     output: NewBundleOption,
-    left_out: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="RUN",
-            help="A finished run of the same recipe that left sources out (exclude_sources): the "
-            "card says what it finds there. May be repeated.",
-        ),
-    ] = None,
     enroll: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,13 +47,6 @@ def command(
             help="Markdown for the card: what is known about the data and about failures."
         ),
     ] = None,
-    failures: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RENDERED",
-            help="Renderings that no run has seen: the card shows which of them fail.",
-        ),
-    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,11 +55,10 @@ def command(
 
     require_extra("train")
     from recognizer.cli.evaluate_output import print_evaluation
-    from recognizer.dataset.manifest import load_photos
     from recognizer.enrolment.enroll import MIN_PHOTOS
     from recognizer.evaluation.held_out import SPLIT_CAVEATS
     from recognizer.training.export import Enrolling, export_bundle
-    from recognizer.training.runs import check_data, check_recipe, load_run, measure_unseen
+    from recognizer.training.runs import check_data, load_run
 
     title = bundle_title(output)
     network, config, labels = load_run(*runs)
@@ -84,17 +68,6 @@ def command(
         text = _text(notes) if notes else ""
         photos = read_data(data, config)
         check_data(runs[0], photos)
-        others = []
-        for run in left_out or ():
-            other_network, other_config, other_labels = load_run(run)
-            check_recipe(other_config, config, run)
-            other_photos = read_data(data, other_config)
-            check_data(run, other_photos)
-            others.append((other_network, other_config, other_labels, other_photos))
-        unseen = []
-        for other in others:
-            stage("measuring a run on the sources that it left out")
-            unseen.append(measure_unseen(*other))
         release = export_bundle(
             network,
             config,
@@ -106,8 +79,6 @@ def command(
                 name: Enrolling(function=partial(_enroll, name, title), min_photos=MIN_PHOTOS)
                 for name in enroll or ()
             },
-            unseen=unseen,
-            renderings=load_photos(failures) if failures else (),
             notes=text,
             on_stage=stage,
         )

@@ -68,7 +68,6 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         and {
             "photos": training.photos,
             "sources": training.sources,
-            "renderings": training.rendered,
             "patches": training.patches,
             "fingerprint": training.fingerprint[:12],
         },

@@ -16,7 +16,7 @@ from recognizer.cli.progress import new_table, wide_console
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
-    from recognizer.model.evidence import Evidence
+    from recognizer.model.description import LabelEvidence
     from recognizer.taxonomy import Label
 
 _RATE = 0.01  # the false-positive rate at which recall is shown
@@ -46,7 +46,7 @@ def command(bundle: BundleArgument = None, json_lines: JsonLinesOption = False) 
         if row["recognized"]:
             table.add_row(row["label"], row["kind"], row["family"] or "-", *_cells(row))
     wide_console().print(table)
-    typer.echo("photos (sources); r: renderings, p: patches of photos, which are no evidence")
+    typer.echo("photos (sources); p: patches of photos, which are no evidence")
     for kind in Kind:
         others = [r["label"] for r in rows if r["kind"] == kind and not r["recognized"]]
         if others:
@@ -71,7 +71,7 @@ def _rows(bundle: Bundle) -> Iterator[dict[str, Any]]:
 
 
 def _row(
-    label: Label, bundle: Bundle, *, is_known: bool, evidence: Evidence | None
+    label: Label, bundle: Bundle, *, is_known: bool, evidence: LabelEvidence | None
 ) -> dict[str, Any]:
     recall = evidence.recall.get(_RATE) if evidence else None
     train, test = (evidence.train, evidence.test) if evidence else (None, None)
@@ -87,7 +87,6 @@ def _row(
         and {
             "photos": train.photos,
             "sources": train.sources,
-            "renderings": train.rendered,
             "patches": train.patches,
         },
         "test": test and {"photos": test.photos, "sources": test.sources},
@@ -100,10 +99,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
     train, test, recall = row["train"], row["test"], row["recall"]
     learned = "not recorded"
     if train:
-        others = {"r": train["renderings"], "p": train["patches"]}
-        learned = f"{train['photos']:,} ({train['sources']})" + "".join(
-            f" + {count} {name}" for name, count in others.items() if count
-        )
+        learned = f"{train['photos']:,} ({train['sources']})"
+        if train["patches"]:
+            learned += f" + {train['patches']} p"
     if row["enrolled"]:
         learned += f", {row['enrolled']} enrolled"
     tested = f"{test['photos']} ({test['sources']})" if test and test["photos"] else "-"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recognizer.cli.options import JournalArgument, JsonOption, OutcomesOption, print_json
+from recognizer.cli.options import JsonOption, OutcomesOption, ScanArgument, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recognizer.model.evidence import Estimate
+    from recognizer.model.description import Estimate
     from recognizer.review.measure import Measurement
 
 
 def command(
-    journal: JournalArgument,
-    outcomes: OutcomesOption,
+    scan: ScanArgument,
+    outcomes: OutcomesOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,11 +33,15 @@ def command(
 
     require_extra("evaluate", "scipy", "sklearn")
     from recognizer.review.measure import measure_outcomes
-    from recognizer.review.outcomes import OutcomeStore
-    from recognizer.rows.journal import last_rows
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.rows import ScanFile
 
-    with OutcomeStore(outcomes) as store, Console(stderr=True).status("Measuring"):
-        found = measure_outcomes(last_rows(journal), store, now=datetime.now(UTC))
+    with (
+        ScanFile(scan) as file,
+        Outcomes(outcomes or scan) as found_out,
+        Console(stderr=True).status("Measuring"),
+    ):
+        found = measure_outcomes(file.rows(), found_out, now=datetime.now(UTC))
     if as_json:
         print_json(found)
         return
@@ -46,7 +50,7 @@ def command(
 
 def _print(found: Measurement, console: Console) -> None:
     from recognizer.cli.progress import new_table
-    from recognizer.model.evidence import counted
+    from recognizer.model.description import counted
 
     table = new_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",

@@ -1,4 +1,4 @@
-"""``recognizer merge``: one journal from many."""
+"""``recognizer merge``: one scan from many."""
 
 from __future__ import annotations
 
@@ -7,13 +7,27 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import JournalsArgument, output_option
+from recognizer.cli.options import RowsBundleOption, bundles_behind, output_option
 from recognizer.cli.progress import working
 
 
 def command(
-    journals: JournalsArgument,
-    output: Annotated[Path, output_option("The merged journal; it may be one of those merged.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT",
+            help="Files of scans, or Parquet files with rows, as a cluster writes them.",
+        ),
+    ],
+    output: Annotated[Path, output_option("The merged file; it may be one of those merged.")],
+    leads: Annotated[
+        bool,
+        typer.Option(
+            "--leads",
+            help="Of Parquet files take what reviewers need: what is not clear, and the audit "
+            "sample.",
+        ),
+    ] = False,
     allow_mixed: Annotated[
         bool,
         typer.Option(
@@ -22,17 +36,24 @@ def command(
             "preprocessing, although they cannot be compared.",
         ),
     ] = False,
+    bundle: RowsBundleOption = None,
 ) -> None:
-    """Merge the journals of shards (scan --shard), or of separate scans.
+    """Merge the shards of a scan (scan --shard), or separate scans, into one file.
 
-    Of each image the latest row counts. Thumbnails and embeddings are merged too. The journals
-    stay as they are.
+    Of each image the latest row counts, and outcomes, thumbnails and embeddings are merged too. The
+    inputs stay as they are.
     """
-    from recognizer.rows import merge
+    from recognizer.rows import Ranking, merge
 
-    with working(f"Merging {len(journals)} journals"):
-        merged = merge(journals, output, allow_mixed=allow_mixed)
+    with working(f"Merging {len(inputs)} files"):
+        merged = merge(
+            inputs,
+            output,
+            Ranking(bundles_behind(bundle)),
+            allow_mixed=allow_mixed,
+            only_pending=leads,
+        )
     typer.echo(
         f"Wrote {output}: {merged.rows:,} rows, {merged.superseded:,} superseded by later ones, "
-        f"{merged.thumbnails:,} thumbnails, {merged.embeddings:,} embeddings"
+        f"{merged.outcomes:,} outcomes"
     )

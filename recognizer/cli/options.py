@@ -22,22 +22,23 @@ if TYPE_CHECKING:
     from recognizer.engine import Recognizer
     from recognizer.model.bundle import Bundle
 
-# --- journals and what they came from -------------------------------------------------------------
+# --- scans and what they came from ----------------------------------------------------------------
 
-JournalArgument = Annotated[
-    Path, typer.Argument(metavar="JOURNAL", help="The rows of a scan (JSONL).")
+_SCAN = "The file of a scan (SQLite)."
+ScanArgument = Annotated[Path, typer.Argument(metavar="SCAN", help=_SCAN)]
+ScanOption = Annotated[Path, typer.Option("--scan", "-s", metavar="SCAN", help=_SCAN)]
+OptionalScanOption = Annotated[
+    Path | None, typer.Option("--scan", "-s", metavar="SCAN", help=_SCAN)
 ]
-JournalsArgument = Annotated[
-    list[Path], typer.Argument(metavar="JOURNAL", help="The rows of scans (JSONL).")
+OutcomesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--outcomes",
+        metavar="FILE",
+        help="The file of what reviewers found out, such as a team's for many scans.",
+        show_default="the scan's own",
+    ),
 ]
-_JOURNAL = typer.Option("--journal", "-j", metavar="JOURNAL", help="The rows of the scan (JSONL).")
-JournalOption = Annotated[Path, _JOURNAL]
-OptionalJournalOption = Annotated[Path | None, _JOURNAL]
-_OUTCOMES = typer.Option(
-    "--outcomes", metavar="STORE", help="The store of what reviewers found out (an SQLite file)."
-)
-OutcomesOption = Annotated[Path, _OUTCOMES]
-OptionalOutcomesOption = Annotated[Path | None, _OUTCOMES]
 _POLICY = typer.Option(
     "--policy",
     metavar="POLICY",
@@ -123,8 +124,7 @@ LayoutOption = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        help="How the photos are labelled: folders, csv, imagefolder, coco, label-studio or "
-        "fiftyone.",
+        help="How the photos are labelled: folders, csv or coco.",
         show_default="by what the folder holds",
     ),
 ]
@@ -144,6 +144,14 @@ TitleOption = Annotated[
     typer.Option("--title", help="Title of the page.", show_default="the name of the input"),
 ]
 NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
+RawOption = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help="Write texts to CSV as they are. Without it, those that a spreadsheet would take for "
+        "a formula begin with an apostrophe.",
+    ),
+]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,27 +13,25 @@ import typer
 from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import (
     AllowHttpOption,
-    JournalOption,
-    JsonOption,
     NewBundleOption,
-    OptionalJournalOption,
     OriginOption,
-    PolicyOption,
+    OutcomesOption,
+    RawOption,
     RowsBundleOption,
+    ScanArgument,
     ThreadsOption,
     bundles_behind,
-    print_json,
     require_extra,
 )
 from recognizer.cli.originals import read_original
+from recognizer.cli.progress import working
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from recognizer.model.bundle import Bundle
-    from recognizer.model.evidence import Estimate
-    from recognizer.review.proposals import Proposal
+    from recognizer.review.decided import DatasetReport
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.rows import ScanFile
 
 app = typer.Typer(
     add_completion=False,
@@ -50,190 +48,130 @@ class Origin(StrEnum):
     LABEL_STUDIO = "label-studio"
 
 
-StoreArgument = Annotated[
-    Path, typer.Argument(metavar="STORE", help="The store of outcomes (an SQLite file).")
-]
+@contextmanager
+def _opened(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
+    """Yield a scan, and what was found out about it."""
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.rows import ScanFile
+
+    with ScanFile(scan) as file, Outcomes(outcomes or scan) as found_out:
+        yield file, found_out
 
 
 @app.command("import")
 def import_(
-    store: StoreArgument,
+    scan: ScanArgument,
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
     from_: Annotated[
         Origin, typer.Option("--from", help="What wrote the files.")
     ] = Origin.RECOGNIZER,
-    journal: OptionalJournalOption = None,
+    outcomes: OutcomesOption = None,
 ) -> None:
-    """Add outcomes from files, such as those that the HTML queue saves. Known ones are skipped.
+    """Add outcomes from files, such as those that a report saves. Known ones are skipped.
 
-    With --journal, an outcome that names a listing and no image is about those images of the
-    listing that are leads.
+    An outcome that names a listing of the scan and no image is about those images of the listing
+    that are leads.
     """
     from recognizer.review.decided import about_images
-    from recognizer.review.handover.label_studio import read_export
-    from recognizer.review.outcomes import OutcomeStore, read_outcomes
+    from recognizer.review.label_studio import read_export
+    from recognizer.review.outcomes import Outcomes, read_outcomes
+    from recognizer.rows import ScanFile
 
-    outcomes, silent = [], 0
-    for file in files:
-        if from_ is Origin.LABEL_STUDIO:
-            found, without = read_export(file)
-            outcomes += found
-            silent += without
-        else:
-            outcomes += read_outcomes(file)
+    target, silent = outcomes or scan, 0
+    with ScanFile(scan) as file, Outcomes(target, write=True, create=True) as found_out:
+        new = 0
+        with found_out.file.transaction(), working(f"Reading {len(files)} files"):
+            for path in files:
+                if from_ is Origin.LABEL_STUDIO:
+                    read, without = read_export(path)
+                    silent += without
+                    new += found_out.add(about_images(file, read))
+                else:
+                    new += found_out.add(about_images(file, read_outcomes(path)))
+        total = len(found_out)
     if silent:
         typer.echo(
             f"Skipped {silent} annotations that were cancelled or say no judgement", err=True
         )
-    if journal is not None:
-        outcomes = about_images(journal, outcomes)
-    with OutcomeStore(store, create=True) as opened:
-        new = opened.add(outcomes)
-        typer.echo(f"{store}: {new} new, {len(opened)} in all")
+    typer.echo(f"{target}: {new:,} new, {total:,} in all")
 
 
 @app.command()
 def export(
-    store: StoreArgument,
-    output: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file.")],
+    scan: ScanArgument,
+    output: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file, or - for JSON lines.")
+    ],
+    outcomes: OutcomesOption = None,
+    raw: RawOption = False,
 ) -> None:
     """Write all outcomes, in the order in which they were added, to a file."""
-    from recognizer.review.outcomes import OutcomeStore, write_outcomes
+    from recognizer.review.outcomes import Outcomes, write_outcomes
 
-    with OutcomeStore(store) as opened:
-        count = write_outcomes(opened, output)
-    typer.echo(f"Wrote {output}: {count} outcomes")
-
-
-@app.command()
-def verify(store: StoreArgument) -> None:
-    """Check that no outcome was changed or removed since it was added."""
-    from recognizer.review.outcomes import OutcomeStore
-
-    with OutcomeStore(store) as opened:
-        link = opened.verify()
-        typer.echo(f"{store}: {len(opened)} outcomes, unchanged; last link {link or 'none'}")
+    with Outcomes(outcomes or scan) as found_out:
+        if str(output) == "-":
+            for outcome in found_out:
+                typer.echo(outcome.to_json_line(), nl=False)
+            return
+        count = write_outcomes(found_out, output, raw=raw)
+    typer.echo(f"Wrote {output}: {count:,} outcomes")
 
 
 @app.command()
 def dataset(
-    store: StoreArgument,
+    scan: ScanArgument,
     output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new data folder.")],
-    journal: JournalOption,
+    outcomes: OutcomesOption = None,
     allow_http: AllowHttpOption = False,
 ) -> None:
-    """Write the confirmed and rejected photos, with a manifest, for `train` and `enroll`.
+    """Write the confirmed and rejected images, with a manifest, for `train` and `enroll`.
 
-    The exit code is 3 if a photo could not be read.
+    The exit code is 3 if an image could not be read.
     """
-    from rich.console import Console
-
-    from recognizer.cli.scan_output import shown
     from recognizer.review.decided import write_dataset
-    from recognizer.review.outcomes import OutcomeStore
 
-    with OutcomeStore(store) as opened, Console(stderr=True).status(f"Writing {output}"):
+    with _opened(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         report = write_dataset(
-            journal, opened, output, lambda row: read_original(row, allow_http=allow_http)
+            file, found_out, output, lambda row: read_original(row, allow_http=allow_http)
         )
     for label, count in sorted(report.labels.items()):
         typer.echo(f"{count:6}  {label}")
-    typer.echo(f"Wrote {output}: {report.labels.total()} photos")
-    for source, why in report.missing.items():
-        typer.echo(f"{shown(source)}: not written: {why}", err=True)
-    if report.missing:
-        raise SomeInputsFailedError
+    typer.echo(f"Wrote {output}: {report.labels.total()} images")
+    _fail_for_missing(report)
 
 
 @app.command()
 def bank(
-    store: StoreArgument,
+    scan: ScanArgument,
     bank: Annotated[
         Path, typer.Argument(metavar="BANK", help="A bank of known items; made if it is missing.")
     ],
-    journal: JournalOption,
+    outcomes: OutcomesOption = None,
     origin: OriginOption = None,
 ) -> None:
-    """Add the hashes of confirmed and rejected photos to a bank of known items."""
+    """Add the hashes of confirmed and rejected images to a bank of known items."""
     from recognizer.known import Bank
     from recognizer.review.decided import known_items
-    from recognizer.review.outcomes import OutcomeStore
 
-    with OutcomeStore(store) as opened, Bank(bank, create=True) as target:
-        new = target.add(known_items(journal, opened, origin))
+    with _opened(scan, outcomes) as (file, found_out), Bank(bank, create=True) as target:
+        new = target.add(known_items(file, found_out, origin))
         typer.echo(f"{bank}: {new} new, {len(target)} in all")
 
 
 @app.command()
-def thresholds(
-    store: StoreArgument,
-    output: Annotated[Path, typer.Argument(metavar="FILE", help="The policy to write (TOML).")],
-    journal: JournalOption,
-    policy: PolicyOption,
-    precision: Annotated[
-        float, typer.Option(help="Share of the leads of a product that is to be confirmed.")
-    ],
-    bundle: RowsBundleOption = None,
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """Propose thresholds whose leads are precise enough, and write them as a policy.
-
-    Higher ones follow from the decided leads. Lower ones need an audit sample (`recognizer scan
-    --audit-rate`), for nobody has seen what was cleared. A threshold is proposed only where the
-    lower end of the 95 % interval of its precision reaches the target. It is chosen on these
-    outcomes, so measure it on those of the next scan. Needs the extra `evaluate`.
-    """
-    require_extra("evaluate", "scipy", "sklearn")
-    from recognizer._atomic import replacing, require_own
-    from recognizer._policy_file import load_policy, policy_toml
-    from recognizer.cli.progress import wide_console, working
-    from recognizer.review.outcomes import OutcomeStore
-    from recognizer.review.proposals import propose_thresholds, with_proposals
-    from recognizer.rows.journal import last_rows
-
-    require_own(output, "proposed policy", lambda file: file.read(10) == b"# Proposed")
-    model = _load_model_behind(journal, bundle)
-    rules = load_policy(policy, model.taxonomy)
-    with OutcomeStore(store) as opened, working("Measuring"):
-        judgements = {o.sha256: o.judgement for o in opened.standing() if o.sha256 is not None}
-        rows = last_rows(journal)
-        found = propose_thresholds(rows, judgements, rules, model, precision=precision)
-    if as_json:
-        print_json({"policy": output, "proposals": found})
-    else:
-        wide_console().print(_proposals(found))
-    decided = sum(one.decided for one in found)
-    audited = max((one.audited for one in found), default=0)
-    comments = (
-        f"Proposed from {decided:,} decided leads and {audited:,} audited images of "
-        f"{journal.name}, decided by {rules.name!r}:",
-        f"at least {precision:.0%} of the leads of a product confirmed (the lower end of the 95 % "
-        "interval).",
-        f"Probabilities hold for {model.title} alone. These outcomes chose them: measure them on "
-        "the next scan.",
-    )
-    proposed = replace(with_proposals(rules, found, model), name=output.stem)
-    with replacing(output) as partial:
-        partial.write_text(policy_toml(proposed, comments), encoding="utf-8")
-    new = sum(one.then is not None for one in found)
-    typer.echo(f"Wrote {output}: {new} new thresholds", err=as_json)
-
-
-@app.command()
 def calibrate(
-    store: StoreArgument,
+    scan: ScanArgument,
     output: NewBundleOption,
-    journal: JournalOption,
+    outcomes: OutcomesOption = None,
     bundle: RowsBundleOption = None,
     threads: ThreadsOption = 1,
     allow_http: AllowHttpOption = False,
 ) -> None:
-    """Calibrate the products of a bundle again, and their thresholds, on decided photos.
+    """Calibrate the products of a bundle again, and their thresholds, on decided images.
 
-    Each decided lead stands for the leads of its level, and each decided photo of the audit sample
+    Each decided lead stands for the leads of its level, and each decided image of the audit sample
     for the cleared ones like it, so that probabilities and false-positive rates are those of the
-    platform. Without an audit sample it is refused. The exit code is 3 if a photo could not be
+    platform. Without an audit sample it is refused. The exit code is 3 if an image could not be
     read. Needs the extra `evaluate`.
     """
     require_extra("evaluate")
@@ -242,30 +180,31 @@ def calibrate(
     import numpy as np
 
     from recognizer.cli.options import know_labels
-    from recognizer.cli.progress import show_stage, working
-    from recognizer.cli.scan_output import shown
+    from recognizer.cli.progress import show_stage
     from recognizer.dataset.manifest import load_photos
     from recognizer.engine import Recognizer
     from recognizer.evaluation.calibrate import calibrate_bundle
     from recognizer.model.folders import check_output
     from recognizer.review.decided import sample_weights, write_dataset
-    from recognizer.review.outcomes import OutcomeStore
 
     check_output(output)  # before any work is done
-    recognizer = Recognizer(_load_model_behind(journal, bundle), threads=threads)
-    know_labels(recognizer)
-    with tempfile.TemporaryDirectory() as scratch:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        _opened(scan, outcomes) as (file, found_out),
+    ):
+        recognizer = Recognizer(_model_behind(file, bundle), threads=threads)
+        know_labels(recognizer)
         folder = Path(scratch) / "decided"
-        with OutcomeStore(store) as opened, working("Reading the photos"):
+        with working("Reading the images"):
             report = write_dataset(
-                journal, opened, folder, lambda row: read_original(row, allow_http=allow_http)
+                file, found_out, folder, lambda row: read_original(row, allow_http=allow_http)
             )
         if not report.labels:
-            raise UsageError(f"{store}: no photo of {journal} was confirmed or rejected")
+            raise UsageError(f"no image of {scan} was confirmed or rejected")
         photos = load_photos(folder)
-        weights = sample_weights(journal, {photo.sha256 for photo in photos})
+        weights = sample_weights(file, {photo.sha256 for photo in photos})
         photos = [photo for photo in photos if photo.sha256 in weights]
-        with show_stage("Scoring the photos") as progress:
+        with show_stage("Scoring the images") as progress:
             made = calibrate_bundle(
                 recognizer,
                 photos,
@@ -273,48 +212,26 @@ def calibrate(
                 on_progress=progress,
                 weights=np.array([weights[photo.sha256] for photo in photos]),
             )
+    typer.echo(
+        f"Wrote {output}: {made.title}, calibrated on {len(photos)} decided images that stand for "
+        f"{sum(weights.values()):,.0f}; measure it before you trust it"
+    )
+    _fail_for_missing(report)
+
+
+def _fail_for_missing(report: DatasetReport) -> None:
+    from recognizer.cli.scan_output import shown
+
     for source, why in report.missing.items():
         typer.echo(f"{shown(source)}: not used: {why}", err=True)
-    stands_for = sum(weights.values())
-    typer.echo(f"Wrote {output}: {made.title}, calibrated on {len(photos)} decided photos that")
-    typer.echo(f"stand for {stands_for:,.0f} images; measure it before you trust it")
     if report.missing:
         raise SomeInputsFailedError
 
 
-def _load_model_behind(journal: Path, bundle: Sequence[str] | None) -> Bundle:
+def _model_behind(file: ScanFile, bundle: Sequence[str] | None) -> Bundle:
     from recognizer.model.bundle import bundle_behind
-    from recognizer.rows.journal import JournalReader
 
-    with JournalReader(journal) as reader:
-        row = next((row for _, row in reader.rows()), None)
+    row = next(file.rows(), None)
     if row is None:
-        raise UsageError(f"{journal} has no rows")
+        raise UsageError(f"{file.path} has no rows")
     return bundle_behind(row.model.title, row.model.digest, bundles_behind(bundle))
-
-
-def _proposals(found: Sequence[Proposal]) -> Table:
-    from recognizer.cli.progress import new_table
-
-    headings = ["product", "threshold", "leads", "confirmed", "precision, %", "advice"]
-    table = new_table("Thresholds for review, now and proposed", headings)
-    for one in found:
-        name, advice = one.family, one.advice.value
-        for point in (one.now, one.then):
-            if point is not None:
-                share = "-" if point.precision is None else point.precision.as_percent()
-                table.add_row(
-                    name,
-                    f"{point.threshold:.4f}",
-                    *(_number(count) for count in (point.leads, point.confirmed)),
-                    share.replace(" %", ""),
-                    advice,
-                )
-            name, advice = "", ""
-    return table
-
-
-def _number(count: Estimate) -> str:
-    if count.low == count.high:
-        return f"{count.value:,.0f}"
-    return f"{count.value:,.0f} ({count.low:,.0f}-{count.high:,.0f})"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from recognizer.model.bundle import Bundle
-    from recognizer.model.evidence import Estimate
+    from recognizer.model.description import Estimate
     from recognizer.review.plan import Plan, ScoredPhoto
     from recognizer.review.plan.evidence import Evidence, Level
     from recognizer.review.plan.planning import Step
@@ -280,7 +280,7 @@ def _rate(level: Level | None) -> str:
 
 def _percent(estimate: Estimate) -> str:
     """Return a share in percent; less than one in a million is none."""
-    from recognizer.model.evidence import percent
+    from recognizer.model.description import percent
 
     parts = (round(part, 6) for part in (estimate.value, estimate.low, estimate.high))
     value, low, high = map(percent, parts)

@@ -1,26 +1,59 @@
-"""``recognizer rows``: the rows of a scan as a table."""
+"""``recognizer rows``: the rows or the listings of a scan as JSON Lines, CSV or Parquet."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import JournalArgument, output_option
+from recognizer.cli.options import (
+    OptionalPolicyOption,
+    RawOption,
+    ScanArgument,
+    output_option,
+)
 from recognizer.cli.progress import working
+from recognizer.errors import UsageError
+
+if TYPE_CHECKING:
+    from recognizer.rows import ListingCounts
 
 
 def command(
-    journal: JournalArgument,
-    output: Annotated[Path, output_option("The table to write: a .csv or .parquet file.")],
+    scan: ScanArgument,
+    output: Annotated[Path, output_option("The file to write: .jsonl, .csv or .parquet.")],
+    listings: Annotated[
+        bool,
+        typer.Option("--listings", help="Write listings, in the order of the queue, leads first."),
+    ] = False,
+    policy: OptionalPolicyOption = None,
+    raw: RawOption = False,
 ) -> None:
-    """Write the last row of each image as CSV or Parquet (extra: parquet).
+    """Export a scan: a row for each image, or with --listings for each listing.
 
-    The columns are the keys of the rows (recognizer scan --schema).
+    The keys of rows are those of recognizer scan --schema. A listing has all its images, its title,
+    price, seller and the like, its leads merged, and says in how many others a near-copy of its
+    best image is. With --policy, the policy of the rows, it also has the text of the action.
     """
-    from recognizer.rows.table_files import write_table
+    from recognizer._policy_file import load_policy
+    from recognizer.rows import ScanFile, write_listings, write_rows
+    from recognizer.taxonomy import load_taxonomy
 
-    with working(f"Writing {output}"):
-        count = write_table(journal, output)
-    typer.echo(f"Wrote {output}: {count:,} rows")
+    if policy is not None and not listings:
+        raise UsageError("--policy needs --listings")
+    with ScanFile(scan) as file, working(f"Writing {output}"):
+        if listings:
+            rules = None if policy is None else load_policy(policy, load_taxonomy())
+            written = words(write_listings(file, output, rules, raw=raw))
+        else:
+            written = f"{write_rows(file, output, raw=raw):,} rows"
+    typer.echo(f"Wrote {output}: {written}")
+
+
+def words(counts: ListingCounts) -> str:
+    """Return the numbers of listings in words."""
+    parts = [f"{counts.listings:,} listings", f"{counts.leads:,} of them leads"]
+    parts += [f"{counts.folded:,} near-copies of others"] if counts.folded else []
+    parts += [f"{counts.without_image:,} without an image"] if counts.without_image else []
+    return ", ".join(parts)

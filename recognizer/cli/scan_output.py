@@ -121,13 +121,6 @@ class Output(Closes):
         for line in summary_lines(summary, skipped, bundle):
             console.print(line, markup=False, soft_wrap=True)
         console.print(f"Rows: {shown(str(self._journal.path))}", markup=False, soft_wrap=True)
-        if (link := self._journal.last_link).rows:
-            console.print(
-                f"Link of its {link.rows:,} rows: {link.sha256} (keep it elsewhere, for "
-                "recognizer verify --digest)",
-                markup=False,
-                soft_wrap=True,
-            )
         if report is not None:
             console.print(f"Report: {shown(str(report))}", markup=False, soft_wrap=True)
 
@@ -138,7 +131,6 @@ def as_plain(
     """Return the results as values for JSON; the rows are in the journal."""
     return {
         "journal": journal.path,
-        "link": journal.last_link.sha256,
         "bundle": bundle.title,
         "images": summary.images,
         "new": summary.scanned,

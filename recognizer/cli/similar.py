@@ -9,8 +9,8 @@ import typer
 
 from recognizer.cli.options import (
     BundleOption,
-    JournalOption,
     JsonLinesOption,
+    ScanOption,
     print_json,
 )
 from recognizer.cli.progress import working
@@ -21,15 +21,7 @@ def command(
     photo: Annotated[
         Path, typer.Argument(metavar="PHOTO", help="The photo to find similar images of.")
     ],
-    journal: JournalOption,
-    embeddings: Annotated[
-        Path | None,
-        typer.Option(
-            "--embeddings",
-            help="The file that scan --embeddings wrote.",
-            show_default="JOURNAL.embeddings",
-        ),
-    ] = None,
+    scan: ScanOption,
     bundle: BundleOption = None,
     top: Annotated[
         int, typer.Option("--top", min=1, help="How many to list, the most similar first.")
@@ -42,28 +34,14 @@ def command(
     """
     from recognizer import Recognizer
     from recognizer.cli.scan_output import shown
-    from recognizer.rows import EmbeddingStore, embeddings_path, similar_images
+    from recognizer.rows import ScanFile, similar_images
 
-    file = embeddings_path(journal) if embeddings is None else embeddings
-    if not file.is_file():
-        raise UsageError(
-            f"{file} does not exist: similar images are found by their embeddings. Scan the same "
-            f"images again with --embeddings {file}, or name the file with --embeddings"
-        )
-    with EmbeddingStore(file) as store:
-        recognizer = Recognizer.load(bundle)
-        if recognizer.bundle.digest != store.model:
-            raise UsageError(
-                f"{file} holds embeddings of another model than {recognizer.bundle.title}: name "
-                "the model of the scan with --bundle"
-            )
-        with working("Comparing"):
-            embedding = recognizer.embed(photo)
-            if embedding.vector is None:
-                raise UsageError(
-                    f"{photo} has no embedding: {embedding.reason}: {embedding.detail}"
-                )
-            found = similar_images(embedding.vector, journal, store, top)
+    recognizer = Recognizer.load(bundle)
+    with ScanFile(scan) as file, working("Comparing"):
+        embedding = recognizer.embed(photo)
+        if embedding.vector is None:
+            raise UsageError(f"{photo} has no embedding: {embedding.reason}: {embedding.detail}")
+        found = similar_images(file, embedding.vector, recognizer.bundle.digest, top)
     for one in found:
         if json_lines:
             print_json({"cosine": round(one.cosine, 4), "row": one.row.to_json()}, on_one_line=True)

@@ -53,20 +53,6 @@ def stratified_folds(
     return list(splitter.split(np.zeros(len(truth)), strata, groups))
 
 
-def source_folds(sources: NDArray[np.str_], positive: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return a fold for each photo: one fold for each source with positives.
-
-    Sources without a positive go, the largest first, to the fold with the fewest negatives, so
-    that each negative is scored by a head that saw none of its source.
-    """
-    fold_of = {source: i for i, source in enumerate(np.unique(sources[positive]).tolist())}
-    negatives = Counter(sources[~positive].tolist())
-    sizes = [negatives[source] for source in fold_of]
-    rest = {source: count for source, count in negatives.items() if source not in fold_of}
-    fold_of |= deal(rest, sizes)
-    return np.array([fold_of[source] for source in sources.tolist()])
-
-
 def deal(counts: Mapping[Group, int], sizes: Sequence[int]) -> dict[Group, int]:
     """Deal groups to folds, the largest group first, each to the fold with the fewest photos."""
     filled = list(sizes)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from recognizer.errors import DatasetError
 from recognizer.imaging import LoadedImage, load_image
-from recognizer.model.evidence import TrainingImages
+from recognizer.model.description import TrainingImages
 from recognizer.taxonomy import Kind, add_labels, load_taxonomy, unknown_name
 
 MANIFEST = "manifest.csv"
@@ -29,7 +29,6 @@ REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
 BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 """Photos of these labels serve as backdrops: what listings look like without any product."""
 
-SYNTHETIC_PREFIX = "synthetic/"
 PATCH_PREFIX = "patch/"
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
@@ -47,7 +46,6 @@ class Photo:
         source: where it came from.
         split: ``train``, ``validation``, ``test``, or ``excluded`` (by a recipe).
         subtype: the source's own words for what is shown.
-        mask: a picture of the photo's size, white on the object.
         license: as stated by the source; empty if it stated none.
         outline: if not empty, this is not the whole photo but the patch inside this polygon, to be
             laid on another background; points are (x, y) as shares of width and height.
@@ -59,7 +57,6 @@ class Photo:
     source: str
     split: str
     subtype: str = ""
-    mask: Path | None = None
     license: str = ""
     outline: tuple[tuple[float, float], ...] = ()
 
@@ -74,11 +71,6 @@ class Photo:
         return self.kind is Kind.PRODUCT
 
     @property
-    def is_synthetic(self) -> bool:
-        """Whether it was rendered, and so is evidence of nothing."""
-        return self.source.startswith(SYNTHETIC_PREFIX)
-
-    @property
     def is_patch(self) -> bool:
         """Whether it is a patch of a photo that counts by itself."""
         return bool(self.outline)
@@ -86,7 +78,7 @@ class Photo:
     @property
     def is_evidence(self) -> bool:
         """Whether it is a whole photo that somebody took."""
-        return not self.is_synthetic and not self.is_patch
+        return not self.is_patch
 
 
 def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
@@ -213,7 +205,6 @@ def read_manifest(root: Path) -> Iterator[Photo | str]:
             source=row["source"],
             split=row["split"],
             subtype=row.get("subtype") or "",
-            mask=_mask_of(root, row["file"]),
             license=row.get("license") or "",
         )
 
@@ -229,22 +220,12 @@ def _wrong(row: Mapping[str, str], known: Container[str], root: Path) -> str | N
     return None
 
 
-def _mask_of(root: Path, file: str) -> Path | None:
-    """Return ``masks/...png`` for ``images/...``, as rendered sets have them."""
-    parts = Path(file).parts
-    if not parts or parts[0] != "images":
-        return None
-    mask = root.joinpath("masks", *parts[1:]).with_suffix(".png")
-    return mask if mask.is_file() else None
-
-
 def training_images(photos: Iterable[Photo], members: Container[str]) -> TrainingImages:
-    """Return the numbers of photos, their sources, renderings and patches of some labels."""
+    """Return the numbers of photos, their sources and patches of some labels."""
     found = [p for p in photos if p.label in members]
     return TrainingImages(
         photos=sum(p.is_evidence for p in found),
         sources=len({p.source for p in found if p.is_evidence}),
-        rendered=sum(p.is_synthetic for p in found),
         patches=sum(p.is_patch for p in found),
     )
 

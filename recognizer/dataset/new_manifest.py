@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.dataset.layouts import Collection, Entry
-from recognizer.dataset.manifest import LABELS, MANIFEST, SYNTHETIC_PREFIX, Photo, add_own_labels
+from recognizer.dataset.manifest import LABELS, MANIFEST, Photo, add_own_labels
 from recognizer.dataset.origins import Origins, find_origins
 from recognizer.dataset.stratify import deal_to_splits
 from recognizer.errors import DatasetError
@@ -300,28 +300,22 @@ def _group(
 def _deal(
     seen: Sequence[_Seen], groups: NDArray[np.intp], shares: Mapping[str, float], seed: int
 ) -> list[str]:
-    """Return the split of each photo; renderings train, whatever is drawn."""
-    rendered = [(one.source or "").startswith(SYNTHETIC_PREFIX) for one in seen]
-    photos = [i for i, is_rendered in enumerate(rendered) if not is_rendered]
-    if len({int(groups[i]) for i in photos}) < 2:
+    """Return the split of each photo."""
+    if len(set(groups.tolist())) < 2:
         raise DatasetError(
-            f"all {len(photos)} photos are of one source, {seen[0].source!r}, or near-copies: "
+            f"all {len(seen)} photos are of one source, {seen[0].source!r}, or near-copies: "
             "nothing can be held out. Say where they come from (--source COLUMN), or take each "
             "photo as a source of its own with --source photo; the figures will then look better "
             "than the model is"
         )
-    dealt = deal_to_splits(
-        [seen[i].label for i in photos],
-        [int(groups[i]) for i in photos],
+    return deal_to_splits(
+        [one.label for one in seen],
+        groups.tolist(),
         shares,
         seed,
-        keys=[seen[i].sha256 for i in photos],
+        keys=[one.sha256 for one in seen],
         weights={product.name: _PRODUCT_WEIGHT for product in load_taxonomy().products},
     )
-    splits = ["train"] * len(seen)
-    for i, split in zip(photos, dealt, strict=True):
-        splits[i] = split
-    return splits
 
 
 def _warn_of_few(photos: Sequence[Photo], warnings: list[str]) -> None:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from recognizer.dataset.layouts import Collection, Entry
-from recognizer.dataset.layouts.folders import FOLDER, SPLIT_FOLDERS
+from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, Entry
 from recognizer.errors import UsageError
 
 SOURCE_COLUMNS = (

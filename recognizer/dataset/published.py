@@ -17,7 +17,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from recognizer.dataset.annotations import EXCLUDE
-from recognizer.dataset.layouts.files import is_image
+from recognizer.dataset.layouts import is_image
 from recognizer.dataset.manifest import Photo, read_rows
 from recognizer.errors import DatasetError
 

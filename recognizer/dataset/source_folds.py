@@ -59,7 +59,7 @@ class SourceFolds:
 
 
 def counted(photos: Iterable[Photo]) -> list[Photo]:
-    """Return the photos that belong to folds: not the test split, renderings or patches."""
+    """Return the photos that belong to folds: neither the test split nor patches."""
     return [p for p in photos if p.split in {"train", "validation"} and p.is_evidence]
 
 

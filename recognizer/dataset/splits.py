@@ -130,8 +130,8 @@ def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> lis
     ``share`` of the photos, chosen by content hash, and, for each label that is not a product,
     whole sources up to ``share`` of its photos, since thresholds must hold for false positives
     from sources that training never saw. Products come from too few sources to hold one out. A
-    label keeps at least half of its photos for training, and at least one source. Rendered photos
-    stay in training. The choice depends on hashes, sources and the seed, not on the order.
+    label keeps at least half of its photos for training, and at least one source. The choice
+    depends on hashes, sources and the seed, not on the order.
     """
     if any(p.split == "validation" and p.is_evidence for p in photos):
         return list(photos)

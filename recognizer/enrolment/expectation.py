@@ -8,8 +8,7 @@ from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.head import Learned, Learner
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
-from recognizer.model.calibration import Calibration
-from recognizer.model.evidence import EnrolmentEvidence, Share, counted
+from recognizer.model.description import Calibration, EnrolmentEvidence, Share, counted
 from recognizer.model.numerics import sigmoid
 from recognizer.policy import FALSE_POSITIVE_RATES
 

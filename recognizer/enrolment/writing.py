@@ -23,9 +23,16 @@ from recognizer.evaluation.calibrate import fit_platt
 from recognizer.evaluation.thresholds import fit_thresholds, raised, threshold_at_fpr
 from recognizer.imaging import model_input
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
-from recognizer.model.calibration import Calibration
-from recognizer.model.description import NEVER, BundleFamily, BundleLabel, CalibrationFit, Enrolled
-from recognizer.model.evidence import Evidence, TrainingImages
+from recognizer.model.description import (
+    NEVER,
+    BundleFamily,
+    BundleLabel,
+    Calibration,
+    CalibrationFit,
+    Enrolled,
+    LabelEvidence,
+    TrainingImages,
+)
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.negatives import NegativeBank, write_negatives
 from recognizer.model.numerics import sigmoid
@@ -125,7 +132,7 @@ def calibrate(learned: Learned, bundle: Bundle, name: str) -> Calibration:
     slope = max(round(scaled_slope / spread, 6), 1e-3)
     aim = min(max(bundle.any_product_thresholds[DEFAULT_RATE], 0.05), 0.95)
     place = threshold_at_fpr(learned.negatives, DEFAULT_RATE / len(products))
-    return Calibration.line(slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6))
+    return Calibration(slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6))
 
 
 def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
@@ -172,7 +179,6 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         families=_families(plan),
         not_recognized=tuple(n for n in parent.not_recognized if n != plan.name),
         evaluation=None,  # they are of the parent, whose card follows in this one's
-        appendix={},
         lineage=(*parent.lineage, step),
     )
     others = parent.calibrate(plan.bank.log_odds[learned.rows])
@@ -208,10 +214,10 @@ def _families(plan: Plan) -> tuple[BundleFamily, ...]:
     return tuple((known | {name: replace(old, members=members, evidence=evidence)}).values())
 
 
-def _evidence(before: Evidence | None, expectation: Expectation) -> Evidence:
+def _evidence(before: LabelEvidence | None, expectation: Expectation) -> LabelEvidence:
     """Add an enrolment to evidence. What was measured, was measured on another score."""
     train, found = before.train if before else TrainingImages(), expectation.evidence
-    return Evidence(
+    return LabelEvidence(
         train=replace(
             train, photos=train.photos + found.photos, sources=train.sources + found.sources
         ),

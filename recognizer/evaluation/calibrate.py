@@ -1,12 +1,10 @@
 """Turn log-odds into probabilities, on held-out photos, and write them into a bundle.
 
-For each label cross-validated log-loss, grouped by source where it has sources enough, chooses
-between *temperature*, one divisor of all labels' log-odds (Guo et al., 2017), *platt*, a line for
-each label (Platt, 1999), and *isotonic*, centred isotonic regression (Oron & Flournoy, 2017): the
-steps are joined by lines from middle to middle, since a step would tie photos that the model ranks,
-and beyond the outermost middles the slope is Platt's. Labels with few positives share the fits over
-all labels; enrolled ones among them keep what enrolment gave them. The probabilities hold for a mix
-of photos like the validation split's; in a backlog, where products are rarer, they are too high.
+For each label cross-validated log-loss, grouped by source if it has enough sources, chooses
+between *temperature*, one divisor of all labels' log-odds (Guo et al., 2017), and *platt*, a line
+for each label (Platt, 1999). Labels with few positives share the fits over all labels; enrolled
+ones among them keep what enrolment gave them. The probabilities hold for a mix of photos like the
+validation split's; in a backlog, where products are rarer, they are too high.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from recognizer import __version__
@@ -33,12 +30,12 @@ from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.thresholds import fit_thresholds, raised
 from recognizer.model.bundle import Bundle, write_bundle
-from recognizer.model.calibration import Calibration
 from recognizer.model.description import (
     NEVER,
     BundleFamily,
     BundleLabel,
     Calibrated,
+    Calibration,
     CalibrationFit,
     CalibrationPhotos,
 )
@@ -79,17 +76,17 @@ def fit_calibration(
     own = positives >= MIN_POSITIVES
     losses: dict[str, NDArray[np.float64]] = {}  # method -> the mean log-loss of each label
     for train, test in stratified_folds(truth, sources):
-        found = _all_curves(values[train], positive[train], own, weights[train])
-        for method, curves in found.items():
+        found = _all_lines(values[train], positive[train], own, weights[train])
+        for method, lines in found.items():
             loss = losses.setdefault(method, np.zeros(len(labels)))
-            for column, curve in enumerate(curves):
-                scored = curve(values[test, column])
+            for column, line in enumerate(lines):
+                scored = line(values[test, column])
                 whole = _log_loss(scored, positive[test, column], weights[test])
                 loss[column] += whole / weights.sum()
     if not own.all():
         for loss in losses.values():
             loss[~own] = loss[~own].mean()
-    curves_of = _all_curves(values, positive, own, weights)
+    lines_of = _all_lines(values, positive, own, weights)
     fits = []
     for column in range(len(labels)):
         best = min(losses, key=lambda method: losses[method][column])
@@ -99,23 +96,20 @@ def fit_calibration(
             positives=int(positives[column]),
             log_loss={name: round(float(loss[column]), 6) for name, loss in losses.items()},
         )
-        fits.append(LabelFit(curves_of[best][column].rounded(), fit))
+        fits.append(LabelFit(lines_of[best][column].rounded(), fit))
     return fits
 
 
-def _all_curves(
+def _all_lines(
     values: LogOdds, positive: Positive, own: Positive, weights: Weights
 ) -> dict[str, list[Calibration]]:
-    """Fit every method: for each a curve for each label."""
+    """Fit every method: for each a line for each label."""
     columns = values.shape[1]
     whole = values.ravel(), positive.ravel(), np.repeat(weights, columns)
     platt = [_platt(*whole)] * columns
-    isotonic = [_isotonic(*whole, platt[0].slope)] * columns
     for i in np.flatnonzero(own & positive.any(axis=0)):  # another fold may have all positives
         platt[i] = _platt(values[:, i], positive[:, i], weights)
-        isotonic[i] = _isotonic(values[:, i], positive[:, i], weights, platt[i].slope)
-    temperature = [_temperature(*whole)] * columns
-    return {"temperature": temperature, "platt": platt, "isotonic": isotonic}
+    return {"temperature": [_temperature(*whole)] * columns, "platt": platt}
 
 
 def _targets(positive: Positive, weights: Weights) -> NDArray[np.float64]:
@@ -135,11 +129,11 @@ def _temperature(values: LogOdds, positive: Positive, weights: Weights) -> Calib
         bounds=(-4.0, 4.0),
         method="bounded",
     )
-    return Calibration.line(float(np.exp(found.x)), 0.0)
+    return Calibration(float(np.exp(found.x)), 0.0)
 
 
 def _platt(values: LogOdds, positive: Positive, weights: Weights) -> Calibration:
-    return Calibration.line(*fit_platt(values, _targets(positive, weights), weights, c=1e6))
+    return Calibration(*fit_platt(values, _targets(positive, weights), weights, c=1e6))
 
 
 def fit_platt(
@@ -157,16 +151,6 @@ def fit_platt(
     )
     # A slope of zero or below would turn the order of the scores around.
     return max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
-
-
-def _isotonic(values: LogOdds, positive: Positive, weights: Weights, slope: float) -> Calibration:
-    curve = IsotonicRegression().fit(values, _targets(positive, weights), weights)
-    fitted = curve.predict(values)
-    steps, step = np.unique(fitted.round(12), return_inverse=True)
-    middles = np.bincount(step, weights=weights * values) / np.bincount(step, weights=weights)
-    heights = np.log(steps) - np.log1p(-steps)
-    knots = tuple(zip(middles.tolist(), heights.tolist(), strict=True))
-    return Calibration(slope, knots).rounded()
 
 
 def _log_loss(
@@ -193,7 +177,7 @@ def uncalibrated(labels: Sequence[str], **values: Any) -> Bundle:
             BundleLabel(
                 name=name,
                 kind=kind,
-                calibration=Calibration.line(1.0, 0.0),
+                calibration=Calibration(1.0, 0.0),
                 thresholds=NEVER if kind is Kind.PRODUCT else {},
             )
             for name, kind in kinds.items()

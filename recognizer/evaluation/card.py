@@ -1,6 +1,6 @@
 """The model card, made from the bundle and its evaluation.
 
-No figure is written by hand, except in the notes: what people know of the data and the failures.
+No figure is written by hand, except in the notes: what people know of the data.
 """
 
 from __future__ import annotations
@@ -9,29 +9,13 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recognizer.dataset.manifest import Photo, read_photo
-from recognizer.dataset.sheets import contact_sheet
-from recognizer.engine import Recognizer
+from recognizer.dataset.manifest import Photo
 from recognizer.evaluation.evaluate import Evaluation
 from recognizer.evaluation.templates import render
 from recognizer.model.bundle import Bundle
-from recognizer.model.evidence import percent
-from recognizer.policy import Decision, Policy
-from recognizer.prediction import Prediction
+from recognizer.model.description import percent
 
-if TYPE_CHECKING:
-    from recognizer.evaluation.left_out import Unseen
-    from recognizer.evaluation.living_animals import HeldOutPatches
-
-_COLUMNS = 7
-_TILE = 132  # side of a picture of the failures, in pixels
-
-FAILURES_FILE = "failures.jpg"
 SOURCES_FILE = "sources.csv"
 
 
@@ -40,18 +24,12 @@ def render_card(
     evaluation: Evaluation,
     seen: Evaluation,
     photos: Sequence[Photo],
-    *,
-    unseen: Sequence[Unseen] = (),
-    patches: Sequence[HeldOutPatches] = (),
-    failures: bool,
     notes: str = "",
 ) -> str:
     """Return the model card as Markdown.
 
     ``evaluation`` and ``seen`` are on the test and the validation split, ``photos`` those that were
-    used, for their licences. ``unseen`` and ``patches`` are further figures; ``failures`` says
-    whether :data:`FAILURES_FILE` lies beside the card. ``notes``, Markdown, go under the known
-    weaknesses.
+    used, for their licences. ``notes``, Markdown, go under the known weaknesses.
     """
     return render(
         "model_card.md.j2",
@@ -59,43 +37,10 @@ def render_card(
         evaluation=evaluation,
         seen=seen,
         licenses=count_licenses(photos),
-        unseen=unseen,
-        patches=patches,
-        failures=FAILURES_FILE if failures else None,
         sources=SOURCES_FILE,
         percent=percent,
         notes=notes.strip(),
     )
-
-
-def failures_sheet(
-    recognizer: Recognizer, photos: Sequence[Photo], predictions: Sequence[Prediction]
-) -> NDArray[np.uint8]:
-    """Draw the worst misses above, and the worst false positives below, on uint8 RGB.
-
-    Misses are rendered products that the default policy clears, the lowest score first; false
-    positives are pictures without a product, the highest score first.
-    """
-    policy = Policy()
-    highest = [max(p.families.values(), default=0.0) for p in predictions]
-    order = sorted(range(len(photos)), key=highest.__getitem__)
-
-    missed = [
-        i
-        for i in order
-        if photos[i].is_product
-        and recognizer.decide(predictions[i], policy).decision is Decision.CLEAR
-    ][:_COLUMNS]
-    wrong = [i for i in reversed(order) if not photos[i].is_product][:_COLUMNS]
-    shown = []
-    for place in [*missed, *wrong]:
-        scores = predictions[place].scores
-        best = max(scores, key=scores.__getitem__)
-        words = f"{photos[place].label}\n{best} {scores[best]:.2f}"
-        shown.append((words, read_photo(photos[place], _TILE)))
-    blank = ("", np.zeros((_TILE, _TILE, 3), np.uint8))
-    shown[len(missed) : len(missed)] = [blank] * (_COLUMNS - len(missed))
-    return contact_sheet(shown, _TILE, _COLUMNS)
 
 
 UNSTATED = "unstated"

@@ -35,7 +35,7 @@ from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.bundle import Bundle
-from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, Leads
+from recognizer.model.description import Estimate, EvaluationPhotos, LabelEvidence, Leads
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.taxonomy import load_taxonomy
@@ -278,9 +278,9 @@ def all_figures(evaluation: Evaluation) -> Iterator[Figures]:
     yield from evaluation.labels
 
 
-def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> Evidence:
+def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> LabelEvidence:
     """Return the evidence for ``bundle.json`` of labels that were measured on the test split."""
-    return Evidence(
+    return LabelEvidence(
         train=training_images(train, members),
         test=EvaluationPhotos(photos=figures.photos, sources=figures.sources),
         average_precision=figures.average_precision and _rounded(figures.average_precision),

@@ -24,7 +24,7 @@ from recognizer.evaluation.metrics import (
     share,
 )
 from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind, load_taxonomy
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -87,35 +86,3 @@ def _recipe(bundle: Bundle) -> DataRecipe | None:
     if bundle.training is None:
         return None
     return DataRecipe.of(bundle.training.recipe, f"{bundle.title}: its recipe")
-
-
-def photos_of_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Photo]:
-    """Return the products of some sources, of any split, and the negatives of the test split.
-
-    Raises:
-        DatasetError: a source has no photo of a product; the message names the closest ones.
-    """
-    products = [p for p in photos if p.is_product and p.is_evidence]
-    known = sorted({p.source for p in products})
-    for source in sources:
-        if source not in known:
-            close = difflib.get_close_matches(source, known)
-            hint = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise DatasetError(f"no photo of a product from the source {source!r}{hint}")
-    negatives = [p for p in photos if p.split == "test" and not p.is_product]
-    return [p for p in products if p.source in sources] + negatives
-
-
-def caveat_for_sources(bundle: Bundle, photos: Sequence[Photo], sources: Sequence[str]) -> str:
-    """Say whether a bundle's training saw any of these sources."""
-    recipe = _recipe(bundle)
-    left_out = set() if recipe is None else set(recipe.exclude_sources)
-    seen = {p.source for p in photos if p.split != "test" and p.source in sources} - left_out
-    enrolled = bundle.enrolled_photos()
-    seen |= {p.source for p in photos if p.source in sources and p.sha256 in enrolled}
-    if seen:
-        return (
-            f"Training saw photos of {', '.join(sorted(seen))}: these figures are optimistic. "
-            "Train with exclude_sources to measure on what was left out."
-        )
-    return "Photos of products from sources that training never saw, and the test negatives."

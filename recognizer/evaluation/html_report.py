@@ -25,9 +25,9 @@ from recognizer.evaluation.figures import SOURCE_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.imaging.overlay import draw_heatmap
-from recognizer.model.evidence import percent
+from recognizer.imaging.thumbnail import shrink
+from recognizer.model.description import percent
 from recognizer.prediction import Explanation, Prediction
-from recognizer.rows.thumbnails import shrink
 
 MAX_SHOTS = 12
 """Misses, and false positives, shown of each family."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 
 Positive: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]

@@ -14,7 +14,7 @@ from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
 from recognizer.evaluation.metrics import Metric, Ranking, bootstrap, rank
 from recognizer.model.bundle import Bundle
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
 
 

@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from scipy.stats import beta
 
 from recognizer.evaluation.metrics import CONFIDENCE, Scores, share
-from recognizer.model.evidence import Estimate, percent
+from recognizer.model.description import Estimate, percent
 
 DEFAULT_PREVALENCE = 0.0003
 """Three photos in ten thousand show a product."""

@@ -26,7 +26,7 @@ from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import Truth
 from recognizer.evaluation.metrics import average_precision, share
 from recognizer.evaluation.thresholds import threshold_at_fpr
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
 
 RATE = 0.01

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
 _ENVIRONMENT = Environment(
-    loader=PackageLoader("recognizer", "evaluation"),
+    loader=ChoiceLoader([PackageLoader("recognizer", room) for room in ("evaluation", "review")]),
     autoescape=select_autoescape(["html.j2"], default=False),  # the rest is Markdown and CSS
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -183,6 +183,6 @@ class Bank(Store):
 
     def _select(self, clause: str, *values: bytes) -> Iterator[KnownItem]:
         with self._reported():
-            rows = self._database.execute(f"SELECT * FROM items {clause}", values)  # noqa: S608
+            rows = self._database.execute(f"SELECT * FROM items {clause}", values)
             for _, pdq, *rest in rows:
                 yield KnownItem(**dict(zip(_FIELDS, (pdq.hex(), *rest), strict=True)))

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,6 @@ from recognizer.errors import (
     TaxonomyError,
 )
 from recognizer.imaging import PREPROCESSING_VERSION
-from recognizer.model.calibration import Calibration
 from recognizer.model.description import (
     OUTPUTS,
     BundleFamily,
@@ -37,6 +36,7 @@ from recognizer.model.description import (
     BundleReference,
     CalibrationPhotos,
     Enrolled,
+    EvaluationSummary,
     InputFormat,
     Lineage,
     ModelFile,
@@ -45,7 +45,6 @@ from recognizer.model.description import (
     SelfTest,
     Training,
 )
-from recognizer.model.evidence import EvaluationSummary
 from recognizer.model.folders import (
     DEFAULT_BUNDLE,
     DESCRIPTION_FILE,
@@ -57,7 +56,6 @@ from recognizer.model.folders import (
 )
 from recognizer.model.numerics import sigmoid
 from recognizer.model.onnx_safety import has_external_data
-from recognizer.model.schema_2 import from_schema_2
 from recognizer.policy import FALSE_POSITIVE_RATES, Candidate, CandidateKind
 from recognizer.taxonomy import (
     Family,
@@ -69,12 +67,8 @@ from recognizer.taxonomy import (
     packaged_taxonomy,
 )
 
-SCHEMA = 3
-"""The schema of ``bundle.json`` that this version writes.
-
-It reads 2 as well. Schema 1 is refused: it has no digest, so nobody could tell whether its
-thresholds were changed.
-"""
+SCHEMA = 4
+"""The schema of ``bundle.json`` that this version writes and reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +88,6 @@ class Bundle:
         created: ISO 8601 date.
         evaluation: the figures on the test split; None where nothing was measured, or other
             scores were.
-        appendix: further figures, which only the card shows.
         lineage: how it was made, the latest step last.
 
     Raises:
@@ -120,7 +113,6 @@ class Bundle:
     parity: Parity | None = None
     self_test: SelfTest | None = None
     evaluation: EvaluationSummary | None = None
-    appendix: Mapping[str, Any] = field(default_factory=dict)
     negatives: NegativesFile | None = None
     lineage: tuple[Lineage, ...] = ()
 
@@ -192,7 +184,7 @@ class Bundle:
             "input": [self.input.size, self.input.preprocessing],
             "activation": self.activation,
             "labels": [
-                [label.name, label.kind, _canonical(label.calibration), label.thresholds]
+                [label.name, label.kind, asdict(label.calibration), label.thresholds]
                 for label in self.labels
             ],
             "families": [
@@ -222,12 +214,8 @@ class Bundle:
     def calibrate(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the calibrated probabilities of log-odds, (..., labels): float64, 0 to 1."""
         values = np.asarray(log_odds, np.float64)
-        slope, x, y = self._lines
-        calibrated = y + slope * (values - x)  # all lines at once: this runs for every image
-        for column, label in enumerate(self.labels):
-            if len(label.calibration.knots) > 1:
-                calibrated[..., column] = label.calibration(values[..., column])
-        return sigmoid(calibrated)
+        slope, intercept = self._lines  # all at once: this runs for every image
+        return sigmoid(slope * values + intercept)
 
     def family_scores(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability of any member, float64 (..., families), from (..., labels)."""
@@ -237,10 +225,10 @@ class Bundle:
 
     @cached_property
     def _lines(self) -> tuple[NDArray[np.float64], ...]:
-        """Slope, and both coordinates of the first knot, of each label's calibration."""
-        curves = [label.calibration for label in self.labels]
-        x, y = np.array([curve.knots[0] for curve in curves]).T
-        return np.array([curve.slope for curve in curves]), x, y
+        """Slope and intercept of each label's calibration."""
+        pairs = [astuple(label.calibration) for label in self.labels]
+        slope, intercept = np.array(pairs).T
+        return slope, intercept
 
     @cached_property
     def _members(self) -> NDArray[np.intp]:
@@ -250,13 +238,6 @@ class Bundle:
         for row, family in zip(columns, self.families, strict=True):
             row[: len(family.members)] = [self.label_names.index(m) for m in family.members]
         return columns
-
-
-def _canonical(calibration: Calibration) -> Mapping[str, object]:
-    """Return a curve as the digest knows it: a line has an intercept."""
-    if len(calibration.knots) == 1 and calibration.knots[0][0] == 0:
-        return {"slope": calibration.slope, "intercept": calibration.knots[0][1]}
-    return {"slope": calibration.slope, "knots": calibration.knots}
 
 
 def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
@@ -278,14 +259,10 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
         schema = content["schema"]
     except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleSchemaError(f"{path}: unreadable: {error!r}") from error
-    if schema == 1:
+    if schema != SCHEMA:
         raise BundleSchemaError(
-            f"{path} is of schema 1, which has no digest to check its thresholds by: use a newer "
-            "bundle, or make it again with `recognizer export`"
-        )
-    if schema not in [2, SCHEMA]:
-        raise BundleSchemaError(
-            f"{path} is of schema {schema}, this version reads 2 and {SCHEMA}: update the package"
+            f"{path} is of schema {schema}, this version reads {SCHEMA}: use the version of the "
+            "package that wrote it, or make it again with `recognizer export`"
         )
     try:
         found = parse_bundle(folder, content)
@@ -340,7 +317,6 @@ def write_bundle(bundle: Bundle) -> None:
     content = {
         "schema": SCHEMA,
         **_to_json({name: getattr(bundle, name) for name in names}),
-        "appendix": bundle.appendix,
         "taxonomy": _own_names(bundle.taxonomy),
         "digest": bundle.digest,
     }
@@ -350,8 +326,6 @@ def write_bundle(bundle: Bundle) -> None:
 
 def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
     """Return the described bundle, unchecked; wrong content raises whatever the conversion does."""
-    if content["schema"] < SCHEMA:
-        content = from_schema_2(content)
     taxonomy = extend_taxonomy(load_taxonomy(), content.get("taxonomy", {}), DESCRIPTION_FILE)
     values = {**content, "path": folder, "taxonomy": taxonomy}
     return msgspec.convert(values, Bundle, str_keys=True)

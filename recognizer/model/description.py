@@ -1,15 +1,20 @@
-"""What ``bundle.json`` says of a model: the typed parts of a :class:`recognizer.Bundle`."""
+"""What ``bundle.json`` says of a model: the typed parts of a :class:`recognizer.Bundle`.
+
+Recall and thresholds are always by false-positive rate, which is one of
+:data:`recognizer.policy.FALSE_POSITIVE_RATES`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-from recognizer.model.calibration import Calibration
-from recognizer.model.evidence import EvaluationSummary, Evidence
 from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind
 
@@ -24,11 +29,14 @@ OUTPUTS: Mapping[str, str] = {
 """What the outputs of an exported model are."""
 
 
+# --- the model ------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
     """What ``model.onnx`` is: its sha256, size, precision (``int8`` or ``fp32``) and network.
 
-    ``weight_bits`` are those of int8 weights, where they are fewer than eight: sums of products of
+    ``weight_bits`` are those of int8 weights, if they are fewer than eight: sums of products of
     7 bits overflow on no CPU. (Depthwise convolutions, which are summed in 32 bits, have 8.)
     """
 
@@ -53,60 +61,12 @@ class InputFormat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationFit:
-    """How a label's calibration was found.
-
-    Attributes:
-        method: ``temperature``, ``platt``, ``isotonic`` (with ``_shared`` where the label had too
-            few positives for a fit of its own) or ``enrolled``.
-        positives: photos of the label behind it.
-        log_loss: method -> mean log-loss on photos that the fit did not see; for labels that
-            share a fit, the mean over all of these. Empty where no methods were compared.
-    """
-
-    method: str
-    positives: int
-    log_loss: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleLabel:
-    """One output of the model.
-
-    Attributes:
-        calibration: the model's log-odds -> calibrated log-odds.
-        thresholds: false-positive rate -> the calibrated probability that this share of photos
-            like the validation negatives exceeds; products only.
-        fit, evidence: None where they are not recorded.
-    """
-
-    name: str
-    kind: Kind
-    calibration: Calibration
-    thresholds: Mapping[float, float]
-    fit: CalibrationFit | None = None
-    evidence: Evidence | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleFamily:
-    """Products that are reported together; thresholds are on the probability of any member."""
-
-    name: str
-    members: tuple[str, ...]
-    thresholds: Mapping[float, float]
-    evidence: Evidence | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What the network was trained on: photos, by their fingerprint, and other images.
+    """What the network was trained on: photos, by their fingerprint, and patches of photos.
 
-    Attributes:
-        recipe: the training configuration, as :mod:`recognizer.training.config` reads it.
-        held_out: fingerprint of the photos that training held out; None where it is not recorded.
-        averaged_runs: how many runs these weights are the mean of.
-        versions: package -> its version.
+    ``recipe`` is the training configuration (:mod:`recognizer.training.config`), ``held_out`` the
+    fingerprint of the photos that training held out, ``averaged_runs`` how many runs the weights
+    are the mean of, and ``versions`` those of the packages that made them.
     """
 
     fingerprint: str
@@ -114,20 +74,9 @@ class Training:
     held_out: str | None = None
     photos: int = 0
     sources: int = 0
-    rendered: int = 0
     patches: int = 0
     averaged_runs: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationPhotos:
-    """The held-out photos that calibration and thresholds were fitted on."""
-
-    photos: int
-    negatives: int
-    sources: int
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,10 +98,7 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTest:
-    """What the model says of the images of :mod:`recognizer.model.self_test`.
-
-    ``log_odds``, before calibration: for each image one number for each label, in order.
-    """
+    """The log-odds, before calibration, of each image of :mod:`recognizer.model.self_test`."""
 
     log_odds: tuple[tuple[float, ...], ...]
 
@@ -166,6 +112,224 @@ class NegativesFile:
     photos: int
     held_out: int
     sources: int
+
+
+# --- calibration ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The line that turns a label's log-odds into calibrated log-odds.
+
+    It rises, so that a calibrated score ranks images as the model does.
+
+    Raises:
+        ValueError: it does not rise, or a number is not finite.
+    """
+
+    slope: float
+    intercept: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.slope) and math.isfinite(self.intercept)):
+            raise ValueError("a calibration holds a number that is not finite")
+        if self.slope <= 0:
+            raise ValueError("a calibration slope must be above 0")
+
+    def __call__(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return calibrated log-odds, float64 of the shape of ``log_odds``."""
+        return np.asarray(self.slope * np.asarray(log_odds, np.float64) + self.intercept)
+
+    def rounded(self, digits: int = 6) -> Calibration:
+        """Return the line as it is written into files."""
+        return Calibration(
+            max(round(self.slope, digits), 10.0**-digits), round(self.intercept, digits)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationFit:
+    """How a label's calibration was found.
+
+    ``method`` is ``temperature``, ``platt`` (``platt_shared`` if the label has too few positives
+    for a fit of its own) or ``enrolled``. ``log_loss`` is the mean log-loss of each method on
+    photos that the fit did not see; of labels that share a fit, the mean over all of these.
+    """
+
+    method: str
+    positives: int
+    log_loss: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationPhotos:
+    """The held-out photos that calibration and thresholds were fitted on."""
+
+    photos: int
+    negatives: int
+    sources: int
+    fingerprint: str
+
+
+# --- figures and evidence -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.2f}-{self.high:.2f})"
+
+    def as_percent(self) -> str:
+        """Return a share in words, e.g. ``1.68 % (0.98-2.68)``."""
+        return f"{percent(self.value)} % ({percent(self.low)}-{percent(self.high)})"
+
+
+def percent(value: float) -> str:
+    """Return a share in percent, without the sign, to about two significant figures."""
+    scaled = 100 * value
+    if scaled >= 10:
+        return f"{scaled:.1f}"
+    return f"{scaled:.2f}" if scaled >= 0.1 else f"{scaled:.2g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural if it is not one."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A count among several, with the ends of the exact 95 % interval of the share behind it."""
+
+    count: int
+    of: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingImages:
+    """What a label was learned from: photos and their sources, and cut-out patches."""
+
+    photos: int = 0
+    sources: int = 0
+    patches: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationPhotos:
+    """The test photos of a label, and their sources."""
+
+    photos: int = 0
+    sources: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentEvidence:
+    """What an enrolment showed: each photo was scored by a head that had not seen it.
+
+    Attributes:
+        known: photos of the label that the bundle's bank had already.
+        negatives: photos that the head was fitted against.
+        recall, false_positives: how many of the photos, and of the held-out negatives, pass the
+            threshold for a rate.
+        leads: how many photos become a lead with the default policy.
+        own_weight: share of a known label's old log-odds in its new score; None for a new label.
+        ranks: place of each photo among the held-out negatives, 1 being above all; empty for many.
+    """
+
+    photos: int
+    sources: int
+    known: int
+    negatives: int
+    recall: Mapping[float, Share]
+    false_positives: Mapping[float, Share]
+    leads: Share | None = None
+    own_weight: float | None = None
+    ranks: tuple[int, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The evidence in one sentence."""
+        share = self.recall[0.01]
+        return (
+            f"enrolled from {counted(self.photos, 'photo')} of {counted(self.sources, 'source')}; "
+            f"left out in turn, {share.count} of {share.of} are found at a false-positive rate of "
+            f"1 % ({share.low:.2f} to {share.high:.2f})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelEvidence:
+    """What stands behind a label or family; a figure is None if it was not measured."""
+
+    train: TrainingImages = field(default_factory=TrainingImages)
+    test: EvaluationPhotos = field(default_factory=EvaluationPhotos)
+    average_precision: Estimate | None = None
+    area_under_roc: Estimate | None = None
+    recall: Mapping[float, Estimate] = field(default_factory=dict)
+    enrolment: EnrolmentEvidence | None = None
+    before_enrolment: LabelEvidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leads:
+    """How many photos of a product become leads by default, and how many under its name."""
+
+    photos: int
+    leads: int
+    named: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSummary:
+    """What ``bundle.json`` keeps of an :class:`~recognizer.evaluation.evaluate.Evaluation`."""
+
+    split: str
+    fingerprint: str
+    negatives: int
+    negative_sources: int
+    flagged_negatives: float
+    accuracy: float
+    leads: Mapping[str, Leads] = field(default_factory=dict)
+    lookalike_accuracy: float | None = None
+    calibration_error: Mapping[str, float] = field(default_factory=dict)
+    int8_ap_drop: Mapping[str, float] = field(default_factory=dict)
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleLabel:
+    """One output of the model.
+
+    ``thresholds`` are the calibrated probabilities that shares of photos like the validation
+    negatives exceed; only products have them.
+    """
+
+    name: str
+    kind: Kind
+    calibration: Calibration
+    thresholds: Mapping[float, float]
+    fit: CalibrationFit | None = None
+    evidence: LabelEvidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleFamily:
+    """Products that are reported together; thresholds are on the probability of any member."""
+
+    name: str
+    members: tuple[str, ...]
+    thresholds: Mapping[float, float]
+    evidence: LabelEvidence | None = None
 
 
 # --- lineage --------------------------------------------------------------------------------------

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -49,6 +52,9 @@ def open_session(
     bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
 ) -> tuple[onnxruntime.InferenceSession, str]:
     """Verify and load a bundle's model; return the session and the provider that is really used."""
+    # Not above: a process that imports it and then forks leaves children that hang at their exit.
+    import onnxruntime  # noqa: PLC0415
+
     if provider not in PROVIDERS:
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
@@ -137,6 +143,8 @@ def session_options(
 
     ``exact`` adds :data:`EXACT_ON_X64`; see :func:`needs_exact`.
     """
+    import onnxruntime  # noqa: PLC0415 - as in open_session
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # it takes memory, and saves no time

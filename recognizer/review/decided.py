@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,17 +15,10 @@ from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
 from recognizer.known import KnownItem
 from recognizer.listing_columns import Role, as_text, listing_of, value_of
-from recognizer.policy import Decision, Finding
-from recognizer.review.outcomes import (
-    Judgement,
-    Occasion,
-    Outcome,
-    OutcomeStore,
-    images_in_question,
-    listing_identity,
-)
-from recognizer.rows.journal import last_rows
+from recognizer.policy import Finding
+from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
 from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
 
 REJECTED_LABEL = "listing_other"
 """The label of a rejected image for which the reviewer named none."""
@@ -40,52 +34,42 @@ class DatasetReport:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def decided_rows(journal: Path, store: OutcomeStore) -> Iterator[tuple[Row, Outcome]]:
-    """Yield the images that were confirmed or rejected, once each, with what stands.
-
-    Raises:
-        ScanFileError: a file cannot be read.
-    """
+def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outcome]]:
+    """Yield the images that were confirmed or rejected, once each, with what stands."""
     standing = {
         outcome.sha256: outcome
-        for outcome in store.standing()
+        for outcome in outcomes.standing()
         if outcome.sha256 and outcome.judgement in {Judgement.CONFIRMED, Judgement.REJECTED}
     }
-    for row in last_rows(journal):
+    digests = json.dumps([*standing])
+    for row in scan.rows("sha256 IN (SELECT value FROM json_each(?))", (digests,)):
         outcome = standing.pop(row.sha256 or "", None)
         if outcome is not None:
             yield row, outcome
 
 
-def about_images(journal: Path, outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Return outcomes on listings as outcomes on their images, as the queue stores them.
+def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Yield outcomes on listings as outcomes on their images, as the desk stores them.
 
     An outcome that names a listing and no image is about those images of the listing that are leads
     by themselves, or on the occasion of an audit about those of the audit sample. One on a listing
-    without such an image, or of another journal, stays as it is.
-
-    Raises:
-        ScanFileError: the journal cannot be read.
+    without such an image, or of another scan, stays as it is.
     """
-    given = list(outcomes)
-    wanted = {one.listing for one in given if one.sha256 is None}
-    rows: dict[str | None, list[Row]] = {}
-    for row in last_rows(journal) if wanted else ():
-        name = listing_identity(listing_of(row.item) or row.source)
-        if name in wanted:
-            rows.setdefault(name, []).append(row)
-
-    def images(outcome: Outcome) -> list[str | None]:
-        of_listing = rows.get(outcome.listing, [])
-        if outcome.occasion is Occasion.AUDIT:
-            return [row.sha256 for row in of_listing if row.audit is not None]
-        return [*images_in_question(of_listing)]
-
-    return [
-        replace(one, sha256=sha256)
-        for one in given
-        for sha256 in (one.sha256 is None and images(one)) or [one.sha256]
-    ]
+    for outcome in outcomes:
+        digests: list[tuple[str | None]] = []
+        if outcome.sha256 is None and outcome.occasion is not Occasion.WITHDRAWAL:
+            is_chosen = (
+                "audit IS NOT NULL"
+                if outcome.occasion is Occasion.AUDIT
+                else "image_decision IN ('priority', 'review')"
+            )
+            digests = scan.select(
+                "SELECT DISTINCT sha256 FROM image WHERE (listing = :name OR (listing IS NULL"
+                f" AND source = :name)) AND sha256 IS NOT NULL AND {is_chosen}",
+                {"name": outcome.listing},
+            )
+        for (sha256,) in digests or [(outcome.sha256,)]:
+            yield replace(outcome, sha256=sha256)
 
 
 def label_of(row: Row, outcome: Outcome) -> str | None:
@@ -98,7 +82,7 @@ def label_of(row: Row, outcome: Outcome) -> str | None:
 
 
 def write_dataset(
-    journal: Path, store: OutcomeStore, folder: Path, read: Callable[[Row], bytes]
+    scan: ScanFile, outcomes: Outcomes, folder: Path, read: Callable[[Row], bytes]
 ) -> DatasetReport:
     """Write the decided images into a new data folder with a manifest, all for training.
 
@@ -106,14 +90,13 @@ def write_dataset(
     not independent. Confirmed images without any label are reported as missing.
 
     Args:
-        journal: the rows.
-        store: what people found out.
+        scan: the scan.
+        outcomes: what people found out.
         folder: the new folder.
         read: return the original bytes of a row's image, or raise ``Refused``.
 
     Raises:
         UsageError: the folder exists or cannot be written.
-        ScanFileError: a file cannot be read.
     """
     report = DatasetReport()
     try:
@@ -121,7 +104,7 @@ def write_dataset(
         with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as file:
             manifest = csv.DictWriter(file, _COLUMNS)
             manifest.writeheader()
-            for row, outcome in decided_rows(journal, store):
+            for row, outcome in decided_rows(scan, outcomes):
                 values = _write_photo(row, outcome, folder, read, report)
                 if values is not None:
                     manifest.writerow(values)
@@ -171,54 +154,49 @@ def _source_of(row: Row) -> str:
     return f"listing {listing}" if listing is not None else str(Path(row.source).parent)
 
 
-def sample_weights(journal: Path, decided: Collection[str]) -> dict[str, float]:
+def sample_weights(scan: ScanFile, decided: Collection[str]) -> dict[str, float]:
     """Return for how many images of a scan each decided one stands, by its digest.
 
     A lead stands for the leads of its level, a clear image of the audit sample for the clear ones
     like it. Others were chosen in ways of which nobody knows the probability: they are left out.
 
     Args:
-        journal: the rows.
+        scan: the scan.
         decided: digests of the decided images that are at hand.
 
     Raises:
-        ScanFileError: the journal cannot be read.
         UsageError: no image of the audit sample is among them.
     """
-    sizes = Counter[Decision | float]()
-    strata: dict[str, Decision | float] = {}
-    for row in last_rows(journal):
-        stratum = row.decision if row.is_image_lead else row.audit
-        if stratum is not None and row.sha256 is not None and row.scores is not None:
-            sizes[stratum] += 1
-            if row.sha256 in decided:
-                strata[row.sha256] = stratum
+    sizes = Counter[str | float]()
+    strata: dict[str, str | float] = {}
+    for sha256, stratum, count in scan.select(
+        "SELECT sha256, CASE WHEN image_decision IN ('priority', 'review') THEN decision"
+        " ELSE audit END AS stratum, count(*) FROM image"
+        " WHERE stratum IS NOT NULL AND sha256 IS NOT NULL AND scores IS NOT NULL GROUP BY 1, 2"
+    ):
+        sizes[stratum] += count
+        if sha256 in decided:
+            strata[sha256] = stratum
     found = Counter(strata.values())
-    if all(isinstance(stratum, Decision) for stratum in found):
+    if all(isinstance(stratum, str) for stratum in found):
         raise UsageError(
             "no image of an audit sample was decided, so nothing is known of what was cleared: "
             "scan with --audit-rate, and decide on the audit sample"
         )
     return {
-        sha256: sizes[stratum] / found[stratum] / (1 if isinstance(stratum, Decision) else stratum)
+        sha256: sizes[stratum] / found[stratum] / (1 if isinstance(stratum, str) else stratum)
         for sha256, stratum in strata.items()
     }
 
 
 def known_items(
-    journal: Path, store: OutcomeStore, origin: str | None = None
+    scan: ScanFile, outcomes: Outcomes, origin: str | None = None
 ) -> Iterator[KnownItem]:
     """Yield the decided images that have a perceptual hash as items for a bank.
 
-    Args:
-        journal: the rows.
-        store: what people found out.
-        origin: the organisation that they come from.
-
-    Raises:
-        ScanFileError: a file cannot be read.
+    ``origin`` is the organisation that they come from.
     """
-    for row, outcome in decided_rows(journal, store):
+    for row, outcome in decided_rows(scan, outcomes):
         if row.phash is None:
             continue
         is_product = outcome.judgement is Judgement.CONFIRMED

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recognizer.model.bundle import Bundle
-from recognizer.model.evidence import Evidence as BundleEvidence
-from recognizer.model.evidence import counted
+from recognizer.model.description import LabelEvidence, counted
 from recognizer.status import Reason
 from recognizer.taxonomy import Kind, Label
 
@@ -75,7 +74,7 @@ def make_guides(bundle: Bundle) -> dict[str, Guide]:
     }
 
 
-def describe_evidence(evidence: BundleEvidence | None) -> Evidence:
+def describe_evidence(evidence: LabelEvidence | None) -> Evidence:
     """Put the evidence of a bundle's label into words."""
     if evidence is None:
         return Evidence(text="not recorded in the bundle", mark="not measured")
@@ -83,8 +82,6 @@ def describe_evidence(evidence: BundleEvidence | None) -> Evidence:
     text = _count(train.photos, train.sources, "training photo")
     if enrolment := evidence.enrolment:
         text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
-    if train.rendered:
-        text += f" and {counted(train.rendered, 'rendering')}"
     if not test.photos:
         return Evidence(text=f"{text}; not measured: there are no test photos", mark="not measured")
     text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"

@@ -20,11 +20,12 @@ from sklearn.metrics import cohen_kappa_score
 
 from recognizer.evaluation.metrics import share
 from recognizer.listing_columns import Role, as_count, listing_of, value_of
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.policy import Decision
-from recognizer.review.outcomes import Judgement, Occasion, Outcome, listing_identity
+from recognizer.review.outcomes import Judgement, Occasion, Outcome
 from recognizer.review.weighted import weighted_count
 from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.status import Status
 
@@ -209,7 +210,7 @@ def measure_outcomes(
     for row in rows:
         counts.images += 1
         if row.is_lead:
-            name = listing_identity(listing_of(row.item) or row.source)
+            name = as_name(listing_of(row.item) or row.source)
             lead = _lead(row)
             if row.is_image_lead:
                 has_image_lead.add(name)
@@ -244,10 +245,9 @@ DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
 
 
 def in_force(history: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes of a subject that were not withdrawn, the latest last."""
+    """Return the outcomes of a subject that were not withdrawn, in the order of their arrival."""
     withdrawn = {outcome.withdraws for outcome in history if outcome.withdraws is not None}
-    kept = [o for o in history if o.occasion is not Occasion.WITHDRAWAL and o.id not in withdrawn]
-    return sorted(kept, key=lambda outcome: outcome.time)
+    return [o for o in history if o.occasion is not Occasion.WITHDRAWAL and o.id not in withdrawn]
 
 
 def _lead(row: Row) -> _Lead:

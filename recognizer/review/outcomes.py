@@ -27,6 +27,7 @@ import msgspec
 from recognizer._atomic import replacing, require_own
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
+from recognizer.rows.export import csv_cell
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.row import Digest, Row
@@ -123,6 +124,11 @@ class Outcome:
         """32 hexadecimal digits over all of it: the same outcome is one, wherever it comes from."""
         return hashlib.blake2b(self.to_json_line(), digest_size=_DIGEST_BYTES).hexdigest()
 
+    @property
+    def subject(self) -> str:
+        """What it is about: the digest of an image, else the identity of a listing."""
+        return self.sha256 or f"listing:{self.listing}"
+
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
         values: dict[str, Any] = msgspec.to_builtins(self)
@@ -210,6 +216,16 @@ class Outcomes(Closes):
             database.executemany(_INSERT, ({"id": one.id, **one.to_json()} for one in outcomes))
             return database.total_changes - before
 
+    def about(self, sha256: str | None, listing: str) -> Iterator[Outcome]:
+        """Yield the outcomes about an image, or about its listing as a whole, in order."""
+        return self._outcomes(
+            self.file.stream(
+                f"SELECT {_COLUMNS} FROM outcome WHERE sha256 = ?"
+                " OR (sha256 IS NULL AND listing = ?) ORDER BY number",
+                (sha256, listing),
+            )
+        )
+
     def by_id(self, ids: Iterable[str]) -> Iterator[Outcome]:
         """Yield the outcomes with these IDs, in the order in which they were added."""
         wanted = json.dumps([*ids])
@@ -291,7 +307,7 @@ def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
         yield line
 
 
-def write_outcomes(outcomes: Iterable[Outcome], path: Path) -> int:
+def write_outcomes(outcomes: Iterable[Outcome], path: Path, *, raw: bool = False) -> int:
     """Write outcomes to a new file, as CSV or JSON lines by its suffix, and return how many.
 
     Raises:
@@ -305,7 +321,8 @@ def write_outcomes(outcomes: Iterable[Outcome], path: Path) -> int:
                 table = csv.DictWriter(text, _FIELDS)
                 table.writeheader()
                 for count, outcome in enumerate(outcomes, 1):  # noqa: B007 - counted
-                    table.writerow(outcome.to_json())
+                    cells = outcome.to_json().items()
+                    table.writerow({name: csv_cell(value, raw=raw) for name, value in cells})
         else:
             with partial.open("wb") as lines:
                 for count, outcome in enumerate(outcomes, 1):  # noqa: B007 - counted

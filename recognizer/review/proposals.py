@@ -20,7 +20,7 @@ from recognizer.decision import LeadThresholds, limits_of
 from recognizer.errors import UsageError
 from recognizer.evaluation.metrics import share
 from recognizer.model.bundle import Bundle
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.review.measure import DECIDED, audit_weights
 from recognizer.review.outcomes import Judgement

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from scipy.stats import chi2
 
 from recognizer.evaluation.metrics import CONFIDENCE
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 
 
 def weighted_count(found: Mapping[float, int], confidence: float = CONFIDENCE) -> Estimate:

@@ -9,6 +9,7 @@ from recognizer.rows.merging import Merged, merge
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import ROW_SCHEMA, Row, row_schema
 from recognizer.rows.scanfile import NewRow, ScanFile
+from recognizer.rows.similar import similar_images
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import ScanWriter
 
@@ -33,6 +34,7 @@ __all__ = [
     "read_listings",
     "require_export",
     "row_schema",
+    "similar_images",
     "write_listings",
     "write_rows",
 ]

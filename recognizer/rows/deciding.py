@@ -23,9 +23,7 @@ from recognizer.listing_rules import Reports
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
-from recognizer.rows.queue import refresh_entries
 from recognizer.rows.ranking import Ranking
-from recognizer.rows.records import DECIDED_COLUMNS
 from recognizer.rows.row import PolicyReference, Row
 from recognizer.rows.scanfile import ScanFile
 
@@ -121,19 +119,8 @@ def decide_again(
         for _ in _changes(file, deciders, diff):
             pass
         return diff
-    ranking = Ranking(bundles)
     with file.transaction() as database:
-        units: set[int] = set()
-        audited: set[str] = set()
-        for image, before, after in _changes(file, deciders, diff):
-            values = file.values_of(after, ranking)
-            names = {name: values[name] for name in DECIDED_COLUMNS}
-            changes = ", ".join(f"{name} = :{name}" for name in names)
-            database.execute(f"UPDATE image SET {changes} WHERE id = :id", names | {"id": image})
-            units.add(values["unit"])
-            if before.audit is not None and before.sha256 is not None:
-                audited.add(before.sha256)
-        refresh_entries(database, units, audited)
+        file.change(_changes(file, deciders, diff), Ranking(bundles))
         _replace_policies(file, database, policy)
     return diff
 
@@ -154,10 +141,8 @@ def _replace_policies(file: ScanFile, database: sqlite3.Connection, policy: Poli
     file.forget_ids()
 
 
-def _changes(
-    file: ScanFile, deciders: Deciders, diff: DecisionDiff
-) -> Iterator[tuple[int, Row, Row]]:
-    """Yield the images of which more than the policy changes, with their rows before and after."""
+def _changes(file: ScanFile, deciders: Deciders, diff: DecisionDiff) -> Iterator[tuple[int, Row]]:
+    """Yield the new rows of images of which more than the policy changes, by number."""
     last = 0
     while block := file.select(
         "SELECT image.id, model.digest, status, place, scores, family, leads, why, keywords, known,"
@@ -183,7 +168,7 @@ def _changes(
                 after = decider.decided(before)
                 diff.add(before, after)
                 if after != replace(before, policy=after.policy):
-                    yield image, before, after
+                    yield image, after
 
 
 class Deciders:

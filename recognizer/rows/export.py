@@ -30,6 +30,7 @@ from recognizer.rows.scanfile import ScanFile
 EXPORT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 """What the name of an export ends in."""
 
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
@@ -43,21 +44,23 @@ class ListingCounts:
     without_image: int = 0
 
 
-def write_rows(file: ScanFile, output: Path) -> int:
+def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
     """Write the rows of a scan, and return how many they are.
 
     The export takes its place in one step. Names of files that are not valid text are written with
-    escapes.
+    escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula.
 
     Raises:
         MissingExtraError: Parquet needs the extra ``parquet``.
         ScanFileError: the scan cannot be read.
         UsageError: the output has another ending, cannot be written or is somebody else's file.
     """
-    return _write(output, _ROWS, file.rows())
+    return _write(output, _ROWS, file.rows(), raw)
 
 
-def write_listings(file: ScanFile, output: Path, policy: Policy | None = None) -> ListingCounts:
+def write_listings(
+    file: ScanFile, output: Path, policy: Policy | None = None, *, raw: bool = False
+) -> ListingCounts:
     """Write the listings of a scan in the order of the queue; it raises as :func:`write_rows`.
 
     ``policy`` is that of the rows, for the platform's action on each listing.
@@ -74,7 +77,7 @@ def write_listings(file: ScanFile, output: Path, policy: Policy | None = None) -
 
     if file.is_writable:
         group_copies(file)
-    _write(output, _LISTINGS, counted())
+    _write(output, _LISTINGS, counted(), raw)
     return counts
 
 
@@ -247,10 +250,13 @@ def _require(path: Path, kind: _Kind) -> None:
     require_own(path, f"file of {kind.name}", is_own)
 
 
-def _write(path: Path, kind: _Kind, records: Iterable[Any]) -> int:
+def _write(path: Path, kind: _Kind, records: Iterable[Any], raw: bool) -> int:
     _require(path, kind)
     with replacing(path) as partial:
-        return _WRITERS[path.suffix.lower()](partial, kind, records)
+        if path.suffix.lower() == ".csv":
+            return _write_csv(partial, kind, records, raw)
+        write = _write_parquet if path.suffix.lower() == ".parquet" else _write_json
+        return write(partial, kind, records)
 
 
 def _write_json(path: Path, kind: _Kind, records: Iterable[Any]) -> int:  # noqa: ARG001
@@ -261,19 +267,26 @@ def _write_json(path: Path, kind: _Kind, records: Iterable[Any]) -> int:  # noqa
     return count
 
 
-def _write_csv(path: Path, kind: _Kind, records: Iterable[Any]) -> int:
+def _write_csv(path: Path, kind: _Kind, records: Iterable[Any], raw: bool) -> int:
     count = 0
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(kind.columns)
         for count, record in enumerate(records, 1):  # noqa: B007 - counted
-            writer.writerow(map(_csv_cell, kind.cells(record).values()))
+            writer.writerow(csv_cell(value, raw=raw) for value in kind.cells(record).values())
     return count
 
 
-def _csv_cell(value: object) -> object:
-    """Return text and numbers as they are, null empty, all else as JSON."""
-    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
+def csv_cell(value: object, *, raw: bool = False) -> object:
+    """Return a cell of CSV: null is empty, what is neither text nor number JSON.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe, unless ``raw``.
+    """
+    if isinstance(value, dict | list | tuple):
+        value = json.dumps(value)
+    if isinstance(value, str) and not raw and value.startswith(_FORMULA_SIGNS):
+        return f"'{value}"
+    return value
 
 
 def _write_parquet(path: Path, kind: _Kind, records: Iterable[Any]) -> int:
@@ -322,10 +335,3 @@ def parquet_library() -> Any:
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
     return parquet
-
-
-_WRITERS: dict[str, Callable[[Path, _Kind, Iterable[Any]], int]] = {
-    ".jsonl": _write_json,
-    ".csv": _write_csv,
-    ".parquet": _write_parquet,
-}

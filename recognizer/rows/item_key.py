@@ -55,7 +55,7 @@ def _plain(source: str) -> str:
     return _NOTHING.sub("/", path) + mark + member
 
 
-def respelled(path: str) -> str | None:
+def alternate_path(path: str) -> str | None:
     """Return the absolute path of a relative one, and the reverse, from this folder.
 
     None where that may be another file, because a link comes before a ``..``.

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,11 +23,12 @@ from recognizer.listing_columns import (
     value_of,
 )
 from recognizer.listing_rules import KeywordHit
-from recognizer.policy import KnownMatch, Lead
+from recognizer.policy import Decision, KnownMatch, Lead
 from recognizer.prediction import Region
 from recognizer.rows.item_key import hash_of, item_key
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import BankReference, ModelReference, PolicyReference, Row
+from recognizer.status import Reason, Status
 
 MAX_NAME = 8000
 """Characters of a source or of the identity of a listing, as the file and outcomes hold them."""
@@ -62,14 +64,26 @@ FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image
   LEFT JOIN bank ON bank.id = image.bank
 WHERE key = ?
 """
-DECIDED_COLUMNS = (
-    *("decision", "image_decision", "audit", "score", "unproven", "product"),
-    *("leads", "why", "regions", "keywords"),
+_CHANGED_COLUMNS = (
+    *("decision", "image_decision", "audit", "score", "unproven", "product", "leads", "why"),
+    *("regions", "keywords", "policy", "title", "seller", "price", "currency", "url", "reports"),
+    *("listed", "item"),
 )
-"""The columns of ``image`` that a policy changes."""
+CHANGE_IMAGE = (
+    "UPDATE image SET "
+    + ", ".join(f"{name} = :{name}" for name in _CHANGED_COLUMNS)
+    + " WHERE id = :id"
+)
+"""Changes what a policy or a listing's own columns say of an image, by its number."""
 
 CLEAR_PLACE = 3  # of a clear image in the queue
 
+_KINDS: dict[str, type[StrEnum]] = {
+    "status": Status,
+    "reason": Reason,
+    "decision": Decision,
+    "image_decision": Decision,
+}
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "scores": msgspec.json.Decoder(dict[str, float]),
     "family": msgspec.json.Decoder(dict[str, float]),
@@ -122,6 +136,9 @@ def read_row(record: Sequence[Any]) -> Row:
     for key, decoder in _DECODERS.items():
         if values[key] is not None:
             values[key] = decoder.decode(values[key])
+    for key, kind in _KINDS.items():
+        if values[key] is not None:
+            values[key] = kind(values[key])
     if values["item"] is not None:
         values["item"] = json.loads(values["item"])  # may hold lone surrogates
     return Row(
@@ -155,6 +172,18 @@ def result_key(
     """Return what a row is a result of, in 16 bytes: digests, and the reason of a failure."""
     parts = [sha256 or "", reason or "", model, policy, str(preprocessing), bank or ""]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).digest()
+
+
+def result_of(row: Row) -> bytes:
+    """Return the :func:`result_key` of a row."""
+    return result_key(
+        row.sha256,
+        row.reason if row.status is Status.FAILED else None,
+        row.model.digest,
+        row.policy.digest,
+        row.preprocessing,
+        None if row.bank is None else row.bank.digest,
+    )
 
 
 def as_name(text: str) -> str:

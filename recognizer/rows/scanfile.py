@@ -24,14 +24,17 @@ from recognizer._atomic import check_place, sync_folder
 from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.listing_columns import listing_of
 from recognizer.rows.item_key import item_key
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import (
+    CHANGE_IMAGE,
     CLEAR_PLACE,
     INSERT_IMAGE,
     SELECT_ROW,
     UPDATE_IMAGE,
+    as_name,
     as_utc,
     image_values,
     read_row,
@@ -295,6 +298,10 @@ class ScanFile(Closes):
             self.select("SELECT 1 FROM image WHERE key = ? AND time > ?", (key, as_utc(row.time)))
         )
 
+    def name_of(self, row: Row) -> str:
+        """Return the identity of the listing of a row, or of an image without one."""
+        return as_name(listing_of(row.item, self.listing_column) or row.source)
+
     def __len__(self) -> int:
         ((count,),) = self.select("SELECT count(*) FROM image")
         return int(count)
@@ -331,6 +338,19 @@ class ScanFile(Closes):
             audited: set[str] = set()
             for one in new:
                 self._write_one(database, one, ranking, units, audited)
+            refresh_entries(database, units, audited)
+
+    def change(self, rows: Iterable[tuple[int, Row]], ranking: Ranking) -> None:
+        """Change what was decided on images, and the columns of their listings, by number."""
+        with self.transaction() as database:
+            units: set[int] = set()
+            audited: set[str] = set()
+            for image, row in rows:
+                values = self.values_of(row, ranking)
+                database.execute(CHANGE_IMAGE, values | {"id": image})
+                units.add(values["unit"])
+                if row.sha256 is not None:
+                    audited.add(row.sha256)
             refresh_entries(database, units, audited)
 
     def _write_one(

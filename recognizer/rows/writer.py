@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from recognizer._atomic import free_name
 from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.rows.item_key import item_key
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import SELECT_KNOWN, result_key
+from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow, ScanFile
+from recognizer.status import Reason
 
 if sys.platform == "win32":
     import msvcrt
@@ -72,21 +75,42 @@ class ScanWriter(ScanFile):
         result = result_key(sha256, failure, model, policy, preprocessing, bank)
         return Known(image, result, item, sha256, state, bool(vector))
 
-    def append(self, new: Sequence[NewRow]) -> None:
-        """Write rows; the file must be in its place.
+    def key_of(
+        self, source: str, columns: Mapping[str, Any] | None, reason: Reason | None = None
+    ) -> int:
+        """Return the key of an image by its source and its listing's own columns."""
+        return item_key(source, columns, self.listing_column, reason)
+
+    def last_row(self, key: int) -> tuple[int, Row]:
+        """Return the number and the row of an image that has one."""
+        return next(self.numbered_rows("key = ?", (key,)))
+
+    def append(
+        self,
+        new: Sequence[NewRow],
+        changed: Sequence[tuple[int, Row]] = (),
+        file_states: Sequence[tuple[int, bytes]] = (),
+    ) -> None:
+        """Write rows, all or none of them; the file must be in its place.
+
+        Args:
+            new: of images that were scored.
+            changed: of images that were not, by number: decisions and columns of listings.
+            file_states: of unchanged files, by image.
 
         Raises:
             ScanFileChangedError: see :meth:`check`.
             ScanFileError: they cannot be written; the rows before are safe.
         """
         self.check()
-        self.write(new, self._ranking)
-
-    def set_file_states(self, states: Iterable[tuple[int, bytes]]) -> None:
-        """Keep the states of unchanged files, by image."""
+        if not (new or changed or file_states):
+            return
         with self.transaction() as database:
+            self.write(new, self._ranking)
+            self.change(changed, self._ranking)
             database.executemany(
-                "UPDATE image SET file_state = ? WHERE id = ?", ((s, i) for i, s in states)
+                "UPDATE image SET file_state = ? WHERE id = ?",
+                ((state, image) for image, state in file_states),
             )
 
     def check(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeAlias
 
 from recognizer.errors import UsageError
 from recognizer.listing_columns import listing_of
-from recognizer.rows.item_key import item_key, respelled
+from recognizer.rows.item_key import alternate_path, item_key
 from recognizer.scan.location import (
     ArchiveMember,
     FileLocation,
@@ -61,19 +61,16 @@ class Item:
         """Its name, in the row."""
         return str(self.location)
 
-    @property
-    def key(self) -> int:
-        """64 bits that tell this item from others, also in a later run."""
-        return item_key(self.source, self.columns)
-
-    def respelled(self) -> Self | None:
+    def alternate_path(self) -> Self | None:
         """Return the same local image with an absolute path for a relative one, or the reverse."""
         match self.location:
-            case FileLocation(path) if other := respelled(path):
+            case FileLocation(path) if other := alternate_path(path):
                 return replace(self, location=FileLocation(other))
-            case ArchiveMember(archive=FileLocation(path)) as member if other := respelled(path):
+            case ArchiveMember(archive=FileLocation(path)) as member if other := alternate_path(
+                path
+            ):
                 return replace(self, location=replace(member, archive=FileLocation(other)))
-            case TableCell(table=FileLocation(path)) as cell if other := respelled(path):
+            case TableCell(table=FileLocation(path)) as cell if other := alternate_path(path):
                 return replace(self, location=replace(cell, table=FileLocation(other)))
         return None
 
@@ -143,7 +140,7 @@ class Shard:
     """One part of a scan.
 
     Every item is in exactly one of the ``count`` shards, and all items of a listing are in the
-    same. Which one depends only on the listing (without one, on the item's source and columns),
+    same. Which one depends only on the listing (without one, on the item's source),
     not on the order or the machine, as long as all jobs use the same name for it. Shards are
     numbered from 1; another number is a :class:`UsageError`.
     """
@@ -170,6 +167,6 @@ class Shard:
         """Yield the items of this shard, in their order; None finds the column of listings."""
         for item in items:
             listing = listing_of(item.columns, listing_column)
-            key = item.key if listing is None else item_key(listing, None)
+            key = item_key(item.source if listing is None else listing, None)
             if key % self.count == self.number - 1:
                 yield item

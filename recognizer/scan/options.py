@@ -16,8 +16,14 @@ from recognizer.known import KnownItems
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
 from recognizer.policy import Policy
-from recognizer.rows.journal import COSTLY, result_key
+from recognizer.rows.records import result_key
 from recognizer.scan.locations import Access
+from recognizer.status import Reason
+
+COSTLY = (Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
+"""Reasons that killed a worker. Each new try may kill one again, so the same bytes are tried again
+only on request; any other failure is tried again by the next scan: the storage may be back, or the
+limits wider."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +41,10 @@ class ScanOptions:
             a worker that takes more is replaced, and its image fails. None for its share of the
             machine's memory (Linux), 0 for no limit.
         batch: images in one pass of the model; 0 to choose by the provider.
-        retry_failed: try again what cost a worker before; see :data:`COSTLY
-            <recognizer.rows.journal.COSTLY>`. Other failures are always tried again.
+        retry_failed: try again what cost a worker before; see :data:`COSTLY`.
+            Other failures are always tried again.
+        rehash: read all files again, even those that look unchanged.
+        embeddings: keep the embedding of each image; one without is scored again.
         known: the known items that each image is compared with (see
             :func:`recognizer.known.share_bank`); where they change, all rows are made again.
         access: which places may be read from.
@@ -54,6 +62,8 @@ class ScanOptions:
     memory_limit: int | None = None
     batch: int = 0
     retry_failed: bool = False
+    rehash: bool = False
+    embeddings: bool = False
     known: KnownItems | None = None
     access: Access = field(default_factory=Access)
     recognizer: Callable[..., Recognizer] = Recognizer
@@ -79,16 +89,12 @@ class WorkerPayload:
     """What travels to a worker process, on this machine or on another.
 
     Attributes:
-        thumbnails: make a thumbnail of each lead.
-        embeddings: return the embedding of each image.
         files: path -> content of the files of model and known items; empty unless packed.
     """
 
     bundle: Bundle
     policy: Policy
     options: ScanOptions = field(default_factory=ScanOptions)
-    thumbnails: bool = False
-    embeddings: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

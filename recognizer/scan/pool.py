@@ -21,20 +21,22 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Protocol, TypeAlias
 
-from recognizer import _guard
-from recognizer._guard import (
+from recognizer import _process
+from recognizer._process import (
+    Child,
     DiedError,
-    Guarded,
-    StartupFailure,
+    RemoteError,
+    cannot_start,
+    close_all,
     mebibytes,
     signals_held_back,
     spawn,
 )
 from recognizer.decision import columns_for
-from recognizer.errors import RecognizerError, UsageError
+from recognizer.errors import UsageError
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
-from recognizer.rows.journal import row_key
+from recognizer.rows.records import result_of
 from recognizer.scan.machine import worker_count, worker_memory
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import (
@@ -83,7 +85,7 @@ spawn_worker: Spawn = partial(spawn, run_worker)
 
 @dataclass(eq=False, slots=True)
 class _Worker:
-    guarded: Guarded
+    child: Child
     tasks: dict[int, Task] = field(default_factory=dict)
     step: Step | None = None
     since: float = field(default_factory=time.monotonic)  # when its present step began
@@ -136,13 +138,13 @@ class WorkerPool:
             self._hand_out(tasks)
             if not any(worker.tasks for worker in self._workers):
                 break
-            ready = wait([w.guarded.connection for w in self._workers], self._patience(due))
-            for worker in [w for w in self._workers if w.guarded.connection in ready]:
+            ready = wait([w.child.connection for w in self._workers], self._patience(due))
+            for worker in [w for w in self._workers if w.child.connection in ready]:
                 done += self._receive(worker)
             now = time.monotonic()
             if now >= self._check_at:
                 done += self._stop_excessive()
-                self._check_at = now + _guard.MEMORY_CHECK_SECONDS
+                self._check_at = now + _process.MEMORY_CHECK_SECONDS
             due = min(due, now + _RESULTS_SECONDS) if done else math.inf
             if len(done) >= _MAX_RESULTS or now >= due:
                 yield done
@@ -152,14 +154,8 @@ class WorkerPool:
 
     def stop(self) -> None:
         """Stop all workers at once."""
-        with signals_held_back():  # a second Ctrl-C must not leave one of them behind
-            for worker in self._workers:
-                worker.guarded.process.kill()
-            deadline = time.monotonic() + _guard.JOIN_SECONDS  # for all of them together
-            for worker in self._workers:
-                worker.guarded.process.join(max(0.0, deadline - time.monotonic()))
-                worker.guarded.release()
-            self._workers.clear()
+        close_all([worker.child for worker in self._workers])
+        self._workers.clear()
 
     def _hand_out(self, tasks: Iterator[Task]) -> None:
         while self._swollen:
@@ -191,17 +187,17 @@ class WorkerPool:
             worker.since = time.monotonic()
         worker.tasks[task.index] = task
         with suppress(OSError):  # it has died: the end of its connection will show it
-            with_few_columns(task, self._payload.policy).send(worker.guarded.connection)
+            with_few_columns(task, self._payload.policy).send(worker.child.connection)
 
     def _start(self) -> _Worker:
         with signals_held_back():
             started = self._spawn(self._payload)
-            self._workers.append(_Worker(Guarded(*started, self._memory_limit)))
+            self._workers.append(_Worker(Child(*started, self._memory_limit)))
         return self._workers[-1]
 
     def _receive(self, worker: _Worker) -> Done:
         try:
-            message = worker.guarded.connection.recv()
+            message = worker.child.connection.recv()
         except (EOFError, OSError):
             return self._replace(worker, Reason.DECODER_CRASH)
         worker.since = time.monotonic()
@@ -225,14 +221,14 @@ class WorkerPool:
                         f"worker takes {mebibytes(held)} for itself; give another limit, or 0 for "
                         "none"
                     )
-            case StartupFailure():
+            case RemoteError():
                 message.reraise("a worker cannot load the model")
         return []
 
     def _lift_limit(self) -> None:
         self._memory_limit = None
         for worker in self._workers:
-            worker.guarded.memory_limit = None
+            worker.child.memory_limit = None
 
     def _patience(self, due: float) -> float:
         until = min(self._deadline(worker) for worker in self._workers if worker.tasks)
@@ -241,7 +237,7 @@ class WorkerPool:
         return max(0.0, min(due, max(until, self._check_at)) - time.monotonic())
 
     def _seconds(self, worker: _Worker) -> float:
-        return self._options.timeout if worker.is_ready else _guard.START_SECONDS
+        return self._options.timeout if worker.is_ready else _process.START_SECONDS
 
     def _deadline(self, worker: _Worker) -> float:
         return worker.since + self._seconds(worker)
@@ -249,24 +245,22 @@ class WorkerPool:
     def _stop_excessive(self) -> Done:
         done: Done = []
         for worker in [w for w in self._workers if w.tasks]:
-            if worker.guarded.connection.poll():  # it has got further, or died: that comes first
+            if worker.child.connection.poll():  # it has got further, or died: that comes first
                 continue
             if time.monotonic() >= self._deadline(worker):
                 done += self._replace(worker, Reason.TIMEOUT)
-            elif worker.is_ready and worker.guarded.exceeds_memory_limit:
+            elif worker.is_ready and worker.child.exceeds_memory_limit:
                 done += self._replace(worker, Reason.OUT_OF_MEMORY)
         return done
 
     def _replace(self, worker: _Worker, reason: Reason) -> Done:
         """Write off the image that cost a worker, if that is certain, and return all others."""
         self._workers.remove(worker)
-        died = worker.guarded.end(reason, self._seconds(worker))
+        died = worker.child.end(reason, self._seconds(worker))
         if not worker.is_ready:
             self._failed_starts += 1
-            if self._failed_starts >= _guard.MAX_FAILED_STARTS:
-                raise RecognizerError(
-                    f"the worker processes cannot be started: the last one {died}"
-                )
+            if self._failed_starts >= _process.MAX_FAILED_STARTS:
+                raise cannot_start(died)
             self._returned.extendleft(reversed(worker.tasks.values()))
             return []
         suspects = worker.suspects
@@ -287,7 +281,7 @@ class WorkerPool:
         sha256 = step.sha256 if step and step.indices == (task.index,) else None
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
         row = make_row(task.item, judge(failed, self._payload), self._payload)
-        return Result(row=None if row_key(row) == task.known else row)
+        return Result(row=None if result_of(row) == task.known else row)
 
 
 def with_few_columns(task: Task, policy: Policy) -> Task:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from recognizer._guard import StartupFailure
+from recognizer._process import RemoteError
 from recognizer.errors import MissingExtraError, RecognizerError
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.pool import Done, paired, with_few_columns
@@ -99,7 +99,7 @@ class RayPool:
         try:
             for row in dataset.iter_rows():
                 answer = pickle.loads(row["answer"])  # noqa: S301 - of our own actors
-                if isinstance(answer, StartupFailure):
+                if isinstance(answer, RemoteError):
                     answer.reraise("a worker cannot load the model")
                 self.provider, results = answer
                 group = groups[int(row["number"])]
@@ -134,9 +134,9 @@ class _Actor:
         answers = [pickle.dumps(self._answer(packed)) for packed in groups["tasks"]]
         return {"number": groups["number"], "answer": answers}
 
-    def _answer(self, packed: bytes) -> tuple[str | None, list[Result]] | StartupFailure:
+    def _answer(self, packed: bytes) -> tuple[str | None, list[Result]] | RemoteError:
         try:
             results = self._scorer.work(pickle.loads(packed))  # noqa: S301 - of our own driver
         except RecognizerError as error:  # Ray would keep its message, but not its class
-            return StartupFailure.of(error)
+            return RemoteError.of(error)
         return self._scorer.provider, results

@@ -1,4 +1,4 @@
-"""The scan: items in, rows in the journal, whatever happens to the processes in between.
+"""The scan: items in, rows in the file, whatever happens to the processes in between.
 
 A result is paired with its item by number, never by position in a stream. Who does the work, and
 what becomes of workers that die of it, is up to :mod:`recognizer.scan.pool`.
@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from recognizer._sqlite import KeySet
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.rows.audit import AuditSample
-from recognizer.rows.embeddings import EmbeddingStore
-from recognizer.rows.files import FileState, FileStore
-from recognizer.rows.journal import Journal, KeySet
+from recognizer.rows.copies import group_copies
+from recognizer.rows.deciding import Decider
+from recognizer.rows.records import to_json
 from recognizer.rows.row import Row
+from recognizer.rows.scanfile import NewRow
 from recognizer.rows.summary import ScanSummary
-from recognizer.rows.thumbnails import ThumbnailStore
+from recognizer.rows.writer import Known, ScanWriter
+from recognizer.scan.file_state import FileState
 from recognizer.scan.items import Item
 from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.pool import Done, MakePool, WorkerPool
 from recognizer.scan.worker import Result, Task
-from recognizer.status import Status
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
 
@@ -37,13 +39,9 @@ def scan(
     items: Iterable[Item],
     bundle: Bundle,
     policy: Policy,
-    journal: Journal,
+    file: ScanWriter,
     options: ScanOptions | None = None,
     *,
-    thumbnails: ThumbnailStore | None = None,
-    embeddings: EmbeddingStore | None = None,
-    files: FileStore | None = None,
-    rehash: bool = False,
     audit: AuditSample | None = None,
     on_rows: OnRows | None = None,
     pool: MakePool = WorkerPool,
@@ -57,13 +55,8 @@ def scan(
         items: the images; read as workers become free.
         bundle: the model.
         policy: decides on its scores.
-        journal: where the rows go, in the order in which they are done.
+        file: where the rows go, in the order in which they are done.
         options: how; None for the defaults.
-        thumbnails: where a thumbnail of each new lead is kept.
-        embeddings: where the embedding of each image is kept; an image without one is scored again.
-        files: where the states of files are kept. A file that is as it was when it was read for its
-            last row is not read again; None reads all files.
-        rehash: read all files again, whatever ``files`` says; their states are kept.
         audit: draws clear images for people to look at, those of earlier rows included; None leaves
             these as they are.
         on_rows: see :data:`OnRows`.
@@ -71,38 +64,24 @@ def scan(
 
     Returns:
         The sums. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers have
-        been stopped; the journal then holds all rows but those of the last instant.
+        been stopped; the file then holds all rows but those of the last instant.
 
     Raises:
         BundleError: the model cannot be used.
-        ScanFileChangedError: the journal was removed, renamed or changed meanwhile.
-        ScanFileError: rows cannot be written.
         PolicyError: the policy names a label or family that is unknown.
         ProviderError: the provider is unavailable.
         RecognizerError: worker processes cannot be started.
+        ScanFileChangedError: the file was removed, replaced or truncated meanwhile.
+        ScanFileError: rows cannot be written.
     """
-    run = _Run(
-        items=items,
-        payload=WorkerPayload(
-            bundle=bundle,
-            policy=policy,
-            options=options or ScanOptions(),
-            thumbnails=thumbnails is not None,
-            embeddings=embeddings is not None,
-        ),
-        journal=journal,
-        thumbnails=thumbnails,
-        embeddings=embeddings,
-        files=files,
-        rehash=rehash,
-        audit=audit,
-        on_rows=on_rows,
-    )
-    workers = pool(run.payload)
+    payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
+    run = _Run(items=items, payload=payload, file=file, audit=audit, on_rows=on_rows)
+    workers = pool(payload)
     try:
         for done in workers.work(run.tasks()):
             run.record(done)
-        journal.check()
+        file.check()
+        group_copies(file)
     finally:
         workers.stop()
         run.summary.seconds = time.monotonic() - run.started
@@ -116,15 +95,12 @@ class _Run:
 
     items: Iterable[Item]
     payload: WorkerPayload
-    journal: Journal
-    thumbnails: ThumbnailStore | None
-    embeddings: EmbeddingStore | None
-    files: FileStore | None
-    rehash: bool
+    file: ScanWriter
     audit: AuditSample | None
     on_rows: OnRows | None
     summary: ScanSummary = field(default_factory=ScanSummary)
     started: float = field(default_factory=time.monotonic)
+    decider: Decider | None = None
 
     def tasks(self) -> Iterator[Task]:
         """Yield the items that a worker has to look at, and record the others on the way."""
@@ -132,15 +108,15 @@ class _Run:
         unchanged: Done = []
         with KeySet() as seen:
             for item in self.items:
-                item, place = self._as_named_before(item)  # noqa: PLW2901
-                key = item.key
+                item, place, known = self._reuse_known_path(item)  # noqa: PLW2901
                 if not seen.add(place):  # a file may be named twice, but it gets one row
                     self.summary.repeated += 1
                     continue
-                task = Task(index=index, item=item, known=self._known(key))
+                lacks = self.payload.options.embeddings and known and not known.has_embedding
+                task = Task(index=index, item=item, known=known and known.result)
                 index += 1
-                if not self._is_unchanged(task, key):
-                    yield task
+                if lacks or not self._is_unchanged(task, known):
+                    yield replace(task, known=None) if lacks else task
                     continue
                 unchanged.append((task, Result()))
                 if len(unchanged) == _MAX_UNCHANGED:
@@ -151,57 +127,69 @@ class _Run:
 
     def record(self, done: Done) -> None:
         """Write the results of tasks, and report their rows."""
-        new = [(result.row, result) for _, result in done if result.row is not None]
-        leads = [(row.sha256, r.thumbnail) for row, r in new if row.sha256 and r.thumbnail]
-        if leads and self.thumbnails is not None:
-            self.thumbnails.add(leads)
-        vectors = [
-            (row.sha256, r.embedding) for row, r in new if row.sha256 and r.embedding is not None
-        ]
-        if vectors and self.embeddings is not None:
-            self.embeddings.add(vectors)
         rows: list[tuple[int, Row]] = []
-        changed: list[Row] = []
+        new: list[NewRow] = []
+        changed: list[tuple[int, Row]] = []
+        states: list[tuple[int, bytes]] = []
         for task, result in done:
-            before, row = None, result.row
-            if row is None:
-                before = row = self.journal.last_row(task.item.key)
-            row = self.audit.drawn(row) if self.audit else row
+            state = None if result.file is None else result.file[0].digest
+            if result.row is not None:
+                row = self._drawn(result.row)
+                new.append(
+                    NewRow(
+                        row=row,
+                        thumbnail=result.thumbnail,
+                        embedding=result.embedding,
+                        file_state=state,
+                    )
+                )
+            else:
+                image, before = self.file.last_row(self._key_of(task.item))
+                row = self._drawn(self._with_columns(before, task.item))
+                if row is not before:
+                    changed.append((image, row))
+                if state is not None:
+                    states.append((image, state))
             rows.append((task.index, row))
             self.summary.add(row, is_new=result.row is not None)
-            if row is not before:
-                changed.append(row)
-        if changed:
-            self.journal.append(changed)
-        if self.files is not None:
-            self.files.add((task.item.key, *r.file) for task, r in done if r.file is not None)
+        self.file.append(new, changed, states)
         self.summary.seconds = time.monotonic() - self.started
         if self.on_rows is not None:
             self.on_rows(self.summary, rows)
 
-    def _as_named_before(self, item: Item) -> tuple[Item, int]:
-        """Return an item by the name that its row has, and the key of its absolute path."""
-        other = item.respelled()
+    def _drawn(self, row: Row) -> Row:
+        return self.audit.drawn(row) if self.audit else row
+
+    def _with_columns(self, row: Row, item: Item) -> Row:
+        """Return a row of an unchanged image, decided again if its listing has changed."""
+        if to_json(row.item) == to_json(item.columns):
+            return row
+        if self.decider is None:
+            self.decider = Decider(self.payload.bundle, self.payload.policy)
+        return self.decider.decided(replace(row, item=item.columns))
+
+    def _key_of(self, item: Item) -> int:
+        return self.file.key_of(item.source, item.columns, item.reason)
+
+    def _reuse_known_path(self, item: Item) -> tuple[Item, int, Known | None]:
+        """Return an item by the path that its row has, its absolute path's key, and its row."""
+        key = self._key_of(item)
+        known = self.file.known(key)
+        other = item.alternate_path()
         if other is None:
-            return item, item.key
-        place = other.key if other.has_absolute_path else item.key
-        known = self.journal.known
-        is_renamed = known(item.key) is None and known(other.key) is not None
-        return (other if is_renamed else item), place
+            return item, key, known
+        other_key = self._key_of(other)
+        place = other_key if other.has_absolute_path else key
+        if known is None and (other_known := self.file.known(other_key)) is not None:
+            return other, place, other_known
+        return item, place, known
 
-    def _known(self, key: int) -> bytes | None:
-        known = self.journal.known(key)
-        if known is None or self.embeddings is None:
-            return known
-        row = self.journal.last_row(key)
-        lacks = row.status is not Status.FAILED and row.sha256 not in self.embeddings
-        return None if lacks else known
-
-    def _is_unchanged(self, task: Task, key: int) -> bool:
+    def _is_unchanged(self, task: Task, known: Known | None) -> bool:
         """Whether the last row of an item holds, as its file is the one that was read for it."""
         path = task.item.path
-        if self.files is None or self.rehash or path is None or task.known is None:
+        if known is None or known.sha256 is None or path is None or self.payload.options.rehash:
             return False
         state = FileState.of(path)
-        sha256 = None if state is None else self.files.sha256(key, state)
-        return sha256 is not None and self.payload.settles(task.known, sha256)
+        if state is None or state.digest != known.file_state:
+            return False
+        return self.payload.settles(known.result, known.sha256)

@@ -20,18 +20,18 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer import _guard
+from recognizer import _process
 from recognizer.decision import decide, with_listing
 from recognizer.engine import Recognizer
 from recognizer.imaging import LoadedImage
 from recognizer.imaging.sources import Refused
+from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, Thumbnail, shrink
 from recognizer.policy import CandidateKind, KnownMatch, Verdict
 from recognizer.prediction import Prediction
-from recognizer.rows.embeddings import quantize
-from recognizer.rows.files import FileState
-from recognizer.rows.journal import row_key
+from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
-from recognizer.rows.thumbnails import THUMBNAIL_SIDE, StoredThumbnail, shrink
+from recognizer.rows.similar import quantize
+from recognizer.scan.file_state import FileState
 from recognizer.scan.items import Item
 from recognizer.scan.locations import Reader
 from recognizer.scan.options import WorkerPayload
@@ -72,7 +72,7 @@ class Result:
     """What became of a task, with the thumbnail of a lead and the embedding where wanted."""
 
     row: Row | None = None  # None where the last row still holds
-    thumbnail: StoredThumbnail | None = None
+    thumbnail: Thumbnail | None = None
     embedding: NDArray[np.int8] | None = None  # (channels,)
     file: tuple[FileState, str] | None = None  # that was read, and its sha256
 
@@ -107,7 +107,7 @@ class Finished:
 
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     """Serve tasks until the parent closes the connection, or dies."""
-    _guard.settle()
+    _process.settle()
     options = payload.options
     reader = Reader(options.limits, options.access)
     inbox = Inbox(options.batch_size)
@@ -118,10 +118,10 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
         inbox.put(task)
 
     def ready(recognizer: Recognizer) -> Ready:
-        return Ready(provider=recognizer.provider, memory=_guard.resident_bytes(os.getpid()))
+        return Ready(provider=recognizer.provider, memory=_process.resident_bytes(os.getpid()))
 
-    _guard.listen(receive)
-    recognizer = _guard.make(connection, payload.make_recognizer, ready)
+    _process.listen(receive)
+    recognizer = _process.prepare(connection, payload.make_recognizer, ready)
     worker = Worker(connection, payload, reader, recognizer)
     while True:
         worker.work(inbox.take())
@@ -224,7 +224,7 @@ class Worker:
 
         try:
             predictions = self.recognizer.predict_loaded(
-                images, regions_for=products_of, embeddings=self.payload.embeddings
+                images, regions_for=products_of, embeddings=self.payload.options.embeddings
             )
         except Exception as error:
             if len(images) > 1:
@@ -246,10 +246,10 @@ class Worker:
     def _result(self, task: Task, image: LoadedImage, judged: Judged) -> Result:
         prediction = judged.prediction
         row = make_row(task.item, judged, self.payload)
-        if row_key(row) == task.known:  # failed again, for the same reason
+        if result_of(row) == task.known:  # failed again, for the same reason
             return Result()
         embedding = None if prediction.embedding is None else quantize(prediction.embedding)
-        if not self.payload.thumbnails or not row.is_lead or not image.frames:
+        if not row.is_lead or not image.frames:
             return Result(row=row, embedding=embedding)
         wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
         frame = next(frame for frame in image.frames if frame.index == wanted)
@@ -314,5 +314,5 @@ def _defect(error: Exception) -> LoadedImage:
             status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error) or None
         )
     return LoadedImage(
-        status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=_guard.describe(error)
+        status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=_process.describe(error)
     )

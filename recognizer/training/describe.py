@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,15 +12,20 @@ from pathlib import Path
 from recognizer import __version__
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.evaluation.calibrate import uncalibrated
-from recognizer.evaluation.card import FAILURES_FILE, SOURCES_FILE, render_card, write_sources
+from recognizer.evaluation.card import SOURCES_FILE, render_card, write_sources
 from recognizer.evaluation.evaluate import Evaluation, all_figures, evidence
 from recognizer.evaluation.figures import Figures
-from recognizer.evaluation.left_out import Unseen
-from recognizer.evaluation.living_animals import HeldOutPatches
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
-from recognizer.model.description import Exported, InputFormat, ModelFile, Parity, Training
-from recognizer.model.evidence import EvaluationSummary, Evidence
+from recognizer.model.description import (
+    EvaluationSummary,
+    Exported,
+    InputFormat,
+    LabelEvidence,
+    ModelFile,
+    Parity,
+    Training,
+)
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.self_test import with_self_test
 from recognizer.training.config import TrainingConfig
@@ -66,7 +71,6 @@ def draft_bundle(
             held_out=fingerprint(p for p in photos if p.split == "validation"),
             photos=sum(p.is_evidence for p in train),
             sources=len({p.source for p in train if p.is_evidence}),
-            rendered=sum(p.is_synthetic for p in train),
             patches=sum(p.is_patch for p in train),
             averaged_runs=averaged,
             recipe=config.to_dict(),
@@ -86,15 +90,11 @@ class Measured:
         seen: its figures on the validation split, mostly of sources that training saw.
         lost: family or product -> average precision that int8 loses against fp32 on the test split
             (negative: gains).
-        patches: how it scores patches of held-out photos, laid on ordinary ones.
-        unseen: what other runs of the recipe find at the sources that they left out.
     """
 
     test: Evaluation
     seen: Evaluation
     lost: Mapping[str, float]
-    patches: Sequence[HeldOutPatches] = ()
-    unseen: Sequence[Unseen] = ()
 
 
 def describe(
@@ -148,10 +148,6 @@ def describe(
             for family in bundle.families
         ),
         evaluation=_summary(measured),
-        appendix={
-            "unseen_sources": [asdict(u) for u in measured.unseen],
-            "patches_of_held_out_animals": [asdict(one) for one in measured.patches],
-        },
     )
     write_bundle(with_self_test(bundle))
     card = render_card(
@@ -159,17 +155,14 @@ def describe(
         measured.test,
         measured.seen,
         used,
-        unseen=measured.unseen,
-        patches=measured.patches,
-        failures=(folder / FAILURES_FILE).exists(),
         notes=notes,
     )
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
 def _evidence(
-    figures: Figures, learned: Sequence[Photo], members: Sequence[str], before: Evidence | None
-) -> Evidence:
+    figures: Figures, learned: Sequence[Photo], members: Sequence[str], before: LabelEvidence | None
+) -> LabelEvidence:
     """Return the evidence of a label or family; ``before`` is what its enrolment recorded."""
     found = evidence(figures, learned, members)
     if before is None or before.enrolment is None:
@@ -196,5 +189,5 @@ def _summary(measured: Measured) -> EvaluationSummary:
             for f in all_figures(test)
             if f.calibration_error is not None
         },
-        int8_loses_average_precision=dict(measured.lost),
+        int8_ap_drop=dict(measured.lost),
     )

@@ -14,17 +14,13 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated
-from recognizer.evaluation.card import FAILURES_FILE, failures_sheet
-from recognizer.evaluation.evaluate import Evaluation, all_figures, evaluate, score_photos
-from recognizer.evaluation.left_out import Unseen
-from recognizer.evaluation.living_animals import measure_patches
+from recognizer.evaluation.evaluate import Evaluation, all_figures, evaluate
 from recognizer.imaging import model_input
 from recognizer.model.bundle import write_bundle
 from recognizer.model.description import Parity
@@ -52,8 +48,6 @@ enough photos there."""
 
 MIN_FOR_CHOICE = 20
 """Labels with fewer validation photos than this have no say in the choice of precision."""
-
-_JPEG_QUALITY = 82
 
 EnrollFunction: TypeAlias = "Callable[[Path, Sequence[str], Path], Sequence[str]]"
 """Makes, from the bundle in a folder, another one in a second folder that knows these photos.
@@ -87,8 +81,6 @@ def export_bundle(
     *,
     averaged: int = 1,
     enroll: Mapping[str, Enrolling] | None = None,
-    unseen: Sequence[Unseen] = (),
-    renderings: Sequence[Photo] = (),
     notes: str = "",
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
@@ -104,23 +96,20 @@ def export_bundle(
             whole when everything else has worked.
         averaged: of how many runs, each with a seed of its own, these weights are the mean.
         enroll: products of which the photos that the run left out are enrolled, and how.
-        unseen: what other runs of the recipe find at the sources that they left out.
-        renderings: that the run was not trained on; the card shows which of them fail. Photos
-            belong to others and cannot be shown.
         notes: what the card says beside the figures, in Markdown.
         rounds: bootstrap rounds behind the intervals.
         on_stage: called with what is being done.
 
     Raises:
         UsageError: the folder is not called NAME-vN.
-        TrainingError: the run was trained for other labels than the photos have, on one of the
-            ``renderings``, or left too few photos out of a product that is to be enrolled.
+        TrainingError: the run was trained for other labels than the photos have, or left too few
+            photos out of a product that is to be enrolled.
         DatasetError: there are too few validation photos, or one cannot be read.
     """
     title = bundle_title(output)
     train = [p for p in photos if p.split == "train"]
     validation = [p for p in photos if p.split == "validation"]
-    _check_photos(labels, photos, renderings)
+    _check_photos(labels, photos)
     enroll = enroll or {}
     left_out = {name: _left_out(photos, name, how.min_photos) for name, how in enroll.items()}
     with tempfile.TemporaryDirectory() as scratch:
@@ -153,37 +142,20 @@ def export_bundle(
             sentences = how.function(folder, [str(p.path) for p in left_out[name]], made)
             notes += "".join(f"\n- {name}: {sentence}" for sentence in sentences)
             folder = made
-        chosen = Recognizer.load(folder)
         if left_out:  # the validation photos were its negatives: they say nothing of it
             on_stage("measuring what was enrolled on the test split")
-            test[precision] = evaluate(chosen, photos, "test", rounds=rounds)
-        if renderings:
-            on_stage(f"looking for failures among {len(renderings)} renderings")
-            sheet = failures_sheet(chosen, renderings, score_photos(chosen, renderings))
-            Image.fromarray(sheet).save(folder / FAILURES_FILE, quality=_JPEG_QUALITY)
-        if config.patches:
-            on_stage("laying held-out patches on ordinary photos")
-        measured = Measured(
-            test=test[precision],
-            seen=seen[precision],
-            lost=lost,
-            patches=measure_patches(chosen, validation, config.patches) if config.patches else (),
-            unseen=unseen,
-        )
+            test[precision] = evaluate(Recognizer.load(folder), photos, "test", rounds=rounds)
+        measured = Measured(test=test[precision], seen=seen[precision], lost=lost)
         learned = [*train, *(p for found in left_out.values() for p in found)]
         describe(folder, measured, photos, learned, notes)
         install_bundle(folder, output)
     return Release(output, precision, measured)
 
 
-def _check_photos(
-    labels: Sequence[str], photos: Sequence[Photo], renderings: Sequence[Photo]
-) -> None:
+def _check_photos(labels: Sequence[str], photos: Sequence[Photo]) -> None:
     train = [p for p in photos if p.split == "train"]
     if sorted({p.label for p in train}) != list(labels):
         raise TrainingError("the run was trained for other labels than these photos have")
-    if {p.sha256 for p in renderings} & {p.sha256 for p in train}:
-        raise TrainingError("failures are shown on renderings that the run was not trained on")
     if not any(p.split == "validation" for p in photos):
         raise TrainingError("no validation photos: thresholds cannot be set")
     if not any(p.split == "test" and not p.is_product for p in photos):

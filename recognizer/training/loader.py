@@ -40,7 +40,7 @@ Masks: TypeAlias = "list[tuple[tuple[int, int], NDArray[np.uint8]] | None]"
 
 
 def find_masks(photos: Sequence[Photo], min_side: int, threads: int = 2) -> Masks:
-    """Find the objects that can be cut out: by outlines, rendered masks, even backgrounds.
+    """Find the objects that can be cut out: by outlines, or on even backgrounds.
 
     Raises:
         DatasetError: a photo cannot be decoded.
@@ -50,15 +50,9 @@ def find_masks(photos: Sequence[Photo], min_side: int, threads: int = 2) -> Mask
 
 
 def _find_mask(photo: Photo, min_side: int) -> tuple[tuple[int, int], NDArray[np.uint8]] | None:
-    if photo.mask is not None:
-        mask = load_image(photo.mask).frames[0].rgb[..., 0]
-    else:
-        rgb = read_photo(photo, min_side)
-        found = outline_mask(photo.outline, *rgb.shape[:2]) if photo.is_patch else find_object(rgb)
-        if found is None:
-            return None
-        mask = found
-    if not mask.any():
+    rgb = read_photo(photo, min_side)
+    mask = outline_mask(photo.outline, *rgb.shape[:2]) if photo.is_patch else find_object(rgb)
+    if mask is None or not mask.any():
         return None
     height, width = mask.shape
     return (height, width), np.packbits(mask > 127)

@@ -1,4 +1,4 @@
-"""Finished runs: their checkpoint, their weights, their figures on sources that they left out."""
+"""Finished runs: their checkpoint and their weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.errors import TrainingError
-from recognizer.evaluation.left_out import Unseen, held_out, measure_scores
 from recognizer.evaluation.metrics import average_precision, recall_at_fpr
 from recognizer.taxonomy import Kind, load_taxonomy
 from recognizer.training.config import TrainingConfig, config_from_dict
@@ -146,25 +144,6 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-def check_recipe(config: TrainingConfig, released: TrainingConfig, folder: Path) -> None:
-    """Check that a run differs from the released one only in its seed and in what it leaves out.
-
-    Raises:
-        TrainingError: it differs in more, or leaves no source out.
-    """
-    sources, known = set(config.left_out_sources), set(released.left_out_sources)
-    parts, known_parts = (
-        set(config.exclude_sources) - sources,
-        set(released.exclude_sources) - known,
-    )
-    if config.differs(released, "seed", "exclude_sources") or parts != known_parts:
-        raise TrainingError(f"{folder} is a run of another recipe than the one that is exported")
-    if not sources > known:
-        raise TrainingError(
-            f"{folder}: no source was left out (exclude_sources) that the exported run learned from"
-        )
-
-
 @torch.no_grad()
 def run_batches(
     network: ProductNetwork, photos: Sequence[Photo], config: TrainingConfig
@@ -204,15 +183,6 @@ def estimate_seconds(config: TrainingConfig, photos: Sequence[Photo]) -> float:
     return 3 * each * config.epochs * config.photos_per_epoch / config.devices
 
 
-def probabilities(
-    network: ProductNetwork, config: TrainingConfig, photos: Sequence[Photo]
-) -> NDArray[np.float64]:
-    """Return a network's probabilities before calibration, float64, (photos, labels)."""
-    logits = run_network(network, photos, config)[0].double()
-    scores = logits.softmax(1) if config.loss == "softmax" else logits.sigmoid()
-    return np.asarray(scores.numpy(), np.float64)
-
-
 def figures_of_epoch(
     logits: torch.Tensor, labels: Sequence[str], photos: Sequence[Photo]
 ) -> dict[str, float]:
@@ -231,19 +201,3 @@ def figures_of_epoch(
         row["ap"] = average_precision(positive, score)
         row["recall"] = recall_at_fpr(positive, score, 0.01)
     return row
-
-
-def measure_unseen(
-    network: ProductNetwork,
-    config: TrainingConfig,
-    labels: Sequence[str],
-    photos: Sequence[Photo],
-    *,
-    rounds: int = 1000,
-) -> Unseen:
-    """Measure a network, in evaluation mode, on the sources that its run left out.
-
-    ``labels`` are in the order of its outputs, ``photos`` have the splits of the run.
-    """
-    scores = probabilities(network, config, held_out(photos))
-    return measure_scores(scores, labels, photos, config.left_out_sources, rounds=rounds)

@@ -51,7 +51,7 @@ def test_labels_as_json(tiny_bundle: Path) -> None:
     )
     released = [json.loads(line) for line in invoke("labels", "--json").stdout.splitlines()]
     worked = next(row for row in released if row["label"] == "ivory_worked")
-    assert worked["train"].keys() == {"photos", "sources", "renderings", "patches"}
+    assert worked["train"].keys() == {"photos", "sources", "patches"}
     assert 0 < worked["recall"]["low"] < worked["recall"]["value"] < worked["recall"]["high"] < 1
 
 

@@ -112,7 +112,6 @@ def test_it_is_evaluated(made: tuple[str, Bundle], data: Path) -> None:
     folder, options = made[1].path, ("--data", data, "--rounds", 5)
     assert "ivory_worked" in run("evaluate", folder, *options)
     assert "ivory_worked" in run("evaluate", folder, *options, "--split", "validation")
-    assert "ivory_worked" in run("evaluate", folder, *options, "--only-source", "test/a")
 
 
 def test_it_is_scanned_with_and_reported(

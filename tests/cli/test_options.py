@@ -22,12 +22,10 @@ OWN_WORDS = {
     "--output": "what is written there",
     "--bundle": "the released one, or that which made the rows",
     "--json": "one object, or one on each line",
-    "--key": "of a certificate, or to sign with",
     "--embeddings": "a scan writes the file, and similar reads it",
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
     "--split": "which there are",
-    "--timeout": "in seconds, of an image or of a request",
     "--prevalence": "of families, too, or of all products",
     "--seed": "instead of that of a recipe",
 }

@@ -51,16 +51,6 @@ def coco(name: Callable[[str], str] = str) -> dict[str, Any]:
     }
 
 
-def task(file: str, *choices: str) -> dict[str, Any]:
-    results = [[{"type": "choices", "value": {"choices": [choice]}}] for choice in choices]
-    return {"data": {"image": file, "seller": "x"}, "annotations": [{"result": r} for r in results]}
-
-
-def sample(file: str) -> dict[str, Any]:
-    truth = {"_cls": "Classification", "label": LABELS[file]}
-    return {"filepath": file, "ground_truth": truth, "tags": ["train"], "shop": "x"}
-
-
 def csv_of(header: str = "file,label,source", separator: str = ",") -> str:
     rows = [separator.join([f, LABELS[f], f[0]]) for f in FILES]
     return "\n".join([header.replace(",", separator), *rows]) + "\n"
@@ -71,64 +61,15 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "csv with semicolons, a byte-order mark and names of their own": lambda root: (
         root / "photos.csv"
     ).write_text("\ufeff" + csv_of("Image Path,Category,Seller ID", ";")),
-    "imagefolder csv": lambda root: (root / "metadata.csv").write_text(
-        csv_of("file_name,label,source")
-    ),
-    "imagefolder jsonl": lambda root: (root / "metadata.jsonl").write_text(
-        "\n".join(json.dumps({"file_name": f, "label": LABELS[f], "n": 1}) for f in FILES)
-    ),
     "coco": lambda root: write_json(root, "annotations/instances.json", coco()),
     "coco beside a folder": lambda root: write_json(
         root, "annotations/instances.json", coco(lambda name: f"../{name}")
     ),
-    "label-studio": lambda root: write_json(
-        root, "export.json", [task(f"/data/local-files/?d={f}", LABELS[f]) for f in FILES]
+    "coco of another machine": lambda root: write_json(
+        root, "annotations/instances.json", coco(lambda name: f"/home/ann/set/{name}")
     ),
-    "label-studio uploads": lambda root: write_json(
-        root,
-        "export.json",
-        [task(f"/data/upload/1/{f[0]}bcd1234-{f[2:]}", LABELS[f]) for f in FILES],
-    ),
-    "label-studio boxes": lambda root: write_json(
-        root,
-        "export.json",
-        [
-            {
-                "data": {"image": f"https://example.org/{f}"},
-                "annotations": [
-                    {"was_cancelled": True},
-                    {
-                        "result": [
-                            {
-                                "type": "rectanglelabels",
-                                "value": {
-                                    "rectanglelabels": [LABELS[f]],
-                                    "width": 5,
-                                    "height": 5,
-                                },
-                            }
-                        ]
-                    },
-                ],
-            }
-            for f in FILES
-        ],
-    ),
-    "label-studio short": lambda root: write_json(
-        root, "export.json", [{"image": f, "choice": LABELS[f]} for f in FILES]
-    ),
-    "fiftyone": lambda root: write_json(
-        root, "samples.json", {"samples": [sample(f) for f in FILES]}
-    ),
-    "fiftyone of another machine": lambda root: write_json(
-        root,
-        "samples.json",
-        {"samples": [{**sample(f), "filepath": f"/home/ann/set/{f}"} for f in FILES]},
-    ),
-    "fiftyone classification": lambda root: write_json(
-        root,
-        "labels.json",
-        {"classes": ["bone", "wood"], "labels": {"a/1.jpg": 0, "a/2.jpg": 1, "b/3.jpg": "bone"}},
+    "coco of addresses": lambda root: write_json(
+        root, "annotations/instances.json", coco(lambda name: f"https://a.example/{name}?w=9")
     ),
 }
 
@@ -143,9 +84,9 @@ def test_layouts_are_found_and_read(root: Path, name: str) -> None:
 
 
 def test_what_a_list_says_besides_the_label(root: Path) -> None:
-    write_json(root, "samples.json", {"samples": [sample(f) for f in FILES]})
-    assert read_collection(root).entries[0].fields["shop"] == "x"
-    (root / "samples.json").unlink()
+    (root / "photos.csv").write_text(csv_of())
+    assert read_collection(root).entries[0].fields["source"] == "a"
+    (root / "photos.csv").unlink()
     write_json(root, "annotations/instances_val.json", coco())
     found = read_collection(root)
     assert found.entries[0].fields["license"] == "CC BY 4.0"
@@ -164,11 +105,6 @@ def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> Non
         {"split": "train", "folder": "shop"},
     ]
     assert "Skipped 1 files" in found.notes[0]
-
-
-def test_metadata_without_labels_takes_those_of_the_folders(root: Path) -> None:
-    (root / "metadata.csv").write_text("file_name,seller\na/1.jpg,x\nb/3.jpg,y\n")
-    assert read_labels(read_collection(root)) == {"a/1.jpg": "a", "b/3.jpg": "b"}
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -201,19 +137,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "COCO with a category that is not there": (
         lambda root: write_json(root, "c.json", {**coco(), "categories": []}),
-        r"c\.json: this is not what COCO annotations looks like \(KeyError",
-    ),
-    "Label Studio with nonsense": (
-        lambda root: write_json(root, "l.json", [task("a/1.jpg", "bone"), 7]),
-        r"l\.json: this is not what a Label Studio export looks like",
-    ),
-    "FiftyOne with a class that is not there": (
-        lambda root: write_json(root, "f.json", {"classes": ["bone"], "labels": {"1": 9}}),
-        r"f\.json: this is not what a FiftyOne dataset looks like",
-    ),
-    "a metadata line that is not an object": (
-        lambda root: (root / "metadata.jsonl").write_text('{"file_name": "a/1.jpg"}\n[1]\n'),
-        r"metadata\.jsonl:2: each line must be a JSON object",
+        r"c\.json: this is not what COCO annotations look like \(KeyError",
     ),
     "names that lead out": (
         lambda root: (root / "p.csv").write_text("file,label\n../../etc/passwd,bone\n"),

@@ -60,14 +60,3 @@ def test_fingerprint_is_of_the_content_not_the_order() -> None:
     photos = [photo(0), photo(1)]
     assert fingerprint(photos) == fingerprint(photos[::-1])
     assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
-
-
-def test_masks_of_a_rendered_set_are_found(tmp_path: Path) -> None:
-    (tmp_path / "masks" / "wood").mkdir(parents=True)
-    (tmp_path / "masks" / "wood" / "x-1.png").write_bytes(b"")
-    row = {"label": "wood", "source": "synthetic/x", "split": "train"}
-    files = {sha256: f"images/wood/x-{number}.jpg" for number, sha256 in ((1, "a"), (2, "b"))}
-    write_manifest(tmp_path, [row | {"sha256": sha, "file": file} for sha, file in files.items()])
-    with_mask, without = load_photos(tmp_path)
-    assert with_mask.mask == tmp_path / "masks" / "wood" / "x-1.png"
-    assert without.mask is None

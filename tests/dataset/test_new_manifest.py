@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections import Counter, defaultdict
@@ -151,10 +150,18 @@ def test_hostile_names_end_in_words(photos: Path, tmp_path: Path) -> None:
 
 def test_half_characters_of_json_are_written_as_what_they_are(photos: Path, tmp_path: Path) -> None:
     files = [path.relative_to(photos) for path in sorted(photos.rglob("*.jpg"))]
-    tasks = [
-        {"image": str(f), "choice": f.parts[0], "seller": f"\ud800 {f.parts[1]}"} for f in files
-    ]
-    (photos / "export.json").write_text(json.dumps(tasks))
+    labels = sorted({f.parts[0] for f in files})
+    coco = {
+        "images": [
+            {"id": i, "file_name": str(f), "seller": f"\ud800 {f.parts[1]}"}
+            for i, f in enumerate(files)
+        ],
+        "annotations": [
+            {"image_id": i, "category_id": labels.index(f.parts[0])} for i, f in enumerate(files)
+        ],
+        "categories": [{"id": i, "name": label} for i, label in enumerate(labels)],
+    }
+    (photos / "export.json").write_text(json.dumps(coco))
     done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
     assert done.exit_code == ExitCode.DONE, done.exception
     assert load_photos(tmp_path / "data")[0].source == "\\ud800 shop-0"
@@ -176,20 +183,6 @@ def test_one_source_cannot_be_split(tmp_path: Path) -> None:
         DatasetError, match=r"all 4 photos are of one source, 'shop'.*--source photo"
     ):
         make(tmp_path / "p", source="folder")
-
-
-def test_renderings_always_train(photos: Path) -> None:
-    rows = [["file", "label", "source"]]
-    for path in sorted(photos.rglob("*.jpg")):
-        file = path.relative_to(photos)
-        shop = file.parts[1]
-        source = f"synthetic/{shop}" if shop in {"shop-0", "shop-1", "shop-2"} else shop
-        rows.append([file.as_posix(), file.parts[0], source])
-    with (photos / "list.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    made = make(photos)
-    assert {p.split for p in made.photos if p.is_synthetic} == {"train"}
-    assert {p.split for p in made.photos if not p.is_synthetic} == set(SHARES)
 
 
 def test_labels_with_few_sources_are_named(photos: Path) -> None:

@@ -3,12 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.dataset.folds import source_folds
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.splits import DataRecipe, exclude_sources, hold_out_validation, prepare
 from recognizer.errors import DatasetError
@@ -18,7 +16,7 @@ from tests.labelled import photo, write_patches
 labelled = st.lists(
     st.tuples(
         st.sampled_from(["ivory_worked", "ceramic", "wood"]),
-        st.sampled_from(["a", "b", "c", "synthetic/x"]),
+        st.sampled_from(["a", "b", "c", "d"]),
         st.sampled_from(["train", "train", "train", "test"]),
     ),
     min_size=1,
@@ -42,10 +40,8 @@ def test_held_out_photos_leave_enough_to_train_on(
     assert [p.sha256 for p in split] == [p.sha256 for p in photos]
     for before, after in zip(photos, split, strict=True):
         assert (before.split, after.split) == ("train", "validation") or after == before
-        assert after.split != "validation" or not after.is_synthetic
     for label in {p.label for p in photos}:
         real = [p for p in photos if p.label == label and p.split == "train"]
-        real = [p for p in real if not p.is_synthetic]
         held = sum(p.label == label and p.split == "validation" for p in split)
         assert held <= len(real) // 2
     again = hold_out_validation(photos[::-1], share, seed)
@@ -119,16 +115,3 @@ def test_patches_leave_the_animals_alone(
     assert {p.sha256 for p in added} == taught & set(outlined)
     assert all(p.is_patch and p.split == "train" and p.label == outlined[p.sha256] for p in added)
     assert not any(p.is_evidence for p in added)
-
-
-@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.booleans()), min_size=2))
-def test_no_photo_is_scored_by_a_head_that_saw_its_source(pairs: list[tuple[str, bool]]) -> None:
-    sources = np.array([source for source, _ in pairs])
-    positive = np.array([is_positive for _, is_positive in pairs])
-    if not positive.any():
-        positive[0] = True
-    found = source_folds(sources, positive)
-    for source in set(sources):
-        assert len(set(found[sources == source])) == 1
-    places = {source: set(found[sources == source]) for source in set(sources[positive])}
-    assert len({min(p) for p in places.values()}) == len(places)  # each has a fold of its own

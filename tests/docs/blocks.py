@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = (
     *(ROOT / "README.md", ROOT / "examples/README.md", ROOT / "notebooks/README.md"),
-    *(ROOT / "datasets/README.md", ROOT / "datasets/renderer/README.md", ROOT / "CONTRIBUTING.md"),
+    *(ROOT / "datasets/README.md", ROOT / "CONTRIBUTING.md"),
     *sorted((ROOT / "docs").glob("*.md")),
 )
 _BLOCK = re.compile(

@@ -34,6 +34,6 @@ def test_from_listings_to_a_verified_case(tmp_path: Path, monkeypatch: pytest.Mo
     assert figures["decided"] >= 1
     assert figures["precision"][0]["precision"] is not None
     assert figures["misses"]["audited"] >= 1
-    assert "files unchanged" in printed["verify case-L1"]
-    assert (tmp_path / "case-L1" / "index.html").exists()
+    assert "unchanged" in printed["verify case-L1"]
+    assert (tmp_path / "case-L1" / "data" / "index.html").exists()
     assert load_policy("next.toml").keywords == load_policy("strict").keywords

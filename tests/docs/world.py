@@ -66,11 +66,9 @@ def _write_scans(folder: Path) -> None:
     """Scan the listings, and say of each lead what somebody found out."""
     done = invoke("scan", "listings.csv", "--output", "scan.jsonl", "--quiet")
     assert done.exit_code == ExitCode.DONE, done.output
-    for name in ("before", "january"):
-        shutil.copy("scan.jsonl", f"{name}.jsonl")
+    shutil.copy("scan.jsonl", "before.jsonl")
     done = invoke("decide", "scan.jsonl", "--policy", "strict", "--output", "after.jsonl")
     assert done.exit_code == ExitCode.DONE, done.output
-    shutil.copy("after.jsonl", "february.jsonl")
     outcomes = [
         {
             "time": "2026-03-01T12:00:00Z",

@@ -11,10 +11,8 @@ pytest.importorskip("sklearn", reason="the extra `train` is not installed")
 
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.sheets import contact_sheet
-from recognizer.engine import Recognizer
-from recognizer.evaluation.card import UNSTATED, count_licenses, failures_sheet, write_sources
+from recognizer.evaluation.card import UNSTATED, count_licenses, write_sources
 from recognizer.evaluation.figures import measure_living_animals
-from tests.pictures import COLORS, encoded, picture
 
 
 def test_living_animals_taken_for_products() -> None:
@@ -30,34 +28,6 @@ def test_living_animals_taken_for_products() -> None:
 
 def test_without_animals_nothing_is_said_of_them() -> None:
     assert measure_living_animals(["wood"], ["wood"], [False]) == ()
-
-
-def rendered(folder: Path, *pictures: tuple[str, str]) -> list[Photo]:
-    photos = []
-    for number, (label, color) in enumerate(pictures):
-        path = folder / f"{number}.jpg"
-        path.write_bytes(encoded(picture(color, (132, 132), seed=number), quality=95))
-        photos.append(Photo(path, f"{number:064x}", label, "synthetic/x", "train"))
-    return photos
-
-
-def test_failures_are_the_worst_misses_above_and_false_alarms_below(
-    recognizer: Recognizer, tmp_path: Path
-) -> None:
-    found, missed = ("ivory_worked", "red"), ("ivory_worked", "green")
-    photos = rendered(tmp_path, found, missed, ("ceramic", "red"), ("ceramic", "green"))
-    predictions = list(recognizer.predict_many([p.path for p in photos]))
-    sheet = failures_sheet(recognizer, photos, predictions)
-    above, below = np.split(sheet[: len(sheet) // 2 * 2], 2)
-
-    def shows(part: np.ndarray, color: str) -> bool:
-        near = (np.abs(part.astype(int) - COLORS[color]) < 40).all(axis=2)
-        return bool(near.sum() > 132 * 132 / 2)
-
-    assert [shows(above, c) for c in ("green", "red")] == [True, False]
-    assert shows(below, "red")
-    first = below[:, : sheet.shape[1] // 7 + 4]
-    assert [shows(first, c) for c in ("red", "green")] == [True, False]  # the worst comes first
 
 
 def test_a_sheet_has_room_for_every_line() -> None:

@@ -12,27 +12,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
-from recognizer.dataset.outputs import run_photos
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.engine import Recognizer
-from recognizer.errors import DatasetError, TaxonomyError, UsageError
+from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, evaluate
-from recognizer.evaluation.held_out import (
-    caveat_for_sources,
-    corrected,
-    photos_of_sources,
-    photos_of_split,
-)
-from recognizer.evaluation.left_out import leave_out_sources, photos_for
+from recognizer.evaluation.held_out import corrected, photos_of_split
 from recognizer.model.bundle import load_bundle
-from recognizer.model.description import CalibrationPhotos, Enrolled, Training
-from recognizer.model.evidence import Leads
+from recognizer.model.description import CalibrationPhotos, Leads, Training
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import encoded, picture
 from tests.labelled import write_manifest
@@ -232,70 +223,6 @@ def test_labels_are_corrected_as_the_recipe_does(
         corrected(bundle, photos)
 
 
-def test_only_some_sources(trained_bundle: Path, photos: list[Photo]) -> None:
-    chosen = photos_of_sources(photos, ["met/ivory"])
-    positives = [p for p in chosen if p.label == "ivory_worked"]
-    assert {p.source for p in positives} == {"met/ivory"}
-    # Its ceramics were trained on: only the negatives of the test split count.
-    assert {p.split for p in chosen if p not in positives} == {"test"}
-    bundle = load_bundle(trained_bundle)
-    assert "optimistic" in caveat_for_sources(bundle, photos, ["met/ivory"])
-    others = ["tony/collections", "fitz/netsuke"]
-    assert "never saw" in caveat_for_sources(bundle, photos, others)
-    enrolled = next(p.sha256 for p in photos if p.source == others[0])
-    made = {"label": "ivory_raw", "penalty": 0.03, "date": "2026-11-26", "program": "0"}
-    step = Enrolled(parent=bundle.reference, photos=(enrolled,), **made)
-    bundle = replace(bundle, lineage=(step,))
-    assert "Training saw photos of tony/collections" in caveat_for_sources(bundle, photos, others)
-
-
-def test_a_misspelt_source_is_named(photos: list[Photo]) -> None:
-    with pytest.raises(DatasetError, match="did you mean met/ivory"):
-        photos_of_sources(photos, ["met/ivori"])
-
-
-# --- one source left out ----------------------------------------------------------------------
-
-
-def test_leaving_sources_out(recognizer: Recognizer, photos: list[Photo]) -> None:
-    used, positive = photos_for(photos, "ivory")
-    assert {p.split for p in used} == {"train"}
-    features = run_photos(recognizer, used).embedding
-    result = leave_out_sources("tiny-v1", "ivory", used, positive, features, rounds=20)
-    assert result.figures.average_precision.value == 1
-    assert over(result.by_source) == [("met/ivory", 6, 6), ("tony/collections", 3, 3)]
-
-
-def test_a_head_learns_nothing_from_the_source_that_it_is_tested_on() -> None:
-    """What tells the positives of one source alone from the rest must not help to find them."""
-    rng = np.random.default_rng(0)
-    sources = np.repeat(["a", "b", "n1", "n2"], 50)
-    positive = np.isin(sources, ["a", "b"])
-    features = rng.normal(size=(200, 8))
-    features[sources == "a", 0] += 20
-    features[sources == "b", 1] += 20
-    labels = np.where(positive, "ivory_raw", "wood").tolist()
-    pairs = zip(labels, sources.tolist(), strict=True)
-    photos = [Photo(Path("-"), "", label, source, "train") for label, source in pairs]
-    result = leave_out_sources("x", "ivory_raw", photos, positive, features, rounds=5)
-    assert result.figures.area_under_roc.value < 0.8
-
-
-@pytest.mark.parametrize(
-    ("label", "error", "words"),
-    [
-        ("ceramic", UsageError, "not a product"),
-        ("ivory_row", TaxonomyError, "did you mean"),
-        ("coral", DatasetError, "at least two"),
-    ],
-)
-def test_labels_that_cannot_be_left_out(
-    photos: list[Photo], label: str, error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error, match=words):
-        photos_for(photos, label)
-
-
 # --- the command ------------------------------------------------------------------------------
 
 
@@ -321,25 +248,14 @@ def test_a_bundle_of_other_data_is_measured_on_the_test_split(
         ["--prevalence", 0],
         ["--prevalence", 1.5],
         ["--split", "train"],
-        ["--only-source", "met/ivory", "--against", "tiny"],
-        ["--leave-one-source-out", "ivory", "--split", "test"],
-        ["--leave-one-source-out", "ivory", "--output", "report.html"],
+        ["--against", "tiny", "--output", "report.html"],
         ["--output", "no/such/folder/x.html"],
         ["--split", "validation"],
-        ["--only-source", "nobody"],
     ],
 )
 def test_mistakes_are_told(tiny_bundle: Path, data: Path, options: list[Any]) -> None:
     output = run(tiny_bundle, "--data", data, *options, code=ExitCode.USAGE)
     assert len(output.strip().splitlines()) <= 2
-
-
-def test_one_source_left_out_says_what_it_is_worth(tiny_bundle: Path, data: Path) -> None:
-    options = (tiny_bundle, "--data", data, "--leave-one-source-out", "ivory")
-    output = run(*options)
-    assert "tony/collections" in output
-    assert "optimistic" in output
-    assert json.loads(run(*options, "--json"))["ivory"]["figures"]["photos"] == 9
 
 
 def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:

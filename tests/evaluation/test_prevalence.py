@@ -15,7 +15,7 @@ from recognizer.evaluation.prevalence import (
     precision,
     precision_estimate,
 )
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 
 RATES = st.floats(1e-4, 0.5)
 

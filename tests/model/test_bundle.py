@@ -12,7 +12,7 @@ import pytest
 
 from recognizer.errors import BundleDigestError, BundleError, BundleNotFoundError, BundleSchemaError
 from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles, write_bundle
-from recognizer.model.description import Calibrated, CalibrationFit, Enrolled, NegativesFile
+from recognizer.model.description import NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.model.negatives import read_negatives
 from recognizer.model.numerics import sigmoid
@@ -20,48 +20,6 @@ from recognizer.taxonomy import Kind
 from tests.tiny import LABELS, SIZE, change_by_hand, edit_description, write_tiny_bundle
 
 Change = Callable[[dict[str, Any]], object]
-SHARE, NONE = [3, 4, 0.19, 0.99], [0, 60, 0.0, 0.06]
-ENROLLED_BEFORE = {
-    "train": {"photos": 4, "sources": 1, "rendered": 0, "patches": 0},
-    "test": {"photos": 0, "sources": 0},
-    "average_precision": None,
-    "area_under_roc": None,
-    "recall_at_false_alarm_rate": {},
-    "enrolled": {
-        "words": "enrolled",
-        "photos": 4,
-        "sources": 1,
-        "known": 0,
-        "negatives": 60,
-        "own_weight": 0.5,
-        "ranks": [1, 1, 2, 9],
-        "leave_one_out_recall": dict.fromkeys(("0.05", "0.01", "0.001"), SHARE),
-        "leads_by_default": SHARE,
-        "false_alarms": dict.fromkeys(("0.05", "0.01", "0.001"), NONE),
-    },
-}
-PARENT = {"name": "tiny", "version": 1, "sha256": "0" * 64}
-PHOTOS = {"split": "validation", "photos": 9, "negatives": 5, "sources": 2, "fingerprint": "f"}
-
-
-def as_schema_2(content: dict[str, Any]) -> None:
-    """Turn the tiny bundle into what was written before, calibrated and then enrolled in."""
-    content["schema"] = 2
-    content["photo_thresholds"] = content.pop("any_product_thresholds")
-    for entry in content["labels"]:
-        entry["calibration"] = {"slope": 1.0, "intercept": 0.0}
-    for entry in (*content["labels"], *content["families"]):
-        entry["evidence"] = {}
-    content["labels"][1]["calibration"] |= {"method": "enrolled", "positives": 4}
-    content["labels"][1]["evidence"] = ENROLLED_BEFORE
-    content["training"] = {"fingerprint": "t", "config": {"name": "tiny"}}
-    content["calibration"] = PHOTOS
-    made = {"parent": PARENT, "date": "2026-11-25", "program": "0.1.0"}
-    settings = {"views": 2, "penalty": 0.03, "seed": 0}
-    content["lineage"] = [
-        {**made, "calibrated": PHOTOS},
-        {**made, "enrolled": "ivory_raw", "photos": ["a" * 64], "settings": settings},
-    ]
 
 
 @pytest.fixture
@@ -90,19 +48,6 @@ def test_calibration(bundle: Bundle) -> None:
     assert np.isfinite(sigmoid(np.array([-1e308, 1e308]))).all()
 
 
-def test_a_curve_is_served_as_it_was_written(tmp_path: Path) -> None:
-    knots = [[-1.0, -2.0], [1.0, 0.0], [2.0, 3.0]]
-
-    def bend(description: dict[str, Any]) -> None:
-        description["labels"][1]["calibration"] = {"slope": 0.5, "knots": knots}
-
-    bundle = load_bundle(edit_description(write_tiny_bundle(tmp_path), bend))
-    log_odds = np.array([[0.0, x, 0.0, 0.0] for x in (-3.0, -1.0, 0.0, 1.5, 2.0, 4.0)])
-    found = bundle.calibrate(log_odds)
-    assert np.allclose(found[:, 1], sigmoid(np.array([-3.0, -2.0, -1.0, 1.5, 3.0, 4.0])))
-    assert np.allclose(found[:, 0], 0.5)
-
-
 def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
     """Scans name the digest: the same network with other thresholds must not pass for the same."""
     changes: dict[str, Change] = {
@@ -128,38 +73,6 @@ def test_a_family_is_seen_where_any_member_is(bundle: Bundle, tmp_path: Path) ->
     assert np.allclose(found, [[0.75], [1.0]])
     without = load_bundle(write_tiny_bundle(tmp_path, families=()))
     assert without.family_scores(np.zeros((3, 4))).shape == (3, 0)
-
-
-def test_a_bundle_of_schema_2_is_read(tmp_path: Path, bundle: Bundle) -> None:
-    old = load_bundle(changed(tmp_path / "old", as_schema_2))
-    assert old.digest == bundle.digest
-    assert old.labels[0] == bundle.labels[0]
-    assert old.labels[1].fit == CalibrationFit(method="enrolled", positives=4)
-    evidence = old.labels[1].evidence
-    assert evidence is not None
-    assert evidence.enrolment is not None
-    assert "3 of 4 are found at a false-positive rate of 1 %" in evidence.enrolment.words
-    assert old.any_product_thresholds == bundle.any_product_thresholds
-    assert old.training is not None
-    assert old.training.recipe == {"name": "tiny"}
-    assert old.training.held_out is None  # it was calibrated on other photos since
-    calibrated, enrolled = old.lineage
-    assert isinstance(calibrated, Calibrated)
-    assert calibrated.parent.digest == "0" * 64
-    assert isinstance(enrolled, Enrolled)
-    assert (enrolled.label, enrolled.penalty) == ("ivory_raw", 0.03)
-    assert old.enrolled_photos("ivory_raw") == {"a" * 64}
-    write_bundle(old)
-    assert load_bundle(tmp_path / "old") == old
-
-
-@pytest.mark.parametrize(
-    "change",
-    [lambda d: d.pop("digest"), lambda d: d["photo_thresholds"].update({"0.01": 0.0})],
-)
-def test_schema_2_is_checked_by_its_digest_too(change: Change, tmp_path: Path) -> None:
-    with pytest.raises(BundleDigestError):
-        load_bundle(change_by_hand(changed(tmp_path, as_schema_2), change))
 
 
 def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:
@@ -228,7 +141,7 @@ def test_numbers_that_were_changed_by_hand_are_refused(tmp_path: Path, change: C
 
 
 def test_a_bundle_without_a_digest_is_refused(tmp_path: Path) -> None:
-    """Schema 1 had none: written into a later bundle, it would let any threshold through."""
+    """It would let any threshold through."""
     folder = changed(tmp_path, lambda d: (d.update(schema=1), d.pop("digest")))
     with pytest.raises(BundleSchemaError, match="recognizer export"):
         load_bundle(folder)
@@ -270,7 +183,7 @@ def changed(folder: Path, change: Change) -> Path:
 
 
 BROKEN: dict[str, Change] = {
-    "a schema to come": lambda d: d.update(schema=4),
+    "a schema to come": lambda d: d.update(schema=5),
     "schema nought": lambda d: d.update(schema=0),
     "a schema of words": lambda d: d.update(schema="3"),
     "a schema that is a list": lambda d: d.update(schema=[3]),
@@ -294,13 +207,8 @@ BROKEN: dict[str, Change] = {
     "an unknown kind": lambda d: d["labels"][0].update(kind="animal product"),
     "no calibration": lambda d: d["labels"][0].pop("calibration"),
     "calibration not a number": lambda d: d["labels"][0]["calibration"].update(slope="steep"),
-    "calibration NaN": lambda d: d["labels"][0]["calibration"].update(knots=[[0, math.nan]]),
+    "calibration NaN": lambda d: d["labels"][0]["calibration"].update(intercept=math.nan),
     "calibration upside down": lambda d: d["labels"][0]["calibration"].update(slope=-1),
-    "no knots": lambda d: d["labels"][0]["calibration"].update(knots=[]),
-    "a knot of one number": lambda d: d["labels"][0]["calibration"].update(knots=[[1]]),
-    "a flat step": lambda d: d["labels"][0]["calibration"].update(knots=[[0, 1], [1, 1]]),
-    "knots out of order": lambda d: d["labels"][0]["calibration"].update(knots=[[1, 0], [0, 1]]),
-    "a knot NaN": lambda d: d["labels"][0]["calibration"].update(knots=[[0, math.nan]]),
     "no thresholds": lambda d: d["labels"][0].pop("thresholds"),
     "thresholds as a list": lambda d: d["labels"][0].update(thresholds=[0.5]),
     "a threshold missing": lambda d: d["labels"][0]["thresholds"].pop("0.01"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from recognizer.model.evidence import Estimate, EvaluationPhotos, Evidence, TrainingImages
+from recognizer.model.description import Estimate, EvaluationPhotos, LabelEvidence, TrainingImages
 from recognizer.review.guide import REASONS, describe_evidence, explain_reason
 from recognizer.status import Reason
 
@@ -17,7 +17,7 @@ def test_every_reason_has_one_sentence() -> None:
     ("train", "test", "precision", "text", "mark"),
     [
         (
-            TrainingImages(photos=16, sources=2, rendered=0),
+            TrainingImages(photos=16, sources=2),
             EvaluationPhotos(photos=5, sources=1),
             Estimate(0.8, 0.5, 0.95),
             "16 training photos from 2 sources; measured on 5 test photos from 1 source: "
@@ -25,18 +25,17 @@ def test_every_reason_has_one_sentence() -> None:
             "thin evidence",
         ),
         (
-            TrainingImages(photos=1, sources=1, rendered=40),
+            TrainingImages(photos=1, sources=1),
             EvaluationPhotos(photos=0, sources=0),
             None,
-            "1 training photo from 1 source and 40 renderings; not measured: "
-            "there are no test photos",
+            "1 training photo from 1 source; not measured: there are no test photos",
             "not measured",
         ),
         (
-            TrainingImages(photos=0, sources=0, rendered=1),
+            TrainingImages(),
             EvaluationPhotos(photos=20, sources=4),
             None,
-            "0 training photos and 1 rendering; measured on 20 test photos from 4 sources",
+            "0 training photos; measured on 20 test photos from 4 sources",
             None,
         ),
         (None, None, None, "not recorded in the bundle", "not measured"),
@@ -49,6 +48,6 @@ def test_evidence_in_words(
     text: str,
     mark: str | None,
 ) -> None:
-    evidence = train and Evidence(train=train, test=test, average_precision=precision)
+    evidence = train and LabelEvidence(train=train, test=test, average_precision=precision)
     found = describe_evidence(evidence)
     assert (found.text, found.mark) == (text, mark)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.evidence import EvaluationPhotos, Evidence
+from recognizer.model.description import EvaluationPhotos, LabelEvidence
 from recognizer.policy import Decision
 from recognizer.review.cards import CardMaker
 from recognizer.review.outcomes import Judgement
@@ -27,7 +27,7 @@ from tests.rows.rows import NOW, bare_row, lead, write_rows
 def bundle(tiny_bundle: Path) -> Bundle:
     """With evidence for worked ivory, and none for raw ivory."""
     found = load_bundle(tiny_bundle)
-    evidence = Evidence(test=EvaluationPhotos(photos=9, sources=2))
+    evidence = LabelEvidence(test=EvaluationPhotos(photos=9, sources=2))
     labels = tuple(
         replace(one, evidence=evidence if one.name == "ivory_worked" else None)
         for one in found.labels

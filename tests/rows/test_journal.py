@@ -220,7 +220,7 @@ def _grown(path: Path) -> None:
         (_renamed, r"was renamed .*Put it back", "scan.jsonl.1"),
         (_rotated, r"was renamed .*Put it back", "scan.jsonl.1"),
         (_replaced, r"was removed .*scan\.jsonl\.recovered", "scan.jsonl.recovered"),
-        (_truncated, "0 bytes instead of .*copytruncate.*recognizer repair", None),
+        (_truncated, "0 bytes instead of .*copytruncate.*name another --output", None),
         (_shortened, "100 bytes instead of", None),
         (_grown, "bytes instead of", "scan.jsonl"),
     ],

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from recognizer import _guard
-from recognizer._guard import StartupFailure
+from recognizer import _process
+from recognizer._process import RemoteError
 from recognizer.errors import ProviderError, RecognizerError, UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
@@ -211,7 +211,7 @@ def test_idle_time_is_not_that_of_an_image(make: Any) -> None:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_guard, "resident_bytes", lambda pid: HELD.get(pid, 1))
+    monkeypatch.setattr(_process, "resident_bytes", lambda pid: HELD.get(pid, 1))
     monkeypatch.setattr("sys.platform", "linux")
 
 
@@ -268,11 +268,11 @@ def test_what_failed_again_for_the_same_reason_has_no_new_row(make: Any) -> None
             *(UsageError, "2 MiB leaves no room for images: a worker takes 3 MiB", 1),
         ),
         (
-            says(StartupFailure(kind="ProviderError", message="no such thing")),
+            says(RemoteError(kind="ProviderError", message="no such thing")),
             *(ProviderError, "^no such thing$", 1),
         ),
         (
-            says(StartupFailure(kind="ValueError", message="no such thing")),
+            says(RemoteError(kind="ValueError", message="no such thing")),
             *(RecognizerError, "cannot load the model: ValueError: no such thing", 1),
         ),
     ],
@@ -287,7 +287,7 @@ def test_workers_that_cannot_start(
 
 
 def test_a_start_that_takes_too_long(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_guard, "START_SECONDS", 0.1)
+    monkeypatch.setattr(_process, "START_SECONDS", 0.1)
     pool, _ = make(FakeProcess.hang)
     with pytest.raises(RecognizerError, match=r"was killed after 0.1 s"):
         list(pool.work(tasks(10)))
@@ -296,7 +296,7 @@ def test_a_start_that_takes_too_long(make: Any, monkeypatch: pytest.MonkeyPatch)
 def test_processes_that_ignore_sigkill_are_not_waited_for_one_by_one(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_guard, "JOIN_SECONDS", 0.2)
+    monkeypatch.setattr(_process, "JOIN_SECONDS", 0.2)
     monkeypatch.setattr(FakeProcess, "join", lambda _, seconds: time.sleep(seconds))
     pool, _ = make(obedient, workers=10)
     next(pool.work(tasks(1000)))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES, CandidateKind
 from recognizer.taxonomy import Kind, Taxonomy
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 from scipy.stats import norm, t
 
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.errors import UsageError
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.review.plan.evidence import (
     ANY_PRODUCT,

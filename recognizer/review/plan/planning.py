@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from recognizer.errors import UsageError
 from recognizer.evaluation.metrics import CONFIDENCE
 from recognizer.evaluation.prevalence import precision_estimate
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.review.plan.audits import Audit, plan_audits
 from recognizer.review.plan.evidence import (
     ANY_PRODUCT,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.review.plan.evidence import (
     ANY_PRODUCT,

@@ -17,9 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 
-from recognizer import _guard
 from recognizer._closing import Closes
-from recognizer._guard import DiedError, Guarded, StartupFailure
+from recognizer._process import Child, DiedError, RemoteError, inbox, settle
 from recognizer.errors import RecognizerError
 from recognizer.scan.containers.bounds import Progress
 from recognizer.scan.containers.opening import Opening
@@ -69,7 +68,7 @@ class Containers(Closes):
     def __init__(self, timeout: float = 30.0, memory_limit: int | None = None) -> None:
         self._timeout = timeout
         self._memory_limit = memory_limit or MEMORY_LIMIT
-        self._process: Guarded | None = None
+        self._process: Child | None = None
         self._is_idle = False
         self._is_closed = False
 
@@ -93,7 +92,7 @@ class Containers(Closes):
                 with suppress(OSError):  # it has died: the end of its connection will show it
                     process.connection.send(_Request(opening=opening, skip=found))
                 while not isinstance(message := process.receive(self._timeout), _End):
-                    if isinstance(message, StartupFailure):
+                    if isinstance(message, RemoteError):
                         message.reraise(f"{opening.container} cannot be opened")
                     last = message
                     for item, has_data in last.items:
@@ -115,14 +114,14 @@ class Containers(Closes):
                 skipped.add(message.skipped)
                 return
 
-    def _ready(self) -> Guarded:
+    def _ready(self) -> Child:
         """Return a process that waits for a request."""
         if self._process is not None and not self._is_idle:  # its last container was left halfway
             self._process.close()
             self._process = None
         if self._process is None:
             limit = self._memory_limit
-            self._process, _ = _guard.start(_run, limit, memory_limit=limit)
+            self._process, _ = Child.start(_run, limit, memory_limit=limit)
             self._is_idle = True
         if self._is_closed:
             self._process.kill()
@@ -133,18 +132,18 @@ class Containers(Closes):
 
 
 def _run(connection: Connection, memory_limit: int) -> None:
-    _guard.settle()
+    settle()
     # pyarrow's own allocators take a gigabyte of addresses before the first byte.
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     _bound_memory(memory_limit)
-    requests = _guard.inbox(connection)
+    requests = inbox(connection)
     connection.send(None)
     while True:
         request = requests.get()
         try:
             _Sender(connection, request).work()
         except RecognizerError as error:
-            connection.send(StartupFailure.of(error))
+            connection.send(RemoteError.of(error))
         except MemoryError:  # nothing to be printed: the container is opened once more
             os._exit(1)
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from recognizer._sqlite import KeySet
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused
-from recognizer.rows.journal import KeySet
 from recognizer.scan.containers.bounds import Bounds, Progress
 from recognizer.scan.containers.values import json_object, listing_columns
 from recognizer.scan.items import Item, Skipped
@@ -34,7 +34,6 @@ _MAX_WAITING_BYTES = 64 << 20
 _MANY_IMAGES = 64  # of one listing
 _MAX_TRIES = 100  # of names for one more member of a name
 _APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
-_UINT64 = (1 << 64) - 1
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
 
 
@@ -185,7 +184,7 @@ def _item(
 def _unique(name: str, member: int, seen: KeySet) -> str:
     """Return another name for the second member of a name, so that each has its row."""
     unique, number = name, 1
-    while not seen.add(hash(unique) & _UINT64):
+    while not seen.add(hash(unique)):
         # A stranger may give a million members one name.
         number = number + 1 if number < _MAX_TRIES else max(number + 1, member)
         unique = f"{name}#{number}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from recognizer._guard import describe
+from recognizer._process import describe
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused

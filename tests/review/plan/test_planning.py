@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.evidence import Estimate
+from recognizer.model.description import Estimate
 from recognizer.review.plan import Plan, ScoredPhotos, make_plan
 from recognizer.review.plan.evidence import ANY_PRODUCT, NO_PRODUCT, level_of
 from recognizer.review.plan.labelled import MIN_NEGATIVES, MIN_PHOTOS_BETWEEN, MIN_PHOTOS_NAMED

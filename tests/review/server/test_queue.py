@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.model.bundle import load_bundle
-from recognizer.model.evidence import EvaluationPhotos, Evidence
+from recognizer.model.description import EvaluationPhotos, LabelEvidence
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, OutcomeStore
 from recognizer.review.server.queue import ConflictError, Group
@@ -238,7 +238,7 @@ def test_a_product_without_evidence_comes_after_those_with(
     tmp_path: Path, tiny_bundle: Path
 ) -> None:
     bundle = load_bundle(tiny_bundle)
-    evidence = Evidence(test=EvaluationPhotos(photos=9, sources=2))
+    evidence = LabelEvidence(test=EvaluationPhotos(photos=9, sources=2))
     labels = tuple(
         replace(label, evidence=evidence if label.name == "ivory_worked" else None)
         for label in bundle.labels

@@ -98,7 +98,7 @@ def test_a_container_that_is_left_halfway_does_not_disturb_the_next(containers: 
 
 
 def test_whoever_waits_for_items_ends_when_it_is_closed() -> None:
-    containers = Containers()
+    containers = Containers(timeout=2)
     items = containers.items(trap("a", "hangs"), Skipped())
     assert next(items).source == "a"
     containers.close()

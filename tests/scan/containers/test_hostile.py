@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recognizer._guard import resident_bytes
+from recognizer._process import resident_bytes
 from recognizer.imaging import Limits
 from recognizer.scan.containers.bounds import Bounds
 from recognizer.scan.containers.guard import Containers

@@ -1,0 +1,120 @@
+"""Submits the leads of a scan to Coop, the review console of ROOST, as reports.
+
+    recognizer listings scan.jsonl --output listings.jsonl
+    COOP_API_KEY=... python examples/coop.py listings.jsonl https://coop.example.com \
+        --item-type ITEM_TYPE --reporter-type USER_TYPE --policy POLICY
+
+The IDs are those of Coop's dashboard; that of an item is its listing's, so Coop keeps one job for
+it. ``listings.jsonl.accepted`` notes what was accepted, so the same command resumes. Photos that
+were scanned as files need ``--photo-url``, such as ``https://photos.example/{sha256}``.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+TRIES, REFUSED, TRANSIENT = 6, {400, 413, 422}, {408, 425, 429, 500, 502, 503, 504}
+OURS = ("decision", "product", "score", "reports", "also_in_listings", "scanned")
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Makes a redirect an error: the API key is for one host."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow none."""
+
+
+OPENER = urllib.request.build_opener(NoRedirect)
+
+
+def report_of(listing: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Return the body of a request to ``/api/v1/report``."""
+    why = "Lead, not a verdict: " + ("; ".join(listing["why"]) or listing["decision"])
+    urls = (photo_url(photo, options.photo_url) for photo in listing["photos"][:20])
+    data = (listing["item"] or {}) | {"title": listing["title"], "url": listing["url"]}
+    data |= {f"recognizer_{name}": listing[name] for name in OURS}
+    data |= {"images": [*filter(None, urls)], "recognizer_reason": why}
+    data = {name: value for name, value in data.items() if value is not None}
+    reporter = {"kind": "user", "typeId": options.reporter_type, "id": "recognizer"}
+    reason = {"policyId": options.policy, "reason": why[:2000], "csam": False}
+    return {
+        "reporter": reporter,
+        "reportedAt": listing["scanned"],
+        "reportedForReason": {key: value for key, value in reason.items() if value is not None},
+        "reportedItem": {"id": listing["listing"], "typeId": options.item_type, "data": data},
+    }
+
+
+def photo_url(photo: dict[str, Any], template: str | None) -> str | None:
+    """Return the URL of a photo: its source, or one made of its digest."""
+    if photo["source"].startswith(("http://", "https://")):
+        return str(photo["source"])
+    return template.format(sha256=photo["sha256"]) if template and photo["sha256"] else None
+
+
+def post(url: str, body: bytes, key: str) -> str | None:
+    """Send a report; return why Coop does not want it, or None. Passing failures are retried."""
+    headers = {"Content-Type": "application/json", "X-API-KEY": key}
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - main() checks the URL
+    for number in range(TRIES):
+        pause = 2.0**number
+        try:
+            OPENER.open(request, timeout=30).close()
+            return None
+        except urllib.error.HTTPError as error:
+            text = error.read(1 << 20).decode("utf-8", "replace")
+            if error.code in REFUSED:
+                return f"{error.code}: {text}"
+            if error.code not in TRANSIENT:
+                raise SystemExit(f"{url}: status {error.code}: {text}") from error
+            wanted = error.headers.get("Retry-After", "")
+            pause = min(60.0, max(pause, float(wanted) if wanted.isdecimal() else 0.0))
+        except OSError as error:
+            print(error, file=sys.stderr)
+        time.sleep(pause)
+    raise SystemExit(f"{url} did not answer {TRIES} times: give the same command again later")
+
+
+def leads(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
+    """Yield the listing and the request of each lead."""
+    with open(options.listings, encoding="utf-8") as lines:
+        for listing in map(json.loads, lines):
+            if listing["decision"] in {"review", "priority"} and listing["copy_of"] is None:
+                yield listing["listing"], json.dumps(report_of(listing, options)).encode()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Submit what was not accepted yet; return 3 if Coop refuses some of it."""
+    parser = argparse.ArgumentParser(description="Submit leads to Coop, as reports.")
+    parser.add_argument("listings")
+    parser.add_argument("url")
+    for name in ("--item-type", "--reporter-type", "--policy", "--photo-url"):
+        parser.add_argument(name, required=name.endswith("-type"))
+    options = parser.parse_args(arguments)
+    endpoint = f"{options.url.rstrip('/')}/api/v1/report"
+    if not endpoint.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+        parser.error("give an https URL: the API key must not travel in clear")
+    refused, log = 0, Path(f"{options.listings}.accepted")
+    accepted = {*log.read_text("ascii").split()} if log.exists() else set()
+    with log.open("a", encoding="ascii") as file:
+        for listing, body in leads(options):
+            if (digest := hashlib.sha256(body).hexdigest()) in accepted:
+                continue
+            if (why := post(endpoint, body, os.environ["COOP_API_KEY"])) is None:
+                print(digest, file=file, flush=True)
+                continue
+            refused += 1
+            print(f"{listing!r}: refused: {why}", file=sys.stderr)
+    return 3 if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

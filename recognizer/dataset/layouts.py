@@ -1,0 +1,405 @@
+"""Labelled photos as people keep them: folders, CSV tables, and COCO annotations.
+
+:func:`read_collection` finds out which layout a folder has, and reads it. No image is opened.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recognizer.dataset.manifest import IMAGE_SUFFIXES, MANIFEST
+from recognizer.errors import DatasetError, UsageError
+
+LAYOUTS: Mapping[str, str] = {
+    "folders": "a folder for each label",
+    "csv": "a CSV table",
+    "coco": "COCO annotations",
+}
+"""The layouts, and what they are called."""
+
+SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
+FOLDER = "folder"
+"""The column for the folder between a label's folder and the photo."""
+
+FILE_COLUMNS = (
+    *("file", "file_name", "filename", "filepath", "file_path", "path"),
+    *("image", "image_path", "image_file", "img", "photo"),
+)
+LABEL_COLUMNS = (
+    *("label", "labels", "class", "class_name", "category", "category_name"),
+    *("product", "species", "target"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """The columns of a table that hold the file and the label; None to find out."""
+
+    file: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One labelled photo of a collection: its file, its label, and the other columns it has."""
+
+    path: Path
+    label: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Collection:
+    """Labelled photos below a folder, before anything is known about their content.
+
+    ``words`` names the layout; ``left_out`` and ``notes`` have a line for each photo that cannot be
+    used, and for each decision.
+    """
+
+    root: Path
+    layout: str
+    words: str
+    entries: list[Entry] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_collection(
+    place: str | Path,
+    layout: str | None = None,
+    columns: Columns | None = None,
+    photos: Path | None = None,
+) -> Collection:
+    """Read labelled photos.
+
+    Args:
+        place: a folder, or the CSV or JSON file in it that lists the photos.
+        layout: one of :data:`LAYOUTS`; None to find out.
+        columns: which columns of a table hold the file and the label.
+        photos: the folder that holds the photos; None for the one with the list.
+
+    Raises:
+        DatasetError: there are no photos, several layouts fit, or a file cannot be read.
+        UsageError: there is no such layout.
+    """
+    place = Path(place)
+    if layout is not None and layout not in LAYOUTS:
+        raise UsageError(f"no layout {layout!r}; there are: {', '.join(LAYOUTS)}")
+    if not place.exists():
+        raise DatasetError(f"{place}: no such folder or file")
+    root = photos or (place.parent if place.is_file() else place)
+    name, lists = _detect(place, layout)
+    names = f" ({', '.join(os.path.relpath(path, root) for path in lists)})" if lists else ""
+    found = Collection(root=root, layout=name, words=LAYOUTS[name] + names)
+    files = _Files(root)
+    if name == "folders":
+        _read_folders(found)
+    for path in lists:
+        if name == "csv":
+            _read_table(path, files, found, columns or Columns())
+        else:
+            _read_coco(path, files, found)
+    if not found.entries:
+        why = f": {'; '.join([*found.left_out, *found.notes][:3])}" if found.left_out else ""
+        raise DatasetError(f"{place}: {found.words}, but no photo with a label{why}")
+    return found
+
+
+def _detect(place: Path, asked: str | None) -> tuple[str, list[Path]]:
+    """Return the name of the layout, and the files that list the photos."""
+    if asked == "folders":
+        return asked, []
+    fits: dict[str, list[Path]] = {}
+    if asked != "csv":
+        fits["coco"] = [path for path in _json_files(place) if _is_coco(_read_json(path))]
+    if asked != "coco":
+        fits["csv"] = _tables(place)
+    fits = {name: paths for name, paths in fits.items() if paths}
+    if len(tables := fits.get("csv", [])) > 1:
+        raise DatasetError(
+            f"{place}: several tables list photos ({', '.join(p.name for p in tables)}): "
+            "name one of them instead of the folder"
+        )
+    if len(fits) > 1:
+        names = " and ".join(f"{LAYOUTS[name]} (--layout {name})" for name in fits)
+        raise DatasetError(f"{place}: this may be {names}: say which")
+    if fits:
+        return next(iter(fits.items()))
+    if asked is not None or place.is_file():
+        raise DatasetError(
+            f"{place}: this is not {LAYOUTS[asked] if asked else 'a list of labelled photos'}; a "
+            "CSV table needs the columns file and label, or their names with --file-column and "
+            "--label-column"
+        )
+    return "folders", []
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file is an image by its name."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+class _Files:
+    """The files below a folder, found by the names that tables and annotations have for them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.abspath(root)
+        self._given = root
+        self._by_name: dict[str, list[str]] | None = None
+
+    def find(self, name: str, *bases: Path) -> Path | str:
+        """Return the file that a name means, or in words why there is none.
+
+        A name is a path relative to one of the bases, to the folder, or to one inside it. Of the
+        path of another machine, or an address, the end counts. Nothing outside the folder is found.
+        """
+        name = name.strip().replace("\\", "/").partition("?")[0]
+        if not name.strip("./") or "\0" in name:
+            return "no file name"
+        outside = False
+        for base in dict.fromkeys((*map(os.path.abspath, bases), self._root)):
+            path = os.path.normpath(os.path.join(base, name))
+            if not path.startswith(self._root + os.sep):
+                outside = True
+            elif os.path.isfile(path):
+                return self._given / os.path.relpath(path, self._root)
+        parts = tuple(part for part in name.split("/") if part not in {"", "."})
+        if ".." in parts:
+            return f"leads out of {self._given}" if outside else "no such file"
+        is_complete = name.startswith("/") or "://" in name or name[1:3] == ":/"
+        found = self._with_end(parts, whole=not is_complete)
+        if len(found) == 1:
+            return self._given / found[0]
+        return f"{len(found)} files have this name" if found else "no such file"
+
+    def _with_end(self, parts: tuple[str, ...], *, whole: bool) -> list[str]:
+        """Return the files whose paths end in all of some parts, or in as many as any does."""
+        if self._by_name is None:
+            by_name = defaultdict(list)
+            for folder, _, names in os.walk(self._root):
+                for name in names:
+                    by_name[name].append(os.path.relpath(os.path.join(folder, name), self._root))
+            self._by_name = by_name
+        found = self._by_name.get(parts[-1], [])
+        for length in range(2, len(parts) + 1):
+            longer = [path for path in found if Path(path).parts[-length:] == parts[-length:]]
+            if not longer:
+                return [] if whole else found
+            found = longer
+        return found
+
+
+# --- a folder for each label ----------------------------------------------------------------------
+
+
+def _read_folders(found: Collection) -> None:
+    """Add the photos below the folders of labels; folders of splits may lie above these."""
+    root = found.root
+    inside = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith((".", "_"))]
+    loose = [p for p in sorted(root.iterdir()) if p.is_file() and is_image(p)]
+    if loose:
+        raise DatasetError(
+            f"{root}: {len(loose)} photos lie in no folder (as {loose[0].name}); put each into a "
+            f"folder named after its label, or list them in {root / MANIFEST} with the columns "
+            "file, label and source"
+        )
+    has_splits = bool(inside) and all(p.name.lower() in SPLIT_FOLDERS for p in inside)
+    shelves = [(p, {"split": p.name.lower()}) for p in inside] if has_splits else [(root, {})]
+    others: list[Path] = []
+    for shelf, fields in shelves:
+        for folder in sorted(shelf.iterdir()):
+            if folder.is_dir() and not folder.name.startswith((".", "_")):
+                _add_label(folder, fields, found, others)
+    if others:
+        found.notes.append(
+            f"Skipped {len(others)} files that are no images by their name, as "
+            f"{others[0].relative_to(root)}"
+        )
+
+
+def _add_label(folder: Path, fields: dict[str, str], found: Collection, others: list[Path]) -> None:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = Path(place).relative_to(folder).parts
+        source = {FOLDER: below[0]} if below else {}
+        for path in (Path(place) / name for name in sorted(names)):
+            if is_image(path):
+                found.entries.append(
+                    Entry(path=path, label=folder.name, fields={**fields, **source})
+                )
+            elif not path.name.startswith("."):
+                others.append(path)
+
+
+# --- CSV ------------------------------------------------------------------------------------------
+
+
+def _tables(place: Path) -> list[Path]:
+    """Return the CSV files that have a column for a file and one for a label."""
+    if place.is_file():
+        return [place] if place.suffix.lower() in {".csv", ".tsv"} else []
+    tables = [p for p in sorted(place.iterdir()) if p.suffix.lower() in {".csv", ".tsv"}]
+    return [
+        path
+        for path in tables
+        if path.is_file()
+        and all(_pick(_columns(path), known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
+    ]
+
+
+def _read_table(path: Path, files: _Files, found: Collection, columns: Columns) -> None:
+    names = _columns(path)
+    file = _require(path, names, FILE_COLUMNS, columns.file, "--file-column")
+    label = _require(path, names, LABEL_COLUMNS, columns.label, "--label-column")
+    found.notes.append(f"The column {file!r} names the file, {label!r} the label")
+    for where, row in _rows(path):
+        photo = files.find(row[file], path.parent)
+        if isinstance(photo, str):
+            found.left_out.append(f"{where}: {row[file]!r}: {photo}")
+        elif not row[label].strip():
+            found.left_out.append(f"{where}: {row[file]}: no label")
+        else:
+            fields = {key: value for key, value in row.items() if key != file and value}
+            found.entries.append(Entry(path=photo, label=row[label].strip(), fields=fields))
+
+
+def _pick(names: Sequence[str], known: Sequence[str]) -> str | None:
+    """Return the first known column that a table has, as the table writes it."""
+    plain = {name.strip().lower().replace(" ", "_").replace("-", "_"): name for name in names}
+    return next((plain[name] for name in known if name in plain), None)
+
+
+def _require(
+    path: Path, names: Sequence[str], known: Sequence[str], asked: str | None, option: str
+) -> str:
+    if asked is not None and asked not in names:
+        raise DatasetError(f"{path}: no column {asked!r}; there are: {', '.join(names)}")
+    found = asked or _pick(names, known)
+    if found is None:
+        raise DatasetError(
+            f"{path}: none of the columns {', '.join(names) or '(none)'} is called "
+            f"{known[0]}; name one with {option}"
+        )
+    return found
+
+
+def _columns(path: Path) -> list[str]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = file.readline(1 << 20)
+        return next(csv.reader([first], delimiter=_delimiter(first)), [])
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: this is not a CSV table in UTF-8: {error}") from error
+
+
+def _delimiter(first: str) -> str:
+    return max(",;\t", key=first.count)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the place of each row, and its cells."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            delimiter = _delimiter(file.readline(1 << 20))
+            file.seek(0)
+            reader = csv.DictReader(file, restval="", delimiter=delimiter)
+            for row in reader:
+                row.pop(None, None)  # cells beyond the header
+                yield f"{path}:{reader.line_num}", row
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: {error}") from error
+
+
+# --- COCO -----------------------------------------------------------------------------------------
+
+
+def _json_files(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place] if place.suffix.lower() == ".json" else []
+    shelves = [place, *(place / name for name in ("annotations", *sorted(SPLIT_FOLDERS)))]
+    return [path for shelf in shelves if shelf.is_dir() for path in sorted(shelf.glob("*.json"))]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{path}: this is not JSON ({error}). Export it again; if it has nothing to do with "
+            "the labels, name the layout with --layout"
+        ) from error
+
+
+def _is_coco(content: Any) -> bool:
+    keys = {"images", "annotations", "categories"}
+    return isinstance(content, dict) and keys <= content.keys()
+
+
+def _read_coco(path: Path, files: _Files, found: Collection) -> None:
+    """Add the photos of COCO annotations; the category with the largest boxes is the label."""
+    try:
+        _add_coco(_read_json(path), path, files, found)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise DatasetError(
+            f"{path}: this is not what COCO annotations look like ({error!r}); export it again, "
+            "or make a CSV table with the columns file, label and source"
+        ) from error
+
+
+def _add_coco(content: Any, path: Path, files: _Files, found: Collection) -> None:
+    names = {category["id"]: str(category["name"]) for category in content["categories"]}
+    areas: dict[Any, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for annotation in content["annotations"]:
+        label = names[annotation["category_id"]]
+        areas[annotation["image_id"]][label] += _area(annotation)
+    licenses = {one["id"]: str(one.get("name", "")) for one in content.get("licenses") or []}
+    words = {*path.stem.lower().split("_"), path.parent.name.lower()} & SPLIT_FOLDERS
+    split = {"split": min(words)} if words else {}
+    bases = [path.parent, *(path.parent / name for name in ("data", "images"))]
+    # instances_train.json lies beside the folder train
+    bases += [found.root / "images", found.root / path.stem.rpartition("_")[2]]
+    several = none = 0
+    for image in content["images"]:
+        photo = files.find(str(image["file_name"]), *bases)
+        of = areas.get(image["id"], {})
+        if isinstance(photo, str):
+            found.left_out.append(f"{path}: {image['file_name']!r}: {photo}")
+        elif not of:
+            none += 1
+        else:
+            several += len(of) > 1
+            fields = {k: str(v) for k, v in image.items() if isinstance(v, str | int | float)}
+            if image.get("license") in licenses:
+                fields["license"] = licenses[image["license"]]
+            label = max(of, key=lambda name: (of[name], name))
+            found.entries.append(Entry(path=photo, label=label, fields={**fields, **split}))
+    if several:
+        found.notes.append(
+            f"{several} photos have several labels; the one with the largest area counts"
+        )
+    if none:
+        found.notes.append(f"Skipped {none} photos without a label")
+
+
+def _area(annotation: Mapping[str, Any]) -> float:
+    area = annotation.get("area")
+    if isinstance(area, int | float) and area > 0:
+        return float(area)
+    box = annotation.get("bbox") or [0, 0, 1, 1]
+    return max(float(box[2]) * float(box[3]), 0.0)

@@ -1,0 +1,176 @@
+"""What changed between two scans: another model, another policy, another month.
+
+An image is the same in both if its source and its listing are, and its bytes did not change.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from recognizer.decision import severity
+from recognizer.policy import CandidateKind, Decision
+from recognizer.rows.item_key import item_key
+from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
+
+_NO_CHANGE = 1e-6  # of a score
+
+
+@dataclass(slots=True)
+class Side:
+    """One of the scans in numbers; ``leads`` has images by the label or family they may show."""
+
+    images: int = 0
+    decisions: Counter[Decision] = field(default_factory=Counter)
+    leads: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+    policies: Counter[str] = field(default_factory=Counter)
+    begin: datetime | None = None
+    end: datetime | None = None
+
+    def add(self, row: Row) -> None:
+        """Count an image."""
+        self.images += 1
+        self.decisions[row.decision] += 1
+        self.models[f"{row.model.title} ({row.model.digest[:12]})"] += 1
+        self.policies[f"{row.policy.name} ({row.policy.digest[:12]})"] += 1
+        self.leads.update(
+            lead.name + " (family)" * (lead.kind is CandidateKind.FAMILY) for lead in row.leads
+        )
+        self.begin = min(self.begin or row.time, row.time)
+        self.end = max(self.end or row.time, row.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An image whose decision or scores changed; ``product`` is the one whose score changed most.
+
+    ``by`` is how much that score changed.
+    """
+
+    before: Row
+    after: Row
+    product: str | None
+    by: float
+
+    @property
+    def size(self) -> tuple[int, float]:
+        """Its rank: first the distance of the decisions, then that of the scores."""
+        apart = abs(severity(self.before.decision) - severity(self.after.decision))
+        return apart, abs(self.by)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what matters of both rows."""
+
+        def side(row: Row) -> dict[str, Any]:
+            leads = [f"{lead.kind} {lead.name}" for lead in row.leads]
+            score = (row.scores or {}).get(self.product or "")
+            return {"decision": row.decision, "why": row.why, "score": score, "leads": leads}
+
+        return {
+            "source": self.after.source,
+            "item": self.after.item,
+            "sha256": self.after.sha256,
+            "product": self.product,
+            "by": round(self.by, 6),
+            "before": side(self.before),
+            "after": side(self.after),
+        }
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Two scans side by side.
+
+    Attributes:
+        common: images that are in both, with the same bytes.
+        replaced: images that are in both, with other bytes; they are not compared one by one.
+        decisions: (before, after) -> common images.
+        changes: the largest changes of common images, the largest first.
+    """
+
+    before: Side = field(default_factory=Side)
+    after: Side = field(default_factory=Side)
+    common: int = 0
+    replaced: int = 0
+    decisions: Counter[tuple[Decision, Decision]] = field(default_factory=Counter)
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def changed(self) -> int:
+        """Common images with another decision."""
+        return sum(count for (old, new), count in self.decisions.items() if old is not new)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as values for JSON."""
+        return {
+            "before": self.before,
+            "after": self.after,
+            "common": self.common,
+            "replaced": self.replaced,
+            "changed": self.changed,
+            "decisions": [
+                {"before": old, "after": new, "images": count}
+                for (old, new), count in sorted(self.decisions.items())
+            ],
+            "changes": [change.to_json() for change in self.changes],
+        }
+
+
+def compare(
+    before: ScanFile,
+    after: ScanFile,
+    products: Mapping[str, Collection[str]],
+    *,
+    top: int = 100,
+) -> Comparison:
+    """Compare two scans.
+
+    Args:
+        before: the one scan.
+        after: the other.
+        products: digest of a model -> its products; of other models all labels are compared.
+        top: how many changes are kept.
+    """
+    found = Comparison()
+    for row in before.rows():
+        found.before.add(row)
+    largest: list[tuple[tuple[int, float], int, Change]] = []
+    for number, row in enumerate(after.rows()):
+        found.after.add(row)
+        key = item_key(row.source, row.item, before.listing_column, row.reason)
+        for old in before.rows("key = ?", (key,)):
+            change = _change(found, old, row, products)
+            if change is not None and top > 0:
+                push = heapq.heappush if len(largest) < top else heapq.heappushpop
+                push(largest, (change.size, -number, change))
+    found.changes = [change for _, _, change in sorted(largest, reverse=True)]
+    return found
+
+
+def _change(
+    found: Comparison, old: Row, new: Row, products: Mapping[str, Collection[str]]
+) -> Change | None:
+    """Count a pair, and return its change if there is one."""
+    if old.sha256 != new.sha256 and None not in {old.sha256, new.sha256}:
+        found.replaced += 1
+        return None
+    found.common += 1
+    found.decisions[old.decision, new.decision] += 1
+    before, after = (_product_scores(row, products) for row in (old, new))
+    changes = {name: after[name] - before[name] for name in before.keys() & after.keys()}
+    product = max(changes, key=lambda name: (abs(changes[name]), after[name], name), default=None)
+    by = 0.0 if product is None else changes[product]
+    if old.decision is new.decision and abs(by) <= _NO_CHANGE:
+        return None
+    return Change(old, new, product, by)
+
+
+def _product_scores(row: Row, products: Mapping[str, Collection[str]]) -> dict[str, float]:
+    scores = row.scores or {}
+    return {name: scores[name] for name in products.get(row.model.digest, scores) if name in scores}

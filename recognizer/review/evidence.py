@@ -1,0 +1,263 @@
+"""A case: the original bytes of some leads, and all that was said of them, as a BagIt bag.
+
+A bag (RFC 8493) is a folder whose manifests have the sha256 of every file. The *case digest* is the
+sha256 of its tag manifest, and so stands for every byte: whoever has written it down can tell
+whether anything was changed since. It does not prove when a case was made, nor what an object is
+made of.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer import __version__
+from recognizer._atomic import sync_folder
+from recognizer.engine import Recognizer
+from recognizer.errors import MissingExtraError, UsageError
+from recognizer.evaluation.templates import render
+from recognizer.imaging.overlay import draw_heatmap
+from recognizer.imaging.sources import Refused
+from recognizer.imaging.thumbnail import shrink
+from recognizer.model.bundle import Bundle
+from recognizer.review.guide import make_guides
+from recognizer.review.outcomes import Outcome
+from recognizer.rows.records import as_name
+from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
+from recognizer.status import Status
+
+TAG_MANIFEST = "tagmanifest-sha256.txt"
+PHOTOS, HEATMAPS = "photos", "heatmaps"
+PAGE_FILE, ROWS_FILE, OUTCOMES_FILE = "index.html", "rows.jsonl", "outcomes.jsonl"
+
+_CLOCK = "the clock of the computer that made this case; nobody else attests to it"
+_PREVIEW_SIDE = 720  # pixels, of the pictures on the page
+_LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
+_SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif", "tiff": ".tif"}
+_DIGITS = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasePhoto:
+    """A photo of a case; pictures are ``data:`` URIs, and either ``file`` or ``missing`` is None.
+
+    ``missing`` says why the original is not in the case.
+    """
+
+    row: Row
+    file: str | None
+    missing: str | None
+    preview: str | None
+    heatmap: str | None
+    explained: str | None
+    outcomes: tuple[Outcome, ...]
+
+
+def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = ()) -> list[Row]:
+    """Return the rows of the images that are named, in the order of the scan.
+
+    Args:
+        scan: the scan.
+        leads: digests (sha256, or their first 8 digits or more), or sources.
+        listings: identities of listings; all their images that were scored.
+
+    Raises:
+        UsageError: nothing is named, a name fits no image, or fits images with different content.
+    """
+    if not leads and not listings:
+        raise UsageError("name at least one image (--lead) or listing (--listing)")
+    found: dict[int, Row] = {}
+    for name in leads:
+        images = dict(scan.numbered_rows("source = ?", (as_name(name),)))
+        if _DIGITS.fullmatch(name):
+            images |= dict(scan.numbered_rows("sha256 BETWEEN ? AND ?", (name, f"{name}g")))
+        if not images:
+            raise UsageError(f"--lead {name}: no image of the scan has this sha256 or source")
+        if len({row.sha256 for row in images.values()}) > 1:
+            raise UsageError(f"--lead {name}: several images begin so; give more digits")
+        found |= images
+    for name in listings:
+        condition = "listing = ? AND status != 'failed'"
+        images = dict(scan.numbered_rows(condition, (as_name(name),)))
+        if not images:
+            raise UsageError(f"--listing {name}: no scored image of the scan is in this listing")
+        found |= images
+    return [*{(row.sha256, repr(row.item)): row for _, row in sorted(found.items())}.values()]
+
+
+def write_case(
+    rows: Sequence[Row],
+    output: Path,
+    *,
+    recognizer: Recognizer,
+    read: Callable[[Row], bytes],
+    outcomes_of: Callable[[Row], Iterable[Outcome]] = lambda _: (),
+    scan: str = "",
+    title: str | None = None,
+) -> tuple[str, list[CasePhoto]]:
+    """Write a case into a new folder, which appears whole or not at all.
+
+    Args:
+        rows: of the photos, at least one, all made by one model and one policy.
+        output: the folder; it must not exist yet.
+        recognizer: the model behind the rows; it makes the heat-maps.
+        read: return the bytes of a row's image as they are now, or raise ``Refused``. Bytes that
+            are not those of the row are left out, and the case says so.
+        outcomes_of: return what people found out about an image or its listing.
+        scan: the name of the scan, for people.
+        title: by default the name of the folder.
+
+    Returns:
+        The case digest, and the photos.
+    """
+    try:
+        import bagit  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("bagit", "evidence") from error
+    logging.getLogger("bagit").addHandler(logging.NullHandler())  # errors are raised, too
+    _require_one_origin(rows, recognizer.bundle)
+    if output.exists() or not output.absolute().parent.is_dir():
+        raise UsageError(f"{output}: name a new folder, inside one that exists")
+    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    title = (title or output.name).encode("utf-8", "backslashreplace").decode()
+    try:
+        partial.mkdir()
+        photos = [*_write_photos(rows, partial, recognizer, read, outcomes_of)]
+        (partial / ROWS_FILE).write_bytes(b"".join(row.to_json_line() for row in rows))
+        if outcomes := dict.fromkeys(outcome for one in photos for outcome in one.outcomes):
+            lines = b"".join(outcome.to_json_line() for outcome in outcomes)
+            (partial / OUTCOMES_FILE).write_bytes(lines)
+        page = _page(title, scan, photos, recognizer.bundle)
+        (partial / PAGE_FILE).write_text(page, "utf-8", "xmlcharrefreplace")
+        model = rows[0].model
+        about = {
+            "External-Description": title,
+            "Bagging-Clock": _CLOCK,
+            "Model": f"{model.title} {model.digest}",
+            "Policy": f"{rows[0].policy.name} {rows[0].policy.digest}",
+            "Made-With": [f"{name} {version}" for name, version in _versions().items()],
+        }
+        bagit.make_bag(str(partial), about, checksums=["sha256"])
+        digest = _seal(partial)
+        os.rename(partial, output)
+        sync_folder(output.absolute().parent)
+    except (OSError, bagit.BagError) as error:
+        words = getattr(error, "strerror", None) or error
+        raise UsageError(f"{output} cannot be written: {words}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return digest, photos
+
+
+def _seal(folder: Path) -> str:
+    """Give the tag manifest an order, put all files on the disk, and return the case digest."""
+    tags = folder / TAG_MANIFEST
+    lines = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
+    tags.write_text("".join(f"{line}\n" for line in lines), "ascii", newline="\n")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    return hashlib.sha256(tags.read_bytes()).hexdigest()
+
+
+def _require_one_origin(rows: Sequence[Row], bundle: Bundle) -> None:
+    if not rows:
+        raise UsageError("a case needs at least one lead")
+    if {row.model.digest for row in rows} != {bundle.digest}:
+        raise UsageError(
+            f"the rows were made by {rows[0].model.title} ({rows[0].model.digest[:12]}), or by "
+            f"several models, and not by {bundle.title}: name leads of one model, and its bundle"
+        )
+    if len({(row.policy, row.preprocessing) for row in rows}) > 1:
+        raise UsageError("the rows were made by several policies: make a case for each")
+    if any(row.sha256 is None or row.status is Status.FAILED for row in rows):
+        raise UsageError("an image that failed is not evidence of anything: name others")
+
+
+def _write_photos(
+    rows: Sequence[Row],
+    folder: Path,
+    recognizer: Recognizer,
+    read: Callable[[Row], bytes],
+    outcomes_of: Callable[[Row], Iterable[Outcome]],
+) -> Iterator[CasePhoto]:
+    (folder / PHOTOS).mkdir()
+    (folder / HEATMAPS).mkdir()
+    for row in rows:
+        file = f"{PHOTOS}/{row.sha256}{_SUFFIXES.get(row.format or '', '')}"
+        missing = _copy(row, folder / file, read)
+        preview = drawn = explained = None
+        if missing is None:
+            products = row.lead_labels
+            explanation = recognizer.explain(folder / file, products[0] if products else None)
+            overlay = draw_heatmap(explanation.rgb, explanation.heatmap)
+            preview, explained = _preview(explanation.rgb), explanation.label
+            drawn = _preview(overlay)
+            _, png = cv2.imencode(".png", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
+            (folder / HEATMAPS / f"{row.sha256}.png").write_bytes(png.tobytes())
+        yield CasePhoto(
+            row=row,
+            file=file if missing is None else None,
+            missing=missing,
+            preview=preview,
+            heatmap=drawn,
+            explained=explained,
+            outcomes=tuple(outcomes_of(row)),
+        )
+
+
+def _copy(row: Row, target: Path, read: Callable[[Row], bytes]) -> str | None:
+    """Write the original bytes, or return why they are missing."""
+    try:
+        data = read(row)
+    except Refused as refused:
+        return f"{refused.reason}: {refused.detail}"
+    if hashlib.sha256(data).hexdigest() != row.sha256:
+        return "the file has changed since the scan and is not what was scored"
+    target.write_bytes(data)
+    return None
+
+
+def _preview(rgb: NDArray[np.uint8]) -> str:
+    small = shrink(rgb, _PREVIEW_SIDE, 0)
+    return "data:image/jpeg;base64," + base64.b64encode(small.jpeg).decode("ascii")
+
+
+def _versions() -> dict[str, str]:
+    versions = {"recognizer": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):  # another build of the same
+            versions[name] = importlib.metadata.version(name)
+    return versions | {"system": platform.platform(), "machine": platform.machine()}
+
+
+def _page(title: str, scan: str, photos: Sequence[CasePhoto], bundle: Bundle) -> str:
+    return render(
+        "case.html.j2",
+        title=title,
+        made=datetime.now(UTC).replace(microsecond=0),
+        clock=_CLOCK,
+        scan=scan,
+        versions=_versions(),
+        photos=photos,
+        bundle=bundle,
+        guides=make_guides(bundle),
+        name=lambda source: PurePath(source).name or source,
+    )

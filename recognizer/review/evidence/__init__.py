@@ -1,1 +1,0 @@
-"""Evidence: a case folder for one or more leads, and the check that nothing in it was changed."""

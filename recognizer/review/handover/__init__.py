@@ -1,1 +1,0 @@
-"""Leads for the review console that a platform has: Coop or Label Studio."""

@@ -1,0 +1,231 @@
+"""Checking a case: that nothing was changed, and that the photos score the same.
+
+Its bag can be checked by any BagIt tool. This check is stricter: links, empty folders and all else
+that no manifest covers are errors too, and a manifest may be written in one way only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from recognizer.engine import Recognizer
+from recognizer.errors import UsageError
+from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.review.evidence import PHOTOS, ROWS_FILE, TAG_MANIFEST
+from recognizer.rows.row import ModelReference, Row
+from recognizer.status import Status
+
+SCORE_TOLERANCE = 1e-3
+"""Scores may differ by this much and be called the same: onnxruntime's kernels differ between
+processors. On one machine they are equal in all six recorded digits."""
+
+_MANIFEST = "manifest-sha256.txt"
+_TAGS = ("bag-info.txt", "bagit.txt", _MANIFEST)
+_LINE = re.compile(r"([0-9a-f]{64}) {1,2}([^ \r\n][^\r\n]*)\n")
+_MAX_BYTES = 64 << 20  # of a manifest, and of the rows
+
+
+class Result(StrEnum):
+    """What came of a check."""
+
+    OK = "ok"
+    FAILED = "failed"
+    NOT_DONE = "not done"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked: the file or the part of the case, what came of it, in words."""
+
+    subject: str
+    result: Result
+    detail: str
+
+
+def verify_case(
+    folder: Path,
+    load: Callable[[ModelReference], Recognizer | None],
+    digest: str | None = None,
+) -> Iterator[Check]:
+    """Check a case, and yield what came of each check.
+
+    Args:
+        folder: the case.
+        load: return the model behind the scores, or None if it is not at hand.
+        digest: the case digest that somebody wrote down.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    present = dict(_entries(folder))
+    yield from _check_files(folder, present, digest)
+    yield from _check_scores(folder, present, load)
+
+
+def _entries(folder: Path, below: str = "") -> Iterator[tuple[str, str | None]]:
+    """Yield each entry that is no folder of others, with what is wrong about its kind."""
+    with os.scandir(folder / below) as found:
+        entries = [*found]
+    if not entries and below:
+        yield below, "an empty folder"
+    for entry in entries:
+        name = f"{below}/{entry.name}" if below else entry.name
+        if entry.is_symlink():
+            yield name, "a link"
+        elif entry.is_dir():
+            yield from _entries(folder, name)
+        else:
+            yield name, None if entry.is_file() else "not a regular file"
+
+
+def _check_files(
+    folder: Path, present: dict[str, str | None], digest: str | None
+) -> Iterator[Check]:
+    """Check each file by the manifest that covers it, and that there is nothing else."""
+    digests = {name: _digest_of(folder / name) for name, wrong in present.items() if not wrong}
+    expected: dict[str, str | None] = {TAG_MANIFEST: None, _MANIFEST: None}
+    for name in (TAG_MANIFEST, _MANIFEST):
+        if digests.get(name) is not None:
+            listed, problem = _read_manifest(folder / name)
+            expected |= listed
+            if problem:
+                yield Check(name, Result.FAILED, problem)
+    for name, sha256 in expected.items():
+        found = digests.get(name)
+        if found is None:
+            detail = f"it is {present[name]}" if present.get(name) else "it is missing"
+            yield Check(name, Result.FAILED, detail)
+        elif sha256 not in {None, found}:
+            yield Check(name, Result.FAILED, f"it was changed: sha256 {found}, not {sha256}")
+        else:
+            yield Check(name, Result.OK, f"sha256 {found}")
+    for name in sorted(present.keys() - expected.keys()):
+        yield Check(name, Result.FAILED, f"{present[name] or 'a file'} that was added later")
+    own = digests.get(TAG_MANIFEST)
+    if digest is not None and digest.lower() != own:
+        yield Check("digest", Result.FAILED, f"it is {own}, not {digest}: something was changed")
+    else:
+        known = "as expected" if digest else "compare it with the one that was written down"
+        yield Check("digest", Result.OK, f"{own}; {known}")
+
+
+def _digest_of(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _read_manifest(path: Path) -> tuple[dict[str, str], str | None]:
+    """Return name -> sha256 of a manifest, and what is wrong with it: it has one form only."""
+    is_tags = path.name == TAG_MANIFEST
+    between = " " if is_tags else "  "  # as the library bagit writes them
+    try:
+        text = _read(path).decode("utf-8")
+    except (OSError, ValueError) as error:
+        return {}, f"it cannot be read: {error}"
+    entries = [(name, digest) for digest, name in _LINE.findall(text)]
+    listed = dict(entries)
+    is_whole = "".join(f"{digest}{between}{name}\n" for name, digest in entries) == text
+    is_own = [*listed] == [*_TAGS] if is_tags else all(n.startswith("data/") for n in listed)
+    if is_whole and is_own and len(listed) == len(entries):
+        return listed, None
+    return listed, "it has lines that are no entries, in another order, or twice"
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it has more than {_MAX_BYTES >> 20} MiB")
+    return content
+
+
+def _check_scores(
+    folder: Path,
+    present: dict[str, str | None],
+    load: Callable[[ModelReference], Recognizer | None],
+) -> Iterator[Check]:
+    """Score every original again, for every row of it."""
+    rows, problem = _read_rows(folder, present)
+    if problem:
+        yield Check(f"data/{ROWS_FILE}", Result.FAILED, problem)
+        return
+    model = rows[0].model
+    recognizer = load(model)
+    if recognizer is None:
+        detail = f"give the bundle {model.title} ({model.digest[:12]})"
+        yield Check("scores", Result.NOT_DONE, detail)
+        return
+    results: Counter[Result] = Counter()
+    for check in _check_rows(folder, present, rows, recognizer):
+        results[check.result] += 1
+        yield check
+    if not results[Result.OK]:
+        yield Check("scores", Result.FAILED, "no photo was scored again with the same scores")
+
+
+def _read_rows(folder: Path, present: dict[str, str | None]) -> tuple[list[Row], str | None]:
+    name = f"data/{ROWS_FILE}"
+    if name not in present or present[name]:
+        return [], "there are no rows"
+    rows: list[Row] = []
+    try:
+        for number, line in enumerate(_read(folder / name).splitlines(keepends=True), 1):
+            row = Row.from_json(json.loads(line))
+            if row.to_json_line() != line:
+                return [], f"line {number} is not as a scan writes it"
+            rows.append(row)
+    except (OSError, ValueError) as error:
+        return [], f"line {len(rows) + 1} is not a row: {error}"
+    return rows, None if rows else "there are no rows"
+
+
+def _check_rows(
+    folder: Path, present: dict[str, str | None], rows: list[Row], recognizer: Recognizer
+) -> Iterator[Check]:
+    originals = {
+        PurePosixPath(name).name.partition(".")[0]: name
+        for name, wrong in present.items()
+        if name.startswith(f"data/{PHOTOS}/") and not wrong
+    }
+    files = sum(name.startswith(f"data/{PHOTOS}/") for name in present)
+    if files != len(originals):
+        yield Check(f"data/{PHOTOS}", Result.FAILED, "two files have one name, or one is no file")
+    for row in rows:
+        name = originals.get(row.sha256 or "")
+        if name is None:
+            detail = "the original is not in the case"
+            yield Check(row.sha256 or "a row", Result.NOT_DONE, detail)
+        else:
+            yield _check_score(folder / name, name, row, recognizer)
+    for sha256 in originals.keys() - {row.sha256 for row in rows}:
+        yield Check(originals[sha256], Result.FAILED, f"{ROWS_FILE} has no row of it")
+
+
+def _check_score(path: Path, name: str, row: Row, recognizer: Recognizer) -> Check:
+    if row.model.digest != recognizer.bundle.digest:
+        detail = f"{recognizer.bundle.title} is not the model behind the scores"
+        return Check(name, Result.FAILED, detail)
+    if row.preprocessing != PREPROCESSING_VERSION:
+        detail = f"it needs preprocessing {row.preprocessing}; this program has "
+        return Check(name, Result.NOT_DONE, f"{detail}{PREPROCESSING_VERSION}")
+    prediction = recognizer.predict(path)
+    if prediction.status is Status.FAILED or prediction.scores.keys() != (row.scores or {}).keys():
+        detail = f"it cannot be scored again: {prediction.reason or 'other labels'}"
+        return Check(name, Result.FAILED, detail)
+    difference = max(
+        abs(round(prediction.scores[label], 6) - score)
+        for label, score in (row.scores or {}).items()
+    )
+    is_same = difference <= SCORE_TOLERANCE and prediction.sha256 == row.sha256
+    detail = f"scored again: the largest difference of a score is {difference:.6f}"
+    return Check(name, Result.OK if is_same else Result.FAILED, detail)

@@ -1,0 +1,74 @@
+"""Hold the repository against its budget, ``[tool.budget]`` in pyproject.toml.
+
+It only goes down. Run by ``make check``: ``python -m tests.budget``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import typer
+
+from recognizer.cli import VERBS
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_FILES = 16  # in a folder of the package, but for the command line
+
+
+def count() -> dict[str, int]:
+    """Return what is spent, by the names of the budget."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True
+    ).stdout.decode()
+    files = [ROOT / name for name in listed.split("\0") if name]
+    sources = [path for path in files if path.suffix == ".py" and path.exists()]
+    package = [path for path in sources if path.is_relative_to(ROOT / "recognizer")]
+    pages = [path for path in (ROOT / "docs").glob("*.md") if path in files]
+    folders = {path.parent for path in package if path.parent.name != "cli"}
+    return {
+        "package_lines": sum(map(_lines, package)),
+        "python_lines": sum(map(_lines, sources)),
+        "commands": sum(map(_commands, VERBS)),
+        "scan_options": len(_command("scan").params) - 1,  # without the sources
+        "pages": len(pages),
+        "page_words": sum(len(page.read_text("utf-8").split()) for page in pages),
+        "files_in_a_folder": max(
+            sum(path.parent == folder for path in package) for folder in folders
+        ),
+    }
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
+
+
+def _command(verb: str) -> typer.core.TyperCommand | typer.core.TyperGroup:
+    module = importlib.import_module(VERBS[verb][0])
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer()
+        app.command(verb)(module.command)
+    return typer.main.get_command(app)  # type: ignore[return-value]
+
+
+def _commands(verb: str) -> int:
+    return len(getattr(_command(verb), "commands", [verb]))
+
+
+def main() -> int:
+    """Print what is spent of the budget; the exit status is 1 if any of it is overdrawn."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    spent, budget = count(), settings["tool"]["budget"]
+    for name, most in budget.items():
+        print(
+            f"{name:18} {spent[name]:7,} of {most:7,}{'' if spent[name] <= most else '  TOO MUCH'}"
+        )
+    return int(any(spent[name] > most for name, most in budget.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

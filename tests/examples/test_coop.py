@@ -1,0 +1,111 @@
+"""The example that submits leads to Coop, against a server on a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples import coop
+from recognizer.rows import write_listings
+from recognizer.rows.row import Row
+from tests.examples.coop_server import KEY, Coop, serving
+from tests.rows.rows import bare_row, digest, write_rows
+
+
+def photo(number: int, source: str, score: float = 0.6, **changes: Any) -> Row:
+    columns = {"listing_id": number, "title": f"Carving {number}", "seller": "s1"}
+    decision = "review" if score > 0.5 else "clear"
+    return bare_row(source, score, decision, item=columns, **changes)
+
+
+ROWS = [
+    *(photo(n, f"https://photos.example/{n}.jpg") for n in range(5)),
+    *(photo(0, "/backlog/0 b.jpg", 0.1), photo(9, "clear.jpg", 0.1)),
+]
+
+
+@pytest.fixture
+def server() -> Iterator[Coop]:
+    coop_server = Coop()
+    with serving(coop_server.app()) as coop_server.url:
+        yield coop_server
+
+
+@pytest.fixture
+def submit(
+    server: Coop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[list[Row]], int]:
+    monkeypatch.setenv("COOP_API_KEY", KEY)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def submit(rows: list[Row] = ROWS) -> int:
+        journal, listings = tmp_path / "scan.jsonl", tmp_path / "listings.jsonl"
+        write_listings(write_rows(journal, rows), listings)
+        options = ("--item-type", "listing", "--reporter-type", "user", "--policy", "wildlife")
+        urls = ("--photo-url", "https://own.example/{sha256}")
+        return coop.main([str(listings), server.url, *options, *urls])
+
+    return submit
+
+
+def test_leads_become_reports_about_their_listings(
+    server: Coop, submit: Callable[..., int]
+) -> None:
+    assert submit() == 0
+    assert {*server.jobs} == {"0", "1", "2", "3", "4"}
+    report = server.jobs["0"]
+    assert report["reportedForReason"]["policyId"] == "wildlife"
+    assert report["reportedForReason"]["reason"] == "Lead, not a verdict: ivory_worked 0.6"
+    data = report["reportedItem"]["data"]
+    assert data["images"] == [
+        "https://photos.example/0.jpg",  # the lead first
+        f"https://own.example/{digest('/backlog/0 b.jpg')}",
+    ]
+    assert (data["title"], data["seller"], data["listing_id"]) == ("Carving 0", "s1", 0)
+    assert (data["recognizer_product"], data["recognizer_decision"]) == ("ivory_worked", "review")
+
+
+def test_what_was_accepted_is_submitted_once_and_what_has_changed_again(
+    server: Coop, submit: Callable[..., int]
+) -> None:
+    server.troubles = [0, 0, *[503] * coop.TRIES]
+    with pytest.raises(SystemExit, match="give the same command again later"):
+        submit()
+    assert len(server.jobs) == 2
+    for _ in range(2):
+        assert submit() == 0
+    assert (len(server.jobs), len(server.requests)) == (5, 5 + coop.TRIES)
+    submit([replace(row, why=("ivory in the title",)) if row is ROWS[1] else row for row in ROWS])
+    assert len(server.requests) == 6 + coop.TRIES
+    assert "ivory in" in server.jobs["1"]["reportedItem"]["data"]["recognizer_reason"]
+
+
+def test_passing_failures_cost_time_alone_and_a_refused_item_stops_no_other(
+    server: Coop, submit: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.troubles, server.invalid = [429, 500, 503], {"2"}
+    assert submit() == 3
+    assert {*server.jobs} == {"0", "1", "3", "4"}
+    printed = capsys.readouterr()
+    assert "'2': refused: 400" in printed.err
+    assert KEY not in printed.out + printed.err
+
+
+@pytest.mark.parametrize("status", [302, 404])
+def test_what_is_no_coop_is_left_alone(
+    server: Coop, submit: Callable[..., int], status: int
+) -> None:
+    server.troubles = [status]
+    with pytest.raises(SystemExit, match=f"status {status}"):
+        submit()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("url", ["http://coop.example", "http://127.0.0.1.example", "ftp://a.b"])
+def test_the_key_does_not_travel_in_clear(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        coop.main([str(tmp_path), url, "--item-type", "a", "--reporter-type", "b"])

@@ -1,0 +1,136 @@
+"""Processes that may die, seen from their parent and from what is forked off it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from recognizer._process import DiedError, ProcessPool
+from recognizer.errors import ProviderError, RecognizerError, UsageError
+from recognizer.status import Reason
+
+
+def make() -> str:
+    return f"{os.getpid()}"
+
+
+def answer(made: str, request: object) -> object:
+    match request:
+        case "pid":
+            return made
+        case "exit":
+            os._exit(7)
+        case "fail":
+            raise ProviderError("no such thing")
+        case float() as seconds:
+            time.sleep(seconds)
+    return request
+
+
+def test_answers_go_to_those_who_asked() -> None:
+    with ProcessPool(make, answer, processes=2, timeout=20) as pool:
+        found: dict[int, int] = {}
+        threads = [
+            threading.Thread(target=lambda n=n: found.update({n: pool.call(n)})) for n in range(30)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == {n: n for n in range(30)}
+
+
+def test_a_death_and_an_error_cost_one_answer() -> None:
+    with ProcessPool(make, answer, processes=1, timeout=1) as pool:
+        first = pool.call("pid")
+        with pytest.raises(ProviderError, match="no such thing"):
+            pool.call("fail")
+        assert pool.call("pid") == first
+        for request, reason in (("exit", Reason.DECODER_CRASH), (60.0, Reason.TIMEOUT)):
+            with pytest.raises(DiedError) as caught:
+                pool.call(request)
+            assert caught.value.reason is reason
+        assert pool.call("pid") != first
+    with pytest.raises(UsageError, match="closed"):
+        pool.call("pid")
+
+
+def test_no_thread_starves() -> None:
+    """Each asks again as soon as it has its answer."""
+    with ProcessPool(make, answer, processes=2, timeout=20) as pool:
+        counts, end = [0] * 16, time.monotonic() + 2
+
+        def ask(number: int) -> None:
+            while time.monotonic() < end:
+                pool.call(0.002)
+                counts[number] += 1
+
+        threads = [threading.Thread(target=ask, args=[number]) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert min(counts) > sum(counts) / len(counts) / 2
+
+
+def stillborn() -> None:
+    os._exit(9)
+
+
+def unable() -> None:
+    raise ProviderError("no such accelerator")
+
+
+def test_what_cannot_start() -> None:
+    with pytest.raises(RecognizerError, match=r"cannot be started.*exit code 9"):
+        ProcessPool(stillborn, answer, processes=1, timeout=1)
+    with pytest.raises(ProviderError, match="no such accelerator"):
+        ProcessPool(unable, answer, processes=1, timeout=1)
+
+
+FORKED = """if True:
+    import os
+    import sys
+
+    from recognizer import GuardedRecognizer, UsageError
+    from tests.pictures import encoded, picture
+
+    def main():
+        photos = [encoded(picture(color)) for color in ("red", "green")]
+        recognizer = GuardedRecognizer.load(sys.argv[1], processes=2)
+        wanted = [recognizer.predict(photo) for photo in photos]
+        parent, children = os.getpid(), []
+        while os.getpid() == parent and len(children) < 4:
+            children.append(os.fork())
+        if os.getpid() != parent:
+            refused = 0
+            for photo in photos * 20:
+                try:
+                    recognizer.predict(photo)
+                except UsageError as error:
+                    assert "after the fork" in str(error)
+                    refused += 1
+            recognizer.close()
+            sys.exit(0 if refused == 40 else 1)
+        assert [recognizer.predict(photo) for photo in photos * 20] == wanted * 20
+        assert {os.waitpid(child, 0)[1] for child in children} == {0}
+        assert [recognizer.predict(photo) for photo in photos] == wanted
+        with GuardedRecognizer.load(sys.argv[1]) as own:
+            assert own.predict(photos[0]) == wanted[0]
+
+    if __name__ == "__main__":
+        main()
+    """
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_is_refused_and_disturbs_nobody(tiny_bundle: Path) -> None:
+    command = [sys.executable, "-c", FORKED, str(tiny_bundle)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr.decode()) == (0, "")
