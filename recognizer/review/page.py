@@ -36,6 +36,9 @@ from recognizer.status import Status
 PHOTOS_ON_A_CARD = 13
 """Of a listing; a file has no further pages."""
 
+DRAWN_SIDE = 400
+"""Of a picture on a card, in pixels."""
+
 MAX_SEARCHED = 4000  # characters of a listing's columns
 MAX_PICTURES = 128 << 20
 """Bytes of pictures in one file; those of its 2,700 listings usually take a third of it."""
@@ -233,7 +236,9 @@ class _Report:
             return Shown(missing=texts(error.key), original=original)
         uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
         self._size += len(uri)
-        return Shown(src=uri, original=original, note=note)
+        scale = DRAWN_SIDE / max(thumbnail.width, thumbnail.height)
+        size = (round(thumbnail.width * scale), round(thumbnail.height * scale))
+        return Shown(src=uri, size=size, original=original, note=note)
 
     def _original(self, row: Row) -> tuple[str, str]:
         """Return the address of a file that is what was scored, else what has become of it."""
