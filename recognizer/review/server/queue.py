@@ -285,9 +285,15 @@ class Queue(Entries):
             if other is not None:
                 raise ConflictError
             self._outcomes.add(outcomes)
-        self._hear()
+        self._added()
         for member in members:
             self.file.execute("DELETE FROM temp.skip WHERE unit = ?", (member.unit,))
+
+    def _added(self) -> None:
+        """Take over what was just added; a team's file is then whole without its log."""
+        if self._outcomes.file.path != self.file.path:
+            self._outcomes.file.execute("PRAGMA wal_checkpoint")
+        self._hear()
 
     def skip(self, reviewer: str, unit: int) -> None:
         """Give a listing back; the reviewer gets it again when nothing else is left."""
@@ -333,7 +339,7 @@ class Queue(Entries):
                 for one in self._outcomes.by_id(ids)
             ]
         )
-        self._hear()
+        self._added()
         _, _, _, listing, sha256, occasion = said[0]
         found = self.file.select(
             "SELECT unit FROM entry WHERE section = :section AND (listing = :listing"
