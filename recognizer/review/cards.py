@@ -44,7 +44,8 @@ class Bar:
 class Shown:
     """Where a page finds the pictures of an image; empty for none.
 
-    ``size`` is the width and height at which it is drawn, if that is not its own. ``missing`` says why there is none, ``note`` what else there is to say.
+    ``size`` is the width and height at which it is drawn, if that is not its own. ``missing`` says
+    why there is none, ``note`` what else there is to say.
     """
 
     src: str = ""

@@ -37,6 +37,7 @@ MAX_IMAGES = 1000
 PAGE_SIZE = 50
 
 _REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its listings
+_REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them again
 _STALE_SECONDS = 20.0  # that what takes long to count may be old
 
 _TABLES = """
@@ -46,12 +47,14 @@ CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until RE
 CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, time REAL, PRIMARY KEY (unit, reviewer))
 """
 _ENTRIES = "entry LEFT JOIN temp.state AS said ON said.unit = entry.unit"
-_AFFECTED = """
+AFFECTED = """
 SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
 UNION SELECT unit FROM image WHERE sha256 = :sha256
 UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
   WHERE section = 'audit' AND image.sha256 = :sha256
 """
+"""The units that an outcome on a listing or an image is about, in SQL."""
+
 _KEY = re.compile("[0-9a-f]{16}")
 _MAX_NUMBER = "SELECT coalesce(max(number), 0) FROM outcome"
 
@@ -170,7 +173,7 @@ class Entries(Closes):
         self._cached: dict[str, tuple[float, list[tuple[Any, ...]]]] = {}
         self._lock = threading.RLock()
         self._heard = 0  # the number of the last outcome that the states know of
-        self._version, self._refreshed = 0, 0.0
+        self._version, self._refresh_at = 0, 0.0
         self.file = ScanFile(scan, write=os.access(scan, os.W_OK))
         try:
             for statement in _TABLES.split(";"):
@@ -192,6 +195,7 @@ class Entries(Closes):
     def refresh(self) -> None:
         """Take over what a scan, or another program, has changed."""
         with self._lock:
+            begin = time.monotonic()
             if self.file.is_writable:
                 group_copies(self.file)
             ((version,),) = self.file.select("PRAGMA data_version")
@@ -200,7 +204,8 @@ class Entries(Closes):
                 self.file.execute("DELETE FROM temp.state")
                 self.file.execute("INSERT INTO temp.state SELECT * FROM verdict")
             self._version, self._heard = version, heard
-            self._refreshed = time.monotonic()
+            now = time.monotonic()
+            self._refresh_at = now + max(_REFRESH_SECONDS, (now - begin) / _REFRESH_SHARE)
 
     def check(self) -> None:
         """Check that the files are where they were.
@@ -220,7 +225,7 @@ class Entries(Closes):
         """Have the lock, and states that know of all outcomes."""
         with self._lock:
             self.check()
-            if time.monotonic() - self._refreshed > _REFRESH_SECONDS:
+            if time.monotonic() > self._refresh_at:
                 self.refresh()
             self._hear()
             yield
@@ -235,7 +240,7 @@ class Entries(Closes):
         units: set[int] = set()
         for _, listing, sha256 in new:
             about = {"listing": listing, "sha256": sha256}
-            units.update(unit for (unit,) in self.file.select(_AFFECTED, about))
+            units.update(unit for (unit,) in self.file.select(AFFECTED, about))
         self._settle(units)
         self._heard = max((number for number, *_ in new), default=self._heard)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.policy import Decision
-from recognizer.review.entries import Entries, Entry
+from recognizer.review.entries import AFFECTED, Entries, Entry
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
 from recognizer.review.views import AUDIT, OPEN, QUEUE, View, late_conditions
 from recognizer.rows.listings import QUEUE_ORDER
@@ -342,10 +342,7 @@ class Queue(Entries):
         self._added()
         _, _, _, listing, sha256, occasion = said[0]
         found = self.file.select(
-            "SELECT unit FROM entry WHERE section = :section AND (listing = :listing"
-            " OR (listing IS NULL AND source = :listing) OR unit IN"
-            " (SELECT unit FROM image WHERE sha256 = :sha256)"
-            " OR best IN (SELECT id FROM image WHERE sha256 = :sha256))"
+            f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
             f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",
             {
                 "section": AUDIT if occasion == Occasion.AUDIT else QUEUE,
