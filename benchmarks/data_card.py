@@ -13,8 +13,12 @@ import csv
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from recognizer.dataset.published import COLUMNS
 from recognizer.taxonomy import load_taxonomy
+
+COLUMNS = (
+    *("sha256", "label", "correction", "subtype", "source", "split"),
+    *("group", "fold", "license", "origin"),
+)
 
 Rows = list[dict[str, str]]
 

@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer import Policy, Recognizer
+from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.evaluation.plots import STYLE
-from recognizer.evaluation.prevalence import precision
+from recognizer.evaluation.prevalence import precision_estimate
 from recognizer.imaging.overlay import draw_heatmap
 from recognizer.model.bundle import load_bundle
-from recognizer.review.plan.planning import Workload, make_plan
-from recognizer.review.plan.recorded import BundleEvidence
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "datasets" / "samples"
@@ -73,28 +72,25 @@ def _square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def draw_precision() -> Figure:
-    """Draw the precision of the released model over the prevalence, for its named thresholds."""
-    workload = Workload(
-        photos_per_day=100_000, prevalence=0.0003, reviewers=5, cases_per_reviewer=400
-    )
-    bundle = load_bundle()
-    plan = make_plan(bundle, BundleEvidence(bundle=bundle), workload)
+    """Draw the precision of the released model over the prevalence, with the default policy."""
+    measured = load_bundle().evaluation
+    if measured is None:
+        raise SystemExit("the released model was not measured")
+    counts = list(measured.leads.values())
+    joint = 1 - (1 - CONFIDENCE) / 2
+    recall = share(sum(one.leads for one in counts), sum(one.photos for one in counts), joint)
+    flagged = round(measured.flagged_negatives * measured.negatives)
+    rate = share(flagged, measured.negatives, joint)
     shares = np.geomspace(1e-5, 0.1, 200)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 3.6), layout="constrained")
         axes = figure.subplots()
-        for step, color in zip(plan.steps, ("#0072b2", "#d55e00", "#009e73"), strict=True):
-            (level,) = step.levels.values()
-            recall, rate = step.recall, step.false_positive_rate
-            line = [precision(recall.value, rate.value, float(share)) or 0.0 for share in shares]
-            words = (
-                f"set for an FPR of {level.rate:.1%}: recall {recall.value:.2f}, "
-                f"FPR on new sources {rate.value:.2%}"
-            )
-            axes.plot(shares, line, color=color, label=words)
-            low = [precision(recall.low, rate.high, float(share)) or 0.0 for share in shares]
-            high = [precision(recall.high, rate.low, float(share)) or 0.0 for share in shares]
-            axes.fill_between(shares, low, high, color=color, alpha=0.12, linewidth=0)
+        found = [precision_estimate(recall, rate, float(one)) for one in shares]
+        line = [(one.value, one.low, one.high) for one in found if one]
+        value, low, high = np.transpose(line)
+        words = f"default policy: recall {recall.value:.2f}, FPR on new sources {rate.value:.2%}"
+        axes.plot(shares, value, color="#0072b2", label=words)
+        axes.fill_between(shares, low, high, color="#0072b2", alpha=0.12, linewidth=0)
         axes.axvline(0.0003, color="#57606c", linestyle=":")
         axes.set(xscale="log", yscale="log", xlim=(1e-5, 0.1), ylim=(1e-4, 1))
         axes.set(xlabel="prevalence: share of all photos that show a product")

@@ -1,7 +1,7 @@
 """The names that the package knows: products, their look-alikes, and the families of products.
 
-They are read from ``taxonomy.toml`` beside this module and checked in full, so that whatever holds
-a `Taxonomy` can rely on it. Which of these labels a model was trained for is the bundle's business.
+They are read from ``taxonomy.toml`` beside this module; a data folder or a bundle may add labels
+of its own. Which of them a model was trained for is the bundle's business.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from recognizer.errors import TaxonomyError
 
 SCHEMA = 1  # of taxonomy.toml: the one that this version reads
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 """What labels and families are called."""
+
+_UNSTATED = "Not stated; general information: https://cites.org/eng/app/appendices.php"
 
 
 class Kind(StrEnum):
@@ -62,6 +66,20 @@ class Label:
     confused_with: tuple[str, ...] = ()
 
 
+class _FamilyEntry(msgspec.Struct, forbid_unknown_fields=True):
+    display_name: str
+    note: str
+
+
+class _LabelEntry(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    display_name: str | None = None
+    family: str | None = None
+    cites: str | None = None
+    hint: str | None = None
+    confused_with: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
     """All labels and families by name, in the order of the file; the mappings are read-only."""
@@ -90,7 +108,7 @@ class Taxonomy:
         return self.labels[name]
 
     def display_name(self, name: str, *, family: bool = False) -> str:
-        """Return the name for people of a label or family; where it has none, the name itself."""
+        """Return the name for people of a label or family; the name itself if it is unknown."""
         names: Mapping[str, Family | Label] = self.families if family else self.labels
         return names[name].display_name if name in names else name
 
@@ -109,221 +127,156 @@ class Taxonomy:
             if label.name in confused and label.kind is Kind.LOOKALIKE
         )
 
+    def extended(self, own: Mapping[str, Any], where: str) -> Taxonomy:
+        """Return this taxonomy with the labels and families of a table like ``taxonomy.toml``.
 
-def load_taxonomy(path: str | os.PathLike[str] | None = None) -> Taxonomy:
-    """Read the taxonomy at ``path``, or that of the package; a TaxonomyError says what is wrong.
+        Of a label only ``kind`` is needed; a product without a family is one of its own. Names that
+        are known already stay as they are.
 
-    Without a path it has the labels that :func:`use_taxonomy` added in this process, too.
-    """
-    if path is None:
-        return _in_use or packaged_taxonomy()
-    return parse_taxonomy(_read_text(path), os.fspath(path))
+        Raises:
+            TaxonomyError: an entry breaks a rule, or names a known label of another kind; the
+                message begins with ``where``.
+        """
+        try:
+            return _extended(self, own)
+        except (TaxonomyError, msgspec.ValidationError) as error:
+            raise TaxonomyError(f"{where}: {error}") from error
+
+    def own_names(self) -> dict[str, dict[str, Any]]:
+        """Return the names that the package does not have, as :meth:`extended` takes them."""
+        packaged = load_taxonomy()
+        parts: dict[str, list[Family] | list[Label]] = {
+            "family": [f for f in self.families.values() if f.name not in packaged.families],
+            "label": [n for n in self.labels.values() if n.name not in packaged.labels],
+        }
+        return {
+            table: {entry.name: _as_table(entry) for entry in entries}
+            for table, entries in parts.items()
+            if entries
+        }
 
 
-def _read_text(path: str | os.PathLike[str]) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaxonomyError(f"{os.fspath(path)}: {error}") from error
+def _as_table(entry: Family | Label) -> dict[str, Any]:
+    values = msgspec.to_builtins(entry)
+    return {key: value for key, value in values.items() if value and key != "name"}
 
 
-_in_use: Taxonomy | None = None
+def load_taxonomy(own: str | os.PathLike[str] | None = None) -> Taxonomy:
+    """Return the names of the package, and with ``own`` those that a TOML file adds to them."""
+    return _packaged() if own is None else read_labels(own, _packaged())
 
 
-def use_taxonomy(taxonomy: Taxonomy) -> None:
-    """Let :func:`load_taxonomy` return a taxonomy with labels of one's own, in this process."""
-    global _in_use  # noqa: PLW0603 - labelled photos, figures and bundles have to agree
-    _in_use = taxonomy
+@functools.cache
+def _packaged() -> Taxonomy:
+    text = (resources.files("recognizer") / "taxonomy.toml").read_text(encoding="utf-8")
+    return Taxonomy({}, {}).extended(tomllib.loads(text), "taxonomy.toml")
 
 
-def add_labels(path: Path) -> None:
-    """Add the labels that a file describes to those of this process.
-
-    The file is like ``taxonomy.toml``, but of a label only ``kind`` is needed. A product without a
-    family is one of its own. Labels that are known already stay as they are.
+def read_labels(path: str | os.PathLike[str], base: Taxonomy) -> Taxonomy:
+    """Return a taxonomy with the labels of a TOML file added (see :meth:`Taxonomy.extended`).
 
     Raises:
         TaxonomyError: the file cannot be read, or an entry breaks a rule.
     """
-    base = load_taxonomy()
-    text = _read_text(path)
+    where = os.fspath(path)
     try:
-        own = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TaxonomyError(f"{path}:{_line(text, None)}: {error}") from error
-    except RecursionError as error:
-        raise TaxonomyError(f"{path}: nested too deeply") from error
-    own.pop("schema", None)
-    labels, families = own.get("label", {}), own.setdefault("family", {})
-    well_formed = isinstance(labels, dict) and isinstance(families, dict)
-    for name, label in labels.items() if well_formed else ():
-        if not isinstance(label, dict) or not NAME.fullmatch(name):
-            continue  # the checks below say so
-        packaged = packaged_taxonomy().labels.get(name)
-        if packaged is not None and label.get("kind") != packaged.kind:
-            raise TaxonomyError(
-                f"{path}:{_line(text, ('label', name))}: {name!r} is a label of the package, a "
-                f"{packaged.kind}: take it out, or choose another name"
-            )
-        title = name.replace("_", " ").capitalize()
-        label.setdefault("display_name", title)
-        if label.get("kind") == Kind.PRODUCT:
-            family = label.setdefault("family", name)
-            label.setdefault("cites", _UNSTATED)
-            label.setdefault("hint", f"{title}: a label of one's own, without a description.")
-            if family == name and family not in base.families:
-                families.setdefault(family, {"display_name": title, "note": label["hint"]})
-    if not families:
-        del own["family"]
-    use_taxonomy(extend_taxonomy(base, own, str(path), text))
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, nested too deeply
+        raise TaxonomyError(f"{where}: {error}") from error
+    return base.extended(content, where)
 
 
-_UNSTATED = "Not stated; general information: https://cites.org/eng/app/appendices.php"
-
-
-@functools.cache
-def packaged_taxonomy() -> Taxonomy:
-    """Return the taxonomy of this package alone."""
-    file = resources.files("recognizer") / "taxonomy.toml"
-    return parse_taxonomy(file.read_text(encoding="utf-8"), str(file))
-
-
-def parse_taxonomy(text: str, name: str) -> Taxonomy:
-    """Parse the TOML text of a taxonomy; a TaxonomyError begins with ``name:line:``."""
-    try:
-        root = _Table(text, name, (), tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise TaxonomyError(f"{name}:{_line(text, None)}: {error}") from error
-    schema = root.values.get("schema")
+def _extended(base: Taxonomy, own: Mapping[str, Any]) -> Taxonomy:
+    for key in own:
+        if key not in {"schema", "family", "label"}:
+            raise TaxonomyError(unknown_name("key", key, ["schema", "family", "label"]))
+    schema = own.get("schema", SCHEMA)
     if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
-        raise root.error(f"schema must be {SCHEMA}, not {schema!r}", "schema")
-    root.check_keys("schema", "family", "label")
-    families, labels = root.tables("family"), root.tables("label")
-    taxonomy = Taxonomy(
-        labels={key: _label(table, [*labels], [*families]) for key, table in labels.items()},
-        families={key: _family(table) for key, table in families.items()},
-    )
-    for key, table in families.items():
-        if not taxonomy.members(key):
-            raise table.error(f"family {key!r} has no product")
-    return taxonomy
-
-
-def extend_taxonomy(base: Taxonomy, own: Mapping[str, Any], name: str, text: str = "") -> Taxonomy:
-    """Return a taxonomy with the families and labels that a bundle brings with it; others stay.
-
-    ``text`` is the TOML that they come from, so that errors name its lines.
-    """
-    root = _Table(text, name, (), dict(own))
-    root.check_keys("family", "label")
-    families, labels = (root.tables(kind) if kind in own else {} for kind in ("family", "label"))
-    names = [*base.labels, *labels], [*base.families, *families]
-    new_labels = {k: _label(t, *names) for k, t in labels.items() if k not in base.labels}
-    new_families = {k: _family(t) for k, t in families.items() if k not in base.families}
+        raise TaxonomyError(f"schema must be {SCHEMA}, not {schema!r}")
+    families = {
+        name: Family(
+            name=name,
+            display_name=_text(entry.display_name, "display_name"),
+            note=_text(entry.note, "note"),
+        )
+        for name, entry in _entries(own, "family", _FamilyEntry).items()
+    }
+    entries = _entries(own, "label", _LabelEntry)
+    labels = {name: _label(name, entry, base, {*entries}) for name, entry in entries.items()}
+    for label in labels.values():
+        known = base.labels.get(label.name)
+        if known is not None and label.kind is not known.kind:
+            raise TaxonomyError(
+                f"label.{label.name} is a label of the package, a {known.kind}: take it out, or "
+                "choose another name"
+            )
+        if label.family == label.name and label.family not in base.families:
+            own_family = Family(
+                name=label.name, display_name=label.display_name, note=label.hint or ""
+            )
+            families.setdefault(label.name, own_family)
+    every = {**families, **base.families}
+    for label in labels.values():
+        if label.family is not None and label.family not in every:
+            unknown = unknown_name("family", label.family, [*every])
+            raise TaxonomyError(f"label.{label.name}: {unknown}")
     return Taxonomy(
-        labels={**base.labels, **new_labels}, families={**base.families, **new_families}
+        labels={**base.labels, **{n: v for n, v in labels.items() if n not in base.labels}},
+        families={**base.families, **{n: v for n, v in families.items() if n not in base.families}},
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A table of a TOML text, which knows the line of what is wrong in it."""
-
-    text: str
-    file: str
-    path: tuple[str, ...]
-    values: dict[str, Any]
-
-    def error(self, problem: str, *key: str) -> TaxonomyError:
-        return TaxonomyError(f"{self.file}:{_line(self.text, (*self.path, *key))}: {problem}")
-
-    def check_keys(self, *known: str) -> None:
-        for key in self.values:
-            if key not in known:
-                raise self.error(unknown_name("key", key, known), key)
-
-    def tables(self, kind: str) -> dict[str, _Table]:
-        """The tables below this one under ``kind``, by name."""
-        tables = self.values.get(kind)
-        if not isinstance(tables, dict) or not tables:
-            raise self.error(f"{kind!r} must hold tables", kind)
-        found = {}
-        for name, values in tables.items():
-            if not NAME.fullmatch(name):
-                raise self.error(f"bad {kind} name {name!r}: use snake_case", kind, name)
-            if not isinstance(values, dict):
-                raise self.error(f"{kind} {name!r} must be a table", kind, name)
-            found[name] = _Table(self.text, self.file, (*self.path, kind, name), values)
-        return found
-
-    def string(self, key: str) -> str:
-        """A text that has to be there, with each run of white space as one space."""
-        if key not in self.values:
-            raise self.error(f"{'.'.join(self.path)} lacks {key!r}")
-        value = self.values[key]
-        if not isinstance(value, str) or not value.strip():
-            raise self.error(f"{key!r} must be text, and not empty", key)
-        return " ".join(value.split())
-
-    def one_of(self, key: str, names: Sequence[str]) -> str:
-        value = self.string(key)
-        if value not in names:
-            raise self.error(unknown_name(key, value, names), key)
-        return value
+def _entries(own: Mapping[str, Any], table: str, entry: type[Any]) -> dict[str, Any]:
+    tables = own.get(table, {})
+    if not isinstance(tables, Mapping):
+        raise TaxonomyError(f"{table!r} must hold tables")
+    found = {}
+    for name, values in tables.items():
+        if not NAME.fullmatch(name):
+            raise TaxonomyError(f"bad {table} name {name!r}: use snake_case")
+        try:
+            found[name] = msgspec.convert(values, entry)
+        except msgspec.ValidationError as error:
+            raise TaxonomyError(f"{table}.{name}: {error}") from error
+    return found
 
 
-def _family(table: _Table) -> Family:
-    table.check_keys("display_name", "note")
-    return Family(
-        name=table.path[-1],
-        display_name=table.string("display_name"),
-        note=table.string("note"),
-    )
-
-
-def _label(table: _Table, labels: Sequence[str], families: Sequence[str]) -> Label:
-    table.check_keys("kind", "display_name", "family", "cites", "hint", "confused_with")
-    name = table.path[-1]
-    kind = Kind(table.one_of("kind", [*Kind]))
-    product = kind is Kind.PRODUCT
-    if "family" in table.values and not product:
-        raise table.error("only a product has a family", "family")
-    confused_with = table.values.get("confused_with", [])
-    if not isinstance(confused_with, list) or name in confused_with:
-        raise table.error("'confused_with' must be a list of other labels", "confused_with")
-    for other in confused_with:
-        if other not in labels:
-            raise table.error(unknown_name("label", other, labels), "confused_with")
+def _label(name: str, entry: _LabelEntry, base: Taxonomy, others: set[str]) -> Label:
+    where = f"label.{name}"
+    if entry.kind not in [*Kind]:
+        unknown = unknown_name("kind", entry.kind, [*Kind])
+        raise TaxonomyError(f"{where}: {unknown} (one of {', '.join(Kind)})")
+    product = entry.kind == Kind.PRODUCT
+    if entry.family is not None and not product:
+        raise TaxonomyError(f"{where}: only a product has a family")
+    names = [*base.labels, *others]
+    for other in entry.confused_with:
+        if other not in names or other == name:
+            unknown = unknown_name("label", other, names)
+            raise TaxonomyError(f"{where}: confused_with: {unknown}")
+    texts = {key: getattr(entry, key) for key in ("display_name", "cites", "hint")}
+    texts = {key: text and _text(text, f"{where}: {key}") for key, text in texts.items()}
+    title = texts["display_name"] or name.replace("_", " ").capitalize()
+    if product:
+        texts["cites"] = texts["cites"] or _UNSTATED
+        texts["hint"] = texts["hint"] or f"{title}: a custom label without a description."
     return Label(
         name=name,
-        kind=kind,
-        display_name=table.string("display_name"),
-        family=table.one_of("family", families) if product else None,
-        cites=table.string("cites") if product or "cites" in table.values else None,
-        hint=table.string("hint") if product or "hint" in table.values else None,
-        confused_with=tuple(confused_with),
+        kind=Kind(entry.kind),
+        display_name=title,
+        family=entry.family or name if product else None,
+        cites=texts["cites"],
+        hint=texts["hint"],
+        confused_with=entry.confused_with,
     )
 
 
-def _line(text: str, path: tuple[str, ...] | None) -> int:
-    """The line where the statement begins that brings ``path`` (None: that does not parse).
-
-    tomllib keeps no positions, but the first n lines of a text parse only if they end between two
-    statements. So each n that parses is the end of one, and the next begins below it.
-    """
-    lines = text.split("\n")
-    begin = 1
-    for end in range(1, len(lines) + 1):
-        try:
-            found: Any = tomllib.loads("\n".join(lines[:end]) + "\n")
-        except tomllib.TOMLDecodeError:
-            continue
-        for key in path or ():
-            found = found.get(key) if isinstance(found, dict) else None
-        if path is not None and found is not None:  # TOML has no null
-            return begin
-        begin = end + 1
-    return begin if path is None else 1
+def _text(value: str, where: str) -> str:
+    """Return a text with each run of white space as one space."""
+    text = " ".join(value.split())
+    if not text:
+        raise TaxonomyError(f"{where} must be text, and not empty")
+    return text
 
 
 def unknown_name(what: str, name: object, names: Sequence[str]) -> str:

@@ -39,12 +39,6 @@ def _every_row_keeps_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _labels_of_ones_own_stay_in_their_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a data folder or a bundle adds to the taxonomy is there for the process."""
-    monkeypatch.setattr("recognizer.taxonomy._in_use", None)
-
-
-@pytest.fixture(autouse=True)
 def _the_command_line_scans_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worker processes take seconds to start; the tests of the scan itself have some."""
     from tests.scan.engines import InProcessPool  # noqa: PLC0415 - it needs no place in every test

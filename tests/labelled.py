@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.dataset.annotations import PATCH_COLUMNS
 from recognizer.dataset.manifest import Photo, load_photos
+from recognizer.dataset.splits import PATCH_COLUMNS
 from tests.conftest import encoded, picture
 
 COLOR_OF = {"ivory_worked": "red", "ceramic": "green", "listing_other": "blue"}

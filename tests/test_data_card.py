@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.data_card import make_list, read_list, tables
-from recognizer.dataset.published import COLUMNS
+from benchmarks.data_card import COLUMNS, make_list, read_list, tables
 from recognizer.taxonomy import load_taxonomy
 
 DATASETS = Path(__file__).parents[1] / "datasets"

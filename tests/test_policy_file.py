@@ -21,7 +21,7 @@ from recognizer.policy import (
     Rate,
     Rule,
 )
-from recognizer.taxonomy import extend_taxonomy, load_taxonomy
+from recognizer.taxonomy import load_taxonomy
 from tests.rules import of_family, of_label, rule
 
 
@@ -229,7 +229,7 @@ def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None
         load_policy(path)
     entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-"}
     own = {"label": {"blue_ivory": {**entry, "family": "ivory"}}}
-    taxonomy = extend_taxonomy(load_taxonomy(), own, "bundle.json")
+    taxonomy = load_taxonomy().extended(own, "bundle.json")
     assert load_policy(path, taxonomy).rules == of_label("blue_ivory", rule(0.05))
 
 

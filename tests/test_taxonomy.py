@@ -1,4 +1,4 @@
-"""The taxonomy: the packaged file is complete, and a broken one is refused at the right line."""
+"""The taxonomy: the packaged file is complete, and a broken one is refused."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import json
 import pickle
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.errors import TaxonomyError
@@ -19,9 +18,7 @@ from recognizer.taxonomy import (
     Kind,
     Label,
     Taxonomy,
-    extend_taxonomy,
     load_taxonomy,
-    parse_taxonomy,
 )
 
 LABELS = {
@@ -38,84 +35,40 @@ LABELS = {
     Kind.OTHER: "listing_other scene_other texture",
 }
 
-VALID = '''\
-schema = 1
+BLUE = {"kind": "product", "family": "ivory", "cites": "Appendix I.", "hint": " Look at\nit. "}
+THING = {"kind": "lookalike", "display_name": "Thing"}
 
-[family.ivory]
-display_name = "Ivory"
-note = "Tusks and teeth."
-
-[label.tusk]
-kind = "product"
-family = "ivory"
-display_name = "Tusk"
-cites = "Appendix I."
-hint = """
-Look at the
-[label.tusk]   cross section."""
-confused_with = [
-  "bone",
-]
-
-[label.bone]
-kind = "lookalike"
-display_name = "Bone"
-'''
-"""Lines count from 1: [family.ivory] is 3, [label.tusk] 7, its hint 12, [label.bone] 19."""
-
-FAMILY = VALID[VALID.index("[family") : VALID.index("[label")]
-HORN = '[family.horn]\ndisplay_name = "Horn"\nnote = "Horns."\n[label.bone]'
-HINT = VALID[VALID.index("hint =") : VALID.index("confused_with")]
-
-BROKEN = {
-    "schema unknown": ("schema = 1", "schema = 2", 1, "schema must be 1, not 2"),
-    "schema of a wrong type": ("schema = 1", "schema = true", 1, "schema must be 1, not True"),
-    "schema missing": ("schema = 1", "# none", 1, "schema must be 1, not None"),
-    "value that is no TOML": ('"lookalike"', "lookalike", 20, "Invalid value (at line 20"),
-    "list without an end": ('  "bone",\n]', '  "bone",', 15, "(at line"),
-    "text without an end": ('section."""', "section.", 12, "(at end of document)"),
-    "family twice": ("[label.bone]", "[family.ivory]", 19, "twice"),
-    "label twice": ("[label.bone]", "[label.tusk]", 19, "twice"),
-    "key twice": ("note =", 'note = "x"\nnote =', 6, "Cannot overwrite a value"),
-    "top key unknown": ("[label.bone]", "[labels.bone]", 19, "'labels'; did you mean label?"),
-    "family key unknown": ("note =", "notes =", 5, "unknown key 'notes'; did you mean note?"),
-    "label key unknown": ("cites =", "cite =", 11, "unknown key 'cite'; did you mean cites?"),
-    "families in a list": ("[family.ivory]", "[[family]]", 3, "'family' must hold tables"),
-    "families missing": (FAMILY, "", 1, "'family' must hold tables"),
-    "family that is not a table": ("\n[family", "family.x = 3\n[family", 2, "'x' must be a table"),
-    "label that is not a table": ("\n[family", "label.x = 3\n[family", 2, "'x' must be a table"),
-    "family name": ("[family.ivory]", "[family.Ivory]", 3, "bad family name 'Ivory'"),
-    "label name": ("[label.bone]", '["label".ox-bone]', 19, "bad label name 'ox-bone'"),
-    "label name with a line break": ("[label.bone]", '[label."bone\\n"]', 19, "bad label name"),
-    "family text missing": ('note = "Tusks and teeth."', "", 3, "family.ivory lacks 'note'"),
-    "family text empty": ("Tusks and teeth.", " ", 5, "'note' must be text, and not empty"),
-    "family text of a wrong type": ('"Ivory"', "7", 4, "'display_name' must be text"),
-    "family without members": ("[label.bone]", HORN, 19, "family 'horn' has no product"),
-    "kind missing": ('kind = "lookalike"', "", 19, "label.bone lacks 'kind'"),
-    "kind unknown": ('"lookalike"', '"look-alike"', 20, "'look-alike'; did you mean lookalike?"),
-    "kind of a wrong type": ('"lookalike"', "[]", 20, "'kind' must be text"),
-    "display name missing": ('display_name = "Bone"', "", 19, "label.bone lacks 'display_name'"),
-    "product without family": ('family = "ivory"', "", 7, "label.tusk lacks 'family'"),
-    "product without cites": ('cites = "Appendix I."', "", 7, "label.tusk lacks 'cites'"),
-    "product without hint": (HINT, "", 7, "label.tusk lacks 'hint'"),
-    "cites empty": ("Appendix I.", "", 11, "'cites' must be text, and not empty"),
-    "hint of a wrong type": (HINT, 'hint = [\n"x",\n]\n', 12, "'hint' must be text"),
-    "family unknown": ('family = "ivory"', 'family = "ivry"', 9, "'ivry'; did you mean ivory?"),
-    "family of a look-alike": ('"Bone"', '"Bone"\nfamily = "ivory"', 22, "only a product has a"),
-    "confused with no list": ('[\n  "bone",\n]', '"bone"', 15, "must be a list of other labels"),
-    "confused with itself": ('  "bone"', '  "tusk"', 15, "must be a list of other labels"),
-    "confused with the unknown": ('  "bone"', '  "bones"', 15, "'bones'; did you mean bone?"),
-    "confused with a wrong type": ('  "bone"', "  []", 15, "unknown label []"),
+BROKEN: dict[str, tuple[dict[str, object], str]] = {
+    "schema unknown": ({"schema": 2}, "schema must be 1, not 2"),
+    "schema of a wrong type": ({"schema": True}, "schema must be 1, not True"),
+    "top key unknown": ({"labels": {}}, "unknown key 'labels'; did you mean label?"),
+    "label key unknown": ({"label": {"x": {**BLUE, "cite": ""}}}, "label.x: .*field `cite`"),
+    "family key unknown": ({"family": {"x": {"notes": ""}}}, "family.x: .*`notes`"),
+    "families in a list": ({"family": [{}]}, "'family' must hold tables"),
+    "label that is no table": ({"label": {"x": 3}}, "label.x: Expected `object`, got `int`"),
+    "family name": ({"family": {"Ivory": {}}}, "bad family name 'Ivory'"),
+    "label name": ({"label": {"ox-bone": THING}}, "bad label name 'ox-bone'"),
+    "label name with a line break": ({"label": {"bone\n": THING}}, "bad label name"),
+    "family text missing": ({"family": {"x": {"display_name": "X"}}}, "family.x: .*`note`"),
+    "family text empty": ({"family": {"x": {"display_name": " ", "note": "x"}}}, "not empty"),
+    "kind missing": ({"label": {"x": {}}}, "label.x: .*`kind`"),
+    "kind unknown": ({"label": {"x": {"kind": "look-alike"}}}, "did you mean lookalike"),
+    "kind of a wrong type": ({"label": {"x": {"kind": []}}}, "label.x: Expected `str`"),
+    "hint of a wrong type": ({"label": {"x": {**THING, "hint": []}}}, "label.x: Expected `str"),
+    "hint empty": ({"label": {"x": {**THING, "hint": " "}}}, "label.x: hint must be text"),
+    "family unknown": ({"label": {"x": {**BLUE, "family": "ivry"}}}, "'ivry'; did you mean ivory"),
+    "family of a look-alike": ({"label": {"x": {**THING, "family": "ivory"}}}, "only a product"),
+    "confused with no list": (
+        {"label": {"x": {**THING, "confused_with": "a"}}},
+        "Expected `array`",
+    ),
+    "confused with itself": ({"label": {"x": {**THING, "confused_with": ["x"]}}}, "label 'x'"),
+    "confused with the unknown": (
+        {"label": {"x": {**THING, "confused_with": ["bones"]}}},
+        "'bones'; did you mean bone",
+    ),
+    "another kind": ({"label": {"bone": BLUE}}, "label.bone is a label of the package, a lookal"),
 }
-
-
-def refusal(text: str) -> tuple[int, str]:
-    """The line and the problem that the refusal of a text names."""
-    with pytest.raises(TaxonomyError) as caught:
-        parse_taxonomy(text, "some.toml")
-    match = re.fullmatch(r"some\.toml:(\d+): (.+)", str(caught.value), flags=re.DOTALL)
-    assert match, caught.value
-    return int(match[1]), match[2]
 
 
 @pytest.fixture(scope="module")
@@ -184,11 +137,17 @@ class TestPackagedFile:
 
 
 class TestTaxonomy:
-    def test_white_space_is_one_space_and_optional_values_are_none(self) -> None:
-        read = parse_taxonomy(VALID, "some.toml")
-        assert read.label("tusk").hint == "Look at the [label.tusk] cross section."
-        bone = Label(name="bone", kind=Kind.LOOKALIKE, display_name="Bone")
-        assert read.label("bone") == bone
+    def test_white_space_is_one_space_and_what_is_missing_has_a_default(
+        self, taxonomy: Taxonomy
+    ) -> None:
+        read = taxonomy.extended({"label": {"blue": BLUE, "x": {"kind": "product"}}}, "here")
+        assert read.label("blue").hint == "Look at it."
+        assert read.label("blue").display_name == "Blue"
+        assert read.label("x").family == "x"
+        assert "Not stated" in (read.label("x").cites or "")
+        assert [label.name for label in read.members("x")] == ["x"]
+        thing = taxonomy.extended({"label": {"thing": THING}}, "here").label("thing")
+        assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
 
     @pytest.mark.parametrize(
         ("find", "words"),
@@ -216,56 +175,34 @@ class TestTaxonomy:
 
 class TestLoadTaxonomy:
     @pytest.mark.parametrize("kind", [str, Path])
-    def test_reads_a_file(self, tmp_path: Path, kind: type[str] | type[Path]) -> None:
+    def test_a_file_adds_to_the_package(
+        self, taxonomy: Taxonomy, tmp_path: Path, kind: type[str] | type[Path]
+    ) -> None:
         path = tmp_path / "own.toml"
-        path.write_text(VALID, encoding="utf-8")
-        assert load_taxonomy(kind(path)) == parse_taxonomy(VALID, "some.toml")
+        path.write_text('[label.blue]\nkind = "other"\n', encoding="utf-8")
+        assert [*load_taxonomy(kind(path)).labels] == [*taxonomy.labels, "blue"]
 
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            (b"schema = 2\n", r"own\.toml:1: schema must be 1"),
+            (b"schema = 2\n", r"own\.toml: schema must be 1"),
             (None, r"own\.toml"),
-            (VALID.replace("Bone", "Knöchel").encode("latin-1"), r"own\.toml: 'utf-8' codec can't"),
+            ("x = 'Kn\u00f6chel'".encode("latin-1"), r"own\.toml: 'utf-8' codec can't"),
+            (b"[label.x\n", r"own\.toml: .*\(at line 1, column 9\)"),
         ],
     )
     def test_a_bad_file_is_named(self, tmp_path: Path, content: bytes | None, words: str) -> None:
         if content is not None:
             (tmp_path / "own.toml").write_bytes(content)
-        with pytest.raises(
-            TaxonomyError, match=f"^{re.escape(str(tmp_path))}.{words}" if content else words
-        ):
+        with pytest.raises(TaxonomyError, match=words):
             load_taxonomy(tmp_path / "own.toml")
 
 
 @pytest.mark.parametrize("case", BROKEN)
-@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["lf", "crlf"])
-def test_broken_file_is_refused_at_its_line(case: str, newline: str) -> None:
-    old, new, line, fragment = BROKEN[case]
-    assert VALID.count(old) == 1
-    found, problem = refusal(VALID.replace(old, new).replace("\n", newline))
-    assert found == line
-    assert fragment in problem
-
-
-@given(st.sampled_from(sorted(BROKEN)), st.lists(st.sampled_from(["", "# [label.bone]", "\t"])))
-def test_lines_above_move_the_line_named(case: str, above: list[str]) -> None:
-    old, new, line, _ = BROKEN[case]
-    if case in {"schema missing", "families missing"}:
-        line = 1 - len(above)  # what the file lacks is missed on line 1
-    found, _ = refusal("".join(f"{x}\n" for x in above) + VALID.replace(old, new))
-    assert found == line + len(above)
-
-
-@given(st.integers(0, len(VALID)), st.integers(0, 40), st.text(max_size=20))
-@example(0, len(VALID), "")
-def test_any_damage_is_read_or_refused_at_a_line_of_the_file(at: int, cut: int, junk: str) -> None:
-    text = VALID[:at] + junk + VALID[at + cut :]
-    try:
-        parse_taxonomy(text, "some.toml")
-    except TaxonomyError:
-        line, _ = refusal(text)
-        assert 1 <= line <= text.count("\n") + 1
+def test_what_breaks_a_rule_is_refused(taxonomy: Taxonomy, case: str) -> None:
+    own, words = BROKEN[case]
+    with pytest.raises(TaxonomyError, match=f"^bundle.json: .*{words}"):
+        taxonomy.extended(own, "bundle.json")
 
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,3})?", fullmatch=True)
@@ -305,28 +242,14 @@ def taxonomies(draw: st.DrawFn) -> Taxonomy:
     )
 
 
-def written(taxonomy: Taxonomy) -> str:
-    """The taxonomy as TOML, whose strings are written as JSON writes them."""
-
-    def table(path: str, entry: Family | Label) -> str:
-        values = [(field.name, getattr(entry, field.name)) for field in fields(entry)][1:]
-        lines = [
-            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values if value
-        ]
-        return "\n".join([f"[{path}.{entry.name}]", *lines])
-
-    families = [table("family", family) for family in taxonomy.families.values()]
-    labels = [table("label", label) for label in taxonomy.labels.values()]
-    return "\n".join(["schema = 1", *families, *labels])
-
-
 @given(taxonomies())
-def test_what_is_written_is_read(taxonomy: Taxonomy) -> None:
-    read = parse_taxonomy(written(taxonomy), "some.toml")
-    assert read == taxonomy
-    assert list(read.labels) == list(taxonomy.labels)
-    members = [label for family in read.families for label in read.members(family)]
-    assert sorted(members, key=list(read.labels.values()).index) == list(read.products)
+def test_what_is_written_is_read(own: Taxonomy) -> None:
+    packaged = load_taxonomy()
+    labels = {n: v for n, v in own.labels.items() if n not in packaged.labels}
+    families = {n: v for n, v in own.families.items() if n not in packaged.families}
+    every = Taxonomy({**packaged.labels, **labels}, {**packaged.families, **families})
+    table = json.loads(json.dumps(every.own_names()))
+    assert packaged.extended(table, "bundle.json") == every
 
 
 def test_a_bundle_adds_names_and_changes_none() -> None:
@@ -334,18 +257,9 @@ def test_a_bundle_adds_names_and_changes_none() -> None:
     entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-", "family": "blue"}
     family = {"display_name": "Blue things", "note": "-"}
     own = {"label": {"blue": entry, "coral": entry}, "family": {"blue": family, "ivory": family}}
-    found = extend_taxonomy(base, own, "bundle.json")
+    found = base.extended(own, "bundle.json")
     assert [*found.labels] == [*base.labels, "blue"]
     assert found.labels["coral"] == base.labels["coral"]
     assert found.families["ivory"] == base.families["ivory"]
     assert found.display_name("blue", family=True) == "Blue things"
     assert found.display_name("never heard of") == "never heard of"
-
-
-@pytest.mark.parametrize(
-    "own",
-    [{"x": {}}, {"label": {"blue": {"kind": "product"}}}, {"label": []}, {"label": {"Blue": {}}}],
-)
-def test_a_bundle_with_a_bad_entry_is_refused(own: dict[str, object]) -> None:
-    with pytest.raises(TaxonomyError, match=r"bundle\.json"):
-        extend_taxonomy(load_taxonomy(), own, "bundle.json")

@@ -26,8 +26,8 @@ import torch
 from numpy.typing import NDArray
 from photos import DATASETS, Photos
 
-from recognizer.dataset.annotations import patches
 from recognizer.dataset.manifest import Photo
+from recognizer.dataset.splits import patches
 from recognizer.training.config import AugmentConfig, TrainingConfig
 from recognizer.training.loader import TrainingPhotos, find_masks
 

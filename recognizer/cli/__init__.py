@@ -51,7 +51,10 @@ VERB_GROUPS = {
         "compare": ("recognizer.cli.compare", "Show what changed between two scans."),
     },
     "Review": {
-        "plan": ("recognizer.cli.plan", "Plan thresholds and queue for a team of reviewers."),
+        "thresholds": (
+            "recognizer.cli.thresholds",
+            "Choose thresholds for a team, by labelled photos or outcomes.",
+        ),
         "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
         "review": ("recognizer.cli.review", "Work through the leads of a scan, as a team."),
         "report": ("recognizer.cli.report", "Write the review queue of a scan as one HTML file."),
@@ -69,26 +72,15 @@ VERB_GROUPS = {
         "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
     },
     "Models": {
-        "labels": (
-            "recognizer.cli.labels",
-            "List the labels of a model, and the evidence for each.",
-        ),
-        "info": ("recognizer.cli.info", "Describe a model."),
+        "info": ("recognizer.cli.info", "Describe a model, its labels, and the evidence for each."),
         "enroll": ("recognizer.cli.enroll", "Add a product to a model, from a few photos."),
         "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
-        "robustness": ("recognizer.cli.robustness", "Measure a model on altered photos."),
         "calibrate": ("recognizer.cli.calibrate", "Calibrate a model on other photos."),
         "train": ("recognizer.cli.train", "Train a model on labelled photos."),
         "export": ("recognizer.cli.export", "Make a model (a bundle) of a training run."),
-        "negatives": (
-            "recognizer.cli.negatives",
-            "Give a model the negatives that enrolment needs.",
-        ),
     },
     "Data": {
-        "dataset": ("recognizer.cli.dataset", "Split and check labelled photos."),
-        "folds": ("recognizer.cli.folds", "Deal the sources of labelled photos into folds."),
-        "taxonomy": ("recognizer.cli.taxonomy", "Describe labels of your own, to train them."),
+        "dataset": ("recognizer.cli.dataset", "Split and check labelled photos, describe labels."),
     },
     "Maintenance": {
         "doctor": ("recognizer.cli.doctor", "Check the installation, the machine and the model."),

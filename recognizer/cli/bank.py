@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +16,13 @@ from recognizer.cli.options import (
     BundleOption,
     JsonLinesOption,
     OriginOption,
+    output_option,
     print_json,
 )
 from recognizer.errors import UsageError
+
+if TYPE_CHECKING:
+    from recognizer.known import KnownItem
 
 app = typer.Typer(
     add_completion=False,
@@ -36,7 +42,7 @@ def add(
         str | None,
         typer.Option(
             "--label",
-            help="The product or family that they show, as ivory_worked; see `recognizer labels`.",
+            help="The product or family that they show, as ivory_worked; see `recognizer info`.",
         ),
     ] = None,
     note: Annotated[str | None, typer.Option("--note", help="A note for reviewers.")] = None,
@@ -96,7 +102,7 @@ def _check_label(name: str, bundle: str | None) -> None:
     names = [*taxonomy.labels, *taxonomy.families]
     if name not in names:
         raise UsageError(
-            f"--label: {unknown_name('label or family', name, names)} (see `recognizer labels`)"
+            f"--label: {unknown_name('label or family', name, names)} (see `recognizer info`)"
         )
 
 
@@ -106,15 +112,23 @@ def list_items(
     label: Annotated[
         str | None, typer.Option("--label", help="List only items with this label.")
     ] = None,
+    output: Annotated[
+        Path | None, output_option("Write an exchange file instead: .json, .csv or .txt.")
+    ] = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
-    """List the items of a bank, the oldest first."""
-    from recognizer.known import Bank
+    """List the items of a bank, the oldest first, or write them into an exchange file.
+
+    An exchange file holds hashes and notes, and no photo.
+    """
+    from recognizer.known import Bank, write_exchange
 
     with Bank(bank) as opened:
-        for item in opened:
-            if label is not None and item.label != label:
-                continue
+        items = (item for item in opened if label is None or item.label == label)
+        if output is not None:
+            typer.echo(f"{output}: {write_exchange(items, output)} items")
+            return
+        for item in items:
             if json_lines:
                 print_json({"id": item.id, **asdict(item)}, on_one_line=True)
             else:
@@ -142,45 +156,26 @@ def remove(
         typer.echo(f"{bank}: {opened.remove(ids)} removed, {len(opened)} in all")
 
 
-@app.command()
-def merge(
-    bank: BankArgument,
-    others: Annotated[list[Path], typer.Argument(metavar="OTHER", help="The banks to add.")],
-) -> None:
-    """Add all items of other banks. Known ones are skipped."""
-    from recognizer.known import Bank
-
-    for other in others:
-        with Bank(other) as source, Bank(bank, create=True) as target:
-            typer.echo(f"{other}: {target.add(source)} new, {len(target)} in all")
-
-
 @app.command("import")
 def import_items(
     bank: BankArgument,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Exchange files: .json, .csv or .txt.")
+        list[Path],
+        typer.Argument(metavar="FILE", help="Other banks, or exchange files: .json, .csv, .txt."),
     ],
     origin: OriginOption = None,
 ) -> None:
-    """Add the items of exchange files, each file whole or not at all. Known ones are skipped."""
-    from recognizer.known import Bank, read_exchange
+    """Add the items of other banks and of exchange files, each file whole or not at all.
+
+    Known items are skipped.
+    """
+    from recognizer.known import Bank, is_exchange, read_exchange
 
     for file in files:
-        items = read_exchange(file, origin=origin)
-        with Bank(bank, create=True) as opened:
+        with ExitStack() as stack:
+            if is_exchange(file):
+                items: Iterable[KnownItem] = read_exchange(file, origin=origin)
+            else:
+                items = stack.enter_context(Bank(file))
+            opened = stack.enter_context(Bank(bank, create=True))
             typer.echo(f"{file}: {opened.add(items)} new, {len(opened)} in all")
-
-
-@app.command()
-def export(
-    bank: BankArgument,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The exchange file: .json, .csv or .txt.")
-    ],
-) -> None:
-    """Write an exchange file. It holds hashes and notes, and no photo."""
-    from recognizer.known import Bank, write_exchange
-
-    with Bank(bank) as opened:
-        typer.echo(f"{file}: {write_exchange(opened, file)} items")

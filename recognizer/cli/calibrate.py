@@ -12,7 +12,6 @@ from recognizer.cli.options import (
     OptionalDataOption,
     OutOfFoldOption,
     ThreadsOption,
-    know_labels,
     load_data,
     print_json,
     require_extra,
@@ -56,8 +55,7 @@ def command(
         log_odds = found.columns(recognizer.labels, recognizer.bundle.title)
         made = calibrate_bundle(recognizer, found.photos, output, log_odds=log_odds)
     else:
-        know_labels(recognizer)
-        photos = load_data(data or [])
+        photos = load_data(data or [], recognizer.bundle.taxonomy)
         held_out = [p for p in photos if p.split == "validation"]
         held_out = held_out or photos_of_split(recognizer.bundle, photos, "validation")
         with show_stage("scoring the validation split") as progress:

@@ -1,20 +1,21 @@
-"""``recognizer dataset``: split and check labelled photos."""
+"""``recognizer dataset``: split and check labelled photos, and describe custom labels."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.dataset_match import match
-from recognizer.cli.dataset_split import split
+from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import (
     BundleOption,
     DataArgument,
     DataOption,
     JsonOption,
+    LayoutOption,
     OutOfFoldOption,
+    SeedOption,
     count_photos,
     load_data,
     output_option,
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recognizer.dataset.check import Check
+    from recognizer.dataset.labels import CustomLabels
     from recognizer.dataset.manifest import Photo
+    from recognizer.dataset.new_manifest import NewManifest
     from recognizer.dataset.suspects import Suspect
 
-SHOWN = 20
-"""Suspects that are printed; --output writes all of them."""
+MAX_SHOWN = 20
+"""Suspects and files that are printed; the rest is counted."""
 
 app = typer.Typer(
     add_completion=False,
@@ -40,8 +43,276 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Split labelled photos, check them, find labels that may be wrong.",
 )
-app.command()(split)
-app.command()(match)
+
+
+# --- split ----------------------------------------------------------------------------------------
+
+
+@app.command()
+def split(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="The folder with the photos, or the CSV or JSON file that lists them.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        output_option("Where manifest.csv is put: a folder, which may be FOLDER itself."),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column that says where a photo comes from; or folder (inside the label's), "
+            "prefix (of the file name) or photo (each is its own source).",
+            show_default="the first of these that fits",
+        ),
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW",
+            help="Rename a label of the data; OLD= leaves its photos out. May be repeated.",
+        ),
+    ] = None,
+    test: Annotated[
+        float, typer.Option(help="The share of the photos for the test split.", min=0.0, max=0.9)
+    ] = 0.2,
+    validation: Annotated[
+        float,
+        typer.Option(
+            help="The share for the validation split. With 0, training holds some photos out.",
+            min=0.0,
+            max=0.9,
+        ),
+    ] = 0.1,
+    seed: SeedOption = 0,
+    layout: LayoutOption = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="The folder of the photos.", show_default="that of the list"),
+    ] = None,
+    file_column: Annotated[
+        str | None,
+        typer.Option(help="The column of a table with the file.", show_default="by its name"),
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(help="The column of a table with the label.", show_default="by its name"),
+    ] = None,
+    published: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LIST.csv",
+            help="Take labels, sources and splits from a published list of sha256 instead.",
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Split labelled photos into train, validation and test, and write their manifest.
+
+    No source is in two splits, nor are near-copies; each label has its share of each split, as far
+    as its sources allow. The photos stay where they are. The same data and seed give the same
+    split. The exit code is 3 if some photos had to be left out, or are missing.
+    """
+    from recognizer.dataset.layouts import Columns, read_collection
+    from recognizer.dataset.manifest import LABELS
+    from recognizer.dataset.new_manifest import make_manifest, match_list, write_manifest
+
+    if test + validation >= 1:
+        raise UsageError(
+            f"--test {test} and --validation {validation}: nothing is left to train on"
+        )
+    _check_output(output)
+    if published is not None:
+        with show_stage("reading photos") as progress:
+            here, missing = match_list(published, folder, progress)
+        if here:
+            output.mkdir(parents=True, exist_ok=True)
+            typer.echo(f"Wrote {write_manifest(here, output)}", err=True)
+        if as_json:
+            print_json({"labels": count_photos(here), "missing": count_photos(missing)})
+        else:
+            _print_counts(here)
+            typer.echo(f"{len(missing):,} photos of the list are missing")
+        if missing:
+            raise SomeInputsFailedError
+        return
+    columns = Columns(file=file_column, label=label_column)
+    found = read_collection(folder, layout, columns, photos)
+    with show_stage("reading photos") as progress:
+        made = make_manifest(
+            found,
+            source=source,
+            renamed=_renamed(rename or []),
+            shares={"train": 1 - test - validation, "test": test, "validation": validation},
+            seed=seed,
+            on_progress=progress,
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    own = found.root / LABELS
+    path = write_manifest(made.photos, output, own if own.is_file() else None)
+    if as_json:
+        parts = ("layout", "source", "notes", "warnings", "left_out")
+        print_json(
+            {
+                "manifest": str(path),
+                **{part: getattr(made, part) for part in parts},
+                "labels": count_photos(made.photos),
+            }
+        )
+    else:
+        _print_split(made)
+        typer.echo(f"Wrote {path}", err=True)
+    if made.left_out:
+        raise SomeInputsFailedError
+
+
+def _check_output(output: Path) -> None:
+    from recognizer.dataset.manifest import MANIFEST
+
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output} is a file: name a folder for {MANIFEST}")
+    if (output / MANIFEST).exists():
+        raise UsageError(
+            f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
+            "delete it"
+        )
+
+
+def _renamed(given: list[str]) -> dict[str, str]:
+    renamed = {}
+    for text in given:
+        old, equals, new = text.partition("=")
+        if not equals or not old:
+            raise UsageError(f"--rename {text}: write OLD=NEW")
+        renamed[old] = new
+    return renamed
+
+
+def _print_split(made: NewManifest) -> None:
+    from recognizer.cli.scan_output import shown
+
+    typer.echo(f"Layout: {shown(made.layout)}")
+    typer.echo(f"Source: {shown(made.source)}")
+    for note in made.notes:
+        typer.echo(shown(note))
+    _print_counts(made.photos)
+    for warning in made.warnings:
+        typer.echo(f"Warning: {shown(warning)}")
+    for line in made.left_out[:MAX_SHOWN]:
+        typer.echo(f"Left out: {shown(line)}", err=True)
+    if len(made.left_out) > MAX_SHOWN:
+        typer.echo(f"Left out: {len(made.left_out) - MAX_SHOWN} more", err=True)
+
+
+def _print_counts(photos: Sequence[Photo]) -> None:
+    """Print how many photos and sources each label has in each split."""
+    splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in photos)]
+    table = new_table(f"{len(photos)} photos", ("label", *splits), "photos (sources)")
+    for label, counts in count_photos(photos).items():
+        cells = (
+            f"{counts[split]['photos']} ({counts[split]['sources']})"
+            if counts[split]["photos"]
+            else "-"
+            for split in splits
+        )
+        table.add_row(label, *cells)
+    wide_console().print(table)
+
+
+# --- custom labels --------------------------------------------------------------------------------
+
+
+@app.command()
+def labels(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder with the photos.")],
+    kinds: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="LABEL=KIND",
+            help="Labels for a new file, and their kinds: product, lookalike, animal or other.",
+        ),
+    ] = None,
+    layout: LayoutOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Describe custom labels in FOLDER/taxonomy.toml, and check that file.
+
+    If there is no such file, it is written, with the labels that the photos have and the package
+    does not know: edit it, and run this again. The exit code is 2 if an entry breaks a rule, or a
+    label of the photos is not known.
+    """
+    from recognizer.dataset.labels import UNDECIDED, check_labels, count_labels, write_template
+    from recognizer.dataset.manifest import LABELS
+    from recognizer.taxonomy import load_taxonomy
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; make it first")
+    path, given = folder / LABELS, _kinds(kinds or [])
+    if path.exists() and given:
+        raise UsageError(f"{path} exists already: edit it, or delete it first")
+    counts: dict[str, int] = {}
+    try:
+        counts = dict(count_labels(folder, layout))
+    except DatasetError as error:
+        if any(folder.iterdir()):
+            if not (path.exists() or given):
+                raise
+            typer.echo(f"Photos were not counted: {error}", err=True)
+    if path.exists():
+        found = check_labels(folder, counts)
+        if as_json:
+            print_json(found)
+        else:
+            _print_labels(found)
+        if found.missing:
+            raise DatasetError(
+                f"{folder}: labels that neither {LABELS} nor the package has: "
+                f"{', '.join(found.missing)}; describe them in {LABELS}, or rename them with "
+                "`recognizer dataset split --rename`"
+            )
+        return
+    known = load_taxonomy().labels
+    kind_of = {name: UNDECIDED for name in counts if name not in known} | given
+    write_template(path, kind_of, counts)
+    typer.echo(f"Wrote {path}", err=True)
+    undecided = sorted(name for name, kind in kind_of.items() if kind == UNDECIDED)
+    if undecided:
+        typer.echo(f"Say in it what these are: {', '.join(undecided)}")
+    typer.echo(f"Then run again: recognizer dataset labels {folder}")
+
+
+def _kinds(given: list[str]) -> dict[str, str]:
+    from recognizer.taxonomy import Kind
+
+    kinds = {}
+    for text in given:
+        name, equals, kind = text.partition("=")
+        if not equals or kind not in [*Kind]:
+            raise UsageError(f"{text!r}: write LABEL=KIND, the kind one of {', '.join(Kind)}")
+        kinds[name] = kind
+    return kinds
+
+
+def _print_labels(found: CustomLabels) -> None:
+    headings = ("label", "kind", "family", "shown as", "photos")
+    table = new_table(f"{len(found.labels)} custom labels", headings)
+    for column in table.columns[1:4]:
+        column.justify = "left"
+    for label in found.labels:
+        photos = str(found.photos.get(label.name, "-"))
+        table.add_row(label.name, label.kind, label.family or "-", label.display_name, photos)
+    wide_console().print(table)
+    for warning in found.warnings:
+        typer.echo(f"Warning: {warning}")
+
+
+# --- check ----------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -72,28 +343,20 @@ def check(
     with show_progress(Console(stderr=True)) as report:
         found = check_data(data, recognizer, data_recipe, report)
     if as_json:
-        print_json({**_plain(found), "labels": count_photos(found.photos)})
+        parts = ("problems", "duplicates", "unconfirmed", "alike")
+        values = {part: getattr(found, part) for part in parts}
+        print_json({**values, "labels": count_photos(found.photos)})
     else:
         _print_check(found)
-    wrong = len(found.problems) + len(found.duplicates)
-    if wrong:
+    if found.problems or found.duplicates:
         raise DatasetError(
             f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
             "splits, listed above"
         )
 
 
-def _plain(found: Check) -> dict[str, Any]:
-    return {
-        "problems": found.problems,
-        "duplicates": found.duplicates,
-        "unconfirmed": found.unconfirmed,
-        "alike": found.alike,
-    }
-
-
 def _print_check(found: Check) -> None:
-    print_counts(found.photos)
+    _print_counts(found.photos)
     for problem in found.problems:
         typer.echo(problem)
     for pair in found.duplicates:
@@ -104,6 +367,9 @@ def _print_check(found: Check) -> None:
     )
     for pair in found.alike:
         typer.echo(f"look alike: {pair}")
+
+
+# --- suspects -------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -139,7 +405,7 @@ def suspects(
     if as_json:
         print_json({"photos": len(photos), "suspects": found})
     else:
-        _print_suspects(found[:SHOWN], len(found), len(photos))
+        _print_suspects(found[:MAX_SHOWN], len(found), len(photos))
     if output is not None:
         write_suspects(found, output)
         typer.echo(f"Wrote {output}", err=True)
@@ -176,21 +442,6 @@ def _suspects_out_of_fold(photos: Sequence[Photo], file: Path) -> tuple[list[Pho
     probabilities = predictions.probabilities[[rows[p.sha256] for p in known]]
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     return known, rank_suspects(known, list(predictions.labels), probabilities)
-
-
-def print_counts(photos: Sequence[Photo]) -> None:
-    """Print how many photos and sources each label has in each split."""
-    splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in photos)]
-    table = new_table(f"{len(photos)} photos", ("label", *splits), "photos (sources)")
-    for label, counts in count_photos(photos).items():
-        cells = (
-            f"{counts[split]['photos']} ({counts[split]['sources']})"
-            if counts[split]["photos"]
-            else "-"
-            for split in splits
-        )
-        table.add_row(label, *cells)
-    wide_console().print(table)
 
 
 def _print_suspects(suspects: Sequence[Suspect], found: int, of: int) -> None:

@@ -15,7 +15,6 @@ from recognizer.cli.options import (
     OptionalDataOption,
     OutOfFoldOption,
     ThreadsOption,
-    know_labels,
     load_data,
     output_option,
     require_extra,
@@ -54,6 +53,12 @@ def command(
     against: Annotated[
         str | None, typer.Option(help="Another bundle: print paired differences to it.")
     ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness", help="Measure on photos altered as phones and platforms alter them."
+        ),
+    ] = False,
     out_of_fold: OutOfFoldOption = None,
     rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,
     threads: ThreadsOption = 1,
@@ -74,9 +79,9 @@ def command(
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    _check_modes(split, output, against)
+    _check_modes(split, output, against, robustness)
     if out_of_fold is not None:
-        if data or bundle or output or split or against:
+        if data or bundle or output or split or against or robustness:
             raise UsageError(
                 "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
                 "has all that is measured"
@@ -86,9 +91,10 @@ def command(
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     else:
         recognizer = Recognizer.load(bundle, threads=threads)
-        know_labels(recognizer)
-        photos = _corrected(recognizer, load_data(data))
-        if against:
+        photos = _corrected(recognizer, load_data(data, recognizer.bundle.taxonomy))
+        if robustness:
+            found = _alter(recognizer, photos, split or "validation", output)
+        elif against:
             other = Recognizer.load(against, threads=threads)
             found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
         else:
@@ -107,11 +113,13 @@ class _Found(NamedTuple):
     show: Callable[[], object]
 
 
-def _check_modes(split: str | None, output: Path | None, against: str | None) -> None:
+def _check_modes(
+    split: str | None, output: Path | None, against: str | None, robustness: bool
+) -> None:
     if split not in {None, "test", "validation", "all"}:
         raise UsageError(f"--split {split}: give test, validation or all")
-    if output is not None and against:
-        raise UsageError("--output does not go with --against")
+    if against and (output is not None or robustness):
+        raise UsageError("--against goes with neither --output nor --robustness")
     if output is not None:
         require_page(output)
         if output.suffix == ".json":
@@ -237,6 +245,26 @@ def _compare(
         group_by_source=group_by_source,
     )
     return _Found(to_json(comparison), lambda: print_comparison(comparison))
+
+
+def _alter(
+    recognizer: Recognizer, photos: Sequence[Photo], split: str, output: Path | None
+) -> _Found:
+    from recognizer.cli.evaluate_output import print_robustness
+    from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json
+    from recognizer.evaluation.held_out import photos_of_split
+    from recognizer.evaluation.plots import write_robustness
+    from recognizer.evaluation.robustness import measure_robustness
+
+    used = photos_of_split(recognizer.bundle, photos, split)
+    if not any(p.is_product for p in used):
+        raise DatasetError(f"no photo of a product in the {split} split")
+    with show_stage("altering photos") as progress:
+        measured = measure_robustness(recognizer, used, split, on_progress=progress)
+    if output is not None:
+        write_robustness(measured, ANY_PRODUCT, output)
+        typer.echo(f"Wrote {output}", err=True)
+    return _Found(to_json(measured), lambda: print_robustness(measured, ANY_PRODUCT))
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:

@@ -13,6 +13,7 @@ from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
 from recognizer.evaluation.out_of_fold import FoldEvaluation
 from recognizer.evaluation.paired import Change, PairedEvaluation
 from recognizer.evaluation.prevalence import OperatingPoint
+from recognizer.evaluation.robustness import Robustness
 from recognizer.model.description import Estimate, percent
 from recognizer.policy import FALSE_POSITIVE_RATES
 
@@ -174,6 +175,24 @@ def print_comparison(comparison: PairedEvaluation) -> None:
             f"{row.photos} ({row.sources})",
             *_change(row.average_precision),
             *_change(row.recall),
+        )
+    wide_console().print(table)
+
+
+def print_robustness(found: Robustness, name: str) -> None:
+    """Print the figures of a family, or any product, under each alteration."""
+    table = new_table(
+        f"{found.bundle}: {name}, {found.split}; threshold {found.thresholds[name]:.4f}",
+        ("alteration", "photos", "recall", "score", "FPR"),
+        "unaltered > altered (95 %), same photos; score: mean change of the positives",
+    )
+    for o in found.outcomes[name]:
+        table.add_row(
+            f"{o.alteration}: {o.strength}",
+            f"{o.positives} ({o.negatives})",
+            f"{o.recall_before.value:.3f} > {o.recall}",
+            f"{o.score_change:+.3f}",
+            f"{o.false_positive_rate_before.value:.3f} > {o.false_positive_rate}",
         )
     wide_console().print(table)
 

@@ -21,14 +21,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "recognizer merge 1.jsonl 2.jsonl --output scan.jsonl",
     ),
     "compare": ("recognizer compare before.jsonl after.jsonl --top 50",),
-    "plan": (
-        "recognizer plan --photos-per-day 100000 --reviewers 2 --cases-per-reviewer 300 "
-        "--output planned.toml",
-        "recognizer scan photos/ --policy planned.toml",
+    "thresholds": (
+        "recognizer thresholds --data photos/ --split all --photos-per-day 100000 --reviewers 2 "
+        "--cases-per-reviewer 300 --output next.toml",
+        "recognizer thresholds --journal scan.jsonl --outcomes scan.jsonl.outcomes "
+        "--precision 0.5 --policy strict --output next.toml",
     ),
     "policy": (
-        "recognizer policy show strict --toml > mine.toml",
-        "recognizer policy check mine.toml",
+        "recognizer policy strict --toml > mine.toml",
+        "recognizer policy mine.toml",
     ),
     "review": ("recognizer review scan.jsonl --policy strict",),
     "report": ("recognizer report scan.jsonl --output report.html",),
@@ -39,8 +40,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "outcomes": (
         "recognizer outcomes import scan.jsonl.outcomes outcomes.json",
         "recognizer outcomes dataset scan.jsonl.outcomes decided/ --journal scan.jsonl",
-        "recognizer outcomes thresholds scan.jsonl.outcomes next.toml --journal scan.jsonl "
-        "--policy strict --precision 0.5",
     ),
     "measure": ("recognizer measure scan.jsonl --outcomes scan.jsonl.outcomes",),
     "evidence": ("recognizer evidence scan.jsonl --lead photos/tusk.jpg --output case/",),
@@ -63,12 +62,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "recognizer export runs/mine --data data/ --output bundles/own-v1",
     ),
     "dataset": (
+        "recognizer dataset labels photos/ whale_tooth=product resin=lookalike",
         "recognizer dataset split photos/ --output data/",
         "recognizer dataset check data/",
-    ),
-    "taxonomy": (
-        "recognizer taxonomy init photos/ whale_tooth=product resin=lookalike",
-        "recognizer taxonomy check photos/",
     ),
 }
 """Verb -> commands, which work one after another."""

@@ -54,12 +54,18 @@ def _print(found: Measurement, console: Console) -> None:
 
     table = new_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
-        ["raised by", "level", "confirmed", "rejected", "open", "precision, %"],
+        [
+            *("raised by", "level", "confirmed", "as this product", "rejected", "open"),
+            *("precision, %", "of this product, %"),
+        ],
+        "confirmed: as whatever wildlife product",
     )
     for one in found.precision:
         name = _NAMES[one.kind].format(one.name)
-        numbers = (one.confirmed, one.rejected, one.open)
-        table.add_row(name, one.level, *map(str, numbers), _shown(one.precision))
+        as_product = one.as_product if one.kind in {None, "label", "family"} else "-"
+        numbers = (one.confirmed, as_product, one.rejected, one.open)
+        shares = (_shown(one.precision), _shown(one.product_precision))
+        table.add_row(name, one.level, *map(str, numbers), *shares)
     console.print(table)
     for heading, spans in (
         ("Time to the first outcome", found.time_to_decision),

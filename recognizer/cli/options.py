@@ -19,8 +19,8 @@ from recognizer.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
-    from recognizer.engine import Recognizer
     from recognizer.model.bundle import Bundle
+    from recognizer.taxonomy import Taxonomy
 
 # --- scans and what they came from ----------------------------------------------------------------
 
@@ -200,14 +200,6 @@ def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
     return [*map(load_bundle, given or ()), *load_carried_bundles()]
 
 
-def know_labels(recognizer: Recognizer) -> None:
-    """Add the labels that a bundle brings with it to those that photos may have."""
-    from recognizer.taxonomy import load_taxonomy, use_taxonomy
-
-    if recognizer.bundle.taxonomy != load_taxonomy():
-        use_taxonomy(recognizer.bundle.taxonomy)
-
-
 def count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, dict[str, int]]]:
     """Return how many photos and sources each label has in each split."""
     sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -223,8 +215,8 @@ def count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, dict[str, int]]
     }
 
 
-def load_data(folders: list[Path]) -> list[Photo]:
-    """Return the photos of several data folders."""
-    from recognizer.dataset.manifest import load_photos
+def load_data(folders: Iterable[Path], taxonomy: Taxonomy | None = None) -> list[Photo]:
+    """Return the photos of data folders (see :func:`recognizer.dataset.manifest.load_data`)."""
+    from recognizer.dataset import manifest
 
-    return [photo for folder in folders for photo in load_photos(folder)]
+    return manifest.load_data(folders, taxonomy)

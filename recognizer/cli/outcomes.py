@@ -179,7 +179,6 @@ def calibrate(
 
     import numpy as np
 
-    from recognizer.cli.options import know_labels
     from recognizer.cli.progress import show_stage
     from recognizer.dataset.manifest import load_photos
     from recognizer.engine import Recognizer
@@ -192,8 +191,7 @@ def calibrate(
         tempfile.TemporaryDirectory() as scratch,
         _opened(scan, outcomes) as (file, found_out),
     ):
-        recognizer = Recognizer(_model_behind(file, bundle), threads=threads)
-        know_labels(recognizer)
+        recognizer = Recognizer(model_behind(file, bundle), threads=threads)
         folder = Path(scratch) / "decided"
         with working("Reading the images"):
             report = write_dataset(
@@ -201,7 +199,7 @@ def calibrate(
             )
         if not report.labels:
             raise UsageError(f"no image of {scan} was confirmed or rejected")
-        photos = load_photos(folder)
+        photos = load_photos(folder, recognizer.bundle.taxonomy)
         weights = sample_weights(file, {photo.sha256 for photo in photos})
         photos = [photo for photo in photos if photo.sha256 in weights]
         with show_stage("Scoring the images") as progress:
@@ -228,7 +226,8 @@ def _fail_for_missing(report: DatasetReport) -> None:
         raise SomeInputsFailedError
 
 
-def _model_behind(file: ScanFile, bundle: Sequence[str] | None) -> Bundle:
+def model_behind(file: ScanFile, bundle: Sequence[str] | None) -> Bundle:
+    """Return the model that made the rows of a scan."""
     from recognizer.model.bundle import bundle_behind
 
     row = next(file.rows(), None)

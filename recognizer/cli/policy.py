@@ -13,13 +13,6 @@ if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
     from recognizer.policy import Policy
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-    help="Check a policy, and show what it decides.",
-)
-
 PolicyArgument = Annotated[
     str,
     typer.Argument(
@@ -29,35 +22,27 @@ PolicyArgument = Annotated[
 ]
 
 
-@app.command()
-def check(policy: PolicyArgument, bundle: BundleOption = None) -> None:
-    """Check a policy; the exit code is 2 where it breaks a rule."""
-    from recognizer._policy_file import load_policy
-    from recognizer.model.bundle import load_bundle
-
-    model = load_bundle(bundle)
-    rules = load_policy(policy, model.taxonomy)
-    for line in _warnings(rules, model):
-        typer.echo(f"warning: {line}", err=True)
-    typer.echo(f"{policy}: {rules.name!r} is a valid policy for {model.title} ({rules.digest})")
-
-
-@app.command()
-def show(
+def command(
     policy: PolicyArgument,
     bundle: BundleOption = None,
     toml: Annotated[
         bool, typer.Option("--toml", help="Print the file itself, to be copied and changed.")
     ] = False,
+    *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the thresholds of each product, and all other rules, in the order of their effect."""
+    """Check a policy, and show the thresholds of each product and all other rules.
+
+    The rules are in the order of their effect. The exit code is 2 if the policy breaks a rule.
+    """
     from recognizer._policy_file import load_policy, read_policy_text
     from recognizer.cli.progress import new_table, wide_console
     from recognizer.model.bundle import load_bundle
 
     model = load_bundle(bundle)
     rules = load_policy(policy, model.taxonomy)
+    for line in _warnings(rules, model):
+        typer.echo(f"warning: {line}", err=True)
     if toml:
         typer.echo(read_policy_text(policy), nl=False)
         return

@@ -54,11 +54,11 @@ def command(
         ),
     ] = None,
     folds: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE.csv",
-            help="Train once without each fold of this table (see `recognizer folds`), and write "
-            "the predictions for the photos that were left out.",
+            metavar="N|FILE.csv",
+            help="Train once without each fold of sources, and write the predictions for the "
+            "photos that were left out. The sources are dealt into N folds, or as a table says.",
         ),
     ] = None,
     features: Annotated[
@@ -143,16 +143,20 @@ def _print_choice(
 def _train_folds(
     config: TrainingConfig,
     data: list[Path],
-    table: Path,
+    given: str,
     output: Path,
     features: Path | None,
     embeddings: bool,
     console: Console,
 ) -> Path:
-    from recognizer.dataset.source_folds import read_folds
+    from recognizer.dataset.folds import deal_sources, read_folds, write_folds
     from recognizer.training.folds import train_folds
 
-    folds = read_folds(table)
+    photos, table = load_data(data), output / "folds.csv"
+    if given.isdecimal() and not table.exists():
+        output.mkdir(parents=True, exist_ok=True)
+        write_folds(deal_sources(photos, int(given), seed=config.split_seed), table)
+    folds = read_folds(table if given.isdecimal() else Path(given))
 
     def on_fold(fold: int, train: int, held: int) -> None:
         console.print(f"fold {fold} of 0-{folds.count - 1}: {train} photos, {held} left out")
@@ -160,7 +164,7 @@ def _train_folds(
     with _show_run(console) as (show, print_epoch):
         return train_folds(
             config,
-            load_data(data),
+            photos,
             folds,
             output,
             embeddings=embeddings,

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import MANIFEST, Photo, load_photos, read_manifest
+from recognizer.dataset.manifest import MANIFEST, Photo, folder_taxonomy, load_photos, read_manifest
 from recognizer.dataset.outputs import run_photos
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.engine import Recognizer
@@ -99,11 +99,14 @@ def check_data(
     """
     photos: list[Photo] = []
     problems: list[str] = []
+    taxonomy = recognizer.bundle.taxonomy
+    for folder in folders:
+        taxonomy = folder_taxonomy(folder, taxonomy)
     for folder in folders:
         if not (folder / MANIFEST).is_file():
-            photos += load_photos(folder)
+            photos += load_photos(folder, taxonomy)
             continue
-        for row in read_manifest(folder):
+        for row in read_manifest(folder, taxonomy):
             if isinstance(row, str):
                 problems.append(row)
             else:

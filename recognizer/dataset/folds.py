@@ -1,29 +1,47 @@
-"""Cross-validation folds of labelled photos that keep a source together."""
+"""Deal labelled photos out to folds and splits, with all photos of a source in one of them.
+
+What a model finds at sources that nobody has seen is measured by training it without a fold and
+predicting that fold, for each fold in turn. Sources that show the same objects, or share photos,
+are a *group* and stay together.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
+from recognizer._atomic import replacing
+from recognizer.dataset.manifest import SPLITS, Photo, read_rows
 from recognizer.errors import DatasetError
 
-FOLDS = 5
+COLUMNS = ("source", "group", "fold")
+MAX_PHOTOS = 60
+"""Photos of one label and source above this number say nothing more about the balance."""
 
-Group = TypeVar("Group", str, int)
+FOLDS = 5
+"""Folds of cross-validation."""
 
 _MIN_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
 _MIN_STRATUM = 10
 
+_PRODUCT_WEIGHT = 4.0  # products come from few sources: other labels give way
+_LACKING = np.array([9.0, 1.0, 3.0])  # what it costs a label to have nothing in a split (SPLITS)
+_PRECEDENCE = (0, 2, 1)  # the splits in the order in which a label with few groups gets them
+_STARTS = 40  # orders that are tried, of which the best counts
+_MAX_DEALT = 20_000  # groups that are dealt in all starts: with many groups one order is enough
+_ROUNDS = 10  # over all groups; two or three are enough for most data
+
 
 def stratified_folds(
-    truth: Sequence[str], sources: Sequence[str]
+    truth: Sequence[str], sources: Sequence[str], count: int = FOLDS
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Split photos into up to :data:`FOLDS` folds, stratified by label and grouped by source.
+    """Split photos into up to ``count`` folds, stratified by label and grouped by source.
 
     The photos of labels that come from one or two sources are not grouped: to leave one of these
     sources out would leave nothing to learn from. A fold is the rows to learn from, and the others.
@@ -31,6 +49,8 @@ def stratified_folds(
     Raises:
         DatasetError: there are too few photos to split.
     """
+    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - an extra
+
     photos_of = Counter(truth)
     sources_of: dict[str, Counter[str]] = {}
     for label, source in zip(truth, sources, strict=True):
@@ -46,18 +66,210 @@ def stratified_folds(
     # A stratum needs a photo for each fold: labels with few photos go with the commonest.
     commonest = photos_of.most_common(1)[0][0] if photos_of else ""
     strata = [n if photos_of[n] >= _MIN_STRATUM else commonest for n in truth]
-    count = min(FOLDS, len(set(groups)), max(Counter(strata).values(), default=0))
+    count = min(count, len(set(groups)), max(Counter(strata).values(), default=0))
     if count < 2:
         raise DatasetError(f"{len(truth)} photos of one source: too few to split")
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
     return list(splitter.split(np.zeros(len(truth)), strata, groups))
 
 
-def deal(counts: Mapping[Group, int], sizes: Sequence[int]) -> dict[Group, int]:
-    """Deal groups to folds, the largest group first, each to the fold with the fewest photos."""
-    filled = list(sizes)
-    fold_of = {}
-    for group, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        fold_of[group] = filled.index(min(filled))
-        filled[fold_of[group]] += count
-    return fold_of
+# --- dealing groups out ---------------------------------------------------------------------------
+
+
+def deal_to_splits(
+    photos: Sequence[Photo], groups: Sequence[int], shares: Mapping[str, float], seed: int = 0
+) -> list[str]:
+    """Return the split of each photo; those of a group are in one.
+
+    A label is in ``train`` first, in ``test`` if it has two groups, and in ``validation`` if it has
+    three, whatever its shares. The order of the photos makes no difference.
+    """
+    first: dict[int, str] = {}
+    for photo, group in zip(photos, groups, strict=True):
+        first[group] = min(first.get(group, photo.sha256), photo.sha256)
+    order = sorted(first, key=first.__getitem__)
+    pairs = Counter((group, p.label) for p, group in zip(photos, groups, strict=True))
+    labels = sorted({p.label for p in photos})
+    counts = np.array([[pairs[group, label] for label in labels] for group in order])
+    wanted = np.array([shares.get(split, 0.0) for split in SPLITS])
+    needed = np.zeros((len(SPLITS), len(labels)))
+    used = [part for part in _PRECEDENCE if wanted[part] > 0]
+    for rank, part in enumerate(used):
+        needed[part] = np.where((counts > 0).sum(axis=0) > rank, _LACKING[part], 0.0)
+    dealt = _deal(counts, wanted, _weights(photos, labels), needed, seed)
+    split_of = {group: SPLITS[part] for group, part in zip(order, dealt.tolist(), strict=True)}
+    return [split_of[group] for group in groups]
+
+
+def _weights(photos: Iterable[Photo], labels: Sequence[str]) -> NDArray[np.float64]:
+    products = {p.label for p in photos if p.is_product}
+    return np.where([label in products for label in labels], _PRODUCT_WEIGHT, 1.0)
+
+
+def _deal(
+    counts: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    needed: NDArray[np.float64],
+    seed: int,
+) -> NDArray[np.intp]:
+    """Return the part of each group for which each label is nearest to its share of each part.
+
+    The greedy step follows Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label
+    data" (2011); single groups are then moved while that makes the parts more even.
+
+    Args:
+        counts: photos of each label in each group, (groups, labels).
+        shares: of the parts; a part of share 0 gets nothing.
+        weights: what each label counts.
+        needed: what it costs a label to have nothing in a part, (parts, labels).
+        seed: of the orders that are tried.
+    """
+    totals = counts.sum(axis=0)
+    share_of = counts / totals
+    has = counts > 0
+    wanted = shares[:, None]
+    unused = np.where(shares > 0, 0.0, np.inf)
+    best, lowest = np.zeros(len(counts), np.intp), np.inf
+    for start in range(max(1, min(_STARTS, _MAX_DEALT // max(1, len(counts))))):
+        rng = np.random.default_rng([seed, start])
+        order = rng.permutation(len(counts))
+        if start == 0:  # the groups that matter most to some label first
+            order = order[np.argsort(-share_of[order].max(axis=1), kind="stable")]
+        part_of = np.full(len(counts), -1)
+        dealt = np.zeros((len(shares), counts.shape[1]), np.int64)
+        for _ in range(_ROUNDS):
+            moved = False
+            for group in order.tolist():
+                before = int(part_of[group])
+                if before >= 0:
+                    dealt[before] -= counts[group]
+                grown = share_of[group] * (share_of[group] + 2 * (dealt / totals - wanted))
+                grown -= np.where((dealt == 0) & has[group], needed, 0.0)
+                # Rounded: equal costs must be equal on every machine, and then nothing moves.
+                costs = np.round((grown * weights).sum(axis=1), 9) + unused
+                part = before if before >= 0 and costs[before] == costs.min() else costs.argmin()
+                dealt[part] += counts[group]
+                moved |= part != before
+                part_of[group] = part
+            if not moved:
+                break
+        apart = (dealt / totals - wanted) ** 2 + np.where(dealt == 0, needed, 0.0)
+        cost = round(float((apart * weights).sum()), 9)
+        if cost < lowest:
+            best, lowest = part_of, cost
+    return best
+
+
+# --- folds of sources -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFolds:
+    """Which source is in which fold (from 0), and in which group."""
+
+    fold_of: Mapping[str, int]
+    group_of: Mapping[str, str]
+
+    @property
+    def count(self) -> int:
+        """The number of folds."""
+        return max(self.fold_of.values()) + 1
+
+    def of(self, photo: Photo) -> int:
+        """Return the fold of a photo; a DatasetError if its source has none."""
+        if photo.source not in self.fold_of:
+            raise DatasetError(
+                f"the source {photo.source!r} is in no fold: deal the sources again, or add it to "
+                "the table"
+            )
+        return self.fold_of[photo.source]
+
+
+def counted(photos: Iterable[Photo]) -> list[Photo]:
+    """Return the photos that belong to folds: neither the test split nor patches."""
+    return [p for p in photos if p.split in {"train", "validation"} and p.is_evidence]
+
+
+def deal_sources(
+    photos: Sequence[Photo],
+    count: int,
+    seed: int = 0,
+) -> SourceFolds:
+    """Deal the sources of all photos outside the test split into folds.
+
+    Each label is spread over the folds as evenly as its sources allow, in photos and in sources,
+    products above all. The order of the photos makes no difference.
+
+    Raises:
+        DatasetError: there are too few sources to fill the folds.
+    """
+    used = counted(photos)
+    names = sorted({p.source for p in used})
+    labels = sorted({p.label for p in used})
+    photo_count, source_count = np.zeros((2, len(names), len(labels)), np.int64)
+    for (source, label), number in Counter((p.source, p.label) for p in used).items():
+        place = names.index(source), labels.index(label)
+        photo_count[place] += min(number, MAX_PHOTOS)
+        source_count[place] += 1
+    fold_of = np.zeros(0, np.intp)
+    if len(names) >= count:
+        counts = np.hstack([photo_count, source_count])
+        weights = np.tile(_weights(used, labels), 2)
+        even = np.full(count, 1 / count)
+        fold_of = _deal(counts, even, weights, np.zeros((count, counts.shape[1])), seed)
+    if len(set(fold_of.tolist())) < count:
+        raise DatasetError(f"{len(names)} sources: too few for {count} folds")
+    return SourceFolds(dict(zip(names, fold_of.tolist(), strict=True)), {n: n for n in names})
+
+
+def write_folds(folds: SourceFolds, path: Path) -> None:
+    """Write the table of folds, a CSV file with :data:`COLUMNS`."""
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for source, fold in sorted(folds.fold_of.items()):
+            writer.writerow([source, folds.group_of[source], fold])
+
+
+def read_folds(path: Path) -> SourceFolds:
+    """Read a table of folds; the column ``group`` may be missing.
+
+    Raises:
+        DatasetError: it cannot be read, or a row breaks a rule; the message names it.
+    """
+    fold_of, group_of = dict[str, int](), dict[str, str]()
+    folds_of_group = defaultdict[str, set[int]](set)
+    for where, row in read_rows(path, ("source", "fold")):
+        source, group = row["source"], row.get("group") or row["source"]
+        if not row["fold"].isdecimal():
+            raise DatasetError(f"{where}: fold {row['fold']!r}: a number from 0")
+        if source in fold_of:
+            raise DatasetError(f"{where}: the source {source!r} is there twice")
+        fold_of[source], group_of[source] = int(row["fold"]), group
+        folds_of_group[group].add(fold_of[source])
+    torn = [group for group, folds in folds_of_group.items() if len(folds) > 1]
+    if torn:
+        raise DatasetError(f"{path}: the group {torn[0]!r} is in more than one fold")
+    numbers = set(fold_of.values())
+    if numbers != set(range(len(numbers))) or len(numbers) < 2:
+        raise DatasetError(f"{path}: folds are numbered 0, 1, ... without a gap, at least two")
+    return SourceFolds(fold_of, group_of)
+
+
+def leave_fold_out(photos: Sequence[Photo], folds: SourceFolds, fold: int) -> list[Photo]:
+    """Return all photos with the splits of a run that leaves a fold out.
+
+    What the fold holds is held out (``validation``), all other photos of ``train`` train. Photos
+    of other folds that the data itself holds out are ``excluded``.
+
+    Raises:
+        DatasetError: a source is in no fold.
+    """
+    splits = {id(p): p.split for p in photos}
+    for p in counted(photos):
+        if folds.of(p) == fold:
+            splits[id(p)] = "validation"
+        elif p.split == "validation":
+            splits[id(p)] = "excluded"
+    return [replace(p, split=splits[id(p)]) for p in photos]

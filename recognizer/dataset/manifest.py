@@ -9,7 +9,7 @@ import csv
 import os
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from recognizer.errors import DatasetError
 from recognizer.imaging import LoadedImage, load_image
 from recognizer.model.description import TrainingImages
-from recognizer.taxonomy import Kind, add_labels, load_taxonomy, unknown_name
+from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, read_labels, unknown_name
 
 MANIFEST = "manifest.csv"
 LABELS = "taxonomy.toml"
-"""The file in a data folder that describes labels of one's own."""
+"""The file in a data folder that describes custom labels."""
 
 REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
+SPLITS = ("train", "validation", "test")
 BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 """Photos of these labels serve as backdrops: what listings look like without any product."""
 
@@ -40,15 +41,13 @@ class Photo:
     """One labelled photo; the photos of one source are not independent.
 
     Attributes:
-        path: where the file is.
         sha256: of the file's bytes, hexadecimal.
-        label: a label of the taxonomy.
-        source: where it came from.
         split: ``train``, ``validation``, ``test``, or ``excluded`` (by a recipe).
         subtype: the source's own words for what is shown.
         license: as stated by the source; empty if it stated none.
         outline: if not empty, this is not the whole photo but the patch inside this polygon, to be
             laid on another background; points are (x, y) as shares of width and height.
+        taxonomy: the labels of its data.
     """
 
     path: Path
@@ -59,11 +58,12 @@ class Photo:
     subtype: str = ""
     license: str = ""
     outline: tuple[tuple[float, float], ...] = ()
+    taxonomy: Taxonomy = field(default_factory=load_taxonomy, repr=False, compare=False)
 
     @property
     def kind(self) -> Kind:
         """The kind of its label."""
-        return load_taxonomy().labels[self.label].kind
+        return self.taxonomy.labels[self.label].kind
 
     @property
     def is_product(self) -> bool:
@@ -77,8 +77,13 @@ class Photo:
 
     @property
     def is_evidence(self) -> bool:
-        """Whether it is a whole photo that somebody took."""
+        """Whether it is a whole photo."""
         return not self.is_patch
+
+
+def taxonomy_of(photos: Sequence[Photo]) -> Taxonomy:
+    """Return the taxonomy that photos share; that of the package if there are none."""
+    return photos[0].taxonomy if photos else load_taxonomy()
 
 
 def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
@@ -119,22 +124,38 @@ def read_rows(
         raise DatasetError(f"{path}: {error}") from error
 
 
-def load_photos(folder: str | Path) -> list[Photo]:
-    """Read a data folder: one with a ``manifest.csv``, or one with a folder for each label.
+def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -> list[Photo]:
+    """Read data folders; their photos share one taxonomy, with the custom labels of all of them.
 
-    Without a manifest every photo is in the split ``train``, and its source is the data folder. The
-    labels of a ``taxonomy.toml`` in the folder are known from then on
-    (:func:`recognizer.taxonomy.add_labels`).
+    ``taxonomy`` has further labels, such as those of a bundle.
 
     Raises:
-        DatasetError: there are no photos, a row breaks a rule, or a folder with images has the
+        DatasetError: a folder has no photos, a row breaks a rule, or a folder with images has the
             name of no label; the message names it.
-        TaxonomyError: the folder's ``taxonomy.toml`` breaks a rule.
+        TaxonomyError: a folder's ``taxonomy.toml`` breaks a rule.
+    """
+    roots = [*map(Path, folders)]
+    every = taxonomy or load_taxonomy()
+    for root in roots:
+        every = folder_taxonomy(root, every)
+    return [photo for root in roots for photo in load_photos(root, every)]
+
+
+def folder_taxonomy(folder: Path, base: Taxonomy | None = None) -> Taxonomy:
+    """Return a taxonomy with the labels that a data folder describes itself, if it does."""
+    base = base or load_taxonomy()
+    return read_labels(folder / LABELS, base) if (folder / LABELS).is_file() else base
+
+
+def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Photo]:
+    """Read one data folder (see :func:`load_data`).
+
+    Without a manifest every photo is in the split ``train``, and its source is the data folder.
     """
     root = Path(folder)
     if (root / MANIFEST).is_file():
         photos = []
-        for row in read_manifest(root):
+        for row in read_manifest(root, taxonomy):
             if isinstance(row, str):
                 raise DatasetError(row)
             photos.append(row)
@@ -143,58 +164,54 @@ def load_photos(folder: str | Path) -> list[Photo]:
         return photos
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder")
-    add_own_labels(root)
-    known = load_taxonomy().labels
-    images = {
-        inside: [p for p in sorted(inside.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
-        for inside in sorted(root.iterdir())
-        if inside.is_dir() and not inside.name.startswith(".")
-    }
-    for inside, paths in images.items():
-        if paths and inside.name not in known:
-            raise DatasetError(
-                f"{inside} (images: {len(paths)}): {_unknown_label(inside.name, root)}"
+    taxonomy = folder_taxonomy(root, taxonomy)
+    photos = []
+    for inside in sorted(root.iterdir()):
+        if not inside.is_dir() or inside.name.startswith("."):
+            continue
+        paths = [p for p in sorted(inside.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+        if paths and inside.name not in taxonomy.labels:
+            unknown = _unknown_label(inside.name, root, taxonomy)
+            raise DatasetError(f"{inside} (images: {len(paths)}): {unknown}")
+        photos += [
+            Photo(
+                path=path,
+                sha256=sha256(path.read_bytes()).hexdigest(),
+                label=inside.name,
+                source=root.name,
+                split="train",
+                taxonomy=taxonomy,
             )
-    photos = [
-        Photo(path, sha256(path.read_bytes()).hexdigest(), inside.name, root.name, "train")
-        for inside, paths in images.items()
-        for path in paths
-    ]
+            for path in paths
+        ]
     if not photos:
         raise DatasetError(f"{root}: no {MANIFEST}, and no folders of images named after labels")
     return photos
 
 
-def add_own_labels(root: Path) -> None:
-    """Add the labels that a data folder describes itself, if it does."""
-    if (root / LABELS).is_file():
-        add_labels(root / LABELS)
-
-
-def _unknown_label(name: str, root: Path) -> str:
-    """Say that there is no such label, and how to have one."""
+def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
+    """Say that there is no such label, and how to add it."""
     own = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or "my_label"
     rename = "" if own == name else f"call it {own}, and "
-    unknown = unknown_name("label", name, [*load_taxonomy().labels])
+    unknown = unknown_name("label", name, [*taxonomy.labels])
     stop = "" if unknown.endswith("?") else "."
     return (
-        f"{unknown}{stop} To train a label of your own, "
+        f"{unknown}{stop} To train a custom label, "
         f'{rename}write into {root / LABELS}: [label.{own}] and below it kind = "product", or '
-        '"lookalike", "animal" or "other" if it is none (`recognizer taxonomy init` makes the file)'
+        '"lookalike", "animal" or "other" if it is none (`recognizer dataset labels` makes the '
+        "file)"
     )
 
 
-def read_manifest(root: Path) -> Iterator[Photo | str]:
+def read_manifest(root: Path, taxonomy: Taxonomy | None = None) -> Iterator[Photo | str]:
     """Yield the photo of each row of a manifest, or in words what is wrong with the row.
 
     Raises:
         DatasetError: it cannot be read, or a required column is missing.
     """
-    path = root / MANIFEST
-    add_own_labels(root)
-    known = load_taxonomy().labels
-    for where, row in read_rows(path, REQUIRED_COLUMNS):
-        wrong = _wrong(row, known, root)
+    taxonomy = folder_taxonomy(root, taxonomy)
+    for where, row in read_rows(root / MANIFEST, REQUIRED_COLUMNS):
+        wrong = _wrong(row, taxonomy, root)
         if wrong:
             yield f"{where}: {wrong}"
             continue
@@ -206,16 +223,17 @@ def read_manifest(root: Path) -> Iterator[Photo | str]:
             split=row["split"],
             subtype=row.get("subtype") or "",
             license=row.get("license") or "",
+            taxonomy=taxonomy,
         )
 
 
-def _wrong(row: Mapping[str, str], known: Container[str], root: Path) -> str | None:
+def _wrong(row: Mapping[str, str], taxonomy: Taxonomy, root: Path) -> str | None:
     empty = [column for column in REQUIRED_COLUMNS if not row[column]]
     if empty:
         return f"no {', '.join(empty)}"
-    if row["label"] not in known:
-        return _unknown_label(row["label"], root)
-    if row["split"] not in {"train", "validation", "test"}:
+    if row["label"] not in taxonomy.labels:
+        return _unknown_label(row["label"], root, taxonomy)
+    if row["split"] not in SPLITS:
         return f"unknown split {row['split']!r}"
     return None
 

@@ -1,4 +1,4 @@
-"""Make a manifest of anybody's labelled photos: read, compare, split, and say what was done.
+"""Make a manifest of labelled photos: read, compare, split, and say what was done.
 
 The photos stay where they are. Nothing depends on the order in which files are listed.
 """
@@ -13,41 +13,37 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
-from recognizer.dataset.layouts import Collection, Entry
-from recognizer.dataset.manifest import LABELS, MANIFEST, Photo, add_own_labels
-from recognizer.dataset.origins import Origins, find_origins
-from recognizer.dataset.stratify import deal_to_splits
+from recognizer.dataset.folds import deal_to_splits
+from recognizer.dataset.layouts import Collection, Entry, is_image
+from recognizer.dataset.manifest import LABELS, MANIFEST, SPLITS, Photo, folder_taxonomy, read_rows
+from recognizer.dataset.origins import find_origins
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known import near_copies
-from recognizer.taxonomy import load_taxonomy, unknown_name
+from recognizer.taxonomy import Taxonomy, unknown_name
 
 COLUMNS = ("sha256", "file", "label", "source", "split", "subtype", "license")
 FEW_PHOTOS = 10
 """A label with fewer photos to train on is hardly learned."""
 
 _LICENSES = ("license", "licence")
-_PRODUCT_WEIGHT = 4.0  # products come from few sources: other labels give way
 _SHOWN = 3  # examples in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewManifest:
-    """A manifest that was made.
+    """A manifest that was made: its photos with their splits, ordered by file.
 
-    Attributes:
-        photos: with their splits, ordered by file.
-        layout, source: in words, what the data look like and where the sources come from.
-        notes: what was decided on the way: one line each.
-        warnings: what makes the result worth less: one line each.
-        left_out: files that are not in it, and why: one line each.
+    ``layout`` and ``source`` say what the data look like and where the sources come from;
+    ``notes`` what was decided, ``warnings`` what makes the result worth less, and ``left_out``
+    which files are not in it, and why: one line each.
     """
 
     photos: tuple[Photo, ...]
@@ -93,19 +89,32 @@ def make_manifest(
         UsageError: there is no such column for the source.
     """
     notes, warnings, left_out = [*found.notes], list[str](), [*found.left_out]
-    add_own_labels(found.root)
-    labels = _labels(found, renamed or {}, notes)
+    taxonomy = folder_taxonomy(found.root)
+    labels = _labels(found, renamed or {}, taxonomy, notes)
     origins = find_origins(found, source)
-    seen = _look_at_all(found, labels, origins, left_out, on_progress)
+    pairs = [
+        (entry, origin)
+        for entry, origin in zip(found.entries, origins.sources, strict=True)
+        if entry.label in labels
+    ]
+    seen = _look_at_all(pairs, labels, left_out, on_progress)
     seen = _without_copies(seen, found.root, notes, left_out)
     if not seen:
         raise DatasetError(f"{found.root}: no photo can be read: {'; '.join(left_out[:_SHOWN])}")
     seen = _name_sources(seen, found.root, warnings)
     groups = _group(seen, found.root, notes, warnings)
-    splits = _deal(seen, groups, shares, seed)
+    photos = [_photo(one, taxonomy) for one in seen]
+    if len(set(groups.tolist())) < 2:
+        raise DatasetError(
+            f"all {len(seen)} photos are of one source, {seen[0].source!r}, or near-copies: "
+            "nothing can be held out. Say where they come from (--source COLUMN), or take each "
+            "photo as its own source with --source photo; the figures will then look better "
+            "than the model is"
+        )
+    splits = deal_to_splits(photos, groups.tolist(), shares, seed)
+    photos = [replace(photo, split=split) for photo, split in zip(photos, splits, strict=True)]
     if any("split" in one.entry.fields for one in seen):
         notes.append("The splits that the data came with were not used: sources may be in several")
-    photos = [_photo(one, split) for one, split in zip(seen, splits, strict=True)]
     _warn_of_few(photos, warnings)
     return NewManifest(
         photos=tuple(photos),
@@ -117,30 +126,31 @@ def make_manifest(
     )
 
 
-def _photo(one: _Seen, split: str) -> Photo:
+def _photo(one: _Seen, taxonomy: Taxonomy) -> Photo:
     fields = one.entry.fields
     return Photo(
         path=one.entry.path,
         sha256=one.sha256,
         label=one.label,
         source=one.source or "",
-        split=split,
+        split="",
         subtype=fields.get("subtype", ""),
         license=next((fields[key] for key in _LICENSES if key in fields), ""),
+        taxonomy=taxonomy,
     )
 
 
 def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:
     """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path.
 
-    ``own_labels`` is the data's description of labels of its own, which goes with the manifest.
+    ``own_labels`` is the data's description of custom labels, which goes with the manifest.
     """
     path = folder / MANIFEST
     if own_labels is not None and not (folder / LABELS).exists():
         shutil.copyfile(own_labels, folder / LABELS)
     with (
         replacing(path) as partial,
-        # JSON can hold half a character, in the name of a seller for one.
+        # JSON can hold half a character, for example in a seller's name.
         partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
@@ -151,13 +161,15 @@ def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | Non
     return path
 
 
-def _labels(found: Collection, renamed: Mapping[str, str], notes: list[str]) -> dict[str, str]:
+def _labels(
+    found: Collection, renamed: Mapping[str, str], taxonomy: Taxonomy, notes: list[str]
+) -> dict[str, str]:
     """Return the label of the manifest for each of the collection; those left out have none."""
     counts = Counter(entry.label for entry in found.entries)
     missing = [name for name in renamed if name not in counts]
     if missing:
         raise DatasetError(f"--rename: {unknown_name('label', missing[0], [*counts])} in this data")
-    known = load_taxonomy().labels
+    known = taxonomy.labels
     label_of = {}
     for name in sorted(counts):
         label = renamed.get(name, name if name in known else plain_label(name))
@@ -176,9 +188,9 @@ def _labels(found: Collection, renamed: Mapping[str, str], notes: list[str]) -> 
         ]
         one = next(iter(unknown))
         raise DatasetError(
-            f"{'; '.join(described)}. For labels of your own, run `recognizer taxonomy init "
+            f"{'; '.join(described)}. For custom labels, run `recognizer dataset labels "
             f"{found.root}`, say in the file that it writes what they are, and run this again. "
-            f"For a label of `recognizer labels`, add --rename {one}=LABEL; to leave these photos "
+            f"For a label of `recognizer info`, add --rename {one}=LABEL; to leave these photos "
             f"out, --rename {one}="
         )
     return label_of
@@ -190,21 +202,13 @@ def plain_label(name: str) -> str:
 
 
 def _look_at_all(
-    found: Collection,
+    pairs: Sequence[tuple[Entry, str | None]],
     labels: Mapping[str, str],
-    origins: Origins,
     left_out: list[str],
     on_progress: Callable[[int, int], None],
 ) -> list[_Seen]:
     """Read each file once; the photos are ordered by path."""
-    pairs = sorted(
-        (
-            (entry, source)
-            for entry, source in zip(found.entries, origins.sources, strict=True)
-            if entry.label in labels
-        ),
-        key=lambda pair: (pair[0].path.as_posix(), pair[0].label),
-    )
+    pairs = sorted(pairs, key=lambda pair: (pair[0].path.as_posix(), pair[0].label))
     seen = []
     with ThreadPoolExecutor(2) as pool:
         looks = pool.map(_look_at, [entry.path for entry, _ in pairs])
@@ -258,12 +262,12 @@ def _without_copies(
 
 
 def _name_sources(seen: Sequence[_Seen], root: Path, warnings: list[str]) -> list[_Seen]:
-    """Return the photos with a source each: where there is none, the photo itself."""
+    """Return the photos with a source each; a photo without one is its own."""
     without = sum(one.source is None for one in seen)
     if without:
         which = "no photo has" if without == len(seen) else f"{without} photos have no"
         warnings.append(
-            f"{which} {'a ' if without == len(seen) else ''}source: each counts as one of its own. "
+            f"{which} {'a ' if without == len(seen) else ''}source: each counts as its own. "
             "Photos of one seller or camera may then be in training and test, and the figures "
             "will look better than the model is. Give a source: a column (--source NAME), or one "
             "more folder below each label's folder"
@@ -297,27 +301,6 @@ def _group(
     return near_copies(hashes, [one.source for one in seen], match_orientations=True)
 
 
-def _deal(
-    seen: Sequence[_Seen], groups: NDArray[np.intp], shares: Mapping[str, float], seed: int
-) -> list[str]:
-    """Return the split of each photo."""
-    if len(set(groups.tolist())) < 2:
-        raise DatasetError(
-            f"all {len(seen)} photos are of one source, {seen[0].source!r}, or near-copies: "
-            "nothing can be held out. Say where they come from (--source COLUMN), or take each "
-            "photo as a source of its own with --source photo; the figures will then look better "
-            "than the model is"
-        )
-    return deal_to_splits(
-        [one.label for one in seen],
-        groups.tolist(),
-        shares,
-        seed,
-        keys=[one.sha256 for one in seen],
-        weights={product.name: _PRODUCT_WEIGHT for product in load_taxonomy().products},
-    )
-
-
 def _warn_of_few(photos: Sequence[Photo], warnings: list[str]) -> None:
     by_label: defaultdict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
@@ -341,3 +324,47 @@ def _warn_of_few(photos: Sequence[Photo], warnings: list[str]) -> None:
 
 def _name(one: _Seen, root: Path) -> str:
     return one.entry.path.relative_to(root).as_posix()
+
+
+# --- a published list -----------------------------------------------------------------------------
+
+
+def match_list(
+    table: Path,
+    folder: Path,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[list[Photo], list[Photo]]:
+    """Return the photos of a published list that a folder holds, and those that it lacks.
+
+    Photos of others cannot be handed on. Their content hashes can, with label, source and split: a
+    CSV table with ``sha256``, ``label``, ``source`` and ``split``. Files are found by their
+    content, whatever they are called.
+
+    Raises:
+        DatasetError: the list cannot be read, a row breaks a rule, or there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder")
+    files = [p for p in sorted(folder.rglob("*")) if is_image(p) and p.is_file()]
+    paths: dict[str, Path] = {}
+    for done, file in enumerate(files, 1):
+        with file.open("rb") as opened:
+            paths.setdefault(file_digest(opened, "sha256").hexdigest(), file)
+        on_progress(done, len(files))
+    taxonomy = folder_taxonomy(folder)
+    here, missing = list[Photo](), list[Photo]()
+    for where, row in read_rows(table, ("sha256", "label", "source", "split")):
+        if row["split"] not in SPLITS or row["label"] not in taxonomy.labels:
+            raise DatasetError(f"{where}: an unknown label, or a split that is none of the three")
+        photo = Photo(
+            path=paths.get(row["sha256"], Path()),
+            sha256=row["sha256"],
+            label=row["label"],
+            source=row["source"],
+            split=row["split"],
+            subtype=row.get("subtype", ""),
+            license=row.get("license", ""),
+            taxonomy=taxonomy,
+        )
+        (here if row["sha256"] in paths else missing).append(photo)
+    return here, missing

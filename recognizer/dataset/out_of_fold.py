@@ -11,8 +11,8 @@
   fold has a network of its own, unless the recipe's backbone is frozen.
 
 The metadata of its schema has, under ``recognizer.out_of_fold``, a JSON object with ``schema``
-(1), ``labels`` in order, ``activation`` (``softmax`` or ``sigmoid``), ``input_size`` and
-``recipe``.
+(1), ``labels`` in order, ``activation`` (``softmax`` or ``sigmoid``), ``input_size``, ``recipe``
+and ``taxonomy``, which describes custom labels.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
-from recognizer.dataset.manifest import Photo
+from recognizer.dataset.manifest import Photo, taxonomy_of
 from recognizer.errors import DatasetError, MissingExtraError
+from recognizer.taxonomy import load_taxonomy
 
 SCHEMA = 1
 _KEY = b"recognizer.out_of_fold"
@@ -38,17 +39,10 @@ _PREFIX = "log_odds."
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OutOfFold:
-    """Out-of-fold predictions of N photos.
+    """Out-of-fold predictions of N photos, which were held out and need no file.
 
-    Attributes:
-        photos: N, held out; they have no file.
-        folds: (N,), from 0.
-        labels: in the order of the columns.
-        log_odds: float32, (N, labels), before calibration.
-        embedding: float32, (N, channels), or None.
-        activation: what the log-odds come from.
-        input_size: side of the model's input in pixels.
-        recipe: of the runs.
+    ``folds`` is (N,), from 0; ``log_odds``, before calibration, (N, labels); ``embedding``
+    (N, channels), if it was kept.
     """
 
     photos: Sequence[Photo]
@@ -80,11 +74,7 @@ class OutOfFold:
 
 
 def write_out_of_fold(found: OutOfFold, path: Path) -> None:
-    """Write the file in one step.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-    """
+    """Write the file in one step."""
     parquet, pyarrow = _pyarrow()
     arrays = {name: pyarrow.array([getattr(p, name) for p in found.photos]) for name in _TEXTS}
     arrays["fold"] = pyarrow.array(found.folds.astype(np.int16))
@@ -100,6 +90,7 @@ def write_out_of_fold(found: OutOfFold, path: Path) -> None:
         "activation": found.activation,
         "input_size": found.input_size,
         "recipe": found.recipe,
+        "taxonomy": taxonomy_of(found.photos).own_names(),
     }
     table = pyarrow.table(arrays).replace_schema_metadata({_KEY: json.dumps(about)})
     with replacing(path) as partial:
@@ -107,12 +98,7 @@ def write_out_of_fold(found: OutOfFold, path: Path) -> None:
 
 
 def read_out_of_fold(path: Path) -> OutOfFold:
-    """Read the file.
-
-    Raises:
-        DatasetError: there is none, or it holds something else.
-        MissingExtraError: pyarrow is not installed.
-    """
+    """Read the file, or raise a DatasetError."""
     parquet, pyarrow = _pyarrow()
     try:
         table = parquet.read_table(path)
@@ -126,6 +112,7 @@ def read_out_of_fold(path: Path) -> OutOfFold:
             f"{path} is of schema {about['schema']}, this version reads {SCHEMA}: update the "
             "package"
         )
+    taxonomy = load_taxonomy().extended(about.get("taxonomy", {}), str(path))
     texts = zip(*(table[name].to_pylist() for name in _TEXTS), strict=True)
     embedding = None
     if "embedding" in table.column_names and len(table):
@@ -133,7 +120,7 @@ def read_out_of_fold(path: Path) -> OutOfFold:
         embedding = vectors.flatten().to_numpy().reshape(len(table), -1)
     return OutOfFold(
         photos=[
-            Photo(Path(), sha256, label, source, "validation", subtype)
+            Photo(Path(), sha256, label, source, "validation", subtype, taxonomy=taxonomy)
             for sha256, source, label, subtype in texts
         ],
         folds=table["fold"].to_numpy(),

@@ -2,6 +2,11 @@
 
 Training, export and evaluation of a run all start at :func:`prepare`, so that what is held out in
 one is held out in all.
+
+*Corrections* and *patches* are tables that name photos by their sha256; data sets stay as they are.
+Corrections have ``sha256``, ``label`` (the right one, or ``exclude`` for a photo that cannot be
+labelled) and ``reason``; patches have ``sha256``, ``part``, ``label`` (what the patch stands for)
+and ``polygon`` (``x,y`` pairs as shares of width and height, separated by spaces).
 """
 
 from __future__ import annotations
@@ -15,15 +20,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from recognizer.dataset.annotations import (
-    apply_corrections,
-    load_corrections,
-    patch_sources,
-    patches,
-)
-from recognizer.dataset.manifest import PATCH_PREFIX, Photo
-from recognizer.dataset.source_folds import SourceFolds, leave_fold_out
+from recognizer.dataset.folds import SourceFolds, leave_fold_out
+from recognizer.dataset.manifest import PATCH_PREFIX, Photo, read_rows, taxonomy_of
 from recognizer.errors import DatasetError, TrainingError
+from recognizer.taxonomy import Taxonomy
+
+EXCLUDE = "exclude"
+CORRECTION_COLUMNS = ("sha256", "label", "reason")
+PATCH_COLUMNS = ("sha256", "part", "label", "polygon")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +40,7 @@ class DataRecipe:
         patches: a table of patches to train on, relative to the working folder.
         corrections: a table of corrected labels, relative to the working folder.
         validation_share: share of the training photos, and of their sources, that is held out.
-        split_seed: seed of what is held out; runs with several seeds of their own share it.
+        split_seed: seed of what is held out; runs of several seeds share it.
     """
 
     exclude_sources: list[str] = field(default_factory=list)
@@ -68,11 +72,7 @@ class DataRecipe:
 
 
 def read_recipe(path: str | Path) -> dict[str, Any]:
-    """Read a recipe's TOML file.
-
-    Raises:
-        TrainingError: it cannot be read.
-    """
+    """Read a recipe's TOML file, or raise a TrainingError."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -109,7 +109,7 @@ def prepare(
             is wrong.
     """
     if recipe.corrections:
-        photos = apply_corrections(photos, load_corrections(recipe.corrections))
+        photos = corrected(photos, recipe.corrections)
     if folds is None:
         held = hold_out_validation(photos, recipe.validation_share, recipe.split_seed)
         held = exclude_sources(held, recipe.left_out_sources)
@@ -126,7 +126,7 @@ def prepare(
 def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> list[Photo]:
     """Move some of the training photos to the split ``validation``; the order stays.
 
-    Where the data have photos of that split already, nothing is moved. Otherwise these are
+    If the data have photos of that split already, nothing is moved. Otherwise these are
     ``share`` of the photos, chosen by content hash, and, for each label that is not a product,
     whole sources up to ``share`` of its photos, since thresholds must hold for false positives
     from sources that training never saw. Products come from too few sources to hold one out. A
@@ -157,6 +157,12 @@ def hold_out_validation(photos: Sequence[Photo], share: float, seed: int) -> lis
     ]
 
 
+def _draw(text: str, seed: int) -> float:
+    """Return a number from 0 to 1 that depends on nothing but the text and the seed."""
+    digest = hashlib.sha256(f"{seed}:{text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
 def exclude_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Photo]:
     """Move the training photos of some sources to the split ``excluded``.
 
@@ -172,7 +178,74 @@ def exclude_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Pho
     ]
 
 
-def _draw(text: str, seed: int) -> float:
-    """Return a number from 0 to 1 that depends on nothing but the text and the seed."""
-    digest = hashlib.sha256(f"{seed}:{text}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+# --- corrections and patches ----------------------------------------------------------------------
+
+
+def load_corrections(path: str | Path, taxonomy: Taxonomy) -> dict[str, str]:
+    """Read a table of corrections: sha256 -> a label of the taxonomy, or :data:`EXCLUDE`.
+
+    Raises:
+        DatasetError: the table cannot be read, or a row breaks a rule; the message names it.
+    """
+    found: dict[str, str] = {}
+    for where, row in read_rows(path, CORRECTION_COLUMNS):
+        if row["label"] != EXCLUDE and row["label"] not in taxonomy.labels:
+            raise DatasetError(f"{where}: unknown label {row['label']!r}")
+        if not row["reason"]:
+            raise DatasetError(f"{where}: no reason; write what the photo shows")
+        if row["sha256"] in found:
+            raise DatasetError(f"{where}: {row['sha256'][:12]}... is corrected twice")
+        found[row["sha256"]] = row["label"]
+    return found
+
+
+def corrected(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
+    """Return the photos with the labels of a table of corrections, without the excluded ones.
+
+    Raises:
+        DatasetError: the table cannot be read, or a row breaks a rule.
+    """
+    right = load_corrections(table, taxonomy_of(photos))
+    return [
+        replace(photo, label=right.get(photo.sha256, photo.label))
+        for photo in photos
+        if right.get(photo.sha256) != EXCLUDE
+    ]
+
+
+def patches(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
+    """Return the patches of training photos that a table outlines.
+
+    The horn of a living rhino is rhino horn once it is cut off; the photo itself stays a living
+    rhino. Rows of photos outside the training split give nothing.
+
+    Raises:
+        DatasetError: the table cannot be read, or a row breaks a rule; the message names it.
+    """
+    known = taxonomy_of(photos).labels
+    train = {p.sha256: p for p in photos if p.split == "train" and p.is_evidence}
+    found = []
+    for where, row in read_rows(table, PATCH_COLUMNS):
+        if row["label"] not in known:
+            raise DatasetError(f"{where}: unknown label {row['label']!r}")
+        outline = _outline(row["polygon"], where)
+        photo = train.get(row["sha256"])
+        if photo is not None:
+            patch = replace(photo, label=row["label"], subtype=row["part"], outline=outline)
+            found.append(replace(patch, source=f"{PATCH_PREFIX}{row['part']}"))
+    return found
+
+
+def _outline(text: str, where: str) -> tuple[tuple[float, float], ...]:
+    try:
+        points = tuple((float(x), float(y)) for x, y in (pair.split(",") for pair in text.split()))
+    except ValueError as error:
+        raise DatasetError(f"{where}: polygon: pairs x,y separated by spaces") from error
+    if len(points) < 3 or not all(0 <= v <= 1 for point in points for v in point):
+        raise DatasetError(f"{where}: polygon: at least three points, shares from 0 to 1")
+    return points
+
+
+def patch_sources(table: str | Path) -> set[str]:
+    """Return the sources of all patches of a table, also of those whose photo is held out."""
+    return {f"{PATCH_PREFIX}{row['part']}" for _, row in read_rows(table, PATCH_COLUMNS)}

@@ -16,7 +16,7 @@ from recognizer.errors import TaxonomyError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.model.folders import check_output
 from recognizer.model.negatives import read_negatives
-from recognizer.taxonomy import NAME, Kind, Taxonomy, extend_taxonomy
+from recognizer.taxonomy import NAME, Kind, Taxonomy
 
 MIN_PHOTOS = 3
 """With fewer photos that differ, nothing could be left out to see what the others are worth."""
@@ -25,7 +25,6 @@ MIN_NEGATIVES = 50
 """With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
 
 _OWN_BANK = "the bundle's bank"
-_UNSTATED = "Not stated at enrolment; general information: https://cites.org/eng/app/appendices.php"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +127,9 @@ def resolve(bundle: Bundle, product: Product) -> Taxonomy:
         )
     if not NAME.fullmatch(name):
         raise UsageError(f"bad name {name!r}: use snake_case, like shark_fin")
-    title = name.replace("_", " ").capitalize()
-    family = product.family or name
-    own = {
-        "family": {family: {"display_name": title, "note": product.hint}},
-        "label": {
-            name: {
-                "kind": "product",
-                "display_name": title,
-                "family": family,
-                "cites": _UNSTATED,
-                "hint": product.hint,
-            }
-        },
-    }
+    label = {"kind": "product", "family": product.family or name, "hint": product.hint}
     try:
-        return extend_taxonomy(known, own, "the new product")
+        return known.extended({"label": {name: label}}, "the new product")
     except TaxonomyError as error:
         raise UsageError(str(error)) from error
 
@@ -162,8 +148,7 @@ def _prepare(
     if own_bank is None and not negatives:
         raise UsageError(
             f"{bundle.path} has no bank of negatives: give photos that do not show {name} with "
-            f"--negatives (at least {MIN_NEGATIVES}, better a thousand of your ordinary "
-            "listings), or add a bank to it with: recognizer negatives"
+            f"--negatives (at least {MIN_NEGATIVES}, better a thousand of your ordinary listings)"
         )
     notes: list[str] = []
     read = read_examples(

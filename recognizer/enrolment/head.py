@@ -7,16 +7,15 @@ its source. The head that is written has seen them all.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
-from recognizer.dataset.folds import deal
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.onnx_head import Head
 from recognizer.evaluation.thresholds import expected_log_odds
@@ -169,16 +168,15 @@ class Learner:
         """Yield which negatives are left out together: whole sources, counted or not.
 
         A head that has seen training photos of a source has seen the source: it would give too
-        few false positives on held-out ones. Where most are of one source, photos are dealt out
+        few false positives on held-out ones. If most are of one source, photos are dealt out
         instead.
         """
         sources = self._bank.sources
         _, sizes = np.unique(sources[self._negative], return_counts=True)
-        if sizes.max() > sizes.sum() / 2:  # too little would be left to fit against
+        is_one = len(np.unique(sources[self._counted])) < 2
+        if is_one or sizes.max() > sizes.sum() / 2:  # too little would be left to fit against
             sources = np.arange(len(sources), dtype=np.int32)
-        counts = Counter(sources[self._counted].tolist())
-        empty = [0] * min(_FOLDS, max(2, len(counts)))
-        fold_of = deal(counts, empty)
-        members = np.array([fold_of.get(source, -1) for source in sources.tolist()])
-        for fold in range(len(empty)):
-            yield self._negative & (members == fold)
+        counted = sources[self._counted]
+        folds = GroupKFold(min(_FOLDS, len(np.unique(counted))))
+        for _, left_out in folds.split(counted, groups=counted):
+            yield self._negative & np.isin(sources, counted[left_out])

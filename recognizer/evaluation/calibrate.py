@@ -40,7 +40,7 @@ from recognizer.model.description import (
     CalibrationPhotos,
 )
 from recognizer.model.folders import CARD_FILE, check_output, install_bundle
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_POSITIVES = 10
 """A label with fewer positives than this shares the common fits."""
@@ -160,12 +160,11 @@ def _log_loss(
     return float((weights * (np.logaddexp(0.0, log_odds) - targets * log_odds)).sum())
 
 
-def uncalibrated(labels: Sequence[str], **values: Any) -> Bundle:
+def uncalibrated(labels: Sequence[str], taxonomy: Taxonomy, **values: Any) -> Bundle:
     """Return the bundle of a model before its calibration: nothing is over a threshold.
 
     ``values`` are the parts of a bundle that do not follow from its labels.
     """
-    taxonomy = load_taxonomy()
     kinds = {name: taxonomy.labels[name].kind for name in labels}
     members = {
         name: tuple(label.name for label in taxonomy.members(name) if label.name in kinds)
@@ -208,8 +207,7 @@ def calibrated(
     Raises:
         DatasetError: there are no photos without a product, or too few to calibrate on.
     """
-    kinds = load_taxonomy().labels
-    negative = np.array([kinds[p.label].kind is not Kind.PRODUCT for p in photos])
+    negative = np.array([not p.is_product for p in photos])
     if not negative.any():
         raise DatasetError("no held-out photos without a product: thresholds cannot be set")
     truth, sources = [p.label for p in photos], [p.source for p in photos]

@@ -38,7 +38,6 @@ from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate, EvaluationPhotos, LabelEvidence, Leads
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
-from recognizer.taxonomy import load_taxonomy
 
 ANY_PRODUCT = "any product"
 """The name of the target that stands for all products."""
@@ -155,7 +154,7 @@ def measure(
     figures = partial(
         figures_of, truth=truth, rounds=rounds, group_by_source=group_by_source, calibrated=True
     )
-    products = [label.name for label in load_taxonomy().products]
+    products = [label.name for label in truth.taxonomy.products]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
     policy = Policy()
     verdicts = verdicts or [
@@ -183,11 +182,9 @@ def measure(
         flagged_negatives=share(int(np.array(flagged)[truth.negative].sum()), negatives),
         leads=_leads(truth, products, verdicts),
         accuracy=share(right, len(photos)),
-        lookalikes=measure_lookalikes(
-            truth.labels, [{**p.scores, **p.families} for p in predictions]
-        ),
-        living=measure_living_animals(truth.labels.tolist(), best, flagged),
-        confusion=_confusion(truth.labels, best),
+        lookalikes=measure_lookalikes(truth, [{**p.scores, **p.families} for p in predictions]),
+        living=measure_living_animals(truth, best, flagged),
+        confusion=_confusion(truth, best),
         prevalence=prevalence,
         operating_points={
             target.name: tuple(
@@ -241,7 +238,7 @@ def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> 
 
 
 def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Leads]:
-    family_of = {name: load_taxonomy().labels[name].family for name in products}
+    family_of = {name: truth.taxonomy.labels[name].family for name in products}
     found = {}
     for name in products:
         own = [v for v, label in zip(verdicts, truth.labels, strict=True) if label == name]
@@ -253,10 +250,10 @@ def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -
     return found
 
 
-def _confusion(truth: NDArray[np.str_], best: Sequence[str]) -> dict[str, dict[str, int]]:
-    pairs = Counter(zip(truth.tolist(), best, strict=True))
-    order = list(load_taxonomy().labels)
-    rows = [name for name in order if name in set(truth)]
+def _confusion(truth: Truth, best: Sequence[str]) -> dict[str, dict[str, int]]:
+    pairs = Counter(zip(truth.labels.tolist(), best, strict=True))
+    order = list(truth.taxonomy.labels)
+    rows = [name for name in order if name in set(truth.labels)]
     return {
         row: {column: pairs[row, column] for column in order if pairs[row, column]} for row in rows
     }

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo
+from recognizer.dataset.manifest import Photo, taxonomy_of
 from recognizer.evaluation.metrics import (
     CalibrationBin,
     Ranking,
@@ -26,7 +26,7 @@ from recognizer.evaluation.metrics import (
 from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
 from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_FOR_CALIBRATION = 30
 """Positives below which no calibration error is given: it would measure chance."""
@@ -42,6 +42,7 @@ class Truth:
     labels: NDArray[np.str_]
     sources: NDArray[np.str_]
     negative: NDArray[np.bool_]
+    taxonomy: Taxonomy
 
     @classmethod
     def of(cls, photos: Sequence[Photo]) -> Truth:
@@ -50,11 +51,12 @@ class Truth:
             labels=np.array([p.label for p in photos]),
             sources=np.array([p.source for p in photos]),
             negative=np.array([not p.is_product for p in photos], bool),
+            taxonomy=taxonomy_of(photos),
         )
 
     def of_family(self, name: str) -> NDArray[np.bool_]:
         """Return which photos show a product of the family, known to a model or not, (N,)."""
-        return np.isin(self.labels, [label.name for label in load_taxonomy().members(name)])
+        return np.isin(self.labels, [label.name for label in self.taxonomy.members(name)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,19 +163,19 @@ class Lookalikes:
 
 
 def measure_lookalikes(
-    labels: NDArray[np.str_], scores: Sequence[Mapping[str, float]], family: str = "ivory"
+    truth: Truth, scores: Sequence[Mapping[str, float]], family: str = "ivory"
 ) -> Lookalikes | None:
     """Measure how well a family is distinguished from its look-alikes.
 
     ``scores`` are by label or family; a look-alike that the model does not know is never right.
     None if the model does not know the family, or no photo shows it or a look-alike.
     """
-    taxonomy = load_taxonomy()
+    taxonomy = truth.taxonomy
     name_of = {label.name: label.name for label in taxonomy.lookalikes(family)}
     name_of |= {label.name: family for label in taxonomy.members(family)}
     names = list(dict.fromkeys([family, *name_of.values()]))
     answers: dict[str, list[str]] = {}
-    for label, own in zip(labels.tolist(), scores, strict=True):
+    for label, own in zip(truth.labels.tolist(), scores, strict=True):
         if label in name_of and family in own:
             answer = max((name for name in own if name in names), key=own.__getitem__)
             answers.setdefault(name_of[label], []).append(answer)
@@ -204,22 +206,21 @@ class LivingAnimal:
 
 
 def measure_living_animals(
-    labels: Sequence[str], best: Sequence[str], flagged: Sequence[bool]
+    truth: Truth, best: Sequence[str], flagged: Sequence[bool]
 ) -> tuple[LivingAnimal, ...]:
     """Measure how often living animals are taken for products.
 
     ``best`` are the labels with the highest scores, ``flagged`` whether the default policy sends
     the photos to review.
     """
-    taxonomy = load_taxonomy()
-    products = {label.name for label in taxonomy.products}
-    animals = [name for name, label in taxonomy.labels.items() if label.kind is Kind.ANIMAL]
-    rows = {name: [i for i, label in enumerate(labels) if label == name] for name in animals}
+    labels = truth.taxonomy.labels
+    animals = [name for name, label in labels.items() if label.kind is Kind.ANIMAL]
+    rows = {name: np.flatnonzero(truth.labels == name).tolist() for name in animals}
     return tuple(
         LivingAnimal(
             name=name,
             photos=len(own),
-            called_product=share(sum(best[i] in products for i in own), len(own)),
+            called_product=share(sum(labels[best[i]].kind is Kind.PRODUCT for i in own), len(own)),
             flagged=share(sum(flagged[i] for i in own), len(own)),
         )
         for name, own in rows.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from recognizer.dataset.annotations import apply_corrections, load_corrections
+from recognizer.dataset import splits
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.errors import DatasetError, TrainingError
@@ -31,7 +31,7 @@ def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     recipe = _recipe(bundle)
     if recipe is None or not recipe.corrections:
         return list(photos)
-    return apply_corrections(photos, load_corrections(recipe.corrections))
+    return splits.corrected(photos, recipe.corrections)
 
 
 def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list[Photo]:

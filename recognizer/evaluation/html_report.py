@@ -87,7 +87,7 @@ def _part(recognizer: Recognizer, measured: Measured) -> dict[str, Any]:
         "worth": measured.worth,
         "curves": plots.curves(wanted, truth.negative),
         "reliability": plots.reliability([*all_figures(evaluation)]),
-        "confusion": plots.confusion(evaluation.confusion),
+        "confusion": plots.confusion(evaluation.confusion, truth.taxonomy),
         "galleries": list(_galleries(recognizer, measured, truth, wanted)),
     }
 

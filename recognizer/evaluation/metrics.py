@@ -7,13 +7,15 @@ only the photos that it has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.special import betaincinv
+from scipy.stats import norm, t
 
 from recognizer.model.description import Estimate
 
@@ -90,10 +92,77 @@ def recall_at_fpr(positive: Positive, scores: Scores, rate: float) -> float:
     return float(rank(positive, scores).recall_at(rate))
 
 
-def share(count: int, of: int, confidence: float = CONFIDENCE) -> Estimate:
-    """Return a share with its exact two-sided interval (Clopper and Pearson, 1934)."""
-    low, high = binomtest(count, of).proportion_ci(confidence, method="exact")
-    return Estimate(count / of, float(low), float(high))
+def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
+    """Return a share with its exact two-sided interval (Clopper and Pearson, 1934).
+
+    Both may be fractions: of an effective number of photos (:class:`Clustering`).
+    """
+    value, tail = count / of, (1 - confidence) / 2
+    low = float(betaincinv(count, of - count + 1, tail)) if count > 0 else 0.0
+    high = float(betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
+    return Estimate(value, min(low, value), max(high, value))
+
+
+def weighted_mean(weights: Mapping[str, float], parts: Mapping[str, Estimate]) -> Estimate:
+    """Return a mean of independent shares with its interval (MOVER: Zou and Donner, 2008).
+
+    The weights sum to 1. The distances to the ends of the intervals add up in squares.
+    """
+    value = sum(w * parts[name].value for name, w in weights.items())
+    below = math.hypot(*(w * (parts[n].value - parts[n].low) for n, w in weights.items()))
+    above = math.hypot(*(w * (parts[n].high - parts[n].value) for n, w in weights.items()))
+    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """How alike the photos of one source are (Korn and Graubard, 1998).
+
+    Attributes:
+        correlation: of two photos of one source, in being over a threshold; 0 to 1.
+        degrees: sources that say so, less the groups that they were compared within; 0 if nothing
+            can be said.
+    """
+
+    correlation: float
+    degrees: int
+
+    @classmethod
+    def of(
+        cls, over: NDArray[np.bool_], sources: NDArray[np.str_], groups: NDArray[np.str_]
+    ) -> Clustering:
+        """Estimate the correlation by the analysis of variance, pooled over thresholds and groups.
+
+        ``over``, (thresholds, N), says which photos are over each threshold; photos are compared
+        with those of their group, (N,).
+        """
+        between = within = size = 0.0
+        degrees_between = degrees_within = 0
+        for group in np.unique(groups):
+            own = groups == group
+            _, place, n = np.unique(sources[own], return_inverse=True, return_counts=True)
+            hits = np.stack([np.bincount(place, weights=row) for row in over[:, own]])
+            mean = hits.sum(axis=1, keepdims=True) / n.sum()
+            between += float((n * (hits / n - mean) ** 2).sum()) / len(over)
+            within += float((hits * (1 - hits / n)).sum()) / len(over)
+            degrees_between += len(n) - 1
+            degrees_within += int(n.sum()) - len(n)
+            size += n.sum() - (n**2).sum() / n.sum()
+        if not degrees_between or not degrees_within or not between + within:
+            return cls(0.0, degrees_between)
+        between, within = between / degrees_between, within / degrees_within
+        size /= degrees_between
+        correlation = (between - within) / (between + (size - 1) * within)
+        return cls(min(max(correlation, 0.0), 1.0), degrees_between)
+
+    def effective(self, photos: NDArray[np.integer], confidence: float = CONFIDENCE) -> float:
+        """Return how many independent photos say as much as so many photos of each source."""
+        total = photos.sum()
+        number = total / (1 + ((photos**2).sum() / total - 1) * self.correlation)
+        if self.degrees and self.correlation:  # few sources say little of how alike photos are
+            tail = (1 - confidence) / 2
+            number *= (norm.isf(tail) / t.isf(tail, self.degrees)) ** 2
+        return float(number)
 
 
 def bootstrap(

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.dataset.manifest import taxonomy_of
 from recognizer.dataset.out_of_fold import OutOfFold
 from recognizer.decision import decide
 from recognizer.errors import DatasetError
@@ -99,6 +100,7 @@ def measure_out_of_fold(
 def _draft(found: OutOfFold) -> Bundle:
     return uncalibrated(
         found.labels,
+        taxonomy_of(found.photos),
         path=Path(),
         name="out-of-fold",
         version=1,

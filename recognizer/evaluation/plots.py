@@ -19,7 +19,8 @@ from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
 from recognizer.evaluation.robustness import RATE, Robustness
 from recognizer.evaluation.templates import render
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.model.description import Estimate
+from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_FOR_CURVE = 5
 """Positives below which a curve would have only two or three steps."""
@@ -104,14 +105,14 @@ def reliability(figures: Sequence[Figures]) -> str | None:
         return data_uri(figure)
 
 
-def confusion(table: Mapping[str, Mapping[str, int]]) -> str | None:
+def confusion(table: Mapping[str, Mapping[str, int]], taxonomy: Taxonomy) -> str | None:
     """Draw the confusion of products and look-alikes, as a ``data:`` URI; None without any."""
-    taxonomy = load_taxonomy().labels
-    rows = [n for n in table if taxonomy[n].kind in {Kind.PRODUCT, Kind.LOOKALIKE}]
+    labels = taxonomy.labels
+    rows = [n for n in table if labels[n].kind in {Kind.PRODUCT, Kind.LOOKALIKE}]
     if not rows:
         return None
     seen = {name for row in rows for name in table[row]}
-    columns = [name for name in taxonomy if name in seen or name in rows]
+    columns = [name for name in labels if name in seen or name in rows]
     counts = np.array([[table[row].get(column, 0) for column in columns] for row in rows])
     shares = counts / counts.sum(axis=1, keepdims=True)
     with mpl.rc_context({**STYLE, "axes.grid": False}):
@@ -179,17 +180,56 @@ def draw_robustness(robustness: Robustness, name: str) -> Figure:
 
 
 def write_robustness(robustness: Robustness, name: str, path: Path) -> None:
-    """Write the plot as PNG or SVG, or, if the name ends in ``.html``, a page with plot and table.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    figure = draw_robustness(robustness, name)
+    """Write a page with plot and table of a family, or any product."""
+    plot = data_uri(draw_robustness(robustness, name))
+    page = render("robustness.html.j2", robustness=robustness, name=name, plot=plot)
     with replacing(path) as partial:
-        if path.suffix.lower() == ".html":
-            page = render(
-                "robustness.html.j2", robustness=robustness, name=name, plot=data_uri(figure)
-            )
-            partial.write_text(page, encoding="utf-8")
-        else:
-            figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)
+        partial.write_text(page, encoding="utf-8")
+
+
+_COLOR, _CHOSEN = "#0072b2", "#d55e00"
+_LEAST_LEADS = 0.1  # stands for none, which a logarithm does not have
+
+
+def draw_steps(
+    steps: Sequence[tuple[Estimate, Estimate | None, Estimate | None]],
+    chosen: int | None = None,
+    capacity: float | None = None,
+) -> Figure:
+    """Draw recall and precision over leads.
+
+    Args:
+        steps: leads, recall and precision of each choice of thresholds.
+        chosen: the place of the one that was made.
+        capacity: leads that the team can look at.
+    """
+    leads = np.maximum([one.value for one, _, _ in steps], _LEAST_LEADS)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        for place, (axes, title) in enumerate(
+            zip(figure.subplots(1, 2), ("recall", "precision"), strict=True), 1
+        ):
+            shares = [step[place] or Estimate(np.nan, np.nan, np.nan) for step in steps]
+            low, high = [one.low for one in shares], [one.high for one in shares]
+            axes.fill_between(leads, low, high, color=_COLOR, alpha=0.15, linewidth=0)
+            axes.plot(leads, [one.value for one in shares], "o-", color=_COLOR, markersize=3)
+            if capacity is not None:
+                axes.axvline(capacity, color=_BEFORE, linestyle="--", label="what the team can do")
+            if chosen is not None:
+                one = shares[chosen]
+                axes.vlines(leads[chosen], one.low, one.high, color=_CHOSEN)
+                axes.plot(leads[chosen], one.value, "o", color=_CHOSEN, label="chosen")
+            axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="leads")
+            axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}")
+            axes.set_title(f"{title}, with 95 % intervals", fontsize=10)
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(frameon=False)
+    return figure
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG or SVG, as the name ends; the same figures give the same file."""
+    kind = path.suffix[1:].lower()
+    with replacing(path) as partial:
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(partial, format=kind, dpi=150, metadata=metadata)

@@ -1,4 +1,4 @@
-"""Measure a bundle on altered photos, and whether it looks at the object.
+"""Measure a bundle on altered photos.
 
 Positives and negatives are altered in the same way, at set strengths, and the threshold stays that
 of the unaltered photos. The background swap shows whether a score depends on the background: the
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +23,7 @@ from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import Truth
-from recognizer.evaluation.metrics import average_precision, share
+from recognizer.evaluation.metrics import share
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
@@ -48,7 +47,7 @@ class Subject:
         return self.mask
 
 
-Change = Callable[[Subject, np.random.Generator, Any], Picture]
+Alter = Callable[[Subject, np.random.Generator, Any], Picture]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Alteration:
 
     name: str
     strength: str
-    change: Change
+    change: Alter
     value: Any = None
 
     @property
@@ -73,7 +72,7 @@ def _write_lines(subject: Subject, rng: np.random.Generator, lines: int) -> Pict
     return rgb
 
 
-_CHANGES: Mapping[str, tuple[Change, Mapping[str, Any]]] = {
+_CHANGES: Mapping[str, tuple[Alter, Mapping[str, Any]]] = {
     "recompression": (
         lambda subject, _, quality: alter.recompress(subject.rgb, quality),
         {"quality 50": 50, "quality 20": 20, "quality 10": 10},
@@ -137,7 +136,7 @@ ALTERATIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AlteredFigures:
     """The effect of one alteration on one family, or on any product.
 
     ``before`` is of the same photos unaltered. Shares have exact intervals, with the threshold
@@ -150,30 +149,17 @@ class Outcome:
     negatives: int
     recall_before: Estimate
     recall: Estimate
-    average_precision_before: float
-    average_precision: float
     score_change: float
     negative_score_change: float
     false_positive_rate_before: Estimate
     false_positive_rate: Estimate
 
 
-@dataclass(frozen=True, slots=True)
-class OnObject:
-    """Mean share of a label's heat-map on the object, and of the picture that the object takes."""
-
-    label: str
-    photos: int
-    heat: float
-    area: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robustness:
-    """A bundle's robustness.
+    """A bundle's robustness: thresholds (on the unaltered photos) and outcomes by family.
 
-    ``masks`` counts the photos whose object can be cut out; ``thresholds`` (on the unaltered
-    photos) and ``outcomes`` are by family, or any product; ``on_object`` is by product label.
+    ``masks`` counts the photos whose object can be cut out.
     """
 
     bundle: str
@@ -182,8 +168,7 @@ class Robustness:
     photos: int
     masks: int
     thresholds: Mapping[str, float]
-    outcomes: Mapping[str, tuple[Outcome, ...]]
-    on_object: tuple[OnObject, ...]
+    outcomes: Mapping[str, tuple[AlteredFigures, ...]]
 
 
 def measure_robustness(
@@ -191,13 +176,12 @@ def measure_robustness(
     photos: Sequence[Photo],
     split: str,
     *,
-    seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     threads: int = 2,
 ) -> Robustness:
     """Score the photos of a split before and after each alteration.
 
-    The seed is of every random draw; how a photo is altered does not depend on the others.
+    How a photo is altered depends on its content alone, not on the other photos.
 
     Raises:
         DatasetError: a photo cannot be decoded, or none is without a product.
@@ -205,42 +189,42 @@ def measure_robustness(
     truth = Truth.of(photos)
     if not truth.negative.any():
         raise DatasetError("no photos without a product; a threshold needs negatives")
-    measured: list[_Measured] = []
+    pairs: list[tuple[Prediction, list[Prediction | None]]] = []
     with ThreadPoolExecutor(threads) as pool:
         draw = partial(_draw, photos, recognizer.bundle.input_size)
-        for found in pool.map(partial(_measure, recognizer, draw, seed), photos):
-            measured.append(found)
-            on_progress(len(measured), len(photos))
+        for pair in pool.map(partial(_score, recognizer, draw), photos):
+            pairs.append(pair)
+            on_progress(len(pairs), len(photos))
     bundle = recognizer.bundle
-    before = [t for t in targets(bundle, truth, [m.before for m in measured]) if t.positive.any()]
+    before = [t for t in targets(bundle, truth, [p for p, _ in pairs]) if t.positive.any()]
     thresholds = {t.name: threshold_at_fpr(t.scores[truth.negative], RATE) for t in before}
-    outcomes: dict[str, list[Outcome]] = {target.name: [] for target in before}
+    outcomes: dict[str, list[AlteredFigures]] = {target.name: [] for target in before}
     for i, alteration in enumerate(ALTERATIONS):
-        there = np.array([m.after[i] is not None for m in measured])
+        there = np.array([after[i] is not None for _, after in pairs])
         # If a photo could not be altered, its own prediction fills the place, and is left out.
-        altered = targets(bundle, truth, [m.after[i] or m.before for m in measured])
+        altered = targets(bundle, truth, [after[i] or plain for plain, after in pairs])
         scores = {target.name: target.scores for target in altered}
         for target in before:
             positive, negative = target.positive & there, truth.negative & there
             if positive.any() and negative.any():
                 now, threshold = scores[target.name], thresholds[target.name]
                 outcomes[target.name].append(
-                    _outcome(alteration, positive, negative, target.scores, now, threshold)
+                    _figures(alteration, positive, negative, target.scores, now, threshold)
                 )
+    masked = next(i for i, a in enumerate(ALTERATIONS) if a.needs_mask)
     return Robustness(
         bundle=bundle.title,
         digest=bundle.digest,
         split=split,
         photos=len(photos),
-        masks=sum(m.has_mask for m in measured),
+        masks=sum(after[masked] is not None for _, after in pairs),
         thresholds=thresholds,
         outcomes={name: tuple(found) for name, found in outcomes.items()},
-        on_object=_on_object(photos, measured),
     )
 
 
 def _draw(photos: Sequence[Photo], min_side: int, kind: str, rng: np.random.Generator) -> Picture:
-    """Return a ``listing`` or a ``texture``; a plain colour where no photo shows one."""
+    """Return a ``listing`` or a ``texture``, or a plain colour if no photo shows one."""
     labels = {"texture"} if kind == "texture" else BACKDROP_LABELS - {"texture"}
     found = [p for p in photos if p.label in labels]
     if not found:
@@ -248,94 +232,41 @@ def _draw(photos: Sequence[Photo], min_side: int, kind: str, rng: np.random.Gene
     return read_photo(found[rng.integers(len(found))], min_side)
 
 
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """The predictions of one photo before and after each alteration (None if it is impossible).
-
-    ``on_object`` has the shares of :func:`heat_on_object`; None without heat, mask or product.
-    """
-
-    before: Prediction
-    after: tuple[Prediction | None, ...]
-    has_mask: bool
-    on_object: tuple[float, float] | None
-
-
-def _measure(
-    recognizer: Recognizer,
-    draw: Callable[[str, np.random.Generator], Picture],
-    seed: int,
-    photo: Photo,
-) -> _Measured:
+def _score(
+    recognizer: Recognizer, draw: Callable[[str, np.random.Generator], Picture], photo: Photo
+) -> tuple[Prediction, list[Prediction | None]]:
+    """Return the predictions of a photo before and after each alteration (None: impossible)."""
     rgb = read_photo(photo, recognizer.bundle.input_size)
     subject = Subject(rgb=rgb, mask=find_object(rgb), draw=draw)
-    key = int(photo.sha256[:15], 16)  # so that its alterations do not depend on the other photos
+    key = int(photo.sha256[:15], 16)
     pictures = {
-        place: a.change(subject, np.random.default_rng([seed, key, place]), a.value)
+        place: a.change(subject, np.random.default_rng([key, place]), a.value)
         for place, a in enumerate(ALTERATIONS)
         if subject.mask is not None or not a.needs_mask
     }
     before, *rest = recognizer.predict_many([rgb, *pictures.values()])
     after = dict(zip(pictures, rest, strict=True))
-    on_object = None
-    if subject.mask is not None and photo.is_product and photo.label in recognizer.labels:
-        on_object = heat_on_object(recognizer.explain(rgb, photo.label).heatmap, subject.mask)
-    return _Measured(
-        before=before,
-        after=tuple(after.get(place) for place in range(len(ALTERATIONS))),
-        has_mask=subject.mask is not None,
-        on_object=on_object,
-    )
+    return before, [after.get(place) for place in range(len(ALTERATIONS))]
 
 
-def heat_on_object(
-    heatmap: NDArray[np.float32], mask: NDArray[np.uint8]
-) -> tuple[float, float] | None:
-    """Return the share of a heat-map that lies on an object, and the share of the area it takes.
-
-    Both from 0 to 1; None without any heat. The mask has any size and is 255 on the object.
-    """
-    height, width = heatmap.shape
-    cover = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) / 255.0
-    whole = float(heatmap.sum())
-    if whole <= 0:
-        return None
-    return float((heatmap * cover).sum()) / whole, float(cover.mean())
-
-
-def _on_object(photos: Sequence[Photo], measured: Sequence[_Measured]) -> tuple[OnObject, ...]:
-    shares: dict[str, list[tuple[float, float]]] = {}
-    for photo, found in zip(photos, measured, strict=True):
-        if found.on_object is not None:
-            shares.setdefault(photo.label, []).append(found.on_object)
-    return tuple(
-        OnObject(label, len(pairs), *(float(mean) for mean in np.mean(pairs, axis=0)))
-        for label, pairs in sorted(shares.items())
-    )
-
-
-def _outcome(
+def _figures(
     alteration: Alteration,
     positive: NDArray[np.bool_],
     negative: NDArray[np.bool_],
     before: NDArray[np.float64],
     after: NDArray[np.float64],
     threshold: float,
-) -> Outcome:
-    used = positive | negative
-
+) -> AlteredFigures:
     def over(scores: NDArray[np.float64], photos: NDArray[np.bool_]) -> Estimate:
         return share(int((scores[photos] > threshold).sum()), int(photos.sum()))
 
-    return Outcome(
+    return AlteredFigures(
         alteration=alteration.name,
         strength=alteration.strength,
         positives=int(positive.sum()),
         negatives=int(negative.sum()),
         recall_before=over(before, positive),
         recall=over(after, positive),
-        average_precision_before=average_precision(positive[used], before[used]),
-        average_precision=average_precision(positive[used], after[used]),
         score_change=float((after - before)[positive].mean()),
         negative_score_change=float((after - before)[negative].mean()),
         false_positive_rate_before=over(before, negative),

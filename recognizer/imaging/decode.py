@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,6 +46,7 @@ from recognizer.status import Reason, Status
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _MAX_SCANS = 100  # encoders write about ten
 _STRIP_PIXELS = 1 << 20
+_HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 
@@ -247,10 +248,25 @@ def _decode_jpeg(
         reason, detail = decoder_reason(error), words_of(error)
         if reason is Reason.CORRUPT_DATA and not outline_jpeg(data, _MAX_SCANS)[1]:
             reason = Reason.TRUNCATED
-        rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=False)
+        rgb = _recover_jpeg(data, want)
         check_recovered(rgb, reason, detail)
     frame = Frame(index=0, rgb=orient(rgb, header.orientation))
     return _loaded(header, [frame], reason, detail)
+
+
+def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
+    """Decode what can be had of a damaged JPEG; what cannot stays black or grey."""
+    height, width, *_ = simplejpeg.decode_jpeg_header(data, **want, strict=False)
+    # After a fatal error, as in a table that was cut off, libjpeg leaves the memory that it was
+    # given as it was; the scans before that table can still be decoded.
+    before_table = data[: max(data.rfind(_HUFFMAN_TABLE), 0)] + _END_OF_IMAGE
+    for part in (data, before_table):
+        rgb: NDArray[np.uint8] = np.zeros((height, width, 3), np.uint8)
+        with contextlib.suppress(ValueError):
+            simplejpeg.decode_jpeg(part, "RGB", **want, strict=False, buffer=rgb)
+        if rgb.any():
+            break
+    return rgb
 
 
 # --- everything else --------------------------------------------------------------------------

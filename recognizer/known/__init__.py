@@ -4,7 +4,7 @@ What a match means for an image is for :mod:`recognizer.policy` to say.
 """
 
 from recognizer.known.bank import Bank, KnownItem
-from recognizer.known.exchange import read_exchange, write_exchange
+from recognizer.known.exchange import is_exchange, read_exchange, write_exchange
 from recognizer.known.hashes import TRANSFORMS
 from recognizer.known.index import COPY_DISTANCE, HashIndex, near_copies
 from recognizer.known.matches import KnownItems, share_bank
@@ -16,6 +16,7 @@ __all__ = [
     "HashIndex",
     "KnownItem",
     "KnownItems",
+    "is_exchange",
     "near_copies",
     "read_exchange",
     "share_bank",

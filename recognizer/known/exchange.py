@@ -35,12 +35,12 @@ _HEAD_BYTES = 80  # the longest of these is the line of a hash
 def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
     """Write items to a new exchange file, in one step, and return how many."""
     write, _ = _form(path)
-    require_own(path, "exchange file", _is_exchange)
+    require_own(path, "exchange file", _begins_as_one)
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         return write(items, file)
 
 
-def _is_exchange(file: BinaryIO) -> bool:
+def _begins_as_one(file: BinaryIO) -> bool:
     """Return whether a file begins as those that are written here."""
     head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
     return head.startswith(_BEGINNINGS) or is_hash(head.partition("\n")[0])
@@ -165,7 +165,12 @@ _FORMS: Mapping[str, tuple[_Writer, _Reader]] = {
 }
 
 
+def is_exchange(path: Path) -> bool:
+    """Return whether a file is called as exchange files are."""
+    return path.suffix.lower() in _FORMS
+
+
 def _form(path: Path) -> tuple[_Writer, _Reader]:
-    if path.suffix.lower() not in _FORMS:
+    if not is_exchange(path):
         raise BankError(f"{path}: the name must end in {', '.join(_FORMS)}")
     return _FORMS[path.suffix.lower()]

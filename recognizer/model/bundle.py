@@ -57,15 +57,7 @@ from recognizer.model.folders import (
 from recognizer.model.numerics import sigmoid
 from recognizer.model.onnx_safety import has_external_data
 from recognizer.policy import FALSE_POSITIVE_RATES, Candidate, CandidateKind
-from recognizer.taxonomy import (
-    Family,
-    Kind,
-    Label,
-    Taxonomy,
-    extend_taxonomy,
-    load_taxonomy,
-    packaged_taxonomy,
-)
+from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
 
 SCHEMA = 4
 """The schema of ``bundle.json`` that this version writes and reads."""
@@ -317,7 +309,7 @@ def write_bundle(bundle: Bundle) -> None:
     content = {
         "schema": SCHEMA,
         **_to_json({name: getattr(bundle, name) for name in names}),
-        "taxonomy": _own_names(bundle.taxonomy),
+        "taxonomy": bundle.taxonomy.own_names(),
         "digest": bundle.digest,
     }
     with replacing(bundle.path / DESCRIPTION_FILE) as partial:
@@ -326,7 +318,7 @@ def write_bundle(bundle: Bundle) -> None:
 
 def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
     """Return the described bundle, unchecked; wrong content raises whatever the conversion does."""
-    taxonomy = extend_taxonomy(load_taxonomy(), content.get("taxonomy", {}), DESCRIPTION_FILE)
+    taxonomy = load_taxonomy().extended(content.get("taxonomy", {}), DESCRIPTION_FILE)
     values = {**content, "path": folder, "taxonomy": taxonomy}
     return msgspec.convert(values, Bundle, str_keys=True)
 
@@ -339,17 +331,3 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(one) for key, one in value.items() if one is not None}
     return [*map(_without_nulls, value)] if isinstance(value, list | tuple) else value
-
-
-def _own_names(taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
-    """Return the names that this package does not have, in the form of ``taxonomy.toml``."""
-    packaged = packaged_taxonomy()
-    own: dict[str, list[Label] | list[Family]] = {
-        "family": [f for f in taxonomy.families.values() if f.name not in packaged.families],
-        "label": [n for n in taxonomy.labels.values() if n.name not in packaged.labels],
-    }
-    return {
-        table: {e.name: {k: v for k, v in _to_json(e).items() if k != "name"} for e in entries}
-        for table, entries in own.items()
-        if entries
-    }

@@ -16,18 +16,19 @@ from itertools import combinations
 from statistics import median, quantiles
 from typing import TypeAlias
 
+from scipy.stats import chi2
 from sklearn.metrics import cohen_kappa_score
 
-from recognizer.evaluation.metrics import share
+from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.listing_columns import Role, as_count, listing_of, value_of
 from recognizer.model.description import Estimate
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement, Occasion, Outcome
-from recognizer.review.weighted import weighted_count
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.status import Status
+from recognizer.taxonomy import Taxonomy, load_taxonomy
 
 MIN_COMMON = 2  # subjects that two reviewers have judged both: fewer say nothing of agreement
 
@@ -51,19 +52,25 @@ class Precision:
         kind: of the grounds; None for all leads of the level together.
         name: of the label or family, or the keyword; None otherwise.
         level: ``review`` or ``priority``.
-        confirmed: decided leads that were confirmed.
+        confirmed: decided leads that were confirmed, as whatever product.
+        as_product: of these, those that were confirmed as this product: by the label that the
+            reviewer gave, or without one. Of all leads: as one of the products that they were for.
         rejected: decided leads that were rejected.
         open: leads without an outcome, or with one that does not decide (unsure, escalated).
-        precision: confirmed among the decided; None where none was decided.
+        precision: confirmed among the decided; None if none was decided.
+        product_precision: confirmed as this product among the decided; None if none was, or if
+            the grounds name no product.
     """
 
     kind: Grounds | None
     name: str | None
     level: Decision
     confirmed: int
+    as_product: int
     rejected: int
     open: int
     precision: Estimate | None
+    product_precision: Estimate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +154,7 @@ class Measurement:
 
 
 _Key: TypeAlias = tuple[Grounds | None, str | None]
+_AS_PRODUCT = "as product"  # beside the judgements, for what was confirmed as the lead's product
 
 
 @dataclass(slots=True, kw_only=True)
@@ -162,6 +170,7 @@ class _Lead:
 class _Counts:
     """What is counted while the rows go by."""
 
+    family_of: Mapping[str, str | None]
     images: int = 0
     leads: int = 0
     cleared: int = 0
@@ -178,17 +187,36 @@ class _Counts:
         last = history[-1].judgement if history else None
         state = str(last) if last in DECIDED else "open"
         self.leads += 1
-        for key, level in {((None, None), lead.level), *lead.grounds}:
+        everything = ((None, None), lead.level)
+        named = {one for one in lead.grounds if history and self._is_named(one[0], history[-1])}
+        for key, level in {everything, *lead.grounds}:
             self.judged[key, level, state] += 1
+        if last is Judgement.CONFIRMED and named:
+            for key, level in {everything, *named}:
+                self.judged[key, level, _AS_PRODUCT] += 1
         if history:
             hours = (history[0].time - lead.time).total_seconds() / 3600
             self.hours[lead.level].append(max(0.0, hours))
         else:
             self.waiting[lead.level].append((now - lead.time).total_seconds() / 3600)
 
+    def _is_named(self, key: _Key, outcome: Outcome) -> bool:
+        """Whether a reviewer has confirmed the product that raised a lead, or did not say which."""
+        kind, name = key
+        label = outcome.label
+        if kind not in {Grounds.LABEL, Grounds.FAMILY}:
+            return False
+        return label is None or name == (
+            label if kind is Grounds.LABEL else self.family_of.get(label)
+        )
+
 
 def measure_outcomes(
-    rows: Iterable[Row], outcomes: Iterable[Outcome], *, now: datetime
+    rows: Iterable[Row],
+    outcomes: Iterable[Outcome],
+    *,
+    now: datetime,
+    taxonomy: Taxonomy | None = None,
 ) -> Measurement:
     """Compare the rows of a scan with what people found out.
 
@@ -196,6 +224,7 @@ def measure_outcomes(
         rows: the last row of each image.
         outcomes: all outcomes, in the order in which they were added.
         now: the time up to which leads have been waiting, with its time zone.
+        taxonomy: says which label belongs to which family; by default that of the package.
     """
     histories: dict[str, list[Outcome]] = defaultdict(list)
     of_listings: dict[str, list[Outcome]] = defaultdict(list)
@@ -204,7 +233,8 @@ def measure_outcomes(
         if outcome.listing is not None:
             of_listings[outcome.listing].append(outcome)
     histories = {subject: in_force(history) for subject, history in histories.items()}
-    counts = _Counts()
+    labels = (taxonomy or load_taxonomy()).labels
+    counts = _Counts({name: label.family for name, label in labels.items()})
     raised: dict[str, _Lead] = {}  # listings of which images are raised by text or reports alone
     has_image_lead: set[str] = set()
     for row in rows:
@@ -293,15 +323,19 @@ def _precision(judged: Counter[tuple[_Key, Decision, str]]) -> tuple[Precision, 
             for state in (Judgement.CONFIRMED.value, Judgement.REJECTED.value, "open")
         )
         decided = confirmed + rejected
+        as_product = judged[(kind, name), level, _AS_PRODUCT]
+        names_product = kind in {None, Grounds.LABEL, Grounds.FAMILY}
         found.append(
             Precision(
                 kind=kind,
                 name=name,
                 level=level,
                 confirmed=confirmed,
+                as_product=as_product,
                 rejected=rejected,
                 open=open_,
                 precision=share(confirmed, decided) if decided else None,
+                product_precision=share(as_product, decided) if decided and names_product else None,
             )
         )
     return tuple(found)
@@ -352,6 +386,27 @@ def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> d
     For 1 / probability images, and for those that were drawn like it and are still open.
     """
     return {p: drawn[p] / number / p for p, number in audited.items() if number}
+
+
+def weighted_count(found: Mapping[float, int], confidence: float = CONFIDENCE) -> Estimate:
+    """Return a sum of weighted Poisson counts with its interval (Fay and Feuer, 1997).
+
+    ``found`` is weight -> how many things of this weight were seen, 0 if some were looked for and
+    none was seen. Of the largest weight at least as many as the Poisson bound of none may have been
+    missed. The interval covers at least as often as ``confidence`` says.
+    """
+    if not found:
+        return Estimate(0.0, 0.0, 0.0)
+    largest, tail = max(found), (1 - confidence) / 2
+    of_none = largest * float(chi2.ppf(1 - tail, 2) / 2)
+    value = sum(weight * count for weight, count in found.items())
+    if not value:
+        return Estimate(0.0, 0.0, of_none)
+    variance = sum(weight**2 * count for weight, count in found.items())
+    low = variance / (2 * value) * chi2.ppf(tail, 2 * value**2 / variance)
+    value_up, variance_up = value + largest, variance + largest**2
+    high = variance_up / (2 * value_up) * chi2.ppf(1 - tail, 2 * value_up**2 / variance_up)
+    return Estimate(float(value), float(low), max(float(high), of_none))
 
 
 def _misses(counts: _Counts, confirmed: int) -> Misses | None:

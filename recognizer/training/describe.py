@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from recognizer import __version__
-from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.dataset.manifest import Photo, fingerprint, taxonomy_of
 from recognizer.evaluation.calibrate import uncalibrated
 from recognizer.evaluation.card import SOURCES_FILE, render_card, write_sources
 from recognizer.evaluation.evaluate import Evaluation, all_figures, evidence
@@ -52,6 +52,7 @@ def draft_bundle(
     today = datetime.now(UTC).date().isoformat()
     return uncalibrated(
         labels,
+        taxonomy_of(photos),
         path=folder,
         name=title[0],
         version=title[1],

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.dataset.manifest import Photo, read_photo, taxonomy_of
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
@@ -25,7 +25,7 @@ from recognizer.imaging import model_input
 from recognizer.model.bundle import write_bundle
 from recognizer.model.description import Parity
 from recognizer.model.folders import MODEL_FILE, bundle_title, install_bundle
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind
 from recognizer.training.config import TrainingConfig
 from recognizer.training.describe import Measured, describe, draft_bundle
 from recognizer.training.model import ProductNetwork
@@ -168,7 +168,7 @@ def _check_photos(labels: Sequence[str], photos: Sequence[Photo]) -> None:
 
 def _left_out(photos: Sequence[Photo], name: str, min_photos: int) -> list[Photo]:
     """Return the photos of a product that a run left out; each is scored by a head without it."""
-    label = load_taxonomy().labels.get(name)
+    label = taxonomy_of(photos).labels.get(name)
     if label is None or label.kind is not Kind.PRODUCT:
         raise TrainingError(f"{name} cannot be enrolled: the taxonomy has no such product")
     found = [p for p in photos if p.split == "excluded" and p.label == name and p.is_evidence]

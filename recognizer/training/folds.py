@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from recognizer.dataset.folds import SourceFolds, counted
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import (
     OutOfFold,
@@ -16,7 +17,6 @@ from recognizer.dataset.out_of_fold import (
     read_out_of_fold,
     write_out_of_fold,
 )
-from recognizer.dataset.source_folds import SourceFolds, counted
 from recognizer.dataset.splits import prepare
 from recognizer.training.config import TrainingConfig
 from recognizer.training.devices import choose_device, is_first_process

@@ -21,7 +21,6 @@ from recognizer.dataset.cutout import Cutout, cut_out, find_object, outline_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, first_frame, read_photo
 from recognizer.errors import DatasetError
 from recognizer.imaging import load_image, model_input
-from recognizer.taxonomy import Taxonomy, load_taxonomy, use_taxonomy
 from recognizer.training.augment import Augmentation
 
 if TYPE_CHECKING:
@@ -238,11 +237,10 @@ def batches(dataset: Dataset[Any], places: int | list[list[int]], workers: int) 
         batch_sampler=places,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=partial(_start_worker, load_taxonomy()),
+        worker_init_fn=_start_worker,
     )
 
 
-def _start_worker(taxonomy: Taxonomy, _: int) -> None:
-    use_taxonomy(taxonomy)  # its labels may be the user's own, and the process a new one
+def _start_worker(_: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

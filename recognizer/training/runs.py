@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.dataset.manifest import Photo, fingerprint, taxonomy_of
 from recognizer.errors import TrainingError
 from recognizer.evaluation.metrics import average_precision, recall_at_fpr
-from recognizer.taxonomy import Kind, load_taxonomy
+from recognizer.taxonomy import Kind
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.devices import choose_device
 from recognizer.training.loader import PlainPhotos, batches
@@ -193,7 +193,7 @@ def figures_of_epoch(
     scores = logits.softmax(1).numpy()
     truth = np.array([p.label for p in photos])
     row = {"accuracy": float((np.array(labels)[scores.argmax(1)] == truth).mean())}
-    known = load_taxonomy().labels
+    known = taxonomy_of(photos).labels
     products = [i for i, name in enumerate(labels) if known[name].kind is Kind.PRODUCT]
     positive = np.array([p.is_product for p in photos])
     if products and positive.any() and not positive.all():

@@ -1,7 +1,7 @@
 """Every command that makes a bundle against every command that uses one.
 
-A bundle is exported from a tiny network; then it is calibrated, given a product or given a bank, in
-every order of two.
+A bundle is exported from a tiny network; then it is calibrated or given a product, in every order
+of two.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from tests.labelled import write_recipe, write_split_photos
 
 pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
 
-MAKERS = ("calibrate", "enroll", "negatives")
+MAKERS = ("calibrate", "enroll")
 ORDERS = [order for count in range(3) for order in itertools.product(MAKERS, repeat=count)]
 STEPS = {"calibrate": Calibrated, "enroll": Enrolled}
 
@@ -82,12 +81,9 @@ def bundles(place: Path, exported: Path, data: Path, photos: dict[str, Path]) ->
         parent, output = made[tuple(before)], place / f"tiny-v{len(made) + 1}"
         if maker == "calibrate":
             run("calibrate", parent, "--data", data, "--output", output)
-        elif maker == "enroll":
+        else:
             product = ("rhino_horn", "seahorse")[before.count("enroll")]
             run("enroll", product, photos[product], "--bundle", parent, "--output", output)
-        else:
-            shutil.copytree(parent, output)
-            run("negatives", output, "--data", data)
         made[order] = output
     return {" ".join(order): folder for order, folder in made.items()}
 

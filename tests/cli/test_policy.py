@@ -12,18 +12,18 @@ from tests.cli.test_scan import invoke
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_shown_and_copied(name: str, tmp_path: Path) -> None:
-    shown = invoke("policy", "show", name)
+    shown = invoke("policy", name)
     assert shown.exit_code == ExitCode.DONE, shown.output
     assert f"Policy '{name}'" in shown.stdout
     assert "ivory (family)" in shown.stdout
-    found = json.loads(invoke("policy", "show", name, "--json").stdout)
+    found = json.loads(invoke("policy", name, "--json").stdout)
     assert found["name"] == name
     assert ("family", "ivory") in {(row["kind"], row["name"]) for row in found["thresholds"]}
     assert "priority: Hide the listing" in shown.stdout
     copy = tmp_path / "mine.toml"
-    copy.write_text(invoke("policy", "show", name, "--toml").stdout, encoding="utf-8")
+    copy.write_text(invoke("policy", name, "--toml").stdout, encoding="utf-8")
     assert load_policy(copy).digest == load_policy(name).digest
-    assert invoke("policy", "check", copy).exit_code == ExitCode.DONE
+    assert invoke("policy", copy).exit_code == ExitCode.DONE
 
 
 def test_a_policy_is_checked_against_the_model(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_policy_is_checked_against_the_model(tiny_bundle: Path, tmp_path: Path
         "[keywords]\nwords = ['象牙', 'งาช้าง', 'ivory']\n[always_review]\nanimals = 0.5\n"
         "[rules.label.rhino_horn]\nreview_rate = 0.05\n"
     )
-    checked = invoke("policy", "check", policy, "--bundle", tiny_bundle)
+    checked = invoke("policy", policy, "--bundle", tiny_bundle)
     assert checked.exit_code == ExitCode.DONE
     for words in (
         "rules.label.rhino_horn: tiny-v1 does not recognise it",
@@ -41,16 +41,16 @@ def test_a_policy_is_checked_against_the_model(tiny_bundle: Path, tmp_path: Path
     ):
         assert words in checked.stderr
     policy.write_text("review_rate = 0.02")
-    refused = invoke("policy", "check", policy)
+    refused = invoke("policy", policy)
     assert refused.exit_code == ExitCode.USAGE
     assert "p.toml: review_rate" in refused.stderr
-    assert invoke("policy", "check", tmp_path / "gone.toml").exit_code == ExitCode.USAGE
+    assert invoke("policy", tmp_path / "gone.toml").exit_code == ExitCode.USAGE
 
 
 def test_the_rules_that_a_policy_has_are_shown(tiny_bundle: Path, tmp_path: Path) -> None:
     policy = tmp_path / "p.toml"
     policy.write_text("ignore = ['coral']\n[rules.family.ivory]\nreview_probability = 0.3\n")
-    shown = invoke("policy", "show", policy, "--bundle", tiny_bundle).stdout
+    shown = invoke("policy", policy, "--bundle", tiny_bundle).stdout
     assert "of ivory" in shown
     assert "0.300" in shown
     assert "Never a lead: coral" in shown

@@ -15,7 +15,6 @@ from recognizer.cli import ExitCode
 from recognizer.dataset.layouts import read_collection
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.dataset.new_manifest import NewManifest, make_manifest, plain_label, write_manifest
-from recognizer.dataset.stratify import deal_to_splits
 from recognizer.errors import DatasetError
 from tests.conftest import invoke
 
@@ -172,7 +171,7 @@ def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) ->
         write(tmp_path / "p" / "bone" / f"{i}.jpg", i)
     made = make(tmp_path / "p")
     assert len({p.source for p in made.photos}) == 20
-    assert made.warnings[0].startswith("no photo has a source: each counts as one of its own")
+    assert made.warnings[0].startswith("no photo has a source: each counts as its own")
     assert Counter(p.split for p in made.photos) == {"train": 14, "test": 4, "validation": 2}
 
 
@@ -203,7 +202,7 @@ def test_an_unknown_label_says_exactly_what_to_do(photos: Path) -> None:
     words = str(raised.value)
     assert "unknown label 'bonne'; did you mean bone? (20 photos)" in words
     assert "unknown label 'whale_tooth'" in words
-    assert f"run `recognizer taxonomy init {photos}`" in words
+    assert f"run `recognizer dataset labels {photos}`" in words
     assert "--rename bonne=LABEL" in words
 
 
@@ -226,44 +225,6 @@ def test_plain_label(name: str, plain: str) -> None:
 
 
 # --- the deal ------------------------------------------------------------------------------------
-
-
-def test_a_label_with_few_groups_trains_first_then_tests() -> None:
-    labels = ["a"] * 3 + ["b"] * 4 + ["c"] * 5
-    groups = [0, 0, 0, 3, 3, 4, 4, 7, 7, 8, 8, 9]
-    split = deal_to_splits(labels, groups, SHARES)
-    assert set(split[:3]) == {"train"}
-    assert set(split[3:7]) == {"train", "test"}
-    assert set(split[7:]) == {"train", "test", "validation"}
-
-
-def test_the_deal_does_not_depend_on_the_order() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.choice(list("abc"), 300).tolist()
-    groups = rng.integers(0, 90, 300).tolist()
-    keys = [f"{i}" for i in range(300)]
-    split = deal_to_splits(labels, groups, SHARES, 5, keys=keys)
-    order = rng.permutation(300).tolist()
-    shuffled = deal_to_splits(
-        *([values[i] for i in order] for values in (labels, groups)),
-        SHARES,
-        5,
-        keys=[keys[i] for i in order],
-    )
-    assert shuffled == [split[i] for i in order]
-    counts = Counter(split)
-    assert [round(counts[s] / 300, 1) for s in SHARES] == [0.7, 0.2, 0.1]
-
-
-def test_a_share_of_zero_gets_nothing() -> None:
-    split = deal_to_splits(["a"] * 50, range(50), {"train": 0.8, "test": 0.2, "validation": 0.0})
-    assert Counter(split) == {"train": 40, "test": 10}
-
-
-def test_many_photos_of_their_own() -> None:
-    labels = [f"label {i % 40}" for i in range(20_000)]
-    counts = Counter(deal_to_splits(labels, range(20_000), SHARES))
-    assert counts == {"train": 14_000, "test": 4_000, "validation": 2_000}
 
 
 # --- the command ---------------------------------------------------------------------------------

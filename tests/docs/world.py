@@ -84,7 +84,7 @@ def _write_scans(folder: Path) -> None:
     for command in (
         "outcomes import outcomes.sqlite queue.json",
         "bank add colleagues.bank mammoth.jpg --label ivory_worked",
-        "bank export colleagues.bank theirs.json",
+        "bank list colleagues.bank --output theirs.json",
     ):
         done = invoke(*command.split())
         assert done.exit_code == ExitCode.DONE, done.output

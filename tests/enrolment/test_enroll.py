@@ -315,7 +315,7 @@ def test_a_bundle_without_a_bank_says_what_to_do(
         (Product("rhino_hron"), "did you mean rhino_horn"),
         (Product("new_thing"), "--hint"),
         (Product("New Thing", hint="x"), "snake_case"),
-        (Product("new_thing", "Bad Family", "x"), "bad family name"),
+        (Product("new_thing", "ivry", "x"), "unknown family 'ivry'; did you mean ivory"),
         (Product("rhino_horn", "ivory"), "belongs to the family rhino_horn"),
         (Product("rhino_horn", hint="grey"), "hint of its own"),
         (Product("new_thing", hint=" "), "must be text"),

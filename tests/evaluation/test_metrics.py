@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from recognizer.evaluation.metrics import (
+    Clustering,
     Ranking,
     average_precision,
     bootstrap,
@@ -16,8 +18,10 @@ from recognizer.evaluation.metrics import (
     rank,
     recall_at_fpr,
     share,
+    weighted_mean,
 )
 from recognizer.evaluation.thresholds import threshold_at_fpr
+from recognizer.model.description import Estimate
 
 TRUTH = np.array([True, True, False, False, True, False])
 SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.1])
@@ -172,3 +176,31 @@ def test_photos_of_the_same_probability_share_a_bin(bins: int) -> None:
     found = calibration_bins(predicted > 0.2, predicted, bins)
     assert sum(b.photos for b in found) == 21
     assert all(b.photos % 7 == 0 for b in found)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_independent_photos_have_the_exact_interval(pair: tuple[int, int]) -> None:
+    hits, photos = pair
+    found = share(hits, photos)
+    exact = binomtest(hits, photos).proportion_ci(0.95, method="exact")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_photos_that_are_the_same_count_once_for_each_source() -> None:
+    rng = np.random.default_rng(0)
+    sources = np.repeat([f"s{i}" for i in range(60)], 10)
+    same = np.repeat(rng.random(60) < 0.3, 10)[None]
+    alike = Clustering.of(same, sources, np.zeros(600, np.str_))
+    assert alike.correlation == pytest.approx(1)
+    assert alike.effective(np.full(60, 10)) == pytest.approx(60, rel=0.1)
+    apart = Clustering.of(rng.random((1, 600)) < 0.3, sources, np.zeros(600, np.str_))
+    assert apart.effective(np.full(60, 10)) > 450
+
+
+def test_a_weighted_mean_of_one_part_is_that_part() -> None:
+    part, unknown = share(3, 10), Estimate(0.0, 0.0, 1.0)
+    mean = weighted_mean({"a": 1.0}, {"a": part})
+    assert (mean.value, mean.low, mean.high) == pytest.approx((part.value, part.low, part.high))
+    half = weighted_mean({"a": 0.5, "b": 0.5}, {"a": part, "b": unknown})
+    assert half.value == pytest.approx(0.15)
+    assert half.high > 0.5

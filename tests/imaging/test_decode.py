@@ -255,6 +255,19 @@ def test_a_picture_of_which_less_than_half_is_there_is_not_scored(name: str, sha
         assert "of the rows could be decoded" in (image.detail or "")
 
 
+def test_a_progressive_jpeg_cut_in_a_table_shows_the_scans_before_it() -> None:
+    """libjpeg gives up at such a table, and leaves the memory for the pixels as it was."""
+    whole = jpeg(progressive=True)
+    cut = whole[: whole.rfind(b"\xff\xc4") + 8]
+    images = [load_image(cut) for _ in range(3)]
+    assert {(image.status, image.reason) for image in images} == {
+        (Status.DEGRADED, Reason.TRUNCATED)
+    }
+    first, *others = (image.frames[0].rgb for image in images)
+    assert all(np.array_equal(first, other) for other in others)
+    assert np.corrcoef(first.ravel(), decoded(whole).ravel())[0, 1] > 0.9
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa", "La", "PA", "YCbCr", "HSV", "I", "F"])
 def test_any_mode_of_pillow_becomes_rgb(mode: str) -> None:
     image = Image.new(mode, (20, 20))

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from recognizer.listing_rules import KeywordHit
-from recognizer.policy import Decision
-from recognizer.review.measure import Measurement, measure_outcomes
+from recognizer.policy import CandidateKind, Decision
+from recognizer.review.measure import Measurement, measure_outcomes, weighted_count
 from recognizer.review.outcomes import Judgement, Occasion, Outcome
-from recognizer.review.weighted import weighted_count
 from recognizer.rows.audit import audit_probability
 from recognizer.rows.row import Row
 from tests.rows.rows import NOW, bare_row, digest, lead
@@ -59,6 +58,19 @@ def test_precision_is_confirmed_among_decided_by_level_and_product() -> None:
         (Decision.REVIEW, 1),
         (Decision.PRIORITY, 1),
     }
+
+
+def test_what_was_confirmed_as_another_product_is_wildlife_and_not_this_product() -> None:
+    family = lead("ivory", kind=CandidateKind.FAMILY)
+    rows = [replace(row, leads=(lead(), family)) for row in leads(*"abcde")]
+    labels = {"a": "ivory_worked", "b": "ivory_raw", "c": "coral", "d": None}
+    outcomes = [replace(said(name, C), label=label) for name, label in labels.items()]
+    found = measure(rows, *outcomes, replace(said("e", R), label="ceramic"))
+    counts = {p.kind: (p.confirmed, p.as_product, p.rejected) for p in found.precision}
+    assert counts == {None: (4, 3, 1), "label": (4, 2, 1), "family": (4, 3, 1)}
+    shares = {p.kind: p.product_precision.value for p in found.precision if p.product_precision}
+    assert shares == {None: 0.6, "label": 0.4, "family": 0.6}
+    assert all(p.precision and p.precision.value == 0.8 for p in found.precision)
 
 
 def test_nothing_decided_is_no_precision() -> None:

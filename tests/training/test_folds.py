@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
+from recognizer.dataset.folds import read_folds
 from recognizer.dataset.manifest import load_photos
 from recognizer.dataset.out_of_fold import read_out_of_fold
-from recognizer.dataset.source_folds import read_folds
 from recognizer.training import folds as module
 from recognizer.training.runs import load_run, run_network
 from tests.labelled import COLOR_OF, write_recipe, write_split_photos
@@ -27,26 +27,16 @@ def data(tmp_path: Path) -> Path:
     return write_split_photos(tmp_path / "data")
 
 
-def deal(data: Path, table: Path) -> Path:
-    dealt = invoke("folds", data, "--count", 3, "--output", table)
-    assert dealt.exit_code == ExitCode.DONE, dealt.output
-    assert "36 photos of 3 sources" in dealt.output
-    assert "ivory_worked" in dealt.output
-    assert "train/a 12" in dealt.output
-    return table
-
-
-def train(data: Path, table: Path, output: Path, *more: object, **recipe: object) -> Result:
+def train(data: Path, output: Path, *more: object, **recipe: object) -> Result:
     config = write_recipe(data.parent / "recipe.toml", **recipe)
-    return invoke("train", config, "--data", data, "--folds", table, "--output", output, *more)
+    return invoke("train", config, "--data", data, "--folds", 3, "--output", output, *more)
 
 
 @pytest.mark.parametrize("recipe", [{"frozen": True, "head_c": 1.0}, {"loss": "sigmoid"}])
 def test_each_photo_is_scored_by_the_run_that_left_it_out(
     data: Path, tmp_path: Path, recipe: dict[str, object]
 ) -> None:
-    table = deal(data, tmp_path / "folds.csv")
-    trained = train(data, table, tmp_path / "runs", "--keep-embeddings", **recipe)
+    trained = train(data, tmp_path / "runs", "--keep-embeddings", **recipe)
     assert trained.exit_code == ExitCode.DONE, trained.output
     assert "24 photos, 12 left out" in trained.output
     file = tmp_path / "runs" / "out-of-fold.parquet"
@@ -59,7 +49,7 @@ def test_each_photo_is_scored_by_the_run_that_left_it_out(
     found = read_out_of_fold(file)
     photos = {p.sha256: p for p in load_photos(data) if p.split == "train"}
     assert {p.sha256 for p in found.photos} == set(photos)
-    fold_of = read_folds(table).fold_of
+    fold_of = read_folds(tmp_path / "runs" / "folds.csv").fold_of
     assert [fold_of[p.source] for p in found.photos] == found.folds.tolist()
     assert list(found.labels) == labels
     assert found.recipe["backbone"] == "test_efficientnet"
@@ -81,7 +71,7 @@ def test_each_photo_is_scored_by_the_run_that_left_it_out(
 def test_finished_folds_are_skipped(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table, output = deal(data, tmp_path / "folds.csv"), tmp_path / "runs"
+    output = tmp_path / "runs"
     fit, seen = module.fit, list[str]()
 
     class KilledError(Exception):
@@ -94,27 +84,28 @@ def test_finished_folds_are_skipped(
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "fit", die_in_fold_one)
-        assert train(data, table, output, frozen=True).exit_code != ExitCode.DONE
+        assert train(data, output, frozen=True).exit_code != ExitCode.DONE
     first = output / "fold-0" / "out-of-fold.parquet"
     times = first.stat().st_mtime_ns, (output / "fold-0" / "last.ckpt").stat().st_mtime_ns
     predict = module._predict
     monkeypatch.setattr(module, "_predict", lambda *args: (seen.append(args[4]), predict(*args))[1])
-    resumed = train(data, table, output, frozen=True)
+    resumed = train(data, output, frozen=True)
     assert resumed.exit_code == ExitCode.DONE, resumed.output
     assert seen == [1, 2]
     after = first.stat().st_mtime_ns, (output / "fold-0" / "last.ckpt").stat().st_mtime_ns
     assert after == times
     assert len(read_out_of_fold(output / "out-of-fold.parquet").photos) == 36
-    other = train(data, table, output, frozen=True, head_c=3.0)
+    other = train(data, output, frozen=True, head_c=3.0)
     assert other.exit_code == ExitCode.USAGE
     assert "other config" in " ".join(other.output.split())
 
 
-def test_a_table_of_folds_is_never_overwritten(data: Path, tmp_path: Path) -> None:
-    table = deal(data, tmp_path / "folds.csv")
-    again = invoke("folds", data, "--output", table)
-    assert again.exit_code == ExitCode.USAGE
-    assert "exists already" in " ".join(again.output.split())
-    alone = invoke("train", write_recipe(tmp_path / "r.toml"), "--data", data, "--keep-embeddings",
-                   "--output", tmp_path / "run")  # fmt: skip
-    assert alone.exit_code == ExitCode.USAGE
+def test_the_table_of_a_run_is_kept_and_others_can_be_given(data: Path, tmp_path: Path) -> None:
+    table = tmp_path / "folds.csv"
+    table.write_text("source,fold\ntrain/a,0\ntrain/b,1\ntrain/c,1\n")
+    recipe = write_recipe(tmp_path / "r.toml", frozen=True)
+    given = ("train", recipe, "--data", data, "--output", tmp_path / "run")
+    assert invoke(*given, "--folds", table).exit_code == ExitCode.DONE
+    found = read_out_of_fold(tmp_path / "run" / "out-of-fold.parquet")
+    assert sorted(set(found.folds.tolist())) == [0, 1]
+    assert invoke(*given, "--keep-embeddings").exit_code == ExitCode.USAGE

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.dataset.manifest import Photo
-from recognizer.dataset.source_folds import (
+from recognizer.dataset.folds import (
     SourceFolds,
     deal_sources,
+    deal_to_splits,
     leave_fold_out,
     read_folds,
-    read_groups,
     write_folds,
 )
+from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
+from recognizer.taxonomy import load_taxonomy
 from tests.dataset.test_splits import photo
 
 LABELS = ("ivory_worked", "ceramic", "listing_other")
@@ -54,16 +57,6 @@ def test_each_label_is_spread_evenly() -> None:
     assert set(counts.values()) == {8}  # ten sources of each label: two in each fold
 
 
-def test_groups_stay_together() -> None:
-    groups = [("s1*", "ones"), ("s1", "never reached"), ("s2", "two")]
-    folds = deal_sources(many(), 4, groups=groups)
-    ones = {f"s{i}" for i in (1, *range(10, 20))}
-    assert len({folds.fold_of[source] for source in ones}) == 1
-    assert {folds.group_of[source] for source in ones} == {"ones"}
-    assert folds.group_of["s2"] == "two"
-    assert folds.group_of["s3"] == "s3"
-
-
 def test_patches_and_the_test_split_have_no_fold() -> None:
     patch = replace(photo(900, "ceramic", "x", "train"), outline=((0, 0), (1, 0), (1, 1)))
     extra = [patch, photo(901, "ceramic", "t", "test")]
@@ -71,17 +64,14 @@ def test_patches_and_the_test_split_have_no_fold() -> None:
 
 
 def test_too_few_groups_are_no_folds() -> None:
-    with pytest.raises(DatasetError, match="2 groups of sources: too few for 3 folds"):
+    with pytest.raises(DatasetError, match="2 sources: too few for 3 folds"):
         deal_sources(many(2), 3)
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
-    folds = deal_sources(many(), 3, groups=[("s1*", "ones")])
+    folds = deal_sources(many(), 3)
     write_folds(folds, tmp_path / "folds.csv")
     assert read_folds(tmp_path / "folds.csv") == folds
-    # It is a table of groups, too.
-    again = deal_sources(many(), 3, groups=read_groups(tmp_path / "folds.csv"))
-    assert again.group_of == folds.group_of
 
 
 @pytest.mark.parametrize(
@@ -115,3 +105,46 @@ def test_a_fold_is_left_out_and_nothing_else() -> None:
     assert splits == ["validation", "validation", "train", "excluded", "test"]
     with pytest.raises(DatasetError, match="'d' is in no fold: deal the sources again"):
         leave_fold_out([photo(9, "ceramic", "d", "train")], folds, 0)
+
+
+# --- splits -----------------------------------------------------------------------------------
+
+SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
+
+
+def of(labels: Sequence[str]) -> list[Photo]:
+    return [photo(i, label) for i, label in enumerate(labels)]
+
+
+def test_a_label_with_few_groups_trains_first_then_tests() -> None:
+    photos = of(["bone"] * 3 + ["wood"] * 4 + ["shell"] * 5)
+    groups = [0, 0, 0, 3, 3, 4, 4, 7, 7, 8, 8, 9]
+    split = deal_to_splits(photos, groups, SHARES)
+    assert set(split[:3]) == {"train"}
+    assert set(split[3:7]) == {"train", "test"}
+    assert set(split[7:]) == {"train", "test", "validation"}
+
+
+def test_the_deal_does_not_depend_on_the_order() -> None:
+    rng = np.random.default_rng(0)
+    photos = of(rng.choice(["bone", "wood", "coral"], 300).tolist())
+    groups = rng.integers(0, 90, 300).tolist()
+    split = deal_to_splits(photos, groups, SHARES, 5)
+    order = rng.permutation(300).tolist()
+    shuffled = deal_to_splits([photos[i] for i in order], [groups[i] for i in order], SHARES, 5)
+    assert shuffled == [split[i] for i in order]
+    counts = Counter(split)
+    assert [round(counts[s] / 300, 1) for s in SHARES] == [0.7, 0.2, 0.1]
+
+
+def test_a_share_of_zero_gets_nothing() -> None:
+    shares = {"train": 0.8, "test": 0.2, "validation": 0.0}
+    split = deal_to_splits(of(["wood"] * 50), range(50), shares)
+    assert Counter(split) == {"train": 40, "test": 10}
+
+
+def test_many_photos_that_are_their_own_sources() -> None:
+    names = [*load_taxonomy().labels]
+    photos = of([names[i % 40] for i in range(20_000)])
+    counts = Counter(deal_to_splits(photos, range(20_000), SHARES))
+    assert counts == {"train": 14_000, "test": 4_000, "validation": 2_000}

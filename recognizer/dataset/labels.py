@@ -1,4 +1,4 @@
-"""Labels of one's own: the file in a data folder that describes them, to be edited by people."""
+"""Custom labels: the file in a data folder that describes them, to be edited by people."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recognizer._atomic import replacing
-from recognizer.dataset.layouts import Collection
-from recognizer.dataset.manifest import LABELS
+from recognizer.dataset.layouts import read_collection
+from recognizer.dataset.manifest import MANIFEST, folder_taxonomy, read_rows
 from recognizer.dataset.new_manifest import plain_label
-from recognizer.errors import TaxonomyError, UsageError
-from recognizer.taxonomy import NAME, Kind, Label, add_labels, load_taxonomy, packaged_taxonomy
+from recognizer.errors import UsageError
+from recognizer.taxonomy import NAME, Kind, Label, load_taxonomy
 
 UNDECIDED = "?"
 """The kind of a label of which nobody has said yet what it is."""
 
 _HEAD = """\
-# Labels of your own, for the photos in this folder. Edit the file, then run
+# Custom labels, for the photos in this folder. Edit the file, then run
 #
-#     recognizer taxonomy check {folder}
+#     recognizer dataset labels {folder}
 #
-# The labels of the package are known without it (`recognizer labels` lists them); do not repeat
+# The labels of the package are known without it (`recognizer info` lists them); do not repeat
 # them here. Of a label only `kind` is needed:
 #
 #   kind           "product"    may become a lead
@@ -32,14 +32,14 @@ _HEAD = """\
 #                  "other"      anything else that listings show
 #   display_name   what people read
 #   family         of a product: one of {families},
-#                  or one of your own, as below; without it the product is a family of its own
+#                  or a custom one, as below; without it the product is a family of its own
 #   cites          of a product: its listing, in words
 #   hint           what a reviewer should look at
 #   confused_with  labels that look alike, as ["bone", "plastic_resin"]
 #
 # The bundle that is trained carries these labels with it, for scan, report and policy.
 #
-# A family of your own:
+# A custom family:
 #
 #   [family.marine_ivory]
 #   display_name = "Marine ivory"
@@ -48,10 +48,10 @@ _HEAD = """\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnLabels:
-    """What a file describes: its labels, those of the data that it lacks, and what to know.
+class CustomLabels:
+    """The labels that a file describes, those of the data that it lacks, and warnings.
 
-    ``photos`` counts the photos of each label in the data, where they were looked at.
+    ``photos`` counts the photos of each label in the data.
     """
 
     labels: tuple[Label, ...]
@@ -60,10 +60,16 @@ class OwnLabels:
     warnings: tuple[str, ...]
 
 
-def count_labels(found: Collection) -> Counter[str]:
-    """Return how many photos a collection has of each label, as labels are written."""
-    known = packaged_taxonomy().labels
-    names = Counter(entry.label for entry in found.entries)
+def count_labels(folder: Path, layout: str | None) -> Counter[str]:
+    """Return how many photos a folder has of each label, as labels are written.
+
+    Raises:
+        DatasetError: there are no labelled photos.
+    """
+    if (folder / MANIFEST).is_file():  # whose photos may lie elsewhere
+        return Counter(row["label"] for _, row in read_rows(folder / MANIFEST, ("label",)))
+    known = load_taxonomy().labels
+    names = Counter(entry.label for entry in read_collection(folder, layout).entries)
     counts: Counter[str] = Counter()
     for name, count in names.items():
         counts[name if name in known else plain_label(name)] += count
@@ -71,19 +77,14 @@ def count_labels(found: Collection) -> Counter[str]:
 
 
 def write_template(path: Path, kinds: Mapping[str, str], photos: Mapping[str, int]) -> None:
-    """Write a file to edit.
+    """Write a file to edit, which must not exist.
 
-    Args:
-        path: of the file, which must not exist.
-        kinds: label -> its kind, or :data:`UNDECIDED`.
-        photos: label -> its number of photos, if it is known.
+    ``kinds`` is label -> its kind, or :data:`UNDECIDED`; ``photos`` are the counts of the data.
 
     Raises:
-        UsageError: the file exists, or a label cannot be one.
+        UsageError: a label of the package needs no description, or a name cannot be a label.
     """
-    if path.exists():
-        raise UsageError(f"{path} exists already: edit it, or delete it first")
-    packaged = packaged_taxonomy()
+    packaged = load_taxonomy()
     for name in kinds:
         if name in packaged.labels:
             raise UsageError(f"{name} is a label of the package: it needs no description")
@@ -117,16 +118,14 @@ def _wrapped(names: Iterable[str]) -> str:
     return "\n#                  ".join(line.strip() for line in lines).rstrip(",")
 
 
-def check_labels(path: Path, photos: Mapping[str, int]) -> OwnLabels:
-    """Check a file, and the labels of the data against it. Its labels are known from then on.
+def check_labels(folder: Path, photos: Mapping[str, int]) -> CustomLabels:
+    """Check the file of a folder, and the labels of its photos against it.
 
     Raises:
-        TaxonomyError: the file cannot be read, or an entry breaks a rule; the message has the line.
+        TaxonomyError: the file cannot be read, or an entry breaks a rule.
     """
-    packaged = packaged_taxonomy()
-    add_labels(path)
-    known = load_taxonomy().labels
-    labels = tuple(label for name, label in known.items() if name not in packaged.labels)
+    packaged, known = load_taxonomy().labels, folder_taxonomy(folder).labels
+    labels = tuple(label for name, label in known.items() if name not in packaged)
     warnings = []
     for label in labels:
         if photos and not photos.get(label.name):
@@ -136,23 +135,9 @@ def check_labels(path: Path, photos: Mapping[str, int]) -> OwnLabels:
                 f"{label.name}: confused_with is empty; with look-alikes to train on, the model "
                 "learns what it is not"
             )
-    return OwnLabels(
+    return CustomLabels(
         labels=labels,
         photos=photos,
         missing=tuple(sorted(name for name in photos if name not in known)),
         warnings=tuple(warnings),
     )
-
-
-def labels_file(place: Path) -> Path:
-    """Return the file that is meant by itself or by its folder.
-
-    Raises:
-        TaxonomyError: there is none.
-    """
-    path = place / LABELS if place.is_dir() else place
-    if not path.is_file():
-        raise TaxonomyError(
-            f"{path}: no such file; `recognizer taxonomy init {path.parent}` makes one"
-        )
-    return path

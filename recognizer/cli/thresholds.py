@@ -1,0 +1,278 @@
+"""``recognizer thresholds``: leads and recall of each choice of thresholds, and a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recognizer._atomic import check_place, replacing, require_own
+from recognizer.cli.options import (
+    BundleOption,
+    JsonOption,
+    OptionalDataOption,
+    OptionalPolicyOption,
+    OptionalScanOption,
+    OutcomesOption,
+    ThreadsOption,
+    output_option,
+    print_json,
+    require_extra,
+)
+from recognizer.cli.progress import new_table, show_progress, wide_console, working
+from recognizer.errors import DatasetError, TrainingError, UsageError
+
+if TYPE_CHECKING:
+    from recognizer.engine import Recognizer
+    from recognizer.model.bundle import Bundle
+    from recognizer.model.description import Estimate
+    from recognizer.review.thresholds import Choice, Images
+    from recognizer.rows import ScanFile
+
+PLOTS = (".png", ".svg")
+MAX_STEPS = 12  # choices that are printed
+
+
+def command(
+    data: OptionalDataOption = None,
+    scan: OptionalScanOption = None,
+    outcomes: OutcomesOption = None,
+    bundle: BundleOption = None,
+    policy: OptionalPolicyOption = None,
+    reviewers: Annotated[int, typer.Option(help="Reviewers who work on a day.", min=1)] = 1,
+    cases_per_reviewer: Annotated[
+        int | None, typer.Option(help="Leads that one reviewer works through in a day.", min=1)
+    ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the leads that must show a product, by the lower end of its interval."
+        ),
+    ] = None,
+    photos_per_day: Annotated[
+        int | None,
+        typer.Option(
+            help="Photos scanned a day.",
+            min=1,
+            show_default="those of the scan; with --data, 10000",
+        ),
+    ] = None,
+    prevalence: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SHARE|NAME=SHARE",
+            help="With --data: the share of the photos that show any product, or that of a family, "
+            "NAME=SHARE. May be repeated for families; those not named count as absent.",
+            show_default="0.0003 together, mixed as in the labelled photos",
+        ),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="With --data, the photos to measure on: test, validation or, if training saw none "
+            "of them, all."
+        ),
+    ] = "test",
+    output: Annotated[Path | None, output_option("The policy to write (TOML).")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw recall and precision over leads here (.png or .svg).")
+    ] = None,
+    threads: ThreadsOption = 1,
+    *,
+    one_threshold: Annotated[
+        bool, typer.Option("--one-threshold", help="The same threshold for all products.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print leads, recall and precision of thresholds, and choose those that fit a team.
+
+    From labelled photos (--data), or from what reviewers found out about a scan (--scan). Chosen are the loosest thresholds whose leads the team can work through, or of
+    whose leads enough show a product (--precision). --policy names the policy whose other rules
+    are kept. Intervals are 95 % intervals. Needs the extra `evaluate`.
+    """
+    require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
+    from recognizer._policy_file import load_policy, policy_toml
+    from recognizer.cli.outcomes import model_behind
+    from recognizer.engine import Recognizer
+    from recognizer.model.bundle import load_bundle
+    from recognizer.policy import Policy
+    from recognizer.review.thresholds import choose, policy_of
+
+    if (cases_per_reviewer is None) == (precision is None):
+        raise UsageError("give --reviewers and --cases-per-reviewer, or --precision")
+    _check_places(output, plot)
+    if bool(data) == (scan is not None) or (data and outcomes):
+        raise UsageError("give labelled photos (--data), or a scan that was reviewed (--scan)")
+    images: Images
+    if scan is not None:
+        from recognizer.rows import ScanFile
+
+        with ScanFile(scan) as file:
+            model = model_behind(file, bundle and [bundle])
+            base = load_policy(policy, model.taxonomy) if policy else Policy()
+            images = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
+    else:
+        model = load_bundle(bundle)
+        base = load_policy(policy, model.taxonomy) if policy else Policy()
+        shares = _prevalence(prevalence or ())
+        recognizer, day = Recognizer(model, threads=threads), photos_per_day or 10_000
+        images = _labelled(recognizer, data or (), split, day, shares, base.ignore)
+    capacity = cases_per_reviewer and reviewers * cases_per_reviewer
+    choice = choose(images, capacity=capacity, precision=precision, by_product=not one_threshold)
+    if as_json:
+        print_json(choice)
+    else:
+        _print(choice, model)
+    if output is not None:
+        goal = f"{capacity:,} leads" if capacity else f"a precision of {precision:.0%}"
+        comments = (
+            f"Chosen for {model.title} ({model.digest[:12]}) and {goal}, from {choice.origin}.",
+            "Probabilities hold for this bundle alone; rates, for any.",
+        )
+        chosen = policy_of(choice, model, base, output.stem)
+        with replacing(output) as partial_file:
+            partial_file.write_text(policy_toml(chosen, comments), encoding="utf-8")
+        typer.echo(f"Wrote {output}", err=True)
+    if plot is not None and choice.steps:
+        from recognizer.evaluation.plots import draw_steps, write_figure
+
+        steps = [(step.leads, step.recall, step.precision) for step in choice.steps]
+        write_figure(draw_steps(steps, choice.chosen, capacity), plot)
+        typer.echo(f"Wrote {plot}", err=True)
+
+
+def _check_places(output: Path | None, plot: Path | None) -> None:
+    """Check before minutes of work that the files can be written."""
+    if output is not None:
+        require_own(output, "policy that this command wrote", lambda f: f.read(8) == b"# Chosen")
+    if plot is not None:
+        if plot.suffix.lower() not in PLOTS:
+            raise UsageError(f"--plot {plot}: the name must end in {' or '.join(PLOTS)}")
+        check_place(plot)
+
+
+def _prevalence(values: Sequence[str]) -> float | dict[str, float]:
+    from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE
+
+    if not values:
+        return DEFAULT_PREVALENCE
+    pairs = [value.rpartition("=") for value in values]
+    try:
+        shares = {name: float(share) for name, _, share in pairs}
+    except ValueError as error:
+        raise UsageError(f"--prevalence: {error}") from error
+    if len(shares) < len(values) or ("" in shares and len(shares) > 1):
+        raise UsageError("--prevalence: one SHARE, or a NAME=SHARE for each family, once")
+    if not all(0 <= share < 1 for share in shares.values()):
+        raise UsageError("--prevalence: shares of all photos, from 0 to 1")
+    return shares.get("", shares)
+
+
+def _labelled(
+    recognizer: Recognizer,
+    data: Sequence[Path],
+    split: str,
+    photos_per_day: int,
+    prevalence: float | dict[str, float],
+    ignore: Collection[str],
+) -> Images:
+    from rich.console import Console
+
+    from recognizer.cli.options import load_data
+    from recognizer.evaluation.evaluate import score_photos
+    from recognizer.evaluation.held_out import SPLIT_CAVEATS, corrected, photos_of_split
+    from recognizer.review.thresholds import LabelledPhotos
+
+    if split not in SPLIT_CAVEATS:
+        raise UsageError(f"--split {split}: {', '.join(SPLIT_CAVEATS)}")
+    bundle, photos = recognizer.bundle, load_data(list(data))
+    try:
+        photos = corrected(bundle, photos)
+    except (DatasetError, TrainingError) as error:
+        typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
+    photos = photos_of_split(bundle, photos, split)
+    with show_progress(Console(stderr=True)) as report:
+        predictions = score_photos(recognizer, photos, partial(report, "scoring photos"))
+    return LabelledPhotos.of(
+        bundle,
+        [prediction.scores for prediction in predictions],
+        [photo.label for photo in photos],
+        [photo.source for photo in photos],
+        images_per_day=photos_per_day,
+        prevalence=prevalence,
+        origin=f"{len(photos):,} labelled photos ({split})",
+        ignore=ignore,
+    )
+
+
+def _reviewed(
+    bundle: Bundle,
+    scan: ScanFile,
+    outcomes: Path,
+    photos_per_day: int | None,
+    ignore: Collection[str],
+) -> Images:
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.review.thresholds import ReviewedScan
+
+    with Outcomes(outcomes) as found_out, working(f"Reading {scan.path}"):
+        found = {one.sha256: one for one in found_out.standing() if one.sha256 is not None}
+        return ReviewedScan.of(
+            bundle, scan.rows(), found, images_per_day=photos_per_day, ignore=ignore
+        )
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def _print(choice: Choice, bundle: Bundle) -> None:
+    console = wide_console()
+    table = new_table(
+        f"{bundle.title}: {choice.images:,.0f} images, from {choice.origin}",
+        ("", "leads", "recall", "precision", "thresholds"),
+    )
+    table.columns[-1].justify = "left"
+    last = len(choice.steps) - 1
+    shown = {round(i * last / (MAX_STEPS - 1)) for i in range(MAX_STEPS)} if choice.steps else set()
+    for place in sorted(shown | ({choice.chosen} if choice.chosen is not None else set())):
+        step = choice.steps[place]
+        table.add_row(
+            ">" if place == choice.chosen else "",
+            _count(step.leads),
+            str(step.recall) if step.recall else "-",
+            step.precision.as_percent() if step.precision else "-",
+            ", ".join(f"{rule} {threshold:.4g}" for rule, threshold in step.thresholds.items()),
+        )
+    console.print(table)
+    if choice.products:
+        table = new_table(
+            "the chosen one (>), by product",
+            ("product", "threshold", "photos (sources)", "recall", "leads", "found"),
+        )
+        for one in choice.products:
+            table.add_row(
+                one.name,
+                "-" if one.threshold is None else f"{one.threshold:.4g}",
+                f"{one.photos} ({one.sources})",
+                str(one.recall) if one.recall else "-",
+                f"{one.leads:,.0f}",
+                f"{one.found:,.1f}",
+            )
+        console.print(table)
+    for recall, photos in choice.audits.items():
+        console.print(
+            f"To claim a recall of {recall:.0%}: look at {photos:,} cleared images, drawn at "
+            "random, of which none may show a product",
+            highlight=False,
+        )
+    for note in choice.notes:
+        console.print(f"- {note}", markup=False, highlight=False)
+
+
+def _count(estimate: Estimate) -> str:
+    if estimate.low == estimate.high:
+        return f"{estimate.value:,.0f}"
+    return f"{estimate.value:,.0f} ({estimate.low:,.0f}-{estimate.high:,.0f})"
