@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision
@@ -28,6 +28,9 @@ MAX_LABELS = 6  # more would crowd out what they are about
 MAX_INSTEAD = 4
 MAX_BOXES = 8  # more than this hides the image
 _MIN_SCORE = 0.02  # below this a bar would be empty
+
+Names: TypeAlias = Sequence[tuple[str, str]]
+"""Labels, each with its name for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +75,6 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """A label that a reviewer can choose; ``key`` is the digit for it, if there is one."""
-
-    label: str
-    name: str
-    key: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
     """A page of the photos of a listing, counted from 1."""
 
@@ -101,8 +95,8 @@ class Card:
     may_decide: bool
     leads: tuple[Bar, ...]
     instead: tuple[Bar, ...]
-    choices: tuple[Choice, ...]
-    other_choices: tuple[Choice, ...]
+    choices: Names
+    other_choices: Names
     guides: tuple[Guide, ...]
     action: str | None
     columns: tuple[tuple[str, str], ...]
@@ -149,7 +143,7 @@ class CardMaker:
         blind = _is_blind(entry)
         leads = () if blind else _leads(listing, entry, taxonomy, texts)
         instead = () if blind else _instead(listing, leads, taxonomy, texts)
-        choices = _choices([*leads, *instead], taxonomy, texts)
+        choices, other_choices = _choices([*leads, *instead], taxonomy, texts)
         return Card(
             entry=entry,
             listing=listing,
@@ -159,7 +153,7 @@ class CardMaker:
             leads=leads,
             instead=instead,
             choices=choices,
-            other_choices=_other_choices(choices, taxonomy, texts),
+            other_choices=other_choices,
             guides=() if blind or bundle is None else self._guides_of(listing, bundle),
             action=None if blind else self._actions.get(entry.level),
             columns=_columns(listing),
@@ -268,26 +262,17 @@ def _instead(
     )[:MAX_INSTEAD]
 
 
-def _choices(bars: list[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Choice, ...]:
+def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Names, Names]:
+    """Return the labels that a reviewer is likely to choose, and all others, products first."""
     labels = dict.fromkeys(bar.label for bar in bars if bar.label)
     for bar in bars:  # what the leads are confused with, though it scored low
         if bar.label in taxonomy.labels:
             labels |= dict.fromkeys(taxonomy.labels[bar.label].confused_with)
-    return tuple(
-        Choice(label=label, name=texts.label(label, taxonomy), key=str(place))
-        for place, label in enumerate([*labels][:MAX_LABELS], 1)
-    )
-
-
-def _other_choices(
-    choices: tuple[Choice, ...], taxonomy: Taxonomy, texts: Texts
-) -> tuple[Choice, ...]:
-    shown = {choice.label for choice in choices}
-    return tuple(
-        Choice(label=label.name, name=texts.label(label.name, taxonomy))
-        for label in sorted(taxonomy.labels.values(), key=lambda one: one.kind is not Kind.PRODUCT)
-        if label.name not in shown
-    )
+    likely = [*labels][:MAX_LABELS]
+    ranked = sorted(taxonomy.labels.values(), key=lambda label: label.kind is not Kind.PRODUCT)
+    others = [label.name for label in ranked if label.name not in likely]
+    named = [[(name, texts.label(name, taxonomy)) for name in names] for names in (likely, others)]
+    return named[0], named[1]
 
 
 def _columns(listing: Listing) -> tuple[tuple[str, str], ...]:

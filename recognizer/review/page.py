@@ -25,8 +25,13 @@ from recognizer.model.bundle import Bundle
 from recognizer.review.cards import Card, CardMaker, Shown
 from recognizer.review.entries import About, Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
-from recognizer.review.rendering import environment, filters, product_name
-from recognizer.review.summary import Summary
+from recognizer.review.rendering import (
+    environment,
+    filters,
+    models_behind,
+    product_name,
+    scan_in_numbers,
+)
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, QUEUE, View
 from recognizer.rows.item_key import MEMBER
@@ -137,6 +142,7 @@ class _Report:
         """Return what the template shows; cards are made one by one while it is written."""
         texts, entries = self._texts, self._entries
         style, script = _resource("app.css"), _resource("app.js")
+        summary = scan_in_numbers(entries.file)
         leads, total = self._part(QUEUE, "place < 2", part, capacity.leads)
         unscored, _ = self._part(QUEUE, "place = 2", part, capacity.unscored)
         audit, _ = self._part(AUDIT, "1", part, capacity.audit)
@@ -178,7 +184,8 @@ class _Report:
             "query": lambda view, **changes: urlencode(view.to_query(**changes)),
             "AUDIT": AUDIT,
             **filters(entries, self._bundles, texts),
-            **Summary.of(entries.file).to_context(self._bundles, texts),
+            "summary": summary,
+            **models_behind(summary, self._bundles, texts),
         }
 
     def _part(

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from recognizer._closing import Closes
 from recognizer._process import DiedError, ProcessPool
@@ -28,7 +27,6 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
-Kind = Literal["small", "large", "heat", "original"]
 SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}
 """The longer side of what is made, in pixels; ``original`` is served as it is."""
 
@@ -103,7 +101,7 @@ class Photos(Closes):
         Args:
             image: its number in the scan's file.
             row: its row.
-            kind: a :data:`Kind`; ``heat`` is the heat-map of a label over it.
+            kind: a key of :data:`SIDES` (``heat``: a heat-map over it), or ``original``.
             label: for a heat-map; empty for the highest product.
 
         Raises:
@@ -183,13 +181,20 @@ class Photos(Closes):
             raise Unavailable("no_model")
         if label not in bundle.label_names:
             raise Unavailable("no_heatmap")
-        request = _Heat(data, bundle.digest, label, heat_threshold(row, bundle, label))
+        request = _Request(
+            data=data,
+            side=SIDES["heat"],
+            bundle=bundle.digest,
+            label=label,
+            threshold=heat_threshold(row, bundle, label),
+        )
         return Picture(data=self._ask(request).jpeg)
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
-        return self._ask(_Shrink(data, side, row.regions[0].frame if row.regions else None))
+        frame = row.regions[0].frame if row.regions else None
+        return self._ask(_Request(data=data, side=side, frame=frame))
 
-    def _ask(self, request: _Shrink | _Heat) -> Thumbnail:
+    def _ask(self, request: _Request) -> Thumbnail:
         with self._starting:
             if self._pool is None:
                 self._pool = ProcessPool(
@@ -220,23 +225,16 @@ def heat_threshold(row: Row, bundle: Bundle | None, label: str) -> float:
 # --- in the processes -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Shrink:
-    """Decode an image, and return the frame, or else the first, at most ``side`` pixels long."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """What is made of an image: a frame (else the first) that fits ``side``, or a heat-map."""
 
     data: bytes
     side: int
-    frame: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Heat:
-    """Draw the heat-map of a label over an image."""
-
-    data: bytes
-    bundle: str
-    label: str
-    threshold: float
+    frame: int | None = None
+    bundle: str = ""
+    label: str = ""
+    threshold: float = DEFAULT_THRESHOLD
 
 
 class _Decoder:
@@ -246,21 +244,13 @@ class _Decoder:
         self._bundles = {bundle.digest: bundle for bundle in bundles}
         self._recognizers: dict[str, Recognizer] = {}
 
-    def answer(self, request: _Shrink | _Heat) -> Thumbnail | str:
+    def answer(self, request: _Request) -> Thumbnail | str:
         try:
-            return self._shrink(request) if isinstance(request, _Shrink) else self._heat(request)
+            return self._heat(request) if request.label else _shrunk(request)
         except MemoryError:
             return "photo_undecoded"
 
-    def _shrink(self, request: _Shrink) -> Thumbnail | str:
-        image = load_image(request.data, min_side=request.side)
-        if not image.frames:
-            return "photo_undecoded"
-        found = (frame for frame in image.frames if frame.index == request.frame)
-        frame = next(found, image.frames[0])
-        return shrink(frame.rgb, request.side, frame.index)
-
-    def _heat(self, request: _Heat) -> Thumbnail | str:
+    def _heat(self, request: _Request) -> Thumbnail | str:
         try:
             if request.bundle not in self._recognizers:
                 self._recognizers[request.bundle] = Recognizer(self._bundles[request.bundle])
@@ -270,4 +260,13 @@ class _Decoder:
         if not found.heatmap.size:
             return "photo_undecoded"
         drawn = draw_heatmap(found.rgb, found.heatmap, request.threshold)
-        return shrink(drawn, SIDES["heat"], 0)
+        return shrink(drawn, request.side, 0)
+
+
+def _shrunk(request: _Request) -> Thumbnail | str:
+    image = load_image(request.data, min_side=request.side)
+    if not image.frames:
+        return "photo_undecoded"
+    found = (frame for frame in image.frames if frame.index == request.frame)
+    frame = next(found, image.frames[0])
+    return shrink(frame.rgb, request.side, frame.index)

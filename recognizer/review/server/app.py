@@ -34,10 +34,15 @@ from recognizer.review.cards import CardMaker, Shown
 from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
 from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.review.photos import SIDES, Photos, Unavailable
-from recognizer.review.rendering import environment, filters, product_name
+from recognizer.review.rendering import (
+    environment,
+    filters,
+    models_behind,
+    product_name,
+    scan_in_numbers,
+)
 from recognizer.review.server.queue import ConflictError, Queue, Verdict
 from recognizer.review.server.security import Guard, reviewer_name
-from recognizer.review.summary import Summary
 from recognizer.review.texts import LANGUAGES, Texts, language_of
 from recognizer.review.views import AUDIT, View
 
@@ -160,7 +165,8 @@ class _Pages:
             parts.policy.actions if parts.policy else None,
         )
         self._environment = environment()
-        self._summary: tuple[float, Summary] | None = None
+        self._summary: dict[str, Any] = {}
+        self._summary_until = 0.0
         self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
 
     # --- pages ------------------------------------------------------------------------------------
@@ -228,10 +234,12 @@ class _Pages:
         if _reviewer(request) is None:
             return RedirectResponse("/login", 303)
         now = time.monotonic()
-        if self._summary is None or now - self._summary[0] > _SUMMARY_SECONDS:
-            self._summary = now, Summary.of(self._queue.file)
-        context = self._summary[1].to_context(self._parts.bundles, self._texts(request))
-        return self._render(request, "shift.html.j2", done=self._queue.shift(), **context)
+        if now > self._summary_until:
+            self._summary = scan_in_numbers(self._queue.file)
+            self._summary_until = now + _SUMMARY_SECONDS
+        models = models_behind(self._summary, self._parts.bundles, self._texts(request))
+        done = self._queue.shift()
+        return self._render(request, "shift.html.j2", done=done, summary=self._summary, **models)
 
     async def photo(self, request: Request) -> Response:
         if _reviewer(request) is None:
