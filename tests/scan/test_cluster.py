@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recognizer.rows.thumbnails import ThumbnailStore
 
 from recognizer.errors import ProviderError
 from recognizer.rows import ScanSummary
-from recognizer.rows.thumbnails import ThumbnailStore
 from recognizer.scan import Access, Engine, Item, WorkerPayload
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines

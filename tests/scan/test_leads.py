@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from recognizer.rows.results import Results
 
 from recognizer.engine import Recognizer
 from recognizer.errors import PolicyError
@@ -12,7 +13,6 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy import CandidateKind, Policy, Probability, Rule
 from recognizer.prediction import Region
 from recognizer.rows import ScanSummary
-from recognizer.rows.results import Results
 from recognizer.rows.row import Row
 from recognizer.scan import Item, scan
 from recognizer.scan.options import WorkerPayload

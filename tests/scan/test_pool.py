@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recognizer.rows.journal import row_key
+from recognizer.rows.results import Result
 
 from recognizer import _process
 from recognizer._process import RemoteError
 from recognizer.errors import ProviderError, RecognizerError, UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
-from recognizer.rows.journal import row_key
-from recognizer.rows.results import Result
 from recognizer.scan import Item, ScanOptions, WorkerPayload
 from recognizer.scan.items import WebAddress
 from recognizer.scan.pool import WorkerPool

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from recognizer.rows.journal import last_rows
+from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 
 from recognizer.engine import Recognizer
 from recognizer.errors import ProviderError, RecognizerError
 from recognizer.imaging import Limits
 from recognizer.rows import Row, ScanSummary
-from recognizer.rows.journal import last_rows
-from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 from recognizer.scan import Item, WorkerPayload, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows

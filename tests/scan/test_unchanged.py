@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from recognizer.rows.results import Results
 
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy, Probability, Rule
 from recognizer.rows import AuditSample, ScanSummary
 from recognizer.rows import files as files_module
-from recognizer.rows.results import Results
 from recognizer.scan import Item, ScanOptions, scan
 from recognizer.scan.worker import Reader
 from tests.conftest import encoded, invoke, picture, read_rows
