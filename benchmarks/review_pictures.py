@@ -2,7 +2,7 @@
 
     python -m benchmarks.review_pictures
 
-scans made-up listings of ``datasets/samples``, opens the review server and the HTML queue in a
+scans made-up listings of ``datasets/samples``, opens the review server and the report in a
 headless Chromium (``CHROMIUM``, by default ``/usr/bin/chromium``; ``pip install playwright``), and
 writes ``docs/pictures/review-*.webp`` with their digests into ``renderings.json``. They show
 renderings alone, no photo.
@@ -48,10 +48,10 @@ LISTINGS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
 def main() -> None:
     """Write all pictures."""
     with tempfile.TemporaryDirectory() as folder:
-        journal = _scan(Path(folder))
+        scan = _scan(Path(folder))
         page = Path(folder) / "queue.html"
-        _run("report", journal, "--output", page)
-        with _served(journal) as address, sync_playwright() as started:
+        _run("report", scan, "--output", page)
+        with _served(scan) as address, sync_playwright() as started:
             browser = started.chromium.launch(
                 executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
                 args=["--no-sandbox", "--disable-gpu"],
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _scan(folder: Path) -> Path:
-    table, journal = folder / "listings.csv", folder / "scan.jsonl"
+    table, scan = folder / "listings.csv", folder / "scan.sqlite"
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         columns = ("id", "title", "seller", "price", "currency", "reports", "url")
@@ -71,8 +71,8 @@ def _scan(folder: Path) -> Path:
             shown = [SAMPLES / f"{image}.jpg" for image in images]
             writer.writerow((f"L{number}", title, seller, price, "EUR", reports or "", url, *shown))
     options = ("--root", SAMPLES, "--policy", "strict", "--audit-rate", "1")
-    _run("scan", table, "--output", journal, *options)
-    return journal
+    _run("scan", table, "--output", scan, *options)
+    return scan
 
 
 def _run(*arguments: object) -> None:
@@ -81,8 +81,8 @@ def _run(*arguments: object) -> None:
 
 
 @contextmanager
-def _served(journal: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "recognizer", "review", str(journal), "--port", "0"]
+def _served(scan: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "recognizer", "review", str(scan), "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(  # noqa: S603 - ours
         [*command, "--policy", "strict"], stdout=subprocess.PIPE, text=True, env=environment
@@ -100,7 +100,7 @@ def _shoot(browser: Any, address: str, page_of_file: Path) -> None:
     page = _signed_in(browser, address, wide, "Ama")
     _save(page, "review-desk")
     page.keyboard.press("h")
-    page.wait_for_selector(".stage figure:not([hidden]):not(.waiting) img[src$='/heat']")
+    page.wait_for_selector(".stage figure:not([hidden]):not(.waiting) img[src*='/heat']")
     page.wait_for_timeout(2000)
     page.keyboard.press("b")
     _save(page, "review-heat-map", clip={"x": 24, "y": 84, "width": 820, "height": 700})

@@ -9,9 +9,7 @@ from typing import Annotated
 import typer
 
 from recognizer._atomic import require_page
-from recognizer._messages import MESSAGES
 from recognizer.cli.options import (
-    JournalArgument,
     RowsBundleOption,
     TitleOption,
     bundles_behind,
@@ -28,8 +26,17 @@ class Language(StrEnum):
 
 
 def command(
-    journal: JournalArgument,
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="The file of a scan.")],
     output: Annotated[Path, output_option("The HTML file to write.")] = Path("report.html"),
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(
+            "--outcomes",
+            metavar="FILE",
+            help="The file of a team's outcomes.",
+            show_default="the scan's own",
+        ),
+    ] = None,
     bundle: RowsBundleOption = None,
     title: TitleOption = None,
     part: Annotated[
@@ -49,17 +56,19 @@ def command(
     outcomes import reads the file. The page holds thumbnails of the images: keep it as
     confidential as they are.
     """
-    from recognizer.review.page import write_report
-    from recognizer.review.queue import Part
+    from recognizer.cli.originals import read_original
+    from recognizer.review.page import Part, write_report
 
     require_page(output)
-    with MESSAGES.listening(), working(f"Writing {output}"):
+    with working(f"Writing {output}"):
         write_report(
-            journal,
+            scan,
             output,
             bundles_behind(bundle),
+            outcomes=outcomes,
             title=title,
             part=Part.parse(part),
             language=language,
+            read=lambda row: read_original(row, allow_http=False),
         )
     typer.echo(f"Wrote {output}")

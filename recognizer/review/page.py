@@ -1,6 +1,7 @@
-"""The review queue of a scan as one HTML file that needs nothing else, not even a network.
+"""The report: the pages of the desk as one HTML file that needs nothing else, not even a network.
 
-Everything that comes from a row is escaped by the template, and the page's own security policy
+It is rendered by the templates of the server, with the pictures in it, and run by the same script.
+Everything that comes from a row is escaped by the templates, and the page's own security policy
 runs no script but its own and fetches nothing.
 """
 
@@ -10,167 +11,259 @@ import base64
 import hashlib
 import json
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import Any
+from urllib.parse import urlencode
 
 from recognizer._atomic import replacing
+from recognizer.errors import UsageError
+from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import BundleLabel
-from recognizer.policy import Decision
-from recognizer.review.cards import CardMaker
-from recognizer.review.guide import make_guides
-from recognizer.review.queue import SECTIONS, Capacity, Part, Queue
-from recognizer.review.texts import Texts, texts_of
-from recognizer.rows.ranking import Ranking
-from recognizer.rows.row import Row
-from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
-from recognizer.taxonomy import Kind
-
-Name = TypeVar("Name", bound=str)
-
-DISCLAIMER = texts_of("page")["disclaimer"][0]
-"""What the page says before anything else."""
-
-_SCRIPT_TEXTS = (  # that the page's script fills in
-    *("shown", "progress", "need_name", "not_kept", "was_exported", "nothing_to_undo"),
-    *("nothing_to_export", "unexported", "confirmed", "rejected", "unsure", "escalated"),
+from recognizer.review.cards import Card, CardMaker, Shown
+from recognizer.review.entries import About, Entries, Entry, Image
+from recognizer.review.photos import Photos, Unavailable, read_local
+from recognizer.review.rendering import (
+    environment,
+    filters,
+    models_behind,
+    product_name,
+    scan_in_numbers,
 )
-_MAX_COLUMNS = 50  # of a listing, on a card
-_MAX_TEXT = 1000  # characters of one of them
+from recognizer.review.texts import Texts
+from recognizer.review.views import AUDIT, QUEUE, View
+from recognizer.rows.item_key import MEMBER
+from recognizer.rows.row import Row
+from recognizer.status import Status
+
+PHOTOS_ON_A_CARD = 13
+"""Of a listing; a file has no further pages."""
+
+DRAWN_SIDE = 400
+"""Of a picture on a card, in pixels."""
+
+MAX_SEARCHED = 4000  # characters of a listing's columns
+MAX_PICTURES = 128 << 20
+"""Bytes of pictures in one file; those of its 2,700 listings usually take a third of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """How many listings a file shows at most, by what they are."""
+
+    leads: int = 2000
+    unscored: int = 500
+    audit: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The ``number``-th of ``of`` parts of a queue. A listing stays in its part for ever."""
+
+    number: int = 1
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise UsageError(f"part {self.number}/{self.of}: give one of 1/{self.of} to ...")
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read a part as it is written: ``2/5``."""
+        number, _, of = text.partition("/")
+        if not (number.isdecimal() and of.isdecimal() and len(text) < 16):
+            raise UsageError(f"part {text!r}: write it as 2/5")
+        return cls(number=int(number), of=int(of))
+
+    @property
+    def condition(self) -> str:
+        """The SQL condition on its listings; near-copies are in one part."""
+        unit = "coalesce(copies, entry.unit)"
+        return f"(({unit} % {self.of:d}) + {self.of:d}) % {self.of:d} = {self.number - 1:d}"
 
 
 def write_report(
-    journal: Path,
+    scan: Path,
     output: Path,
     bundles: Sequence[Bundle],
     *,
+    outcomes: Path | None = None,
     title: str | None = None,
     capacity: Capacity | None = None,
     part: Part | None = None,
     language: str = "en",
+    read: Callable[[Row], bytes] = read_local,
 ) -> None:
-    """Write the review queue of a scan, in one step, on which reviewers decide.
+    """Write the review queue of a scan, in one step, as a file on which a reviewer decides.
 
-    The thumbnails of leads are those that the scan has kept beside its rows. Where there is none,
-    it is made from the file as it is now; where its bytes have changed since, the page says so and
-    does not show it. One of the bundles must be the model behind the rows.
+    The pictures are the thumbnails that the scan has kept. Where there is none, it is made from the
+    image as it is now; where its bytes have changed since, the page says so and does not show it.
+
+    Args:
+        scan: the scan's file.
+        output: the HTML file.
+        bundles: the models that may be behind the rows.
+        outcomes: the file of outcomes; None for that of the scan.
+        title: of the page.
+        capacity: how much it shows.
+        part: which part of the queue.
+        language: a key of :data:`recognizer.review.texts.LANGUAGES`.
+        read: return the bytes of a row's image as they are now, or raise ``Refused``.
     """
-    environment = Environment(
-        loader=PackageLoader("recognizer", "review"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    kept, texts = thumbnails_path(journal), Texts(language, "page")
-    part, capacity = part or Part(), capacity or Capacity()
+    texts, part, capacity = Texts(language), part or Part(), capacity or Capacity()
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.
     with (
-        Queue(journal, bundles, capacity, part) as queue,
-        ThumbnailStore(kept, create=False) if kept.exists() else nullcontext() as store,
+        Entries(scan, outcomes) as entries,
+        Photos(entries.file, read, bundles) as photos,
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        context = _context(queue, title or texts("title", name=journal.name), store, texts)
-        context |= _limits(queue, capacity, part) | {"digest": _digest(journal)}
-        file.writelines(environment.get_template("page.html.j2").generate(context))
+        report = _Report(entries, photos, bundles, texts)
+        context = report.context(title or texts("report_title", name=scan.name), capacity, part)
+        file.writelines(environment().get_template("report.html.j2").generate(context))
 
 
-def _context(
-    queue: Queue, title: str, store: ThumbnailStore | None, texts: Texts
-) -> dict[str, Any]:
-    script = _resource("page.js.j2")
-    summary, bundle = queue.summary, queue.bundle
-    ranking = Ranking(bundle)
+class _Report:
+    def __init__(
+        self, entries: Entries, photos: Photos, bundles: Sequence[Bundle], texts: Texts
+    ) -> None:
+        self._entries = entries
+        self._photos = photos
+        self._bundles = bundles
+        self._texts = texts
+        self._size = 0
+        self._maker = CardMaker(
+            entries, photos.bundles, self._inline, photos_on_a_card=PHOTOS_ON_A_CARD
+        )
 
-    def named(name: str) -> str:
-        return texts.label(name, bundle.taxonomy)
-
-    leads = sorted(_ranked(summary.leads), key=lambda pair: ranking.is_unproven(pair[0]))
-    return {
-        "title": title,
-        "t": texts,
-        "style": _resource("page.css.j2"),
-        "script": script,
-        "script_texts": json.dumps({key: texts.raw(key) for key in _SCRIPT_TEXTS}),
-        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
-        "summary": summary,
-        "listings": queue.listings,
-        "leads": [(name, named(name), count) for name, count in leads],
-        "most_leads": max(summary.leads.values(), default=1),
-        "reasons": [(name, texts.reason(name), count) for name, count in _ranked(summary.failed)],
-        "models": [model for model, _ in summary.models.most_common()],
-        "policies": [policy for policy, _ in summary.policies.most_common()],
-        "products": [(one.name, named(one.name)) for one in bundle.labels if _is_product(one)],
-        "labels": [(name, named(name)) for name in bundle.taxonomy.labels],
-        "families": [
-            (family.name, texts.label(family.name, bundle.taxonomy, family=True, mark=True))
-            for family in bundle.families
-            if len(family.members) > 1
-        ],
-        "not_recognized": [named(name) for name in bundle.not_recognized],
-        "other_models": any(model.digest != bundle.digest for model in summary.models),
-        "bundle": bundle,
-        "columns": _columns,
-        "named": named,
-        "guides": make_guides(bundle).values(),
-        "sections": list(_sections(queue, store, texts)),
-        "verdicts": [("c", "confirm"), ("r", "reject"), ("u", "be_unsure"), ("e", "escalate")],
-    }
-
-
-def _is_product(label: BundleLabel) -> bool:
-    return label.kind is Kind.PRODUCT
-
-
-def _limits(queue: Queue, capacity: Capacity, part: Part) -> dict[str, Any]:
-    """Return what the page says of leads that it does not show."""
-    leads = (Decision.PRIORITY, Decision.REVIEW)
-    total, shown = (sum(map(count, leads)) for count in (queue.total, queue.covered))
-    parts = part.of * math.ceil(total / max(1, capacity.leads))
-    return {"part": part, "leads_total": total, "leads_shown": shown, "parts": max(2, parts)}
-
-
-def _digest(journal: Path) -> str:
-    with journal.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sections(queue: Queue, store: ThumbnailStore | None, texts: Texts) -> Iterator[dict[str, Any]]:
-    """Yield the parts of the page; their cards are made one by one while it is written."""
-    maker = CardMaker(queue.bundle, store, texts)
-    for name in SECTIONS:
-        make = maker.line if name is Decision.CLEAR else maker.card
-        yield {
-            "name": name,
-            "total": queue.total(name),
-            "shown": queue.covered(name),  # on cards of their own or as copies
-            "cards_count": queue.count(name),
-            "cards": map(make, queue.entries(name)),
+    def context(self, title: str, capacity: Capacity, part: Part) -> dict[str, Any]:
+        """Return what the template shows; cards are made one by one while it is written."""
+        texts, entries = self._texts, self._entries
+        style, script = _resource("app.css"), _resource("app.js")
+        summary = scan_in_numbers(entries.file)
+        leads, total = self._part(QUEUE, "place < 2", part, capacity.leads)
+        unscored, _ = self._part(QUEUE, "place = 2", part, capacity.unscored)
+        audit, _ = self._part(AUDIT, "1", part, capacity.audit)
+        shown = [*leads, *unscored, *audit]
+        tabs = [("/", "queue", len(leads) + len(unscored)), ("/listings", "listings", 0)]
+        tabs += [("/?section=audit", "audit", len(audit))] if audit else []
+        warnings = []
+        if part.of > 1:
+            warnings.append(texts("part", number=part.number, of=part.of))
+        if total > len(leads):
+            parts = max(2, part.of * math.ceil(total / max(1, capacity.leads)))
+            missing = total - len(leads)
+            warnings.append(
+                texts("cap", shown=len(leads), total=total, missing=missing, parts=parts)
+            )
+        return {
+            "t": texts,
+            "title": title,
+            "script_texts": texts.of_script,
+            "base": "#",
+            "is_report": True,
+            "reviewer": None,
+            "needs_token": False,
+            "languages": {},
+            "tab": "/",
+            "tabs": [*tabs, ("/summary", "summary", 0)],
+            "digest": self._digest(),
+            "style": style,
+            "style_digest": _digest_of(style),
+            "script": script,
+            "script_digest": _digest_of(script),
+            "warnings": warnings,
+            "view": View(),
+            "rows": [self._row(entry) for entry in shown],
+            "cards": self._cards(shown),
+            "counts": {},
+            "product_name": lambda name: product_name(self._bundles, texts, name),
+            "ago": lambda time: time.strftime("%Y-%m-%d"),
+            "query": lambda view, **changes: urlencode(view.to_query(**changes)),
+            "AUDIT": AUDIT,
+            **filters(entries, self._bundles, texts),
+            "summary": summary,
+            **models_behind(summary, self._bundles, texts),
         }
 
+    def _part(
+        self, section: str, condition: str, part: Part, limit: int
+    ) -> tuple[list[Entry], int]:
+        view = View(section=section, state="all")
+        return self._entries.select(view, f"{condition} AND {part.condition}", limit)
 
-def _columns(row: Row) -> list[tuple[str, str]]:
-    """Return the listing's own columns that have a value, not too many and not too long."""
-    found = [(key, str(value)) for key, value in (row.item or {}).items() if value is not None]
-    shown = [(_shortened(key), _shortened(value)) for key, value in found[:_MAX_COLUMNS]]
-    more = len(found) - len(shown)
-    return [*shown, ("...", f"{more} more columns in the rows")] if more else shown
+    def _digest(self) -> str:
+        """Return what tells the scan from others in a browser, also after it has grown."""
+        first = self._entries.file.select("SELECT key, first FROM image ORDER BY id LIMIT 1")
+        return hashlib.sha256(repr(first).encode()).hexdigest()[:16]
+
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        """Return what the list, its filters and an outcome need of a listing."""
+        copies = self._entries.members(entry, "copies", None) if entry.copies is not None else []
+        others = [copy for copy in copies if copy.unit != entry.unit]
+        images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
+        columns = (images[0].row.item or {}) if images else {}
+        words = [text for value in columns.values() if (text := as_text(value))]
+        words += [image.row.source for image in images]
+        words += [f"{copy.name} {copy.title or ''}" for copy in others]
+        ((location, listed),) = self._entries.file.select(
+            "SELECT location, coalesce(listed, first) FROM entry WHERE unit = ?", (entry.unit,)
+        )
+        return {
+            "entry": entry,
+            "location": location,
+            "day": listed[:10],
+            "text": " ".join(words).lower()[:MAX_SEARCHED],
+            "about": json.dumps(_plain(self._entries.about(entry))),
+            "copies": json.dumps([(one.key, _plain(self._entries.about(one))) for one in others]),
+            "folded": len(others),
+        }
+
+    def _cards(self, shown: Sequence[Entry]) -> Iterator[Card]:
+        for entry in shown:
+            yield self._maker.card(entry, None, self._texts)
+
+    def _inline(self, image: Image, is_best: bool) -> Shown:
+        """Return the picture of an image as a ``data:`` URI, or why there is none."""
+        row, texts = image.row, self._texts
+        is_file = "://" not in row.source and MEMBER not in row.source
+        if row.status is Status.FAILED:
+            return Shown(missing=texts.reason(row.reason))
+        if self._size >= MAX_PICTURES:
+            return Shown(missing=texts("page_full"))
+        original = as_url(row.source) or ""
+        note = ""
+        try:
+            thumbnail = self._photos.thumbnail(image.number, row)
+            if is_best and is_file:
+                original, note = self._original(row)
+        except Unavailable as error:
+            return Shown(missing=texts(error.key), original=original)
+        uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
+        self._size += len(uri)
+        scale = DRAWN_SIDE / max(thumbnail.width, thumbnail.height)
+        size = (round(thumbnail.width * scale), round(thumbnail.height * scale))
+        return Shown(src=uri, size=size, original=original, note=note)
+
+    def _original(self, row: Row) -> tuple[str, str]:
+        """Return the address of a file that is what was scored, else what has become of it."""
+        try:
+            self._photos.original(row)
+        except Unavailable:
+            return "", self._texts("photo_kept")
+        return Path(row.source).absolute().as_uri(), ""
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ... (the row has all of it)"
+def _plain(about: About) -> dict[str, Any]:
+    images = [digest for digest in about.images if digest is not None]
+    return {"images": images, "listing": about.listing, "occasion": str(about.occasion)}
 
 
-def _ranked(counts: Counter[Name]) -> list[tuple[Name, int]]:
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+def _digest_of(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
 def _resource(name: str) -> str:
-    return (resources.files("recognizer.review") / name).read_text(encoding="utf-8")
+    return (resources.files("recognizer.review") / "static" / name).read_text(encoding="utf-8")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any
 
 from recognizer.errors import UsageError
 from recognizer.review.guide import explain_reason
@@ -19,22 +20,20 @@ from recognizer.taxonomy import Taxonomy
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 
-Pages = Literal["page", "server"]
-"""Where words are shown: in the HTML queue, or on the pages of the server."""
+SCRIPT_TEXTS = (  # that the script of the pages fills in
+    *("confirmed", "rejected", "unsure", "escalated", "picked", "found", "page", "progress"),
+    *("unexported", "offline", "no_heatmap", "wrong_name", "not_kept", "nothing_to_export"),
+    *("nothing_to_undo", "was_exported", "undone", "said_skip", "said_confirm", "said_reject"),
+    *("said_unsure", "said_escalate", "said_bulk", "your_name"),
+)
+_UNITS = ((86400, "days_ago"), (3600, "hours_ago"), (60, "minutes_ago"), (1, "just_now"))
 
 
 @cache
 def catalogue() -> dict[str, Any]:
-    """Return what ``texts.toml`` holds: its tables, of which most are key -> English, Chinese."""
+    """Return what ``texts.toml`` holds: its tables, of which ``words`` is key -> both languages."""
     file = resources.files("recognizer.review") / "texts.toml"
     return tomllib.loads(file.read_text("utf-8"))
-
-
-@cache
-def texts_of(pages: Pages) -> dict[str, tuple[str, str]]:
-    """Return the words that pages show: key -> English, Chinese."""
-    tables = catalogue()
-    return {key: tuple(words) for key, words in (tables["shared"] | tables[pages]).items()}
 
 
 class Texts:
@@ -42,27 +41,27 @@ class Texts:
 
     Args:
         language: one of :data:`LANGUAGES`.
-        pages: where they are shown.
 
     Raises:
         UsageError: there is no such language.
     """
 
-    def __init__(self, language: str, pages: Pages) -> None:
+    def __init__(self, language: str) -> None:
         if language not in LANGUAGES:
             raise UsageError(f"language {language!r}: {' or '.join(LANGUAGES)}")
         self.language = language
-        self._texts = texts_of(pages)
+        self._words: dict[str, list[str]] = catalogue()["words"]
         self._place = [*LANGUAGES].index(language)
 
     def __call__(self, key: str, **values: object) -> str:
         """Return a text with its values filled in; numbers get separators."""
         shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in values.items()}
-        return self._texts[key][self._place].format(**shown)
+        return self._words[key][self._place].format(**shown)
 
-    def raw(self, key: str) -> str:
-        """Return a text as it stands in the catalogue, for a script that fills it in."""
-        return self._texts[key][self._place]
+    @property
+    def of_script(self) -> dict[str, str]:
+        """What the script of the pages says, with its values to be filled in."""
+        return {key: self._words[key][self._place] for key in SCRIPT_TEXTS}
 
     def label(
         self, name: str, taxonomy: Taxonomy, *, family: bool = False, mark: bool = False
@@ -77,7 +76,25 @@ class Texts:
         own = None if reason is None else self._own("reasons", reason.value)
         return own or explain_reason(reason)
 
+    def ago(self, time: datetime, now: datetime) -> str:
+        """Return how long ago a time was, in the largest unit."""
+        passed = max(1.0, (now - time).total_seconds())
+        seconds, key = next(unit for unit in _UNITS if passed >= unit[0])
+        return self(key, n=int(passed // seconds))
+
     def _own(self, table: str, name: str) -> str | None:
         """Return the Chinese name of what is called in English elsewhere."""
         found: str | None = catalogue()[table].get(name) if self.language == "zh" else None
         return found
+
+
+def language_of(accepted: str) -> str:
+    """Return the first language of an Accept-Language header that there is; else English."""
+    ranked = []
+    for place, part in enumerate(accepted.split(",")[:20]):
+        name, _, weight = part.strip().partition(";q=")
+        try:
+            ranked.append((-float(weight or 1), place, name.lower().split("-")[0]))
+        except ValueError:
+            continue
+    return next((name for _, _, name in sorted(ranked) if name in LANGUAGES), "en")

@@ -61,7 +61,7 @@ _LOCK_ERRORS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class NewRow:
     """What a scan writes of one image; by ``file_state`` its file is known to be unchanged."""
 

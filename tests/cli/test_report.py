@@ -2,36 +2,54 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
+from recognizer.rows import ScanFile
 from tests.conftest import invoke
-from tests.rows.rows import bare_row, write_rows
+from tests.review.scans import write_scan
+from tests.rows.rows import bare_row
 
 
-def test_the_command_writes_a_page(tiny_bundle: Path, tmp_path: Path) -> None:
-    row = bare_row("a.jpg", 0.6, "review")
-    rows = write_rows(tmp_path / "scan.jsonl", [row], load_bundle(tiny_bundle))
-    output, before = tmp_path / "page.html", rows.read_bytes()
-    always = ("report", rows, "--bundle", tiny_bundle, "--title", "T&T", "--output")
+@pytest.fixture
+def scan(tiny_bundle: Path, tmp_path: Path) -> Path:
+    rows = [bare_row("a.jpg", 0.6, "review")]
+    return write_scan(tmp_path / "scan.sqlite", rows, load_bundle(tiny_bundle))
+
+
+def test_the_command_writes_a_page(scan: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / "page.html"
+    always = ("report", scan, "--bundle", tiny_bundle, "--title", "T&T", "--output")
     result = invoke(*always, output)
     assert result.exit_code == ExitCode.DONE, result.output
     assert str(output) in result.output.replace("\n", "")
-    assert "<title>T&amp;T</title>" in output.read_text(encoding="utf-8")
-    assert invoke(*always, rows).exit_code == ExitCode.USAGE
-    assert rows.read_bytes() == before
+    page = output.read_text(encoding="utf-8")
+    assert "<title>T&amp;T</title>" in page
+    assert "by tiny-v1" in page  # what it does not recognise
+    assert invoke(*always, scan).exit_code == ExitCode.USAGE
+    with ScanFile(scan) as file:
+        assert len(file) == 1
 
 
-def test_the_model_behind_the_rows_is_taken_or_asked_for(tiny_bundle: Path, tmp_path: Path) -> None:
-    """The page's words on coverage are those of the model that made the rows."""
-    journal, output = tmp_path / "scan.jsonl", tmp_path / "page.html"
-    write_rows(journal, [bare_row("a.jpg", 0.6, "review")], load_bundle())
-    assert invoke("report", journal, "--output", output).exit_code == ExitCode.DONE
-    assert "<b>Not recognised</b> by wildlife-v5" in output.read_text()
-    write_rows(journal, [bare_row("a.jpg", 0.6, "review")], load_bundle(tiny_bundle))
-    for more in ((), ("--bundle", "wildlife-v5")):
-        refused = invoke("report", journal, "--output", output, *more)
-        assert refused.exit_code == ExitCode.MODEL
-        assert "give its folder with --bundle" in " ".join(refused.stderr.split())
-    given = invoke("report", journal, "--output", output, "--bundle", tiny_bundle)
-    assert given.exit_code == ExitCode.DONE
-    assert "by tiny-v1" in output.read_text()
+def test_the_words_on_evidence_are_those_of_the_model_behind_the_rows(
+    scan: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "page.html"
+    assert invoke("report", scan, "--output", output).exit_code == ExitCode.DONE
+    assert "The model tiny-v1 is not at hand" in output.read_text()
+    assert "<b>Not recognised</b>" not in output.read_text()
+
+
+def test_what_is_no_scan_and_what_cannot_be_served_is_refused(scan: Path, tmp_path: Path) -> None:
+    none = tmp_path / "none.sqlite"
+    for verb in ("report", "review"):
+        refused = invoke(verb, none)
+        assert refused.exit_code == ExitCode.USAGE
+        assert "does not exist" in " ".join(refused.stderr.split())
+        assert not none.exists()
+    short = invoke("review", scan, "--token", "short")
+    assert "at least 16 characters" in " ".join(short.stderr.split())
+    nowhere = invoke("review", scan, "--host", "192.0.2.1", "--port", "0")
+    assert nowhere.exit_code == ExitCode.USAGE
+    assert "name another --port or --host" in " ".join(nowhere.stderr.split())

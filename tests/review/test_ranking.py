@@ -1,9 +1,8 @@
-"""One order and one identity of listings: in files, in the HTML queue and on the server."""
+"""One order of listings: in files, at the desk and in the report."""
 
 from __future__ import annotations
 
-import json
-from contextlib import closing
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,13 +13,13 @@ import pytest
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import EvaluationPhotos, LabelEvidence
 from recognizer.policy import Decision
-from recognizer.review.cards import CardMaker
-from recognizer.review.outcomes import Judgement
-from recognizer.review.queue import SECTIONS, Queue
-from recognizer.review.server.views import View
-from recognizer.rows import ListingTable, Row
-from tests.review.server.queues import listing, opened
-from tests.rows.rows import NOW, bare_row, lead, write_rows
+from recognizer.review.page import write_report
+from recognizer.review.server.queue import Queue
+from recognizer.review.views import View
+from recognizer.rows import Row, ScanFile, read_listings
+from tests.review.scans import write_scan
+from tests.review.server.queues import listing
+from tests.rows.rows import NOW, bare_row, lead
 
 
 @pytest.fixture(scope="module")
@@ -64,33 +63,16 @@ def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle)
         *("priority", "priority, unproven", "by reports alone", "reported", "two photos", "old"),
         *("young", "stray.jpg", "low", "unproven, reported", "unproven"),
     ]
-    journal = write_rows(tmp_path / "rows.jsonl", rows, bundle)
-    with closing(ListingTable(journal, bundles=[bundle])) as table:
-        found = [one.listing for one in table]
-        assert found == order
-    with Queue(journal, [bundle]) as queue:
-        entries = [entry for section in SECTIONS for entry in queue.entries(section)]
-        found = [one.listing.listing if one.listing else one.row.source for one in entries]
-        assert found == order
-    with opened(journal, bundles=[bundle]) as server:
-        found = [entry.name for entry in server.page(View(), 1)[0]]
-        assert found == order
-
-
-@pytest.mark.parametrize("name", ["L 7", "x" * 5000, "a\nb\u202e", "\udc80"])
-def test_a_verdict_of_the_page_and_one_of_the_server_are_about_the_same(
-    name: str, tmp_path: Path, bundle: Bundle
-) -> None:
-    row = raised_by_reports(name, 3)
-    journal = write_rows(tmp_path / "rows.jsonl", [row], bundle)
-    with Queue(journal, [bundle]) as queue:
-        (entry,) = queue.entries(Decision.REVIEW)
-        of_page = json.loads(CardMaker(bundle).card(entry).verdict)
-    with opened(journal, bundles=[bundle]) as server:
-        taken = server.take("Ama", View())
-        assert taken is not None
-        server.decide("Ama", taken.number, Judgement.CONFIRMED)
-        (of_server,) = server.index.outcomes
-    assert of_page["images"] == []  # the image shows nothing; the reports are about the listing
-    assert of_server.sha256 is None
-    assert of_page["listing"] == of_server.listing
+    scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
+    with ScanFile(scan) as file:
+        assert [one.listing for one in read_listings(file)] == order
+    with Queue(scan) as queue:
+        found = queue.page(View(), 1)[0]
+        assert [entry.name for entry in found] == order
+    write_report(scan, tmp_path / "report.html", [bundle])
+    page = (tmp_path / "report.html").read_text()
+    for one in (r'<li data-key="(\w+)"', r'<template data-card="(\w+)"'):
+        assert re.findall(one, page) == [entry.key for entry in found]
+    two = page.split(f'<template data-card="{found[4].key}"')[1].split("</template>")[0]
+    bars = re.findall(r'<li class="lead"><span>([^<]*)', two)
+    assert bars == ["Worked ivory", "Raw ivory"]  # the one with evidence first

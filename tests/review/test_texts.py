@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
-from recognizer.review.server.language import language_of
-from recognizer.review.texts import Pages, Texts, catalogue, texts_of
+from recognizer.review.texts import SCRIPT_TEXTS, Texts, catalogue, language_of
 from recognizer.status import Reason
 from recognizer.taxonomy import load_taxonomy
 
 REVIEW = Path(__file__).parents[2] / "recognizer" / "review"
 
 
-@pytest.mark.parametrize("pages", ["page", "server"])
-def test_both_languages_fill_in_the_same(pages: Pages) -> None:
-    for key, (english, chinese) in texts_of(pages).items():
+def test_both_languages_fill_in_the_same() -> None:
+    for key, (english, chinese) in catalogue()["words"].items():
         fields = [set(re.findall(r"{\w+}", text)) for text in (english, chinese)]
         assert fields[0] == fields[1], key
 
 
-def test_nothing_is_said_twice_and_nothing_is_left_over() -> None:
-    tables = catalogue()
-    both = tables["page"].keys() & tables["server"].keys()
-    assert [key for key in both if tables["page"][key] == tables["server"][key]] == []
-    assert not tables["shared"].keys() & (tables["page"].keys() | tables["server"].keys())
+def test_every_label_and_reason_has_a_name() -> None:
     taxonomy = load_taxonomy()
+    tables = catalogue()
     assert tables["labels"].keys() == taxonomy.labels.keys()
     assert tables["families"].keys() == taxonomy.families.keys()
     assert tables["reasons"].keys() == {reason.value for reason in Reason}
 
 
+def test_all_words_that_are_shown_are_there_and_none_is_left_over() -> None:
+    words = catalogue()["words"]
+    templates = "".join(path.read_text() for path in (REVIEW / "templates").glob("*.j2"))
+    script = (REVIEW / "static" / "app.js").read_text()
+    python = "".join(path.read_text() for path in REVIEW.rglob("*.py"))
+    shown = {*re.findall(r"\bt\(\s*[\"'](\w+)[\"']", templates)}
+    assert shown <= words.keys()
+    assert {*re.findall(r"\bsay\([\"'](\w+)[\"']", script)} <= {*SCRIPT_TEXTS} <= words.keys()
+    unused = [
+        key for key in words if not re.search(rf"[\"'`(]{key}[\"'`)]", templates + script + python)
+    ]
+    assert {key.removeprefix("said_") for key in unused} <= {
+        *("confirm", "reject", "unsure", "escalate", "skip")
+    }
+
+
 def test_times_are_said_in_the_largest_unit() -> None:
-    chinese = Texts("zh", "server")
-    assert chinese("days_ago", n=3) == "3 天前"
+    chinese, now = Texts("zh"), datetime.now(UTC)
+    assert chinese.ago(now - timedelta(days=3, hours=5), now) == "3 天前"
+    assert Texts("en").ago(now, now) == "just now"
     assert chinese.label("ivory", load_taxonomy(), family=True, mark=True) == "象牙（类）"  # noqa: RUF001
+
+
+def test_the_language_is_the_one_the_browser_wants_most() -> None:
     assert language_of("fr, zh-CN;q=0.8, en;q=0.5") == "zh"
+    assert language_of("en;q=0.5, zh;q=x") == language_of("") == language_of("fr") == "en"

@@ -3,41 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import hashlib
+import hmac
 import math
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import msgspec
+from msgspec import Meta
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from recognizer.errors import RecognizerError, UsageError
+from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
-from recognizer.review.outcomes import Judgement
-from recognizer.review.server.cards import MAX_BOXES, CardMaker
-from recognizer.review.server.index import QueueIndex
-from recognizer.review.server.language import ago, language_of
-from recognizer.review.server.photos import SIDES, Photos, Unavailable
-from recognizer.review.server.queue import PAGE_SIZE, ConflictError, Entry, Queue
-from recognizer.review.server.security import COOKIE, Guard, Sessions, reviewer_name
-from recognizer.review.server.tables import AUDIT
-from recognizer.review.server.views import STATES, View
-from recognizer.review.texts import LANGUAGES, Texts
-from recognizer.rows.listings import QUEUE_ORDER
-from recognizer.taxonomy import load_taxonomy
+from recognizer.review.cards import CardMaker, Shown
+from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
+from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
+from recognizer.review.photos import SIDES, Photos, Unavailable
+from recognizer.review.rendering import (
+    environment,
+    filters,
+    models_behind,
+    product_name,
+    scan_in_numbers,
+)
+from recognizer.review.server.queue import ConflictError, Queue, Verdict
+from recognizer.review.server.security import Guard, reviewer_name
+from recognizer.review.texts import LANGUAGES, Texts, language_of
+from recognizer.review.views import AUDIT, View
 
 JUDGEMENTS: Mapping[str, Judgement] = {
     "confirm": Judgement.CONFIRMED,
@@ -47,73 +54,103 @@ JUDGEMENTS: Mapping[str, Judgement] = {
 }
 """What a page calls a judgement."""
 
-UPDATE_SECONDS = 15.0
-"""So often the journals and the outcomes are looked at for something new."""
-
 _STATIC = {"app.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
-_YEAR = 365 * 86400
+_YEAR, _WEEK = 365 * 86400, 7 * 86400
+_SUMMARY_SECONDS = 300.0  # that the scan in numbers may be old
+_PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
+
+Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
+Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
+
+
+class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a page asks for: a verdict on a listing, a group or several; to skip, or to undo.
+
+    ``is_list`` is true on the page of listings, which wants itself as the answer and not a card.
+    """
+
+    do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo"]
+    listing: Key | None = None
+    listings: Keys = ()
+    is_list: bool = msgspec.field(default=False, name="list")
+    note: Annotated[str, Meta(max_length=2 * MAX_CHARACTERS["note"])] | None = None
+    label: Annotated[str, Meta(max_length=MAX_CHARACTERS["label"])] | None = None
+    also: Keys = ()
+    without: Keys = ()
+    by: Literal["copies", "seller"] | None = None
+    expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
+
+
+class Keep(msgspec.Struct, forbid_unknown_fields=True):
+    """Which listing a page shows that is still open."""
+
+    listing: Key | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What the server is made of; ``bundles`` are the models that may be behind the rows."""
+    """What the server is made of.
 
-    index: QueueIndex
+    ``secret`` signs cookies; whoever has it can be anybody. ``token`` is what one has to know to
+    sign in, or None where the machine's users are trusted. ``bundles`` are the models that may be
+    behind the rows. ``stop`` is called when the server has lost a file.
+    """
+
     queue: Queue
     photos: Photos
-    sessions: Sessions
+    secret: str
+    port: int
+    token: str | None = None
     bundles: Sequence[Bundle] = ()
     policy: Policy | None = None
     hosts: Collection[str] | None = None
     is_encrypted: bool = False
+    stop: Callable[[], None] = lambda: None
 
 
 def make_app(parts: Parts) -> Starlette:
-    """Return the application; while it runs, the index is kept up to date."""
+    """Return the application."""
     pages = _Pages(parts)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(_keep_up(parts.index))
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    routes = [
-        Route("/", pages.desk),
-        Route("/login", pages.login, methods=["GET"]),
-        Route("/login", pages.sign_in, methods=["POST"]),
-        Route("/logout", pages.sign_out, methods=["POST"]),
-        Route("/listing/{number:int}", pages.desk),
-        Route("/listings", pages.listings),
-        Route("/shift", pages.shift),
-        Route("/act", pages.act, methods=["POST"]),
-        Route("/keep", pages.keep, methods=["POST"]),
-        Route("/photo/{number:int}/{kind}", pages.photo),
-        Route("/static/{name}", _static),
-    ]
+    key = hashlib.sha256(f"{parts.secret}\n{parts.token or ''}".encode()).hexdigest()
     return Starlette(
-        routes=routes,
-        lifespan=lifespan,
-        middleware=[Middleware(Guard, hosts=parts.hosts)],
-        exception_handlers={HTTPException: pages.failure, ConflictError: pages.failure},
+        routes=[
+            Route("/", pages.desk),
+            Route("/login", pages.login, methods=["GET"]),
+            Route("/login", pages.sign_in, methods=["POST"]),
+            Route("/logout", pages.sign_out, methods=["POST"]),
+            Route("/listing/{key}", pages.desk),
+            Route("/listing/{key}/photos", pages.strip),
+            Route("/listings", pages.listings),
+            Route("/shift", pages.shift),
+            Route("/act", pages.act, methods=["POST"]),
+            Route("/keep", pages.keep, methods=["POST"]),
+            Route("/photo/{key}/{kind}", pages.photo),
+            Route("/static/{name}", _static),
+        ],
+        middleware=[
+            Middleware(Guard, hosts=parts.hosts),
+            Middleware(
+                SessionMiddleware,
+                secret_key=key,
+                session_cookie=f"recognizer_review_{parts.port}",  # ports share their cookies
+                max_age=_WEEK,
+                same_site="strict",
+                https_only=parts.is_encrypted,
+            ),
+        ],
+        exception_handlers={
+            HTTPException: pages.failure,
+            ConflictError: pages.failure,
+            ScanFileError: pages.broken,
+        },
     )
-
-
-async def _keep_up(index: QueueIndex) -> None:
-    while True:
-        await asyncio.sleep(UPDATE_SECONDS)
-        with suppress(RecognizerError, OSError):  # a journal may be replaced just now; try again
-            if await run_in_threadpool(index.has_grown):
-                await run_in_threadpool(index.update)
 
 
 def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _STATIC:
         raise HTTPException(404)
-    data = (resources.files("recognizer.review.server") / "static" / name).read_bytes()
+    data = (resources.files("recognizer.review") / "static" / name).read_bytes()
     return Response(data, media_type=_STATIC[name])
 
 
@@ -121,15 +158,16 @@ class _Pages:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._queue = parts.queue
-        self._cards = CardMaker(parts.queue, parts.photos, parts.policy)
-        self._taxonomy = parts.bundles[0].taxonomy if parts.bundles else load_taxonomy()
-        self._environment = Environment(
-            loader=PackageLoader("recognizer.review.server"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
+        self._cards = CardMaker(
+            parts.queue,
+            parts.photos.bundles,
+            _addresses,
+            parts.policy.actions if parts.policy else None,
         )
+        self._environment = environment()
+        self._summary: dict[str, Any] = {}
+        self._summary_until = 0.0
+        self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
 
     # --- pages ------------------------------------------------------------------------------------
 
@@ -137,86 +175,88 @@ class _Pages:
         return self._render(request, "login.html.j2", error=None)
 
     async def sign_in(self, request: Request) -> Response:
-        form = {key: values[0] for key, values in parse_qs((await request.body()).decode()).items()}
-        sessions = self._parts.sessions
-        name = reviewer_name(form.get("name", ""))
-        error = None
-        if not sessions.is_token(form.get("token", "")):
-            error = "wrong_token"
+        try:
+            given = parse_qs((await request.body()).decode("utf-8"), max_num_fields=8)
+        except ValueError as error:
+            raise HTTPException(400) from error
+        form = {key: values[0] for key, values in given.items()}
+        token, name = self._parts.token, reviewer_name(form.get("name", ""))
+        wrong = None
+        if token is not None and not hmac.compare_digest(
+            token.encode(), form.get("token", "").encode()
+        ):
+            wrong = "wrong_token"
         elif name is None:
-            error = "wrong_name"
-        if error is not None or name is None:
-            return self._render(request, "login.html.j2", 403, error=error)
-        response = RedirectResponse("/", 303)
-        self._set_cookie(response, COOKIE, sessions.cookie(name))
-        return response
+            wrong = "wrong_name"
+        if wrong is not None:
+            return self._render(request, "login.html.j2", 403, error=wrong)
+        request.session["name"] = name
+        return RedirectResponse("/", 303)
 
     async def sign_out(self, request: Request) -> Response:
-        reviewer, _ = await self._changing(request)
+        reviewer = self._reviewer_who_acts(request)
         await run_in_threadpool(self._queue.release, reviewer)
-        response = JSONResponse({"url": "/login"})
-        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
-        return response
+        request.session.clear()
+        return JSONResponse({"url": "/login"})
 
     def desk(self, request: Request) -> Response:
-        if (reviewer := self._parts.sessions.reviewer(request)) is None:
+        if (reviewer := _reviewer(request)) is None:
             return RedirectResponse("/login", 303)
         view = View.from_query(request.query_params)
-        number = request.path_params.get("number")
-        entry = self._queue.take(reviewer, view, number)
-        if number is not None and entry is None:
-            raise HTTPException(404)
+        if "key" in request.path_params:
+            entry = self._queue.take(reviewer, view, self._unit(request))
+            if entry is None:
+                raise HTTPException(404)
+        else:
+            entry = self._queue.take(reviewer, view)
         context = self._desk(request, reviewer, view, entry)
         self._warm(reviewer, view)
         return self._render(request, "desk.html.j2", **context)
 
+    def strip(self, request: Request) -> Response:
+        """Return a page of the photos of a listing, to be put into its card."""
+        if _reviewer(request) is None:
+            raise HTTPException(403)
+        entry = self._queue.entry(self._unit(request))
+        if entry is None:
+            raise HTTPException(404)
+        strip = self._cards.strip(entry, _page_number(request), self._texts(request))
+        blind = entry.section == AUDIT and entry.state == "open"
+        return self._render(request, "stage.html.j2", strip=strip, blind=blind)
+
     def listings(self, request: Request) -> Response:
-        if (reviewer := self._parts.sessions.reviewer(request)) is None:
+        if (reviewer := _reviewer(request)) is None:
             return RedirectResponse("/login", 303)
-        view = View.from_query(request.query_params)
-        given = request.query_params.get("page", "")
-        number = (
-            max(1, int(given)) if given.isascii() and given.isdecimal() and len(given) < 7 else 1
-        )
-        entries, total = self._queue.page(view, number)
-        pages = max(1, math.ceil(total / PAGE_SIZE))
-        if number > pages:  # fewer are left than when somebody saw the link
-            number = pages
-            entries, total = self._queue.page(view, number)
-        groups = {
-            entry.number: self._queue.group(entry, "copies", reviewer).listings
-            for entry in entries
-            if entry.copies is not None and not view.seller and not view.q
-        }
-        return self._render(
-            request,
-            "listings.html.j2",
-            reviewer=reviewer,
-            view=view,
-            entries=entries,
-            groups=groups,
-            total=total,
-            number=number,
-            pages=pages,
-            **self._filters(request),
-        )
+        context = self._list(request, reviewer) | self._filters(request)
+        return self._render(request, "listings.html.j2", **context)
 
     def shift(self, request: Request) -> Response:
-        if (reviewer := self._parts.sessions.reviewer(request)) is None:
+        if _reviewer(request) is None:
             return RedirectResponse("/login", 303)
-        done = self._queue.records.shift()
-        return self._render(request, "shift.html.j2", reviewer=reviewer, done=done, view=View())
+        now = time.monotonic()
+        if now > self._summary_until:
+            self._summary = scan_in_numbers(self._queue.file)
+            self._summary_until = now + _SUMMARY_SECONDS
+        models = models_behind(self._summary, self._parts.bundles, self._texts(request))
+        done = self._queue.shift()
+        return self._render(request, "shift.html.j2", done=done, summary=self._summary, **models)
 
-    def photo(self, request: Request) -> Response:
-        if self._parts.sessions.reviewer(request) is None:
+    async def photo(self, request: Request) -> Response:
+        if _reviewer(request) is None:
             raise HTTPException(403)
         kind = request.path_params["kind"]
-        row = self._parts.index.row_of(request.path_params["number"])
-        if row is None or kind not in {*SIDES, "original"}:
+        if kind not in {*SIDES, "original"}:
+            raise HTTPException(404)
+        async with self._slots["small" if kind == "small" else "large"]:
+            return await run_in_threadpool(self._photo, request, kind)
+
+    def _photo(self, request: Request, kind: str) -> Response:
+        image = self._queue.image(self._unit(request))
+        if image is None:
             raise HTTPException(404)
         try:
             label = request.query_params.get("label", "")
-            picture = self._parts.photos.picture(row, kind, label)
+            picture = self._parts.photos.picture(image.number, image.row, kind, label)
         except Unavailable as error:
             return Response(self._texts(request)(error.key), 404, media_type="text/plain")
         headers = {
@@ -228,92 +268,125 @@ class _Pages:
 
     def failure(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 409
+        keys = {400: "bad_request", 401: "signed_out", 404: "not_found", 409: "conflict"}
+        return self._say(request, status, self._texts(request)(keys.get(status, "refused")))
+
+    def broken(self, request: Request, error: Exception) -> Response:
         texts = self._texts(request)
+        if isinstance(error, ScanFileChangedError):  # nothing may be stored in another file
+            self._parts.stop()
+            return self._say(request, 503, texts("lost", why=error))
+        code = getattr(error.__cause__, "sqlite_errorcode", 0)
+        if code & 0xFF == sqlite3.SQLITE_FULL:
+            return self._say(request, 507, texts("no_room"))
+        return self._say(request, 503, texts("broken", why=error))
+
+    def _say(self, request: Request, status: int, words: str) -> Response:
         if request.method == "POST":
-            key = "conflict" if status == 409 else "refused"
-            return JSONResponse({"notice": texts(key)}, status)
-        key = "not_found" if status == 404 else "refused"
-        return self._render(request, "failure.html.j2", status, message=texts(key))
+            return JSONResponse({"notice": words}, status)
+        context = self._context(request, None)
+        page = self._environment.get_template("failure.html.j2").render(context, message=words)
+        return HTMLResponse(page, status)
 
     # --- what changes something -------------------------------------------------------------------
 
     async def act(self, request: Request) -> Response:
-        reviewer, data = await self._changing(request)
+        reviewer = self._reviewer_who_acts(request)
+        data = _decoded(await request.body(), Act)
         return await run_in_threadpool(self._act, request, reviewer, data)
 
     async def keep(self, request: Request) -> Response:
-        reviewer, _ = await self._changing(request)
-        await run_in_threadpool(self._queue.keep, reviewer)
+        reviewer = self._reviewer_who_acts(request)
+        data = _decoded(await request.body(), Keep)
+        unit = None if data.listing is None else from_key(data.listing)
+        await run_in_threadpool(self._queue.keep, reviewer, unit)
         return JSONResponse({})
 
-    async def _changing(self, request: Request) -> tuple[str, dict[str, Any]]:
-        """Return who sends a request that changes something, and its content."""
-        reviewer = self._parts.sessions.reviewer(request)
-        if reviewer is None or not self._parts.sessions.may_change(request, reviewer):
-            raise HTTPException(403)
-        try:
-            data = json.loads(await request.body() or b"{}")
-        except ValueError as error:
-            raise HTTPException(400) from error
-        if not isinstance(data, dict):
-            raise HTTPException(400)
-        return reviewer, data
+    def _reviewer_who_acts(self, request: Request) -> str:
+        """Return who sends a request that changes something.
 
-    def _act(self, request: Request, reviewer: str, data: dict[str, Any]) -> Response:
+        Another site cannot send one of this type without asking first, which nobody answers.
+        """
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            raise HTTPException(400)
+        if (reviewer := _reviewer(request)) is None:
+            raise HTTPException(401)
+        return reviewer
+
+    def _act(self, request: Request, reviewer: str, data: Act) -> Response:
         texts = self._texts(request)
         view = View.from_query(request.query_params)
-        what, number = data.get("do"), data.get("listing")
-        if what == "undo":
-            entry = self._queue.undo(reviewer)
-            notice = texts("undone" if entry else "nothing_to_undo")
-            entry = entry or self._queue.take(reviewer, view)
-            return self._next(request, reviewer, view, entry, notice)
-        entry = self._queue.entry(number) if isinstance(number, int) else None
-        if entry is None or not (what in JUDGEMENTS or what == "skip"):
-            raise HTTPException(400)
-        notice = texts(f"said_{what}", title=(entry.title or entry.name)[:80])
-        if what == "skip":
-            self._queue.skip(reviewer, entry.number)
-        else:
-            try:
-                count = self._decide(reviewer, entry, data)
-            except UsageError as error:
-                return JSONResponse({"notice": texts("bad_input", why=error)}, 400)
-            if count > 1:
-                notice = texts("said_bulk", n=count, state=texts(JUDGEMENTS[str(what)]))
-        return self._next(request, reviewer, view, self._queue.take(reviewer, view), notice)
+        entry, status = None, 200
+        try:
+            if data.do == "undo":
+                entry = self._queue.undo(reviewer)
+                notice = texts("undone" if entry else "nothing_to_undo")
+            elif data.listings:
+                notice = self._decide_many(reviewer, data, texts)
+            else:
+                notice = self._decide(reviewer, data, texts)
+        except UsageError as error:
+            return JSONResponse({"notice": texts("bad_input", why=error)}, 400)
+        except ConflictError:
+            notice, status = texts("conflict"), 409
+        if data.is_list:
+            return self._listed(request, reviewer, notice)
+        entry = entry or self._queue.take(reviewer, view)
+        return self._next(request, reviewer, view, entry, notice, status)
 
-    def _decide(self, reviewer: str, entry: Entry, data: dict[str, Any]) -> int:
-        by, expected, images = data.get("by"), data.get("expected", 1), data.get("photos") or []
-        texts = [data.get(key) or "" for key in ("note", "label")]
-        if (
-            by not in {None, "copies", "seller"}
-            or not isinstance(expected, int)
-            or not isinstance(images, list)
-            or not all(isinstance(text, str) for text in texts)
-        ):
+    def _decide(self, reviewer: str, data: Act, texts: Texts) -> str:
+        unit = from_key(data.listing or "")
+        if unit is None:
             raise HTTPException(400)
-        note, label = (text.strip().replace("\r\n", "\n") or None for text in texts)
-        return self._queue.decide(
-            reviewer,
-            entry.number,
-            JUDGEMENTS[data["do"]],
-            note=note,
-            label=label,
-            images=[number for number in images if isinstance(number, int)],
-            by=by,
-            expected=expected,
+        if (entry := self._queue.entry(unit)) is None:
+            raise ConflictError
+        title = (entry.title or entry.name)[:80]
+        if data.do == "skip":
+            self._queue.skip(reviewer, unit)
+            return texts("said_skip", title=title)
+        verdict = Verdict(
+            judgement=JUDGEMENTS[data.do],
+            note=(data.note or "").strip().replace("\r\n", "\n") or None,
+            label=data.label or None,
+            also=_numbers(data.also),
+            without=_numbers(data.without),
         )
+        count = self._queue.decide(reviewer, unit, verdict, by=data.by, expected=data.expected)
+        if count > 1:
+            return texts("said_bulk", n=count, state=texts(verdict.judgement))
+        return texts(f"said_{data.do}", title=title)
+
+    def _decide_many(self, reviewer: str, data: Act, texts: Texts) -> str:
+        judgement = JUDGEMENTS.get(data.do)
+        if judgement is None:
+            raise HTTPException(400)
+        count = self._queue.decide_many(reviewer, sorted(_numbers(data.listings)), judgement)
+        left, state = len({*data.listings}) - count, texts(judgement)
+        if left:
+            return texts("some_not_stored", n=count, left=left, state=state)
+        return texts("said_bulk", n=count, state=state)
 
     def _next(
-        self, request: Request, reviewer: str, view: View, entry: Entry | None, notice: str
+        self,
+        request: Request,
+        reviewer: str,
+        view: View,
+        entry: Entry | None,
+        notice: str,
+        status: int,
     ) -> Response:
         """Return the next listing, ready to be put into the page."""
-        context = self._context(request) | self._desk(request, reviewer, view, entry)
+        context = self._context(request, reviewer) | self._desk(request, reviewer, view, entry)
         html = self._environment.get_template("card.html.j2").render(context)
         self._warm(reviewer, view)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
-        return JSONResponse({"html": html, "notice": notice, "url": url})
+        return JSONResponse({"html": html, "notice": notice, "url": url}, status)
+
+    def _listed(self, request: Request, reviewer: str, notice: str) -> Response:
+        """Return the list, ready to be put into the page."""
+        context = self._context(request, reviewer) | self._list(request, reviewer)
+        html = self._environment.get_template("list.html.j2").render(context)
+        return JSONResponse({"html": html, "notice": notice})
 
     # --- what pages are made of -------------------------------------------------------------------
 
@@ -321,81 +394,134 @@ class _Pages:
         self, request: Request, reviewer: str, view: View, entry: Entry | None
     ) -> dict[str, Any]:
         texts = self._texts(request)
-        card = None if entry is None else self._cards.card(entry, reviewer, texts)
-        mine = self._queue.records.shift(reviewer)
+        mine = self._queue.shift(reviewer)
         return {
-            "reviewer": reviewer,
             "view": view,
-            "card": card,
+            "card": None if entry is None else self._cards.card(entry, reviewer, texts),
             "done": mine[0].total if mine else 0,
             **self._filters(request),
+        }
+
+    def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
+        view, number = View.from_query(request.query_params), _page_number(request)
+        entries, total = self._queue.page(view, number)
+        pages = max(1, math.ceil(total / PAGE_SIZE))
+        if number > pages:  # fewer are left than when somebody saw the link
+            number = pages
+            entries, total = self._queue.page(view, number)
+        groups = {
+            entry.key: self._queue.group(entry, "copies", reviewer).listings
+            for entry in entries
+            if entry.copies is not None and not view.seller and not view.q
+        }
+        return {
+            "view": view,
+            "entries": entries,
+            "groups": groups,
+            "total": total,
+            "number": number,
+            "pages": pages,
         }
 
     def _warm(self, reviewer: str, view: View) -> None:
         """Have the photo made that is likely to be wanted next."""
         entry = self._queue.peek(reviewer, view)
-        row = None if entry is None else self._parts.index.row_of(entry.best)
-        if row is not None:
-            self._parts.photos.make_later(row)
+        image = None if entry is None else self._queue.image(entry.photo)
+        if image is not None:
+            self._parts.photos.make_later(image.number, image.row)
 
     def _filters(self, request: Request) -> dict[str, Any]:
-        texts = self._texts(request)
-        return {
-            "products": [
-                (name, self._product(texts, name), n)
-                for name, n in self._queue.records.choices("product")
-            ],
-            "locations": self._queue.records.choices("location"),
-            "levels": [str(level) for level in QUEUE_ORDER[:3]],
-            "states": [*STATES, "all"],
-        }
+        return filters(self._queue, self._parts.bundles, self._texts(request))
 
-    def _product(self, texts: Texts, name: str) -> str:
-        is_family = name not in self._taxonomy.labels
-        return texts.label(name, self._taxonomy, family=is_family)
+    def _unit(self, request: Request) -> int:
+        unit = from_key(request.path_params["key"])
+        if unit is None:
+            raise HTTPException(404)
+        return unit
 
     def _texts(self, request: Request) -> Texts:
         given = (request.query_params.get("lang"), request.cookies.get("lang"))
         chosen = next((code for code in given if code in LANGUAGES), None)
-        wanted = language_of(request.headers.get("accept-language", ""))
-        return Texts(chosen or wanted, "server")
+        return Texts(chosen or language_of(request.headers.get("accept-language", "")))
 
-    def _context(self, request: Request) -> dict[str, Any]:
-        reviewer = self._parts.sessions.reviewer(request)
+    def _context(self, request: Request, reviewer: str | None) -> dict[str, Any]:
         texts = self._texts(request)
         query = {k: v for k, v in request.query_params.items() if k != "lang"}
         now = datetime.now(UTC)
         is_page = request.method == "GET"
+        counts = self._queue.open_counts() if reviewer else {}
+        path = request.url.path
+        is_audit = path == "/" and request.query_params.get("section") == AUDIT
+        audit = [("/?section=audit", "audit", counts[AUDIT])] if counts.get(AUDIT) else []
         return {
             "t": texts,
+            "script_texts": texts.of_script,
+            "base": "",
+            "is_report": False,
+            "view": View(),
+            "reviewer": reviewer,
+            "tab": "/?section=audit" if is_audit else path,
+            "tabs": [
+                ("/", "queue", 0),
+                ("/listings", "listings", 0),
+                *audit,
+                ("/shift", "shift", 0),
+            ],
             "languages": {
                 code: f"?{urlencode({**query, 'lang': code})}" for code in LANGUAGES if is_page
             },
             "language_names": LANGUAGES,
-            "page_token": self._parts.sessions.page_token(reviewer) if reviewer else "",
-            "needs_token": self._parts.sessions.token is not None,
-            "counts": self._queue.records.open_counts() if reviewer else {},
-            "product_name": partial(self._product, texts),
-            "ago": lambda time: ago(time, now, texts),
+            "needs_token": self._parts.token is not None,
+            "counts": counts,
+            "product_name": partial(product_name, self._parts.bundles, texts),
+            "ago": lambda time: texts.ago(time, now),
             "query": lambda view, **changes: urlencode(view.to_query(**changes)),
-            "path": request.url.path,
             "AUDIT": AUDIT,
-            "MAX_BOXES": MAX_BOXES,
         }
 
     def _render(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:
-        values = {"reviewer": None, **self._context(request), **context}
+        values = {**self._context(request, _reviewer(request)), **context}
         response = HTMLResponse(self._environment.get_template(name).render(values), status)
         if (language := request.query_params.get("lang")) in LANGUAGES:
-            self._set_cookie(response, "lang", str(language))
+            response.set_cookie(
+                "lang",
+                str(language),
+                max_age=_YEAR,
+                httponly=True,
+                samesite="strict",
+                secure=self._parts.is_encrypted,
+            )
         return response
 
-    def _set_cookie(self, response: Response, name: str, value: str) -> None:
-        response.set_cookie(
-            name,
-            value,
-            max_age=_YEAR if name == "lang" else 7 * 86400,
-            httponly=True,
-            samesite="strict",
-            secure=self._parts.is_encrypted,
-        )
+
+def _addresses(image: Image, _: bool) -> Shown:
+    """Return where a page asks for the pictures of an image."""
+    path = f"/photo/{image.key}"
+    return Shown(
+        src=f"{path}/large",
+        small=f"{path}/small",
+        heat=f"{path}/heat",
+        original=f"{path}/original",
+    )
+
+
+def _reviewer(request: Request) -> str | None:
+    """Return who has signed in."""
+    name = request.session.get("name")
+    return name if isinstance(name, str) else None
+
+
+def _decoded(body: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise HTTPException(400) from error
+
+
+def _numbers(keys: Sequence[str]) -> set[int]:
+    return {number for key in keys if (number := from_key(key)) is not None}
+
+
+def _page_number(request: Request) -> int:
+    given = request.query_params.get("page", "")
+    return max(1, int(given)) if given.isascii() and given.isdecimal() and len(given) < 7 else 1

@@ -1,12 +1,12 @@
-"""Queues for tests: journals of listings, a server over them, and browsers that sign in."""
+"""Queues for tests: scans of listings, a server over them, and reviewers without a browser."""
 
 from __future__ import annotations
 
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,15 @@ from typing import Any
 import httpx
 import uvicorn
 
-from recognizer.imaging import Limits
-from recognizer.imaging.sources import read_path
 from recognizer.model.bundle import Bundle
-from recognizer.review.outcomes import OutcomeStore
+from recognizer.review.outcomes import Judgement, Outcome, Outcomes
+from recognizer.review.photos import Photos
 from recognizer.review.server.app import Parts, make_app
-from recognizer.review.server.index import QueueIndex
-from recognizer.review.server.photos import Photos
-from recognizer.review.server.queue import Queue
-from recognizer.review.server.security import Sessions
+from recognizer.review.server.queue import Queue, Verdict
 from recognizer.rows.row import Row
 from tests.rows.rows import NOW, bare_row, digest
+
+REJECTED, CONFIRMED = (Verdict(judgement=Judgement(name)) for name in ("rejected", "confirmed"))
 
 
 def listing(name: str, score: float = 0.6, level: str = "review", **columns: Any) -> Row:
@@ -45,40 +43,24 @@ def copy_of(row: Row, **changes: Any) -> Row:
     return replace(row, sha256=digest("the same photo"), **changes)
 
 
-@contextmanager
-def opened(
-    journals: Path | list[Path], bundles: Iterable[Bundle] = (), **options: Any
-) -> Iterator[Queue]:
-    """A queue over journals, with what it needs beside the first one."""
-    paths = journals if isinstance(journals, list) else [journals]
-    with ExitStack() as stack:
-        store = stack.enter_context(OutcomeStore(f"{paths[0]}.outcomes", create=True))
-        index = stack.enter_context(QueueIndex(f"{paths[0]}.queue", paths, store, bundles))
-        index.update()
-        yield Queue(index, **options)
+def said_in(path: Path) -> list[Outcome]:
+    with Outcomes(path) as outcomes:
+        return [*outcomes]
 
 
 @contextmanager
 def served(
-    journal: Path, bundles: Iterable[Bundle] = (), token: str | None = None, **parts: Any
+    scan: Path,
+    bundles: Iterable[Bundle] = (),
+    outcomes: Path | None = None,
+    prepare: Callable[[Queue], object] = lambda _: None,
+    **parts: Any,
 ) -> Iterator[str]:
-    """A server over a journal, in a thread; its address."""
-
-    def read(row: Row) -> bytes:
-        return read_path(row.source, Limits())
-
-    with opened(journal, bundles) as queue:
-        photos = Photos(read, [journal], [*bundles])
-        app = make_app(
-            Parts(
-                index=queue.index,
-                queue=queue,
-                photos=photos,
-                sessions=Sessions("secret of a test", token),
-                bundles=[*bundles],
-                **parts,
-            )
-        )
+    """A server over a scan, in a thread; its address."""
+    with Queue(scan, outcomes) as queue, Photos(queue.file, bundles=[*bundles]) as photos:
+        prepare(queue)
+        options = {"secret": "secret of a test", "port": 0, "bundles": [*bundles], **parts}
+        app = make_app(Parts(queue=queue, photos=photos, **options))
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -90,35 +72,33 @@ def served(
         finally:
             server.should_exit = True
             thread.join()
-            photos.close()
 
 
 class Client:
-    """A reviewer without a browser."""
+    """A reviewer without a browser; ``listing`` is the key of the one on the page."""
 
     def __init__(self, base: str, name: str, token: str = "") -> None:
         self.http = httpx.Client(base_url=base, timeout=60)
         answer = self.http.post("/login", data={"name": name, "token": token})
         assert answer.status_code == 303, answer.text
-        self.page_token = ""
-        self.listing: int | None = None
+        self.listing: str | None = None
+        self.title = ""
 
     def open(self, path: str = "/") -> str:
         page = self.http.get(path).raise_for_status().text
-        self.page_token = re.findall(r'name="review-token" content="(\w+)"', page)[0]
         self._look(page)
         return page
 
     def act(self, do: str, query: str = "", **data: Any) -> httpx.Response:
         answer = self.http.post(
             f"/act{query}",
-            json={"do": do, "listing": self.listing, **data},
-            headers={"x-review-token": self.page_token},
+            json={"do": do, **({} if do == "undo" else {"listing": self.listing}), **data},
         )
-        if answer.status_code == 200:
+        if answer.headers["content-type"] == "application/json" and "html" in answer.json():
             self._look(answer.json()["html"])
         return answer
 
     def _look(self, html: str) -> None:
-        found = re.findall(r'data-listing="(\d+)" data-may-decide="yes"', html)
-        self.listing = int(found[0]) if found else None
+        found = re.findall(r'data-listing="(\w+)" data-may-decide="yes"', html)
+        self.listing = found[0] if found else None
+        self.title = "".join(re.findall(r'class="title" title="([^"]*)"', html))

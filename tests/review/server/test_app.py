@@ -1,52 +1,67 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from recognizer.engine import Recognizer
+from recognizer.imaging.thumbnail import shrink
+from recognizer.review.entries import as_key
+from recognizer.review.server.queue import Queue
 from recognizer.review.server.security import Guard
 from tests.conftest import picture
-from tests.review.server.queues import Client, listing, opened, served
-from tests.rows.rows import bare_row, row_of, write_rows
+from tests.review.scans import write_scan
+from tests.review.server.queues import Client, listing, many, said_in, served
+from tests.rows.rows import bare_row, digest, row_of
 
 EVIL = '"><script>document.title="owned"</script><img src=x onerror=alert(1)>{{7*7}}'
 POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+SOME_KEY = "0" * 15 + "1"
 
 
 @pytest.fixture(scope="module")
-def journal(tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer) -> Path:
+def scan(tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer) -> Path:
     folder = tmp_path_factory.mktemp("scan")
     picture("red").save(folder / "red.png")
     picture("red", seed=1).save(folder / "changed.png")
+    picture("red", seed=2).save(folder / "kept.png")
     rows = [
         row_of(
             recognizer,
             folder / name,
             item={"listing_id": EVIL + name, "title": EVIL, "seller": EVIL, "url": url},
         )
-        for name, url in (("red.png", "https://shop.example/1"), ("changed.png", "javascript:x()"))
+        for name, url in (
+            ("red.png", "https://shop.example/1"),
+            ("changed.png", "javascript:x()"),
+            ("kept.png", "ftp://shop.example"),
+        )
     ]
     picture("blue").save(folder / "changed.png")
+    (folder / "kept.png").unlink()
     rows.append(replace(bare_row("gone.jpg", 0.05, "clear"), audit=0.5))
-    return write_rows(folder / "rows.jsonl", rows, recognizer.bundle)
+    kept = {rows[2].sha256: shrink(np.asarray(picture("red")), 256, 0)}
+    return write_scan(folder / "scan.sqlite", rows, recognizer.bundle, kept)
 
 
 @pytest.fixture(scope="module")
-def base(journal: Path, recognizer: Recognizer) -> Iterator[str]:
-    with served(journal, [recognizer.bundle]) as address:
+def base(scan: Path, recognizer: Recognizer) -> Iterator[str]:
+    with served(scan, [recognizer.bundle]) as address:
         yield address
 
 
 def test_every_answer_has_the_headers_of_safety(base: str) -> None:
-    for path in ("/login", "/static/app.js", "/nothing", "/photo/1/small"):
+    for path in ("/login", "/static/app.js", "/nothing", f"/photo/{SOME_KEY}/small"):
         headers = httpx.get(base + path).headers
         assert headers["content-security-policy"] == POLICY
         assert headers["x-frame-options"] == "DENY"
@@ -61,34 +76,110 @@ def test_other_names_sites_and_forged_requests_are_refused(base: str) -> None:
     assert httpx.get(f"{base}/login", headers={"host": f"localhost:{port}"}).status_code == 200
     anna = Client(base, "Anna")
     anna.open()
-    token = {"x-review-token": anna.page_token}
+    data = {"do": "confirm", "listing": anna.listing}
     for headers in (
-        {},
-        {"x-review-token": "0" * 64},
-        {**token, "origin": "https://evil.example"},
-        {**token, "sec-fetch-site": "cross-site"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://["},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
     ):
-        answer = anna.http.post(
-            "/act", json={"do": "confirm", "listing": anna.listing}, headers=headers
-        )
+        assert anna.http.post("/act", json=data, headers=headers).status_code == 403
+        assert anna.http.post("/login", data={"name": "Eve"}, headers=headers).status_code == 403
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):  # what a form can send
+        headers = {"content-type": kind}
+        content = json.dumps(data).encode()
+        assert anna.http.post("/act", content=content, headers=headers).status_code == 400
+    for cookie in ("", "QW5uYQ==." + "0" * 64, "é", "QW5uYQ==", "eyJuYW1lIjogIkFubmEifQ=="):
+        for name in ("recognizer_review_0", "session"):
+            headers = {"cookie": f"{name}={cookie}".encode()}
+            assert httpx.get(f"{base}/", headers=headers).headers["location"] == "/login"
+            assert httpx.get(f"{base}/photo/{SOME_KEY}/small", headers=headers).status_code == 403
+    assert httpx.post(f"{base}/act", json=data).status_code == 401
+    assert anna.http.post("/logout", json={}).json() == {"url": "/login"}
+    assert anna.http.get("/").headers["location"] == "/login"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"[]", b"1", b"null", b'{"do": 1}', b'{"do": ["confirm"]}', b"\xff\xfe"),
+        *(b'{"do": "drop"}', b'{"do": "confirm"}', b'{"do": "skip"}', b"[" * 30_000),
+        b'{"do": "confirm", "listing": 7}',
+        b'{"do": "confirm", "listing": "0x00000000000001"}',
+        b'{"do": "confirm", "listing": "%s", "expected": 1e400}' % SOME_KEY.encode(),
+        b'{"do": "confirm", "listing": "%s", "by": "all"}' % SOME_KEY.encode(),
+        b'{"do": "confirm", "listing": "%s", "also": [99999999999999999999]}' % SOME_KEY.encode(),
+        b'{"do": "confirm", "listing": "%s", "note": "\\ud800"}' % SOME_KEY.encode(),
+        b'{"do": "confirm", "listing": "%s", "more": 1}' % SOME_KEY.encode(),
+        b'{"do": "undo", "listings": ["%s"], "listings": [{}]}' % SOME_KEY.encode(),
+        b'{"do": "skip", "listings": ["%s"]}' % SOME_KEY.encode(),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_400(base: str, content: bytes) -> None:
+    anna = Client(base, "Anna")
+    headers = {"content-type": "application/json"}
+    answer = anna.http.post("/act", content=content, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["notice"] == "This request makes no sense to the server."
+
+
+def test_forms_and_addresses_that_make_no_sense_are_told_so(base: str) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for content in (b"name=%ff\xff", b"&".join([b"name=a"] * 100)):
+        assert httpx.post(f"{base}/login", content=content, headers=form).status_code == 400
+    for name in ("", " ", "\0", "a\x07b", "x" * 61, "\u202e"):
+        answer = httpx.post(f"{base}/login", data={"name": name})
         assert answer.status_code == 403
-    assert anna.http.post("/act", content=b"x" * 70_000, headers=token).status_code == 403
-    for data in ({}, {"do": "drop"}, {"do": "confirm", "listing": "1"}, {"do": "skip"}):
-        assert anna.http.post("/act", json=data, headers=token).status_code == 400
+        assert "set-cookie" not in answer.headers
+    big = httpx.post(f"{base}/login", content=b"x" * 70_000, headers=form)
+    assert big.status_code == 413
+    anna = Client(base, "Anna")
+    assert anna.http.post("/keep", content=iter([b"{}"])).status_code == 400  # of unknown length
+    strange = "?page=²&since=0001-01-01&until=9999-12-31&q=%00%ff&lang=xx&section=%5b&state=,"
+    for path in ("/", "/listings", "/shift", "/login"):
+        assert anna.http.get(path + strange).status_code == 200
+    for path in (
+        *("/listing/1", "/listing/" + "9" * 40, f"/listing/{SOME_KEY}", "/photo/x/small"),
+        *(f"/photo/{SOME_KEY}/small", f"/photo/{SOME_KEY}/secret", "/listing/../etc/passwd"),
+        *(f"/listing/{SOME_KEY}/photos", "/static/../app.py", "/photo/1/..%2f..%2fetc%2fpasswd"),
+    ):
+        assert anna.http.get(path).status_code == 404, path
+    anna.open()
     assert anna.act("confirm", note="x" * 5000).status_code == 400  # longer than a note may be
-    for cookie in ("", "QW5uYQ==." + "0" * 64, "é", "QW5uYQ=="):
-        request = httpx.get(f"{base}/", headers={"cookie": f"recognizer_review={cookie}".encode()})
-        assert request.headers["location"] == "/login"
-        assert httpx.get(f"{base}/photo/1/small").status_code == 403
-    assert anna.http.post("/logout", headers=token).json() == {"url": "/login"}
+    assert anna.act("confirm", label="a\x00b").status_code == 400
+
+
+def test_a_listing_that_is_gone_is_a_conflict_with_a_fresh_card(tmp_path: Path) -> None:
+    scan, team = tmp_path / "scan.sqlite", tmp_path / "team.sqlite"
+    write_scan(scan, [listing("A3", 0.9), listing("B3", 0.8)])
+    with served(scan, outcomes=team) as base:
+        anna = Client(base, "Anna")
+        anna.open()
+        cookies, page = anna.http.cookies, anna.listing
+        assert anna.title == "Title of A3"
+    for path in tmp_path.glob("scan.sqlite*"):
+        path.unlink()
+    write_scan(scan, [listing("B3", 0.8), listing("C3", 0.7)])  # the numbers are those of others
+    with served(scan, outcomes=team) as base:
+        anna.http = httpx.Client(base_url=base, cookies=cookies)
+        anna.listing = page
+        answer = anna.act("confirm")
+        assert answer.status_code == 409
+        assert "Not stored" in answer.json()["notice"]
+        assert said_in(team) == []
+        assert anna.title == "Title of B3"  # the fresh card
+        assert anna.act("confirm").status_code == 200
+    assert [one.listing for one in said_in(team)] == ["B3"]
 
 
 def test_what_listeners_beyond_this_machine_need(tmp_path: Path) -> None:
-    journal = write_rows(tmp_path / "rows.jsonl", [listing("a")])
-    with served(journal, token="a token of sixteen", hosts={"review.example"}) as base:
-        page = httpx.post(f"{base}/login", data={"name": "Eve", "token": "guess"})
-        assert page.status_code == 403
-        assert "set-cookie" not in page.headers
+    scan = write_scan(tmp_path / "scan.sqlite", [listing("a")])
+    with served(scan, token="a token of sixteen", hosts={"review.example"}) as base:
+        for token in ("guess", "", "é"):
+            page = httpx.post(f"{base}/login", data={"name": "Eve", "token": token})
+            assert page.status_code == 403
+            assert "set-cookie" not in page.headers
         assert Client(base, "Anna", "a token of sixteen").open()
     guard = Guard(lambda *_: None, {"review.example"})  # type: ignore[arg-type,return-value]
     for host, is_ours in (
@@ -98,13 +189,34 @@ def test_what_listeners_beyond_this_machine_need(tmp_path: Path) -> None:
         assert guard._is_ours(host) is is_ours, host
 
 
+def test_servers_on_other_ports_and_with_other_secrets_know_nobody_of_this_one(
+    tmp_path: Path,
+) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", [listing("a")])
+    with Queue(scan) as queue:
+        secret = queue.secret("first")
+        assert queue.secret("second") == secret == "first"
+    with served(scan, port=1) as one, served(scan, port=2) as two, served(scan, port=1) as again:
+        anna = Client(one, "Anna")
+        ben = Client(two, "Ben")
+        cookies = {**anna.http.cookies, **ben.http.cookies}
+        assert len(cookies) == 2
+        for base, name in ((one, "Anna"), (two, "Ben"), (again, "Anna")):
+            assert name in httpx.get(f"{base}/shift", cookies=cookies).text
+    with served(scan, port=1, secret="another") as other:
+        assert httpx.get(f"{other}/", cookies=cookies).headers["location"] == "/login"
+
+
 def test_a_page_shows_hostile_text_as_text_and_links_only_to_the_web(base: str) -> None:
     anna = Client(base, "Anna <b>")
-    pages = anna.open() + anna.act("skip").json()["html"] + anna.open("/listings")
+    pages = anna.open() + anna.act("skip").json()["html"] + anna.act("skip").json()["html"]
+    pages += anna.open("/listings")
     assert "<script>document" not in pages
     assert "<img src=x" not in pages
     assert "<b>" not in re.sub(r"<b>[^<]*(<bdi>[^<]*</bdi>)?[^<]*</b>", "", pages)
-    assert "javascript:" not in "".join(re.findall(r'(?:href|src)="([^"]*)"', pages))
+    links = "".join(re.findall(r'(?:href|src)="([^"]*)"', pages))
+    assert "javascript:" not in links
+    assert "ftp:" not in links
     link = re.findall(r'<a href="https://shop.example/1"[^>]*>', pages)
     assert link
     assert 'rel="noopener noreferrer"' in link[0]
@@ -112,28 +224,33 @@ def test_a_page_shows_hostile_text_as_text_and_links_only_to_the_web(base: str) 
     assert " on" not in "".join(re.findall(r"<\w[^>]*", re.sub(r'"[^"]*"', "", pages)))
 
 
-def test_photos_are_served_by_number_if_they_are_what_was_scored(base: str, journal: Path) -> None:
+def test_photos_are_served_by_key_if_they_are_what_was_scored(base: str, scan: Path) -> None:
     anna = Client(base, "Anna")
-    with opened(journal) as queue:
-        numbers = {
-            Path(row.source).name: number
-            for number in range(1, 10)
-            if (row := queue.index.row_of(number)) is not None
-        }
-    red = anna.http.get(f"/photo/{numbers['red.png']}/original")
-    assert red.content == (journal.parent / "red.png").read_bytes()
+    with Queue(scan) as queue:
+        found = queue.file.select("SELECT source, key FROM image")
+    keys = {Path(source).name: as_key(key) for source, key in found}
+
+    def get(name: str, kind: str) -> httpx.Response:
+        return anna.http.get(f"/photo/{keys[name]}/{kind}")
+
+    red = get("red.png", "original")
+    assert red.content == (scan.parent / "red.png").read_bytes()
     assert red.headers["content-type"] == "image/png"
     assert red.headers["content-security-policy"] == "default-src 'none'; sandbox"
-    for kind in ("small", "large", "heat"):
-        made = anna.http.get(f"/photo/{numbers['red.png']}/{kind}")
-        assert made.content.startswith(b"\xff\xd8")
-    changed = anna.http.get(f"/photo/{numbers['changed.png']}/large")
-    assert (changed.status_code, changed.headers["content-type"]) == (
-        *(404, "text/plain; charset=utf-8"),
-    )
+    for kind in ("small", "large", "heat?label=ivory_worked"):
+        made = get("red.png", kind)
+        assert made.content.startswith(b"\xff\xd8"), kind
+        assert made.headers["x-photo-kept"] == "0"
+    assert get("red.png", "heat?label=nothing").status_code == 404
+    changed = get("changed.png", "large")
+    assert changed.status_code == 404
+    assert changed.headers["content-type"] == "text/plain; charset=utf-8"
     assert "has changed since the scan" in changed.text
-    for path in ("/photo/999/small", "/photo/1/secret", "/photo/1/..%2f..%2fetc%2fpasswd"):
-        assert anna.http.get(path).status_code == 404
+    for kind in ("small", "large"):
+        kept = get("kept.png", kind)
+        assert kept.content.startswith(b"\xff\xd8")
+        assert kept.headers["x-photo-kept"] == "1"
+    assert "has gone since the scan" in get("kept.png", "original").text
 
 
 def test_the_audit_sample_is_blind_and_the_words_are_those_of_the_browser(base: str) -> None:
@@ -146,3 +263,69 @@ def test_the_audit_sample_is_blind_and_the_words_are_those_of_the_browser(base: 
     assert "随机抽取" in anna.open("/?section=audit")
     anna.open("/shift?lang=en")
     assert "Shift" in anna.open("/shift")
+
+
+def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", many(60))
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        keys = re.findall(r'data-key="(\w+)"', anna.open("/listings"))
+        assert len(keys) == 50
+        answer = anna.http.post(
+            "/act?page=2", json={"do": "reject", "listings": keys[:48], "list": True}
+        ).json()
+        assert answer["notice"] == "48 listings: Rejected"
+        assert len(re.findall(r'data-key="(\w+)"', answer["html"])) == 12  # no page 2 is left
+        again = anna.http.post("/act", json={"do": "reject", "listings": keys[47:49]}).json()
+        assert again["notice"].startswith("1 listings: Rejected. 1 were not stored")
+        for _ in range(2):
+            undone = anna.http.post("/act", json={"do": "undo", "list": True}).json()
+        assert "60 listings" in undone["html"]
+
+
+def test_photos_of_a_large_listing_come_in_pages(tmp_path: Path) -> None:
+    rows = [
+        replace(listing("a", 0.9), source=f"{i}.jpg", sha256=digest(str(i))) for i in range(1000)
+    ]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        page = anna.open()
+        assert len(page) < 100_000
+        assert page.count("<figure") == 40
+        assert "Page 1 of 25" in page
+        last = anna.http.get(f"/listing/{anna.listing}/photos?page=25").text
+        assert last.count("<figure") == 40
+        assert {*re.findall(r'data-photo="(\w+)"', page)}.isdisjoint(
+            re.findall(r'data-photo="(\w+)"', last)
+        )
+
+
+def test_a_full_disk_is_507_and_a_lost_file_503_and_the_end(tmp_path: Path) -> None:
+    team = tmp_path / "team.sqlite"
+    scan = write_scan(tmp_path / "scan.sqlite", many(3))
+    stopped: list[bool] = []
+    stores: list[Any] = []
+
+    def fill(queue: Queue) -> None:
+        stores.append(queue._outcomes.file)
+        ((pages,),) = stores[0].select("PRAGMA page_count")
+        stores[0].execute(f"PRAGMA max_page_count = {pages}")
+
+    with served(scan, outcomes=team, prepare=fill, stop=lambda: stopped.append(True)) as base:
+        anna = Client(base, "Anna")
+        anna.open()
+        full = anna.act("reject", note="x" * 4000)
+        assert full.status_code == 507
+        assert full.json()["notice"].startswith("Not stored: the disk of the server is full")
+        stores[0].execute("PRAGMA max_page_count = 1073741823")
+        assert anna.act("reject", note="x" * 4000).status_code == 200
+        assert not stopped
+        team.rename(tmp_path / "moved.sqlite")
+        lost = anna.act("reject")
+        assert lost.status_code == 503
+        assert "put it back in its place and start again" in lost.json()["notice"]
+        assert anna.http.get("/").status_code == 503
+        assert not team.exists()
+        assert stopped
+    assert len(said_in(tmp_path / "moved.sqlite")) == 1

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from recognizer.engine import Recognizer
-from recognizer.review.outcomes import OutcomeStore
+from recognizer.review.outcomes import Outcomes
 from tests.conftest import picture
 from tests.review.browser import chromium
-from tests.review.server.queues import served
-from tests.rows.rows import row_of, write_rows
+from tests.review.scans import write_scan
+from tests.review.server.queues import many, said_in, served
+from tests.rows.rows import digest, row_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -30,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path, recognizer: Recognizer) -> Path:
+def scan(tmp_path: Path, recognizer: Recognizer) -> Path:
     rows = []
     for place, name in enumerate(("a", "b", "c")):
         for photo in range(2):
@@ -38,7 +39,7 @@ def journal(tmp_path: Path, recognizer: Recognizer) -> Path:
             picture("red", seed=10 * place + photo).save(path)
             columns = {"listing_id": name, "title": f"{EVIL} {name}", "reports": 3 - place}
             rows.append(replace(row_of(recognizer, path, item=columns), phash=f"{place:x}" * 64))
-    return write_rows(tmp_path / "rows.jsonl", rows)
+    return write_scan(tmp_path / "scan.sqlite", rows)
 
 
 def signed_in(browser: Browser, base: str, width: int = 1280, height: int = 800) -> Page:
@@ -65,14 +66,16 @@ def shown(page: Page, title: str) -> None:
 
 
 def test_a_reviewer_works_by_keys_alone(
-    browser: Browser, journal: Path, recognizer: Recognizer
+    browser: Browser, scan: Path, recognizer: Recognizer
 ) -> None:
-    with served(journal, [recognizer.bundle]) as base:
+    with served(scan, [recognizer.bundle]) as base:
         page = signed_in(browser, base)
         assert page.inner_text("h1") == f"{EVIL} a"
         page.keyboard.press("ArrowRight")
         page.keyboard.press("h")
-        page.wait_for_selector(".stage figure:not([hidden]) img[src$='/heat']")
+        page.wait_for_selector(".stage figure:not([hidden]) img[src*='/heat']")
+        caption = page.inner_text(".stage figure:not([hidden]) .of-heat")
+        assert re.match(r"Worked ivory: score [01]\.\d\d, threshold 0\.\d\d\.", caption)
         page.keyboard.press("x")  # the second photo does not show it
         page.keyboard.press("b")
         page.keyboard.press("1")
@@ -93,16 +96,87 @@ def test_a_reviewer_works_by_keys_alone(
         assert page.title() != "owned"
         assert page.errors == []  # type: ignore[attr-defined]
         page.close()
-    with OutcomeStore(f"{journal}.outcomes") as store:
-        (said,) = store.standing()
+    with Outcomes(scan) as outcomes:
+        (said,) = outcomes.standing()
     assert (said.listing, said.note, said.judgement) == ("a", "carved, r u e", "confirmed")
     assert said.label == "ivory_worked"
 
 
-def test_a_phone_shows_everything_in_its_width(
-    browser: Browser, journal: Path, recognizer: Recognizer
+def test_who_was_signed_out_signs_in_again_and_loses_nothing(browser: Browser, scan: Path) -> None:
+    with served(scan) as base:
+        page = signed_in(browser, base)
+        page.fill("#note", "a long note")
+        page.context.clear_cookies()
+        page.locator("h1").click()
+        page.wait_for_timeout(450)
+        page.keyboard.press("c")
+        page.wait_for_selector("#who[open]")
+        assert page.input_value("#who [name=name]") == "Anna"
+        page.press("#who [name=name]", "Enter")
+        shown(page, "b")
+        assert page.errors == []  # type: ignore[attr-defined]
+        page.close()
+    assert {one.note for one in said_in(scan)} == {"a long note"}
+
+
+def test_obvious_rejects_are_picked_in_the_grid(browser: Browser, tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", many(70))
+    with served(scan) as base:
+        page = signed_in(browser, base)
+        page.goto(f"{base}/listings")
+        page.keyboard.press("v")
+        page.keyboard.press("ArrowRight")  # to the first
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("x")
+        first = page.evaluate("document.activeElement.closest('[data-key]').dataset.key")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Shift+X")
+        assert page.inner_text("[data-picked]") == "2 picked"
+        page.keyboard.press("r")
+        page.locator("#notice", has_text="2 listings: Rejected").wait_for()
+        assert page.locator(f"[data-key='{first}']").count() == 0
+        page.keyboard.press("a")
+        assert page.inner_text("[data-picked]") == "50 picked"
+        page.keyboard.press("Escape")
+        assert page.is_hidden(".picking")
+        page.keyboard.press("z")
+        page.locator(f"[data-key='{first}']").wait_for()
+        assert page.errors == []  # type: ignore[attr-defined]
+        page.close()
+    assert [one.occasion for one in said_in(scan)] == ["review"] * 2 + ["withdrawal"] * 2
+
+
+def test_the_photos_of_a_large_listing_are_paged_and_ticks_stay(
+    browser: Browser, scan: Path, tmp_path: Path
 ) -> None:
-    with served(journal, [recognizer.bundle]) as base:
+    columns = {"listing_id": "big", "title": " big"}
+    rows = [
+        replace(row, source=f"{i}.jpg", sha256=digest(str(i)), item=columns)
+        for i, row in enumerate(many(90))
+    ]
+    write_scan(tmp_path / "big.sqlite", rows)
+    with served(tmp_path / "big.sqlite") as base:
+        page = signed_in(browser, base)
+        page.locator("[data-counts]").first.click()
+        page.click("[data-page='2']")
+        page.locator(".strip", has_text="Page 2 of 3").wait_for()
+        page.locator("[data-counts]").first.click()
+        page.click("[data-page='1']")
+        page.locator(".strip", has_text="Page 1 of 3").wait_for()
+        assert not page.locator("[data-counts]").first.is_checked()
+        page.locator("h1").click()
+        page.wait_for_timeout(450)
+        page.keyboard.press("c")
+        page.locator("#notice", has_text="Confirmed").wait_for()
+        assert page.errors == []  # type: ignore[attr-defined]
+        page.close()
+    assert len(said_in(tmp_path / "big.sqlite")) == 88
+
+
+def test_a_phone_shows_everything_in_its_width(
+    browser: Browser, scan: Path, recognizer: Recognizer
+) -> None:
+    with served(scan, [recognizer.bundle]) as base:
         page = signed_in(browser, base, 390, 844)
         for path in ("/", "/listings", "/shift", "/?lang=zh"):
             page.goto(base + path)

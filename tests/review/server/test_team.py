@@ -14,17 +14,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from recognizer.review.outcomes import OutcomeStore
-from tests.review.server.queues import Client, many
-from tests.rows.rows import write_rows
+from tests.review.scans import write_scan
+from tests.review.server.queues import Client, many, said_in
 
 LISTINGS = 120
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_five_reviewers_lose_nothing_when_the_server_is_killed(tmp_path: Path) -> None:
-    journal = write_rows(tmp_path / "rows.jsonl", many(LISTINGS))
-    team = _Team(journal)
+    scan = write_scan(tmp_path / "scan.sqlite", many(LISTINGS))
+    team = _Team(scan)
     team.start()
     try:
         workers = [threading.Thread(target=team.work, args=(f"R{i}",)) for i in range(5)]
@@ -41,9 +40,7 @@ def test_five_reviewers_lose_nothing_when_the_server_is_killed(tmp_path: Path) -
         team.server.kill()
         team.server.wait()
     assert not team.errors
-    with OutcomeStore(tmp_path / "rows.jsonl.outcomes") as store:
-        said = [(outcome.listing, outcome.reviewer) for outcome in store]
-        store.verify()
+    said = [(outcome.listing, outcome.reviewer) for outcome in said_in(scan)]
     assert set(team.stored) <= set(said)  # whatever was acknowledged is there
     assert len(said) == len({name for name, _ in said}) == LISTINGS  # each once, by one person
     cuts = statistics.quantiles(team.seconds, n=100)
@@ -54,18 +51,18 @@ def test_five_reviewers_lose_nothing_when_the_server_is_killed(tmp_path: Path) -
 
 
 class _Team:
-    def __init__(self, journal: Path) -> None:
-        self.journal = journal
+    def __init__(self, scan: Path) -> None:
+        self.scan = scan
         self.base = ""
         self.stored: list[tuple[str, str]] = []
         self.seconds: list[float] = []
         self.errors: list[str] = []
-        self.held: dict[str, int] = {}
+        self.held: dict[str, str] = {}
         self.lock = threading.Lock()
 
     def start(self) -> None:
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "recognizer", "review", str(self.journal), "--port", "0"],
+            [sys.executable, "-m", "recognizer", "review", str(self.scan), "--port", "0"],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -85,17 +82,19 @@ class _Team:
                     self._decide(client, name)
                 return
             except (httpx.TransportError, httpx.InvalidURL):
+                with self.lock:
+                    self.held.pop(name, None)  # who has what is lost with the server
                 time.sleep(0.2)  # it is being started again
 
     def _decide(self, client: Client, name: str) -> None:
-        number = client.listing
-        assert number is not None
+        key = client.listing
+        assert key is not None
         with self.lock:
-            if number in self.held.values() and self.held.get(name) != number:
-                self.errors.append(f"listing {number} was handed to two people")
-            self.held[name] = number
+            if key in self.held.values() and self.held.get(name) != key:
+                self.errors.append(f"listing {key} was handed to two people")
+            self.held[name] = key
         begin = time.perf_counter()
-        answer = client.act("confirm" if number % 3 else "reject")
+        answer = client.act("confirm" if int(key, 16) % 3 else "reject")
         spent = time.perf_counter() - begin
         with self.lock:
             if answer.status_code != 200:

@@ -1,0 +1,477 @@
+"""The listings that people work through, as the desk and the report show them.
+
+Which listings there are, and their order, comes from the scan's file; what was said of them from
+the file of outcomes. States are taken over from both as they change.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recognizer._closing import Closes
+from recognizer.errors import ScanFileChangedError
+from recognizer.policy import Decision
+from recognizer.review.outcomes import Occasion
+from recognizer.review.views import AUDIT, OPEN, QUEUE, View, late_conditions
+from recognizer.rows.copies import group_copies
+from recognizer.rows.listings import QUEUE_ORDER, Listing
+from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
+from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
+
+MAX_GROUP = 500
+"""Listings that one decision can settle."""
+
+MAX_IMAGES = 1000
+"""Images of one listing for which a verdict on it is stored; it counts for the listing itself."""
+
+PAGE_SIZE = 50
+
+_REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its listings
+_REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them again
+_STALE_SECONDS = 20.0  # that what takes long to count may be old
+
+_TABLES = """
+CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, judge TEXT,
+  judged TEXT);
+CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER);
+CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, time REAL, PRIMARY KEY (unit, reviewer))
+"""
+_ENTRIES = "entry LEFT JOIN temp.state AS said ON said.unit = entry.unit"
+AFFECTED = """
+SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
+UNION SELECT unit FROM image WHERE sha256 = :sha256
+UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
+  WHERE section = 'audit' AND image.sha256 = :sha256
+"""
+"""The units that an outcome on a listing or an image is about, in SQL."""
+
+_KEY = re.compile("[0-9a-f]{16}")
+_MAX_NUMBER = "SELECT coalesce(max(number), 0) FROM outcome"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A listing of the queue.
+
+    ``best`` is the number of the image that stands for it in this file, ``photo`` what tells that
+    image from others in any scan. ``held_by`` is who has it now, ``late`` beyond its time limit.
+    """
+
+    unit: int
+    section: str
+    level: Decision
+    reports: int
+    score: float | None
+    first: datetime
+    listing: str | None
+    source: str
+    title: str | None
+    seller: str | None
+    product: str | None
+    best: int
+    photo: int
+    copies: int | None
+    state: str
+    judge: str | None
+    held_by: str | None
+    late: bool
+
+    @property
+    def key(self) -> str:
+        """What names it in addresses and pages, also after a restart with another scan."""
+        return as_key(self.unit)
+
+    @property
+    def photo_key(self) -> str:
+        """The same for the image that stands for it."""
+        return as_key(self.photo)
+
+    @property
+    def name(self) -> str:
+        """Its identity in outcomes."""
+        return self.source if self.listing is None else self.listing
+
+
+def as_key(number: int) -> str:
+    """Return what names a listing or an image in addresses: its 64 bits in hexadecimal."""
+    return f"{number & (1 << 64) - 1:016x}"
+
+
+def from_key(key: str) -> int | None:
+    """Return the number behind a key, or None for anything else."""
+    if not _KEY.fullmatch(key):
+        return None
+    value = int(key, 16)
+    return value - (1 << 64) * (value >= 1 << 63)
+
+
+class Image(NamedTuple):
+    """An image: its number in this file, the key that names it in any, and its row."""
+
+    number: int
+    key: str
+    row: Row
+
+
+class About(NamedTuple):
+    """What the outcomes of a verdict name: digests of images or None, the listing, the occasion."""
+
+    images: list[str | None]
+    listing: str | None
+    occasion: Occasion
+
+
+class Group(NamedTuple):
+    """Listings that one decision can settle: those that are open and free, and all of them."""
+
+    free: int
+    listings: int
+    sellers: int
+
+
+class Said(NamedTuple):
+    """What was said of a listing or, ``elsewhere``, of its lead images in another listing."""
+
+    time: datetime
+    reviewer: str
+    judgement: str
+    label: str | None
+    note: str | None
+    elsewhere: bool
+
+
+class Entries(Closes):
+    """The listings of a scan and what was said of them, for reading.
+
+    Args:
+        scan: the scan's file.
+        outcomes: the file of outcomes; None for that of the scan.
+        time_limits: level -> hours after which a listing is late, and comes first in its level.
+
+    Raises:
+        ScanFileError: a file cannot be used; as from all methods.
+    """
+
+    def __init__(
+        self,
+        scan: Path,
+        outcomes: Path | None = None,
+        *,
+        time_limits: Mapping[Decision, float] | None = None,
+    ) -> None:
+        self._time_limits = dict(time_limits or {})
+        self._cached: dict[str, tuple[float, list[tuple[Any, ...]]]] = {}
+        self._lock = threading.RLock()
+        self._heard = 0  # the number of the last outcome that the states know of
+        self._version, self._refresh_at = 0, 0.0
+        self.file = ScanFile(scan, write=os.access(scan, os.W_OK))
+        try:
+            for statement in _TABLES.split(";"):
+                self.file.execute(statement)
+            if outcomes is not None and not _is_same(scan, outcomes):
+                self.file.use_outcomes_of(outcomes)
+            self._places = {path: path.stat() for path in {scan, outcomes or scan}}
+            self.refresh()
+        except BaseException:
+            self.file.close()
+            raise
+
+    def close(self) -> None:
+        """Release the file."""
+        self.file.close()
+
+    # --- states -----------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Take over what a scan, or another program, has changed."""
+        with self._lock:
+            begin = time.monotonic()
+            group_copies(self.file)
+            ((version,),) = self.file.select("PRAGMA data_version")
+            ((heard,),) = self.file.select(_MAX_NUMBER)
+            if (version, heard) != (self._version, self._heard):
+                self.file.execute("DELETE FROM temp.state")
+                self.file.execute("INSERT INTO temp.state SELECT * FROM verdict")
+            self._version, self._heard = version, heard
+            now = time.monotonic()
+            self._refresh_at = now + max(_REFRESH_SECONDS, (now - begin) / _REFRESH_SHARE)
+
+    def check(self) -> None:
+        """Check that the files are where they were.
+
+        Raises:
+            ScanFileChangedError: one is not.
+        """
+        for path, place in self._places.items():
+            if not _is_there(path, place):
+                raise ScanFileChangedError(
+                    f"{path} was moved, removed or replaced while it was in use: put it back in "
+                    "its place and start again"
+                )
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """Have the lock, and states that know of all outcomes."""
+        with self._lock:
+            self.check()
+            if time.monotonic() > self._refresh_at:
+                self.refresh()
+            self._hear()
+            yield
+
+    def _hear(self) -> None:
+        """Take over the outcomes that were added since the last time."""
+        new = self.file.select(
+            "SELECT max(number), listing, sha256 FROM outcome WHERE number > ?"
+            " GROUP BY listing, sha256",
+            (self._heard,),
+        )
+        units: set[int] = set()
+        for _, listing, sha256 in new:
+            about = {"listing": listing, "sha256": sha256}
+            units.update(unit for (unit,) in self.file.select(AFFECTED, about))
+        self._settle(units)
+        self._heard = max((number for number, *_ in new), default=self._heard)
+
+    def _settle(self, units: Iterable[int]) -> None:
+        """Look up what was said of listings."""
+        for unit in units:
+            self.file.execute("DELETE FROM temp.state WHERE unit = ?", (unit,))
+            self.file.execute(
+                "INSERT INTO temp.state SELECT * FROM verdict WHERE unit = ?", (unit,)
+            )
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    def entry(self, unit: int) -> Entry | None:
+        """Return a listing by its unit."""
+        with self._lock:
+            found = self._select("entry.unit = :unit", {"unit": unit}, limit=1)
+            return found[0] if found else None
+
+    def photos(self, entry: Entry, limit: int = -1, offset: int = 0) -> list[Image]:
+        """Return the images of a listing, the one that stands for it first."""
+        condition, values = _images_of(entry)
+        order = f"{IMAGE_ORDER} LIMIT {limit:d} OFFSET {offset:d}"
+        return self._images(condition, values, order)
+
+    def photo_count(self, entry: Entry) -> int:
+        """Return how many images a listing has."""
+        condition, values = _images_of(entry)
+        with self._lock:
+            ((count,),) = self.file.select(
+                f"SELECT count(*) FROM image WHERE {condition} AND reason IS NOT 'no_image'", values
+            )
+            return int(count)
+
+    def image(self, key: int) -> Image | None:
+        """Return an image by its key."""
+        found = self._images("image.key = ?", (key,), "image.id")
+        return found[0] if found else None
+
+    def _images(self, condition: str, values: Sequence[object], order: str) -> list[Image]:
+        with self._lock:
+            rows = dict(self.file.numbered_rows(condition, values, order))
+            numbers = ", ".join(map(str, rows))
+            keys = dict(self.file.select(f"SELECT id, key FROM image WHERE id IN ({numbers})"))
+            return [Image(number, as_key(keys[number]), row) for number, row in rows.items()]
+
+    def about(
+        self, entry: Entry, also: Collection[int] = (), without: Collection[int] = ()
+    ) -> About:
+        """Return what a verdict on a listing is about.
+
+        That is its images that are leads, and those with the keys ``also``, but for those
+        ``without``; where none of them is, as words or reports alone have raised it, the listing
+        and no image. Of an image without a listing it is that image.
+        """
+        rows = self.file.select(
+            "SELECT key, sha256, image_decision IN ('priority', 'review') FROM image"
+            f" WHERE sha256 IS NOT NULL AND (unit = ? OR id = ?) ORDER BY {IMAGE_ORDER}",
+            (entry.unit, entry.best),
+        )
+        is_all = entry.section == AUDIT or entry.listing is None
+        default = [(key, sha256) for key, sha256, is_lead in rows if is_lead or is_all]
+        chosen = [
+            (key, sha256)
+            for key, sha256, is_lead in rows
+            if (is_lead or is_all or key in also) and key not in without
+        ]
+        found = [*dict.fromkeys(sha256 for _, sha256 in chosen or default)][:MAX_IMAGES]
+        return About(
+            images=found or [None],
+            listing=None if entry.listing is None and found else entry.name,
+            occasion=Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW,
+        )
+
+    def listing(self, entry: Entry, rows: Sequence[Row]) -> Listing:
+        """Return what the images of a listing come to."""
+        return Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
+
+    def group(self, entry: Entry, by: str, reviewer: str | None) -> Group:
+        """Return how many listings a decision on the ``copies`` or the ``seller`` would settle."""
+        value = getattr(entry, by)
+        if value is None:
+            return Group(0, 1, 1)
+        with self._lock:
+            ((listings, sellers),) = self.file.select(
+                f"SELECT count(*), count(DISTINCT seller) FROM entry WHERE {by} = ?"
+                " AND section = 'queue'",
+                (value,),
+            )
+            return Group(len(self.members(entry, by, reviewer)), listings, sellers)
+
+    def members(self, entry: Entry, by: str, reviewer: str | None) -> list[Entry]:
+        """Return the listings of a group that are open and in nobody else's hands."""
+        condition = (
+            f"{by} = :value AND section = 'queue' AND (said.unit IS NULL OR entry.unit = :own)"
+        )
+        values = {"value": getattr(entry, by), "own": entry.unit}
+        members = self._select(condition, values, limit=MAX_GROUP)
+        return [member for member in members if member.held_by in {None, reviewer}]
+
+    def page(self, view: View, number: int) -> tuple[list[Entry], int]:
+        """Return a page of a view, counted from 1, and how many listings the view has.
+
+        Of near-copies that are open, only the first is there, unless a seller or words are asked
+        for.
+        """
+        with self._current():
+            condition, values = view.condition(folded=bool(view.seller or view.q))
+            ((total,),) = self.file.select(
+                f"SELECT count(*) FROM {_ENTRIES} WHERE {condition}", values
+            )
+            order = ENTRY_ORDER
+            if view.state not in {OPEN, "all"}:
+                order = "judged DESC, entry.unit"
+            elif self._time_limits:
+                late = " OR ".join(late_conditions(self._time_limits).values())
+                order = f"place, ({late}) DESC, {order}"
+            offset = (max(1, number) - 1) * PAGE_SIZE
+            found = self._select(condition, values, limit=PAGE_SIZE, offset=offset, order=order)
+            return found, total
+
+    def select(self, view: View, condition: str, limit: int) -> tuple[list[Entry], int]:
+        """Return the first listings of a view that meet an SQL condition, and how many there are.
+
+        Of near-copies that are open, only the first is there.
+        """
+        with self._current():
+            of_view, values = view.condition(folded=False)
+            condition = f"{of_view} AND {condition}"
+            ((total,),) = self.file.select(
+                f"SELECT count(*) FROM {_ENTRIES} WHERE {condition}", values
+            )
+            return self._select(condition, values, limit=limit), total
+
+    def _select(
+        self,
+        condition: str,
+        values: Mapping[str, Any],
+        *,
+        limit: int,
+        offset: int = 0,
+        order: str = ENTRY_ORDER,
+    ) -> list[Entry]:
+        late = " OR ".join(late_conditions(self._time_limits).values())
+        rows = self.file.select(
+            "SELECT entry.unit, section, place, reports, score, first, listing, source, title,"
+            " seller, product, best, (SELECT key FROM image WHERE id = best) AS photo, copies,"
+            " ifnull(state, 'open'), judge,"
+            " (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit"
+            " AND hold.until > :now) AS held_by,"
+            f" said.unit IS NULL AND section = 'queue' AND ({late or '0'}) AS late"
+            f" FROM {_ENTRIES} WHERE {condition}"
+            f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
+            {**values, "now": time.time()},
+        )
+        return [_entry(*row) for row in rows]
+
+    # --- figures ----------------------------------------------------------------------------------
+
+    def choices(self, column: str) -> list[tuple[Any, ...]]:
+        """Return the values of ``product`` or ``location``, the most frequent first."""
+        return self._select_cached(
+            f"SELECT {column}, count(*) FROM entry WHERE section = 'queue' AND {column} > ''"
+            " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60"
+        )
+
+    def open_counts(self) -> dict[str, int]:
+        """Return how many listings are open by level, of the audit sample, and ``late``."""
+        late = " OR ".join(late_conditions(self._time_limits).values())
+        found = self._select_cached(
+            f"SELECT section, place, count(*), sum({late or '0'}) FROM {_ENTRIES}"
+            " WHERE said.unit IS NULL GROUP BY section, place"
+        )
+        counts = {str(QUEUE_ORDER[place]): n for section, place, n, _ in found if section == QUEUE}
+        counts[AUDIT] = sum(n for section, _, n, _ in found if section == AUDIT)
+        counts["late"] = sum(late for section, *_, late in found if section == QUEUE)
+        return counts
+
+    def _select_cached(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return what a statement selected at most :data:`_STALE_SECONDS` ago."""
+        with self._lock:
+            at, found = self._cached.get(statement, (0.0, []))
+            if statement not in self._cached or time.monotonic() - at > _STALE_SECONDS:
+                found = self.file.select(statement)
+                self._cached[statement] = time.monotonic(), found
+            return found
+
+    def said_of(self, entry: Entry) -> list[Said]:
+        """Return what was said of a listing and of the bytes of its leads, the last first."""
+        with self._lock:
+            rows = self.file.select(
+                "SELECT DISTINCT time, reviewer, judgement, label, note,"
+                " listing IS NOT NULL AND listing != :name FROM standing"
+                " WHERE listing = :name OR sha256 IN (SELECT sha256 FROM image"
+                " WHERE (unit = :unit OR id = :best)"
+                " AND (image_decision IN ('priority', 'review') OR :audit))"
+                " ORDER BY number DESC LIMIT 20",
+                {
+                    "name": entry.name,
+                    "unit": entry.unit,
+                    "best": entry.best,
+                    "audit": entry.section == AUDIT,
+                },
+            )
+        return [Said(datetime.fromisoformat(at), *rest) for at, *rest in rows]
+
+
+def _entry(*values: Any) -> Entry:
+    names = list(Entry.__dataclass_fields__)
+    found = dict(zip(names, values, strict=True))
+    found["level"] = QUEUE_ORDER[found.pop("level")]
+    return Entry(
+        **found | {"first": datetime.fromisoformat(found["first"]), "late": bool(found["late"])}
+    )
+
+
+def _images_of(entry: Entry) -> tuple[str, tuple[int]]:
+    """Return the SQL condition for the images of a listing: in the audit sample it has one."""
+    return (
+        ("image.id = ?", (entry.best,)) if entry.section == AUDIT else ("unit = ?", (entry.unit,))
+    )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one.absolute() == other.absolute()
+
+
+def _is_there(path: Path, place: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), place)
+    except OSError:
+        return False

@@ -1,0 +1,272 @@
+"""The pictures of a scan's images: of what the row names, if its bytes are those that were scored.
+
+Small ones come from the thumbnails of the scan where it has kept them. Whatever has to be decoded
+is decoded in other processes, a few at a time: it comes from strangers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from recognizer._closing import Closes
+from recognizer._process import DiedError, ProcessPool
+from recognizer.engine import Recognizer
+from recognizer.errors import RecognizerError
+from recognizer.imaging import Limits, load_image
+from recognizer.imaging.overlay import draw_heatmap
+from recognizer.imaging.sources import Refused, read_path
+from recognizer.imaging.thumbnail import Thumbnail, shrink
+from recognizer.model.bundle import Bundle
+from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
+from recognizer.status import Reason, Status
+
+SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}
+"""The longer side of what is made, in pixels; ``original`` is served as it is."""
+
+SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
+
+DEFAULT_THRESHOLD = 0.5
+"""Of a label that has none, on the scale of a heat-map."""
+
+_CACHE_BYTES = 96 << 20
+_PROCESSES = 2
+_TIMEOUT = 30.0  # seconds for one picture
+_MEMORY_LIMIT = 2 << 30  # bytes of one process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """An encoded image; ``kept``: made by the scan, because the original is not there now."""
+
+    data: bytes
+    media_type: str = "image/jpeg"
+    kept: bool = False
+
+
+class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of the program
+    """There is no such picture; ``key`` names the text that says why."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def read_local(row: Row) -> bytes:
+    """Return the bytes of an image that is a file on this machine, or raise ``Refused``."""
+    return read_path(row.source, Limits())
+
+
+class Photos(Closes):
+    """Makes the pictures of images, and keeps what it has made in memory, up to a limit.
+
+    Args:
+        file: of the scan; its thumbnails are in it.
+        read: return the bytes of a row's image as they are now, or raise ``Refused``.
+        bundles: the models that may be behind the rows.
+    """
+
+    def __init__(
+        self,
+        file: ScanFile,
+        read: Callable[[Row], bytes] = read_local,
+        bundles: Sequence[Bundle] = (),
+    ) -> None:
+        self._file = file
+        self._read = read
+        self.bundles = {bundle.digest: bundle for bundle in bundles}
+        self._cache: OrderedDict[tuple[str, ...], Picture] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+        self._pool: ProcessPool | None = None
+        self._starting = threading.Lock()
+        self._later = ThreadPoolExecutor(max_workers=1)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._later.shutdown(wait=False, cancel_futures=True)
+        with self._starting:
+            if self._pool is not None:
+                self._pool.close()
+
+    def picture(self, image: int, row: Row, kind: str, label: str = "") -> Picture:
+        """Return a picture of an image.
+
+        Args:
+            image: its number in the scan's file.
+            row: its row.
+            kind: a key of :data:`SIDES` (``heat``: a heat-map over it), or ``original``.
+            label: for a heat-map; empty for the highest product.
+
+        Raises:
+            Unavailable: the image has gone or changed, or cannot be decoded.
+        """
+        if row.status is Status.FAILED:  # what may have cost the scan a process is not tried here
+            raise Unavailable("photo_undecoded")
+        if kind == "original":  # not kept: it may be large
+            return self._original(row)
+        key = (row.sha256 or row.source, kind, label)
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+        picture = self._make(image, row, kind, label)
+        with self._lock:
+            self._size += len(picture.data) - len(self._cache.pop(key, Picture(data=b"")).data)
+            self._cache[key] = picture
+            while self._size > _CACHE_BYTES:
+                self._size -= len(self._cache.popitem(last=False)[1].data)
+        return picture
+
+    def make_later(self, image: int, row: Row) -> None:
+        """Make the large picture of an image in the background; whether that works shows later."""
+        self._later.submit(self.picture, image, row, "large")
+
+    def thumbnail(self, image: int, row: Row) -> Thumbnail:
+        """Return what the scan has kept of an image, else what is made of the file as it is now.
+
+        Raises:
+            Unavailable: as for :meth:`picture`.
+        """
+        if (kept := self._file.thumbnail(image)) is not None:
+            return kept
+        if row.status is Status.FAILED:
+            raise Unavailable("photo_undecoded")
+        return self._decoded(row, self.original(row), SIDES["small"])
+
+    def original(self, row: Row) -> bytes:
+        """Return the bytes of an image if they are those that were scored.
+
+        Raises:
+            Unavailable: they are gone, cannot be read, or have changed.
+        """
+        try:
+            data = self._read(row)
+        except Refused as error:
+            is_gone = error.reason is Reason.NOT_FOUND
+            raise Unavailable("photo_gone" if is_gone else "photo_unread") from error
+        if hashlib.sha256(data).hexdigest() != row.sha256:
+            raise Unavailable("photo_changed")
+        return data
+
+    def _make(self, image: int, row: Row, kind: str, label: str) -> Picture:
+        stored = self._file.thumbnail(image)
+        if kind == "small" and stored is not None:
+            return Picture(data=stored.jpeg, kept=True)
+        try:
+            data = self.original(row)
+            if kind == "heat":
+                return self._heatmap(row, data, label)
+            return Picture(data=self._decoded(row, data, SIDES[kind]).jpeg)
+        except Unavailable:
+            if stored is None or kind == "heat":
+                raise
+            return Picture(data=stored.jpeg, kept=True)
+
+    def _original(self, row: Row) -> Picture:
+        data = self.original(row)
+        if row.format in SHOWN_BY_BROWSERS:
+            return Picture(data=data, media_type=f"image/{row.format}")
+        return Picture(data=self._decoded(row, data, max(row.width or 1, row.height or 1)).jpeg)
+
+    def _heatmap(self, row: Row, data: bytes, label: str) -> Picture:
+        bundle = self.bundles.get(row.model.digest)
+        if bundle is None:
+            raise Unavailable("no_model")
+        if label not in bundle.label_names:
+            raise Unavailable("no_heatmap")
+        request = _Request(
+            data=data,
+            side=SIDES["heat"],
+            bundle=bundle.digest,
+            label=label,
+            threshold=heat_threshold(row, bundle, label),
+        )
+        return Picture(data=self._ask(request).jpeg)
+
+    def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
+        frame = row.regions[0].frame if row.regions else None
+        return self._ask(_Request(data=data, side=side, frame=frame))
+
+    def _ask(self, request: _Request) -> Thumbnail:
+        with self._starting:
+            if self._pool is None:
+                self._pool = ProcessPool(
+                    partial(_Decoder, [*self.bundles.values()]),
+                    _Decoder.answer,
+                    processes=_PROCESSES,
+                    timeout=_TIMEOUT,
+                    memory_limit=_MEMORY_LIMIT,
+                )
+        try:
+            answer = self._pool.call(request)
+        except (DiedError, RecognizerError) as error:
+            raise Unavailable("photo_undecoded") from error
+        if isinstance(answer, Thumbnail):
+            return answer
+        raise Unavailable(answer)
+
+
+def heat_threshold(row: Row, bundle: Bundle | None, label: str) -> float:
+    """Return the threshold that the heat-map of a label is drawn against."""
+    of_leads = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
+    if (threshold := of_leads.get(label)) is not None:
+        return threshold
+    own = next((one.thresholds for one in bundle.labels if one.name == label), {}) if bundle else {}
+    return min(own.values(), default=DEFAULT_THRESHOLD)
+
+
+# --- in the processes -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """What is made of an image: a frame (else the first) that fits ``side``, or a heat-map."""
+
+    data: bytes
+    side: int
+    frame: int | None = None
+    bundle: str = ""
+    label: str = ""
+    threshold: float = DEFAULT_THRESHOLD
+
+
+class _Decoder:
+    """Answers requests with a JPEG, or with the key of the text that says why there is none."""
+
+    def __init__(self, bundles: Sequence[Bundle]) -> None:
+        self._bundles = {bundle.digest: bundle for bundle in bundles}
+        self._recognizers: dict[str, Recognizer] = {}
+
+    def answer(self, request: _Request) -> Thumbnail | str:
+        try:
+            return self._heat(request) if request.label else _shrunk(request)
+        except MemoryError:
+            return "photo_undecoded"
+
+    def _heat(self, request: _Request) -> Thumbnail | str:
+        try:
+            if request.bundle not in self._recognizers:
+                self._recognizers[request.bundle] = Recognizer(self._bundles[request.bundle])
+            found = self._recognizers[request.bundle].explain(request.data, request.label)
+        except RecognizerError:
+            return "no_heatmap"
+        if not found.heatmap.size:
+            return "photo_undecoded"
+        drawn = draw_heatmap(found.rgb, found.heatmap, request.threshold)
+        return shrink(drawn, request.side, 0)
+
+
+def _shrunk(request: _Request) -> Thumbnail | str:
+    image = load_image(request.data, min_side=request.side)
+    if not image.frames:
+        return "photo_undecoded"
+    found = (frame for frame in image.frames if frame.index == request.frame)
+    frame = next(found, image.frames[0])
+    return shrink(frame.rgb, request.side, frame.index)

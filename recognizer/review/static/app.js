@@ -1,0 +1,635 @@
+"use strict";
+// The script of the desk and of the report. A page talks to one of two back ends: the server, or
+// this file itself, which keeps verdicts in the browser until they are exported.
+const $ = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const root = document.documentElement;
+const texts = JSON.parse($("#texts").textContent);
+const say = (key, values = {}) =>
+  texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name].toLocaleString());
+const isReport = "report" in document.body.dataset;
+const QUIET_MS = 350; // after a new listing, so that a double press does not decide it unseen
+const PAGE_SIZE = 50;
+const JUDGEMENTS = {
+  confirm: "confirmed",
+  reject: "rejected",
+  unsure: "unsure",
+  escalate: "escalated",
+};
+const KEYS = { c: "confirm", r: "reject", u: "unsure", e: "escalate", s: "skip", z: "undo" };
+let busy = false;
+let shownAt = 0;
+let active = 0;
+
+// --- what is remembered in this browser -----------------------------------------------------
+function read(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+function write(name, text) {
+  try {
+    localStorage.setItem(name, text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+function setToggle(name, on) {
+  root.classList.toggle(`with-${name}`, on);
+  for (const button of all(`[data-toggle=${name}], [data-view=${name}]`))
+    button.setAttribute("aria-pressed", on);
+  write(`review-${name}`, on ? "1" : "");
+}
+const isOn = (name) => root.classList.contains(`with-${name}`);
+
+// --- notices and requests ---------------------------------------------------------------------
+let noticeTimer = 0;
+function notify(text, isError = false) {
+  const notice = $("#notice");
+  $("span", notice).textContent = text;
+  notice.classList.toggle("error", isError);
+  notice.hidden = !text;
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => (notice.hidden = true), isError ? 12000 : 6000);
+}
+let afterName = null; // what was asked for before there was a name
+function askName(then) {
+  const dialog = $("#who");
+  if (!dialog) return location.assign("/login");
+  afterName = then;
+  $("form", dialog).reset();
+  $("[name=name]", dialog).value = isReport ? reviewer() : $(".me bdi").textContent;
+  if (!dialog.open) dialog.showModal();
+}
+async function send(data) {
+  if (busy) return;
+  busy = true;
+  document.body.classList.add("busy");
+  try {
+    const answer = await backend.act(data);
+    if (answer.needsName) return askName(() => send(data));
+    if (answer.html !== undefined) {
+      $("#desk").innerHTML = answer.html; // made and escaped by the server; no script in it runs
+      if (answer.url) history.replaceState(null, "", answer.url);
+      prepare();
+      ($("#desk h1") || $("#desk")).focus({ preventScroll: true });
+      if (card()) scrollTo(0, 0);
+    }
+    notify(answer.notice || "", !answer.ok);
+  } catch {
+    notify(say("offline"), true);
+  } finally {
+    busy = false;
+    document.body.classList.remove("busy");
+  }
+}
+
+const server = {
+  async post(path, data) {
+    const response = await fetch(path + location.search, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(data),
+    });
+    return { ok: response.ok, status: response.status, ...(await response.json()) };
+  },
+  async act(data) {
+    const answer = await this.post("/act", data);
+    return { ...answer, needsName: answer.status === 401 };
+  },
+  async signIn(form) {
+    const response = await fetch("/login", { method: "POST", body: new URLSearchParams(form) });
+    if (!response.ok) throw new Error("not signed in");
+  },
+  keep: (listing) => server.post("/keep", { listing }).catch(() => {}),
+};
+
+// --- the card ---------------------------------------------------------------------------------
+const card = () => $("#desk:not([hidden]) article.card");
+const figure = () => $(".stage figure:not([hidden])", card() || document);
+let ticks = new Map(); // key of a photo -> whether the reviewer has ticked it, where that differs
+
+function chosenLabel() {
+  const other = $("#other-label");
+  if (other && other.value) return other.value;
+  const radio = $("input[name=label]:checked");
+  return radio ? radio.value : null;
+}
+function said() {
+  const also = [...ticks].filter(([, on]) => on).map(([key]) => key);
+  const without = [...ticks].filter(([, on]) => !on).map(([key]) => key);
+  return { note: $("#note")?.value.trim() || null, label: chosenLabel(), also, without };
+}
+function decide(what) {
+  if (what === "undo") return send({ do: what, list: !card() });
+  if (!card() || card().dataset.mayDecide !== "yes") return;
+  send({ do: what, listing: card().dataset.listing, ...(what === "skip" ? {} : said()) });
+}
+function decideGroup(dialog) {
+  send({
+    do: $("input[type=radio]:checked", dialog).value,
+    by: dialog.dataset.bulkDialog,
+    expected: Number(dialog.dataset.expected),
+    listing: card().dataset.listing,
+    ...said(),
+  });
+}
+function showPhoto(key) {
+  setHeat(false);
+  for (const one of all(".stage figure")) one.hidden = one.dataset.photo !== key;
+  for (const button of all("[data-show]"))
+    button.setAttribute("aria-current", button.dataset.show === key);
+  $(`[data-show="${key}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+function step(by) {
+  const photos = all(".stage figure");
+  const next = photos[photos.findIndex((one) => !one.hidden) + by];
+  if (next) showPhoto(next.dataset.photo);
+  else $(by > 0 ? "[data-page]:last-of-type" : "[data-page]")?.click();
+}
+async function turnPage(number) {
+  const response = await fetch(`/listing/${card().dataset.listing}/photos?page=${number}`);
+  if (!response.ok) return notify(say("offline"), true);
+  $(".stage").outerHTML = await response.text();
+  prepareStage();
+}
+function setHeat(on) {
+  const image = figure() && $("img", figure());
+  const button = $("[data-view=heat]");
+  if (!image || !button) return;
+  if (on && !image.dataset.heat) return notify(say("no_heatmap"), true);
+  button.setAttribute("aria-pressed", on);
+  figure().classList.toggle("waiting", on);
+  const caption = $(".of-heat", figure());
+  if (caption) caption.hidden = !on;
+  // It keeps its size on the page, whatever that of the heat-map is.
+  if (on && image.clientWidth) {
+    [image.width, image.height] = [image.clientWidth, image.clientHeight];
+  } else if (!on) {
+    for (const side of ["width", "height"]) image.removeAttribute(side);
+  }
+  if (image.dataset.heat) image.src = on ? image.dataset.heat : image.dataset.large;
+}
+function zoom() {
+  const image = figure() && $("img", figure());
+  const dialog = $("#zoom");
+  if (dialog.open) return dialog.close();
+  if (!image) return;
+  if (isReport && image.dataset.original) return open(image.dataset.original, "_blank", "noopener");
+  $("img", dialog).src = image.dataset.original || image.src;
+  dialog.classList.remove("full");
+  dialog.showModal();
+}
+async function explainMissing(image) {
+  const owner = image.closest("figure");
+  const response = await fetch(image.src).catch(() => null);
+  if (!response || response.ok) return;
+  const words = await response.text();
+  if (image.getAttribute("src") === image.dataset.heat) {
+    notify(words, true);
+    return setHeat(false);
+  }
+  const missing = $(".missing", owner);
+  missing.textContent = words;
+  missing.hidden = false;
+  $(".shot", owner).hidden = true;
+}
+function prepareImages(within) {
+  for (const image of all("img", within)) {
+    const owner = image.closest("figure");
+    image.addEventListener("load", () => owner?.classList.remove("waiting"));
+    image.addEventListener("error", () => {
+      owner?.classList.remove("waiting");
+      if (owner && !isReport) explainMissing(image);
+      else image.classList.add("gone");
+    });
+    if (image.src && image.complete && !image.naturalWidth && image.loading !== "lazy")
+      image.dispatchEvent(new Event("error"));
+  }
+}
+function prepareStage() {
+  prepareImages($("#desk"));
+  for (const box of all("[data-counts]"))
+    box.checked = ticks.get(box.dataset.counts) ?? box.defaultChecked;
+  if (isReport)
+    for (const image of all(".strip img")) {
+      const key = image.closest("[data-show]").dataset.show;
+      image.src = $(`figure[data-photo="${key}"] img`)?.src ?? "";
+    }
+  setToggle("boxes", isOn("boxes"));
+}
+function prepare() {
+  shownAt = performance.now();
+  ticks = new Map();
+  prepareStage();
+  setToggle("grid", isOn("grid"));
+  countPicked();
+}
+
+// --- the list: several listings at once -------------------------------------------------------
+const isShown = (element) => element.getClientRects().length > 0;
+const rows = () => all(".rows > [data-key]").filter(isShown);
+const picked = () => rows().filter((row) => $("[data-pick]", row).checked);
+let lastPicked = null;
+
+function countPicked() {
+  const bar = $(".picking");
+  if (!bar) return;
+  bar.hidden = !picked().length;
+  $("[data-picked]", bar).textContent = say("picked", { n: picked().length });
+}
+function pick(row, on, range = false) {
+  const shown = rows();
+  const ends = [shown.indexOf(range && lastPicked ? lastPicked : row), shown.indexOf(row)];
+  const [from, to] = ends.sort((a, b) => a - b);
+  for (const one of shown.slice(Math.max(from, 0), to + 1)) {
+    const box = $("[data-pick]", one);
+    box.checked = on && !box.disabled;
+  }
+  lastPicked = row;
+  countPicked();
+}
+function move(by) {
+  const shown = rows();
+  const at = shown.indexOf(document.activeElement.closest("[data-key]"));
+  const next = shown[at < 0 ? 0 : at + by];
+  if (!next) return;
+  $(".row", next).focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest" });
+}
+function decideMany(what) {
+  const keys = picked().map((row) => row.dataset.key);
+  if (keys.length) send({ do: what, listings: keys, list: true });
+}
+/** How many rows lie in a line of the grid. */
+function across() {
+  const [first, ...others] = rows();
+  const place = others.findIndex((row) => row.offsetTop > first.offsetTop);
+  return place < 0 ? others.length + 1 : place + 1;
+}
+
+// --- events -----------------------------------------------------------------------------------
+document.addEventListener("click", (event) => {
+  const box = event.target.closest("[data-pick]");
+  if (box) return pick(box.closest("[data-key]"), box.checked, event.shiftKey);
+  const target = event.target.closest("button, .pan img, .shot img");
+  if (!target) return;
+  const data = target.dataset;
+  if (data.do) decide(data.do);
+  else if (data.many) decideMany(data.many);
+  else if ("unpick" in data) for (const row of picked()) pick(row, false);
+  else if (data.toggle) setToggle(data.toggle, !isOn(data.toggle));
+  else if (data.view === "boxes") setToggle("boxes", !isOn("boxes"));
+  else if (data.view === "heat") setHeat(target.getAttribute("aria-pressed") !== "true");
+  else if (data.view === "zoom") zoom();
+  else if (data.show) showPhoto(data.show);
+  else if (data.page) turnPage(data.page);
+  else if (data.open === "who") askName(null);
+  else if (data.open) $(`#${data.open}`).showModal();
+  else if (data.bulk) $(`[data-bulk-dialog=${data.bulk}]`).showModal();
+  else if ("bulkDo" in data) decideGroup(target.closest("dialog"));
+  else if (target.id === "sign-out")
+    server.post("/logout", {}).then((answer) => location.assign(answer.url));
+  else if (target.closest(".pan")) $("#zoom").classList.toggle("full");
+  else if (target.closest(".shot")) zoom();
+});
+document.addEventListener("change", (event) => {
+  const { dataset } = event.target;
+  const dialog = event.target.closest("[data-bulk-dialog]");
+  if (dialog) $("[data-bulk-do]", dialog).disabled = false;
+  if (dataset.counts) {
+    if (event.target.checked === event.target.defaultChecked) ticks.delete(dataset.counts);
+    else ticks.set(dataset.counts, event.target.checked);
+  }
+  if (event.target.id === "other-label" && event.target.value)
+    for (const radio of all("input[name=label]")) radio.checked = false;
+  if (event.target.name === "label") $("#other-label").value = "";
+});
+$("#who form")?.addEventListener("submit", async (event) => {
+  const then = afterName;
+  try {
+    await backend.signIn(new FormData(event.target));
+    then?.();
+  } catch {
+    notify(say("wrong_name"), true);
+    askName(then);
+  }
+});
+function pressOnCard(key, event) {
+  if (KEYS[key]) {
+    if (performance.now() - shownAt >= QUIET_MS) decide(KEYS[key]);
+  } else if (key === "h") $("[data-view=heat]")?.click();
+  else if (key === "b") $("[data-view=boxes]")?.click();
+  else if (key === "o") zoom();
+  else if (key === "ArrowLeft") step(-1);
+  else if (key === "ArrowRight") step(1);
+  else if (key === "x") $(`[data-counts="${figure()?.dataset.photo}"]`)?.click();
+  else if (/^[1-6]$/.test(key)) {
+    const radio = $(`input[name=label][data-key="${key}"]`);
+    if (radio && radio.checked) radio.checked = false;
+    else radio?.click();
+  } else if (key === "n" && $("#note")) {
+    event.preventDefault(); // else the letter lands in the note
+    $("#note").focus();
+  }
+}
+function pressOnList(key, event) {
+  const focused = document.activeElement.closest("[data-key]");
+  const grid = isOn("grid");
+  const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: grid ? -across() : -1 };
+  moves.ArrowDown = grid ? across() : 1;
+  if (moves[key]) {
+    event.preventDefault();
+    move(moves[key]);
+  } else if (key === "x" && focused) {
+    pick(focused, !$("[data-pick]", focused).checked, event.shiftKey);
+  } else if (key === "a") {
+    const on = picked().length === 0;
+    for (const row of rows()) pick(row, on);
+  } else if (key === "v") $("[data-toggle=grid]").click();
+  else if (key === "Escape") for (const row of picked()) pick(row, false);
+  else if (KEYS[key] && key !== "s" && key !== "z") decideMany(KEYS[key]);
+  else if (key === "z") decide("undo");
+}
+document.addEventListener("keydown", (event) => {
+  active = performance.now();
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  const typing = event.target.matches("textarea, select, input:not([type=radio], [type=checkbox])");
+  if (event.key === "Escape" && typing) event.target.blur();
+  if (typing || event.repeat || $("dialog[open]:not(#zoom)")) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if ($("#zoom")?.open && key !== "o") return;
+  if (key === "l" || key === "g") $(`[data-toggle=${key === "l" ? "blur" : "grey"}]`)?.click();
+  else if (key === "?") $("#keys")?.showModal();
+  else if (key === "/") {
+    const field = all("input[type=search]").find((one) => isShown(one.closest("details")));
+    if (!field) return;
+    event.preventDefault();
+    field.closest("details").open = true;
+    field.focus();
+  } else if (card()) pressOnCard(key, event);
+  else if ($(".rows") && isShown($(".rows"))) pressOnList(key, event);
+  else if (key === "z") decide("undo");
+});
+document.addEventListener("pointermove", () => (active = performance.now()), { passive: true });
+
+// --- the report: its rows, and verdicts that stay in this browser -------------------------------
+const STORE = `recognizer ${document.body.dataset.report}`;
+const NAME = "recognizer reviewer";
+const entries = isReport ? all("#listings [data-key]") : [];
+const byKey = new Map(entries.map((entry) => [entry.dataset.key, entry]));
+const skipped = new Set();
+let log = []; // {step, key, exported, outcome: {time, reviewer, judgement, ...}, images}
+const reviewer = () => read(NAME) ?? "";
+const lastOf = (key) => log.findLast((one) => one.key === key);
+const stateOf = (entry) =>
+  lastOf(entry.dataset.key)?.outcome.judgement ?? entry.dataset.state;
+// An outcome is text: without control characters and halves of surrogate pairs.
+const clean = (text) =>
+  text.replace(/\r\n?/g, "\n").replace(/[^\P{C}\n\p{Cf}\p{Co}\p{Cn}]/gu, " ").trim();
+
+function load() {
+  try {
+    const found = JSON.parse(read(STORE) ?? "[]");
+    log = Array.isArray(found) ? found : [];
+  } catch {
+    log = [];
+  }
+}
+function keepLog() {
+  if (!write(STORE, JSON.stringify(log))) notify(say("not_kept"), true);
+  drawStates();
+}
+function drawStates() {
+  const due = entries.filter((entry) => entry.dataset.section === "queue");
+  const done = due.filter((entry) => stateOf(entry) !== "open").length;
+  for (const entry of entries) {
+    const mine = lastOf(entry.dataset.key);
+    $("[data-pick]", entry).disabled = stateOf(entry) !== "open";
+    const badge = $("[data-said]", entry);
+    badge.dataset.first ??= badge.innerHTML; // as the report was written
+    if (!mine) badge.innerHTML = badge.dataset.first;
+    else {
+      const one = document.createElement("span");
+      one.className = `badge state-${mine.outcome.judgement}`;
+      one.textContent = say(mine.outcome.judgement);
+      badge.replaceChildren(one);
+    }
+  }
+  $("#progress").textContent = say("progress", { n: done, of: due.length });
+  const left = log.filter((one) => !one.exported && lastOf(one.key) === one).length;
+  $("#unexported").textContent = left ? say("unexported", { n: left }) : "";
+  $("#export").classList.toggle("main", left > 0);
+  $("#name-now").textContent = reviewer() || say("your_name");
+}
+const route = () => {
+  const [path, query] = (location.hash.slice(1) || "/").split("?");
+  return { path, query: new URLSearchParams(query) };
+};
+function matching(query) {
+  const words = (query.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  const state = query.get("state") || "open";
+  const section = query.get("section") || "queue";
+  const is = (name, value) => !query.get(name) || query.get(name) === value;
+  const yesterday = new Date(Date.now() - 86400e3).toISOString();
+  return entries.filter((entry) => {
+    const { dataset } = entry;
+    return (
+      dataset.section === section &&
+      (state === "all" || stateOf(entry) === state) &&
+      ["level", "product", "seller", "location"].every((name) => is(name, dataset[name])) &&
+      (!query.get("since") || dataset.day >= query.get("since")) &&
+      (!query.get("until") || dataset.day <= query.get("until")) &&
+      (!query.get("new") || dataset.first >= yesterday) &&
+      (!query.get("reported") || Number(dataset.reports) > 0) &&
+      words.every((word) => dataset.text.includes(word))
+    );
+  });
+}
+function showList(query) {
+  const found = matching(query);
+  const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
+  const page = Math.min(pages, Math.max(1, Number(query.get("page")) || 1));
+  const shown = new Set(found.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE));
+  for (const entry of entries) {
+    entry.hidden = !shown.has(entry);
+    $("[data-pick]", entry).checked = false;
+    const image = $("img", entry);
+    if (shown.has(entry) && !image.src) {
+      const content = $(`template[data-card="${entry.dataset.key}"]`).content;
+      image.src = $(".shot img", content)?.src ?? "data:,";
+    }
+  }
+  $("#listings .empty").hidden = found.length > 0;
+  $("#found").textContent = say("found", { n: found.length });
+  const link = (path, more) => {
+    const to = new URLSearchParams(query);
+    for (const [name, value] of Object.entries(more)) to.set(name, value);
+    if (!more.page) to.delete("page");
+    return `#${path}${to.size ? `?${to}` : ""}`;
+  };
+  $("#these").href = link("/", {});
+  $("#pages").hidden = pages < 2;
+  $("#pages span").textContent = say("page", { n: page, of: pages });
+  for (const [rel, to] of [["prev", page - 1], ["next", page + 1]]) {
+    const button = $(`#pages [rel=${rel}]`);
+    button.hidden = to < 1 || to > pages;
+    button.href = link("/listings", { page: to });
+  }
+  const form = $("#listings form");
+  for (const field of form.elements) {
+    if (field.type === "checkbox") field.checked = !!query.get(field.name);
+    else if (field.name) field.value = query.get(field.name) ?? (field.name === "state" ? "open" : "");
+  }
+}
+function showCard(key) {
+  const template = key ? $(`template[data-card="${key}"]`) : $("#empty");
+  $("#desk").replaceChildren(template.content.cloneNode(true));
+  const mine = key && lastOf(key);
+  if (mine) {
+    const words = document.createElement("p");
+    const { judgement, reviewer: who, label, note } = mine.outcome;
+    words.className = "warning";
+    words.textContent = `${say(judgement)} · ${who}`;
+    $(".title").after(words);
+    $("#note").value = note ?? "";
+    const radio = label && $(`input[name=label][value="${label}"]`);
+    if (radio) radio.checked = true;
+    else $("#other-label").value = label ?? "";
+  }
+  prepare();
+}
+function go() {
+  const { path, query } = route();
+  const isList = path === "/listings";
+  $("#listings").hidden = !isList;
+  $("#summary").hidden = path !== "/summary";
+  $("#desk").hidden = isList || path === "/summary";
+  const section = query.get("section") === "audit" ? "/?section=audit" : "/";
+  const tab = isList || path === "/summary" ? path : section;
+  for (const link of all("nav a[href^='#']"))
+    link.toggleAttribute("aria-current", link.getAttribute("href") === `#${tab}`);
+  if (isList) showList(query);
+  else if (path.startsWith("/listing/")) showCard(byKey.has(path.slice(9)) ? path.slice(9) : null);
+  else if (path !== "/summary") {
+    const open = matching(query);
+    const next = open.find((entry) => !skipped.has(entry.dataset.key)) ?? open[0];
+    showCard(next?.dataset.key);
+  }
+  countPicked();
+  scrollTo(0, 0);
+}
+/** Return the listings that a request is about, each with what its outcomes name. */
+function subjects(data) {
+  const about = (key) => [key, JSON.parse(byKey.get(key).dataset.about)];
+  if (data.listings) return data.listings.map(about);
+  const [key, own] = about(data.listing);
+  const digests = (keys) =>
+    keys.map((one) => $(`figure[data-photo="${one}"]`)?.dataset.sha256).filter(Boolean);
+  const without = new Set(digests(data.without));
+  const images = [...new Set([...own.images, ...digests(data.also)])];
+  const chosen = images.filter((digest) => !without.has(digest));
+  const copies = data.by === "copies" ? JSON.parse(byKey.get(key).dataset.copies) : [];
+  return [[key, { ...own, images: chosen.length ? chosen : own.images }], ...copies];
+}
+const file = {
+  act(data) {
+    load(); // another tab may have added something
+    const ok = true;
+    if (data.do === "undo") {
+      const last = log.at(-1);
+      if (!last) return { ok: false, notice: say("nothing_to_undo") };
+      if (last.exported) return { ok: false, notice: say("was_exported") };
+      const { key } = log.find((one) => one.step === last.step);
+      log = log.filter((one) => one.step !== last.step);
+      keepLog();
+      if (!data.list && byKey.has(key)) showCard(key);
+      else go();
+      return { ok, notice: say("undone") };
+    }
+    if (!reviewer()) return { needsName: true };
+    const title = data.listing && byKey.get(data.listing).dataset.title.slice(0, 80);
+    if (data.do === "skip") {
+      skipped.add(data.listing);
+      this.next();
+      return { ok, notice: say("said_skip", { title }) };
+    }
+    const step = 1 + log.reduce((last, one) => Math.max(last, one.step), 0);
+    const found = subjects(data);
+    for (const [key, { images, listing, occasion }] of found) {
+      const outcome = {
+        ...{ time: new Date().toISOString(), reviewer: reviewer() },
+        ...{ judgement: JUDGEMENTS[data.do], occasion, listing },
+        ...{ label: data.label ?? null, note: clean(data.note ?? "") || null },
+        ...{ origin: "recognizer report", withdraws: null },
+      };
+      log.push({ step, key, images, outcome });
+    }
+    keepLog();
+    if (data.list) go();
+    else this.next();
+    const state = say(JUDGEMENTS[data.do]);
+    const many = say("said_bulk", { n: found.length, state });
+    return { ok, notice: found.length > 1 ? many : say(`said_${data.do}`, { title: title ?? "" }) };
+  },
+  next() {
+    if (route().path.startsWith("/listing/")) location.hash = "#/";
+    else go();
+  },
+  signIn(form) {
+    const name = clean(form.get("name")).replaceAll("\n", " ");
+    if (!name) throw new Error("no name");
+    if (!write(NAME, name)) notify(say("not_kept"), true);
+    drawStates();
+  },
+  keep() {},
+};
+function exportLog() {
+  load();
+  const counted = log.filter((one) => one.exported || lastOf(one.key) === one);
+  if (!counted.length) return notify(say("nothing_to_export"), true);
+  const outcomes = counted.flatMap(({ images, outcome }) =>
+    (images.length ? images : [null]).map((sha256) => ({ ...outcome, sha256 })),
+  );
+  const text = JSON.stringify(outcomes, null, 1) + "\n";
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
+  const who = reviewer().replace(/[^\p{L}\p{N}]+/gu, "-") || "reviewer";
+  link.download = `outcomes-${who}-${new Date().toISOString().slice(0, 10)}.json`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  for (const one of counted) one.exported = true;
+  keepLog();
+}
+const backend = isReport ? file : server;
+
+// --- at the start -----------------------------------------------------------------------------
+for (const name of ["blur", "grey", "boxes", "grid"]) setToggle(name, read(`review-${name}`) === "1");
+const narrow = matchMedia("(max-width: 860px)").matches;
+for (const inset of all(".filter-bar.inset")) if (narrow) inset.open = false;
+if (isReport) {
+  load();
+  drawStates();
+  go();
+  addEventListener("hashchange", go);
+  addEventListener("storage", (event) => {
+    if (event.key !== STORE) return;
+    load();
+    drawStates();
+  });
+  $("#export").addEventListener("click", exportLog);
+  $("#listings form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const given = [...new FormData(event.target)].filter(([, value]) => value);
+    location.hash = `#/listings?${new URLSearchParams(given)}`;
+  });
+} else {
+  prepare();
+  // The listing stays with whoever works; it goes back when they have left.
+  setInterval(() => {
+    if (card() && performance.now() - active < 60000) backend.keep(card().dataset.listing);
+  }, 60000);
+}

@@ -1,0 +1,138 @@
+"""A view of the queue: which listings are looked at, as the query of a URL and as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import MAXYEAR, UTC, datetime, timedelta
+from typing import Any
+
+from recognizer.policy import Decision
+from recognizer.review.outcomes import Judgement
+from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.rows.queue import ENTRY_ORDER
+from recognizer.rows.records import as_utc
+
+QUEUE, AUDIT = "queue", "audit"
+"""The sections: listings with leads or failures, and the audit sample."""
+
+OPEN = "open"
+STATES = (OPEN, *(str(judgement) for judgement in Judgement))
+"""Of a listing: not judged, or what was said of it last."""
+
+MAX_WORDS = 8  # that are searched
+
+# Of near-copies that are open, the first one is shown.
+_IS_FIRST = (
+    "(copies IS NULL OR said.unit IS NOT NULL OR entry.unit = (SELECT unit FROM entry AS copy"
+    " WHERE copy.copies = entry.copies AND copy.unit NOT IN (SELECT unit FROM temp.state)"
+    f" ORDER BY {ENTRY_ORDER} LIMIT 1))"
+)
+_HAS_WORD = (
+    "EXISTS (SELECT 1 FROM image, json_each(ifnull(item, '[]')) AS value"
+    " WHERE image.unit = entry.unit AND value.value LIKE {word} ESCAPE '\\'"
+    " UNION ALL SELECT 1 FROM image WHERE (image.unit = entry.unit OR image.id = entry.best)"
+    " AND (image.source LIKE {word} ESCAPE '\\' OR image.listing LIKE {word} ESCAPE '\\'))"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Which listings are looked at; empty texts mean any.
+
+    ``section`` is ``queue`` or ``audit``, ``state`` one of :data:`STATES` or ``all``. ``since`` and
+    ``until`` are the days, as YYYY-MM-DD, on which a listing was made (else scanned). ``new`` means
+    what first came in the last 24 hours, ``reported`` what users have reported, and ``q`` are words
+    of which each is in some column.
+    """
+
+    section: str = QUEUE
+    state: str = OPEN
+    product: str = ""
+    level: str = ""
+    seller: str = ""
+    location: str = ""
+    since: str = ""
+    until: str = ""
+    new: str = ""
+    reported: str = ""
+    q: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> View:
+        """Read a view from the query of a URL; what makes no sense is left out."""
+        given = {key.name: query.get(key.name, "").strip()[:200] for key in fields(cls)}
+        allowed: dict[str, tuple[str, ...]] = {
+            "section": (QUEUE, AUDIT),
+            "state": (*STATES, "all"),
+            "level": (*Decision,),
+        }
+        for name, values in allowed.items():
+            if given[name] not in values:
+                del given[name]
+        for name in ("since", "until"):
+            if _day(given[name]) is None:
+                del given[name]
+        return cls(**{name: value for name, value in given.items() if value})
+
+    def to_query(self, **changes: str) -> dict[str, str]:
+        """Return what a URL has to say for it."""
+        changed = replace(self, **changes)
+        values = {key.name: getattr(changed, key.name) for key in fields(self)}
+        return {
+            key.name: values[key.name] for key in fields(self) if values[key.name] != key.default
+        }
+
+    def condition(self, *, folded: bool) -> tuple[str, dict[str, Any]]:
+        """Return an SQL condition on listings, and its values; ``folded``: near-copies too."""
+        values: dict[str, Any] = {"section": self.section}
+        parts = ["section = :section"]
+        for name in ("product", "seller", "location"):
+            if value := getattr(self, name):
+                parts.append(f"{name} = :{name}")
+                values[name] = value
+        if self.state == OPEN:
+            parts.append("said.unit IS NULL")
+        elif self.state != "all":
+            parts.append("state = :state")
+            values["state"] = self.state
+        if not folded:
+            parts.append(_IS_FIRST)
+        if self.level and self.section == QUEUE:
+            parts.append("place = :place")
+            values["place"] = QUEUE_ORDER.index(Decision(self.level))
+        for name, sign, days in (("since", ">=", 0), ("until", "<", 1)):
+            if (day := _day(getattr(self, name))) is not None:
+                parts.append(f"coalesce(listed, first) {sign} :{name}")
+                values[name] = as_utc(day + timedelta(days=days))
+        if self.new:
+            parts.append("first >= :new")
+            values["new"] = as_utc(datetime.now(UTC) - timedelta(days=1))
+        if self.reported:
+            parts.append("reports > 0")
+        for place, word in enumerate(self.q.split()[:MAX_WORDS]):
+            escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            parts.append(_HAS_WORD.format(word=f":word{place}"))
+            values[f"word{place}"] = f"%{escaped}%"
+        return " AND ".join(parts), values
+
+
+def _day(text: str) -> datetime | None:
+    try:
+        day = datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+        return None if day is None or day.year == MAXYEAR else day  # the day after it is needed
+    except ValueError:
+        return None
+
+
+def late_conditions(limits: Mapping[Decision, float]) -> dict[int, str]:
+    """Return, by the place of a level, the SQL condition on which its listings are late.
+
+    ``limits`` are hours by level.
+    """
+    now = datetime.now(UTC)
+    return {
+        place: f"(place = {place} AND first < '{as_utc(now - timedelta(hours=hours))}')"
+        for level, hours in limits.items()
+        for place in [QUEUE_ORDER.index(level)]
+    }

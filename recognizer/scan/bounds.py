@@ -1,0 +1,122 @@
+"""What an archive or a table may cost, and how far one has been read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, BinaryIO
+
+from recognizer.errors import UsageError
+from recognizer.imaging.sources import Refused
+from recognizer.scan.items import Item
+from recognizer.status import Reason
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_FREE_BYTES = 256 << 20  # unpacked before the ratio counts: small archives of blank images are many
+_MAX_SHOWN = 100  # characters of a name in a message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What an archive or a table may cost; beyond a bound, the rest of it is not read.
+
+    Attributes:
+        max_members: members of an archive; images and rows of a table.
+        max_nesting: lists and objects within each other in a listing's columns.
+        max_name: characters of a member's name, or of a path or URL in a table.
+        max_headers: extended headers before one member of a tar.
+        max_unpacked: bytes that a compressed archive or table unpacks to, all together.
+        max_ratio: unpacked bytes for each packed one, once 256 MiB are unpacked.
+        max_columns: columns of a table.
+        max_cell: characters of a listing's column in a row; what is longer is cut, and says so.
+    """
+
+    max_members: int = 10_000_000
+    max_nesting: int = 64
+    max_name: int = 4096
+    max_headers: int = 64
+    max_unpacked: int = 1 << 40
+    max_ratio: int = 200
+    max_columns: int = 4096
+    max_cell: int = 16 << 10
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if (value := getattr(self, field.name)) < 1:
+                raise UsageError(f"{field.name} = {value}: a number from 1")
+
+
+class Progress:
+    """How far a container has been read; ``on_progress`` is called whenever something was."""
+
+    def __init__(self, bounds: Bounds, on_progress: Callable[[], None] = lambda: None) -> None:
+        self.bounds = bounds
+        self.count = 0
+        self.unpacked = 0
+        self.waiting: list[Item] = []  # images of an archive, for metadata that may follow them
+        self._last = ""
+        self._on_progress = on_progress
+
+    @property
+    def rest(self) -> str:
+        """What was not read, as the end of a sentence."""
+        return f"nothing after {self._last} was read" if self._last else "nothing of it was read"
+
+    def begin(self) -> int:
+        """Count a member, a row or an image, and return its number."""
+        self.count += 1
+        if self.count > self.bounds.max_members:
+            detail = f"more than {self.bounds.max_members} members or rows (max_members)"
+            raise Refused(Reason.CORRUPT_CONTAINER, detail)
+        self._on_progress()
+        return self.count
+
+    def passed(self, what: str, name: str | None = None) -> None:
+        """Take note of the last member or row that was read."""
+        self._last = what if name is None else f"{what}, {name[:_MAX_SHOWN]!r},"
+
+    def unpack(self, count: int, packed: int | None = None) -> None:
+        """Count unpacked bytes; ``packed``: from how many bytes all until now were unpacked."""
+        self.unpacked += count
+        if self.unpacked > self.bounds.max_unpacked:
+            limit = f"more than {self.bounds.max_unpacked} (max_unpacked)"
+        elif packed is None or self.unpacked <= max(_FREE_BYTES, self.bounds.max_ratio * packed):
+            self._on_progress()
+            return
+        else:
+            limit = f"more than {self.bounds.max_ratio} times as many (max_ratio)"
+        of = "" if packed is None else f"{packed} bytes unpack to "
+        raise Refused(Reason.TOO_MANY_BYTES, f"{of}{self.unpacked} bytes, {limit}")
+
+
+class Unpacked(io.RawIOBase):
+    """A stream of unpacked bytes that keeps to the bounds of its container.
+
+    ``stream`` unpacks; ``packed`` is the file behind it, None if it is the same.
+    """
+
+    def __init__(self, stream: BinaryIO, packed: BinaryIO | None, progress: Progress) -> None:
+        self._stream = stream
+        self._packed = packed
+        self._progress = progress
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to ``size`` bytes."""
+        data = self._stream.read(size)
+        packed = None if self._packed is None else self._packed.tell()
+        self._progress.unpack(len(data), packed)
+        return data
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read as many bytes as there is room for, or fewer."""
+        view = memoryview(buffer)
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)

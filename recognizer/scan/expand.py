@@ -1,0 +1,347 @@
+"""From the sources that a scan is given to its items.
+
+Everything here is lazy and in a fixed order. What an item really is, or whether it is there at
+all, is for the reader to find out and for a row to say.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePath
+from typing import BinaryIO, cast
+
+from recognizer.errors import UsageError
+from recognizer.imaging import Limits
+from recognizer.imaging.formats import SNIFF_BYTES, sniff
+from recognizer.imaging.sources import Refused, read_path
+from recognizer.rows.item_key import MEMBER
+from recognizer.rows.scanfile import is_open_here
+from recognizer.scan.containers import Containers, Opening
+from recognizer.scan.items import (
+    Container,
+    FileLocation,
+    Item,
+    Skipped,
+    StoreObject,
+    WebAddress,
+    has_archive_suffix,
+    has_image_suffix,
+    parse_location,
+    table_format,
+)
+from recognizer.scan.options import ScanOptions
+from recognizer.scan.stores import BUCKET_SCHEMES, Store
+from recognizer.scan.tables import Roots
+from recognizer.status import Reason
+
+LIST_ON_STDIN = "-"
+_READ_BYTES = 1 << 16
+
+
+def expand(
+    sources: Iterable[str | os.PathLike[str]],
+    options: ScanOptions | None = None,
+    *,
+    stdin: BinaryIO | None = None,
+    skipped: Skipped | None = None,
+) -> Iterator[Item]:
+    """Yield the images that ``sources`` name, lazily; what does not exist is an item too.
+
+    Tables (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``) and archives (``.tar``, also
+    compressed, ``.zip``) stand for the images that they name or hold. A folder is walked in the
+    order of its names, once, whatever links lead to it; hidden entries, tables and other files are
+    skipped. A pattern (``*``, ``?``, ``[``; ``**`` for any depth) that is not itself a file stands
+    for what it matches. A URL names an object, a prefix, a table, an archive or a pattern in an
+    object store, or an image on the web.
+
+    Args:
+        sources: paths, patterns, URLs, and ``-`` for a list of all these but patterns on standard
+            input, separated by newlines or NULs.
+        options: those of the scan; None for the defaults.
+        stdin: read for ``-``; None for standard input.
+        skipped: counts what is skipped.
+
+    Raises:
+        MissingExtraError: a library for a table or a store is not installed.
+        UsageError: an empty name, a pattern that matches nothing, a web URL without permission, an
+            unknown kind of store, or a table without an image column that is the only source. The
+            first three are raised before anything is yielded.
+    """
+    options = options or ScanOptions()
+    names = [os.fspath(name) for name in sources]
+    for name in names:
+        if not name:  # a variable of a script that is not set
+            raise UsageError("a source without a name: '' is not a file, folder or URL")
+        location = parse_location(name)
+        if isinstance(location, WebAddress) and not options.access.allow_http:
+            raise UsageError(f"{name}: web URLs need --allow-http")
+        if _is_pattern(location) and next(_matches(str(location)), None) is None:
+            raise UsageError(f"{name}: nothing matches")
+    return _Expansion(
+        names=names,
+        options=options,
+        containers=Containers(options.timeout, options.memory_limit),
+        stdin=stdin,
+        skipped=Skipped() if skipped is None else skipped,
+    ).items()
+
+
+def _is_pattern(location: object) -> bool:
+    if not isinstance(location, FileLocation):
+        return False
+    return glob.has_magic(location.path) and not os.path.lexists(location.path)
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    return match_below(pattern) if "**" in pattern else iter(sorted(glob.iglob(pattern)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Expansion:
+    names: Sequence[str]
+    options: ScanOptions
+    containers: Containers
+    stdin: BinaryIO | None
+    skipped: Skipped
+
+    @cached_property
+    def folders(self) -> Sequence[Container]:
+        """Folders and stores that are sources: tables may name what lies there."""
+        places = [parse_location(name) for name in self.names]
+        return [
+            place
+            for place in places
+            if isinstance(place, StoreObject)
+            or (isinstance(place, FileLocation) and os.path.isdir(place.path))
+        ]
+
+    def items(self) -> Iterator[Item]:
+        with closing(self.containers):
+            for name in self.names:
+                yield from self.of_source(name)
+
+    def of_source(self, name: str) -> Iterator[Item]:
+        if name == LIST_ON_STDIN:
+            # Unbuffered: a thread may be reading when the program ends, and Python would wait in
+            # vain for the lock of its buffer.
+            file = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+            for entry in read_list(self.stdin or cast(BinaryIO, file)):
+                yield from self._of_entry(entry)
+            return
+        match parse_location(name):
+            case WebAddress() as address:
+                yield Item(address)
+            case StoreObject() as place:
+                yield from self._below_url(place)
+            case FileLocation(pattern) as location if _is_pattern(location):
+                for path in _matches(pattern):
+                    yield from self._of_path(FileLocation(path))
+            case location:
+                yield from self._of_path(location)
+
+    def _of_entry(self, name: str) -> Iterator[Item]:
+        location = parse_location(name)
+        if isinstance(location, FileLocation):
+            yield from self._of_path(location)
+        elif isinstance(location, WebAddress):
+            yield Item(location)
+        elif location.scheme not in BUCKET_SCHEMES:
+            detail = f"{location.scheme}:// URLs in a list or table are not followed"
+            yield Item.failed(location, Reason.SOURCE_REFUSED, detail)
+        elif name.endswith("/"):
+            yield from self._below_url(location)
+        else:  # taken for an object: to ask the store of each would take longer than to read it
+            yield from self._of_file(location)
+
+    def _of_path(self, location: FileLocation) -> Iterator[Item]:
+        try:
+            mode = os.stat(location.path).st_mode
+        except (OSError, ValueError):  # not there, not allowed, a NUL: the row will say
+            yield from self._of_missing(location)
+            return
+        if not stat.S_ISDIR(mode):
+            yield from self._of_file(location)
+            return
+        for item in images_below(location.path, self.skipped):
+            yield from [item] if item.reason else self._of_file(FileLocation(item.source))
+
+    def _of_missing(self, location: FileLocation) -> Iterator[Item]:
+        # It may be the member of an archive, as a row calls it.
+        archive, mark, _ = location.path.partition(MEMBER)
+        if not (mark and has_archive_suffix(archive)):
+            yield Item(location)
+            return
+        wanted = {archive, location.path}
+        found = (item for item in self._of_file(FileLocation(archive)) if item.source in wanted)
+        missing = Item.failed(location, Reason.NOT_FOUND, "the archive has no such member")
+        yield next(found, missing)
+
+    def _of_file(self, location: Container) -> Iterator[Item]:
+        name = str(location)
+        if not (table_format(name) or has_archive_suffix(name)):
+            yield Item(location)
+            return
+        opening = Opening(
+            container=location,
+            image_column=self.options.image_column,
+            limits=self.options.limits,
+            bounds=self.options.bounds,
+            roots=Roots.of(location, self.folders, self.options.access),
+            is_only_source=len(self.names) == 1 and self.names[0] == name,
+        )
+        yield from self.containers.items(opening, self.skipped)
+
+    def _below_url(self, place: StoreObject) -> Iterator[Item]:
+        store = Store(place)
+        try:
+            if store.is_pattern:
+                found = None
+                for found in store.matches():
+                    yield from self._of_file(found)
+                if found is None:
+                    raise UsageError(f"{place}: nothing matches")
+            elif has_image_suffix(place.url) or store.is_object():
+                yield from self._of_file(place)
+            else:
+                for found in store.objects_below():
+                    name = found.url.rpartition("/")[2]
+                    # A name without a suffix may be that of an image: its row will say.
+                    if has_image_suffix(name) or has_archive_suffix(name) or "." not in name:
+                        yield from self._of_file(found)
+                    else:
+                        self.skipped.other_files += 1
+        except Refused as refused:
+            yield Item.failed(place, refused.reason, refused.detail)
+
+
+def read_list(file: BinaryIO) -> Iterator[str]:
+    """Yield the paths of a list, as they come.
+
+    NUL separates them where one stands among the bytes up to the first separator that was read
+    with it, else newline (with or without a carriage return before it). Empty entries are left
+    out.
+    """
+    read = getattr(file, "read1", file.read)
+    rest, separator = b"", None
+    while chunk := read(_READ_BYTES):
+        rest += chunk
+        if separator is None:
+            separator = b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else None
+        if separator is not None:
+            *entries, rest = rest.split(separator)
+            yield from _decoded(entries, separator)
+    yield from _decoded([rest], separator or b"\n")
+
+
+def _decoded(entries: Iterable[bytes], separator: bytes) -> Iterator[str]:
+    for entry in entries:
+        path = entry.removesuffix(b"\r") if separator == b"\n" else entry
+        if path:
+            yield os.fsdecode(path)
+
+
+# --- folders ------------------------------------------------------------------------------------
+
+
+def images_below(folder: str, skipped: Skipped) -> Iterator[Item]:
+    """Yield the images and archives below a folder, in the order of names.
+
+    An image is a file that is named like one, or whose first bytes say so. Hidden entries are
+    skipped, and each folder is walked once, whatever links lead to it.
+    """
+    for item in _walk(folder, skipped):
+        name = item.source
+        if (
+            item.reason
+            or has_image_suffix(name)
+            or has_archive_suffix(name)
+            or _begins_as_image(name)
+        ):
+            yield item
+        else:
+            skipped.other_files += 1
+
+
+def _begins_as_image(path: str) -> bool:
+    if is_open_here(path):
+        return False
+    with suppress(Refused):
+        return sniff(read_path(path, Limits(), head=SNIFF_BYTES)) is not None
+    return False
+
+
+def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
+    walked: set[tuple[int, int]] = set()
+    # A stack, because a tree may be deeper than Python's recursion limit.
+    first: list[tuple[str | None, bool]] = [(root, True)]
+    stack = [iter(first)]
+    while stack:
+        path, is_folder = next(stack[-1], (None, False))
+        if path is None:
+            stack.pop()
+        elif not is_folder:
+            yield Item(FileLocation(path))
+        else:
+            try:
+                stack.append(iter(_entries(path, skipped, walked)))
+            except OSError as error:
+                denied = isinstance(error, PermissionError)
+                reason = Reason.PERMISSION_DENIED if denied else Reason.READ_ERROR
+                detail = f"the folder cannot be listed: {error.strerror}"
+                yield Item.failed(FileLocation(path), reason, detail)
+
+
+def _entries(
+    folder: str, skipped: Skipped, walked: set[tuple[int, int]]
+) -> list[tuple[str | None, bool]]:
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in walked:
+        return []
+    walked.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as entries:
+        names = sorted((entry.name, _is_folder(entry)) for entry in entries)
+    shown = [(name, is_folder) for name, is_folder in names if not name.startswith(".")]
+    skipped.hidden += len(names) - len(shown)
+    return [(os.path.join(folder, name), is_folder) for name, is_folder in shown]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def match_below(pattern: str) -> Iterator[str]:
+    """Yield the files that a pattern with ``**`` matches, in the order of the walk.
+
+    The standard library's own ``**`` follows symbolic links round and round; the walk here does
+    not.
+    """
+    parts = PurePath(pattern).parts
+    first = next(i for i, part in enumerate(parts) if "**" in part)
+    above = os.path.join(*parts[:first]) if first else ""
+    roots = sorted(glob.iglob(above)) if glob.has_magic(above) else [above]
+    for root in roots:
+        for item in _walk(root or os.curdir, Skipped()):
+            relative = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
+            if item.reason is None and _fits(relative, parts[first:]):
+                yield os.path.join(root, *relative)
+
+
+def _fits(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        # At the end, ** stands for every file below.
+        rest = patterns[1:] or ("*",)
+        return any(_fits(names[i:], rest) for i in range(len(names)))
+    return bool(names) and fnmatch.fnmatch(names[0], patterns[0]) and _fits(names[1:], patterns[1:])

@@ -1,0 +1,254 @@
+"""Images from the web, fetched so that no URL can reach what only this machine may reach.
+
+URLs in listings are written by strangers. A host name is resolved once, every address that it
+has must be public, and the connection goes to an address that did: there is no second look-up
+that could answer otherwise (DNS rebinding). Each redirect is a new URL and goes the same way. No
+proxy is used, no cookie or credential is sent.
+
+Sources: OWASP, Server-Side Request Forgery Prevention Cheat Sheet; IANA's special-purpose address
+registries, as :mod:`ipaddress` knows them.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from recognizer import __version__
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused
+from recognizer.scan.stores import TransientRefusal, with_retries
+from recognizer.status import Reason
+
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MAX_REDIRECTS = 5
+_SOCKET_SECONDS = 10.0  # for connecting, and without a byte
+_CHUNK = 1 << 16
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_REASONS = {
+    401: Reason.PERMISSION_DENIED,
+    403: Reason.PERMISSION_DENIED,
+    404: Reason.NOT_FOUND,
+    410: Reason.NOT_FOUND,
+    451: Reason.PERMISSION_DENIED,
+}
+_HEADERS = {
+    "User-Agent": f"wildlife-product-recognizer/{__version__}",
+    "Accept": "image/*",
+    "Accept-Encoding": "identity",  # a compressed answer could grow without bounds
+    "Connection": "close",
+}
+_UNQUOTED = "/%:@!$&'()*+,;=~-._"
+_PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Beside what ipaddress knows, which differs between its versions.
+_NEVER = (
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("168.63.129.16/32"),  # Azure's wire server
+)
+_IPV6_IN_USE = ipaddress.ip_network("2000::/3")  # all that is given to anybody for unicast
+
+
+def public_only(address: IpAddress, port: int) -> str | None:
+    """Return why an address may not be connected to; None if anybody can reach it, by the web.
+
+    An IPv6 address that stands for an IPv4 one is judged by that.
+    """
+    if port not in _PORTS.values():
+        return f"port {port} is neither 80 nor 443"
+    for inner in _addresses_within(address):
+        is_public = inner.is_global and not (inner.is_multicast or inner.is_reserved)
+        if inner.version == 6:
+            is_public = is_public and inner in _IPV6_IN_USE
+        if not is_public or any(inner in network for network in _NEVER):
+            return f"{address} is not a public address"
+    return None
+
+
+def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
+    if isinstance(address, ipaddress.IPv4Address):
+        yield address
+    elif address.ipv4_mapped is not None:
+        yield address.ipv4_mapped
+    elif address in _NAT64:
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    else:
+        yield address
+        yield from filter(None, (address.sixtofour, *(address.teredo or ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Which places a scan may read from.
+
+    Attributes:
+        allow_http: whether ``http://`` and ``https://`` URLs are fetched.
+        roots: the folders, and the beginnings of URLs of object stores, where tables may name
+            images; without folders, the table's own and those that are sources. The prefix of a
+            table in a store, and those that are sources, are always among them.
+    """
+
+    allow_http: bool = False
+    roots: tuple[str, ...] = ()
+
+    def refusal(self, address: IpAddress, port: int) -> str | None:
+        """Return why an address may not be connected to; None if it may."""
+        return public_only(address, port)
+
+
+def fetch(url: str, limits: Limits, access: Access) -> bytes:
+    """Fetch an image; the byte limit applies to what the server announces, and to what it sends.
+
+    Raises:
+        Refused: with the reason.
+    """
+    if not access.allow_http:
+        raise Refused(Reason.SOURCE_REFUSED, "web URLs need --allow-http")
+    return with_retries(lambda deadline: _follow(url, limits, access, deadline))
+
+
+def _follow(url: str, limits: Limits, access: Access, deadline: float) -> bytes:
+    for _ in range(MAX_REDIRECTS + 1):
+        try:
+            answer = _request(_parsed(url), limits, access, deadline)
+        except TimeoutError as error:
+            raise TransientRefusal(Reason.READ_ERROR, "no answer in time") from error
+        except ssl.SSLCertVerificationError as error:
+            raise Refused(Reason.READ_ERROR, f"certificate: {error.verify_message}") from error
+        except ValueError as error:  # what TLS or HTTP cannot carry
+            raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
+        except (OSError, http.client.HTTPException) as error:
+            words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            raise TransientRefusal(Reason.READ_ERROR, str(words)[:200]) from error
+        if isinstance(answer, bytes):
+            return answer
+        url = urljoin(url, answer)
+    raise Refused(Reason.READ_ERROR, f"more than {MAX_REDIRECTS} redirects")
+
+
+def _parsed(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
+    if parts.scheme not in _PORTS or not parts.hostname or not has_port:
+        raise Refused(Reason.SOURCE_REFUSED, "not a web URL")
+    if parts.username is not None or parts.password is not None:
+        raise Refused(Reason.SOURCE_REFUSED, "the URL carries credentials")
+    return parts
+
+
+def _request(url: SplitResult, limits: Limits, access: Access, deadline: float) -> bytes | str:
+    host, port = url.hostname or "", url.port or _PORTS[url.scheme]
+    sock = _connect(_resolve(host, port, access), port, deadline)
+    try:
+        with _shut_down_at(deadline, sock):
+            connection: http.client.HTTPConnection
+            if url.scheme == "https":
+                sock = _tls().wrap_socket(sock, server_hostname=host)
+                connection = http.client.HTTPSConnection(host, port, context=_tls())
+            else:
+                connection = http.client.HTTPConnection(host, port)
+            connection.sock = sock  # connected already, and to no other address
+            target = quote(url.path or "/", _UNQUOTED, errors="replace")
+            if url.query:
+                target += "?" + quote(url.query, _UNQUOTED + "?[]", errors="replace")
+            connection.request("GET", target, headers=_HEADERS)
+            return _answer(connection.getresponse(), limits, deadline)
+    finally:
+        sock.close()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _connect(addresses: Sequence[IpAddress], port: int, deadline: float) -> socket.socket:
+    for number, address in enumerate(addresses, 1):
+        seconds = min(_SOCKET_SECONDS, deadline - time.monotonic())
+        if seconds <= 0:
+            break
+        try:
+            return socket.create_connection((str(address), port), timeout=seconds)
+        except OSError:  # an IPv6 address where there is no IPv6
+            if number == len(addresses):
+                raise
+    raise TimeoutError
+
+
+def _resolve(host: str, port: int, access: Access) -> Sequence[IpAddress]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise
+        raise Refused(Reason.NOT_FOUND, f"no such host: {host}") from error
+    except (UnicodeError, ValueError) as error:
+        raise Refused(Reason.SOURCE_REFUSED, "not a valid host name") from error
+    # A link-local address comes with its zone, which does not belong to it.
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    for address in addresses:
+        if (why := access.refusal(address, port)) is not None:
+            raise Refused(Reason.SOURCE_REFUSED, why)
+    return addresses
+
+
+@contextmanager
+def _shut_down_at(deadline: float, sock: socket.socket) -> Iterator[None]:
+    # A server that drips bytes never times out.
+    twin = sock.dup()  # TLS takes the socket itself over
+
+    def shut_down() -> None:
+        with suppress(OSError):  # ended already, by either side
+            twin.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), shut_down)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        twin.close()
+
+
+def _answer(response: http.client.HTTPResponse, limits: Limits, deadline: float) -> bytes | str:
+    status = response.status
+    if status in _REDIRECTS:
+        target = response.getheader("Location")
+        if not target:
+            raise Refused(Reason.READ_ERROR, f"HTTP {status} without a Location header")
+        return target
+    if status != http.client.OK:
+        kind = TransientRefusal if status in _TRANSIENT else Refused
+        raise kind(_REASONS.get(status, Reason.READ_ERROR), f"HTTP {status}")
+    encoding = response.getheader("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise Refused(Reason.READ_ERROR, f"the answer is compressed ({encoding}), unasked")
+    announced = response.length
+    if announced is not None and announced > limits.max_bytes:
+        raise Refused(Reason.TOO_MANY_BYTES, f"{announced} bytes, limit {limits.max_bytes}")
+    body = bytearray()
+    while chunk := response.read1(_CHUNK):
+        body += chunk
+        if len(body) > limits.max_bytes:
+            raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+    if time.monotonic() >= deadline:  # shut down, which looks like an end
+        raise TimeoutError
+    if announced is not None and len(body) < announced:
+        raise http.client.IncompleteRead(bytes(body), announced - len(body))
+    return bytes(body)
