@@ -185,7 +185,8 @@ class Queue(Entries):
             condition += " AND judge != :reviewer"
         for further in (f"{condition} AND {_NOT_SKIPPED}", condition):
             for part in self._parts(view):
-                if found := self._select(f"{further} AND {part}", values, limit=1):
+                chosen = f"{further} AND {part}"
+                if found := self._select(chosen, values, view.source, limit=1):
                     return found[0]
         return None
 
