@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,25 +26,25 @@ ROW_VALIDATOR = Draft202012Validator(row_schema(), format_checker=FormatChecker(
 
 @pytest.fixture(autouse=True)
 def _every_row_keeps_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a test writes into a journal is held against the schema of the row."""
+    """Whatever a test exports of a scan is held against the schema of the row."""
 
     to_json_line = Row.to_json_line
 
     def checked(row: Row) -> bytes:
         line = to_json_line(row)
         ROW_VALIDATOR.validate(json.loads(line))
-        assert Row.from_json_line(line) == row
+        assert Row.from_json(json.loads(line)) == row
         return line
 
     monkeypatch.setattr(Row, "to_json_line", checked)
 
 
 @pytest.fixture(autouse=True)
-def _the_command_line_scans_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Worker processes take seconds to start; the tests of the scan itself have some."""
-    from tests.scan.engines import InProcessPool  # noqa: PLC0415 - it needs no place in every test
-
-    monkeypatch.setattr("recognizer.cli.scan._pool_of", lambda _: InProcessPool)
+def _processes_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are forked off one that has imported what they need; all else is as it is in use."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(["recognizer.scan.worker", "onnxruntime"])
+        monkeypatch.setattr("recognizer._process.START_METHOD", "forkserver")
 
 
 @pytest.fixture(scope="session")

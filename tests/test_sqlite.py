@@ -6,12 +6,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from recognizer._sqlite import Store
-from recognizer.errors import BankError, ScanFileError, RecognizerError
-from recognizer.known import Bank
 from recognizer.rows.embeddings import EmbeddingStore
 from recognizer.rows.thumbnails import ThumbnailStore
+
+from recognizer._sqlite import Store
+from recognizer.errors import BankError, RecognizerError, ScanFileError
+from recognizer.known import Bank
 
 WAYS: dict[str, tuple[Callable[[Path], Store], type[RecognizerError], str]] = {
     "thumbnails": (

@@ -34,11 +34,7 @@ VERB_GROUPS = {
     "Scan": {
         "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
         "decide": ("recognizer.cli.decide", "Apply another policy to the scores of a scan."),
-        "listings": (
-            "recognizer.cli.listings",
-            "Write the listings of a scan: JSONL, CSV or Parquet.",
-        ),
-        "rows": ("recognizer.cli.rows", "Write the rows of a scan as CSV or Parquet."),
+        "rows": ("recognizer.cli.rows", "Export rows or listings: JSONL, CSV, Parquet."),
         "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),
         "similar": (
             "recognizer.cli.similar",
@@ -46,7 +42,7 @@ VERB_GROUPS = {
         ),
         "merge": (
             "recognizer.cli.merge",
-            "Merge the journals of shards, or of several scans.",
+            "Merge the shards of a scan, or several scans.",
         ),
         "compare": ("recognizer.cli.compare", "Show what changed between two scans."),
     },

@@ -19,7 +19,7 @@ from rich.text import Text
 from recognizer._closing import Closes
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
-from recognizer.rows import Journal, Row, ScanSummary
+from recognizer.rows import Row, ScanSummary
 from recognizer.scan import Lookahead, Skipped
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
@@ -47,8 +47,8 @@ NO_VERDICT = (
 class Output(Closes):
     """Shows a scan while it runs and when it is done; it keeps few rows, however many come."""
 
-    def __init__(self, journal: Journal, items: Lookahead, *, quiet: bool) -> None:
-        self._journal = journal
+    def __init__(self, output: Path, items: Lookahead, *, quiet: bool) -> None:
+        self._output = output
         self._items = items
         self._quiet = quiet
         self._errors = Console(stderr=True)
@@ -67,13 +67,6 @@ class Output(Closes):
             self._task = self._progress.add_task("loading the model", total=None)
 
     def __enter__(self) -> Self:
-        if self._journal.torn_bytes and not self._quiet:
-            self._errors.print(
-                f"{self._journal.path}: removed an incomplete last line of "
-                f"{self._journal.torn_bytes} bytes; its image is scanned again",
-                soft_wrap=True,
-                markup=False,
-            )
         if self._progress is not None:
             self._progress.start()
         return self
@@ -120,17 +113,17 @@ class Output(Closes):
             console.print(results_table(rows, bundle, title))
         for line in summary_lines(summary, skipped, bundle):
             console.print(line, markup=False, soft_wrap=True)
-        console.print(f"Rows: {shown(str(self._journal.path))}", markup=False, soft_wrap=True)
+        console.print(f"Scan: {shown(str(self._output))}", markup=False, soft_wrap=True)
         if report is not None:
             console.print(f"Report: {shown(str(report))}", markup=False, soft_wrap=True)
 
 
 def as_plain(
-    summary: ScanSummary, skipped: Skipped, bundle: Bundle, journal: Journal
+    summary: ScanSummary, skipped: Skipped, bundle: Bundle, output: Path
 ) -> dict[str, Any]:
-    """Return the results as values for JSON; the rows are in the journal."""
+    """Return the results as values for JSON; the rows are in the file."""
     return {
-        "journal": journal.path,
+        "scan": output,
         "bundle": bundle.title,
         "images": summary.images,
         "new": summary.scanned,

@@ -89,8 +89,9 @@ def command(
 ) -> None:
     """Print leads, recall and precision of thresholds, and choose those that fit a team.
 
-    From labelled photos (--data), or from what reviewers found out about a scan (--scan). Chosen are the loosest thresholds whose leads the team can work through, or of
-    whose leads enough show a product (--precision). --policy names the policy whose other rules
+    From labelled photos (--data), or from what reviewers found out about a scan (--scan). Chosen
+    are the loosest thresholds whose leads the team can work through, or of whose leads enough
+    show a product (--precision). --policy names the policy whose other rules
     are kept. Intervals are 95 % intervals. Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
@@ -262,12 +263,6 @@ def _print(choice: Choice, bundle: Bundle) -> None:
                 f"{one.found:,.1f}",
             )
         console.print(table)
-    for recall, photos in choice.audits.items():
-        console.print(
-            f"To claim a recall of {recall:.0%}: look at {photos:,} cleared images, drawn at "
-            "random, of which none may show a product",
-            highlight=False,
-        )
     for note in choice.notes:
         console.print(f"- {note}", markup=False, highlight=False)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.dataset.folds import deal_to_splits
-from recognizer.dataset.layouts import Collection, Entry, is_image
+from recognizer.dataset.layouts import Collection, CollectionEntry, is_image
 from recognizer.dataset.manifest import LABELS, MANIFEST, SPLITS, Photo, folder_taxonomy, read_rows
 from recognizer.dataset.origins import find_origins
 from recognizer.errors import DatasetError
@@ -58,7 +58,7 @@ class NewManifest:
 class _Seen:
     """A photo of a collection whose file was read."""
 
-    entry: Entry
+    entry: CollectionEntry
     label: str
     source: str | None
     sha256: str
@@ -202,7 +202,7 @@ def plain_label(name: str) -> str:
 
 
 def _look_at_all(
-    pairs: Sequence[tuple[Entry, str | None]],
+    pairs: Sequence[tuple[CollectionEntry, str | None]],
     labels: Mapping[str, str],
     left_out: list[str],
     on_progress: Callable[[int, int], None],

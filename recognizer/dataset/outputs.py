@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outputs:
+class NetworkOutputs:
     """Log-odds before calibration, float32, (N, labels), and embeddings, float32, (N, channels)."""
 
     log_odds: NDArray[np.float32]
@@ -32,7 +32,7 @@ def run_photos(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Outputs:
+) -> NetworkOutputs:
     """Run the first frame of each photo through the network, decoded as in serving.
 
     Raises:
@@ -47,7 +47,7 @@ def run_photos(
 
     chunks = in_chunks(run, photos, on_progress)
     log_odds, embedding = zip(*chunks, strict=True)
-    return Outputs(log_odds=np.concatenate(log_odds), embedding=np.concatenate(embedding))
+    return NetworkOutputs(log_odds=np.concatenate(log_odds), embedding=np.concatenate(embedding))
 
 
 def in_chunks(

@@ -196,8 +196,7 @@ class Entries(Closes):
         """Take over what a scan, or another program, has changed."""
         with self._lock:
             begin = time.monotonic()
-            if self.file.is_writable:
-                group_copies(self.file)
+            group_copies(self.file)
             ((version,),) = self.file.select("PRAGMA data_version")
             ((heard,),) = self.file.select(_MAX_NUMBER)
             if (version, heard) != (self._version, self._heard):

@@ -6,6 +6,7 @@ place that says which: the report, the desk and tables of listings read the grou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from recognizer.known import COPY_DISTANCE, near_copies
@@ -14,25 +15,45 @@ from recognizer.rows.scanfile import ScanFile
 
 
 def group_copies(file: ScanFile) -> None:
-    """Fold the entries of the queue whose best images are near-copies, if that is out of date."""
+    """Fold the entries of the queue whose best images are near-copies, if that is out of date.
+
+    In a file that is open for reading only, this connection alone has them folded.
+    """
     if file.setting("grouped") == "1":
         return
-    with file.transaction() as database:
-        entries = database.execute(
-            "SELECT entry.unit, entry.copies, phash, sha256 FROM entry"
-            " JOIN image ON image.id = entry.best WHERE section = 'queue' ORDER BY entry.best"
-        ).fetchall()
-        first = near_copies([e[2] for e in entries], [e[3] for e in entries]).tolist()
-        groups = {at for position, at in enumerate(first) if at != position}
-        database.executemany(
-            "UPDATE entry SET copies = ? WHERE unit = ?",
-            (
-                (group, unit)
-                for (unit, before, *_), at in zip(entries, first, strict=True)
-                if (group := entries[at][0] if at in groups else None) != before
-            ),
-        )
-        database.execute("INSERT OR REPLACE INTO setting VALUES ('grouped', '1')")
+    if file.is_writable:  # others may write while the hashes are compared
+        mark = os.urandom(8).hex()
+        file.set_setting("grouped", mark)
+        changes = _changed_groups(file)
+        with file.transaction() as database:
+            database.executemany(_UPDATE, changes)
+            database.execute(
+                "UPDATE setting SET value = '1' WHERE name = 'grouped' AND value = ?", (mark,)
+            )
+    else:
+        file.execute("DROP TABLE IF EXISTS temp.entry")
+        file.execute("CREATE TEMP TABLE entry AS SELECT * FROM main.entry")
+        for change in _changed_groups(file):
+            file.execute(_UPDATE, change)
+        file.execute("CREATE INDEX temp.entry_copies ON entry (copies)")
+
+
+_UPDATE = "UPDATE entry SET copies = ? WHERE unit = ? AND best = ?"
+
+
+def _changed_groups(file: ScanFile) -> list[tuple[int | None, int, int]]:
+    """Return the group, unit and best image of entries whose group has changed."""
+    entries = file.select(
+        "SELECT entry.unit, best, entry.copies, phash, sha256 FROM entry"
+        " JOIN image ON image.id = best WHERE section = 'queue' ORDER BY best"
+    )
+    first = near_copies([e[3] for e in entries], [e[4] for e in entries]).tolist()
+    groups = {at for position, at in enumerate(first) if at != position}
+    return [
+        (group, unit, best)
+        for (unit, best, before, *_), at in zip(entries, first, strict=True)
+        if (group := entries[at][0] if at in groups else None) != before
+    ]
 
 
 def find_copies(file: ScanFile, distance: int = COPY_DISTANCE) -> Iterator[list[Row]]:

@@ -27,7 +27,7 @@ from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import PolicyReference, Row
 from recognizer.rows.scanfile import ScanFile
 
-_BLOCK = 20_000  # rows whose scores are compared at a time
+_BLOCK = 4000  # rows whose scores are compared at a time
 _DIGITS = 6
 _CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
 
@@ -156,19 +156,28 @@ def _changes(file: ScanFile, deciders: Deciders, diff: DecisionDiff) -> Iterator
             by_model.setdefault(record[1], []).append(record)
         for model, records in by_model.items():
             decider = deciders.of(model)
-            is_clear = decider.stays_clear(records)
-            unchanged = int(is_clear.sum())
-            diff.rows += unchanged
-            diff.decisions["clear", "clear"] += unchanged
-            for at in np.flatnonzero(~is_clear).tolist():
-                image = records[at][0]
-                before = file.row(image)
-                if before is None:
-                    continue
-                after = decider.decided(before)
-                diff.add(before, after)
-                if after != replace(before, policy=after.policy):
-                    yield image, after
+            try:
+                yield from _changes_of(file, decider, records, diff)
+            except (msgspec.MsgspecError, ValueError, KeyError) as error:
+                raise file.damaged(error) from error
+
+
+def _changes_of(
+    file: ScanFile, decider: Decider, records: Sequence[tuple[Any, ...]], diff: DecisionDiff
+) -> Iterator[tuple[int, Row]]:
+    is_clear = decider.stays_clear(records)
+    unchanged = int(is_clear.sum())
+    diff.rows += unchanged
+    diff.decisions["clear", "clear"] += unchanged
+    for at in np.flatnonzero(~is_clear).tolist():
+        image = records[at][0]
+        before = file.row(image)
+        if before is None:
+            continue
+        after = decider.decided(before)
+        diff.add(before, after)
+        if after != replace(before, policy=after.policy):
+            yield image, after
 
 
 class Deciders:

@@ -22,7 +22,6 @@ from recognizer import __version__
 from recognizer._atomic import replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.policy import Policy
-from recognizer.rows.copies import group_copies
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, Row, row_schema
 from recognizer.rows.scanfile import ScanFile
@@ -48,7 +47,8 @@ def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
     """Write the rows of a scan, and return how many they are.
 
     The export takes its place in one step. Names of files that are not valid text are written with
-    escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula.
+    escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a
+    formula.
 
     Raises:
         MissingExtraError: Parquet needs the extra ``parquet``.
@@ -75,8 +75,6 @@ def write_listings(
             counts.without_image += not listing.images
             yield listing if policy is None else _with_action(listing, policy)
 
-    if file.is_writable:
-        group_copies(file)
     _write(output, _LISTINGS, counted(), raw)
     return counts
 

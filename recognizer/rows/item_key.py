@@ -32,8 +32,8 @@ def item_key(
     """
     listing = listing_of(columns, listing_column)
     if listing is None:
-        return hash_of(_plain(source))
-    return hash_of(f"{'' if reason is Reason.NO_IMAGE else _plain(source)}\0{listing}")
+        return hash_of(plain_name(source))
+    return hash_of(f"{'' if reason is Reason.NO_IMAGE else plain_name(source)}\0{listing}")
 
 
 def hash_of(text: str) -> int:
@@ -42,7 +42,7 @@ def hash_of(text: str) -> int:
     return int.from_bytes(digest.digest(), "big", signed=True)
 
 
-def _plain(source: str) -> str:
+def plain_name(source: str) -> str:
     """Return a local path without ``.`` and empty parts; ``..`` may lead through a link: it stays.
 
     What follows an archive or a table is the name of a member, and is left alone.

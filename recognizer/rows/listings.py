@@ -14,6 +14,7 @@ from typing import Any, Self
 from recognizer.listing_columns import Role, as_count, as_text, as_time, as_url, value_of
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision, Lead
+from recognizer.rows.copies import group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
 from recognizer.rows.row import ModelReference, PolicyReference, Row
@@ -109,7 +110,7 @@ class Listing:
             seller=as_text(value_of(item, Role.SELLER)),
             time=as_time(value_of(item, Role.TIME)),
             url=as_url(value_of(item, Role.URL)),
-            reports=_most_reports(rows),
+            reports=_most_reports(ranked),
             description=as_text(value_of(item, Role.DESCRIPTION)),
             decision=best.decision,
             image_decision=min((row.image_decision for row in ranked), key=QUEUE_ORDER.index),
@@ -147,8 +148,9 @@ class Listing:
 def read_listings(file: ScanFile) -> Iterator[Listing]:
     """Yield the listings of a scan, and images without one, in the order of the queue.
 
-    Near-copies are folded as in the queue (:func:`recognizer.rows.copies.group_copies`).
+    Near-copies are folded as in the queue.
     """
+    group_copies(file)
     for unit, name, product, score, copies in file.stream(
         "SELECT ranked.unit, ifnull(ranked.listing, ranked.source), ranked.product,"
         " ranked.score, copies FROM ranked LEFT JOIN entry ON entry.unit = ranked.unit"

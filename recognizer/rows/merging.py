@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,15 +80,17 @@ def merge(
     merged = Merged()
     with ExitStack() as stack:
         if output.exists():
-            stack.enter_context(ScanWriter(output, ranking))  # no scan may write what is replaced
+            stack.enter_context(_still(output, ranking))
         partial = stack.enter_context(replacing(output))
         with ScanFile(partial, create=True) as file:
+            file.execute(_SAID)
             read = 0
             for path in inputs:
                 if path.suffix.lower() == ".parquet":
                     read += _add_rows(file, path, ranking, only_pending)
                 else:
                     read += _add_scan(file, path)
+            _add_outcomes(file)
             with file.transaction() as database:
                 refresh_all_entries(database)
             _check_kinds(file, allow_mixed)
@@ -100,22 +102,47 @@ def merge(
     return merged
 
 
-_COPIED = ", ".join(name for name in IMAGE_COLUMNS if name not in {"model", "policy", "bank"})
+@contextmanager
+def _still(output: Path, ranking: Ranking) -> Iterator[None]:
+    """Have nobody write to a file, and no log beside it, until another takes its place."""
+    with ScanWriter(output, ranking) as file:  # or another scan has it
+        file.execute("PRAGMA busy_timeout = 2000")
+        try:
+            file.execute("PRAGMA journal_mode = DELETE")
+        except ScanFileError as error:
+            raise ScanFileError(
+                f"{output} is in use, perhaps by recognizer review: close that, or name another "
+                "--output"
+            ) from error
+        with file.transaction():
+            yield
+
+
+_KINDS = ("model", "policy", "bank")
+_COPIED = ", ".join(name for name in IMAGE_COLUMNS if name not in _KINDS)
 _UPDATED = ", ".join(
     f"{name} = excluded.{name}" for name in IMAGE_COLUMNS if name not in {"key", "first"}
 )
+_OUTCOME = (
+    "id, time, reviewer, judgement, occasion, sha256, listing, label, note, origin, withdraws"
+)
+_FIRST = "CASE WHEN {0}.sha256 != {1}.sha256 THEN {0}.first ELSE min({0}.first, {1}.first) END"
+_SAID = f"CREATE TEMP TABLE said (arrival, {_OUTCOME})"
 _MERGE = f"""
 INSERT OR IGNORE INTO model (name, version, digest)
   SELECT name, version, digest FROM other.model ORDER BY id;
 INSERT OR IGNORE INTO policy (name, digest) SELECT name, digest FROM other.policy ORDER BY id;
 INSERT OR IGNORE INTO bank (name, digest) SELECT name, digest FROM other.bank ORDER BY id;
-CREATE TEMP TABLE winner AS SELECT own.id, own.key FROM other.image AS own
+CREATE TEMP TABLE winner (id INTEGER PRIMARY KEY, rival);
+INSERT INTO winner SELECT own.id, rival.id FROM other.image AS own
   LEFT JOIN main.image AS rival ON rival.key = own.key
   WHERE rival.id IS NULL OR own.time >= rival.time;
-DELETE FROM main.thumbnail WHERE image IN
-  (SELECT id FROM main.image WHERE key IN (SELECT key FROM winner));
-DELETE FROM main.embedding WHERE image IN
-  (SELECT id FROM main.image WHERE key IN (SELECT key FROM winner));
+DELETE FROM main.thumbnail WHERE image IN (SELECT rival FROM winner);
+DELETE FROM main.embedding WHERE image IN (SELECT rival FROM winner);
+UPDATE main.image AS own SET first = (SELECT {_FIRST.format("own", "rival")} FROM other.image
+    AS rival WHERE rival.key = own.key)
+  WHERE id IN (SELECT own.id FROM other.image AS rival JOIN main.image AS own USING (key)
+    WHERE rival.id NOT IN (SELECT id FROM winner));
 INSERT INTO main.image ({_COPIED}, model, policy, bank)
   SELECT {_COPIED},
     (SELECT m.id FROM main.model m JOIN other.model o USING (digest) WHERE o.id = own.model),
@@ -123,39 +150,46 @@ INSERT INTO main.image ({_COPIED}, model, policy, bank)
       WHERE o.id = own.policy),
     (SELECT b.id FROM main.bank b JOIN other.bank o USING (name, digest) WHERE o.id = own.bank)
   FROM other.image AS own WHERE id IN (SELECT id FROM winner) ORDER BY id
-  ON CONFLICT (key) DO UPDATE SET first = min(first, excluded.first), {_UPDATED};
+  ON CONFLICT (key) DO UPDATE SET first = {_FIRST.format("excluded", "image")}, {_UPDATED};
 INSERT INTO main.thumbnail SELECT main.image.id, jpeg, other.thumbnail.width,
     other.thumbnail.height, frame
-  FROM other.thumbnail JOIN winner ON winner.id = image JOIN main.image USING (key);
+  FROM other.thumbnail JOIN winner ON winner.id = image JOIN other.image AS own ON own.id = image
+  JOIN main.image ON main.image.key = own.key;
 INSERT INTO main.embedding SELECT main.image.id, vector
-  FROM other.embedding JOIN winner ON winner.id = image JOIN main.image USING (key);
-INSERT OR IGNORE INTO main.outcome ({{outcome}})
-  SELECT {{outcome}} FROM other.outcome ORDER BY number;
+  FROM other.embedding JOIN winner ON winner.id = image JOIN other.image AS own ON own.id = image
+  JOIN main.image ON main.image.key = own.key;
+INSERT INTO said SELECT max(time) OVER (ORDER BY number), {_OUTCOME} FROM other.outcome
+  ORDER BY number;
 DROP TABLE winner
 """
 
 
 def _add_scan(file: ScanFile, path: Path) -> int:
     """Add another scan's file, and return how many rows it has."""
-    with ScanFile(path) as other:  # which checks it
+    with ScanFile(path) as other:
         _check_times(other)
-        column = other.setting("listing_column")
+        column = other.listing_column
         if len(file) and column != file.listing_column:
             raise ScanFileError(
                 f"{path}: its listings are told apart by the column {column!r}, those of the "
                 f"others by {file.listing_column!r}: they cannot be merged"
             )
-        count = len(other)
-    if column is not None:
-        file.set_listing_column(column)
-    columns = (
-        "id, time, reviewer, judgement, occasion, sha256, listing, label, note, origin, withdraws"
-    )
-    with file.attached(path, "other"), file.transaction() as database:
-        for statement in _MERGE.format(outcome=columns).split(";\n"):
-            database.execute(statement)
-        file.forget_ids()
-    return count
+        if column is not None:
+            file.set_listing_column(column)
+        with file.attached(other, "other"), file.transaction() as database:
+            for statement in _MERGE.split(";\n"):
+                database.execute(statement)
+            file.forget_ids()
+        return len(other)
+
+
+def _add_outcomes(file: ScanFile) -> None:
+    """Add what was said in all files: by time, and by the order within a file."""
+    with file.transaction() as database:
+        database.execute(
+            f"INSERT OR IGNORE INTO outcome ({_OUTCOME}) SELECT {_OUTCOME} FROM said"
+            " ORDER BY arrival, rowid"
+        )
 
 
 def _check_times(file: ScanFile) -> None:
@@ -185,12 +219,11 @@ def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) 
         if only_pending and not row.is_pending and row.audit is None:
             continue
         count += 1
-        if not file.has_later(row):
-            waiting.append(NewRow(row=row))
+        waiting.append(NewRow(row=row))
         if len(waiting) == _ROWS_AT_A_TIME:
-            file.write(waiting, ranking)
+            file.write(waiting, ranking, only_later=True)
             waiting = []
-    file.write(waiting, ranking)
+    file.write(waiting, ranking, only_later=True)
     return count
 
 
@@ -213,7 +246,7 @@ def read_parquet(path: Path) -> Iterator[Row]:
                     yield Row.from_json(_row_values(record))
     except (pyarrow.ArrowException, OSError) as error:
         raise ScanFileError(f"{path} cannot be read as Parquet: {error}") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, RecursionError) as error:
         raise ScanFileError(f"{path}, row {number}: not a row of a scan ({error})") from error
 
 

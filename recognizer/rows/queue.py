@@ -44,8 +44,8 @@ def refresh_entries(
     for start in range(0, len(left), _UNITS_AT_A_TIME):
         some = ", ".join(map(str, left[start : start + _UNITS_AT_A_TIME]))
         database.execute(
-            f"DELETE FROM entry WHERE unit IN ({some}) AND NOT EXISTS"
-            " (SELECT 1 FROM image WHERE image.unit = entry.unit AND place < 3)"
+            f"DELETE FROM entry WHERE unit IN ({some}) AND unit NOT IN"
+            f" (SELECT unit FROM ranked WHERE unit IN ({some}) AND place < 3)"
         )
         database.execute(
             f"INSERT INTO entry (unit, section, {', '.join(_RANKED)})"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,7 +26,7 @@ from recognizer.listing_columns import (
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import Decision, KnownMatch, Lead
 from recognizer.prediction import Region
-from recognizer.rows.item_key import hash_of, item_key
+from recognizer.rows.item_key import hash_of, item_key, plain_name
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import BankReference, ModelReference, PolicyReference, Row
 from recognizer.status import Reason, Status
@@ -48,7 +49,7 @@ INSERT_IMAGE = (
 )
 UPDATE_IMAGE = (
     "UPDATE image SET "
-    + ", ".join(f"{name} = :{name}" for name in IMAGE_COLUMNS if name not in {"key", "first"})
+    + ", ".join(f"{name} = :{name}" for name in IMAGE_COLUMNS if name != "key")
     + " WHERE key = :key"
 )
 SELECT_ROW = f"""
@@ -58,8 +59,8 @@ FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image
   LEFT JOIN bank ON bank.id = image.bank
 """
 SELECT_KNOWN = """
-SELECT image.id, sha256, status, reason, preprocessing, item, file_state, model.digest,
-  policy.digest, bank.digest, EXISTS (SELECT 1 FROM embedding WHERE image = image.id)
+SELECT sha256, status, reason, preprocessing, file_state, model.digest, policy.digest, bank.digest,
+  status != 'failed' AND NOT EXISTS (SELECT 1 FROM embedding WHERE image = image.id)
 FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
   LEFT JOIN bank ON bank.id = image.bank
 WHERE key = ?
@@ -101,11 +102,12 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
     source, name = as_name(row.source), listing_of(row.item, listing_column)
     listing = None if name is None else as_name(name)
     lead, score = ranking.lead_and_score(row)
-    listed = as_time(value_of(item, Role.TIME)) if item else None
     time = as_utc(row.time)
     return {
         "key": item_key(row.source, row.item, listing_column, row.reason),
-        "unit": hash_of(f"image {source}" if listing is None else f"listing {listing}"),
+        "unit": hash_of(
+            f"image {plain_name(row.source)}" if listing is None else f"listing {listing}"
+        ),
         "source": source,
         "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
         "score": score,
@@ -118,11 +120,12 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "currency": _shown(item, Role.CURRENCY),
         "url": as_url(value_of(item, Role.URL)) if item else None,
         "reports": as_count(value_of(item, Role.REPORTS)) if item else None,
-        "listed": None if listed is None else as_utc(listed),
+        "listed": _listed(item),
         "location": location_of(source),
         "first": time,
         "time": time,
         **{name: getattr(row, name) for name in _PLAIN},
+        "detail": None if row.detail is None else _valid(row.detail),
         **{name: to_json(getattr(row, name)) for name in _JSON},
     }
 
@@ -206,12 +209,24 @@ def as_utc(time: datetime) -> str:
 
 def location_of(source: str) -> str:
     """Return where an image lies: the host of a URL, else the folder."""
-    if "://" in source:
-        parts = urlsplit(source)
-        return f"{parts.scheme}://{parts.netloc}"
+    scheme, mark, rest = source.partition("://")
+    if mark:
+        return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"
     return os.path.dirname(source) or "."
+
+
+def _listed(item: Mapping[str, Any]) -> str | None:
+    listed = as_time(value_of(item, Role.TIME)) if item else None
+    with suppress(OverflowError):  # of the years 1 and 9999
+        return None if listed is None else as_utc(listed)
+    return None
 
 
 def _shown(item: Mapping[str, Any], role: Role) -> str | None:
     text = as_text(value_of(item, role)) if item else None
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+    return None if text is None else _valid(text)
+
+
+def _valid(text: str) -> str:
+    """Return text that UTF-8 can hold."""
+    return text.encode("utf-8", "backslashreplace").decode()

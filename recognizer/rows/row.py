@@ -245,11 +245,9 @@ class Row:
         if not isinstance(values, dict) or values.get("schema") != ROW_SCHEMA:
             raise ValueError(f"not a row of schema {ROW_SCHEMA}")
         failed = values.get("status") == Status.FAILED
-        for name in ("scores", "family"):
+        for name in _NULLS:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
-        if failed and (values.get("leads") or values.get("regions")):
-            raise ValueError("leads of an image that failed")
         values = values | {name: () for name in _EMPTY if values.get(name) is None}
         try:
             return msgspec.convert(values, cls)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +27,6 @@ from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing_columns import listing_of
-from recognizer.rows.item_key import item_key
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import (
@@ -35,7 +36,6 @@ from recognizer.rows.records import (
     SELECT_ROW,
     UPDATE_IMAGE,
     as_name,
-    as_utc,
     image_values,
     read_row,
 )
@@ -48,9 +48,20 @@ _BUSY_SECONDS = 60.0
 _CACHE_KIBIBYTES = 64 << 10
 _LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the file
 _ROWS_AT_A_TIME = 1000
+_NO_LOCKS = (
+    "this file system cannot hold a scan that is written (no locks or shared memory, as on some "
+    "network drives): name an --output on a local disk"
+)
+_SAFE = "what was written so far is safe, and the same command goes on"
+_LOCK_ERRORS = frozenset(
+    {
+        *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
+        *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_PROTOCOL),
+    }
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class NewRow:
     """What a scan writes of one image.
 
@@ -86,78 +97,86 @@ class ScanFile(Closes):
         self._depth = 0
         self._ids: dict[object, int] = {}
         self._write = write or create
+        self._real_path = ""
         if sqlite3.sqlite_version_info < _SQLITE_VERSION:
             raise ScanFileError(
                 f"SQLite {sqlite3.sqlite_version} is too old: 3.31 or newer is needed"
             )
-        is_new = _require_scan_file(self.path, create=create)
+        _require_place(self.path, create=create)
         with self._reported():
-            self._database = self._connect()
+            self._database, self._uri = self._connect(create=create)
         try:
-            if is_new:
-                self._create()
             with self._reported():
-                self._check()
+                self._check(create=create)
             self.listing_column = self.setting("listing_column")
         except BaseException:
             self.close()
             raise
+        self._real_path = os.path.realpath(self.path)
+        _open_here[self._real_path] += 1
 
     def close(self) -> None:
         """Release the file."""
         with suppress(sqlite3.Error):  # nothing is left to be written
             self._database.close()
+        _open_here[self._real_path] -= 1
+        self._real_path = ""
 
     # --- opening ----------------------------------------------------------------------------------
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, create: bool) -> tuple[sqlite3.Connection, str]:
+        """Open the file, by SQLite alone: to close it otherwise would end SQLite's locks on it."""
         uri = self.path.absolute().as_uri()
-        if self._write:
-            database = _open(f"{uri}?mode=rwc")
-            database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
-            database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
-            (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
-            database.execute("PRAGMA synchronous = FULL")
-            if mode != "wal":
-                database.close()
-                raise ScanFileError(
-                    f"{self.path}: this file system cannot hold a scan that is written (no locks "
-                    "or shared memory, as on some network drives): name an --output on a local disk"
-                )
-            return database
+        if create:
+            return _open(f"{uri}?mode=rwc")
+        if self._write or (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+            return _open(
+                f"{uri}?mode=rw"
+            )  # for reading, too: who closes it last takes the log away
         try:
-            database = _open(f"{uri}?mode=ro")
-            database.execute("SELECT 1 FROM sqlite_schema").fetchone()
+            return _open(f"{uri}?mode=ro")
         except sqlite3.OperationalError:
             # A read-only disk has no place for the shared memory; without a log the file is whole.
-            if self.path.with_name(f"{self.path.name}-wal").exists():
-                raise
-            database = _open(f"{uri}?mode=ro&immutable=1")
-        return database
+            with suppress(OSError):
+                if os.stat(f"{self.path}-wal").st_size:
+                    raise
+            return _open(f"{uri}?mode=ro&immutable=1")
 
-    def _create(self) -> None:
-        statements = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
-        with self._reported():
-            # Another process may be making the very same file.
-            self._database.execute("BEGIN IMMEDIATE")
-            if not self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                for statement in _statements(statements):
-                    self._database.execute(statement)
-                self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                self._database.execute(f"PRAGMA user_version = {VERSION}")
-            self._database.execute("COMMIT")
-        sync_folder(self.path.parent)
-
-    def _check(self) -> None:
-        (application,) = self._database.execute("PRAGMA application_id").fetchone()
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION_ID:
+    def _check(self, *, create: bool) -> None:
+        """Check whose file it is before anything is written to it; make the tables of a new one."""
+        application, version, tables = self._database.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)"
+            " FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
+        is_new = create and not application and not tables
+        if not is_new and application != APPLICATION_ID:
             raise ScanFileError(f"{self.path} is not the file of a scan")
-        if version != VERSION:
+        if not is_new and version != VERSION:
             todo = "update this program" if version > VERSION else "scan the images again"
             raise ScanFileError(
                 f"{self.path} is of version {version}, this program reads version {VERSION}: {todo}"
             )
+        if self._write:
+            (mode,) = self._database.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                raise ScanFileError(f"{self.path}: {_NO_LOCKS}")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+            self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
+        if is_new:
+            self._create()
+
+    def _create(self) -> None:
+        statements = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
+        self._database.execute("BEGIN IMMEDIATE")
+        # Another process may have made the very same file meanwhile.
+        if not self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            for statement in _statements(statements):
+                self._database.execute(statement)
+            self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._database.execute(f"PRAGMA user_version = {VERSION}")
+        self._database.execute("COMMIT")
+        sync_folder(self.path.parent)
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -171,27 +190,36 @@ class ScanFile(Closes):
         primary = code & 0xFF
         if code == sqlite3.SQLITE_READONLY_DBMOVED:
             return ScanFileChangedError(f"{self.path} was removed or replaced while it was in use")
-        if primary == sqlite3.SQLITE_FULL:
-            return ScanFileError(
-                f"{self.path}: the disk is full; what was written so far is safe: make room and "
-                "give the same command again"
-            )
-        if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            return ScanFileError(
-                f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
-                f"sqlite3 {self.path} .recover, or scan again into another file"
-            )
-        if primary == sqlite3.SQLITE_BUSY:
-            return ScanFileError(f"{self.path} is locked by another program; try again later")
-        if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-            return ScanFileError(f"{self.path} or its folder cannot be written to ({error})")
-        return ScanFileError(f"{self.path}: {error}")
+        if primary == sqlite3.SQLITE_CORRUPT:
+            return self.damaged(error)
+        if primary == sqlite3.SQLITE_NOTADB:
+            return ScanFileError(_what_it_is(self.path))
+        if code in _LOCK_ERRORS:
+            return ScanFileError(f"{self.path}: {_NO_LOCKS}")
+        words = {
+            sqlite3.SQLITE_FULL: f": the disk is full; {_SAFE}: make room",
+            sqlite3.SQLITE_IOERR: f": {error}; {_SAFE}: see to the disk",
+            sqlite3.SQLITE_BUSY: " is locked by another program: try again later",
+        }
+        access = f" or its folder cannot be {'written to' if self._write else 'read'} ({error})"
+        for denied in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            words[denied] = access
+        return ScanFileError(f"{self.path}{words.get(primary, f': {error}')}")
+
+    def damaged(self, error: Exception) -> ScanFileError:
+        """Return the error for content that no program of this kind has written."""
+        return ScanFileError(
+            f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
+            f"sqlite3 {self.path} .recover, or scan again into another file"
+        )
 
     # --- statements -------------------------------------------------------------------------------
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Yield the connection inside a transaction that is on the disk when the block ends."""
+        if not self._write:
+            raise ScanFileError(f"{self.path} is open for reading only")
         with self.lock, self._reported():
             if self._depth:
                 yield self._database
@@ -280,23 +308,17 @@ class ScanFile(Closes):
             return False
 
     @contextmanager
-    def attached(self, path: Path, name: str) -> Iterator[None]:
+    def attached(self, other: ScanFile, name: str) -> Iterator[None]:
         """Have another scan's file under a name in statements, for reading."""
+        uri = other._uri.replace("?mode=rw", "?mode=ro")
         with self.lock, self._reported():
-            self._database.execute(f"ATTACH ? AS {name}", (f"{path.absolute().as_uri()}?mode=ro",))
+            self._database.execute(f"ATTACH ? AS {name}", (uri,))
             try:
                 yield
             finally:
                 self._database.execute(f"DETACH {name}")
 
     # --- rows -------------------------------------------------------------------------------------
-
-    def has_later(self, row: Row) -> bool:
-        """Whether there is a later row of the same image."""
-        key = item_key(row.source, row.item, self.listing_column, row.reason)
-        return bool(
-            self.select("SELECT 1 FROM image WHERE key = ? AND time > ?", (key, as_utc(row.time)))
-        )
 
     def name_of(self, row: Row) -> str:
         """Return the identity of the listing of a row, or of an image without one."""
@@ -316,7 +338,11 @@ class ScanFile(Closes):
     ) -> Iterator[tuple[int, Row]]:
         """Yield rows with their ``image.id``; see :meth:`rows`."""
         for record in self.stream(f"{SELECT_ROW} WHERE {condition} ORDER BY {order}", values):
-            yield record[0], read_row(record[1:])
+            try:
+                row = read_row(record[1:])
+            except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as error:
+                raise self.damaged(error) from error
+            yield record[0], row
 
     def row(self, image: int) -> Row | None:
         """Return the row of an image by its number, or None."""
@@ -331,13 +357,30 @@ class ScanFile(Closes):
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def write(self, new: Iterable[NewRow], ranking: Ranking) -> None:
-        """Write rows, each in the place of the last one of its image, all or none of them."""
+    def write(self, new: Iterable[NewRow], ranking: Ranking, *, only_later: bool = False) -> None:
+        """Write rows, each in the place of the last one of its image, all or none of them.
+
+        With ``only_later`` a row that is older than the one in its place is left out.
+        """
         with self.transaction() as database:
             units: set[int] = set()
             audited: set[str] = set()
             for one in new:
-                self._write_one(database, one, ranking, units, audited)
+                values = self.values_of(one.row, ranking) | {"file_state": one.file_state}
+                old = database.execute(
+                    "SELECT id, place, sha256, audit, first, time FROM image WHERE key = ?",
+                    (values["key"],),
+                ).fetchone()
+                if old is not None and only_later and old[5] > values["time"]:
+                    continue
+                _put(database, one, values, old)
+                was_pending = old is not None and old[1] < CLEAR_PLACE
+                if one.row.is_pending or was_pending or values["listing"] is not None:
+                    units.add(values["unit"])
+                if one.row.audit is not None and one.row.sha256 is not None:
+                    audited.add(one.row.sha256)
+                if old is not None and old[3] is not None:
+                    audited.add(old[2])
             refresh_entries(database, units, audited)
 
     def change(self, rows: Iterable[tuple[int, Row]], ranking: Ranking) -> None:
@@ -347,47 +390,14 @@ class ScanFile(Closes):
             audited: set[str] = set()
             for image, row in rows:
                 values = self.values_of(row, ranking)
+                ((was_audited,),) = database.execute(
+                    "SELECT audit IS NOT NULL FROM image WHERE id = ?", (image,)
+                )
                 database.execute(CHANGE_IMAGE, values | {"id": image})
                 units.add(values["unit"])
-                if row.sha256 is not None:
+                if row.sha256 is not None and (was_audited or row.audit is not None):
                     audited.add(row.sha256)
             refresh_entries(database, units, audited)
-
-    def _write_one(
-        self,
-        database: sqlite3.Connection,
-        new: NewRow,
-        ranking: Ranking,
-        units: set[int],
-        audited: set[str],
-    ) -> None:
-        values = self.values_of(new.row, ranking) | {"file_state": new.file_state}
-        old = database.execute(
-            "SELECT id, place, sha256, audit FROM image WHERE key = ?", (values["key"],)
-        ).fetchone()
-        if old is None:
-            image = database.execute(INSERT_IMAGE, values).lastrowid
-        else:
-            image = old[0]
-            database.execute(UPDATE_IMAGE, values)
-            database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
-            database.execute("DELETE FROM embedding WHERE image = ?", (image,))
-        if (shown := new.thumbnail) is not None:
-            database.execute(
-                "INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)",
-                (image, shown.jpeg, shown.width, shown.height, shown.frame),
-            )
-        if new.embedding is not None:
-            database.execute(
-                "INSERT INTO embedding VALUES (?, ?)", (image, new.embedding.tobytes())
-            )
-        was_pending = old is not None and old[1] < CLEAR_PLACE
-        if new.row.is_pending or was_pending or values["listing"] is not None:
-            units.add(values["unit"])
-        if new.row.audit is not None and new.row.sha256 is not None:
-            audited.add(new.row.sha256)
-        if old is not None and old[3] is not None:
-            audited.add(old[2])
 
     def values_of(self, row: Row, ranking: Ranking) -> dict[str, Any]:
         """Return the columns of ``image`` for a row, inside a transaction: it may add a model."""
@@ -417,40 +427,82 @@ class ScanFile(Closes):
         return found
 
 
+def _put(
+    database: sqlite3.Connection, new: NewRow, values: dict[str, Any], old: Sequence[Any] | None
+) -> None:
+    """Write a row with its thumbnail and its embedding in the place of an old one."""
+    if old is None:
+        image = database.execute(INSERT_IMAGE, values).lastrowid
+    else:
+        image = old[0]
+        if old[2] == values["sha256"] or None in {old[2], values["sha256"]}:
+            values["first"] = old[4]  # other bytes are another image, which nobody has seen
+        database.execute(UPDATE_IMAGE, values)
+        database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
+        database.execute("DELETE FROM embedding WHERE image = ?", (image,))
+    if (shown := new.thumbnail) is not None:
+        database.execute(
+            "INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)",
+            (image, shown.jpeg, shown.width, shown.height, shown.frame),
+        )
+    if new.embedding is not None:
+        database.execute("INSERT INTO embedding VALUES (?, ?)", (image, new.embedding.tobytes()))
+
+
 # --- opening --------------------------------------------------------------------------------------
 
 
-def _require_scan_file(path: Path, *, create: bool) -> bool:
-    """Check that a path is a scan's file, or one can be made there; return whether it is new."""
+def _require_place(path: Path, *, create: bool) -> None:
+    """Check that a regular file is in this place, or can be put there."""
     try:
         if not path.exists():
             if not create:
                 raise ScanFileError(f"{path} does not exist")
             check_place(path)
-            return True
-        if not path.is_file():
+        elif not path.is_file():
             raise ScanFileError(f"{path} is not a regular file")
-        with path.open("rb") as file:
-            head = file.read(100)
     except OSError as error:
         raise ScanFileError(f"{path}: {error.strerror or error}") from error
-    if not head:
-        return create
-    if head.startswith(b'{"source":'):
-        raise ScanFileError(
-            f"{path} is the journal of an earlier version. Scan again into a file: recognizer scan "
-            "... --output scan.sqlite; JSON Lines are then written by: recognizer rows scan.sqlite "
-            "--output rows.jsonl"
-        )
-    if not head.startswith(b"SQLite format 3\0"):
-        raise ScanFileError(f"{path} exists and is not the file of a scan")
-    return False
 
 
-def _open(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(
+_open_here: Counter[str] = Counter()  # how often by real path
+
+
+def is_open_here(path: str) -> bool:
+    """Whether a path leads to a file of an open scan, or its log.
+
+    Another descriptor of it must not be opened in this process: POSIX ends all locks that a process
+    has on a file, those of SQLite too, when it closes any.
+    """
+    names = {real: os.path.basename(real) for real, count in _open_here.items() if real and count}
+    if not any(os.path.basename(path).startswith(name) for name in names.values()):
+        return False
+    found = os.path.realpath(path)
+    return any(found in {real, f"{real}-wal", f"{real}-shm"} for real in names)
+
+
+def _what_it_is(path: Path) -> str:
+    """Say what a file is that SQLite cannot read."""
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(10) == b'{"source":':
+            return (
+                f"{path} is the journal of an earlier version. Scan again into a file: recognizer "
+                "scan ... --output scan.sqlite; JSON Lines are then written by: recognizer rows "
+                "scan.sqlite --output rows.jsonl"
+            )
+    return f"{path} exists and is not the file of a scan"
+
+
+def _open(uri: str) -> tuple[sqlite3.Connection, str]:
+    database = sqlite3.connect(
         uri, timeout=_BUSY_SECONDS, check_same_thread=False, uri=True, isolation_level=None
     )
+    try:
+        database.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    except BaseException:
+        database.close()
+        raise
+    return database, uri
 
 
 def _statements(script: str) -> Iterator[str]:

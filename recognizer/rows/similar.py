@@ -65,6 +65,8 @@ def similar_images(
     ):
         last, is_empty = block[-1][0], False
         stored = np.frombuffer(b"".join(vector for _, vector in block), np.int8)
+        if stored.size != len(block) * direction.size:
+            raise file.damaged(ValueError("an embedding of another length"))
         cosines = unit_norm(stored.reshape(len(block), -1).astype(np.float32)) @ direction
         found = (
             (cosine, -image) for (image, _), cosine in zip(block, cosines.tolist(), strict=True)

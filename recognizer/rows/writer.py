@@ -25,17 +25,16 @@ else:
     import fcntl
 
 _LOCKED_BYTE = 1 << 62  # beyond those that SQLite locks
+_locked: set[tuple[int, int]] = set()  # by this process: its own locks do not stop it
 
 
 class Known(NamedTuple):
     """What is known of an image from its last row."""
 
-    id: int
     result: bytes
-    item: str | None
     sha256: str | None
     file_state: bytes | None
-    has_embedding: bool
+    lacks_embedding: bool
 
 
 class ScanWriter(ScanFile):
@@ -45,10 +44,11 @@ class ScanWriter(ScanFile):
         ScanFileError: see :class:`ScanFile`; another scan is writing it.
     """
 
+    _file: int | None = None  # a descriptor, with the lock
+
     def __init__(self, path: str | os.PathLike[str], ranking: Ranking) -> None:
         super().__init__(path, create=True)
         self._ranking = ranking
-        self._file = None
         try:
             self._file = _lock(self.path)
             self._size = 0
@@ -60,20 +60,20 @@ class ScanWriter(ScanFile):
         """Release the file and the lock."""
         super().close()  # first: closing any descriptor of a file ends SQLite's own locks on it
         if self._file is not None:
+            own = os.fstat(self._file)
+            _locked.discard((own.st_dev, own.st_ino))
             os.close(self._file)
             self._file = None
 
     def known(self, key: int) -> Known | None:
         """Return what is known of an image by its :func:`item_key <recognizer.rows.item_key>`."""
-        record = self._database.execute(SELECT_KNOWN, (key,)).fetchone()
-        if record is None:
+        found = self.select(SELECT_KNOWN, (key,))
+        if not found:
             return None
-        image, sha256, status, reason, preprocessing, item, state, model, policy, bank, vector = (
-            record
-        )
+        sha256, status, reason, preprocessing, state, model, policy, bank, lacks = found[0]
         failure = reason if status == "failed" else None
         result = result_key(sha256, failure, model, policy, preprocessing, bank)
-        return Known(image, result, item, sha256, state, bool(vector))
+        return Known(result, sha256, state, bool(lacks))
 
     def key_of(
         self, source: str, columns: Mapping[str, Any] | None, reason: Reason | None = None
@@ -138,6 +138,8 @@ class ScanWriter(ScanFile):
         self._size = own.st_size
 
     def _where_rows_are(self, own: os.stat_result) -> str:
+        # The log stays at the old path, and belongs to no file that is put there.
+        self.select("PRAGMA wal_checkpoint(TRUNCATE)")
         if own.st_nlink:
             there = "wherever it is now"
             with suppress(OSError):
@@ -159,8 +161,14 @@ class ScanWriter(ScanFile):
         )
 
 
+_IN_USE = "{} is in use by another scan: wait for it, or name another --output"
+
+
 def _lock(path: Path) -> int:
     """Lock the file against other scans until the descriptor that is returned is closed."""
+    found = os.stat(path)
+    if (found.st_dev, found.st_ino) in _locked:
+        raise ScanFileError(_IN_USE.format(path))
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
     try:
         if sys.platform == "win32":
@@ -170,12 +178,11 @@ def _lock(path: Path) -> int:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LOCKED_BYTE)
     except (BlockingIOError, PermissionError) as error:
         os.close(descriptor)
-        raise ScanFileError(
-            f"{path} is in use by another scan: wait for it, or name another --output"
-        ) from error
+        raise ScanFileError(_IN_USE.format(path)) from error
     except OSError as error:
         os.close(descriptor)
         raise ScanFileError(
             f"{path} cannot be locked ({error.strerror}): name an --output on a local disk"
         ) from error
+    _locked.add((found.st_dev, found.st_ino))
     return descriptor

@@ -1,4 +1,4 @@
-"""The scan: items in, rows in the file, whatever happens to the processes in between.
+"""The scan: items in, rows out, whatever happens to the processes in between.
 
 A result is paired with its item by number, never by position in a stream. Who does the work, and
 what becomes of workers that die of it, is up to :mod:`recognizer.scan.pool`.
@@ -6,15 +6,20 @@ what becomes of workers that die of it, is up to :mod:`recognizer.scan.pool`.
 
 from __future__ import annotations
 
+import os
+import pickle
+import threading
 import time
+import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from recognizer._closing import Closes
 from recognizer._sqlite import KeySet
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
-from recognizer.rows.audit import AuditSample
 from recognizer.rows.copies import group_copies
 from recognizer.rows.deciding import Decider
 from recognizer.rows.records import to_json
@@ -23,12 +28,14 @@ from recognizer.rows.scanfile import NewRow
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import Known, ScanWriter
 from recognizer.scan.file_state import FileState
-from recognizer.scan.items import Item
-from recognizer.scan.options import ScanOptions, WorkerPayload
-from recognizer.scan.pool import Done, MakePool, WorkerPool
+from recognizer.scan.items import Columns, Item
+from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
+from recognizer.scan.pool import Pool, WorkerPool
 from recognizer.scan.worker import Result, Task
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
+_CHUNK_ITEMS = 256
+_MAX_BYTES = 16 << 20  # names compress well: about a million items
 
 OnRows: TypeAlias = Callable[[ScanSummary, Sequence[tuple[int, Row]]], None]
 """Called several times a second with the sums so far, and each new image's number (from 0) and
@@ -42,9 +49,7 @@ def scan(
     file: ScanWriter,
     options: ScanOptions | None = None,
     *,
-    audit: AuditSample | None = None,
     on_rows: OnRows | None = None,
-    pool: MakePool = WorkerPool,
 ) -> ScanSummary:
     """Scan images, and write a row for each that has none yet that still holds.
 
@@ -57,14 +62,11 @@ def scan(
         policy: decides on its scores.
         file: where the rows go, in the order in which they are done.
         options: how; None for the defaults.
-        audit: draws clear images for people to look at, those of earlier rows included; None leaves
-            these as they are.
         on_rows: see :data:`OnRows`.
-        pool: makes the workers: :class:`recognizer.scan.ray_engine.RayPool` for those of a cluster.
 
     Returns:
         The sums. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers have
-        been stopped; the file then holds all rows but those of the last instant.
+        been stopped; all rows but those of the last instant are then written.
 
     Raises:
         BundleError: the model cannot be used.
@@ -75,82 +77,83 @@ def scan(
         ScanFileError: rows cannot be written.
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
-    run = _Run(items=items, payload=payload, file=file, audit=audit, on_rows=on_rows)
-    workers = pool(payload)
+    run = _Run(items=items, payload=payload, file=file, on_rows=on_rows)
+    pool = _make_pool(payload)
     try:
-        for done in workers.work(run.tasks()):
+        for done in pool.work(run.tasks()):
             run.record(done)
         file.check()
         group_copies(file)
     finally:
-        workers.stop()
+        pool.stop()
         run.summary.seconds = time.monotonic() - run.started
-        run.summary.provider = workers.provider
+        run.summary.provider = pool.provider
     return run.summary
+
+
+def _make_pool(payload: WorkerPayload) -> Pool:
+    if payload.options.engine is Engine.RAY:
+        from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415 - an extra
+
+        return RayPool(payload)
+    return WorkerPool(payload)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """A scan that is under way; its attributes are the arguments of :func:`scan`."""
+    """A scan that is under way."""
 
     items: Iterable[Item]
     payload: WorkerPayload
     file: ScanWriter
-    audit: AuditSample | None
     on_rows: OnRows | None
     summary: ScanSummary = field(default_factory=ScanSummary)
     started: float = field(default_factory=time.monotonic)
     decider: Decider | None = None
+    columns: dict[int, Columns] = field(default_factory=dict)  # of tasks under way, by number
 
     def tasks(self) -> Iterator[Task]:
         """Yield the items that a worker has to look at, and record the others on the way."""
         index = 0
-        unchanged: Done = []
+        unchanged: list[Result] = []
         with KeySet() as seen:
             for item in self.items:
-                item, place, known = self._reuse_known_path(item)  # noqa: PLW2901
+                task, place, known = self._task(index, item)
                 if not seen.add(place):  # a file may be named twice, but it gets one row
                     self.summary.repeated += 1
                     continue
-                lacks = self.payload.options.embeddings and known and not known.has_embedding
-                task = Task(index=index, item=item, known=known and known.result)
                 index += 1
-                if lacks or not self._is_unchanged(task, known):
-                    yield replace(task, known=None) if lacks else task
+                self.columns[task.index] = task.item.columns
+                if not self._is_unchanged(task, known):
+                    yield task
                     continue
-                unchanged.append((task, Result()))
+                unchanged.append(Result(index=task.index, key=task.key))
                 if len(unchanged) == _MAX_UNCHANGED:
                     self.record(unchanged)
                     unchanged = []
         if unchanged:
             self.record(unchanged)
 
-    def record(self, done: Done) -> None:
-        """Write the results of tasks, and report their rows."""
+    def record(self, done: Sequence[Result]) -> None:
+        """Write results, and report their rows."""
         rows: list[tuple[int, Row]] = []
         new: list[NewRow] = []
         changed: list[tuple[int, Row]] = []
         states: list[tuple[int, bytes]] = []
-        for task, result in done:
-            state = None if result.file is None else result.file[0].digest
+        for result in done:
+            columns = self.columns.pop(result.index)
             if result.row is not None:
                 row = self._drawn(result.row)
-                new.append(
-                    NewRow(
-                        row=row,
-                        thumbnail=result.thumbnail,
-                        embedding=result.embedding,
-                        file_state=state,
-                    )
-                )
+                kept = (result.thumbnail, result.embedding, result.file_state)
+                new.append(NewRow(row, *kept))
             else:
-                image, before = self.file.last_row(self._key_of(task.item))
-                row = self._drawn(self._with_columns(before, task.item))
+                image, before = self.file.last_row(result.key)
+                row = self._drawn(self._with_columns(before, columns))
                 if row is not before:
                     changed.append((image, row))
-                if state is not None:
-                    states.append((image, state))
-            rows.append((task.index, row))
+                if result.file_state is not None:
+                    states.append((image, result.file_state))
+            rows.append((result.index, row))
             self.summary.add(row, is_new=result.row is not None)
         self.file.append(new, changed, states)
         self.summary.seconds = time.monotonic() - self.started
@@ -158,38 +161,129 @@ class _Run:
             self.on_rows(self.summary, rows)
 
     def _drawn(self, row: Row) -> Row:
-        return self.audit.drawn(row) if self.audit else row
+        audit = self.payload.options.audit
+        return row if audit is None else audit.drawn(row)
 
-    def _with_columns(self, row: Row, item: Item) -> Row:
+    def _with_columns(self, row: Row, columns: Columns) -> Row:
         """Return a row of an unchanged image, decided again if its listing has changed."""
-        if to_json(row.item) == to_json(item.columns):
+        if to_json(row.item) == to_json(columns):
             return row
         if self.decider is None:
             self.decider = Decider(self.payload.bundle, self.payload.policy)
-        return self.decider.decided(replace(row, item=item.columns))
+        return self.decider.decided(replace(row, item=columns))
 
-    def _key_of(self, item: Item) -> int:
-        return self.file.key_of(item.source, item.columns, item.reason)
-
-    def _reuse_known_path(self, item: Item) -> tuple[Item, int, Known | None]:
-        """Return an item by the path that its row has, its absolute path's key, and its row."""
-        key = self._key_of(item)
+    def _task(self, index: int, item: Item) -> tuple[Task, int, Known | None]:
+        """Return the task of an item, by the path that its row has, its place, and its row."""
+        key = place = self._key(item)
         known = self.file.known(key)
-        other = item.alternate_path()
-        if other is None:
-            return item, key, known
-        other_key = self._key_of(other)
-        place = other_key if other.has_absolute_path else key
-        if known is None and (other_known := self.file.known(other_key)) is not None:
-            return other, place, other_known
-        return item, place, known
+        if (other := item.alternate_path()) is not None:
+            other_key = self._key(other)
+            if os.path.isabs(other.source):
+                place = other_key
+            if known is None and (known := self.file.known(other_key)) is not None:
+                item, key = other, other_key
+        is_complete = known is not None and not (
+            self.payload.options.embeddings and known.lacks_embedding
+        )
+        result = known.result if known is not None and is_complete else None
+        return Task(index=index, key=key, item=item, known=result), place, known
+
+    def _key(self, item: Item) -> int:
+        return self.file.key_of(item.source, item.columns, item.reason)
 
     def _is_unchanged(self, task: Task, known: Known | None) -> bool:
         """Whether the last row of an item holds, as its file is the one that was read for it."""
         path = task.item.path
-        if known is None or known.sha256 is None or path is None or self.payload.options.rehash:
+        if self.payload.options.rehash or path is None or task.known is None or known is None:
             return False
         state = FileState.of(path)
-        if state is None or state.digest != known.file_state:
+        if state is None or known.sha256 is None or state.digest != known.file_state:
             return False
-        return self.payload.settles(known.result, known.sha256)
+        return self.payload.is_up_to_date(task.known, known.sha256)
+
+
+class Lookahead(Closes):
+    """Iterates over items that a thread finds meanwhile.
+
+    What has been found and not been asked for is held compressed, up to a limit; then the thread
+    waits. An error of the walk comes in its place among the items.
+    """
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = items
+        self._changed = threading.Condition()
+        self._chunks: deque[tuple[int, bytes | list[Item]]] = deque()
+        self._last: list[Item] = []  # the chunk that is being filled
+        self._held = 0
+        self._found = 0
+        self._is_done = False
+        self._error: Exception | None = None
+        threading.Thread(target=self._walk, daemon=True).start()
+
+    @property
+    def total(self) -> int | None:
+        """How many items there are; None while the walk goes on."""
+        return self._found if self._is_done and self._error is None else None
+
+    def __iter__(self) -> Iterator[Item]:
+        while chunk := self._take():
+            yield from chunk
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """End the walk at its next item."""
+        with self._changed:
+            self._is_done = True
+            self._changed.notify_all()
+
+    def _walk(self) -> None:
+        items = iter(self._items)
+        try:
+            while self._has_room():
+                self._put(next(items))
+        except StopIteration:
+            pass
+        except Exception as error:
+            self._error = error
+        finally:
+            self.close()
+
+    def _has_room(self) -> bool:
+        with self._changed:
+            while self._held >= _MAX_BYTES and not self._is_done:
+                self._changed.wait()
+            return not self._is_done
+
+    def _put(self, item: Item) -> None:
+        with self._changed:
+            self._last.append(item)
+            self._found += 1
+            if len(self._last) == _CHUNK_ITEMS or item.data:
+                self._pack()
+            self._changed.notify_all()
+
+    def _pack(self) -> None:
+        chunk, self._last = self._last, []
+        size = sum(len(item.data or b"") for item in chunk)
+        if size:
+            self._chunks.append((size, chunk))
+        else:
+            packed = zlib.compress(pickle.dumps(chunk), 1)
+            size = len(packed)
+            self._chunks.append((size, packed))
+        self._held += size
+
+    def _take(self) -> list[Item]:
+        with self._changed:
+            while not (self._chunks or self._last or self._is_done):
+                self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
+            if not self._chunks:
+                chunk, self._last = self._last, []
+                return chunk
+            size, found = self._chunks.popleft()
+            self._held -= size
+            self._changed.notify_all()
+        if isinstance(found, bytes):
+            found = pickle.loads(zlib.decompress(found))  # noqa: S301 - packed above
+        return found

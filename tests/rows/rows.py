@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any
 from recognizer.engine import Recognizer
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead, Policy
+from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, group_copies
 from recognizer.rows.row import ModelReference, PolicyReference, Row
 from recognizer.status import Reason, Status
 
@@ -102,28 +102,25 @@ def row_of(
     return replace(row, **changes)
 
 
-def write_rows(path: Path, rows: Iterable[Row], bundle: Bundle | None = None) -> Path:
-    """Write a journal; rows of :data:`MODEL` become rows of the bundle, where there is one."""
-    if bundle is not None:
-        model = ModelReference(name=bundle.name, version=bundle.version, digest=bundle.digest)
-        rows = [replace(row, model=model) if row.model == MODEL else row for row in rows]
-    path.write_bytes(b"".join(row.to_json_line() for row in rows))
+def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None = None) -> Path:
+    """Write a scan's file; rows of :data:`MODEL` become rows of the bundle, where there is one."""
+    model = MODEL if bundle is None else reference(bundle)
+    written = [row if isinstance(row, NewRow) else NewRow(row=row) for row in rows]
+    with ScanWriter(path, Ranking(() if bundle is None else [bundle])) as file:
+        file.append(
+            [
+                replace(new, row=replace(new.row, model=model)) if new.row.model == MODEL else new
+                for new in written
+            ]
+        )
+        group_copies(file)
     return path
 
 
-def write_rows_of_schema_4(path: Path) -> Path:
-    """Write a journal as version 4 of the row had it."""
-    values = bare_row("a.jpg", 0.6, "review").to_json()
-    values["labels"] = [one["name"] for one in values.pop("leads")]
-    values["schema"] = 4
-    path.write_text(json.dumps(values, separators=(",", ":")) + "\n")
-    return path
+def reference(bundle: Bundle) -> ModelReference:
+    return ModelReference(name=bundle.name, version=bundle.version, digest=bundle.digest)
 
 
-def as_schema_5(row: Row) -> bytes:
-    """The line of a row as version 5 had it."""
-    values = row.to_json()
-    for key in ("image_decision", "keywords", "audit"):
-        del values[key]
-    values["schema"] = 5
-    return json.dumps(values, separators=(",", ":")).encode() + b"\n"
+def read_scan(path: Path) -> list[Row]:
+    with ScanFile(path) as file:
+        return [*file.rows()]

@@ -1,10 +1,9 @@
-"""A new policy on the scores of a journal: the same as a scan with it, and much faster."""
+"""A new policy on the scores of a scan: the same as a scan with it, and much faster."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,16 @@ from recognizer.cli import ExitCode
 from recognizer.decision import decide, with_listing
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
+from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known import COPY_DISTANCE
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import Decision, Effect, Finding, KnownMatch, KnownRule, Policy
+from recognizer.policy import Effect, Finding, KnownMatch, KnownRule, Policy
 from recognizer.prediction import Prediction
-from recognizer.rows import EmbeddingStore, JournalReader, Row, deciding, embeddings_path
-from recognizer.rows.deciding import decide_again
-from recognizer.rows.row import ModelReference
-from recognizer.rows.thumbnails import StoredThumbnail, ThumbnailStore, thumbnails_path
+from recognizer.rows import DecisionDiff, NewRow, Row, ScanFile, decide_again, deciding
 from recognizer.status import Reason, Status
-from tests.cli.test_scan import invoke
-from tests.conftest import encoded, picture
-from tests.rows.rows import as_schema_5, bare_row, row_of, write_rows
+from tests.conftest import encoded, invoke, picture
+from tests.rows.rows import bare_row, read_scan, reference, row_of, write_scan
 from tests.rules import of_family, of_label, rule
 
 
@@ -40,9 +36,9 @@ def bundle(tiny_bundle: Path) -> Bundle:
     return load_bundle(tiny_bundle)
 
 
-def read(path: Path) -> list[Row]:
-    with JournalReader(path) as reader:
-        return [row for _, row in reader.rows()]
+def again(path: Path, policy: Policy, *bundles: Bundle, dry_run: bool = False) -> DecisionDiff:
+    with ScanFile(path, write=not dry_run) as file:
+        return decide_again(file, policy, bundles, dry_run=dry_run)
 
 
 def scored_row(source: str, worked: float, raw: float = 0.0, **changes: Any) -> Row:
@@ -128,15 +124,15 @@ def test_whole_columns_decide_as_rows_one_by_one(
 ) -> None:
     bundle = load_bundle(tiny_bundle)
     with tempfile.TemporaryDirectory() as folder:
-        journal, output = Path(folder) / "a", Path(folder) / "b"
-        write_rows(journal, rows, bundle)
-        diff = decide_again(journal, output, policy, [bundle])
-        found = read(output)
-    last = {row.key: row for row in rows}
-    assert {row.key for row in found} == {*last}
-    assert diff.rows == len(found) == sum(diff.decisions.values())
-    for row in found:
-        before = last[row.key]
+        path = write_scan(Path(folder) / "a", rows, bundle)
+        written = read_scan(path)
+        expected = again(path, policy, bundle, dry_run=True)
+        assert read_scan(path) == written
+        diff = again(path, policy, bundle)
+        found = read_scan(path)
+    assert diff == expected
+    assert diff.rows == len(found) == len(written) == sum(diff.decisions.values())
+    for before, row in zip(written, found, strict=True):
         leads = tuple((one.kind, one.name, one.level) for one in row.leads)
         new = (row.decision, row.image_decision, leads, row.why, row.keywords)
         assert new == decided_one_by_one(before, bundle, policy)
@@ -145,7 +141,7 @@ def test_whole_columns_decide_as_rows_one_by_one(
         assert all(getattr(row, key) == getattr(before, key) for key in same)
     assert sum(diff.after.values()) == sum(len(row.leads) for row in found)
     for name in diff.products:
-        change = diff.come[name] - diff.go[name]
+        change = diff.added[name] - diff.removed[name]
         assert diff.after[name] - diff.before[name] == change
 
 
@@ -154,133 +150,125 @@ def test_it_comes_to_what_a_scan_with_the_policy_says(
 ) -> None:
     images = {color: encoded(picture(color)) for color in ("red", "green", "blue")}
     rows = [row_of(recognizer, color, data) for color, data in images.items()]
-    journal = write_rows(tmp_path / "a", rows)
+    path = write_scan(tmp_path / "a", rows)
     policy = Policy(name="mine", ignore=frozenset({"ivory_worked"}))
-    diff = decide_again(journal, tmp_path / "b", policy, [recognizer.bundle])
-    for row, data in zip(read(tmp_path / "b"), images.values(), strict=True):
+    diff = again(path, policy, recognizer.bundle)
+    for row, data in zip(read_scan(path), images.values(), strict=True):
         verdict = recognizer.decide(recognizer.predict(data), policy)
         assert (row.decision, row.why) == (verdict.decision, verdict.why)
-    assert diff.to_json()["leads"]["ivory_worked"] == {"before": 1, "after": 0, "come": 0, "go": 1}
+    product = {"before": 1, "after": 0, "added": 0, "removed": 1}
+    assert diff.to_json()["leads"]["ivory_worked"] == product
     assert diff.decisions["priority", "clear"] == 1
     # And back: nothing was lost but the regions.
-    decide_again(tmp_path / "b", tmp_path / "c", Policy(), [recognizer.bundle])
-    assert read(tmp_path / "c") == [replace(row, regions=()) for row in rows]
-
-
-def test_rows_of_schema_5_and_odd_names_are_decided(bundle: Bundle, tmp_path: Path) -> None:
-    reference = ModelReference(name=bundle.name, version=bundle.version, digest=bundle.digest)
-    row = scored_row("\udcff.jpg", 0.1, item={"title": "\udcfe"}, model=reference)
-    hot = scored_row("hot.jpg", 0.6, model=reference)
-    (tmp_path / "a").write_bytes(as_schema_5(row) + as_schema_5(hot))
-    decide_again(tmp_path / "a", tmp_path / "b", Policy(), [bundle])
-    first, second = read(tmp_path / "b")
-    assert first == replace(row, policy=first.policy)
-    assert second.decision is Decision.REVIEW
-    lines = (tmp_path / "b").read_bytes().splitlines()
-    assert all([*json.loads(line)] == [*row.to_json()] for line in lines)
+    again(path, Policy(), recognizer.bundle)
+    assert read_scan(path) == [replace(row, regions=()) for row in rows]
 
 
 def test_what_is_clear_is_not_read_row_by_row(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [scored_row(f"{n}.jpg", 0.1 if n else 0.6) for n in range(9)]
-    journal = write_rows(tmp_path / "a", rows, bundle)
-    slow: list[bytes] = []
-    read_row = Row.from_json_line
-
-    def note(line: bytes) -> Row:
-        slow.append(line)
-        return read_row(line)
-
-    schema_5 = b"".join(map(as_schema_5, read(journal)))
-    monkeypatch.setattr(Row, "from_json_line", note)
-    decide_again(journal, tmp_path / "b", Policy(), [bundle])
-    journal.write_bytes(schema_5)
-    decide_again(journal, tmp_path / "b", Policy(), [bundle])
-    assert slow
-    assert all(line.startswith(b'{"source":"0.jpg"') for line in slow)
+    path = write_scan(tmp_path / "a", rows, bundle)
+    slow: list[int] = []
+    read_row = ScanFile.row
+    monkeypatch.setattr(ScanFile, "row", lambda *args: slow.append(args[1]) or read_row(*args))
+    again(path, Policy(), bundle)
+    assert slow == [1]
 
 
-@pytest.mark.parametrize("has_processes", [False, True])
-def test_a_large_journal_is_decided_in_blocks(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_processes: bool
+def test_a_large_scan_is_decided_in_blocks(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one block; of an image in several of them, the last row counts; threads for processes."""
     item = {"listing_id": "L", "policy": {"name": "tiny", "digest": "0" * 64}}
-    rows = [scored_row(f"{n % 20}.jpg", (n % 10) / 10, item=item) for n in range(60)]
-    journal = write_rows(tmp_path / "a", rows, bundle)
-    journal.write_bytes(journal.read_bytes() + b'{"source":"torn')
+    rows = [scored_row(f"{n}.jpg", (n % 10) / 10, item=item) for n in range(20)]
+    paths = [write_scan(tmp_path / name, rows, bundle) for name in ("whole", "blocks")]
     policy = Policy(keywords=Keywords(words=("ivory",)))
-    whole = decide_again(journal, tmp_path / "whole", policy, [bundle])
-    monkeypatch.setattr(deciding, "BLOCK_BYTES", 3000)
-    if has_processes:
-        monkeypatch.setattr(deciding, "SMALL_BYTES", 0)
-        monkeypatch.setattr(deciding, "_processors", lambda: 2)
-        monkeypatch.setattr(
-            deciding,
-            "ProcessPoolExecutor",
-            lambda count, _, prepare, values: ThreadPoolExecutor(count, "", prepare, values),
-        )
-    assert decide_again(journal, tmp_path / "blocks", policy, [bundle]) == whole
+    whole = again(paths[0], policy, bundle)
+    monkeypatch.setattr(deciding, "_BLOCK", 3)
+    assert again(paths[1], policy, bundle) == whole
     assert whole.rows == 20
-    assert (tmp_path / "blocks").read_bytes() == (tmp_path / "whole").read_bytes()
-    for old, new in zip(rows[40:], read(tmp_path / "blocks"), strict=True):
-        assert (new.source, new.item, new.policy.digest) == (old.source, item, policy.digest)
+    assert read_scan(paths[0]) == read_scan(paths[1])
 
 
-def test_thumbnails_and_embeddings_go_along(bundle: Bundle, tmp_path: Path) -> None:
-    journal, output = tmp_path / "a", tmp_path / "b"
-    row = scored_row("a.jpg", 0.6)
-    write_rows(journal, [row], bundle)
-    digest = str(row.sha256)
-    thumbnail = StoredThumbnail(b"jpeg", 4, 3, 0)
-    with ThumbnailStore(thumbnails_path(journal), create=True) as store:
-        store.add([(digest, thumbnail)])
-    with EmbeddingStore(embeddings_path(journal), bundle.digest) as vectors:
-        vectors.add([(digest, np.array([1, 2], np.int8))])
-    for _ in range(2):
-        decide_again(journal, output, Policy(), [bundle])
-    with ThumbnailStore(thumbnails_path(output), create=False) as store:
-        assert store.get(digest) == thumbnail
-    with EmbeddingStore(embeddings_path(output)) as vectors:
-        assert vectors.model == bundle.digest
-        assert vectors.get(digest) is not None
-
-
-def test_what_cannot_be_decided_is_refused_and_left_as_it_is(
+def test_all_rows_point_at_one_policy_and_keep_what_they_have(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    journal = write_rows(tmp_path / "a", [scored_row("a.jpg", 0.1)])  # of a model that nobody has
-    before = journal.read_bytes()
-    with pytest.raises(UsageError, match=r"made by tiny-v1 \(000000000000\).*--bundle"):
-        decide_again(journal, tmp_path / "b", Policy(), [bundle])
-    with pytest.raises(UsageError, match="is the journal itself"):
-        decide_again(journal, journal, Policy(), [bundle])
-    (tmp_path / "notes").write_text("mine")
-    with pytest.raises(UsageError, match="not a journal"):
-        decide_again(journal, tmp_path / "notes", Policy(), [bundle])
-    with pytest.raises(ScanFileError):
-        decide_again(tmp_path / "gone", tmp_path / "b", Policy(), [bundle])
-    line = write_rows(tmp_path / "c", [scored_row("a.jpg", 0.1)], bundle).read_bytes()
-    (tmp_path / "c").write_bytes(line.replace(b'"ivory_raw":0.0,', b""))
-    with pytest.raises(ScanFileError, match="ivory_raw"):
-        decide_again(tmp_path / "c", tmp_path / "b", Policy(), [bundle])
-    assert journal.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "c", "notes"]
+    other = replace(bare_row("x", 0, "clear").policy, name="other")
+    thumbnail, vector = Thumbnail(b"jpeg", 4, 3, 0), np.array([1, 2], np.int8)
+    rows = [
+        NewRow(row=scored_row("a.jpg", 0.6), thumbnail=thumbnail, embedding=vector),
+        scored_row("b.jpg", 0.1, policy=other),
+        bare_row("c.jpg", 0, "unscored"),
+    ]
+    path = write_scan(tmp_path / "a", rows, bundle)
+    policy = Policy(name="mine", ignore=frozenset({"ivory_worked"}))
+    for _ in range(2):
+        again(path, policy, bundle)
+        with ScanFile(path) as file:
+            assert file.select("SELECT name, digest FROM policy") == [("mine", policy.digest)]
+            assert {row.policy.digest for row in file.rows()} == {policy.digest}
+            assert file.thumbnail(1) == thumbnail
+            assert file.select("SELECT vector FROM embedding") == [(vector.tobytes(),)]
+
+
+def test_rows_of_several_models_are_decided_by_their_own_thresholds(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    other = replace(bundle, version=2)
+    bundles = bundle, replace(other, any_product_thresholds={0.05: 0.1, 0.01: 0.2, 0.001: 0.3})
+    models = [reference(one) for one in bundles]
+    assert models[0].digest != models[1].digest
+    rows = [scored_row(f"{n}.jpg", 0.25, model=model) for n, model in enumerate(models)]
+    path = write_scan(tmp_path / "a", rows)
+    again(path, Policy(), *bundles)
+    assert [row.decision for row in read_scan(path)] == ["clear", "review"]
+    for missing in bundles:
+        with pytest.raises(UsageError, match=r"made by the model .*--bundle"):
+            again(path, Policy(name="p", default=rule(0.001)), missing)
+    assert [row.policy.name for row in read_scan(path)] == ["default", "default"]
+
+
+def test_what_cannot_be_decided_is_left_as_it_is(bundle: Bundle, tmp_path: Path) -> None:
+    path = write_scan(tmp_path / "a", [scored_row("a.jpg", 0.1)])  # of a model that nobody has
+    before = read_scan(path)
+    with pytest.raises(UsageError, match=r"made by the model 000000000000, .*--bundle"):
+        again(path, Policy(), bundle)
+    with pytest.raises(ScanFileError, match="for reading only"), ScanFile(path) as file:
+        decide_again(file, Policy(), [bundle])
+    assert read_scan(path) == before
+    broken = scored_row("b.jpg", 0.1)
+    broken = replace(broken, scores={"ceramic": 0.1})
+    path = write_scan(tmp_path / "b", [scored_row("a.jpg", 0.6), broken], bundle)
+    with pytest.raises(ScanFileError, match=r"is damaged.*ivory_raw"):
+        again(path, Policy(ignore=frozenset({"ivory_worked"})), bundle)
+    assert [row.policy.name for row in read_scan(path)] == ["default", "default"]
+
+
+def test_an_image_that_becomes_a_lead_leaves_the_audit_sample(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    path = write_scan(tmp_path / "a", [scored_row("a.jpg", 0.45, audit=0.5)], bundle)
+    sections = "SELECT section FROM entry"
+    with ScanFile(path, write=True) as file:
+        assert file.select(sections) == [("audit",)]
+        decide_again(file, Policy(default=rule(0.05)), [bundle])
+        assert file.select(sections) == [("queue",)]
 
 
 def test_the_command_prints_what_changes(tiny_bundle: Path, tmp_path: Path) -> None:
     rows = [scored_row("a.jpg", 0.45), scored_row("b.jpg", 0.1)]
-    journal = write_rows(tmp_path / "a.jsonl", rows, load_bundle(tiny_bundle))
+    path = write_scan(tmp_path / "a.sqlite", rows, load_bundle(tiny_bundle))
     policy = tmp_path / "p.toml"
     policy.write_text("review_rate = 0.05\n")
-    arguments = ("decide", journal, "--policy", policy, "-o", tmp_path / "b.jsonl")
-    refused = invoke(*arguments)
-    assert refused.exit_code == ExitCode.USAGE
-    done = invoke(*arguments, "--bundle", tiny_bundle)
-    assert done.exit_code == ExitCode.DONE, done.output
-    assert "clear to review: 1" in done.stdout
-    assert "As before: 1" in done.stdout
-    assert "2 rows, decided by 'p'" in done.stdout
-    told = json.loads(invoke(*arguments, "--bundle", tiny_bundle, "--json").stdout)
-    assert told["leads"]["ivory_worked"] == {"before": 0, "after": 1, "come": 1, "go": 0}
+    arguments = ("decide", path, "--policy", policy)
+    assert invoke(*arguments).exit_code == ExitCode.USAGE
+    arguments = (*arguments, "--bundle", tiny_bundle)
+    for options, done in [(("--dry-run",), "would be decided"), ((), "decided")]:
+        result = invoke(*arguments, *options)
+        assert result.exit_code == ExitCode.DONE, result.output
+        assert "clear to review: 1" in result.stdout
+        assert "As before: 1" in result.stdout
+        assert f"2 rows {done} by 'p'" in result.stdout
+    assert [row.decision for row in read_scan(path)] == ["review", "clear"]
+    told = json.loads(invoke(*arguments, "--json").stdout)
+    assert told["leads"]["ivory_worked"] == {"before": 1, "after": 1, "added": 0, "removed": 0}

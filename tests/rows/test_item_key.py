@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.rows.item_key import item_key, respelled
+from recognizer.rows.item_key import alternate_path, item_key
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_what_may_be_another_stays_another(one: str, other: str) -> None:
 def test_the_other_way_to_write_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     here = os.getcwd()
-    assert respelled("q1/a.jpg") == os.path.join(here, "q1", "a.jpg")
-    assert respelled(os.path.join(here, "q1", "a.jpg")) == os.path.join("q1", "a.jpg")
+    assert alternate_path("q1/a.jpg") == os.path.join(here, "q1", "a.jpg")
+    assert alternate_path(os.path.join(here, "q1", "a.jpg")) == os.path.join("q1", "a.jpg")
     (tmp_path / "far" / "deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "far" / "deep")
     for folder in (tmp_path, tmp_path / "far"):
         (folder / "a.jpg").touch()
-    assert respelled("far/../a.jpg") == os.path.join(here, "a.jpg")
-    assert respelled("link/../a.jpg") is None  # that is far/a.jpg
+    assert alternate_path("far/../a.jpg") == os.path.join(here, "a.jpg")
+    assert alternate_path("link/../a.jpg") is None  # that is far/a.jpg

@@ -1,10 +1,15 @@
+"""Many scans in one file: the latest row of each image, all outcomes, and nothing that is lost."""
+
 from __future__ import annotations
 
 import json
+import os
 import random
+import sqlite3
 import tempfile
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +20,22 @@ from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.rows import Journal, Merged, Row, merge
-from recognizer.rows.embeddings import EmbeddingStore, embeddings_path
+from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.review.outcomes import Judgement, Outcome, Outcomes
+from recognizer.rows import (
+    Merged,
+    NewRow,
+    Ranking,
+    Row,
+    ScanFile,
+    ScanWriter,
+    merge,
+    read_listings,
+    write_rows,
+)
 from recognizer.rows.row import BankReference, ModelReference, PolicyReference
-from recognizer.rows.thumbnails import ThumbnailStore, shrink, thumbnails_path
 from tests.conftest import invoke
-from tests.rows.rows import bare_row, write_rows
+from tests.rows.rows import NOW, bare_row, lead, read_scan, write_scan
 
 
 def model(version: int) -> ModelReference:
@@ -29,108 +44,142 @@ def model(version: int) -> ModelReference:
 
 def row(source: str, time: int = 0, zone: int = 0, **others: Any) -> Row:
     at = datetime(2026, 1, 1, time // 60, time % 60, tzinfo=timezone(timedelta(hours=zone)))
-    return bare_row(source, 0.1, "clear", **{"model": model(1), "time": at, **others})
+    row = bare_row(source, 0.1, "clear", model=model(1), time=at)
+    return replace(row, **others)
 
 
-def read(path: Path) -> list[Row]:
-    return [Row.from_json_line(line) for line in path.read_bytes().splitlines()]
+def merged(*inputs: Path, **options: Any) -> tuple[Path, Merged]:
+    output = inputs[0].with_name("all")
+    output.unlink(missing_ok=True)
+    return output, merge(inputs, output, Ranking(), **options)
 
 
-MakeJournal = Callable[..., Path]
+MakeScan = Callable[..., Path]
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> MakeJournal:
-    return lambda name, *rows: write_rows(tmp_path / name, rows)
+def scan(tmp_path: Path) -> MakeScan:
+    return lambda name, *rows: write_scan(tmp_path / name, rows)
 
 
-def test_the_latest_row_of_each_item_in_the_order_of_the_journals(
-    journal: MakeJournal, tmp_path: Path
+def test_the_latest_row_of_each_item_in_the_order_of_the_inputs(
+    scan: MakeScan, tmp_path: Path
 ) -> None:
-    one = journal("1", row("a", 5), row("b", 5), row("b", 6), row("c", 9))
-    two = journal("2", row("d", 1), row("b", 5), row("a", 7), row("c", 8))
+    one = scan("1", row("a", 5), row("b", 6), row("c", 9))
+    two = scan("2", row("d", 1), row("b", 5), row("a", 7), row("c", 8))
     before = one.read_bytes(), two.read_bytes()
-    found = merge([one, two], tmp_path / "all")  # a, b and c are in both
-    assert found == Merged(rows=4, superseded=3, thumbnails=0, embeddings=0)
-    assert read(tmp_path / "all") == [row("b", 6), row("c", 9), row("d", 1), row("a", 7)]
+    output, found = merged(one, two)
+    assert found == Merged(rows=4, superseded=3)
+    assert sorted(read_scan(output), key=str) == [
+        row("a", 7),
+        row("b", 6),
+        row("c", 9),
+        row("d", 1),
+    ]
     assert (one.read_bytes(), two.read_bytes()) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "all", "all.chain"]
-    with Journal(tmp_path / "all") as merged:  # a scan can go on from it
-        assert merged.torn_bytes == 0
-
-
-NEW, OLD = {"detail": "new"}, {"detail": "old"}
-OTHER_MODEL = {"model": model(0)}
-RENAMED = {"policy": PolicyReference(name="renamed", digest="0" * 64)}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "all"]
+    write_scan(output, [row("e")])  # a scan can go on from it
 
 
 @pytest.mark.parametrize(
-    ("journals", "details", "superseded"),
+    ("scans", "details"),
     [
-        # Of equally late rows, that of the journal that is named last.
-        ([[row("a", **OLD)], [row("a", **NEW)]], ["new"], 1),
-        # Times are compared as times: as text, the later one is the earlier one.
-        ([[row("a", 600, **NEW)], [row("a", 660, 2, **OLD)]], ["new"], 1),
-        # Columns tell items apart.
-        ([[row("a", item={"id": 1})], [row("a", item={"id": 2})]], [None, None], 0),
-        # Policies that differ only in name are compared.
-        ([[row("a")], [row("b", **RENAMED)]], [None, None], 0),
-        # Superseded rows of another model do no harm.
-        (
-            [
-                [row("a", 1, **OTHER_MODEL), row("a", 2)],
-                [row("b", 1, **OTHER_MODEL)],
-                [row("b", 2)],
-            ],
-            [None, None],
-            1,
-        ),
+        ([[row("a", 5, detail="1")], [row("a", 5, detail="2")]], ["2"]),  # a tie: the last named
+        ([[row("a", 60, 1, detail="1")], [row("a", 0, detail="2")]], ["2"]),  # in UTC, a tie too
+        ([[row("a", 61, 1, detail="1")], [row("a", 0, detail="2")]], ["1"]),
+        ([[row("./a", 5, detail="1")], [row("a", 4, detail="2")]], ["1"]),
+        ([[row("a", item={"id": 1})], [row("a", item={"id": 2})], [row("a")]], [None] * 3),
+        ([[], [row("a")]], [None]),
     ],
 )
 def test_which_rows_are_kept(
-    journal: MakeJournal,
-    tmp_path: Path,
-    journals: list[list[Row]],
-    details: list[str | None],
-    superseded: int,
+    scan: MakeScan, scans: list[list[Row]], details: list[str | None]
 ) -> None:
-    paths = [journal(str(number), *rows) for number, rows in enumerate(journals)]
-    found = merge(paths, tmp_path / "all")
-    assert (found.rows, found.superseded) == (len(details), superseded)
-    assert [r.detail for r in read(tmp_path / "all")] == details
+    paths = [scan(str(number), *rows) for number, rows in enumerate(scans)]
+    output, found = merged(*paths)
+    assert [row.detail for row in read_scan(output)] == details
+    assert found.rows + found.superseded == sum(map(len, scans))
 
 
-rows_of_a_journal = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), max_size=8)
+ROWS = st.lists(
+    st.builds(
+        lambda source, time, decision, listing: bare_row(
+            source,
+            0.5,
+            decision,
+            time=NOW + timedelta(minutes=time),
+            item=listing and {"id": listing},
+        ),
+        st.sampled_from("abcdef"),
+        st.integers(0, 9),
+        st.sampled_from(["clear", "review", "priority", "unscored"]),
+        st.sampled_from([None, "1", "2"]),
+    ),
+    max_size=8,
+)
 
 
-@settings(deadline=None, max_examples=30)  # each example writes files
-@given(st.lists(rows_of_a_journal, max_size=4))
-def test_merging_loses_nothing_and_repeats_nothing(content: list[list[tuple[str, int]]]) -> None:
-    content = [sorted(rows, key=lambda pair: pair[1]) for rows in content]
+def latest(rows: list[Row]) -> list[Row]:
+    """Of each image the row with the latest time, of equal ones the last."""
+    found = {(one.source, str(one.item)): one for one in sorted(rows, key=lambda one: one.time)}
+    return sorted(found.values(), key=str)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(ROWS, min_size=1, max_size=4))
+def test_merging_loses_nothing_and_repeats_nothing(content: list[list[Row]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for number, rows in enumerate(content):
-            paths.append(Path(folder) / str(number))
-            write_rows(paths[-1], (row(*pair) for pair in rows))
-        output = Path(folder) / "all"
-        merge(paths, output)
-        merged = read(output)
-        latest = dict(sorted(pair for rows in content for pair in rows))
-        assert sorted((r.source, r.time) for r in merged) == sorted(
-            (name, row(name, time).time) for name, time in latest.items()
-        )
-        # Merging again, in any order and with the result among them, changes no row.
+            in_time = sorted(rows, key=lambda one: one.time)  # as a scan with a clock writes them
+            paths.append(write_scan(Path(folder) / str(number), in_time))
+        output, _ = merged(*paths)
+        assert latest(read_scan(output)) == latest([row for rows in content for row in rows])
+        assert len(read_scan(output)) == len(latest(read_scan(output)))
+        before = summary(output)
+        # Merging again with the result among them changes nothing.
         random.Random(0).shuffle(paths)
-        merge([*paths, output], output)
-        assert sorted(read(output), key=str) == sorted(merged, key=str)
+        merge([*paths, output], output, Ranking())
+        assert summary(output) == before
 
 
-def test_a_torn_last_line_is_left_out(journal: MakeJournal, tmp_path: Path) -> None:
-    one = journal("1", row("a"))
-    torn = row("a").to_json_line() + row("b").to_json_line()[:-9]
-    one.write_bytes(torn)
-    assert merge([one], tmp_path / "all").rows == 1
-    assert one.read_bytes() == torn
+def summary(path: Path) -> list[tuple[object, ...]]:
+    with ScanFile(path) as file:
+        return sorted(
+            (one.listing, one.decision, one.score, one.images, one.also_in_listings)
+            for one in read_listings(file)
+        )
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_image_is_as_old_as_its_first_row(scan: MakeScan, *, turned: bool) -> None:
+    paths = [
+        scan("1", row("a", 1)),
+        scan("2", row("a", 5)),
+        scan("3", row("a", 9, sha256="1" * 64)),
+    ]
+    for inputs, first in [(paths[:2], 1), (paths, 9)]:
+        output, _ = merged(*(inputs[::-1] if turned else inputs))
+        with ScanFile(output) as file:
+            times = file.select("SELECT first FROM image")
+        assert times == [(row("a", first).time.isoformat(),)]  # other bytes are another image
+
+
+def test_thumbnails_and_embeddings_go_along(scan: MakeScan) -> None:
+    def new(source: str, time: int, value: int) -> NewRow:
+        thumbnail = Thumbnail(bytes([value]), 4, 3, 0)
+        return NewRow(
+            row=row(source, time), thumbnail=thumbnail, embedding=np.array([value], np.int8)
+        )
+
+    one = scan("1", new("a", 1, 1), new("b", 9, 2))
+    two = scan("2", new("b", 5, 3), row("c"), new("a", 5, 4))
+    output, _ = merged(one, two)
+    with ScanFile(output) as file:
+        for table, column in [("thumbnail", "jpeg"), ("embedding", "vector")]:
+            assert file.select(
+                f"SELECT source, {column} FROM {table} JOIN image ON image = image.id ORDER BY 1"
+            ) == [("a", b"\x04"), ("b", b"\x02")]
 
 
 @pytest.mark.parametrize(
@@ -143,82 +192,233 @@ def test_a_torn_last_line_is_left_out(journal: MakeJournal, tmp_path: Path) -> N
     ],
 )
 def test_what_cannot_be_compared_is_refused(
-    journal: MakeJournal, tmp_path: Path, other: dict[str, Any]
+    scan: MakeScan, tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    one, two = journal("1", row("a"), row("b")), journal("2", row("c", **other))
+    one, two = scan("1", row("a"), row("b")), scan("2", row("c", **other))
     with pytest.raises(ScanFileError, match=r"2 rows of .*; 1 rows of .*--allow-mixed"):
-        merge([one, two], tmp_path / "all")
+        merged(one, two)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
-    assert merge([one, two], tmp_path / "all", allow_mixed=True).rows == 3
+    assert merged(one, two, allow_mixed=True)[1].rows == 3
+    newer = scan("3", row("c", 9))  # what is superseded does no harm
+    assert merged(one, two, newer)[1].rows == 3
 
 
-def test_the_output_is_never_lost(journal: MakeJournal, tmp_path: Path) -> None:
-    one, two, output = journal("1", row("a")), journal("2", row("b")), journal("all", row("z"))
-    with pytest.raises(UsageError, match="name it among the journals"):
-        merge([one, two], output)
-    assert [r.source for r in read(output)] == ["z"]
-    with Journal(output), pytest.raises(ScanFileError, match="in use"):
-        merge([one, output], output)
-    merge([output, one, two], output)
-    assert [r.source for r in read(output)] == ["z", "a", "b"]
+def test_listings_by_other_columns_are_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("sku", "id")]
+    for path, column in zip(paths, ("sku", None), strict=True):
+        with ScanWriter(path, Ranking()) as file:
+            if column:
+                file.set_listing_column(column)
+            file.append([NewRow(row=row("a", item={"sku": 1, "id": 2}))])
+    with pytest.raises(ScanFileError, match=r"told apart by the column None.*by 'sku'"):
+        merged(*paths)
+    output, _ = merged(paths[0], paths[0])
+    with ScanFile(output) as file:
+        assert (file.listing_column, file.select("SELECT listing FROM image")) == ("sku", [("1",)])
 
 
-def test_what_is_no_journal(journal: MakeJournal, tmp_path: Path) -> None:
-    one = journal("1", row("a"))
-    (tmp_path / "notes").write_text("milk, eggs\n")
-    timeless = tmp_path / "timeless"
-    values = row("b").to_json() | {"time": None}
-    timeless.write_text(json.dumps(values, separators=(",", ":")) + "\n")
+def test_the_output_is_never_lost(scan: MakeScan) -> None:
+    one, two, output = scan("1", row("a")), scan("2", row("b")), scan("all", row("z"))
+
+    def into_it(*inputs: Path) -> None:
+        merge(inputs, output, Ranking())
+
+    with pytest.raises(UsageError, match="name it among the inputs"):
+        into_it(one, two)
+    with (
+        ScanWriter(output, Ranking()),
+        pytest.raises(ScanFileError, match="in use by another scan"),
+    ):
+        into_it(one, output)
+    assert [r.source for r in read_scan(output)] == ["z"]
+    into_it(output, one, two)
+    assert [r.source for r in read_scan(output)] == ["z", "a", "b"]
+
+
+def test_a_desk_that_is_open_keeps_its_file(scan: MakeScan, tmp_path: Path) -> None:
+    one, output = scan("1", row("a")), scan("all", row("z"))
+    with Outcomes(output, write=True) as desk:
+        desk.add([said("rejected", 1)])
+        with pytest.raises(ScanFileError, match="in use, perhaps by recognizer review"):
+            merge([one, output], output, Ranking())
+        desk.add([said("confirmed", 2)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "all"]
+    merge([one, output], output, Ranking())
+    with Outcomes(output) as outcomes:
+        assert len(outcomes) == 2
+
+
+def test_nobody_writes_to_what_is_being_replaced_and_no_log_of_it_is_left(
+    scan: MakeScan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log beside the new file, of the old one, would be taken for its own."""
+    one, output = scan("1", row("a")), scan("all", row("z"))
+    writer = ScanWriter(output, Ranking())
+    writer.append([NewRow(row=row("y"))])
+    os.close(writer._file)  # as a scan that was killed: its rows are in the log
+    saved = {name: (tmp_path / name).read_bytes() for name in ("all", "all-wal")}
+    writer._file = None
+    writer._database.close()
+    __import__("recognizer.rows.writer").rows.writer._locked.clear()
+    for name, content in saved.items():
+        (tmp_path / name).write_bytes(content)
+    replace_, refused = os.replace, []
+
+    def replacing(source: Path, target: Path) -> None:
+        assert not (tmp_path / "all-wal").exists()
+        other = sqlite3.connect(output, timeout=0)
+        try:
+            other.execute("DELETE FROM image")
+        except sqlite3.OperationalError as error:
+            refused.append(str(error))
+        other.close()
+        replace_(source, target)
+
+    monkeypatch.setattr(os, "replace", replacing)
+    merge([one, output], output, Ranking())
+    assert refused == ["database is locked"]
+    assert sorted(r.source for r in read_scan(output)) == ["a", "y", "z"]
+
+
+def said(judgement: str, minute: int, **changes: Any) -> Outcome:
+    at = NOW + timedelta(minutes=minute)
+    return Outcome(
+        time=at, reviewer="ann", judgement=Judgement(judgement), **{"listing": "7", **changes}
+    )
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_outcomes_are_merged_by_time_and_each_files_stay_in_order(
+    scan: MakeScan, *, turned: bool
+) -> None:
+    one, two = scan("1", row("a")), scan("2", row("b"))
+    # The clock of the second desk went back once.
+    for path, outcomes in [
+        (one, [said("rejected", 1), said("confirmed", 6)]),
+        (two, [said("unsure", 3), said("rejected", 1), said("escalated", 5), said("rejected", 2)]),
+    ]:
+        with Outcomes(path, write=True) as store:
+            store.add(outcomes)
+    output, found = merged(*((two, one) if turned else (one, two)))
+    assert found.outcomes == 5  # the same one is in both
+    with Outcomes(output) as store:
+        assert [one.judgement for one in store] == [
+            *("rejected", "unsure", "escalated", "rejected", "confirmed"),
+        ]
+
+
+def test_what_is_dated_ahead_of_now_is_refused(scan: MakeScan, tmp_path: Path) -> None:
+    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+    with pytest.raises(ScanFileError, match=r"a is dated .* ahead of now"):
+        merged(scan("1", replace(row("a"), time=ahead)), scan("2", row("b")))
+    three = scan("3", row("a"))
+    with Outcomes(three, write=True) as store:
+        store.add([replace(said("confirmed", 0), time=ahead)])
+    with pytest.raises(ScanFileError, match=r"ann is dated .* ahead of now"):
+        merged(three)
+    assert not (tmp_path / "all").exists()
+
+
+def test_what_is_no_scan(scan: MakeScan, tmp_path: Path) -> None:
+    one = scan("1", row("a"))
+    (tmp_path / "notes").write_text("milk, eggs")
+    (tmp_path / "notes.parquet").write_text("milk, eggs")
     for bad, words in [
         ("gone", "no such"),
-        ("notes", "not the journal"),
-        ("timeless", r"Expected `datetime`, got `null` - at `\$\.time`"),
+        ("notes", "not the file of a scan"),
+        ("notes.parquet", "cannot be read as Parquet"),
     ]:
         with pytest.raises(ScanFileError, match=words):
-            merge([one, tmp_path / bad], tmp_path / "all")
-    assert not (tmp_path / "all").exists()
-    assert not (tmp_path / "gone").exists()
+            merged(one, tmp_path / bad)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["1", "notes", "notes.parquet"]
 
 
-def test_thumbnails_go_along(journal: MakeJournal, tmp_path: Path) -> None:
-    one, two, none = journal("1", row("a", 1)), journal("2", row("b"), row("c")), journal("3")
-    for path, names in [(one, "ax"), (two, "b")]:
-        with ThumbnailStore(thumbnails_path(path), create=True) as store:
-            shades = np.full((8, 8, 3), ord(names[0]), np.uint8)
-            store.add((row(name).sha256, shrink(shades, 8, 0)) for name in names)
-    assert merge([one, two, none], tmp_path / "all").thumbnails == 2
-    with ThumbnailStore(thumbnails_path(tmp_path / "all"), create=True) as store:
-        kept = {name for name in "abcx" if store.get(row(name).sha256) is not None}
-    assert kept == {"a", "b"}  # that of x belongs to no row
-    assert not thumbnails_path(none).exists()
+# --- what a cluster wrote -------------------------------------------------------------------------
+
+REVIEWED = lead(score=0.9)
+CLUSTER = [
+    row("a", item={"id": 1, "title": "象牙"}),
+    bare_row("b", 0.9, "review", model=model(1), leads=(REVIEWED,)),
+    bare_row("c", 0, "unscored", model=model(1)),
+    row("d", audit=0.5),
+    row("\udcff"),
+]
 
 
-def test_embeddings_go_along(journal: MakeJournal, tmp_path: Path) -> None:
-    one, two = journal("1", row("a", 1)), journal("2", row("b"), row("c"))
-    for path, name in [(one, "a"), (two, "b")]:
-        with EmbeddingStore(embeddings_path(path), "m1") as store:
-            store.add([(row(name).sha256, np.array([ord(name), 2], np.int8))])
-    output = tmp_path / "all"
-    assert merge([one, two], output).embeddings == 2
-    with EmbeddingStore(embeddings_path(output)) as store:
-        assert store.model == "m1"
-        kept = {name: store.get(row(name).sha256) for name in "abc"}
-    assert [None if v is None else v.tolist() for v in kept.values()] == [[97, 2], [98, 2], None]
-    # The merged one can be merged again, into itself.
-    assert merge([output, journal("3", row("d"))], output).embeddings == 2
+def as_columns(path: Path, rows: list[Row]) -> list[Row]:
+    write_scan(path.with_name("x.sqlite"), rows)
+    with ScanFile(path.with_name("x.sqlite")) as file:
+        write_rows(file, path)
+    return [replace(one, source=one.source.replace("\udcff", "\\udcff")) for one in rows]
 
 
-def test_embeddings_of_several_models_are_refused(journal: MakeJournal, tmp_path: Path) -> None:
-    one, two = journal("1", row("a")), journal("2", row("b"))
-    for path, name in [(one, "m1"), (two, "m2")]:
-        EmbeddingStore(embeddings_path(path), name).close()
-    with pytest.raises(ScanFileError, match="embeddings"):
-        merge([one, two], tmp_path / "all", allow_mixed=True)
-    assert not (tmp_path / "all").exists()
+def as_structures(path: Path, rows: list[Row]) -> list[Row]:
+    """As Ray Data writes dictionaries: pyarrow finds the types."""
+    pyarrow = pytest.importorskip("pyarrow")
+    valid = [one for one in rows if one.source.isascii()]
+    table = pyarrow.Table.from_pylist([one.to_json() for one in valid])
+    pyarrow.parquet.write_table(table, path)
+    return valid
 
 
-def test_the_command(journal: MakeJournal, tmp_path: Path) -> None:
-    one, two = journal("1", row("a")), journal("2", row("b", preprocessing=2))
+def as_json(path: Path, rows: list[Row]) -> list[Row]:
+    pyarrow = pytest.importorskip("pyarrow")
+    lines = [json.dumps(one.to_json()) for one in rows]
+    pyarrow.parquet.write_table(pyarrow.table({"row": lines, "shard": [0] * len(rows)}), path)
+    return rows
+
+
+@pytest.mark.parametrize("write", [as_columns, as_structures, as_json])
+@pytest.mark.parametrize("leads", [False, True])
+def test_parquet_is_merged(
+    tmp_path: Path, write: Callable[[Path, list[Row]], list[Row]], *, leads: bool
+) -> None:
+    pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "rows.parquet"
+    rows = write(path, CLUSTER)
+    output, found = merged(path, only_pending=leads)
+    kept = [one for one in rows if not leads or one.source in "bcd"]
+    assert read_scan(output) == kept
+    assert found == Merged(rows=len(kept))
+    with ScanFile(output) as file:
+        assert file.select("SELECT name FROM queue") == [("b",), ("c",)]
+
+
+def test_the_latest_row_of_parquet_counts_wherever_it_is(tmp_path: Path, scan: MakeScan) -> None:
+    path = tmp_path / "rows.parquet"
+    as_json(path, [row("a", 5), row("a", 3), row("b", 1), row("b", 2), row("c", 1)])
+    output, found = merged(path, scan("1", row("c", 2)))
+    assert sorted((r.source, r.time.minute) for r in read_scan(output)) == [
+        *(("a", 5), ("b", 2), ("c", 2)),
+    ]
+    assert found == Merged(rows=3, superseded=3)
+    assert {r.time.minute for r in read_scan(merged(scan("2", row("c", 9)), path)[0])} == {5, 2, 9}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": 5}, "row 2: not a row"),
+        ({"time": "yesterday"}, "row 2: not a row"),
+        ({"scores": None}, "row 2: not a row"),
+        ({"time": "2999-01-01T00:00:00+00:00"}, "dated 2999.* ahead of now"),
+    ],
+)
+def test_parquet_that_holds_something_else_is_refused(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    lines = [json.dumps(values) for values in (row("a").to_json(), row("b").to_json() | change)]
+    path = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"row": lines}), path)
+    with pytest.raises(ScanFileError, match=words):
+        merged(path)
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_the_command(scan: MakeScan, tmp_path: Path) -> None:
+    one, two = scan("1", row("a")), scan("2", row("b", preprocessing=2))
     command = ("merge", one, two, "--output", tmp_path / "all")
     refused = invoke(*command)
     assert refused.exit_code == ExitCode.USAGE

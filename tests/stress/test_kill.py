@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-
 from recognizer.rows.journal import last_rows
+
 from tests.conftest import encoded, picture, read_rows
 from tests.scan.engines import scan_command
 

@@ -1,0 +1,216 @@
+"""Rows and listings as JSON Lines, CSV and Parquet, which replace nothing but an earlier export."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.cli import ExitCode
+from recognizer.engine import Recognizer
+from recognizer.errors import ScanFileError, UsageError
+from recognizer.listing_rules import KeywordHit
+from recognizer.policy import Decision, Policy
+from recognizer.prediction import Region
+from recognizer.rows import ROW_SCHEMA, Row, ScanFile, require_export, write_listings, write_rows
+from recognizer.rows.row import ROW_FIELDS, PolicyReference
+from recognizer.status import Reason
+from tests.conftest import ROW_VALIDATOR, encoded, invoke, picture
+from tests.rows.rows import bare_row, row_of, write_scan
+
+HOSTILE = "<script>alert('x')</script>\u202e\n\x00=cmd|' /C calc'!A0"
+SUFFIXES = [".jsonl", ".csv", ".parquet"]
+
+
+@pytest.fixture
+def rows(recognizer: Recognizer) -> list[Row]:
+    region = Region(label="ivory_worked", score=0.5, box=(0, 1, 2, 3), frame=0)
+    red = encoded(picture("red"))
+    item = {"id": 7, "title": HOSTILE, "large": 2**70, "reports": 2}
+    hits = (KeywordHit(keyword="象牙", column="title"),)
+    named = row_of(recognizer, "red, \n象牙.jpg", red, regions=(region,), item=item, keywords=hits)
+    return [named, row_of(recognizer, "\udcff.jpg", b"")]
+
+
+@pytest.fixture
+def scan(tmp_path: Path, rows: list[Row]) -> Path:
+    without = bare_row("t!/2", 0, "unscored", item={"id": 2}, reason=Reason.NO_IMAGE)
+    return write_scan(tmp_path / "scan.sqlite", [*rows, without])
+
+
+def export(scan: Path, output: Path, **options: Any) -> Path:
+    with ScanFile(scan) as file:
+        assert write_rows(file, output, **options) == 3
+    return output
+
+
+def listings(scan: Path, output: Path, **options: Any) -> Path:
+    with ScanFile(scan) as file:
+        write_listings(file, output, **options)
+    return output
+
+
+def test_json_lines_keep_the_schema(scan: Path, rows: list[Row], tmp_path: Path) -> None:
+    lines = export(scan, tmp_path / "rows.jsonl").read_bytes().splitlines()
+    for line, row in zip(lines, rows, strict=False):
+        assert line.isascii()
+        ROW_VALIDATOR.validate(json.loads(line))
+        assert Row.from_json(json.loads(line)) == row
+        assert [*json.loads(line)] == [*ROW_FIELDS]
+
+
+def test_csv(scan: Path, rows: list[Row], tmp_path: Path) -> None:
+    with export(scan, tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        lead, failed, _ = csv.DictReader(file)
+    assert (*lead,) == (*ROW_FIELDS,)
+    assert (lead["source"], failed["source"]) == (rows[0].source, "\\udcff.jpg")
+    assert json.loads(lead["scores"]) == rows[0].scores
+    assert json.loads(lead["item"]) == rows[0].item
+    assert lead["decision"] == "priority"
+    assert (failed["decision"], failed["reason"]) == ("unscored", "empty")
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_formula_is_a_text_unless_it_is_asked_for(tmp_path: Path, sign: str) -> None:
+    text = f"{sign}cmd|' /C calc'!A0"
+    row = bare_row(f"{sign}a", 0.9, "review", item={"id": 1, "title": text})
+    scan = write_scan(tmp_path / "scan.sqlite", [row])
+    for raw, mark in [(False, "'"), (True, "")]:
+        with ScanFile(scan) as file:
+            write_listings(file, tmp_path / "l.csv", raw=raw)
+        with (tmp_path / "l.csv").open(encoding="utf-8", newline="") as lines:
+            (found,) = csv.DictReader(lines)
+        assert (found["title"], found["score"]) == (f"{mark}{text}", "0.9")
+
+
+def test_parquet(scan: Path, rows: list[Row], tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(export(scan, tmp_path / "rows.parquet"))
+    assert table.column_names == [*ROW_FIELDS]
+    assert table.schema.metadata[b"recognizer.rows"] == str(ROW_SCHEMA).encode()
+    lead, failed, _ = table.to_pylist()
+    assert (lead["source"], failed["source"]) == (rows[0].source, "\\udcff.jpg")
+    assert dict(lead["scores"]) == rows[0].scores
+    assert lead["time"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert json.loads(lead["item"]) == rows[0].item
+    for key in ("leads", "why", "regions", "model", "policy", "width", "detail", "decision"):
+        assert lead[key] == json.loads(rows[0].to_json_line())[key], key
+    assert (failed["decision"], failed["scores"], failed["reason"]) == ("unscored", None, "empty")
+
+
+def test_many_rows_are_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("recognizer.rows.export._CHUNK_ROWS", 4)
+    scan = write_scan(tmp_path / "a", [bare_row(f"{n}", 0.9, "review") for n in range(10)])
+    with ScanFile(scan) as file:
+        assert write_rows(file, tmp_path / "rows.parquet") == 10
+    assert parquet.ParquetFile(tmp_path / "rows.parquet").num_row_groups == 3
+
+
+def test_the_columns_of_listings_are_flat(scan: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    with listings(scan, tmp_path / "l.csv").open(newline="", encoding="utf-8") as file:
+        first, failed, second = csv.DictReader(file)
+    table = parquet.read_table(listings(scan, tmp_path / "l.parquet"))
+    same, _, _ = table.to_pylist()
+    assert [*first] == [*same]
+    assert first["title"] == same["title"] == HOSTILE
+    assert json.loads(first["keywords"]) == same["keywords"] == ["象牙"]
+    assert json.loads(failed["sources"]) == ["\udcff.jpg"]
+    assert table.to_pylist()[1]["sources"] == ["\\udcff.jpg"]
+    assert (first["score"], first["reports"]) == (str(same["score"]), "2")
+    assert (second["images"], second["best"], second["product"]) == ("0", "", "")
+    kinds = [str(column.type) for column in table.schema]
+    assert not any("struct" in kind or "map" in kind for kind in kinds)
+
+
+def test_the_action_is_that_of_the_policy_that_decided(tmp_path: Path) -> None:
+    policy = Policy(name="mine", actions={Decision.REVIEW: "Hold back."})
+    reference = PolicyReference(name="x", digest=policy.digest)
+    rows = [bare_row("a", 0.9, "review"), bare_row("b", 0, "clear")]
+    scan = write_scan(tmp_path / "a", [replace(row, policy=reference) for row in rows])
+    output = listings(scan, tmp_path / "l.jsonl", policy=policy)
+    found = [json.loads(line)["action"] for line in output.read_bytes().splitlines()]
+    assert found == ["Hold back.", None]
+    other = Policy(name="other", ignore=frozenset({"coral"}))
+    with pytest.raises(UsageError, match=r"was decided by the policy 'x'.*recognizer decide"):
+        listings(scan, output, policy=other)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("write", [export, listings])
+def test_only_an_earlier_export_is_overwritten(
+    scan: Path, tmp_path: Path, write: Any, suffix: str
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    target = tmp_path / f"x{suffix}"
+    target.touch()
+    before = [write(scan, target).read_bytes() for _ in range(2)][1]
+    require_export(target)
+    pyarrow.parquet.write_table(pyarrow.table({"id": [1]}), tmp_path / "theirs")
+    other = {export: listings, listings: export}[write](scan, tmp_path / f"y{suffix}")
+    theirs = [
+        *(b"id,title,image\n7,tusk,a.jpg\n", (tmp_path / "theirs").read_bytes()),
+        *(scan.read_bytes(), other.read_bytes()),
+    ]
+    for content in theirs:
+        target.write_bytes(content)
+        with pytest.raises(UsageError, match="will not be overwritten"):
+            write(scan, target)
+        assert target.read_bytes() == content
+    for place in (tmp_path, tmp_path / f"nowhere/l{suffix}", tmp_path / "l.txt"):
+        with pytest.raises(UsageError):
+            write(scan, place)
+    assert before
+
+
+def _full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def _is_read_only(*_: object, **__: object) -> None:
+    raise OSError(30, "Read-only file system")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_export_that_cannot_be_made_leaves_what_was_there(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    target = tmp_path / f"rows{suffix}"
+    (tmp_path / "others").mkdir()
+    before = export(scan, target).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _full)
+        with pytest.raises(UsageError, match="No space left"):
+            export(scan, target)
+        # Nor can what was written be removed: the first error is reported.
+        patch.setattr(Path, "unlink", _is_read_only)
+        with pytest.raises(UsageError, match="No space left"):
+            export(scan, tmp_path / "others" / f"rows{suffix}")
+    with sqlite3.connect(scan) as database:
+        database.execute("UPDATE image SET leads = '[{]' WHERE id = 2")
+    database.close()
+    with pytest.raises(ScanFileError, match="is damaged"):
+        export(scan, target)
+    assert target.read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["others", target.name, "scan.sqlite"]
+
+
+def test_the_command(scan: Path, tmp_path: Path) -> None:
+    result = invoke("rows", scan, "-o", tmp_path / "rows.parquet")
+    assert result.exit_code == ExitCode.DONE
+    assert result.stdout == f"Wrote {tmp_path}/rows.parquet: 3 rows\n"
+    result = invoke("rows", scan, "-o", tmp_path / "l.csv", "--listings")
+    assert (
+        result.stdout
+        == f"Wrote {tmp_path}/l.csv: 3 listings, 1 of them leads, 1 without an image\n"
+    )
+    assert "ends in .jsonl, .csv, .parquet" in invoke("rows", scan, "-o", "rows.xlsx").stderr
+    assert invoke("rows", tmp_path / "gone", "-o", "r.csv").exit_code == ExitCode.USAGE

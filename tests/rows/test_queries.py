@@ -1,0 +1,86 @@
+"""The queries of docs/rows.md, as other programs run them on the file of a scan."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from recognizer.rows import ScanFile
+from tests.rows.rows import HASH, bare_row, write_scan
+
+PAGE = Path(__file__).parents[2] / "docs" / "rows.md"
+BLOCKS = re.findall(
+    r"<!-- run by: tests/rows/test_queries.py -->\n```(\w+)\n(.*?)```",
+    PAGE.read_text(encoding="utf-8"),
+    re.DOTALL,
+)
+QUERIES = [line for kind, text in BLOCKS if kind == "sql" for line in text.split(";\n") if line]
+VIEWS = ("rows", "leads", "listings", "queue")
+
+
+@pytest.fixture
+def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    levels = ["priority", "review", "review", "unscored", "clear"]
+    rows = [
+        bare_row(
+            f"{n}.jpg",
+            0.9 - n / 10,
+            level,
+            item={"id": n // 2, "seller": "ann", "title": "象牙"},
+            phash=None if level == "unscored" else HASH,
+        )
+        for n, level in enumerate(levels)
+    ]
+    return write_scan(tmp_path / "scan.sqlite", rows)
+
+
+def test_the_page_has_queries() -> None:
+    assert len(QUERIES) >= 3
+    assert {kind for kind, _ in BLOCKS} >= {"sql", "python"}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_sql(scan: Path, query: str) -> None:
+    with sqlite3.connect(f"file:{scan}?mode=ro", uri=True) as database:
+        assert database.execute(query).fetchall()
+    database.close()
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3 here")
+def test_the_shell_of_sqlite(scan: Path) -> None:
+    for query in QUERIES:
+        done = subprocess.run(
+            ["sqlite3", scan, query], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert done.stdout
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize("block", [text for kind, text in BLOCKS if kind == "python"])
+def test_python(scan: Path, block: str) -> None:
+    for module in re.findall(r"^import (\w+)$", block, re.MULTILINE):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    names: dict[str, object] = {}
+    exec(compile(block, str(PAGE), "exec"), names)
+    for value in names.values():
+        if type(value).__name__ == "DataFrame":
+            assert len(value)  # type: ignore[arg-type]
+        if isinstance(value, sqlite3.Connection):
+            value.close()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_views_have_what_the_program_reads(scan: Path, view: str) -> None:
+    """Each view has a row at least, and all columns by names that need no quotes."""
+    with ScanFile(scan) as file:
+        names = [name for _, name, *_ in file.select(f"PRAGMA table_info({view})")]
+        assert all(re.fullmatch("[a-z_0-9]+", name) for name in names)
+        assert file.select(f"SELECT {', '.join(names)} FROM {view}")

@@ -1,0 +1,320 @@
+"""The entries of the queue are what the view ``ranked`` says, whatever was written before."""
+
+from __future__ import annotations
+
+import random
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.policy import Decision, Policy
+from recognizer.rows import (
+    NewRow,
+    Ranking,
+    Row,
+    ScanFile,
+    ScanWriter,
+    decide_again,
+    group_copies,
+    merge,
+    read_listings,
+)
+from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER, refresh_all_entries
+from recognizer.status import Reason
+from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, lead, reference, write_scan
+from tests.rules import rule as rule_of
+from tests.tiny import write_tiny_bundle
+
+ENTRIES = (
+    "unit, best, place, unproven, reports, score, first, listing, source, title, seller, product,"
+    " location, listed"
+)
+PRODUCTS = ["ivory_worked", "ivory_raw"]
+POLICIES = [
+    Policy(),
+    Policy(name="strict", default=rule_of(0.05)),
+    Policy(name="mine", ignore=frozenset({"ivory_worked"})),
+]
+SOURCES = ["a.jpg", "b.jpg", "./a.jpg", "q/c.jpg", "d.jpg"]
+SCORES = st.sampled_from([0.1, 0.45, 0.6, 0.95])
+ITEMS = st.one_of(
+    st.none(),
+    st.fixed_dictionaries(
+        {"id": st.sampled_from([1, 2])},
+        optional={
+            "title": st.sampled_from(["Vase", "Tusk", "\udcff"]),
+            "seller": st.sampled_from(["ann", "bob"]),
+            "reports": st.integers(0, 3),
+        },
+    ),
+)
+
+
+def make(
+    source: str, item: Any, kind: str, score: float, seconds: int, phash: str, product: str
+) -> Row:
+    time = NOW + timedelta(seconds=seconds)
+    if kind == "no_image":
+        return bare_row(source, 0, "unscored", item=item, reason=Reason.NO_IMAGE, time=time)
+    if kind == "failed":
+        return bare_row(source, 0, "unscored", item=item, time=time)
+    scores = dict.fromkeys(["ivory_worked", "ivory_raw", "ceramic", "listing_other"], 0.0)
+    decision = kind if kind in {"review", "priority"} else "clear"
+    return bare_row(
+        source,
+        score,
+        decision,
+        item=item,
+        time=time,
+        phash=phash,
+        sha256=f"{round(score * 100):064x}",  # equal scores, equal bytes
+        scores=scores | {product: score},
+        family={"ivory": score},
+        leads=(lead(product, score, Decision(decision)),) if decision != "clear" else (),
+        audit=0.5 if kind == "audit" else None,
+    )
+
+
+ROWS = st.builds(
+    make,
+    st.sampled_from(SOURCES),
+    ITEMS,
+    st.sampled_from(["clear", "audit", "review", "priority", "failed", "no_image"]),
+    SCORES,
+    st.integers(0, 9),
+    st.sampled_from([HASH, NEAR, FAR]),
+    st.sampled_from(PRODUCTS),
+)
+
+
+@cache
+def _bundle() -> Bundle:
+    with tempfile.TemporaryDirectory() as folder:
+        return load_bundle(write_tiny_bundle(Path(folder) / "tiny-v1"))
+
+
+class Writes(RuleBasedStateMachine):
+    """Scans, changed columns, other policies, merges: in any order."""
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "scan.sqlite"
+        self.bundle = _bundle()
+        self.model = reference(self.bundle)
+        write_scan(self.path, [])
+        self.keys: dict[int, Row] = {}
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+    def writer(self) -> ScanWriter:
+        return ScanWriter(self.path, Ranking([self.bundle]))
+
+    @rule(rows=st.lists(ROWS, max_size=5))
+    def scans(self, rows: list[Row]) -> None:
+        with self.writer() as file:
+            own = [replace(row, model=self.model) for row in rows]
+            file.append([NewRow(row=row) for row in own])
+            self.keys |= {file.key_of(row.source, row.item, row.reason): row for row in own}
+
+    @rule(title=st.sampled_from(["New", None]), reports=st.integers(0, 5), seed=st.integers(0, 9))
+    def columns_change(self, title: str | None, reports: int, seed: int) -> None:
+        with self.writer() as file:
+            listed = [*file.numbered_rows("listing IS NOT NULL")]
+            chosen = random.Random(seed).sample(listed, len(listed) // 2)
+            changed = [
+                (image, replace(row, item={**row.item, "title": title, "reports": reports}))
+                for image, row in chosen
+            ]
+            file.append([], changed=changed)
+
+    @rule(policy=st.sampled_from(POLICIES))
+    def another_policy(self, policy: Policy) -> None:
+        with ScanFile(self.path, write=True) as file:
+            dry = decide_again(file, policy, [self.bundle], dry_run=True)
+            assert decide_again(file, policy, [self.bundle]) == dry
+            digests = file.select("SELECT digest FROM policy JOIN image ON policy = policy.id")
+            assert {*digests} <= {(policy.digest,)}
+
+    @rule(rows=st.lists(ROWS, max_size=5))
+    def merged(self, rows: list[Row]) -> None:
+        other = self.path.with_name("other.sqlite")
+        other.unlink(missing_ok=True)
+        write_scan(other, [replace(row, model=self.model) for row in rows])
+        merge([self.path, other], self.path, Ranking([self.bundle]), allow_mixed=True)
+
+    @rule()
+    def grouped(self) -> None:
+        with ScanFile(self.path, write=True) as file:
+            group_copies(file)
+
+    @invariant()
+    def entries_are_what_the_view_says(self) -> None:
+        with ScanFile(self.path, write=True) as file:
+            is_of_queue = f"SELECT {ENTRIES} FROM {{}} WHERE {{}} ORDER BY unit"
+            found = file.select(is_of_queue.format("entry", "section = 'queue'"))
+            assert found == file.select(is_of_queue.format("ranked", "place < 3"))
+            audited = file.select("SELECT DISTINCT sha256 FROM image WHERE audit IS NOT NULL")
+            shown = file.select(
+                "SELECT sha256 FROM entry JOIN image ON image.id = best WHERE section = 'audit'"
+            )
+            assert sorted(shown) == sorted(audited)
+            before = file.select(f"SELECT {ENTRIES}, section FROM entry ORDER BY unit")
+            with file.transaction() as database:
+                refresh_all_entries(database)
+            assert file.select(f"SELECT {ENTRIES}, section FROM entry ORDER BY unit") == before
+
+    @invariant()
+    def the_order_is_said_once(self) -> None:
+        with ScanFile(self.path) as file:
+            in_order = file.select(
+                f"SELECT unit FROM entry WHERE section = 'queue' ORDER BY {ENTRY_ORDER}"
+            )
+            assert in_order == file.select("SELECT unit FROM queue")
+            ranked = file.select("SELECT listing, iif(images, best, NULL) FROM listings")
+            listings = [*read_listings(file)]
+            assert ranked == [(one.listing, one.best) for one in listings]
+            for unit, best in file.select("SELECT unit, best FROM ranked"):
+                images = [*file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
+                assert images[0][0] == best
+            for listing in listings:
+                assert len({*listing.sources}) == len(listing.sources)
+
+    @invariant()
+    def folding_is_the_same_for_all(self) -> None:
+        """In the table of listings, for a reader and a writer, and in the queue."""
+        with ScanFile(self.path) as reader:
+            read = [
+                (one.listing, one.copy_of, one.also_in_listings) for one in read_listings(reader)
+            ]
+        with ScanFile(self.path, write=True) as writer:
+            group_copies(writer)
+            groups: dict[int | None, list[str]] = {}
+            for name, copies in writer.select("SELECT name, copies FROM queue"):
+                groups.setdefault(copies, []).append(name)
+            assert read == [
+                (one.listing, one.copy_of, one.also_in_listings) for one in read_listings(writer)
+            ]
+        groups.pop(None, None)
+        first = {name: names for names in groups.values() for name in names}
+        for name, copy_of, others in read:
+            names = first.get(name, [name])
+            assert copy_of == (None if names[0] == name else names[0])
+            assert others == len(names) - 1
+
+
+TestWrites = Writes.TestCase
+TestWrites.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        lambda path: write_scan(path, [without_image("t.csv!/1", 1)]),
+        lambda path: write_scan(
+            path, [without_image("t.csv!/1", 1), bare_row("c", 0.9, "review", item={"id": 1})]
+        ),
+    ],
+)
+def test_a_listing_whose_photos_are_clear_leaves_the_queue(
+    tmp_path: Path, before: Callable[[Path], Path]
+) -> None:
+    """Even if it was there without a photo before, which nobody could score."""
+    path = before(tmp_path / "scan.sqlite")
+    with ScanFile(path) as file:
+        assert len(file.select("SELECT * FROM queue")) == 1
+    write_scan(path, [bare_row("c", 0.1, "clear", item={"id": 1})])
+    with ScanFile(path) as file:
+        assert file.select("SELECT * FROM queue") == []
+        assert file.select("SELECT decision, images FROM listings") == [("clear", 1)]
+
+
+def without_image(source: str, listing: int) -> Row:
+    return bare_row(source, 0, "unscored", item={"id": listing}, reason=Reason.NO_IMAGE)
+
+
+@pytest.mark.parametrize("other", ["./q//a.jpg", "q/./a.jpg"])
+def test_an_image_by_another_spelling_is_in_the_queue_once(tmp_path: Path, other: str) -> None:
+    path = write_scan(tmp_path / "a", [bare_row("q/a.jpg", 0.9, "review")])
+    write_scan(path, [bare_row(other, 0.9, "priority")])
+    with ScanFile(path) as file:
+        assert file.select("SELECT name, decision FROM queue") == [(other, "priority")]
+
+
+def test_products_with_evidence_come_first(tmp_path: Path, tiny_bundle: Path) -> None:
+    """Within a level, and whatever the scores of the others are."""
+    ranking = Ranking()
+    ranking._unproven = {"0" * 64: {("label", "coral")}}
+    leads = {"proven": lead(score=0.5), "unproven": lead("coral", 0.9)}
+    with ScanWriter(tmp_path / "a", ranking) as file:
+        for name, one in leads.items():
+            row = bare_row(f"{name}.jpg", one.score, "review", leads=(one,), item={"id": name})
+            file.append([NewRow(row=row)])
+        both = bare_row("both.jpg", 0.9, "review", leads=(*leads.values(),), item={"id": "both"})
+        file.append([NewRow(row=both)])
+        assert file.select("SELECT name, product, score, unproven FROM queue") == [
+            ("proven", "ivory_worked", 0.5, 0),
+            ("both", "ivory_worked", 0.5, 0),
+            ("unproven", "coral", 0.9, 1),
+        ]
+
+
+def test_equal_bytes_are_audited_once(tmp_path: Path) -> None:
+    def audited(source: str, **changes: Any) -> Row:
+        return bare_row(source, 0.1, "clear", **{"audit": 0.5, "sha256": "1" * 64, **changes})
+
+    def entries(file: ScanFile) -> list[Any]:
+        return file.select("SELECT source FROM entry WHERE section = 'audit'")
+
+    with ScanWriter(tmp_path / "a", Ranking()) as file:
+        file.append([NewRow(row=audited("a")), NewRow(row=audited("b"))])
+        assert entries(file) == [("a",)]
+        file.append([NewRow(row=audited("a", audit=None))])
+        assert entries(file) == [("b",)]
+        file.append([NewRow(row=audited("b", sha256="2" * 64, audit=None))])
+        assert entries(file) == []
+
+
+def test_the_indexes_have_the_order_of_the_queue() -> None:
+    """So that the next listing is found without sorting them all."""
+    schema = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
+    orders = re.findall(r"ORDER BY (place, unproven.*?);", schema, re.DOTALL)
+    assert {*orders} == {ENTRY_ORDER}
+    assert [" ".join(one.split()) for one in re.findall(r"\(section, (place[^)]*)\)", schema)] == [
+        ENTRY_ORDER
+    ]
+
+
+def test_near_copies_that_come_while_others_are_compared_are_folded_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recognizer.rows import copies  # noqa: PLC0415
+
+    path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"])
+    near_copies = copies.near_copies
+
+    def meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(copies, "near_copies", near_copies)
+        with ScanWriter(path, Ranking()) as scan:  # which nobody holds up
+            scan.append([NewRow(row=bare_row("c", 0.9, "review", phash=HASH))])
+        return near_copies(*args)
+
+    with ScanFile(path, write=True) as file:
+        file.set_setting("grouped", "0")
+        monkeypatch.setattr(copies, "near_copies", meanwhile)
+        for folded in (2, 3, 3):
+            group_copies(file)
+            assert file.select("SELECT count(copies) FROM entry") == [(folded,)]

@@ -1,0 +1,108 @@
+"""Images that are near a photo, by the model's features, or one another, by their hashes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from recognizer.cli import ExitCode
+from recognizer.engine import Recognizer
+from recognizer.errors import ScanFileError, UsageError
+from recognizer.rows import NewRow, ScanFile, find_copies, similar, similar_images
+from recognizer.rows.similar import quantize
+from recognizer.scan import Item
+from tests.conftest import encoded, invoke, picture
+from tests.rows.rows import FAR, HASH, MODEL, NEAR, bare_row, write_scan
+from tests.scan.engines import InProcessPool, scan_into
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrays.arrays(np.float32, (2, 64), elements=st.floats(-100, 100, width=32)))
+def test_eight_bits_keep_the_cosine(vectors: np.ndarray) -> None:
+    def cosine(one: np.ndarray, other: np.ndarray) -> float:
+        one, other = one.astype(np.float64), other.astype(np.float64)
+        return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+    if (np.abs(vectors).max(axis=1) < 1e-3).any():
+        assert quantize(np.zeros(3, np.float32)).tolist() == [0, 0, 0]
+        return
+    stored = quantize(vectors[1])
+    # Half a step in each of 64 channels, at worst, against the one that has 127 of them.
+    assert cosine(vectors[0], stored) == pytest.approx(cosine(*vectors), abs=8 * 0.5 / 127 * 2)
+
+
+@pytest.mark.parametrize("block", [1, 2, 4096])
+def test_similar_images_are_ranked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(similar, "_BLOCK", block)
+    vectors = {"a": [1, 3], "b": [2, 1], "b again": [2, 1], "c": [0, 1], "zero": [0, 0]}
+    rows = [
+        NewRow(row=bare_row(name, 0.5, "review"), embedding=np.array(vector, np.int8))
+        for name, vector in vectors.items()
+    ]
+    with ScanFile(write_scan(tmp_path / "a", [*rows, bare_row("none", 0.5, "clear")])) as file:
+
+        def found(top: int) -> list[str]:
+            images = similar_images(file, np.array([1, 0], np.float32), MODEL.digest, top)
+            cosines = [one.cosine for one in images]
+            assert cosines == sorted(cosines, reverse=True)
+            return [one.row.source for one in images]
+
+        assert found(1) == ["b"]
+        assert found(9) == ["b", "b again", "a", "c", "zero"]
+        with pytest.raises(UsageError, match="at least 1"):
+            found(0)
+        with pytest.raises(ScanFileError, match=r"no embeddings of this model.*--embeddings"):
+            similar_images(file, np.array([1, 0], np.float32), "1" * 64, 1)
+        with pytest.raises(ScanFileError, match="is damaged"):
+            similar_images(file, np.array([1, 0, 0], np.float32), MODEL.digest, 1)
+
+
+def test_the_photo_itself_is_the_most_similar(
+    photo_folder: Callable[..., Path], recognizer: Recognizer, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    folder, scan = photo_folder("red", "green", "red"), tmp_path / "scan.sqlite"
+    items = [Item.at(str(path)) for path in sorted(folder.iterdir())]
+    scan_into(scan, items, tiny_bundle, pool=InProcessPool, embeddings=True)
+    with ScanFile(scan) as file:
+        for item in items[:2]:
+            vector = recognizer.embed(Path(item.source)).vector
+            first = similar_images(file, vector, recognizer.bundle.digest, 3)[0]
+            assert (first.row.source, first.cosine) == (item.source, pytest.approx(1, abs=1e-3))
+    photo = tmp_path / "mine.png"
+    photo.write_bytes(encoded(picture("green", seed=9), "PNG"))
+    done = invoke("similar", photo, "--scan", scan, "--bundle", tiny_bundle, "--top", 2)
+    assert done.exit_code == ExitCode.DONE, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[0].endswith("001_green.jpg")
+    assert " clear " in lines[0]
+
+
+def test_near_copies_are_found_in_any_listing(tmp_path: Path) -> None:
+    rows = [
+        bare_row("a", 0.1, "clear", phash=HASH),
+        bare_row("b", 0.9, "review", phash=FAR),
+        bare_row("c", 0.9, "review", phash=NEAR, item={"id": 1}),
+        bare_row("d", 0.1, "clear", sha256="1" * 64),
+        bare_row("e", 0.1, "clear", sha256="1" * 64),
+        bare_row("f", 0.1, "unscored", sha256=None),
+    ]
+    scan = write_scan(tmp_path / "a.sqlite", rows)
+    with ScanFile(scan) as file:
+        groups = [[row.source for row in group] for group in find_copies(file)]
+        assert groups == [["a", "c"], ["d", "e"]]
+        assert [len(group) for group in find_copies(file, 0)] == [2]
+    done = invoke("duplicates", scan, "--json")
+    assert done.exit_code == ExitCode.DONE, done.stderr
+    found = [json.loads(line)["images"] for line in done.stdout.splitlines()]
+    assert [[one["source"] for one in group] for group in found] == groups
+    assert "6 images, 2 groups, 2 copies of others" in invoke("duplicates", scan).stdout

@@ -1,0 +1,474 @@
+"""What a scan knows again, and what becomes of its rows when a process, disk or file fails."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.model.bundle import load_bundle
+from recognizer.policy import Decision, Policy
+from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
+from recognizer.rows.records import result_key, result_of
+from recognizer.rows.row import BankReference
+from recognizer.scan import Item
+from recognizer.scan.options import ScanOptions, WorkerPayload
+from recognizer.status import Reason, Status
+from tests.pictures import encoded, picture
+from tests.rows.rows import NOW, bare_row, read_scan, write_scan
+from tests.scan.engines import InProcessPool, scan_into
+
+ROWS = [bare_row(f"{number}.jpg", 0.9, "review") for number in range(9)]
+
+
+def new(row: Row, **others: object) -> NewRow:
+    return NewRow(row=row, **others)
+
+
+# --- resuming -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ROWS[0],
+        replace(ROWS[0], bank=BankReference(name="seized", digest="1" * 64), known=()),
+        bare_row("a", 0, "unscored", reason=Reason.TIMEOUT, sha256="1" * 64),
+    ],
+)
+def test_what_is_known_is_the_result_of_the_row(tmp_path: Path, row: Row) -> None:
+    with ScanWriter(tmp_path / "a", Ranking()) as file:
+        key = file.key_of(row.source, row.item, row.reason)
+        assert file.known(key) is None
+        file.append([new(row, file_state=b"state")])
+        known = file.known(key)
+        assert known == (result_of(row), row.sha256, b"state", row.status is not Status.FAILED)
+        file.append([new(row, embedding=np.zeros(3, np.int8))], file_states=[(1, b"later")])
+        assert file.known(key) == (result_of(row), row.sha256, b"later", False)
+        file.append([new(row)])
+        assert file.known(key).file_state is None
+        assert file.last_row(key) == (1, row)
+
+
+def test_what_makes_another_result(tiny_bundle: Path) -> None:
+    other, same = bare_row("a", 0, "unscored"), bare_row("b", 0, "unscored")
+    denied = replace(other, reason=Reason.PERMISSION_DENIED)
+    assert result_of(other) == result_of(same) != result_of(denied)
+    row = ROWS[0]
+    changed = [
+        replace(row, sha256="0" * 64),
+        replace(row, preprocessing=99),
+        replace(row, model=replace(row.model, digest="1" * 64)),
+        replace(row, policy=replace(row.policy, digest="1" * 64)),
+        replace(row, bank=BankReference(name="seized", digest="0" * 64)),
+        replace(
+            row,
+            status=Status.FAILED,
+            reason=Reason.EMPTY,
+            decision=Decision.UNSCORED,
+            image_decision=Decision.UNSCORED,
+            scores=None,
+            family=None,
+            leads=(),
+        ),
+    ]
+    assert len({result_of(row) for row in [row, *changed]}) == 7
+
+
+@pytest.mark.parametrize(
+    ("reason", "retry", "holds"),
+    [
+        (None, False, True),
+        (None, True, True),
+        (Reason.TIMEOUT, False, True),  # it cost a worker
+        (Reason.TIMEOUT, True, False),
+        (Reason.READ_ERROR, False, False),  # the storage may be back
+    ],
+)
+def test_which_results_hold(
+    tiny_bundle: Path, reason: Reason | None, retry: bool, holds: bool
+) -> None:
+    payload = WorkerPayload(
+        bundle=load_bundle(tiny_bundle), policy=Policy(), options=ScanOptions(retry_failed=retry)
+    )
+    key = result_key("a" * 64, reason, payload.bundle.digest, payload.policy.digest, 1)
+    assert payload.settles(key, "a" * 64) is holds
+    assert not payload.settles(key, "b" * 64)
+    assert not payload.settles(None, "a" * 64)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three photos and a damaged one in a folder that is the working one, an hour old."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("red", "green", "blue"):
+        (folder / f"{name}.jpg").write_bytes(encoded(picture(name)))
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    # The change time cannot be set, so what is read so soon after it is read again: wait.
+    monkeypatch.setattr("recognizer.scan.file_state.RACY_NS", -(10**12))
+    return folder
+
+
+def scan_again(path: Path, bundle: Path, items: list[Item], **options: object) -> tuple[int, int]:
+    summary = scan_into(path, items, bundle, pool=InProcessPool, **options)
+    return summary.scanned, summary.skipped
+
+
+def test_a_scan_goes_on_where_it_was(photos: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    path, names = tmp_path / "scan.sqlite", sorted(os.listdir(photos))
+    items = [Item.at(name) for name in names]
+    assert scan_again(path, tiny_bundle, items[:2]) == (2, 0)
+    assert scan_again(path, tiny_bundle, items) == (2, 2)  # the damaged one is tried again
+    before = read_scan(path)
+    others = [f"./{names[1]}", str(photos / names[2]), f".//{names[3]}"]
+    assert scan_again(path, tiny_bundle, [Item.at(name) for name in others]) == (0, 3)
+    assert read_scan(path) == before
+    twice = [*items, Item.at(str(photos / names[1]))]
+    assert scan_into(path, twice, tiny_bundle, pool=InProcessPool).repeated == 1
+    (photos / names[1]).write_bytes(encoded(picture("red", seed=5)))
+    assert scan_again(path, tiny_bundle, items) == (1, 3)
+    assert len(read_scan(path)) == 4
+
+
+def test_embeddings_that_are_wanted_later_are_made_once(
+    photos: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    path, items = tmp_path / "scan.sqlite", [Item.at("red.jpg"), Item.at("green.jpg")]
+    scan_again(path, tiny_bundle, items)
+    assert scan_again(path, tiny_bundle, items, embeddings=True) == (2, 0)
+    assert scan_again(path, tiny_bundle, items, embeddings=True) == (0, 2)
+    assert scan_again(path, tiny_bundle, items) == (0, 2)
+
+
+def test_what_cost_a_worker_is_not_tried_again_for_its_embedding(
+    photos: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    path, items, bundle = tmp_path / "scan.sqlite", [Item.at("red.jpg")], load_bundle(tiny_bundle)
+    scan_again(path, tiny_bundle, items)
+    (row,) = read_scan(path)
+    killer = bare_row(
+        row.source,
+        0,
+        "unscored",
+        reason=Reason.DECODER_CRASH,
+        sha256=row.sha256,
+        policy=row.policy,
+    )
+    write_scan(path, [killer], bundle)
+    assert scan_again(path, tiny_bundle, items, embeddings=True) == (0, 1)
+    assert scan_again(path, tiny_bundle, items, embeddings=True, retry_failed=True) == (1, 0)
+
+
+def test_columns_that_changed_are_decided_anew_without_the_photo(
+    photos: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """And the listing has each photo once, the new title, reason and count of reports."""
+    from recognizer.listing_rules import Keywords, Reports  # noqa: PLC0415
+    from recognizer.rows import read_listings  # noqa: PLC0415
+
+    path = tmp_path / "scan.sqlite"
+    policy = Policy(keywords=Keywords(words=("tusk",)), reports=Reports(review=3))
+
+    def scan(**columns: object) -> tuple[int, int]:
+        items = [Item.at(f"{name}.jpg", {"id": 1, **columns}) for name in ("green", "blue")]
+        return scan_again(path, tiny_bundle, items, policy=policy)
+
+    def listing() -> tuple[object, ...]:
+        with ScanFile(path) as file:
+            (one,) = read_listings(file)
+            entries = file.select("SELECT title, reports, reason FROM entry, (SELECT 1 AS reason)")
+            assert entries == ([(one.title, one.reports or 0, 1)] if one.is_lead else [])
+            return one.title, one.reports, one.decision, len(one.why), sorted(one.sources)
+
+    sources = ["blue.jpg", "green.jpg"]
+    assert scan(title="Vase", reports=1) == (2, 0)
+    assert listing() == ("Vase", 1, "clear", 0, sources)
+    assert scan(title="Tusk", reports=2) == (0, 2)
+    assert listing() == ("Tusk", 2, "review", 1, sources)
+    assert scan(title="Vase", reports=5) == (0, 2)
+    assert listing() == ("Vase", 5, "review", 1, sources)
+    assert scan(title="Vase", reports=1) == (0, 2)
+    assert listing() == ("Vase", 1, "clear", 0, sources)
+
+
+def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(
+    photos: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    path, items = tmp_path / "scan.sqlite", [Item.at("green.jpg"), Item.at("blue.jpg")]
+
+    def audited(**options: object) -> list[str]:
+        scan_into(path, items, tiny_bundle, pool=InProcessPool, **options)
+        with ScanFile(path) as file:
+            found = file.select(
+                "SELECT entry.source, audit FROM entry JOIN image ON image.id = best"
+                " WHERE section = 'audit' ORDER BY entry.source"
+            )
+        assert all(probability for _, probability in found)
+        return [source for source, _ in found]
+
+    assert audited() == []
+    assert audited(audit=AuditSample(rate=1, products=["ivory_worked"])) == [
+        "blue.jpg",
+        "green.jpg",
+    ]
+    assert audited() == ["blue.jpg", "green.jpg"]  # they stay where no sample is asked for
+    assert audited(audit=AuditSample(rate=1e-9, products=[])) == []
+
+
+# --- what happens to the process and the disk -----------------------------------------------------
+
+_SCAN = """
+import sys
+from recognizer.rows import NewRow, Ranking, ScanWriter
+from tests.rows.rows import bare_row
+with ScanWriter(sys.argv[1], Ranking()) as file:
+    start = int(sys.argv[2])
+    for batch in range(start, start + 10_000):
+        file.append([
+            NewRow(row=bare_row(f"{batch}/{n}", 0.9, "review", item={"id": n % 5, "batch": batch}))
+            for n in range(16)
+        ])
+        print(batch, flush=True)
+"""
+
+
+def in_process(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(_SCAN), *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def require_whole(path: Path) -> int:
+    """Each batch is there or not, and the queue is that of the images. Return how many they are."""
+    with ScanFile(path) as file:
+        assert file.select("PRAGMA integrity_check") == [("ok",)]
+        sizes = file.select("SELECT count(*) FROM image GROUP BY location")
+        assert {*sizes} <= {(16,)}
+        shown = "unit, best, place, reports, score, first, listing"
+        assert file.select(f"SELECT {shown} FROM entry ORDER BY unit") == file.select(
+            f"SELECT {shown} FROM ranked WHERE place < 3 ORDER BY unit"
+        )
+        return len(sizes)
+
+
+def test_a_killed_scan_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    path, acknowledged = tmp_path / "scan.sqlite", 0
+    chance = random.Random(1)
+    for _ in range(5):
+        with in_process(path, acknowledged) as process:
+            for _ in range(chance.randint(1, 20)):
+                acknowledged = int(process.stdout.readline()) + 1
+            time.sleep(chance.random() / 50)
+            process.kill()
+            for line in process.stdout:
+                acknowledged = int(line) + 1
+        found = require_whole(path)
+        assert found in {acknowledged, acknowledged + 1}
+        acknowledged = found
+
+
+def test_a_full_disk_is_told_and_what_was_written_is_safe(tmp_path: Path) -> None:
+    path = tmp_path / "scan.sqlite"
+    with ScanWriter(path, Ranking()) as file:
+        file.append([new(ROWS[0])])
+        file.select("PRAGMA max_page_count = 60")
+        large = [new(replace(row, detail="x" * 100_000)) for row in ROWS]
+        for _ in range(2):
+            with pytest.raises(ScanFileError, match=r"disk is full.*safe.*make room"):
+                file.append(large)
+        file.select("PRAGMA max_page_count = 100000")
+        file.append(large)
+        assert len(file) == len(ROWS)
+    assert read_scan(path) == [one.row for one in large]
+
+
+def test_a_file_that_may_not_grow_is_told(tmp_path: Path) -> None:
+    """As a quota does: the write fails, and no signal ends the process (RLIMIT_FSIZE)."""
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+    path = tmp_path / "scan.sqlite"
+    with in_process(path, 0, preexec_fn=limit) as process:
+        lines, errors = process.communicate(timeout=60)
+    assert "ScanFileError" in errors.splitlines()[-1]
+    assert "was written so far is safe" in errors
+    assert require_whole(path) == len(lines.split())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
+def test_a_place_that_may_not_be_written_is_told() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # nobody else may enter that of pytest
+        Path(folder).chmod(0o755)
+        _try_as_nobody(write_scan(Path(folder) / "scan.sqlite", ROWS))
+
+
+def _try_as_nobody(path: Path) -> None:
+    code = """if True:
+        import os, sys
+        from recognizer.errors import ScanFileError
+        from recognizer.rows import Ranking, ScanFile, ScanWriter, read_listings
+        os.setuid(65534)
+        with ScanFile(sys.argv[1]) as file:
+            print(len([*file.rows()]), len([*read_listings(file)]))
+        try:
+            ScanWriter(sys.argv[1], Ranking())
+        except ScanFileError as error:
+            print(error)
+        """
+    for mode in (0o444, 0o644):
+        path.chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
+        )
+        assert done.stderr == ""
+        numbers, words = done.stdout.splitlines()
+        assert numbers == "9 9"
+        assert "cannot be written to" in words
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_second_scan_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scan.sqlite"
+    with ScanWriter(path, Ranking()) as file:
+        file.append([new(ROWS[0])])
+        with pytest.raises(ScanFileError, match="in use by another scan"):
+            ScanWriter(path, Ranking())
+        for _ in range(2):  # nor does a reader of this process end the lock
+            assert len(read_scan(path)) == 1
+            with in_process(path, 0) as process:
+                _, errors = process.communicate(timeout=60)
+            assert "in use by another scan" in errors
+        file.append([new(ROWS[1])])
+    write_scan(path, ROWS[:3])
+    assert read_scan(path) == ROWS[:3]
+
+
+def test_a_reader_that_closes_leaves_the_log_of_a_writer(tmp_path: Path) -> None:
+    """Who closes a file last takes its log away: here a reader, while this process writes."""
+    path = tmp_path / "scan.sqlite"
+    code = "import sys; from tests.rows.rows import read_scan; print(len(read_scan(sys.argv[1])))"
+    with ScanWriter(path, Ranking()) as file, ScanFile(path):
+        for number, row in enumerate(ROWS[:3], 1):
+            file.append([new(row)])
+            assert len(read_scan(path)) == number
+            done = subprocess.run(
+                [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+            )
+            assert done.stdout.split() == [str(number)]
+    assert len(read_scan(path)) == 3
+
+
+def test_a_clock_that_goes_back_does_not_stop_a_scan(tmp_path: Path) -> None:
+    path = write_scan(tmp_path / "scan.sqlite", ROWS)
+    earlier = [replace(row, time=NOW.replace(year=2020), preprocessing=2) for row in ROWS]
+    write_scan(path, earlier)
+    assert read_scan(path) == earlier
+
+
+# --- what happens to the file ---------------------------------------------------------------------
+
+
+def _removed(path: Path) -> None:
+    path.unlink()
+
+
+def _renamed(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+
+
+def _rotated(path: Path) -> None:
+    _renamed(path)
+    write_scan(path.with_name("other"), ROWS[8:]).rename(path)
+
+
+def _replaced(path: Path) -> None:
+    write_scan(path.with_name("other"), ROWS[8:]).rename(path)
+
+
+def _truncated(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved or removed there")
+@pytest.mark.parametrize(
+    ("happens", "words", "rows_in"),
+    [
+        (_removed, r"was removed .* written again to .*scan\.sqlite\. ", "scan.sqlite"),
+        (_renamed, r"was renamed .* in .*moved\. Put it back", "moved"),
+        (_rotated, r"was renamed .* in .*moved\. Put it back", "moved"),
+        (_replaced, r"was removed .*scan\.sqlite\.recovered", "scan.sqlite.recovered"),
+        (_truncated, "was truncated by another program.*put a copy", None),
+    ],
+)
+def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(
+    tmp_path: Path, happens: Callable[[Path], None], words: str, rows_in: str | None
+) -> None:
+    path = tmp_path / "scan.sqlite"
+    with ScanWriter(path, Ranking()) as file:
+        for row in ROWS[:3]:
+            file.append([new(row)])
+        happens(path)
+        with pytest.raises(ScanFileChangedError, match=words):
+            file.append([new(ROWS[3])])
+    if rows_in is not None:
+        assert read_scan(tmp_path / rows_in) == ROWS[:3]
+    if happens in (_rotated, _replaced):  # nor is the new file touched by the old one's log
+        assert read_scan(path) == ROWS[8:]
+
+
+def test_a_file_that_goes_at_the_end_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "scan.sqlite"
+    with ScanWriter(path, Ranking()) as file:
+        file.append([new(ROWS[0])])
+        _removed(path)
+        with pytest.raises(ScanFileChangedError):
+            file.check()
+    assert read_scan(path) == ROWS[:1]
+
+
+def test_an_interrupt_leaves_all_of_a_batch_or_nothing(tmp_path: Path) -> None:
+    def interrupted() -> object:
+        yield new(ROWS[1])
+        raise KeyboardInterrupt
+
+    path = tmp_path / "scan.sqlite"
+    with ScanWriter(path, Ranking()) as file:
+        file.append([new(ROWS[0])])
+        with pytest.raises(KeyboardInterrupt):
+            file.write(interrupted(), Ranking())
+        file.append([new(ROWS[2])])
+    assert read_scan(path) == [ROWS[0], ROWS[2]]
+
+
+def test_another_program_that_writes_for_long_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.rows.scanfile._BUSY_SECONDS", 0.1)
+    path = write_scan(tmp_path / "scan.sqlite", ROWS[:1])
+    other = sqlite3.connect(path, isolation_level=None)
+    with ScanWriter(path, Ranking()) as file:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ScanFileError, match=r"locked by another program"):
+            file.append([new(ROWS[1])])
+        other.execute("ROLLBACK")
+        file.append([new(ROWS[1])])
+    other.close()
