@@ -45,6 +45,9 @@ def stratified_folds(
 
     The photos of labels that come from one or two sources are not grouped: to leave one of these
     sources out would leave nothing to learn from. A fold is the rows to learn from, and the others.
+
+    Raises:
+        DatasetError: there are too few photos to split.
     """
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - an extra
 
@@ -197,6 +200,9 @@ def deal_sources(
 
     Each label is spread over the folds as evenly as its sources allow, in photos and in sources,
     products above all. The order of the photos makes no difference.
+
+    Raises:
+        DatasetError: there are too few sources to fill the folds.
     """
     used = counted(photos)
     names = sorted({p.source for p in used})
@@ -227,7 +233,11 @@ def write_folds(folds: SourceFolds, path: Path) -> None:
 
 
 def read_folds(path: Path) -> SourceFolds:
-    """Read a table of folds; the column ``group`` may be missing."""
+    """Read a table of folds; the column ``group`` may be missing.
+
+    Raises:
+        DatasetError: it cannot be read, or a row breaks a rule; the message names it.
+    """
     fold_of, group_of = dict[str, int](), dict[str, str]()
     folds_of_group = defaultdict[str, set[int]](set)
     for where, row in read_rows(path, ("source", "fold")):
@@ -252,6 +262,9 @@ def leave_fold_out(photos: Sequence[Photo], folds: SourceFolds, fold: int) -> li
 
     What the fold holds is held out (``validation``), all other photos of ``train`` train. Photos
     of other folds that the data itself holds out are ``excluded``.
+
+    Raises:
+        DatasetError: a source is in no fold.
     """
     splits = {id(p): p.split for p in photos}
     for p in counted(photos):

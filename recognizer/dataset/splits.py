@@ -60,7 +60,11 @@ class DataRecipe:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], where: str) -> DataRecipe:
-        """Return the data's part of a recipe, which ``where`` names; other keys are ignored."""
+        """Return the data's part of a recipe, which ``where`` names; other keys are ignored.
+
+        Raises:
+            TrainingError: a value is of a wrong type or out of range.
+        """
         names = {part.name for part in dataclasses.fields(DataRecipe)}
         known = {key: value for key, value in values.items() if key in names}
         check_values(DataRecipe, known, where)
@@ -76,7 +80,11 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
 
 
 def check_values(cls: type, values: Mapping[str, Any], where: str) -> None:
-    """Check the keys of a table against the fields of a dataclass, and the types of its values."""
+    """Check the keys of a table against the fields of a dataclass, and the types of its values.
+
+    Raises:
+        TrainingError: a key is unknown, or a value is of a wrong type.
+    """
     defaults = cls()
     known = {part.name for part in dataclasses.fields(cls)}
     for key, value in values.items():
@@ -95,6 +103,10 @@ def prepare(
     """Return all photos with the labels and splits of a run, and the patches that it trains on.
 
     ``folds`` are those of the sources and the number of the one that is held out, and nothing else.
+
+    Raises:
+        DatasetError: an excluded source is unknown or in no fold, or a table (corrections, patches)
+            is wrong.
     """
     if recipe.corrections:
         photos = corrected(photos, recipe.corrections)
@@ -152,7 +164,11 @@ def _draw(text: str, seed: int) -> float:
 
 
 def exclude_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Photo]:
-    """Move the training photos of some sources to the split ``excluded``."""
+    """Move the training photos of some sources to the split ``excluded``.
+
+    Raises:
+        DatasetError: a source has no training photo.
+    """
     unknown = set(sources) - {p.source for p in photos if p.split == "train"}
     if unknown:
         raise DatasetError(f"exclude_sources: no training photos of {', '.join(sorted(unknown))}")
@@ -166,7 +182,11 @@ def exclude_sources(photos: Sequence[Photo], sources: Sequence[str]) -> list[Pho
 
 
 def load_corrections(path: str | Path, taxonomy: Taxonomy) -> dict[str, str]:
-    """Read a table of corrections: sha256 -> a label of the taxonomy, or :data:`EXCLUDE`."""
+    """Read a table of corrections: sha256 -> a label of the taxonomy, or :data:`EXCLUDE`.
+
+    Raises:
+        DatasetError: the table cannot be read, or a row breaks a rule; the message names it.
+    """
     found: dict[str, str] = {}
     for where, row in read_rows(path, CORRECTION_COLUMNS):
         if row["label"] != EXCLUDE and row["label"] not in taxonomy.labels:
@@ -180,7 +200,11 @@ def load_corrections(path: str | Path, taxonomy: Taxonomy) -> dict[str, str]:
 
 
 def corrected(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
-    """Return the photos with the labels of a table of corrections, without the excluded ones."""
+    """Return the photos with the labels of a table of corrections, without the excluded ones.
+
+    Raises:
+        DatasetError: the table cannot be read, or a row breaks a rule.
+    """
     right = load_corrections(table, taxonomy_of(photos))
     return [
         replace(photo, label=right.get(photo.sha256, photo.label))
@@ -194,6 +218,9 @@ def patches(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
 
     The horn of a living rhino is rhino horn once it is cut off; the photo itself stays a living
     rhino. Rows of photos outside the training split give nothing.
+
+    Raises:
+        DatasetError: the table cannot be read, or a row breaks a rule; the message names it.
     """
     known = taxonomy_of(photos).labels
     train = {p.sha256: p for p in photos if p.split == "train" and p.is_evidence}

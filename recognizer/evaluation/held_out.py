@@ -23,7 +23,11 @@ SPLIT_CAVEATS = {
 
 
 def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
-    """Return the photos with the corrected labels that the bundle was made and measured with."""
+    """Return the photos with the corrected labels that the bundle was made and measured with.
+
+    Raises:
+        DatasetError: its corrections cannot be read; or, a TrainingError, its recipe.
+    """
     recipe = _recipe(bundle)
     if recipe is None or not recipe.corrections:
         return list(photos)
@@ -34,6 +38,10 @@ def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list
     """Return the photos of the split ``test``, or ``validation`` for those that training held out.
 
     ``all`` stands for all photos that are evidence, whatever their split.
+
+    Raises:
+        DatasetError: there are none; or, for ``validation``, these are not the data that the
+            bundle was made from.
     """
     if split == "validation":
         own = [p for p in photos if p.split == split]
@@ -50,7 +58,11 @@ def photos_of_split(bundle: Bundle, photos: Sequence[Photo], split: str) -> list
 
 
 def as_in_training(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
-    """Return all photos with the splits that a bundle's training gave them."""
+    """Return all photos with the splits that a bundle's training gave them.
+
+    Raises:
+        DatasetError: these are not the data that the bundle was made from.
+    """
     try:
         recipe = _recipe(bundle)
         if recipe is None:
