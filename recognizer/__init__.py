@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from recognizer._policy_file import load_policy
-    from recognizer.engine import Recognizer
+    from recognizer.engine import Recognizer, ScoredImage
     from recognizer.errors import (
         BankError,
         BundleDigestError,
@@ -114,6 +114,7 @@ __all__ = [
     "Region",
     "Reports",
     "Rule",
+    "ScoredImage",
     "Status",
     "Taxonomy",
     "TaxonomyError",

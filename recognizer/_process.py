@@ -39,6 +39,7 @@ from recognizer.status import Reason
 START_SECONDS = 300.0
 """Until the first message of a process: some providers compile the model as they load it."""
 
+START_METHOD = "spawn"
 MAX_FAILED_STARTS = 3  # in a row
 MEMORY_CHECK_SECONDS = 0.1
 JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
@@ -280,9 +281,9 @@ class ProcessPool(Closes):
 
 def spawn(target: Callable[..., None], *payload: object) -> tuple[BaseProcess, Connection]:
     """Start ``target(connection, *payload)`` in a process, and return both."""
-    context = multiprocessing.get_context("spawn")
+    context: Any = multiprocessing.get_context(START_METHOD)
     ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(theirs, *payload), daemon=True)
+    process: BaseProcess = context.Process(target=target, args=(theirs, *payload), daemon=True)
     with signals_held_back():
         process.start()
     theirs.close()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -42,6 +42,24 @@ BATCH_SIZE = 8
 
 GPU_BATCH = 32
 """Frames in one pass on an accelerator, which a few would leave idle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredImage:
+    """An image, its prediction, and what the model gave for its frames: name -> (frames, ...)."""
+
+    image: LoadedImage
+    prediction: Prediction
+    outputs: Mapping[str, NDArray[np.float32]]
+
+    @property
+    def embedding(self) -> NDArray[np.float32] | None:
+        """The embedding of the frame that scored highest; None for a failed image."""
+        if not self.prediction.scores:
+            return None
+        place = [frame.index for frame in self.image.frames].index(self.prediction.frame or 0)
+        vector: NDArray[np.float32] = self.outputs["embedding"][place]
+        return vector
 
 
 class DecisionMaker:
@@ -187,46 +205,33 @@ class Recognizer(DecisionMaker):
         while loaded := [self.load_image(image) for image in itertools.islice(source, batch_size)]:
             yield from self.predict_loaded(loaded)
 
-    def predict_loaded(
-        self,
-        images: Sequence[LoadedImage],
-        *,
-        regions_for: Callable[[Prediction], Iterable[str]] | None = None,
-        embeddings: bool = False,
-    ) -> list[Prediction]:
-        """Score images that :meth:`load_image` has decoded.
+    def predict_loaded(self, images: Sequence[LoadedImage]) -> list[Prediction]:
+        """Score images that :meth:`load_image` has decoded."""
+        return [scored.prediction for scored in self.score_loaded(images, ["scores"])]
 
-        ``regions_for`` returns the labels whose regions a prediction has to hold; they come from
-        the same pass. It is not called for failed images. ``embeddings`` adds the embeddings too.
+    def score_loaded(
+        self, images: Sequence[LoadedImage], outputs: Sequence[str]
+    ) -> list[ScoredImage]:
+        """Score images in one pass, and keep the outputs of the model that are named.
+
+        They are ``scores``, which is the first one, ``maps`` for :meth:`regions`, and
+        ``embedding``.
         """
-        outputs = ["scores"]
-        outputs += ["maps"] if regions_for is not None else []
-        outputs += ["embedding"] if embeddings else []
-        predictions = []
-        for image, prediction, found in self._scored(images, outputs):
-            if prediction.scores and regions_for is not None:
-                regions = tuple(
-                    region
-                    for label in regions_for(prediction)
-                    for region in self._locate(image, found, label)[2]
-                )
-                prediction = replace(prediction, regions=regions)  # noqa: PLW2901
-            if prediction.scores and embeddings:
-                place = [frame.index for frame in image.frames].index(prediction.frame or 0)
-                vector = found["embedding"][place]
-                prediction = replace(prediction, embedding=vector)  # noqa: PLW2901
-            predictions.append(prediction)
-        return predictions
+        return list(self._scored(images, outputs))
+
+    def regions(self, scored: ScoredImage, label: str) -> tuple[Region, ...]:
+        """Return where a label was seen, by the maps of the pass that scored the image."""
+        return self._locate(scored, label)[2]
 
     def embed(self, image: ImageSource) -> Embedding:
         """Return the model's features of an image; it takes and raises what ``predict`` does."""
-        (prediction,) = self.predict_loaded([self.load_image(image)], embeddings=True)
+        (scored,) = self.score_loaded([self.load_image(image)], ["scores", "embedding"])
         return Embedding(
-            status=prediction.status,
-            reason=prediction.reason,
-            detail=prediction.detail,
-            frame=prediction.frame,
-            vector=prediction.embedding,
+            status=scored.prediction.status,
+            reason=scored.prediction.reason,
+            detail=scored.prediction.detail,
+            frame=scored.prediction.frame,
+            vector=scored.embedding,
         )
 
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
@@ -238,7 +243,8 @@ class Recognizer(DecisionMaker):
         """
         if label is not None and label not in self.labels:
             raise UsageError(f"no label {label!r}; this model has: {', '.join(self.labels)}")
-        ((loaded, prediction, found),) = self._scored([self.load_image(image)], ["scores", "maps"])
+        (scored,) = self.score_loaded([self.load_image(image)], ["scores", "maps"])
+        prediction = scored.prediction
         if not prediction.scores:
             return Explanation(
                 prediction=prediction,
@@ -250,7 +256,7 @@ class Recognizer(DecisionMaker):
         if label is None:
             candidates = [self.labels[i] for i in self._products] or self.labels
             label = max(candidates, key=lambda name: prediction.scores[name])
-        frame, heatmap, regions = self._locate(loaded, found, label)
+        frame, heatmap, regions = self._locate(scored, label)
         return Explanation(
             prediction=replace(prediction, regions=regions),
             label=label,
@@ -293,8 +299,7 @@ class Recognizer(DecisionMaker):
 
     def _scored(
         self, images: Sequence[LoadedImage], outputs: Sequence[str]
-    ) -> Iterator[tuple[LoadedImage, Prediction, Mapping[str, NDArray[np.float32]]]]:
-        """Yield each image with its prediction and the ``outputs`` of the model for its frames."""
+    ) -> Iterator[ScoredImage]:
         size = self.bundle.input_size
         inputs = [model_input(frame.rgb, size) for image in images for frame in image.frames]
         nothing = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
@@ -309,7 +314,7 @@ class Recognizer(DecisionMaker):
             prediction = self._prediction(
                 image, arrays["scores"], probabilities[own], families[own]
             )
-            yield image, prediction, arrays
+            yield ScoredImage(image=image, prediction=prediction, outputs=arrays)
 
     def _prediction(
         self,
@@ -351,12 +356,12 @@ class Recognizer(DecisionMaker):
         )
 
     def _locate(
-        self, image: LoadedImage, found: Mapping[str, NDArray[np.float32]], label: str
+        self, scored: ScoredImage, label: str
     ) -> tuple[Frame, NDArray[np.float32], tuple[Region, ...]]:
         """Find where a label was seen, in the frame in which it scored highest."""
-        column = self.labels.index(label)
-        place = int(found["scores"][:, column].argmax())
-        heatmap = local_probability(found["maps"][place], self.bundle)[column]
+        image, column = scored.image, self.labels.index(label)
+        place = int(scored.outputs["scores"][:, column].argmax())
+        heatmap = local_probability(scored.outputs["maps"][place], self.bundle)[column]
         frame = image.frames[place]
         size = (image.width or 0, image.height or 0)
         return frame, heatmap, find_regions(heatmap, label, size, frame.index)

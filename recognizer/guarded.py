@@ -35,10 +35,10 @@ class GuardedRecognizer(Closes, DecisionMaker):
     block.
     """
 
-    def __init__(self, bundle: Bundle, pool: ProcessPool, limits: Limits) -> None:
+    def __init__(self, bundle: Bundle, _pool: ProcessPool, _limits: Limits) -> None:
         super().__init__(bundle)
-        self._pool = pool
-        self._limits = limits
+        self._pool = _pool
+        self._limits = _limits
 
     @classmethod
     def load(

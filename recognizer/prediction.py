@@ -74,7 +74,6 @@ class Prediction:
         frames: number of frames in the file; None where unknown.
         regions: where the leads were seen; empty unless asked for.
         bundle_digest: of the model that made it (see :class:`recognizer.Bundle`).
-        embedding: the model's features of that frame, float32, (channels,); None unless asked for.
     """
 
     status: Status
@@ -91,17 +90,16 @@ class Prediction:
     frames: Natural | None = None
     regions: tuple[Region, ...] = ()
     bundle_digest: str | None = None
-    embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the embedding, ready for JSON, as :func:`prediction_schema` describes."""
+        """Return it ready for JSON, as :func:`prediction_schema` describes."""
         found: dict[str, Any]
-        found = msgspec.to_builtins({name: getattr(self, name) for name in _WRITTEN}, enc_hook=dict)
+        found = msgspec.to_builtins({name: getattr(self, name) for name in _NAMES}, enc_hook=dict)
         found["regions"] = [{**region, "box": [*region["box"]]} for region in found["regions"]]
         return found
 
 
-_WRITTEN = tuple(field.name for field in fields(Prediction) if field.name != "embedding")
+_NAMES = tuple(field.name for field in fields(Prediction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -146,11 +144,8 @@ class Explanation:
 
 def prediction_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of :meth:`Prediction.to_dict`."""
-    import numpy as np  # noqa: PLC0415, F401 - the type of the embedding names it
-    from numpy.typing import NDArray  # noqa: PLC0415, F401
-
-    hints = get_type_hints(Prediction, localns=locals(), include_extras=True)
-    written = [(name, hints[name]) for name in _WRITTEN]
+    hints = get_type_hints(Prediction, include_extras=True)
+    written = [(name, hints[name]) for name in _NAMES]
     described = {"__doc__": Prediction.__doc__}
     return object_schema(msgspec.defstruct("Prediction", written, namespace=described))
 

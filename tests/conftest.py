@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,11 @@ def _every_row_keeps_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _the_command_line_scans_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Worker processes take seconds to start; the tests of the scan itself have some."""
-    from tests.scan.engines import InProcessPool  # noqa: PLC0415 - it needs no place in every test
-
-    monkeypatch.setattr("recognizer.cli.scan._pool_of", lambda _: InProcessPool)
+def _processes_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are forked off one that has imported what they need; all else is as it is in use."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(["recognizer.scan.worker", "onnxruntime"])
+        monkeypatch.setattr("recognizer._process.START_METHOD", "forkserver")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from PIL import Image
 from recognizer.engine import Recognizer, find_regions, local_probability
 from recognizer.errors import UsageError
 from recognizer.model.bundle import load_bundle
-from recognizer.prediction import Prediction
 from tests.conftest import encoded
 from tests.hostile import exif
 from tests.pictures import animated
@@ -105,19 +104,13 @@ def test_the_frame_is_the_one_that_scored(recognizer: Recognizer) -> None:
 
 def test_regions_come_from_the_same_pass(recognizer: Recognizer) -> None:
     images = [recognizer.load_image(image) for image in mixed()]
-    asked: list[Prediction] = []
-
-    def leads(prediction: Prediction) -> list[str]:
-        asked.append(prediction)
-        return ["ivory_worked"] if prediction.scores["ivory_worked"] > 0.5 else []
-
-    predictions = recognizer.predict_loaded(images, regions_for=leads)
-    for prediction, plain in zip(predictions, recognizer.predict_loaded(images), strict=True):
-        assert_same(replace(prediction, regions=()), plain)
-        lead = prediction.scores.get("ivory_worked", 0) > 0.5
-        assert bool(prediction.regions) == lead
-        assert all(region.frame == prediction.frame for region in prediction.regions)
-    assert all(prediction.scores for prediction in asked)
+    scored = recognizer.score_loaded(images, ["scores", "maps"])
+    for found, plain in zip(scored, recognizer.predict_loaded(images), strict=True):
+        assert_same(found.prediction, plain)
+        if plain.scores.get("ivory_worked", 0) > 0.5:
+            regions = recognizer.regions(found, "ivory_worked")
+            assert regions
+            assert all(region.frame == plain.frame for region in regions)
 
 
 def test_a_flat_map_has_no_end_of_regions() -> None:

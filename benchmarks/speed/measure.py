@@ -192,7 +192,7 @@ def scan_seconds(
             rows.writerow(["image", "listing"])
             rows.writerows([photos[n % len(photos)], n] for n in range(count))
         command = [str(table), "--output", f"{folder}/scan.jsonl", "--bundle", str(bundle.path)]
-        command += ["--workers", str(workers), "--engine", engine, "--no-thumbnails", "--quiet"]
+        command += ["--workers", str(workers), "--engine", engine, "--quiet"]
         for place in {photo.parent for photo in photos}:  # the table lies elsewhere
             command += ["--root", str(place)]
         return _run_scan(command, held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "scan": (
         "recognizer scan photos/ --report report.html",
-        "recognizer scan listings.csv --output scan.jsonl --listings listings.jsonl",
+        "recognizer scan listings.csv --output scan.jsonl --policy strict",
         "find photos -name '*.jpg' -print0 | recognizer scan - --output scan.jsonl",
     ),
     "decide": ("recognizer decide scan.jsonl --policy strict --output strict.jsonl",),

@@ -15,22 +15,22 @@ def read_original(row: Row, *, allow_http: bool) -> bytes:
         Refused: they cannot be read, with the reason.
     """
     from recognizer.errors import RecognizerError
-    from recognizer.imaging import Limits
     from recognizer.imaging.sources import Refused
     from recognizer.rows.item_key import MEMBER
-    from recognizer.scan.location import table_format
-    from recognizer.scan.locations.expand import expand
-    from recognizer.scan.locations.reader import Reader
-    from recognizer.scan.locations.web import Access
+    from recognizer.scan.expand import expand
+    from recognizer.scan.items import table_format
+    from recognizer.scan.options import ScanOptions
+    from recognizer.scan.web import Access
+    from recognizer.scan.worker import Reader
     from recognizer.status import Reason
 
-    access, limits = Access(allow_http=allow_http), Limits()
+    options = ScanOptions(access=Access(allow_http=allow_http))
     container = row.source.partition(MEMBER)[0]
     source = container if table_format(container) else row.source
     try:
-        for item in expand([source], access=access, limits=limits):
+        for item in expand([source], options):
             if item.source == row.source:
-                return Reader(limits, access).read(item)
+                return Reader(options.limits, options.access).read(item)
     except RecognizerError as error:
         raise Refused(Reason.SOURCE_REFUSED, str(error)) from error
     raise Refused(Reason.NOT_FOUND, f"{container} has no such image now")

@@ -6,7 +6,6 @@ import math
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -24,40 +23,6 @@ from recognizer.cli.options import (
     output_option,
     print_json,
 )
-from recognizer.cli.scan_options import (
-    AllowFallbackOption,
-    AllowStoreOption,
-    AuditRateOption,
-    AuditSeedOption,
-    EmbeddingsOption,
-    Engine,
-    EngineOption,
-    ImageColumnOption,
-    KnownOption,
-    ListingsOption,
-    MatchRotationsOption,
-    MaxBytesOption,
-    MaxCellOption,
-    MaxColumnsOption,
-    MaxHeadersOption,
-    MaxMembersOption,
-    MaxNameOption,
-    MaxNestingOption,
-    MaxPixelsOption,
-    MaxRatioOption,
-    MaxUnpackedOption,
-    MemoryLimitOption,
-    RehashOption,
-    ReportOption,
-    RetryFailedOption,
-    RootOption,
-    SchemaOption,
-    ShardOption,
-    ThresholdOption,
-    ThumbnailsOption,
-    TimeoutOption,
-    WorkersOption,
-)
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +30,6 @@ if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
     from recognizer.policy import Policy
     from recognizer.rows.audit import AuditSample
-    from recognizer.scan.pool import MakePool
 
 
 def command(
@@ -87,68 +51,149 @@ def command(
             show_default="NAME.scan.jsonl, after the folder, table or archive that is scanned",
         ),
     ] = None,
-    report: ReportOption = None,
-    thumbnails: ThumbnailsOption = True,
-    rehash: RehashOption = False,
-    listings: ListingsOption = None,
-    image_column: ImageColumnOption = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Also write the review queue, as recognizer report does."),
+    ] = None,
+    image_column: Annotated[
+        str | None,
+        typer.Option(help="The column of tables with the images.", show_default="by its name"),
+    ] = None,
     listing_column: ListingColumnOption = None,
+    root: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE",
+            help="A folder, or the beginning of URLs of an object store (s3://bucket/photos), "
+            "where tables may name images; may be repeated.",
+            show_default="the folder of the table, and folders and prefixes that are sources",
+        ),
+    ] = None,
     allow_http: AllowHttpOption = False,
-    threshold: ThresholdOption = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="The probability above which any product is a lead, instead of the model's own "
+            "thresholds. A lead has priority if it is also over the model's threshold for a "
+            "false-positive rate of 0.1 %.",
+        ),
+    ] = None,
     policy: OptionalPolicyOption = None,
     bundle: BundleOption = None,
-    workers: WorkersOption = 0,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", "-w", min=0, help="Processes; 0 for as many as CPUs and memory allow."
+        ),
+    ] = 0,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="[local|ray]",
+            help="Run the workers on this machine, or on a Ray cluster (extra: ray), that of "
+            "RAY_ADDRESS if it is set; --workers is then the number of its actors.",
+        ),
+    ] = "local",
     provider: ProviderOption = "cpu",
-    allow_fallback: AllowFallbackOption = False,
-    max_bytes: MaxBytesOption = None,
-    max_pixels: MaxPixelsOption = None,
-    timeout: TimeoutOption = 30.0,
-    memory_limit: MemoryLimitOption = None,
-    root: RootOption = None,
-    allow_store: AllowStoreOption = None,
-    max_members: MaxMembersOption = None,
-    max_nesting: MaxNestingOption = None,
-    max_name: MaxNameOption = None,
-    max_headers: MaxHeadersOption = None,
-    max_unpacked: MaxUnpackedOption = None,
-    max_ratio: MaxRatioOption = None,
-    max_columns: MaxColumnsOption = None,
-    max_cell: MaxCellOption = None,
-    audit_rate: AuditRateOption = None,
-    audit_seed: AuditSeedOption = 0,
-    retry_failed: RetryFailedOption = False,
-    embeddings: EmbeddingsOption = None,
-    known: KnownOption = None,
-    match_rotations: MatchRotationsOption = False,
-    shard: ShardOption = None,
-    engine: EngineOption = Engine.LOCAL,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Larger images are not decoded.", show_default="100 million"),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="An image fails with the reason timeout if reading it, or decoding and scoring "
+            "it, takes longer; the process that worked on it is replaced.",
+        ),
+    ] = 30.0,
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MIB",
+            min=0,
+            help="Memory of each process, model and libraries included; an image that takes more "
+            "fails with the reason out_of_memory; 0 for no limit (Linux only).",
+            show_default="its share of the machine's",
+        ),
+    ] = None,
+    audit_rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="Draw this share of the clear images at random for people to look at, and those "
+            "with higher scores 10 to 100 times as often; recognizer measure estimates from them "
+            "what was missed.",
+            show_default="none",
+        ),
+    ] = None,
+    rehash: Annotated[
+        bool,
+        typer.Option(
+            "--rehash",
+            help="Read all files. Without it, a file with the size, times and inode with which it "
+            "was read before is not read again.",
+        ),
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Also try images again that cost a process before (decoder_crash, timeout, "
+            "out_of_memory). Other failures are always tried again.",
+        ),
+    ] = False,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the embedding of each image, for recognizer similar, which looks for them "
+            "in OUTPUT.embeddings. Images without one are scored again.",
+        ),
+    ] = None,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BANK",
+            help="Compare each image with a bank of known items (see recognizer bank).",
+        ),
+    ] = None,
+    match_rotations: Annotated[
+        bool,
+        typer.Option(
+            "--match-rotations",
+            help="With --known: also match mirrored and rotated images. Slower.",
+        ),
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Scan only the I-th of N parts (from 1/N to N/N); a listing is never split. Jobs "
+            "with the same sources each scan their part into another --output; recognizer merge "
+            "puts them together.",
+        ),
+    ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
-    schema: SchemaOption = False,  # noqa: ARG001 - its callback has printed it
 ) -> None:
     """Find leads in images. A lead is an image that somebody should look at, not a verdict.
 
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
-    from recognizer.cli.scan_files import (
-        check_outputs,
-        default_journal,
-        require_sources,
-        write_scanned_listings,
-    )
+    from recognizer.cli.scan_files import check_outputs, default_journal, require_sources
     from recognizer.cli.scan_output import Output, as_plain, warnings
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.model.bundle import load_bundle, load_carried_bundles
     from recognizer.review.page import write_report
-    from recognizer.rows import EmbeddingStore, Journal
-    from recognizer.rows.files import FileStore, files_path
-    from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
+    from recognizer.rows.results import Results
     from recognizer.scan import (
         Access,
-        Bounds,
-        Containers,
+        Engine,
         Lookahead,
         ScanOptions,
         Shard,
@@ -162,120 +207,55 @@ def command(
     rules = _policy(policy, threshold, model)
     output = output or default_journal(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
-    audit = _audit(audit_rate, audit_seed, model)
-    standard = Limits()
-    options = ScanOptions(
-        workers=workers,
-        provider=provider,
-        allow_fallback=allow_fallback,
-        limits=Limits(
-            max_bytes=max_bytes or standard.max_bytes, max_pixels=max_pixels or standard.max_pixels
-        ),
-        timeout=timeout,
-        memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
-        retry_failed=retry_failed,
-        access=Access(
-            allow_http=allow_http,
-            roots=tuple(map(str, root or ())),
-            stores=tuple(allow_store or ()),
-        ),
-    )
-    check_outputs(output, report, listings, embeddings)
-    bounds = {
-        "max_members": max_members,
-        "max_nesting": max_nesting,
-        "max_name": max_name,
-        "max_headers": max_headers,
-        "max_unpacked": max_unpacked,
-        "max_ratio": max_ratio,
-        "max_columns": max_columns,
-        "max_cell": max_cell,
-    }
-    if listing_column is not None and listings is None and shard is None:
-        raise UsageError("--listing-column needs --listings or --shard")
-    skipped = Skipped()
-    containers = Containers(options.timeout, options.memory_limit)
-    found = expand(
-        sources,
-        image_column=image_column,
-        access=options.access,
-        limits=options.limits,
-        bounds=Bounds(**{name: value for name, value in bounds.items() if value is not None}),
-        containers=containers,
-        skipped=skipped,
-    )
+    if engine not in [*Engine]:
+        raise UsageError(f"--engine {engine}: one of {', '.join(Engine)}")
+    if listing_column is not None and shard is None:
+        raise UsageError("--listing-column needs --shard: only there are listings kept together")
+    check_outputs(output, report, embeddings)
     require_sources(sources)
-    with (
-        _stoppable(output),
-        _share_bank(known, match_rotations) as bank,
-        Journal(output) as journal,
-        ThumbnailStore(thumbnails_path(output), create=True)
-        if thumbnails
-        else nullcontext() as store,
-        FileStore(files_path(output), create=True) as files,
-        nullcontext()
-        if embeddings is None
-        else EmbeddingStore(embeddings, model.digest) as vectors,
-        containers,
-        Lookahead(part.of(found, listing_column)) as items,
-        Output(journal, items, quiet=quiet or as_json) as shown,
-    ):
-        summary = scan(
-            items,
-            model,
-            rules,
-            journal,
-            replace(options, known=bank),
-            thumbnails=store,
-            embeddings=vectors,
-            files=files,
+    skipped = Skipped()
+    with _stoppable(output), _share_bank(known, match_rotations) as bank:
+        options = ScanOptions(
+            workers=workers,
+            engine=Engine(engine),
+            provider=provider,
+            limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
+            image_column=image_column,
+            access=Access(allow_http=allow_http, roots=tuple(root or ())),
+            timeout=timeout,
+            memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
             rehash=rehash,
-            audit=audit,
-            on_rows=shown.on_rows,
-            pool=_pool_of(engine),
+            retry_failed=retry_failed,
+            audit=_audit(audit_rate, model),
+            known=bank,
         )
-        if summary.provider not in {None, provider}:
-            typer.echo(f"Provider {provider!r} is unavailable; used {summary.provider!r}", err=True)
-        for line in warnings(skipped):
-            typer.echo(line, err=True)
-        if report is not None:
-            write_report(output, report, [model, *load_carried_bundles()])
-        if as_json:
-            print_json(as_plain(summary, skipped, model, journal))
-        else:
-            shown.print_results(summary, skipped, model, report)
-        if listings is not None:  # last: whether there is such a column is known only now
-            write_scanned_listings(
-                output,
-                listings,
-                listing_column,
-                [model, *load_carried_bundles()],
-                quiet=quiet or as_json,
-            )
+        found = part.of(expand(sources, options, skipped=skipped), listing_column)
+        with (
+            Results(output, embeddings=embeddings, model=model.digest) as results,
+            Lookahead(found) as items,
+            Output(results.journal, items, quiet=quiet or as_json) as shown,
+        ):
+            summary = scan(items, model, rules, results, options, on_rows=shown.on_rows)
+            for line in warnings(skipped):
+                typer.echo(line, err=True)
+            if report is not None:
+                write_report(output, report, [model, *load_carried_bundles()])
+            if as_json:
+                print_json(as_plain(summary, skipped, model, results.journal))
+            else:
+                shown.print_results(summary, skipped, model, report)
     if summary.failed:
         raise SomeInputsFailedError
 
 
-def _audit(rate: float | None, seed: int, bundle: Bundle) -> AuditSample | None:
+def _audit(rate: float | None, bundle: Bundle) -> AuditSample | None:
     from recognizer.rows.audit import AuditSample
     from recognizer.taxonomy import Kind
 
     if rate is None:
-        if seed:
-            raise UsageError("--audit-seed needs --audit-rate")
         return None
     products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
-    return AuditSample(rate=rate, seed=seed, products=products)
-
-
-def _pool_of(engine: Engine) -> MakePool:
-    if engine is Engine.RAY:
-        from recognizer.scan.ray_engine import RayPool
-
-        return RayPool
-    from recognizer.scan.pool import WorkerPool
-
-    return WorkerPool
+    return AuditSample(rate=rate, products=products)
 
 
 @contextmanager

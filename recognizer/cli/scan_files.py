@@ -8,15 +8,9 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
 
 from recognizer._atomic import check_place, require_page
 from recognizer.errors import UsageError
-
-if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
 
 _SUFFIX = ".scan.jsonl"
 
@@ -27,7 +21,7 @@ def default_journal(sources: Sequence[str]) -> Path:
     That is a folder, a table, an archive or a prefix of a store; of several, or of single images,
     the folder that holds them all. A list on standard input has no name: ``scan.jsonl``.
     """
-    from recognizer.scan.location import FileLocation, parse_location
+    from recognizer.scan.items import FileLocation, parse_location
 
     places = [parse_location(source) for source in sources if source != "-"]
     if len(places) == len(sources) == 1 and not isinstance(places[0], FileLocation):
@@ -45,7 +39,7 @@ def default_journal(sources: Sequence[str]) -> Path:
 
 def _container(path: str) -> str:
     """Return the folder, table or archive that a path names, or else the folder around it."""
-    from recognizer.scan.location import has_archive_suffix, table_format
+    from recognizer.scan.items import has_archive_suffix, table_format
 
     absolute = os.path.abspath(path)
     is_container = os.path.isdir(path) or has_archive_suffix(path) or table_format(path) is not None
@@ -56,12 +50,9 @@ def _container(path: str) -> str:
 
 
 def require_sources(sources: Sequence[str]) -> None:
-    """Raise a UsageError if local files are named and none of them is there: a slip of the pen.
-
-    Of several, a missing one is a row.
-    """
+    """Raise a UsageError if no local source exists. If only some are missing, each has its row."""
     from recognizer.rows.item_key import MEMBER
-    from recognizer.scan.location import FileLocation, parse_location
+    from recognizer.scan.items import FileLocation, parse_location
 
     for source in sources:
         location = parse_location(source)
@@ -79,37 +70,18 @@ def require_sources(sources: Sequence[str]) -> None:
         raise UsageError(f"{sources[0]}: no such file or folder{meant}")
 
 
-def check_outputs(
-    output: Path, report: Path | None, listings: Path | None, embeddings: Path | None
-) -> None:
+def check_outputs(output: Path, report: Path | None, embeddings: Path | None) -> None:
     """Raise a UsageError, before the scan, unless its files can be written."""
-    from recognizer.rows.listing_files import require_listings
-
     if str(output) == "-":
         raise UsageError(
             "--output -: rows go to a file, from which a scan is resumed; name one, and follow it "
             "with: tail -f"
         )
     check_place(output)
-    options = ("--output", "--report", "--listings", "--embeddings")
-    paths = zip(options, (output, report, listings, embeddings), strict=True)
-    given = [(option, path) for option, path in paths if path is not None]
+    paths = {"--output": output, "--report": report, "--embeddings": embeddings}
+    given = [(option, path) for option, path in paths.items() if path is not None]
     for (one, path), (other, same) in itertools.combinations(given, 2):
         if path.resolve() == same.resolve():
             raise UsageError(f"{other} and {one} are the same file: {path}")
-    if listings is not None:
-        require_listings(listings)
     if report is not None:
         require_page(report)
-
-
-def write_scanned_listings(
-    rows: Path, path: Path, column: str | None, bundles: Sequence[Bundle], *, quiet: bool
-) -> None:
-    """Write the listings of a scan, and say so."""
-    from recognizer.cli.listings import words
-    from recognizer.rows.listing_files import write_listings
-
-    counts = write_listings(rows, path, column, bundles=bundles)
-    if not quiet:
-        typer.echo(f"Listings: {path}, {words(counts)}", err=True)

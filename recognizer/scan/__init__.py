@@ -1,16 +1,17 @@
-"""Scan many images: items in, one row for each in a journal, on all CPUs, through any crash."""
+"""Scan many images: items in, one row for each, on all CPUs, through any crash."""
 
+from recognizer.scan.bounds import Bounds
+from recognizer.scan.expand import expand
 from recognizer.scan.items import Item, Shard, Skipped
-from recognizer.scan.locations import Access, Bounds, Containers, expand
-from recognizer.scan.lookahead import Lookahead
-from recognizer.scan.options import ScanOptions, WorkerPayload
-from recognizer.scan.run import scan
-from recognizer.scan.scorer import Scorer
+from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
+from recognizer.scan.pool import Scorer
+from recognizer.scan.run import Lookahead, scan
+from recognizer.scan.web import Access
 
 __all__ = [
     "Access",
     "Bounds",
-    "Containers",
+    "Engine",
     "Item",
     "Lookahead",
     "ScanOptions",

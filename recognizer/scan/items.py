@@ -1,4 +1,8 @@
-"""What a scan works on: items, shards of them, and what was skipped on the way to them."""
+"""What a scan works on: images and where they lie, shards of them, and what was skipped.
+
+A location is made once, from a name or by a walk: nothing else asks a string whether it is a URL, a
+path or a member of an archive. ``str(location)`` is the ``source`` of the row.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,152 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Self, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
 from recognizer.listing_columns import listing_of
-from recognizer.rows.item_key import item_key, respelled
-from recognizer.scan.location import (
-    ArchiveMember,
-    FileLocation,
-    Location,
-    StoreObject,
-    TableCell,
-    WebAddress,
-    parse_location,
-)
+from recognizer.rows.item_key import MEMBER, item_key, respelled
 from recognizer.status import Reason
 
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
+        *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2"),
+    }
+)
+"""Files of a folder with these suffixes (in lower case) are scanned without a look inside. Formats
+that are not decoded are among them, so that such an image gets a row that says so."""
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ZIP_SUFFIX = ".zip"
 FIRST_ROWS = 3
 """So many numbers of rows without an image are printed."""
 
+_URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 Columns: TypeAlias = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileLocation:
+    """A local file, by its path as it was given (of :func:`os.fsdecode`)."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class StoreObject:
+    """An object, a prefix or a pattern in an object store."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the URL, in lower case."""
+        return self.url.partition("://")[0].lower()
+
+
+@dataclass(frozen=True, slots=True)
+class WebAddress:
+    """An ``http://`` or ``https://`` URL."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Container: TypeAlias = FileLocation | StoreObject
+"""Where an archive or a table may lie."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZipEntry:
+    """How a member of a zip archive is compressed; size and CRC-32 are of the unpacked bytes."""
+
+    method: int
+    size: int
+    crc: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveMember:
+    """A member of an archive, and where its bytes lie, so that a worker can read them there.
+
+    Attributes:
+        name: the second member of a name ends in ``#2``.
+        offset: where the member's bytes begin; in a zip archive, its local header.
+        size: how many bytes there are, as they are stored.
+        stamp: size and modification time (ns) of a local archive when it was listed. An archive
+            that has changed since is not read by old offsets.
+        zipped: how a zip archive has compressed it; None in a tar.
+    """
+
+    archive: Container
+    name: str
+    offset: int = 0
+    size: int = 0
+    stamp: tuple[int, int] | None = None
+    zipped: ZipEntry | None = None
+
+    def __str__(self) -> str:
+        return f"{self.archive}{MEMBER}{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableCell:
+    """An image inside a table, or a row of a table that cannot be read.
+
+    Rows are numbered from 1, without the header; images too, if a cell holds several.
+    """
+
+    table: Container
+    row: int
+    number: int | None = None
+
+    def __str__(self) -> str:
+        suffix = "" if self.number is None else f"/{self.number}"
+        return f"{self.table}{MEMBER}{self.row}{suffix}"
+
+
+Location: TypeAlias = FileLocation | ArchiveMember | StoreObject | WebAddress | TableCell
+
+
+def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
+    """Return the location that a path or a URL names.
+
+    The member of an archive is found by opening the archive, not by its name alone.
+    """
+    match = _URL.match(name)
+    scheme = match and match[1].lower()
+    if scheme is None:
+        return FileLocation(name)
+    if scheme == "file":
+        return FileLocation(unquote(urlsplit(name).path, errors="surrogateescape"))
+    return WebAddress(name) if scheme in {"http", "https"} else StoreObject(name)
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether a name ends as those of images do."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def has_archive_suffix(name: str) -> bool:
+    """Whether a name ends as those of archives do."""
+    return name.lower().endswith((*TAR_SUFFIXES, ZIP_SUFFIX))
+
+
+def table_format(name: str) -> str | None:
+    """Return the suffix of a table's format; None for other names."""
+    name = name.lower()
+    name = name.removesuffix(".gz") if not name.endswith(".parquet.gz") else name
+    return next((suffix for suffix in TABLE_SUFFIXES if name.endswith(suffix)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +165,9 @@ class Item:
     """One image to scan.
 
     Attributes:
-        columns: the listing's own columns, passed through to the row; None where there are none.
-        reason: why it cannot be read, where that is known already, with its detail.
-        data: its bytes, where they were read on the way to it; None where a worker reads them.
+        columns: the listing's own columns, passed through to the row, or None.
+        reason: why it cannot be read, if that is known already, with its detail.
+        data: its bytes, if they were read on the way to it; None if a worker reads them.
     """
 
     location: Location
@@ -78,11 +209,6 @@ class Item:
         return None
 
     @property
-    def has_absolute_path(self) -> bool:
-        """Whether its name begins at the root."""
-        return os.path.isabs(self.source)
-
-    @property
     def path(self) -> str | None:
         """The path of the local file that it is and that is still to be read; else None."""
         if self.reason is not None or self.data is not None:
@@ -114,6 +240,7 @@ class Skipped:
 
     other_files: int = 0  # of folders and archives: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot
+    bad_metadata: int = 0  # beside images in archives, which are scanned without it
     without_image: defaultdict[str, RowsWithoutImage] = field(
         default_factory=lambda: defaultdict(RowsWithoutImage)
     )
@@ -122,7 +249,6 @@ class Skipped:
         default_factory=lambda: defaultdict(dict)
     )
     """By table: the columns that were taken for those of images, in their order."""
-    bad_metadata: int = 0  # beside images in archives, which are scanned without it
 
     def add(self, other: Skipped) -> None:
         """Add what was skipped in another process."""
@@ -161,10 +287,10 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a shard from ``i/n``; any other text is a :class:`UsageError`."""
-        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
-        if found is None:
+        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        if match is None:
             raise UsageError(f"shard {text!r}: write i/n, for example 1/8 for the first of eight")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(match[1]), int(match[2]))
 
     def of(self, items: Iterable[Item], listing_column: str | None = None) -> Iterator[Item]:
         """Yield the items of this shard, in their order; None finds the column of listings."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -16,8 +17,17 @@ from recognizer.known import KnownItems
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
 from recognizer.policy import Policy
+from recognizer.rows.audit import AuditSample
 from recognizer.rows.journal import COSTLY, result_key
-from recognizer.scan.locations import Access
+from recognizer.scan.bounds import Bounds
+from recognizer.scan.web import Access
+
+
+class Engine(StrEnum):
+    """What runs the workers of a scan."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,37 +36,47 @@ class ScanOptions:
 
     Attributes:
         workers: processes, or a cluster's actors; 0 for as many as CPUs and memory allow.
+        engine: where they run.
         provider: see :meth:`recognizer.engine.Recognizer.load`.
         allow_fallback: use the CPU if the provider is unavailable.
         limits: what is refused before it is read or decoded.
+        bounds: what an archive or a table may cost.
+        image_column: the column with the images of all tables; None to find it by its name.
+        access: which places may be read from.
         timeout: seconds for one step: reading an image, or decoding and scoring it (two steps where
-            several share a pass). A worker that takes longer is replaced, and its image fails.
+            several share a pass). A worker that takes longer is replaced, and its image fails. An
+            archive or table may take as long without any progress.
         memory_limit: resident memory of a worker in bytes, the model and all libraries included;
             a worker that takes more is replaced, and its image fails. None for its share of the
             machine's memory (Linux), 0 for no limit.
         batch: images in one pass of the model; 0 to choose by the provider.
+        rehash: read all files, even those that have not changed since their last row.
         retry_failed: try again what cost a worker before; see :data:`COSTLY
             <recognizer.rows.journal.COSTLY>`. Other failures are always tried again.
+        audit: draws clear images for people to look at, those of earlier rows included; None leaves
+            these as they are.
         known: the known items that each image is compared with (see
             :func:`recognizer.known.share_bank`); where they change, all rows are made again.
-        access: which places may be read from.
-        recognizer: makes the workers' recognizer, for extensions of it; must be picklable.
 
     Raises:
         UsageError: a value makes no sense, or the memory limit cannot be watched on this system.
     """
 
     workers: int = 0
+    engine: Engine = Engine.LOCAL
     provider: str = "cpu"
     allow_fallback: bool = False
     limits: Limits = field(default_factory=Limits)
+    bounds: Bounds = field(default_factory=Bounds)
+    image_column: str | None = None
+    access: Access = field(default_factory=Access)
     timeout: float = 30.0
     memory_limit: int | None = None
     batch: int = 0
+    rehash: bool = False
     retry_failed: bool = False
+    audit: AuditSample | None = None
     known: KnownItems | None = None
-    access: Access = field(default_factory=Access)
-    recognizer: Callable[..., Recognizer] = Recognizer
 
     def __post_init__(self) -> None:
         if self.workers < 0:
@@ -94,7 +114,7 @@ class WorkerPayload:
     def __post_init__(self) -> None:
         self.policy.check(self.bundle.taxonomy)  # before any worker starts
 
-    def settles(self, known: bytes | None, sha256: str) -> bool:
+    def is_up_to_date(self, known: bytes | None, sha256: str) -> bool:
         """Whether an item's last row, of which ``known`` is the result key, holds for these bytes.
 
         Then they would give the same row again, or have cost a worker.
@@ -112,7 +132,7 @@ class WorkerPayload:
     def make_recognizer(self) -> Recognizer:
         """Load the model, as a worker has it."""
         options = self.options
-        return options.recognizer(
+        return Recognizer(
             self.bundle,
             provider=options.provider,
             threads=1,

@@ -11,17 +11,18 @@ another worker. **No image is blamed on suspicion**: if it is uncertain which on
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import Protocol, TypeAlias
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Protocol, Self
 
 from recognizer import _process
+from recognizer._closing import Closes
 from recognizer._process import (
     Child,
     DiedError,
@@ -32,23 +33,17 @@ from recognizer._process import (
     signals_held_back,
     spawn,
 )
-from recognizer.decision import columns_for
 from recognizer.errors import UsageError
+from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.journal import row_key
-from recognizer.scan.machine import worker_count, worker_memory
-from recognizer.scan.options import WorkerPayload
-from recognizer.scan.worker import (
-    Finished,
-    Ready,
-    Result,
-    Step,
-    Task,
-    judge,
-    make_row,
-    run_worker,
-)
+from recognizer.rows.results import Result
+from recognizer.rows.row import Row
+from recognizer.scan.items import Item
+from recognizer.scan.machine import available_cpus, worker_count, worker_memory
+from recognizer.scan.options import ScanOptions, WorkerPayload
+from recognizer.scan.worker import Ready, Step, Task, failed_row, run_worker
 from recognizer.status import Reason, Status
 
 _WAITING = 7  # tasks with each worker beside those that it works on, while rows are written
@@ -59,28 +54,18 @@ _MAX_HELD_BYTES = 32 << 20  # of these, with all workers
 _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are written
 _MAX_RESULTS = 32
 
-Done: TypeAlias = list[tuple[Task, Result]]
-
 
 class Pool(Protocol):
-    """Those who do the work of a scan: :class:`WorkerPool`, or a cluster's.
-
-    Attributes:
-        provider: where onnxruntime really computes; None before any worker has started.
-    """
+    """The workers of a scan: :class:`WorkerPool`, or those of a cluster."""
 
     provider: str | None
+    """Where onnxruntime really computes; None before any worker has started."""
 
-    def work(self, tasks: Iterator[Task]) -> Iterator[Done]:
-        """Yield each task once with its result, several at a time; take tasks as there is room."""
+    def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[Result]]:
+        """Yield a result for each task, several at a time; take tasks as there is room."""
 
     def stop(self) -> None:
         """Stop at once, and leave nothing behind."""
-
-
-MakePool: TypeAlias = Callable[[WorkerPayload], Pool]
-Spawn: TypeAlias = Callable[[WorkerPayload], tuple[BaseProcess, Connection]]
-spawn_worker: Spawn = partial(spawn, run_worker)
 
 
 @dataclass(eq=False, slots=True)
@@ -115,10 +100,9 @@ class WorkerPool:
     As many are started as there is work for, up to the option ``workers``.
     """
 
-    def __init__(self, payload: WorkerPayload, spawn: Spawn = spawn_worker) -> None:
+    def __init__(self, payload: WorkerPayload) -> None:
         self._payload = payload
         self._options = payload.options
-        self._spawn = spawn
         self._size = worker_count(payload.options.workers)
         self._memory_limit = payload.options.memory_limit or None
         if payload.options.memory_limit is None:
@@ -130,9 +114,9 @@ class WorkerPool:
         self._check_at = 0.0  # not with each message: to look at all workers takes longer
         self.provider: str | None = None
 
-    def work(self, tasks: Iterator[Task]) -> Iterator[Done]:
-        """Yield each task once with its result, several at a time."""
-        done: Done = []
+    def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[Result]]:
+        """Yield a result for each task, several at a time."""
+        done: list[Result] = []
         due = math.inf  # when they are to be yielded
         while True:
             self._hand_out(tasks)
@@ -187,15 +171,15 @@ class WorkerPool:
             worker.since = time.monotonic()
         worker.tasks[task.index] = task
         with suppress(OSError):  # it has died: the end of its connection will show it
-            with_few_columns(task, self._payload.policy).send(worker.child.connection)
+            task.send(worker.child.connection)
 
     def _start(self) -> _Worker:
         with signals_held_back():
-            started = self._spawn(self._payload)
+            started = spawn(run_worker, self._payload)
             self._workers.append(_Worker(Child(*started, self._memory_limit)))
         return self._workers[-1]
 
-    def _receive(self, worker: _Worker) -> Done:
+    def _receive(self, worker: _Worker) -> list[Result]:
         try:
             message = worker.child.connection.recv()
         except (EOFError, OSError):
@@ -204,9 +188,10 @@ class WorkerPool:
         match message:
             case Step():
                 worker.step = message
-            case Finished(index=index, result=result):
+            case Result(index=index):
                 worker.finished += 1
-                return [paired(worker.tasks.pop(index), result)]
+                del worker.tasks[index]
+                return [message]
             case Ready(provider=provider, memory=held):
                 worker.is_ready = True
                 self.provider = provider
@@ -242,8 +227,8 @@ class WorkerPool:
     def _deadline(self, worker: _Worker) -> float:
         return worker.since + self._seconds(worker)
 
-    def _stop_excessive(self) -> Done:
-        done: Done = []
+    def _stop_excessive(self) -> list[Result]:
+        done: list[Result] = []
         for worker in [w for w in self._workers if w.tasks]:
             if worker.child.connection.poll():  # it has got further, or died: that comes first
                 continue
@@ -253,7 +238,7 @@ class WorkerPool:
                 done += self._replace(worker, Reason.OUT_OF_MEMORY)
         return done
 
-    def _replace(self, worker: _Worker, reason: Reason) -> Done:
+    def _replace(self, worker: _Worker, reason: Reason) -> list[Result]:
         """Write off the image that cost a worker, if that is certain, and return all others."""
         self._workers.remove(worker)
         died = worker.child.end(reason, self._seconds(worker))
@@ -272,7 +257,7 @@ class WorkerPool:
         elif reason is Reason.OUT_OF_MEMORY and worker.finished:
             self._swollen.extend(suspects)
         else:
-            return [(task, self._result(task, worker, died)) for task in suspects]
+            return [self._result(task, worker, died) for task in suspects]
         return []
 
     def _result(self, task: Task, worker: _Worker, died: DiedError) -> Result:
@@ -280,22 +265,54 @@ class WorkerPool:
         step = worker.step
         sha256 = step.sha256 if step and step.indices == (task.index,) else None
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
-        row = make_row(task.item, judge(failed, self._payload), self._payload)
-        return Result(row=None if row_key(row) == task.known else row)
+        row = failed_row(task.item, failed, self._payload)
+        is_new = row_key(row) != task.known
+        return Result(index=task.index, key=task.key, row=row if is_new else None)
 
 
-def with_few_columns(task: Task, policy: Policy) -> Task:
-    """Return a task with the listing's columns that the policy looks at: others may be large."""
-    item = task.item
-    columns = columns_for(policy, item.columns)
-    return task if columns == item.columns else replace(task, item=replace(item, columns=columns))
+class Scorer(Closes):
+    """Scores images for programs that deal out the work: Ray's actors, tasks of Spark or Dask.
 
+    It has the workers of a scan behind one call: one, unless the options say otherwise. The model
+    is loaded once for each scorer.
+    """
 
-def paired(task: Task, result: Result) -> tuple[Task, Result]:
-    """Pair a task, without its bytes, with its result, and give the row the listing's columns."""
-    item, row = task.item, result.row
-    if row is not None and row.item != item.columns:
-        result = replace(result, row=replace(row, item=item.columns))
-    if item.data is not None:
-        task = replace(task, item=replace(item, data=None))
-    return task, result
+    def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:
+        options = options or ScanOptions(workers=1)
+        self._pool = WorkerPool(WorkerPayload(bundle=bundle, policy=policy, options=options))
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @classmethod
+    def of_packed(cls, payload: WorkerPayload) -> Self:
+        """Make a scorer of a payload that was packed elsewhere (:meth:`WorkerPayload.packed`)."""
+        folder = tempfile.TemporaryDirectory(prefix="scorer-", ignore_cleanup_errors=True)
+        payload = payload.unpacked(Path(folder.name))
+        if payload.options.memory_limit is None:  # there may be a scorer on each CPU
+            share = worker_memory(available_cpus())
+            payload = replace(payload, options=replace(payload.options, memory_limit=share))
+        scorer = cls(payload.bundle, payload.policy, payload.options)
+        scorer._pool = WorkerPool(payload)  # with thumbnails and embeddings, where wanted
+        scorer._folder = folder  # it lives as long as the scorer
+        return scorer
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._pool.stop()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    @property
+    def provider(self) -> str | None:
+        """Where onnxruntime really computes; None before the first image."""
+        return self._pool.provider
+
+    def score(self, items: Iterable[Item]) -> list[Row]:
+        """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
+        tasks = [Task(index=index, key=0, item=item) for index, item in enumerate(items)]
+        rows = [result.row for result in self.work(tasks)]
+        return [row for row in rows if row is not None]  # without earlier rows there are no others
+
+    def work(self, tasks: Sequence[Task]) -> list[Result]:
+        """Return the result of each task, in order; raise as :meth:`score`."""
+        done = {result.index: result for part in self._pool.work(iter(tasks)) for result in part}
+        return [done[task.index] for task in tasks]

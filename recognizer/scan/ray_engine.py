@@ -12,16 +12,16 @@ import itertools
 import logging
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from recognizer._process import RemoteError
 from recognizer.errors import MissingExtraError, RecognizerError
+from recognizer.rows.results import Result
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.pool import Done, paired, with_few_columns
-from recognizer.scan.scorer import Scorer
-from recognizer.scan.worker import Result, Task
+from recognizer.scan.pool import Scorer
+from recognizer.scan.worker import Task
 
 GROUP_TASKS = 64
 """Images in one call of an actor: it then takes about a second, Ray's share of it is small, and
@@ -60,7 +60,6 @@ class RayPool:
                 # Ray reports usage to its makers by default; this program stays off the network.
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
                 ray.init(logging_level=logging.WARNING, log_to_driver=False)
-            self._policy = payload.policy
             self._payload = ray.put(one_worker.packed())
         except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
             raise RecognizerError(f"Ray: no cluster: {error}") from error
@@ -69,8 +68,8 @@ class RayPool:
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self._size = payload.options.workers or max(1, cpus)
 
-    def work(self, tasks: Iterator[Task]) -> Iterator[Done]:
-        """Yield each task once with its result, a group at a time."""
+    def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[Result]]:
+        """Yield a result for each task, a group at a time."""
         groups = _groups(tasks)
         while taken := list(itertools.islice(groups, _ROUND_GROUPS * self._size)):
             yield from self._round(taken)
@@ -80,14 +79,10 @@ class RayPool:
         if self._is_ours:
             self._ray.shutdown()
 
-    def _round(self, groups: list[list[Task]]) -> Iterator[Done]:
+    def _round(self, groups: list[list[Task]]) -> Iterator[Sequence[Result]]:
         ray = self._ray
-        packed = [
-            pickle.dumps([with_few_columns(task, self._policy) for task in group])
-            for group in groups
-        ]
         dataset = ray.data.from_items(
-            [{"number": number, "tasks": tasks} for number, tasks in enumerate(packed)],
+            [{"tasks": pickle.dumps(group)} for group in groups],
             override_num_blocks=len(groups),
         ).map_batches(
             _Actor,
@@ -102,8 +97,7 @@ class RayPool:
                 if isinstance(answer, RemoteError):
                     answer.reraise("a worker cannot load the model")
                 self.provider, results = answer
-                group = groups[int(row["number"])]
-                yield [paired(task, r) for task, r in zip(group, results, strict=True)]
+                yield results
         except ray.exceptions.RayError as error:
             raise RecognizerError(f"Ray: {error}") from error
 
@@ -131,8 +125,7 @@ class _Actor:
 
     def __call__(self, groups: dict[str, Any]) -> dict[str, Any]:
         """Score groups of tasks; both sides are pickled, so that Ray need not understand them."""
-        answers = [pickle.dumps(self._answer(packed)) for packed in groups["tasks"]]
-        return {"number": groups["number"], "answer": answers}
+        return {"answer": [pickle.dumps(self._answer(packed)) for packed in groups["tasks"]]}
 
     def _answer(self, packed: bytes) -> tuple[str | None, list[Result]] | RemoteError:
         try:

@@ -1,4 +1,4 @@
-"""The scan: items in, rows in the journal, whatever happens to the processes in between.
+"""The scan: items in, rows out, whatever happens to the processes in between.
 
 A result is paired with its item by number, never by position in a stream. Who does the work, and
 what becomes of workers that die of it, is up to :mod:`recognizer.scan.pool`.
@@ -6,27 +6,32 @@ what becomes of workers that die of it, is up to :mod:`recognizer.scan.pool`.
 
 from __future__ import annotations
 
+import os
+import pickle
+import threading
 import time
+import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from recognizer._closing import Closes
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
-from recognizer.rows.audit import AuditSample
-from recognizer.rows.embeddings import EmbeddingStore
-from recognizer.rows.files import FileState, FileStore
-from recognizer.rows.journal import Journal, KeySet
+from recognizer.rows.files import FileState
+from recognizer.rows.journal import KeySet
+from recognizer.rows.results import Result, Results
 from recognizer.rows.row import Row
 from recognizer.rows.summary import ScanSummary
-from recognizer.rows.thumbnails import ThumbnailStore
 from recognizer.scan.items import Item
-from recognizer.scan.options import ScanOptions, WorkerPayload
-from recognizer.scan.pool import Done, MakePool, WorkerPool
-from recognizer.scan.worker import Result, Task
-from recognizer.status import Status
+from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
+from recognizer.scan.pool import Pool, WorkerPool
+from recognizer.scan.worker import Task
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
+_CHUNK_ITEMS = 256
+_MAX_BYTES = 16 << 20  # names compress well: about a million items
 
 OnRows: TypeAlias = Callable[[ScanSummary, Sequence[tuple[int, Row]]], None]
 """Called several times a second with the sums so far, and each new image's number (from 0) and
@@ -37,16 +42,10 @@ def scan(
     items: Iterable[Item],
     bundle: Bundle,
     policy: Policy,
-    journal: Journal,
+    results: Results,
     options: ScanOptions | None = None,
     *,
-    thumbnails: ThumbnailStore | None = None,
-    embeddings: EmbeddingStore | None = None,
-    files: FileStore | None = None,
-    rehash: bool = False,
-    audit: AuditSample | None = None,
     on_rows: OnRows | None = None,
-    pool: MakePool = WorkerPool,
 ) -> ScanSummary:
     """Scan images, and write a row for each that has none yet that still holds.
 
@@ -57,21 +56,13 @@ def scan(
         items: the images; read as workers become free.
         bundle: the model.
         policy: decides on its scores.
-        journal: where the rows go, in the order in which they are done.
+        results: where the rows go, in the order in which they are done.
         options: how; None for the defaults.
-        thumbnails: where a thumbnail of each new lead is kept.
-        embeddings: where the embedding of each image is kept; an image without one is scored again.
-        files: where the states of files are kept. A file that is as it was when it was read for its
-            last row is not read again; None reads all files.
-        rehash: read all files again, whatever ``files`` says; their states are kept.
-        audit: draws clear images for people to look at, those of earlier rows included; None leaves
-            these as they are.
         on_rows: see :data:`OnRows`.
-        pool: makes the workers: :class:`recognizer.scan.ray_engine.RayPool` for those of a cluster.
 
     Returns:
         The sums. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers have
-        been stopped; the journal then holds all rows but those of the last instant.
+        been stopped; all rows but those of the last instant are then written.
 
     Raises:
         BundleError: the model cannot be used.
@@ -81,47 +72,41 @@ def scan(
         ProviderError: the provider is unavailable.
         RecognizerError: worker processes cannot be started.
     """
-    run = _Run(
-        items=items,
-        payload=WorkerPayload(
-            bundle=bundle,
-            policy=policy,
-            options=options or ScanOptions(),
-            thumbnails=thumbnails is not None,
-            embeddings=embeddings is not None,
-        ),
-        journal=journal,
-        thumbnails=thumbnails,
-        embeddings=embeddings,
-        files=files,
-        rehash=rehash,
-        audit=audit,
-        on_rows=on_rows,
+    payload = WorkerPayload(
+        bundle=bundle,
+        policy=policy,
+        options=options or ScanOptions(),
+        thumbnails=results.thumbnails is not None,
+        embeddings=results.embeddings is not None,
     )
-    workers = pool(run.payload)
+    run = _Run(items=items, payload=payload, results=results, on_rows=on_rows)
+    pool = _make_pool(payload)
     try:
-        for done in workers.work(run.tasks()):
+        for done in pool.work(run.tasks()):
             run.record(done)
-        journal.check()
+        results.check()
     finally:
-        workers.stop()
+        pool.stop()
         run.summary.seconds = time.monotonic() - run.started
-        run.summary.provider = workers.provider
+        run.summary.provider = pool.provider
     return run.summary
+
+
+def _make_pool(payload: WorkerPayload) -> Pool:
+    if payload.options.engine is Engine.RAY:
+        from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415 - an extra
+
+        return RayPool(payload)
+    return WorkerPool(payload)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """A scan that is under way; its attributes are the arguments of :func:`scan`."""
+    """A scan that is under way."""
 
     items: Iterable[Item]
     payload: WorkerPayload
-    journal: Journal
-    thumbnails: ThumbnailStore | None
-    embeddings: EmbeddingStore | None
-    files: FileStore | None
-    rehash: bool
-    audit: AuditSample | None
+    results: Results
     on_rows: OnRows | None
     summary: ScanSummary = field(default_factory=ScanSummary)
     started: float = field(default_factory=time.monotonic)
@@ -129,79 +114,145 @@ class _Run:
     def tasks(self) -> Iterator[Task]:
         """Yield the items that a worker has to look at, and record the others on the way."""
         index = 0
-        unchanged: Done = []
+        unchanged: list[Result] = []
         with KeySet() as seen:
             for item in self.items:
-                item, place = self._as_named_before(item)  # noqa: PLW2901
-                key = item.key
+                task, place = self._task(index, item)
                 if not seen.add(place):  # a file may be named twice, but it gets one row
                     self.summary.repeated += 1
                     continue
-                task = Task(index=index, item=item, known=self._known(key))
                 index += 1
-                if not self._is_unchanged(task, key):
+                if not self._is_unchanged(task):
                     yield task
                     continue
-                unchanged.append((task, Result()))
+                unchanged.append(Result(index=task.index, key=task.key))
                 if len(unchanged) == _MAX_UNCHANGED:
                     self.record(unchanged)
                     unchanged = []
         if unchanged:
             self.record(unchanged)
 
-    def record(self, done: Done) -> None:
-        """Write the results of tasks, and report their rows."""
-        new = [(result.row, result) for _, result in done if result.row is not None]
-        leads = [(row.sha256, r.thumbnail) for row, r in new if row.sha256 and r.thumbnail]
-        if leads and self.thumbnails is not None:
-            self.thumbnails.add(leads)
-        vectors = [
-            (row.sha256, r.embedding) for row, r in new if row.sha256 and r.embedding is not None
-        ]
-        if vectors and self.embeddings is not None:
-            self.embeddings.add(vectors)
+    def record(self, done: Sequence[Result]) -> None:
+        """Write results, and report their rows."""
+        audit = self.payload.options.audit
         rows: list[tuple[int, Row]] = []
-        changed: list[Row] = []
-        for task, result in done:
-            before, row = None, result.row
-            if row is None:
-                before = row = self.journal.last_row(task.item.key)
-            row = self.audit.drawn(row) if self.audit else row
-            rows.append((task.index, row))
+        changed: list[Result] = []
+        for result in done:
+            row = before = result.row or self.results.last_row(result.key)
+            if audit is not None:
+                row = audit.drawn(row)
+            rows.append((result.index, row))
             self.summary.add(row, is_new=result.row is not None)
-            if row is not before:
-                changed.append(row)
-        if changed:
-            self.journal.append(changed)
-        if self.files is not None:
-            self.files.add((task.item.key, *r.file) for task, r in done if r.file is not None)
+            changed.append(result if row is before else replace(result, row=row))
+        self.results.append(changed)
         self.summary.seconds = time.monotonic() - self.started
         if self.on_rows is not None:
             self.on_rows(self.summary, rows)
 
-    def _as_named_before(self, item: Item) -> tuple[Item, int]:
-        """Return an item by the name that its row has, and the key of its absolute path."""
-        other = item.respelled()
-        if other is None:
-            return item, item.key
-        place = other.key if other.has_absolute_path else item.key
-        known = self.journal.known
-        is_renamed = known(item.key) is None and known(other.key) is not None
-        return (other if is_renamed else item), place
+    def _task(self, index: int, item: Item) -> tuple[Task, int]:
+        """Return the task of an item, by the name that its row has, and the key of its place."""
+        key = place = item.key
+        known = self.results.known(key)
+        if (other := item.respelled()) is not None:
+            other_key = other.key
+            if os.path.isabs(other.source):
+                place = other_key
+            if known is None and (known := self.results.known(other_key)) is not None:
+                item, key = other, other_key
+        return Task(index=index, key=key, item=item, known=known), place
 
-    def _known(self, key: int) -> bytes | None:
-        known = self.journal.known(key)
-        if known is None or self.embeddings is None:
-            return known
-        row = self.journal.last_row(key)
-        lacks = row.status is not Status.FAILED and row.sha256 not in self.embeddings
-        return None if lacks else known
-
-    def _is_unchanged(self, task: Task, key: int) -> bool:
+    def _is_unchanged(self, task: Task) -> bool:
         """Whether the last row of an item holds, as its file is the one that was read for it."""
         path = task.item.path
-        if self.files is None or self.rehash or path is None or task.known is None:
+        if self.payload.options.rehash or path is None or task.known is None:
             return False
         state = FileState.of(path)
-        sha256 = None if state is None else self.files.sha256(key, state)
-        return sha256 is not None and self.payload.settles(task.known, sha256)
+        sha256 = None if state is None else self.results.sha256(task.key, state)
+        return sha256 is not None and self.payload.is_up_to_date(task.known, sha256)
+
+
+class Lookahead(Closes):
+    """Iterates over items that a thread finds meanwhile.
+
+    What has been found and not been asked for is held compressed, up to a limit; then the thread
+    waits. An error of the walk comes in its place among the items.
+    """
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = items
+        self._changed = threading.Condition()
+        self._chunks: deque[tuple[int, bytes | list[Item]]] = deque()
+        self._last: list[Item] = []  # the chunk that is being filled
+        self._held = 0
+        self._found = 0
+        self._is_done = False
+        self._error: Exception | None = None
+        threading.Thread(target=self._walk, daemon=True).start()
+
+    @property
+    def total(self) -> int | None:
+        """How many items there are; None while the walk goes on."""
+        return self._found if self._is_done and self._error is None else None
+
+    def __iter__(self) -> Iterator[Item]:
+        while chunk := self._take():
+            yield from chunk
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """End the walk at its next item."""
+        with self._changed:
+            self._is_done = True
+            self._changed.notify_all()
+
+    def _walk(self) -> None:
+        items = iter(self._items)
+        try:
+            while self._has_room():
+                self._put(next(items))
+        except StopIteration:
+            pass
+        except Exception as error:
+            self._error = error
+        finally:
+            self.close()
+
+    def _has_room(self) -> bool:
+        with self._changed:
+            while self._held >= _MAX_BYTES and not self._is_done:
+                self._changed.wait()
+            return not self._is_done
+
+    def _put(self, item: Item) -> None:
+        with self._changed:
+            self._last.append(item)
+            self._found += 1
+            if len(self._last) == _CHUNK_ITEMS or item.data:
+                self._pack()
+            self._changed.notify_all()
+
+    def _pack(self) -> None:
+        chunk, self._last = self._last, []
+        size = sum(len(item.data or b"") for item in chunk)
+        if size:
+            self._chunks.append((size, chunk))
+        else:
+            packed = zlib.compress(pickle.dumps(chunk), 1)
+            size = len(packed)
+            self._chunks.append((size, packed))
+        self._held += size
+
+    def _take(self) -> list[Item]:
+        with self._changed:
+            while not (self._chunks or self._last or self._is_done):
+                self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
+            if not self._chunks:
+                chunk, self._last = self._last, []
+                return chunk
+            size, found = self._chunks.popleft()
+            self._held -= size
+            self._changed.notify_all()
+        if isinstance(found, bytes):
+            found = pickle.loads(zlib.decompress(found))  # noqa: S301 - packed above
+        return found

@@ -12,29 +12,31 @@ import hashlib
 import os
 import queue
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from typing import NamedTuple, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recognizer import _process
+from recognizer._process import describe, listen, prepare, resident_bytes, settle
 from recognizer.decision import decide, with_listing
-from recognizer.engine import Recognizer
-from recognizer.imaging import LoadedImage
-from recognizer.imaging.sources import Refused
+from recognizer.engine import Recognizer, ScoredImage
+from recognizer.errors import RecognizerError
+from recognizer.imaging import Limits, LoadedImage
+from recognizer.imaging.sources import Refused, open_regular, read_path, refusal
 from recognizer.policy import CandidateKind, KnownMatch, Verdict
 from recognizer.prediction import Prediction
 from recognizer.rows.embeddings import quantize
 from recognizer.rows.files import FileState
 from recognizer.rows.journal import row_key
+from recognizer.rows.results import Result
 from recognizer.rows.row import Row
-from recognizer.rows.thumbnails import THUMBNAIL_SIDE, StoredThumbnail, shrink
-from recognizer.scan.items import Item
-from recognizer.scan.locations import Reader
+from recognizer.rows.thumbnails import THUMBNAIL_SIDE, shrink
+from recognizer.scan.archives import extract
+from recognizer.scan.items import ArchiveMember, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
+from recognizer.scan.stores import Store, stamp_of
+from recognizer.scan.web import Access, fetch
 from recognizer.status import Reason, Status
 
 
@@ -43,6 +45,7 @@ class Task:
     """An item on its way through a worker; its result is paired with it by its number."""
 
     index: int
+    key: int
     item: Item
     known: bytes | None = None  # the result key of its last row
     is_alone: bool = False  # it must not share a pass of the model
@@ -68,16 +71,6 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What became of a task, with the thumbnail of a lead and the embedding where wanted."""
-
-    row: Row | None = None  # None where the last row still holds
-    thumbnail: StoredThumbnail | None = None
-    embedding: NDArray[np.int8] | None = None  # (channels,)
-    file: tuple[FileState, str] | None = None  # that was read, and its sha256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """The model is loaded: where onnxruntime really computes, and resident bytes until now."""
 
@@ -97,17 +90,9 @@ class Step:
     sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """A task is done: its number, and what became of it."""
-
-    index: int
-    result: Result
-
-
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     """Serve tasks until the parent closes the connection, or dies."""
-    _process.settle()
+    settle()
     options = payload.options
     reader = Reader(options.limits, options.access)
     inbox = Inbox(options.batch_size)
@@ -118,10 +103,10 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
         inbox.put(task)
 
     def ready(recognizer: Recognizer) -> Ready:
-        return Ready(provider=recognizer.provider, memory=_process.resident_bytes(os.getpid()))
+        return Ready(provider=recognizer.provider, memory=resident_bytes(os.getpid()))
 
-    _process.listen(receive)
-    recognizer = _process.prepare(connection, payload.make_recognizer, ready)
+    listen(receive)
+    recognizer = prepare(connection, payload.make_recognizer, ready)
     worker = Worker(connection, payload, reader, recognizer)
     while True:
         worker.work(inbox.take())
@@ -130,7 +115,7 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
 class Inbox:
     """The tasks that wait in a worker, at most ``batch`` of them for a pass of the model.
 
-    Where fewer wait, the pass is smaller: nothing waits to fill it.
+    If fewer wait, the pass is smaller: nothing waits to fill it.
     """
 
     def __init__(self, batch: int) -> None:
@@ -154,7 +139,7 @@ class Inbox:
 
 
 class _Loaded(NamedTuple):
-    """A task, its image (None where the last row still holds), and the file that was read."""
+    """A task, its image (None if the last row still holds), and the file that was read."""
 
     task: Task
     image: LoadedImage | None
@@ -178,7 +163,7 @@ class Worker:
                 self.connection.send(Step((task.index,)))
             one = self._load(task)
             if one.image is None:
-                self.connection.send(Finished(index=task.index, result=Result(file=one.file)))
+                self.connection.send(Result(index=task.index, key=task.key, file=one.file))
             else:
                 loaded.append(one)
         images = [one.image for one in loaded if one.image is not None]
@@ -187,10 +172,8 @@ class Worker:
         if len(tasks) > 1:  # the step of a single one goes on
             sha256 = images[0].sha256 if len(images) == 1 else None
             self.connection.send(Step(tuple(one.task.index for one in loaded), sha256))
-        for one, image, judged in zip(loaded, images, self._predict(images), strict=True):
-            result = self._result(one.task, image, judged)
-            result = replace(result, file=one.file)
-            self.connection.send(Finished(index=one.task.index, result=result))
+        for one, scored in zip(loaded, self._score(images), strict=True):
+            self.connection.send(self._result(one, scored))
 
     def _load(self, task: Task) -> _Loaded:
         path = task.item.path
@@ -206,7 +189,7 @@ class Worker:
         file = None
         if path is not None and before is not None and before.is_settled():
             file = (before, sha256) if FileState.of(path) == before else None
-        if self.payload.settles(task.known, sha256):
+        if self.payload.is_up_to_date(task.known, sha256):
             return _Loaded(task, None, file)
         self.connection.send(Step((task.index,), sha256))
         try:
@@ -214,60 +197,46 @@ class Worker:
         except Exception as error:
             return _Loaded(task, replace(_defect(error), sha256=sha256), file)
 
-    def _predict(self, images: Sequence[LoadedImage]) -> list[Judged]:
+    def _score(self, images: Sequence[LoadedImage]) -> list[ScoredImage]:
         """Score images; if that raises, each by itself, so that only the culprit fails."""
-        decided: list[Judged] = []
-
-        def products_of(prediction: Prediction) -> tuple[str, ...]:
-            decided.append(judge(prediction, self.payload))
-            return lead_products(decided[-1], self.payload)
-
+        outputs = ["scores", "maps"] + ["embedding"] * self.payload.embeddings
         try:
-            predictions = self.recognizer.predict_loaded(
-                images, regions_for=products_of, embeddings=self.payload.embeddings
-            )
+            return self.recognizer.score_loaded(images, outputs)
         except Exception as error:
             if len(images) > 1:
-                return [self._predict([image])[0] for image in images]
+                return [self._score([image])[0] for image in images]
+            (image,) = images
             broken = _defect(error)
             failed = Prediction(
                 status=broken.status,
                 reason=broken.reason,
                 detail=broken.detail,
-                sha256=images[0].sha256,
+                sha256=image.sha256,
             )
-            return [judge(failed, self.payload)]
-        rest = iter(decided)  # the failed ones were not asked about
-        return [
-            replace(next(rest), prediction=p) if p.scores else judge(p, self.payload)
-            for p in predictions
-        ]
+            return [ScoredImage(image=image, prediction=failed, outputs={})]
 
-    def _result(self, task: Task, image: LoadedImage, judged: Judged) -> Result:
-        prediction = judged.prediction
-        row = make_row(task.item, judged, self.payload)
+    def _result(self, loaded: _Loaded, scored: ScoredImage) -> Result:
+        task, image, prediction = loaded.task, scored.image, scored.prediction
+        known, verdict = judge(prediction, self.payload)
+        if prediction.scores:
+            labels = lead_products(prediction, verdict, self.payload)
+            regions = (r for label in labels for r in self.recognizer.regions(scored, label))
+            prediction = replace(prediction, regions=tuple(regions))
+        row = make_row(task.item, prediction, known, verdict, self.payload)
+        result = Result(index=task.index, key=task.key, file=loaded.file)
         if row_key(row) == task.known:  # failed again, for the same reason
-            return Result()
-        embedding = None if prediction.embedding is None else quantize(prediction.embedding)
+            return result
+        vector = scored.embedding if self.payload.embeddings else None
+        result = replace(result, row=row, embedding=None if vector is None else quantize(vector))
         if not self.payload.thumbnails or not row.is_lead or not image.frames:
-            return Result(row=row, embedding=embedding)
+            return result
         wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
         frame = next(frame for frame in image.frames if frame.index == wanted)
-        thumbnail = shrink(frame.rgb, THUMBNAIL_SIDE, frame.index)
-        return Result(row=row, thumbnail=thumbnail, embedding=embedding)
+        return replace(result, thumbnail=shrink(frame.rgb, THUMBNAIL_SIDE, frame.index))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A prediction, and what the policy makes of it."""
-
-    prediction: Prediction
-    verdict: Verdict
-    known: Sequence[KnownMatch] = ()
-
-
-def judge(prediction: Prediction, payload: WorkerPayload) -> Judged:
-    """Hold a prediction against the known items and the policy."""
+def judge(prediction: Prediction, payload: WorkerPayload) -> tuple[Sequence[KnownMatch], Verdict]:
+    """Compare a prediction with the known items, and apply the policy."""
     bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
     known = bank.match(prediction.phash, policy.known.distance) if bank else ()
     verdict = decide(
@@ -278,34 +247,47 @@ def judge(prediction: Prediction, payload: WorkerPayload) -> Judged:
         known,
         animals=bundle.animals,
     )
-    return Judged(prediction=prediction, verdict=verdict, known=known)
+    return known, verdict
 
 
-def lead_products(judged: Judged, payload: WorkerPayload) -> tuple[str, ...]:
+def lead_products(
+    prediction: Prediction, verdict: Verdict, payload: WorkerPayload
+) -> tuple[str, ...]:
     """Return the products whose place in the picture a reviewer will want to see."""
     members = {family.name: family.members for family in payload.bundle.families}
-    scores, ignored = judged.prediction.scores, payload.policy.ignore
+    scores, ignored = prediction.scores, payload.policy.ignore
     labels: dict[str, None] = {}
-    for lead in judged.verdict.leads:
+    for lead in verdict.leads:
         # For a family, the likeliest of its products.
         names = (lead.name,) if lead.kind is CandidateKind.LABEL else members[lead.name]
         labels[max((n for n in names if n not in ignored), key=lambda name: scores[name])] = None
     return tuple(labels)
 
 
-def make_row(item: Item, judged: Judged, payload: WorkerPayload) -> Row:
+def make_row(
+    item: Item,
+    prediction: Prediction,
+    known: Sequence[KnownMatch],
+    verdict: Verdict,
+    payload: WorkerPayload,
+) -> Row:
     """Make an item's row, now."""
     return Row.from_prediction(
         item.source,
-        judged.prediction,
-        with_listing(judged.verdict, payload.policy, item.columns),
+        prediction,
+        with_listing(verdict, payload.policy, item.columns),
         item=item.columns,
         bundle=payload.bundle,
         policy=payload.policy,
         time=datetime.now(UTC),
         bank=payload.options.known,
-        known=judged.known,
+        known=known,
     )
+
+
+def failed_row(item: Item, prediction: Prediction, payload: WorkerPayload) -> Row:
+    """Make the row of an item that was not scored."""
+    return make_row(item, prediction, *judge(prediction, payload), payload)
 
 
 def _defect(error: Exception) -> LoadedImage:
@@ -313,6 +295,79 @@ def _defect(error: Exception) -> LoadedImage:
         return LoadedImage(
             status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error) or None
         )
-    return LoadedImage(
-        status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=_process.describe(error)
-    )
+    return LoadedImage(status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=describe(error))
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+_MAX_CONCURRENT = 8  # reads over a network
+
+
+class Reader:
+    """Reads items; each worker has one. Remote items are read ahead, several at once.
+
+    Args:
+        limits: the byte limit is that of one image.
+        access: which places may be read from.
+    """
+
+    def __init__(self, limits: Limits, access: Access) -> None:
+        self._limits = limits
+        self._access = access
+        self._ahead: dict[int, Future[bytes]] = {}
+        self._threads: ThreadPoolExecutor | None = None
+
+    def expect(self, item: Item) -> None:
+        """Begin to read an item if it is remote; it must then be read, once."""
+        if item.is_remote:
+            self._threads = self._threads or ThreadPoolExecutor(_MAX_CONCURRENT)
+            self._ahead[id(item)] = self._threads.submit(self._read, item)
+
+    def read(self, item: Item) -> bytes:
+        """Return an item's bytes.
+
+        Raises:
+            Refused: with the reason.
+        """
+        future = self._ahead.pop(id(item), None)
+        return self._read(item) if future is None else future.result()
+
+    def _read(self, item: Item) -> bytes:
+        if item.reason is not None:
+            raise Refused(item.reason, item.detail or "")
+        size = len(item.data or b"")
+        if size > self._limits.max_bytes:
+            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {self._limits.max_bytes}")
+        if item.data is not None:
+            return item.data
+        try:
+            match item.location:
+                case FileLocation(path):
+                    return read_path(path, self._limits)
+                case ArchiveMember() as member:
+                    return _read_member(member, self._limits)
+                case StoreObject() as place:
+                    return Store(place).read(self._limits)
+                case WebAddress(url):
+                    return fetch(url, self._limits, self._access)
+                case cell:
+                    raise Refused(Reason.NOT_FOUND, f"{cell}: the table is not read again")
+        except RecognizerError as error:  # a store that only one item of many needs
+            raise Refused(Reason.READ_ERROR, str(error)) from error
+
+
+def _read_member(member: ArchiveMember, limits: Limits) -> bytes:
+    if isinstance(member.archive, StoreObject):
+        return extract(Store(member.archive).read_range, member, limits)
+    with open_regular(member.archive.path) as file:
+        if stamp_of(file) != member.stamp:
+            raise Refused(Reason.READ_ERROR, "the archive has changed since it was listed")
+
+        def read_range(start: int, end: int) -> bytes:
+            try:
+                file.seek(start)
+                return file.read(end - start)
+            except OSError as error:
+                raise refusal(error) from error
+
+        return extract(read_range, member, limits)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from recognizer._policy_file import load_policy
+from recognizer.scan.pool import WorkerPool
 from tests.conftest import invoke, read_rows
 from tests.docs.blocks import PAGES, ROOT, Block, blocks
 from tests.docs.runner import Runner
@@ -53,10 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _in_process(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    from tests.scan.engines import InProcessPool  # noqa: PLC0415 - as in tests/conftest.py
-
     patch.chdir(folder)
-    patch.setattr("recognizer.cli.scan._pool_of", lambda _: InProcessPool)
 
 
 def run(runner: Runner, page: Path) -> None:
@@ -83,6 +81,7 @@ def test_a_page_runs(
     shutil.copytree(world, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
+    monkeypatch.setattr("recognizer.scan.run._make_pool", WorkerPool)  # in the place of Ray's
     run(Runner(), page)
 
 

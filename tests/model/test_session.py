@@ -91,12 +91,12 @@ def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
         lambda self, name, images: (sizes.append(len(images)), bind(self, name, images)),
     )
     images = [cpu.load_image(picture(c, seed=i)) for i in range(25) for c in ("red", "blue")]
-    found = gpu.predict_loaded(images, regions_for=lambda _: ["ivory_worked"], embeddings=True)
-    expected = cpu.predict_loaded(images, regions_for=lambda _: ["ivory_worked"], embeddings=True)
+    outputs = ["scores", "maps", "embedding"]
+    found, expected = (one.score_loaded(images, outputs) for one in (gpu, cpu))
     assert sizes == [GPU_BATCH, 50 - GPU_BATCH]
     for one, other in zip(found, expected, strict=True):
-        assert one.scores == pytest.approx(other.scores, abs=1e-6)
-        assert one.regions == other.regions
+        assert one.prediction.scores == pytest.approx(other.prediction.scores, abs=1e-6)
+        assert gpu.regions(one, "ivory_worked") == cpu.regions(other, "ivory_worked")
         assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
 
 

@@ -19,7 +19,7 @@ from tests.rows.rows import NOW
 def scan(folder: Path, bundle: Path, *more: Any) -> list[dict[str, Any]]:
     journal = folder / "scan.jsonl"
     command = ("scan", folder / "listings.csv", "--output", journal, "--bundle", bundle)
-    done = invoke(*command, "--no-thumbnails", *more)
+    done = invoke(*command, *more)
     assert done.exit_code == ExitCode.DONE, done.output
     return read_rows(journal)
 

@@ -32,7 +32,7 @@ def write_photos(folder: Path, seed: int, **colors: int) -> Path:
 
 def scan(folder: Path, bundle: Path, journal: Path) -> Path:
     """Scan with an audit sample of all that is clear."""
-    options = ("--bundle", bundle, "--output", journal, "--audit-rate", 1, "--no-thumbnails")
+    options = ("--bundle", bundle, "--output", journal, "--audit-rate", 1)
     done = invoke("scan", folder, *options, "--workers", 1)
     assert done.exit_code == ExitCode.DONE, done.output
     return journal

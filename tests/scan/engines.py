@@ -13,18 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recognizer.engine import Recognizer
+from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import ProviderError
 from recognizer.imaging import ImageSource, LoadedImage
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
-from recognizer.prediction import Prediction
-from recognizer.rows import Journal, ScanSummary
+from recognizer.rows import ScanSummary
+from recognizer.rows.results import Result, Results
 from recognizer.scan import Item, ScanOptions, scan
-from recognizer.scan.locations import Reader
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.pool import Done, paired, with_few_columns
-from recognizer.scan.worker import Finished, Task, Worker
+from recognizer.scan.worker import Reader, Task, Worker
 
 # Behind the end of a JPEG, where no decoder looks.
 EXITS = b"<exits>"
@@ -41,19 +39,19 @@ Run = Callable[..., ScanSummary]
 MakeFolder = Callable[..., Path]
 
 
-def scan_into(path: Path, items: Iterable[Item], bundle: Path, **options: Any) -> ScanSummary:
+def scan_into(
+    path: Path,
+    items: Iterable[Item],
+    bundle: Path,
+    *,
+    on_rows: Any = None,
+    thumbnails: bool = False,
+    **options: Any,
+) -> ScanSummary:
     """Scan with one worker and the default policy, unless the options name others."""
-    known = ("thumbnails", "on_rows", "pool")
-    others = {name: options.pop(name) for name in known if name in options}
-    with Journal(path) as journal:
-        return scan(
-            items,
-            load_bundle(bundle),
-            Policy(),
-            journal,
-            ScanOptions(**{"workers": 1} | options),
-            **others,
-        )
+    with Results(path, thumbnails=thumbnails, files=False) as results:
+        given = ScanOptions(**{"workers": 1} | options)
+        return scan(items, load_bundle(bundle), Policy(), results, given, on_rows=on_rows)
 
 
 def scan_command(bundle: Path, output: Path, *arguments: object) -> list[str]:
@@ -110,7 +108,9 @@ class Fragile(Recognizer):
             time.sleep(3600)
         return super().load_image(image, sha256=sha256)
 
-    def predict_loaded(self, images: Sequence[LoadedImage], **options: Any) -> list[Prediction]:
+    def score_loaded(
+        self, images: Sequence[LoadedImage], outputs: Sequence[str]
+    ) -> list[ScoredImage]:
         widths = [image.width for image in images]
         if DEADLY_WIDTH in widths:
             os._exit(8)
@@ -118,7 +118,7 @@ class Fragile(Recognizer):
             time.sleep(3600)
         if BROKEN_WIDTH in widths:
             raise RuntimeError("the model broke")
-        return super().predict_loaded(images, **options)
+        return super().score_loaded(images, outputs)
 
 
 class Slow(Recognizer):
@@ -126,12 +126,34 @@ class Slow(Recognizer):
 
     images = 0
 
-    def predict_loaded(self, images: Sequence[LoadedImage], **options: Any) -> list[Prediction]:
+    def score_loaded(
+        self, images: Sequence[LoadedImage], outputs: Sequence[str]
+    ) -> list[ScoredImage]:
         self.images += len(images)
         if self.images > 8:
             Path(os.environ["RECOGNIZER_TEST_SLOW"]).touch()
             time.sleep(3600)
-        return super().predict_loaded(images, **options)
+        return super().score_loaded(images, outputs)
+
+
+class FragilePayload(WorkerPayload):
+    def make_recognizer(self) -> Recognizer:
+        return Fragile(self.bundle, threads=1, limits=self.options.limits)
+
+
+class SlowPayload(WorkerPayload):
+    def make_recognizer(self) -> Recognizer:
+        return Slow(self.bundle, threads=1, limits=self.options.limits)
+
+
+class StillbornPayload(WorkerPayload):
+    def make_recognizer(self) -> Recognizer:
+        return stillborn()
+
+
+class NoProviderPayload(WorkerPayload):
+    def make_recognizer(self) -> Recognizer:
+        return without_provider()
 
 
 def stillborn(*_: object, **__: object) -> Recognizer:
@@ -147,21 +169,21 @@ class InProcessPool:
 
     def __init__(self, payload: WorkerPayload) -> None:
         options = payload.options
-        self._policy = payload.policy
         recognizer = payload.make_recognizer()
         reader = Reader(options.limits, options.access)
         self._worker = Worker(self, payload, reader, recognizer)  # type: ignore[arg-type]
         self._batch = options.batch_size
-        self._finished: dict[int, Finished] = {}
+        self._results: list[Result] = []
         self.provider: str | None = recognizer.provider
 
     def send(self, message: object) -> None:
-        if isinstance(message, Finished):
-            self._finished[message.index] = message
+        if isinstance(message, Result):
+            self._results.append(message)
 
-    def work(self, tasks: Iterator[Task]) -> Iterator[Done]:
+    def work(self, tasks: Iterator[Task]) -> Iterator[list[Result]]:
         while batch := list(itertools.islice(tasks, self._batch)):
-            self._worker.work([with_few_columns(task, self._policy) for task in batch])
-            yield [paired(task, self._finished.pop(task.index).result) for task in batch]
+            self._worker.work(batch)
+            done, self._results = self._results, []
+            yield done
 
     def stop(self) -> None: ...

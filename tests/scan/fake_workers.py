@@ -11,8 +11,9 @@ from multiprocessing.process import BaseProcess
 from typing import cast
 
 from recognizer.prediction import Prediction
+from recognizer.rows.results import Result
 from recognizer.scan import WorkerPayload
-from recognizer.scan.worker import Finished, Ready, Result, Step, Task, judge, make_row
+from recognizer.scan.worker import Ready, Step, Task, failed_row
 from recognizer.status import Reason, Status
 
 SHA256 = "ab" * 32
@@ -46,8 +47,8 @@ class FakeProcess:
 
     def finish(self, task: Task) -> None:
         prediction = Prediction(status=Status.FAILED, reason=Reason.EMPTY)
-        row = make_row(task.item, judge(prediction, self.payload), self.payload)
-        self.send(Finished(index=task.index, result=Result(row=row)))
+        row = failed_row(task.item, prediction, self.payload)
+        self.send(Result(index=task.index, key=task.key, row=row))
 
     def die(self, code: int) -> None:
         self.exitcode = code
@@ -102,7 +103,7 @@ class Factory:
         self.scripts = list(scripts)
         self.started: list[FakeProcess] = []
 
-    def __call__(self, payload: WorkerPayload) -> tuple[BaseProcess, Connection]:
+    def __call__(self, _: object, payload: WorkerPayload) -> tuple[BaseProcess, Connection]:
         ours, theirs = Pipe()
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         self.started.append(FakeProcess(theirs, script, payload))

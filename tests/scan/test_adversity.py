@@ -15,7 +15,7 @@ from recognizer.cli import ExitCode
 from recognizer.errors import JournalChangedError
 from recognizer.scan import Item, expand
 from tests.conftest import read_rows
-from tests.scan.engines import InProcessPool, MakeFolder, scan_command, scan_into
+from tests.scan.engines import MakeFolder, scan_command, scan_into
 
 LIMITED = """if True:
     import resource
@@ -80,7 +80,7 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be moved there")
-@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("images", [1, 100])
 def test_a_journal_that_is_rotated_away_ends_the_scan(
     tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, images: int
 ) -> None:
@@ -93,9 +93,9 @@ def test_a_journal_that_is_rotated_away_ends_the_scan(
 
     items = expand([photo_folder(*["green"] * images)])
     with pytest.raises(JournalChangedError, match=r"scan\.jsonl\.1\. Put it back"):
-        scan_into(journal, items, tiny_bundle, on_rows=rotate, pool=InProcessPool)
-    assert len(read_rows(rotated)) == 1
+        scan_into(journal, items, tiny_bundle, on_rows=rotate)
+    assert 1 <= len(read_rows(rotated)) < max(2, images)
     assert journal.read_bytes() == b""
     rotated.replace(journal)
-    scan_into(journal, expand([tmp_path / "photos"]), tiny_bundle, pool=InProcessPool)
+    scan_into(journal, expand([tmp_path / "photos"]), tiny_bundle)
     assert len(read_rows(journal)) == images

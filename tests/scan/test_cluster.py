@@ -12,17 +12,14 @@ import pytest
 from recognizer.errors import ProviderError
 from recognizer.rows import ScanSummary
 from recognizer.rows.thumbnails import ThumbnailStore
-from recognizer.scan import Access, Item
-from recognizer.scan.pool import MakePool, WorkerPool
+from recognizer.scan import Access, Engine, Item, WorkerPayload
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
 from tests.scan.engines import Run, scan_into
-from tests.scan.locations.web_server import loopback_too, serving
+from tests.scan.locations.web_server import LoopbackToo, serving
 
 ray = pytest.importorskip("ray", reason="needs the extra: ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
-
-from recognizer.scan.ray_engine import RayPool  # noqa: E402 - after the check for ray
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +57,16 @@ def comparable(path: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def run(tiny_bundle: Path, tmp_path: Path) -> Run:
+def run(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(
-        items: list[Item], name: str, pool: MakePool = WorkerPool, **options: Any
+        items: list[Item],
+        name: str,
+        payload: type[WorkerPayload] = engines.FragilePayload,
+        **options: Any,
     ) -> ScanSummary:
-        given = {"workers": 2, "recognizer": engines.Fragile, "pool": pool} | options
-        with ThumbnailStore(tmp_path / f"{name}.t", create=True) as store:
-            return scan_into(tmp_path / name, items, tiny_bundle, thumbnails=store, **given)
+        monkeypatch.setattr("recognizer.scan.run.WorkerPayload", payload)
+        given = {"workers": 2} | options
+        return scan_into(tmp_path / name, items, tiny_bundle, thumbnails=True, **given)
 
     return run
 
@@ -77,17 +77,17 @@ def test_the_rows_of_a_cluster_are_those_of_one_machine(
 ) -> None:
     run(items, "local")
     # Half of it first: what a broken scan left is not scored again.
-    first = run(items[:40], "ray", pool=RayPool)
+    first = run(items[:40], "ray", engine=Engine.RAY)
     assert (first.scanned, first.skipped, first.provider) == (40, 0, "cpu")
-    second = run(items, "ray", pool=RayPool)
+    second = run(items, "ray", engine=Engine.RAY)
     assert (second.scanned, second.skipped) == (51, 40)
     expected = comparable(tmp_path / "local")
     assert comparable(tmp_path / "ray") == expected
     reasons = [row["reason"] for row in expected.values() if row["reason"] is not None]
     assert {"decoder_crash", "not_found"} < {*reasons}
     with (
-        ThumbnailStore(tmp_path / "local.t", create=True) as one,
-        ThumbnailStore(tmp_path / "ray.t", create=True) as other,
+        ThumbnailStore(tmp_path / "local.thumbnails", create=True) as one,
+        ThumbnailStore(tmp_path / "ray.thumbnails", create=True) as other,
     ):
         for row in expected.values():
             assert other.get(row["sha256"]) == one.get(row["sha256"])
@@ -97,8 +97,8 @@ def test_the_rows_of_a_cluster_are_those_of_one_machine(
 def test_actors_read_the_web_where_the_scan_may(run: Run, tmp_path: Path) -> None:
     with serving() as server:
         item = Item.at(f"{server.url}/1.jpg")
-        for name, access in (("closed", Access()), ("open", Access(True, loopback_too))):
-            run([item], name, pool=RayPool, access=access)
+        for name, access in (("closed", Access()), ("open", LoopbackToo(allow_http=True))):
+            run([item], name, engine=Engine.RAY, access=access)
     ((closed,), (opened,)) = (read_rows(tmp_path / name) for name in ("closed", "open"))
     assert (closed["reason"], opened["reason"]) == ("source_refused", None)
 
@@ -106,4 +106,4 @@ def test_actors_read_the_web_where_the_scan_may(run: Run, tmp_path: Path) -> Non
 @pytest.mark.usefixtures("cluster")
 def test_an_error_of_an_actor_is_that_of_a_worker(run: Run, items: list[Item]) -> None:
     with pytest.raises(ProviderError, match="no such accelerator"):
-        run(items, "ray", pool=RayPool, recognizer=engines.without_provider)
+        run(items, "ray", engine=Engine.RAY, payload=engines.NoProviderPayload)

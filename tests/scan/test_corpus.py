@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.scan.location import has_archive_suffix, table_format
+from recognizer.scan.items import has_archive_suffix, table_format
 from recognizer.status import Reason
 from tests.conftest import read_rows
 from tests.fuzz.mutate import write_corpus

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from recognizer.engine import Recognizer
 from recognizer.errors import PolicyError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import CandidateKind, Policy, Probability, Rule
-from recognizer.rows import Journal, ScanSummary
+from recognizer.prediction import Region
+from recognizer.rows import ScanSummary
+from recognizer.rows.results import Results
 from recognizer.rows.row import Row
 from recognizer.scan import Item, scan
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.worker import judge, lead_products
+from recognizer.scan.worker import lead_products
 from tests.conftest import encoded, picture
 
 LABEL = CandidateKind.LABEL
@@ -38,12 +41,12 @@ def test_what_a_lead_shows(
 ) -> None:
     bundle, policy = load_bundle(tiny_bundle), Policy(rules=rules, ignore=frozenset(ignore))
     payload = WorkerPayload(bundle=bundle, policy=policy)
-    (prediction,) = recognizer.predict_loaded(
-        [recognizer.load_image(encoded(picture("red")))],
-        regions_for=lambda prediction: lead_products(judge(prediction, payload), payload),
-    )
-    assert {region.label for region in prediction.regions} == set(shows)
+    prediction = recognizer.predict(encoded(picture("red")))
     verdict = recognizer.decide(prediction, policy)
+    labels_shown = lead_products(prediction, verdict, payload)
+    assert set(labels_shown) == set(shows)
+    regions = tuple(Region(label=name, score=1, box=(0, 0, 1, 1), frame=0) for name in shows)
+    prediction = replace(prediction, regions=regions)
     row = Row.from_prediction(
         "x", prediction, verdict, bundle=bundle, policy=policy, time=datetime.now(UTC)
     )
@@ -58,6 +61,6 @@ def test_a_policy_with_a_name_that_is_unknown_is_refused_before_any_work(
 ) -> None:
     policy = Policy(ignore=frozenset({"ivory_wroked"}))
     bundle, journal = load_bundle(tiny_bundle), tmp_path / "scan.jsonl"
-    with Journal(journal) as opened, pytest.raises(PolicyError, match="did you mean ivory_worked"):
+    with Results(journal) as opened, pytest.raises(PolicyError, match="did you mean ivory_worked"):
         scan(iter([Item.at("x.jpg")]), bundle, policy, opened)
     assert journal.read_bytes() == b""

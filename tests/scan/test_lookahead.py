@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from recognizer.errors import UsageError
-from recognizer.scan import Item, Lookahead, lookahead
+from recognizer.scan import Item, Lookahead, run
 
 
 def numbered(count: int | None = None, data: bytes | None = None) -> Iterator[Item]:
@@ -58,7 +58,7 @@ def test_what_is_found_comes_at_once() -> None:
 
 @pytest.mark.parametrize("data", [None, bytes(10_000)])
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, data: bytes | None) -> None:
-    monkeypatch.setattr(lookahead, "_MAX_BYTES", 20_000)
+    monkeypatch.setattr(run, "_MAX_BYTES", 20_000)
     taken = 0
 
     def counted() -> Iterator[Item]:

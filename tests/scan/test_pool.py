@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from recognizer.errors import ProviderError, RecognizerError, UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.rows.journal import row_key
+from recognizer.rows.results import Result
 from recognizer.scan import Item, ScanOptions, WorkerPayload
-from recognizer.scan.location import WebAddress
-from recognizer.scan.pool import Done, WorkerPool
+from recognizer.scan.items import WebAddress
+from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import (
     Inbox,
     Ready,
@@ -39,13 +40,16 @@ from tests.scan.fake_workers import (
 
 
 @pytest.fixture
-def make(tiny_bundle: Path) -> Iterator[Callable[..., tuple[WorkerPool, Factory]]]:
+def make(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[WorkerPool, Factory]]]:
     pools: list[WorkerPool] = []
 
     def make(*scripts: Script, **given: Any) -> tuple[WorkerPool, Factory]:
         bundle, options = load_bundle(tiny_bundle), ScanOptions(**{"workers": 1} | given)
         payload = WorkerPayload(bundle=bundle, policy=Policy(), options=options)
-        pools.append(WorkerPool(payload, factory := Factory(*scripts)))
+        monkeypatch.setattr("recognizer.scan.pool.spawn", factory := Factory(*scripts))
+        pools.append(WorkerPool(payload))
         return pools[-1], factory
 
     yield make
@@ -54,17 +58,20 @@ def make(tiny_bundle: Path) -> Iterator[Callable[..., tuple[WorkerPool, Factory]
 
 
 def tasks(count: int, **item: Any) -> Iterator[Task]:
-    return (Task(index=i, item=Item.at(f"{i}.jpg", **item)) for i in range(count))
+    return (Task(index=i, key=i, item=Item.at(f"{i}.jpg", **item)) for i in range(count))
 
 
-def reasons(done: Iterator[Done]) -> dict[int, Reason]:
-    found = [(task.index, result.row) for part in done for task, result in part if result.row]
+Results = Iterator[Sequence[Result]]
+
+
+def reasons(done: Results) -> dict[int, Reason]:
+    found = [(result.index, result.row) for part in done for result in part if result.row]
     assert len({index for index, _ in found}) == len(found), "once each"
     return {index: row.reason for index, row in found}
 
 
-def detail(done: Iterator[Done], index: int) -> tuple[str, str | None]:
-    rows = {task.index: result.row for part in done for task, result in part}
+def detail(done: Results, index: int) -> tuple[str, str | None]:
+    rows = {result.index: result.row for part in done for result in part}
     row = rows[index]
     assert len(rows) == 10
     return row.detail, row.sha256
@@ -74,14 +81,12 @@ def all_but_3(reason: Reason, count: int = 10) -> dict[int, Reason]:
     return {index: reason if index == 3 else Reason.EMPTY for index in range(count)}
 
 
-def test_each_task_is_done_once_and_columns_stay_with_the_parent(make: Any) -> None:
-    pool, factory = make(obedient, workers=2)
-    found = [pair for part in pool.work(tasks(20, columns={"id": 1})) for pair in part]
-    assert sorted(task.index for task, _ in found) == list(range(20))
-    assert all(result.row.item == {"id": 1} for _, result in found)
-    assert all(result.row.source == f"{task.index}.jpg" for task, result in found)
-    received = [task for process in factory.started for task in process.received]
-    assert {task.item.columns for task in received} == {None}
+def test_each_task_is_done_once(make: Any) -> None:
+    pool, _ = make(obedient, workers=2)
+    found = [result for part in pool.work(tasks(20, columns={"id": 1})) for result in part]
+    assert sorted(result.index for result in found) == list(range(20))
+    assert all(result.row.item == {"id": 1} for result in found)
+    assert all(result.row.source == f"{result.index}.jpg" for result in found)
     assert pool.provider == "cpu"
 
 
@@ -123,7 +128,7 @@ def test_few_tasks_wait_with_a_worker(make: Any) -> None:
 
     assert after_start(tasks(20)) == 9
     assert after_start(tasks(20, data=bytes(5 << 20))) == 3  # by the bytes that they carry
-    remote = (Task(index=i, item=Item(WebAddress(f"https://x/{i}"))) for i in range(40))
+    remote = (Task(index=i, key=i, item=Item(WebAddress(f"https://x/{i}"))) for i in range(40))
     assert after_start(remote) == 17  # they are read ahead of their turn
 
 
@@ -131,7 +136,7 @@ def test_results_come_soon_however_long_another_takes(make: Any) -> None:
     pool, _ = make(ready_then(lambda process, _: process.hang()), timeout=30)
     began = time.monotonic()
     first = next(pool.work(tasks(10)))
-    assert sorted(task.index for task, _ in first) == [0, 1, 2]
+    assert sorted(result.index for result in first) == [0, 1, 2]
     assert time.monotonic() - began < 5
 
 
@@ -251,11 +256,11 @@ def test_what_costs_no_image(make: Any, scripts: list[Script], options: dict[str
 def test_what_failed_again_for_the_same_reason_has_no_new_row(make: Any) -> None:
     crash = ready_then(lambda process, _: process.die(7))
     pool, _ = make(crash)
-    (row,) = [r.row for part in pool.work(tasks(10)) for t, r in part if t.index == 3]
+    (row,) = [r.row for part in pool.work(tasks(10)) for r in part if r.index == 3]
     known = row_key(row)
     pool, _ = make(crash)
-    again = pool.work(iter([Task(index=3, item=Item.at("3.jpg"), known=known)]))
-    assert [result.row for part in again for _, result in part] == [None]
+    again = pool.work(iter([Task(index=3, key=3, item=Item.at("3.jpg"), known=known)]))
+    assert [result.row for part in again for result in part] == [None]
 
 
 @pytest.mark.usefixtures("memory")
@@ -356,7 +361,7 @@ def test_the_inbox_gives_what_waits() -> None:
     def given(batch: int, alone: set[int]) -> list[list[int]]:
         inbox = Inbox(batch)
         for task in tasks(6):
-            inbox.put(Task(index=task.index, item=task.item, is_alone=task.index in alone))
+            inbox.put(Task(index=task.index, key=0, item=task.item, is_alone=task.index in alone))
         found: list[list[int]] = []
         while sum(map(len, found)) < 6:
             found.append([task.index for task in inbox.take()])

@@ -75,12 +75,12 @@ def test_what_an_actor_is_given_does_not_depend_on_the_memory_of_the_driver(
         def __call__(self, groups: dict[str, Any]) -> dict[str, Any]:
             tasks = ray_engine.pickle.loads(groups["tasks"][0])
             given.append(len(tasks))
-            answer = ("cpu", [ray_engine.Result()] * len(tasks))
-            return {"number": groups["number"], "answer": [ray_engine.pickle.dumps(answer)]}
+            answer = ("cpu", [ray_engine.Result(index=task.index, key=task.key) for task in tasks])
+            return {"answer": [ray_engine.pickle.dumps(answer)]}
 
     monkeypatch.setattr(ray_engine, "_Actor", Actor)
-    tasks = (Task(index=n, item=Item.at(f"{n}.jpg")) for n in range(10 * GROUP_TASKS + 3))
-    done = [task.index for part in RayPool(payload).work(tasks) for task, _ in part]
+    tasks = (Task(index=n, key=n, item=Item.at(f"{n}.jpg")) for n in range(10 * GROUP_TASKS + 3))
+    done = [result.index for part in RayPool(payload).work(tasks) for result in part]
     assert done == list(range(10 * GROUP_TASKS + 3))
     assert given == [GROUP_TASKS] * 10 + [3]
 
@@ -89,7 +89,7 @@ def test_groups_are_bounded_by_the_bytes_that_they_carry(monkeypatch: pytest.Mon
     monkeypatch.setattr(ray_engine, "_MAX_GROUP_BYTES", 1000)
 
     def sizes(count: int, data: bytes | None) -> list[int]:
-        tasks = (Task(index=n, item=Item.at(str(n), data=data)) for n in range(count))
+        tasks = (Task(index=n, key=n, item=Item.at(str(n), data=data)) for n in range(count))
         return [len(group) for group in ray_engine._groups(tasks)]
 
     assert sizes(GROUP_TASKS + 1, None) == sizes(GROUP_TASKS + 1, b"small") == [GROUP_TASKS, 1]

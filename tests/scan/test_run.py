@@ -21,8 +21,8 @@ from recognizer.errors import ProviderError, RecognizerError
 from recognizer.imaging import Limits
 from recognizer.rows import Row, ScanSummary
 from recognizer.rows.journal import last_rows
-from recognizer.rows.thumbnails import ThumbnailStore
-from recognizer.scan import Item, expand
+from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
+from recognizer.scan import Item, WorkerPayload, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
@@ -41,11 +41,19 @@ def by_name(path: Path) -> dict[str, Row]:
 def run(tiny_bundle: Path, tmp_path: Path) -> Run:
     """Scans in this process, unless a pool with real ones is asked for."""
 
-    def run(*sources: object, pool: object = engines.InProcessPool, **options: Any) -> ScanSummary:
+    def run(
+        *sources: object,
+        pool: object = engines.InProcessPool,
+        payload: object = WorkerPayload,
+        **options: Any,
+    ) -> ScanSummary:
         items = [s if isinstance(s, Item) else Item.at(str(s)) for s in sources]
         folders = [item.source for item in items if os.path.isdir(item.source)]
         found = expand(folders) if folders else items
-        return scan_into(tmp_path / "scan.jsonl", found, tiny_bundle, pool=pool, **options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("recognizer.scan.run.WorkerPool", pool)
+            patch.setattr("recognizer.scan.run.WorkerPayload", payload)
+            return scan_into(tmp_path / "scan.jsonl", found, tiny_bundle, **options)
 
     return run
 
@@ -133,8 +141,8 @@ def test_thumbnails_of_leads_alone_are_kept(
     frames = [picture("blue", (600, 300)), picture("red", (600, 300))]
     animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     (folder / "002_red.gif").write_bytes(animation)
-    with ThumbnailStore(tmp_path / "thumbnails", create=True) as store:
-        run(folder, thumbnails=store)
+    run(folder, thumbnails=True)
+    with ThumbnailStore(thumbnails_path(tmp_path / "scan.jsonl"), create=False) as store:
         rows = by_name(tmp_path / "scan.jsonl")
         small, none, second = (store.get(rows[name]["sha256"]) for name in sorted(rows))
     assert none is None
@@ -203,7 +211,7 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
         photo = picture("red", (width or 64, 48), seed=99)
         (folder / name).write_bytes(encoded(photo) + tail)
     limits = {"timeout": 6, "memory_limit": engines.MEBIBYTES << 20}
-    summary = run(folder, pool=WorkerPool, workers=2, recognizer=engines.Fragile, **limits)
+    summary = run(folder, pool=WorkerPool, workers=2, payload=engines.FragilePayload, **limits)
     rows = by_name(tmp_path / "scan.jsonl")
     failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
     assert failed.keys() == ACCIDENTS.keys()
@@ -215,7 +223,7 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
     assert summary.statuses == {"ok": 18, "failed": 8}
     assert summary.leads == {"ivory_worked": 9}
     # What killed a worker is tried again only where that is asked for.
-    again = run(folder, recognizer=engines.Fragile)
+    again = run(folder, payload=engines.FragilePayload)
     assert (again.skipped, again.failed) == (len(rows), summary.failed)
     summary = run(folder, retry_failed=True)
     assert (summary.scanned, summary.skipped) == (8, 18)
@@ -227,15 +235,15 @@ def test_a_defect_while_a_batch_is_scored_costs_one_photo(
 ) -> None:
     folder = photo_folder(*["red", "green"] * 4)
     (folder / "003_x.jpg").write_bytes(encoded(picture("red", (engines.BROKEN_WIDTH, 48))))
-    summary = run(folder, recognizer=engines.Fragile, batch=8)
+    summary = run(folder, payload=engines.FragilePayload, batch=8)
     assert (summary.statuses, summary.leads) == ({"ok": 8, "failed": 1}, {"ivory_worked": 4})
 
 
 def test_workers_that_cannot_start(run: Run, tmp_path: Path) -> None:
     with pytest.raises(RecognizerError, match=r"cannot be started: .* \(exit code 9\)"):
-        run("a.jpg", pool=WorkerPool, recognizer=engines.stillborn)
+        run("a.jpg", pool=WorkerPool, payload=engines.StillbornPayload)
     with pytest.raises(ProviderError, match="no such accelerator"):
-        run("a.jpg", pool=WorkerPool, recognizer=engines.without_provider)
+        run("a.jpg", pool=WorkerPool, payload=engines.NoProviderPayload)
     assert read_rows(tmp_path / "scan.jsonl") == []
 
 
@@ -318,10 +326,10 @@ def seconds_of_a_start() -> float:
 
 
 WITH_SLOW_ENGINE = """if True:
-    import functools, recognizer.scan
+    import sys, recognizer.scan
     from recognizer.cli import main
-    from tests.scan.engines import Slow
-    recognizer.scan.ScanOptions = functools.partial(recognizer.scan.ScanOptions, recognizer=Slow)
+    from tests.scan.engines import SlowPayload
+    sys.modules["recognizer.scan.run"].WorkerPayload = SlowPayload
     main()
     """
 

@@ -14,10 +14,12 @@ from recognizer.scan import Access, Item, ScanOptions, Scorer, WorkerPayload
 from tests.conftest import encoded, picture
 from tests.pictures import scene
 from tests.scan import engines
-from tests.scan.locations.web_server import loopback_too, serving
+from tests.scan.locations.web_server import LoopbackToo, serving
 
 
-def test_a_row_for_each_item_in_order(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_row_for_each_item_in_order(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good, deadly = tmp_path / "good.jpg", tmp_path / "deadly.jpg"
     good.write_bytes(encoded(picture("red")))
     deadly.write_bytes(encoded(picture("red")) + engines.EXITS)
@@ -27,8 +29,8 @@ def test_a_row_for_each_item_in_order(tiny_bundle: Path, tmp_path: Path) -> None
         Item.at(str(tmp_path / "gone.jpg")),
         Item.at("inside", data=good.read_bytes()),
     ]
-    options = ScanOptions(workers=1, recognizer=engines.Fragile)
-    with Scorer(load_bundle(tiny_bundle), Policy(), options) as scorer:
+    monkeypatch.setattr("recognizer.scan.pool.WorkerPayload", engines.FragilePayload)
+    with Scorer(load_bundle(tiny_bundle), Policy()) as scorer:
         assert scorer.score([]) == []
         rows = scorer.score(items)
         assert scorer.provider == "cpu"
@@ -65,7 +67,8 @@ def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
 
 
 @pytest.mark.parametrize(
-    ("access", "reason"), [(Access(True, loopback_too), None), (Access(), "source_refused")]
+    ("access", "reason"),
+    [(LoopbackToo(allow_http=True), None), (Access(allow_http=True), "source_refused")],
 )
 def test_a_payload_says_which_places_may_be_read(
     tiny_bundle: Path, access: Access, reason: str | None
@@ -81,15 +84,15 @@ def test_scorers_on_the_cpus_of_a_machine_share_its_memory(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, given: int | None, limit: int | None
 ) -> None:
     monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setattr("recognizer.scan.scorer.available_cpus", lambda: 8)
-    monkeypatch.setattr("recognizer.scan.scorer.worker_memory", lambda cpus: (8 << 30) // cpus)
+    monkeypatch.setattr("recognizer.scan.pool.available_cpus", lambda: 8)
+    monkeypatch.setattr("recognizer.scan.pool.worker_memory", lambda cpus: (8 << 30) // cpus)
     packed = pack(tiny_bundle, memory_limit=given)
     with Scorer.of_packed(pickle.loads(packed)) as scorer:
         assert scorer._pool._memory_limit == limit
 
 
-def test_a_model_that_cannot_be_used(tiny_bundle: Path) -> None:
-    options = ScanOptions(workers=1, recognizer=engines.without_provider)
-    scorer = Scorer(load_bundle(tiny_bundle), Policy(), options)
+def test_a_model_that_cannot_be_used(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recognizer.scan.pool.WorkerPayload", engines.NoProviderPayload)
+    scorer = Scorer(load_bundle(tiny_bundle), Policy())
     with scorer, pytest.raises(ProviderError, match="no such accelerator"):
         scorer.score([Item.at("photo")])

@@ -11,11 +11,11 @@ import pytest
 
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy, Probability, Rule
-from recognizer.rows import AuditSample, Journal, ScanSummary
+from recognizer.rows import AuditSample, ScanSummary
 from recognizer.rows import files as files_module
-from recognizer.rows.files import FileStore
+from recognizer.rows.results import Results
 from recognizer.scan import Item, ScanOptions, scan
-from recognizer.scan.locations import Reader
+from recognizer.scan.worker import Reader
 from tests.conftest import encoded, invoke, picture, read_rows
 from tests.scan.engines import InProcessPool
 
@@ -25,8 +25,9 @@ RED, GREEN = (encoded(picture(color)) for color in ("red", "green"))
 
 
 @pytest.fixture(autouse=True)
-def _all_files_are_old(monkeypatch: pytest.MonkeyPatch) -> None:
+def _all_files_are_old_and_read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files_module, "RACY_NS", -(1 << 62))
+    monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
 
 
 @pytest.fixture
@@ -48,21 +49,16 @@ def scan_all(tiny_bundle: Path, tmp_path: Path) -> Scan:
     """Scan all files of the folder ``photos``, as the command line does."""
 
     def run(policy: Policy | None = None, **options: object) -> ScanSummary:
-        retry = bool(options.pop("retry_failed", False))
-        with (
-            Journal(tmp_path / "scan.jsonl") as journal,
-            FileStore(tmp_path / "scan.jsonl.files", create=True) as files,
-        ):
+        on_rows = options.pop("on_rows", None)
+        with Results(tmp_path / "scan.jsonl") as results:
             items = [Item.at(str(path)) for path in sorted((tmp_path / "photos").iterdir())]
             return scan(
                 items,
                 load_bundle(tiny_bundle),
                 policy or Policy(),
-                journal,
-                ScanOptions(workers=1, retry_failed=retry),
-                files=files,
-                pool=InProcessPool,
-                **options,  # type: ignore[arg-type]
+                results,
+                ScanOptions(workers=1, **options),  # type: ignore[arg-type]
+                on_rows=on_rows,  # type: ignore[arg-type]
             )
 
     return run

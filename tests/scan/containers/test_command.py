@@ -43,7 +43,7 @@ def test_all_that_strangers_send_ends_in_rows(tiny_bundle: Path, tmp_path: Path)
     for name, data in files.items():
         (folder / name).write_bytes(data)
     (folder / "a.jpg").write_bytes(PHOTO)
-    given = ("--workers", 1, "--max-bytes", 100_000, "--quiet")
+    given = ("--workers", 1, "--max-pixels", 100_000, "--quiet")
     command = scan_command(tiny_bundle, output, *(folder / name for name in files), *given)
     done = run_measured(command)
     assert done.code == ExitCode.SOME_FAILED, done.errors

@@ -10,8 +10,6 @@ import bz2
 import contextlib
 import functools
 import lzma
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +19,8 @@ from hypothesis import strategies as st
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.rows.row import JSON
-from recognizer.scan.containers.guard import Containers
-from recognizer.scan.locations import Access, Reader, expand
+from recognizer.scan import Access, ScanOptions, expand
+from recognizer.scan.worker import Reader
 from tests.scan.containers.hostile import END, PHOTO, corpus, tar
 
 SECONDS, MEBIBYTES = 10, 300
@@ -50,11 +48,7 @@ def seeds() -> dict[str, list[bytes]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def containers() -> Iterator[Containers]:
-    limit = MEBIBYTES << 20 if sys.platform == "linux" else None
-    with Containers(timeout=SECONDS, memory_limit=limit) as containers:
-        yield containers
+pytestmark = pytest.mark.usefixtures("containers")
 
 
 def altered(bases: list[bytes]) -> st.SearchStrategy[bytes]:
@@ -79,11 +73,11 @@ def altered(bases: list[bytes]) -> st.SearchStrategy[bytes]:
     return st.binary(max_size=2000) | changed
 
 
-def check(path: Path, data: bytes, containers: Containers) -> None:
+def check(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     given = [str(path), str(path.parent / "none.jpg")]
     reader = Reader(LIMITS, Access())
-    *items, last = expand(given, containers=containers, limits=LIMITS)
+    *items, last = expand(given, ScanOptions(limits=LIMITS))
     assert last.source.endswith("none.jpg")
     for item in items:
         JSON.encode({"source": item.source, "item": item.columns, "detail": item.detail})
@@ -92,11 +86,11 @@ def check(path: Path, data: bytes, containers: Containers) -> None:
             assert len(reader.read(item)) <= LIMITS.max_bytes
 
 
-def fuzz(suffix: str, cases: int, folder: Path, containers: Containers) -> None:
+def fuzz(suffix: str, cases: int, folder: Path) -> None:
     pytest.importorskip("pyarrow")
     bases = seeds()[suffix]
     for base in bases:
-        check(folder / f"a{suffix}", base, containers)
+        check(folder / f"a{suffix}", base)
 
     @settings(
         max_examples=cases,
@@ -107,19 +101,17 @@ def fuzz(suffix: str, cases: int, folder: Path, containers: Containers) -> None:
     )
     @given(altered(bases))
     def ends_in_rows(data: bytes) -> None:
-        check(folder / f"a{suffix}", data, containers)
+        check(folder / f"a{suffix}", data)
 
     ends_in_rows()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_any_bytes_end_in_rows(suffix: str, tmp_path: Path, containers: Containers) -> None:
-    fuzz(suffix, CASES, tmp_path, containers)
+def test_any_bytes_end_in_rows(suffix: str, tmp_path: Path) -> None:
+    fuzz(suffix, CASES, tmp_path)
 
 
 @pytest.mark.stress
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_any_bytes_end_in_rows_at_length(
-    suffix: str, tmp_path: Path, containers: Containers
-) -> None:
-    fuzz(suffix, STRESS_CASES, tmp_path, containers)
+def test_any_bytes_end_in_rows_at_length(suffix: str, tmp_path: Path) -> None:
+    fuzz(suffix, STRESS_CASES, tmp_path)

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recognizer.errors import MissingExtraError, RecognizerError
 from recognizer.imaging import Limits
-from recognizer.scan.containers.guard import Containers
-from recognizer.scan.containers.opening import Opening
-from recognizer.scan.items import Skipped
-from recognizer.scan.location import FileLocation
+from recognizer.scan.containers import Containers, Opening
+from recognizer.scan.items import FileLocation, Skipped
 from recognizer.status import Reason
 from tests.scan.containers.traps import trap
 
 MIB = 1 << 20
 BAD = Reason.CORRUPT_CONTAINER
-
-
-@pytest.fixture(scope="module")
-def containers() -> Iterator[Containers]:
-    with Containers(timeout=60) as containers:
-        yield containers
 
 
 NAMES = [f"{number}.jpg" for number in range(600)]
@@ -106,6 +97,6 @@ def test_whoever_waits_for_items_ends_when_it_is_closed() -> None:
 
 
 def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recognizer.scan.containers.guard._run", exit)
+    monkeypatch.setattr("recognizer.scan.containers._run", exit)
     with Containers() as containers, pytest.raises(RecognizerError, match="cannot be started"):
         list(containers.items(trap("a"), Skipped()))

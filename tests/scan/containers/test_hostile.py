@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pytest
 
 from recognizer._process import resident_bytes
 from recognizer.imaging import Limits
-from recognizer.scan.containers.bounds import Bounds
-from recognizer.scan.containers.guard import Containers
+from recognizer.scan import Access, ScanOptions, expand
+from recognizer.scan.bounds import Bounds
+from recognizer.scan.containers import Containers
 from recognizer.scan.items import Item
-from recognizer.scan.locations import Access, expand
 from recognizer.status import Reason
 from tests.scan.containers.hostile import (
     DOTTED,
@@ -34,12 +33,6 @@ LIMITS = Limits(max_bytes=1 * MIB)
 
 
 @pytest.fixture(scope="module")
-def containers() -> Iterator[Containers]:
-    with Containers(timeout=60) as containers:
-        yield containers
-
-
-@pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
     pytest.importorskip("pyarrow")
     return corpus()
@@ -54,7 +47,7 @@ def opened(containers: Containers, tmp_path: Path, files: dict[str, bytes]) -> A
         path = tmp_path / name
         path.write_bytes(files[name] if data is None else data)
         given = [str(path), str(tmp_path / "none.jpg")]  # not the only source
-        *items, _ = expand(given, containers=containers, limits=LIMITS, **options)
+        *items, _ = expand(given, ScanOptions(limits=LIMITS, **options))
         found = {item.source.removeprefix(f"{tmp_path}/"): item for item in items}
         assert len(found) == len(items)
         return found
@@ -70,7 +63,7 @@ def reasons(found: dict[str, Item]) -> dict[str, Reason | None]:
 def test_long_chains_of_headers(opened: Any, name: str) -> None:
     found = opened(name)
     assert reasons(found) == {f"{name}!/a.jpg": None, name: BAD}
-    detail = "more than 64 headers before one member (--max-headers); "
+    detail = "more than 64 headers before one member (max_headers); "
     assert found[name].detail == f"{detail}nothing after member 1, 'a.jpg', was read"
     assert reasons(opened(name, bounds=Bounds(max_headers=3)))[name] is BAD
 
@@ -131,7 +124,7 @@ def test_what_unpacks_without_end(opened: Any, files: dict[str, bytes]) -> None:
     assert reasons(opened(name, files[name]))[f"{name}!/b.jpg"] is LARGE
     found = opened(name, files[name], bounds=Bounds(max_unpacked=4 * MIB))
     assert found[name].reason is LARGE
-    assert "(--max-unpacked)" in found[name].detail
+    assert "(max_unpacked)" in found[name].detail
     csv = opened("zeros.csv.gz", bounds=Bounds(max_unpacked=4 * MIB))
     assert csv["zeros.csv.gz"].reason is LARGE
 
@@ -147,9 +140,9 @@ def test_a_table_without_an_image_column_among_others(opened: Any, name: str) ->
 def test_too_many_members_and_columns(opened: Any) -> None:
     found = opened("same.zip", bounds=Bounds(max_members=100))
     assert Counter(reasons(found).values()) == {None: 100, BAD: 1}
-    assert "--max-members" in found["same.zip"].detail
+    assert "max_members" in found["same.zip"].detail
     assert len(opened("same.zip")) == 300
-    assert "--max-columns" in opened("columns.csv")["columns.csv"].detail
+    assert "max_columns" in opened("columns.csv")["columns.csv"].detail
     found = opened("listing.csv", bounds=Bounds(max_members=50))
     assert Counter(reasons(found).values()) == {None: 50, BAD: 1}
 
@@ -171,12 +164,12 @@ def test_a_table_leads_nowhere_else(opened: Any, tmp_path: Path) -> None:
         ("/etc/shadow", "/proc/self/environ", "s3://bucket/a.jpg", outside), REFUSED
     )
     assert "--root" in found["/etc/shadow"].detail
-    assert "--allow-store" in found["s3://bucket/a.jpg"].detail
+    assert "--root" in found["s3://bucket/a.jpg"].detail
     assert found["a.jpg"].reason is None
-    found = opened("places.csv", access=Access(roots=("/etc",), stores=("s3://bucket/",)))
+    found = opened("places.csv", access=Access(roots=("/etc", "s3://bucket/")))
     assert found["/etc/shadow"].reason is found["s3://bucket/a.jpg"].reason is None
     assert found["a.jpg"].reason is REFUSED
-    found = opened("places.csv", access=Access(stores=("s3://buck",)))
+    found = opened("places.csv", access=Access(roots=("s3://buck",)))
     assert found["s3://bucket/a.jpg"].reason is REFUSED
 
 
@@ -185,6 +178,6 @@ def test_zeros_stay_out_of_the_parent(tmp_path: Path, containers: Containers) ->
     path.write_bytes(zeros(10, 20 * MIB))
     assert path.stat().st_size < MIB
     before = resident_bytes(os.getpid())
-    items = expand([path], containers=containers, limits=LIMITS)
+    items = expand([path], ScanOptions(limits=LIMITS))
     assert [item.reason for item in items] == [LARGE] * 10
     assert resident_bytes(os.getpid()) - before < 20 * MIB

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.scan.containers.image_columns import (
+from recognizer.scan import expand
+from recognizer.scan.items import Item, Skipped
+from recognizer.scan.tables import (
     IMAGE_COLUMNS,
     image_columns,
     images_of_cell,
     is_image_name,
 )
-from recognizer.scan.items import Item, Skipped
-from recognizer.scan.locations import expand
 from recognizer.status import Reason
 
 

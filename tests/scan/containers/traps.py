@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from recognizer.errors import MissingExtraError
-from recognizer.scan.containers.bounds import Progress
-from recognizer.scan.containers.opening import Opening
-from recognizer.scan.items import Item, Skipped
-from recognizer.scan.location import FileLocation
+from recognizer.scan.bounds import Progress
+from recognizer.scan.containers import Opening
+from recognizer.scan.items import FileLocation, Item, Skipped
 
 MIB = 1 << 20
 

@@ -10,10 +10,11 @@ import pytest
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan.containers.bounds import Progress
-from recognizer.scan.containers.opening import Opening
+from recognizer.scan import Access, ScanOptions, expand
+from recognizer.scan.bounds import Progress
+from recognizer.scan.containers import Opening
 from recognizer.scan.items import Item, Skipped
-from recognizer.scan.locations import Access, Reader, expand
+from recognizer.scan.worker import Reader
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
 
@@ -28,16 +29,21 @@ def read(item: Item) -> bytes | Reason:
         return refused.reason
 
 
-def contents(*sources: object, **options: Any) -> dict[str, bytes | Reason]:
+def contents(
+    *sources: object, stdin: Any = None, skipped: Skipped | None = None, **options: Any
+) -> dict[str, bytes | Reason]:
     """Source -> bytes or reason, of all items."""
-    items = list(expand(map(str, sources), limits=LIMITS, **options))
+    given = ScanOptions(limits=LIMITS, **options)
+    items = list(expand(map(str, sources), given, stdin=stdin, skipped=skipped))
     found = {item.source: read(item) for item in items}
     assert len(found) == len(items)
     return found
 
 
 class InProcess:
-    """Opens containers in the process of the tests; ``tests/scan/test_containers.py`` does not."""
+    """Opens containers in the process of the tests; ``tests/scan/containers`` does not."""
+
+    def __init__(self, *_: object) -> None: ...
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
         return opening.items(Progress(opening.bounds), skipped)

@@ -16,11 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.scan.containers import tars as tars_module
-from recognizer.scan.containers.members import key_of
-from recognizer.scan.items import Skipped
-from recognizer.scan.location import ArchiveMember, FileLocation
-from recognizer.scan.locations import expand
+from recognizer.scan import ScanOptions, archives, expand
+from recognizer.scan.archives import key_of
+from recognizer.scan.items import ArchiveMember, FileLocation, Skipped
 from recognizer.status import Reason
 from tests.scan.locations import conftest
 from tests.scan.locations.conftest import BLUE, GREEN, LIMITS, RED, read
@@ -37,7 +35,7 @@ def contents(path: object, skipped: Skipped | None = None) -> dict[str, bytes | 
 
 
 def details(path: object) -> dict[str, str | None]:
-    items = expand([str(path)], limits=LIMITS)
+    items = expand([str(path)], ScanOptions(limits=LIMITS))
     return {item.source.removeprefix(f"{path}!/"): item.detail for item in items}
 
 
@@ -268,7 +266,7 @@ def test_absurd_sizes_in_a_tar(
 
 
 def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tars_module, "_MAX_SKIPPED_BYTES", 1 << 20)
+    monkeypatch.setattr(archives, "_MAX_SKIPPED_BYTES", 1 << 20)
     members = [("a.jpg", RED), ("b.jpg", bytes(2 << 20)), ("c.jpg", RED)]
     path = MAKERS[".tar.gz"](tmp_path / "a.tar.gz", members)
     found = contents(path)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import UsageError
+from recognizer.scan.expand import expand, read_list
 from recognizer.scan.items import Item, Skipped, item_key
-from recognizer.scan.locations.expand import expand, read_list
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
 

@@ -1,4 +1,4 @@
-"""Object stores: fsspec's own in memory, and S3 as a server on the loopback speaks it."""
+"""Object stores: S3, as a server on the loopback speaks it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ import pytest
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Item, Skipped
-from recognizer.scan.location import StoreObject
-from recognizer.scan.locations import Access, Reader, expand, retries, stores
-from recognizer.scan.locations.stores import Store
+from recognizer.scan import Access, expand, stores
+from recognizer.scan.items import Item, Skipped, StoreObject
+from recognizer.scan.stores import Store
+from recognizer.scan.worker import Reader
 from recognizer.status import Reason
 from tests.scan.locations.conftest import GREEN, LIMITS, RED, contents, read
 from tests.scan.locations.test_archives import make_tar, make_zip
@@ -30,17 +30,14 @@ from tests.scan.locations.test_archives import make_tar, make_zip
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(stores, "PAUSES", (0.0, 0.0))
 
 
-@pytest.fixture(params=["memory", "s3"])
-def bucket(request: pytest.FixtureRequest) -> Iterator[str]:
+@pytest.fixture
+def bucket(s3_server: str) -> Iterator[str]:
     """The URL of an empty bucket."""
-    if request.param == "s3":
-        request.getfixturevalue("s3_server")
-    fsspec = pytest.importorskip("fsspec")
-    url = f"{request.param}://bucket-{uuid.uuid4().hex[:8]}"
-    filesystem = fsspec.filesystem(request.param)
+    url = f"s3://bucket-{uuid.uuid4().hex[:8]}"
+    filesystem = pytest.importorskip("fsspec").filesystem("s3")
     filesystem.mkdir(url)
     yield url
     filesystem.rm(url, recursive=True)
@@ -202,7 +199,7 @@ def test_an_end_point_that_is_down(s3_at: Callable[..., None]) -> None:
         with pytest.raises(Refused, match="Could not connect") as caught:
             Reader(LIMITS, Access()).read(item)
         assert (item.source, caught.value.reason) == (url, Reason.READ_ERROR)
-        assert time.monotonic() - begin < retries.MAX_SECONDS
+        assert time.monotonic() - begin < stores.MAX_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -263,14 +260,14 @@ class Failing:
 
 
 def store_with(filesystem: object) -> Store:
-    pytest.importorskip("fsspec")
-    store = Store(StoreObject("memory://b/a.jpg"))
+    pytest.importorskip("s3fs")
+    store = Store(StoreObject("s3://b/a.jpg"))
     store._fs = filesystem
     return store
 
 
 def test_no_try_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "MAX_SECONDS", 0.0)
+    monkeypatch.setattr(stores, "MAX_SECONDS", 0.0)
     failing = Failing(ConnectionResetError())
     failing.info = failing.cat_file
     with pytest.raises(Refused):

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.rows.row import JSON
-from recognizer.scan.containers.values import plain
+from recognizer.scan import ScanOptions, expand
 from recognizer.scan.items import Item, RowsWithoutImage, Skipped
-from recognizer.scan.locations import expand
+from recognizer.scan.records import plain
 from recognizer.status import Reason
 from tests.scan.locations.conftest import GREEN, RED, read
 
@@ -57,7 +57,8 @@ def images_of(path: Path, **options: Any) -> list[Item]:
 
 
 def items_of(path: Path, **options: Any) -> list[Item]:
-    items = list(expand([path], **options))
+    skipped = options.pop("skipped", None)
+    items = list(expand([path], ScanOptions(**options), skipped=skipped))
     for item in items:  # all that comes out can stand in a row
         JSON.encode({"item": item.columns})
     return items
@@ -315,7 +316,7 @@ LONG = "lines 3 to 3: a line of more than 1000 characters"
 def test_a_damaged_line_gives_no_photo_to_another_listing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes, detail: str
 ) -> None:
-    monkeypatch.setattr("recognizer.scan.containers.records.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("recognizer.scan.records.MAX_LINE_BYTES", 1000)
     table = tmp_path / "t.csv"
     table.write_bytes(b"id,title,photo\n0,a,a.jpg\n" + damaged + b'3,"b\nb",b.jpg\n')
     items = items_of(table)
@@ -333,7 +334,7 @@ def test_a_quote_that_is_never_closed_is_told(tmp_path: Path) -> None:
 
 
 def test_a_long_line_of_json_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recognizer.scan.containers.records.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("recognizer.scan.records.MAX_LINE_BYTES", 1000)
     rows = [
         {"image": f"{name}.jpg", "x": "y" * long}
         for name, long in [("a", 0), ("b", 5000), ("c", 0)]

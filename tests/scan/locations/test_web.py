@@ -13,13 +13,14 @@ import pytest
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
+from recognizer.scan import Access, ScanOptions, expand, stores
 from recognizer.scan.items import Item
-from recognizer.scan.locations import Access, Reader, expand, retries, web
-from recognizer.scan.locations.web import fetch, public_only
+from recognizer.scan.web import fetch, public_only
+from recognizer.scan.worker import Reader
 from recognizer.status import Reason
-from tests.scan.locations.web_server import PHOTO, Server, loopback_too, serving
+from tests.scan.locations.web_server import PHOTO, LoopbackToo, Server, serving
 
-LOOPBACK = Access(allow_http=True, gate=loopback_too)
+LOOPBACK = LoopbackToo(allow_http=True)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,13 @@ def running() -> Iterator[Server]:
 @pytest.fixture
 def server(running: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     running.requests.clear()
-    monkeypatch.setattr(retries, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(stores, "PAUSES", (0.01, 0.01))
     return running
 
 
-def refused(url: str, limits: Limits | None = None, gate: web.Gate = loopback_too) -> Refused:
+def refused(url: str, limits: Limits | None = None, access: Access = LOOPBACK) -> Refused:
     with pytest.raises(Refused) as caught:
-        fetch(url, limits or Limits(), Access(allow_http=True, gate=gate))
+        fetch(url, limits or Limits(), access)
     return caught.value
 
 
@@ -77,7 +78,7 @@ def test_public_addresses(address: str) -> None:
     ],
 )
 def test_urls_that_lead_where_they_should_not(url: str) -> None:
-    assert refused(url, gate=public_only).reason is Reason.SOURCE_REFUSED
+    assert refused(url, access=Access(allow_http=True)).reason is Reason.SOURCE_REFUSED
 
 
 def test_a_photo(server: Server) -> None:
@@ -138,7 +139,7 @@ def test_what_may_pass_is_tried_again(server: Server) -> None:
 def test_a_server_that_never_ends_is_left(
     server: Server, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr(retries, "MAX_SECONDS", 0.4)
+    monkeypatch.setattr(stores, "MAX_SECONDS", 0.4)
     began = time.monotonic()
     assert refused(f"{server.url}/{path}").reason is Reason.READ_ERROR
     assert time.monotonic() - began < 5
@@ -212,7 +213,7 @@ def test_nothing_is_left_open(server: Server) -> None:
 def test_the_web_needs_leave(server: Server) -> None:
     with pytest.raises(UsageError, match="--allow-http"):
         expand([f"{server.url}/photo"])
-    (item,) = expand([f"{server.url}/photo"], access=LOOPBACK)
+    (item,) = expand([f"{server.url}/photo"], ScanOptions(access=LOOPBACK))
     assert Reader(Limits(), LOOPBACK).read(item) == PHOTO
     # What a list or table names is refused by the reader.
     with pytest.raises(Refused, match="--allow-http"):

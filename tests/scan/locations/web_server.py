@@ -1,7 +1,4 @@
-"""A web server on the loopback with the habits of the web, and a gate that lets its address pass.
-
-Workers are spawned, so the gate is a function that can be pickled.
-"""
+"""A web server on the loopback with the habits of the web, and an access that may reach it."""
 
 from __future__ import annotations
 
@@ -12,16 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from recognizer.scan.locations.web import IpAddress, public_only
+from recognizer.scan.web import Access, IpAddress
 from tests.conftest import encoded, picture
 
 PHOTO = encoded(picture("red"))
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
 
-def loopback_too(address: IpAddress, port: int) -> str | None:
-    """Let this one address pass, whatever the port; all others are judged as ever."""
-    return None if address == LOOPBACK else public_only(address, port)
+class LoopbackToo(Access):
+    """Lets this one address pass, whatever the port."""
+
+    def refusal(self, address: IpAddress, port: int) -> str | None:
+        return None if address == LOOPBACK else super().refusal(address, port)
 
 
 class Server(ThreadingHTTPServer):

@@ -1,7 +1,7 @@
 """Images from the web, fetched so that no URL can reach what only this machine may reach.
 
 URLs in listings are written by strangers. A host name is resolved once, every address that it
-has must pass the gate, and the connection goes to an address that did: there is no second look-up
+has must be public, and the connection goes to an address that did: there is no second look-up
 that could answer otherwise (DNS rebinding). Each redirect is a new URL and goes the same way. No
 proxy is used, no cookie or credential is sent.
 
@@ -17,7 +17,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -27,12 +27,10 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from recognizer import __version__
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan.locations.retries import TransientRefusal, with_retries
+from recognizer.scan.stores import TransientRefusal, with_retries
 from recognizer.status import Reason
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-Gate: TypeAlias = Callable[[IpAddress, int], str | None]
-"""Says of an address and a port why they may not be connected to; None where they may."""
 
 MAX_REDIRECTS = 5
 _SOCKET_SECONDS = 10.0  # for connecting, and without a byte
@@ -64,9 +62,9 @@ _IPV6_IN_USE = ipaddress.ip_network("2000::/3")  # all that is given to anybody 
 
 
 def public_only(address: IpAddress, port: int) -> str | None:
-    """Allow addresses that anybody can reach, on the ports of the web.
+    """Return why an address may not be connected to; None if anybody can reach it, by the web.
 
-    See :data:`Gate`. An IPv6 address that stands for an IPv4 one is judged by that.
+    An IPv6 address that stands for an IPv4 one is judged by that.
     """
     if port not in _PORTS.values():
         return f"port {port} is neither 80 nor 443"
@@ -97,17 +95,17 @@ class Access:
 
     Attributes:
         allow_http: whether ``http://`` and ``https://`` URLs are fetched.
-        gate: judges every address that a fetch would connect to; must be picklable.
-        roots: the folders that tables may name files of; none for the folder of the table, and
-            those that are sources.
-        stores: what the URLs of objects that tables name may begin with, beside the folder of a
-            table in a store, and the prefixes that are sources.
+        roots: the folders, and the beginnings of URLs of object stores, where tables may name
+            images; without folders, the table's own and those that are sources. The prefix of a
+            table in a store, and those that are sources, are always among them.
     """
 
     allow_http: bool = False
-    gate: Gate = public_only
     roots: tuple[str, ...] = ()
-    stores: tuple[str, ...] = ()
+
+    def refusal(self, address: IpAddress, port: int) -> str | None:
+        """Return why an address may not be connected to; None if it may."""
+        return public_only(address, port)
 
 
 def fetch(url: str, limits: Limits, access: Access) -> bytes:
@@ -118,13 +116,13 @@ def fetch(url: str, limits: Limits, access: Access) -> bytes:
     """
     if not access.allow_http:
         raise Refused(Reason.SOURCE_REFUSED, "web URLs need --allow-http")
-    return with_retries(lambda deadline: _follow(url, limits, access.gate, deadline))
+    return with_retries(lambda deadline: _follow(url, limits, access, deadline))
 
 
-def _follow(url: str, limits: Limits, gate: Gate, deadline: float) -> bytes:
+def _follow(url: str, limits: Limits, access: Access, deadline: float) -> bytes:
     for _ in range(MAX_REDIRECTS + 1):
         try:
-            answer = _request(_parsed(url), limits, gate, deadline)
+            answer = _request(_parsed(url), limits, access, deadline)
         except TimeoutError as error:
             raise TransientRefusal(Reason.READ_ERROR, "no answer in time") from error
         except ssl.SSLCertVerificationError as error:
@@ -153,9 +151,9 @@ def _parsed(url: str) -> SplitResult:
     return parts
 
 
-def _request(url: SplitResult, limits: Limits, gate: Gate, deadline: float) -> bytes | str:
+def _request(url: SplitResult, limits: Limits, access: Access, deadline: float) -> bytes | str:
     host, port = url.hostname or "", url.port or _PORTS[url.scheme]
-    sock = _connect(_resolve(host, port, gate), port, deadline)
+    sock = _connect(_resolve(host, port, access), port, deadline)
     try:
         with _shut_down_at(deadline, sock):
             connection: http.client.HTTPConnection
@@ -192,7 +190,7 @@ def _connect(addresses: Sequence[IpAddress], port: int, deadline: float) -> sock
     raise TimeoutError
 
 
-def _resolve(host: str, port: int, gate: Gate) -> Sequence[IpAddress]:
+def _resolve(host: str, port: int, access: Access) -> Sequence[IpAddress]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -204,7 +202,7 @@ def _resolve(host: str, port: int, gate: Gate) -> Sequence[IpAddress]:
     # A link-local address comes with its zone, which does not belong to it.
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:
-        if (why := gate(address, port)) is not None:
+        if (why := access.refusal(address, port)) is not None:
             raise Refused(Reason.SOURCE_REFUSED, why)
     return addresses
 

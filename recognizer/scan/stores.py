@@ -10,18 +10,29 @@ start; there the library retries itself.
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, BinaryIO, TypeVar, cast
 
-from recognizer.errors import MissingExtraError, UsageError
+from recognizer.errors import MissingExtraError, RecognizerError, UsageError
 from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused, refusal
-from recognizer.scan.location import StoreObject
-from recognizer.scan.locations.retries import TransientRefusal, with_retries
+from recognizer.imaging.sources import Refused, open_regular, refusal
+from recognizer.scan.items import Container, FileLocation, StoreObject
 from recognizer.status import Reason
 
+BUCKET_SCHEMES = frozenset(
+    {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "b2"}
+)
+"""Schemes whose URLs name a bucket or container, and no host that could be anywhere."""
+
+MAX_SECONDS = 20.0
+"""No try begins later than this after the first: less than a scan's timeout for an image."""
+
+PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 _S3_SCHEMES = frozenset({"s3", "s3a"})
 
 _CONNECT_SECONDS = 5.0
@@ -201,3 +212,62 @@ def _refusal(error: Exception) -> Refused:
     if refused.reason is not Reason.READ_ERROR or isinstance(error, _PERMANENT):
         return refused
     return TransientRefusal(refused.reason, refused.detail)
+
+
+@contextmanager
+def opened(location: Container) -> Iterator[BinaryIO]:
+    """Open a local file, unbuffered, or an object; close it at the end.
+
+    Raises:
+        MissingExtraError: the library for the store is not installed.
+        Refused: with the reason; also where the block fails to read from the file.
+        UsageError: there is no such store.
+    """
+    if isinstance(location, FileLocation):
+        file = cast(BinaryIO, open_regular(location.path))
+    else:
+        file = Store(location).open()
+    with file, reading(location):
+        yield file
+
+
+@contextmanager
+def reading(location: Container) -> Iterator[None]:
+    """Turn what fails while a file is read into :class:`Refused`, with its reason."""
+    try:
+        yield
+    except (Refused, RecognizerError):
+        raise
+    except OSError as error:
+        raise refusal(error) from error
+    except Exception as error:
+        if isinstance(location, FileLocation):
+            raise
+        raise refusal(error) from error  # libraries of stores have errors of their own
+
+
+def stamp_of(file: BinaryIO) -> tuple[int, int]:
+    """Return the size and modification time (ns) of a local file."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+class TransientRefusal(Refused):
+    """A failure that another try may mend."""
+
+
+def with_retries(action: Callable[[float], _Result]) -> _Result:
+    """Call ``action`` with its deadline (of :func:`time.monotonic`); retry while there is time.
+
+    Raises:
+        Refused: of the last try.
+    """
+    deadline = time.monotonic() + MAX_SECONDS
+    for pause in PAUSES:
+        try:
+            return action(deadline)
+        except TransientRefusal:
+            if time.monotonic() + pause >= deadline:
+                raise
+        time.sleep(pause)
+    return action(deadline)

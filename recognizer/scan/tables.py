@@ -1,4 +1,4 @@
-"""Tables of listings: CSV, TSV, JSON lines and Parquet, read row by row.
+"""Tables of listings, read row by row: which images a row names or holds.
 
 Some columns name or hold the images; all others are the listing's and pass through to the rows of
 the scan. A row that cannot be read becomes an item that failed: it may have named an image. So does
@@ -9,38 +9,44 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from recognizer.errors import UsageError
-from recognizer.scan.containers.bounds import Progress
-from recognizer.scan.containers.image_columns import (
-    BYTES_COLUMNS,
-    image_columns,
-    images_of_cell,
-    is_image_name,
-)
-from recognizer.scan.containers.parquet import Oversized, parquet_records
-from recognizer.scan.containers.records import Record, text_records
-from recognizer.scan.containers.values import listing_columns
-from recognizer.scan.items import FIRST_ROWS, Item, RowsWithoutImage, Skipped
-from recognizer.scan.location import (
+from recognizer.imaging import Limits
+from recognizer.listing_columns import normal_name
+from recognizer.scan.bounds import Bounds, Progress
+from recognizer.scan.items import (
+    FIRST_ROWS,
     Container,
     FileLocation,
+    Item,
     Location,
+    RowsWithoutImage,
+    Skipped,
     StoreObject,
     TableCell,
+    has_image_suffix,
     parse_location,
     table_format,
 )
-from recognizer.scan.locations.files import opened
+from recognizer.scan.records import (
+    Oversized,
+    Record,
+    listing_columns,
+    parquet_records,
+    text_records,
+)
+from recognizer.scan.stores import BUCKET_SCHEMES, opened
+from recognizer.scan.web import Access
 from recognizer.status import Reason
-
-if TYPE_CHECKING:
-    from recognizer.scan.containers.opening import Opening
 
 _JSON_LINES = (".jsonl", ".ndjson")
 _MAX_NAMED = 30  # columns that a message lists, and characters of each
@@ -48,7 +54,72 @@ _MAX_WAITING = 1000  # listings without an image in front of the first that has 
 _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an object
 
 
-def table_items(opening: Opening, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Folders, by their real paths, and prefixes of stores."""
+
+    folders: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, table: Container, sources: Iterable[Container], access: Access) -> Self:
+        """Return the roots of a table: what was allowed, else its folder and those named."""
+        given = [*map(parse_location, access.roots)]
+        prefixes = [place.url for place in given if isinstance(place, StoreObject)]
+        folders = [place.path for place in given if isinstance(place, FileLocation)]
+        has_folders = bool(folders)
+        for place in (table, *sources):
+            if isinstance(place, StoreObject):
+                prefixes.append(place.url.rpartition("/")[0] if place is table else place.url)
+            elif not has_folders:
+                folders.append(place.path if place is not table else os.path.dirname(place.path))
+        real = (os.path.realpath(folder or os.curdir) for folder in folders)
+        return cls(tuple(dict.fromkeys(real)), tuple(p.rstrip("/") + "/" for p in prefixes))
+
+    def refusal(self, location: Location) -> str | None:
+        """Return why a table may not name a location; None where it may."""
+        if isinstance(location, FileLocation) and not self._holds(location.path):
+            return "a table names it, and it is outside the table's folder: allow another by --root"
+        if not isinstance(location, StoreObject):
+            return None
+        if location.scheme not in BUCKET_SCHEMES:
+            return f"{location.scheme}:// URLs in a list or table are not followed"
+        is_plain = not {".", ".."} & {*location.url.split("/")}
+        if is_plain and location.url.startswith(self.prefixes):
+            return None
+        return "a table names it: allow what its URL begins with by --root"
+
+    def _holds(self, path: str) -> bool:
+        try:
+            real = os.path.realpath(path)
+        except ValueError:  # a NUL: the reader will say that there is no such file
+            return True
+        return any(real == root or real.startswith(os.path.join(root, "")) for root in self.folders)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOpening:
+    """A table, and how it is opened.
+
+    Attributes:
+        image_column: None to find it by its name.
+        limits: larger images in it are not read.
+        roots: where the images that it names may lie.
+        is_only_source: whether a table without an image column is a mistake of the user, and not
+            one of many files of others.
+        is_careful: read as little as possible at once: it has cost a process before.
+    """
+
+    container: Container
+    image_column: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    bounds: Bounds = field(default_factory=Bounds)
+    roots: Roots = field(default_factory=Roots)
+    is_only_source: bool = False
+    is_careful: bool = False
+
+
+def table_items(opening: TableOpening, progress: Progress, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
     A cell of an image column is a path (relative ones begin in the table's folder), a URI, bytes,
@@ -103,7 +174,7 @@ def table_items(opening: Opening, progress: Progress, skipped: Skipped) -> Itera
 
 
 def _record_items(
-    opening: Opening,
+    opening: TableOpening,
     record: Record,
     chosen: Sequence[str],
     progress: Progress,
@@ -160,7 +231,7 @@ def _image_columns(cells: Mapping[str, Any], wanted: str | None) -> tuple[str, .
     return image_columns(tuple(cells))
 
 
-def _without_column(opening: Opening, cells: Mapping[str, Any]) -> Item:
+def _without_column(opening: TableOpening, cells: Mapping[str, Any]) -> Item:
     names = ", ".join(repr(name[:_MAX_NAMED]) for name in islice(cells, _MAX_NAMED)) or "none"
     if len(cells) > _MAX_NAMED:
         names += ", ..."
@@ -177,7 +248,12 @@ def _without_column(opening: Opening, cells: Mapping[str, Any]) -> Item:
 
 
 def _item(
-    opening: Opening, cell: TableCell, image: Any, columns: Mapping[str, Any], *, as_base64: bool
+    opening: TableOpening,
+    cell: TableCell,
+    image: Any,
+    columns: Mapping[str, Any],
+    *,
+    as_base64: bool,
 ) -> Item:
     def failed(detail: str, reason: Reason = Reason.CORRUPT_CONTAINER) -> Item:
         return Item.failed(cell, reason, detail, columns)
@@ -202,7 +278,7 @@ def _item(
         return failed(f"neither a path nor bytes, but {type(image).__name__}")
     if len(image) > opening.bounds.max_name:
         limit = opening.bounds.max_name
-        return failed(f"a path of {len(image)} characters, limit {limit} (--max-name)")
+        return failed(f"a path of {len(image)} characters, limit {limit} (max_name)")
     location = _relative_to(cell.table, parse_location(image))
     refusal = opening.roots.refusal(location)
     reason = None if refusal is None else Reason.SOURCE_REFUSED
@@ -215,3 +291,94 @@ def _relative_to(table: Container, location: Location) -> Location:
     if isinstance(table, StoreObject):
         return StoreObject(f"{table.url.rpartition('/')[0]}/{location.path.lstrip('/')}")
     return FileLocation(os.path.join(os.path.dirname(table.path), location.path))
+
+
+BYTES_COLUMNS = ("bytes", "image_bytes", "base64", "image_base64")
+"""Columns of images themselves; in tables of text they are Base64."""
+
+_WHATS = ("image", "photo", "picture", "img")
+
+IMAGE_COLUMNS = (
+    *("image", "images", "photo", "photos", "picture", "pictures", "img", "imgs"),
+    *(
+        f"{what}_{how}"
+        for what in _WHATS
+        for how in ("path", "paths", "url", "urls", "uri", "uris", "file", "files", "link", "links")
+    ),
+    *BYTES_COLUMNS,
+    *("图片", "图片链接", "主图"),
+    *("path", "paths", "file_path", "filepath", "file_name", "filename", "file"),
+    *("thumbnail", "thumbnails", "thumbnail_url", "thumb", "thumb_url"),
+    *("url", "urls", "uri", "uris", "src"),
+)
+"""Names by which the image column is found, the surest first, as :func:`normal_name` spells them.
+
+A listing's own address is often called ``url``: that name comes last."""
+
+_MAIN_COLUMNS = tuple(
+    f"{name}{how}"
+    for what in _WHATS
+    for name in (f"main_{what}", f"primary_{what}", f"cover_{what}", f"{what}_main")
+    for how in ("", "_url", "_path")
+)
+_NUMBERED = re.compile(
+    r"(?:image|photo|picture|img)(?:_(?:url|path|uri|file|link))?_?([0-9]{1,3})(?:_(?:url|path|uri))?"
+)
+_SURE = IMAGE_COLUMNS.index("path")  # the names before it can be nothing but images
+_SEPARATORS = ("|", ";")
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+@lru_cache(maxsize=256)
+def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns with the images, in the order of the images; empty where there are none.
+
+    A main image comes first, then the surest of :data:`IMAGE_COLUMNS`, then ``image_1`` to
+    ``image_n``, by their numbers. Names that may mean something else count only where there is no
+    other.
+    """
+    by_name = {normal_name(name): name for name in reversed(names)}
+    main = [by_name[name] for name in _MAIN_COLUMNS if name in by_name][:1]
+    usual = [(place, by_name[n]) for place, n in enumerate(IMAGE_COLUMNS) if n in by_name][:1]
+    numbered = sorted(
+        (int(match[1]), place, name)
+        for place, name in enumerate(names)
+        if (match := _NUMBERED.fullmatch(normal_name(name)))
+    )
+    sure = [name for place, name in usual if place < _SURE]
+    found = [*main, *sure, *(name for _, _, name in numbered)]
+    return tuple(dict.fromkeys(found)) or tuple(name for _, name in usual)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a column is called as those of images are."""
+    normal = normal_name(name)
+    return normal in {*IMAGE_COLUMNS, *_MAIN_COLUMNS} or bool(_NUMBERED.fullmatch(normal))
+
+
+def images_of_cell(cell: Any) -> Sequence[Any]:
+    """Return the images of a cell, without those that are empty.
+
+    A text may list several: as JSON, or with ``|`` or ``;`` between them, if each is a URL or ends
+    like the name of an image. One name that has such a character in it stays whole.
+    """
+    if isinstance(cell, str) and cell.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):  # a path may begin with a bracket
+            cell = json.loads(cell)
+    if isinstance(cell, str):
+        cell = _parts(cell)
+    images = cell if isinstance(cell, list | tuple) else [cell]
+    return [image for image in images if image not in (None, "", b"")]
+
+
+def _parts(text: str) -> list[str]:
+    for separator in _SEPARATORS:
+        parts = [part.strip() for part in text.split(separator)]
+        parts = [part for part in parts if part]
+        if len(parts) > 1 and all(map(_is_place, parts)):
+            return parts
+    return [text]
+
+
+def _is_place(text: str) -> bool:
+    return bool(_URL.match(text)) or has_image_suffix(text)

@@ -1,9 +1,9 @@
-"""The guard of containers: archives and tables are opened in a process that may die of them.
+"""Archives and tables, opened in a process that may die of them: strangers wrote them.
 
-Strangers wrote them, so the parent parses nothing of them: it receives items, a batch at a time.
-A container that crashes, hangs or swells the process costs a row that says how far it was read. It
-is opened a second time then, one item at a time, so that what stands before that place is found,
-and the same rows come of every scan.
+The parent parses nothing of them: it receives items, a batch at a time. A container that crashes,
+hangs or swells the process costs a row that says how far it was read. It is opened a second time
+then, one item at a time, so that what stands before that place is found, and the same rows come of
+every scan.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 
 from recognizer._closing import Closes
-from recognizer._process import Child, DiedError, RemoteError, inbox, settle
+from recognizer._process import Child, DiedError, RemoteError, describe, inbox, settle
 from recognizer.errors import RecognizerError
-from recognizer.scan.containers.bounds import Progress
-from recognizer.scan.containers.opening import Opening
-from recognizer.scan.items import Item, Skipped
+from recognizer.imaging.sources import Refused
+from recognizer.scan.archives import items_of, tar_members, zip_members
+from recognizer.scan.bounds import Progress
+from recognizer.scan.items import ZIP_SUFFIX, Item, Skipped, table_format
+from recognizer.scan.tables import TableOpening, table_items
 from recognizer.status import Reason
 
 MEMORY_LIMIT = 2 << 30
@@ -32,6 +34,43 @@ _BATCH_ITEMS = 256
 _BATCH_BYTES = 8 << 20
 _BATCH_SECONDS = 0.2  # items wait no longer for others, with which they are sent
 _BEAT_SECONDS = 1.0
+
+
+class Opening(TableOpening):
+    """An archive or a table, and how it is opened; the options of tables leave archives alone."""
+
+    def items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+        """Yield the images of the container; one that cannot be read on ends in an item.
+
+        Raises:
+            MissingExtraError: pyarrow, or the library for a store, is not installed.
+            UsageError: the only source is a table without such a column; there is no such store.
+        """
+        try:
+            yield from self._items(progress, skipped)
+        except RecognizerError:
+            raise
+        except Refused as refused:
+            detail = f"{refused.detail}; {progress.rest}"
+            yield Item.failed(self.container, refused.reason, detail)
+        except MemoryError:
+            if not self.is_careful:  # a process that has died of it is given another try
+                raise
+            detail = f"it takes more memory than there is (--memory-limit); {progress.rest}"
+            yield Item.failed(self.container, Reason.CORRUPT_CONTAINER, detail)
+        except Exception as error:  # of any class: whatever a parser makes of damage
+            detail = f"{describe(error)}; {progress.rest}"
+            yield Item.failed(self.container, Reason.CORRUPT_CONTAINER, detail)
+
+    def _items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+        name = str(self.container)
+        if table_format(name):
+            return table_items(self, progress, skipped)
+        if name.lower().endswith(ZIP_SUFFIX):
+            members = zip_members(self.container)
+        else:
+            members = tar_members(self.container, progress)
+        return items_of(members, self.limits, progress, skipped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,30 +6,29 @@ all, is for the reader to find out and for a row to say.
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from pathlib import PurePath
 from typing import BinaryIO, cast
 
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused
+from recognizer.imaging.formats import SNIFF_BYTES, sniff
+from recognizer.imaging.sources import Refused, read_path
 from recognizer.rows.item_key import MEMBER
-from recognizer.scan.containers.bounds import Bounds, Progress
-from recognizer.scan.containers.guard import Containers
-from recognizer.scan.containers.opening import Opening
-from recognizer.scan.containers.roots import Roots
-from recognizer.scan.items import Item, Skipped
-from recognizer.scan.location import (
-    BUCKET_SCHEMES,
-    ArchiveMember,
+from recognizer.scan.containers import Containers, Opening
+from recognizer.scan.items import (
     Container,
     FileLocation,
+    Item,
+    Skipped,
     StoreObject,
     WebAddress,
     has_archive_suffix,
@@ -37,10 +36,9 @@ from recognizer.scan.location import (
     parse_location,
     table_format,
 )
-from recognizer.scan.locations.folders import images_below, match_below
-from recognizer.scan.locations.reader import Reader
-from recognizer.scan.locations.stores import Store
-from recognizer.scan.locations.web import Access
+from recognizer.scan.options import ScanOptions
+from recognizer.scan.stores import BUCKET_SCHEMES, Store
+from recognizer.scan.tables import Roots
 from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"
@@ -49,12 +47,8 @@ _READ_BYTES = 1 << 16
 
 def expand(
     sources: Iterable[str | os.PathLike[str]],
+    options: ScanOptions | None = None,
     *,
-    image_column: str | None = None,
-    access: Access | None = None,
-    limits: Limits | None = None,
-    bounds: Bounds | None = None,
-    containers: Containers | None = None,
     stdin: BinaryIO | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[Item]:
@@ -64,17 +58,13 @@ def expand(
     compressed, ``.zip``) stand for the images that they name or hold. A folder is walked in the
     order of its names, once, whatever links lead to it; hidden entries, tables and other files are
     skipped. A pattern (``*``, ``?``, ``[``; ``**`` for any depth) that is not itself a file stands
-    for what it matches. A URL names an object, a prefix, a table, an archive or a pattern in a
-    store that fsspec knows, or an image on the web.
+    for what it matches. A URL names an object, a prefix, a table, an archive or a pattern in an
+    object store, or an image on the web.
 
     Args:
         sources: paths, patterns, URLs, and ``-`` for a list of all these but patterns on standard
             input, separated by newlines or NULs.
-        image_column: the column with the images of all tables; None to find it by its name.
-        access: which places may be read from; None for all but the web.
-        limits: larger members of archives are not read.
-        bounds: what a table or an archive may cost.
-        containers: opens them; None for a process that lives as long as the iteration.
+        options: those of the scan; None for the defaults.
         stdin: read for ``-``; None for standard input.
         skipped: counts what is skipped.
 
@@ -84,39 +74,23 @@ def expand(
             unknown kind of store, or a table without an image column that is the only source. The
             first three are raised before anything is yielded.
     """
-    access = access or Access()
+    options = options or ScanOptions()
     names = [os.fspath(name) for name in sources]
     for name in names:
         if not name:  # a variable of a script that is not set
             raise UsageError("a source without a name: '' is not a file, folder or URL")
         location = parse_location(name)
-        if isinstance(location, WebAddress) and not access.allow_http:
+        if isinstance(location, WebAddress) and not options.access.allow_http:
             raise UsageError(f"{name}: web URLs need --allow-http")
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
-    expansion = _Expansion(
+    return _Expansion(
         names=names,
-        image_column=image_column,
-        access=access,
-        limits=limits or Limits(),
-        bounds=bounds or Bounds(),
-        containers=containers or Containers(),
+        options=options,
+        containers=Containers(options.timeout, options.memory_limit),
         stdin=stdin,
         skipped=Skipped() if skipped is None else skipped,
-    )
-    return expansion.items(is_last=containers is None)
-
-
-def _with_bytes(item: Item) -> Item:
-    location = item.location  # memory:// belongs to this process: no worker could read there
-    place = location.archive if isinstance(location, ArchiveMember) else location
-    is_in_memory = isinstance(place, StoreObject) and place.scheme == "memory"
-    if item.reason or item.data is not None or not is_in_memory:
-        return item
-    try:
-        return replace(item, data=Reader(Limits(), Access()).read(item))
-    except Refused as refused:
-        return replace(item, reason=refused.reason, detail=refused.detail)
+    ).items()
 
 
 def _is_pattern(location: object) -> bool:
@@ -132,10 +106,7 @@ def _matches(pattern: str) -> Iterator[str]:
 @dataclass(frozen=True, kw_only=True)
 class _Expansion:
     names: Sequence[str]
-    image_column: str | None
-    access: Access
-    limits: Limits
-    bounds: Bounds
+    options: ScanOptions
     containers: Containers
     stdin: BinaryIO | None
     skipped: Skipped
@@ -151,12 +122,10 @@ class _Expansion:
             or (isinstance(place, FileLocation) and os.path.isdir(place.path))
         ]
 
-    def items(self, *, is_last: bool) -> Iterator[Item]:
-        try:
-            yield from map(_with_bytes, chain.from_iterable(map(self.of_source, self.names)))
-        finally:
-            if is_last:
-                self.containers.close()
+    def items(self) -> Iterator[Item]:
+        with closing(self.containers):
+            for name in self.names:
+                yield from self.of_source(name)
 
     def of_source(self, name: str) -> Iterator[Item]:
         if name == LIST_ON_STDIN:
@@ -221,17 +190,13 @@ class _Expansion:
             return
         opening = Opening(
             container=location,
-            image_column=self.image_column,
-            limits=self.limits,
-            bounds=self.bounds,
-            roots=Roots.of(location, self.folders, self.access),
+            image_column=self.options.image_column,
+            limits=self.options.limits,
+            bounds=self.options.bounds,
+            roots=Roots.of(location, self.folders, self.options.access),
             is_only_source=len(self.names) == 1 and self.names[0] == name,
         )
-        if isinstance(location, StoreObject) and location.scheme == "memory":
-            opening = replace(opening, is_careful=True)  # of this process, which will not die
-            yield from opening.items(Progress(self.bounds), self.skipped)
-        else:
-            yield from self.containers.items(opening, self.skipped)
+        yield from self.containers.items(opening, self.skipped)
 
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
         store = Store(place)
@@ -280,3 +245,100 @@ def _decoded(entries: Iterable[bytes], separator: bytes) -> Iterator[str]:
         path = entry.removesuffix(b"\r") if separator == b"\n" else entry
         if path:
             yield os.fsdecode(path)
+
+
+# --- folders ------------------------------------------------------------------------------------
+
+
+def images_below(folder: str, skipped: Skipped) -> Iterator[Item]:
+    """Yield the images and archives below a folder, in the order of names.
+
+    An image is a file that is named like one, or whose first bytes say so. Hidden entries are
+    skipped, and each folder is walked once, whatever links lead to it.
+    """
+    for item in _walk(folder, skipped):
+        name = item.source
+        if (
+            item.reason
+            or has_image_suffix(name)
+            or has_archive_suffix(name)
+            or _begins_as_image(name)
+        ):
+            yield item
+        else:
+            skipped.other_files += 1
+
+
+def _begins_as_image(path: str) -> bool:
+    with suppress(Refused):
+        return sniff(read_path(path, Limits(), head=SNIFF_BYTES)) is not None
+    return False
+
+
+def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
+    walked: set[tuple[int, int]] = set()
+    # A stack, because a tree may be deeper than Python's recursion limit.
+    first: list[tuple[str | None, bool]] = [(root, True)]
+    stack = [iter(first)]
+    while stack:
+        path, is_folder = next(stack[-1], (None, False))
+        if path is None:
+            stack.pop()
+        elif not is_folder:
+            yield Item(FileLocation(path))
+        else:
+            try:
+                stack.append(iter(_entries(path, skipped, walked)))
+            except OSError as error:
+                denied = isinstance(error, PermissionError)
+                reason = Reason.PERMISSION_DENIED if denied else Reason.READ_ERROR
+                detail = f"the folder cannot be listed: {error.strerror}"
+                yield Item.failed(FileLocation(path), reason, detail)
+
+
+def _entries(
+    folder: str, skipped: Skipped, walked: set[tuple[int, int]]
+) -> list[tuple[str | None, bool]]:
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in walked:
+        return []
+    walked.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as entries:
+        names = sorted((entry.name, _is_folder(entry)) for entry in entries)
+    shown = [(name, is_folder) for name, is_folder in names if not name.startswith(".")]
+    skipped.hidden += len(names) - len(shown)
+    return [(os.path.join(folder, name), is_folder) for name, is_folder in shown]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def match_below(pattern: str) -> Iterator[str]:
+    """Yield the files that a pattern with ``**`` matches, in the order of the walk.
+
+    The standard library's own ``**`` follows symbolic links round and round; the walk here does
+    not.
+    """
+    parts = PurePath(pattern).parts
+    first = next(i for i, part in enumerate(parts) if "**" in part)
+    above = os.path.join(*parts[:first]) if first else ""
+    roots = sorted(glob.iglob(above)) if glob.has_magic(above) else [above]
+    for root in roots:
+        for item in _walk(root or os.curdir, Skipped()):
+            relative = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
+            if item.reason is None and _fits(relative, parts[first:]):
+                yield os.path.join(root, *relative)
+
+
+def _fits(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        # At the end, ** stands for every file below.
+        rest = patterns[1:] or ("*",)
+        return any(_fits(names[i:], rest) for i in range(len(names)))
+    return bool(names) and fnmatch.fnmatch(names[0], patterns[0]) and _fits(names[1:], patterns[1:])

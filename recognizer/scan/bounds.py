@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
+from recognizer.scan.items import Item
 from recognizer.status import Reason
 
 if TYPE_CHECKING:
-    from recognizer.scan.items import Item
+    from _typeshed import WriteableBuffer
 
 _FREE_BYTES = 256 << 20  # unpacked before the ratio counts: small archives of blank images are many
 _MAX_SHOWN = 100  # characters of a name in a message
@@ -30,9 +32,6 @@ class Bounds:
         max_ratio: unpacked bytes for each packed one, once 256 MiB are unpacked.
         max_columns: columns of a table.
         max_cell: characters of a listing's column in a row; what is longer is cut, and says so.
-
-    Raises:
-        UsageError: a bound is not a number from 1.
     """
 
     max_members: int = 10_000_000
@@ -51,12 +50,7 @@ class Bounds:
 
 
 class Progress:
-    """How far a container has been read.
-
-    Args:
-        bounds: of the container.
-        on_progress: called whenever something has been read.
-    """
+    """How far a container has been read; ``on_progress`` is called whenever something was."""
 
     def __init__(self, bounds: Bounds, on_progress: Callable[[], None] = lambda: None) -> None:
         self.bounds = bounds
@@ -75,7 +69,7 @@ class Progress:
         """Count a member, a row or an image, and return its number."""
         self.count += 1
         if self.count > self.bounds.max_members:
-            detail = f"more than {self.bounds.max_members} members or rows (--max-members)"
+            detail = f"more than {self.bounds.max_members} members or rows (max_members)"
             raise Refused(Reason.CORRUPT_CONTAINER, detail)
         self._on_progress()
         return self.count
@@ -85,19 +79,44 @@ class Progress:
         self._last = what if name is None else f"{what}, {name[:_MAX_SHOWN]!r},"
 
     def unpack(self, count: int, packed: int | None = None) -> None:
-        """Count unpacked bytes.
-
-        Args:
-            count: how many there are more.
-            packed: from how many bytes all until now were unpacked; None where that says nothing.
-        """
+        """Count unpacked bytes; ``packed``: from how many bytes all until now were unpacked."""
         self.unpacked += count
         if self.unpacked > self.bounds.max_unpacked:
-            limit = f"more than {self.bounds.max_unpacked} (--max-unpacked)"
+            limit = f"more than {self.bounds.max_unpacked} (max_unpacked)"
         elif packed is None or self.unpacked <= max(_FREE_BYTES, self.bounds.max_ratio * packed):
             self._on_progress()
             return
         else:
-            limit = f"more than {self.bounds.max_ratio} times as many (--max-ratio)"
+            limit = f"more than {self.bounds.max_ratio} times as many (max_ratio)"
         of = "" if packed is None else f"{packed} bytes unpack to "
         raise Refused(Reason.TOO_MANY_BYTES, f"{of}{self.unpacked} bytes, {limit}")
+
+
+class Unpacked(io.RawIOBase):
+    """A stream of unpacked bytes that keeps to the bounds of its container.
+
+    ``stream`` unpacks; ``packed`` is the file behind it, None if it is the same.
+    """
+
+    def __init__(self, stream: BinaryIO, packed: BinaryIO | None, progress: Progress) -> None:
+        self._stream = stream
+        self._packed = packed
+        self._progress = progress
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to ``size`` bytes."""
+        data = self._stream.read(size)
+        packed = None if self._packed is None else self._packed.tell()
+        self._progress.unpack(len(data), packed)
+        return data
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read as many bytes as there is room for, or fewer."""
+        view = memoryview(buffer)
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)

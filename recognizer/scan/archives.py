@@ -1,0 +1,512 @@
+"""tar and zip archives, read without anything written to disk, and the images in them.
+
+Of a zip archive the directory is held in memory; of a plain local tar only the headers are read,
+from front to back. Workers read the members of both in place. A compressed tar, or one in an object
+store, is streamed, and members' bytes travel with their items.
+
+Members of one key (the name up to the first dot of its last part) belong together, as in
+WebDataset: the ``.json`` among them holds the columns of the images. Other members are skipped.
+Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
+from typing import IO, Any, BinaryIO, TypeAlias, cast
+
+from recognizer.imaging import Limits
+from recognizer.imaging.formats import SNIFF_BYTES, sniff
+from recognizer.imaging.sources import Refused
+from recognizer.rows.journal import KeySet
+from recognizer.scan.bounds import Bounds, Progress, Unpacked
+from recognizer.scan.items import (
+    ArchiveMember,
+    Container,
+    FileLocation,
+    Item,
+    Skipped,
+    ZipEntry,
+    has_archive_suffix,
+    has_image_suffix,
+)
+from recognizer.scan.records import json_object, listing_columns
+from recognizer.scan.stores import opened, reading, stamp_of
+from recognizer.status import Reason
+
+MAX_METADATA_BYTES = 1 << 20
+"""A larger ``.json`` is not metadata."""
+
+# An archive may have one key for all that it holds. Images that have waited so long are scanned
+# without metadata.
+_MAX_WAITING = 32
+_MAX_WAITING_BYTES = 64 << 20
+
+_MANY_IMAGES = 64  # of one listing
+_MAX_TRIES = 100  # of names for one more member of a name
+_APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
+_UINT64 = (1 << 64) - 1
+_KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A file in an archive, by the name that the archive has for it.
+
+    Attributes:
+        location: where it lies.
+        flaw: why it cannot be read, as far as that is known already.
+        read: returns as many of its first bytes, or all for None; raises :class:`Refused`.
+        is_streamed: whether its bytes travel with the item: no worker can read them in place.
+    """
+
+    location: ArchiveMember
+    flaw: Refused | None
+    read: Callable[[int | None], bytes]
+    is_streamed: bool = False
+
+    @property
+    def size(self) -> int:
+        """Its bytes when unpacked."""
+        return self.location.size if self.location.zipped is None else self.location.zipped.size
+
+
+@dataclass(slots=True)
+class _Group:
+    key: str | None = None
+    columns: Mapping[str, Any] | None = None
+    short_columns: Mapping[str, Any] | None = None  # for those that follow many others
+    images: int = 0
+    waiting: list[Item] = field(default_factory=list)
+    waiting_bytes: int = 0
+
+    def flush(self) -> Iterator[Item]:
+        for item in self.waiting:
+            self.images += 1
+            is_one_of_many = self.images > _MANY_IMAGES
+            columns = self.short_columns if is_one_of_many else self.columns
+            yield item if columns is None else replace(item, columns=columns)
+        self.waiting.clear()
+        self.waiting_bytes = 0
+
+    def add(self, item: Item) -> Iterator[Item]:
+        self.waiting.append(item)
+        self.waiting_bytes += len(item.data or b"")
+        if (
+            self.columns is not None
+            or len(self.waiting) >= _MAX_WAITING
+            or self.waiting_bytes >= _MAX_WAITING_BYTES
+        ):
+            yield from self.flush()
+
+
+def items_of(
+    members: Iterable[Member], limits: Limits, progress: Progress, skipped: Skipped
+) -> Iterator[Item]:
+    """Yield an item for each image in an archive, and for each flaw.
+
+    ``members`` may raise where nothing more can be read: what was read until then comes first.
+    """
+    group = _Group()
+    try:
+        with KeySet() as seen:
+            for member in members:
+                number = progress.begin()
+                name = member.location.name.removeprefix("./")
+                key = key_of(name)
+                if key != group.key:
+                    yield from group.flush()
+                    group = _Group(key)
+                    progress.waiting = group.waiting
+                if name.lower().endswith(".json"):
+                    try:
+                        group.columns, group.short_columns = _metadata(member, progress.bounds)
+                    except (Refused, ValueError):
+                        skipped.bad_metadata += 1
+                    yield from group.flush()
+                elif _is_apple_double(name, member):
+                    skipped.hidden += 1
+                elif (item := _item(name, member, limits, progress, seen)) is None:
+                    skipped.other_files += 1
+                else:
+                    yield from group.add(item)
+                progress.passed(f"member {number}", name)
+    except Exception:
+        yield from group.flush()
+        raise
+    yield from group.flush()
+
+
+def key_of(name: str) -> str:
+    """Return the key under which WebDataset groups a member."""
+    match = _KEY.fullmatch(name)
+    return name if match is None else match[1]
+
+
+def _metadata(member: Member, bounds: Bounds) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    if member.flaw or member.size > MAX_METADATA_BYTES:
+        raise member.flaw or Refused(Reason.TOO_MANY_BYTES, f"{member.size} bytes")
+    cells = json_object(member.read(None))
+    return (
+        listing_columns(cells.items(), bounds, _MANY_IMAGES),
+        listing_columns(cells.items(), bounds, _MANY_IMAGES**2),
+    )
+
+
+def _is_apple_double(name: str, member: Member) -> bool:
+    if not name.rpartition("/")[2].startswith("._") or member.flaw:
+        return False
+    try:
+        return member.read(len(_APPLE_DOUBLE)) == _APPLE_DOUBLE
+    except Refused:
+        return False
+
+
+def _item(
+    name: str, member: Member, limits: Limits, progress: Progress, seen: KeySet
+) -> Item | None:
+    """Return the member's item; None where it is not an image."""
+    data, refused, bounds = None, member.flaw, progress.bounds
+    try:
+        if not name:
+            refused = Refused(Reason.CORRUPT_CONTAINER, f"member {progress.count} has no name")
+        elif len(name) > bounds.max_name:
+            detail = f"its name has {len(name)} characters, limit {bounds.max_name} (max_name)"
+            refused = Refused(Reason.CORRUPT_CONTAINER, detail)
+        elif has_archive_suffix(name):
+            raise Refused(Reason.UNSUPPORTED_FORMAT, "archives within archives are not opened")
+        elif not has_image_suffix(name) and (refused or not sniff(member.read(SNIFF_BYTES))):
+            return None
+        if refused is None and member.is_streamed:
+            if member.size > limits.max_bytes:
+                detail = f"{member.size} bytes, limit {limits.max_bytes}"
+                raise Refused(Reason.TOO_MANY_BYTES, detail)
+            data = member.read(None)
+    except Refused as error:
+        refused = error
+    name = _unique(name[: bounds.max_name], progress.count, seen)
+    location = member.location
+    if name != location.name:
+        location = replace(location, name=name)
+    if refused is not None:
+        return Item.failed(location, refused.reason, refused.detail)
+    return Item(location, data=data)
+
+
+def _unique(name: str, member: int, seen: KeySet) -> str:
+    """Return another name for the second member of a name, so that each has its row."""
+    unique, number = name, 1
+    while not seen.add(hash(unique) & _UINT64):
+        # A stranger may give a million members one name.
+        number = number + 1 if number < _MAX_TRIES else max(number + 1, member)
+        unique = f"{name}#{number}"
+    return unique
+
+
+# --- tar -----------------------------------------------------------------------------------------
+
+_OPENERS: Mapping[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZ": bz2.open,
+    b"\xfd7": lzma.open,
+}
+_MAX_HEADER_BYTES = 1 << 20  # of one record; a name or a comment may be as long as it likes
+_MAX_SKIPPED_BYTES = 1 << 30  # at once, of a compressed archive
+_READ_BYTES = 1 << 20
+_FAILURES = (
+    *(tarfile.TarError, ValueError, OverflowError, EOFError),
+    *(zlib.error, lzma.LZMAError, gzip.BadGzipFile),
+)
+
+
+class _Forward:
+    """A file that is only ever read forward, for :mod:`tarfile`, which asks for no more."""
+
+    def __init__(
+        self, file: BinaryIO, max_headers: int, *, is_compressed: bool, can_jump: bool
+    ) -> None:
+        self._file = file
+        self._max_headers = max_headers
+        self.headers = 0  # before the next member
+        self._is_compressed = is_compressed
+        self._can_jump = can_jump
+        self._at = 0
+        self.last_block: bytes | None = None
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int) -> bytes:
+        """Read a header, or a part of one."""
+        if not 0 <= size <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        self.headers += 1
+        if self.headers > 2 * self._max_headers + 1:  # of each, its block and what it holds
+            detail = f"more than {self._max_headers} headers before one member (max_headers)"
+            raise tarfile.ReadError(detail)
+        self.last_block = self.read_data(size)
+        return self.last_block
+
+    def read_data(self, size: int) -> bytes:
+        data = self._file.read(size)
+        while 0 < len(data) < size and (more := self._file.read(size - len(data))):
+            data += more
+        self._at += len(data)
+        return data
+
+    def seek(self, position: int) -> None:
+        """Go forward."""
+        distance = position - self._at
+        if distance < 0:
+            raise tarfile.ReadError("a member of negative size")
+        if self._can_jump:
+            self._file.seek(position)
+            self._at = position
+            return
+        if self._is_compressed and distance > _MAX_SKIPPED_BYTES:
+            raise tarfile.ReadError(f"a member of {distance} bytes, which is not unpacked")
+        while self._at < position:
+            if not self.read_data(min(_READ_BYTES, position - self._at)):
+                return  # tarfile finds the end
+
+
+def tar_members(archive: Container, progress: Progress) -> Iterator[Member]:
+    """Yield the members of a tar archive that are not folders, each to be read before the next.
+
+    After a place that cannot be read, :class:`Refused` is raised: the rest is lost.
+    """
+    with opened(archive) as raw:
+        try:
+            is_local = isinstance(archive, FileLocation)
+            buffered = io.BufferedReader(cast(io.FileIO, raw)) if is_local else raw
+            unpack = _OPENERS.get(buffered.read(2))
+            buffered.seek(0)
+            if unpack is None:
+                yield from _walk(archive, buffered, progress, is_compressed=False)
+            else:
+                with unpack(buffered) as unpacked:
+                    stream = cast(BinaryIO, Unpacked(unpacked, buffered, progress))
+                    yield from _walk(archive, stream, progress, is_compressed=True)
+        except _FAILURES as error:
+            raise _corrupt(error) from error
+
+
+def _walk(
+    archive: Container, file: BinaryIO, progress: Progress, *, is_compressed: bool
+) -> Iterator[Member]:
+    in_place = not is_compressed and isinstance(archive, FileLocation)
+    stamp = stamp_of(file) if in_place else (0, 0)
+    limit = progress.bounds.max_headers
+    forward = _Forward(file, limit, is_compressed=is_compressed, can_jump=in_place)
+    with closing(
+        tarfile.TarFile(
+            mode="r",
+            fileobj=cast(IO[bytes], forward),
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
+    ) as tar:
+        while (entry := tar.next()) is not None:
+            tar.members = []  # type: ignore[attr-defined] # it would remember them all
+            forward.headers = 0
+            if entry.isdir():
+                continue
+            end = entry.offset_data + entry.size
+            flaw = _tar_flaw(entry)
+            if flaw is None and in_place and end > stamp[0]:
+                flaw = Refused(Reason.TRUNCATED, "the archive ends within it")
+            location = ArchiveMember(
+                archive=archive,
+                name=entry.name,
+                offset=entry.offset_data,
+                size=entry.size,
+                stamp=stamp,
+            )
+            read = _reader(location, forward)
+            yield Member(location=location, flaw=flaw, read=read, is_streamed=not in_place)
+    block = forward.last_block
+    if not block or len(block) < tarfile.BLOCKSIZE:
+        raise Refused(Reason.TRUNCATED, "the archive ends without its end mark")
+    if block.strip(b"\0"):  # no header, and tarfile takes it for the end
+        raise Refused(Reason.CORRUPT_CONTAINER, "a header makes no sense")
+
+
+def _reader(member: ArchiveMember, file: _Forward) -> Callable[[int | None], bytes]:
+    begun = b""
+
+    def read(size: int | None) -> bytes:
+        nonlocal begun
+        wanted = member.size if size is None else min(size, member.size)
+        with reading(member.archive):
+            try:
+                begun += file.read_data(wanted - len(begun))
+            except _FAILURES as error:
+                raise _corrupt(error) from error
+        if len(begun) < wanted:
+            raise Refused(Reason.TRUNCATED, "the archive ends within it")
+        return begun
+
+    return read
+
+
+def _tar_flaw(entry: tarfile.TarInfo) -> Refused | None:
+    if entry.size < 0:
+        return Refused(Reason.CORRUPT_CONTAINER, f"a size of {entry.size} bytes")
+    if entry.isfile() and not entry.issparse():
+        return None
+    if entry.issym() or entry.islnk():
+        return Refused(Reason.NOT_A_FILE, f"a link to {entry.linkname!r}; links are not followed")
+    return Refused(Reason.NOT_A_FILE, "not a regular file")
+
+
+def _corrupt(error: Exception) -> Refused:
+    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
+        return Refused(Reason.TRUNCATED, "the archive ends early")
+    return Refused(Reason.CORRUPT_CONTAINER, str(error)[:200] or type(error).__name__)
+
+
+# --- zip -----------------------------------------------------------------------------------------
+
+STORED, DEFLATED = 0, 8
+"""The compression methods that are unpacked. No other is common, and each is one more decoder."""
+
+ReadRange: TypeAlias = Callable[[int, int], bytes]
+"""Reads from a start up to an end, or as much of that as there is."""
+
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # APPNOTE.TXT, section 4.3.7
+_SLACK = 512  # for the name and the extra field: with it, one range of bytes is enough
+_ENCRYPTED_FLAGS = 0x0041  # bit 0: encrypted; bit 6: strong encryption
+
+
+def zip_members(archive: Container) -> Iterator[Member]:
+    """Yield the members of a zip archive that are files, those of one key together."""
+    with opened(archive) as raw:
+        is_local = isinstance(archive, FileLocation)
+        file = io.BufferedReader(cast(io.FileIO, raw)) if is_local else raw
+        entries = _directory(file)
+        stamp = stamp_of(file) if is_local else None
+
+        def read_range(start: int, end: int) -> bytes:
+            with reading(archive):
+                file.seek(start)
+                return file.read(end - start)
+
+        overlapping = _overlapping(entries)
+        for entry in sorted(entries, key=lambda e: (key_of(e.filename), e.filename)):
+            if entry.filename.endswith("/"):
+                continue
+            flaw = _zip_flaw(entry)
+            if entry.header_offset in overlapping:
+                flaw = Refused(Reason.CORRUPT_CONTAINER, "another member has the same bytes")
+            location = ArchiveMember(
+                archive=archive,
+                name=entry.filename,
+                offset=entry.header_offset,
+                size=entry.compress_size,
+                stamp=stamp,
+                zipped=ZipEntry(method=entry.compress_type, size=entry.file_size, crc=entry.CRC),
+            )
+            read = partial(extract, read_range, location, Limits())
+            yield Member(location=location, flaw=flaw, read=read)
+
+
+def _directory(file: BinaryIO) -> Sequence[zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.infolist()
+    except OSError:
+        raise
+    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, EOFError) as error:
+        file.seek(0)
+        if file.read(4) == b"PK\3\4":
+            raise Refused(
+                Reason.TRUNCATED, "the archive ends without its directory, or that is damaged"
+            ) from error
+        raise Refused(Reason.CORRUPT_CONTAINER, str(error) or type(error).__name__) from error
+
+
+def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
+    """Return the offsets of members that share bytes: a small archive could be unpacked forever.
+
+    Source: David Fifield, "A better zip bomb", WOOT 2019.
+    """
+    ordered = sorted(entries, key=lambda entry: entry.header_offset)
+    return {
+        offset
+        for one, other in pairwise(ordered)
+        if one.header_offset + _LOCAL_HEADER.size + one.compress_size > other.header_offset
+        for offset in (one.header_offset, other.header_offset)
+    }
+
+
+def _zip_flaw(entry: zipfile.ZipInfo) -> Refused | None:
+    if entry.header_offset < 0:
+        return Refused(Reason.CORRUPT_CONTAINER, "it begins before the archive")
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return Refused(Reason.NOT_A_FILE, "a link; links are not followed")
+    if entry.flag_bits & _ENCRYPTED_FLAGS:
+        return Refused(Reason.ENCRYPTED, "it needs a password")
+    return None
+
+
+def extract(
+    read_range: ReadRange, member: ArchiveMember, limits: Limits, head: int | None = None
+) -> bytes:
+    """Read a member of any archive that is not compressed as a whole; raise :class:`Refused`.
+
+    The byte limit applies to the unpacked member. ``head`` is for its first bytes, unverified.
+    """
+    size = member.size if member.zipped is None else member.zipped.size
+    if head is None and max(size, member.size) > limits.max_bytes:
+        raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
+    if member.zipped is not None:
+        return _unzip(read_range, member, member.zipped, head)
+    wanted = member.size if head is None else min(head, member.size)
+    data = read_range(member.offset, member.offset + wanted)
+    if len(data) < wanted:
+        raise Refused(Reason.TRUNCATED, f"the archive ends within it, after {len(data)} bytes")
+    return data
+
+
+def _unzip(
+    read_range: ReadRange, member: ArchiveMember, zipped: ZipEntry, head: int | None
+) -> bytes:
+    packed_size = member.size if head is None else min(member.size, head + _SLACK)
+    block = read_range(member.offset, member.offset + _LOCAL_HEADER.size + _SLACK + packed_size)
+    if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
+        raise Refused(Reason.CORRUPT_CONTAINER, "no member begins where the directory says")
+    *_, name_size, extra_size = _LOCAL_HEADER.unpack_from(block)
+    start = _LOCAL_HEADER.size + name_size + extra_size
+    packed = block[start : start + packed_size]
+    if len(packed) < packed_size:
+        start += member.offset
+        packed = read_range(start, start + packed_size)
+    if len(packed) < packed_size:
+        raise Refused(Reason.TRUNCATED, f"the archive ends within it, after {len(packed)} bytes")
+    if zipped.method == STORED:
+        data = packed if head is None else packed[:head]
+    elif zipped.method == DEFLATED:
+        # One byte more than it should be, so that a longer one is noticed, but never unpacked.
+        max_length = zipped.size + 1 if head is None else head
+        try:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max_length)
+        except zlib.error as error:
+            raise Refused(Reason.CORRUPT_CONTAINER, str(error)) from error
+    else:
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"compressed by the zip method {zipped.method}")
+    if head is None and (len(data) != zipped.size or zlib.crc32(data) != zipped.crc):
+        raise Refused(Reason.CORRUPT_CONTAINER, "its bytes do not match the directory")
+    return data

@@ -1,1 +1,0 @@
-"""Archives and tables: how their images are found, and the process in which that is done."""

@@ -1,0 +1,334 @@
+"""The rows of tables: CSV, TSV, JSON lines and Parquet, and the values of their cells.
+
+A row that cannot be read says so. Of Parquet a few rows are read at a time: small files may hold
+gigabytes of zeros.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import io
+import json
+import math
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import chain
+from typing import Any, BinaryIO, TypeAlias, cast
+
+from recognizer.errors import MissingExtraError
+from recognizer.imaging.sources import Refused
+from recognizer.scan.bounds import Bounds, Progress, Unpacked
+from recognizer.status import Reason
+
+Lines: TypeAlias = "io.BufferedReader[io.RawIOBase]"
+
+MAX_LINE_BYTES = 128 << 20
+"""Of a longer line nothing is read. An image of 64 MiB as Base64 fits."""
+
+_MAX_HEADER = 1 << 20  # characters
+_BUFFER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row of a table, numbered from 1 without the header: its cells and their flaw."""
+
+    number: int
+    cells: Mapping[str, Any] | None
+    detail: str = ""
+
+
+def text_records(file: BinaryIO, name: str, kind: str, progress: Progress) -> Iterator[Record]:
+    """Yield the rows of a table of text, by the suffix of its name."""
+    is_packed = name.lower().endswith(".gz")
+    try:
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed else file
+        unpacked = Unpacked(stream, file if is_packed else None, progress)
+        lines: Lines = io.BufferedReader(unpacked, _BUFFER_BYTES)
+        if kind in {".csv", ".tsv"}:
+            delimiter = "\t" if kind == ".tsv" else None
+            yield from _csv_records(lines, delimiter, progress.bounds.max_columns)
+        else:
+            yield from _json_records(lines)
+    except EOFError as error:
+        raise Refused(Reason.TRUNCATED, str(error)) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise Refused(Reason.CORRUPT_CONTAINER, str(error)) from error
+
+
+def _csv_records(file: Lines, delimiter: str | None, max_columns: int) -> Iterator[Record]:
+    # A description may be long. The limit is one of the whole process; nothing else reads CSV.
+    csv.field_size_limit(MAX_LINE_BYTES)
+    utf16 = file.peek(2)[:2] in {b"\xff\xfe", b"\xfe\xff"}
+    # A path need not be valid text: its bytes are kept.
+    errors, encoding = ("replace", "utf-16") if utf16 else ("surrogateescape", "utf-8-sig")
+    with io.TextIOWrapper(file, encoding, errors, newline="") as text:
+        first = text.readline(_MAX_HEADER)
+        if len(first) == _MAX_HEADER and not first.endswith("\n"):
+            detail = f"not a table: its first line has more than {_MAX_HEADER} characters"
+            raise Refused(Reason.CORRUPT_CONTAINER, detail)
+        delimiter = delimiter or max(",;\t|", key=first.count)
+        lines = _Lines(first, text)
+        # Strict: a quote that is not closed swallows the rows behind it, and what follows the next
+        # quote would be taken for the rest of a row.
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            header = next(rows, [])
+        except csv.Error as error:
+            raise Refused(Reason.CORRUPT_CONTAINER, f"the header: {error}") from error
+        if len(set(header)) < len(header):
+            raise Refused(Reason.CORRUPT_CONTAINER, "two columns have the same name")
+        if len(header) > max_columns:
+            detail = f"{len(header)} columns, limit {max_columns} (max_columns)"
+            raise Refused(Reason.CORRUPT_CONTAINER, detail)
+        number = 0
+        while True:
+            begin = lines.number + 1
+            try:
+                cells = next(rows, None)
+            except csv.Error as error:
+                number += 1
+                yield Record(number, None, f"lines {begin} to {lines.number}: {error}")
+                continue
+            if cells is None:
+                return
+            if not cells:  # an empty line
+                continue
+            number += 1
+            missing = len(header) - len(cells)
+            detail = f"{len(cells)} cells for {len(header)} columns" if missing else ""
+            if missing < 0:  # a comma without quotes: nobody knows which cell is which
+                yield Record(number, None, detail)
+                continue
+            filled = [*cells, *[None] * missing]
+            yield Record(number, dict(zip(header, filled, strict=True)), detail)
+
+
+class _Lines:
+    """The lines of a CSV, counted in ``number``; one that is too long is an error of its row."""
+
+    def __init__(self, first: str, text: io.TextIOBase) -> None:
+        self.number = 0
+        self._lines = chain([first], iter(lambda: text.readline(MAX_LINE_BYTES), ""))
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        if len(line) < MAX_LINE_BYTES or line.endswith("\n"):
+            return line
+        while len(line) == MAX_LINE_BYTES and not line.endswith("\n"):
+            line = next(self._lines, "")
+        raise csv.Error(f"a line of more than {MAX_LINE_BYTES} characters")
+
+
+def _json_records(file: Lines) -> Iterator[Record]:
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES):
+        if not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES:
+            while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                pass
+            number += 1
+            yield Record(number, None, f"a line of more than {MAX_LINE_BYTES} bytes")
+        elif line.strip():
+            number += 1
+            try:
+                yield Record(number, json_object(line.removeprefix(b"\xef\xbb\xbf")))
+            except ValueError as error:
+                yield Record(number, None, str(error)[:200])
+
+
+# --- Parquet -------------------------------------------------------------------------------------
+
+_BATCH_ROWS = 256
+_BATCH_BYTES = 8 << 20  # on average, by what the table says of itself
+_SLACK_BYTES = 64  # for the offsets and null bits of a cell
+
+
+@dataclass(frozen=True, slots=True)
+class Oversized:
+    """A cell that is larger than an image may be, and was not read."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return f"[cut: {self.size} bytes]"
+
+
+def parquet_records(
+    file: BinaryIO, limit: int, progress: Progress, *, is_careful: bool
+) -> Iterator[Record]:
+    """Yield the rows of a Parquet table; cells of more than ``limit`` bytes are not read.
+
+    Nor are those of a column that has as many in each row, on average: its pages may be larger
+    than the memory.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        Refused: the rest cannot be read.
+    """
+    try:
+        import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    number, max_columns = 0, progress.bounds.max_columns
+    try:
+        # Buffered, and nothing read ahead: a row group may hold gigabytes of images.
+        with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as table:
+            names = table.schema_arrow.names
+            if len(names) > max_columns:
+                detail = f"{len(names)} columns, limit {max_columns} (max_columns)"
+                raise Refused(Reason.CORRUPT_CONTAINER, detail)
+            for group in range(table.num_row_groups):
+                sizes = _sizes(table.metadata.row_group(group))
+                large = {name: Oversized(size) for name, size in sizes.items() if size > limit}
+                small = [name for name in names if name not in large]
+                rows = _BATCH_BYTES // max(1, sum(sizes[name] for name in small if name in sizes))
+                rows = 1 if is_careful else max(1, min(_BATCH_ROWS, rows))
+                batches = table.iter_batches(
+                    rows, row_groups=[group], columns=small, use_threads=False
+                )
+                for batch in batches:
+                    progress.unpack(batch.nbytes)
+                    columns = [_values(column, limit) for column in batch.columns]
+                    for cells in zip(*columns, strict=True) if small else [()] * batch.num_rows:
+                        number += 1
+                        yield Record(number, dict(zip(small, cells, strict=True)) | large)
+    except (OSError, MemoryError, Refused):
+        raise
+    except Exception as error:  # of any class: what damage makes pyarrow raise is not all its own
+        raise Refused(Reason.CORRUPT_CONTAINER, str(error)[:200]) from error
+
+
+def _sizes(group: Any) -> dict[str, int]:
+    """Return the bytes of a cell in each column of a row group, on average, as the table says."""
+    sizes: dict[str, int] = {}
+    for number in range(group.num_columns):
+        chunk = group.column(number)
+        name = chunk.path_in_schema.partition(".")[0]
+        cell = chunk.total_uncompressed_size // max(1, group.num_rows)
+        sizes[name] = sizes.get(name, 0) + cell
+    return sizes
+
+
+def _values(column: Any, limit: int) -> list[Any]:
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    if column.nbytes <= limit and not types.is_dictionary(column.type):
+        return _python_values(column)
+    return [_value(column.slice(row, 1), limit) for row in range(len(column))]
+
+
+def _value(cell: Any, limit: int) -> Any:
+    """Return the value of an array of one; each image of a list, and each field, is measured."""
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    if types.is_dictionary(cell.type):
+        cell = cell.dictionary_decode()
+    kind = cell.type
+    is_list = types.is_list(kind) or types.is_large_list(kind)
+    if cell.nbytes <= limit + _SLACK_BYTES:
+        return _python_values(cell)[0]
+    if is_list and not types.is_primitive(kind.value_type):
+        images = cell.flatten()
+        return [_value(images.slice(number, 1), limit) for number in range(len(images))]
+    if types.is_struct(kind):
+        names = [field.name for field in kind]
+        values = (_value(field, limit) for field in cell.flatten())
+        return dict(zip(names, values, strict=True))
+    return Oversized(cell.nbytes)
+
+
+def _python_values(column: Any) -> list[Any]:
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):  # times that Python has no class for
+        values = column.cast("string").to_pylist()
+    return values
+
+
+# --- values --------------------------------------------------------------------------------------
+
+_MAX_BYTES = 4096  # of a binary value: rows are not for files
+_MAX_CELLS = 16  # of full length in a row: there is room for many that are shorter
+_MAX_LISTING_CELLS = 256  # of full length in all rows of a listing
+
+
+def plain(value: Any, nesting: int = 64) -> Any:  # noqa: PLR0911 - a table
+    """Return a value as JSON has it.
+
+    Dates and times are ISO 8601, durations seconds, bytes Base64 (long ones are null), numbers
+    that are none (NaN, infinite) null, and all that JSON does not know (decimals, UUIDs) text.
+
+    Raises:
+        ValueError: lists and objects are nested deeper.
+    """
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case datetime() | date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case bytes() | bytearray() | memoryview():
+            data = bytes(value)
+            return base64.b64encode(data).decode() if len(data) <= _MAX_BYTES else None
+        case Mapping() | list() | tuple() | set() if nesting == 0:
+            raise ValueError("lists and objects are nested too deep (max_nesting)")
+        case Mapping():
+            return {str(key): plain(inner, nesting - 1) for key, inner in value.items()}
+        case list() | tuple() | set():
+            return [plain(inner, nesting - 1) for inner in value]
+        case _:
+            return str(value)
+
+
+def json_object(text: bytes | str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists and objects are nested too deep") from error
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")
+    return found
+
+
+def listing_columns(
+    cells: Iterable[tuple[str, Any]], bounds: Bounds, images: int = 1
+) -> dict[str, Any]:
+    """Return a listing's own columns; what is too long ends in a note that it was cut.
+
+    Each row of its images has them, so they have less room where there are many ``images``.
+
+    Raises:
+        ValueError: a cell is nested too deep.
+    """
+    columns: dict[str, Any] = {}
+    left = min(_MAX_CELLS, _MAX_LISTING_CELLS // images) * bounds.max_cell
+    left = left or max(1, _MAX_LISTING_CELLS * bounds.max_cell // images)
+    for name, cell in cells:
+        if left <= 0 or len(columns) >= bounds.max_columns:
+            columns["..."] = "[cut: the listing has more columns]"
+            break
+        value = plain(cell, bounds.max_nesting)
+        text = json.dumps(value) if isinstance(value, dict | list) else value
+        size = len(text) if isinstance(text, str) else 0
+        limit = min(bounds.max_cell, left)
+        if size > limit:
+            value = f"{text[:limit]}... [cut: {size} characters, limit {limit} (max_cell)]"
+        columns[name[: bounds.max_name]] = value
+        left -= min(size, limit) + len(name) + 8
+    return columns
