@@ -26,8 +26,8 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Decision, Policy, Probability, Rule, Verdict
 from recognizer.prediction import Prediction
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
-from recognizer.review.server.queue import Queue
-from recognizer.review.server.views import View
+from recognizer.review.server.queue import Assessment, Queue
+from recognizer.review.views import View
 from recognizer.rows import (
     NewRow,
     Ranking,
@@ -204,7 +204,7 @@ def review(path: Path, entries: int, bundle: Bundle) -> None:
                     entry = queue.take(f"reviewer {number}", view)
         with measured("desk: a verdict", lambda: 1):
             if (entry := queue.take("bob", View())) is not None:
-                queue.decide("bob", entry.unit, Judgement.CONFIRMED)
+                queue.decide("bob", entry.unit, Assessment(judgement=Judgement.CONFIRMED))
         with measured("desk: a page", lambda: 1):
             queue.page(View(), 1)
     outcomes.unlink()

@@ -40,7 +40,7 @@ from recognizer.review.rendering import (
     models_behind,
     scan_in_numbers,
 )
-from recognizer.review.server.queue import ConflictError, Queue, Verdict
+from recognizer.review.server.queue import ConflictError, Queue, Assessment
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
 from recognizer.review.views import AUDIT, View
@@ -343,7 +343,7 @@ class _Pages:
         if data.do == "skip":
             self._queue.skip(reviewer, unit)
             return texts("said_skip", title=title)
-        verdict = Verdict(
+        verdict = Assessment(
             judgement=JUDGEMENTS[data.do],
             note=(data.note or "").strip().replace("\r\n", "\n") or None,
             label=data.label or None,

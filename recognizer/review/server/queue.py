@@ -46,7 +46,7 @@ class ConflictError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Assessment:
     """What a reviewer says of a listing.
 
     It is about the images of the listing that are leads, and those that have the keys ``also``,
@@ -210,7 +210,7 @@ class Queue(Entries):
         self,
         reviewer: str,
         unit: int,
-        verdict: Verdict,
+        verdict: Assessment,
         *,
         by: str | None = None,
         expected: int = 1,
@@ -252,11 +252,13 @@ class Queue(Entries):
             found = [entry for unit in dict.fromkeys(units) if (entry := self.entry(unit))]
             free = [e for e in found if e.state == OPEN and e.held_by in {None, reviewer}]
             if free:
-                self._store(reviewer, free, Verdict(judgement=judgement), self._heard)
+                self._store(reviewer, free, Assessment(judgement=judgement), self._heard)
                 self.release(reviewer)
         return len(free)
 
-    def _store(self, reviewer: str, members: Sequence[Entry], verdict: Verdict, seen: int) -> None:
+    def _store(
+        self, reviewer: str, members: Sequence[Entry], verdict: Assessment, seen: int
+    ) -> None:
         """Add outcomes; raise a ConflictError if there are others since number ``seen``."""
         now = datetime.now(UTC)
         outcomes = [
