@@ -23,11 +23,10 @@ import numpy as np
 from recognizer.decision import limits_of
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import Decision, Policy, Probability, Rule
-from recognizer.policy import Verdict as PolicyVerdict
+from recognizer.policy import Decision, Policy, Probability, Rule, Verdict
 from recognizer.prediction import Prediction
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
-from recognizer.review.server.queue import Queue, Verdict
+from recognizer.review.server.queue import Assessment, Queue
 from recognizer.review.views import View
 from recognizer.rows import (
     NewRow,
@@ -47,7 +46,7 @@ CHANNELS = 1280
 LOOKED_UP = 20_000
 DECIDED = 0.9  # of the entries, before the next one is asked for
 START = datetime(2026, 1, 1, tzinfo=UTC)
-CLEAR = PolicyVerdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
+CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
 
 
 @contextmanager
@@ -205,7 +204,7 @@ def review(path: Path, entries: int, bundle: Bundle) -> None:
                     entry = queue.take(f"reviewer {number}", view)
         with measured("desk: a verdict", lambda: 1):
             if (entry := queue.take("bob", View())) is not None:
-                queue.decide("bob", entry.unit, Verdict(judgement=Judgement.CONFIRMED))
+                queue.decide("bob", entry.unit, Assessment(judgement=Judgement.CONFIRMED))
         with measured("desk: a page", lambda: 1):
             queue.page(View(), 1)
     outcomes.unlink()
