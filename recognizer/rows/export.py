@@ -48,12 +48,7 @@ def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
 
     The export takes its place in one step. Names of files that are not valid text are written with
     escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a
-    formula.
-
-    Raises:
-        MissingExtraError: Parquet needs the extra ``parquet``.
-        ScanFileError: the scan cannot be read.
-        UsageError: the output has another ending, cannot be written or is somebody else's file.
+    formula. A place that has another ending or is somebody else's file is a UsageError.
     """
     return _write(output, _ROWS, file.rows(), raw)
 
@@ -199,17 +194,6 @@ _LISTINGS = _Kind(
 
 
 # --- formats --------------------------------------------------------------------------------------
-
-
-def require_export(path: Path) -> None:
-    """Raise an error unless a file may be replaced by an export of rows or of listings."""
-    for kind in (_ROWS, _LISTINGS):
-        try:
-            return _require(path, kind)
-        except UsageError:
-            if kind is _LISTINGS:
-                raise
-    return None
 
 
 def _require(path: Path, kind: _Kind) -> None:
