@@ -150,6 +150,7 @@ def test_only_an_earlier_export_is_overwritten(
     scan: Path, tmp_path: Path, write: Any, suffix: str
 ) -> None:
     pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
     target = tmp_path / f"x{suffix}"
     target.touch()
     before = [write(scan, target).read_bytes() for _ in range(2)][1]

@@ -369,3 +369,11 @@ def test_what_was_said_of_a_listing_stands_for_the_photos_that_were_there(
     write_scan(path, [replace(row, time=NOW + timedelta(hours=2), **later)])
     with ScanFile(path) as file:
         assert file.select("SELECT state FROM queue") == [(state,)]
+
+
+def test_what_is_equal_comes_in_the_order_of_its_scan(tmp_path: Path) -> None:
+    path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review") for name in "cab"])
+    with ScanFile(path) as file:
+        for view, name in [("queue", "name"), ("listings", "listing")]:
+            assert file.select(f"SELECT {name} FROM {view}") == [("c",), ("a",), ("b",)]
+        assert [one.listing for one in read_listings(file)] == ["c", "a", "b"]
