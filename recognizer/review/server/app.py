@@ -40,7 +40,7 @@ from recognizer.review.rendering import (
     models_behind,
     scan_in_numbers,
 )
-from recognizer.review.server.queue import ConflictError, Queue, Assessment
+from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
 from recognizer.review.views import AUDIT, View

@@ -18,7 +18,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.review.photos import Photos
 from recognizer.review.server.app import Parts, make_app
-from recognizer.review.server.queue import Queue, Assessment
+from recognizer.review.server.queue import Assessment, Queue
 from recognizer.rows.row import Row
 from tests.rows.rows import NOW, bare_row, digest
 

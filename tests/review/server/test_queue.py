@@ -13,7 +13,7 @@ from recognizer.model.description import EvaluationPhotos, LabelEvidence
 from recognizer.policy import Decision
 from recognizer.review.entries import MAX_IMAGES, Group, as_key, from_key
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
-from recognizer.review.server.queue import ConflictError, Queue, Assessment
+from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.views import View
 from recognizer.rows.row import Row
 from tests.review.scans import write_scan
