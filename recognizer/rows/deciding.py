@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,25 +24,18 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.rows.ranking import Ranking
-from recognizer.rows.row import PolicyReference, Row
+from recognizer.rows.row import PolicyReference, Row, rounded_leads
 from recognizer.rows.scanfile import ScanFile
 
 _BLOCK = 4000  # rows whose scores are compared at a time
-_DIGITS = 6
 _CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
 
 
 @dataclass(slots=True, kw_only=True)
 class DecisionDiff:
-    """What a new policy changes; products are named as ``NAME`` or ``NAME (family)``.
+    """What a new policy changes: decisions as (before, after) -> images, and leads by product.
 
-    Attributes:
-        rows: images.
-        decisions: (before, after) -> images.
-        before: product -> its leads before.
-        after: product -> its leads now.
-        added: product -> new leads.
-        removed: product -> former leads.
+    Products are named as ``NAME`` or ``NAME (family)``.
     """
 
     rows: int = 0
@@ -76,15 +69,12 @@ class DecisionDiff:
                 for (before, after), count in sorted(self.decisions.items())
             ],
             "leads": {
-                name: {
-                    "before": self.before[name],
-                    "after": self.after[name],
-                    "added": self.added[name],
-                    "removed": self.removed[name],
-                }
-                for name in self.products
+                name: {key: getattr(self, key)[name] for key in _COUNTED} for name in self.products
             },
         }
+
+
+_COUNTED = ("before", "after", "added", "removed")
 
 
 def _lead_names(row: Row) -> set[str]:
@@ -114,13 +104,13 @@ def decide_again(
         ScanFileError: the file cannot be read or written.
         UsageError: rows were made by a model that is not among the bundles.
     """
-    diff, deciders = DecisionDiff(), Deciders(policy, bundles)
+    diff = DecisionDiff()
+    changes = _changes(file, policy, {bundle.digest: bundle for bundle in bundles}, diff)
     if dry_run:
-        for _ in _changes(file, deciders, diff):
-            pass
+        deque(changes, maxlen=0)
         return diff
     with file.transaction() as database:
-        file.change(_changes(file, deciders, diff), Ranking(bundles))
+        file.change(changes, Ranking(bundles))
         _replace_policies(file, database, policy)
     return diff
 
@@ -141,9 +131,12 @@ def _replace_policies(file: ScanFile, database: sqlite3.Connection, policy: Poli
     file.forget_ids()
 
 
-def _changes(file: ScanFile, deciders: Deciders, diff: DecisionDiff) -> Iterator[tuple[int, Row]]:
+def _changes(
+    file: ScanFile, policy: Policy, bundles: Mapping[str, Bundle], diff: DecisionDiff
+) -> Iterator[tuple[int, Row]]:
     """Yield the new rows of images of which more than the policy changes, by number."""
     last = 0
+    deciders: dict[str, Decider] = {}
     while block := file.select(
         "SELECT image.id, model.digest, status, place, scores, family, leads, why, keywords, known,"
         " item FROM image JOIN model ON model.id = image.model WHERE image.id > ?"
@@ -155,9 +148,15 @@ def _changes(file: ScanFile, deciders: Deciders, diff: DecisionDiff) -> Iterator
         for record in block:
             by_model.setdefault(record[1], []).append(record)
         for model, records in by_model.items():
-            decider = deciders.of(model)
+            if model not in bundles:
+                raise UsageError(
+                    f"rows were made by the model {model[:12]}, and its thresholds are needed: "
+                    "give its folder with --bundle"
+                )
+            if model not in deciders:
+                deciders[model] = Decider(bundles[model], policy)
             try:
-                yield from _changes_of(file, decider, records, diff)
+                yield from _changes_of(file, deciders[model], records, diff)
             except (msgspec.MsgspecError, ValueError, KeyError) as error:
                 raise file.damaged(error) from error
 
@@ -178,26 +177,6 @@ def _changes_of(
         diff.add(before, after)
         if after != replace(before, policy=after.policy):
             yield image, after
-
-
-class Deciders:
-    """A decider for each of several models."""
-
-    def __init__(self, policy: Policy, bundles: Sequence[Bundle]) -> None:
-        self._policy = policy
-        self._bundles = {bundle.digest: bundle for bundle in bundles}
-        self._deciders: dict[str, Decider] = {}
-
-    def of(self, model: str) -> Decider:
-        """Return the decider for rows of the model with this digest, or raise a UsageError."""
-        if model not in self._deciders:
-            if model not in self._bundles:
-                raise UsageError(
-                    f"rows were made by the model {model[:12]}, and its thresholds are needed: "
-                    "give its folder with --bundle"
-                )
-            self._deciders[model] = Decider(self._bundles[model], self._policy)
-        return self._deciders[model]
 
 
 class Decider:
@@ -302,14 +281,7 @@ class Decider:
         }
         return replace(
             row,
-            leads=tuple(
-                replace(
-                    lead,
-                    score=round(lead.score, _DIGITS),
-                    threshold=round(lead.threshold, _DIGITS),
-                )
-                for lead in verdict.leads
-            ),
+            leads=rounded_leads(verdict),
             decision=verdict.decision,
             why=verdict.why,
             regions=tuple(region for region in row.regions if region.label in shown),

@@ -85,15 +85,16 @@ _KINDS: dict[str, type[StrEnum]] = {
     "decision": Decision,
     "image_decision": Decision,
 }
-_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    "scores": msgspec.json.Decoder(dict[str, float]),
-    "family": msgspec.json.Decoder(dict[str, float]),
-    "leads": msgspec.json.Decoder(tuple[Lead, ...]),
-    "why": msgspec.json.Decoder(tuple[str, ...]),
-    "regions": msgspec.json.Decoder(tuple[Region, ...]),
-    "known": msgspec.json.Decoder(tuple[KnownMatch, ...]),
-    "keywords": msgspec.json.Decoder(tuple[KeywordHit, ...]),
+_TYPES: dict[str, Any] = {
+    "scores": dict[str, float],
+    "family": dict[str, float],
+    "leads": tuple[Lead, ...],
+    "why": tuple[str, ...],
+    "regions": tuple[Region, ...],
+    "known": tuple[KnownMatch, ...],
+    "keywords": tuple[KeywordHit, ...],
 }
+_DECODERS = {key: msgspec.json.Decoder(kind) for key, kind in _TYPES.items()}
 
 
 def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict[str, Any]:
@@ -137,8 +138,11 @@ def read_row(record: Sequence[Any]) -> Row:
     )
     values = dict(zip((*_PLAIN, *_JSON), rest, strict=True))
     for key, decoder in _DECODERS.items():
-        if values[key] is not None:
-            values[key] = decoder.decode(values[key])
+        if (text := values[key]) is not None:
+            try:
+                values[key] = decoder.decode(text)
+            except msgspec.DecodeError:  # of lone surrogates, for one
+                values[key] = msgspec.convert(json.loads(text), _TYPES[key])
     for key, kind in _KINDS.items():
         if values[key] is not None:
             values[key] = kind(values[key])

@@ -176,14 +176,7 @@ class Row:
             height=prediction.height,
             frames=prediction.frames,
             scores=_rounded(prediction.scores) if is_scored else None,
-            leads=tuple(
-                replace(
-                    lead,
-                    score=round(lead.score, _DIGITS),
-                    threshold=round(lead.threshold, _DIGITS),
-                )
-                for lead in verdict.leads
-            ),
+            leads=rounded_leads(verdict),
             family=_rounded(prediction.families) if is_scored else None,
             decision=verdict.decision,
             why=verdict.why,
@@ -261,6 +254,14 @@ _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
 """The keys of a row, in their order."""
+
+
+def rounded_leads(verdict: Verdict) -> tuple[Lead, ...]:
+    """Return the leads of a verdict with the digits that rows have."""
+    return tuple(
+        replace(one, score=round(one.score, _DIGITS), threshold=round(one.threshold, _DIGITS))
+        for one in verdict.leads
+    )
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

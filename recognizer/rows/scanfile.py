@@ -63,12 +63,7 @@ _LOCK_ERRORS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """What a scan writes of one image.
-
-    Attributes:
-        embedding: int8, (channels,); None for none.
-        file_state: by which its file is known to be unchanged; None where it cannot be.
-    """
+    """What a scan writes of one image; by ``file_state`` its file is known to be unchanged."""
 
     row: Row
     thumbnail: Thumbnail | None = None
@@ -94,7 +89,7 @@ class ScanFile(Closes):
     ) -> None:
         self.path = Path(path)
         self.lock = threading.RLock()
-        self._depth = 0
+        self._depth, self._version = 0, 0
         self._ids: dict[object, int] = {}
         self._write = write or create
         self._real_path = ""
@@ -119,8 +114,9 @@ class ScanFile(Closes):
         """Release the file."""
         with suppress(sqlite3.Error):  # nothing is left to be written
             self._database.close()
-        _open_here[self._real_path] -= 1
-        self._real_path = ""
+        if self._real_path:
+            _open_here[self._real_path] -= 1
+            self._real_path = ""
 
     # --- opening ----------------------------------------------------------------------------------
 
@@ -130,9 +126,8 @@ class ScanFile(Closes):
         if create:
             return _open(f"{uri}?mode=rwc")
         if self._write or (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
-            return _open(
-                f"{uri}?mode=rw"
-            )  # for reading, too: who closes it last takes the log away
+            # For reading, too: who closes it last takes the log away.
+            return _open(f"{uri}?mode=rw")
         try:
             return _open(f"{uri}?mode=ro")
         except sqlite3.OperationalError:
@@ -227,6 +222,10 @@ class ScanFile(Closes):
             self._database.execute("BEGIN IMMEDIATE")
             self._depth = 1
             try:
+                (version,) = self._database.execute("PRAGMA data_version").fetchone()
+                if version != self._version:  # others wrote: perhaps policies
+                    self._ids.clear()
+                    self._version = version
                 yield self._database
                 self._database.execute("COMMIT")
             except BaseException:
@@ -474,11 +473,14 @@ def is_open_here(path: str) -> bool:
     Another descriptor of it must not be opened in this process: POSIX ends all locks that a process
     has on a file, those of SQLite too, when it closes any.
     """
-    names = {real: os.path.basename(real) for real, count in _open_here.items() if real and count}
-    if not any(os.path.basename(path).startswith(name) for name in names.values()):
-        return False
-    found = os.path.realpath(path)
-    return any(found in {real, f"{real}-wal", f"{real}-shm"} for real in names)
+    is_open = {
+        f"{real}{suffix}"
+        for real, count in _open_here.items()
+        for suffix in ("", "-wal", "-shm")
+        if count
+    }
+    is_named_so = os.path.basename(path) in map(os.path.basename, is_open)
+    return is_named_so and os.path.realpath(path) in is_open
 
 
 def _what_it_is(path: Path) -> str:

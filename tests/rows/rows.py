@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -100,6 +102,11 @@ def row_of(
         str(source), prediction, verdict, bundle=recognizer.bundle, policy=policy, time=NOW
     )
     return replace(row, **changes)
+
+
+def quick_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder in memory, where there is such a place: what is written there need not be synced."""
+    return tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
 
 
 def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None = None) -> Path:

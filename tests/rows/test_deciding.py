@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,20 @@ from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Effect, Finding, KnownMatch, KnownRule, Policy
 from recognizer.prediction import Prediction
-from recognizer.rows import DecisionDiff, NewRow, Row, ScanFile, decide_again, deciding
+from recognizer.rows import (
+    DecisionDiff,
+    NewRow,
+    Ranking,
+    Row,
+    ScanFile,
+    ScanWriter,
+    decide_again,
+    deciding,
+)
+from recognizer.rows.row import PolicyReference
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import bare_row, read_scan, reference, row_of, write_scan
+from tests.rows.rows import bare_row, quick_folder, read_scan, reference, row_of, write_scan
 from tests.rules import of_family, of_label, rule
 
 
@@ -117,13 +126,13 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(ROWS, st.sampled_from(POLICIES))
 def test_whole_columns_decide_as_rows_one_by_one(
     tiny_bundle: Path, rows: list[Row], policy: Policy
 ) -> None:
     bundle = load_bundle(tiny_bundle)
-    with tempfile.TemporaryDirectory() as folder:
+    with quick_folder() as folder:
         path = write_scan(Path(folder) / "a", rows, bundle)
         written = read_scan(path)
         expected = again(path, policy, bundle, dry_run=True)
@@ -209,6 +218,19 @@ def test_all_rows_point_at_one_policy_and_keep_what_they_have(
             assert {row.policy.digest for row in file.rows()} == {policy.digest}
             assert file.thumbnail(1) == thumbnail
             assert file.select("SELECT vector FROM embedding") == [(vector.tobytes(),)]
+
+
+def test_a_scan_that_goes_on_meanwhile_keeps_its_policy(bundle: Bundle, tmp_path: Path) -> None:
+    model = reference(bundle)
+    policy = PolicyReference(name="default", digest=Policy().digest)
+    rows = [scored_row(f"{n}.jpg", 0.45, model=model, policy=policy) for n in range(2)]
+    path = tmp_path / "a"
+    with ScanWriter(path, Ranking([bundle])) as scan:
+        scan.append([NewRow(row=rows[0])])
+        again(path, Policy(name="strict", default=rule(0.05)), bundle)
+        scan.append([NewRow(row=rows[1])])
+    found = [(row.policy.name, row.decision) for row in read_scan(path)]
+    assert found == [("strict", "review"), ("default", "clear")]
 
 
 def test_rows_of_several_models_are_decided_by_their_own_thresholds(

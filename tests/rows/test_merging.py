@@ -6,7 +6,6 @@ import json
 import os
 import random
 import sqlite3
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -35,7 +34,7 @@ from recognizer.rows import (
 )
 from recognizer.rows.row import BankReference, ModelReference, PolicyReference
 from tests.conftest import invoke
-from tests.rows.rows import NOW, bare_row, lead, read_scan, write_scan
+from tests.rows.rows import NOW, bare_row, lead, quick_folder, read_scan, write_scan
 
 
 def model(version: int) -> ModelReference:
@@ -128,7 +127,7 @@ def latest(rows: list[Row]) -> list[Row]:
 @settings(deadline=None, max_examples=20)
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_merging_loses_nothing_and_repeats_nothing(content: list[list[Row]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with quick_folder() as folder:
         paths = []
         for number, rows in enumerate(content):
             in_time = sorted(rows, key=lambda one: one.time)  # as a scan with a clock writes them

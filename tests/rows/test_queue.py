@@ -33,7 +33,17 @@ from recognizer.rows import (
 )
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER, refresh_all_entries
 from recognizer.status import Reason
-from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, lead, reference, write_scan
+from tests.rows.rows import (
+    FAR,
+    HASH,
+    NEAR,
+    NOW,
+    bare_row,
+    lead,
+    quick_folder,
+    reference,
+    write_scan,
+)
 from tests.rules import rule as rule_of
 from tests.tiny import write_tiny_bundle
 
@@ -110,7 +120,7 @@ class Writes(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = quick_folder()
         self.path = Path(self.folder.name) / "scan.sqlite"
         self.bundle = _bundle()
         self.model = reference(self.bundle)

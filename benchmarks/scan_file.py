@@ -1,0 +1,211 @@
+"""How fast the file of a scan is written, asked and changed, with made rows.
+
+    python -m benchmarks.scan_file --rows 200000 /tmp/scan.sqlite
+
+A tenth of the images are leads, four of five belong to listings of five, every twentieth lead is a
+near-copy of another. The file is kept, and its figures are those of an idle disk: run it twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from recognizer.decision import limits_of
+from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.policy import Decision, Policy, Probability, Rule, Verdict
+from recognizer.prediction import Prediction
+from recognizer.review.outcomes import Judgement, Outcome, Outcomes
+from recognizer.review.server.queue import Queue
+from recognizer.review.server.views import View
+from recognizer.rows import (
+    NewRow,
+    Ranking,
+    Row,
+    ScanFile,
+    ScanWriter,
+    decide_again,
+    group_copies,
+    read_listings,
+)
+from recognizer.rows.deciding import Decider
+from recognizer.status import Status
+
+BATCH = 64
+CHANNELS = 1280
+LOOKED_UP = 20_000
+DECIDED = 0.9  # of the entries, before the next one is asked for
+START = datetime(2026, 1, 1, tzinfo=UTC)
+CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
+
+
+@contextmanager
+def measured(what: str, count: Callable[[], int] | None = None) -> Iterator[None]:
+    """Print how long a step takes: on the clock and of the processor."""
+    begun, cpu = time.perf_counter(), time.process_time()
+    yield
+    seconds, busy = time.perf_counter() - begun, time.process_time() - cpu
+    rate = f"{count() / seconds:12,.0f}/s" if count else ""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(f"{what:44}{seconds:9.2f} s{busy:9.2f} s CPU{rate:>14}{peak:8,} MiB", flush=True)
+
+
+def made_rows(count: int, bundle: Bundle) -> Iterator[NewRow]:
+    """Yield rows as a scan writes them, with random scores."""
+    generator = np.random.default_rng(1)
+    limits = limits_of(bundle.candidates, bundle.any_product_thresholds, Policy())
+    products = [one.candidate.name for one in limits if len(one.members) == 1]
+    decider = Decider(bundle, Policy())
+    names = list(bundle.label_names)
+    jpeg = generator.bytes(9000)
+    copied = "0" * 64
+    for number in range(count):
+        scores = dict(
+            zip(names, (generator.random(len(names)) / 50).round(6).tolist(), strict=True)
+        )
+        if number % 10 == 0:
+            scores[products[number // 10 % len(products)]] = 0.6 + number % 400 / 1000
+        digest = hashlib.sha256(str(number).encode()).hexdigest()
+        phash = copied if number % 200 == 0 else digest[::-1]
+        copied = phash if number % 1000 == 0 else copied
+        families = {f.name: max(scores[name] for name in f.members) for f in bundle.families}
+        listing = {
+            "id": f"L{number // 5}",
+            "title": f"Old carving, number {number // 5}, from an estate",
+            "seller": f"seller {number // 50}",
+            "price": 12.5,
+            "reports": number // 5 % 50 // 49,
+        }
+        prediction = Prediction(
+            status=Status.OK,
+            reason=None,
+            scores=scores,
+            families=families,
+            sha256=digest,
+            phash=phash,
+            format="jpeg",
+            width=1024,
+            height=768,
+            frames=1,
+        )
+        row = Row.from_prediction(
+            f"s3://photos/{number // 1000:05}/{digest[:24]}.jpg",
+            prediction,
+            CLEAR,
+            bundle=bundle,
+            policy=Policy(),
+            time=START + timedelta(seconds=number // BATCH),
+            item=listing if number % 25 < 20 else None,
+        )
+        if number % 10 == 0:
+            row = decider.decided(row)
+        yield NewRow(
+            row=row,
+            thumbnail=Thumbnail(jpeg, 256, 192, 0) if row.is_lead else None,
+            embedding=generator.integers(-127, 127, CHANNELS, np.int8),
+            file_state=bytes.fromhex(digest[:32]),
+        )
+
+
+def main() -> None:
+    """Measure each step, and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--rows", type=int, default=200_000)
+    given = parser.parse_args()
+    bundle, count = load_bundle(), given.rows
+    if not given.file.exists():
+        write(given.file, count, bundle)
+    look_up(given.file, count)
+    with ScanFile(given.file, write=True) as file:
+        strict = Policy(name="strict", default=Rule(review=Probability(0.7)))
+        for what, policy, dry_run in [
+            ("decide --dry-run, the same policy", Policy(), True),
+            ("decide, a stricter policy", strict, False),
+            ("decide, back", Policy(), False),
+        ]:
+            with measured(what, lambda: count):
+                decide_again(file, policy, [bundle], dry_run=dry_run)
+        entries = file.select("SELECT count(*) FROM entry")[0][0]
+        file.set_setting("grouped", "0")
+        with measured(f"near-copies among {entries:,} entries", lambda: entries):
+            group_copies(file)
+        listings = 0
+        with measured("read_listings", lambda: listings):
+            for listings, _ in enumerate(read_listings(file), 1):  # noqa: B007 - counted
+                pass
+    review(given.file, entries)
+
+
+def write(path: Path, count: int, bundle: Bundle) -> None:
+    """Write rows in batches, and print how long that takes without making them."""
+    seconds = slowest = busy = 0.0
+    rows = made_rows(count, bundle)
+    with ScanWriter(path, Ranking([bundle])) as file:
+        while batch := [new for new, _ in zip(rows, range(BATCH), strict=False)]:
+            begun, cpu = time.perf_counter(), time.process_time()
+            file.append(batch)
+            took = time.perf_counter() - begun
+            seconds, slowest = seconds + took, max(slowest, took)
+            busy += time.process_time() - cpu
+    print(
+        f"{'append, 64 rows with embeddings':44}{seconds:9.2f} s{busy:9.2f} s CPU"
+        f"{count / seconds:12,.0f}/s  slowest {slowest * 1000:.0f} ms, "
+        f"{os.path.getsize(path) >> 20:,} MiB",
+        flush=True,
+    )
+
+
+def look_up(path: Path, count: int) -> None:
+    """Look up what is known of images, as a scan of an unchanged folder does."""
+    chosen = np.random.default_rng(2).integers(1, count, LOOKED_UP).tolist()
+    with ScanWriter(path, Ranking()) as file:
+        rows = [file.row(number) for number in chosen]
+        with measured("unchanged images: known, and the last row", lambda: LOOKED_UP):
+            for row in rows:
+                if row is not None:
+                    key = file.key_of(row.source, row.item)
+                    if file.known(key) is not None:
+                        file.last_row(key)
+
+
+def review(path: Path, entries: int) -> None:
+    """Hand out the next listing at the desk, of which most were decided."""
+    outcomes = path.with_name(f"{path.name}.outcomes")
+    outcomes.unlink(missing_ok=True)
+    with ScanFile(path) as file, Outcomes(outcomes, create=True) as store:
+        names = file.select("SELECT name FROM queue LIMIT ?", (int(entries * DECIDED),))
+        now = datetime.now(UTC)
+        store.add(
+            Outcome(time=now, reviewer="ann", judgement=Judgement.REJECTED, listing=name)
+            for (name,) in names
+        )
+    with measured(f"desk: open, {len(names):,} of {entries:,} decided"):
+        queue = Queue(path, outcomes)
+    with queue:
+        for what, view in [("next listing", View()), ("of one seller", View(seller="seller 999"))]:
+            with measured(f"desk: {what}, 50 times", lambda: 50):
+                for number in range(50):
+                    entry = queue.take(f"reviewer {number}", view)
+        with measured("desk: a verdict", lambda: 1):
+            if (entry := queue.take("bob", View())) is not None:
+                queue.decide("bob", entry.unit, Judgement.CONFIRMED)
+        with measured("desk: a page", lambda: 1):
+            queue.page(View(), 1)
+    outcomes.unlink()
+
+
+if __name__ == "__main__":
+    main()
