@@ -27,7 +27,7 @@ from recognizer.policy import Decision, Policy, Probability, Rule, Verdict
 from recognizer.prediction import Prediction
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.review.server.queue import Queue
-from recognizer.review.server.views import View
+from recognizer.review.views import View
 from recognizer.rows import (
     NewRow,
     Ranking,
