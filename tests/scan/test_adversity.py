@@ -37,7 +37,7 @@ def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert done.returncode == ExitCode.USAGE
     assert "make room" in done.stderr
-    assert "give the same command again" in done.stderr
+    assert "the same command goes on" in done.stderr
     assert "Traceback" not in done.stderr
     before = read_rows(output)
     assert 0 < len(before) < 240
