@@ -18,20 +18,23 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
-import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from recognizer.rows import Row, ScanFile
 
 IN_A_SHARD = 10_000
 GOOD, HOSTILE_EVERY = 97, 100
@@ -39,7 +42,7 @@ SIDE = 32
 MEBIBYTE = 1 << 20
 SOME_FAILED = 3  # the exit code
 BUCKET = "soak"
-KEYS_OF_ITS_OWN = ("source", "item", "time")  # of a row, whatever its bytes are
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def photos() -> list[bytes]:
@@ -112,36 +115,36 @@ def _write_table(path: Path, numbers: range, contents: Contents) -> None:
     pq.write_table(pa.table({"id": list(numbers), "image": data}), path, row_group_size=1000)
 
 
-def number_of(row: Mapping[str, Any]) -> int:
+def number_of(row: Row) -> int:
     """Return the number of a row's image."""
-    name = str(row["source"]).rpartition("!/")[2]
-    return int(row["item"]["id"]) if row["item"] else int(name.removesuffix(".jpg"))
+    name = row.source.rpartition("!/")[2]
+    return int(row.item["id"]) if row.item else int(name.removesuffix(".jpg"))
 
 
-def own_part(row: Mapping[str, Any]) -> str:
+def own_part(row: Row) -> Row:
     """Return what a row says of the bytes alone."""
-    return json.dumps({key: row[key] for key in row if key not in KEYS_OF_ITS_OWN})
+    return replace(row, source="", item=None, time=MIDNIGHT)
 
 
-def expected_rows(folder: Path, contents: Contents, bundle: Path) -> list[str]:
+def expected_rows(folder: Path, contents: Contents, bundle: Path) -> list[Row]:
     """Scan each of the contents by itself, and return what its row says."""
     alone = folder / "alone"
     alone.mkdir(exist_ok=True)
     for number, data in enumerate(contents.all):
         (alone / f"{number:09}.jpg").write_bytes(data)
-    journal = folder / "alone.jsonl"
-    for path in folder.glob("alone.jsonl*"):
+    output = folder / "alone.sqlite"
+    for path in folder.glob("alone.sqlite*"):
         path.unlink()
-    command = command_of([str(alone)], journal, bundle, 1)
+    command = command_of([str(alone)], output, bundle, 1)
     subprocess.run(command, check=False)  # noqa: S603 - it exits with 3: some failed
-    rows = [json.loads(line) for line in journal.read_bytes().splitlines()]
-    by_name = {Path(row["source"]).stem: own_part(row) for row in rows}
+    with ScanFile(output) as file:
+        by_name = {Path(row.source).stem: own_part(row) for row in file.rows()}
     return [by_name[f"{number:09}"] for number in range(len(contents.all))]
 
 
-def command_of(sources: Sequence[str], journal: Path, bundle: Path, workers: int) -> list[str]:
+def command_of(sources: Sequence[str], output: Path, bundle: Path, workers: int) -> list[str]:
     """Return the command that scans."""
-    command = [sys.executable, "-m", "recognizer", "scan", *sources, "--output", str(journal)]
+    command = [sys.executable, "-m", "recognizer", "scan", *sources, "--output", str(output)]
     return [*command, "--bundle", str(bundle), "--workers", str(workers), "--quiet"]
 
 
@@ -160,10 +163,9 @@ def resident_mebibytes(parent: int) -> tuple[int, int]:
     return own, children
 
 
-def soak(command: list[str], journal: Path, images: int) -> None:
+def soak(command: list[str], output: Path, images: int) -> None:
     """Scan, killed twice on the way; print a table of the memory."""
     kills = [(images // 3, os.kill), (2 * images // 3, os.killpg)]
-    rows, position = 0, 0
     marks = iter([*range(images // 10, images, images // 10), images * 2])
     mark = next(marks)
     while True:
@@ -172,7 +174,7 @@ def soak(command: list[str], journal: Path, images: int) -> None:
         try:
             while process.poll() is None:
                 time.sleep(0.2)
-                rows, position = _count(journal, rows, position)
+                rows = count_rows(output)
                 if rows >= mark:
                     own, others = resident_mebibytes(process.pid)
                     print(f"| {rows:,} | {own} MiB | {others} MiB |", flush=True)
@@ -193,30 +195,28 @@ def soak(command: list[str], journal: Path, images: int) -> None:
         time.sleep(1)  # those of its processes that were left end by themselves
 
 
-def _count(journal: Path, rows: int, position: int) -> tuple[int, int]:
-    if not journal.exists():
-        return rows, position
-    with journal.open("rb") as file:
-        file.seek(position)
-        while piece := file.read(MEBIBYTE):
-            rows += piece.count(b"\n")
-            position += len(piece)
-    return rows, position
+def count_rows(output: Path) -> int:
+    """Return how many images are in a file that a scan writes, and never removes any from."""
+    uri = f"{output.as_uri()}?mode=ro"
+    # Until it is made there is an error.
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(uri, uri=True)) as database:
+        (last,) = database.execute("SELECT max(id) FROM image").fetchone()
+        return last or 0
+    return 0
 
 
-def check(journal: Path, images: int, contents: Contents, expected: Sequence[str]) -> None:
+def check(output: Path, images: int, contents: Contents, expected: Sequence[Row]) -> None:
     """Check that each image has one row, which is that of its bytes."""
     seen = bytearray(images)
-    with journal.open("rb") as file:
-        for line in file:
-            row = json.loads(line)
+    with ScanFile(output) as file:
+        for row in file.rows():
             number = number_of(row)
             seen[number] += 1
             content = contents.of(number)
-            if row["reason"] == "no_image" and not contents.all[content]:
+            if row.reason == "no_image" and not contents.all[content]:
                 continue  # an empty cell of a table: a listing without an image
             if own_part(row) != expected[content]:
-                raise SystemExit(f"{row['source']}: not the row of its bytes: {row}")
+                raise SystemExit(f"{row.source}: not the row of its bytes: {row}")
     if seen != b"\1" * images:
         raise SystemExit(f"{seen.count(0)} images without a row, or some with several")
 
@@ -245,7 +245,7 @@ def served(shards: Sequence[Path]) -> Iterator[list[str]]:
 def main() -> None:
     """Run the soak test, and print what it took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="where shards, journal and model are kept")
+    parser.add_argument("folder", type=Path, help="where shards, rows and model are kept")
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--bundle", type=Path, help="default: the model of the tests")
@@ -257,19 +257,19 @@ def main() -> None:
     tiny = importlib.import_module("tests.tiny")
     bundle = given.bundle or tiny.write_tiny_bundle(folder / "tiny-v1")
     expected = expected_rows(folder, contents, bundle)
-    journal = folder / "scan.jsonl"
-    for path in folder.glob("scan.jsonl*"):
+    output = (folder / "scan.sqlite").absolute()
+    for path in folder.glob("scan.sqlite*"):
         path.unlink()
     print(f"{given.images:,} images in {len(shards)} shards", flush=True)
     print("| rows | parent | other processes together |\n|---:|---:|---:|", flush=True)
     with served(shards) if given.store else _local(shards) as sources:
         began, before = time.monotonic(), os.times()
-        soak(command_of(sources, journal, bundle, given.workers), journal, given.images)
+        soak(command_of(sources, output, bundle, given.workers), output, given.images)
         seconds, after = time.monotonic() - began, os.times()
-    check(journal, given.images, contents, expected)
+    check(output, given.images, contents, expected)
     cpu = sum(getattr(after, k) - getattr(before, k) for k in ("children_user", "children_system"))
-    size = journal.stat().st_size / 1e6
-    print(f"all rows are as they must be, one for each image; {size:,.0f} MB of journal")
+    size = output.stat().st_size / 1e6
+    print(f"all rows are as they must be, one for each image; {size:,.0f} MB")
     print(f"{seconds:,.0f} s, {cpu:,.0f} s of CPU without what was killed")
 
 

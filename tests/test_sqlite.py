@@ -6,30 +6,27 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from recognizer.rows.embeddings import EmbeddingStore
-from recognizer.rows.thumbnails import ThumbnailStore
 
 from recognizer._sqlite import Store
 from recognizer.errors import BankError, RecognizerError, ScanFileError
 from recognizer.known import Bank
 
+
+class Notes(Store):
+    APPLICATION_ID = 7
+    KIND = "book of notes"
+    TABLES = "CREATE TABLE IF NOT EXISTS notes (text)"
+    ADVICE = "do this"
+
+
 WAYS: dict[str, tuple[Callable[[Path], Store], type[RecognizerError], str]] = {
-    "thumbnails": (
-        lambda path: ThumbnailStore(path, create=True),
-        ScanFileError,
-        "thumbnails; make",
-    ),
-    "embeddings": (
-        lambda path: EmbeddingStore(path, "a" * 64),
-        ScanFileError,
-        "store of embeddings",
-    ),
-    "embeddings, to read": (EmbeddingStore, ScanFileError, "store of embeddings"),
+    "notes": (lambda path: Notes(path, create=True), ScanFileError, "book of notes"),
+    "notes, to read": (lambda path: Notes(path, create=False), ScanFileError, "book of notes"),
     "bank": (lambda path: Bank(path, create=True), BankError, "bank of known items"),
     "bank, to read": (Bank, BankError, "bank of known items"),
 }
 """A way to open a store -> the function, its error, and what is said of another database."""
-MADE = ("thumbnails", "embeddings", "bank")
+MADE = ("notes", "bank")
 
 
 def execute(path: Path, statement: str) -> None:
@@ -70,8 +67,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path, way: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_place_where_no_store_can_be_is_told(tmp_path: Path, way: str) -> None:
     opened, error, _ = WAYS[way]
-    advice = {"thumbnails": "give the same command again", "bank": "recognizer bank add"}
-    words = advice.get(way.split(",", maxsplit=1)[0], "scan --embeddings")
+    words = "recognizer bank add" if way.startswith("bank") else "do this"
     for place in ("missing/it", ".", *(["none"] if way.endswith("to read") else [])):
         with pytest.raises(error, match=words):
             opened(tmp_path / place)
@@ -82,10 +78,3 @@ def test_no_store_is_made_for_reading(tmp_path: Path) -> None:
     with pytest.raises(ScanFileError, match=r"unable to open.*; do this"):
         Notes(tmp_path / "none", create=False)
     assert not [*tmp_path.iterdir()]
-
-
-class Notes(Store):
-    APPLICATION_ID = 1
-    KIND = "book of notes"
-    TABLES = "CREATE TABLE IF NOT EXISTS notes (text)"
-    ADVICE = "do this"

@@ -137,7 +137,7 @@ def pipeline(
     Two scans are made, a long one of about ``count`` images and a short one of a fourth of them;
     their difference is free of the start and the end of the processes. The photos are given again
     and again, as images of other listings. Every one is read, decoded, scored, hashed and written
-    to a journal with fsync.
+    to a file with fsync.
 
     Raises:
         UsageError: the photos cannot be read, or there are too few images to measure.
@@ -166,7 +166,7 @@ def second_scan(bundle: Bundle, photos: Sequence[Path], workers: int) -> float |
                 os.link(photos[number % len(photos)], folder / f"{number}.jpg")
         time.sleep(_SETTLED_SECONDS)
         for count in _UNCHANGED:
-            command = [str(Path(scratch) / f"{count}"), "--output", f"{scratch}/{count}.jsonl"]
+            command = [str(Path(scratch) / f"{count}"), "--output", f"{scratch}/{count}.sqlite"]
             command += ["--bundle", str(bundle.path), "--workers", str(workers), "--quiet"]
             _run_scan(command)
             seconds.append(min(_run_scan(command) for _ in range(3)))
@@ -191,7 +191,7 @@ def scan_seconds(
             rows = csv.writer(stream)
             rows.writerow(["image", "listing"])
             rows.writerows([photos[n % len(photos)], n] for n in range(count))
-        command = [str(table), "--output", f"{folder}/scan.jsonl", "--bundle", str(bundle.path)]
+        command = [str(table), "--output", f"{folder}/scan.sqlite", "--bundle", str(bundle.path)]
         command += ["--workers", str(workers), "--engine", engine, "--quiet"]
         for place in {photo.parent for photo in photos}:  # the table lies elsewhere
             command += ["--root", str(place)]

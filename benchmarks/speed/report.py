@@ -71,7 +71,7 @@ How to read the first two tables:
   that the model's input needs; the resize to the input; the pass in batches of
   eight; the perceptual hash. *Decoding alone* is CPUs / decode.
 - *scan* is the steady rate of a whole scan, with reading, digests, hashes and a
-  journal that is on the disk (fsync).
+  file that is on the disk (fsync).
 - *roofline* is CPUs / (decode + resize + infer + hash), *share* what the scan reaches
   of it. *busy share* is the same with stages that were measured on all CPUs at once:
   CPUs that share a core or a memory are slower together than alone.

@@ -190,7 +190,7 @@ class ScanFile(Closes):
             return ScanFileError(f"{self.path}: {_NO_LOCKS}")
         words = {
             sqlite3.SQLITE_FULL: f": the disk is full; {_SAFE}: make room",
-            sqlite3.SQLITE_IOERR: f": {error}; {_SAFE}: see to the disk",
+            sqlite3.SQLITE_IOERR: f": {error}; {_SAFE}: make room or see to the disk",
             sqlite3.SQLITE_BUSY: " is locked by another program: try again later",
         }
         access = f" or its folder cannot be {'written to' if self._write else 'read'} ({error})"

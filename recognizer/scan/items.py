@@ -266,9 +266,9 @@ class Shard:
     """One part of a scan.
 
     Every item is in exactly one of the ``count`` shards, and all items of a listing are in the
-    same. Which one depends only on the listing (without one, on the item's source and columns),
-    not on the order or the machine, as long as all jobs use the same name for it. Shards are
-    numbered from 1; another number is a :class:`UsageError`.
+    same. Which one depends only on the listing (without one, on the source), not on the order or
+    the machine, as long as all jobs use the same name for it. Shards are numbered from 1; another
+    number is a :class:`UsageError`.
     """
 
     number: int

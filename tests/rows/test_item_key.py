@@ -22,6 +22,12 @@ def test_a_path_is_one_however_it_is_written(one: str, other: str) -> None:
     assert item_key(one, {"id": 1}) == item_key(other, {"id": 1}) != item_key(one, None)
 
 
+def test_a_source_and_a_listing_tell_images_apart() -> None:
+    images = [("a", None), ("b", None), ("a", {"id": 1}), ("a", {"id": 2}), ("b", {"id": 1})]
+    assert len({item_key(*image) for image in images}) == len(images)
+    assert item_key("a", {"id": 1, "title": "x"}) == item_key("a", {"title": "y", "id": "1"})
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,16 @@ def scan_command(bundle: Path, output: Path, *arguments: object) -> list[str]:
     """A scan on the command line, as a process of its own."""
     given = ["scan", *arguments, "--bundle", bundle, "--output", output]
     return [sys.executable, "-m", "recognizer", *map(str, given)]
+
+
+def count_rows(path: Path) -> int:
+    """How many images are in a file that another process may be making or writing."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    # Until it is made there is an error.
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(uri, uri=True)) as database:
+        ((count,),) = database.execute("SELECT count(*) FROM image")
+        return int(count)
+    return 0
 
 
 _MEASURED = """if True:

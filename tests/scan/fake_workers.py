@@ -10,11 +10,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import cast
 
-from recognizer.rows.results import Result
-
 from recognizer.prediction import Prediction
 from recognizer.scan import WorkerPayload
-from recognizer.scan.worker import Ready, Step, Task, failed_row
+from recognizer.scan.worker import Ready, Result, Step, Task, failed_row
 from recognizer.status import Reason, Status
 
 SHA256 = "ab" * 32

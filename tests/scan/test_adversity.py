@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.errors import JournalChangedError
+from recognizer.errors import ScanFileChangedError
 from recognizer.scan import Item, expand
 from tests.conftest import read_rows
 from tests.scan.engines import MakeFolder, scan_command, scan_into
@@ -21,33 +21,30 @@ LIMITED = """if True:
     import resource
     from recognizer.cli import main
     # As a full disk does it: what is over the limit is not written.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
     main()
     """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="how a full disk is played")
-@pytest.mark.parametrize("full", ["journal", "thumbnails"])
 def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, full: str
+    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    # Rows of 1 kB; thumbnails of another, and only of leads.
-    folder = photo_folder(*["green" if full == "journal" else "red"] * 120)
-    output = tmp_path / "scan.jsonl"
+    folder = photo_folder(*["red"] * 240)
+    output = tmp_path / "scan.sqlite"
     command = scan_command(tiny_bundle, output, folder)
     limited = [sys.executable, "-c", LIMITED, *command[3:]]
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert done.returncode == ExitCode.USAGE
     assert "make room" in done.stderr
-    assert "give the same command again" in done.stderr
+    assert "the same command goes on" in done.stderr
     assert "Traceback" not in done.stderr
-    before = output.read_bytes()
-    assert before.endswith(b"\n")
-    assert 0 < before.count(b"\n") < 120
+    before = read_rows(output)
+    assert 0 < len(before) < 240
     assert subprocess.run(command, check=False).returncode == ExitCode.DONE
-    assert output.read_bytes().startswith(before)
     rows = read_rows(output)
-    assert len({row["source"] for row in rows}) == len(rows) == 120
+    assert rows[: len(before)] == before
+    assert len({row["source"] for row in rows}) == len(rows) == 240
 
 
 def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
@@ -69,8 +66,8 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
         yield from whole_folder
         yield from expand([tmp_path / "other.jpg"])
 
-    scan_into(tmp_path / "scan.jsonl", items(), tiny_bundle)
-    rows = {row["source"]: row for row in read_rows(tmp_path / "scan.jsonl")}
+    scan_into(tmp_path / "scan.sqlite", items(), tiny_bundle)
+    rows = {row["source"]: row for row in read_rows(tmp_path / "scan.sqlite")}
     assert rows[str(second)]["reason"] == "not_found"
     assert rows[str(folder)]["reason"] == "not_found"
     assert rows[os.fspath(tmp_path / "other.jpg")]["decision"] == "priority"
@@ -81,21 +78,21 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be moved there")
 @pytest.mark.parametrize("images", [1, 100])
-def test_a_journal_that_is_rotated_away_ends_the_scan(
+def test_a_file_that_is_rotated_away_ends_the_scan(
     tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, images: int
 ) -> None:
     """Also where nothing is written after it."""
-    journal, rotated = tmp_path / "scan.jsonl", tmp_path / "scan.jsonl.1"
+    output, rotated = tmp_path / "scan.sqlite", tmp_path / "scan.sqlite.1"
 
     def rotate(*_: object) -> None:
-        journal.rename(rotated)
-        journal.touch()
+        output.rename(rotated)
+        output.touch()
 
     items = expand([photo_folder(*["green"] * images)])
-    with pytest.raises(JournalChangedError, match=r"scan\.jsonl\.1\. Put it back"):
-        scan_into(journal, items, tiny_bundle, on_rows=rotate)
+    with pytest.raises(ScanFileChangedError, match=r"scan\.sqlite\.1\. Put it back"):
+        scan_into(output, items, tiny_bundle, on_rows=rotate)
     assert 1 <= len(read_rows(rotated)) < max(2, images)
-    assert journal.read_bytes() == b""
-    rotated.replace(journal)
-    scan_into(journal, expand([tmp_path / "photos"]), tiny_bundle)
-    assert len(read_rows(journal)) == images
+    assert output.read_bytes() == b""
+    rotated.replace(output)
+    scan_into(output, expand([tmp_path / "photos"]), tiny_bundle)
+    assert len(read_rows(output)) == images

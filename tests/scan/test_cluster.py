@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recognizer.rows.thumbnails import ThumbnailStore
 
 from recognizer.errors import ProviderError
-from recognizer.rows import ScanSummary
+from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.rows import ScanFile, ScanSummary
 from recognizer.scan import Access, Engine, Item, WorkerPayload
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
@@ -56,6 +56,12 @@ def comparable(path: Path) -> dict[str, dict[str, Any]]:
     return {row["source"]: row | {"time": None} for row in rows}
 
 
+def thumbnails(path: Path) -> dict[str, Thumbnail]:
+    with ScanFile(path) as file:
+        found = {row.source: file.thumbnail(number) for number, row in file.numbered_rows()}
+    return {source: shown for source, shown in found.items() if shown is not None}
+
+
 @pytest.fixture
 def run(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(
@@ -66,7 +72,7 @@ def run(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     ) -> ScanSummary:
         monkeypatch.setattr("recognizer.scan.run.WorkerPayload", payload)
         given = {"workers": 2} | options
-        return scan_into(tmp_path / name, items, tiny_bundle, thumbnails=True, **given)
+        return scan_into(tmp_path / name, items, tiny_bundle, **given)
 
     return run
 
@@ -85,12 +91,7 @@ def test_the_rows_of_a_cluster_are_those_of_one_machine(
     assert comparable(tmp_path / "ray") == expected
     reasons = [row["reason"] for row in expected.values() if row["reason"] is not None]
     assert {"decoder_crash", "not_found"} < {*reasons}
-    with (
-        ThumbnailStore(tmp_path / "local.thumbnails", create=True) as one,
-        ThumbnailStore(tmp_path / "ray.thumbnails", create=True) as other,
-    ):
-        for row in expected.values():
-            assert other.get(row["sha256"]) == one.get(row["sha256"])
+    assert thumbnails(tmp_path / "ray") == thumbnails(tmp_path / "local") != {}
 
 
 @pytest.mark.usefixtures("cluster")

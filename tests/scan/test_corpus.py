@@ -41,7 +41,7 @@ def test_a_corpus_of_malformed_images(corpus: Path, tiny_bundle: Path, tmp_path:
         os.path.join(folder, name) for folder, _, names in os.walk(corpus) for name in names
     )
     assert files
-    output = tmp_path / "scan.jsonl"
+    output = tmp_path / "scan.sqlite"
     # The guards of the scan are the measure: what goes over them has a row that says so.
     command = scan_command(tiny_bundle, output, "-", "--quiet", "--workers", 2)
     command += ["--timeout", str(SECONDS), "--memory-limit", str(MEBIBYTES)]

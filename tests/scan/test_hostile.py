@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from recognizer.policy import Decision
-from recognizer.rows.row import Row
 from recognizer.scan import Item
 from recognizer.status import Status
 from tests.conftest import encoded, picture
 from tests.hostile import HOSTILE
+from tests.rows.rows import read_scan
 from tests.scan.engines import scan_into
 
 
@@ -22,9 +22,8 @@ def test_every_hostile_input_gets_its_row_and_the_run_goes_on(
     good = tmp_path / "good.jpg"
     good.write_bytes(encoded(picture("red")))
     sources = [*made, str(good)]
-    summary = scan_into(tmp_path / "rows.jsonl", map(Item.at, sources), tiny_bundle, workers=2)
-    lines = (tmp_path / "rows.jsonl").read_bytes().splitlines()
-    rows = [Row.from_json_line(line) for line in lines]
+    summary = scan_into(tmp_path / "scan.sqlite", map(Item.at, sources), tiny_bundle, workers=2)
+    rows = read_scan(tmp_path / "scan.sqlite")
     assert sorted(row.source for row in rows) == sorted(sources)
     assert summary.scanned == len(sources)
     for row in rows:

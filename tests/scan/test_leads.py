@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from recognizer.rows.results import Results
 
 from recognizer.engine import Recognizer
 from recognizer.errors import PolicyError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import CandidateKind, Policy, Probability, Rule
 from recognizer.prediction import Region
-from recognizer.rows import ScanSummary
+from recognizer.rows import Ranking, ScanSummary, ScanWriter
 from recognizer.rows.row import Row
 from recognizer.scan import Item, scan
 from recognizer.scan.options import WorkerPayload
@@ -60,7 +59,8 @@ def test_a_policy_with_a_name_that_is_unknown_is_refused_before_any_work(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     policy = Policy(ignore=frozenset({"ivory_wroked"}))
-    bundle, journal = load_bundle(tiny_bundle), tmp_path / "scan.jsonl"
-    with Results(journal) as opened, pytest.raises(PolicyError, match="did you mean ivory_worked"):
-        scan(iter([Item.at("x.jpg")]), bundle, policy, opened)
-    assert journal.read_bytes() == b""
+    bundle = load_bundle(tiny_bundle)
+    with ScanWriter(tmp_path / "scan.sqlite", Ranking([bundle])) as file:
+        with pytest.raises(PolicyError, match="did you mean ivory_worked"):
+            scan(iter([Item.at("x.jpg")]), bundle, policy, file)
+        assert len(file) == 0

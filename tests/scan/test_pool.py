@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recognizer.rows.journal import row_key
-from recognizer.rows.results import Result
 
 from recognizer import _process
 from recognizer._process import RemoteError
 from recognizer.errors import ProviderError, RecognizerError, UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
+from recognizer.rows.records import result_of
 from recognizer.scan import Item, ScanOptions, WorkerPayload
 from recognizer.scan.items import WebAddress
 from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import (
     Inbox,
     Ready,
+    Result,
     Step,
     Task,
 )
@@ -257,7 +257,7 @@ def test_what_failed_again_for_the_same_reason_has_no_new_row(make: Any) -> None
     crash = ready_then(lambda process, _: process.die(7))
     pool, _ = make(crash)
     (row,) = [r.row for part in pool.work(tasks(10)) for r in part if r.index == 3]
-    known = row_key(row)
+    known = result_of(row)
     pool, _ = make(crash)
     again = pool.work(iter([Task(index=3, key=3, item=Item.at("3.jpg"), known=known)]))
     assert [result.row for part in again for result in part] == [None]

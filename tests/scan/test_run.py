@@ -15,18 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from recognizer.rows.journal import last_rows
-from recognizer.rows.thumbnails import ThumbnailStore, thumbnails_path
 
 from recognizer.engine import Recognizer
 from recognizer.errors import ProviderError, RecognizerError
 from recognizer.imaging import Limits
-from recognizer.rows import Row, ScanSummary
+from recognizer.rows import Row, ScanFile, ScanSummary
 from recognizer.scan import Item, WorkerPayload, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
-from tests.scan.engines import MakeFolder, Run, scan_command, scan_into
+from tests.scan.engines import MakeFolder, Run, count_rows, scan_command, scan_into
 
 TOP = {"red": "ivory_worked", "green": "ceramic", "blue": "listing_other"}
 
@@ -53,7 +51,7 @@ def run(tiny_bundle: Path, tmp_path: Path) -> Run:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("recognizer.scan.run.WorkerPool", pool)
             patch.setattr("recognizer.scan.run.WorkerPayload", payload)
-            return scan_into(tmp_path / "scan.jsonl", found, tiny_bundle, **options)
+            return scan_into(tmp_path / "scan.sqlite", found, tiny_bundle, **options)
 
     return run
 
@@ -72,7 +70,7 @@ def test_each_photo_gets_its_own_score(
     told: dict[int, Row] = {}
     record = lambda _, rows: told.update(rows)  # noqa: E731
     summary = run(folder, workers=2, batch=batch, pool=pool, on_rows=record)
-    rows = by_name(tmp_path / "scan.jsonl")
+    rows = by_name(tmp_path / "scan.sqlite")
     assert sorted(rows) == sorted(os.listdir(folder))
     assert [os.path.basename(told[i].source) for i in range(30)] == sorted(rows)
     for name, row in rows.items():
@@ -104,9 +102,9 @@ def test_a_photo_is_one_however_its_path_is_written(
         assert run(spelling).scanned == 0
     photo.write_bytes(encoded(picture("green")))
     assert run(photo).scanned == 1
-    rows = read_rows(tmp_path / "scan.jsonl")
-    assert [row["source"].removeprefix("./") for row in rows] == 2 * ["photos/000_red.jpg"]
-    assert len([*last_rows(tmp_path / "scan.jsonl")]) == 1
+    rows = read_rows(tmp_path / "scan.sqlite")
+    assert [row["source"].removeprefix("./") for row in rows] == ["photos/000_red.jpg"]
+    assert rows[0]["decision"] == "clear"
 
 
 def test_a_second_scan_writes_only_what_is_new(
@@ -116,21 +114,21 @@ def test_a_second_scan_writes_only_what_is_new(
     (folder / "broken.jpg").touch()
     first, second, missing = folder / "000_red.jpg", folder / "001_green.jpg", folder / "gone.jpg"
     photos = [Item.at(str(path)) for path in (*sorted(folder.iterdir()), missing, first)]
-    journal = tmp_path / "scan.jsonl"
+    output = tmp_path / "scan.sqlite"
     summary = run(*photos)
     assert (summary.scanned, summary.skipped, summary.repeated) == (5, 0, 1)
-    before = journal.read_bytes()
+    before = read_rows(output)
     summary = run(*photos)
     assert (summary.scanned, summary.skipped, summary.repeated) == (0, 5, 1)
     assert summary.failed == {"empty": 1, "not_found": 1}
     assert summary.leads == {"ivory_worked": 1}
-    assert journal.read_bytes() == before
+    assert read_rows(output) == before
     second.write_bytes(first.read_bytes())
     summary = run(*photos)
     assert (summary.scanned, summary.skipped) == (1, 4)
-    assert journal.read_bytes().startswith(before)
-    (row,) = read_rows(journal)[5:]
+    (row,) = [row for row in read_rows(output) if row not in before]
     assert (row["source"], row["leads"][1]["name"]) == (str(second), "ivory_worked")
+    assert len(read_rows(output)) == len(before)
     assert summary.leads == {"ivory_worked": 2}
 
 
@@ -141,10 +139,10 @@ def test_thumbnails_of_leads_alone_are_kept(
     frames = [picture("blue", (600, 300)), picture("red", (600, 300))]
     animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     (folder / "002_red.gif").write_bytes(animation)
-    run(folder, thumbnails=True)
-    with ThumbnailStore(thumbnails_path(tmp_path / "scan.jsonl"), create=False) as store:
-        rows = by_name(tmp_path / "scan.jsonl")
-        small, none, second = (store.get(rows[name]["sha256"]) for name in sorted(rows))
+    run(folder)
+    with ScanFile(tmp_path / "scan.sqlite") as file:
+        numbers = {os.path.basename(row.source): number for number, row in file.numbered_rows()}
+        small, none, second = (file.thumbnail(numbers[name]) for name in sorted(numbers))
     assert none is None
     assert (small.width, small.height, small.frame) == (48, 36, 0)  # as the model saw it
     assert (second.width, second.height, second.frame) == (67, 34, 1)
@@ -159,7 +157,7 @@ def test_the_columns_of_a_listing_pass_through(
     items = [Item.at(photo, {"id": 1, "title": "x" * 200_000}), Item.at(photo, {"id": 2})]
     assert run(*items).scanned == 2
     assert run(*items).skipped == 2
-    rows = read_rows(tmp_path / "scan.jsonl")
+    rows = read_rows(tmp_path / "scan.sqlite")
     assert [row["item"]["id"] for row in rows] == [1, 2]
 
 
@@ -174,7 +172,7 @@ def test_bad_inputs_get_a_row_with_a_reason(run: Run, tmp_path: Path) -> None:
     (folder / "broken link.jpg").symlink_to("nowhere")
     os.mkfifo(folder / "fifo.jpg")
     summary = run(folder, limits=Limits(max_bytes=80_000, max_pixels=15_000))
-    rows = by_name(tmp_path / "scan.jsonl")
+    rows = by_name(tmp_path / "scan.sqlite")
     assert {name: row["reason"] for name, row in rows.items()} == {
         "good.jpg": None,
         "empty.jpg": "empty",
@@ -212,7 +210,7 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
         (folder / name).write_bytes(encoded(photo) + tail)
     limits = {"timeout": 6, "memory_limit": engines.MEBIBYTES << 20}
     summary = run(folder, pool=WorkerPool, workers=2, payload=engines.FragilePayload, **limits)
-    rows = by_name(tmp_path / "scan.jsonl")
+    rows = by_name(tmp_path / "scan.sqlite")
     failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
     assert failed.keys() == ACCIDENTS.keys()
     for name, (_, _, reason, words) in ACCIDENTS.items():
@@ -244,7 +242,7 @@ def test_workers_that_cannot_start(run: Run, tmp_path: Path) -> None:
         run("a.jpg", pool=WorkerPool, payload=engines.StillbornPayload)
     with pytest.raises(ProviderError, match="no such accelerator"):
         run("a.jpg", pool=WorkerPool, payload=engines.NoProviderPayload)
-    assert read_rows(tmp_path / "scan.jsonl") == []
+    assert read_rows(tmp_path / "scan.sqlite") == []
 
 
 # --- killed -----------------------------------------------------------------------------------
@@ -291,11 +289,11 @@ def test_a_scan_that_was_killed_goes_on(
     for i in range(24):  # the same photos through many names
         for photo in sorted(folder.glob("0*.jpg")):
             os.link(photo, folder / f"{i}_{photo.name}") if i else None
-    output = tmp_path / "scan.jsonl"
+    output = tmp_path / "scan.sqlite"
     names = sorted(os.listdir(folder))
     command = scan_command(tiny_bundle, output, folder, "--workers", 2)
     with started(command) as process:
-        wait_for(lambda: output.exists() and output.read_bytes().count(b"\n") >= lines)
+        wait_for(lambda: count_rows(output) >= lines)
         if number == signal.SIGKILL:
             process.kill()
         else:
@@ -305,12 +303,11 @@ def test_a_scan_that_was_killed_goes_on(
     if number != signal.SIGKILL:
         assert process.returncode == 130
         assert b"Run the same command again to resume" in errors
-        assert output.read_bytes().endswith(b"\n")
-    before = output.read_bytes()
+    before = read_rows(output)
     # The rows that an interrupt meets on their way to the disk are taken back.
-    assert lines - 64 <= before.count(b"\n") < len(names)
+    assert lines - 64 <= len(before) < len(names)
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
-    assert output.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
+    assert read_rows(output)[: len(before)] == before
     rows = by_name(output)
     assert sorted(rows) == names
     assert Counter(row["status"] for row in rows.values()) == {"ok": len(names)}
@@ -342,13 +339,13 @@ def test_an_interrupt_ends_a_scan_within_two_seconds_whatever_it_is_at(
     monkeypatch: pytest.MonkeyPatch,
     number: signal.Signals,
 ) -> None:
-    folder, output, sign = photo_folder(*["red"] * 20), tmp_path / "scan.jsonl", tmp_path / "slow"
+    folder, output, sign = photo_folder(*["red"] * 20), tmp_path / "scan.sqlite", tmp_path / "slow"
     monkeypatch.setenv("RECOGNIZER_TEST_SLOW", str(sign))
     command = scan_command(tiny_bundle, output, folder, "--workers", 1)
     command[1:3] = ["-c", WITH_SLOW_ENGINE]
     with started(command) as process:
         wait_for(sign.exists)
-        wait_for(lambda: output.read_bytes().count(b"\n") == 8)
+        wait_for(lambda: count_rows(output) == 8)
         bound = max(2.0, seconds_of_a_start())
         began = time.monotonic()
         os.killpg(process.pid, number)

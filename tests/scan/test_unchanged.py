@@ -6,18 +6,17 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from recognizer.rows.results import Results
 
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy, Probability, Rule
 from recognizer.rows import AuditSample, ScanSummary
-from recognizer.rows import files as files_module
-from recognizer.scan import Item, ScanOptions, scan
+from recognizer.scan import Item, file_state
 from recognizer.scan.worker import Reader
 from tests.conftest import encoded, invoke, picture, read_rows
-from tests.scan.engines import InProcessPool
+from tests.scan.engines import InProcessPool, scan_into
 
 MakeFolder = Callable[..., Path]
 Scan = Callable[..., ScanSummary]
@@ -26,7 +25,7 @@ RED, GREEN = (encoded(picture(color)) for color in ("red", "green"))
 
 @pytest.fixture(autouse=True)
 def _all_files_are_old_and_read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_module, "RACY_NS", -(1 << 62))
+    monkeypatch.setattr(file_state, "RACY_NS", -(1 << 62))
     monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
 
 
@@ -48,18 +47,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def scan_all(tiny_bundle: Path, tmp_path: Path) -> Scan:
     """Scan all files of the folder ``photos``, as the command line does."""
 
-    def run(policy: Policy | None = None, **options: object) -> ScanSummary:
-        on_rows = options.pop("on_rows", None)
-        with Results(tmp_path / "scan.jsonl") as results:
-            items = [Item.at(str(path)) for path in sorted((tmp_path / "photos").iterdir())]
-            return scan(
-                items,
-                load_bundle(tiny_bundle),
-                policy or Policy(),
-                results,
-                ScanOptions(workers=1, **options),  # type: ignore[arg-type]
-                on_rows=on_rows,  # type: ignore[arg-type]
-            )
+    def run(policy: Policy | None = None, **options: Any) -> ScanSummary:
+        items = [Item.at(str(path)) for path in sorted((tmp_path / "photos").iterdir())]
+        return scan_into(tmp_path / "scan.sqlite", items, tiny_bundle, policy=policy, **options)
 
     return run
 
@@ -69,7 +59,7 @@ def test_no_byte_is_read_again(
 ) -> None:
     photo_folder("red", "green", "blue")
     scan_all()
-    before = (tmp_path / "scan.jsonl").read_bytes()
+    before = read_rows(tmp_path / "scan.sqlite")
     read.clear()
     told: dict[int, str] = {}
     summary = scan_all(on_rows=lambda _, rows: told.update((i, row.source) for i, row in rows))
@@ -77,7 +67,7 @@ def test_no_byte_is_read_again(
     assert (summary.scanned, summary.skipped) == (0, 3)
     assert summary.leads == {"ivory_worked": 1}
     assert [os.path.basename(told[i])[4:-4] for i in range(3)] == ["red", "green", "blue"]
-    assert (tmp_path / "scan.jsonl").read_bytes() == before
+    assert read_rows(tmp_path / "scan.sqlite") == before
     scan_all(rehash=True)
     assert len(read) == 3
 
@@ -103,14 +93,15 @@ def test_changed_and_new_files_are_read(
     summary = scan_all()
     assert read == [*(p.name for p in (edited, replaced, longer)), "new.jpg"]
     assert (summary.scanned, summary.skipped) == (4, 1)
-    rows = read_rows(tmp_path / "scan.jsonl")[-4:]
-    assert [max(r["scores"], key=r["scores"].get) for r in rows] == [
-        "ceramic",
-        "ceramic",
-        "ivory_worked",
-        "ceramic",
-    ]
-    assert same.exists()
+    rows = {row["source"]: row for row in read_rows(tmp_path / "scan.sqlite")}
+    tops = {name: max(row["scores"], key=row["scores"].get) for name, row in rows.items()}
+    assert tops == {
+        str(same): "ivory_worked",
+        str(edited): "ceramic",
+        str(replaced): "ceramic",
+        str(longer): "ivory_worked",
+        str(folder / "new.jpg"): "ceramic",
+    }
     read.clear()
     scan_all()
     assert read == []
@@ -120,12 +111,12 @@ def test_a_file_of_this_instant_is_read_again(
     scan_all: Scan, photo_folder: MakeFolder, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may change once more without a later time, as far as a clock tells them apart."""
-    monkeypatch.setattr(files_module, "RACY_NS", 3600 * 10**9)
+    monkeypatch.setattr(file_state, "RACY_NS", 3600 * 10**9)
     photo_folder("red")
     scan_all()
     scan_all()
     assert len(read) == 2
-    monkeypatch.setattr(files_module, "RACY_NS", 0)
+    monkeypatch.setattr(file_state, "RACY_NS", 0)
     monkeypatch.setattr(time, "time_ns", lambda: 1 << 62)
     scan_all()
     scan_all()
@@ -147,10 +138,10 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
         patched.setattr(Reader, "read", changing)
         scan_all()
     assert scan_all().scanned == 1
-    assert read_rows(tmp_path / "scan.jsonl")[-1]["decision"] == "clear"
+    assert read_rows(tmp_path / "scan.sqlite")[-1]["decision"] == "clear"
 
 
-def test_the_journal_says_which_rows_hold(
+def test_the_file_says_which_rows_hold(
     scan_all: Scan, photo_folder: MakeFolder, read: list[str], tmp_path: Path
 ) -> None:
     folder = photo_folder("red", "green")
@@ -162,12 +153,10 @@ def test_the_journal_says_which_rows_hold(
     strict = Policy(default=Rule(review=Probability(0.01), priority=Probability(0.02)))
     assert scan_all(strict).scanned == 3
     assert len(read) == 3, "another policy"
-    journal = tmp_path / "scan.jsonl"
-    for path in (journal, tmp_path / "scan.jsonl.chain"):
-        path.unlink()
+    (tmp_path / "scan.sqlite").unlink()
     read.clear()
     assert scan_all().scanned == 3
-    assert len(read) == 3, "a journal of the same name"
+    assert len(read) == 3, "another file of the same name"
 
 
 def test_audits_are_drawn_from_unchanged_files_too(
@@ -184,7 +173,7 @@ def test_audits_are_drawn_from_unchanged_files_too(
 def test_the_command_line_keeps_the_states(
     tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, read: list[str]
 ) -> None:
-    output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.jsonl", "--quiet")
+    output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.sqlite", "--quiet")
     folder = photo_folder("red", "green")
     for more, expected in (((), 2), ((), 2), (("--rehash",), 4)):
         assert invoke("scan", folder, *output, *more).exit_code == 0

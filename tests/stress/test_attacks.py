@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from recognizer.cli import ExitCode
 from tests.conftest import encoded, picture, read_rows
 from tests.pictures import png
 from tests.scan.containers.hostile import DOTTED, PHOTO, corpus, listing
-from tests.scan.engines import Measured, run_measured, scan_command
+from tests.scan.engines import Measured, count_rows, run_measured, scan_command
 from tests.stress.test_kill import make_photos
 from tests.test_messages import fax
 from tests.tiny import change_by_hand, write_tiny_bundle
@@ -39,7 +40,7 @@ PARENT_MEBIBYTES = 300
 MIB = 1 << 20
 PHOTOS = 1500  # of a scan that something happens to
 DEEP = 200_000  # levels of a cell: newer versions of Python read tens of thousands
-ENOUGH_BYTES = 100_000  # of a journal: it is in the middle
+ENOUGH_ROWS = 100  # of a scan: it is in the middle
 
 Rows = list[dict[str, Any]]
 
@@ -70,7 +71,7 @@ class Attacked:
 
     def run(self, what: str, command: list[str], expected: int) -> Measured:
         done = run_measured(command)
-        rows = self.output.read_bytes().count(b"\n") if self.output.exists() else 0
+        rows = count_rows(self.output)
         memory = f"{done.parent_mebibytes} MiB | {done.child_mebibytes} MiB"
         print(f"\n| {what} | {done.code} | {rows} | {memory} |", end="")
         assert done.code == expected, done.errors
@@ -81,7 +82,7 @@ class Attacked:
 
 @pytest.fixture
 def attacked(tiny_bundle: Path, tmp_path: Path) -> Attacked:
-    return Attacked(tiny_bundle, tmp_path / "scan.jsonl")
+    return Attacked(tiny_bundle, tmp_path / "scan.sqlite")
 
 
 def reasons(rows: Rows) -> Counter[str | None]:
@@ -142,7 +143,7 @@ def test_5_a_listing_of_many_images(attacked: Attacked, folder: Path) -> None:
     rows = attacked.scan(what, folder / "listing.csv")
     assert len(rows) == 2000
     size = attacked.output.stat().st_size
-    print(f" {size / 1e6:.1f} MB of journal", end="")
+    print(f" {size / 1e6:.1f} MB", end="")
     assert size < 10e6
 
 
@@ -154,11 +155,17 @@ def test_6_lines_of_99_million_pixels(attacked: Attacked, folder: Path) -> None:
     assert reasons(rows) == {"too_many_pixels": 16, None: 1}
 
 
-def meanwhile(journal: Path, happens: Callable[[], object]) -> threading.Thread:
+def change(path: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement, values)
+        database.commit()
+
+
+def meanwhile(output: Path, happens: Callable[[], object]) -> threading.Thread:
     """Do something when a scan is in the middle."""
 
     def wait() -> None:
-        while not (journal.exists() and journal.stat().st_size > ENOUGH_BYTES):
+        while count_rows(output) < ENOUGH_ROWS:
             time.sleep(0.01)
         happens()
 
@@ -168,10 +175,10 @@ def meanwhile(journal: Path, happens: Callable[[], object]) -> threading.Thread:
 
 
 @pytest.mark.parametrize("accident", ["removed", "renamed", "truncated"])
-def test_7_a_journal_that_others_touch(attacked: Attacked, tmp_path: Path, accident: str) -> None:
+def test_7_a_file_that_others_touch(attacked: Attacked, tmp_path: Path, accident: str) -> None:
     make_photos(tmp_path / "photos", PHOTOS)
     output = attacked.output
-    moved = tmp_path / "scan.jsonl.1"
+    moved = tmp_path / "scan.sqlite.1"
     happens = {
         "removed": output.unlink,
         "renamed": lambda: output.rename(moved),
@@ -179,14 +186,13 @@ def test_7_a_journal_that_others_touch(attacked: Attacked, tmp_path: Path, accid
     }[accident]
     thread = meanwhile(output, happens)
     command = attacked.command(tmp_path / "photos")
-    done = attacked.run(f"7. the journal is {accident}", command, ExitCode.INTERNAL_ERROR)
+    done = attacked.run(f"7. the file is {accident}", command, ExitCode.INTERNAL_ERROR)
     thread.join()
     assert str(output) in done.errors
     if accident == "renamed":
         moved.rename(output)
-    elif accident == "truncated":  # the message says: the whole file back, or without its chain
+    elif accident == "truncated":  # of which there is no copy
         output.unlink()
-        Path(f"{output}.chain").unlink()
     attacked.run("7. the same command again", command, ExitCode.SOME_FAILED)
     assert len({row["source"] for row in read_rows(output)}) == PHOTOS
 
@@ -213,23 +219,16 @@ def test_9_a_bundle_that_was_changed(attacked: Attacked, folder: Path, change: s
     attacked.run(f"9. a bundle: {change}", attacked.command(folder), ExitCode.MODEL)
 
 
-def test_10_thumbnails_that_are_deleted_and_huge(attacked: Attacked, tmp_path: Path) -> None:
-    make_photos(tmp_path / "photos", PHOTOS)
-    output, store = attacked.output, Path(f"{attacked.output}.thumbnails")
-    thread = meanwhile(output, store.unlink)
-    rows = attacked.scan("10. the thumbnails are deleted", tmp_path / "photos")
-    thread.join()
-    assert len(rows) == PHOTOS
-    lead = next(row["sha256"] for row in rows if row["leads"])
-    with sqlite3.connect(store) as database:
-        blob = f"zeroblob({200 * MIB})"
-        database.execute(f"INSERT OR REPLACE INTO thumbnails VALUES ('{lead}', {blob}, 9, 9, 0)")
-    database.close()
-    shutil.rmtree(tmp_path / "photos")  # only the store has pictures now
+def test_10_a_huge_thumbnail(attacked: Attacked, tmp_path: Path) -> None:
+    make_photos(tmp_path / "photos", 40)
+    output = attacked.output
+    attacked.scan("10. (before)", tmp_path / "photos")
+    change(output, f"UPDATE thumbnail SET jpeg = zeroblob({200 * MIB}), width = 9, height = 9")
+    shutil.rmtree(tmp_path / "photos")  # only the file has pictures now
     report = tmp_path / "report.html"
     command = [*attacked.command()[:3], "report", str(output), "--output", str(report)]
     command += ["--bundle", str(attacked.bundle)]
-    attacked.run("10. a report of a store with a blob of 200 MB", command, ExitCode.DONE)
+    attacked.run("10. a report of a file with blobs of 200 MB", command, ExitCode.DONE)
     assert report.stat().st_size < 10e6
 
 
@@ -248,15 +247,14 @@ def test_11_a_policy_out_of_bounds(
     assert attacked.run(what, command, ExitCode.USAGE).errors.count("\n") == 0
 
 
-def test_11_a_journal_that_was_edited(attacked: Attacked, folder: Path) -> None:
+def test_11_a_file_that_was_edited(attacked: Attacked, folder: Path) -> None:
     (folder / "b.jpg").write_bytes(encoded(picture("green")))
     attacked.scan("11. (before)", folder, expected=ExitCode.DONE)
-    first, second = attacked.output.read_bytes().splitlines(keepends=True)
-    edited = first.replace(b'"item":null', b'"item":{"a":' + b"[" * DEEP + b"]" * DEEP + b"}")
-    attacked.output.write_bytes(edited + second)
+    item = '{"a":' + "[" * DEEP + "]" * DEEP + "}"
+    change(attacked.output, "UPDATE image SET item = ?", item)
     command = [*attacked.command()[:3], "rows", str(attacked.output), "-o"]
     command.append(str(folder.parent / "rows.csv"))
-    done = attacked.run("11. a journal with 200,000 levels", command, ExitCode.USAGE)
+    done = attacked.run("11. a column with 200,000 levels", command, ExitCode.USAGE)
     assert done.errors.count("\n") == 0
 
 

@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from recognizer.rows.journal import last_rows
 
 from tests.conftest import encoded, picture, read_rows
-from tests.scan.engines import scan_command
+from tests.rows.rows import read_scan
+from tests.scan.engines import count_rows, scan_command
 
 SEED = 5
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
-ROW_BYTES = 850  # about
 
 
 def make_photos(folder: Path, count: int) -> None:
@@ -35,15 +34,11 @@ def make_photos(folder: Path, count: int) -> None:
         os.link(originals / str(i % len(contents)), folder / f"{i:05}.jpg")
 
 
-def size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
 def kill_somewhere(command: list[str], output: Path, more: int, rng: random.Random) -> bool:
-    """Start a scan and kill it when it has written so many bytes more; False: it had ended."""
+    """Start a scan and kill it when it has written so many rows more; False: it had ended."""
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-    until = size(output) + more
-    while process.poll() is None and size(output) < until:
+    until = count_rows(output) + more
+    while process.poll() is None and count_rows(output) < until:
         time.sleep(0.002)
     time.sleep(rng.uniform(0, 0.05))
     had_ended = process.poll() is not None
@@ -61,19 +56,19 @@ def kill_somewhere(command: list[str], output: Path, more: int, rng: random.Rand
 def test_the_rows_of_a_scan_that_is_killed_are_those_of_one_that_is_not(
     tiny_bundle: Path, tmp_path: Path, images: int, kills: int
 ) -> None:
-    folder, output, unbroken = tmp_path / "photos", tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    folder, output, unbroken = tmp_path / "photos", tmp_path / "a.sqlite", tmp_path / "b.sqlite"
     make_photos(folder, images)
     options = (folder, "--quiet", "--workers", 2)
     command, undisturbed = (scan_command(tiny_bundle, p, *options) for p in (output, unbroken))
     rng = random.Random(SEED)
-    most = 3 * images * ROW_BYTES // (2 * kills + 8)  # on average, so that some is left at the end
+    most = 3 * images // (2 * kills + 8)  # on average, so that some is left at the end
     for _ in range(kills):
         assert kill_somewhere(command, output, rng.randint(0, most), rng)
     for each in (command, undisturbed):
         assert subprocess.run(each, check=False).returncode == 3
     assert len(read_rows(output)) == images, "once each"
     found, expected = (
-        {row.source: replace(row, time=MIDNIGHT) for row in last_rows(path)}
+        {row.source: replace(row, time=MIDNIGHT) for row in read_scan(path)}
         for path in (output, unbroken)
     )
     assert found == expected

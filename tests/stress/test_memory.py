@@ -69,7 +69,7 @@ def test_memory_files_and_threads_are_those_of_a_short_scan(
             seen[summary.images // EARLY * EARLY] = usage()
 
     items, options = expand([tmp_path / "links"]), {"workers": 2, "on_rows": on_rows}
-    summary = scan_into(tmp_path / "scan.jsonl", items, tiny_bundle, **options)
+    summary = scan_into(tmp_path / "scan.sqlite", items, tiny_bundle, **options)
     assert summary.scanned == IMAGES
     with capsys.disabled():
         print(f"\n{summary.rate:.0f} images/s")

@@ -37,7 +37,7 @@ PLACES = ("/etc/shadow", "/proc/self/environ", "s3://bucket/a.jpg")
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_all_that_strangers_send_ends_in_rows(tiny_bundle: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    folder, output = tmp_path / "sent", tmp_path / "scan.jsonl"
+    folder, output = tmp_path / "sent", tmp_path / "scan.sqlite"
     folder.mkdir()
     files = corpus(size=1 << 20)
     for name, data in files.items():
@@ -63,13 +63,13 @@ def test_all_that_strangers_send_ends_in_rows(tiny_bundle: Path, tmp_path: Path)
     assert {reasons[place] for place in PLACES} == {"source_refused"}
     assert all(row["sha256"] is None for row in rows if row["reason"] == "source_refused")
     assert done.parent_mebibytes < PARENT_MEBIBYTES
-    before = output.read_bytes()
+    before = read_rows(output)
     assert subprocess.run(command, capture_output=True, check=False).returncode == done.code
-    assert output.read_bytes() == before
+    assert read_rows(output) == before
 
 
 def test_a_listing_of_many_images_does_not_fill_the_disk(tiny_bundle: Path, tmp_path: Path) -> None:
-    table, output = tmp_path / "listing.csv", tmp_path / "scan.jsonl"
+    table, output = tmp_path / "listing.csv", tmp_path / "scan.sqlite"
     table.write_bytes(listing(500, 1_000_000))
     command = scan_command(tiny_bundle, output, table, "--workers", 1, "--quiet")
     assert subprocess.run(command, check=False).returncode == ExitCode.SOME_FAILED

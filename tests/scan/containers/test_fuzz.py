@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.rows.row import JSON
+from recognizer.rows.records import to_json
 from recognizer.scan import Access, ScanOptions, expand
 from recognizer.scan.worker import Reader
 from tests.scan.containers.hostile import END, PHOTO, corpus, tar
@@ -80,7 +80,7 @@ def check(path: Path, data: bytes) -> None:
     *items, last = expand(given, ScanOptions(limits=LIMITS))
     assert last.source.endswith("none.jpg")
     for item in items:
-        JSON.encode({"source": item.source, "item": item.columns, "detail": item.detail})
+        to_json({"source": item.source, "item": item.columns, "detail": item.detail})
         assert "the process that opened it" not in (item.detail or "")
         with contextlib.suppress(Refused):
             assert len(reader.read(item)) <= LIMITS.max_bytes

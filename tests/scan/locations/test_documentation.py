@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -16,7 +15,7 @@ from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
 from recognizer.scan import expand
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, picture, read_rows
 from tests.scan.locations.conftest import GREEN, RED
 from tests.scan.locations.test_archives import make_tar, make_zip
 from tests.scan.locations.test_stores import put
@@ -52,10 +51,10 @@ def run(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
         before, _, scan = command.rpartition(" | ")
         given = subprocess.check_output(shlex.split(before)) if before else None
         arguments = [*shlex.split(scan)[1:], "--bundle", str(tiny_bundle), "--workers", "1"]
-        arguments += [] if "--output" in arguments else ["--output", "scan.jsonl"]
+        arguments += [] if "--output" in arguments else ["--output", "scan.sqlite"]
         result = CliRunner().invoke(app, arguments, input=given)
         assert result.exit_code in {ExitCode.DONE, ExitCode.SOME_FAILED}, result.output
-        rows = [json.loads(line) for line in Path("scan.jsonl").read_bytes().splitlines()]
+        rows = read_rows(Path("scan.sqlite"))
         assert len({row["source"] for row in rows}) == len(rows)
         return {row["source"]: row for row in rows}
 
@@ -98,9 +97,9 @@ def test_archives(run: Run) -> None:
     row = run("recognizer scan packed.tgz shards")["packed.tgz!/0002.jpg"]
     assert (row["decision"], row["item"]) == ("priority", {"id": 2})
     # Known by the next scan, which writes nothing.
-    before = Path("scan.jsonl").read_bytes()
+    before = read_rows(Path("scan.sqlite"))
     run(example("Archives"))
-    assert Path("scan.jsonl").read_bytes() == before
+    assert read_rows(Path("scan.sqlite")) == before
 
 
 def test_object_stores(run: Run, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:

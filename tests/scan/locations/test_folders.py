@@ -9,7 +9,7 @@ import pytest
 
 from recognizer.errors import UsageError
 from recognizer.scan.expand import expand, read_list
-from recognizer.scan.items import Item, Skipped, item_key
+from recognizer.scan.items import Skipped
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
 
@@ -145,10 +145,3 @@ def test_undecodable_names_keep_their_bytes(tmp_path: Path) -> None:
         pytest.skip("this file system takes only valid names")
     (item,) = expand([tmp_path])
     assert os.fsencode(item.source) == name
-    assert item.key == item_key(item.source, None)
-
-
-def test_keys_tell_items_apart() -> None:
-    items = [Item.at("a"), Item.at("b"), Item.at("a", {"id": 1}), Item.at("a", {"id": 2})]
-    assert len({item.key for item in items}) == len(items)
-    assert Item.at("a", {"x": 1, "y": 2}).key == Item.at("a", {"y": 2, "x": 1}).key

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import MissingExtraError, UsageError
-from recognizer.rows.row import JSON
+from recognizer.rows.records import to_json
 from recognizer.scan import ScanOptions, expand
 from recognizer.scan.items import Item, RowsWithoutImage, Skipped
 from recognizer.scan.records import plain
@@ -60,7 +60,7 @@ def items_of(path: Path, **options: Any) -> list[Item]:
     skipped = options.pop("skipped", None)
     items = list(expand([path], ScanOptions(**options), skipped=skipped))
     for item in items:  # all that comes out can stand in a row
-        JSON.encode({"item": item.columns})
+        to_json({"item": item.columns})
     return items
 
 
@@ -235,7 +235,7 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_any_value_can_stand_in_a_row(value: Any) -> None:
     assert plain(plain(value)) == plain(value)
-    assert json.loads(JSON.encode({"item": plain(value)}))["item"] == plain(value)
+    assert json.loads(to_json({"item": plain(value)}))["item"] == plain(value)
 
 
 @pytest.mark.parametrize(
