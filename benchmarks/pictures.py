@@ -122,20 +122,20 @@ def draw_shards() -> str:
     """Return the picture of a sharded scan as SVG."""
     parts = [
         _box(10, 96, 170, "The same sources", "listings.parquet"),
-        _box(730, 96, 160, "all.jsonl", "recognizer merge"),
+        _box(730, 96, 160, "all.sqlite", "recognizer merge"),
     ]
     for row, part in enumerate(("1/3", "2/3", "3/3")):
         y = 10 + 86 * row
         parts += [
             _box(250, y, 190, f"job {row + 1}", f"scan --shard {part}"),
-            _box(500, y, 170, f"rows/{row + 1}.jsonl", "a journal of its own"),
+            _box(500, y, 170, f"rows/{row + 1}.sqlite", "a file of its own"),
             _arrow(180, 125, 247, y + 29),
             _arrow(440, y + 29, 497, y + 29),
             _arrow(670, y + 29, 727, 125),
         ]
     label = (
-        "Every job is given the same sources and scans its own part into its own journal; merge "
-        "makes one journal of all"
+        "Every job is given the same sources and scans its own part into its own file; merge "
+        "makes one file of all"
     )
     return SVG.format(width=900, height=250, label=label, content="\n".join(parts))
 
