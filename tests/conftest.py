@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
 from recognizer.engine import Recognizer
-from recognizer.rows import Row, row_schema
+from recognizer.rows import Row, ScanFile, row_schema
 from tests.pictures import encoded, picture
 from tests.tiny import write_tiny_bundle
 
@@ -86,8 +86,13 @@ def photo_folder(tmp_path: Path) -> Callable[..., Path]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a journal as other programs read them, each held against the schema."""
-    rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+    """The rows of a scan, or of an export as JSON Lines, each held against the schema."""
+    if path.suffix == ".jsonl":
+        lines = path.read_bytes().splitlines()
+    else:
+        with ScanFile(path) as file:
+            lines = [row.to_json_line() for row in file.rows()]
+    rows = [json.loads(line) for line in lines]
     for row in rows:
         ROW_VALIDATOR.validate(row)
     return rows
@@ -95,18 +100,18 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
-    """Scans with the tiny bundle, into ``scan.jsonl``."""
-    output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.jsonl", "--workers", 1)
+    """Scans with the tiny bundle, into ``scan.sqlite``."""
+    output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.sqlite", "--workers", 1)
     return lambda *arguments: invoke("scan", *output, *arguments)
 
 
 @pytest.fixture
 def scanned(scan: Callable[..., Result], tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """Scans, and returns all rows of the journal."""
+    """Scans, and returns all rows of the file."""
 
     def rows(*arguments: object) -> list[dict[str, Any]]:
         done = scan(*arguments)
-        found = read_rows(tmp_path / "scan.jsonl")
+        found = read_rows(tmp_path / "scan.sqlite")
         has_failed = any(row["status"] == "failed" for row in found)
         assert done.exit_code == (ExitCode.SOME_FAILED if has_failed else ExitCode.DONE), (
             done.stderr
