@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.model.folders import DEFAULT_BUNDLE
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, picture, read_rows
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,9 +52,10 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "py.typed",
         "taxonomy.toml",
         "evaluation/model_card.md.j2",
-        "review/page.html.j2",
-        "review/server/static/app.js",
-        "review/server/templates/card.html.j2",
+        "review/case.html.j2",
+        "review/static/app.js",
+        "review/templates/card.html.j2",
+        "rows/schema.sql",
         "review/texts.toml",
         "recipes/small-cpu.toml",
         f"bundles/{DEFAULT_BUNDLE}/model.onnx",
@@ -78,7 +78,7 @@ def test_it_scans_with_the_model_inside_it(unpacked: Path, tmp_path: Path) -> No
         "scan",
         ".",
         "-o",
-        "scan.jsonl",
+        "scan.sqlite",
         "-w",
         "1",
         "--report",
@@ -86,7 +86,7 @@ def test_it_scans_with_the_model_inside_it(unpacked: Path, tmp_path: Path) -> No
     )
     done = run(unpacked, tmp_path, *command)
     assert done.returncode == 3, done.stderr
-    rows = [json.loads(line) for line in (tmp_path / "scan.jsonl").read_text().splitlines()]
+    rows = read_rows(tmp_path / "scan.sqlite")
     by_name = {Path(row["source"]).name: row for row in rows}
     assert by_name["broken.jpg"]["status"] == "failed"
     assert by_name["photo.jpg"]["status"] == "ok"
