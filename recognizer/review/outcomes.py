@@ -283,13 +283,11 @@ def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
     if path.suffix.lower() == ".csv":
         with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
             for number, cells in enumerate(csv.DictReader(_bounded_lines(text)), 1):
-                yield (
-                    number,
-                    {
-                        name: text_of_cell(cell) if isinstance(cell, str) else cell
-                        for name, cell in cells.items()
-                    },
-                )
+                texts = {
+                    name: text_of_cell(cell) if isinstance(cell, str) else cell
+                    for name, cell in cells.items()
+                }
+                yield number, texts
         return
     if file.read(3) != codecs.BOM_UTF8:
         file.seek(0)
