@@ -168,7 +168,7 @@ class Bundle:
     def digest(self) -> str:
         """A sha256 of the network and of all numbers that scores and decisions rest on.
 
-        Rows and journals name it, so that the same network calibrated twice is two bundles.
+        Rows name it, so that the same network calibrated twice is two bundles.
         """
         # The form, with its key `photo_thresholds`, is that of the first bundles: rows name it.
         parts = {
