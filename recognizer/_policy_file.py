@@ -11,25 +11,52 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from recognizer.errors import PolicyError
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
-from recognizer.policy import CandidateKind, KnownRule, Level, Policy, Probability, Rate, Rule
+from recognizer.policy import (
+    CandidateKind,
+    KnownRule,
+    Level,
+    Policy,
+    Probability,
+    Rate,
+    Rule,
+)
 from recognizer.taxonomy import Taxonomy, load_taxonomy, unknown_name
 
 EXAMPLES = ("small-platform", "strict")
 """The policies that this package brings along."""
 
 _MAX_WORDS = 500  # of a message
-
-_LEVELS: Mapping[str, type[Level]] = {"rate": Rate, "probability": Probability}
 _TABLES: Mapping[str, type[Any]] = {
     "known": KnownRule,
     "keywords": Keywords,
     "reports": Reports,
     "always_review": AlwaysReview,
 }
-_OTHER_KEYS = ("name", "ignore", "rules", "actions", "time_limits")
-_RULE_KEYS = tuple(f"{key}_{kind}" for key in ("review", "priority") for kind in _LEVELS)
+
+
+class _RuleTable(msgspec.Struct):
+    """The thresholds of the file, or of one of its rules."""
+
+    review_rate: float | None = None
+    review_probability: float | None = None
+    priority_rate: float | None = None
+    priority_probability: float | None = None
+
+
+class _PolicyTable(_RuleTable):
+    name: str | None = None
+    ignore: list[str] = []
+    rules: dict[str, dict[str, Any]] = {}
+    known: dict[str, Any] = {}
+    keywords: dict[str, Any] = {}
+    reports: dict[str, Any] = {}
+    always_review: dict[str, Any] = {}
+    actions: dict[Any, str] = {}  # a decision, which Policy checks
+    time_limits: dict[Any, float] = {}
 
 
 def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
@@ -53,18 +80,12 @@ def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) 
     except UnicodeDecodeError as error:
         raise PolicyError(f"{where} is not text in UTF-8") from error
     except (ValueError, RecursionError) as error:  # also numbers without end, and nesting
-        raise PolicyError(f"{where} is not TOML: {_shortened(str(error))}") from error
+        raise PolicyError(f"{where} is not TOML: {str(error)[:_MAX_WORDS]}") from error
     try:
-        policy = _policy(values, Path(path).stem, taxonomy)
-        policy.check(taxonomy)
+        policy = parse_policy(values, Path(path).stem, taxonomy)
     except (PolicyError, OverflowError, RecursionError) as error:
-        raise PolicyError(f"{where}: {_shortened(str(error))}") from error
+        raise PolicyError(f"{where}: {str(error)[:_MAX_WORDS]}") from error
     return policy
-
-
-def _shortened(words: str) -> str:
-    """Return a message that may quote a value of the file, at a length that can be read."""
-    return words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]} ..."
 
 
 def read_policy_text(path: str | os.PathLike[str]) -> str:
@@ -75,39 +96,75 @@ def read_policy_text(path: str | os.PathLike[str]) -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-def _policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
-    default = _rule(values, Rule(), *_OTHER_KEYS, *_TABLES)
+def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
+    """Return the policy of a file's content, checked; ``name`` is its name unless it has one."""
+    table = _convert(values, _PolicyTable)
+    default = _rule(table, Rule())
     rules: dict[tuple[CandidateKind, str], Rule] = {}
-    for key, where, table in _rule_tables(_table(values.get("rules", {}), "rules"), taxonomy):
+    for key, where, own in _rule_tables(table.rules, taxonomy):
         if key in rules:
             raise PolicyError(f"rules.{where}: there is another rule for {' '.join(key)}")
-        rules[key] = _at(f"rules.{where}", _rule, table, default)
-    tables = {
-        key: _at(key, _read_table, _table(values.get(key, {}), key), made)
-        for key, made in _TABLES.items()
-    }
-    return Policy(
-        name=values.get("name", name),
+        try:
+            rules[key] = _rule(_convert(own, _RuleTable), default)
+        except PolicyError as error:
+            raise PolicyError(f"rules.{where}: {error}") from error
+    policy = Policy(
+        name=name if table.name is None else table.name,
         default=default,
         rules=rules,
-        ignore=values.get("ignore", frozenset()),
-        actions=values.get("actions", {}),
-        time_limits=values.get("time_limits", {}),
-        **tables,
+        ignore=frozenset(table.ignore),
+        actions=table.actions,
+        time_limits=table.time_limits,
+        **{key: _read_table(key, getattr(table, key)) for key in _TABLES},
+    )
+    policy.check(taxonomy)
+    return policy
+
+
+def _convert(values: Mapping[str, Any], table: type[Any]) -> Any:
+    for key in ("review", "priority"):
+        if key in values:
+            kind = "rate" if isinstance(values[key], str) else "probability"
+            raise PolicyError(
+                f"{key} = {values[key]!r} is not a key: write {key}_{kind} = {values[key]}"
+            )
+    _require_keys(values, table.__struct_fields__)
+    try:
+        return msgspec.convert(values, table)
+    except msgspec.ValidationError as error:
+        raise PolicyError(str(error)) from error
+
+
+def _rule(table: _RuleTable, default: Rule) -> Rule:
+    return Rule(
+        review=_level(table, "review") or default.review,
+        priority=_level(table, "priority") or default.priority,
     )
 
 
+def _level(table: _RuleTable, key: str) -> Level | None:
+    rate, probability = getattr(table, f"{key}_rate"), getattr(table, f"{key}_probability")
+    if rate is not None and probability is not None:
+        raise PolicyError(f"give {key}_rate or {key}_probability, not both")
+    try:
+        if rate is not None:
+            return Rate(rate)
+        return None if probability is None else Probability(probability)
+    except PolicyError as error:
+        raise PolicyError(f"{key}_{'probability' if rate is None else 'rate'}: {error}") from error
+
+
 def _rule_tables(
-    rules: Mapping[str, Any], taxonomy: Taxonomy
+    rules: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy
 ) -> Iterator[tuple[tuple[CandidateKind, str], str, Mapping[str, Any]]]:
     """Yield the key of each rule, where it stands below ``rules``, and its table."""
-    for name, value in rules.items():
-        table = _table(value, f"rules.{name}")
+    for name, table in rules.items():
         is_label, is_family = name in taxonomy.labels, name in taxonomy.families
         if name in [*CandidateKind]:
             for own, entry in table.items():
-                where = f"{name}.{own}"
-                yield (CandidateKind(name), own), where, _table(entry, f"rules.{where}")
+                if not isinstance(entry, dict):
+                    raise PolicyError(f"rules.{name}.{own}: a table, not {entry!r}")
+                yield (CandidateKind(name), own), f"{name}.{own}", entry
         elif is_label and is_family:
             raise PolicyError(
                 f"rules.{name}: {name} is a label and a family: write [rules.label.{name}] or "
@@ -120,46 +177,15 @@ def _rule_tables(
             raise PolicyError(f"rules.{name}: {unknown_name('label or family', name, names)}")
 
 
-def _at(where: str, read: Any, *values: Any) -> Any:
+def _read_table(key: str, values: Mapping[str, Any]) -> Any:
     try:
-        return read(*values)
-    except PolicyError as error:
-        raise PolicyError(f"{where}: {error}") from error
+        _require_keys(values, [part.name for part in fields(_TABLES[key])])
+        return msgspec.convert(values, _TABLES[key])
+    except (PolicyError, msgspec.ValidationError) as error:
+        raise PolicyError(f"{key}: {error}") from error
 
 
-def _rule(values: Mapping[str, Any], default: Rule, *others: str) -> Rule:
-    for key in ("review", "priority"):
-        if key in values:
-            kind = "rate" if isinstance(values[key], str) else "probability"
-            raise PolicyError(
-                f"{key} = {values[key]!r} is not a key: write {key}_{kind} = {values[key]}"
-            )
-    _require_keys(values, *_RULE_KEYS, *others)
-    return Rule(
-        review=_level(values, "review") or default.review,
-        priority=_level(values, "priority") or default.priority,
-    )
-
-
-def _level(values: Mapping[str, Any], key: str) -> Level | None:
-    given = {kind: values[f"{key}_{kind}"] for kind in _LEVELS if f"{key}_{kind}" in values}
-    if len(given) > 1:
-        raise PolicyError(f"give {key}_rate or {key}_probability, not both")
-    return next((_at(f"{key}_{kind}", _LEVELS[kind], value) for kind, value in given.items()), None)
-
-
-def _read_table(values: Mapping[str, Any], made: type[Any]) -> Any:
-    _require_keys(values, *(key.name for key in fields(made)))
-    return made(**values)
-
-
-def _table(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise PolicyError(f"{where}: a table, not {value!r}")
-    return value
-
-
-def _require_keys(values: Mapping[str, Any], *known: str) -> None:
+def _require_keys(values: Mapping[str, Any], known: Sequence[str]) -> None:
     for key in sorted(set(values) - set(known)):
         raise PolicyError(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")
 
@@ -171,12 +197,12 @@ def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
     if policy.ignore:
         lines.append(f"ignore = {_value(sorted(policy.ignore))}")
     for (kind, name), rule in policy.rules.items():
-        lines += ["", f"[rules.{kind}.{_key(name)}]", *_rule_lines(rule)]
+        lines += ["", f"[rules.{kind}.{_value(name)}]", *_rule_lines(rule)]
     tables: list[tuple[str, Mapping[str, Any]]] = []
     for key, made in _TABLES.items():
         found, default = asdict(getattr(policy, key)), asdict(made())
         tables.append((key, {k: v for k, v in found.items() if v != default[k]}))
-    tables += [(key, dict(getattr(policy, key))) for key in ("actions", "time_limits")]
+    tables += [(key, getattr(policy, key)) for key in ("actions", "time_limits")]
     for key, values in tables:
         if values:
             lines += ["", f"[{key}]", *(f"{k} = {_value(v)}" for k, v in values.items())]
@@ -186,11 +212,6 @@ def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
 def _rule_lines(rule: Rule) -> Iterator[str]:
     for key, level in (("review", rule.review), ("priority", rule.priority)):
         yield f"{key}_{'rate' if isinstance(level, Rate) else 'probability'} = {level.value!r}"
-
-
-def _key(name: str) -> str:
-    is_bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if is_bare else _value(name)
 
 
 def _value(value: object) -> str:

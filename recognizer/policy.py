@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -48,11 +48,9 @@ class Rate:
     value: float
 
     def __post_init__(self) -> None:
-        if not _is_number(self.value) or self.value not in FALSE_POSITIVE_RATES:
+        if self.value not in FALSE_POSITIVE_RATES:
             rates = ", ".join(f"{rate:g}" for rate in FALSE_POSITIVE_RATES)
-            raise PolicyError(
-                f"Rate({self.value!r}): a false-positive rate is one of {rates}, as a number"
-            )
+            raise PolicyError(f"Rate({self.value!r}): a false-positive rate is one of {rates}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +60,9 @@ class Probability:
     value: float
 
     def __post_init__(self) -> None:
-        if not _is_number(self.value) or not 0 <= self.value <= 1:
+        if not 0 <= self.value <= 1:
             raise PolicyError(f"Probability({self.value!r}): a probability is a number from 0 to 1")
         object.__setattr__(self, "value", float(self.value))  # 1 and 1.0 are the same threshold
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 Level: TypeAlias = Rate | Probability
@@ -77,12 +71,9 @@ Level: TypeAlias = Rate | Probability
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """When an image becomes a lead.
+    """The thresholds over which an image is to be reviewed, and over which it has priority.
 
-    Attributes:
-        review: over this threshold, the image is to be reviewed.
-        priority: over this one too, it has priority. Where it is lower than ``review`` in a
-            bundle, ``review`` counts for both.
+    If ``priority`` is lower than ``review`` in a bundle, ``review`` counts for both.
     """
 
     review: Level = Rate(0.01)
@@ -139,32 +130,25 @@ class KnownRule:
             ("cleared", (Effect.NOTHING, Effect.CLEAR)),
         ):
             if getattr(self, key) not in allowed:
-                raise PolicyError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
-            object.__setattr__(self, key, Effect(getattr(self, key)))
-        distance = self.distance
-        if type(distance) is not int or not 0 <= distance <= MAX_DISTANCE:
-            raise PolicyError(f"distance = {distance!r}: bits, from 0 to {MAX_DISTANCE}")
+                raise PolicyError(f"{key} = {getattr(self, key)}: one of {', '.join(allowed)}")
+        if not 0 <= self.distance <= MAX_DISTANCE:
+            raise PolicyError(f"distance = {self.distance!r}: bits, from 0 to {MAX_DISTANCE}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """A platform's profile.
 
-    It is checked as strictly as a file is; :meth:`check` also checks the names in it, as
-    :func:`load_policy` and :meth:`recognizer.Recognizer.decide` do.
+    :meth:`check` also checks the names in it, as :func:`load_policy` and
+    :meth:`recognizer.Recognizer.decide` do.
 
     Attributes:
-        name: for people and rows.
         default: the rule for every product and family without one of its own. Its rates are
             those of an *image*: the share of images without any product that become leads.
         rules: (kind, name) of a label or family -> its own rule, with the rates of this label or
             family alone. That of a family holds for the family and for those of its products
             that have none of their own.
         ignore: products that are never a lead on this platform.
-        known: what a match with a known item means.
-        keywords: words in a listing's text that raise its level by one.
-        reports: how many reports by users make a listing ``review`` or ``priority``.
-        always_review: images that are reviewed whatever the scores of products are.
         actions: what the platform does at a decision, in its own words.
         time_limits: hours after which a listing with a decision is late; in the queue it then comes
             first in its level.
@@ -182,24 +166,26 @@ class Policy:
     time_limits: Mapping[Decision, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, wanted in _TYPES.items():
-            if not isinstance(value := getattr(self, key), wanted):
-                raise PolicyError(f"{key} = {value!r}: it must be a {wanted.__name__}")
-        ignore = self.ignore
-        if not isinstance(ignore, Set | list) or not all(isinstance(name, str) for name in ignore):
-            raise PolicyError(f"ignore: a list or set of products, not {ignore!r}")
-        try:
-            rules = {(CandidateKind(kind), name): rule for (kind, name), rule in self.rules.items()}
-        except (AttributeError, TypeError, ValueError) as error:
-            raise PolicyError("rules: a mapping from (CandidateKind, name) to Rule") from error
-        for (kind, name), rule in rules.items():
+        for (kind, name), rule in self.rules.items():
             if not isinstance(rule, Rule):
                 raise PolicyError(f"rules.{kind}.{name} = {rule!r}: it must be a Rule")
+        waiting = [one for one in Decision if one is not Decision.CLEAR]
+        for field_name, known in (("actions", [*Decision]), ("time_limits", waiting)):
+            for key in getattr(self, field_name):
+                if key not in known:
+                    unknown = unknown_name("decision", str(key), known)
+                    raise PolicyError(f"{field_name}: {unknown}")
+        for key, text in self.actions.items():
+            if not text.strip():
+                raise PolicyError(f"actions.{key} = {text!r}: say in words what is done")
+        for key, hours in self.time_limits.items():
+            if not 0 < hours < math.inf:
+                raise PolicyError(f"time_limits.{key} = {hours!r}: a number of hours over 0")
         # Read-only, for the digest is computed once.
-        object.__setattr__(self, "rules", MappingProxyType(rules))
-        object.__setattr__(self, "actions", MappingProxyType(_actions(self.actions)))
-        object.__setattr__(self, "time_limits", MappingProxyType(_time_limits(self.time_limits)))
-        object.__setattr__(self, "ignore", frozenset(ignore))
+        for field_name in _MAPPINGS:
+            value = MappingProxyType(dict(getattr(self, field_name)))
+            object.__setattr__(self, field_name, value)
+        object.__setattr__(self, "ignore", frozenset(self.ignore))
 
     def __getstate__(self) -> dict[str, Any]:
         # A mapping proxy cannot be pickled, and a policy has to reach worker processes.
@@ -246,38 +232,6 @@ class Policy:
 
 _MAPPINGS = ("rules", "actions", "time_limits")
 
-_TYPES = {
-    "name": str,
-    "default": Rule,
-    "known": KnownRule,
-    "keywords": Keywords,
-    "reports": Reports,
-    "always_review": AlwaysReview,
-}
-
-
-def _actions(actions: Mapping[Decision, str]) -> dict[Decision, str]:
-    if not isinstance(actions, Mapping):
-        raise PolicyError(f"actions: a mapping from decisions to texts, not {actions!r}")
-    for key, text in actions.items():
-        if key not in [*Decision]:
-            raise PolicyError(f"actions: {unknown_name('decision', str(key), [*Decision])}")
-        if not isinstance(text, str) or not text.strip():
-            raise PolicyError(f"actions.{key} = {text!r}: say in words what is done")
-    return {Decision(key): text for key, text in actions.items()}
-
-
-def _time_limits(limits: Mapping[Decision, float]) -> dict[Decision, float]:
-    if not isinstance(limits, Mapping):
-        raise PolicyError(f"time_limits: a mapping from decisions to hours, not {limits!r}")
-    waiting = [one for one in Decision if one is not Decision.CLEAR]
-    for key, hours in limits.items():
-        if key not in waiting:
-            raise PolicyError(f"time_limits: {unknown_name('decision', str(key), waiting)}")
-        if not _is_number(hours) or not 0 < hours < math.inf:
-            raise PolicyError(f"time_limits.{key} = {hours!r}: a number of hours over 0")
-    return {Decision(key): float(hours) for key, hours in limits.items()}
-
 
 def _content(rule: Rule) -> list[tuple[str, float]]:
     return [(type(level).__name__, level.value) for level in (rule.review, rule.priority)]
@@ -306,13 +260,8 @@ class Candidate:
 class Lead:
     """A product or family that an image may show.
 
-    Attributes:
-        kind: whether it is a label or a family.
-        name: of the label or family.
-        score: its calibrated probability, 0 to 1.
-        threshold: the probability that the score is over.
-        false_positive_rate: of this threshold; None where the policy gives a probability.
-        level: ``review`` or ``priority``.
+    ``score`` is its calibrated probability, 0 to 1, ``threshold`` the probability that it is over,
+    and ``false_positive_rate`` that of the threshold; None if the policy gives a probability.
     """
 
     kind: CandidateKind
@@ -336,11 +285,8 @@ class Finding(StrEnum):
 class KnownMatch:
     """A known item that an image is near.
 
-    Attributes:
-        label: which product it is, or what else; None where nobody said.
-        origin: the organisation that it comes from; None where unknown.
-        distance: bits in which the hashes differ, of 256.
-        transform: how the image has to be turned or mirrored to be near the item.
+    ``distance`` is the number of bits, of 256, in which the hashes differ; ``transform`` says how
+    the image has to be turned or mirrored to be near the item.
     """
 
     id: str

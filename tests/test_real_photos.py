@@ -54,7 +54,7 @@ def test_the_heat_lies_on_the_object(measured: Robustness) -> None:
 
 @pytest.mark.parametrize("background", sorted(CHANGES))
 def test_the_score_does_not_hang_on_the_background(measured: Robustness, background: str) -> None:
-    """Far from independent of it (docs/robustness.md); a model that is worse is not released."""
+    """Far from independent of it (docs/evaluation.md); a model that is worse is not released."""
     (outcome,) = [o for o in measured.outcomes["any product"] if o.strength == background]
     assert outcome.average_precision_before > 0.9
     assert outcome.average_precision > 0.85

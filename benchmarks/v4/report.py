@@ -30,7 +30,7 @@ from recognizer.engine import Recognizer
 from recognizer.evaluation.evaluate import measure as evaluate
 from recognizer.evaluation.evaluate import score_photos
 from recognizer.evaluation.metrics import (
-    Ranking,
+    RankedCounts,
     bootstrap,
     expected_calibration_error,
     recall_at_fpr,
@@ -123,7 +123,7 @@ def rows(bundle: Bundle, test: Sequence[Photo], answers: Sequence[Prediction]) -
         score = np.array([getattr(p, kind)[name] for p in answers])
         keep = positive | negative
         truth, s = positive[keep], score[keep]
-        estimate = bootstrap(Ranking.average_precision, truth, s, rounds=300)
+        estimate = bootstrap(RankedCounts.average_precision, truth, s, rounds=300)
         words = (
             f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f}); "
             f"{recall_at_fpr(truth, s, 0.01):.2f} / {recall_at_fpr(truth, s, 0.001):.2f}"

@@ -28,7 +28,7 @@ from recognizer.errors import DatasetError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recognizer.dataset.check import Check
+    from recognizer.dataset.check import DataCheck
     from recognizer.dataset.labels import CustomLabels
     from recognizer.dataset.manifest import Photo
     from recognizer.dataset.new_manifest import NewManifest
@@ -355,7 +355,7 @@ def check(
         )
 
 
-def _print_check(found: Check) -> None:
+def _print_check(found: DataCheck) -> None:
     _print_counts(found.photos)
     for problem in found.problems:
         typer.echo(problem)

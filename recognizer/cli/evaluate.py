@@ -167,9 +167,9 @@ def _evaluate(
 ) -> _Found:
     from recognizer.cli.evaluate_output import print_evaluation
     from recognizer.evaluation.evaluate import measure, to_json
-    from recognizer.evaluation.html_report import Measured, write_report
+    from recognizer.evaluation.html_report import ReportPart, write_report
 
-    measured: list[Measured] = []
+    measured: list[ReportPart] = []
     for name, worth, photos in chosen:
         predictions = _score(recognizer, photos, f"scoring: {name}")
         evaluation = measure(
@@ -182,7 +182,7 @@ def _evaluate(
             group_by_source=group_by_source,
         )
         measured.append(
-            Measured(evaluation=evaluation, worth=worth, photos=photos, predictions=predictions)
+            ReportPart(evaluation=evaluation, worth=worth, photos=photos, predictions=predictions)
         )
     text = to_json({part.evaluation.split: part.evaluation for part in measured})
     if output is not None:

@@ -11,10 +11,9 @@ from recognizer.cli.progress import new_table, wide_console
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
 from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
 from recognizer.evaluation.out_of_fold import FoldEvaluation
-from recognizer.evaluation.paired import Change, PairedEvaluation
-from recognizer.evaluation.prevalence import OperatingPoint
+from recognizer.evaluation.paired import PairedChange, PairedEvaluation
 from recognizer.evaluation.robustness import Robustness
-from recognizer.model.description import Estimate, percent
+from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES
 
 
@@ -110,15 +109,11 @@ def _print_lookalikes(console: Console, evaluation: Evaluation) -> None:
 
 
 def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
-    headings = (
-        *("", "set for", "recall", "false positives", "rate", "precision there"),
-        *("needed, none over it", "needed, as observed"),
-    )
     table = new_table(
         f"the bundle's thresholds, if {evaluation.prevalence:.3%} of the photos show a product",
-        headings,
-        "precision with a conservative interval of at least 95 %; negatives needed to show with "
-        "95 % confidence that the false-positive rate is at most the one set",
+        ("", "set for", "recall", "false positives", "rate", "precision there", "needed"),
+        "precision with a conservative interval of at least 95 %; negatives needed, none over the "
+        "threshold, to show with 95 % confidence that the false-positive rate is at most that",
     )
     for name, points in evaluation.operating_points.items():
         for point in points:
@@ -130,9 +125,8 @@ def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
                 _cell(point.recall),
                 str(point.false_positives),
                 point.false_positive_rate.as_percent(),
-                _precision(point),
+                point.precision_in_words,
                 f"{point.negatives_without_error:,}",
-                _count(point.negatives_as_observed),
             )
     console.print(table)
     strictest = evaluation.operating_points[ANY_PRODUCT][-1]
@@ -140,24 +134,6 @@ def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
         f"any product, threshold for {strictest.rate:.1%}: "
         f"{strictest.in_words(evaluation.prevalence)}"
     )
-    for claim in strictest.claims:
-        console.print(
-            f"to promise that {claim.precision:.0%} of these leads are products, the "
-            f"false-positive rate must be at most {percent(claim.false_positive_rate)} %, which "
-            f"takes {claim.negatives:,} negatives without a false positive"
-        )
-
-
-def _count(number: int | None) -> str:
-    return "never" if number is None else f"{number:,}"
-
-
-def _precision(point: OperatingPoint) -> str:
-    if point.precision is None:
-        return "-"
-    if not point.false_positives:  # "100 %" would be read as a promise
-        return f"at least {percent(point.precision.low)} %"
-    return point.precision.as_percent()
 
 
 def print_comparison(comparison: PairedEvaluation) -> None:
@@ -197,7 +173,7 @@ def print_robustness(found: Robustness, name: str) -> None:
     wide_console().print(table)
 
 
-def _change(change: Change) -> tuple[str, str]:
+def _change(change: PairedChange) -> tuple[str, str]:
     d = change.difference
     return (
         f"{change.before:.3f} -> {change.now:.3f}",

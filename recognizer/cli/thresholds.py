@@ -258,12 +258,6 @@ def _print(choice: Choice, bundle: Bundle) -> None:
                 f"{one.found:,.1f}",
             )
         console.print(table)
-    for recall, photos in choice.audits.items():
-        console.print(
-            f"To claim a recall of {recall:.0%}: look at {photos:,} cleared images, drawn at "
-            "random, of which none may show a product",
-            highlight=False,
-        )
     for note in choice.notes:
         console.print(f"- {note}", markup=False, highlight=False)
 

@@ -68,7 +68,7 @@ class NearDuplicate:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DataCheck:
     """The result of a check.
 
     ``photos`` are those of all rows that could be read; ``duplicates`` the near-duplicates across
@@ -89,13 +89,10 @@ def check_data(
     recognizer: Recognizer,
     recipe: DataRecipe | None = None,
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
-) -> Check:
+) -> DataCheck:
     """Check each data folder, and all of them together.
 
     What a recipe holds out of training is a split of its own.
-
-    Raises:
-        DatasetError: a folder has no photos, or a table of the recipe cannot be read.
     """
     photos: list[Photo] = []
     problems: list[str] = []
@@ -123,13 +120,13 @@ def check_data(
         photos = [replace(p, split=split_of.get(p.path, p.split)) for p in photos]
     compared = [photo for photo, phash in zip(photos, hashes, strict=True) if phash is not None]
     if not compared:
-        return Check(tuple(photos), tuple(problems), (), 0, ())
+        return DataCheck(tuple(photos), tuple(problems), (), 0, ())
     report = partial(on_progress, "features")
     features = unit_norm(run_photos(recognizer, compared, report).embedding)
     known = to_bytes([phash for phash in hashes if phash is not None])
     duplicates, unconfirmed = _duplicates(compared, known, features)
     alike = _alike(compared, known, features)
-    return Check(tuple(photos), tuple(problems), tuple(duplicates), unconfirmed, tuple(alike))
+    return DataCheck(tuple(photos), tuple(problems), tuple(duplicates), unconfirmed, tuple(alike))
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:

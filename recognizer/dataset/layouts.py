@@ -47,7 +47,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CollectionEntry:
     """One labelled photo of a collection: its file, its label, and the other columns it has."""
 
     path: Path
@@ -66,7 +66,7 @@ class Collection:
     root: Path
     layout: str
     words: str
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[CollectionEntry] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -84,10 +84,6 @@ def read_collection(
         layout: one of :data:`LAYOUTS`; None to find out.
         columns: which columns of a table hold the file and the label.
         photos: the folder that holds the photos; None for the one with the list.
-
-    Raises:
-        DatasetError: there are no photos, several layouts fit, or a file cannot be read.
-        UsageError: there is no such layout.
     """
     place = Path(place)
     if layout is not None and layout not in LAYOUTS:
@@ -235,7 +231,7 @@ def _add_label(folder: Path, fields: dict[str, str], found: Collection, others: 
         for path in (Path(place) / name for name in sorted(names)):
             if is_image(path):
                 found.entries.append(
-                    Entry(path=path, label=folder.name, fields={**fields, **source})
+                    CollectionEntry(path=path, label=folder.name, fields={**fields, **source})
                 )
             elif not path.name.startswith("."):
                 others.append(path)
@@ -270,7 +266,9 @@ def _read_table(path: Path, files: _Files, found: Collection, columns: Columns) 
             found.left_out.append(f"{where}: {row[file]}: no label")
         else:
             fields = {key: value for key, value in row.items() if key != file and value}
-            found.entries.append(Entry(path=photo, label=row[label].strip(), fields=fields))
+            found.entries.append(
+                CollectionEntry(path=photo, label=row[label].strip(), fields=fields)
+            )
 
 
 def _pick(names: Sequence[str], known: Sequence[str]) -> str | None:
@@ -388,7 +386,9 @@ def _add_coco(content: Any, path: Path, files: _Files, found: Collection) -> Non
             if image.get("license") in licenses:
                 fields["license"] = licenses[image["license"]]
             label = max(of, key=lambda name: (of[name], name))
-            found.entries.append(Entry(path=photo, label=label, fields={**fields, **split}))
+            found.entries.append(
+                CollectionEntry(path=photo, label=label, fields={**fields, **split})
+            )
     if several:
         found.notes.append(
             f"{several} photos have several labels; the one with the largest area counts"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.dataset.folds import deal_to_splits
-from recognizer.dataset.layouts import Collection, Entry, is_image
+from recognizer.dataset.layouts import Collection, CollectionEntry, is_image
 from recognizer.dataset.manifest import LABELS, MANIFEST, SPLITS, Photo, folder_taxonomy, read_rows
 from recognizer.dataset.origins import find_origins
 from recognizer.errors import DatasetError
@@ -58,7 +58,7 @@ class NewManifest:
 class _Seen:
     """A photo of a collection whose file was read."""
 
-    entry: Entry
+    entry: CollectionEntry
     label: str
     source: str | None
     sha256: str
@@ -83,10 +83,6 @@ def make_manifest(
         shares: split -> its share of the photos.
         seed: of the draw.
         on_progress: called with the number of files that were read, and of all.
-
-    Raises:
-        DatasetError: a label is unknown, no photo can be read, or they are all of one source.
-        UsageError: there is no such column for the source.
     """
     notes, warnings, left_out = [*found.notes], list[str](), [*found.left_out]
     taxonomy = folder_taxonomy(found.root)
@@ -202,7 +198,7 @@ def plain_label(name: str) -> str:
 
 
 def _look_at_all(
-    pairs: Sequence[tuple[Entry, str | None]],
+    pairs: Sequence[tuple[CollectionEntry, str | None]],
     labels: Mapping[str, str],
     left_out: list[str],
     on_progress: Callable[[int, int], None],
@@ -339,9 +335,6 @@ def match_list(
     Photos of others cannot be handed on. Their content hashes can, with label, source and split: a
     CSV table with ``sha256``, ``label``, ``source`` and ``split``. Files are found by their
     content, whatever they are called.
-
-    Raises:
-        DatasetError: the list cannot be read, a row breaks a rule, or there is no such folder.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, Entry
+from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
 from recognizer.errors import UsageError
 
 SOURCE_COLUMNS = (
@@ -49,9 +49,6 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
     Args:
         found: the collection.
         asked: the name of a column, or one of :data:`MODES`; None to find out.
-
-    Raises:
-        UsageError: there is no such column.
     """
     entries = found.entries
     columns = list(dict.fromkeys(key for entry in entries for key in entry.fields))
@@ -112,7 +109,7 @@ def _tells_apart(sources: Sequence[str | None], labels: Sequence[str], *, is_col
     return several and 2 * sum(n for n in counts.values() if n > 1) >= len(sources)
 
 
-def _of_column(entries: Sequence[Entry], column: str) -> Origins:
+def _of_column(entries: Sequence[CollectionEntry], column: str) -> Origins:
     sources = [(entry.fields.get(column) or "").strip() or None for entry in entries]
     return Origins(sources=sources, words=f"the column {column!r}")
 
@@ -127,13 +124,13 @@ def _of_folder(found: Collection) -> Origins:
     return Origins(sources=sources, words="the folder that a photo lies in")
 
 
-def _parent(entry: Entry, root: Path) -> str | None:
+def _parent(entry: CollectionEntry, root: Path) -> str | None:
     parts = entry.path.relative_to(root).parts[:-1]
     names = [p for p in parts if p.lower() not in SPLIT_FOLDERS | {"images", "data", entry.label}]
     return names[-1] if names else None
 
 
-def _of_prefix(entries: Sequence[Entry]) -> Origins:
+def _of_prefix(entries: Sequence[CollectionEntry]) -> Origins:
     sources = [file_prefix(entry.path.stem) for entry in entries]
     return Origins(sources=sources, words="the beginning of the file name, before its number")
 

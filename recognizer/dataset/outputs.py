@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outputs:
+class NetworkOutputs:
     """Log-odds before calibration, float32, (N, labels), and embeddings, float32, (N, channels)."""
 
     log_odds: NDArray[np.float32]
@@ -32,13 +32,8 @@ def run_photos(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Outputs:
-    """Run the first frame of each photo through the network, decoded as in serving.
-
-    Raises:
-        DatasetError: there are no photos, one cannot be decoded, or its bytes are not those of the
-            manifest.
-    """
+) -> NetworkOutputs:
+    """Run the first frame of each photo through the network, decoded as in serving."""
     if not photos:
         raise DatasetError("no photos")
 
@@ -47,7 +42,7 @@ def run_photos(
 
     chunks = in_chunks(run, photos, on_progress)
     log_odds, embedding = zip(*chunks, strict=True)
-    return Outputs(log_odds=np.concatenate(log_odds), embedding=np.concatenate(embedding))
+    return NetworkOutputs(log_odds=np.concatenate(log_odds), embedding=np.concatenate(embedding))
 
 
 def in_chunks(
@@ -67,11 +62,7 @@ def in_chunks(
 
 
 def read_frames(recognizer: Recognizer, photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:
-    """Return the first frame of each photo, decoded as in serving.
-
-    Raises:
-        DatasetError: one cannot be decoded, or its bytes are not those of the manifest.
-    """
+    """Return the first frame of each photo, decoded as in serving."""
     frames = []
     for photo in photos:
         image = recognizer.load_image(photo.path)

@@ -20,12 +20,12 @@ from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.onnx_head import Head
 from recognizer.evaluation.thresholds import expected_log_odds
 from recognizer.model.negatives import NegativeBank
-from recognizer.model.numerics import standardisation
 
 OWN_WEIGHTS = (1.0, 0.5, 0.0)
 """How much of a known label's own log-odds may be added to its new head, in order of preference."""
 
 _FOLDS = 5
+_MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
 
 
 PENALTY = 0.03
@@ -83,7 +83,10 @@ class Learner:
         )
         self._bank = bank
         rows = bank.embeddings[self._negative].astype(np.float64)
-        self._mean, self._spread = standardisation(rows)
+        # A channel that hardly varies means little, however far another image is out.
+        spread = rows.std(axis=0)
+        self._mean = rows.mean(axis=0)
+        self._spread = np.maximum(spread, _MIN_SPREAD * spread.mean() + 1e-9)
         self._rows = self._scaled(bank.embeddings)
         self._views = self._scaled(photos.embeddings)
         self._known = np.flatnonzero(bank.labels == name)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import Photo, taxonomy_of
 from recognizer.evaluation.metrics import (
     CalibrationBin,
-    Ranking,
+    RankedCounts,
     bootstrap,
     calibration_bins,
     expected_calibration_error,
@@ -124,8 +124,8 @@ def figures_of(
         name=name,
         photos=photos,
         sources=sources,
-        average_precision=estimate(Ranking.average_precision),
-        area_under_roc=estimate(Ranking.area_under_roc),
+        average_precision=estimate(RankedCounts.average_precision),
+        area_under_roc=estimate(RankedCounts.area_under_roc),
         recall={
             rate: share(round(photos * recall(rate=rate)), photos) for rate in FALSE_POSITIVE_RATES
         },

@@ -36,7 +36,7 @@ _SIDE = 200  # longer side of a picture in pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class ReportPart:
     """One split of the report: figures, what they mean, photos and their predictions."""
 
     evaluation: Evaluation
@@ -48,15 +48,12 @@ class Measured:
 def write_report(
     output: Path,
     recognizer: Recognizer,
-    measured: Sequence[Measured],
+    measured: Sequence[ReportPart],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
     """Write the report of one bundle on one or more splits, the most important first.
 
     ``on_progress`` is called with the splits done and their number.
-
-    Raises:
-        UsageError: the file cannot be written.
     """
     parts = []
     for part in measured:
@@ -77,7 +74,7 @@ def write_report(
         partial.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def _part(recognizer: Recognizer, measured: Measured) -> dict[str, Any]:
+def _part(recognizer: Recognizer, measured: ReportPart) -> dict[str, Any]:
     """Return what the page shows of one split."""
     truth = Truth.of(measured.photos)
     wanted = targets(recognizer.bundle, truth, measured.predictions)
@@ -93,7 +90,7 @@ def _part(recognizer: Recognizer, measured: Measured) -> dict[str, Any]:
 
 
 def _galleries(
-    recognizer: Recognizer, measured: Measured, truth: Truth, wanted: Sequence[Target]
+    recognizer: Recognizer, measured: ReportPart, truth: Truth, wanted: Sequence[Target]
 ) -> Iterator[dict[str, Any]]:
     """Yield the worst errors of each family at a false-positive rate of :data:`SOURCE_RATE`."""
     families = [t for t in wanted if t.name != ANY_PRODUCT and t.positive.any()]
@@ -115,7 +112,7 @@ def _galleries(
 
 
 def _shot(
-    recognizer: Recognizer, measured: Measured, target: Target, members: Sequence[str], place: int
+    recognizer: Recognizer, measured: ReportPart, target: Target, members: Sequence[str], place: int
 ) -> dict[str, Any]:
     """Return a photo of the gallery; ``explained`` is the label of its heat-map."""
     photo, scores = measured.photos[place], measured.predictions[place].scores

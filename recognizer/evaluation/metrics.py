@@ -30,7 +30,7 @@ _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class RankedCounts:
     """How many photos score at least as high as each distinct score, highest first.
 
     The one form from which all metrics are computed, for the photos as they are and, with leading
@@ -66,17 +66,19 @@ class Ranking:
         return np.asarray((over / self.positives[..., -1:])[..., 0], np.float64)
 
 
-Metric: TypeAlias = Callable[[Ranking], NDArray[np.float64]]
+Metric: TypeAlias = Callable[[RankedCounts], NDArray[np.float64]]
 
 
-def rank(positive: Positive, scores: Scores, counts: NDArray[np.integer] | None = None) -> Ranking:
+def rank(
+    positive: Positive, scores: Scores, counts: NDArray[np.integer] | None = None
+) -> RankedCounts:
     """Return the ranking of N photos; ``counts``, (..., N), says how often each counts."""
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each distinct score
     counts = np.ones(len(scores), np.int64) if counts is None else counts
     ordered = counts[..., order].astype(np.int64)
     is_positive = positive[order]
-    return Ranking(
+    return RankedCounts(
         (ordered * is_positive).cumsum(axis=-1)[..., last],
         (ordered * ~is_positive).cumsum(axis=-1)[..., last],
     )
@@ -174,7 +176,7 @@ def bootstrap(
     rounds: int = 1000,
     groups: NDArray[np.str_] | None = None,
 ) -> Estimate:
-    """Return a metric, such as :meth:`Ranking.average_precision`, with its percentile interval.
+    """Return a metric, as :meth:`RankedCounts.average_precision`, with its percentile interval.
 
     ``positive``, bool, (N,), has both values. The metric of the scores ``against``, if any, is
     subtracted: every round draws the same photos for both, so that photos that are hard for both

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.evaluation.evaluate import targets
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
-from recognizer.evaluation.metrics import Metric, Ranking, bootstrap, rank
+from recognizer.evaluation.metrics import Metric, RankedCounts, bootstrap, rank
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class PairedChange:
     """A figure of both bundles, and now - before with its paired bootstrap interval."""
 
     before: float
@@ -28,7 +28,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class PairedFigures:
     """Two bundles on one family, or on any product, with the photos and sources of its positives.
 
     Recall is at the :data:`SOURCE_RATE`, with the threshold that each bundle needs for it.
@@ -37,8 +37,8 @@ class Comparison:
     name: str
     photos: int
     sources: int
-    average_precision: Change
-    recall: Change
+    average_precision: PairedChange
+    recall: PairedChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class PairedEvaluation:
     data: str
     negatives: int
     intervals: str
-    families: tuple[Comparison, ...]
+    families: tuple[PairedFigures, ...]
 
 
 def compare(
@@ -90,12 +90,12 @@ def compare(
             groups=sources if group_by_source else None,
         )
         found.append(
-            Comparison(
+            PairedFigures(
                 name=target.name,
                 photos=int(positive.sum()),
                 sources=len(np.unique(sources[positive])),
-                average_precision=change(Ranking.average_precision),
-                recall=change(partial(Ranking.recall_at, rate=SOURCE_RATE)),
+                average_precision=change(RankedCounts.average_precision),
+                recall=change(partial(RankedCounts.recall_at, rate=SOURCE_RATE)),
             )
         )
     return PairedEvaluation(
@@ -116,8 +116,8 @@ def _change(
     before: NDArray[np.float64],
     rounds: int,
     groups: NDArray[np.str_] | None,
-) -> Change:
-    return Change(
+) -> PairedChange:
+    return PairedChange(
         before=float(metric(rank(positive, before))),
         now=float(metric(rank(positive, now))),
         difference=bootstrap(metric, positive, now, against=before, rounds=rounds, groups=groups),

@@ -10,17 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
-from scipy.stats import beta
-
 from recognizer.evaluation.metrics import CONFIDENCE, Scores, share
 from recognizer.model.description import Estimate, percent
 
 DEFAULT_PREVALENCE = 0.0003
 """Three photos in ten thousand show a product."""
-
-CLAIMS = (0.1, 0.5, 0.9)
-"""Precisions that somebody might want to promise."""
 
 _JOINT = 1 - (1 - CONFIDENCE) / 2
 """Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
@@ -36,11 +30,11 @@ def precision(recall: float, false_positive_rate: float, prevalence: float) -> f
 def precision_estimate(
     recall: Estimate, false_positive_rate: Estimate, prevalence: float
 ) -> Estimate | None:
-    """Return the precision at a prevalence with a conservative interval.
+    """Return the precision at a prevalence with a conservative interval; None without leads.
 
     The lower end combines the lower end of the recall with the upper end of the false-positive
     rate, the upper end the opposite. Intervals at 97.5 % of each give one of at least 95 %
-    (Bonferroni). Nothing over the threshold gives None.
+    (Bonferroni).
     """
     value = precision(recall.value, false_positive_rate.value, prevalence)
     if value is None:
@@ -48,12 +42,6 @@ def precision_estimate(
     low = precision(recall.low, false_positive_rate.high, prevalence)
     high = precision(recall.high, false_positive_rate.low, prevalence)
     return Estimate(value, low or 0.0, 1.0 if high is None else high)
-
-
-def needed_fpr(recall: float, precision_wanted: float, prevalence: float) -> float:
-    """Return the false-positive rate at which a precision, above 0, is reached."""
-    odds = (1 - precision_wanted) / precision_wanted
-    return prevalence / (1 - prevalence) * recall * odds
 
 
 def negatives_without_error(rate: float, confidence: float = CONFIDENCE) -> int:
@@ -64,51 +52,13 @@ def negatives_without_error(rate: float, confidence: float = CONFIDENCE) -> int:
     return math.ceil(math.log(1 - confidence) / math.log1p(-rate))
 
 
-def negatives_as_observed(
-    rate: float, observed_rate: float, confidence: float = CONFIDENCE
-) -> int | None:
-    """Return how many negatives show a false-positive rate of ``rate`` if one is observed.
-
-    With so many the exact one-sided bound (Clopper and Pearson) on ``observed_rate`` falls to
-    ``rate``. None if no number is enough, since the observed rate is not below ``rate``.
-    """
-    if observed_rate >= rate:
-        return None
-    fewest = negatives_without_error(rate, confidence)
-    if not observed_rate:
-        return fewest
-
-    def excess(number: float) -> float:
-        errors = observed_rate * number
-        return float(beta.ppf(confidence, errors + 1, number - errors)) - rate
-
-    enough = 2 * fewest
-    while excess(enough) > 0:
-        enough *= 2
-    return math.ceil(float(brentq(excess, fewest - 1, enough)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What it takes to promise a precision at the prevalence and recall at hand.
-
-    ``negatives`` without one over the threshold would show the false-positive rate that gives it.
-    """
-
-    precision: float
-    false_positive_rate: float
-    negatives: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingPoint:
     """The effect of one threshold of a bundle on photos that were not used to set it.
 
-    ``rate`` is the false-positive rate that it was set for. Recall and precision (at the chosen
-    prevalence) are None, and ``claims`` empty, without anything to compute them from.
-    ``negatives_without_error`` is how many negatives, none over the threshold, would show a
-    false-positive rate of ``rate``; ``negatives_as_observed`` how many if false positives continued
-    as observed, None if the observed rate is not below ``rate``.
+    ``rate`` is the false-positive rate that it was set for, and ``negatives_without_error`` how
+    many negatives, none over the threshold, would show it. Without positives there is no recall,
+    and without leads no precision (at the chosen prevalence).
     """
 
     rate: float
@@ -118,8 +68,15 @@ class OperatingPoint:
     false_positive_rate: Estimate
     precision: Estimate | None
     negatives_without_error: int
-    negatives_as_observed: int | None
-    claims: tuple[Claim, ...]
+
+    @property
+    def precision_in_words(self) -> str:
+        """The precision in percent; "100 %" would be read as a promise."""
+        if self.precision is None:
+            return "-"
+        if not self.false_positives:
+            return f"at least {percent(self.precision.low)} %"
+        return self.precision.as_percent()
 
     def in_words(self, prevalence: float) -> str:
         """Say what the threshold gives among a million photos."""
@@ -137,10 +94,10 @@ class OperatingPoint:
             return f"{words}."
         if not self.false_positives:
             return (
-                f"{words} observed; but the data only show that at least "
-                f"{percent(self.precision.low)} % of the leads are products."
+                f"{words} observed; but the data only show that {self.precision_in_words} of the "
+                "leads are products."
             )
-        return f"{words}: {self.precision.as_percent()} of the leads are products."
+        return f"{words}: {self.precision_in_words} of the leads are products."
 
 
 def operating_point(
@@ -165,10 +122,4 @@ def operating_point(
         false_positive_rate=share(errors, negatives),
         precision=precision,
         negatives_without_error=negatives_without_error(rate),
-        negatives_as_observed=negatives_as_observed(rate, errors / negatives),
-        claims=tuple(
-            Claim(precision=wanted, false_positive_rate=r, negatives=negatives_without_error(r))
-            for wanted in CLAIMS
-            if found and (r := needed_fpr(found / positives, wanted, prevalence))
-        ),
     )

@@ -48,17 +48,14 @@ class Precision:
     """How many of the decided leads with the same grounds were confirmed.
 
     Attributes:
-        kind: of the grounds; None for all leads of the level together.
-        name: of the label or family, or the keyword; None otherwise.
-        level: ``review`` or ``priority``.
-        confirmed: decided leads that were confirmed, as whatever product.
+        kind: of the grounds, or None for all leads of the level together.
+        name: of the label or family, or the keyword.
+        confirmed: as whatever product.
         as_product: of these, those that were confirmed as this product: by the label that the
             reviewer gave, or without one. Of all leads: as one of the products that they were for.
-        rejected: decided leads that were rejected.
-        open: leads without an outcome, or with one that does not decide (unsure, escalated).
-        precision: confirmed among the decided; None if none was decided.
-        product_precision: confirmed as this product among the decided; None if none was, or if
-            the grounds name no product.
+        open: without an outcome, or with one that does not decide (unsure, escalated).
+        precision: confirmed among the decided, if any.
+        product_precision: confirmed as this product among the decided, if the grounds name one.
     """
 
     kind: Grounds | None
@@ -74,14 +71,10 @@ class Precision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far two reviewers agree on what both have judged.
+    """How far two reviewers agree on the images and listings that both have judged.
 
-    Attributes:
-        reviewers: their names.
-        subjects: images and listings that both have judged.
-        same: of these, how many alike.
-        kappa: Cohen's kappa (1960): 1 is agreement, 0 is chance; None where both gave one and the
-            same answer to everything, so that chance would do as well.
+    ``kappa`` is Cohen's (1960): 1 is agreement, 0 is chance, and None if both gave the same answer
+    to everything, so that chance would do as well.
     """
 
     reviewers: tuple[str, str]
@@ -104,14 +97,12 @@ class Misses:
     """What an audit sample says of the images that were cleared.
 
     Attributes:
-        cleared: clear images of the scan.
-        drawn: of these, how many are in the audit sample.
+        drawn: of the cleared, how many are in the audit sample.
         audited: of these, how many somebody has decided.
         found: of these, how many show a product after all.
         rate: estimated share of the clear images that do.
-        recall: estimated share of all products that became leads: confirmed leads among them and
-            the estimated misses. Leads that nobody has decided yet are left out, so it is an
-            estimate for a queue that is worked through.
+        recall: confirmed leads among them and the estimated misses. Leads that nobody has decided
+            yet are left out, so it is an estimate for a queue that is worked through.
     """
 
     cleared: int
@@ -127,17 +118,13 @@ class Measurement:
     """What the outcomes say of a scan.
 
     Attributes:
-        images: rows of the scan, the last of each item.
         leads: those to review: images that are leads by themselves, and listings that keywords or
             reports alone have raised, each of them once.
-        decided: of these, those that were confirmed or rejected.
         precision: by level over all leads, then by product and level.
         appeals: decisions on which an appeal was decided.
-        overturned: share of these that were overturned; None without appeals.
         agreement: of each pair of reviewers with :data:`MIN_COMMON` images in common.
         time_to_decision: level -> from the scan to the first outcome.
         waiting: level -> age of the leads without an outcome.
-        misses: None without an audited image.
     """
 
     images: int

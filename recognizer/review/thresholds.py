@@ -24,7 +24,7 @@ from scipy.special import expit
 
 from recognizer.errors import UsageError
 from recognizer.evaluation.metrics import CONFIDENCE, Clustering, share, weighted_mean
-from recognizer.evaluation.prevalence import negatives_without_error, precision_estimate
+from recognizer.evaluation.prevalence import negatives_without_error
 from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
@@ -50,13 +50,8 @@ MIN_DECIDED = 0.9
 """Share of the leads over a threshold that must be decided before anything is said of it: reviewers
 begin with the highest scores, so that the decided ones do not stand for the others."""
 
-RECALL_CLAIMS = (0.25, 0.5, 0.75, 0.9)
-"""Recalls that somebody might want to claim."""
-
 GRID = tuple(float(x) for x in np.round(expit(np.arange(-4, 9.01, 0.25)), 6)[::-1])
 """Thresholds to choose from, strictest first, at equal distances in log-odds."""
-
-_UNKNOWN = Estimate(0.0, 0.0, 1.0)  # a share of which nothing is known, counted as none
 
 Setting = Mapping[str, float]
 """Rule -> threshold: products with a rule of their own, and :data:`ANY_PRODUCT`."""
@@ -96,8 +91,6 @@ class Choice:
         images: in a day, or in the scan.
         chosen: its place in :attr:`steps`, or None if no step reaches the target.
         products: of the chosen step, the most leads first.
-        audits: recall -> cleared images to look at, none of which may show a product, to claim at
-            least this recall with a confidence of 95 %.
         notes: what a reader must know of the figures, as sentences.
     """
 
@@ -106,13 +99,37 @@ class Choice:
     steps: tuple[Step, ...]
     chosen: int | None
     products: tuple[Product, ...] = ()
-    audits: Mapping[float, int]
     notes: tuple[str, ...]
 
     @property
     def step(self) -> Step | None:
         """The chosen one."""
         return None if self.chosen is None else self.steps[self.chosen]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Totals:
+    """Leads, those that show a product and those that do not, and the products that are missed."""
+
+    leads: Estimate
+    found: Estimate
+    wrong: Estimate
+    missed: Estimate | None
+
+    @property
+    def recall(self) -> Estimate | None:
+        return None if self.missed is None else _ratio(self.found, self.missed)
+
+
+def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
+    """Return the share of what was found among both, with a conservative interval."""
+    if not found.value + other.value:
+        return None
+    if found.low == found.high and other.low == other.high:  # counted one by one
+        return share(found.value, found.value + other.value)
+    low = found.low / (found.low + other.high) if found.low else 0.0
+    high = found.high / (found.high + other.low) if found.high else 0.0
+    return Estimate(found.value / (found.value + other.value), low, high)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -142,12 +159,8 @@ class Images(ABC):
     images: float
 
     @abstractmethod
-    def measure(self, thresholds: Setting) -> Step:
-        """Measure a choice, with intervals of 95 %."""
-
-    @abstractmethod
-    def recall(self, name: str, thresholds: Setting) -> Estimate | None:
-        """Return the share of a product's images that are leads, or None if it is unknown."""
+    def _totals(self, thresholds: Setting, product: str | None = None) -> _Totals:
+        """Return what a choice of thresholds makes leads, of all products or of one."""
 
     @abstractmethod
     def caveats(self) -> Iterator[str]:
@@ -168,6 +181,16 @@ class Images(ABC):
         names = dict.fromkeys([*self.families, *np.unique(self.shown[self.positive]).tolist()])
         which = {name: self.positive & (self.shown == name) for name in names}
         return {n: (int(w.sum()), len(np.unique(self.sources[w]))) for n, w in which.items()}
+
+    def measure(self, thresholds: Setting) -> Step:
+        """Measure a choice, with intervals of 95 %."""
+        total = self._totals(thresholds)
+        return Step(
+            thresholds=thresholds,
+            leads=total.leads,
+            recall=total.recall,
+            precision=_ratio(total.found, total.wrong),
+        )
 
     def over(self, thresholds: Setting) -> NDArray[np.bool_]:
         """Return which scores are over their thresholds, (N, F)."""
@@ -239,7 +262,7 @@ class Images(ABC):
                     threshold=threshold,
                     photos=photos,
                     sources=sources,
-                    recall=self.recall(name, thresholds) if photos else None,
+                    recall=self._totals(thresholds, name).recall if photos else None,
                     leads=float(self.daily[likeliest == place].sum()),
                     found=float(self.known[lead & self.positive & (self.shown == name)].sum()),
                 )
@@ -318,27 +341,24 @@ class LabelledPhotos(Images):
         """Which photos show a product, also one that is taken to be absent."""
         return np.asarray(self.shown != NO_PRODUCT)
 
-    def measure(self, thresholds: Setting) -> Step:
-        """Measure a choice by false-positive rate, recall and prevalence."""
-        every = sum(self.prevalence.values())
-        mix = {name: part / every for name, part in self.prevalence.items() if part}
-        parts = {name: self.recall(name, thresholds) or _UNKNOWN for name in mix}
-        recall = weighted_mean(mix, parts)
-        rate = self._share(NO_PRODUCT, thresholds)
-        low, value, high = (
-            self.images * ((1 - every) * getattr(rate, end) + every * getattr(recall, end))
-            for end in ("low", "value", "high")
+    def _totals(self, thresholds: Setting, product: str | None = None) -> _Totals:
+        shares = self.prevalence if product is None else {product: 1.0}
+        every = sum(shares.values())
+        mix = {name: part / every for name, part in shares.items() if part}
+        recall = weighted_mean(mix, {name: self._share(name, thresholds) for name in mix})
+        products = self.images * every
+        others = self.images * max(0.0, 1 - every)
+        found = _scaled(recall, products)
+        wrong = _scaled(self._share(NO_PRODUCT, thresholds), others)
+        ends = zip(
+            (found.value, found.low, found.high), (wrong.value, wrong.low, wrong.high), strict=True
         )
-        return Step(
-            thresholds=thresholds,
-            leads=Estimate(value, low, high),
-            recall=recall,
-            precision=precision_estimate(recall, rate, every),
+        return _Totals(
+            leads=Estimate(*map(sum, ends)),
+            found=found,
+            wrong=wrong,
+            missed=_scaled(Estimate(1 - recall.value, 1 - recall.high, 1 - recall.low), products),
         )
-
-    def recall(self, name: str, thresholds: Setting) -> Estimate | None:
-        """Return the share of a product's photos that are leads."""
-        return self._share(name, thresholds) if self.counts[name][0] else None
 
     def _is_supported(self, highest: NDArray[np.float64], threshold: float) -> bool:
         negatives = highest[~self.positive]
@@ -350,6 +370,8 @@ class LabelledPhotos(Images):
         # rules that are tuned on the same photos, each has its part of the error.
         confidence = 1 - (1 - CONFIDENCE) / 2 / len(thresholds)
         which = self.shown == name
+        if not which.any():
+            return Estimate(0.0, 0.0, 1.0)  # nothing is known of it
         lead = self.over(thresholds)[which].any(axis=1)
         clustering = self._clusterings[name != NO_PRODUCT]
         number = clustering.effective(self._sizes[name], confidence)
@@ -396,6 +418,10 @@ class LabelledPhotos(Images):
         none = [name for name, (photos, _) in self.counts.items() if not photos]
         if none:
             yield f"No labelled photos: {', '.join(none)}. Nothing is known of their recall."
+
+
+def _scaled(share: Estimate, total: float) -> Estimate:
+    return Estimate(total * share.value, total * share.low, total * share.high)
 
 
 def _by_product(
@@ -510,31 +536,17 @@ class ReviewedScan(Images):
         """Whether anybody looked at images that were cleared."""
         return bool((~self.lead & (self.weights > 0)).any())
 
-    def measure(self, thresholds: Setting) -> Step:
-        """Count the leads, and those that were confirmed."""
+    def _totals(self, thresholds: Setting, product: str | None = None) -> _Totals:
         over = np.asarray(self.over(thresholds).any(axis=1))
+        positive = self.positive & ((self.shown == product) | (product is None))
+        negative = ~self.positive & (self.weights > 0)
         leads = float(self.daily[over].sum())
-        right, wrong = over & self.positive, over & ~self.positive & (self.weights > 0)
-        precision = None
-        if (right | wrong).any():
-            if set(self.weights[right | wrong]) == {1.0}:
-                precision = share(int(right.sum()), int((right | wrong).sum()))
-            else:
-                precision = _ratio(self._count(right, over), self._count(wrong, over))
-        return Step(
-            thresholds=thresholds,
+        return _Totals(
             leads=Estimate(leads, leads, leads),
-            recall=self._recall(self.positive, over) if self.has_audit else None,
-            precision=precision,
+            found=self._count(positive & over, over),
+            wrong=self._count(negative & over, over),
+            missed=self._count(positive & ~over, ~over) if self.has_audit else None,
         )
-
-    def recall(self, name: str, thresholds: Setting) -> Estimate | None:
-        """Return the estimated share of a product's images that are leads."""
-        over = np.asarray(self.over(thresholds).any(axis=1))
-        return self._recall(self.positive & (self.shown == name), over) if self.has_audit else None
-
-    def _recall(self, which: NDArray[np.bool_], over: NDArray[np.bool_]) -> Estimate | None:
-        return _ratio(self._count(which & over, over), self._count(which & ~over, ~over))
 
     def _count(self, which: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
         """Return how many images some stand for; leads were decided one by one."""
@@ -566,15 +578,6 @@ class ReviewedScan(Images):
             "The same outcomes choose the thresholds and measure them: measure them again on the "
             "next scan."
         )
-
-
-def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
-    """Return the share of what was found among both, with a conservative interval."""
-    if not found.value + other.value:
-        return None
-    low = found.low / (found.low + other.high) if found.low else 0.0
-    high = found.high / (found.high + other.low) if found.high else 0.0
-    return Estimate(found.value / (found.value + other.value), low, high)
 
 
 def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
@@ -637,40 +640,24 @@ def choose(
         raise UsageError(f"precision = {precision}: a share over 0 and under 1, such as 0.5")
     settings = images.settings(by_product=by_product)
     steps = tuple(map(images.measure, settings))
-    chosen = _chosen(steps, capacity, precision)
-    made = Choice(
-        origin=images.origin,
-        images=images.images,
-        steps=steps,
-        chosen=chosen,
-        products=images.products(settings[chosen]) if chosen is not None else (),
-        audits=_audits(images, steps[chosen]) if chosen is not None else {},
-        notes=(),
-    )
-    notes = (*_notes(made, capacity, precision), *images.caveats())
-    return replace(made, notes=notes)
-
-
-def _chosen(steps: Sequence[Step], capacity: float | None, precision: float | None) -> int | None:
     fitting = [
         place
         for place, step in enumerate(steps)
         if (capacity is None or step.leads.value <= capacity)
         and (precision is None or (step.precision is not None and step.precision.low >= precision))
     ]
-    if fitting or precision is not None or not steps:
-        return max(fitting, default=None)
-    return 0  # the strictest, of which the highest scores are reached
-
-
-def _audits(images: Images, step: Step) -> dict[float, int]:
-    """Return how many cleared images to look at for each of :data:`RECALL_CLAIMS`."""
-    found = step.leads.value * (step.precision.value if step.precision else 0.0)
-    cleared = images.images - step.leads.value
-    if not found or cleared <= 0:
-        return {}
-    allowed = {claim: found * (1 - claim) / claim / cleared for claim in RECALL_CLAIMS}
-    return {claim: negatives_without_error(min(part, 0.999)) for claim, part in allowed.items()}
+    # If none fits a team, it is the strictest, of which the highest scores are reached.
+    chosen = max(fitting, default=0 if steps and precision is None else None)
+    made = Choice(
+        origin=images.origin,
+        images=images.images,
+        steps=steps,
+        chosen=chosen,
+        products=images.products(settings[chosen]) if chosen is not None else (),
+        notes=(),
+    )
+    notes = (*_notes(made, capacity, precision), *images.caveats())
+    return replace(made, notes=notes)
 
 
 def _notes(choice: Choice, capacity: float | None, precision: float | None) -> Iterator[str]:
@@ -696,6 +683,18 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
         yield (
             f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
             "by mistake."
+        )
+    if step is not None and step.precision and 0 < step.leads.value < choice.images:
+        found = step.leads.value * step.precision.value / (choice.images - step.leads.value)
+        claims = {
+            claim: negatives_without_error(min(found * (1 - claim) / claim, 0.999))
+            for claim in (0.25, 0.5, 0.75)
+            if found
+        }
+        words = ", ".join(f"{claim:.0%}: {images:,}" for claim, images in claims.items())
+        yield (
+            "Cleared images to look at, drawn at random, of which none may show a product, to "
+            f"claim a recall with a confidence of 95 %: {words or 'unknown'}."
         )
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
-from recognizer.dataset.check import Check, check_data
+from recognizer.dataset.check import DataCheck, check_data
 from recognizer.dataset.splits import DataRecipe
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
@@ -44,7 +44,7 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def checked(recognizer: Recognizer, folder: Path, rows: list[dict[str, str]]) -> Check:
+def checked(recognizer: Recognizer, folder: Path, rows: list[dict[str, str]]) -> DataCheck:
     write_manifest(folder, rows)
     return check_data([folder], recognizer)
 

@@ -25,7 +25,7 @@ from tests.labelled import carry_small_recipe
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 GUIDE = ROOT / "docs/own-photos.md"
-NAMES = ("calibration", "data", "enrolment", "evaluation", "robustness", "training")
+NAMES = ("data", "evaluation", "training")
 NEED_TRAINING = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in NAMES)]
 """Pages with commands that need a data folder or a trained bundle."""
 MAX_NOT_RUN = 8
@@ -55,7 +55,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _in_process(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.chdir(folder)
-    patch.setattr("recognizer.taxonomy._in_use", None)
 
 
 def run(runner: Runner, page: Path) -> None:
@@ -118,8 +117,8 @@ def check_guide(folder: Path, runner: Runner) -> None:
     for row in read_rows(folder / "own.jsonl"):
         assert row["scores"].keys() == TINTS.keys()
     assert all(r["policy"]["name"] == "policy" for r in read_rows(folder / "strict.jsonl"))
-    lines = invoke("labels", "bundles/own-v1", "--json").stdout.splitlines()
-    assert {row["label"] for row in map(json.loads, lines) if row["recognized"]} == TINTS.keys()
+    rows = json.loads(invoke("info", "bundles/own-v1", "--json").stdout)["labels"]
+    assert {row["label"] for row in rows if row["recognized"]} == TINTS.keys()
 
 
 @pytest.mark.parametrize(

@@ -4,22 +4,21 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="the extra `train` is not installed")
 
-from recognizer.dataset.sheets import contact_sheet
-
 from recognizer.dataset.manifest import Photo
 from recognizer.evaluation.card import UNSTATED, count_licenses, write_sources
-from recognizer.evaluation.figures import measure_living_animals
+from recognizer.evaluation.figures import Truth, measure_living_animals
+from tests.labelled import photo
 
 
 def test_living_animals_taken_for_products() -> None:
     labels = ["animal_rhino", "rhino_horn", "animal_rhino", "animal_pangolin", "wood"]
     best = ["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"]  # wood: no product
-    found = measure_living_animals(labels, best, [True, True, True, False, True])
+    truth = Truth.of([photo(i, label) for i, label in enumerate(labels)])
+    found = measure_living_animals(truth, best, [True, True, True, False, True])
     pangolin, rhino = sorted(found, key=lambda animal: animal.name)
     assert (pangolin.name, pangolin.photos) == ("animal_pangolin", 1)
     assert pangolin.called_product.value == 0
@@ -28,20 +27,13 @@ def test_living_animals_taken_for_products() -> None:
 
 
 def test_without_animals_nothing_is_said_of_them() -> None:
-    assert measure_living_animals(["wood"], ["wood"], [False]) == ()
-
-
-def test_a_sheet_has_room_for_every_line() -> None:
-    tile = np.full((40, 40, 3), 90, np.uint8)
-    one, two = (contact_sheet([(words, tile)], 40) for words in ("one", "one\ntwo"))
-    assert len(two) > len(one)
-    assert (two[: len(one) - 4] == one[: len(one) - 4]).all()
-    assert two[len(one) - 4 :].max() > 150  # there are words
+    truth = Truth.of([photo(0, "wood")])
+    assert measure_living_animals(truth, ["wood"], [False]) == ()
 
 
 def test_licenses_are_told_as_they_were_found(tmp_path: Path) -> None:
-    photo = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
-    photos = [photo, replace(photo, source="museum", split="test"), replace(photo, license="")]
+    one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
+    photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
     counts = count_licenses(photos)
     assert list(counts.items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
     write_sources(photos, tmp_path / "sources.csv")

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from recognizer.evaluation.metrics import (
     Clustering,
-    Ranking,
+    RankedCounts,
     average_precision,
     bootstrap,
     calibration_bins,
@@ -84,7 +84,7 @@ def test_counting_a_photo_twice_is_having_it_twice(
     truth, scores = photos
     counts = data.draw(arrays(np.int64, len(truth), elements=st.integers(1, 3)))
     recall = lambda ranking: ranking.recall_at(0.3)  # noqa: E731
-    for metric in (Ranking.average_precision, Ranking.area_under_roc, recall):
+    for metric in (RankedCounts.average_precision, RankedCounts.area_under_roc, recall):
         repeated = metric(rank(np.repeat(truth, counts), np.repeat(scores, counts)))
         both = metric(rank(truth, scores, np.stack([counts, np.ones_like(counts)])))
         assert both == pytest.approx(np.array([repeated, metric(rank(truth, scores))]))
@@ -124,7 +124,7 @@ def test_bootstrap_interval_holds_the_value_and_narrows_with_more_photos() -> No
     def interval(n: int) -> tuple[float, float, float]:
         truth = np.arange(n) % 2 == 0
         scores = rng.normal(truth * 1.0)
-        found = bootstrap(Ranking.average_precision, truth, scores, rounds=200)
+        found = bootstrap(RankedCounts.average_precision, truth, scores, rounds=200)
         return found.low, found.value, found.high
 
     small, large = interval(40), interval(2000)
@@ -138,8 +138,8 @@ def test_drawing_whole_groups_is_wider_where_a_group_is_of_one_mind() -> None:
     groups = np.array([f"g{i // 10}" for i in range(100)])
     rng = np.random.default_rng(1)
     scores = np.repeat(rng.normal(size=10), 10) + truth
-    alone = bootstrap(Ranking.average_precision, truth, scores, rounds=300)
-    together = bootstrap(Ranking.average_precision, truth, scores, rounds=300, groups=groups)
+    alone = bootstrap(RankedCounts.average_precision, truth, scores, rounds=300)
+    together = bootstrap(RankedCounts.average_precision, truth, scores, rounds=300, groups=groups)
     assert together.high - together.low > alone.high - alone.low
 
 
@@ -148,15 +148,17 @@ def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
     truth = np.arange(300) % 3 == 0
     before = rng.normal(size=300) + truth
     now = before + 0.1 * truth  # a little better on the same photos
-    paired = bootstrap(Ranking.average_precision, truth, now, against=before, rounds=300)
-    one, other = (bootstrap(Ranking.average_precision, truth, s, rounds=300) for s in (now, before))
+    paired = bootstrap(RankedCounts.average_precision, truth, now, against=before, rounds=300)
+    one, other = (
+        bootstrap(RankedCounts.average_precision, truth, s, rounds=300) for s in (now, before)
+    )
     assert paired.value == pytest.approx(one.value - other.value)
     assert 0 < paired.low < paired.value < paired.high
     assert other.high > one.low  # apart, the two intervals could not tell them
 
 
 def test_a_bundle_against_itself_differs_by_nothing() -> None:
-    found = bootstrap(Ranking.average_precision, TRUTH, SCORES, against=SCORES, rounds=50)
+    found = bootstrap(RankedCounts.average_precision, TRUTH, SCORES, against=SCORES, rounds=50)
     assert (found.value, found.low, found.high) == (0, 0, 0)
 
 

@@ -40,11 +40,6 @@ QUICK = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _labels_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recognizer.taxonomy._in_use", None)
-
-
 def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
