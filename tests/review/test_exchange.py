@@ -62,7 +62,7 @@ def test_what_one_platform_confirmed_another_finds(tmp_path: Path, tiny_bundle: 
 
     # What travels is one small file: a hash and what A says of it.
     travels = tmp_path / "from-a.json"
-    assert invoke("bank", "export", bank, travels).exit_code == ExitCode.DONE
+    assert invoke("bank", "list", bank, "--output", travels).exit_code == ExitCode.DONE
     (item,) = json.loads(travels.read_text())["items"]
     assert item["signal_value"] == found["phash"]
     assert len(travels.read_bytes()) < 1000
