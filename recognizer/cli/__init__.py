@@ -19,6 +19,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
@@ -206,6 +207,8 @@ def _note_interrupts() -> threading.Event:
 def main() -> None:
     """Run the command line, and exit."""
     interrupted = _note_interrupts()
+    # What Pillow says of a file's metadata: a status says what counts.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         app()
     except BaseException as error:
