@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,14 +19,6 @@ from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.rows import ListingCounts
-
-
-def _print_schema(is_asked: bool) -> None:
-    if is_asked:
-        from recognizer.rows import row_schema
-
-        typer.echo(json.dumps(row_schema(), indent=2))
-        raise typer.Exit
 
 
 def _print_schema(is_asked: bool) -> None:
