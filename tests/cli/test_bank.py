@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import Result
 
 from recognizer.cli import ExitCode
 from recognizer.known import Bank
 from recognizer.taxonomy import load_taxonomy
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, invoke, picture, read_rows
 from tests.pictures import scene
 from tests.tiny import write_tiny_bundle
 
@@ -168,18 +169,25 @@ def test_a_copy_of_a_known_item_is_a_lead(bank: Path, scanned: Scanned, tmp_path
 
 
 def test_rows_are_made_anew_where_the_bank_has_changed(
-    bank: Path, photos: Path, scanned: Scanned
+    bank: Path, photos: Path, scan: Callable[..., Result], tmp_path: Path
 ) -> None:
-    assert all(row["known"] is row["bank"] is None for row in scanned(photos))
-    assert len(scanned(photos, "--known", bank)) == 8
-    assert len(scanned(photos, "--known", bank)) == 8  # all rows still hold
+    def made_anew(*options: object) -> int:
+        return int(json.loads(scan(photos, *options, "--json").stdout)["new"])
+
+    def rows() -> list[dict]:
+        return read_rows(tmp_path / "scan.sqlite")
+
+    assert made_anew() == 4
+    assert all(row["known"] is row["bank"] is None for row in rows())
+    assert made_anew("--known", bank) == 4
+    assert made_anew("--known", bank) == 0  # all rows still hold
     with Bank(bank, create=True) as opened:
         opened.add([])
-    assert len(scanned(photos, "--known", bank)) == 8
+    assert made_anew("--known", bank) == 0
     invoke("bank", "add", bank, photos / "2.jpg")
-    rows = scanned(photos, "--known", bank)
-    assert len(rows) == 12
-    assert sum(bool(row["known"]) for row in rows[8:]) == 3
+    assert made_anew("--known", bank) == 4
+    assert len(rows()) == 4
+    assert sum(bool(row["known"]) for row in rows()) == 3
 
 
 def test_turned_photos(bank: Path, scanned: Scanned, tmp_path: Path) -> None:
