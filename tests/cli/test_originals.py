@@ -20,5 +20,4 @@ def test_a_folder_may_have_any_name(
     (tmp_path / name / "a.jpg").write_bytes(photo)
     (row,) = scanned(tmp_path / name)
     assert row["status"] == "ok"
-    (line,) = (tmp_path / "scan.jsonl").read_bytes().splitlines()
-    assert read_original(Row.from_json_line(line), allow_http=False) == photo
+    assert read_original(Row.from_json(row), allow_http=False) == photo
