@@ -26,7 +26,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Decision, Policy, Probability, Rule, Verdict
 from recognizer.prediction import Prediction
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
-from recognizer.review.server.queue import Queue
+from recognizer.review.server.queue import Assessment, Queue
 from recognizer.review.views import View
 from recognizer.rows import (
     NewRow,
@@ -60,8 +60,8 @@ def measured(what: str, count: Callable[[], int] | None = None) -> Iterator[None
     print(f"{what:44}{seconds:9.2f} s{busy:9.2f} s CPU{rate:>14}{peak:8,} MiB", flush=True)
 
 
-def made_rows(count: int, bundle: Bundle) -> Iterator[NewRow]:
-    """Yield rows as a scan writes them, with random scores."""
+def made_rows(count: int, bundle: Bundle, step: int = 1) -> Iterator[NewRow]:
+    """Yield rows as a scan writes them, with random scores; with a step of 10 the leads alone."""
     generator = np.random.default_rng(1)
     limits = limits_of(bundle.candidates, bundle.any_product_thresholds, Policy())
     products = [one.candidate.name for one in limits if len(one.members) == 1]
@@ -69,7 +69,7 @@ def made_rows(count: int, bundle: Bundle) -> Iterator[NewRow]:
     names = list(bundle.label_names)
     jpeg = generator.bytes(9000)
     copied = "0" * 64
-    for number in range(count):
+    for number in range(0, count, step):
         scores = dict(
             zip(names, (generator.random(len(names)) / 50).round(6).tolist(), strict=True)
         )
@@ -124,6 +124,7 @@ def main() -> None:
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--entries", type=int, default=100_000, help="at the desk, in another file")
     given = parser.parse_args()
     bundle, count = load_bundle(), given.rows
     if not given.file.exists():
@@ -138,15 +139,11 @@ def main() -> None:
         ]:
             with measured(what, lambda: count):
                 decide_again(file, policy, [bundle], dry_run=dry_run)
-        entries = file.select("SELECT count(*) FROM entry")[0][0]
-        file.set_setting("grouped", "0")
-        with measured(f"near-copies among {entries:,} entries", lambda: entries):
-            group_copies(file)
         listings = 0
         with measured("read_listings", lambda: listings):
             for listings, _ in enumerate(read_listings(file), 1):  # noqa: B007 - counted
                 pass
-    review(given.file, entries)
+    review(given.file.with_name(f"{given.file.name}.desk"), given.entries, bundle)
 
 
 def write(path: Path, count: int, bundle: Bundle) -> None:
@@ -181,11 +178,17 @@ def look_up(path: Path, count: int) -> None:
                         file.last_row(key)
 
 
-def review(path: Path, entries: int) -> None:
+def review(path: Path, entries: int, bundle: Bundle) -> None:
     """Hand out the next listing at the desk, of which most were decided."""
     outcomes = path.with_name(f"{path.name}.outcomes")
     outcomes.unlink(missing_ok=True)
-    with ScanFile(path) as file, Outcomes(outcomes, create=True) as store:
+    if not path.exists():
+        with ScanWriter(path, Ranking([bundle])) as file:
+            file.append([*made_rows(entries * 10, bundle, 10)])
+    with ScanFile(path, write=True) as file, Outcomes(outcomes, create=True) as store:
+        file.set_setting("grouped", "0")
+        with measured(f"near-copies among {entries:,} entries", lambda: entries):
+            group_copies(file)
         names = file.select("SELECT name FROM queue LIMIT ?", (int(entries * DECIDED),))
         now = datetime.now(UTC)
         store.add(
@@ -201,7 +204,7 @@ def review(path: Path, entries: int) -> None:
                     entry = queue.take(f"reviewer {number}", view)
         with measured("desk: a verdict", lambda: 1):
             if (entry := queue.take("bob", View())) is not None:
-                queue.decide("bob", entry.unit, Judgement.CONFIRMED)
+                queue.decide("bob", entry.unit, Assessment(judgement=Judgement.CONFIRMED))
         with measured("desk: a page", lambda: 1):
             queue.page(View(), 1)
     outcomes.unlink()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,8 @@ from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     import socket
+
+    from recognizer.review.outcomes import Outcome
 
 DEFAULT_PORT = 8420
 
@@ -63,6 +67,14 @@ def command(
         Path | None,
         typer.Option(help="Serve HTTPS with this certificate (PEM, with its private key)."),
     ] = None,
+    print_outcomes: Annotated[
+        bool,
+        typer.Option(
+            "--print-outcomes",
+            help="Print what reviewers say as JSON lines, for a program that reads them. What was "
+            "said before it listens is in recognizer outcomes export.",
+        ),
+    ] = False,
     allow_http: AllowHttpOption = False,
     bundle: RowsBundleOption = None,
 ) -> None:
@@ -94,7 +106,12 @@ def command(
     bundles = bundles_behind(bundle)
     rules = None if policy is None else load_policy(policy, bundles[0].taxonomy)
     with (
-        Queue(scan, outcomes, time_limits=rules.time_limits if rules else None) as queue,
+        Queue(
+            scan,
+            outcomes,
+            time_limits=rules.time_limits if rules else None,
+            on_outcomes=_print if print_outcomes else lambda _: None,
+        ) as queue,
         Photos(
             queue.file, lambda row: read_original(row, allow_http=allow_http), bundles
         ) as photos,
@@ -131,9 +148,10 @@ def command(
         scheme = "http" if certificate is None else "https"
         shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
         shown = f"[{shown}]" if ":" in shown else shown
-        typer.echo(f"Reviewers open {scheme}://{shown}:{port}/ (Ctrl-C stops)")
+        address = f"{scheme}://{shown}:{port}/"
+        typer.echo(f"Reviewers open {address} (Ctrl-C stops)", err=print_outcomes)
         if token is not None:
-            typer.echo(f"Token: {token}")
+            typer.echo(f"Token: {token}", err=print_outcomes)
         if not is_local and certificate is None:
             typer.echo(
                 "The connection is not encrypted: use a trusted network, or give --certificate",
@@ -141,6 +159,12 @@ def command(
             )
         server.run(sockets=[listening])
         queue.check()
+
+
+def _print(outcomes: Sequence[Outcome]) -> None:
+    with suppress(OSError):  # who reads them has gone; the desk has not
+        for outcome in outcomes:
+            typer.echo(outcome.to_json_line(), nl=False)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -93,9 +93,6 @@ def check_data(
     """Check each data folder, and all of them together.
 
     What a recipe holds out of training is a split of its own.
-
-    Raises:
-        DatasetError: a folder has no photos, or a table of the recipe cannot be read.
     """
     photos: list[Photo] = []
     problems: list[str] = []

@@ -61,11 +61,7 @@ class CustomLabels:
 
 
 def count_labels(folder: Path, layout: str | None) -> Counter[str]:
-    """Return how many photos a folder has of each label, as labels are written.
-
-    Raises:
-        DatasetError: there are no labelled photos.
-    """
+    """Return how many photos a folder has of each label, as labels are written."""
     if (folder / MANIFEST).is_file():  # whose photos may lie elsewhere
         return Counter(row["label"] for _, row in read_rows(folder / MANIFEST, ("label",)))
     known = load_taxonomy().labels
@@ -80,9 +76,6 @@ def write_template(path: Path, kinds: Mapping[str, str], photos: Mapping[str, in
     """Write a file to edit, which must not exist.
 
     ``kinds`` is label -> its kind, or :data:`UNDECIDED`; ``photos`` are the counts of the data.
-
-    Raises:
-        UsageError: a label of the package needs no description, or a name cannot be a label.
     """
     packaged = load_taxonomy()
     for name in kinds:
@@ -119,11 +112,7 @@ def _wrapped(names: Iterable[str]) -> str:
 
 
 def check_labels(folder: Path, photos: Mapping[str, int]) -> CustomLabels:
-    """Check the file of a folder, and the labels of its photos against it.
-
-    Raises:
-        TaxonomyError: the file cannot be read, or an entry breaks a rule.
-    """
+    """Check the file of a folder, and the labels of its photos against it."""
     packaged, known = load_taxonomy().labels, folder_taxonomy(folder).labels
     labels = tuple(label for name, label in known.items() if name not in packaged)
     warnings = []

@@ -84,10 +84,6 @@ def read_collection(
         layout: one of :data:`LAYOUTS`; None to find out.
         columns: which columns of a table hold the file and the label.
         photos: the folder that holds the photos; None for the one with the list.
-
-    Raises:
-        DatasetError: there are no photos, several layouts fit, or a file cannot be read.
-        UsageError: there is no such layout.
     """
     place = Path(place)
     if layout is not None and layout not in LAYOUTS:

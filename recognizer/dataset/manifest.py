@@ -94,22 +94,14 @@ def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
 
 
 def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
-    """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB.
-
-    Raises:
-        DatasetError: the photo cannot be decoded.
-    """
+    """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB."""
     return first_frame(photo, load_image(photo.path, min_side=min_side))
 
 
 def read_rows(
     path: str | os.PathLike[str], columns: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the place (``file:line``) and the cells of each row of a CSV table in UTF-8.
-
-    Raises:
-        DatasetError: the table cannot be read, or one of the columns is missing.
-    """
+    """Yield the place (``file:line``) and the cells of each row of a CSV table in UTF-8."""
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, restval="")
@@ -128,11 +120,6 @@ def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -
     """Read data folders; their photos share one taxonomy, with the custom labels of all of them.
 
     ``taxonomy`` has further labels, such as those of a bundle.
-
-    Raises:
-        DatasetError: a folder has no photos, a row breaks a rule, or a folder with images has the
-            name of no label; the message names it.
-        TaxonomyError: a folder's ``taxonomy.toml`` breaks a rule.
     """
     roots = [*map(Path, folders)]
     every = taxonomy or load_taxonomy()
@@ -204,11 +191,7 @@ def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
 
 
 def read_manifest(root: Path, taxonomy: Taxonomy | None = None) -> Iterator[Photo | str]:
-    """Yield the photo of each row of a manifest, or in words what is wrong with the row.
-
-    Raises:
-        DatasetError: it cannot be read, or a required column is missing.
-    """
+    """Yield the photo of each row of a manifest, or in words what is wrong with the row."""
     taxonomy = folder_taxonomy(root, taxonomy)
     for where, row in read_rows(root / MANIFEST, REQUIRED_COLUMNS):
         wrong = _wrong(row, taxonomy, root)

@@ -83,10 +83,6 @@ def make_manifest(
         shares: split -> its share of the photos.
         seed: of the draw.
         on_progress: called with the number of files that were read, and of all.
-
-    Raises:
-        DatasetError: a label is unknown, no photo can be read, or they are all of one source.
-        UsageError: there is no such column for the source.
     """
     notes, warnings, left_out = [*found.notes], list[str](), [*found.left_out]
     taxonomy = folder_taxonomy(found.root)
@@ -339,9 +335,6 @@ def match_list(
     Photos of others cannot be handed on. Their content hashes can, with label, source and split: a
     CSV table with ``sha256``, ``label``, ``source`` and ``split``. Files are found by their
     content, whatever they are called.
-
-    Raises:
-        DatasetError: the list cannot be read, a row breaks a rule, or there is no such folder.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")

@@ -49,9 +49,6 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
     Args:
         found: the collection.
         asked: the name of a column, or one of :data:`MODES`; None to find out.
-
-    Raises:
-        UsageError: there is no such column.
     """
     entries = found.entries
     columns = list(dict.fromkeys(key for entry in entries for key in entry.fields))

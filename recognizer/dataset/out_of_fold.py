@@ -60,11 +60,7 @@ class OutOfFold:
         return np.asarray(1 / (1 + np.exp(-self.log_odds.astype(np.float64))))
 
     def columns(self, labels: Sequence[str], whose: str) -> NDArray[np.float32]:
-        """Return the log-odds with the labels of a model, in its order.
-
-        Raises:
-            DatasetError: they have other labels.
-        """
+        """Return the log-odds with the labels of a model, in its order."""
         if set(labels) != set(self.labels):
             other = sorted(set(labels) ^ set(self.labels))
             raise DatasetError(

@@ -33,12 +33,7 @@ def run_photos(
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> NetworkOutputs:
-    """Run the first frame of each photo through the network, decoded as in serving.
-
-    Raises:
-        DatasetError: there are no photos, one cannot be decoded, or its bytes are not those of the
-            manifest.
-    """
+    """Run the first frame of each photo through the network, decoded as in serving."""
     if not photos:
         raise DatasetError("no photos")
 
@@ -67,11 +62,7 @@ def in_chunks(
 
 
 def read_frames(recognizer: Recognizer, photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:
-    """Return the first frame of each photo, decoded as in serving.
-
-    Raises:
-        DatasetError: one cannot be decoded, or its bytes are not those of the manifest.
-    """
+    """Return the first frame of each photo, decoded as in serving."""
     frames = []
     for photo in photos:
         image = recognizer.load_image(photo.path)

@@ -52,9 +52,6 @@ def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> l
     """Return the photos that do not look like their label, the most confident first.
 
     ``embedding``, (N, channels), has a bundle's features of N labelled photos of one split.
-
-    Raises:
-        DatasetError: there are fewer than two labels, or too few photos to split.
     """
     labels = [p.label for p in photos]
     names = sorted(set(labels))

@@ -82,9 +82,6 @@ def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
     """Write the new bundle, check it by running it, and put it in place in one step.
 
     The folder around ``output`` is there; ``title`` is the new bundle's name and version.
-
-    Raises:
-        BundleSchemaError: the bundle's model cannot be given a head.
     """
     parent = plan.parent
     try:

@@ -203,9 +203,6 @@ def calibrated(
     ``log_odds`` are theirs, (N, labels), whatever the bundle's calibration is. ``weights`` say how
     many images each photo stands for, where reviewers have decided on a sample of a scan. Then only
     products are calibrated: of a rejected photo nobody says for certain what else it shows.
-
-    Raises:
-        DatasetError: there are no photos without a product, or too few to calibrate on.
     """
     negative = np.array([not p.is_product for p in photos])
     if not negative.any():
@@ -287,10 +284,6 @@ def calibrate_bundle(
 
     A label ranks photos as before, so the evidence of single products stays. What the families and
     the policy made of the scores was measured with the old calibration, and is dropped.
-
-    Raises:
-        DatasetError: a photo cannot be read, or there are too few of them.
-        UsageError: a bundle cannot be put there (:func:`recognizer.model.folders.check_output`).
     """
     name, version = check_output(output)
     old = recognizer.bundle

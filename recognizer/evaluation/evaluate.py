@@ -95,11 +95,7 @@ def score_photos(
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Prediction]:
-    """Score photos through the engine, in order.
-
-    Raises:
-        DatasetError: a photo cannot be decoded, or its bytes are not those of the manifest.
-    """
+    """Score photos through the engine, in order."""
     chunks = in_chunks(partial(_score_chunk, recognizer), photos, on_progress)
     return [prediction for chunk in chunks for prediction in chunk]
 
@@ -117,11 +113,7 @@ def _score_chunk(recognizer: Recognizer, photos: Sequence[Photo]) -> list[Predic
 def evaluate(
     recognizer: Recognizer, photos: Sequence[Photo], split: str, *, rounds: int = 1000
 ) -> Evaluation:
-    """Score the photos of a split and measure the bundle on them.
-
-    Raises:
-        DatasetError: the split has no negatives, or a photo cannot be read.
-    """
+    """Score the photos of a split and measure the bundle on them."""
     photos = [p for p in photos if p.split == split]
     predictions = score_photos(recognizer, photos)
     return measure(recognizer.bundle, photos, predictions, split, rounds)
@@ -143,9 +135,6 @@ def measure(
     ``rounds`` are bootstrap rounds, which draw whole sources with ``group_by_source``;
     ``prevalence`` is the share of products at which precision is restated; ``verdicts`` are those
     of the default policy, if they come from other thresholds than the bundle's.
-
-    Raises:
-        DatasetError: there are no negatives among the photos.
     """
     truth = Truth.of(photos)
     negatives = int(truth.negative.sum())

@@ -54,9 +54,6 @@ def write_report(
     """Write the report of one bundle on one or more splits, the most important first.
 
     ``on_progress`` is called with the splits done and their number.
-
-    Raises:
-        UsageError: the file cannot be written.
     """
     parts = []
     for part in measured:

@@ -52,9 +52,6 @@ def measure_out_of_fold(
         title: what the tables call them.
         rounds: bootstrap rounds behind the intervals.
         group_by_source: let the bootstrap draw whole sources.
-
-    Raises:
-        DatasetError: there are fewer than two folds, or no negatives outside one of them.
     """
     numbers = sorted(set(found.folds.tolist()))
     if len(numbers) < 2:

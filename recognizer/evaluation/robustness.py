@@ -182,9 +182,6 @@ def measure_robustness(
     """Score the photos of a split before and after each alteration.
 
     How a photo is altered depends on its content alone, not on the other photos.
-
-    Raises:
-        DatasetError: a photo cannot be decoded, or none is without a product.
     """
     truth = Truth.of(photos)
     if not truth.negative.any():

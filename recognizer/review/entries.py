@@ -21,7 +21,7 @@ from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Occasion
-from recognizer.review.views import AUDIT, OPEN, QUEUE, View, late_conditions
+from recognizer.review.views import AUDIT, ENTRIES, OPEN, QUEUE, View, late_conditions
 from recognizer.rows.copies import group_copies
 from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
@@ -44,9 +44,14 @@ _TABLES = """
 CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, judge TEXT,
   judged TEXT);
 CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER);
-CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, time REAL, PRIMARY KEY (unit, reviewer))
+CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, time REAL, PRIMARY KEY (unit, reviewer));
+CREATE TEMP TABLE waiting AS SELECT * FROM entry LIMIT 0;
+CREATE UNIQUE INDEX temp.waiting_unit ON waiting (unit);
+CREATE INDEX temp.waiting_order ON waiting (section, {order});
+CREATE INDEX temp.waiting_copies ON waiting (copies, {order}) WHERE copies IS NOT NULL
 """
-_ENTRIES = "entry LEFT JOIN temp.state AS said ON said.unit = entry.unit"
+# Those of which nothing was said, at hand in their order: of the others there may be ever so many.
+_WAIT = "INSERT INTO temp.waiting SELECT * FROM entry WHERE unit NOT IN (SELECT unit FROM state)"
 AFFECTED = """
 SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
 UNION SELECT unit FROM image WHERE sha256 = :sha256
@@ -176,7 +181,7 @@ class Entries(Closes):
         self._version, self._refresh_at = 0, 0.0
         self.file = ScanFile(scan, write=os.access(scan, os.W_OK))
         try:
-            for statement in _TABLES.split(";"):
+            for statement in _TABLES.format(order=ENTRY_ORDER).split(";"):
                 self.file.execute(statement)
             if outcomes is not None and not _is_same(scan, outcomes):
                 self.file.use_outcomes_of(outcomes)
@@ -202,6 +207,8 @@ class Entries(Closes):
             if (version, heard) != (self._version, self._heard):
                 self.file.execute("DELETE FROM temp.state")
                 self.file.execute("INSERT INTO temp.state SELECT * FROM verdict")
+                self.file.execute("DELETE FROM temp.waiting")
+                self.file.execute(_WAIT)
             self._version, self._heard = version, heard
             now = time.monotonic()
             self._refresh_at = now + max(_REFRESH_SECONDS, (now - begin) / _REFRESH_SHARE)
@@ -250,6 +257,8 @@ class Entries(Closes):
             self.file.execute(
                 "INSERT INTO temp.state SELECT * FROM verdict WHERE unit = ?", (unit,)
             )
+            self.file.execute("DELETE FROM temp.waiting WHERE unit = ?", (unit,))
+            self.file.execute(f"{_WAIT} AND unit = ?", (unit,))
 
     # --- what there is ----------------------------------------------------------------------------
 
@@ -326,15 +335,16 @@ class Entries(Closes):
         with self._lock:
             ((listings, sellers),) = self.file.select(
                 f"SELECT count(*), count(DISTINCT seller) FROM entry WHERE {by} = ?"
-                " AND section = 'queue'",
+                " AND +section = 'queue'",
                 (value,),
             )
             return Group(len(self.members(entry, by, reviewer)), listings, sellers)
 
     def members(self, entry: Entry, by: str, reviewer: str | None) -> list[Entry]:
         """Return the listings of a group that are open and in nobody else's hands."""
+        # The plus keeps SQLite from walking the whole queue, which is in the order that is wanted.
         condition = (
-            f"{by} = :value AND section = 'queue' AND (said.unit IS NULL OR entry.unit = :own)"
+            f"{by} = :value AND +section = 'queue' AND (said.unit IS NULL OR entry.unit = :own)"
         )
         values = {"value": getattr(entry, by), "own": entry.unit}
         members = self._select(condition, values, limit=MAX_GROUP)
@@ -349,7 +359,7 @@ class Entries(Closes):
         with self._current():
             condition, values = view.condition(folded=bool(view.seller or view.q))
             ((total,),) = self.file.select(
-                f"SELECT count(*) FROM {_ENTRIES} WHERE {condition}", values
+                f"SELECT count(*) FROM {view.source} WHERE {condition}", values
             )
             order = ENTRY_ORDER
             if view.state not in {OPEN, "all"}:
@@ -358,26 +368,30 @@ class Entries(Closes):
                 late = " OR ".join(late_conditions(self._time_limits).values())
                 order = f"place, ({late}) DESC, {order}"
             offset = (max(1, number) - 1) * PAGE_SIZE
-            found = self._select(condition, values, limit=PAGE_SIZE, offset=offset, order=order)
+            found = self._select(
+                condition, values, view.source, limit=PAGE_SIZE, offset=offset, order=order
+            )
             return found, total
 
     def select(self, view: View, condition: str, limit: int) -> tuple[list[Entry], int]:
         """Return the first listings of a view that meet an SQL condition, and how many there are.
 
-        Of near-copies that are open, only the first is there.
+        Those that are open come first; of near-copies that are open, only the first is there.
         """
         with self._current():
             of_view, values = view.condition(folded=False)
             condition = f"{of_view} AND {condition}"
             ((total,),) = self.file.select(
-                f"SELECT count(*) FROM {_ENTRIES} WHERE {condition}", values
+                f"SELECT count(*) FROM {view.source} WHERE {condition}", values
             )
-            return self._select(condition, values, limit=limit), total
+            order = f"said.unit IS NOT NULL, {ENTRY_ORDER}"
+            return self._select(condition, values, view.source, limit=limit, order=order), total
 
     def _select(
         self,
         condition: str,
         values: Mapping[str, Any],
+        source: str = ENTRIES,
         *,
         limit: int,
         offset: int = 0,
@@ -391,7 +405,7 @@ class Entries(Closes):
             " (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit"
             " AND hold.until > :now) AS held_by,"
             f" said.unit IS NULL AND section = 'queue' AND ({late or '0'}) AS late"
-            f" FROM {_ENTRIES} WHERE {condition}"
+            f" FROM {source} WHERE {condition}"
             f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
             {**values, "now": time.time()},
         )
@@ -410,8 +424,8 @@ class Entries(Closes):
         """Return how many listings are open by level, of the audit sample, and ``late``."""
         late = " OR ".join(late_conditions(self._time_limits).values())
         found = self._select_cached(
-            f"SELECT section, place, count(*), sum({late or '0'}) FROM {_ENTRIES}"
-            " WHERE said.unit IS NULL GROUP BY section, place"
+            f"SELECT section, place, count(*), sum({late or '0'}) FROM temp.waiting"
+            " GROUP BY section, place"
         )
         counts = {str(QUEUE_ORDER[place]): n for section, place, n, _ in found if section == QUEUE}
         counts[AUDIT] = sum(n for section, _, n, _ in found if section == AUDIT)

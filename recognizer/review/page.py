@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from recognizer._atomic import replacing
 from recognizer.errors import UsageError
@@ -26,10 +25,10 @@ from recognizer.review.cards import Card, CardMaker, Shown
 from recognizer.review.entries import About, Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.rendering import (
+    base_context,
     environment,
     filters,
     models_behind,
-    product_name,
     scan_in_numbers,
 )
 from recognizer.review.texts import Texts
@@ -159,11 +158,8 @@ class _Report:
                 texts("cap", shown=len(leads), total=total, missing=missing, parts=parts)
             )
         return {
-            "t": texts,
+            **base_context(texts, self._bundles, is_report=True),
             "title": title,
-            "script_texts": texts.of_script,
-            "base": "#",
-            "is_report": True,
             "reviewer": None,
             "needs_token": False,
             "languages": {},
@@ -175,14 +171,10 @@ class _Report:
             "script": script,
             "script_digest": _digest_of(script),
             "warnings": warnings,
-            "view": View(),
             "rows": [self._row(entry) for entry in shown],
             "cards": self._cards(shown),
             "counts": {},
-            "product_name": lambda name: product_name(self._bundles, texts, name),
             "ago": lambda time: time.strftime("%Y-%m-%d"),
-            "query": lambda view, **changes: urlencode(view.to_query(**changes)),
-            "AUDIT": AUDIT,
             **filters(entries, self._bundles, texts),
             "summary": summary,
             **models_behind(summary, self._bundles, texts),

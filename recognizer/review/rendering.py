@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recognizer.model.bundle import Bundle
 from recognizer.review.entries import Entries
 from recognizer.review.texts import Texts
-from recognizer.review.views import STATES
+from recognizer.review.views import AUDIT, STATES, View
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason
@@ -26,6 +28,20 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def base_context(texts: Texts, bundles: Sequence[Bundle], *, is_report: bool) -> dict[str, Any]:
+    """Return what every page needs; the addresses of a report are in its fragment."""
+    return {
+        "t": texts,
+        "script_texts": texts.of_script,
+        "is_report": is_report,
+        "base": "#" if is_report else "",
+        "view": View(),
+        "product_name": partial(product_name, bundles, texts),
+        "query": lambda view, **changes: urlencode(view.to_query(**changes)),
+        "AUDIT": AUDIT,
+    }
 
 
 def product_name(bundles: Sequence[Bundle], texts: Texts, name: str) -> str:

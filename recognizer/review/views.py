@@ -22,11 +22,13 @@ STATES = (OPEN, *(str(judgement) for judgement in Judgement))
 
 MAX_WORDS = 8  # that are searched
 
+ENTRIES = "entry LEFT JOIN temp.state AS said ON said.unit = entry.unit"
+"""All entries of the queue in SQL, with what was said of them."""
+
 # Of near-copies that are open, the first one is shown.
 _IS_FIRST = (
-    "(copies IS NULL OR said.unit IS NOT NULL OR entry.unit = (SELECT unit FROM entry AS copy"
-    " WHERE copy.copies = entry.copies AND copy.unit NOT IN (SELECT unit FROM temp.state)"
-    f" ORDER BY {ENTRY_ORDER} LIMIT 1))"
+    "(copies IS NULL OR said.unit IS NOT NULL OR entry.unit = (SELECT unit FROM waiting AS copy"
+    f" WHERE copy.copies = entry.copies ORDER BY {ENTRY_ORDER} LIMIT 1))"
 )
 _HAS_WORD = (
     "EXISTS (SELECT 1 FROM image, json_each(ifnull(item, '[]')) AS value"
@@ -82,6 +84,11 @@ class View:
         return {
             key.name: values[key.name] for key in fields(self) if values[key.name] != key.default
         }
+
+    @property
+    def source(self) -> str:
+        """The entries among which those of the view are, in SQL."""
+        return f"temp.waiting AS {ENTRIES}" if self.state == OPEN else ENTRIES
 
     def condition(self, *, folded: bool) -> tuple[str, dict[str, Any]]:
         """Return an SQL condition on listings, and its values; ``folded``: near-copies too."""

@@ -23,11 +23,7 @@ STRATA = ((0.1, 100.0), (0.01, 10.0), (0.0, 1.0))
 def audit_probability(sha256: str, score: float, rate: float, seed: int = 0) -> float | None:
     """Return with which probability a clear image was drawn; None where it was not.
 
-    Args:
-        sha256: of its bytes.
-        score: its highest product score, 0 to 1.
-        rate: the probability for images with low scores, 0 to 1.
-        seed: another one draws another sample.
+    ``score`` is its highest product score, and ``rate`` the probability for images with low ones.
     """
     factor = next(factor for least, factor in STRATA if score >= least)
     probability = min(1.0, factor * rate)

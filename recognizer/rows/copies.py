@@ -19,6 +19,8 @@ def group_copies(file: ScanFile) -> None:
 
     In a file that is open for reading only, this connection alone has them folded.
     """
+    if not file.is_writable:
+        file.execute("DROP TABLE IF EXISTS temp.entry")
     if file.setting("grouped") == "1":
         return
     if file.is_writable:  # others may write while the hashes are compared
@@ -31,7 +33,6 @@ def group_copies(file: ScanFile) -> None:
                 "UPDATE setting SET value = '1' WHERE name = 'grouped' AND value = ?", (mark,)
             )
     else:
-        file.execute("DROP TABLE IF EXISTS temp.entry")
         file.execute("CREATE TEMP TABLE entry AS SELECT * FROM main.entry")
         for change in _changed_groups(file):
             file.execute(_UPDATE, change)

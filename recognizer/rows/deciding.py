@@ -93,15 +93,8 @@ def decide_again(
     no thumbnail. Scores have six digits in the file, so that one may come out otherwise than in a
     scan that is as near as that to a threshold.
 
-    Args:
-        file: the scan, open for writing unless ``dry_run``.
-        policy: decides.
-        bundles: the models that may be behind the rows: thresholds are theirs.
-        dry_run: change nothing.
-
     Raises:
         PolicyError: the policy names what a model does not know.
-        ScanFileError: the file cannot be read or written.
         UsageError: rows were made by a model that is not among the bundles.
     """
     diff = DecisionDiff()
@@ -180,11 +173,7 @@ def _changes_of(
 
 
 class Decider:
-    """Decides on rows of one model.
-
-    Raises:
-        PolicyError: the policy names what the model does not know.
-    """
+    """Decides on rows of one model; a policy that names what it does not know is a PolicyError."""
 
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
         policy.check(bundle.taxonomy)

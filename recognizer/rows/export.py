@@ -48,12 +48,7 @@ def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
 
     The export takes its place in one step. Names of files that are not valid text are written with
     escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a
-    formula.
-
-    Raises:
-        MissingExtraError: Parquet needs the extra ``parquet``.
-        ScanFileError: the scan cannot be read.
-        UsageError: the output has another ending, cannot be written or is somebody else's file.
+    formula. A place that has another ending or is somebody else's file is a UsageError.
     """
     return _write(output, _ROWS, file.rows(), raw)
 
@@ -128,29 +123,22 @@ _LISTING_COLUMNS = (
     *("best", "images", "scored", "failed", "lead_images", "status", "sources", "item", "scanned"),
     *("model", "model_digest", "policy", "policy_digest"),
 )
-_LISTING_TYPES = {
-    **dict.fromkeys(("reports", "also_in_listings", "also_in_sellers"), "int64"),
-    **dict.fromkeys(("images", "scored", "failed", "lead_images"), "int64"),
-    **dict.fromkeys(("time", "scanned"), "timestamp"),
-    "score": "float64",
-    **dict.fromkeys(("products", "keywords", "why", "sources"), "texts"),
-}
+_TEXTS = frozenset({"products", "keywords", "why", "sources"})
+_HIDDEN = frozenset({"item", "model", "policy"})  # objects, that columns hold as text
 
 
 def _listing_schema() -> Any:
     import pyarrow  # noqa: PLC0415 - an extra
 
+    hints = get_type_hints(Listing)
     kinds = {
-        "int64": pyarrow.int64(),
-        "float64": pyarrow.float64(),
-        "timestamp": pyarrow.timestamp("us", "UTC"),
-        "texts": pyarrow.list_(pyarrow.string()),
+        name: _arrow_type(inspect.type_info(hints.get(name, str)))
+        for name in _LISTING_COLUMNS
+        if name not in _TEXTS | _HIDDEN
     }
+    kinds |= dict.fromkeys(_TEXTS, pyarrow.list_(pyarrow.string()))
     return pyarrow.schema(
-        [
-            (name, kinds.get(_LISTING_TYPES.get(name, ""), pyarrow.string()))
-            for name in _LISTING_COLUMNS
-        ],
+        [(name, kinds.get(name, pyarrow.string())) for name in _LISTING_COLUMNS],
         metadata={"recognizer.listings": __version__},
     )
 
@@ -206,22 +194,6 @@ _LISTINGS = _Kind(
 
 
 # --- formats --------------------------------------------------------------------------------------
-
-
-def require_export(path: Path) -> None:
-    """Check that a file may be replaced by an export.
-
-    Raises:
-        MissingExtraError: Parquet needs the extra ``parquet``.
-        UsageError: it is something else, cannot be written, or has another ending.
-    """
-    for kind in (_ROWS, _LISTINGS):
-        try:
-            return _require(path, kind)
-        except UsageError:
-            if kind is _LISTINGS:
-                raise
-    return None
 
 
 def _require(path: Path, kind: _Kind) -> None:

@@ -7,7 +7,7 @@ the queue are said by the view ``ranked`` of the scan's file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -179,10 +179,6 @@ def _copies_of(file: ScanFile, unit: int, copies: int) -> dict[str, Any]:
         "also_in_sellers": sellers,
         "copy_of": None if first == unit else name,
     }
-
-
-LISTING_FIELDS = tuple(field.name for field in fields(Listing))
-"""The keys of a listing, in their order."""
 
 
 def _most_reports(rows: Iterable[Row]) -> int | None:

@@ -50,22 +50,14 @@ def merge(
 ) -> Merged:
     """Merge scans into one file, with which a scan, a review or a report can go on.
 
-    The output takes its place in one step, and it may be one of the inputs.
+    The inputs are files of scans, or Parquet files with rows: of these ``only_pending`` takes what
+    a reviewer looks at, which is what is not clear, and the audit sample. The output takes its
+    place in one step, and it may be one of the inputs.
 
-    Scores of two models, and decisions of two policies, cannot be compared, and a queue that is
-    ranked by them would be wrong without a sign of it: so they are refused, as are rows that were
-    compared with several banks of known items.
-
-    Args:
-        inputs: files of scans, or Parquet files with rows.
-        output: the merged file.
-        ranking: of the models behind the rows of Parquet files.
-        allow_mixed: merge what cannot be compared.
-        only_pending: of Parquet files take what a reviewer looks at: what is not clear, and the
-            audit sample.
+    Rows of several models, policies or banks of known items cannot be compared, and a queue that is
+    ranked by them would be wrong without a sign of it: without ``allow_mixed`` they are refused.
 
     Raises:
-        MissingExtraError: Parquet needs the extra ``parquet``.
         ScanFileError: an input cannot be read, cannot be merged, or is dated in the future.
         UsageError: the output exists and is not among the inputs.
     """
@@ -228,12 +220,7 @@ def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) 
 
 
 def read_parquet(path: Path) -> Iterator[Row]:
-    """Yield the rows of a Parquet file: columns as ``recognizer rows`` writes them, or JSON texts.
-
-    Raises:
-        MissingExtraError: it needs the extra ``parquet``.
-        ScanFileError: it is not such a file; the message says which row is not one.
-    """
+    """Yield the rows of a Parquet file, whose columns are those of its export, or JSON texts."""
     parquet = parquet_library()
     import pyarrow  # noqa: PLC0415 - an extra
 

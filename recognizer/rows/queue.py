@@ -33,10 +33,7 @@ def refresh_entries(
 ) -> None:
     """Write the entries of units whose images have changed, in the transaction that changed them.
 
-    Args:
-        database: the connection, inside a transaction.
-        units: listings, and images without one.
-        audited: digests of images that are or were in the audit sample.
+    ``audited`` are the digests of images that are or were in the audit sample.
     """
     left = sorted({*units})
     for sha256 in {*audited}:

@@ -13,9 +13,8 @@ from recognizer.taxonomy import Kind
 class Ranking:
     """Ranks the leads of models.
 
-    Args:
-        bundles: the models. The products of one that is not among them rank alike, and so do those
-            of a bundle that records no evidence for any product.
+    The products of a model that is not among the bundles rank alike, and so do those of a bundle
+    that records no evidence for any product.
     """
 
     def __init__(self, bundles: Iterable[Bundle] = ()) -> None:

@@ -73,12 +73,9 @@ class NewRow:
 
 
 class ScanFile(Closes):
-    """A scan's file, open for reading.
+    """A scan's file, open for reading, or with ``write`` for outcomes, decisions and merging too.
 
-    Args:
-        path: the file.
-        write: open it for writing, too: for outcomes, decisions and merging.
-        create: make it where it does not exist.
+    With ``create`` it is made where it does not exist.
 
     Raises:
         ScanFileError: it does not exist, is another file or of another version, or cannot be used;
@@ -293,19 +290,6 @@ class ScanFile(Closes):
                     "SELECT sql FROM main.sqlite_schema WHERE name = ?", (name,)
                 ).fetchall()
                 self._database.execute(text.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """The device and inode of the file."""
-        found = os.stat(self.path)
-        return found.st_dev, found.st_ino
-
-    def is_in_place(self, place: tuple[int, int]) -> bool:
-        """Whether the file is still the one that was in its place."""
-        try:
-            return self.place == place
-        except OSError:
-            return False
 
     @contextmanager
     def attached(self, other: ScanFile, name: str) -> Iterator[None]:

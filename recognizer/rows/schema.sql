@@ -194,4 +194,4 @@ SELECT ifnull(listing, source) AS listing, title, seller, product,
     AS decision,
   score, unproven, reports, images, failed, lead_images, source AS best, first
 FROM ranked
-ORDER BY place, unproven, reports DESC, score DESC, first, best;
+ORDER BY place, unproven, reports DESC, score DESC, first, ranked.best;

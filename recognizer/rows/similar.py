@@ -42,15 +42,8 @@ def similar_images(
 ) -> list[SimilarImage]:
     """Return the ``top`` images of a scan by the cosine of their embeddings with a photo's.
 
-    Args:
-        file: the scan.
-        vector: the photo's embedding, float32, (channels,).
-        model: the digest of the model that made it: embeddings of others cannot be compared.
-        top: how many.
-
-    Raises:
-        ScanFileError: the scan has no embeddings of this model.
-        UsageError: ``top`` is less than 1.
+    Embeddings of another model than that with this digest cannot be compared; where the scan has
+    none of it, a ScanFileError says what to do.
     """
     if top < 1:
         raise UsageError(f"top = {top}: give at least 1")

@@ -38,11 +38,7 @@ class Known(NamedTuple):
 
 
 class ScanWriter(ScanFile):
-    """The file of a scan that writes it, made where it does not exist; no second scan may.
-
-    Raises:
-        ScanFileError: see :class:`ScanFile`; another scan is writing it.
-    """
+    """The file of a scan that writes it, made where it does not exist; no second scan may."""
 
     _file: int | None = None  # a descriptor, with the lock
 
@@ -91,16 +87,10 @@ class ScanWriter(ScanFile):
         changed: Sequence[tuple[int, Row]] = (),
         file_states: Sequence[tuple[int, bytes]] = (),
     ) -> None:
-        """Write rows, all or none of them; the file must be in its place.
+        """Write rows, all or none of them, if the file is in its place (:meth:`check`).
 
-        Args:
-            new: of images that were scored.
-            changed: of images that were not, by number: decisions and columns of listings.
-            file_states: of unchanged files, by image.
-
-        Raises:
-            ScanFileChangedError: see :meth:`check`.
-            ScanFileError: they cannot be written; the rows before are safe.
+        ``new`` ones are of images that were scored. Of others, by number, ``changed`` has the rows
+        whose decision or columns are others now, and ``file_states`` the states of unchanged files.
         """
         self.check()
         if not (new or changed or file_states):
@@ -114,11 +104,9 @@ class ScanWriter(ScanFile):
             )
 
     def check(self) -> None:
-        """Check that the file is where it was, and no shorter.
+        """Raise a ScanFileChangedError unless the file is where it was, and no shorter.
 
-        Raises:
-            ScanFileChangedError: it was removed, replaced or truncated. Rows that nobody else has
-                are written to another file, which the message names.
+        Rows that nobody else has are written to another file, which the message names.
         """
         if self._file is None:
             raise ScanFileError(f"{self.path} is closed")

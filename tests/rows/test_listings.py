@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import pytest
 
 from recognizer.policy import CandidateKind, Decision
 from recognizer.rows import ScanFile, read_listings, write_listings
-from recognizer.rows.listings import LISTING_FIELDS, Listing
+from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.status import Reason
 from tests.rows.rows import bare_row, lead, write_scan
+
+LISTING_FIELDS = [key.name for key in fields(Listing)]
 
 
 def photo(source: str, decision: str, score: float = 0.0, **item: Any) -> Row:

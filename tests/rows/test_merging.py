@@ -355,6 +355,7 @@ def as_columns(path: Path, rows: list[Row]) -> list[Row]:
 def as_structures(path: Path, rows: list[Row]) -> list[Row]:
     """As Ray Data writes dictionaries: pyarrow finds the types."""
     pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
     valid = [one for one in rows if one.source.isascii()]
     table = pyarrow.Table.from_pylist([one.to_json() for one in valid])
     pyarrow.parquet.write_table(table, path)
@@ -363,6 +364,7 @@ def as_structures(path: Path, rows: list[Row]) -> list[Row]:
 
 def as_json(path: Path, rows: list[Row]) -> list[Row]:
     pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
     lines = [json.dumps(one.to_json()) for one in rows]
     pyarrow.parquet.write_table(pyarrow.table({"row": lines, "shard": [0] * len(rows)}), path)
     return rows
@@ -408,6 +410,7 @@ def test_parquet_that_holds_something_else_is_refused(
     tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
     pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
     lines = [json.dumps(values) for values in (row("a").to_json(), row("b").to_json() | change)]
     path = tmp_path / "rows.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"row": lines}), path)

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Decision, Policy
+from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.rows import (
     NewRow,
     Ranking,
@@ -302,7 +303,7 @@ def test_the_indexes_have_the_order_of_the_queue() -> None:
     """So that the next listing is found without sorting them all."""
     schema = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
     orders = re.findall(r"ORDER BY (place, unproven.*?);", schema, re.DOTALL)
-    assert {*orders} == {ENTRY_ORDER}
+    assert {order.replace("ranked.", "") for order in orders} == {ENTRY_ORDER}
     assert [" ".join(one.split()) for one in re.findall(r"\(section, (place[^)]*)\)", schema)] == [
         ENTRY_ORDER
     ]
@@ -328,3 +329,51 @@ def test_near_copies_that_come_while_others_are_compared_are_folded_later(
         for folded in (2, 3, 3):
             group_copies(file)
             assert file.select("SELECT count(copies) FROM entry") == [(folded,)]
+
+
+def test_a_reader_follows_what_others_fold(tmp_path: Path) -> None:
+    rows = [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"]
+    path = write_scan(tmp_path / "a", rows)
+    with ScanFile(path) as reader, ScanFile(path, write=True) as writer:
+        writer.set_setting("grouped", "0")
+        for name, folded in [("c", 3), ("d", 4)]:
+            writer.write([NewRow(row=bare_row(name, 0.9, "review", phash=HASH))], Ranking())
+            for group in (lambda: None, lambda: group_copies(writer)):
+                group()
+                assert [one.also_in_listings for one in read_listings(reader)] == [
+                    folded - 1
+                ] * folded
+
+
+@pytest.mark.parametrize(
+    ("judgement", "later", "state"),
+    [
+        ("rejected", {"sha256": "2" * 64}, "open"),  # another photo, which nobody has seen
+        ("confirmed", {"sha256": "2" * 64}, "confirmed"),
+        ("rejected", {"preprocessing": 2}, "rejected"),
+        ("rejected", {"decision": Decision.PRIORITY}, "rejected"),
+    ],
+)
+def test_what_was_said_of_a_listing_stands_for_the_photos_that_were_there(
+    tmp_path: Path, judgement: str, later: dict[str, Any], state: str
+) -> None:
+    row = bare_row("a", 0.9, "review", item={"id": 7}, sha256="1" * 64)
+    path = write_scan(tmp_path / "a", [row])
+    said = Outcome(
+        time=NOW + timedelta(hours=1), reviewer="ann", judgement=Judgement(judgement), listing="7"
+    )
+    with Outcomes(path, write=True) as outcomes:
+        outcomes.add([said])
+    with ScanFile(path) as file:
+        assert file.select("SELECT state FROM queue") == [(judgement,)]
+    write_scan(path, [replace(row, time=NOW + timedelta(hours=2), **later)])
+    with ScanFile(path) as file:
+        assert file.select("SELECT state FROM queue") == [(state,)]
+
+
+def test_what_is_equal_comes_in_the_order_of_its_scan(tmp_path: Path) -> None:
+    path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review") for name in "cab"])
+    with ScanFile(path) as file:
+        for view, name in [("queue", "name"), ("listings", "listing")]:
+            assert file.select(f"SELECT {name} FROM {view}") == [("c",), ("a",), ("b",)]
+        assert [one.listing for one in read_listings(file)] == ["c", "a", "b"]

@@ -67,11 +67,16 @@ def test_similar_images_are_ranked(
 
 
 def test_the_photo_itself_is_the_most_similar(
-    photo_folder: Callable[..., Path], recognizer: Recognizer, tiny_bundle: Path, tmp_path: Path
+    photo_folder: Callable[..., Path],
+    recognizer: Recognizer,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
     folder, scan = photo_folder("red", "green", "red"), tmp_path / "scan.sqlite"
     items = [Item.at(str(path)) for path in sorted(folder.iterdir())]
-    scan_into(scan, items, tiny_bundle, pool=InProcessPool, embeddings=True)
+    scan_into(scan, items, tiny_bundle, embeddings=True)
     with ScanFile(scan) as file:
         for item in items[:2]:
             vector = recognizer.embed(Path(item.source)).vector

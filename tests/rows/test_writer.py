@@ -106,9 +106,9 @@ def test_which_results_hold(
         bundle=load_bundle(tiny_bundle), policy=Policy(), options=ScanOptions(retry_failed=retry)
     )
     key = result_key("a" * 64, reason, payload.bundle.digest, payload.policy.digest, 1)
-    assert payload.settles(key, "a" * 64) is holds
-    assert not payload.settles(key, "b" * 64)
-    assert not payload.settles(None, "a" * 64)
+    assert payload.is_up_to_date(key, "a" * 64) is holds
+    assert not payload.is_up_to_date(key, "b" * 64)
+    assert not payload.is_up_to_date(None, "a" * 64)
 
 
 @pytest.fixture
@@ -121,12 +121,13 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / f"{name}.jpg").write_bytes(encoded(picture(name)))
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     # The change time cannot be set, so what is read so soon after it is read again: wait.
+    monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
     monkeypatch.setattr("recognizer.scan.file_state.RACY_NS", -(10**12))
     return folder
 
 
 def scan_again(path: Path, bundle: Path, items: list[Item], **options: object) -> tuple[int, int]:
-    summary = scan_into(path, items, bundle, pool=InProcessPool, **options)
+    summary = scan_into(path, items, bundle, **options)
     return summary.scanned, summary.skipped
 
 
@@ -140,7 +141,7 @@ def test_a_scan_goes_on_where_it_was(photos: Path, tiny_bundle: Path, tmp_path: 
     assert scan_again(path, tiny_bundle, [Item.at(name) for name in others]) == (0, 3)
     assert read_scan(path) == before
     twice = [*items, Item.at(str(photos / names[1]))]
-    assert scan_into(path, twice, tiny_bundle, pool=InProcessPool).repeated == 1
+    assert scan_into(path, twice, tiny_bundle).repeated == 1
     (photos / names[1]).write_bytes(encoded(picture("red", seed=5)))
     assert scan_again(path, tiny_bundle, items) == (1, 3)
     assert len(read_scan(path)) == 4
@@ -213,7 +214,7 @@ def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(
     path, items = tmp_path / "scan.sqlite", [Item.at("green.jpg"), Item.at("blue.jpg")]
 
     def audited(**options: object) -> list[str]:
-        scan_into(path, items, tiny_bundle, pool=InProcessPool, **options)
+        scan_into(path, items, tiny_bundle, **options)
         with ScanFile(path) as file:
             found = file.select(
                 "SELECT entry.source, audit FROM entry JOIN image ON image.id = best"

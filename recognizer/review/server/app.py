@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from importlib import resources
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
@@ -35,13 +34,13 @@ from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_k
 from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.review.photos import SIDES, Photos, Unavailable
 from recognizer.review.rendering import (
+    base_context,
     environment,
     filters,
     models_behind,
-    product_name,
     scan_in_numbers,
 )
-from recognizer.review.server.queue import ConflictError, Queue, Verdict
+from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
 from recognizer.review.views import AUDIT, View
@@ -344,7 +343,7 @@ class _Pages:
         if data.do == "skip":
             self._queue.skip(reviewer, unit)
             return texts("said_skip", title=title)
-        verdict = Verdict(
+        verdict = Assessment(
             judgement=JUDGEMENTS[data.do],
             note=(data.note or "").strip().replace("\r\n", "\n") or None,
             label=data.label or None,
@@ -454,11 +453,7 @@ class _Pages:
         is_audit = path == "/" and request.query_params.get("section") == AUDIT
         audit = [("/?section=audit", "audit", counts[AUDIT])] if counts.get(AUDIT) else []
         return {
-            "t": texts,
-            "script_texts": texts.of_script,
-            "base": "",
-            "is_report": False,
-            "view": View(),
+            **base_context(texts, self._parts.bundles, is_report=False),
             "reviewer": reviewer,
             "tab": "/?section=audit" if is_audit else path,
             "tabs": [
@@ -473,10 +468,7 @@ class _Pages:
             "language_names": LANGUAGES,
             "needs_token": self._parts.token is not None,
             "counts": counts,
-            "product_name": partial(product_name, self._parts.bundles, texts),
             "ago": lambda time: texts.ago(time, now),
-            "query": lambda view, **changes: urlencode(view.to_query(**changes)),
-            "AUDIT": AUDIT,
         }
 
     def _render(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +46,7 @@ class ConflictError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Assessment:
     """What a reviewer says of a listing.
 
     It is about the images of the listing that are leads, and those that have the keys ``also``,
@@ -82,6 +82,7 @@ class Queue(Entries):
         outcomes: the file of outcomes; None for that of the scan.
         hold_seconds: how long somebody has a listing who does nothing.
         time_limits: level -> hours after which a listing is late, and comes first in its level.
+        on_outcomes: called with outcomes once they are on the disk.
 
     Raises:
         ScanFileError: a file cannot be used; as from all methods.
@@ -94,7 +95,9 @@ class Queue(Entries):
         *,
         hold_seconds: float = HOLD_SECONDS,
         time_limits: Mapping[Decision, float] | None = None,
+        on_outcomes: Callable[[Sequence[Outcome]], object] = lambda _: None,
     ) -> None:
+        self._on_outcomes = on_outcomes
         self._hold_seconds = hold_seconds
         is_own = outcomes is None or outcomes == scan
         self._outcomes = Outcomes(outcomes or scan, write=True, create=not is_own)
@@ -185,7 +188,8 @@ class Queue(Entries):
             condition += " AND judge != :reviewer"
         for further in (f"{condition} AND {_NOT_SKIPPED}", condition):
             for part in self._parts(view):
-                if found := self._select(f"{further} AND {part}", values, limit=1):
+                chosen = f"{further} AND {part}"
+                if found := self._select(chosen, values, view.source, limit=1):
                     return found[0]
         return None
 
@@ -207,7 +211,7 @@ class Queue(Entries):
         self,
         reviewer: str,
         unit: int,
-        verdict: Verdict,
+        verdict: Assessment,
         *,
         by: str | None = None,
         expected: int = 1,
@@ -249,11 +253,13 @@ class Queue(Entries):
             found = [entry for unit in dict.fromkeys(units) if (entry := self.entry(unit))]
             free = [e for e in found if e.state == OPEN and e.held_by in {None, reviewer}]
             if free:
-                self._store(reviewer, free, Verdict(judgement=judgement), self._heard)
+                self._store(reviewer, free, Assessment(judgement=judgement), self._heard)
                 self.release(reviewer)
         return len(free)
 
-    def _store(self, reviewer: str, members: Sequence[Entry], verdict: Verdict, seen: int) -> None:
+    def _store(
+        self, reviewer: str, members: Sequence[Entry], verdict: Assessment, seen: int
+    ) -> None:
         """Add outcomes; raise a ConflictError if there are others since number ``seen``."""
         now = datetime.now(UTC)
         outcomes = [
@@ -285,15 +291,16 @@ class Queue(Entries):
             if other is not None:
                 raise ConflictError
             self._outcomes.add(outcomes)
-        self._added()
+        self._added(outcomes)
         for member in members:
             self.file.execute("DELETE FROM temp.skip WHERE unit = ?", (member.unit,))
 
-    def _added(self) -> None:
+    def _added(self, outcomes: Sequence[Outcome]) -> None:
         """Take over what was just added; a team's file is then whole without its log."""
         if self._outcomes.file.path != self.file.path:
             self._outcomes.file.execute("PRAGMA wal_checkpoint")
         self._hear()
+        self._on_outcomes(outcomes)
 
     def skip(self, reviewer: str, unit: int) -> None:
         """Give a listing back; the reviewer gets it again when nothing else is left."""
@@ -333,13 +340,12 @@ class Queue(Entries):
         """Withdraw outcomes, and return the unit of the listing that the first is about."""
         ids = {id_ for _, id_, *_ in said}
         now = datetime.now(UTC)
-        self._outcomes.add(
-            [
-                replace(one, time=now, occasion=Occasion.WITHDRAWAL, withdraws=one.id)
-                for one in self._outcomes.by_id(ids)
-            ]
-        )
-        self._added()
+        withdrawals = [
+            replace(one, time=now, occasion=Occasion.WITHDRAWAL, withdraws=one.id)
+            for one in self._outcomes.by_id(ids)
+        ]
+        self._outcomes.add(withdrawals)
+        self._added(withdrawals)
         _, _, _, listing, sha256, occasion = said[0]
         found = self.file.select(
             f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"

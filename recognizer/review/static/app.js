@@ -383,8 +383,9 @@ const entries = isReport ? all("#listings [data-key]") : [];
 const byKey = new Map(entries.map((entry) => [entry.dataset.key, entry]));
 const skipped = new Set();
 let log = []; // {step, key, exported, outcome: {time, reviewer, judgement, ...}, images}
+let last = new Map(); // the last one of each key
 const reviewer = () => read(NAME) ?? "";
-const lastOf = (key) => log.findLast((one) => one.key === key);
+const lastOf = (key) => last.get(key);
 const stateOf = (entry) =>
   lastOf(entry.dataset.key)?.outcome.judgement ?? entry.dataset.state;
 // An outcome is text: without control characters and halves of surrogate pairs.
@@ -398,8 +399,10 @@ function load() {
   } catch {
     log = [];
   }
+  last = new Map(log.map((one) => [one.key, one]));
 }
 function keepLog() {
+  last = new Map(log.map((one) => [one.key, one]));
   if (!write(STORE, JSON.stringify(log))) notify(say("not_kept"), true);
   drawStates();
 }
@@ -540,11 +543,11 @@ const file = {
     load(); // another tab may have added something
     const ok = true;
     if (data.do === "undo") {
-      const last = log.at(-1);
-      if (!last) return { ok: false, notice: say("nothing_to_undo") };
-      if (last.exported) return { ok: false, notice: say("was_exported") };
-      const { key } = log.find((one) => one.step === last.step);
-      log = log.filter((one) => one.step !== last.step);
+      const latest = log.at(-1);
+      if (!latest) return { ok: false, notice: say("nothing_to_undo") };
+      if (latest.exported) return { ok: false, notice: say("was_exported") };
+      const { key } = log.find((one) => one.step === latest.step);
+      log = log.filter((one) => one.step !== latest.step);
       keepLog();
       if (!data.list && byKey.has(key)) showCard(key);
       else go();
@@ -557,7 +560,7 @@ const file = {
       this.next();
       return { ok, notice: say("said_skip", { title }) };
     }
-    const step = 1 + log.reduce((last, one) => Math.max(last, one.step), 0);
+    const step = 1 + (log.at(-1)?.step ?? 0);
     const found = subjects(data);
     for (const [key, { images, listing, occasion }] of found) {
       const outcome = {

@@ -18,11 +18,11 @@ from recognizer.model.bundle import Bundle
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.review.photos import Photos
 from recognizer.review.server.app import Parts, make_app
-from recognizer.review.server.queue import Queue, Verdict
+from recognizer.review.server.queue import Assessment, Queue
 from recognizer.rows.row import Row
 from tests.rows.rows import NOW, bare_row, digest
 
-REJECTED, CONFIRMED = (Verdict(judgement=Judgement(name)) for name in ("rejected", "confirmed"))
+REJECTED, CONFIRMED = (Assessment(judgement=Judgement(name)) for name in ("rejected", "confirmed"))
 
 
 def listing(name: str, score: float = 0.6, level: str = "review", **columns: Any) -> Row:

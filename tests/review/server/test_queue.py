@@ -13,7 +13,7 @@ from recognizer.model.description import EvaluationPhotos, LabelEvidence
 from recognizer.policy import Decision
 from recognizer.review.entries import MAX_IMAGES, Group, as_key, from_key
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
-from recognizer.review.server.queue import ConflictError, Queue, Verdict
+from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.views import View
 from recognizer.rows.row import Row
 from tests.review.scans import write_scan
@@ -351,5 +351,5 @@ def test_a_full_disk_stores_nothing_and_says_so(scan: Path) -> None:
             queue.decide("Anna", one.unit, replace(REJECTED, note="x" * 4000))
         store.execute("PRAGMA max_page_count = 1073741823")
         assert said_in(scan) == []
-        queue.decide("Anna", one.unit, Verdict(judgement=Judgement.UNSURE))
+        queue.decide("Anna", one.unit, Assessment(judgement=Judgement.UNSURE))
         assert len(said_in(scan)) == 1

@@ -42,6 +42,8 @@ def test_five_reviewers_lose_nothing_when_the_server_is_killed(tmp_path: Path) -
     assert not team.errors
     said = [(outcome.listing, outcome.reviewer) for outcome in said_in(scan)]
     assert set(team.stored) <= set(said)  # whatever was acknowledged is there
+    assert {outcome.to_json_line() for outcome in said_in(scan)} >= {*team.printed}
+    assert len(team.printed) > LISTINGS // 2  # for a program that reads them
     assert len(said) == len({name for name, _ in said}) == LISTINGS  # each once, by one person
     cuts = statistics.quantiles(team.seconds, n=100)
     print(
@@ -54,6 +56,7 @@ class _Team:
     def __init__(self, scan: Path) -> None:
         self.scan = scan
         self.base = ""
+        self.printed: list[bytes] = []
         self.stored: list[tuple[str, str]] = []
         self.seconds: list[float] = []
         self.errors: list[str] = []
@@ -62,13 +65,18 @@ class _Team:
 
     def start(self) -> None:
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "recognizer", "review", str(self.scan), "--port", "0"],
+            [
+                *(sys.executable, "-m", "recognizer", "review", str(self.scan), "--port", "0"),
+                "--print-outcomes",
+            ],
             stdout=subprocess.PIPE,
-            text=True,
+            stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         assert self.server.stdout is not None
-        line = self.server.stdout.readline()
+        assert self.server.stderr is not None
+        threading.Thread(target=self.printed.extend, args=(self.server.stdout,)).start()
+        line = self.server.stderr.readline().decode()
         self.base = line.partition("http://")[2].partition("/")[0]
         assert self.base, line
 
