@@ -1,6 +1,6 @@
 """Submits the leads of a scan to Coop, the review console of ROOST, as reports.
 
-    recognizer listings scan.jsonl --output listings.jsonl
+    recognizer rows scan.sqlite --listings --output listings.jsonl
     COOP_API_KEY=... python examples/coop.py listings.jsonl https://coop.example.com \
         --item-type ITEM_TYPE --reporter-type USER_TYPE --policy POLICY
 

@@ -1,6 +1,6 @@
 """Write a file so that there is the old one or the new one, whole, whatever happens.
 
-Only an earlier file of the same kind is overwritten: a photo, a journal or somebody's table must
+Only an earlier file of the same kind is overwritten: a photo, a scan or somebody's table must
 survive a slip on the command line.
 """
 

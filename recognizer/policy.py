@@ -143,11 +143,11 @@ class Policy:
     :meth:`recognizer.Recognizer.decide` do.
 
     Attributes:
-        default: the rule for every product and family without one of its own. Its rates are
+        default: the rule for every product and family without its own rule. Its rates are
             those of an *image*: the share of images without any product that become leads.
         rules: (kind, name) of a label or family -> its own rule, with the rates of this label or
             family alone. That of a family holds for the family and for those of its products
-            that have none of their own.
+            that have no rule themselves.
         ignore: products that are never a lead on this platform.
         actions: what the platform does at a decision, in its own words.
         time_limits: hours after which a listing with a decision is late; in the queue it then comes

@@ -1,7 +1,7 @@
 """The names that the package knows: products, their look-alikes, and the families of products.
 
-They are read from ``taxonomy.toml`` beside this module; a data folder or a bundle may add labels
-of its own. Which of them a model was trained for is the bundle's business.
+They are read from ``taxonomy.toml`` beside this module; a data folder or a bundle may add more.
+Which of them a model was trained for is the bundle's business.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ class Taxonomy:
     def extended(self, own: Mapping[str, Any], where: str) -> Taxonomy:
         """Return this taxonomy with the labels and families of a table like ``taxonomy.toml``.
 
-        Of a label only ``kind`` is needed; a product without a family is one of its own. Names that
-        are known already stay as they are.
+        Of a label only ``kind`` is needed; a product without a family is its own family. Known
+        names stay as they are.
 
         Raises:
             TaxonomyError: an entry breaks a rule, or names a known label of another kind; the

@@ -362,7 +362,7 @@ HOSTILE: tuple[Hostile, ...] = (
     _failed("png_wrong_header_crc", Reason.CORRUPT_HEADER, lambda: _wrong_crc(b"IHDR")),
     _ok("png_wrong_data_crc", lambda: _wrong_crc(b"IDAT")),
     _ok("png_giant_text", lambda: _early_chunk_png(b"tEXt", _BIG_TEXT)),
-    _failed(
+    _degraded(
         "png_zipped_text_bomb",
         Reason.CORRUPT_HEADER,
         lambda: _early_chunk_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
@@ -372,7 +372,7 @@ HOSTILE: tuple[Hostile, ...] = (
         Reason.CORRUPT_DATA,
         lambda: _text_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
     ),
-    _failed(
+    _degraded(
         "png_zipped_profile_bomb",
         Reason.CORRUPT_HEADER,
         lambda: _early_chunk_png(b"iCCP", b"icc\0\0" + _ZIPPED),

@@ -89,7 +89,7 @@ def test_the_digest_changes_with_the_content() -> None:
     assert len(digests) == 1 + len(CHANGES)
 
 
-def test_journals_of_earlier_versions_keep_their_policy() -> None:
+def test_scans_of_earlier_versions_keep_their_policy() -> None:
     """The digest of a policy without the rules that came later is the one that they name."""
     assert DEFAULT.digest == "b27f77d575e424877bab63e0a532b032f04b22cd36cefbc3fd670ebcdcf8b123"
     assert Policy(keywords=Keywords(columns=("title",))).digest == DEFAULT.digest  # no words

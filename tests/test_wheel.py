@@ -53,6 +53,7 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "taxonomy.toml",
         "evaluation/model_card.md.j2",
         "review/templates/report.html.j2",
+        "review/case.html.j2",
         "review/static/app.js",
         "review/templates/card.html.j2",
         "rows/schema.sql",

@@ -4,8 +4,8 @@ The module of a verb, with a function ``command`` or an ``app``, is imported whe
 called: ``recognizer --help`` answers at once. Verbs raise; only here an error becomes an exit code.
 
     0    all done
-    1    an internal error, or the journal was removed or changed while a scan wrote it
-    2    usage: an option, a policy, a journal, a data folder, an extra that is not installed
+    1    an internal error, or the scan's file was moved or replaced in mid-scan
+    2    usage: an option, a policy, a scan's file, a data folder, an extra that is not installed
     3    done, but some inputs failed
     4    the model is missing, or is not the one that it should be
     130  interrupted
@@ -19,6 +19,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
@@ -206,6 +207,8 @@ def _note_interrupts() -> threading.Event:
 def main() -> None:
     """Run the command line, and exit."""
     interrupted = _note_interrupts()
+    # What Pillow says of a file's metadata: a status says what counts.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         app()
     except BaseException as error:

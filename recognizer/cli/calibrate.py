@@ -32,7 +32,7 @@ def command(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit calibration and thresholds anew, on photos that the bundle was not trained on.
+    """Fit calibration and thresholds again, on photos that the bundle was not trained on.
 
     These are the photos of the split `validation`, or, if there are none, those that training held
     out. With --out-of-fold they are all training photos, each scored by a run that left its source

@@ -38,7 +38,7 @@ def command(
         ),
     ] = None,
     family: Annotated[
-        str | None, typer.Option(help="The family of a new name.", show_default="one of its own")
+        str | None, typer.Option(help="The family of a new name.", show_default="its own")
     ] = None,
     hint: Annotated[
         str | None, typer.Option(help="What a reviewer should look at; required for a new name.")

@@ -5,44 +5,49 @@ from __future__ import annotations
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "scan": (
         "recognizer scan photos/ --report report.html",
-        "recognizer scan listings.csv --output scan.jsonl --policy strict",
-        "find photos -name '*.jpg' -print0 | recognizer scan - --output scan.jsonl",
+        "recognizer scan listings.csv --output scan.sqlite --policy strict",
+        "find photos -name '*.jpg' -print0 | recognizer scan - --output scan.sqlite",
     ),
-    "decide": ("recognizer decide scan.jsonl --policy strict --output strict.jsonl",),
-    "listings": ("recognizer listings scan.jsonl --output listings.csv",),
-    "rows": ("recognizer rows scan.jsonl --output rows.csv",),
+    "decide": (
+        "recognizer decide scan.sqlite --policy strict --dry-run",
+        "recognizer decide scan.sqlite --policy strict",
+    ),
+    "rows": (
+        "recognizer rows scan.sqlite --output rows.csv",
+        "recognizer rows scan.sqlite --listings --output listings.csv",
+    ),
     "similar": (
-        "recognizer scan photos/ --output scan.jsonl --embeddings scan.jsonl.embeddings",
-        "recognizer similar tusk.jpg --journal scan.jsonl",
+        "recognizer scan photos/ --output scan.sqlite --embeddings",
+        "recognizer similar tusk.jpg --scan scan.sqlite",
     ),
     "merge": (
-        "recognizer scan photos/ --shard 1/2 --output 1.jsonl",
-        "recognizer scan photos/ --shard 2/2 --output 2.jsonl",
-        "recognizer merge 1.jsonl 2.jsonl --output scan.jsonl",
+        "recognizer scan photos/ --shard 1/2 --output 1.sqlite",
+        "recognizer scan photos/ --shard 2/2 --output 2.sqlite",
+        "recognizer merge 1.sqlite 2.sqlite --output scan.sqlite",
     ),
-    "compare": ("recognizer compare before.jsonl after.jsonl --top 50",),
+    "compare": ("recognizer compare before.sqlite after.sqlite --top 50",),
     "thresholds": (
         "recognizer thresholds --data photos/ --split all --photos-per-day 100000 --reviewers 2 "
         "--cases-per-reviewer 300 --output next.toml",
-        "recognizer thresholds --journal scan.jsonl --outcomes scan.jsonl.outcomes "
-        "--precision 0.5 --policy strict --output next.toml",
+        "recognizer thresholds --scan scan.sqlite --precision 0.5 --policy strict "
+        "--output next.toml",
     ),
     "policy": (
         "recognizer policy strict --toml > mine.toml",
         "recognizer policy mine.toml",
     ),
-    "review": ("recognizer review scan.jsonl --policy strict",),
-    "report": ("recognizer report scan.jsonl --output report.html",),
+    "review": ("recognizer review scan.sqlite --policy strict",),
+    "report": ("recognizer report scan.sqlite --output report.html",),
     "handover": (
-        "recognizer handover scan.jsonl --output tasks.json "
+        "recognizer handover scan.sqlite --output tasks.json "
         "--photo-url 'https://photos.example/{sha256}'",
     ),
     "outcomes": (
-        "recognizer outcomes import scan.jsonl.outcomes outcomes.json",
-        "recognizer outcomes dataset scan.jsonl.outcomes decided/ --journal scan.jsonl",
+        "recognizer outcomes import scan.sqlite outcomes.json",
+        "recognizer outcomes dataset scan.sqlite decided/",
     ),
-    "measure": ("recognizer measure scan.jsonl --outcomes scan.jsonl.outcomes",),
-    "evidence": ("recognizer evidence scan.jsonl --lead photos/tusk.jpg --output case/",),
+    "measure": ("recognizer measure scan.sqlite",),
+    "evidence": ("recognizer evidence scan.sqlite --lead photos/tusk.jpg --output case/",),
     "bank": (
         "recognizer bank add known.bank tusk.jpg --label ivory_raw --note 'seizure 12'",
         "recognizer scan photos/ --known known.bank",

@@ -35,7 +35,8 @@ OutcomesOption = Annotated[
     typer.Option(
         "--outcomes",
         metavar="FILE",
-        help="The file of what reviewers found out, such as a team's for many scans.",
+        help="The file of what reviewers found out, such as a team's for many scans; review and "
+        "outcomes import make it.",
         show_default="the scan's own",
     ),
 ]

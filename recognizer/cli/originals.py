@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ def read_original(row: Row, *, allow_http: bool) -> bytes:
 
     options = ScanOptions(access=Access(allow_http=allow_http))
     container = row.source.partition(MEMBER)[0]
-    source = container if table_format(container) else row.source
+    # A folder may be called like a table, and "!".
+    is_in_table = table_format(container) is not None and not os.path.lexists(row.source)
+    source = container if is_in_table else row.source
     try:
         for item in expand([source], options):
             if item.source == row.source:

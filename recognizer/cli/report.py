@@ -10,7 +10,9 @@ import typer
 
 from recognizer._atomic import require_page
 from recognizer.cli.options import (
+    OutcomesOption,
     RowsBundleOption,
+    ScanArgument,
     TitleOption,
     bundles_behind,
     output_option,
@@ -26,17 +28,9 @@ class Language(StrEnum):
 
 
 def command(
-    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="The file of a scan.")],
+    scan: ScanArgument,
     output: Annotated[Path, output_option("The HTML file to write.")] = Path("report.html"),
-    outcomes: Annotated[
-        Path | None,
-        typer.Option(
-            "--outcomes",
-            metavar="FILE",
-            help="The file of a team's outcomes.",
-            show_default="the scan's own",
-        ),
-    ] = None,
+    outcomes: OutcomesOption = None,
     bundle: RowsBundleOption = None,
     title: TitleOption = None,
     part: Annotated[

@@ -12,7 +12,9 @@ import typer
 from recognizer.cli.options import (
     AllowHttpOption,
     OptionalPolicyOption,
+    OutcomesOption,
     RowsBundleOption,
+    ScanArgument,
     bundles_behind,
     require_extra,
 )
@@ -27,16 +29,8 @@ DEFAULT_PORT = 8420
 
 
 def command(
-    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="The file of a scan.")],
-    outcomes: Annotated[
-        Path | None,
-        typer.Option(
-            "--outcomes",
-            metavar="FILE",
-            help="A file for the outcomes of a team, made if it does not exist.",
-            show_default="the scan's own",
-        ),
-    ] = None,
+    scan: ScanArgument,
+    outcomes: OutcomesOption = None,
     policy: OptionalPolicyOption = None,
     host: Annotated[
         str,

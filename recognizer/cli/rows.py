@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from recognizer.rows import ListingCounts
 
 
+def _print_schema(is_asked: bool) -> None:
+    if is_asked:
+        from recognizer.rows import row_schema
+
+        typer.echo(json.dumps(row_schema(), indent=2))
+        raise typer.Exit
+
+
 def command(
     scan: ScanArgument,
     output: Annotated[Path, output_option("The file to write: .jsonl, .csv or .parquet.")],
@@ -29,10 +38,19 @@ def command(
     ] = False,
     policy: OptionalPolicyOption = None,
     raw: RawOption = False,
+    schema: Annotated[  # noqa: ARG001 - its callback has printed it
+        bool,
+        typer.Option(
+            "--schema",
+            callback=_print_schema,
+            is_eager=True,
+            help="Print the JSON Schema of a row, and do nothing else.",
+        ),
+    ] = False,
 ) -> None:
     """Export a scan: a row for each image, or with --listings for each listing.
 
-    The keys of rows are those of recognizer scan --schema. A listing has all its images, its title,
+    The keys of rows are those of --schema. A listing has all its images, its title,
     price, seller and the like, its leads merged, and says in how many others a near-copy of its
     best image is. With --policy, the policy of the rows, it also has the text of the action.
     """

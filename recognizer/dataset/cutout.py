@@ -60,11 +60,10 @@ def cut_out(rgb: Picture, mask: Picture) -> Cutout:
 
 
 def find_object(rgb: Picture) -> Picture | None:
-    """Find the object in front of an even background.
+    """Return the mask of the object in front of an even background.
 
-    Returns:
-        Its mask, with the long side at most :data:`WORKING_SIDE`; None where the border is not even
-        or what departs from it cannot be an object.
+    Its long side is at most :data:`WORKING_SIDE`. None if the border is not even, or if what
+    departs from it cannot be an object.
     """
     small = _shrink(rgb)
     distance, threshold = _distance_to_background(small)

@@ -37,25 +37,20 @@ _COUNTER = re.compile(r"[\s_.-]*\(?\d+\)?$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origins:
-    """The source of each entry, None where it has none, and in words where it is taken from."""
+    """The source of each entry, or None, and in words how it was found."""
 
     sources: Sequence[str | None]
     words: str
 
 
 def find_origins(found: Collection, asked: str | None = None) -> Origins:
-    """Return the source of each photo of a collection.
-
-    Args:
-        found: the collection.
-        asked: the name of a column, or one of :data:`MODES`; None to find out.
-    """
+    """Return the source of each photo: of a column, one of :data:`MODES`, or None to find out."""
     entries = found.entries
     columns = list(dict.fromkeys(key for entry in entries for key in entry.fields))
     if asked in columns and asked != FOLDER:
         return _of_column(entries, asked)
     if asked == "photo":
-        return Origins(sources=[None] * len(entries), words="each photo is a source of its own")
+        return Origins(sources=[None] * len(entries), words="each photo is its own source")
     if asked == "folder":
         return _of_folder(found)
     if asked == "prefix":
@@ -88,8 +83,7 @@ def _guess(found: Collection, columns: Sequence[str]) -> Origins:
             same.append(f" ({origins.words} says the same of all)")
     return Origins(
         sources=[None] * len(labels),
-        words="nothing says where the photos come from: each is taken as a source of its own"
-        + "".join(same),
+        words="nothing says where the photos come from: each is its own source" + "".join(same),
     )
 
 

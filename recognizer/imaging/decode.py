@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer._messages import MESSAGES
+from recognizer.imaging.bare import check_header, image_of_icon, without_metadata
 from recognizer.imaging.damage import check_recovered, decoder_reason, find_damage, words_of
 from recognizer.imaging.formats import (
     OPENERS,
@@ -43,6 +44,7 @@ from recognizer.imaging.memory import (
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
+_DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _MAX_SCANS = 100  # encoders write about ten
 _STRIP_PIXELS = 1 << 20
@@ -114,11 +116,31 @@ def _loaded(
 def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     """Decode an image, reduced only as far as its short side keeps ``min_side`` pixels.
 
+    If something in its header keeps it from being decoded, it is tried without its metadata.
+
     Raises:
-        Refused: where no pixels can be had, with the reason.
+        Refused: no pixels can be had; with the reason.
     """
+    name = sniff(data[:SNIFF_BYTES])
+    if name == "ico":
+        image = decode(image_of_icon(data), min_side=min_side, limits=limits)
+        return replace(image, format=name)
+    try:
+        return _decode(data, name, min_side, limits)
+    except Refused as refused:
+        if name is None or refused.reason not in _DAMAGED:
+            raise
+        for bare in without_metadata(data, name):
+            with contextlib.suppress(Refused):
+                image = _decode(bare, name, min_side, limits)
+                reason, detail = image.reason or refused.reason, image.detail or refused.detail
+                return replace(image, status=Status.DEGRADED, reason=reason, detail=detail)
+        raise
+
+
+def _decode(data: bytes, name: str | None, min_side: int, limits: Limits) -> LoadedImage:
     MESSAGES.take()  # of another image
-    header, image = _read_header(data, limits)
+    header, image = _read_header(data, name, limits)
     with _refusing():
         if header.format == "jpeg":
             return _decode_jpeg(data, image, header, min_side, limits)
@@ -166,14 +188,14 @@ def _refusing() -> Iterator[None]:
         raise Refused(decoder_reason(error), words_of(error)) from error
 
 
-def _read_header(data: bytes, limits: Limits) -> tuple[Header, Any]:
+def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header, Any]:
     if not data:
         raise Refused(Reason.EMPTY, "zero bytes")
-    name = sniff(data[:SNIFF_BYTES])
     if name is None:
         raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
     if name not in OPENERS and name != "heic":
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
+    check_header(data, name)
     canvas = canvas_size(data, name)
     check_size(canvas, limits)
     if canvas is not None and name == "webp":

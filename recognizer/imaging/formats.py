@@ -51,11 +51,11 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "jpeg2000"),
     (b"\xff\x4f\xff\x51", "jpeg2000"),
     (b"8BPS", "psd"),
-    (b"\x00\x00\x01\x00", "ico"),
     (b"\x76\x2f\x31\x01", "exr"),
     (b"qoif", "qoi"),
 )
 
+_ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # a cursor is one, too
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # sizes of the header after the file header
@@ -91,6 +91,8 @@ def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
         return "webp"
     if head[:2] == b"BM" and len(head) >= 18:  # two letters alone may begin any text
         return "bmp" if int.from_bytes(head[14:18], "little") in _BMP_HEADERS else None
+    if head[:4] in _ICONS and head[4:6] != b"\0\0" and head[9:10] == b"\0":  # of its first image
+        return "ico"
     if head[4:8] == b"ftyp":
         end = min(len(head), int.from_bytes(head[:4], "big"))
         brands = {head[8:12], *(head[i : i + 4] for i in range(16, end - 3, 4))}

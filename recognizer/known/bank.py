@@ -36,15 +36,9 @@ _ID_BYTES = 8
 class KnownItem:
     """What somebody found out about one image. There may be several about the same one.
 
-    Attributes:
-        pdq: the image's PDQ hash, 64 hexadecimal digits in lower case.
-        time: in UTC as ISO 8601 (``2026-03-01T10:00:00+00:00``).
-        label: which product it is, or what else; a label of any taxonomy.
-        by: who found it out: a person or a desk.
-        origin: the organisation that it comes from.
-
-    Raises:
-        BankError: a value makes no sense.
+    ``pdq`` is the image's hash, 64 hexadecimal digits in lower case; ``time`` is in UTC as ISO 8601
+    (``2026-03-01T10:00:00+00:00``), ``by`` a person or a desk, ``origin`` an organisation. A value
+    that makes no sense raises a BankError.
     """
 
     pdq: str
@@ -99,7 +93,7 @@ _FIELDS = tuple(field.name for field in fields(KnownItem))
 
 
 class Bank(Store):
-    """An open bank, made where ``create`` is set, and otherwise only read; it raises BankErrors."""
+    """An open bank: created if ``create`` is set, otherwise only read. It raises BankErrors."""
 
     APPLICATION_ID = 0x574C4B49
     KIND = "bank of known items"
@@ -143,11 +137,7 @@ class Bank(Store):
             return self._database.total_changes - before
 
     def remove(self, ids: Iterable[str]) -> int:
-        """Remove items by their ids, all or none of them, and return how many there were.
-
-        Raises:
-            BankError: there is no item with one of the ids.
-        """
+        """Remove items by their ids, all or none of them, and return how many there were."""
         gone = [*dict.fromkeys(ids)]
         with self._reported(), self._database:
             for id_ in gone:

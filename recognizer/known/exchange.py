@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
+
+import msgspec
 
 from recognizer._atomic import replacing, require_own
 from recognizer.errors import BankError
@@ -25,6 +27,18 @@ from recognizer.policy import Finding
 FORMAT = "wildlife-known-items"
 VERSION = 1
 SIGNAL_TYPE = "pdq"
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    signal_type: Literal["pdq"]
+    signal_value: str
+    finding: str
+    time: str
+    label: str | None = None
+    note: str | None = None
+    by: str | None = None
+    origin: str | None = None
+
 
 _KEYS = tuple(field.name for field in fields(KnownItem) if field.name != "pdq")
 _COLUMNS = ("signal_type", "signal_value", *_KEYS)
@@ -62,25 +76,16 @@ def read_exchange(path: Path, *, origin: str | None = None) -> list[KnownItem]:
 
 def _item(where: str, values: object, origin: str) -> KnownItem:
     try:
-        return _checked_item(values, origin)
-    except BankError as error:
+        entry = msgspec.convert(values, _Entry)
+        if not is_hash(entry.signal_value.lower()):
+            raise BankError(
+                f"signal_value = {entry.signal_value!r}: a PDQ hash has 64 hexadecimal digits"
+            )
+        kept = {key: getattr(entry, key) for key in _KEYS}
+        kept["origin"] = entry.origin or origin
+        return KnownItem(pdq=entry.signal_value.lower(), **kept)
+    except (BankError, msgspec.ValidationError) as error:
         raise BankError(f"{where}: {error}") from error
-
-
-def _checked_item(values: object, origin: str) -> KnownItem:
-    if not isinstance(values, Mapping):
-        raise BankError(f"{values!r} is not an item")
-    if values.get("signal_type") != SIGNAL_TYPE:
-        raise BankError(f"signal_type = {values.get('signal_type')!r}: only {SIGNAL_TYPE} is read")
-    hash_ = values.get("signal_value")
-    if not isinstance(hash_, str) or not is_hash(hash_.lower()):
-        raise BankError(f"signal_value = {hash_!r}: a PDQ hash has 64 hexadecimal digits")
-    unknown = sorted(str(key) for key in set(values) - {*_COLUMNS})
-    if unknown:
-        raise BankError(f"unknown key {unknown[0]!r}; known: {', '.join(_COLUMNS)}")
-    found: dict[str, Any] = {key: values.get(key) for key in _KEYS}
-    found["origin"] = found["origin"] or origin
-    return KnownItem(pdq=hash_.lower(), **found)
 
 
 # --- the three forms ------------------------------------------------------------------------------
@@ -109,10 +114,8 @@ def _read_json(text: str, _modified: str) -> Iterator[tuple[str, object]]:
         raise BankError(f"not JSON: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise BankError(f'not an exchange file: it must have "format": "{FORMAT}"')
-    if content.get("version") != VERSION:
-        raise BankError(f"version {content.get('version')!r}: this program reads {VERSION}")
-    if not isinstance(content.get("items"), list):
-        raise BankError("not an exchange file: it must have a list of items")
+    if content.get("version") != VERSION or not isinstance(content.get("items"), list):
+        raise BankError(f"no list of items, or another version than {VERSION}")
     for number, values in enumerate(content["items"], 1):
         yield f"item {number}", values
 

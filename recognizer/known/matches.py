@@ -29,13 +29,8 @@ class KnownItems:
     """A bank as it was when a scan began, ready to be searched. Made by :func:`share_bank`.
 
     It is sent to other processes of the machine as the name of its folder; there, the index is
-    mapped and not copied.
-
-    Attributes:
-        folder: where its files are.
-        name: of the bank's file, for people and rows.
-        digest: over what is matched, and how.
-        match_rotations: also find images that were mirrored or turned.
+    mapped and not copied. ``name`` is that of the bank's file; ``digest`` covers what is matched,
+    and how.
     """
 
     folder: Path

@@ -68,18 +68,17 @@ class Bundle:
     """A bundle: the content of ``bundle.json``, and the folder where it lies.
 
     Attributes:
-        taxonomy: the names of the package, and those that the bundle brings with it.
+        taxonomy: the names of the package, and those that the bundle adds.
         activation: how the maps are to be read.
         labels: the model's outputs, in order.
         families: the families with at least one label.
         any_product_thresholds: false-positive rate -> the probability that the *highest* family
-            of this share of photos like the validation negatives exceeds. Where a platform looks
-            for everything at once, the false positives of the single products add up to no more.
+            of this share of photos like the validation negatives exceeds. If a platform looks for
+            everything at once, the false positives of the single products add up to no more.
         not_recognized: products of the taxonomy that the model does not know.
         license: SPDX identifier.
         created: ISO 8601 date.
-        evaluation: the figures on the test split; None where nothing was measured, or other
-            scores were.
+        evaluation: the figures on the test split; None if these scores were not measured.
         lineage: how it was made, the latest step last.
 
     Raises:
@@ -168,7 +167,7 @@ class Bundle:
     def digest(self) -> str:
         """A sha256 of the network and of all numbers that scores and decisions rest on.
 
-        Rows and journals name it, so that the same network calibrated twice is two bundles.
+        Rows name it, so that the same network calibrated twice is two bundles.
         """
         # The form, with its key `photo_thresholds`, is that of the first bundles: rows name it.
         parts = {

@@ -12,7 +12,7 @@ from recognizer._atomic import replacing
 from recognizer.errors import BundleDigestError, BundleNotFoundError, UsageError
 
 DEFAULT_BUNDLE = "wildlife-v5"
-"""The bundle that is used where none is named."""
+"""The bundle that is used if none is named."""
 
 DESCRIPTION_FILE = "bundle.json"
 MODEL_FILE = "model.onnx"

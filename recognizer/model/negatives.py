@@ -132,7 +132,7 @@ def short_digests(sha256: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the perceptual hash of an image as 32 bytes; zeros where it has none."""
+    """Return the perceptual hash of an image as 32 bytes; zeros if it has none."""
     phash = perceptual_hash(rgb)
     data = bytes.fromhex(phash) if phash else bytes(HASH_BITS // 8)
     return np.frombuffer(data, np.uint8)

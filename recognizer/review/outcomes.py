@@ -27,7 +27,7 @@ import msgspec
 from recognizer._atomic import replacing, require_own
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
-from recognizer.rows.export import csv_cell
+from recognizer.rows.export import csv_cell, text_of_cell
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.row import Digest, Row
@@ -282,7 +282,12 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
 def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
     if path.suffix.lower() == ".csv":
         with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-            yield from enumerate(csv.DictReader(_bounded_lines(text)), 1)
+            for number, cells in enumerate(csv.DictReader(_bounded_lines(text)), 1):
+                texts = {
+                    name: text_of_cell(cell) if isinstance(cell, str) else cell
+                    for name, cell in cells.items()
+                }
+                yield number, texts
         return
     if file.read(3) != codecs.BOM_UTF8:
         file.seek(0)

@@ -254,9 +254,15 @@ def csv_cell(value: object, *, raw: bool = False) -> object:
     """
     if isinstance(value, dict | list | tuple):
         value = json.dumps(value)
-    if isinstance(value, str) and not raw and value.startswith(_FORMULA_SIGNS):
+    if isinstance(value, str) and not raw and value.lstrip("'").startswith(_FORMULA_SIGNS):
         return f"'{value}"
     return value
+
+
+def text_of_cell(cell: str) -> str:
+    """Return the text of which :func:`csv_cell` has made a cell."""
+    is_marked = cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA_SIGNS)
+    return cell[1:] if is_marked else cell
 
 
 def _write_parquet(path: Path, kind: _Kind, records: Iterable[Any]) -> int:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.conftest import invoke
-from tests.rows.rows import FAR, HASH, NEAR, bare_row, write_rows
+from tests.rows.rows import FAR, HASH, NEAR, bare_row, write_scan
 
 
 def test_the_command_lists_groups(tmp_path: Path) -> None:
@@ -14,7 +14,7 @@ def test_the_command_lists_groups(tmp_path: Path) -> None:
         bare_row("c.jpg", 0, "unscored", phash=None),
         bare_row("d.jpg", 0.2, "clear", phash=NEAR),
     ]
-    path = write_rows(tmp_path / "x.jsonl", rows)
+    path = write_scan(tmp_path / "x.sqlite", rows)
     done = invoke("duplicates", path)
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
@@ -30,4 +30,4 @@ def test_the_command_lists_groups(tmp_path: Path) -> None:
     assert invoke("duplicates", tmp_path / "none").exit_code == 2
     (tmp_path / "bundle.json").write_text('{"labels": []}\n')
     other = invoke("duplicates", tmp_path / "bundle.json")
-    assert (other.exit_code, "not the journal of a scan" in other.stderr) == (2, True)
+    assert (other.exit_code, "not the file of a scan" in other.stderr) == (2, True)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from typer.testing import Result
 
 from recognizer.cli import ExitCode
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, invoke, picture, read_rows
 
 
 @pytest.fixture
@@ -43,12 +42,12 @@ def test_a_product_is_enrolled_and_scanned_for(
     assert "rhino_horn: 3 photos of 1 source; 240 negatives" in result.stdout
     assert "recall 3 of 3 at 1 % (0.29-1.00)" in result.stdout
     assert f"Wrote {made}" in result.stdout
-    scanned = tmp_path / "scan.jsonl"
+    scanned = tmp_path / "scan.sqlite"
     report = tmp_path / "report.html"
     options = ("--bundle", made, "--output", scanned, "--report", report, "--workers", 1)
     result = invoke("scan", photos, others / "000.jpg", others / "001.jpg", *options)
     assert result.exit_code == ExitCode.DONE, result.output
-    rows = [json.loads(line) for line in scanned.read_text().splitlines()]
+    rows = read_rows(scanned)
     leads = {
         Path(row["source"]).name: [one["name"] for one in row["leads"] if one["kind"] == "label"]
         for row in rows
@@ -69,7 +68,7 @@ def test_the_extra_is_named_where_it_is_missing(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == module else find_spec(name)
     )
-    monkeypatch.delitem(sys.modules, "recognizer.enrolment")
+    monkeypatch.delitem(sys.modules, "recognizer.enrolment", raising=False)
     result = invoke("enroll", "rhino_horn", tmp_path, "--bundle", tiny_bundle, "--check")
     assert result.exit_code == ExitCode.USAGE
     assert f"{module} is not installed" in result.stderr

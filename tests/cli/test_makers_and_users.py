@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 from recognizer.cli import ExitCode
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Calibrated, Enrolled, Exported
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, invoke, picture, read_rows
 from tests.labelled import write_recipe, write_split_photos
 
 pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
@@ -114,13 +113,13 @@ def test_it_is_scanned_with_and_reported(
     made: tuple[str, Bundle], photos: dict[str, Path], tmp_path: Path
 ) -> None:
     _, bundle = made
-    journal, report = tmp_path / "scan.jsonl", tmp_path / "report.html"
-    options = ("--bundle", bundle.path, "--output", journal, "--workers", 1)
+    scan, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
+    options = ("--bundle", bundle.path, "--output", scan, "--workers", 1)
     run("scan", photos["coral"], *options)
-    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    rows = read_rows(scan)
     assert {row["model"]["digest"] for row in rows} == {bundle.digest}
     assert set(rows[0]["scores"]) == set(bundle.label_names)
-    run("report", journal, "--bundle", bundle.path, "--output", report)
+    run("report", scan, "--bundle", bundle.path, "--output", report)
     assert bundle.title in report.read_text()
 
 

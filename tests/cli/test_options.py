@@ -22,7 +22,6 @@ OWN_WORDS = {
     "--output": "what is written there",
     "--bundle": "the released one, or that which made the rows",
     "--json": "one object, or one on each line",
-    "--embeddings": "a scan writes the file, and similar reads it",
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
     "--split": "which there are",
@@ -104,13 +103,13 @@ def test_what_prints_a_table_prints_json_too() -> None:
     assert {"policy", "dataset check", "dataset split", "dataset labels"} <= verbs
 
 
-def test_arguments_that_are_journals_or_data_are_declared_once() -> None:
+def test_arguments_that_are_scans_or_data_are_declared_once() -> None:
     declared = defaultdict(set)
     for command in COMMANDS.values():
         for parameter in command.params:
             if parameter.param_type_name == "argument":
                 declared[parameter.name].add(parameter.help)
-    for name in ("journal", "journals", "data", "bundle"):
+    for name in ("scan", "data", "bundle"):
         assert len(declared[name]) == 1, declared[name]
 
 

@@ -14,10 +14,10 @@ from typer.testing import Result
 
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
-from recognizer.cli.scan_files import default_journal
+from recognizer.cli.scan_files import default_output
 from recognizer.cli.scan_output import NO_VERDICT, Output, progress_line, shown, summary_lines
 from recognizer.model.bundle import load_bundle
-from recognizer.rows import Journal, ScanSummary, row_schema
+from recognizer.rows import ScanSummary, row_schema
 from recognizer.scan import Item, Lookahead, Skipped
 from tests.conftest import invoke, read_rows
 from tests.tiny import write_tiny_bundle
@@ -71,14 +71,14 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert "Leads: priority 1. They may show: ivory_worked 1." in told
     assert "not a verdict" in told
     assert "1 other file" in told
-    assert f"Rows: {tmp_path}/scan.jsonl" in told
+    assert f"Scan: {tmp_path}/scan.sqlite" in told
     again = scan(folder)
     found = json.loads(scan(folder, "--json").stdout)
     assert (found["images"], found["new"], found["leads"]) == (2, 0, {"ivory_worked": 1})
-    assert found["journal"] == str(tmp_path / "scan.jsonl")
+    assert found["scan"] == str(tmp_path / "scan.sqlite")
     assert again.stdout.splitlines()[:3] == [header, red, green]
     assert "2 of them done before" in again.stdout
-    assert len(read_rows(tmp_path / "scan.jsonl")) == 2
+    assert len(read_rows(tmp_path / "scan.sqlite")) == 2
 
 
 def test_of_many_photos_only_leads_are_shown(scan: Scan, photo_folder: MakeFolder) -> None:
@@ -111,7 +111,7 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
     done = scan(table, "--policy", policy)
     assert done.exit_code == ExitCode.DONE
     assert f"{table}: images from 'main_image', 'Image 1'." in done.stdout
-    scored, text = read_rows(tmp_path / "scan.jsonl")
+    scored, text = read_rows(tmp_path / "scan.sqlite")
     assert (scored["decision"], scored["reason"]) == ("clear", None)
     assert (text["decision"], text["reason"], text["image_decision"]) == (
         "review",
@@ -160,9 +160,9 @@ def test_shards_of_a_scan_do_each_photo_once(
     folder = photo_folder(*["red"] * 6)
     common = ("scan", folder, "--bundle", tiny_bundle, "--workers", 1)
     for number in (1, 2):
-        output = tmp_path / f"{number}.jsonl"
+        output = tmp_path / f"{number}.sqlite"
         assert invoke(*common, "--output", output, "--shard", f"{number}/2").exit_code == 0
-    parts = [{row["source"] for row in read_rows(tmp_path / f"{n}.jsonl")} for n in (1, 2)]
+    parts = [{row["source"] for row in read_rows(tmp_path / f"{n}.sqlite")} for n in (1, 2)]
     assert parts[0] | parts[1] == {str(path) for path in folder.iterdir()}
     assert not parts[0] & parts[1]
     assert invoke(*common, "--output", output, "--shard", "3/2").exit_code == ExitCode.USAGE
@@ -172,7 +172,7 @@ def test_a_list_on_standard_input(
     tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = photo_folder("red", "green")
-    output = tmp_path / "scan.jsonl"
+    output = tmp_path / "scan.sqlite"
     given = "\0".join(str(path) for path in [*sorted(folder.iterdir()), folder / "gone"])
     command = ("-m", "recognizer", "scan", "-", "--bundle", tiny_bundle, "-o", output)
     done = run_python(*command, input=given)
@@ -192,17 +192,15 @@ def test_a_list_on_standard_input(
         (["--policy", "nowhere.toml"], "nowhere.toml cannot be read: No such"),
         (["--policy", "p.toml", "--threshold", "0.5"], "exclude each other"),
         (["-o", "same.x", "--report", "same.x"], "are the same file"),
-        (["-o", "same.x", "--embeddings", "same.x"], "are the same file"),
         (["--report", __file__], "will not be overwritten"),
         (["--provider", "abacus"], "abacus"),
-        (["--output", "-"], "rows go to a file"),
-        (["--output", "nowhere/scan.jsonl"], "nowhere does not exist; make it first"),
+        (["--output", "-"], "a scan is written to a file"),
+        (["--output", "nowhere/scan.sqlite"], "nowhere does not exist; make it first"),
         (["*.gif"], "nothing matches"),
         ([""], "a source without a name"),
         (["https://photos.example/a.jpg"], "--allow-http"),
-        (["--listing-column", "sku"], "needs --shard"),
         (["--engine", "abacus"], "--engine abacus: one of local, ray"),
-        (["--output", __file__], "not the journal"),
+        (["--output", __file__], "not the file of a scan"),
         (["--report", "nowhere/report.html"], "nowhere"),
         (["--bundle", "nowhere"], "no bundle 'nowhere'"),
     ],
@@ -229,7 +227,7 @@ def test_a_report_that_cannot_be_written_is_told_before_the_scan(
     result = scan("photo.jpg", "--report", tmp_path / "report.html")
     assert result.exit_code == ExitCode.USAGE
     assert "cannot be written" in result.stderr
-    assert not (tmp_path / "scan.jsonl").exists()
+    assert not (tmp_path / "scan.sqlite").exists()
 
 
 def test_a_changed_model_is_refused(scan: Scan, tmp_path: Path) -> None:
@@ -270,7 +268,7 @@ def test_a_threshold_is_a_policy(
     decision: str,
 ) -> None:
     assert scan(photo_folder("red"), "--threshold", threshold).exit_code == ExitCode.DONE
-    (row,) = read_rows(tmp_path / "scan.jsonl")
+    (row,) = read_rows(tmp_path / "scan.sqlite")
     assert (row["decision"], row["policy"]["name"]) == (decision, f"threshold {threshold}")
 
 
@@ -336,9 +334,8 @@ def test_progress_is_plain_where_there_is_no_terminal(
 ) -> None:
     monkeypatch.setattr("recognizer.cli.scan_output._PLAIN_SECONDS", 0.0)
     with (
-        Journal(tmp_path / "j") as journal,
         Lookahead(endless()) as items,
-        Output(journal, items, quiet=False) as output,
+        Output(tmp_path / "scan.sqlite", items, quiet=False) as output,
     ):
         output.on_rows(ScanSummary(scanned=3, seconds=1), [])
     assert capfd.readouterr().err == "3 images, 3.0/s, 0 leads\n"
@@ -362,18 +359,13 @@ def test_clear_images_are_drawn_for_an_audit(
 ) -> None:
     folder = photo_folder("red", "green", "blue")
     assert "Audit" not in scan(folder).stdout
-    rows = read_rows(tmp_path / "scan.jsonl")
+    rows = read_rows(tmp_path / "scan.sqlite")
     page = tmp_path / "page.html"
     done = scan(folder, "--audit-rate", 1, "--report", page)  # of rows that hold, too
     assert "Audit sample: 2 clear images" in done.stdout
     assert page.read_text().count(">Audit sample<") == 2
-    again = read_rows(tmp_path / "scan.jsonl")
-    drawn = {row["source"]: row for row in again[3:]}
-    assert len(again) == 5
-    assert {row["audit"] for row in drawn.values()} == {1.0}
-    for row in rows[1:]:
-        assert drawn[row["source"]] == row | {"audit": 1.0}
-    assert len(read_rows(tmp_path / "scan.jsonl")) == 5
+    again = read_rows(tmp_path / "scan.sqlite")
+    assert again == [rows[0], *(row | {"audit": 1.0} for row in rows[1:])]
     refused = scan(folder, "--audit-rate", 2)
     assert refused.exit_code == ExitCode.USAGE
     assert "audit" in refused.stderr
@@ -388,30 +380,30 @@ def test_a_slip_of_the_pen_is_no_row(
         done = scan(given)
         assert done.exit_code == ExitCode.USAGE
         assert done.stderr == f"recognizer: {given}: no such file or folder{meant}\n"
-    assert not (tmp_path / "scan.jsonl").exists()
+    assert not (tmp_path / "scan.sqlite").exists()
 
 
 @pytest.mark.parametrize(
     ("sources", "name"),
     [
-        (["q1"], "q1.scan.jsonl"),
-        (["q1/", "./q1/deep"], "q1.scan.jsonl"),
-        (["q1/a.jpg", "q1/b.jpg"], "q1.scan.jsonl"),
-        (["q1/**/*.jpg"], "q1.scan.jsonl"),
-        (["."], "work.scan.jsonl"),
-        (["q1", "q2"], "work.scan.jsonl"),
-        (["q1/list.csv"], "list.csv.scan.jsonl"),
-        (["q1.zip"], "q1.zip.scan.jsonl"),
-        (["s3://bucket/photos/"], "photos.scan.jsonl"),
-        (["s3://bucket/photos/", "q1"], "scan.jsonl"),
-        (["-"], "scan.jsonl"),
-        (["/"], "scan.jsonl"),
+        (["q1"], "q1.scan.sqlite"),
+        (["q1/", "./q1/deep"], "q1.scan.sqlite"),
+        (["q1/a.jpg", "q1/b.jpg"], "q1.scan.sqlite"),
+        (["q1/**/*.jpg"], "q1.scan.sqlite"),
+        (["."], "work.scan.sqlite"),
+        (["q1", "q2"], "work.scan.sqlite"),
+        (["q1/list.csv"], "list.csv.scan.sqlite"),
+        (["q1.zip"], "q1.zip.scan.sqlite"),
+        (["s3://bucket/photos/"], "photos.scan.sqlite"),
+        (["s3://bucket/photos/", "q1"], "scan.sqlite"),
+        (["-"], "scan.sqlite"),
+        (["/"], "scan.sqlite"),
     ],
 )
-def test_the_journal_is_named_after_what_is_scanned(
+def test_the_file_is_named_after_what_is_scanned(
     sources: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder in ("q1/deep", "q2"):
         (tmp_path / "work" / folder).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
-    assert default_journal(sources) == Path(name)
+    assert default_output(sources) == Path(name)

@@ -114,9 +114,9 @@ def check_guide(folder: Path, runner: Runner) -> None:
     assert "used small-cpu" in " ".join(printed["train --data"].split())
     assert "any product" in printed["evaluate bundles/own-v1"]
     assert "Whale tooth" in (folder / "queue.html").read_text("utf-8")
-    for row in read_rows(folder / "own.jsonl"):
+    for row in read_rows(folder / "own.sqlite"):
         assert row["scores"].keys() == TINTS.keys()
-    assert all(r["policy"]["name"] == "policy" for r in read_rows(folder / "strict.jsonl"))
+    assert all(r["policy"]["name"] == "policy" for r in read_rows(folder / "strict.sqlite"))
     rows = json.loads(invoke("info", "bundles/own-v1", "--json").stdout)["labels"]
     assert {row["label"] for row in rows if row["recognized"]} == TINTS.keys()
 

@@ -64,10 +64,11 @@ def write_world(folder: Path) -> None:
 
 def _write_scans(folder: Path) -> None:
     """Scan the listings, and say of each lead what somebody found out."""
-    done = invoke("scan", "listings.csv", "--output", "scan.jsonl", "--quiet")
+    done = invoke("scan", "listings.csv", "--output", "scan.sqlite", "--quiet")
     assert done.exit_code == ExitCode.DONE, done.output
-    shutil.copy("scan.jsonl", "before.jsonl")
-    done = invoke("decide", "scan.jsonl", "--policy", "strict", "--output", "after.jsonl")
+    for copy in ("before.sqlite", "after.sqlite"):
+        shutil.copy("scan.sqlite", copy)
+    done = invoke("decide", "after.sqlite", "--policy", "strict")
     assert done.exit_code == ExitCode.DONE, done.output
     outcomes = [
         {
@@ -77,12 +78,12 @@ def _write_scans(folder: Path) -> None:
             "occasion": "review",
             "sha256": row["sha256"],
         }
-        for row in read_rows(folder / "scan.jsonl")
+        for row in read_rows(folder / "scan.sqlite")
         if row["sha256"]
     ]
     (folder / "queue.json").write_text(json.dumps(outcomes))
     for command in (
-        "outcomes import outcomes.sqlite queue.json",
+        "outcomes import scan.sqlite queue.json",
         "bank add colleagues.bank mammoth.jpg --label ivory_worked",
         "bank list colleagues.bank --output theirs.json",
     ):

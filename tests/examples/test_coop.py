@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from examples import coop
-from recognizer.rows import write_listings
+from recognizer.rows import ScanFile, write_listings
 from recognizer.rows.row import Row
 from tests.examples.coop_server import KEY, Coop, serving
-from tests.rows.rows import bare_row, digest, write_rows
+from tests.rows.rows import bare_row, digest, write_scan
 
 
 def photo(number: int, source: str, score: float = 0.6, **changes: Any) -> Row:
@@ -43,8 +43,9 @@ def submit(
     monkeypatch.setattr("time.sleep", lambda _: None)
 
     def submit(rows: list[Row] = ROWS) -> int:
-        journal, listings = tmp_path / "scan.jsonl", tmp_path / "listings.jsonl"
-        write_listings(write_rows(journal, rows), listings)
+        listings = tmp_path / "listings.jsonl"
+        with ScanFile(write_scan(tmp_path / "scan.sqlite", rows)) as file:
+            write_listings(file, listings)
         options = ("--item-type", "listing", "--reporter-type", "user", "--policy", "wildlife")
         urls = ("--photo-url", "https://own.example/{sha256}")
         return coop.main([str(listings), server.url, *options, *urls])

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Decision
 from recognizer.review.compare import Comparison, compare
-from recognizer.rows.row import PolicyReference, Row
+from recognizer.rows import Row, ScanFile
+from recognizer.rows.row import PolicyReference
 from tests.conftest import invoke
-from tests.rows.rows import MODEL, NOW, bare_row, write_rows
+from tests.rows.rows import MODEL, NOW, bare_row, write_scan
 
 PRODUCTS = {MODEL.digest: ("ivory_worked",)}
 
 
-def compared(before: list[Row], after: list[Row], top: int = 100) -> Comparison:
-    return compare(before, after, PRODUCTS, top=top)
+Compared = Callable[..., Comparison]
 
 
-def test_changed_decisions_have_both_reasons() -> None:
+@pytest.fixture
+def compared(tmp_path: Path) -> Compared:
+    def compared(before: list[Row], after: list[Row], top: int = 100) -> Comparison:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        with (
+            ScanFile(write_scan(folder / "before.sqlite", before)) as old,
+            ScanFile(write_scan(folder / "after.sqlite", after)) as new,
+        ):
+            return compare(old, new, PRODUCTS, top=top)
+
+    return compared
+
+
+def test_changed_decisions_have_both_reasons(compared: Compared) -> None:
     policy = PolicyReference(name="other", digest="1" * 64)
     before = [
         bare_row("a", 0.6, "review"),
@@ -60,7 +77,9 @@ def test_changed_decisions_have_both_reasons() -> None:
     assert (found.after.begin, found.after.end) == (NOW, NOW + timedelta(days=1))
 
 
-def test_images_with_other_bytes_or_of_other_listings_are_other_images() -> None:
+def test_images_with_other_bytes_or_of_other_listings_are_other_images(
+    compared: Compared,
+) -> None:
     one = bare_row("\udcffa", 0.1, "clear", item={"id": 1})
     other_bytes = replace(one, sha256="1" * 64, decision=Decision.REVIEW)
     assert compared([one], [other_bytes]).replaced == 1
@@ -70,7 +89,7 @@ def test_images_with_other_bytes_or_of_other_listings_are_other_images() -> None
     assert compared([one], [later]).common == 1
 
 
-def test_the_number_of_changes_is_limited_to_the_largest() -> None:
+def test_the_number_of_changes_is_limited_to_the_largest(compared: Compared) -> None:
     before = [bare_row(f"{n}", 0.0, "clear") for n in range(20)]
     after = [bare_row(f"{n}", n / 100, "clear") for n in range(20)]
     largest = compared(before, after, top=3).changes
@@ -82,8 +101,8 @@ def test_the_command(tiny_bundle: Path, tmp_path: Path) -> None:
     bundle = load_bundle(tiny_bundle)
     first, other = bare_row("a\x1b", 0.1, "clear"), bare_row("a\x1b", 0.6, "review")
     same = bare_row("b", 0.9, "priority")
-    before = write_rows(tmp_path / "before.jsonl", [same, first, first], bundle)
-    after = write_rows(tmp_path / "after.jsonl", [other, same], bundle)
+    before = write_scan(tmp_path / "before.sqlite", [same, first, first], bundle)
+    after = write_scan(tmp_path / "after.sqlite", [other, same], bundle)
     done = invoke("compare", before, after, "--bundle", tiny_bundle)
     assert done.exit_code == ExitCode.DONE, done.output
     assert "2 in both; 1 decided otherwise" in done.stdout

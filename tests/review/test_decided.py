@@ -14,10 +14,10 @@ from recognizer.dataset.manifest import load_photos
 from recognizer.engine import Recognizer
 from recognizer.known import Bank
 from recognizer.policy import Finding
-from recognizer.review.outcomes import Judgement, Outcome, OutcomeStore
+from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import NOW, row_of, write_rows
+from tests.rows.rows import NOW, row_of, write_scan
 
 PHASH = "0f" * 32
 
@@ -34,15 +34,11 @@ def rows(tmp_path: Path, recognizer: Recognizer) -> list[Row]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path, rows: list[Row]) -> Path:
-    return write_rows(tmp_path / "scan.jsonl", rows)
-
-
-@pytest.fixture
-def store(tmp_path: Path, rows: list[Row]) -> Path:
-    path = tmp_path / "outcomes.sqlite"
+def scan(tmp_path: Path, rows: list[Row]) -> Path:
+    """A scan in whose file people have said what they found out."""
+    path = write_scan(tmp_path / "scan.sqlite", rows)
     judgements = [Judgement.CONFIRMED, Judgement.REJECTED, Judgement.REJECTED, Judgement.UNSURE]
-    with OutcomeStore(path, create=True) as opened:
+    with Outcomes(path, write=True) as opened:
         for row, judgement in zip(rows, judgements, strict=True):
             opened.add(
                 [
@@ -59,11 +55,9 @@ def store(tmp_path: Path, rows: list[Row]) -> Path:
     return path
 
 
-def test_decided_images_are_a_dataset(
-    tmp_path: Path, journal: Path, store: Path, rows: list[Row]
-) -> None:
+def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
     folder = tmp_path / "decided"
-    assert invoke("outcomes", "dataset", store, folder, "-j", journal).exit_code == ExitCode.DONE
+    assert invoke("outcomes", "dataset", scan, folder).exit_code == ExitCode.DONE
     photos = {photo.sha256: photo for photo in load_photos(folder)}
     assert {
         (photos[row.sha256 or ""].label, photos[row.sha256 or ""].source) for row in rows[:3]
@@ -73,24 +67,24 @@ def test_decided_images_are_a_dataset(
         ("ceramic", str(tmp_path)),
     }
     assert len(photos) == 3
-    assert invoke("outcomes", "dataset", store, folder, "-j", journal).exit_code == ExitCode.USAGE
+    assert invoke("outcomes", "dataset", scan, folder).exit_code == ExitCode.USAGE
 
 
 def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
-    tmp_path: Path, journal: Path, store: Path, rows: list[Row]
+    tmp_path: Path, scan: Path, rows: list[Row]
 ) -> None:
     Path(rows[0].source).unlink()
     Path(rows[1].source).write_bytes(b"another")
-    done = invoke("outcomes", "dataset", store, tmp_path / "decided", "-j", journal)
+    done = invoke("outcomes", "dataset", scan, tmp_path / "decided")
     assert done.exit_code == ExitCode.SOME_FAILED
     assert "not_found" in done.stderr
     assert "has changed since the scan" in done.stderr
     assert len(load_photos(tmp_path / "decided")) == 1
 
 
-def test_decided_images_are_known_items(tmp_path: Path, journal: Path, store: Path) -> None:
+def test_decided_images_are_known_items(tmp_path: Path, scan: Path) -> None:
     bank = tmp_path / "bank.sqlite"
-    done = invoke("outcomes", "bank", store, bank, "-j", journal, "--origin", "A")
+    done = invoke("outcomes", "bank", scan, bank, "--origin", "A")
     assert done.exit_code == ExitCode.DONE
     assert "2 new, 2 in all" in done.stdout
     with Bank(bank) as opened:
@@ -101,25 +95,29 @@ def test_decided_images_are_known_items(tmp_path: Path, journal: Path, store: Pa
     }
 
 
-def test_outcomes_go_out_and_come_in(tmp_path: Path, store: Path) -> None:
+def test_outcomes_go_out_and_come_in(tmp_path: Path, scan: Path) -> None:
+    """Into the team's file, too, which is made for them."""
+    printed = invoke("outcomes", "export", scan, "-").stdout
+    assert len(printed.splitlines()) == 4
     for name in ("x.csv", "x.jsonl"):
-        assert invoke("outcomes", "export", store, tmp_path / name).exit_code == ExitCode.DONE
-        other = tmp_path / f"{name}.sqlite"
+        assert invoke("outcomes", "export", scan, tmp_path / name).exit_code == ExitCode.DONE
+        team = ("--outcomes", tmp_path / f"{name}.sqlite")
         for new in (4, 0):
-            done = invoke("outcomes", "import", other, tmp_path / name)
+            done = invoke("outcomes", "import", scan, tmp_path / name, *team)
             assert f"{new} new, 4 in all" in done.stdout
-        assert "4 outcomes, unchanged" in invoke("outcomes", "verify", other).stdout
+        assert invoke("outcomes", "export", scan, "-", *team).stdout == printed
     bad = tmp_path / "bad.csv"
     bad.write_text("x")
     assert invoke("outcomes", "export", tmp_path / "none", bad).exit_code == ExitCode.USAGE
 
 
-def test_the_figures_are_printed(journal: Path, store: Path, rows: list[Row]) -> None:
-    write_rows(journal, [*rows[:2], replace(rows[2], audit=0.5)])
-    done = invoke("measure", journal, "--outcomes", store)
+def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
+    audited = [*rows[:2], replace(rows[2], audit=0.5)]
+    of_another = ("measure", write_scan(tmp_path / "x.sqlite", audited), "--outcomes", scan)
+    done = invoke(*of_another)
     assert done.exit_code == ExitCode.DONE
     assert "2 leads of 3 images, 2 decided" in done.stdout
     assert "Misses: 0 of 1 audited images" in done.stdout
-    written = json.loads(invoke("measure", journal, "--outcomes", store, "--json").stdout)
+    written = json.loads(invoke(*of_another, "--json").stdout)
     assert written["precision"][0]["precision"]["value"] == 0.5
     assert written["misses"]["audited"] == 1

@@ -19,13 +19,15 @@ from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, read_path
+from recognizer.listing_rules import KeywordHit
+from recognizer.policy import Decision
 from recognizer.review.evidence import TAG_MANIFEST, find_leads, write_case
-from recognizer.review.outcomes import Judgement, Outcome
+from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.review.verify import Result, verify_case
-from recognizer.rows.row import Row
+from recognizer.rows import Row, ScanFile
 from recognizer.status import Reason
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import NOW, bare_row, row_of, write_rows
+from tests.rows.rows import NOW, bare_row, row_of, write_scan
 
 TAGS = ("bag-info.txt", "bagit.txt", "manifest-sha256.txt", TAG_MANIFEST)
 HOSTILE = "<script>alert(1)</script>\u202e"
@@ -54,8 +56,8 @@ def rows(folder: Path, recognizer: Recognizer) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def journal(folder: Path, rows: list[Row]) -> Path:
-    return write_rows(folder / "scan.jsonl", [*rows, bare_row("failed.jpg", 0, "unscored")])
+def scan(folder: Path, rows: list[Row]) -> Path:
+    return write_scan(folder / "scan.sqlite", [*rows, bare_row("failed.jpg", 0, "unscored")])
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def original(folder: Path, rows: list[Row], recognizer: Recognizer) -> Path:
         folder / "case",
         recognizer=recognizer,
         read=read,
-        outcomes_of=lambda subject: [one for one in said if one.subject == subject],
+        outcomes_of=lambda row: [one for one in said if one.sha256 in {None, row.sha256}],
         title=HOSTILE,
     )
     return folder / "case"
@@ -376,27 +378,25 @@ def test_what_makes_no_case_is_refused(
     assert TAG_MANIFEST in failed(folder, recognizer)
 
 
-def test_leads_are_found_by_digest_source_and_listing(rows: list[Row]) -> None:
+def test_leads_are_found_by_digest_source_and_listing(scan: Path, rows: list[Row]) -> None:
     first, second, third = rows
-    every = [*rows, bare_row("failed.jpg", 0, "unscored")]
-    assert find_leads(every, [(first.sha256 or "")[:8]]) == [first]
-    assert find_leads(every, [third.source, first.sha256 or ""]) == [first, third]
-    assert find_leads(every, [], ["L7"]) == [first, second]
-    for leads, listings, message in (
-        ([], [], "at least one"),
-        (["00000000"], [], "no image of"),
-        (["nothing.jpg"], [], "no image of"),
-        ([], ["L8"], "no scored image"),
-    ):
-        with pytest.raises(UsageError, match=message):
-            find_leads(every, leads, listings)
+    with ScanFile(scan) as file:
+        assert find_leads(file, [(first.sha256 or "")[:8]]) == [first]
+        assert find_leads(file, [third.source, first.sha256 or ""]) == [first, third]
+        assert find_leads(file, [], ["L7"]) == [first, second]
+        for leads, listings, message in (
+            ([], [], "at least one"),
+            (["00000000"], [], "no image of"),
+            (["nothing.jpg"], [], "no image of"),
+            ([], ["L8"], "no scored image"),
+        ):
+            with pytest.raises(UsageError, match=message):
+                find_leads(file, leads, listings)
 
 
-def test_from_the_command_line(
-    tmp_path: Path, tiny_bundle: Path, journal: Path, rows: list[Row]
-) -> None:
+def test_from_the_command_line(tmp_path: Path, tiny_bundle: Path, scan: Path) -> None:
     case = tmp_path / "case"
-    made = invoke("evidence", journal, "--listing", "L7", "-o", case, "-b", tiny_bundle)
+    made = invoke("evidence", scan, "--listing", "L7", "-o", case, "-b", tiny_bundle)
     assert made.exit_code == ExitCode.DONE, made.stderr
     digest = made.stdout.split("Case digest: ")[1].strip()
     verified = invoke("verify", case, "-b", tiny_bundle, "--digest", digest)
@@ -410,3 +410,28 @@ def test_from_the_command_line(
     verified = invoke("verify", case, "-b", tiny_bundle)
     assert verified.exit_code == ExitCode.SOME_FAILED
     assert "data/rows.jsonl: it was changed" in verified.stdout
+
+
+def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(
+    folder: Path, tmp_path: Path, recognizer: Recognizer, tiny_bundle: Path
+) -> None:
+    """No image of it is a lead, so the verdict is about the listing and no image of it."""
+    row = row_of(
+        recognizer,
+        folder / "green.png",
+        item={"id": "L9", "title": "real ivory"},
+        decision=Decision.REVIEW,
+        image_decision=Decision.CLEAR,
+        keywords=(KeywordHit(keyword="ivory", column="title"),),
+    )
+    scan = write_scan(tmp_path / "scan.sqlite", [row])
+    said = Outcome(time=NOW, reviewer="Ama", judgement=Judgement.CONFIRMED, listing="L9")
+    with Outcomes(scan, write=True) as store:
+        store.add([said])
+    case = tmp_path / "case"
+    made = invoke("evidence", scan, "--listing", "L9", "-o", case, "-b", tiny_bundle)
+    assert made.exit_code == ExitCode.DONE, made.stderr
+    page = (case / "data" / "index.html").read_text()
+    assert "<td>confirmed</td>" in page
+    assert "Nothing yet" not in page
+    assert (case / "data" / "outcomes.jsonl").read_bytes() == said.to_json_line()

@@ -10,18 +10,18 @@ from typing import Any
 from PIL import Image
 
 from recognizer.cli import ExitCode
-from recognizer.review.outcomes import Judgement, Outcome, OutcomeStore
+from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from tests.conftest import encoded, invoke, read_rows
 from tests.pictures import scene
 from tests.rows.rows import NOW
 
 
 def scan(folder: Path, bundle: Path, *more: Any) -> list[dict[str, Any]]:
-    journal = folder / "scan.jsonl"
-    command = ("scan", folder / "listings.csv", "--output", journal, "--bundle", bundle)
+    output = folder / "scan.sqlite"
+    command = ("scan", folder / "listings.csv", "--output", output, "--bundle", bundle)
     done = invoke(*command, *more)
     assert done.exit_code == ExitCode.DONE, done.output
-    return read_rows(journal)
+    return read_rows(output)
 
 
 def write_listing(folder: Path, name: str, image: Image.Image, **columns: str) -> None:
@@ -40,7 +40,7 @@ def test_what_one_platform_confirmed_another_finds(tmp_path: Path, tiny_bundle: 
     assert found["decision"] != "clear"
 
     # Platform A: somebody confirms it. It becomes a case for an authority, and a known item.
-    store, bank, case = a / "outcomes.sqlite", a / "known.bank", a / "case"
+    bank, case = a / "known.bank", a / "case"
     outcome = Outcome(
         time=NOW,
         reviewer="Ama",
@@ -50,14 +50,14 @@ def test_what_one_platform_confirmed_another_finds(tmp_path: Path, tiny_bundle: 
         label="ivory_worked",
         note="handed to customs",
     )
-    with OutcomeStore(store, create=True) as opened:
+    with Outcomes(a / "scan.sqlite", write=True) as opened:
         opened.add([outcome])
-    of_scan = (a / "scan.jsonl", "--listing", "L7", "--outcomes", store, "--bundle", tiny_bundle)
+    of_scan = (a / "scan.sqlite", "--listing", "L7", "--bundle", tiny_bundle)
     assert invoke("evidence", *of_scan, "--output", case).exit_code == ExitCode.DONE
     assert invoke("verify", case, "--bundle", tiny_bundle).exit_code == ExitCode.DONE
     (in_case,) = (case / "data" / "photos").iterdir()
     assert in_case.stem == found["sha256"]
-    made = invoke("outcomes", "bank", store, bank, "-j", a / "scan.jsonl", "--origin", "A")
+    made = invoke("outcomes", "bank", a / "scan.sqlite", bank, "--origin", "A")
     assert made.exit_code == ExitCode.DONE
 
     # What travels is one small file: a hash and what A says of it.
@@ -66,7 +66,7 @@ def test_what_one_platform_confirmed_another_finds(tmp_path: Path, tiny_bundle: 
     (item,) = json.loads(travels.read_text())["items"]
     assert item["signal_value"] == found["phash"]
     assert len(travels.read_bytes()) < 1000
-    for path in [*case.rglob("*"), a / "carving.jpg", a / "scan.jsonl", bank]:
+    for path in [*case.rglob("*"), a / "carving.jpg", a / "scan.sqlite", bank]:
         path.unlink() if path.is_file() else None
 
     # Platform B: a smaller grey copy, in which the model alone sees nothing.
@@ -77,7 +77,7 @@ def test_what_one_platform_confirmed_another_finds(tmp_path: Path, tiny_bundle: 
     known = b / "known.bank"
     taken = invoke("bank", "import", known, travels, "--origin", "A")
     assert "1 new" in taken.stdout
-    _, row = scan(b, tiny_bundle, "--known", known)  # the bank has changed: the row is made again
+    (row,) = scan(b, tiny_bundle, "--known", known)  # the bank has changed: it is made again
     assert row["decision"] == "review"
     (match,) = row["known"]
     assert (match["origin"], match["label"], match["finding"]) == ("A", "ivory_worked", "product")

@@ -11,13 +11,13 @@ from recognizer.errors import UsageError
 from recognizer.model.bundle import load_bundle
 from recognizer.prediction import Region
 from recognizer.review.label_studio import labelling_config, read_export, write_tasks
-from recognizer.review.outcomes import Judgement, OutcomeStore
+from recognizer.review.outcomes import Judgement, Outcomes
 from tests.conftest import invoke
-from tests.rows.rows import bare_row, digest, write_rows
+from tests.rows.rows import bare_row, digest, write_scan
 
 
 @pytest.fixture
-def tasks(tmp_path: Path) -> list[Any]:
+def scan(tmp_path: Path) -> Path:
     item = {"listing_id": 7, "title": "<b>Old carving"}
     regions = (
         Region(label="ivory_worked", score=0.5, box=(20, 10, 60, 40)),
@@ -28,9 +28,13 @@ def tasks(tmp_path: Path) -> list[Any]:
         bare_row("https://photos.example/b.jpg", 0.9, "priority"),
         bare_row("c.jpg", 0.1, "clear"),
     ]
-    journal = write_rows(tmp_path / "scan.jsonl", rows)
+    return write_scan(tmp_path / "scan.sqlite", rows)
+
+
+@pytest.fixture
+def tasks(scan: Path, tmp_path: Path) -> list[Any]:
     output, config = tmp_path / "tasks.json", tmp_path / "config.xml"
-    command = ("handover", journal, "-o", output)
+    command = ("handover", scan, "-o", output)
     without = invoke(*command)
     assert without.exit_code == ExitCode.SOME_FAILED
     assert "a.jpg: no URL" in without.stderr
@@ -81,17 +85,17 @@ def annotation(**values: Any) -> dict[str, Any]:
     }
 
 
-def test_its_export_becomes_outcomes(tasks: list[Any], tmp_path: Path) -> None:
+def test_its_export_becomes_outcomes(tasks: list[Any], scan: Path, tmp_path: Path) -> None:
     tasks[0]["annotations"] = [annotation(), annotation(completed_by=4, was_cancelled=True)]
     tasks[1]["annotations"] = [annotation(completed_by=4), annotation(result=[])]
-    export, store = tmp_path / "export.json", tmp_path / "outcomes.sqlite"
+    export = tmp_path / "export.json"
     export.write_text(json.dumps(tasks))
     for new in (2, 0):  # the same export adds nothing
-        done = invoke("outcomes", "import", store, "--from", "label-studio", export)
+        done = invoke("outcomes", "import", scan, "--from", "label-studio", export)
         assert done.exit_code == ExitCode.DONE, done.output
         assert f"{new} new, 2 in all" in " ".join(done.stdout.split())
         assert "Skipped 2 annotations" in done.stderr
-    with OutcomeStore(store) as opened:
+    with Outcomes(scan) as opened:
         first, second = opened
     assert (first.judgement, first.label) == (Judgement.CONFIRMED, "ivory_raw")
     assert (first.reviewer, first.note) == ("ama@platform.example", "a tusk\n tip")

@@ -13,10 +13,10 @@ from recognizer._policy_file import load_policy
 from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Calibrated
-from recognizer.review.outcomes import Judgement, Occasion, Outcome, OutcomeStore
-from recognizer.rows import Row, last_rows
+from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
+from recognizer.rows import Row
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import NOW
+from tests.rows.rows import NOW, read_scan
 
 C, R = Judgement.CONFIRMED, Judgement.REJECTED
 
@@ -30,25 +30,25 @@ def write_photos(folder: Path, seed: int, **colors: int) -> Path:
     return folder
 
 
-def scan(folder: Path, bundle: Path, journal: Path) -> Path:
+def scan(folder: Path, bundle: Path, output: Path) -> Path:
     """Scan with an audit sample of all that is clear."""
-    options = ("--bundle", bundle, "--output", journal, "--audit-rate", 1)
+    options = ("--bundle", bundle, "--output", output, "--audit-rate", 1)
     done = invoke("scan", folder, *options, "--workers", 1)
     assert done.exit_code == ExitCode.DONE, done.output
-    return journal
+    return output
 
 
-def review(store: Path, journal: Path, product_of: dict[str, str], wrong: int = 0) -> None:
+def review(team: Path, scanned: Path, product_of: dict[str, str], wrong: int = 0) -> None:
     """Say of each photo what its colour stands for; of the first ``wrong`` ones that it does not.
 
     Photos of a colour that stands for no product are rejected.
     """
     outcomes = []
-    for row in sorted(last_rows(journal), key=lambda row: row.source):
+    for row in sorted(read_scan(scanned), key=lambda row: row.source):
         label = product_of.get(Path(row.source).name.partition("-")[0])
         is_wrong = label is not None and int(Path(row.source).stem[-3:]) < wrong
         outcomes.append(_outcome(row, None if is_wrong else label))
-    with OutcomeStore(store, create=True) as opened:
+    with Outcomes(team, create=True) as opened:
         opened.add(outcomes)
 
 
@@ -63,8 +63,8 @@ def _outcome(row: Row, label: str | None) -> Outcome:
     )
 
 
-def measured(journal: Path, store: Path) -> dict[str, Any]:
-    done = invoke("measure", journal, "--outcomes", store, "--json")
+def measured(scanned: Path, team: Path) -> dict[str, Any]:
+    done = invoke("measure", scanned, "--outcomes", team, "--json")
     assert done.exit_code == ExitCode.DONE, done.output
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -74,12 +74,13 @@ def test_what_reviewers_find_makes_the_next_scan_better(tmp_path: Path, tiny_bun
     """Scan, decide, measure, enrol what was missed, scan again: on photos that are new."""
     pytest.importorskip("onnx")
     product_of = {"red": "ivory_worked", "blue": "rhino_horn"}  # of which the model knows one
-    store = tmp_path / "outcomes.sqlite"
+    team = tmp_path / "team.sqlite"
     first = write_photos(tmp_path / "monday", 0, red=3, blue=5, green=40, gray=40)
-    journal = scan(first, tiny_bundle, tmp_path / "monday.jsonl")
-    review(store, journal, product_of)
+    monday = scan(first, tiny_bundle, tmp_path / "monday.sqlite")
+    review(team, monday, product_of)
     decided = tmp_path / "decided"
-    assert invoke("outcomes", "dataset", store, decided, "-j", journal).exit_code == ExitCode.DONE
+    written = invoke("outcomes", "dataset", monday, decided, "--outcomes", team)
+    assert written.exit_code == ExitCode.DONE
     made = tmp_path / "better-v2"
     negatives = ("--negatives", decided / "listing_other", "--negatives", decided / "ivory_worked")
     options = (*negatives, "--bundle", tiny_bundle, "--output", made)
@@ -87,10 +88,10 @@ def test_what_reviewers_find_makes_the_next_scan_better(tmp_path: Path, tiny_bun
     assert done.exit_code == ExitCode.DONE, done.output
 
     second = write_photos(tmp_path / "tuesday", 500, red=4, blue=8, green=20, gray=20)
-    before = scan(second, tiny_bundle, tmp_path / "before.jsonl")
-    after = scan(second, made, tmp_path / "after.jsonl")
-    review(store, before, product_of)
-    figures = [measured(journal, store) for journal in (before, after)]
+    before = scan(second, tiny_bundle, tmp_path / "before.sqlite")
+    after = scan(second, made, tmp_path / "after.sqlite")
+    review(team, before, product_of)
+    figures = [measured(scanned, team) for scanned in (before, after)]
     recalls = [one["misses"]["recall"]["value"] for one in figures]
     print("recall on new photos, before and after: {:.2f}, {:.2f}".format(*recalls))
     assert recalls[0] == pytest.approx(4 / 12)
@@ -100,12 +101,11 @@ def test_what_reviewers_find_makes_the_next_scan_better(tmp_path: Path, tiny_bun
 
 def test_thresholds_and_a_calibration_come_from_a_scan(tmp_path: Path, tiny_bundle: Path) -> None:
     """Of 24 red photos 12 are worked ivory, which the model takes all of them for."""
-    store, chosen = tmp_path / "outcomes.sqlite", tmp_path / "chosen.toml"
+    chosen = tmp_path / "chosen.toml"
     folder = write_photos(tmp_path / "photos", 0, red=24, green=40, gray=40)
-    journal = scan(folder, tiny_bundle, tmp_path / "scan.jsonl")
-    review(store, journal, {"red": "ivory_worked"}, wrong=12)
-    of_scan = ("-j", journal, "--bundle", tiny_bundle)
-    options = (*of_scan, "--outcomes", store, "--output", chosen)
+    scanned = scan(folder, tiny_bundle, tmp_path / "scan.sqlite")
+    review(scanned, scanned, {"red": "ivory_worked"}, wrong=12)
+    options = ("--scan", scanned, "--bundle", tiny_bundle, "--output", chosen)
     done = invoke("thresholds", *options, "--precision", 0.285)
     assert done.exit_code == ExitCode.DONE, done.output
     assert "104 images, 104 of them decided" in " ".join(chosen.read_text().split())
@@ -115,9 +115,9 @@ def test_thresholds_and_a_calibration_come_from_a_scan(tmp_path: Path, tiny_bund
     assert load_policy(chosen).rules == {}
 
     made = tmp_path / "again-v2"
-    done = invoke("outcomes", "calibrate", store, "--output", made, *of_scan)
+    done = invoke("outcomes", "calibrate", scanned, "--output", made, "--bundle", tiny_bundle)
     assert done.exit_code == ExitCode.DONE, done.output
-    assert "stand for 104 images" in done.stdout
+    assert "stand for 104;" in done.stdout
     old, new = load_bundle(tiny_bundle), load_bundle(made)
     step = new.lineage[-1]
     assert isinstance(step, Calibrated)
@@ -134,10 +134,10 @@ def test_thresholds_and_a_calibration_come_from_a_scan(tmp_path: Path, tiny_bund
 
 def test_a_calibration_needs_an_audit_sample(tmp_path: Path, tiny_bundle: Path) -> None:
     folder = write_photos(tmp_path / "photos", 0, red=2)
-    journal = scan(folder, tiny_bundle, tmp_path / "scan.jsonl")
-    review(tmp_path / "o", journal, {"red": "ivory_worked"})
-    options = ("-j", journal, "--bundle", tiny_bundle, "--output", tmp_path / "x-v1")
-    done = invoke("outcomes", "calibrate", tmp_path / "o", *options)
+    scanned = scan(folder, tiny_bundle, tmp_path / "scan.sqlite")
+    review(scanned, scanned, {"red": "ivory_worked"})
+    options = ("--bundle", tiny_bundle, "--output", tmp_path / "x-v1")
+    done = invoke("outcomes", "calibrate", scanned, *options)
     assert done.exit_code == ExitCode.USAGE
     assert "scan with --audit-rate" in " ".join(done.stderr.split())
     assert not (tmp_path / "x-v1").exists()

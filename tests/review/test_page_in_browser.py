@@ -69,8 +69,18 @@ def press(page: Any, *keys: str) -> None:
         page.keyboard.press(key)
 
 
-def title(page: Any) -> str:
-    return str(page.inner_text("article.card h1"))
+def wait_for(page: Any, selector: str, *texts: str) -> None:
+    """Wait until the elements that are shown have these texts, which is soon, not at once."""
+    page.wait_for_function(
+        "([selector, texts]) => JSON.stringify([...document.querySelectorAll(selector)]"
+        ".filter((one) => one.getClientRects().length).map((one) => one.innerText))"
+        " === JSON.stringify(texts)",
+        arg=[selector, list(texts)],
+    )
+
+
+def wait_for_title(page: Any, text: str) -> None:
+    wait_for(page, "article.card h1", text)
 
 
 def export(page: Any, folder: Path) -> list[Outcome]:
@@ -86,7 +96,7 @@ def said(outcomes: list[Outcome]) -> list[tuple[str | None, str | None, str]]:
 
 
 def test_decide_reload_undo_export(page: Any, tmp_path: Path) -> None:
-    assert title(page) == EVIL
+    wait_for_title(page, EVIL)
     press(page, "2", "n")
     page.keyboard.type('a\x07"tusk", 牙')
     page.keyboard.press("Escape")
@@ -95,18 +105,18 @@ def test_decide_reload_undo_export(page: Any, tmp_path: Path) -> None:
     page.press("#who [name=name]", "Enter")
     page.locator("h1", has_text="Carving 2").wait_for()  # and nothing is lost
     press(page, "r")
-    assert title(page) == "Carving 1"  # which users have reported less
+    wait_for_title(page, "Carving 1")  # which users have reported less
     press(page, "ArrowRight", "x", "u")  # the second photo does not show it
-    assert title(page) == "stray.jpg"
+    wait_for_title(page, "stray.jpg")
     press(page, "e", "z")
-    assert title(page) == "stray.jpg"
+    wait_for_title(page, "stray.jpg")
     page.reload()
-    assert title(page) == "stray.jpg"
-    assert page.inner_text("#progress") == "3 of 65 decided"
-    assert page.inner_text("#unexported") == "3 not exported yet"
+    wait_for_title(page, "stray.jpg")
+    wait_for(page, "#progress", "3 of 65 decided")
+    wait_for(page, "#unexported", "3 not exported yet")
     page.goto(page.url.split("#")[0] + "#/listings?state=confirmed")
     page.click(".rows li:not([hidden]) a.row")
-    assert title(page) == EVIL
+    wait_for_title(page, EVIL)
     assert page.input_value("#note") == 'a "tusk", 牙'
     assert page.locator(".title + .warning").inner_text() == "Confirmed · Ama"
     found = export(page, tmp_path)
@@ -151,36 +161,46 @@ def test_copies_the_audit_sample_and_failures_are_decided_too(page: Any, tmp_pat
 
 
 def test_the_list_has_pages_filters_and_a_grid_to_pick_from(page: Any) -> None:
-    def shown() -> list[str]:
+    names = ".rows > li .what b"
+
+    def wait_for_rows(count: int) -> list[str]:
+        page.wait_for_function(
+            "(count) => document.querySelectorAll('.rows > [data-key]:not([hidden])').length"
+            " === count",
+            arg=count,
+        )
         return page.locator(".rows > li:not([hidden]) .what b").all_inner_texts()
 
     page.click("nav a:has-text('Listings')")
-    assert len(shown()) == 50
-    assert shown()[1:3] == ["Carving 2", "Carving 1"]  # by reports, then by score
+    assert wait_for_rows(50)[1:3] == ["Carving 2", "Carving 1"]  # by reports, then by score
     assert page.locator(".rows img").first.get_attribute("src").startswith("data:image/jpeg")
     page.click("#pages [rel=next]")
-    assert len(shown()) == 15
+    wait_for_rows(15)
     page.fill("#listings [name=q]", "l3")  # a near-copy of Carving 2
     page.press("#listings [name=q]", "Enter")
-    assert shown() == ["Carving 2"]
+    wait_for(page, names, "Carving 2")
     page.click("#listings .buttons a")
+    wait_for_rows(50)
     page.select_option("#listings [name=level]", "priority")
     page.click("#listings .buttons button")
-    assert shown() == [EVIL]
+    wait_for(page, names, EVIL)
     page.goto(page.url.split("#")[0] + "#/listings?q=many")
+    assert wait_for_rows(50)[0] == "many0.jpg"
     page.keyboard.press("v")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("x")
     page.locator(".rows li:not([hidden]) [data-pick]").nth(4).click(modifiers=["Shift"])
-    assert page.inner_text("[data-picked]") == "5 picked"
+    wait_for(page, "[data-picked]", "5 picked")
     page.keyboard.press("r")
     page.fill("#who [name=name]", "Cleo")
     page.press("#who [name=name]", "Enter")
     page.locator("#notice", has_text="5 listings: Rejected").wait_for()
-    assert page.inner_text("#progress") == "5 of 65 decided"
-    assert shown()[0] == "many5.jpg"
+    wait_for(page, "#progress", "5 of 65 decided")
+    page.wait_for_function(
+        "() => document.querySelector('.rows > li:not([hidden]) b').innerText === 'many5.jpg'"
+    )
     page.keyboard.press("z")
-    assert page.inner_text("#progress") == "0 of 65 decided"
+    wait_for(page, "#progress", "0 of 65 decided")
     assert page.title() == "Review queue: scan.sqlite"  # nothing of a title has run
     assert page.locator("a[href^=javascript]").count() == 0
 
@@ -207,4 +227,4 @@ def test_what_grows_keeps_its_verdicts(browser: Any, tmp_path: Path) -> None:
                 page.locator("#progress", has_text="1 of 1 decided").wait_for()
                 write_scan(scan, [replace(bare_row("b.jpg", 0.7, "review"))])
             else:
-                assert page.inner_text("#progress") == "1 of 2 decided"
+                wait_for(page, "#progress", "1 of 2 decided")

@@ -459,7 +459,7 @@ def test_own_photos_are_no_test_split(tiny_bundle: Path, labelled_photos: list[P
         (["--plot", "plan.gif"], "must end in .png or .svg"),
         (["--output", "nowhere/p.toml"], "make it first"),
         (["--precision", "0.5"], "or --precision"),
-        (["--journal", "scan.jsonl"], "labelled photos (--data), or"),
+        (["--scan", "scan.sqlite"], "labelled photos (--data), or"),
     ],
 )
 def test_mistakes_are_named(options: list[str], words: str, tiny_bundle: Path, data: Path) -> None:

@@ -14,7 +14,7 @@ from recognizer.errors import DatasetError, TrainingError
 from recognizer.training import frozen
 from recognizer.training.fit import fit
 from recognizer.training.frozen import FEATURES_FILE, UNSEEN_LOGIT, fit_head
-from recognizer.training.runs import probabilities
+from recognizer.training.runs import run_network
 from tests.training.conftest import small_config
 
 FROZEN = {"frozen": True, "head_c": 1.0}
@@ -27,8 +27,8 @@ def test_it_learns_colours_in_a_moment(split: list[Photo], tmp_path: Path, loss:
     network = fit(config, split, tmp_path, on_epoch=rows.append)
     held = [p for p in split if p.split == "validation"]
     labels = sorted({p.label for p in split})
-    found = probabilities(network, config, held)
-    assert [labels[i] for i in found.argmax(axis=1)] == [p.label for p in held]
+    found = run_network(network, held, config)[0]
+    assert [labels[i] for i in found.argmax(1)] == [p.label for p in held]
     assert rows[0]["accuracy"] == 1
     assert (tmp_path / "log.csv").is_file()
     again = fit(config, split, tmp_path, on_epoch=rows.append)

@@ -1,1 +1,1 @@
-"""The review queue for one team: a small server over journals and a store of outcomes."""
+"""The review queue for one team: a small server over a scan's file and its outcomes."""

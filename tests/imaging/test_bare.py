@@ -1,0 +1,164 @@
+"""Whatever a browser shows is decoded: metadata that is broken or hostile is skipped."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import time
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recognizer.imaging import load_image
+from recognizer.status import Reason, Status
+from tests.pictures import encoded, picture
+from tests.review.browser import chromium
+
+PHOTO = picture("red", (200, 150))
+PNG, JPEG, GIF = (encoded(PHOTO, name) for name in ("PNG", "JPEG", "GIF"))
+LARGE = zlib.compress(bytes(2 << 20))
+
+
+def chunk(kind: bytes, data: bytes, crc: int | None = None) -> bytes:
+    crc = zlib.crc32(kind + data) if crc is None else crc
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+
+def png(*chunks: bytes) -> bytes:
+    """A PNG with chunks behind its header."""
+    return PNG[:33] + b"".join(chunks) + PNG[33:]
+
+
+def jpeg(*parts: bytes) -> bytes:
+    """A JPEG with parts in front of its other segments."""
+    return JPEG[:2] + b"".join(parts) + JPEG[2:]
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+def icon(**options: object) -> bytes:
+    file = io.BytesIO()
+    PHOTO.resize((64, 48)).save(file, "ICO", sizes=[(64, 48)], **options)
+    return file.getvalue()
+
+
+def short(kind: bytes, size: int) -> tuple[str, bytes]:
+    return f"{kind.decode()} of {size} bytes", png(chunk(kind, bytes(size)))
+
+
+SHOWN: dict[str, bytes] = {
+    "text": png(chunk(b"zTXt", b"Comment\0\0" + LARGE)),
+    "international text": png(chunk(b"iTXt", b"Comment\0\1\0\0\0" + LARGE)),
+    "profile": png(chunk(b"iCCP", b"icc\0\0" + LARGE)),
+    "method of a profile": png(chunk(b"iCCP", b"icc\0\7" + LARGE)),
+    "method of a text": png(chunk(b"zTXt", b"Comment\0\7" + LARGE)),
+    "checksum of a text": png(chunk(b"tEXt", b"Comment\0abc", crc=1)),
+    "checksum of an unknown chunk": png(chunk(b"abCd", b"abc", crc=1)),
+    **dict(short(kind, 0) for kind in (b"gAMA", b"pHYs", b"sRGB", b"iCCP")),
+    **dict(short(kind, 1) for kind in (b"tRNS", b"cHRM", b"acTL")),
+    "many chunks": png(chunk(b"tEXt", b"") * 30_000),
+    "profile without a number": jpeg(segment(0xE2, b"ICC_PROFILE\0")),
+    "profile of a part too many": jpeg(segment(0xE2, b"ICC_PROFILE\0\5\2abc")),
+    "short JFIF": jpeg(segment(0xE0, b"JFIF\0")),
+    "short Photoshop": jpeg(segment(0xED, b"Photoshop 3.0\x008BIM\x03\xed")),
+    "short Adobe": jpeg(segment(0xEE, b"Adobe\0")),
+    "restart marker": jpeg(b"\xff\xd0\0\2"),
+    "marker without a length": jpeg(b"\xff\x01"),
+    "padding": jpeg(b"\xff" * 100_000),
+    "icon": icon(),
+    "bitmap icon": icon(bitmap_format="bmp"),
+    "cursor": b"\0\0\2\0" + icon(bitmap_format="bmp")[4:],
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_a_browser_skips_does_not_keep_pixels_from_being_scored(name: str) -> None:
+    found = load_image(SHOWN[name], min_side=48)
+    assert found.status in {Status.OK, Status.DEGRADED}
+    assert (found.status is Status.OK) == (found.format == "ico")
+    (frame,) = found.frames
+    wanted = np.asarray(PHOTO.resize(frame.rgb.shape[1::-1]))
+    assert np.abs(frame.rgb.astype(int) - wanted).mean() < 8
+
+
+def test_metadata_that_changes_the_picture_is_kept() -> None:
+    turned = PHOTO.copy()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for data in (
+        jpeg(segment(0xE2, b"ICC_PROFILE\0"), segment(0xE1, b"Exif\0\0" + exif.tobytes()[6:])),
+        encoded(turned, "PNG", exif=exif)[:33]
+        + chunk(b"tEXt", b"a\0b", crc=1)
+        + encoded(turned, "PNG", exif=exif)[33:],
+    ):
+        found = load_image(data, min_side=48)
+        assert (found.status, found.width, found.height) == (Status.DEGRADED, 150, 200)
+    frames = [picture(color, (64, 48)) for color in ("blue", "red")]
+    animation = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    damaged = animation[:33] + chunk(b"tEXt", b"a\0b", crc=1) + animation[33:]
+    assert len(load_image(damaged, min_side=48).frames) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "is_scored"),
+    [
+        (lambda: jpeg(b"\xff" * 60_000_000), True),
+        (lambda: jpeg(b"\xff\0" * 30_000_000), True),
+        (lambda: jpeg(b"\xff\xfe\0\2" * 15_000_000), False),
+        (lambda: png(chunk(b"tEXt", b"") * 5_000_000), False),
+    ],
+)
+def test_a_header_without_end_costs_little_time(make: Callable[[], bytes], is_scored: bool) -> None:
+    data = make()
+    began = time.process_time()
+    found = load_image(data, min_side=48)
+    assert time.process_time() - began < 2
+    assert (found.status is Status.DEGRADED) == is_scored
+    assert found.reason is Reason.CORRUPT_HEADER
+
+
+def test_an_icon_that_lies() -> None:
+    for data in (
+        b"\0\0\1\0\1\0",
+        icon()[:30],
+        icon()[:6] + bytes(16),
+        icon(bitmap_format="bmp")[:50],
+    ):
+        assert load_image(data, min_side=48).status is Status.FAILED
+
+
+TO_SHARE = """async (data) => {
+    const image = new Image();
+    image.src = "data:application/octet-stream;base64," + data;
+    try { await image.decode(); } catch { return 0; }
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const context = canvas.getContext("2d");
+    context.drawImage(image, 0, 0);
+    const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+    return pixels.filter((value, index) => index % 4 == 3 && value > 0).length * 4 / pixels.length;
+}"""
+
+
+def test_whatever_chromium_shows_is_scored() -> None:
+    """Also if a byte of its header is another one."""
+    cases = dict(SHOWN)
+    for kind, data in {"png": PNG, "jpeg": JPEG, "gif": GIF}.items():
+        for place in range(12, 300, 7):
+            cases[f"{kind} {place}"] = (
+                data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :]
+            )
+    hidden = []
+    with chromium() as browser:
+        page = browser.new_page()
+        for name, data in cases.items():
+            if load_image(data, min_side=48).status is Status.FAILED:
+                share = page.evaluate(TO_SHARE, base64.b64encode(data).decode())
+                hidden += [name] if share > 0.5 else []
+    assert hidden == []
