@@ -48,6 +48,7 @@ _BUSY_SECONDS = 60.0
 _CACHE_KIBIBYTES = 64 << 10
 _LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the file
 _ROWS_AT_A_TIME = 1000
+_MAX_THUMBNAIL_BYTES = 256 << 10  # no scan writes a larger one
 _NO_LOCKS = (
     "this file system cannot hold a scan that is written (no locks or shared memory, as on some "
     "network drives): name an --output on a local disk"
@@ -334,7 +335,9 @@ class ScanFile(Closes):
     def thumbnail(self, image: int) -> Thumbnail | None:
         """Return the thumbnail of an image, or None."""
         found = self.select(
-            "SELECT jpeg, width, height, frame FROM thumbnail WHERE image = ?", (image,)
+            "SELECT jpeg, width, height, frame FROM thumbnail WHERE image = ?"
+            " AND typeof(jpeg) = 'blob' AND length(jpeg) <= ?",
+            (image, _MAX_THUMBNAIL_BYTES),
         )
         return Thumbnail(*found[0]) if found else None
 

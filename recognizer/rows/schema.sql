@@ -124,11 +124,12 @@ SELECT image.unit, image.best, image.place, image.unproven, image.reports,
 FROM (
   SELECT unit,
     (SELECT id FROM image AS other WHERE other.unit = image.unit
-      ORDER BY reason IS 'no_image', place, ifnull(unproven, 0), score DESC, id LIMIT 1) AS best,
+      ORDER BY reason IS 'no_image', place, score DESC, id LIMIT 1) AS best,
     min(place) AS place, ifnull(min(unproven), 0) AS unproven, ifnull(max(reports), 0) AS reports,
     max(score) FILTER (WHERE unproven = 0) AS proven_score,
     max(score) FILTER (WHERE unproven = 1) AS lead_score,
-    min(first) AS first, count(*) FILTER (WHERE reason IS NOT 'no_image') AS images,
+    (SELECT min(first) FROM image AS other WHERE other.unit = image.unit) AS first,
+    count(*) FILTER (WHERE reason IS NOT 'no_image') AS images,
     count(*) FILTER (WHERE status = 'failed' AND reason IS NOT 'no_image') AS failed,
     count(*) FILTER (WHERE place < 2) AS lead_images
   FROM image
