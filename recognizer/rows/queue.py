@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from recognizer.rows.item_key import hash_of
 
-IMAGE_ORDER = "reason IS 'no_image', place, score DESC, image.id"
+IMAGE_ORDER = "reason IS 'no_image', place, score DESC, source, image.id"
 """The order of the images of a listing in SQL, as the view ``ranked`` has it."""
 
 ENTRY_ORDER = "place, unproven, reports DESC, score DESC, first, best"

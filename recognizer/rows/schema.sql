@@ -119,12 +119,12 @@ SELECT image.unit, image.best, image.place, image.unproven, image.reports,
   coalesce(image.proven_score, image.lead_score, best.score) AS score, image.first, best.listing,
   best.source, best.title, best.seller,
   (SELECT product FROM image AS lead WHERE lead.unit = image.unit AND product IS NOT NULL
-    ORDER BY unproven, lead.score DESC, id LIMIT 1) AS product,
+    ORDER BY unproven, lead.score DESC, source, id LIMIT 1) AS product,
   best.location, best.listed, images, failed, lead_images
 FROM (
   SELECT unit,
     (SELECT id FROM image AS other WHERE other.unit = image.unit
-      ORDER BY reason IS 'no_image', place, score DESC, id LIMIT 1) AS best,
+      ORDER BY reason IS 'no_image', place, score DESC, source, id LIMIT 1) AS best,
     min(place) AS place, ifnull(min(unproven), 0) AS unproven, ifnull(max(reports), 0) AS reports,
     max(score) FILTER (WHERE unproven = 0) AS proven_score,
     max(score) FILTER (WHERE unproven = 1) AS lead_score,
