@@ -22,10 +22,8 @@ SMALL_RECIPE: dict[str, object] = {
     "backbone": "test_efficientnet",
     "weights": "none",
     "input_size": 32,
-    "epochs": 1,
-    "photos_per_epoch": 16,
+    "photos": 16,
     "batch_size": 8,
-    "workers": 0,
     "device": "cpu",
 }
 """The smallest recipe that still trains a real network."""

@@ -34,9 +34,8 @@ def command(
 ) -> None:
     """Fit calibration and thresholds again, on photos that the bundle was not trained on.
 
-    These are the photos of the split `validation`, or, if there are none, those that training held
-    out. With --out-of-fold they are all training photos, each scored by a run that left its source
-    out.
+    These are the photos of the split `validation`. With --out-of-fold they are all training photos,
+    each scored by a network that left its source out.
     """
     require_extra("evaluate")
     from recognizer.engine import Recognizer
@@ -56,8 +55,7 @@ def command(
         made = calibrate_bundle(recognizer, found.photos, output, log_odds=log_odds)
     else:
         photos = load_data(data or [], recognizer.bundle.taxonomy)
-        held_out = [p for p in photos if p.split == "validation"]
-        held_out = held_out or photos_of_split(recognizer.bundle, photos, "validation")
+        held_out = photos_of_split(photos, "validation")
         with show_stage("scoring the validation split") as progress:
             made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
     if as_json:

@@ -319,10 +319,6 @@ def _print_labels(found: CustomLabels) -> None:
 def check(
     data: DataArgument,
     bundle: BundleOption = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(metavar="CONFIG.toml", help="Also check what a recipe holds out."),
-    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -335,13 +331,11 @@ def check(
     from rich.console import Console
 
     from recognizer.dataset.check import check_data
-    from recognizer.dataset.splits import DataRecipe, read_recipe
     from recognizer.engine import Recognizer
 
-    data_recipe = DataRecipe.of(read_recipe(recipe), str(recipe)) if recipe else None
     recognizer = Recognizer.load(bundle)
     with show_progress(Console(stderr=True)) as report:
-        found = check_data(data, recognizer, data_recipe, report)
+        found = check_data(data, recognizer, report)
     if as_json:
         parts = ("problems", "duplicates", "unconfirmed", "alike")
         values = {part: getattr(found, part) for part in parts}

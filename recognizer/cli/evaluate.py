@@ -34,9 +34,9 @@ def command(
     split: Annotated[
         str | None,
         typer.Option(
-            help="The photos to measure on: test, validation (what training held out), or all, if "
-            "training saw none of them.",
-            show_default="test and validation, if the held-out photos are known",
+            help="The photos to measure on: test, validation, or all, if training saw none of "
+            "them.",
+            show_default="test, and validation if the data have it",
         ),
     ] = None,
     output: Annotated[
@@ -93,12 +93,12 @@ def command(
         recognizer = Recognizer.load(bundle, threads=threads)
         photos = _corrected(recognizer, load_data(data, recognizer.bundle.taxonomy))
         if robustness:
-            found = _alter(recognizer, photos, split or "validation", output)
+            found = _alter(recognizer, photos, split or "test", output)
         elif against:
             other = Recognizer.load(against, threads=threads)
             found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
         else:
-            chosen = _choose(recognizer, photos, split)
+            chosen = _choose(photos, split)
             found = _evaluate(recognizer, chosen, prevalence, output, rounds, group_by_source)
     if as_json:
         typer.echo(found.json)
@@ -137,24 +137,17 @@ def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
         return photos
 
 
-def _choose(
-    recognizer: Recognizer, photos: Sequence[Photo], split: str | None
-) -> list[tuple[str, str, list[Photo]]]:
+def _choose(photos: Sequence[Photo], split: str | None) -> list[tuple[str, str, list[Photo]]]:
     """Return for each split its name, what figures on it mean, and its photos."""
     from recognizer.evaluation import held_out
 
-    names = ("test", "validation") if split is None else (split,)
-    chosen = []
-    for name in names:
-        try:
-            found = held_out.photos_of_split(recognizer.bundle, photos, name)
-        except DatasetError as error:
-            if split is not None or name == "test":
-                raise
-            typer.echo(f"Skipped the validation split: {error}", err=True)
-            continue
-        chosen.append((name, held_out.SPLIT_CAVEATS[name], found))
-    return chosen
+    names = [split] if split else ["test"]
+    if not split and any(p.split == "validation" for p in photos):
+        names.append("validation")
+    return [
+        (name, held_out.SPLIT_CAVEATS[name], held_out.photos_of_split(photos, name))
+        for name in names
+    ]
 
 
 def _evaluate(
@@ -229,11 +222,7 @@ def _compare(
     from recognizer.evaluation.held_out import photos_of_split
     from recognizer.evaluation.paired import compare
 
-    used = photos_of_split(recognizer.bundle, photos, split)
-    if split == "validation" and used != photos_of_split(other.bundle, photos, split):
-        raise DatasetError(
-            "training held out different photos for the two bundles; use --split test"
-        )
+    used = photos_of_split(photos, split)
     comparison = compare(
         recognizer.bundle,
         other.bundle,
@@ -256,7 +245,7 @@ def _alter(
     from recognizer.evaluation.plots import write_robustness
     from recognizer.evaluation.robustness import measure_robustness
 
-    used = photos_of_split(recognizer.bundle, photos, split)
+    used = photos_of_split(photos, split)
     if not any(p.is_product for p in used):
         raise DatasetError(f"no photo of a product in the {split} split")
     with show_stage("altering photos") as progress:

@@ -118,7 +118,7 @@ OutOfFoldOption = Annotated[
     typer.Option(
         "--out-of-fold",
         metavar="FILE",
-        help="Use the out-of-fold predictions that `train --folds` wrote, instead of a bundle's.",
+        help="Use the out-of-fold predictions that `train` keeps, instead of a bundle's.",
     ),
 ]
 LayoutOption = Annotated[
@@ -177,10 +177,7 @@ def print_json(content: Any, *, on_one_line: bool = False) -> None:
 
 _MODULES = {
     "evaluate": ("matplotlib", "scipy", "sklearn"),
-    "train": (
-        *("torch", "torchvision", "timm", "lightning_fabric", "sklearn"),
-        *("onnx", "onnxscript", "pyarrow", "tensorboard"),
-    ),
+    "train": ("torch", "timm", "safetensors", "sklearn", "onnx", "onnxscript", "pyarrow"),
 }
 
 

@@ -194,7 +194,7 @@ def _labelled(
         photos = corrected(bundle, photos)
     except (DatasetError, TrainingError) as error:
         typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
-    photos = photos_of_split(bundle, photos, split)
+    photos = photos_of_split(photos, split)
     with show_progress(Console(stderr=True)) as report:
         predictions = score_photos(recognizer, photos, partial(report, "scoring photos"))
     return LabelledPhotos.of(

@@ -12,7 +12,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import MANIFEST, Photo, folder_taxonomy, load_photos, read_manifest
 from recognizer.dataset.outputs import run_photos
-from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.engine import Recognizer
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known import HashIndex
@@ -87,13 +86,9 @@ class DataCheck:
 def check_data(
     folders: Sequence[Path],
     recognizer: Recognizer,
-    recipe: DataRecipe | None = None,
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> DataCheck:
-    """Check each data folder, and all of them together.
-
-    What a recipe holds out of training is a split of its own.
-    """
+    """Check each data folder, and all of them together; a DatasetError if one has no photos."""
     photos: list[Photo] = []
     problems: list[str] = []
     taxonomy = recognizer.bundle.taxonomy
@@ -115,9 +110,6 @@ def check_data(
             hashes.append(phash)
             problems += [wrong] if wrong else []
             on_progress("hashes", len(hashes), len(photos))
-    if recipe is not None:
-        split_of = {p.path: p.split for p in prepare(photos, recipe) if not p.outline}
-        photos = [replace(p, split=split_of.get(p.path, p.split)) for p in photos]
     compared = [photo for photo, phash in zip(photos, hashes, strict=True) if phash is not None]
     if not compared:
         return DataCheck(tuple(photos), tuple(problems), (), 0, ())

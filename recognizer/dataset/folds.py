@@ -7,22 +7,16 @@ are a *group* and stay together.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import replacing
 from recognizer.dataset.manifest import SPLITS, Photo, read_rows
 from recognizer.errors import DatasetError
-
-COLUMNS = ("source", "group", "fold")
-MAX_PHOTOS = 60
-"""Photos of one label and source above this number say nothing more about the balance."""
 
 FOLDS = 5
 """Folds of cross-validation."""
@@ -186,52 +180,6 @@ class SourceFolds:
         return self.fold_of[photo.source]
 
 
-def counted(photos: Iterable[Photo]) -> list[Photo]:
-    """Return the photos that belong to folds: neither the test split nor patches."""
-    return [p for p in photos if p.split in {"train", "validation"} and p.is_evidence]
-
-
-def deal_sources(
-    photos: Sequence[Photo],
-    count: int,
-    seed: int = 0,
-) -> SourceFolds:
-    """Deal the sources of all photos outside the test split into folds.
-
-    Each label is spread over the folds as evenly as its sources allow, in photos and in sources,
-    products above all. The order of the photos makes no difference.
-
-    Raises:
-        DatasetError: there are too few sources to fill the folds.
-    """
-    used = counted(photos)
-    names = sorted({p.source for p in used})
-    labels = sorted({p.label for p in used})
-    photo_count, source_count = np.zeros((2, len(names), len(labels)), np.int64)
-    for (source, label), number in Counter((p.source, p.label) for p in used).items():
-        place = names.index(source), labels.index(label)
-        photo_count[place] += min(number, MAX_PHOTOS)
-        source_count[place] += 1
-    fold_of = np.zeros(0, np.intp)
-    if len(names) >= count:
-        counts = np.hstack([photo_count, source_count])
-        weights = np.tile(_weights(used, labels), 2)
-        even = np.full(count, 1 / count)
-        fold_of = _deal(counts, even, weights, np.zeros((count, counts.shape[1])), seed)
-    if len(set(fold_of.tolist())) < count:
-        raise DatasetError(f"{len(names)} sources: too few for {count} folds")
-    return SourceFolds(dict(zip(names, fold_of.tolist(), strict=True)), {n: n for n in names})
-
-
-def write_folds(folds: SourceFolds, path: Path) -> None:
-    """Write the table of folds, a CSV file with :data:`COLUMNS`."""
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for source, fold in sorted(folds.fold_of.items()):
-            writer.writerow([source, folds.group_of[source], fold])
-
-
 def read_folds(path: Path) -> SourceFolds:
     """Read a table of folds; the column ``group`` may be missing.
 
@@ -255,21 +203,3 @@ def read_folds(path: Path) -> SourceFolds:
     if numbers != set(range(len(numbers))) or len(numbers) < 2:
         raise DatasetError(f"{path}: folds are numbered 0, 1, ... without a gap, at least two")
     return SourceFolds(fold_of, group_of)
-
-
-def leave_fold_out(photos: Sequence[Photo], folds: SourceFolds, fold: int) -> list[Photo]:
-    """Return all photos with the splits of a run that leaves a fold out.
-
-    What the fold holds is held out (``validation``), all other photos of ``train`` train. Photos
-    of other folds that the data itself holds out are ``excluded``.
-
-    Raises:
-        DatasetError: a source is in no fold.
-    """
-    splits = {id(p): p.split for p in photos}
-    for p in counted(photos):
-        if folds.of(p) == fold:
-            splits[id(p)] = "validation"
-        elif p.split == "validation":
-            splits[id(p)] = "excluded"
-    return [replace(p, split=splits[id(p)]) for p in photos]

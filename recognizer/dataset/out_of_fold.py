@@ -1,6 +1,6 @@
 """Out-of-fold predictions: each photo scored by a run that left out its source, in one file.
 
-``recognizer train --folds`` writes the Parquet file. It has one row for each photo:
+``recognizer train`` writes the Parquet file. It has one row for each photo:
 
 - ``sha256`` (string), of the photo's bytes, ``source``, ``label``, ``subtype`` (string), as they
   were in training;

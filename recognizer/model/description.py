@@ -93,7 +93,7 @@ class Parity:
 
     photos: int
     fp32: Difference
-    int8: Difference
+    int8: Difference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,141 +1,242 @@
 """Random changes of training photos.
 
-Museum photos show the product on grey paper, listings show it in hands and on carpets. So half of
-the objects that can be cut out are put on other photos, and every photo is cropped, rotated,
-recoloured and damaged as platforms and phones damage photos. Every draw depends only on the given
-generator.
+Museum photos show one object on grey paper; sellers show it in a collage, under advertisement text,
+in front of anything, damaged as platforms and phones damage photos. Products and look-alikes are
+changed alike, so that none of it is a clue. Every draw depends only on the given generator.
 """
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
-import torch
-from torchvision import tv_tensors
-from torchvision.transforms import v2
+from numpy.typing import NDArray
 
-from recognizer.dataset.alterations import (
-    lose_resolution,
-    plain_backdrop,
-    put_photo,
-    write_across,
-)
-from recognizer.dataset.compose import compose
-from recognizer.imaging import model_input
+from recognizer.dataset.alterations import plain_backdrop, put_photo, recompress
+from recognizer.dataset.compose import compose, several
+from recognizer.dataset.cutout import Cutout, cut_out
+from recognizer.dataset.manifest import BACKDROP_LABELS, Photo
+from recognizer.training.config import AugmentConfig
+from recognizer.training.overlay import advertise, tile
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    from recognizer.dataset.cutout import Cutout
-    from recognizer.training.config import AugmentConfig
-
-    RGB = NDArray[np.uint8]
+RGB = NDArray[np.uint8]
 
 _MIN_COMPOSED_CROP = 0.7
 """Smallest crop of a composed image: its objects may be small, and a crop must not lose them."""
 
-
-_MAX_CUT = 0.1
-"""Share of a side that is cut off a photo that is hardly changed."""
+_MAX_CUT = 0.1  # share of a side that is cut off a photo that is hardly changed
+_PLAIN_BACKDROPS = 0.35  # share of the backdrops that are studio paper instead of a photo
+_SEVERAL, _MAX_OBJECTS, _WITH_OTHERS = 0.2, 8, 0.2
+_ROTATED, _MAX_DEGREES = 0.4, 20.0
+_RECOLOURED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
+_TILES = (2, 3, 4, 5, 6, 8, 9, 12)
+_TILE_SHARES = (0.24, 0.16, 0.22, 0.1, 0.12, 0.06, 0.06, 0.04)
+_DAMAGE = {"gray": 0.08, "blur": 0.1, "shrink": 0.15, "noise": 0.08, "jpeg": 0.3, "erase": 0.1}
+_COLLAGE_SIDE = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Augmentation:
-    """The chain of changes for one configuration.
+class Pictures:
+    """Where the changes find pictures: photos and masks of their objects, by sha256."""
 
-    Attributes:
-        config: how strong each change is.
+    rgb: Callable[[str], RGB]
+    mask: Callable[[str], RGB | None]
+
+
+class Augmentation:
+    """The changes of one recipe for one set of training photos.
+
+    Args:
+        config: how often each change is made.
         size: side of the model's input in pixels.
-        backdrop: draws a photo to put things on, uint8, (height, width, 3), RGB.
+        photos: those that are drawn; backdrops, tiles and other objects come from them, too.
+        pictures: what they show.
     """
 
-    config: AugmentConfig
-    size: int
-    backdrop: Callable[[np.random.Generator], RGB]
+    def __init__(
+        self, config: AugmentConfig, size: int, photos: Sequence[Photo], pictures: Pictures
+    ) -> None:
+        self.config, self.size, self._photos, self._pictures = config, size, photos, pictures
+        self._backdrops = [p for p in photos if p.label in BACKDROP_LABELS] or list(photos)
+        self._of_label, self._of_source = (
+            defaultdict[str, list[Photo]](list),
+            defaultdict[tuple[str, str], list[Photo]](list),
+        )
+        for photo in photos:
+            self._of_label[photo.label].append(photo)
+            self._of_source[photo.label, photo.source].append(photo)
+        self._ordinary = [p for p in photos if not p.is_product]
 
-    def __call__(
-        self,
-        rgb: RGB,
-        rng: np.random.Generator,
-        objects: Sequence[Cutout] = (),
-        others: Sequence[Cutout] = (),
-    ) -> RGB:
-        """Return a changed copy, uint8, (size, size, 3), RGB, ready for the model.
-
-        Args:
-            rgb: uint8, (height, width, 3), RGB.
-            rng: source of every random draw.
-            objects: if not empty, they are laid on another photo and ``rgb`` is not shown.
-            others: other things on that photo.
-        """
+    def __call__(self, photo: Photo, rng: np.random.Generator) -> RGB:
+        """Return a changed copy of a photo, uint8, (size, size, 3), RGB, ready for the model."""
+        config, rgb = self.config, self._pictures.rgb(photo.sha256)
+        if rng.random() < config.identity_prob:
+            return self._gently(rgb, rng)
+        kind, is_composed = rng.random(), False
+        objects: list[Cutout] = []
+        if kind < config.collage_prob:
+            rgb, is_composed = tile(self._tiles(photo, rng), rng, _COLLAGE_SIDE), True
+        elif kind < config.collage_prob + config.object_prob:
+            objects = self._objects(photo, rng)
+        elif kind < config.collage_prob + config.object_prob + config.canvas_prob:
+            rgb = put_photo(rgb, self._backdrop(rng), rng)
         if objects:
-            rgb = compose(self._some_backdrop(rng), objects, others, rng)
-        elif rng.random() < self.config.canvas:
-            rgb = put_photo(rgb, self._some_backdrop(rng), rng)
-        if rng.random() < self.config.watermark:
-            rgb = write_across(rgb, rng)
-        rgb = self._transform(rgb, rng, _MIN_COMPOSED_CROP if objects else 0.0)
-        if rng.random() < self.config.downscale:
-            rgb = lose_resolution(rgb, rng)
-        return model_input(rgb, self.size)
+            rgb = compose(self._backdrop(rng), objects, self._others(photo, rng), rng)
+            is_composed = True
+        image = self._crop(rgb, rng, _MIN_COMPOSED_CROP if is_composed else config.min_crop)
+        if rng.random() < config.text_prob:
+            image = advertise(image, rng)
+        return self._damage(_recolour(image, rng), rng)
 
-    def gently(self, rgb: RGB, rng: np.random.Generator) -> RGB:
-        """Return a copy that is hardly changed, uint8, (size, size, 3), RGB, ready for the model.
-
-        Args:
-            rgb: uint8, (height, width, 3), RGB.
-            rng: source of every random draw.
-        """
+    def _gently(self, rgb: RGB, rng: np.random.Generator) -> RGB:
         height, width = rgb.shape[:2]
         cut = rng.uniform(0, _MAX_CUT, 4) * [height, height, width, width]
         top, bottom, left, right = cut.astype(int)
         rgb = rgb[top : height - bottom, left : width - right]
-        if rng.random() < 0.5:
-            rgb = rgb[:, ::-1]
+        image = _resize(rgb[:, ::-1] if rng.random() < 0.5 else rgb, self.size, rng)
         if rng.random() < 0.7:
             gain = rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.2)
-            rgb = (rgb * gain + rng.uniform(-15, 15)).clip(0, 255).astype(np.uint8)
-        return model_input(np.ascontiguousarray(rgb), self.size)
+            image = _map_levels(image, np.arange(256)[:, None] * gain + rng.uniform(-15, 15))
+        return image
 
-    def _some_backdrop(self, rng: np.random.Generator) -> RGB:
-        return plain_backdrop(rng) if rng.random() < 0.35 else self.backdrop(rng)
+    def _tiles(self, photo: Photo, rng: np.random.Generator) -> list[RGB]:
+        """Return the tiles of a collage: the photo and others, with a product of any kind."""
+        alike = self._of_source[photo.label, photo.source]
+        if len(alike) < 4:
+            alike = self._of_label[photo.label]
+        is_mixed = photo.is_product and rng.random() < 0.4
+        tiles = [self._pictures.rgb(photo.sha256)]
+        for _ in range(int(rng.choice(_TILES, p=_TILE_SHARES)) - 1):
+            if is_mixed and rng.random() < 0.7:
+                other = _any(self._backdrops, rng)
+            else:
+                other = photo if rng.random() < 0.3 else _any(alike, rng)
+            rgb = self._pictures.rgb(other.sha256)
+            tiles.append(_part(rgb, rng.uniform(0.5, 0.9), rng) if rng.random() < 0.4 else rgb)
+        return tiles
 
-    def _transform(self, rgb: RGB, rng: np.random.Generator, min_crop: float) -> RGB:
-        chain = _chain(self.config, self.size, max(self.config.min_crop, min_crop))
-        # torchvision draws from torch's global generator.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**62)))
-            image = tv_tensors.Image(torch.tensor(rgb).permute(2, 0, 1))
-            return np.ascontiguousarray(chain(image).permute(1, 2, 0).numpy())
+    def _objects(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
+        """Return the object of a photo, if it can be cut out, and perhaps more of its kind."""
+        first = self._cutout(photo)
+        if first is None or rng.random() >= _SEVERAL:
+            return [] if first is None else [first]
+        alike = self._of_label[photo.label]
+        return several(first, lambda: self._cutout(_any(alike, rng)), _MAX_OBJECTS, rng)
+
+    def _others(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
+        """Return ordinary things to lie beside a product."""
+        if not photo.is_product or not self._ordinary or rng.random() >= _WITH_OTHERS:
+            return []
+        found = [self._cutout(_any(self._ordinary, rng)) for _ in range(int(rng.integers(1, 4)))]
+        return [one for one in found if one is not None]
+
+    def _cutout(self, photo: Photo) -> Cutout | None:
+        mask = self._pictures.mask(photo.sha256)
+        return None if mask is None else cut_out(self._pictures.rgb(photo.sha256), mask)
+
+    def _backdrop(self, rng: np.random.Generator) -> RGB:
+        if rng.random() < _PLAIN_BACKDROPS:
+            return plain_backdrop(rng)
+        return self._pictures.rgb(_any(self._backdrops, rng).sha256)
+
+    def _crop(self, rgb: RGB, rng: np.random.Generator, min_area: float) -> RGB:
+        """Return a random part, perhaps mirrored and turned."""
+        height, width = rgb.shape[:2]
+        area, ratio = rng.uniform(min_area, 1.0) * height * width, _log_uniform(rng, 1.67)
+        wide, high = min(width, math.sqrt(area * ratio)), min(height, math.sqrt(area / ratio))
+        left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
+        is_mirrored = rng.random() < 0.5
+        if rng.random() >= _ROTATED:
+            part = rgb[int(top) : int(top + high), int(left) : int(left + wide)]
+            return _resize(part[:, ::-1] if is_mirrored else part, self.size, rng)
+        angle = math.radians(rng.uniform(-_MAX_DEGREES, _MAX_DEGREES))
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        matrix = turn * [[wide, high], [wide, high]] / self.size  # from the result to the photo
+        if is_mirrored:
+            matrix[:, 0] *= -1
+        shift = np.array([left + wide / 2, top + high / 2]) - matrix.sum(1) * self.size / 2
+        border = cv2.BORDER_REPLICATE if rng.random() < 0.5 else cv2.BORDER_REFLECT_101
+        return np.asarray(
+            cv2.warpAffine(
+                np.ascontiguousarray(rgb),
+                np.column_stack([matrix, shift]),
+                (self.size, self.size),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=border,
+            ),
+            np.uint8,
+        )
+
+    def _damage(self, image: RGB, rng: np.random.Generator) -> RGB:
+        """Lose colour, sharpness, resolution or a part, as platforms and phones do."""
+        drawn = dict(zip(_DAMAGE, rng.random(len(_DAMAGE)), strict=True))
+        done = {k for k, share in _DAMAGE.items() if drawn[k] < share * self.config.damage}
+        if "gray" in done:
+            image = np.asarray(_gray(image), np.uint8)
+        if "blur" in done:
+            image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0)), np.uint8)
+        if "shrink" in done:
+            scale = rng.uniform(0.3, 0.8)
+            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            image = np.asarray(cv2.resize(small, (self.size, self.size)), np.uint8)
+        if "noise" in done:
+            noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(3, 14)
+            image = (image + noise).clip(0, 255).astype(np.uint8)
+        if "jpeg" in done:
+            image = recompress(image, int(rng.integers(25, 96)))
+        if "erase" in done:
+            side = self.size * math.sqrt(rng.uniform(0.02, 0.15))
+            ratio = math.sqrt(_log_uniform(rng, 2.5))
+            high, wide = (min(self.size - 1, round(s)) for s in (side * ratio, side / ratio))
+            top, left = rng.integers(self.size - high), rng.integers(self.size - wide)
+            image = image.copy()
+            image[top : top + high, left : left + wide] = rng.integers(0, 256, 3)
+        return np.ascontiguousarray(image)
 
 
-@cache
-def _chain(config: AugmentConfig, size: int, min_crop: float) -> v2.Transform:
-    rotation = v2.RandomRotation(config.max_degrees, v2.InterpolationMode.BILINEAR, fill=127)
-    return v2.Compose(
-        [
-            v2.RandomApply([rotation], config.rotate),
-            v2.RandomResizedCrop(size, (min_crop, 1.0), (0.6, 1.67), antialias=True),
-            v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.ColorJitter(0.35, 0.35, 0.35, 0.03)], config.color),
-            v2.RandomGrayscale(config.gray),
-            v2.RandomApply([v2.GaussianBlur(7, (0.3, 2.0))], config.blur),
-            v2.RandomApply([_Noise()], config.noise),
-            v2.RandomApply([v2.JPEG((25, 95))], config.jpeg),
-            v2.RandomErasing(config.erase, (0.02, 0.15), value=127),
-        ]
+def _recolour(image: RGB, rng: np.random.Generator) -> RGB:
+    if rng.random() >= _RECOLOURED:
+        return image
+    saturation, contrast, light = rng.uniform(1 - _CONTRAST, 1 + _CONTRAST, 3)
+    image = np.asarray(
+        cv2.addWeighted(image, saturation, _gray(image), 1 - saturation, 0), np.uint8
     )
+    middle = float(image[::8, ::8].mean())
+    levels = (np.arange(256)[:, None] - middle) * contrast + middle
+    return _map_levels(image, levels * light * rng.normal(1, _TINT, 3))
 
 
-class _Noise(v2.Transform):  # type: ignore[misc]
-    """Sensor noise on 8-bit images (torchvision's own takes floating point)."""
+def _map_levels(image: RGB, levels: NDArray[np.floating]) -> RGB:
+    """Return an image with other values of each channel: ``levels``, (256, 3)."""
+    return np.asarray(cv2.LUT(image, levels.clip(0, 255).astype(np.uint8)[None]), np.uint8)
 
-    def transform(self, inpt: torch.Tensor, params: dict[str, object]) -> torch.Tensor:  # noqa: ARG002
-        sigma = float(torch.empty(1).uniform_(3, 14))
-        noisy = inpt.float() + torch.randn(inpt.shape) * sigma
-        return noisy.round().clamp(0, 255).to(torch.uint8)
+
+def _gray(image: RGB) -> RGB:
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def _resize(rgb: RGB, size: int, rng: np.random.Generator) -> RGB:
+    # A JPEG that is decoded at reduced size is smooth, one at full size is not.
+    method = cv2.INTER_AREA if rng.random() < 0.5 else cv2.INTER_LINEAR
+    resized = cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=method)
+    return np.asarray(resized, np.uint8)
+
+
+def _part(rgb: RGB, share: float, rng: np.random.Generator) -> RGB:
+    height, width = (max(1, round(share * side)) for side in rgb.shape[:2])
+    top = int(rng.integers(rgb.shape[0] - height + 1))
+    left = int(rng.integers(rgb.shape[1] - width + 1))
+    return rgb[top : top + height, left : left + width]
+
+
+def _log_uniform(rng: np.random.Generator, largest: float) -> float:
+    return math.exp(rng.uniform(-math.log(largest), math.log(largest)))
+
+
+def _any(photos: Sequence[Photo], rng: np.random.Generator) -> Photo:
+    return photos[int(rng.integers(len(photos)))]

@@ -1,4 +1,4 @@
-"""The recipe of a training run, a TOML file.
+"""The recipe of a model, a TOML file.
 
 Unknown keys and values out of range are errors, so that a misspelt key is never ignored.
 """
@@ -7,161 +7,112 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recognizer.dataset.splits import DataRecipe, check_values, read_recipe
 from recognizer.errors import TrainingError
 
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
-    """How often and how strongly training photos are changed; probabilities from 0 to 1.
+    """How often training photos are changed; probabilities from 0 to 1.
 
     Attributes:
-        plain: leave a photo nearly as it is: mirrored, a little cropped and recoloured.
-        background: replace the even background of an object photo by another photo.
-        several: of those, share with several objects of the kind on the other photo.
-        most: how many objects at most.
-        others: share of composed images of products with other things beside them.
-        canvas: place the photo, smaller, on another one (collage, screenshot, distance).
+        identity_prob: leave a photo nearly as it is: mirrored, a little cropped and recoloured.
+        object_prob: cut the object out and lay it, or several of its kind, on another background.
+        canvas_prob: put the photo, smaller, on another one (screenshot, distance).
+        collage_prob: make it one of 2 to 12 tiles.
+        text_prob: write over it as sellers do: advertisement, watermark, price tag, frame.
         min_crop: smallest share of the area that a random crop keeps.
-        rotate: turn by up to :attr:`max_degrees`.
-        max_degrees: largest rotation in degrees.
-        color: jitter brightness, contrast, saturation and hue.
-        gray: drop the colour.
-        blur: blur.
-        downscale: lose resolution and come back.
-        jpeg: recompress at a quality of 25 to 95.
-        noise: add Gaussian noise.
-        watermark: write a line of text across.
-        erase: blank out a rectangle.
+        damage: factor on how often colour is dropped and photos are blurred, shrunk, recompressed,
+            noisy or covered in part.
     """
 
-    plain: float = 0.0
-    background: float = 0.5
-    several: float = 0.3
-    most: int = 16
-    others: float = 0.25
-    canvas: float = 0.2
-    min_crop: float = 0.35
-    rotate: float = 0.5
-    max_degrees: float = 25.0
-    color: float = 0.8
-    gray: float = 0.1
-    blur: float = 0.15
-    downscale: float = 0.2
-    jpeg: float = 0.4
-    noise: float = 0.1
-    watermark: float = 0.05
-    erase: float = 0.15
+    identity_prob: float = 0.5
+    object_prob: float = 0.35
+    canvas_prob: float = 0.15
+    collage_prob: float = 0.0
+    text_prob: float = 0.0
+    min_crop: float = 0.4
+    damage: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingConfig(DataRecipe):
-    """A training run; what it takes from its data is in :class:`DataRecipe`.
+class TrainingConfig:
+    """All that makes a model from labelled photos.
 
     Attributes:
         name: what messages call the recipe. A bundle is called as the folder it is exported to.
+        corrections: tables of corrected labels, relative to the working folder.
+        folds: how many folds of sources are left out in turn, to measure, calibrate and set
+            thresholds on sources that were not seen (fewer where there are fewer sources); 0 for
+            none. Or a table of them, relative to the working folder.
+        seeds: how many runs, which differ only in their seed, the weights are the mean of.
+        seed: of the first run. On a CPU the same seed gives the same weights.
         backbone: a timm model name: a convolutional network, or a vision transformer (DINOv2,
             DINOv3, SigLIP, CLIP, EVA, Swin), whose maps come from its patches.
-        weights: ``imagenet`` (a package's if there is one for the backbone, else timm's),
-            ``package`` (what a package carries, for ``tf_efficientnet_lite0`` to ``lite2``),
-            ``timm`` (timm's hub), ``none``, or the path of a safetensors file.
+        weights: with which the backbone begins: ``imagenet`` (a package's if there is one for the
+            backbone, otherwise timm's), ``none``, the path of a safetensors file, or a bundle: a
+            folder, or the name of one that this package carries.
         input_size: side of the square input in pixels; a multiple of a transformer's patch.
-        early_epochs: how many of the first epochs see images of :attr:`early_size` instead. Small
-            ones cost less (at three quarters of the side about half), and a network that has
-            learned from both sizes depends less on how large an object is ("progressive learning",
-            Tan and Le, 2021).
-        early_size: side in pixels of the input in the first epochs.
-        small_share: share of the steps that see images of :attr:`small_size`, so that the network
-            also serves at that size, and trains faster.
-        small_size: side in pixels of the input in these steps.
-        pooling: what the head sees of the features: their ``mean``, or the ``root`` of it, by which
-            it distinguishes more; for backbones whose features are never negative (ReLU, ReLU6).
-        loss: ``softmax`` (one label a photo) or ``sigmoid`` (each label for itself).
-        epochs: passes of :attr:`photos_per_epoch` photos.
-        photos_per_epoch: photos drawn for each epoch, with replacement, balanced.
-        batch_size: photos in a step, over all passes and devices.
-        accumulate: passes in a step: more of them take less memory.
-        label_power: labels are drawn in proportion to their photo count to this power
-            (0: all equally often, 1: in proportion).
+        pooling: what the head sees of the features: their ``mean``, or its square root
+            (``sqrt_mean``), by which it distinguishes more; for backbones whose features are never
+            negative (ReLU, ReLU6).
+        head_c: the head begins as a logistic regression on the features of the backbone; this is
+            the inverse of its penalty, for standardised features.
+        photos: how many photos a run sees, drawn with replacement. With 0 the backbone stays as it
+            is, and the head is that regression.
+        batch_size: photos in a step.
+        learning_rate: peak rate of the head.
+        backbone_rate: the rate of the backbone's last layer, as a factor of it.
+        layer_decay: factor on the rate from each layer of the backbone to the one before it.
+        freeze_stages: how many of the first stages of an EfficientNet, or blocks of a transformer,
+            keep their weights, with the stem.
+        pull: how strongly the backbone's weights are pulled towards where they began, per step and
+            at the peak rate.
+        weight_decay: AdamW's decay of weight matrices.
+        label_smoothing: share of the target spread over all labels.
+        mixup: Beta parameter of mixup; 0 for none.
+        drop_path: stochastic depth.
+        average_weight: how far the finished weights are on the way from the first to the averaged
+            ones. Less than all of it finds more at sources that were never seen.
+        label_power: labels are drawn in proportion to their photo count to this power (0: all
+            equally often, 1: in proportion).
         source_power: the same for the sources within a label.
         label_weights: factors on how often a label is drawn, by label name.
-        learning_rate: peak rate of the new head.
-        backbone_rate: the rate of the backbone's last layer, as a factor of
-            :attr:`learning_rate`.
-        layer_decay: factor on the rate from each layer of the backbone to the one before it.
-        weight_decay: AdamW's decay of weight matrices.
-        warmup_epochs: epochs of linear warm-up before the cosine.
-        label_smoothing: share of the target spread over all labels.
-        mixup: Beta parameter of mixup, 0 for none.
-        drop_rate: dropout before the head.
-        drop_path: stochastic depth.
-        ema_decay: decay of the averaged weights, the ones that are kept, for each step.
-        freeze_batch_norm: keep ImageNet's batch statistics.
-        freeze_stages: how many of the first stages of an EfficientNet, or blocks of a transformer,
-            keep their weights, with the stem. What they see (edges, textures) is learned from far
-            more photos than ours, and leaving them alone about doubles the speed of training.
-        frozen: the whole backbone keeps its weights; the head is a logistic regression on its
-            features of the photos as they are. These are computed once and kept (see
-            :mod:`recognizer.training.frozen`). Epochs, rates and augmentation do not apply.
-        begin_head: begin with the head that ``frozen`` would fit, instead of zeros: training begins
-            where a linear head ends.
-        imitate: backbones whose frozen features a second output repeats in training, of the photos
-            that ``augment.plain`` leaves nearly as they are (:mod:`recognizer.training.imitation`).
-        share: how far the finished weights are on the way from the first to the averaged ones.
-            Of sources that were never seen, networks that went three quarters find more.
-        head_c: C of that regression, the inverse of its penalty, for standardised features.
-        seed: of everything else that is random. On a CPU the same seed gives the same weights; on
-            CUDA and MPS sums are added in an order of their own, so nearly the same ones.
-        workers: processes that load photos, for each device; 0 loads in the training process.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        devices: how many of them, each with a process of its own.
-        precision: ``fp32``, ``bf16``, ``fp16`` (CUDA) or ``auto``: bf16 on CUDA, fp32 elsewhere.
+        precision: ``fp32``, ``bf16`` or ``auto``: what is faster.
         augment: see :class:`AugmentConfig`.
     """
 
     name: str = "wildlife"
+    corrections: list[str] = field(default_factory=list)
+    folds: int | str = 3
+    seeds: int = 1
+    seed: int = 0
     backbone: str = "tf_efficientnet_lite0"
-    weights: str = "package"
+    weights: str = "imagenet"
     input_size: int = 224
-    early_epochs: int = 0
-    early_size: int = 192
-    small_share: float = 0.0
-    small_size: int = 144
     pooling: str = "mean"
-    loss: str = "softmax"
-    epochs: int = 12
-    photos_per_epoch: int = 2560
-    batch_size: int = 32
-    accumulate: int = 1
+    head_c: float = 0.01
+    photos: int = 28800
+    batch_size: int = 48
+    learning_rate: float = 4e-4
+    backbone_rate: float = 0.625
+    layer_decay: float = 1.0
+    freeze_stages: int = 0
+    pull: float = 2e-4
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.05
+    mixup: float = 0.0
+    drop_path: float = 0.0
+    average_weight: float = 0.75
     label_power: float = 0.5
     source_power: float = 0.5
     label_weights: dict[str, float] = field(default_factory=dict)
-    learning_rate: float = 1e-3
-    backbone_rate: float = 0.3
-    layer_decay: float = 1.0
-    weight_decay: float = 0.02
-    warmup_epochs: float = 0.5
-    label_smoothing: float = 0.05
-    mixup: float = 0.0
-    drop_rate: float = 0.2
-    drop_path: float = 0.05
-    ema_decay: float = 0.995
-    freeze_batch_norm: bool = False
-    freeze_stages: int = 0
-    frozen: bool = False
-    head_c: float = 0.01
-    begin_head: bool = False
-    imitate: list[str] = field(default_factory=list)
-    share: float = 1.0
-    seed: int = 0
-    workers: int = 1
     device: str = "auto"
-    devices: int = 1
     precision: str = "auto"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -171,69 +122,40 @@ class TrainingConfig(DataRecipe):
         Raises:
             TrainingError: a value is out of range.
         """
-        DataRecipe.__post_init__(self)
         choices = {
-            "loss": ("softmax", "sigmoid"),
-            "pooling": ("mean", "root"),
+            "pooling": ("mean", "sqrt_mean"),
             "device": ("auto", "cpu", "cuda", "mps"),
-            "precision": ("auto", "fp32", "bf16", "fp16"),
+            "precision": ("auto", "fp32", "bf16"),
         }
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise TrainingError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
-        self._check_sizes()
-        shares = ("label_smoothing", "small_share", "drop_rate", "drop_path", "ema_decay")
-        for key in shares:
-            if not 0 <= getattr(self, key) < 1:
-                raise TrainingError(f"{key} = {getattr(self, key)}: from 0 to below 1")
-        if not 0 < self.share <= 1:
-            raise TrainingError(f"share = {self.share}: above 0, at most 1")
-        if not 0 <= self.early_epochs < self.epochs:
-            raise TrainingError(f"early_epochs = {self.early_epochs}: from 0 to below epochs")
-        if self.augment.most < 2:
-            raise TrainingError(f"augment.most = {self.augment.most}: at least 2")
-        for part in dataclasses.fields(self.augment):
-            value = getattr(self.augment, part.name)
-            if part.name not in {"max_degrees", "most"} and not 0 <= value <= 1:
-                raise TrainingError(f"augment.{part.name} = {value}: from 0 to 1")
-
-    def _check_sizes(self) -> None:
-        counts = (
-            "input_size",
-            "early_size",
-            "small_size",
-            "epochs",
-            "photos_per_epoch",
-            "batch_size",
-        )
-        for key in (*counts, "accumulate", "devices"):
-            if getattr(self, key) < 1:
-                raise TrainingError(f"{key} = {getattr(self, key)}: at least 1")
-        if self.batch_size % (self.accumulate * self.devices):
-            raise TrainingError(
-                f"batch_size = {self.batch_size}: a multiple of accumulate * devices, which is "
-                f"{self.accumulate * self.devices}"
-            )
+        bounds = {
+            **dict.fromkeys(("input_size", "batch_size", "seeds"), (1, None)),
+            **dict.fromkeys(("photos", "freeze_stages", "seed", "pull", "weight_decay"), (0, None)),
+            **dict.fromkeys(("mixup", "learning_rate", "backbone_rate"), (0, None)),
+            **dict.fromkeys(("label_smoothing", "drop_path", "average_weight"), (0, 1)),
+        }
+        for key, (low, high) in bounds.items():
+            _check_range(key, getattr(self, key), low, high)
         for key in ("layer_decay", "head_c"):
             if getattr(self, key) <= 0:
                 raise TrainingError(f"{key} = {getattr(self, key)}: above 0")
-        if self.imitate and (self.mixup or not self.augment.plain):
-            raise TrainingError(
-                "imitate: features are known of photos that augment.plain leaves, without mixup"
-            )
-        for key in ("frozen", "begin_head", "imitate"):
-            if getattr(self, key) and self.devices > 1:
-                raise TrainingError(f"devices = {self.devices}: {key} uses one")
+        if isinstance(self.folds, int) and (self.folds < 0 or self.folds == 1):
+            raise TrainingError(f"folds = {self.folds}: 0, or at least 2")
+        for part in dataclasses.fields(self.augment):
+            high = None if part.name == "damage" else 1
+            _check_range(f"augment.{part.name}", getattr(self.augment, part.name), 0, high)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values, for checkpoints and ``bundle.json``."""
         return dataclasses.asdict(self)
 
-    def differs(self, other: TrainingConfig, *but: str) -> bool:
-        """Return whether another recipe trains another network, apart from some keys."""
-        # Where a run is computed, and what it is called, has no influence on what it learns.
-        but = ("name", "device", "devices", "workers", "accumulate", *but)
-        return replace(other, **{key: getattr(self, key) for key in but}) != self
+
+def _check_range(key: str, value: float, low: float, high: float | None) -> None:
+    if value < low or (high is not None and value > high):
+        words = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise TrainingError(f"{key} = {value}: {words}")
 
 
 DEFAULT_RECIPE = "small-cpu"
@@ -249,7 +171,7 @@ def carried_recipes() -> dict[str, Path]:
 
 
 def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConfig:
-    """Read a training configuration.
+    """Read a recipe.
 
     Args:
         recipe: a file, or the name of a recipe that this package carries.
@@ -265,11 +187,14 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
         raise TrainingError(
             f"no recipe {str(recipe)!r}: give a TOML file, or one of: {', '.join(carried)}"
         )
-    values = read_recipe(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"{path}: {error}") from error
     for change in changes:
         key, equals, text = (part.strip() for part in change.partition("="))
         if not equals or not key:
-            raise TrainingError(f"{change!r}: write KEY=VALUE, as epochs=3")
+            raise TrainingError(f"{change!r}: write KEY=VALUE, as photos=9600")
         try:
             new = tomllib.loads(f"{key} = {text}")
         except tomllib.TOMLDecodeError:
@@ -280,35 +205,30 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
     return config_from_dict(values, str(path))
 
 
-def config_from_dict(values: dict[str, Any], where: str = "configuration") -> TrainingConfig:
+def config_from_dict(values: Mapping[str, Any], where: str = "recipe") -> TrainingConfig:
     """Return a configuration from plain values, as :meth:`TrainingConfig.to_dict` gives them.
 
     Raises:
-        TrainingError: a key is unknown, a value is of a wrong type or out of range, or the recipe
-            asks for what only version 0.1.0 trains.
+        TrainingError: a key is unknown, or a value is of a wrong type or out of range.
     """
-    values = dict(values)
-    augment = values.pop("augment", {})
+    augment = values.get("augment", {})
     if not isinstance(augment, dict):
         raise TrainingError(f"{where}: augment is a table: [augment]")
-    values = _without_removed(values, ("probe",), where)
-    values.pop("probe_weight", None)
-    augment = _without_removed(augment, ("recast", "relight"), where)
-    check_values(TrainingConfig, values, where)
-    check_values(AugmentConfig, augment, f"{where}: augment")
-    return TrainingConfig(**values, augment=AugmentConfig(**augment))
+    rest = {key: value for key, value in values.items() if key != "augment"}
+    _check_keys(TrainingConfig(), rest, where)
+    _check_keys(AugmentConfig(), augment, f"{where}: augment")
+    return TrainingConfig(**rest, augment=AugmentConfig(**augment))
 
 
-def _without_removed(values: dict[str, Any], keys: tuple[str, ...], where: str) -> dict[str, Any]:
-    """Return the values without keys of earlier recipes that are switched off.
-
-    Raises:
-        TrainingError: one is switched on.
-    """
-    for key in keys:
-        if values.get(key):
-            raise TrainingError(
-                f"{where}: {key} = {str(values[key]).lower()} is no longer supported (it was for "
-                f"wildlife-v3 and experiments); train with version 0.1.0, or remove {key}"
-            )
-    return {key: value for key, value in values.items() if key not in keys}
+def _check_keys(defaults: Any, values: Mapping[str, Any], where: str) -> None:
+    known = {part.name for part in dataclasses.fields(defaults)}
+    for key, value in values.items():
+        if key not in known:
+            raise TrainingError(f"{where}: unknown key {key!r}; known: {', '.join(sorted(known))}")
+        expected: tuple[type, ...] = (type(getattr(defaults, key)),)
+        if expected == (float,):
+            expected = (int, float)
+        if key == "folds":
+            expected = (int, str)
+        if not isinstance(value, expected) or isinstance(value, bool):
+            raise TrainingError(f"{where}: {key} = {value!r} is of the wrong type")

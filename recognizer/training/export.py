@@ -1,66 +1,81 @@
-"""From a finished run to a bundle: export, calibrate, measure, describe.
+"""From a trained recipe to a bundle: ONNX, int8, calibration, thresholds, figures, card.
 
-The order matters. Calibration, thresholds and the choice between int8 and fp32 come from the
-validation split. The test split then gives the figures of the model card; nothing is chosen by it.
+The order matters. Calibration and thresholds come from what the folds' networks say of photos that
+they have not seen, and whether int8 is good enough from one of these networks. The test split then
+gives the figures of the model card; nothing is chosen by it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo, read_photo, taxonomy_of
-from recognizer.dataset.outputs import run_photos
+from recognizer import __version__
+from recognizer.dataset.manifest import fingerprint, taxonomy_of
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
-from recognizer.evaluation.calibrate import calibrated
-from recognizer.evaluation.evaluate import Evaluation, all_figures, evaluate
-from recognizer.imaging import model_input
-from recognizer.model.bundle import write_bundle
-from recognizer.model.description import Parity
-from recognizer.model.folders import MODEL_FILE, bundle_title, install_bundle
-from recognizer.taxonomy import Kind
-from recognizer.training.config import TrainingConfig
-from recognizer.training.describe import Measured, describe, draft_bundle
+from recognizer.evaluation.calibrate import calibrated, uncalibrated
+from recognizer.evaluation.card import SOURCES_FILE, render_card, write_sources
+from recognizer.evaluation.evaluate import Evaluation, all_figures, evaluate, evidence
+from recognizer.evaluation.figures import Figures
+from recognizer.evaluation.metrics import average_precision
+from recognizer.evaluation.out_of_fold import FoldEvaluation, measure_out_of_fold
+from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.model.bundle import Bundle, load_bundle, write_bundle
+from recognizer.model.description import (
+    EvaluationSummary,
+    Exported,
+    InputFormat,
+    ModelFile,
+    Parity,
+    Training,
+)
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, bundle_title, install_bundle
+from recognizer.model.self_test import with_self_test
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negative_bank import attach_bank
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
-from recognizer.training.quantization import correct_head, quantize
+from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
+from recognizer.training.runs import Recipe, answers, finished_network, fold_network
+from recognizer.training.weight_rounding import WEIGHT_BITS
 
-CALIBRATION_PHOTOS = 256
+CALIBRATION_PHOTOS = 300
 """Training photos from which the ranges of the int8 activations are read."""
 
 HEAD_PHOTOS = 1500
 """Training photos on which the int8 network learns to answer as the exact one does."""
 
 PARITY_PHOTOS = 64
-"""Validation photos on which torch, fp32 and int8 are compared, from file bytes."""
+"""Photos on which torch, fp32 and int8 are compared."""
 
 MAX_LOSS = 0.005
-"""Average precision that int8 may lose on the validation split, for any family or product with
-enough photos there."""
+"""Average precision that int8 may lose, in the mean of products with enough photos."""
 
 MIN_FOR_CHOICE = 20
-"""Labels with fewer validation photos than this have no say in the choice of precision."""
-
-EnrollFunction: TypeAlias = "Callable[[Path, Sequence[str], Path], Sequence[str]]"
-"""Makes, from the bundle in a folder, another one in a second folder that knows these photos.
-
-It returns what weakens their evidence, a sentence each."""
+"""Products with fewer photos in the fold than this have no say in the choice of precision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolling:
-    """How a product is enrolled, by a layer above this one, and how many photos that takes."""
+class Measured:
+    """What was measured of a bundle.
 
-    function: EnrollFunction
-    min_photos: int
+    Attributes:
+        test: its figures on the test split.
+        unseen: those of its recipe on the folds of sources that were left out in turn.
+        lost: product -> average precision that int8 loses against fp32 on a fold that was left out
+            (negative: gains).
+    """
+
+    test: Evaluation
+    unseen: FoldEvaluation
+    lost: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,148 +88,213 @@ class Release:
 
 
 def export_bundle(
-    network: ProductNetwork,
-    config: TrainingConfig,
-    labels: Sequence[str],
-    photos: Sequence[Photo],
+    recipe: Recipe,
+    folder: Path,
     output: Path,
     *,
-    averaged: int = 1,
-    enroll: Mapping[str, Enrolling] | None = None,
     notes: str = "",
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Release:
-    """Write the bundle of a finished run (see :func:`recognizer.training.runs.load_run`).
+    """Write the bundle of a recipe that was trained.
 
     Args:
-        network: in evaluation mode.
-        config: of the run.
-        labels: the network's outputs, in order.
-        photos: all photos, with the validation split already held out.
+        recipe: of :func:`recognizer.training.runs.open_recipe`.
+        folder: of the recipe.
         output: the bundle's folder, whose name NAME-vN gives it name and version; replaced as a
             whole when everything else has worked.
-        averaged: of how many runs, each with a seed of its own, these weights are the mean.
-        enroll: products of which the photos that the run left out are enrolled, and how.
         notes: what the card says beside the figures, in Markdown.
         rounds: bootstrap rounds behind the intervals.
         on_stage: called with what is being done.
 
     Raises:
         UsageError: the folder is not called NAME-vN.
-        TrainingError: the run was trained for other labels than the photos have, or left too few
-            photos out of a product that is to be enrolled.
-        DatasetError: there are too few validation photos, or one cannot be read.
+        TrainingError: training has not ended, or nothing was left out by it.
+        DatasetError: there are too few photos to set thresholds with, or one cannot be read.
     """
-    title = bundle_title(output)
-    train = [p for p in photos if p.split == "train"]
-    validation = [p for p in photos if p.split == "validation"]
-    _check_photos(labels, photos)
-    enroll = enroll or {}
-    left_out = {name: _left_out(photos, name, how.min_photos) for name, how in enroll.items()}
-    with tempfile.TemporaryDirectory() as scratch:
-        work = Path(scratch)
-        served = ServedNetwork(network, config.loss, len(labels)).eval()
-        proof = _export(served, config, train, validation, work, on_stage)
-        seen: dict[str, Evaluation] = {}
-        test: dict[str, Evaluation] = {}
-        for precision in ("fp32", "int8"):
-            on_stage(f"calibrating {precision} on {len(validation)} validation photos")
-            folder = work / precision
-            draft = draft_bundle(
-                folder, title, precision, config, labels, photos, averaged=averaged, parity=proof
-            )
-            write_bundle(draft)
-            log_odds = run_photos(Recognizer(draft), validation).log_odds
-            write_bundle(calibrated(draft, log_odds, validation))
-            for split, found in (("validation", seen), ("test", test)):
-                on_stage(f"measuring {precision} on the {split} split")
-                found[precision] = evaluate(Recognizer.load(folder), photos, split, rounds=rounds)
-        lost_there = _loss(seen["fp32"], seen["int8"])
-        precision = "int8" if max(lost_there.values(), default=0.0) <= MAX_LOSS else "fp32"
-        lost = _loss(test["fp32"], test["int8"])
-        on_stage("collecting negatives for enrolment")
-        folder = work / precision
-        attach_bank(folder, photos)
-        for name, how in enroll.items():
-            on_stage(f"enrolling {name} from {len(left_out[name])} photos")
-            made = work / f"with-{name}"
-            sentences = how.function(folder, [str(p.path) for p in left_out[name]], made)
-            notes += "".join(f"\n- {name}: {sentence}" for sentence in sentences)
-            folder = made
-        if left_out:  # the validation photos were its negatives: they say nothing of it
-            on_stage("measuring what was enrolled on the test split")
-            test[precision] = evaluate(Recognizer.load(folder), photos, "test", rounds=rounds)
-        measured = Measured(test=test[precision], seen=seen[precision], lost=lost)
-        learned = [*train, *(p for found in left_out.values() for p in found)]
-        describe(folder, measured, photos, learned, notes)
-        install_bundle(folder, output)
-    return Release(output, precision, measured)
-
-
-def _check_photos(labels: Sequence[str], photos: Sequence[Photo]) -> None:
-    train = [p for p in photos if p.split == "train"]
-    if sorted({p.label for p in train}) != list(labels):
-        raise TrainingError("the run was trained for other labels than these photos have")
-    if not any(p.split == "validation" for p in photos):
-        raise TrainingError("no validation photos: thresholds cannot be set")
-    if not any(p.split == "test" and not p.is_product for p in photos):
+    title, held = bundle_title(output), answers(folder)
+    if held is None:
+        raise TrainingError(
+            f"{folder}: no fold was left out, so that thresholds cannot be set; train with folds"
+        )
+    if not any(p.split == "test" and not p.is_product for p in recipe.photos):
         raise TrainingError(
             "no test photos without a product: a bundle is released with figures on sources that "
             "training never saw, so the data needs a manifest with a split called test; "
             "`recognizer dataset split` makes one"
         )
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        on_stage("exporting without a fold, to see what int8 loses")
+        lost = _int8_loss(recipe, folder, work)
+        on_stage("exporting to ONNX")
+        files, proof = _export(recipe, finished_network(recipe, folder), work / "all")
+        is_good = "int8" in files and np.mean([0.0, *lost.values()]) <= MAX_LOSS
+        precision = "int8" if is_good else "fp32"
+        made = files[precision].parent
+        on_stage(f"calibrating on {len(held.photos)} photos that were left out")
+        draft = draft_bundle(made, title, precision, recipe, proof)
+        write_bundle(calibrated(draft, held.columns(draft.label_names, "the run"), held.photos))
+        on_stage("collecting negatives for enrolment")
+        attach_bank(made, recipe.train, read=lambda photo: recipe.cache.rgb(photo.sha256))
+        on_stage("measuring on the folds that were left out")
+        unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
+        on_stage("measuring on the test split")
+        test = evaluate(Recognizer.load(made), recipe.photos, "test", rounds=rounds)
+        measured = Measured(test=test, unseen=unseen, lost=lost)
+        describe(made, measured, recipe, notes)
+        install_bundle(made, output)
+    return Release(output, precision, measured)
 
 
-def _left_out(photos: Sequence[Photo], name: str, min_photos: int) -> list[Photo]:
-    """Return the photos of a product that a run left out; each is scored by a head without it."""
-    label = taxonomy_of(photos).labels.get(name)
-    if label is None or label.kind is not Kind.PRODUCT:
-        raise TrainingError(f"{name} cannot be enrolled: the taxonomy has no such product")
-    found = [p for p in photos if p.split == "excluded" and p.label == name and p.is_evidence]
-    if len(found) < min_photos:
-        raise TrainingError(
-            f"{name} cannot be enrolled: the run left {len(found)} photos of it out "
-            f"(exclude_sources); at least {min_photos} are needed"
-        )
-    return found
+def _export(recipe: Recipe, network: ProductNetwork, work: Path) -> tuple[dict[str, Path], Parity]:
+    """Write the model into ``fp32/`` and ``int8/``; return the files, and how far they agree.
+
+    A transformer is written in fp32 alone.
+    """
+    files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
+    for file in files.values():
+        file.parent.mkdir(parents=True)
+    served, rng = ServedNetwork(network).eval(), np.random.default_rng(recipe.config.seed)
+    train = recipe.train
+    drawn = [train[i] for i in rng.permutation(len(train))[:HEAD_PHOTOS]]
+    inputs = recipe.cache.squares(drawn)
+    export_fp32(served, recipe.config.input_size, files["fp32"])
+    if can_quantize(files["fp32"]):
+        quantize(files["fp32"], files["int8"], inputs[:CALIBRATION_PHOTOS])
+        correct_head(files["fp32"], files["int8"], inputs)
+    else:
+        del files["int8"]
+    return files, parity(served, files["fp32"], files.get("int8"), inputs[-PARITY_PHOTOS:])
 
 
-def _export(
-    served: ServedNetwork,
-    config: TrainingConfig,
-    train: Sequence[Photo],
-    validation: Sequence[Photo],
-    work: Path,
-    on_stage: Callable[[str], None],
-) -> Parity:
-    """Write the model into ``fp32/`` and ``int8/``; return how far they agree with torch."""
-    fp32, int8 = (work / precision / MODEL_FILE for precision in ("fp32", "int8"))
-    for file in (fp32, int8):
-        file.parent.mkdir()
-    rng, size = np.random.default_rng(config.seed), config.input_size
+def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
+    """Return the average precision that int8 loses on a fold that its network has not seen.
 
-    def sample(photos: Sequence[Photo], count: int) -> NDArray[np.uint8]:
-        drawn = [photos[i] for i in rng.permutation(len(photos))[:count]]
-        return np.stack([model_input(read_photo(p, size), size) for p in drawn])
-
-    on_stage("exporting to ONNX")
-    export_fp32(served, config.input_size, fp32)
-    inputs = sample(train, HEAD_PHOTOS)
-    on_stage("quantising to int8")
-    quantize(fp32, int8, inputs[:CALIBRATION_PHOTOS])
-    correct_head(fp32, int8, inputs)
-    on_stage("comparing torch, fp32 and int8")
-    return parity(served, fp32, int8, sample(validation, PARITY_PHOTOS))
-
-
-def _loss(fp32: Evaluation, int8: Evaluation) -> dict[str, float]:
-    """Return the average precision that int8 loses, for products with enough photos."""
+    Products with few photos there are left out.
+    """
+    files, _ = _export(recipe, fold_network(recipe, folder, 0), work / "fold-0")
+    if "int8" not in files:
+        return {}
+    held = [p for p, fold in zip(recipe.photos, recipe.folds, strict=True) if fold == 0]
+    inputs, truth = recipe.cache.squares(held), np.array([p.label for p in held])
+    exact, rounded = (run_file(files[name], inputs) for name in ("fp32", "int8"))
+    negative = np.array([not p.is_product for p in held])
     lost = {}
-    for before, after in zip(all_figures(fp32), all_figures(int8), strict=True):
-        if before.photos >= MIN_FOR_CHOICE and before.average_precision:
-            assert after.average_precision is not None  # noqa: S101 - the same photos
-            lost[before.name] = round(
-                before.average_precision.value - after.average_precision.value, 4
-            )
+    for column, name in enumerate(recipe.labels):
+        positive = truth == name
+        if not (positive & ~negative).sum() >= MIN_FOR_CHOICE:
+            continue
+        some = positive | negative
+        before, after = (
+            average_precision(positive[some], odds[some, column]) for odds in (exact, rounded)
+        )
+        lost[name] = round(before - after, 4)
     return lost
+
+
+# --- what bundle.json and the card say ------------------------------------------------------------
+
+
+def draft_bundle(
+    folder: Path, title: tuple[str, int], precision: str, recipe: Recipe, parity: Parity
+) -> Bundle:
+    """Return the bundle of the model in a folder, before its calibration.
+
+    ``title`` is its name and version.
+    """
+    content, config = (folder / MODEL_FILE).read_bytes(), recipe.config
+    today = datetime.now(UTC).date().isoformat()
+    return uncalibrated(
+        recipe.labels,
+        taxonomy_of(recipe.photos),
+        path=folder,
+        name=title[0],
+        version=title[1],
+        license="Apache-2.0",
+        created=today,
+        model=ModelFile(
+            sha256=hashlib.sha256(content).hexdigest(),
+            bytes=len(content),
+            precision=precision,
+            backbone=config.backbone,
+            weight_bits=WEIGHT_BITS if precision == "int8" else None,
+        ),
+        input=InputFormat(size=config.input_size, preprocessing=PREPROCESSING_VERSION),
+        activation="softmax",
+        training=Training(
+            fingerprint=fingerprint(recipe.train),
+            photos=len(recipe.train),
+            sources=len({p.source for p in recipe.train}),
+            averaged_runs=config.seeds,
+            recipe=config.to_dict(),
+            versions={n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
+        ),
+        parity=parity,
+        lineage=(Exported(date=today, program=__version__),),
+    )
+
+
+def describe(folder: Path, measured: Measured, recipe: Recipe, notes: str) -> None:
+    """Write the evidence into ``bundle.json``, and the card and its table of sources beside it.
+
+    Args:
+        folder: of a calibrated bundle.
+        measured: see the class.
+        recipe: with all photos.
+        notes: Markdown for the card.
+    """
+    bundle = load_bundle(folder)
+    figures = {f.name: f for f in measured.test.labels}
+    families = {f.name: f for f in measured.test.families}
+    used = [p for p in recipe.photos if p.split in {"train", "test"}]
+    write_sources(used, folder / SOURCES_FILE)
+    bundle = replace(
+        bundle,
+        labels=tuple(
+            replace(
+                label,
+                evidence=evidence(
+                    figures.get(label.name, Figures(name=label.name)), recipe.train, [label.name]
+                ),
+            )
+            for label in bundle.labels
+        ),
+        families=tuple(
+            replace(
+                family,
+                evidence=evidence(
+                    # A family of one product is that product.
+                    families.get(family.name) or figures[family.members[0]],
+                    recipe.train,
+                    family.members,
+                ),
+            )
+            for family in bundle.families
+        ),
+        evaluation=_summary(measured),
+    )
+    write_bundle(with_self_test(bundle))
+    card = render_card(bundle, measured.test, measured.unseen.whole, used, notes=notes)
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def _summary(measured: Measured) -> EvaluationSummary:
+    test = measured.test
+    lookalikes = test.lookalikes
+    return EvaluationSummary(
+        split=test.split,
+        fingerprint=test.data,
+        negatives=test.negatives,
+        negative_sources=test.negative_sources,
+        flagged_negatives=round(test.flagged_negatives.value, 4),
+        leads=test.leads,
+        accuracy=round(test.accuracy.value, 4),
+        lookalike_accuracy=None if lookalikes is None else round(lookalikes.accuracy.value, 4),
+        calibration_error={
+            f.name: round(f.calibration_error.value, 4)
+            for f in all_figures(test)
+            if f.calibration_error is not None
+        },
+        int8_ap_drop=dict(measured.lost),
+    )

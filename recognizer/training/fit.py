@@ -1,366 +1,309 @@
-"""The training loop: fine-tune, average the weights, write a checkpoint after each epoch.
+"""One run: a head fitted to frozen features, then gentle training, then averaged weights.
 
-A run is a folder: ``config.json``, ``log.csv``, TensorBoard events, and ``last.ckpt``. Each epoch
-seeds everything random from the seed and its own number, so a run that was killed and resumed ends
-with the weights of an unbroken one.
+Training begins where a linear head ends, and the finished weights lie between these first ones and
+the averages over the last steps: what ImageNet taught is most of what is known of sources that
+nobody has seen. What a step draws depends on the seed and its number alone, so a run that was
+stopped and resumed ends with the weights of an unbroken one.
 """
 
 from __future__ import annotations
 
-import csv
 import math
+import os
 import time
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
-from timm.utils import ModelEmaV3
+from numpy.typing import NDArray
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import LambdaLR
 
-from recognizer._atomic import replacing
-from recognizer.dataset.manifest import fingerprint
+from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
-from recognizer.training.devices import launch
-from recognizer.training.frozen import FEATURES_FILE, begin_head, fit_frozen
-from recognizer.training.imitation import Imitation
-from recognizer.training.loader import TrainingPhotos, batches, find_masks
+from recognizer.training.augment import Augmentation, Pictures
+from recognizer.training.cache import PhotoCache
+from recognizer.training.config import TrainingConfig
+from recognizer.training.head import features_of, fit_head, photo_weights
 from recognizer.training.model import ProductNetwork, build_network
-from recognizer.training.optimizer import first_stages, make_optimizer, rate_factor
-from recognizer.training.runs import (
-    Progress,
-    figures_of_epoch,
-    load_run,
-    open_run,
-    run_network,
-    write_checkpoint,
-)
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+CHECKPOINT = "checkpoint.pt"
 
-    from lightning_fabric import Fabric
-
-    from recognizer.dataset.manifest import Photo
-    from recognizer.training.config import TrainingConfig
-
-_LOG_FIELDS = ("epoch", "loss", "learning_rate", "photos_per_second", "accuracy", "ap", "recall")
 _MAX_GRADIENT = 2.0  # a longer one is shortened
+_AVERAGE = 0.998  # decay of the averaged weights, per step
+_WARMUP_STEPS = 100
+_CPU_PASS = 12  # photos in a pass: the maps of more leave a processor's cache
+_SAVE_SECONDS = 60.0
+_BATCH = 32  # of predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The progress of a run: photos seen and to see, the mean loss since the last report."""
+
+    photos: int
+    of: int
+    loss: float
 
 
 def fit(
     config: TrainingConfig,
+    labels: Sequence[str],
     photos: Sequence[Photo],
+    cache: PhotoCache,
     folder: Path,
     *,
-    labels: Sequence[str] | None = None,
-    features: Path | None = None,
+    seed: int,
     on_progress: Callable[[Progress], None] = lambda _: None,
-    on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
-) -> ProductNetwork:
-    """Train, or resume a run that stopped.
+) -> dict[str, torch.Tensor]:
+    """Train, or go on with a run that was stopped.
 
     Args:
         config: the recipe.
-        photos: all photos with their splits; those of ``test`` are never opened.
-        folder: the run's folder; created if it is missing.
-        labels: the outputs; by default those of the training photos.
-        features: where a frozen backbone's features are kept, a file; by default in the folder.
-        on_progress: called about once a second.
-        on_epoch: called after each epoch with the row of ``log.csv``.
+        labels: the outputs, in order.
+        photos: to learn from, all of them in the cache.
+        cache: of the photos.
+        folder: of the run's checkpoint.
+        seed: of all draws.
+        on_progress: called every few seconds.
 
     Returns:
-        The network with averaged weights, on the CPU and in evaluation mode.
+        The finished weights.
 
     Raises:
-        TrainingError: the folder holds a run of another configuration or of other data, there are
-            fewer than two labels, or the device is unavailable.
+        TrainingError: the device is unavailable, or the loss is no number.
     """
-    train = [p for p in photos if p.split == "train"]
-    validation = [p for p in photos if p.split == "validation"]
-    found = sorted({p.label for p in train})
-    if len(found) < 2:
-        raise TrainingError(
-            f"{len(found)} labels among {len(train)} training photos; at least 2 are needed"
-        )
-    outputs, data = list(labels or found), fingerprint(train)
-    state = open_run(folder, config, outputs, data)
-    if state is not None and state["epoch"] >= config.epochs:
-        return load_run(folder)[0]
-    if state is not None and "schedule" not in state:
-        raise TrainingError(
-            f"{folder} holds a run that an earlier version began: finish it with that version, or "
-            "delete it"
-        )
-    if config.frozen:
-        row = fit_frozen(
-            config, outputs, train, validation, folder, features, on_progress=on_progress
-        )
-        _log(folder, row)
-        on_epoch(row)
-        return load_run(folder)[0]
-    fabric = launch(config.device, config.devices, config.precision)
-    run = _Run(config, outputs, data, folder, fabric)
-    run.begin(train, features or folder / FEATURES_FILE, state, on_progress)
-    masks = find_masks(train, config.input_size)
-    for epoch in range(run.epoch, config.epochs):
-        seen = run.config
-        if epoch < config.early_epochs:
-            seen = replace(seen, input_size=config.early_size)
-        dataset = TrainingPhotos(train, outputs, seen, epoch, masks)
-        row = run.train_epoch(dataset, epoch, on_progress if fabric.is_global_zero else None)
-        if epoch + 1 == config.epochs:
-            run.go_back()
-        if fabric.is_global_zero:
-            row.update(run.validate(validation))
-            run.finish_epoch(row)
-            on_epoch(row)
-        fabric.barrier()
-    return load_run(folder)[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _Run(config, labels, photos, cache, folder, seed)
+    run.train(on_progress)
+    return run.finished()
 
 
 class _Run:
-    """The moving parts of a run."""
-
     def __init__(
         self,
         config: TrainingConfig,
-        labels: list[str],
-        data: str,
+        labels: Sequence[str],
+        photos: Sequence[Photo],
+        cache: PhotoCache,
         folder: Path,
-        fabric: Fabric,
+        seed: int,
     ) -> None:
-        self.asked, self.labels, self.data, self.folder = config, labels, data, folder
-        self.fabric = fabric
-        self.steps = math.ceil(config.photos_per_epoch / config.batch_size)
-        # Each step is whole, so that it can be dealt out.
-        self.config = replace(config, photos_per_epoch=self.steps * config.batch_size)
-        self.step = self.epoch = 0
-        self.learning_rate = 0.0
-        torch.manual_seed(config.seed)
-        network = build_network(config, len(labels)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
-        self.start: dict[str, torch.Tensor] = {}
-        self.imitation: Imitation | None = None
-        self.whole = network
-
-    def begin(
-        self,
-        train: Sequence[Photo],
-        path: Path,
-        state: dict[str, Any] | None,
-        on_progress: Callable[[Progress], None],
-    ) -> None:
-        """Set everything to where training begins, or to where it stopped.
-
-        Args:
-            train: the training photos.
-            path: of the store of features.
-            state: the checkpoint of a run that stopped.
-            on_progress: called about once a second while features are computed.
-        """
-        config, network = self.config, self.whole
-        if config.imitate:
-            self.imitation = Imitation(network.eval(), config, train, path, on_progress)
-        if config.begin_head and state is None:
-            begin_head(network.eval(), config, self.labels, train, (), path, on_progress)
-            self.averaged.set(network)  # type: ignore[no-untyped-call]
-        optimizer = make_optimizer(network, config)
-        if self.imitation:
-            weights = list(self.imitation.output.parameters())
-            optimizer.add_param_group(
-                {"params": weights, "lr": config.learning_rate, "weight_decay": 0.0}
-            )
-        self.schedule = LambdaLR(optimizer, partial(rate_factor, config, self.steps))
-        if state is None:
-            self.start = self._kept()
-        else:
-            network.load_state_dict(state["network"])
-            self.averaged.module.load_state_dict(state["averaged"])
-            if self.imitation:
-                self.imitation.output.load_state_dict(state["imitation"])
-            optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
-            self.start = state.get("start", {})
-            self.step, self.epoch = state["step"], state["epoch"]
-        self.averaged.to(self.fabric.device)
-        if self.imitation:
-            self.imitation.output.to(self.fabric.device)
-        self.network, self.optimizer = self.fabric.setup(network, optimizer)
-
-    def _kept(self) -> dict[str, torch.Tensor]:
-        """Return the weights to which the finished ones go back a share of the way."""
-        if self.config.share == 1:
-            return {}
-        return {n: w.detach().cpu().clone() for n, w in self.averaged.module.named_parameters()}
-
-    @torch.no_grad()
-    def go_back(self) -> None:
-        """Leave the averaged weights only a share of the way from where they began."""
-        for name, value in self.averaged.module.named_parameters():
-            if name in self.start:
-                value.lerp_(self.start[name].to(value.device), 1 - self.config.share)
-
-    def train_epoch(
-        self,
-        dataset: TrainingPhotos,
-        epoch: int,
-        on_progress: Callable[[Progress], None] | None,
-    ) -> dict[str, float]:
-        config, fabric = self.config, self.fabric
-        torch.manual_seed(config.seed * 1_000_003 + epoch + 500_009 * fabric.global_rank)
-        generator = np.random.default_rng([config.seed, epoch, 1 + fabric.global_rank])
-        self._set_mode()
-        # Each step is dealt out to the passes, and each pass to the devices.
-        places = np.arange(len(dataset)).reshape(
-            self.steps * config.accumulate, fabric.world_size, -1
+        cv2.setNumThreads(1)
+        self.config, self.photos, self.folder, self.seed = config, photos, folder, seed
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.steps = math.ceil(config.photos / config.batch_size)
+        self.targets = np.array([labels.index(p.label) for p in photos])
+        self.weights = photo_weights(
+            photos, config.label_power, config.source_power, config.label_weights
         )
-        loader = batches(dataset, places[:, fabric.global_rank].tolist(), config.workers)
-        started = reported = time.monotonic()
-        total, rate, done = 0.0, 0.0, 0
-        for number, batch in enumerate(loader, 1):
-            total += self._train_pass(batch, generator, is_last=number % config.accumulate == 0)
-            done += len(batch[0]) * fabric.world_size
-            now = time.monotonic()
-            rate = done / (now - started)
-            if on_progress and (now - reported >= 1 or done == len(dataset)):
-                reported = now
-                left = _work(config, epoch, done / len(dataset)) * len(dataset)
-                on_progress(
-                    Progress(
-                        epoch=epoch + 1,
-                        epochs=config.epochs,
-                        photo=done,
-                        photos=len(dataset),
-                        loss=total / number,
-                        learning_rate=self.learning_rate,
-                        rate=rate,
-                        seconds_left=left / rate,
-                    )
-                )
-        if not math.isfinite(total):
-            raise TrainingError(f"the loss is {total} in epoch {epoch + 1}: lower learning_rate")
-        self.epoch = epoch + 1
-        return {
-            "epoch": self.epoch,
-            "loss": total / len(places),
-            "learning_rate": self.learning_rate,
-            "photos_per_second": rate,
-        }
+        pictures = Pictures(cache.rgb, cache.mask)
+        self.augment = Augmentation(config.augment, config.input_size, photos, pictures)
+        torch.manual_seed(seed)
+        network = build_network(config, len(labels)).eval().to(self.device)
+        weight, bias = fit_head(
+            features_of(network, photos, cache), photos, labels, config.label_power, config.head_c
+        )
+        with torch.no_grad():
+            network.head.weight.copy_(weight[:, :, None, None])
+            network.head.bias.copy_(bias)  # type: ignore[union-attr]
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
+        self.averaged = {n: p.detach().clone() for n, p in network.named_parameters()}
+        self.optimizer = _optimizer(network, config)
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.step = 0
+        path = folder / CHECKPOINT
+        if path.exists():
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.averaged, self.step = state["averaged"], state["step"]
 
-    def _set_mode(self) -> None:
-        network = self.network.module
+    def train(self, on_progress: Callable[[Progress], None]) -> None:
+        """Take all steps that are left."""
         self.network.train()
-        frozen = [network.backbone] if self.config.freeze_batch_norm else []
-        for module in (*frozen, *first_stages(network, self.config.freeze_stages)):
-            for layer in module.modules():
-                if isinstance(layer, nn.BatchNorm2d):
-                    layer.eval()
+        for module in self.network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        saved = time.monotonic()
+        total, since = 0.0, self.step
+        with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(_workers(self.device)) as pool:
+            coming = ahead.submit(self._draw, self.step, pool)
+            while self.step < self.steps:
+                images, targets = coming.result()
+                coming = ahead.submit(self._draw, self.step + 1, pool)
+                total += self._take_step(images, targets)
+                is_last = self.step == self.steps
+                if is_last or time.monotonic() - saved >= _SAVE_SECONDS:
+                    if not math.isfinite(total):
+                        raise TrainingError(f"the loss is {total}: lower learning_rate")
+                    self._save()
+                    saved = time.monotonic()
+                    batch, loss = self.config.batch_size, total / (self.step - since)
+                    on_progress(Progress(self.step * batch, self.steps * batch, loss))
+                    total, since = 0.0, self.step
 
-    def _train_pass(
-        self,
-        batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-        generator: np.random.Generator,
-        *,
-        is_last: bool,
-    ) -> float:
-        config, fabric = self.config, self.fabric
-        images, targets, places = fabric.to_device(batch)
-        if config.small_share and generator.random() < config.small_share:
-            images = _resized(images, config.small_size)
-        soft = functional.one_hot(targets, len(self.labels)).float()
+    def _draw(self, step: int, pool: ThreadPoolExecutor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the images and label numbers of a step."""
+        drawn = np.random.default_rng([self.seed, step])
+        rows = drawn.choice(len(self.photos), self.config.batch_size, p=self.weights)
+        seeds = drawn.integers(2**62, size=len(rows))
+        images = list(pool.map(self._picture, rows.tolist(), seeds.tolist()))
+        return torch.from_numpy(np.stack(images)), torch.from_numpy(self.targets[rows])
+
+    def _picture(self, row: int, seed: int) -> NDArray[np.uint8]:
+        return self.augment(self.photos[row], np.random.default_rng(seed))
+
+    def _take_step(self, images: torch.Tensor, targets: torch.Tensor) -> float:
+        config = self.config
+        factor = min(1.0, (self.step + 1) / _WARMUP_STEPS)
+        factor *= 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        self.optimizer.zero_grad(set_to_none=True)
+        together = _CPU_PASS if self.device.type == "cpu" else len(images)
+        total = 0.0
+        for part in range(0, len(images), together):
+            some = images[part : part + together].to(self.device)
+            loss = self._loss(some, targets[part : part + together].to(self.device))
+            loss = loss * (len(some) / len(images))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_GRADIENT)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(_AVERAGE, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, value in self.network.named_parameters():
+                if value.requires_grad:
+                    if config.pull and name.startswith("backbone."):
+                        value.lerp_(self.start[name], config.pull * factor)
+                    self.averaged[name].lerp_(value, 1 - decay)
+        return total
+
+    def _loss(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        config, pixels = self.config, images.float()
+        soft = functional.one_hot(targets, self.network.head.out_channels).float()
         if config.mixup:
-            share = float(generator.beta(config.mixup, config.mixup))
-            images = share * images.float() + (1 - share) * images.flip(0).float()
+            drawn = np.random.default_rng([self.seed, self.step, int(pixels.sum()) % 2**32])
+            share = float(drawn.beta(config.mixup, config.mixup))
+            pixels = share * pixels + (1 - share) * pixels.flip(0)
             soft = share * soft + (1 - share) * soft.flip(0)
-        with fabric.no_backward_sync(self.network, enabled=not is_last):
-            outputs = self.network(images)
-            loss = loss_of(outputs.logits.float(), soft, config)
-            if self.imitation:
-                loss = loss + self.imitation.loss(outputs.embedding, places)
-            fabric.backward(loss / config.accumulate)
-        if is_last:
-            fabric.clip_gradients(self.network, self.optimizer, max_norm=_MAX_GRADIENT)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            self.learning_rate = float(self.schedule.get_last_lr()[-1])  # of the head
-            self.schedule.step()
-            self.step += 1
-            self.averaged.update(self.network.module, self.step)
-        return float(loss.detach())
+        with torch.autocast(
+            self.device.type, self.precision, enabled=self.precision is not torch.float32
+        ):
+            logits = self.network(pixels).logits
+        return functional.cross_entropy(logits, soft, label_smoothing=config.label_smoothing)
 
-    def validate(self, photos: Sequence[Photo]) -> dict[str, float]:
-        if not photos:
-            return {}
-        logits, _ = run_network(self.averaged.module, photos, self.config)
-        return figures_of_epoch(logits, self.labels, photos)
+    def _save(self) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, self.folder / f"{CHECKPOINT}.part")
+        os.replace(self.folder / f"{CHECKPOINT}.part", self.folder / CHECKPOINT)
 
-    def finish_epoch(self, row: dict[str, float]) -> None:
-        # The log first: a run that is killed in between repeats this epoch, and its row.
-        _log(self.folder, row)
-        write_checkpoint(
-            self.folder,
-            self.asked,
-            labels=self.labels,
-            data=self.data,
-            network=self.network.module.state_dict(),
-            averaged=self.averaged.module.state_dict(),
-            optimizer=self.optimizer.state_dict(),
-            schedule=self.schedule.state_dict(),
-            start=self.start,
-            imitation=self.imitation.output.state_dict() if self.imitation else {},
-            step=self.step,
-            epoch=self.epoch,
-        )
+    def finished(self) -> dict[str, torch.Tensor]:
+        """Return all weights, part of the way from where they began to the averaged ones."""
+        state = dict(self.network.state_dict())
+        for name, value in self.averaged.items():
+            state[name] = self.start[name].lerp(value, self.config.average_weight)
+        return {name: value.cpu() for name, value in state.items()}
 
 
-def _resized(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Return images, (N, h, w, 3), of another size, float."""
-    pixels = images.permute(0, 3, 1, 2).float()
-    small = functional.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
-    return small.permute(0, 2, 3, 1)
+def _workers(device: torch.device) -> int:
+    """Return how many threads change photos: all where the network is computed elsewhere."""
+    return 1 if device.type == "cpu" else os.cpu_count() or 1
 
 
-def _work(config: TrainingConfig, epoch: int, done: float) -> float:
-    """Return the work left, in epochs like the current one: it is proportional to the area."""
-    areas = [
-        (config.early_size if e < config.early_epochs else config.input_size) ** 2
-        for e in range(epoch, config.epochs)
-    ]
-    return sum(areas) / areas[0] - done
+def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
+    """Return the stem and the first stages or blocks of a backbone; nothing for a count of 0.
 
-
-def loss_of(logits: torch.Tensor, targets: torch.Tensor, config: TrainingConfig) -> torch.Tensor:
-    """Return the loss of a batch.
-
-    Args:
-        logits: float, (N, labels).
-        targets: float, (N, labels): each row sums to 1.
-        config: its ``loss`` and ``label_smoothing``.
+    Raises:
+        TrainingError: the backbone has fewer, or none.
     """
-    smooth = config.label_smoothing
-    if config.loss == "softmax":
-        return functional.cross_entropy(logits, targets, label_smoothing=smooth)
-    targets = targets * (1 - smooth) + smooth / targets.shape[1]
-    return functional.binary_cross_entropy_with_logits(logits, targets) * targets.shape[1]
+    if count == 0:
+        return []
+    backbone: Any = network.backbone
+    stages = list(getattr(backbone, "blocks", []))
+    if count > len(stages):
+        raise TrainingError(f"freeze_stages = {count}: the backbone has {len(stages)} stages")
+    stem = ("conv_stem", "bn1", "patch_embed", "norm_pre")
+    return [*(getattr(backbone, n) for n in stem if hasattr(backbone, n)), *stages[:count]]
 
 
-def _log(folder: Path, row: dict[str, float]) -> None:
-    """Append the row of an epoch; rows of the same or later epochs are dropped."""
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to import
+def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
+    """Return AdamW with a rate for each layer; biases and normalisations are not decayed."""
+    backbone, decay = network.backbone, config.weight_decay
+    for stage in first_stages(network, config.freeze_stages):
+        stage.requires_grad_(False)
+    if config.freeze_stages:
+        for weight in backbone.parameters(recurse=False):  # what the first block adds to patches
+            weight.requires_grad_(False)
+    kept: Any = getattr(backbone, "no_weight_decay", set)
+    if config.layer_decay == 1:
+        groups = param_groups_weight_decay(backbone, decay, kept())
+    else:
+        groups = param_groups_layer_decay(backbone, decay, kept(), layer_decay=config.layer_decay)
+    for group in groups:
+        group["lr"] = config.learning_rate * config.backbone_rate * group.pop("lr_scale", 1.0)
+    groups += [
+        {**g, "lr": config.learning_rate} for g in param_groups_weight_decay(network.head, decay)
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]])
 
-    path, rows = folder / "log.csv", list[dict[str, Any]]()
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [r for r in csv.DictReader(file) if int(r["epoch"]) < row["epoch"]]
-    with replacing(path) as partial_file, partial_file.open("w", newline="") as file:
-        writer = csv.DictWriter(file, _LOG_FIELDS)
-        writer.writeheader()
-        writer.writerows([*rows, {key: f"{value:.6g}" for key, value in row.items()}])
-    with SummaryWriter(str(folder / "tensorboard"), purge_step=int(row["epoch"])) as writer:
-        for key, value in row.items():
-            writer.add_scalar(key, value, int(row["epoch"]))
+
+def choose_device(name: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        TrainingError: the named device is unavailable.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next((device for device, is_there in available.items() if is_there), "cpu")
+    if not available.get(name, True):
+        raise TrainingError(f'device {name!r} is unavailable; use device = "auto"')
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the type for ``fp32``, ``bf16`` or ``auto``: bf16 where it is faster."""
+    if name != "auto":
+        return torch.bfloat16 if name == "bf16" else torch.float32
+    if device.type != "cpu":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    seconds = {}
+    for kind in (torch.float32, torch.bfloat16):
+        x = torch.ones(_CPU_PASS, 128, 16, 16, dtype=kind).to(memory_format=torch.channels_last)
+        weight = torch.ones(128, 128, 1, 1, dtype=kind)
+        times = []
+        for _ in range(5):
+            started = time.thread_time()
+            functional.conv2d(x, weight)
+            times.append(time.thread_time() - started)
+        seconds[kind] = min(times)
+    return min(seconds, key=lambda kind: seconds[kind])
+
+
+@torch.no_grad()
+def predict(
+    network: ProductNetwork, photos: Sequence[Photo], cache: PhotoCache
+) -> NDArray[np.float32]:
+    """Return logits of photos as they are served, float32, (N, labels)."""
+    device = next(network.eval().parameters()).device
+    parts = []
+    for first in range(0, len(photos), _BATCH):
+        images = torch.from_numpy(cache.squares(photos[first : first + _BATCH]))
+        parts.append(network(images.to(device)).logits.float().cpu().numpy())
+    return np.concatenate(parts)

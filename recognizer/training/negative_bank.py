@@ -1,8 +1,9 @@
 """Choose the photos of a bundle's bank of negatives, which later enrolments need.
 
-They are all validation photos, since false positives can only be counted on photos that the model
-was not trained on; some training photos of each product; and of those without a product the ones
-that the model takes for products most, and the ones that differ most from each other.
+They are the photos of one group of sources in ten (or those of the split ``validation``), on which
+an enrolment counts false positives, and does not learn from them; some photos of each product; and
+of those without a product the ones that the model takes for products most, and the ones that differ
+most from each other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ BANK_PHOTOS = 3000
 PRODUCT_PHOTOS = 30
 """Training photos of each product: enough to tell a product from the others."""
 
+_ONE_IN = 10  # sources without a product are held out
 _HARDEST = 0.5  # share of the training photos without a product that are the hardest
 
 
@@ -38,6 +41,7 @@ def attach_bank(
     folder: Path,
     photos: Sequence[Photo],
     *,
+    read: Callable[[Photo], NDArray[np.uint8]] | None = None,
     size: int = BANK_PHOTOS,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> NegativeBank:
@@ -45,16 +49,16 @@ def attach_bank(
 
     Args:
         folder: of the bundle.
-        photos: those it was trained with, with the validation split held out as in training; the
-            test split is left alone.
+        photos: those it was trained with; the test split is left alone.
+        read: returns a photo that was decoded already; by default its file is decoded.
         size: photos in the bank, at most.
         on_progress: called with the photos done and their number.
 
     Raises:
-        DatasetError: a photo cannot be read, or there are no validation photos.
+        DatasetError: a photo cannot be read, or there are too few.
     """
     recognizer = Recognizer.load(folder)
-    bank = build_bank(recognizer, photos, size=size, on_progress=on_progress)
+    bank = build_bank(recognizer, photos, read=read, size=size, on_progress=on_progress)
     write_bundle(replace(recognizer.bundle, negatives=write_negatives(folder, bank)))
     return bank
 
@@ -63,14 +67,13 @@ def build_bank(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     *,
+    read: Callable[[Photo], NDArray[np.uint8]] | None = None,
     size: int = BANK_PHOTOS,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> NegativeBank:
     """Embed photos and choose among them. See :func:`attach_bank`."""
-    used = [p for p in photos if p.split in {"train", "validation"} and p.is_evidence]
-    if not any(p.split == "validation" for p in used):
-        raise DatasetError("no validation photos: false positives could not be counted")
-    whole = _embed(recognizer, used, on_progress)
+    used = _held_out([p for p in photos if p.split in {"train", "validation"}])
+    whole = _embed(recognizer, used, read, on_progress)
     product = np.array([p.is_product for p in used])
     columns = [i for i, label in enumerate(recognizer.bundle.labels) if label.kind is Kind.PRODUCT]
     suspicion = recognizer.bundle.calibrate(whole.log_odds)[:, columns].max(axis=1, initial=0)
@@ -104,11 +107,32 @@ def _diverse(embeddings: NDArray[np.float32], rows: list[int], count: int) -> li
     return chosen
 
 
+def _held_out(photos: Sequence[Photo]) -> list[Photo]:
+    """Return the photos with some in the split ``validation``.
+
+    These are the manifest's or, of those without a product, one source in ten, or one photo in ten
+    where there are few sources.
+    """
+    if any(p.split == "validation" for p in photos):
+        return list(photos)
+    negatives = [p for p in photos if not p.is_product]
+    several = len({p.source for p in negatives}) >= _ONE_IN
+    keys = {p.sha256: p.source if several else p.sha256 for p in negatives}
+    order = sorted(set(keys.values()), key=lambda key: sha256(key.encode()).digest())
+    chosen = set(order[::_ONE_IN])
+    if not chosen:
+        raise DatasetError("no photos without a product: false positives could not be counted")
+    return [replace(p, split="validation") if keys.get(p.sha256) in chosen else p for p in photos]
+
+
 def _embed(
-    recognizer: Recognizer, photos: Sequence[Photo], on_progress: Callable[[int, int], None]
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    read: Callable[[Photo], NDArray[np.uint8]] | None,
+    on_progress: Callable[[int, int], None],
 ) -> NegativeBank:
     def run(chunk: Sequence[Photo]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        frames = read_frames(recognizer, chunk)
+        frames = [read(p) for p in chunk] if read else read_frames(recognizer, chunk)
         log_odds, embeddings = run_frames(recognizer, frames)
         return log_odds, embeddings, np.stack([hash_bytes(rgb) for rgb in frames])
 

@@ -27,29 +27,23 @@ _FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cle
 
 
 class ServedNetwork(nn.Module):
-    """The network as it is served: log-odds instead of logits.
+    """The network as it is served: log-odds instead of logits."""
 
-    ``activation`` is ``softmax`` or ``sigmoid``; ``labels`` is the number of labels.
-    """
-
-    def __init__(self, network: ProductNetwork, activation: str, labels: int) -> None:
+    def __init__(self, network: ProductNetwork) -> None:
         super().__init__()
         self.network = network
-        self.softmax = activation == "softmax"
-        self.others: torch.Tensor
-        self.register_buffer("others", torch.eye(labels) * _FAR_BELOW)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return log-odds (N, labels), maps (N, labels, h, w) and embedding (N, channels)."""
         logits, maps, embedding = self.network(images)
-        return self.log_odds(logits), maps, embedding
+        return log_odds_of(logits), maps, embedding
 
-    def log_odds(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the log-odds of the probabilities that logits stand for, (N, labels)."""
-        if not self.softmax:
-            return logits
-        # log(p / (1 - p)) of a softmax: the logit against the log-sum-exp of all the others.
-        return logits - torch.logsumexp(logits[:, None, :] + self.others, dim=2)
+
+def log_odds_of(logits: torch.Tensor) -> torch.Tensor:
+    """Return log(p / (1 - p)) of softmax probabilities, (N, labels)."""
+    # The logit against the log-sum-exp of all the others.
+    others = torch.eye(logits.shape[1]) * _FAR_BELOW
+    return logits - torch.logsumexp(logits[:, None, :] + others, dim=2)
 
 
 def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
@@ -87,8 +81,10 @@ def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
     onnx.checker.check_model(str(path), full_check=True)
 
 
-def parity(served: ServedNetwork, fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> Parity:
-    """Compare both ONNX files with the network on model inputs, uint8, (N, size, size, 3)."""
+def parity(
+    served: ServedNetwork, fp32: Path, int8: Path | None, inputs: NDArray[np.uint8]
+) -> Parity:
+    """Compare the ONNX files with the network on model inputs, uint8, (N, size, size, 3)."""
     with torch.no_grad():
         batches = [torch.from_numpy(inputs[i : i + 8]) for i in range(0, len(inputs), 8)]
         reference = torch.cat([served(batch)[0] for batch in batches]).sigmoid().numpy()
@@ -97,4 +93,6 @@ def parity(served: ServedNetwork, fp32: Path, int8: Path, inputs: NDArray[np.uin
         found = np.abs(1 / (1 + np.exp(-run_file(file, inputs))) - reference)
         return Difference(largest=float(f"{found.max():.3g}"), mean=float(f"{found.mean():.3g}"))
 
-    return Parity(photos=len(inputs), fp32=difference(fp32), int8=difference(int8))
+    return Parity(
+        photos=len(inputs), fp32=difference(fp32), int8=difference(int8) if int8 else None
+    )

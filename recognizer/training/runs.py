@@ -1,203 +1,298 @@
-"""Finished runs: their checkpoint and their weights."""
+"""All runs of a recipe: each fold of sources left out in turn, then none, with several seeds.
+
+The folder of a recipe holds ``recipe.json``, the cache of photos, a folder for each run, what the
+folds' networks say of the photos that they have not seen (``out-of-fold.parquet``), and the weights
+(``network.safetensors``). Whatever is finished is not done again, so that a recipe that was stopped
+goes on where it was.
+
+The weights are the mean of all seeds': runs that begin at the same point end near each other, and
+their mean does better than each away from the training data, at the cost of one (a "model soup":
+Wortsman et al., 2022).
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
-from recognizer.dataset.manifest import Photo, fingerprint, taxonomy_of
+from recognizer._atomic import replacing
+from recognizer.dataset.folds import read_folds, stratified_folds
+from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
+from recognizer.dataset.splits import corrected
 from recognizer.errors import TrainingError
-from recognizer.evaluation.metrics import average_precision, recall_at_fpr
-from recognizer.taxonomy import Kind
+from recognizer.training.cache import PhotoCache
 from recognizer.training.config import TrainingConfig, config_from_dict
-from recognizer.training.devices import choose_device
-from recognizer.training.loader import PlainPhotos, batches
+from recognizer.training.fit import Progress, fit, predict
 from recognizer.training.model import ProductNetwork, build_network
+from recognizer.training.onnx_export import log_odds_of
 
-CHECKPOINT = "last.ckpt"
-_BATCH = 64
-_SAMPLE = 8  # photos by which a run's time is estimated
+RECIPE_FILE = "recipe.json"
+CACHE_FILE = "photos.sqlite"
+OUT_OF_FOLD_FILE = "out-of-fold.parquet"
+NETWORK_FILE = "network.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """The progress of a run: epochs and photos from 1, photos a second, an estimate of the rest."""
+class Stage:
+    """What is done, and how long all that is left will take; None until it is known."""
 
-    epoch: int
-    epochs: int
-    photo: int
-    photos: int
-    loss: float
-    learning_rate: float
-    rate: float
-    seconds_left: float
+    words: str
+    seconds_left: float | None = None
 
 
-def open_run(
-    folder: Path, config: TrainingConfig, labels: Sequence[str], data: str
-) -> dict[str, Any] | None:
-    """Make a run's folder, or return the checkpoint of the run that it holds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A recipe and its photos, as a folder holds it.
+
+    Attributes:
+        config: the keys.
+        labels: the outputs, in order.
+        photos: with corrected labels, ``source`` being the group of sources that stay together;
+            those of ``test`` are never trained on.
+        folds: (N,), the fold of each photo, -1 for those that belong to none.
+        cache: of decoded photos.
+    """
+
+    config: TrainingConfig
+    labels: list[str]
+    photos: list[Photo]
+    folds: NDArray[np.int64]
+    cache: PhotoCache
+
+    @property
+    def train(self) -> list[Photo]:
+        """The photos to learn from."""
+        return [p for p in self.photos if p.split == "train"]
+
+
+def open_recipe(
+    config: TrainingConfig, photos: Sequence[Photo], folder: Path, cache: Path | None = None
+) -> Recipe:
+    """Begin a recipe in a folder, or go on with it.
+
+    Args:
+        config: the recipe.
+        photos: all photos with their splits.
+        folder: made if it is missing.
+        cache: a file of decoded photos; by default one in the folder.
 
     Raises:
-        TrainingError: that is a run of another recipe, of other labels or of other data.
+        TrainingError: the folder holds another recipe or other photos, or there are fewer than two
+            labels.
+        DatasetError: a table of the recipe is wrong.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    state = read_checkpoint(folder)
-    if state is None:
-        return None
-    # A key that is newer than the run has its default.
-    its = config_from_dict(state["config"], str(folder))
-    same = {
-        "config": not its.differs(config),
-        "labels": state["labels"] == list(labels),
-        "data": state["data"] == data,
+    for table in config.corrections:
+        photos = corrected(photos, table)
+    photos, folds = _deal(list(photos), config)
+    labels = sorted({p.label for p in photos if p.split == "train"})
+    if len(labels) < 2:
+        raise TrainingError(f"{len(labels)} labels to train on; at least 2 are needed")
+    path = folder / RECIPE_FILE
+    state = {
+        "recipe": config.to_dict(),
+        "labels": labels,
+        "photos": fingerprint(p for p in photos if p.split == "train"),
     }
-    for key, is_same in same.items():
-        if not is_same:
+    if path.exists():
+        its = json.loads(path.read_text("utf-8"))
+        its["recipe"] = config_from_dict(its["recipe"], str(path)).to_dict()
+        others = [key for key, value in state.items() if its.get(key) != value]
+        if others:
             raise TrainingError(
-                f"{folder} holds a run with other {key}; choose another folder, or delete it"
+                f"{folder} was trained with other {' and '.join(others)}: choose another folder, "
+                "or delete it"
             )
-    return state
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
+    decoded = PhotoCache(cache or folder / CACHE_FILE, config.input_size)
+    return Recipe(config=config, labels=labels, photos=photos, folds=folds, cache=decoded)
 
 
-def load_run(folder: Path, *others: Path) -> tuple[ProductNetwork, TrainingConfig, list[str]]:
-    """Load the averaged weights of a run, or the mean of several that differ only in their seed.
-
-    All runs of a recipe start with the same weights and end near each other. Their mean is a
-    network that does better than each away from the training data, at the cost of one (a "model
-    soup": Wortsman et al., 2022).
-
-    Returns:
-        The network in evaluation mode, the configuration of the first, and the labels in order.
-
-    Raises:
-        TrainingError: there is no checkpoint, a run has not ended, or the runs differ in more than
-            their seed.
-    """
-    state, config = _finished(folder)
-    states = [state]
-    for other in others:
-        found, its = _finished(other)
-        same = ("labels", "data")
-        if its.differs(config, "seed") or any(found[k] != state[k] for k in same):
-            raise TrainingError(f"{other} differs from {folder} in more than its seed")
-        states.append(found)
-    network = build_network(replace(config, weights="none"), len(state["labels"]))
-    mean = dict(state["averaged"])
-    for name, value in mean.items():
-        if value.dtype.is_floating_point:
-            mean[name] = sum(one["averaged"][name] for one in states) / len(states)
-    network.load_state_dict(mean)
-    return network.eval(), config, state["labels"]
+def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDArray[np.int64]]:
+    """Return the photos under their groups of sources, and the fold of each, -1 for none."""
+    folds = np.full(len(photos), -1)
+    train = [i for i, p in enumerate(photos) if p.split == "train"]
+    if isinstance(config.folds, str):
+        table = read_folds(Path(config.folds))
+        for i in train:
+            folds[i] = table.of(photos[i])
+        groups = table.group_of
+        return [replace(p, source=groups.get(p.source, p.source)) for p in photos], folds
+    if config.folds:
+        truth, sources = [photos[i].label for i in train], [photos[i].source for i in train]
+        splits = stratified_folds(truth, sources, config.folds)
+        for fold, (_, rows) in enumerate(splits):
+            folds[np.array(train)[rows]] = fold
+    return photos, folds
 
 
-def check_data(folder: Path, photos: Sequence[Photo]) -> None:
-    """Check that the training photos among these are those of a run.
+def train_recipe(
+    recipe: Recipe, folder: Path, on_stage: Callable[[Stage], None] = lambda _: None
+) -> None:
+    """Do all runs of a recipe that are left, and write what they found.
 
-    Raises:
-        TrainingError: they are others, or there is no finished run.
-    """
-    state, _ = _finished(folder)
-    if state["data"] != fingerprint(p for p in photos if p.split == "train"):
-        raise TrainingError(f"{folder} was trained on other photos than --data gives")
-
-
-def _finished(folder: Path) -> tuple[dict[str, Any], TrainingConfig]:
-    state = read_checkpoint(folder)
-    if state is None:
-        raise TrainingError(f"{folder}: no {CHECKPOINT}; train first")
-    config = config_from_dict(state["config"], str(folder))
-    if state["epoch"] < config.epochs:
-        raise TrainingError(
-            f"{folder}: stopped after epoch {state['epoch']} of {config.epochs}; "
-            "run the same training command again to resume it"
-        )
-    return state, config
-
-
-def write_checkpoint(folder: Path, config: TrainingConfig, **state: Any) -> None:
-    """Write ``config.json`` and the checkpoint, in one step.
-
-    ``state`` has at least ``labels``, ``data`` (the fingerprint of the training photos),
-    ``averaged`` (the weights that count) and ``epoch`` (how many are done).
-    """
-    (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-    temporary = folder / f"{CHECKPOINT}.part"
-    torch.save({"config": config.to_dict(), **state}, temporary)
-    os.replace(temporary, folder / CHECKPOINT)
-
-
-def read_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Return the checkpoint in a run's folder; None if there is none."""
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
-
-
-@torch.no_grad()
-def run_batches(
-    network: ProductNetwork, photos: Sequence[Photo], config: TrainingConfig
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield logits and embeddings of photos as they are served, batch by batch, on the CPU.
+    Args:
+        recipe: of :func:`open_recipe`.
+        folder: the same.
+        on_stage: called every few seconds.
 
     Raises:
         DatasetError: a photo cannot be decoded, or its bytes are not those of the manifest.
+        TrainingError: training fails.
     """
-    device = next(network.parameters(), torch.empty(0)).device
-    loader = batches(PlainPhotos(photos, config.input_size), _BATCH, config.workers)
-    for images in loader:
-        outputs = network.eval()(images.to(device))
-        yield outputs.logits.float().cpu(), outputs.embedding.float().cpu()
+    recipe.cache.fill(
+        recipe.train,
+        lambda done, of: on_stage(Stage(f"decoded {done} of {of} photos")),
+    )
+    clock = _Clock(recipe, on_stage)
+    if not (folder / OUT_OF_FOLD_FILE).exists() and (recipe.folds >= 0).any():
+        write_out_of_fold(_leave_out(recipe, folder, clock), folder / OUT_OF_FOLD_FILE)
+    if not (folder / NETWORK_FILE).exists():
+        state = _mean_run(recipe, folder, None, clock)
+        with replacing(folder / NETWORK_FILE) as partial:
+            save_file({n: v.contiguous() for n, v in state.items()}, partial)
 
 
-def run_network(
-    network: ProductNetwork, photos: Sequence[Photo], config: TrainingConfig
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return all logits, (N, labels), and embeddings, (N, channels); see :func:`run_batches`."""
-    logits, embeddings = zip(*run_batches(network, photos, config), strict=True)
-    return torch.cat(logits), torch.cat(embeddings)
+def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
+    """Train without each fold, and return what is said of the photos that were left out."""
+    held, log_odds, folds = list[Photo](), [], []
+    for fold in range(int(recipe.folds.max()) + 1):
+        network = fold_network(recipe, folder, fold, clock)
+        own = [p for p, f in zip(recipe.photos, recipe.folds, strict=True) if f == fold]
+        logits = torch.from_numpy(predict(network, own, recipe.cache))
+        held += own
+        log_odds.append(log_odds_of(logits).numpy())
+        folds += [fold] * len(own)
+    return OutOfFold(
+        photos=held,
+        folds=np.array(folds, np.int16),
+        labels=recipe.labels,
+        log_odds=np.concatenate(log_odds),
+        activation="softmax",
+        input_size=recipe.config.input_size,
+        recipe=recipe.config.to_dict(),
+    )
 
 
-def estimate_seconds(config: TrainingConfig, photos: Sequence[Photo]) -> float:
-    """Return roughly how long a run will take here, by passes of a few of its photos."""
-    used = [p for p in photos if p.split in {"train", "validation"}]
-    network = build_network(replace(config, weights="none"), 2).to(choose_device(config.device))
-    alone = replace(config, workers=0)
-    for _ in range(2):  # the first pass makes room
-        started = time.monotonic()
-        run_network(network, used[:_SAMPLE], alone)
-    each = (time.monotonic() - started) / len(used[:_SAMPLE])
-    if config.frozen:
-        return each * len(used)
-    # Backwards costs twice as much as forwards.
-    return 3 * each * config.epochs * config.photos_per_epoch / config.devices
+def fold_network(
+    recipe: Recipe, folder: Path, fold: int, clock: _Clock | None = None
+) -> ProductNetwork:
+    """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
+    return _network(recipe, _mean_run(recipe, folder, fold, clock or _Clock(recipe)))
 
 
-def figures_of_epoch(
-    logits: torch.Tensor, labels: Sequence[str], photos: Sequence[Photo]
-) -> dict[str, float]:
-    """Return what the log says of the held-out photos; nothing is chosen by it.
+def _mean_run(
+    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock
+) -> dict[str, torch.Tensor]:
+    """Return the mean of the weights of all seeds, without a fold or with all photos."""
+    photos = [
+        p
+        for p, f in zip(recipe.photos, recipe.folds, strict=True)
+        if p.split == "train" and (fold is None or f != fold)
+    ]
+    found: list[Mapping[str, torch.Tensor]] = []
+    for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
+        name = f"all-{seed}" if fold is None else f"fold-{fold}-{seed}"
+        words = "all photos" if fold is None else f"without fold {fold}"
+        report = clock.begin(f"{words}, seed {seed}")
+        found.append(
+            fit(
+                recipe.config,
+                recipe.labels,
+                photos,
+                recipe.cache,
+                folder / name,
+                seed=seed,
+                on_progress=report,
+            )
+        )
+    return {
+        name: torch.stack([state[name] for state in found]).mean(0)
+        if value.dtype.is_floating_point
+        else value
+        for name, value in found[0].items()
+    }
 
-    ``ap`` and ``recall`` (at a false-positive rate of 1 %) are those of any product.
+
+class _Clock:
+    """Says what is done and how long the rest will take."""
+
+    def __init__(self, recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
+        config = recipe.config
+        self._runs = config.seeds * (int(recipe.folds.max(initial=-1)) + 2)
+        self._photos, self._on_stage = config.photos, on_stage
+        self._begun = 0
+        self._trained, self._seconds = 0, 0.0  # of this process alone
+
+    def begin(self, words: str) -> Callable[[Progress], None]:
+        self._begun += 1
+        last: list[float] = [time.monotonic(), 0.0]
+
+        def report(progress: Progress) -> None:
+            now, (before, photos) = time.monotonic(), last
+            if photos:  # the first report also counts what a run needs to begin
+                self._trained += int(progress.photos - photos)
+                self._seconds += now - before
+            last[:] = [now, float(progress.photos)]
+            left = None
+            if self._trained:
+                rest = (self._runs - self._begun) * self._photos + progress.of - progress.photos
+                left = rest * self._seconds / self._trained
+            of = f"{progress.photos} of {progress.of} photos, loss {progress.loss:.3f}"
+            run = f"run {self._begun} of {self._runs} ({words})"
+            self._on_stage(Stage(f"{run}: {of}", left))
+
+        return report
+
+
+def _network(recipe: Recipe, state: Mapping[str, torch.Tensor]) -> ProductNetwork:
+    network = build_network(replace(recipe.config, weights="none"), len(recipe.labels))
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def finished_network(recipe: Recipe, folder: Path) -> ProductNetwork:
+    """Return the network of a recipe, in evaluation mode.
+
+    Raises:
+        TrainingError: training has not ended.
     """
-    scores = logits.softmax(1).numpy()
-    truth = np.array([p.label for p in photos])
-    row = {"accuracy": float((np.array(labels)[scores.argmax(1)] == truth).mean())}
-    known = taxonomy_of(photos).labels
-    products = [i for i, name in enumerate(labels) if known[name].kind is Kind.PRODUCT]
-    positive = np.array([p.is_product for p in photos])
-    if products and positive.any() and not positive.all():
-        score = scores[:, products].sum(1)
-        row["ap"] = average_precision(positive, score)
-        row["recall"] = recall_at_fpr(positive, score, 0.01)
-    return row
+    try:
+        with safe_open(folder / NETWORK_FILE, "pt") as file:
+            return _network(recipe, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"{folder}: no {NETWORK_FILE}; give the same training command again, which goes on "
+            "where it stopped"
+        ) from error
+
+
+def read_recipe(folder: Path) -> TrainingConfig:
+    """Return the recipe that a folder was trained with.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    path = folder / RECIPE_FILE
+    try:
+        return config_from_dict(json.loads(path.read_text("utf-8"))["recipe"], str(path))
+    except (OSError, KeyError, ValueError) as error:
+        raise TrainingError(f"{folder}: no {RECIPE_FILE}; train first") from error
+
+
+def answers(folder: Path) -> OutOfFold | None:
+    """Return what the folds' networks say of the photos that they have not seen, if any were."""
+    path = folder / OUT_OF_FOLD_FILE
+    return read_out_of_fold(path) if path.exists() else None

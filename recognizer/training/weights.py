@@ -1,4 +1,4 @@
-"""The weights with which a backbone begins: a package's, timm's hub's, a file's, or random ones."""
+"""The weights with which a backbone begins: ImageNet's, a bundle's, a file's, or random ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
+import numpy as np
+import onnx
 import timm
 import torch
+from onnx import numpy_helper
 from torch import nn
 
-from recognizer.errors import MissingExtraError, TrainingError
+from recognizer.errors import BundleNotFoundError, MissingExtraError, TrainingError
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.folders import MODEL_FILE, find_bundle
+from recognizer.training.quantization import narrow_kernel
 
 if TYPE_CHECKING:
     from recognizer.training.config import TrainingConfig
@@ -25,30 +31,81 @@ PACKAGED_WEIGHTS = {
 
 _HUB_SECONDS = 5.0  # to wait for the hub's answer
 _OTHERWISE = (
-    'set weights to the path of its model.safetensors, fetched on another machine, or to "package" '
-    f"with a backbone that a package carries: {', '.join(PACKAGED_WEIGHTS)}"
+    "set weights to the path of its model.safetensors, fetched on another machine, or take a "
+    f"backbone of which a package carries the weights: {', '.join(PACKAGED_WEIGHTS)}"
 )
 
 
+_RELEASED = "network.backbone."
+"""Before the names of the backbone's weights in the file of a bundle."""
+
+
 def build_backbone(config: TrainingConfig) -> Any:
-    """Build a recipe's backbone with its weights.
+    """Build a recipe's backbone with its weights; those of a bundle come later.
 
     Raises:
         TrainingError: the backbone is unknown, or its weights cannot be had or do not fit.
-        MissingExtraError: the package with its weights is not installed.
     """
     weights, name = config.weights, config.backbone
     if weights == "imagenet":
         package = PACKAGED_WEIGHTS.get(name)
-        weights = "package" if package and importlib.util.find_spec(package) else "timm"
-    if weights == "timm":
-        return _from_hub(config)
-    backbone = _create(config)
-    if weights == "package":
+        if not package or not importlib.util.find_spec(package):
+            return _from_hub(config)
+        backbone = _create(config)
         backbone.load_state_dict(packaged_state(name, backbone), strict=False)
-    elif weights != "none":
+        return backbone
+    if weights.endswith(".safetensors"):
         return _from_file(config, Path(weights))
-    return backbone
+    return _create(config)
+
+
+def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
+    """Give a backbone the weights of the bundle that a recipe names, if it names one.
+
+    An int8 file has them rounded, which costs hardly anything.
+
+    Args:
+        backbone: with folded normalisation, as a bundle has it; changed in place.
+        config: its ``weights`` name a bundle, or are left alone.
+
+    Raises:
+        TrainingError: there is no such bundle, or it has another backbone.
+    """
+    if config.weights in {"imagenet", "none"} or config.weights.endswith(".safetensors"):
+        return
+    try:
+        bundle = load_bundle(find_bundle(config.weights))
+    except BundleNotFoundError as error:
+        raise TrainingError(
+            f"weights = {config.weights!r}: give imagenet, none, a safetensors file or a bundle; "
+            f"{error}"
+        ) from error
+    if bundle.model.backbone != config.backbone:
+        raise TrainingError(
+            f"{bundle.title} has the backbone {bundle.model.backbone}: set backbone to it"
+        )
+    found, wanted = _released_state(bundle), backbone.state_dict()
+    wrong = [n for n, v in wanted.items() if n not in found or found[n].shape != v.shape]
+    if wrong:
+        raise TrainingError(f"{bundle.title} lacks weights of {config.backbone}, as {wrong[0]}")
+    backbone.load_state_dict({name: found[name] for name in wanted})
+
+
+def _released_state(bundle: Bundle) -> dict[str, torch.Tensor]:
+    graph = onnx.load(str(bundle.path / MODEL_FILE)).graph
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    values = {name: array for name, array in stored.items() if array.dtype == np.float32}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0].startswith(_RELEASED):
+            steps, scale = (stored[n] for n in node.input[:2])
+            shaped = scale.reshape(-1, *[1] * (steps.ndim - 1))
+            values[node.input[0].removesuffix("_quantized")] = steps * shaped
+    values = {n.removeprefix(_RELEASED): v for n, v in values.items() if n.startswith(_RELEASED)}
+    if "stem_read" in {output for node in graph.node for output in node.output}:
+        kernel, bias = values["conv_stem.weight"], values["conv_stem.bias"]
+        values["conv_stem.weight"] = narrow_kernel(kernel)
+        values["conv_stem.bias"] = bias[: len(values["conv_stem.weight"])]
+    return {name: torch.from_numpy(np.array(v, np.float32)) for name, v in values.items()}
 
 
 def _create(config: TrainingConfig, **loading: Any) -> Any:
@@ -91,10 +148,7 @@ def _from_hub(config: TrainingConfig) -> Any:
 
 def _from_file(config: TrainingConfig, file: Path) -> Any:
     if file.suffix != ".safetensors" or not file.is_file():
-        raise TrainingError(
-            f"weights = {config.weights!r}: there is no such .safetensors file; give one, or "
-            "imagenet, package, timm or none"
-        )
+        raise TrainingError(f"weights = {config.weights!r}: there is no such .safetensors file")
     built = []
     # Twice from the same seed: what is random after loading was not in the file.
     for loading in ({}, {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}):
@@ -125,8 +179,7 @@ def packaged_state(name: str, backbone: nn.Module) -> dict[str, torch.Tensor]:
     package = PACKAGED_WEIGHTS.get(name)
     if package is None:
         raise TrainingError(
-            f"no package carries weights for {name!r}; known: {', '.join(PACKAGED_WEIGHTS)}; "
-            'or set weights = "timm", or to the path of a safetensors file'
+            f"no package carries weights for {name!r}; known: {', '.join(PACKAGED_WEIGHTS)}"
         )
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

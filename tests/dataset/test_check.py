@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.check import DataCheck, check_data
-from recognizer.dataset.splits import DataRecipe
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from tests.conftest import encoded
@@ -108,21 +107,6 @@ def test_a_crop_with_another_hash_is_named_to_be_looked_at(
     (pair,) = found.alike
     assert {pair.one.path.name, pair.other.path.name} == {"red.jpg", "crop.jpg"}
     assert pair.similarity > 0.97
-
-
-def test_what_a_recipe_holds_out_is_a_split_of_its_own(
-    recognizer: Recognizer, tmp_path: Path, write: Write
-) -> None:
-    pictures = {f"{i}.jpg": scene(i) for i in range(12)}
-    pictures |= {f"{i}-copy.jpg": scene(i).resize((200, 150)) for i in range(12)}
-    write_manifest(tmp_path, [write(name, p, "train") for name, p in pictures.items()])
-    assert not check_data([tmp_path], recognizer).duplicates
-    held_out = DataRecipe(validation_share=0.3)
-    duplicates = check_data([tmp_path], recognizer, held_out).duplicates
-    assert duplicates
-    for pair in duplicates:
-        assert {pair.one.split, pair.other.split} == {"train", "validation"}
-        assert len({p.path.name.split(".")[0].split("-")[0] for p in (pair.one, pair.other)}) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,74 +4,49 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from recognizer.dataset.folds import (
     SourceFolds,
-    deal_sources,
     deal_to_splits,
-    leave_fold_out,
     read_folds,
-    write_folds,
+    stratified_folds,
 )
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
 from recognizer.taxonomy import load_taxonomy
-from tests.dataset.test_splits import photo
-
-LABELS = ("ivory_worked", "ceramic", "listing_other")
+from tests.labelled import photo
 
 
-def many(sources: int = 30, each: int = 4) -> list[Photo]:
-    """Of each source some photos of one label, so that a fair deal is possible."""
-    return [
-        photo(i * each + j, LABELS[i % 3], f"s{i}", "train")
-        for i in range(sources)
-        for j in range(each)
-    ]
+def test_folds_are_stratified_and_sources_stay_whole() -> None:
+    truth = [("ivory_worked", "ceramic", "listing_other")[i // 4 % 3] for i in range(120)]
+    sources = [f"s{i // 4}" for i in range(120)]
+    splits = stratified_folds(truth, sources, 5)
+    assert sorted(row for _, rows in splits for row in rows.tolist()) == list(range(120))
+    for learned, left in splits:
+        assert not {sources[i] for i in learned} & {sources[i] for i in left}
+        assert Counter(truth[i] for i in left) == dict.fromkeys(set(truth), 8)
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.integers(0, 99), st.permutations(range(12)))
-def test_sources_stay_whole_and_the_order_of_photos_does_not_matter(
-    seed: int, order: list[int]
-) -> None:
-    photos = many(12, 2)
-    folds = deal_sources(photos, 3, seed=seed)
-    assert set(folds.fold_of) == {p.source for p in photos}
-    assert set(folds.fold_of.values()) == {0, 1, 2}
-    shuffled = [photos[2 * i + j] for i in order for j in (0, 1)]
-    assert deal_sources(shuffled, 3, seed=seed) == folds
+def test_a_label_of_one_source_is_split_by_photos_and_few_photos_make_few_folds() -> None:
+    splits = stratified_folds(["wood"] * 12 + ["bone"] * 12, ["a"] * 12 + list("bcd") * 4, 5)
+    assert all("a" in {("a" if i < 12 else "b") for i in rows} for _, rows in splits)
+    assert len(stratified_folds(["wood", "bone", "wood", "bone"], ["a"] * 4, 5)) == 4
+    with pytest.raises(DatasetError, match="too few to split"):
+        stratified_folds(["wood"], ["a"])
 
 
-def test_each_label_is_spread_evenly() -> None:
-    photos = many()
-    folds = deal_sources(photos, 5)
-    counts = Counter((p.label, folds.of(p)) for p in photos)
-    assert set(counts.values()) == {8}  # ten sources of each label: two in each fold
-
-
-def test_patches_and_the_test_split_have_no_fold() -> None:
-    patch = replace(photo(900, "ceramic", "x", "train"), outline=((0, 0), (1, 0), (1, 1)))
-    extra = [patch, photo(901, "ceramic", "t", "test")]
-    assert set(deal_sources([*many(), *extra], 3).fold_of) == {f"s{i}" for i in range(30)}
-
-
-def test_too_few_groups_are_no_folds() -> None:
-    with pytest.raises(DatasetError, match="2 sources: too few for 3 folds"):
-        deal_sources(many(2), 3)
-
-
-def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
-    folds = deal_sources(many(), 3)
-    write_folds(folds, tmp_path / "folds.csv")
-    assert read_folds(tmp_path / "folds.csv") == folds
+def test_a_table_says_fold_and_group_of_each_source(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text("source,group,fold\na,x,0\nb,x,0\nc,,1\n")
+    folds = read_folds(path)
+    assert folds == SourceFolds({"a": 0, "b": 0, "c": 1}, {"a": "x", "b": "x", "c": "c"})
+    assert [folds.of(photo(i, "ceramic", s)) for i, s in enumerate("abc")] == [0, 0, 1]
+    with pytest.raises(DatasetError, match="'d' is in no fold: deal the sources again"):
+        folds.of(photo(9, "ceramic", "d"))
 
 
 @pytest.mark.parametrize(
@@ -90,21 +65,6 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text: str, words: str) -> None
     path.write_text(text)
     with pytest.raises(DatasetError, match=words):
         read_folds(path)
-
-
-def test_a_fold_is_left_out_and_nothing_else() -> None:
-    folds = SourceFolds({"a": 0, "b": 1}, {"a": "a", "b": "b"})
-    photos = [
-        photo(0, "ceramic", "a", "train"),
-        photo(1, "ceramic", "a", "validation"),
-        photo(2, "ceramic", "b", "train"),
-        photo(3, "ceramic", "b", "validation"),
-        photo(4, "ceramic", "c", "test"),
-    ]
-    splits = [p.split for p in leave_fold_out(photos, folds, 0)]
-    assert splits == ["validation", "validation", "train", "excluded", "test"]
-    with pytest.raises(DatasetError, match="'d' is in no fold: deal the sources again"):
-        leave_fold_out([photo(9, "ceramic", "d", "train")], folds, 0)
 
 
 # --- splits -----------------------------------------------------------------------------------

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,12 @@ from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
-from recognizer.dataset.splits import DataRecipe, prepare
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, evaluate
 from recognizer.evaluation.held_out import corrected, photos_of_split
 from recognizer.model.bundle import load_bundle
-from recognizer.model.description import CalibrationPhotos, Leads, Training
+from recognizer.model.description import Leads, Training
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import encoded, picture
 from tests.labelled import write_manifest
@@ -76,21 +76,9 @@ def evaluation(recognizer: Recognizer, photos: list[Photo]) -> Evaluation:
 def trained_bundle(tmp_path_factory: pytest.TempPathFactory, photos: list[Photo]) -> Path:
     """The tiny bundle, with the words of a release on how it was trained and calibrated."""
     folder = tmp_path_factory.mktemp("trained") / "tiny-v1"
-    # Patches are not photos of the data: leaving some out must not hide what was held out.
-    config = DataRecipe(validation_share=0.3, exclude_sources=["tony/collections"])
-    held = [p for p in prepare(photos, config) if p.split == "validation"]
-    config = replace(config, exclude_sources=[*config.exclude_sources, "patch/tusk"])
-    recipe = {**asdict(config), "probe": True}  # also of another version
+    recipe = {"corrections": [], "probe": True}  # also of another version
     return write_tiny_bundle(
-        folder,
-        training=Training(fingerprint="", held_out=fingerprint(held), recipe=recipe),
-        calibration=calibrated_on(held),
-    )
-
-
-def calibrated_on(photos: list[Photo]) -> CalibrationPhotos:
-    return CalibrationPhotos(
-        photos=len(photos), negatives=1, sources=1, fingerprint=fingerprint(photos)
+        folder, training=Training(fingerprint=fingerprint(photos), recipe=recipe)
     )
 
 
@@ -173,35 +161,13 @@ def test_operating_points_end_with_the_strictest(evaluation: Evaluation) -> None
 # --- which photos -----------------------------------------------------------------------------
 
 
-def test_what_training_held_out_is_found_again(trained_bundle: Path, photos: list[Photo]) -> None:
-    held = photos_of_split(load_bundle(trained_bundle), photos, "validation")
-    assert held
-    assert {p.split for p in held} == {"validation"}
-
-
-def test_a_manifest_may_have_a_validation_split_of_its_own(
-    trained_bundle: Path, photos: list[Photo]
-) -> None:
+def test_a_split_is_the_manifests_and_own_photos_need_none(photos: list[Photo]) -> None:
     own = [replace(p, split="validation") for p in photos if p.source == "board/one"]
-    bundle = load_bundle(trained_bundle)
-    calibrated = replace(bundle, calibration=calibrated_on(own))
-    assert photos_of_split(calibrated, [*photos[:-12], *own], "validation") == own
-
-
-def test_photos_of_ones_own_need_no_split(trained_bundle: Path, photos: list[Photo]) -> None:
-    own = [replace(photo, split="train") for photo in photos]
-    assert photos_of_split(load_bundle(trained_bundle), own, "all") == own
+    assert photos_of_split([*photos, *own], "validation") == own
+    assert photos_of_split(photos, "all") == photos
+    train = [replace(photo, split="train") for photo in photos]
     with pytest.raises(DatasetError, match="--split all"):
-        photos_of_split(load_bundle(trained_bundle), own, "test")
-
-
-@pytest.mark.parametrize("change", ["another photo", "no recipe"])
-def test_what_was_held_out_is_not_guessed(
-    tiny_bundle: Path, trained_bundle: Path, photos: list[Photo], change: str
-) -> None:
-    bundle = load_bundle(tiny_bundle if change == "no recipe" else trained_bundle)
-    with pytest.raises(DatasetError, match="are unknown"):
-        photos_of_split(bundle, photos[:-1], "validation")
+        photos_of_split(train, "test")
 
 
 def test_labels_are_corrected_as_the_recipe_does(
@@ -213,7 +179,7 @@ def test_labels_are_corrected_as_the_recipe_does(
         f"sha256,label,reason\n{wrong.sha256},exclude,blank\n{shown.sha256},bone,of bone\n"
     )
     bundle = load_bundle(trained_bundle)
-    recipe = {**bundle.training.recipe, "corrections": str(table)}
+    recipe = {**bundle.training.recipe, "corrections": [str(table)]}
     bundle = replace(bundle, training=replace(bundle.training, recipe=recipe))
     found = {p.sha256: p.label for p in corrected(bundle, photos)}
     assert wrong.sha256 not in found
@@ -226,20 +192,18 @@ def test_labels_are_corrected_as_the_recipe_does(
 # --- the command ------------------------------------------------------------------------------
 
 
-def test_both_splits_are_printed(trained_bundle: Path, data: Path) -> None:
-    output = run(trained_bundle, "--data", data)
-    assert "tiny-v1, test" in output
-    assert "tiny-v1, validation" in output
-    figures = json.loads(run(trained_bundle, "--data", data, "--json"))
-    assert list(figures) == ["test", "validation"]
-
-
-def test_a_bundle_of_other_data_is_measured_on_the_test_split(
-    tiny_bundle: Path, data: Path
+def test_both_splits_are_printed_if_the_data_have_both(
+    tiny_bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     output = run(tiny_bundle, "--data", data)
-    assert "Skipped the validation split" in output
+    assert "tiny-v1, test" in output
     assert "tiny-v1, validation" not in output
+    both = shutil.copytree(data, tmp_path / "both")
+    manifest = both / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",train,", ",validation,"))
+    assert "tiny-v1, validation" in run(tiny_bundle, "--data", both)
+    figures = json.loads(run(tiny_bundle, "--data", both, "--json"))
+    assert list(figures) == ["test", "validation"]
 
 
 @pytest.mark.parametrize(

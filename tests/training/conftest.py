@@ -12,8 +12,7 @@ import torch
 
 from recognizer.dataset.manifest import Photo
 from recognizer.training.config import TrainingConfig
-from recognizer.training.fit import fit
-from recognizer.training.model import ProductNetwork
+from recognizer.training.runs import Recipe, open_recipe, train_recipe
 from tests.labelled import SMALL_RECIPE, deal
 
 TINY_DINOV3 = "vit_tiny_patch16_dinov3_qkvb"
@@ -23,7 +22,7 @@ needs_tiny_dinov3 = pytest.mark.skipif(
 
 
 def small_config(**changes: object) -> TrainingConfig:
-    return TrainingConfig(**{**SMALL_RECIPE, "name": "wildlife", "epochs": 2, **changes})
+    return TrainingConfig(**{**SMALL_RECIPE, "name": "wildlife", **changes})
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,39 +33,25 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def split(labelled_photos: list[Photo]) -> list[Photo]:
-    """Four photos of each label to train on, four held out, four to test."""
-    return deal(labelled_photos, "train", "validation", "test")
+    """Eight photos of each label, of two sources, to train on, and four of a third to test."""
+    return deal(labelled_photos, "train", "train", "test", sources=("a", "b", "c"))
 
 
 @dataclass(frozen=True)
-class FinishedRun:
-    """A run of two epochs, the first on smaller pictures, with a frozen stage.
-
-    Tests that change it take a copy. ``network`` is what ``fit`` returned, ``sizes`` are those of
-    the pictures of each training step.
-    """
+class Trained:
+    """A recipe of two folds and two seeds that was trained; tests that change it take a copy."""
 
     folder: Path
-    config: TrainingConfig
-    network: ProductNetwork
-    sizes: list[tuple[int, int]]
+    recipe: Recipe
 
 
 @pytest.fixture(scope="session")
-def run(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+def trained(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Trained:
     # Test photos must not even be opened.
     hidden = [replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split]
-    choices = small_config(early_epochs=1, early_size=24, freeze_stages=1, freeze_batch_norm=True)
     folder = tmp_path_factory.mktemp("runs")
-    sizes: list[tuple[int, int]] = []
-    forward = ProductNetwork.forward
-
-    def note(self: ProductNetwork, images: torch.Tensor) -> object:
-        if self.training:
-            sizes.append((images.shape[1], images.shape[2]))
-        return forward(self, images)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ProductNetwork, "forward", note)
-        network = fit(choices, hidden, folder)
-    return FinishedRun(folder, choices, network, sizes)
+    train_recipe(
+        open_recipe(small_config(folds=2, seeds=2, freeze_stages=1), hidden, folder), folder
+    )
+    config = small_config(folds=2, seeds=2, freeze_stages=1)
+    return Trained(folder, open_recipe(config, split, folder))

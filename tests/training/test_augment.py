@@ -1,45 +1,84 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from recognizer.dataset.alterations import plain_backdrop
-from recognizer.dataset.cutout import cut_out, find_object
-from recognizer.training.augment import Augmentation
+from recognizer.dataset.cutout import find_object
+from recognizer.dataset.manifest import Photo
+from recognizer.training.augment import Augmentation, Pictures
 from recognizer.training.config import AugmentConfig
 from tests.dataset.test_cutout import studio
 
+SHAPES = [(264, 350), (32, 32), (20, 400), (60, 80)]
+PHOTOS = [
+    Photo(Path(), str(i), label, "a", "train")
+    for i, label in enumerate(["ivory_worked", "ceramic", "listing_other", "ivory_worked"])
+]
+NONE = AugmentConfig(identity_prob=0, object_prob=0, canvas_prob=0, min_crop=1, damage=0)
 
-@pytest.mark.parametrize("shape", [(264, 350), (32, 32), (20, 400)])
-def test_changes_keep_type_and_range(shape: tuple[int, int]) -> None:
+
+def augmentation(config: AugmentConfig, size: int = 48) -> Augmentation:
     rng = np.random.default_rng(0)
-    rgb = rng.integers(0, 256, (*shape, 3), np.uint8)
-    before = rgb.copy()
-    result = Augmentation(AugmentConfig(), 48, plain_backdrop)(rgb, rng)
-    assert (result.shape, result.dtype) == ((48, 48, 3), np.uint8)
-    assert (rgb == before).all()
+    rgb: Mapping[str, np.ndarray] = {
+        p.sha256: rng.integers(0, 256, (*shape, 3), np.uint8)
+        for p, shape in zip(PHOTOS, SHAPES, strict=True)
+    } | {"3": studio()}
+    for picture in rgb.values():
+        picture.flags.writeable = False  # as the cache's
+    return Augmentation(
+        config, size, PHOTOS, Pictures(rgb.__getitem__, lambda s: find_object(rgb[s]))
+    )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        AugmentConfig(),
+        AugmentConfig(identity_prob=1),
+        AugmentConfig(identity_prob=0, collage_prob=1),
+        AugmentConfig(identity_prob=0, object_prob=1, text_prob=1, damage=8),
+        AugmentConfig(identity_prob=0, object_prob=0, canvas_prob=1),
+    ],
+)
+def test_changes_keep_type_and_range_and_depend_on_the_generator_alone(
+    config: AugmentConfig,
+) -> None:
+    change = augmentation(config)
+    for photo in PHOTOS:
+        for seed in range(20):
+            found = change(photo, np.random.default_rng(seed))
+            assert (found.shape, found.dtype) == ((48, 48, 3), np.uint8)
+            assert (found == change(photo, np.random.default_rng(seed))).all()
+        assert (found != change(photo, np.random.default_rng(99))).any()
 
 
 def test_a_photo_may_be_left_nearly_as_it_is() -> None:
-    chain = Augmentation(AugmentConfig(), 48, plain_backdrop)
     rgb = np.full((60, 80, 3), 120, np.uint8)
-    made = [chain.gently(rgb, np.random.default_rng(seed)) for seed in range(20)]
-    assert all((one.shape, one.dtype) == ((48, 48, 3), np.uint8) for one in made)
+    change = Augmentation(
+        AugmentConfig(identity_prob=1), 48, PHOTOS, Pictures(lambda _: rgb, lambda _: None)
+    )
+    made = [change(PHOTOS[0], np.random.default_rng(seed)) for seed in range(20)]
     assert all(np.ptp(one, axis=(0, 1)).max() == 0 for one in made)
     assert {80 < float(one.mean()) < 170 for one in made} == {True}
     assert len({one.tobytes() for one in made}) > 5
 
 
-def test_the_same_generator_gives_the_same_picture_whatever_torch_did_before() -> None:
-    torch = pytest.importorskip("torch")
-    chain = Augmentation(AugmentConfig(), 48, plain_backdrop)
-    rgb = studio()
-    mask = find_object(rgb)
-    assert mask is not None
-    first = chain(rgb, np.random.default_rng(5), [cut_out(rgb, mask)])
-    state = torch.random.get_rng_state()
-    torch.rand(10)
-    second = chain(rgb, np.random.default_rng(5), [cut_out(rgb, mask)])
-    assert (first == second).all()
-    assert (chain(rgb, np.random.default_rng(6)) != first).any()
-    torch.random.set_rng_state(state)
+def test_an_object_is_laid_on_another_background() -> None:
+    config = AugmentConfig(**{**{k: getattr(NONE, k) for k in NONE.__slots__}, "object_prob": 1})
+    change, plain = augmentation(config), augmentation(NONE)
+    corners = [
+        [one(PHOTOS[3], np.random.default_rng(seed))[0, 0].astype(int) for seed in range(30)]
+        for one in (change, plain)
+    ]
+    spread = [float(np.std(np.stack(found), axis=0).mean()) for found in corners]
+    assert spread[0] > spread[1]
+
+
+@pytest.mark.parametrize("size", [8, 48, 240])
+def test_any_input_size_can_be_written_on(size: int) -> None:
+    change = augmentation(AugmentConfig(identity_prob=0, text_prob=1, collage_prob=0.5), size)
+    for seed in range(40):
+        assert change(PHOTOS[seed % 4], np.random.default_rng(seed)).shape == (size, size, 3)

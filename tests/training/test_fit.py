@@ -1,146 +1,130 @@
 from __future__ import annotations
 
-import csv
-import json
-import shutil
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from recognizer.dataset.manifest import Photo, load_photos
+from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
-from recognizer.training.config import AugmentConfig
-from recognizer.training.devices import launch
-from recognizer.training.fit import fit
-from recognizer.training.imitation import Imitation
-from recognizer.training.model import ProductNetwork, build_network
-from recognizer.training.optimizer import first_stages, make_optimizer
-from recognizer.training.runs import CHECKPOINT, load_run
-from tests.labelled import SMALL_RECIPE, write_split_photos
-from tests.training.conftest import FinishedRun, small_config
+from recognizer.training import fit as module
+from recognizer.training.cache import PhotoCache
+from recognizer.training.config import TrainingConfig
+from recognizer.training.fit import (
+    Progress,
+    choose_device,
+    choose_precision,
+    first_stages,
+    fit,
+    predict,
+)
+from recognizer.training.model import build_network
+from tests.training.conftest import small_config
 
 
-def test_early_epochs_see_smaller_pictures(run: FinishedRun) -> None:
-    assert run.sizes == [(24, 24)] * 2 + [(32, 32)] * 2
+@pytest.fixture(scope="module")
+def train(split: list[Photo]) -> list[Photo]:
+    return [p for p in split if p.split == "train"]
 
 
-def test_frozen_stages_keep_their_weights(run: FinishedRun) -> None:
-    torch.manual_seed(run.config.seed)
-    fresh = first_stages(build_network(run.config, 3), 1)
-    for before, after in zip(fresh, first_stages(run.network, 1), strict=True):
-        pairs = zip(before.parameters(), after.parameters(), strict=True)
-        assert all(torch.equal(*pair) for pair in pairs)
+@pytest.fixture(scope="module")
+def cache(train: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> PhotoCache:
+    found = PhotoCache(tmp_path_factory.mktemp("cache") / "photos.sqlite", 32)
+    found.fill(train)
+    return found
 
 
-class _KilledError(Exception):
-    pass
+def run(
+    config: TrainingConfig, train: list[Photo], cache: PhotoCache, folder: Path, seed: int = 0
+) -> dict[str, torch.Tensor]:
+    return fit(config, sorted({p.label for p in train}), train, cache, folder, seed=seed)
 
 
-def _die(*_: object) -> None:
-    raise _KilledError
-
-
-def assert_equal_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
-    theirs = other.state_dict()
-    assert all(torch.equal(value, theirs[name]) for name, value in one.state_dict().items())
+def test_frozen_stages_keep_their_weights_and_others_learn(
+    train: list[Photo], cache: PhotoCache, tmp_path: Path
+) -> None:
+    found = run(small_config(freeze_stages=1), train, cache, tmp_path)
+    torch.manual_seed(0)
+    fresh = build_network(small_config(), 3)
+    frozen = {
+        f"backbone.{name}"
+        for name, weight in fresh.backbone.named_parameters()
+        for stage in first_stages(fresh, 1)
+        if any(weight is own for own in stage.parameters())
+    }
+    assert frozen
+    same = {n for n, before in fresh.named_parameters() if torch.equal(before, found[n])}
+    assert frozen <= same
+    assert not any(name.endswith("weight") for name in same - frozen)
 
 
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
-    run: FinishedRun, split: list[Photo], tmp_path: Path
+    train: list[Photo], cache: PhotoCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die_in_epoch_two(progress: object) -> None:
-        if progress.epoch == 2:
-            raise _KilledError
+    config, labels = small_config(photos=40), sorted({p.label for p in train})
+    whole = run(config, train, cache, tmp_path / "whole")
+    monkeypatch.setattr(module, "_SAVE_SECONDS", 0.0)
 
-    with pytest.raises(_KilledError):
-        fit(run.config, split, tmp_path, on_progress=die_in_epoch_two)
-    with pytest.raises(TrainingError, match="stopped after epoch 1 of 2"):
-        load_run(tmp_path)
-    resumed = fit(run.config, split, tmp_path)
-    assert_equal_weights(run.network, resumed)
-    rows = (tmp_path / "log.csv").read_text().splitlines()
-    assert len(rows) == 1 + run.config.epochs
+    def die(progress: Progress) -> None:
+        if progress.photos >= 24:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, labels, train, cache, tmp_path / "stopped", seed=0, on_progress=die)
+    resumed = run(config, train, cache, tmp_path / "stopped")
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    again = run(config, train, cache, tmp_path / "stopped")  # it is finished
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+    other = run(config, train, cache, tmp_path / "other", seed=1)
+    assert not torch.equal(whole["head.weight"], other["head.weight"])
 
 
-def test_a_run_killed_before_its_checkpoint_logs_each_epoch_once(
-    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_training_the_head_is_a_regression_that_knows_the_colours(
+    train: list[Photo], cache: PhotoCache, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr("recognizer.training.fit.torch.save", _die)
-        with pytest.raises(_KilledError):
-            fit(small_config(), split, tmp_path)
-    fit(small_config(), split, tmp_path)
-    with (tmp_path / "log.csv").open() as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+    labels, config = sorted({p.label for p in train}), small_config(photos=0, head_c=1.0)
+    network = build_network(config, 3)
+    network.load_state_dict(run(config, train, cache, tmp_path))
+    found = predict(network, train, cache)
+    assert [labels[i] for i in found.argmax(1)] == [p.label for p in train]
 
 
-def test_tensorboard_is_told_of_every_epoch(run: FinishedRun) -> None:
-    events = EventAccumulator(str(run.folder / "tensorboard"))
-    events.Reload()
-    assert {"loss", "learning_rate", "photos_per_second"} <= set(events.Tags()["scalars"])
-    assert [event.step for event in events.Scalars("loss")] == [1, 2]
-
-
-@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 0.1}])
-def test_another_configuration_does_not_continue_a_run(
-    run: FinishedRun, split: list[Photo], change: dict[str, float]
+def test_finished_weights_lie_part_of_the_way(
+    train: list[Photo], cache: PhotoCache, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match="other config"):
-        fit(replace(run.config, **change), split, run.folder)
+    parts = {
+        part: run(small_config(average_weight=part), train, cache, tmp_path / str(part))
+        for part in (0.0, 0.5, 1.0)
+    }
+    first, middle, last = (parts[part]["head.weight"] for part in (0.0, 0.5, 1.0))
+    assert not torch.equal(first, last)
+    torch.testing.assert_close(middle, (first + last) / 2)
 
 
-def test_a_finished_run_stays_as_it_is(
-    run: FinishedRun, split: list[Photo], tmp_path: Path
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bf16"},
+        {"mixup": 0.2},
+        {"backbone": "test_resnet"},  # keeps its batch normalisation
+        {"backbone": "test_vit", "weight_decay": 0.05, "drop_path": 0.1},
+    ],
+)
+def test_other_recipes_train_too(
+    train: list[Photo], cache: PhotoCache, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    folder = shutil.copytree(run.folder, tmp_path / "copy")
-    assert_equal_weights(run.network, fit(run.config, split, folder))
-
-
-TRANSFORMER = {"backbone": "test_vit", "epochs": 1, "drop_rate": 0.0, "drop_path": 0.0}
-
-
-def test_two_processes_and_two_passes_train_what_one_does(tmp_path: Path) -> None:
-    data = write_split_photos(tmp_path / "data")
-    one = small_config(**TRANSFORMER, validation_share=0.0)
-    photos = load_photos(data)
-    whole = fit(one, photos, tmp_path / "one")
-    accumulated = fit(replace(one, accumulate=2), photos, tmp_path / "passes")
-    recipe = tmp_path / "two.toml"
-    values = {**SMALL_RECIPE, **TRANSFORMER, "validation_share": 0.0, "devices": 2}
-    recipe.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()))
-    arguments = ("train", recipe, "--data", data, "--output", tmp_path / "two")
-    done = subprocess.run(
-        [sys.executable, "-m", "recognizer", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("photos to train on") == 1  # only one of the processes reports
-    shared, _, _ = load_run(tmp_path / "two")
-    for name, value in whole.state_dict().items():
-        torch.testing.assert_close(shared.state_dict()[name], value, atol=1e-4, rtol=1e-3)
-        torch.testing.assert_close(accumulated.state_dict()[name], value, atol=1e-4, rtol=1e-3)
-
-
-def test_a_run_goes_on_elsewhere(run: FinishedRun, split: list[Photo], tmp_path: Path) -> None:
-    folder = shutil.copytree(run.folder, tmp_path / "copy")
-    elsewhere = replace(run.config, workers=3, accumulate=2, device="auto")
-    assert_equal_weights(run.network, fit(elsewhere, split, folder))
+    found = run(small_config(**changes), train, cache, tmp_path)
+    assert all(bool(torch.isfinite(v.float()).all()) for v in found.values())
 
 
 def test_layers_learn_the_slower_the_deeper_they_lie() -> None:
-    config = small_config(**TRANSFORMER, layer_decay=0.5, learning_rate=1.0, backbone_rate=0.1)
+    config = small_config(
+        backbone="test_vit", layer_decay=0.5, learning_rate=1.0, backbone_rate=0.1
+    )
     network = build_network(config, 3)
     rate_of = {
         id(weight): group["lr"]
-        for group in make_optimizer(network, config).param_groups
+        for group in module._optimizer(network, config).param_groups
         for weight in group["params"]
     }
     backbone = network.backbone
@@ -151,88 +135,9 @@ def test_layers_learn_the_slower_the_deeper_they_lie() -> None:
     assert max(rate_of[id(weight)] for weight in backbone.parameters()) <= 0.1
 
 
-def test_low_precision_trains_too(split: list[Photo], tmp_path: Path) -> None:
-    fit(small_config(epochs=1, precision="bf16"), split, tmp_path)
-    with pytest.raises(TrainingError, match="needs cuda"):
-        launch("cpu", 1, "fp16")
-
-
-def test_an_unfinished_run_of_an_earlier_version_is_refused_with_what_to_do(
-    run: FinishedRun, split: list[Photo], tmp_path: Path
-) -> None:
-    state = torch.load(run.folder / CHECKPOINT, weights_only=True)
-    state["epoch"] = 1
-    del state["schedule"]
-    torch.save(state, tmp_path / CHECKPOINT)
-    with pytest.raises(TrainingError, match="finish it with that version, or delete it"):
-        fit(run.config, split, tmp_path)
-
-
-def test_training_begins_where_a_linear_head_ends(split: list[Photo], tmp_path: Path) -> None:
-    choices = {"epochs": 1, "photos_per_epoch": 8, "head_c": 1.0}
-    linear = fit(small_config(**choices, frozen=True), split, tmp_path / "linear")
-    config = small_config(**choices, begin_head=True, learning_rate=1e-9)
-    begun = fit(config, split, tmp_path / "begun")
-    torch.testing.assert_close(begun.head.weight, linear.head.weight, atol=1e-4, rtol=1e-3)
-
-
-def test_some_steps_see_small_images(
-    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes: set[int] = set()
-    forward = ProductNetwork.forward
-
-    def note(network: ProductNetwork, images: torch.Tensor) -> object:
-        if network.training:
-            sizes.add(images.shape[1])
-        return forward(network, images)
-
-    monkeypatch.setattr(ProductNetwork, "forward", note)
-    config = small_config(epochs=1, photos_per_epoch=64, small_share=0.5, small_size=24)
-    fit(replace(config, augment=AugmentConfig(plain=0.5)), split, tmp_path)
-    assert sizes == {24, 32}
-
-
-def test_finished_weights_lie_a_share_of_the_way(split: list[Photo], tmp_path: Path) -> None:
-    choices = {"epochs": 2, "photos_per_epoch": 8}
-    whole = fit(small_config(**choices), split, tmp_path / "whole")
-    half = fit(small_config(**choices, share=0.5), split, tmp_path / "half")
-    assert whole.head.weight.abs().max() > 0
-    torch.testing.assert_close(half.head.weight, 0.5 * whole.head.weight)
-
-
-def test_frozen_features_are_imitated_and_the_run_resumes(
-    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = small_config(
-        photos_per_epoch=16,
-        imitate=["test_efficientnet", "test_resnet"],
-        augment=AugmentConfig(plain=0.5),
-        freeze_batch_norm=True,
-    )
-    missed: list[float] = []
-    loss = Imitation.loss
-
-    def note(one: Imitation, embedding: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        found = loss(one, embedding, places)
-        missed.append(float(found.detach()))
-        return found
-
-    monkeypatch.setattr(Imitation, "loss", note)
-    whole = fit(config, split, tmp_path / "whole")
-    assert len(missed) == 4
-    assert 0 < max(missed) < 10
-    stopped = tmp_path / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        fit(config, split, stopped, on_epoch=_stop)
-    resumed = fit(config, split, stopped)
-    torch.testing.assert_close(resumed.head.weight, whole.head.weight, atol=1e-3, rtol=0.01)
-
-
-def _stop(_: dict[str, float]) -> None:
-    raise KeyboardInterrupt
-
-
-def test_only_photos_that_are_hardly_changed_are_imitated() -> None:
-    with pytest.raises(TrainingError, match=r"augment\.plain"):
-        small_config(imitate=["test_resnet"])
+def test_a_device_that_is_not_there_is_named() -> None:
+    if not torch.backends.mps.is_available():
+        with pytest.raises(TrainingError, match="device 'mps' is unavailable"):
+            choose_device("mps")
+    assert choose_precision("auto", torch.device("cuda")) is torch.bfloat16
+    assert choose_precision("fp32", torch.device("cpu")) is torch.float32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,25 @@ def test_embeddings_and_scores_are_the_models_own(
     assert whole.log_odds.shape == (len(whole), len(recognizer.labels))
 
 
-def test_validation_photos_are_needed(recognizer: Recognizer, split: list[Photo]) -> None:
-    with pytest.raises(DatasetError, match="no validation photos"):
-        build_bank(recognizer, [p for p in split if p.split == "train"])
+def test_without_a_validation_split_some_sources_or_photos_are_held_out(
+    recognizer: Recognizer, split: list[Photo]
+) -> None:
+    train = [replace(p, split="train") for p in split]
+    bank = build_bank(recognizer, train, size=1000)
+    held = set(bank.sha256[bank.held_out].tolist())
+    assert 0 < len(held) < len(train) / 4
+    assert "ivory_worked" not in bank.labels[bank.held_out]
+    many = [replace(p, source=f"source {i % 12}") for i, p in enumerate(train)]
+    bank = build_bank(recognizer, many, size=1000)
+    of = {int(p.sha256[:16], 16): p for p in many}
+    sources = {of[int(digest)].source for digest in bank.sha256[bank.held_out]}
+    negatives = [p for p in many if not p.is_product and p.source in sources]
+    assert len(negatives) == int(bank.held_out.sum())
+
+
+def test_negatives_are_needed(recognizer: Recognizer, split: list[Photo]) -> None:
+    with pytest.raises(DatasetError, match="no photos without a product"):
+        build_bank(recognizer, [p for p in split if p.is_product and p.split == "train"])
 
 
 def test_it_is_attached_to_a_bundle(split: list[Photo], tmp_path: Path) -> None:

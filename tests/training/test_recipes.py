@@ -13,29 +13,23 @@ from recognizer import Recognizer
 from recognizer.cli import ExitCode, app
 from recognizer.errors import TrainingError
 from recognizer.training.config import carried_recipes, load_config
-from recognizer.training.runs import load_run
+from recognizer.training.runs import read_recipe
 from tests.labelled import COLOR_OF, write_split_photos
 
 SMALL = {
     "small-cpu": {"backbone": "test_resnet", "input_size": 32},
     "dinov2": {"backbone": "eva02_tiny_patch14_224", "input_size": 28},
     "siglip2": {"backbone": "test_vit", "input_size": 32},
-    "wildlife": {
-        "backbone": "test_resnet",
-        "input_size": 32,
-        "imitate": ["test_resnet"],
-        "freeze_stages": 0,
-    },
+    "wildlife": {"backbone": "tf_efficientnet_lite0", "input_size": 32, "folds": 3},
 }
 """What stands for each recipe's backbone."""
 
 QUICK = {
     "weights": "none",
-    "workers": 0,
-    "epochs": 1,
-    "photos_per_epoch": 16,
+    "corrections": "[]",
+    "seeds": 1,
+    "photos": 16,
     "batch_size": 8,
-    "validation_share": 0.3,
     "device": "cpu",
 }
 
@@ -78,11 +72,11 @@ def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
 
 
 def test_keys_are_changed_on_the_command_line(tmp_path: Path) -> None:
-    changes = ["epochs=3", "augment.jpeg = 0.5", "weights=some/model.safetensors", 'device="cpu"']
+    changes = ["seeds=3", "augment.damage = 0.5", "weights=some/model.safetensors", 'device="cpu"']
     found = load_config("dinov2", changes)
-    assert (found.epochs, found.augment.jpeg, found.augment.background) == (3, 0.5, 0.5)
+    assert (found.seeds, found.augment.damage, found.augment.identity_prob) == (3, 0.5, 0.5)
     assert (found.weights, found.device) == ("some/model.safetensors", "cpu")
-    for change, words in (("epochs", "write KEY=VALUE"), ("epoch=3", "unknown key 'epoch'")):
+    for change, words in (("seeds", "write KEY=VALUE"), ("photo=3", "unknown key 'photo'")):
         with pytest.raises(TrainingError, match=words):
             load_config("dinov2", [change])
     with pytest.raises(TrainingError, match="no recipe 'dinov9': give a TOML file, or one of: "):
@@ -99,7 +93,7 @@ def folders(data: Path, root: Path, **renamed: str) -> Path:
     return root
 
 
-def test_without_a_recipe_it_says_what_it_does(
+def test_a_folder_for_each_label_is_enough_without_a_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = folders(write_split_photos(tmp_path / "data"), tmp_path / "photos")
@@ -108,9 +102,9 @@ def test_without_a_recipe_it_says_what_it_does(
     trained = invoke("train", "--data", photos, *changes)
     assert trained.exit_code == ExitCode.DONE, trained.output
     words = " ".join(trained.output.split())
-    assert "No recipe was given; used small-cpu: a logistic regression on the features" in words
-    assert "It will take about a minute. The run's folder is runs/small-cpu" in words
-    assert load_run(tmp_path / "runs" / "small-cpu")[2] == sorted(COLOR_OF)
+    assert "small-cpu: 54 photos of 3 labels, test_resnet at 32 pixels, 6 runs" in words
+    assert "There are no test photos" in words
+    assert read_recipe(tmp_path / "runs" / "small-cpu").backbone == "test_resnet"
 
 
 def test_a_bundle_may_have_any_name_but_one_without_a_version(tmp_path: Path) -> None:

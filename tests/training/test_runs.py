@@ -1,51 +1,131 @@
-"""Finished runs: their photos, and the mean of several."""
+"""All runs of a recipe: folds, seeds, means, and going on where it was stopped."""
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
-from recognizer.training.fit import fit
-from recognizer.training.runs import CHECKPOINT, check_data, load_run
-from tests.training.conftest import FinishedRun
-
-
-def test_a_run_knows_its_photos(run: FinishedRun, split: list[Photo]) -> None:
-    check_data(run.folder, split[::-1])
-    with pytest.raises(TrainingError, match="other photos"):
-        check_data(run.folder, [p for p in split if p.label != "ceramic"])
-
-
-def test_runs_of_several_seeds_are_averaged(
-    run: FinishedRun, split: list[Photo], tmp_path: Path
-) -> None:
-    other = fit(replace(run.config, seed=1), split, tmp_path / "1")
-    mean, found, _ = load_run(run.folder, tmp_path / "1")
-    assert found.seed == 0
-    one, two = (network.state_dict() for network in (run.network, other))
-    assert any(not torch.equal(one[name], two[name]) for name in one)
-    for name, value in mean.state_dict().items():
-        if value.dtype.is_floating_point:
-            torch.testing.assert_close(value, (one[name] + two[name]) / 2)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("learning_rate", 0.1, "more than its seed"),
-        ("probe", True, r"with version 0\.1\.0"),  # a run of two branches
-    ],
+from recognizer.training import runs as module
+from recognizer.training.fit import fit, predict
+from recognizer.training.runs import (
+    Stage,
+    answers,
+    finished_network,
+    fold_network,
+    open_recipe,
+    read_recipe,
+    train_recipe,
 )
-def test_runs_of_other_recipes_are_not_averaged(
-    run: FinishedRun, tmp_path: Path, key: str, value: object, words: str
+from tests.training.conftest import Trained, small_config
+
+
+def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Trained) -> None:
+    found, recipe = answers(trained.folder), trained.recipe
+    assert found is not None
+    assert {p.sha256 for p in found.photos} == {p.sha256 for p in recipe.train}
+    assert set(found.folds.tolist()) == {0, 1}
+    assert list(found.labels) == recipe.labels
+    assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(len(found.photos)), abs=1e-5)
+    rows = np.flatnonzero(found.folds == 1)
+    held = [found.photos[i] for i in rows]
+    logits = torch.from_numpy(predict(fold_network(recipe, trained.folder, 1), held, recipe.cache))
+    assert found.probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
+
+
+def test_the_weights_are_the_mean_of_the_seeds(trained: Trained, tmp_path: Path) -> None:
+    recipe = trained.recipe
+    one, two = (
+        fit(recipe.config, recipe.labels, recipe.train, recipe.cache, tmp_path / str(s), seed=s)
+        for s in (0, 1)
+    )
+    assert any(not torch.equal(value, two[name]) for name, value in one.items())
+    for name, value in finished_network(recipe, trained.folder).named_parameters():
+        torch.testing.assert_close(value, (one[name] + two[name]) / 2)
+
+
+def test_what_is_finished_is_not_done_again(
+    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = torch.load(run.folder / CHECKPOINT, weights_only=True)
-    state["config"][key] = value
-    torch.save(state, tmp_path / CHECKPOINT)
-    with pytest.raises(TrainingError, match=words):
-        load_run(tmp_path, run.folder)
+    config = small_config(folds=2)
+
+    def train() -> list[str]:
+        said: list[Stage] = []
+        with (recipe := open_recipe(config, split, tmp_path)).cache:
+            train_recipe(recipe, tmp_path, said.append)
+        return [stage.words for stage in said]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_out_of_fold", _die)
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    written = {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
+    assert len(written) == 2
+    said = train()
+    assert {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")} == written
+    assert said[-1].startswith("run 3 of 3 (all photos, seed 0): 16 of 16 photos, loss ")
+    assert train() == []
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_time_left_is_estimated(split: list[Photo], tmp_path: Path) -> None:
+    said: list[Stage] = []
+    module_seconds = pytest.MonkeyPatch()
+    module_seconds.setattr("recognizer.training.fit._SAVE_SECONDS", 0.0)
+    try:
+        with (recipe := open_recipe(small_config(folds=2), split, tmp_path)).cache:
+            train_recipe(recipe, tmp_path, said.append)
+    finally:
+        module_seconds.undo()
+    left = [stage.seconds_left for stage in said if stage.words.startswith("run")]
+    assert left[0] is None
+    assert left[1] is not None
+    assert left[1] > 0
+    assert left[-1] == 0
+
+
+@pytest.mark.parametrize("key", ["recipe", "photos"])
+def test_another_recipe_or_other_photos_do_not_go_on(
+    trained: Trained, split: list[Photo], key: str
+) -> None:
+    config, photos = trained.recipe.config, split
+    if key == "recipe":
+        config = replace(config, learning_rate=0.1)
+    else:
+        photos = [p for p in split if p is not next(q for q in split if q.split == "train")]
+    with pytest.raises(TrainingError, match=f"trained with other {key}"):
+        open_recipe(config, photos, trained.folder)
+    assert read_recipe(trained.folder) == trained.recipe.config
+
+
+def test_a_table_deals_the_folds_and_groups_the_sources(split: list[Photo], tmp_path: Path) -> None:
+    table = tmp_path / "folds.csv"
+    with table.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerows([("source", "group", "fold"), ("a", "shops", 0), ("b", "museums", 1)])
+    with (recipe := open_recipe(small_config(folds=str(table)), split, tmp_path / "run")).cache:
+        for photo, fold, before in zip(recipe.photos, recipe.folds, split, strict=True):
+            group = {"a": "shops", "b": "museums"}.get(before.source, before.source)
+            assert photo.source == group
+            assert fold == {"shops": 0, "museums": 1}.get(group, -1)
+
+
+def test_one_label_is_too_few(split: list[Photo], tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="1 labels to train on"):
+        open_recipe(small_config(), [p for p in split if p.label == "ceramic"], tmp_path)
+
+
+def test_a_folder_without_a_network_says_what_to_do(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="give the same training command again"):
+        finished_network(trained.recipe, tmp_path)
+    with pytest.raises(TrainingError, match="train first"):
+        read_recipe(tmp_path)

@@ -98,7 +98,7 @@ def photos() -> NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def exact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("exact") / "fp32.onnx"
-    export_fp32(ServedNetwork(_Network(), "sigmoid", 2), 32, path)
+    export_fp32(ServedNetwork(_Network()), 32, path)
     return path
 
 

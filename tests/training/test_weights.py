@@ -6,15 +6,23 @@ import time
 from pathlib import Path
 
 import huggingface_hub
+import numpy as np
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 
+from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
+from recognizer.imaging import load_image, model_input
+from recognizer.model.bundle import load_bundle
+from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.training import weights
+from recognizer.training.model import build_network
 from recognizer.training.weights import build_backbone
 from tests.training.conftest import small_config
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("backbone", ["test_efficientnet", "test_vit"])
@@ -36,15 +44,40 @@ def test_a_file_of_another_backbone_is_refused(tmp_path: Path) -> None:
         build_backbone(small_config(weights=str(file)))
 
 
-@pytest.mark.parametrize("name", ["missing.safetensors", "imagnet", "model.pth"])
-def test_what_is_no_source_of_weights_is_named(name: str) -> None:
-    with pytest.raises(TrainingError, match="imagenet, package, timm or none"):
-        build_backbone(small_config(weights=name))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing.safetensors", "there is no such .safetensors file"),
+        ("imagnet", "imagenet, none, a safetensors file or a bundle"),
+        ("model.pth", "imagenet, none, a safetensors file or a bundle"),
+    ],
+)
+def test_what_is_no_source_of_weights_is_named(name: str, words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        build_network(small_config(weights=name), 3)
 
 
-@pytest.mark.parametrize("choice", ["timm", "imagenet"])
+def test_a_released_bundle_gives_its_weights() -> None:
+    bundle = load_bundle(find_bundle())
+    config = small_config(
+        backbone=bundle.model.backbone,
+        weights=DEFAULT_BUNDLE,
+        input_size=bundle.input_size,
+        pooling="sqrt_mean",
+    )
+    network, recognizer = build_network(config, 3).eval(), Recognizer(bundle)
+    for file in sorted((ROOT / "datasets" / "samples").glob("*.jpg"))[:3]:
+        rgb = load_image(file, min_side=config.input_size).frames[0].rgb
+        images = torch.from_numpy(model_input(rgb, config.input_size))[None]
+        with torch.no_grad():
+            found = network(images).embedding[0].numpy()
+        assert np.corrcoef(found, recognizer.embed(file).vector)[0, 1] > 0.99
+    with pytest.raises(TrainingError, match="set backbone to it"):
+        build_network(small_config(weights=DEFAULT_BUNDLE), 3)
+
+
 def test_without_a_network_the_hub_fails_within_seconds_in_a_sentence(
-    choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nobody answers at this address, which is kept for documentation.
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://192.0.2.1")
@@ -52,7 +85,7 @@ def test_without_a_network_the_hub_fails_within_seconds_in_a_sentence(
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     started = time.monotonic()
     with pytest.raises(TrainingError, match=r"could not be fetched .*fetched on another machine"):
-        build_backbone(small_config(weights=choice))
+        build_backbone(small_config(weights="imagenet"))
     assert time.monotonic() - started < 20
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from recognizer.training.wide_stem import widen_stem
+from recognizer.training.quantization import narrow_kernel, wide_kernel, widen_stem
 
 OUTPUTS = 5
 
@@ -109,3 +109,9 @@ def test_a_wide_stem_is_not_widened_again() -> None:
     model = _file(8, 8)
     assert widen_stem(model)
     assert not widen_stem(model)
+
+
+@given(outputs=st.integers(1, 5), channels=st.integers(1, 4), seed=st.integers(0, 99))
+def test_a_wide_kernel_is_made_narrow_again(outputs: int, channels: int, seed: int) -> None:
+    kernel = np.random.default_rng(seed).integers(-64, 64, (outputs, channels, 3, 3), np.int8)
+    assert (narrow_kernel(wide_kernel(kernel)) == kernel).all()

@@ -1,0 +1,155 @@
+"""Photos that are decoded once, and the features that frozen networks have of them.
+
+All steps of a recipe (drawing, folds, rounding, figures) take a photo from here, as it is decoded
+when it is served. The file may be shared by recipes of the same input size, and a command that was
+stopped goes on with what is there.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer._closing import Closes
+from recognizer.dataset.cutout import find_object
+from recognizer.dataset.manifest import Photo, first_frame
+from recognizer.errors import DatasetError, TrainingError
+from recognizer.imaging import PREPROCESSING_VERSION, load_image, model_input
+
+RGB = NDArray[np.uint8]
+
+_APPLICATION_ID = 0x574C5443
+_TABLES = """
+CREATE TABLE photo (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, rgb BLOB);
+CREATE TABLE object (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, bits BLOB);
+CREATE TABLE feature (maker TEXT, sha256 TEXT, vector BLOB, PRIMARY KEY (maker, sha256));
+"""
+_PAGE_BYTES = 65536  # a photo takes some hundred kilobytes
+_TOGETHER = 64  # photos in a transaction
+
+
+class PhotoCache(Closes):
+    """A file of decoded photos.
+
+    Args:
+        path: of the file; made if it is missing.
+        size: side of the model's input, to which photos are reduced as far as a JPEG allows.
+
+    Raises:
+        TrainingError: the file holds something else, or photos for another size.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.size = size
+        version = PREPROCESSING_VERSION * 10_000 + size
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, check_same_thread=False)
+            (found,) = self._database.execute("PRAGMA application_id").fetchone()
+            (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if not found and not tables:
+                self._database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+                self._database.executescript(
+                    f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {version};"
+                    f"PRAGMA journal_mode = WAL; {_TABLES}"
+                )
+            elif found != _APPLICATION_ID:
+                raise TrainingError(f"{path} is not a cache of photos; name another file")
+            (its,) = self._database.execute("PRAGMA user_version").fetchone()
+            if its != version:
+                raise TrainingError(
+                    f"{path} holds photos for an input of {its % 10_000} pixels, preprocessing "
+                    f"{its // 10_000}; name another file, or delete it"
+                )
+        except (sqlite3.Error, OSError) as error:
+            raise TrainingError(f"{path}: {error}; delete it, or name another file") from error
+
+    def close(self) -> None:
+        """Release the file."""
+        self._database.close()
+
+    def fill(
+        self,
+        photos: Sequence[Photo],
+        on_progress: Callable[[int, int], None] = lambda done, of: None,
+    ) -> None:
+        """Decode the photos that are not there.
+
+        Args:
+            photos: of which patches are left out.
+            on_progress: called with the photos done and their number.
+
+        Raises:
+            DatasetError: a photo cannot be decoded, or its bytes are not those of the manifest.
+        """
+        known = {name for (name,) in self._database.execute("SELECT sha256 FROM photo")}
+        missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
+        done = 0
+        # OpenCV works outside the interpreter's lock.
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for first in range(0, len(missing), _TOGETHER):
+                rows = list(pool.map(self._decoded, missing[first : first + _TOGETHER]))
+                with self._database:
+                    self._database.executemany("INSERT INTO photo VALUES (?, ?, ?, ?)", rows)
+                done += len(rows)
+                on_progress(done, len(missing))
+
+    def _decoded(self, photo: Photo) -> tuple[str, int, int, bytes]:
+        image = load_image(photo.path, min_side=self.size)
+        rgb = first_frame(photo, image)
+        if image.sha256 != photo.sha256:
+            raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
+        return photo.sha256, *rgb.shape[:2], rgb.tobytes()
+
+    def rgb(self, sha256: str) -> RGB:
+        """Return a photo, uint8, (height, width, 3); not to be written to."""
+        query = "SELECT height, width, rgb FROM photo WHERE sha256 = ?"
+        height, width, pixels = self._database.execute(query, (sha256,)).fetchone()
+        return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+
+    def mask(self, sha256: str) -> RGB | None:
+        """Return the mask of the object in a photo, smaller than that; None if there is none."""
+        query = "SELECT height, width, bits FROM object WHERE sha256 = ?"
+        row = self._database.execute(query, (sha256,)).fetchone()
+        if row is None:
+            mask = find_object(self.rgb(sha256))
+            bits = None if mask is None or not mask.any() else np.packbits(mask > 0).tobytes()
+            row = (*(mask.shape if mask is not None else (0, 0)), bits)
+            with self._database:
+                self._database.execute("INSERT INTO object VALUES (?, ?, ?, ?)", (sha256, *row))
+        height, width, bits = row
+        if bits is None:
+            return None
+        flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width)
+        return flat.reshape(height, width) * np.uint8(255)
+
+    def square(self, sha256: str) -> RGB:
+        """Return the model's input for a photo, uint8, (size, size, 3), as it is served."""
+        return model_input(self.rgb(sha256), self.size)
+
+    def squares(self, photos: Iterable[Photo]) -> RGB:
+        """Return the model's inputs for photos, uint8, (N, size, size, 3)."""
+        return np.stack([self.square(p.sha256) for p in photos])
+
+    def features(self, maker: str) -> dict[str, NDArray[np.float32]]:
+        """Return what a network saw, by its digest: sha256 of a photo -> float32, (channels,)."""
+        query = "SELECT sha256, vector FROM feature WHERE maker = ?"
+        rows = self._database.execute(query, (maker,))
+        return {sha256: np.frombuffer(vector, "<f4") for sha256, vector in rows}
+
+    def add_features(
+        self, maker: str, photos: Iterable[Photo], vectors: NDArray[np.float32]
+    ) -> None:
+        """Keep what a network saw in photos, float32, (N, channels), in one step."""
+        rows = [
+            (maker, p.sha256, v.astype("<f4").tobytes())
+            for p, v in zip(photos, vectors, strict=True)
+        ]
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO feature VALUES (?, ?, ?)", rows)

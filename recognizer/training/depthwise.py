@@ -1,0 +1,137 @@
+"""Depthwise convolutions with gradients that a CPU computes as fast as their forward pass.
+
+oneDNN's gradients of 5x5 depthwise kernels, and in bfloat16 those of strides of 2, take 30 to 70
+times as long as the forward pass and so most of a training step of an EfficientNet. The same
+numbers come from operations that are fast: the gradient of a 5x5 kernel from those of four 3x3
+kernels that see shifted inputs, the gradient of the input from a convolution with the kernel turned
+around.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from timm.layers import pad_same
+from timm.layers.conv2d_same import Conv2dSame
+from torch import nn
+from torch.nn import functional
+
+
+def speed_up_gradients(module: nn.Module) -> None:
+    """Give the depthwise convolutions of 3x3 or 5x5 below a module fast gradients, in place."""
+    for child in module.modules():
+        if (
+            isinstance(child, nn.Conv2d)
+            and type(child) in {nn.Conv2d, Conv2dSame}
+            and child.groups == child.in_channels == child.out_channels > 1
+            and child.kernel_size in {(3, 3), (5, 5)}
+            and child.stride[0] == child.stride[1]
+            and child.dilation == (1, 1)
+            and child.padding_mode == "zeros"
+            and isinstance(child.padding, tuple)
+            and child.padding[0] == child.padding[1]
+        ):
+            is_same = type(child) is Conv2dSame
+            child.__class__ = _Depthwise
+            cast("_Depthwise", child).is_same = is_same
+
+
+class _Depthwise(nn.Conv2d):
+    is_same: bool
+    """Whether the padding is TensorFlow's, which depends on the size of the input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.is_same:
+            x = pad_same(x, list(self.kernel_size), list(self.stride))
+        stride, padding = self.stride[0], cast("int", self.padding[0])
+        if not torch.is_grad_enabled() or x.device.type != "cpu":
+            return functional.conv2d(x, self.weight, self.bias, stride, padding, groups=self.groups)
+        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        bias = None if self.bias is None else self.bias.to(kind)
+        found: torch.Tensor = _Convolve.apply(  # type: ignore[no-untyped-call]
+            x.to(kind), self.weight.to(kind), bias, stride, padding
+        )
+        return found
+
+
+class _Convolve(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        stride: int,
+        padding: int,
+    ) -> torch.Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return functional.conv2d(x, weight, bias, stride, padding, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        gradient = gradients[0].contiguous(memory_format=torch.channels_last)
+        of_x = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_x = _input_gradient(x, weight, gradient, ctx.stride, ctx.padding)
+        if ctx.needs_input_grad[1]:
+            of_weight = _weight_gradient(x, weight, gradient, ctx.stride, ctx.padding)
+        if ctx.needs_input_grad[2]:
+            of_bias = gradient.float().sum((0, 2, 3)).to(gradient.dtype)
+        return of_x, of_weight, of_bias, None, None
+
+
+def _input_gradient(
+    x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, stride: int, padding: int
+) -> torch.Tensor:
+    if stride == 1:
+        turned, border = weight.flip(2, 3), weight.shape[-1] - 1 - padding
+        return functional.conv2d(gradient, turned, None, 1, border, groups=len(weight))
+    exact = _gradients(x.float(), weight.float(), gradient.float(), stride, padding, (True, False))
+    return exact[0].to(x.dtype)
+
+
+def _weight_gradient(
+    x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, stride: int, padding: int
+) -> torch.Tensor:
+    if weight.shape[-1] == 3:
+        return _gradients(x, weight, gradient, stride, padding, (False, True))[1]
+    padded = functional.pad(x, [padding] * 4)
+    high, wide = (stride * (side - 1) + 3 for side in gradient.shape[2:])
+    part, found = weight[:, :, :3, :3], torch.empty_like(weight)
+    for top in (0, 2):
+        for left in (0, 2):
+            window = padded[:, :, top : top + high, left : left + wide]
+            window = window.contiguous(memory_format=torch.channels_last)
+            own = _gradients(window, part, gradient, stride, 0, (False, True))[1]
+            found[:, :, top : top + 3, left : left + 3] = own
+    return found
+
+
+def _gradients(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    gradient: torch.Tensor,
+    stride: int,
+    padding: int,
+    wanted: tuple[bool, bool],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return torch's own gradients of input and weights, those that are wanted."""
+    sides, borders = [stride] * 2, [padding] * 2
+    of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+        gradient,
+        x,
+        weight,
+        [0],
+        sides,
+        borders,
+        [1, 1],
+        False,
+        [0, 0],
+        len(weight),
+        [*wanted, False],
+    )
+    return of_x, of_weight
