@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-dev
 # The tests start many processes: each would compile every module again where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo bench test check docs dist audit format clean
+.PHONY: help demo model bench test check docs dist audit format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -28,6 +28,11 @@ $(DEV): $(BASE)
 demo: $(BASE) ## Scan the sample photos and write an HTML report
 	@rm -rf demo && mkdir demo
 	$(BIN)/recognizer scan datasets/samples --output demo/scan.jsonl --report demo/report.html
+
+model: $(DEV) ## Train, export and measure the released model's recipe: make model DATA=folder
+	$(BIN)/recognizer train wildlife --data $(DATA) --output runs/wildlife
+	$(BIN)/recognizer export runs/wildlife --data $(DATA) --output runs/bundles/wildlife-v6
+	$(BIN)/recognizer evaluate runs/bundles/wildlife-v6 --data $(DATA)
 
 bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to do)
 	$(BIN)/python -m benchmarks.speed --markdown docs/benchmark.md
