@@ -27,10 +27,10 @@ $(DEV): $(BASE)
 
 demo: $(BASE) ## Scan the sample photos and write an HTML report
 	@rm -rf demo && mkdir demo
-	$(BIN)/recognizer scan datasets/samples --output demo/scan.jsonl --report demo/report.html
+	$(BIN)/recognizer scan datasets/samples --output demo/scan.sqlite --report demo/report.html
 
 bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to do)
-	$(BIN)/python -m benchmarks.speed --markdown docs/benchmark.md
+	$(BIN)/python -m benchmarks.speed --markdown docs/speed.md
 
 test: $(DEV) ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
