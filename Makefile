@@ -27,7 +27,7 @@ $(DEV): $(BASE)
 
 demo: $(BASE) ## Scan the sample photos and write an HTML report
 	@rm -rf demo && mkdir demo
-	$(BIN)/recognizer scan datasets/samples --output demo/scan.jsonl --report demo/report.html
+	$(BIN)/recognizer scan datasets/samples --output demo/scan.sqlite --report demo/report.html
 
 model: $(DEV) ## Train, export and measure the released model's recipe: make model DATA=folder
 	$(BIN)/recognizer train wildlife --data $(DATA) --output runs/wildlife
@@ -35,7 +35,7 @@ model: $(DEV) ## Train, export and measure the released model's recipe: make mod
 	$(BIN)/recognizer evaluate runs/bundles/wildlife-v6 --data $(DATA)
 
 bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to do)
-	$(BIN)/python -m benchmarks.speed --markdown docs/benchmark.md
+	$(BIN)/python -m benchmarks.speed --markdown docs/speed.md
 
 test: $(DEV) ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal

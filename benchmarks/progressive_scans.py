@@ -4,7 +4,7 @@
 
 The reduced size that the model needs takes few coefficients of each block, which the first scans
 of a progressive JPEG hold, coarsely. Photos are made as for the benchmark of speed; each is decoded
-whole and without the scans that a variant leaves out. docs/scale.md says what was made of it.
+whole and without the scans that a variant leaves out. docs/speed.md says what came of it.
 """
 
 from __future__ import annotations

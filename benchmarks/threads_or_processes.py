@@ -3,7 +3,7 @@
     python -m benchmarks.threads_or_processes
 
 Three forms with the same CPUs: a process on each; a thread on each in one process; and in one
-process a thread that decodes ahead of one that scores. docs/scale.md has the figures.
+process a thread that decodes ahead of one that scores. docs/speed.md says what came of it.
 """
 
 from __future__ import annotations

@@ -4,28 +4,37 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mkdocs.structure.files import File, Files
+
 ROOT = Path(__file__).parents[1]
+# Files of the repository that are pages of the site, too.
+PAGES = {"export/wildlife-v5/MODEL_CARD.md": "model-card.md", "CHANGELOG.md": "changelog.md"}
 
 # Docstrings name other parts with Sphinx's roles.
 _ROLE = re.compile(r":(?:class|meth|func|attr|data|mod|exc):<code>~?([^<]+)</code>")
 # Pages link to files of the repository, which are not part of the site.
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)]+)\)")
-# Two pages are files of the repository.
-_INCLUDE = re.compile(r"<!-- include: (\S+) -->")
+
+
+def on_files(files: Files, *, config: Any, **_: Any) -> Files:
+    """Add the pages that lie elsewhere in the repository."""
+    for source, page in PAGES.items():
+        text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
+        files.append(File.generated(config, page, content=text))
+    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put included files in their place, and name files of the repository instead of linking."""
-
-    def included(found: re.Match[str]) -> str:
-        return (ROOT / found[1]).read_text(encoding="utf-8").replace("](docs/", "](")
+    """Link to the pages of the site, and name other files of the repository."""
 
     def named(link: re.Match[str]) -> str:
         text, path = link.groups()
+        if page := PAGES.get(path):
+            return f"[{text}]({page})"
         bare = text.strip("`")
         return f"`{path}`" if bare in path else f"{text} (`{path}` in the repository)"
 
-    return _OUTSIDE.sub(named, _INCLUDE.sub(included, markdown))
+    return _OUTSIDE.sub(named, markdown)
 
 
 def on_page_content(html: str, **_: Any) -> str:

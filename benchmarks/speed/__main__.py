@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.speed.goals import comparison, goals_table
-from benchmarks.speed.report import closing_lines, markdown, table
+from benchmarks.speed.report import closing_lines, table, write_figures
 from benchmarks.speed.run import SIZES, Benchmark, benchmark, busy_cpus
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.model.bundle import load_bundle
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--against", type=Path, metavar="JSON", help="also compare with these stored rounds"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--markdown", type=Path, help="also write the figures as a page")
+    parser.add_argument("--markdown", type=Path, help="also write the figures into a page")
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser.parse_args(given)
     try:
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     if options.markdown is not None:
         command = shlex.join(["python", "-m", "benchmarks.speed", *given])
-        options.markdown.write_text(markdown(rounds, command), "utf-8")
+        write_figures(options.markdown, rounds, command)
     if options.json:
         print(json.dumps([one.to_dict() for one in rounds], indent=1))
         return

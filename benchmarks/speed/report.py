@@ -1,4 +1,4 @@
-"""The figures of the benchmark, for a terminal and as a page of the documentation.
+"""The figures of the benchmark, for a terminal and for a page of the documentation.
 
 Each is the median of the rounds; of rates the lowest and the highest are printed too.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from benchmarks.speed.goals import goals_table
 from benchmarks.speed.measure import Throughput
@@ -47,9 +48,7 @@ def closing_lines(rounds: Sequence[Benchmark]) -> list[str]:
     return lines
 
 
-_PAGE = """\
-# Benchmark
-
+_FIGURES = """\
 Written by `{command}`; do not edit.
 
 {goals}
@@ -58,41 +57,24 @@ Written by `{command}`; do not edit.
 
 {closing}
 
-From these rates to a billion images (docs/scale.md says what they leave out):
-
 {arithmetic}
-
-How to read the first two tables:
-
-- Every figure is the median of the rounds. Behind rates are the lowest and the highest.
-- The photos are JPEGs made by code, with as many bytes as photos have.
-- *decode*, *resize*, *infer* and *hash* are medians for one photo on one CPU, with
-  nothing else running: the digest of the bytes and a decode at the smallest scale
-  that the model's input needs; the resize to the input; the pass in batches of
-  eight; the perceptual hash. *Decoding alone* is CPUs / decode.
-- *scan* is the steady rate of a whole scan, with reading, digests, hashes and a
-  file that is on the disk (fsync).
-- *roofline* is CPUs / (decode + resize + infer + hash), *share* what the scan reaches
-  of it. *busy share* is the same with stages that were measured on all CPUs at once:
-  CPUs that share a core or a memory are slower together than alone.
-- *MB* is the largest resident memory of a worker, libraries included; of *PSS MB*
-  each page that several processes share is divided among them.
-- *Pillow + ORT* is the loop that people write (one process, a full decode, one photo
-  at a time), with the same model file. *torch + timm* is the same network in fp32,
-  fed by a DataLoader with a worker on each CPU. Both in photos/s, and in brackets
-  how many times faster the scan is.
 """
+_BEGIN, _END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 
 
-def markdown(rounds: Sequence[Benchmark], command: str) -> str:
-    """Return the figures as a page of Markdown, which names the command that prints them."""
-    return _PAGE.format(
+def write_figures(page: Path, rounds: Sequence[Benchmark], command: str) -> None:
+    """Replace the figures between the two comments of a page, or add them at its end."""
+    figures = _FIGURES.format(
         command=command,
         goals="\n".join(goals_table(rounds)),
         rows="\n".join(table(rounds)),
         closing="\n".join(f"- {line}" for line in closing_lines(rounds)),
         arithmetic="\n".join(_arithmetic(rounds)),
     )
+    text = page.read_text("utf-8") if page.exists() else ""
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    page.write_text(f"{before}{_BEGIN}{figures}{_END}{after}", "utf-8")
 
 
 def table(rounds: Sequence[Benchmark]) -> Iterator[str]:

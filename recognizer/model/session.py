@@ -31,7 +31,7 @@ PACKAGES = {
     "directml": "onnxruntime-directml, on Windows",
     "openvino": "onnxruntime-openvino",
 }
-"""The package with each provider; it replaces ``onnxruntime`` (see docs/providers.md)."""
+"""The package with each provider; it replaces ``onnxruntime`` (see docs/speed.md)."""
 
 EXACT_ON_X64 = ("session.x64quantprecision", "1")
 """Session option without which weights of 8 bits are wrong on x64 CPUs that lack VNNI.

@@ -43,7 +43,7 @@ class ListingPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A listing, ready for review; ``docs/listings.md`` describes its keys.
+    """A listing, ready for review; ``docs/rows.md`` describes its keys.
 
     Of its images, the highest decision counts. It is clear only where all of them are; where some
     failed and the others show nothing, it is ``unscored``.

@@ -73,13 +73,13 @@ class BankReference:
 class Row:
     """What a scan says of one image: the type of each key, and last in words what it means."""
 
-    source: Annotated[str, "The path or URI as it was given."]
+    source: Annotated[str, "The path or URI as given."]
     item: Annotated[Mapping[str, Any] | None, "The listing's own columns, passed through."]
     status: Annotated[
         Status, "ok; degraded: scored, but damaged or incomplete; failed: not scored."
     ]
     reason: Annotated[Reason | None, "Why the status is not ok."]
-    sha256: Annotated[Digest | None, "Of the image's bytes; null where they could not be read."]
+    sha256: Annotated[Digest | None, "Of the image's bytes; null if they could not be read."]
     phash: Annotated[
         Digest | None, "The PDQ perceptual hash of the frame with the highest product score."
     ]
@@ -92,23 +92,21 @@ class Row:
     ]
     leads: Annotated[
         tuple[Lead, ...],
-        "The labels and families over their review threshold, the highest score first.",
+        "Labels and families over their review threshold, the highest score first.",
     ]
     family: Annotated[
         Mapping[str, Score] | None, "Family -> probability that one of its products is shown."
     ]
     decision: Annotated[
         Decision,
-        "What the policy makes of it: clear, review or priority; unscored where it failed, unless "
-        "the policy has such images reviewed.",
+        "What the policy decided: clear, review, priority, or unscored.",
     ]
     why: Annotated[
         tuple[str, ...],
-        "A sentence for each lead, and for all else that changed the decision: known items, rules "
-        "for damaged images and living animals, keywords, reports.",
+        "A sentence for each lead, and for each other reason for the decision.",
     ]
     regions: Annotated[
-        tuple[Region, ...], "Where the leads were seen (of a family, its likeliest product)."
+        tuple[Region, ...], "Where in the image the leads are (of a family, its likeliest product)."
     ]
     model: Annotated[ModelReference, "What scored it."]
     policy: Annotated[PolicyReference, "What decided."]
@@ -120,25 +118,23 @@ class Row:
     )
     known: Annotated[
         tuple[KnownMatch, ...] | None,
-        "The known items that it is near, the nearest first; null where it was compared with none.",
+        "The known items that it is near, the nearest first; null if there was no bank.",
     ]
     bank: Annotated[
         BankReference | None,
-        "The bank of known items that it was compared with; null where there was none.",
+        "The bank of known items that it was compared with, or null.",
     ]
     audit: Annotated[
         Score | None,
-        "The probability with which this clear image was drawn for the audit sample; null where it "
-        "was not drawn.",
+        "The probability with which it was drawn for the audit sample, or null.",
     ] = None
     image_decision: Annotated[
         Decision,
-        "The decision on the image alone, without the keywords and the reports of its listing.",
+        "The decision without the keywords and reports of its listing.",
     ]
     keywords: Annotated[
         tuple[KeywordHit, ...],
-        "The keywords of the policy that the listing has, and in which of its columns. They say "
-        "nothing about the image.",
+        "The policy's keywords that the listing has, and in which columns.",
     ]
 
     def __post_init__(self) -> None:

@@ -130,6 +130,7 @@ def test_the_command(
     monkeypatch.setattr(run, "in_new_process", lambda function, *given: function(*given))
     monkeypatch.setattr(run, "stages_at_once", lambda _, *given: stages(*given))
     page = tmp_path / "page.md"
+    page.write_text("before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n")
     other = tiny_model()
     other.doc_string = "another file than the bundle's"
     onnx.save(other, tmp_path / "fp32.onnx")
@@ -154,6 +155,7 @@ def test_the_command(
     machine = found["machine"]
     assert f"({machine['cpu']}, products of bytes by {machine['kernel']})" in page.read_text()
     lines = page.read_text().splitlines()
+    assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
     header = lines.index(f"| {' | '.join(COLUMNS)} |")
     assert lines[header + 2].startswith("| 160x120 baseline, unknown |")
     assert all(line.count("|") == len(COLUMNS) + 1 for line in lines[header : header + 6])

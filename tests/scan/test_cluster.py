@@ -1,4 +1,4 @@
-"""Needs the extra ``ray``; docs/scale.md says how to run it."""
+"""Needs the extra ``ray``, which ``make test`` does not install."""
 
 from __future__ import annotations
 
