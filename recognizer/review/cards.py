@@ -108,13 +108,8 @@ class Card:
 class CardMaker:
     """Makes the cards of listings.
 
-    Args:
-        entries: for the images, for what was said, and for the group of a listing.
-        bundles: the models behind the rows, by their digests.
-        show: returns where a page finds the pictures of an image; the second argument says whether
-            it is the one that stands for its listing.
-        actions: what the platform does at a level.
-        photos_on_a_card: of a listing with more, the others come page by page.
+    ``show`` returns where a page finds the pictures of an image; its second argument says whether
+    it is the one that stands for its listing. ``actions`` is what the platform does at a level.
     """
 
     def __init__(

@@ -158,13 +158,9 @@ class Said(NamedTuple):
 class Entries(Closes):
     """The listings of a scan and what was said of them, for reading.
 
-    Args:
-        scan: the scan's file.
-        outcomes: the file of outcomes; None for that of the scan.
-        time_limits: level -> hours after which a listing is late, and comes first in its level.
-
-    Raises:
-        ScanFileError: a file cannot be used; as from all methods.
+    ``outcomes`` is None for those in the scan's file. ``time_limits`` are the hours, by level,
+    after which a listing is late, and comes first in its level. All methods raise
+    :class:`ScanFileError` if a file cannot be used.
     """
 
     def __init__(
@@ -214,11 +210,7 @@ class Entries(Closes):
             self._refresh_at = now + max(_REFRESH_SECONDS, (now - begin) / _REFRESH_SHARE)
 
     def check(self) -> None:
-        """Check that the files are where they were.
-
-        Raises:
-            ScanFileChangedError: one is not.
-        """
+        """Raise :class:`ScanFileChangedError` unless the files are where they were."""
         for path, place in self._places.items():
             if not _is_there(path, place):
                 raise ScanFileChangedError(

@@ -48,15 +48,10 @@ class Grounds(StrEnum):
 class Precision:
     """How many of the decided leads with the same grounds were confirmed.
 
-    Attributes:
-        kind: of the grounds, or None for all leads of the level together.
-        name: of the label or family, or the keyword.
-        confirmed: as whatever product.
-        as_product: of these, those that were confirmed as this product: by the label that the
-            reviewer gave, or without one. Of all leads: as one of the products that they were for.
-        open: without an outcome, or with one that does not decide (unsure, escalated).
-        precision: confirmed among the decided, if any.
-        product_precision: confirmed as this product among the decided, if the grounds name one.
+    ``kind`` and ``name`` are those of the grounds; both are None for all leads of a level together.
+    ``confirmed`` counts whatever product was confirmed; ``as_product`` those confirmed as the
+    product of the lead, or without saying which. ``open``: without an outcome, or with one that
+    does not decide (unsure, escalated).
     """
 
     kind: Grounds | None
@@ -97,13 +92,10 @@ class Hours:
 class Misses:
     """What an audit sample says of the images that were cleared.
 
-    Attributes:
-        drawn: of the cleared, how many are in the audit sample.
-        audited: of these, how many somebody has decided.
-        found: of these, how many show a product after all.
-        rate: estimated share of the clear images that do.
-        recall: confirmed leads among them and the estimated misses. Leads that nobody has decided
-            yet are left out, so it is an estimate for a queue that is worked through.
+    ``drawn`` of them are in the sample, ``audited`` of these were decided, and ``found`` of these
+    show a product after all; ``rate`` is the estimated share of all cleared images that do.
+    ``recall`` leaves out leads that nobody has decided yet: it is an estimate for a queue that is
+    worked through.
     """
 
     cleared: int
@@ -118,14 +110,9 @@ class Misses:
 class Measurement:
     """What the outcomes say of a scan.
 
-    Attributes:
-        leads: those to review: images that are leads by themselves, and listings that keywords or
-            reports alone have raised, each of them once.
-        precision: by level over all leads, then by product and level.
-        appeals: decisions on which an appeal was decided.
-        agreement: of each pair of reviewers with :data:`MIN_COMMON` images in common.
-        time_to_decision: level -> from the scan to the first outcome.
-        waiting: level -> age of the leads without an outcome.
+    ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
+    have raised, each once. ``precision`` has levels as a whole first, then products. ``appeals``
+    counts decided ones. ``waiting`` is the age of leads without an outcome.
     """
 
     images: int
@@ -205,13 +192,10 @@ def measure_outcomes(
     now: datetime,
     taxonomy: Taxonomy | None = None,
 ) -> Measurement:
-    """Compare the rows of a scan with what people found out.
+    """Compare the rows of a scan with all outcomes, in the order of their arrival.
 
-    Args:
-        rows: the last row of each image.
-        outcomes: all outcomes, in the order in which they were added.
-        now: the time up to which leads have been waiting, with its time zone.
-        taxonomy: says which label belongs to which family; by default that of the package.
+    ``now`` is the time up to which leads have been waiting. The taxonomy, by default that of the
+    package, says which label belongs to which family.
     """
     histories: dict[str, list[Outcome]] = defaultdict(list)
     of_listings: dict[str, list[Outcome]] = defaultdict(list)

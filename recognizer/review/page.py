@@ -97,19 +97,10 @@ def write_report(
 ) -> None:
     """Write the review queue of a scan, in one step, as a file on which a reviewer decides.
 
-    The pictures are the thumbnails that the scan has kept. Where there is none, it is made from the
-    image as it is now; where its bytes have changed since, the page says so and does not show it.
-
-    Args:
-        scan: the scan's file.
-        output: the HTML file.
-        bundles: the models that may be behind the rows.
-        outcomes: the file of outcomes; None for that of the scan.
-        title: of the page.
-        capacity: how much it shows.
-        part: which part of the queue.
-        language: a key of :data:`recognizer.review.texts.LANGUAGES`.
-        read: return the bytes of a row's image as they are now, or raise ``Refused``.
+    The pictures are the thumbnails that the scan has kept. If there is none, it is made from the
+    image as it is now, as ``read`` returns it; if its bytes have changed since, the page says so
+    and does not show it. ``bundles`` are the models that may be behind the rows; ``outcomes`` is
+    None for those in the scan's file.
     """
     texts, part, capacity = Texts(language), part or Part(), capacity or Capacity()
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.

@@ -37,14 +37,7 @@ def catalogue() -> dict[str, Any]:
 
 
 class Texts:
-    """The words of one language; called with a key, it returns a text.
-
-    Args:
-        language: one of :data:`LANGUAGES`.
-
-    Raises:
-        UsageError: there is no such language.
-    """
+    """The words of a language of :data:`LANGUAGES`; called with a key, it returns a text."""
 
     def __init__(self, language: str) -> None:
         if language not in LANGUAGES:

@@ -57,10 +57,8 @@ def verify_case(
 ) -> Iterator[Check]:
     """Check a case, and yield what came of each check.
 
-    Args:
-        folder: the case.
-        load: return the model behind the scores, or None if it is not at hand.
-        digest: the case digest that somebody wrote down.
+    ``load`` returns the model behind the scores, or None if it is not at hand; ``digest`` is the
+    case digest that somebody wrote down.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")

@@ -40,12 +40,7 @@ class Opening(TableOpening):
     """An archive or a table, and how it is opened; the options of tables leave archives alone."""
 
     def items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
-        """Yield the images of the container; one that cannot be read on ends in an item.
-
-        Raises:
-            MissingExtraError: pyarrow, or the library for a store, is not installed.
-            UsageError: the only source is a table without such a column; there is no such store.
-        """
+        """Yield the images of the container; one that cannot be read on ends in an item."""
         try:
             yield from self._items(progress, skipped)
         except RecognizerError:
@@ -99,9 +94,7 @@ class _End:
 class Containers(Closes):
     """Opens archives and tables, each in turn, in a process that is replaced when it dies.
 
-    Args:
-        timeout: seconds without any progress.
-        memory_limit: resident bytes of the process; None for :data:`MEMORY_LIMIT`.
+    ``timeout`` is in seconds without any progress, ``memory_limit`` in resident bytes.
     """
 
     def __init__(self, timeout: float = 30.0, memory_limit: int | None = None) -> None:
@@ -118,11 +111,7 @@ class Containers(Closes):
             self._process.kill()
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
-        """Yield the images of a container; what is wrong with it is an item too.
-
-        Raises:
-            RecognizerError: as :meth:`Opening.items`; or no process can be started.
-        """
+        """Yield the images of a container; what is wrong with it is an item too."""
         found, last = 0, _Batch(items=[])
         while not self._is_closed:
             process = self._ready()

@@ -106,8 +106,7 @@ class ScanOptions:
 class WorkerPayload:
     """What travels to a worker process, on this machine or on another.
 
-    Attributes:
-        files: path -> content of the files of model and known items; empty unless packed.
+    ``files`` has the files of model and known items by their paths; it is empty unless packed.
     """
 
     bundle: Bundle

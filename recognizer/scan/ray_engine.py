@@ -38,10 +38,6 @@ class RayPool:
     The cluster is the one that this process is connected to, or that of ``RAY_ADDRESS``, or one
     that Ray starts on this machine. Its machines need this package, of the same version, and must
     reach the images by the same names; the model travels with the work.
-
-    Raises:
-        MissingExtraError: the extra ``ray`` is not installed.
-        RecognizerError: there is no such cluster.
     """
 
     def __init__(self, payload: WorkerPayload) -> None:

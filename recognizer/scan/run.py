@@ -10,7 +10,6 @@ import os
 import pickle
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,8 +33,7 @@ from recognizer.scan.pool import Pool, WorkerPool
 from recognizer.scan.worker import Result, Task
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
-_CHUNK_ITEMS = 256
-_MAX_BYTES = 16 << 20  # names compress well: about a million items
+_MAX_BYTES = 32 << 20  # of items that were found ahead, packed: the names of 240,000 files
 
 OnRows: TypeAlias = Callable[[ScanSummary, Sequence[tuple[int, Row]]], None]
 """Called several times a second with the sums so far, and each new image's number (from 0) and
@@ -205,15 +203,14 @@ class _Run:
 class Lookahead(Closes):
     """Iterates over items that a thread finds meanwhile.
 
-    What has been found and not been asked for is held compressed, up to a limit; then the thread
-    waits. An error of the walk comes in its place among the items.
+    What has been found and not been asked for is held packed, up to a limit; then the thread waits.
+    An error of the walk comes in its place among the items.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._items = items
         self._changed = threading.Condition()
-        self._chunks: deque[tuple[int, bytes | list[Item]]] = deque()
-        self._last: list[Item] = []  # the chunk that is being filled
+        self._waiting: deque[tuple[int, bytes | Item]] = deque()  # with their sizes
         self._held = 0
         self._found = 0
         self._is_done = False
@@ -226,8 +223,17 @@ class Lookahead(Closes):
         return self._found if self._is_done and self._error is None else None
 
     def __iter__(self) -> Iterator[Item]:
-        while chunk := self._take():
-            yield from chunk
+        while True:
+            with self._changed:
+                while not (self._waiting or self._is_done):
+                    self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
+                if not self._waiting:
+                    break
+                size, item = self._waiting.popleft()
+                self._held -= size
+                self._changed.notify_all()
+            # Packed by this process.
+            yield pickle.loads(item) if isinstance(item, bytes) else item  # noqa: S301
         if self._error is not None:
             raise self._error
 
@@ -238,52 +244,19 @@ class Lookahead(Closes):
             self._changed.notify_all()
 
     def _walk(self) -> None:
-        items = iter(self._items)
         try:
-            while self._has_room():
-                self._put(next(items))
-        except StopIteration:
-            pass
+            for item in self._items:
+                packed = None if item.data else pickle.dumps(item)
+                size = len(packed or item.data or b"")
+                with self._changed:
+                    self._changed.wait_for(lambda: self._held < _MAX_BYTES or self._is_done)
+                    if self._is_done:
+                        return
+                    self._waiting.append((size, packed or item))
+                    self._held += size
+                    self._found += 1
+                    self._changed.notify_all()
         except Exception as error:
             self._error = error
         finally:
             self.close()
-
-    def _has_room(self) -> bool:
-        with self._changed:
-            while self._held >= _MAX_BYTES and not self._is_done:
-                self._changed.wait()
-            return not self._is_done
-
-    def _put(self, item: Item) -> None:
-        with self._changed:
-            self._last.append(item)
-            self._found += 1
-            if len(self._last) == _CHUNK_ITEMS or item.data:
-                self._pack()
-            self._changed.notify_all()
-
-    def _pack(self) -> None:
-        chunk, self._last = self._last, []
-        size = sum(len(item.data or b"") for item in chunk)
-        if size:
-            self._chunks.append((size, chunk))
-        else:
-            packed = zlib.compress(pickle.dumps(chunk), 1)
-            size = len(packed)
-            self._chunks.append((size, packed))
-        self._held += size
-
-    def _take(self) -> list[Item]:
-        with self._changed:
-            while not (self._chunks or self._last or self._is_done):
-                self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
-            if not self._chunks:
-                chunk, self._last = self._last, []
-                return chunk
-            size, found = self._chunks.popleft()
-            self._held -= size
-            self._changed.notify_all()
-        if isinstance(found, bytes):
-            found = pickle.loads(zlib.decompress(found))  # noqa: S301 - packed above
-        return found

@@ -77,15 +77,8 @@ class Done:
 class Queue(Entries):
     """A queue that several people work through at once.
 
-    Args:
-        scan: the scan's file.
-        outcomes: the file of outcomes; None for that of the scan.
-        hold_seconds: how long somebody has a listing who does nothing.
-        time_limits: level -> hours after which a listing is late, and comes first in its level.
-        on_outcomes: called with outcomes once they are on the disk.
-
-    Raises:
-        ScanFileError: a file cannot be used; as from all methods.
+    Somebody who does nothing has a listing for ``hold_seconds``. ``on_outcomes`` is called with
+    outcomes once they are on the disk. See :class:`Entries` for the rest.
     """
 
     def __init__(
@@ -216,18 +209,12 @@ class Queue(Entries):
         by: str | None = None,
         expected: int = 1,
     ) -> int:
-        """Store what a reviewer says of a listing that they have, or of a group with it.
+        """Store what a reviewer says of a listing that they have, or of a group; return how many.
 
         ``by`` is None for the listing alone, ``copies`` for its open near-copies too, ``seller``
-        for all that is open of its seller; ``expected`` is how many listings the page has named.
-
-        Returns:
-            How many listings it settled.
-
-        Raises:
-            ConflictError: it is gone, somebody else has it or has decided it since the page was
-                made, or there are more or fewer listings.
-            UsageError: a text is too long.
+        for all that is open of its seller; ``expected`` is how many listings the page has named. It
+        is a :class:`ConflictError` if there are more or fewer, if the listing is gone, or if
+        somebody else has it or has decided it since the page was made.
         """
         with self._current():
             entry = self.entry(unit)
