@@ -49,7 +49,6 @@ def test_precision_is_confirmed_among_decided_by_level_and_product() -> None:
     levels = {p.level: p for p in found.precision if p.name is None}
     review = levels[Decision.REVIEW]
     assert (review.confirmed, review.rejected, review.open) == (1, 1, 2)
-    assert review.precision is not None
     assert review.precision.value == 0.5
     assert review.precision.low < 0.05
     assert review.precision.high > 0.95
@@ -98,7 +97,6 @@ def test_appeals_overturn_decisions() -> None:
         said("b", C, 5, "Bo", appeal),
     )
     assert found.appeals == 2
-    assert found.overturned is not None
     assert found.overturned.value == 0.5
     assert found.precision[0].confirmed == 2
 
@@ -143,20 +141,17 @@ def test_each_audited_image_stands_for_those_like_it() -> None:
     rows = [cleared(f"c{i}", 0.1 if i < 100 else None) for i in range(1000)]
     outcomes = [said(f"c{i}", C if i < 2 else R, occasion=Occasion.AUDIT) for i in range(50)]
     found = measure([*rows, *leads("a", "b")], *outcomes, said("a", C)).misses
-    assert found is not None
     assert (found.cleared, found.drawn, found.audited, found.found) == (1000, 100, 50, 2)
     # 2 of 50, each for 20 of the 1,000.
     assert found.rate.value == pytest.approx(0.04)
     assert found.rate.low < 0.02
     assert found.rate.high > 0.1
-    assert found.recall is not None
     assert found.recall.value == pytest.approx(1 / 41)
 
 
 def test_an_audit_without_a_miss_has_an_upper_bound() -> None:
     rows = [cleared(f"c{i}", 0.5) for i in range(200)]
     found = measure(rows, *(said(f"c{i}", R, occasion=Occasion.AUDIT) for i in range(200))).misses
-    assert found is not None
     assert (found.rate.value, found.rate.low) == (0, 0)
     assert found.rate.high == pytest.approx(2 * 3.689 / 200, rel=1e-3)
     assert found.recall is None

@@ -93,7 +93,6 @@ def test_what_reviewers_find_makes_the_next_scan_better(tmp_path: Path, tiny_bun
     review(team, before, product_of)
     figures = [measured(scanned, team) for scanned in (before, after)]
     recalls = [one["misses"]["recall"]["value"] for one in figures]
-    print("recall on new photos, before and after: {:.2f}, {:.2f}".format(*recalls))
     assert recalls[0] == pytest.approx(4 / 12)
     assert recalls[1] == 1
     assert all(one["precision"][0]["precision"]["value"] == 1 for one in figures)
