@@ -28,7 +28,7 @@ from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.status import Status
-from recognizer.taxonomy import Taxonomy, load_taxonomy
+from recognizer.taxonomy import load_taxonomy
 
 MIN_COMMON = 2  # subjects that two reviewers have judged both: fewer say nothing of agreement
 
@@ -186,16 +186,11 @@ class _Counts:
 
 
 def measure_outcomes(
-    rows: Iterable[Row],
-    outcomes: Iterable[Outcome],
-    *,
-    now: datetime,
-    taxonomy: Taxonomy | None = None,
+    rows: Iterable[Row], outcomes: Iterable[Outcome], *, now: datetime
 ) -> Measurement:
     """Compare the rows of a scan with all outcomes, in the order of their arrival.
 
-    ``now`` is the time up to which leads have been waiting. The taxonomy, by default that of the
-    package, says which label belongs to which family.
+    ``now`` is the time up to which leads have been waiting.
     """
     histories: dict[str, list[Outcome]] = defaultdict(list)
     of_listings: dict[str, list[Outcome]] = defaultdict(list)
@@ -204,8 +199,7 @@ def measure_outcomes(
         if outcome.listing is not None:
             of_listings[outcome.listing].append(outcome)
     histories = {subject: in_force(history) for subject, history in histories.items()}
-    labels = (taxonomy or load_taxonomy()).labels
-    counts = _Counts({name: label.family for name, label in labels.items()})
+    counts = _Counts({name: label.family for name, label in load_taxonomy().labels.items()})
     raised: dict[str, _Lead] = {}  # listings of which images are raised by text or reports alone
     has_image_lead: set[str] = set()
     for row in rows:
@@ -359,16 +353,16 @@ def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> d
     return {p: drawn[p] / number / p for p, number in audited.items() if number}
 
 
-def weighted_count(found: Mapping[float, int], confidence: float = CONFIDENCE) -> Estimate:
+def weighted_count(found: Mapping[float, int]) -> Estimate:
     """Return a sum of weighted Poisson counts with its interval (Fay and Feuer, 1997).
 
     ``found`` is weight -> how many things of this weight were seen, 0 if some were looked for and
     none was seen. Of the largest weight at least as many as the Poisson bound of none may have been
-    missed. The interval covers at least as often as ``confidence`` says.
+    missed. The interval covers at least as often as :data:`CONFIDENCE` says.
     """
     if not found:
         return Estimate(0.0, 0.0, 0.0)
-    largest, tail = max(found), (1 - confidence) / 2
+    largest, tail = max(found), (1 - CONFIDENCE) / 2
     of_none = largest * float(chi2.ppf(1 - tail, 2) / 2)
     value = sum(weight * count for weight, count in found.items())
     if not value:

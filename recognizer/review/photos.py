@@ -10,7 +10,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -85,11 +84,9 @@ class Photos(Closes):
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
         self._starting = threading.Lock()
-        self._later = ThreadPoolExecutor(max_workers=1)
 
     def close(self) -> None:
         """End the processes."""
-        self._later.shutdown(wait=False, cancel_futures=True)
         with self._starting:
             if self._pool is not None:
                 self._pool.close()
@@ -115,10 +112,6 @@ class Photos(Closes):
             while self._size > _CACHE_BYTES:
                 self._size -= len(self._cache.popitem(last=False)[1].data)
         return picture
-
-    def make_later(self, image: int, row: Row) -> None:
-        """Make the large picture of an image in the background; whether that works shows later."""
-        self._later.submit(self.picture, image, row, "large")
 
     def thumbnail(self, image: int, row: Row) -> Thumbnail:
         """Return what the scan has kept of an image, else what is made of the file as it is now."""

@@ -14,7 +14,6 @@ from importlib import resources
 from typing import Any
 
 from recognizer.errors import UsageError
-from recognizer.review.guide import explain_reason
 from recognizer.status import Reason
 from recognizer.taxonomy import Taxonomy
 
@@ -66,8 +65,10 @@ class Texts:
 
     def reason(self, reason: Reason | None) -> str:
         """Return what the reason of a failure means."""
-        own = None if reason is None else self._own("reasons", reason.value)
-        return own or explain_reason(reason)
+        if reason is None:
+            return self("no_reason")
+        meaning: str = catalogue()["reasons"][reason][self._place]
+        return meaning
 
     def ago(self, time: datetime, now: datetime) -> str:
         """Return how long ago a time was, in the largest unit."""

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from recognizer._closing import Closes
 from recognizer._sqlite import KeySet
@@ -29,8 +29,11 @@ from recognizer.rows.writer import Known, ScanWriter
 from recognizer.scan.file_state import FileState
 from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
-from recognizer.scan.pool import Pool, WorkerPool
+from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import Result, Task
+
+if TYPE_CHECKING:
+    from recognizer.scan.ray_engine import RayPool
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
 _MAX_BYTES = 32 << 20  # of items that were found ahead, packed: the names of 240,000 files
@@ -89,7 +92,7 @@ def scan(
     return run.summary
 
 
-def _make_pool(payload: WorkerPayload) -> Pool:
+def _make_pool(payload: WorkerPayload) -> WorkerPool | RayPool:
     if payload.options.engine is Engine.RAY:
         from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415 - an extra
 

@@ -209,7 +209,6 @@ class _Pages:
         else:
             entry = self._queue.take(reviewer, view)
         context = self._desk(request, reviewer, view, entry)
-        self._warm(reviewer, view)
         return self._render(request, "desk.html.j2", **context)
 
     def strip(self, request: Request) -> Response:
@@ -377,7 +376,6 @@ class _Pages:
         """Return the next listing, ready to be put into the page."""
         context = self._context(request, reviewer) | self._desk(request, reviewer, view, entry)
         html = self._environment.get_template("card.html.j2").render(context)
-        self._warm(reviewer, view)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": html, "notice": notice, "url": url}, status)
 
@@ -421,13 +419,6 @@ class _Pages:
             "number": number,
             "pages": pages,
         }
-
-    def _warm(self, reviewer: str, view: View) -> None:
-        """Have the photo made that is likely to be wanted next."""
-        entry = self._queue.peek(reviewer, view)
-        image = None if entry is None else self._queue.image(entry.photo)
-        if image is not None:
-            self._parts.photos.make_later(image.number, image.row)
 
     def _filters(self, request: Request) -> dict[str, Any]:
         return filters(self._queue, self._parts.bundles, self._texts(request))

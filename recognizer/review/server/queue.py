@@ -131,12 +131,6 @@ class Queue(Entries):
                     return self._hold(reviewer, now)
             return None
 
-    def peek(self, reviewer: str, view: View) -> Entry | None:
-        """Return what a reviewer would get after what they have now."""
-        with self._current():
-            held = self._held(reviewer, view)
-            return self._next(reviewer, view, None if held is None else held.unit)
-
     def keep(self, reviewer: str, unit: int | None) -> None:
         """Extend the time for which a reviewer has a listing, or hand it to them again."""
         with self._current():
@@ -173,10 +167,10 @@ class Queue(Entries):
         found = self._select(condition, values | {"reviewer": reviewer}, limit=1)
         return found[0] if found else None
 
-    def _next(self, reviewer: str, view: View, but: int | None = None) -> Entry | None:
+    def _next(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition(folded=False)
-        values |= {"reviewer": reviewer, "but": but}
-        condition = f"{condition} AND {_IS_FREE} AND entry.unit IS NOT :but"
+        values["reviewer"] = reviewer
+        condition = f"{condition} AND {_IS_FREE}"
         if view.state not in {OPEN, "all"}:  # a second pair of eyes
             condition += " AND judge != :reviewer"
         for further in (f"{condition} AND {_NOT_SKIPPED}", condition):
