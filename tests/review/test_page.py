@@ -20,16 +20,26 @@ from PIL import Image
 
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.imaging.thumbnail import Thumbnail, shrink
+from recognizer.imaging.thumbnail import shrink
 from recognizer.policy import CandidateKind
 from recognizer.prediction import Region
-from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.review.page import Capacity, Part, write_report
 from recognizer.review.texts import catalogue
+from recognizer.rows import NewRow
 from recognizer.rows.row import ModelReference, Row
 from tests.conftest import encoded, picture, write_file
-from tests.review.scans import write_scan
-from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, known_match, lead, row_of
+from tests.review.outcomes import outcome, store
+from tests.rows.rows import (
+    FAR,
+    HASH,
+    NEAR,
+    bare_row,
+    digest,
+    known_match,
+    lead,
+    row_of,
+    write_scan,
+)
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
@@ -96,12 +106,10 @@ Report = Callable[..., Page]
 def report(recognizer: Recognizer, tmp_path: Path) -> Report:
     """Writes rows, and the report of them."""
 
-    def report(
-        rows: list[Row], thumbnails: dict[str | None, Thumbnail] | None = None, **options: Any
-    ) -> Page:
+    def report(rows: list[Row | NewRow], **options: Any) -> Page:
         for path in tmp_path.glob("scan.sqlite*"):
             path.unlink()
-        scan = write_scan(tmp_path / "scan.sqlite", rows, recognizer.bundle, thumbnails)
+        scan = write_scan(tmp_path / "scan.sqlite", rows, recognizer.bundle)
         output = tmp_path / "report.html"
         write_report(scan, output, [recognizer.bundle], **options)
         return Page(output.read_text(encoding="utf-8"))
@@ -228,15 +236,15 @@ def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
     recognizer: Recognizer, report: Report, photos: list[Path]
 ) -> None:
     row = row_of(recognizer, photos[0])
-    kept = {row.sha256: shrink(np.asarray(picture("blue", (512, 64))), 256, 0)}
-    page = report([row], kept)
+    kept = NewRow(row=row, thumbnail=shrink(np.asarray(picture("blue", (512, 64))), 256, 0))
+    page = report([kept])
     (here,) = page.pictures
     assert here.size == (256, 32)
     red, _, blue = np.asarray(here)[9, 9]
     assert blue > red  # not made from the file
     assert "the file has gone or has changed" not in page.text
     photos[0].unlink()
-    gone = report([row], kept)
+    gone = report([kept])
     assert [image.size for image in gone.pictures] == [(256, 32)]
     assert "From the scan: the file has gone or has changed." in gone.text
 
@@ -389,9 +397,7 @@ def test_what_was_said_before_is_on_the_page(
     report: Report, recognizer: Recognizer, tmp_path: Path
 ) -> None:
     report([bare_row("a.jpg", 0.6, "review", item={"id": "A"})])
-    said = Outcome(time=NOW, reviewer="Ama", judgement=Judgement.REJECTED, listing="A")
-    with Outcomes(tmp_path / "team.sqlite", create=True) as outcomes:
-        outcomes.add([said])
+    store(tmp_path / "team.sqlite", [outcome("rejected", listing="A")])
     output = tmp_path / "team.html"
     for outcomes, state in ((None, "open"), (tmp_path / "team.sqlite", "rejected")):
         write_report(tmp_path / "scan.sqlite", output, [recognizer.bundle], outcomes=outcomes)

@@ -14,10 +14,10 @@ from recognizer.imaging.thumbnail import shrink
 from recognizer.model.bundle import load_bundle
 from recognizer.review.outcomes import Outcome, read_outcomes
 from recognizer.review.page import write_report
+from recognizer.rows import NewRow
 from tests.conftest import picture
 from tests.review.browser import chromium
-from tests.review.scans import write_scan
-from tests.rows.rows import HASH, bare_row, digest
+from tests.rows.rows import HASH, bare_row, digest, write_scan
 
 EVIL = '"><script>document.title = "run"</script><img src=x onerror="document.title = 1">'
 
@@ -47,9 +47,10 @@ def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
         bare_row("clear.jpg", 0.1, "clear", audit=0.5),
     ]
     rows += [bare_row(f"many{i}.jpg", 0.5 - i / 1000, "review") for i in range(60)]
-    kept = {row.sha256: shrink(np.asarray(picture("red")), 64, 0) for row in rows[:4]}
+    thumbnail = shrink(np.asarray(picture("red")), 64, 0)
+    rows = [*(NewRow(row=row, thumbnail=thumbnail) for row in rows[:4]), *rows[4:]]
     bundle = load_bundle(tiny_bundle)
-    scan = write_scan(tmp_path / "scan.sqlite", rows, bundle, kept)
+    scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
     write_report(scan, tmp_path / "queue.html", [bundle])
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()

@@ -21,9 +21,8 @@ from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from tests.conftest import encoded, picture
-from tests.review.scans import write_scan
 from tests.review.server.queues import Client, served
-from tests.rows.rows import bare_row, lead
+from tests.rows.rows import bare_row, lead, write_scan
 
 SIDE = 8000
 

@@ -21,9 +21,8 @@ from recognizer.review.server.queue import Queue
 from recognizer.review.views import View
 from recognizer.rows import Row, ScanFile, read_listings
 from tests.conftest import invoke
-from tests.review.scans import write_scan
 from tests.review.server.queues import CONFIRMED, REJECTED, listing, said_in
-from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead
+from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, write_scan
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from recognizer.engine import Recognizer
 from recognizer.review.outcomes import Outcomes
 from tests.conftest import picture
 from tests.review.browser import chromium
-from tests.review.scans import write_scan
 from tests.review.server.queues import many, said_in, served
-from tests.rows.rows import digest, row_of
+from tests.rows.rows import digest, row_of, write_scan
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

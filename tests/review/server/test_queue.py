@@ -9,13 +9,13 @@ import pytest
 
 from recognizer.policy import Decision
 from recognizer.review.entries import MAX_IMAGES, Group, as_key, from_key
-from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
+from recognizer.review.outcomes import Judgement, Occasion, Outcomes
 from recognizer.review.server.queue import ConflictError, Queue
 from recognizer.review.views import View
 from recognizer.rows.row import Row
-from tests.review.scans import write_scan
+from tests.review.outcomes import outcome, store
 from tests.review.server.queues import CONFIRMED, REJECTED, copy_of, listing, many, said_in
-from tests.rows.rows import NOW, bare_row, digest
+from tests.rows.rows import NOW, bare_row, digest, write_scan
 
 ALL = View(state="all")
 
@@ -200,11 +200,7 @@ def test_a_scan_that_grows_and_outcomes_of_others_are_taken_over(
         one = queue.take("Anna", View())
         assert one.name == "stray.jpg"
         write_scan(scan, [listing("b", 0.2, "clear"), listing("c", 0.9, reports=5)])
-        said = Outcome(
-            time=NOW, reviewer="Tool", judgement=Judgement.REJECTED, sha256=digest("stray.jpg")
-        )
-        with Outcomes(team, write=True) as outcomes:
-            outcomes.add([said])
+        store(team, [outcome("rejected", reviewer="Tool", sha256=digest("stray.jpg"))])
         queue.refresh()
         assert names(queue) == ["c", "a"]
         assert [e.judge for e in queue.page(View(state="rejected"), 1)[0]] == ["Tool"]

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.review.scans import write_scan
 from tests.review.server.queues import Client, many, said_in
+from tests.rows.rows import write_scan
 
 LISTINGS = 120
 
