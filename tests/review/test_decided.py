@@ -36,14 +36,9 @@ def rows(tmp_path: Path, recognizer: Recognizer) -> list[Row]:
 def scan(tmp_path: Path, rows: list[Row]) -> Path:
     """A scan in whose file people have said what they found out."""
     path = write_scan(tmp_path / "scan.sqlite", rows)
-    judgements = [
-        ("confirmed", None),
-        ("rejected", None),
-        ("rejected", "ceramic"),
-        ("unsure", None),
-    ]
-    said = zip(rows, judgements, strict=True)
-    store(path, (outcome(j, sha256=row.sha256, label=name, note="a\nb") for row, (j, name) in said))
+    said = [("confirmed", None), ("rejected", None), ("rejected", "ceramic"), ("unsure", None)]
+    for row, (judgement, label) in zip(rows, said, strict=True):
+        store(path, [outcome(judgement, sha256=row.sha256, label=label, note="a\nb")])
     return path
 
 

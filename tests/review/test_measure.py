@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,25 +14,15 @@ from recognizer.review.measure import Measurement, measure_outcomes, weighted_co
 from recognizer.review.outcomes import Judgement, Occasion, Outcome
 from recognizer.rows.audit import audit_probability
 from recognizer.rows.row import Row
+from tests.review.outcomes import outcome
 from tests.rows.rows import NOW, bare_row, digest, lead
 
 C, R, U = Judgement.CONFIRMED, Judgement.REJECTED, Judgement.UNSURE
 
 
-def said(
-    name: str,
-    judgement: Judgement,
-    hours: float = 1,
-    reviewer: str = "Ama",
-    occasion: Occasion = Occasion.REVIEW,
-) -> Outcome:
-    return Outcome(
-        time=NOW + timedelta(hours=hours),
-        reviewer=reviewer,
-        judgement=judgement,
-        occasion=occasion,
-        sha256=digest(name),
-    )
+def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Outcome:
+    time = NOW + timedelta(hours=hours)
+    return outcome(judgement, time=time, sha256=digest(name), **values)
 
 
 def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
@@ -93,8 +84,8 @@ def test_appeals_overturn_decisions() -> None:
     found = measure(
         rows,
         *(said(name, C) for name in "abc"),
-        said("a", R, 5, "Bo", appeal),
-        said("b", C, 5, "Bo", appeal),
+        said("a", R, 5, reviewer="Bo", occasion=appeal),
+        said("b", C, 5, reviewer="Bo", occasion=appeal),
     )
     assert found.appeals == 2
     assert found.overturned.value == 0.5
@@ -116,9 +107,9 @@ def test_agreement_is_cohens_kappa(
     rows = leads(*"abcd")
     found = measure(
         rows,
-        *(said(n, j, 1, "Ama") for n, j in zip("abcd", first, strict=True)),
-        *(said(n, j, 2, "Bo") for n, j in zip("abcd", second, strict=True)),
-        said("a", R, 3, "Cy"),  # one subject in common says nothing
+        *(said(n, j, 1) for n, j in zip("abcd", first, strict=True)),
+        *(said(n, j, 2, reviewer="Bo") for n, j in zip("abcd", second, strict=True)),
+        said("a", R, 3, reviewer="Cy"),  # one subject in common says nothing
     )
     (pair,) = found.agreement
     assert (pair.reviewers, pair.subjects, pair.same) == (("Ama", "Bo"), 4, same)

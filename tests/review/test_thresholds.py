@@ -24,7 +24,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rate
 from recognizer.prediction import Prediction
-from recognizer.review.outcomes import Judgement, Outcome
+from recognizer.review.outcomes import Judgement
 from recognizer.review.thresholds import (
     ANY_PRODUCT,
     MIN_OVER,
@@ -40,8 +40,9 @@ from recognizer.rows.row import ModelReference, Row
 from recognizer.status import Status
 from tests.conftest import invoke
 from tests.labelled import write_manifest
+from tests.review.outcomes import outcome
 from tests.review.worlds import DAY, FAMILIES, PREVALENCE, RELEASED, World, world_of
-from tests.rows.rows import NOW, bare_row
+from tests.rows.rows import bare_row
 
 C, R = Judgement.CONFIRMED, Judgement.REJECTED
 
@@ -287,9 +288,7 @@ def reviewed(bundle: Bundle, images: Iterable[Image], label: str | None = None) 
         scores = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_worked": score}
         rows.append(replace(row, scores=scores, model=model))
         if judgement is not None:
-            outcomes[row.sha256 or ""] = Outcome(
-                time=NOW, reviewer="Ama", judgement=judgement, sha256=row.sha256, label=label
-            )
+            outcomes[row.sha256 or ""] = outcome(judgement, sha256=row.sha256, label=label)
     return ReviewedScan.of(bundle, rows, outcomes)
 
 
