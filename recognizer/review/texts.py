@@ -59,8 +59,9 @@ class Texts:
         self, name: str, taxonomy: Taxonomy, *, family: bool = False, mark: bool = False
     ) -> str:
         """Return the name of a label or family for people; ``mark`` says that it is a family."""
-        own = self._own("families" if family else "labels", name)
-        shown = own or taxonomy.display_name(name, family=family)
+        # English names are those of the taxonomy.
+        own = catalogue()["families" if family else "labels"] if self.language == "zh" else {}
+        shown = own.get(name) or taxonomy.display_name(name, family=family)
         return self("family", name=shown) if family and mark else shown
 
     def reason(self, reason: Reason | None) -> str:
@@ -75,11 +76,6 @@ class Texts:
         passed = max(1.0, (now - time).total_seconds())
         seconds, key = next(unit for unit in _UNITS if passed >= unit[0])
         return self(key, n=int(passed // seconds))
-
-    def _own(self, table: str, name: str) -> str | None:
-        """Return the Chinese name of what is called in English elsewhere."""
-        found: str | None = catalogue()[table].get(name) if self.language == "zh" else None
-        return found
 
 
 def language_of(accepted: str) -> str:

@@ -54,28 +54,17 @@ def scan(
 ) -> ScanSummary:
     """Scan images, and write a row for each that has none yet that still holds.
 
-    Workers are new (spawned) processes, so a script that calls this needs the usual
-    ``if __name__ == "__main__":``.
-
-    Args:
-        items: the images; read as workers become free.
-        bundle: the model.
-        policy: decides on its scores.
-        file: where the rows go, in the order in which they are done.
-        options: how; None for the defaults.
-        on_rows: see :data:`OnRows`.
-
-    Returns:
-        The sums. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers have
-        been stopped; all rows but those of the last instant are then written.
+    Items are read as workers become free, and rows are written in the order in which they are done.
+    Workers are new (spawned) processes, so a script that calls this needs the usual ``if __name__
+    == "__main__":``. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers
+    have been stopped; all rows but those of the last instant are then written.
 
     Raises:
         BundleError: the model cannot be used.
         PolicyError: the policy names a label or family that is unknown.
         ProviderError: the provider is unavailable.
+        ScanFileError: rows cannot be written, or the file was replaced meanwhile.
         RecognizerError: worker processes cannot be started.
-        ScanFileChangedError: the file was removed, replaced or truncated meanwhile.
-        ScanFileError: rows cannot be written.
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
     run = _Run(items=items, payload=payload, file=file, on_rows=on_rows)

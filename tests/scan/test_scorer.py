@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from recognizer.errors import ProviderError
 from recognizer.known import Bank, KnownItem, share_bank
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Finding, Policy
@@ -77,10 +76,3 @@ def test_a_payload_says_which_places_may_be_read(
     with serving() as server, Scorer.of_packed(pickle.loads(packed)) as scorer:
         (row,) = scorer.score([Item.at(f"{server.url}/1.jpg")])
     assert row.reason == reason
-
-
-def test_a_model_that_cannot_be_used(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recognizer.scan.pool.WorkerPayload", engines.NoProviderPayload)
-    scorer = Scorer(load_bundle(tiny_bundle), Policy())
-    with scorer, pytest.raises(ProviderError, match="no such accelerator"):
-        scorer.score([Item.at("photo")])
