@@ -101,7 +101,6 @@ class Card:
     action: str | None
     columns: tuple[tuple[str, str], ...]
     copies: Group
-    seller: Group
     said: tuple[Said, ...]
 
 
@@ -152,8 +151,7 @@ class CardMaker:
             guides=() if blind or bundle is None else self._guides_of(listing, bundle),
             action=None if blind else self._actions.get(entry.level),
             columns=_columns(listing),
-            copies=self._entries.group(entry, "copies", reviewer),
-            seller=self._entries.group(entry, "seller", reviewer),
+            copies=self._entries.group(entry, reviewer),
             said=() if blind else tuple(self._entries.said_of(entry)),
         )
 

@@ -184,8 +184,8 @@ class _Report:
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         """Return what the list, its filters and an outcome need of a listing."""
-        copies = self._entries.members(entry, "copies", None) if entry.copies is not None else []
-        others = [copy for copy in copies if copy.unit != entry.unit]
+        members = self._entries.members(entry, None)
+        others = [copy for copy in members if copy.unit != entry.unit]
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
         columns = (images[0].row.item or {}) if images else {}
         words = [text for value in columns.values() if (text := as_text(value))]

@@ -63,7 +63,7 @@ Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
 
 
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a page asks for: a verdict on a listing, a group or several; to skip, or to undo.
+    """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
 
     ``is_list`` is true on the page of listings, which wants itself as the answer and not a card.
     """
@@ -76,7 +76,7 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     label: Annotated[str, Meta(max_length=MAX_CHARACTERS["label"])] | None = None
     also: Keys = ()
     without: Keys = ()
-    by: Literal["copies", "seller"] | None = None
+    copies: bool = False
     expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
 
 
@@ -349,7 +349,9 @@ class _Pages:
             also=_numbers(data.also),
             without=_numbers(data.without),
         )
-        count = self._queue.decide(reviewer, unit, verdict, by=data.by, expected=data.expected)
+        count = self._queue.decide(
+            reviewer, unit, verdict, copies=data.copies, expected=data.expected
+        )
         if count > 1:
             return texts("said_bulk", n=count, state=texts(verdict.judgement))
         return texts(f"said_{data.do}", title=title)
@@ -407,7 +409,7 @@ class _Pages:
             number = pages
             entries, total = self._queue.page(view, number)
         groups = {
-            entry.key: self._queue.group(entry, "copies", reviewer).listings
+            entry.key: self._queue.group(entry, reviewer).listings
             for entry in entries
             if entry.copies is not None and not view.seller and not view.q
         }

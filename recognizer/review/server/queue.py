@@ -200,15 +200,14 @@ class Queue(Entries):
         unit: int,
         verdict: Assessment,
         *,
-        by: str | None = None,
+        copies: bool = False,
         expected: int = 1,
     ) -> int:
-        """Store what a reviewer says of a listing that they have, or of a group; return how many.
+        """Store what a reviewer says of a listing that they have; return of how many.
 
-        ``by`` is None for the listing alone, ``copies`` for its open near-copies too, ``seller``
-        for all that is open of its seller; ``expected`` is how many listings the page has named. It
-        is a :class:`ConflictError` if there are more or fewer, if the listing is gone, or if
-        somebody else has it or has decided it since the page was made.
+        With ``copies`` it is said of its open near-copies, too; ``expected`` is how many listings
+        the page has named. It is a :class:`ConflictError` if there are more or fewer, if the
+        listing is gone, or if somebody else has it or has decided it since the page was made.
         """
         with self._current():
             entry = self.entry(unit)
@@ -217,7 +216,7 @@ class Queue(Entries):
                 entry.held_by == reviewer or (entry.held_by is None and entry.state == OPEN)
             ):
                 raise ConflictError
-            members = [entry] if by is None else self.members(entry, by, reviewer)
+            members = self.members(entry, reviewer) if copies else [entry]
             if len(members) != expected:
                 raise ConflictError
             seen = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))

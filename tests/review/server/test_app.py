@@ -109,7 +109,7 @@ def test_other_names_sites_and_forged_requests_are_refused(base: str) -> None:
         b'{"do": "confirm", "listing": 7}',
         b'{"do": "confirm", "listing": "0x00000000000001"}',
         b'{"do": "confirm", "listing": "%s", "expected": 1e400}' % SOME_KEY.encode(),
-        b'{"do": "confirm", "listing": "%s", "by": "all"}' % SOME_KEY.encode(),
+        b'{"do": "confirm", "listing": "%s", "copies": 7}' % SOME_KEY.encode(),
         b'{"do": "confirm", "listing": "%s", "also": [99999999999999999999]}' % SOME_KEY.encode(),
         b'{"do": "confirm", "listing": "%s", "note": "\\ud800"}' % SOME_KEY.encode(),
         b'{"do": "confirm", "listing": "%s", "more": 1}' % SOME_KEY.encode(),

@@ -135,11 +135,10 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
         assert names(queue) == ["c0", "other"]
         one, two = queue.take("Anna", View()), queue.take("Ben", View())
         assert (one.name, two.name) == ("c0", "other")  # nobody gets a copy of what Anna has
-        assert queue.group(one, "copies", "Anna") == Group(free=4, listings=4, sellers=2)
-        assert queue.group(one, "seller", "Anna") == Group(free=2, listings=2, sellers=1)
+        assert queue.group(one, "Anna") == Group(free=4, listings=4, sellers=2)
         with pytest.raises(ConflictError):  # her page has named another number
-            queue.decide("Anna", one.unit, REJECTED, by="copies", expected=3)
-        assert queue.decide("Anna", one.unit, REJECTED, by="copies", expected=4) == 4
+            queue.decide("Anna", one.unit, REJECTED, copies=True, expected=3)
+        assert queue.decide("Anna", one.unit, REJECTED, copies=True, expected=4) == 4
         assert queue.open_counts()["review"] == 1
         undone = queue.undo("Anna")
         assert undone.name == "c0"
