@@ -269,7 +269,6 @@ def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Nam
 
 
 def _columns(listing: Listing) -> tuple[tuple[str, str], ...]:
-    """Return the listing's own columns that have a value, not too many and not too long."""
     given: Mapping[str, Any] = listing.item or {}
     found = [(str(k), str(v)) for k, v in given.items() if v not in (None, "")]
     shown = [(key[:MAX_TEXT], text[:MAX_TEXT]) for key, text in found[:MAX_COLUMNS]]

@@ -211,7 +211,6 @@ def _write_photos(
 
 
 def _copy(row: Row, target: Path, read: Callable[[Row], bytes]) -> str | None:
-    """Write the original bytes, or return why they are missing."""
     try:
         data = read(row)
     except Refused as refused:

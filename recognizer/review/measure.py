@@ -142,8 +142,6 @@ class _Lead:
 
 @dataclass(slots=True)
 class _Counts:
-    """What is counted while the rows go by."""
-
     family_of: Mapping[str, str | None]
     images: int = 0
     leads: int = 0
@@ -157,7 +155,6 @@ class _Counts:
     found: Counter[float] = field(default_factory=Counter)
 
     def add(self, lead: _Lead, history: Sequence[Outcome], now: datetime) -> None:
-        """Count a lead by what was said of it."""
         last = history[-1].judgement if history else None
         state = str(last) if last in DECIDED else "open"
         self.leads += 1

@@ -183,7 +183,6 @@ class _Report:
         return hashlib.sha256(repr(first).encode()).hexdigest()[:16]
 
     def _row(self, entry: Entry) -> dict[str, Any]:
-        """Return what the list, its filters and an outcome need of a listing."""
         members = self._entries.members(entry, None)
         others = [copy for copy in members if copy.unit != entry.unit]
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
@@ -209,7 +208,6 @@ class _Report:
             yield self._maker.card(entry, None, self._texts)
 
     def _inline(self, image: Image, is_best: bool) -> Shown:
-        """Return the picture of an image as a ``data:`` URI, or why there is none."""
         row, texts = image.row, self._texts
         is_file = "://" not in row.source and MEMBER not in row.source
         if row.status is Status.FAILED:
@@ -231,7 +229,6 @@ class _Report:
         return Shown(src=uri, size=size, original=original, note=note)
 
     def _original(self, row: Row) -> tuple[str, str]:
-        """Return the address of a file that is what was scored, else what has become of it."""
         try:
             self._photos.original(row)
         except Unavailable:

@@ -368,7 +368,6 @@ class LabelledPhotos(Images):
 
     @cached_property
     def _sizes(self) -> Mapping[str, NDArray[np.intp]]:
-        """What is shown -> the photos of each of its sources."""
         return {
             name: np.unique(self.sources[self.shown == name], return_counts=True)[1]
             for name in np.unique(self.shown).tolist()
@@ -376,7 +375,6 @@ class LabelledPhotos(Images):
 
     @cached_property
     def _clusterings(self) -> tuple[Clustering, Clustering]:
-        """Of the photos without a product, and of those with one."""
         limits = np.array([*self.named.values()])[:, None]
         over = self.scores.max(axis=1) > limits
         first, second = (

@@ -86,7 +86,6 @@ def _entries(folder: Path, below: str = "") -> Iterator[tuple[str, str | None]]:
 def _check_files(
     folder: Path, present: dict[str, str | None], digest: str | None
 ) -> Iterator[Check]:
-    """Check each file by the manifest that covers it, and that there is nothing else."""
     digests = {name: _digest_of(folder / name) for name, wrong in present.items() if not wrong}
     expected: dict[str, str | None] = {TAG_MANIFEST: None, _MANIFEST: None}
     for name in (TAG_MANIFEST, _MANIFEST):
@@ -152,7 +151,6 @@ def _check_scores(
     present: dict[str, str | None],
     load: Callable[[ModelReference], Recognizer | None],
 ) -> Iterator[Check]:
-    """Score every original again, for every row of it."""
     rows, problem = _read_rows(folder, present)
     if problem:
         yield Check(f"data/{ROWS_FILE}", Result.FAILED, problem)

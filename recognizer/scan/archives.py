@@ -246,7 +246,6 @@ class _Forward:
         return self._at
 
     def read(self, size: int) -> bytes:
-        """Read a header, or a part of one."""
         if not 0 <= size <= _MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {size} bytes")
         self.headers += 1
@@ -264,7 +263,6 @@ class _Forward:
         return data
 
     def seek(self, position: int) -> None:
-        """Go forward."""
         distance = position - self._at
         if distance < 0:
             raise tarfile.ReadError("a member of negative size")

@@ -143,7 +143,6 @@ class Containers(Closes):
                 return
 
     def _ready(self) -> Child:
-        """Return a process that waits for a request."""
         if self._process is not None and not self._is_idle:  # its last container was left halfway
             self._process.close()
             self._process = None

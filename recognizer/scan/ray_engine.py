@@ -112,8 +112,6 @@ def _groups(tasks: Iterator[Task]) -> Iterator[list[Task]]:
 
 
 class _Actor:
-    """A scorer that is called by Ray Data."""
-
     def __init__(self, payload: Any) -> None:
         ray: Any = importlib.import_module("ray")
         self._scorer = Scorer.of_packed(ray.get(payload))

@@ -91,8 +91,6 @@ def _make_pool(payload: WorkerPayload) -> WorkerPool | RayPool:
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """A scan that is under way."""
-
     items: Iterable[Item]
     payload: WorkerPayload
     file: ScanWriter
@@ -125,7 +123,6 @@ class _Run:
             self.record(unchanged)
 
     def record(self, done: Sequence[Result]) -> None:
-        """Write results, and report their rows."""
         rows: list[tuple[int, Row]] = []
         new: list[NewRow] = []
         changed: list[tuple[int, Row]] = []

@@ -26,7 +26,7 @@ from recognizer.prediction import Region
 from recognizer.review.page import Capacity, Part, write_report
 from recognizer.review.texts import catalogue
 from recognizer.rows import NewRow
-from recognizer.rows.row import ModelReference, Row
+from recognizer.rows.row import Row
 from tests.conftest import encoded, picture, write_file
 from tests.review.outcomes import outcome, store
 from tests.rows.rows import (
@@ -150,8 +150,7 @@ def test_the_page_says_what_a_lead_is_and_where_it_comes_from(
     assert "The content is not a known image format, whatever its name says." in page.text
     assert "is not at hand" not in page.text
 
-
-def test_a_lead_carries_what_a_reviewer_needs(page: Page) -> None:
+    # And what a reviewer needs to know of it.
     for words in ("Priority", "Worked ivory", "Schreger lines", "Appendix I", "Confused with"):
         assert words in page.text
     assert "priority: ivory_worked" in page.text
@@ -305,15 +304,6 @@ def test_the_parts_of_a_queue_are_all_of_it_and_stay(report: Report) -> None:
     assert all(15 < len(part) < 45 for part in first)
     more = [bare_row(f"m{i}.jpg", 0.5, "priority", item={"id": f"M{i}"}) for i in range(9)]
     assert all(old <= new for old, new in zip(first, parts([*more, *rows]), strict=True))
-
-
-def test_rows_of_a_model_that_is_not_at_hand_are_shown_with_a_warning(
-    recognizer: Recognizer, report: Report, photos: list[Path]
-) -> None:
-    other = ModelReference(name="other", version=2, digest="f" * 64)
-    page = report([row_of(recognizer, photos[0]), bare_row("o.jpg", 0.6, "review", model=other)])
-    assert "The model other-v2 is not at hand" in page.text
-    assert len(page.rows) == 2
 
 
 def test_no_rows_make_a_page_too(report: Report) -> None:

@@ -16,16 +16,9 @@ from recognizer.review.outcomes import Outcome, read_outcomes
 from recognizer.review.page import write_report
 from recognizer.rows import NewRow
 from tests.conftest import picture
-from tests.review.browser import chromium
 from tests.rows.rows import HASH, bare_row, digest, write_scan
 
 EVIL = '"><script>document.title = "run"</script><img src=x onerror="document.title = 1">'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 def listing(number: int, **item: Any) -> dict[str, Any]:

@@ -375,14 +375,12 @@ class _Pages:
         notice: str,
         status: int,
     ) -> Response:
-        """Return the next listing, ready to be put into the page."""
         context = self._context(request, reviewer) | self._desk(request, reviewer, view, entry)
         html = self._environment.get_template("card.html.j2").render(context)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": html, "notice": notice, "url": url}, status)
 
     def _listed(self, request: Request, reviewer: str, notice: str) -> Response:
-        """Return the list, ready to be put into the page."""
         context = self._context(request, reviewer) | self._list(request, reviewer)
         html = self._environment.get_template("list.html.j2").render(context)
         return JSONResponse({"html": html, "notice": notice})
@@ -480,7 +478,6 @@ class _Pages:
 
 
 def _addresses(image: Image, _: bool) -> Shown:
-    """Return where a page asks for the pictures of an image."""
     path = f"/photo/{image.key}"
     return Shown(
         src=f"{path}/large",
@@ -491,7 +488,6 @@ def _addresses(image: Image, _: bool) -> Shown:
 
 
 def _reviewer(request: Request) -> str | None:
-    """Return who has signed in."""
     name = request.session.get("name")
     return name if isinstance(name, str) else None
 

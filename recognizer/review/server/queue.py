@@ -158,7 +158,6 @@ class Queue(Entries):
         return replace(entry, held_by=reviewer)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
-        """Return what a reviewer has, if it is of the view."""
         condition, values = view.condition(folded=True)
         condition += (
             " AND entry.unit = (SELECT unit FROM temp.hold WHERE reviewer = :reviewer"

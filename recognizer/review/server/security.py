@@ -82,7 +82,6 @@ class Guard:
         await app(scope, receive, send_safely)
 
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
-        """Return the status and the words of a refusal."""
         host = headers.get("host", "")
         if not self._is_ours(host):
             return 403, "This server does not go by this name (recognizer review --allow-host)."
