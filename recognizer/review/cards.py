@@ -14,7 +14,6 @@ from recognizer.review.entries import Entries, Entry, Group, Image, Said
 from recognizer.review.guide import Guide, make_guides
 from recognizer.review.photos import heat_threshold
 from recognizer.review.texts import Texts
-from recognizer.review.views import AUDIT, OPEN
 from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
@@ -134,7 +133,7 @@ class CardMaker:
         listing = self._entries.listing(entry, rows)
         bundle = next((b for row in rows if (b := self._bundles.get(row.model.digest))), None)
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
-        blind = _is_blind(entry)
+        blind = entry.is_blind
         leads = () if blind else _leads(listing, entry, taxonomy, texts)
         instead = () if blind else _instead(listing, leads, taxonomy, texts)
         choices, other_choices = _choices([*leads, *instead], taxonomy, texts)
@@ -187,7 +186,7 @@ class CardMaker:
             counts=row.is_image_lead,
             problem=None if row.status is Status.OK else texts.reason(row.reason),
             heat=self._heat(row, texts),
-            boxes=() if _is_blind(entry) else tuple(boxes[:MAX_BOXES]),
+            boxes=() if entry.is_blind else tuple(boxes[:MAX_BOXES]),
             shown=self._show(image, image.number == entry.best),
         )
 
@@ -220,10 +219,6 @@ class CardMaker:
                 best = max(members.get(lead.name, ()), key=lambda n: scores.get(n, 0), default=None)
                 names |= {best: None} if best else {}
         return tuple(guides[name] for name in names if name in guides)[:3]
-
-
-def _is_blind(entry: Entry) -> bool:
-    return entry.section == AUDIT and entry.state == OPEN
 
 
 def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> tuple[Bar, ...]:

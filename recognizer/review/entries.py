@@ -97,6 +97,11 @@ class Entry:
         return as_key(self.unit)
 
     @property
+    def is_blind(self) -> bool:
+        """Whether its scores are hidden until it is decided, as in the audit sample."""
+        return self.section == AUDIT and self.state == OPEN
+
+    @property
     def photo_key(self) -> str:
         """The same for the image that stands for it."""
         return as_key(self.photo)

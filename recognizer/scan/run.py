@@ -10,6 +10,7 @@ import os
 import pickle
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from recognizer.scan.ray_engine import RayPool
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
-_MAX_BYTES = 32 << 20  # of items that were found ahead, packed: the names of 240,000 files
+_PACKED_ITEMS = 256  # together
+_MAX_BYTES = 16 << 20  # of items that were found ahead: the names of a million files
 
 OnRows: TypeAlias = Callable[[ScanSummary, Sequence[tuple[int, Row]]], None]
 """Called several times a second with the sums so far, and each new image's number (from 0) and
@@ -192,15 +194,16 @@ class _Run:
 class Lookahead(Closes):
     """Iterates over items that a thread finds meanwhile.
 
-    What has been found and not been asked for is held packed, up to a limit; then the thread waits.
-    An error of the walk comes in its place among the items.
+    What has been found and not been asked for is held compressed, up to a limit; then the thread
+    waits. An error of the walk comes in its place among the items.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._items = items
         self._changed = threading.Condition()
-        self._waiting: deque[tuple[int, bytes | Item]] = deque()  # with their sizes
-        self._held = 0
+        self._packed: deque[bytes] = deque()
+        self._held = 0  # bytes that are packed
+        self._last: list[Item] = []  # behind those that are packed
         self._found = 0
         self._is_done = False
         self._error: Exception | None = None
@@ -212,17 +215,8 @@ class Lookahead(Closes):
         return self._found if self._is_done and self._error is None else None
 
     def __iter__(self) -> Iterator[Item]:
-        while True:
-            with self._changed:
-                while not (self._waiting or self._is_done):
-                    self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
-                if not self._waiting:
-                    break
-                size, item = self._waiting.popleft()
-                self._held -= size
-                self._changed.notify_all()
-            # Packed by this process.
-            yield pickle.loads(item) if isinstance(item, bytes) else item  # noqa: S301
+        while items := self._take():
+            yield from items
         if self._error is not None:
             raise self._error
 
@@ -235,17 +229,33 @@ class Lookahead(Closes):
     def _walk(self) -> None:
         try:
             for item in self._items:
-                packed = None if item.data else pickle.dumps(item)
-                size = len(packed or item.data or b"")
                 with self._changed:
                     self._changed.wait_for(lambda: self._held < _MAX_BYTES or self._is_done)
                     if self._is_done:
                         return
-                    self._waiting.append((size, packed or item))
-                    self._held += size
+                    self._last.append(item)
                     self._found += 1
+                    if len(self._last) == _PACKED_ITEMS or item.data:
+                        # Names compress well, and images do not.
+                        level = 0 if item.data else 1
+                        self._packed.append(zlib.compress(pickle.dumps(self._last), level))
+                        self._held += len(self._packed[-1])
+                        self._last = []
                     self._changed.notify_all()
         except Exception as error:
             self._error = error
         finally:
             self.close()
+
+    def _take(self) -> list[Item]:
+        with self._changed:
+            while not (self._packed or self._last or self._is_done):
+                self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
+            if not self._packed:
+                found, self._last = self._last, []
+                return found
+            packed = self._packed.popleft()
+            self._held -= len(packed)
+            self._changed.notify_all()
+        items: list[Item] = pickle.loads(zlib.decompress(packed))  # noqa: S301 - packed above
+        return items

@@ -219,8 +219,7 @@ class _Pages:
         if entry is None:
             raise HTTPException(404)
         strip = self._cards.strip(entry, _page_number(request), self._texts(request))
-        blind = entry.section == AUDIT and entry.state == "open"
-        return self._render(request, "stage.html.j2", strip=strip, blind=blind)
+        return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
         if (reviewer := _reviewer(request)) is None:
