@@ -69,12 +69,6 @@ class Opening(TableOpening):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    opening: Opening
-    skip: int  # of the items, which the parent has
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
     """Items, perhaps none: then only how far the process has come.
 
@@ -84,11 +78,6 @@ class _Batch:
     items: list[tuple[Item, bool]]
     waiting: list[Item] = field(default_factory=list)  # for metadata that may follow them
     rest: str = "nothing of it was read"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _End:
-    skipped: Skipped
 
 
 class Containers(Closes):
@@ -118,8 +107,8 @@ class Containers(Closes):
             self._is_idle = False
             try:
                 with suppress(OSError):  # it has died: the end of its connection will show it
-                    process.connection.send(_Request(opening=opening, skip=found))
-                while not isinstance(message := process.receive(self._timeout), _End):
+                    process.connection.send((opening, found))
+                while not isinstance(message := process.receive(self._timeout), Skipped):
                     if isinstance(message, RemoteError):
                         message.reraise(f"{opening.container} cannot be opened")
                     last = message
@@ -139,7 +128,7 @@ class Containers(Closes):
                 opening = replace(opening, is_careful=True)
             else:
                 self._is_idle = True
-                skipped.add(message.skipped)
+                skipped.add(message)
                 return
 
     def _ready(self) -> Child:
@@ -166,9 +155,9 @@ def _run(connection: Connection, memory_limit: int) -> None:
     requests = inbox(connection)
     connection.send(None)
     while True:
-        request = requests.get()
+        opening, skip = requests.get()
         try:
-            _Sender(connection, request).work()
+            _Sender(connection, opening).work(skip)
         except RecognizerError as error:
             connection.send(RemoteError.of(error))
         except MemoryError:  # nothing to be printed: the container is opened once more
@@ -189,18 +178,19 @@ def _bound_memory(limit: int) -> None:
 class _Sender:
     """Sends the items of a request, and at least each second a sign that there is progress."""
 
-    def __init__(self, connection: Connection, request: _Request) -> None:
+    def __init__(self, connection: Connection, opening: Opening) -> None:
         self._connection = connection
-        self._request = request
-        self._progress = Progress(request.opening.bounds, self._beat)
+        self._opening = opening
+        self._progress = Progress(opening.bounds, self._beat)
         self._items: list[Item] = []
         self._bytes = 0
         self._sent = time.monotonic()
 
-    def work(self) -> None:
-        opening, skipped = self._request.opening, Skipped()
+    def work(self, skip: int) -> None:
+        """Send all items but the first ones, which the parent has, and what was skipped."""
+        opening, skipped = self._opening, Skipped()
         items = opening.items(self._progress, skipped)
-        for item in itertools.islice(items, self._request.skip, None):
+        for item in itertools.islice(items, skip, None):
             self._items.append(item)
             self._bytes += len(item.data or b"")
             if (
@@ -211,15 +201,15 @@ class _Sender:
             ):
                 self._send()
         self._send()
-        self._connection.send(_End(skipped=skipped))
+        self._connection.send(skipped)
 
     def _beat(self) -> None:
         is_due = time.monotonic() - self._sent >= _BEAT_SECONDS
-        if is_due or self._request.opening.is_careful:
+        if is_due or self._opening.is_careful:
             self._send()
 
     def _send(self) -> None:
-        waiting = [*self._progress.waiting] if self._request.opening.is_careful else []
+        waiting = [*self._progress.waiting] if self._opening.is_careful else []
         rest = self._progress.rest
         items = [
             (item, False) if item.data is None else (replace(item, data=None), True)
