@@ -28,7 +28,6 @@ class Guide:
     """One label for reviewers; the evidence is that of a product, else None."""
 
     label: Label
-    confused_with: tuple[tuple[str, str], ...]
     evidence: Evidence | None
 
 
@@ -40,7 +39,6 @@ def make_guides(bundle: Bundle) -> dict[str, Guide]:
     return {
         label.name: Guide(
             label=label,
-            confused_with=tuple((n, taxonomy.display_name(n)) for n in label.confused_with),
             evidence=known.get(label.name, unknown) if label.kind is Kind.PRODUCT else None,
         )
         for label in taxonomy.labels.values()

@@ -190,12 +190,12 @@ class Photos(Closes):
         raise Unavailable(answer)
 
 
-def heat_threshold(row: Row, bundle: Bundle | None, label: str) -> float:
+def heat_threshold(row: Row, bundle: Bundle, label: str) -> float:
     """Return the threshold that the heat-map of a label is drawn against."""
     of_leads = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
     if (threshold := of_leads.get(label)) is not None:
         return threshold
-    own = next((one.thresholds for one in bundle.labels if one.name == label), {}) if bundle else {}
+    own = next((one.thresholds for one in bundle.labels if one.name == label), {})
     return min(own.values(), default=DEFAULT_THRESHOLD)
 
 

@@ -91,4 +91,3 @@ def test_a_heat_map_is_drawn_against_the_threshold_of_its_label(recognizer: Reco
     assert heat_threshold(row, bundle, "ivory_worked") == 0.4
     assert heat_threshold(row, bundle, "ivory_raw") == 0.4  # that of the bundle
     assert heat_threshold(row, bundle, "ceramic") == DEFAULT_THRESHOLD
-    assert heat_threshold(row, None, "ivory_raw") == DEFAULT_THRESHOLD
