@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,7 +21,7 @@ from recognizer._atomic import replacing
 from recognizer.errors import UsageError
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.review.cards import Card, CardMaker, Shown
+from recognizer.review.cards import CardMaker, Shown
 from recognizer.review.entries import About, Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.rendering import (
@@ -163,7 +163,7 @@ class _Report:
             "script_digest": _digest_of(script),
             "warnings": warnings,
             "rows": [self._row(entry) for entry in shown],
-            "cards": self._cards(shown),
+            "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},
             "ago": lambda time: time.strftime("%Y-%m-%d"),
             **filters(entries, self._bundles, texts),
@@ -202,10 +202,6 @@ class _Report:
             "copies": json.dumps([(one.key, _plain(self._entries.about(one))) for one in others]),
             "folded": len(others),
         }
-
-    def _cards(self, shown: Sequence[Entry]) -> Iterator[Card]:
-        for entry in shown:
-            yield self._maker.card(entry, None, self._texts)
 
     def _inline(self, image: Image, is_best: bool) -> Shown:
         row, texts = image.row, self._texts

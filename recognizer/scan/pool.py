@@ -186,7 +186,9 @@ class WorkerPool:
                 limit = self._memory_limit
                 if limit is not None and held > limit:
                     if self._options.memory_limit is None:  # as with the libraries of a GPU
-                        self._lift_limit()
+                        self._memory_limit = None
+                        for one in self._workers:
+                            one.child.memory_limit = None
                         return []
                     raise UsageError(
                         f"a memory limit of {mebibytes(limit)} leaves no room for images: a "
@@ -196,11 +198,6 @@ class WorkerPool:
             case RemoteError():
                 message.reraise("a worker cannot load the model")
         return []
-
-    def _lift_limit(self) -> None:
-        self._memory_limit = None
-        for worker in self._workers:
-            worker.child.memory_limit = None
 
     def _patience(self, due: float) -> float:
         until = min(self._deadline(worker) for worker in self._workers if worker.tasks)

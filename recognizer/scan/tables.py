@@ -367,10 +367,6 @@ def _parts(text: str) -> list[str]:
     for separator in _SEPARATORS:
         parts = [part.strip() for part in text.split(separator)]
         parts = [part for part in parts if part]
-        if len(parts) > 1 and all(map(_is_place, parts)):
+        if len(parts) > 1 and all(_URL.match(part) or has_image_suffix(part) for part in parts):
             return parts
     return [text]
-
-
-def _is_place(text: str) -> bool:
-    return bool(_URL.match(text)) or has_image_suffix(text)
