@@ -14,7 +14,6 @@ from recognizer.review.entries import Entries, Entry, Group, Image, Said
 from recognizer.review.guide import Guide, make_guides
 from recognizer.review.photos import heat_threshold
 from recognizer.review.texts import Texts
-from recognizer.review.views import AUDIT, OPEN
 from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
@@ -101,20 +100,14 @@ class Card:
     action: str | None
     columns: tuple[tuple[str, str], ...]
     copies: Group
-    seller: Group
     said: tuple[Said, ...]
 
 
 class CardMaker:
     """Makes the cards of listings.
 
-    Args:
-        entries: for the images, for what was said, and for the group of a listing.
-        bundles: the models behind the rows, by their digests.
-        show: returns where a page finds the pictures of an image; the second argument says whether
-            it is the one that stands for its listing.
-        actions: what the platform does at a level.
-        photos_on_a_card: of a listing with more, the others come page by page.
+    ``show`` returns where a page finds the pictures of an image; its second argument says whether
+    it is the one that stands for its listing. ``actions`` is what the platform does at a level.
     """
 
     def __init__(
@@ -140,7 +133,7 @@ class CardMaker:
         listing = self._entries.listing(entry, rows)
         bundle = next((b for row in rows if (b := self._bundles.get(row.model.digest))), None)
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
-        blind = _is_blind(entry)
+        blind = entry.is_blind
         leads = () if blind else _leads(listing, entry, taxonomy, texts)
         instead = () if blind else _instead(listing, leads, taxonomy, texts)
         choices, other_choices = _choices([*leads, *instead], taxonomy, texts)
@@ -157,8 +150,7 @@ class CardMaker:
             guides=() if blind or bundle is None else self._guides_of(listing, bundle),
             action=None if blind else self._actions.get(entry.level),
             columns=_columns(listing),
-            copies=self._entries.group(entry, "copies", reviewer),
-            seller=self._entries.group(entry, "seller", reviewer),
+            copies=self._entries.group(entry, reviewer),
             said=() if blind else tuple(self._entries.said_of(entry)),
         )
 
@@ -194,7 +186,7 @@ class CardMaker:
             counts=row.is_image_lead,
             problem=None if row.status is Status.OK else texts.reason(row.reason),
             heat=self._heat(row, texts),
-            boxes=() if _is_blind(entry) else tuple(boxes[:MAX_BOXES]),
+            boxes=() if entry.is_blind else tuple(boxes[:MAX_BOXES]),
             shown=self._show(image, image.number == entry.best),
         )
 
@@ -227,10 +219,6 @@ class CardMaker:
                 best = max(members.get(lead.name, ()), key=lambda n: scores.get(n, 0), default=None)
                 names |= {best: None} if best else {}
         return tuple(guides[name] for name in names if name in guides)[:3]
-
-
-def _is_blind(entry: Entry) -> bool:
-    return entry.section == AUDIT and entry.state == OPEN
 
 
 def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> tuple[Bar, ...]:
@@ -276,7 +264,6 @@ def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Nam
 
 
 def _columns(listing: Listing) -> tuple[tuple[str, str], ...]:
-    """Return the listing's own columns that have a value, not too many and not too long."""
     given: Mapping[str, Any] = listing.item or {}
     found = [(str(k), str(v)) for k, v in given.items() if v not in (None, "")]
     shown = [(key[:MAX_TEXT], text[:MAX_TEXT]) for key, text in found[:MAX_COLUMNS]]

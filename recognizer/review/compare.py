@@ -85,13 +85,10 @@ class Change:
 
 @dataclass(slots=True)
 class Comparison:
-    """Two scans side by side.
+    """Two scans side by side: ``common`` images have the same bytes in both, ``replaced`` others.
 
-    Attributes:
-        common: images that are in both, with the same bytes.
-        replaced: images that are in both, with other bytes; they are not compared one by one.
-        decisions: (before, after) -> common images.
-        changes: the largest changes of common images, the largest first.
+    ``decisions`` counts common images by the decision before and after; ``changes`` are the
+    largest, the largest first.
     """
 
     before: Side = field(default_factory=Side)
@@ -129,13 +126,9 @@ def compare(
     *,
     top: int = 100,
 ) -> Comparison:
-    """Compare two scans.
+    """Compare two scans, and keep the ``top`` largest changes.
 
-    Args:
-        before: the one scan.
-        after: the other.
-        products: digest of a model -> its products; of other models all labels are compared.
-        top: how many changes are kept.
+    ``products`` are those of each model, by its digest; of other models all labels are compared.
     """
     found = Comparison()
     for row in before.rows():

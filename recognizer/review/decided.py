@@ -87,16 +87,8 @@ def write_dataset(
     """Write the decided images into a new data folder with a manifest, all for training.
 
     The source of a photo is its seller, else its listing, else its place: photos of one seller are
-    not independent. Confirmed images without any label are reported as missing.
-
-    Args:
-        scan: the scan.
-        outcomes: what people found out.
-        folder: the new folder.
-        read: return the original bytes of a row's image, or raise ``Refused``.
-
-    Raises:
-        UsageError: the folder exists or cannot be written.
+    not independent. Confirmed images without any label, and those that ``read`` refuses, are
+    reported as missing.
     """
     report = DatasetReport()
     try:
@@ -155,17 +147,11 @@ def _source_of(row: Row) -> str:
 
 
 def sample_weights(scan: ScanFile, decided: Collection[str]) -> dict[str, float]:
-    """Return for how many images of a scan each decided one stands, by its digest.
+    """Return for how many images of a scan each decided one that is at hand stands, by its digest.
 
     A lead stands for the leads of its level, a clear image of the audit sample for the clear ones
     like it. Others were chosen in ways of which nobody knows the probability: they are left out.
-
-    Args:
-        scan: the scan.
-        decided: digests of the decided images that are at hand.
-
-    Raises:
-        UsageError: no image of the audit sample is among them.
+    Without an image of the audit sample it is a :class:`UsageError`.
     """
     sizes = Counter[str | float]()
     strata: dict[str, str | float] = {}

@@ -97,6 +97,11 @@ class Entry:
         return as_key(self.unit)
 
     @property
+    def is_blind(self) -> bool:
+        """Whether its scores are hidden until it is decided, as in the audit sample."""
+        return self.section == AUDIT and self.state == OPEN
+
+    @property
     def photo_key(self) -> str:
         """The same for the image that stands for it."""
         return as_key(self.photo)
@@ -137,7 +142,7 @@ class About(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Listings that one decision can settle: those that are open and free, and all of them."""
+    """A listing and its near-copies: those that are open and free, and all of them."""
 
     free: int
     listings: int
@@ -158,13 +163,9 @@ class Said(NamedTuple):
 class Entries(Closes):
     """The listings of a scan and what was said of them, for reading.
 
-    Args:
-        scan: the scan's file.
-        outcomes: the file of outcomes; None for that of the scan.
-        time_limits: level -> hours after which a listing is late, and comes first in its level.
-
-    Raises:
-        ScanFileError: a file cannot be used; as from all methods.
+    ``outcomes`` is None for those in the scan's file. ``time_limits`` are the hours, by level,
+    after which a listing is late, and comes first in its level. All methods raise
+    :class:`ScanFileError` if a file cannot be used.
     """
 
     def __init__(
@@ -214,11 +215,7 @@ class Entries(Closes):
             self._refresh_at = now + max(_REFRESH_SECONDS, (now - begin) / _REFRESH_SHARE)
 
     def check(self) -> None:
-        """Check that the files are where they were.
-
-        Raises:
-            ScanFileChangedError: one is not.
-        """
+        """Raise :class:`ScanFileChangedError` unless the files are where they were."""
         for path, place in self._places.items():
             if not _is_there(path, place):
                 raise ScanFileChangedError(
@@ -327,26 +324,27 @@ class Entries(Closes):
         """Return what the images of a listing come to."""
         return Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
 
-    def group(self, entry: Entry, by: str, reviewer: str | None) -> Group:
-        """Return how many listings a decision on the ``copies`` or the ``seller`` would settle."""
-        value = getattr(entry, by)
-        if value is None:
+    def group(self, entry: Entry, reviewer: str | None) -> Group:
+        """Return how many listings a decision on a listing and its near-copies would settle."""
+        if entry.copies is None:
             return Group(0, 1, 1)
         with self._lock:
             ((listings, sellers),) = self.file.select(
-                f"SELECT count(*), count(DISTINCT seller) FROM entry WHERE {by} = ?"
+                "SELECT count(*), count(DISTINCT seller) FROM entry WHERE copies = ?"
                 " AND +section = 'queue'",
-                (value,),
+                (entry.copies,),
             )
-            return Group(len(self.members(entry, by, reviewer)), listings, sellers)
+            return Group(len(self.members(entry, reviewer)), listings, sellers)
 
-    def members(self, entry: Entry, by: str, reviewer: str | None) -> list[Entry]:
-        """Return the listings of a group that are open and in nobody else's hands."""
+    def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
+        """Return a listing and its near-copies that are open and in nobody else's hands."""
+        if entry.copies is None:
+            return [entry]
         # The plus keeps SQLite from walking the whole queue, which is in the order that is wanted.
         condition = (
-            f"{by} = :value AND +section = 'queue' AND (said.unit IS NULL OR entry.unit = :own)"
+            "copies = :copies AND +section = 'queue' AND (said.unit IS NULL OR entry.unit = :own)"
         )
-        values = {"value": getattr(entry, by), "own": entry.unit}
+        values = {"copies": entry.copies, "own": entry.unit}
         members = self._select(condition, values, limit=MAX_GROUP)
         return [member for member in members if member.held_by in {None, reviewer}]
 

@@ -72,13 +72,9 @@ class CasePhoto:
 def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = ()) -> list[Row]:
     """Return the rows of the images that are named, in the order of the scan.
 
-    Args:
-        scan: the scan.
-        leads: digests (sha256, or their first 8 digits or more), or sources.
-        listings: identities of listings; all their images that were scored.
-
-    Raises:
-        UsageError: nothing is named, a name fits no image, or fits images with different content.
+    ``leads`` are digests (sha256, or their first 8 digits or more) or sources; of ``listings``, all
+    images that were scored are meant. A name that fits no image, or images with different content,
+    is a :class:`UsageError`.
     """
     if not leads and not listings:
         raise UsageError("name at least one image (--lead) or listing (--listing)")
@@ -113,18 +109,9 @@ def write_case(
 ) -> tuple[str, list[CasePhoto]]:
     """Write a case into a new folder, which appears whole or not at all.
 
-    Args:
-        rows: of the photos, at least one, all made by one model and one policy.
-        output: the folder; it must not exist yet.
-        recognizer: the model behind the rows; it makes the heat-maps.
-        read: return the bytes of a row's image as they are now, or raise ``Refused``. Bytes that
-            are not those of the row are left out, and the case says so.
-        outcomes_of: return what people found out about an image or its listing.
-        scan: the name of the scan, for people.
-        title: by default the name of the folder.
-
-    Returns:
-        The case digest, and the photos.
+    All rows must be of one model, the ``recognizer``'s, and one policy. ``read`` returns the bytes
+    of a row's image as they are now, or raises ``Refused``. Bytes that are not those of the row are
+    left out, and the case says so. Returns the case digest and the photos.
     """
     try:
         import bagit  # noqa: PLC0415 - an extra
@@ -224,7 +211,6 @@ def _write_photos(
 
 
 def _copy(row: Row, target: Path, read: Callable[[Row], bytes]) -> str | None:
-    """Write the original bytes, or return why they are missing."""
     try:
         data = read(row)
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""What a reviewer should know of a label, and what the reason of a failure means.
+"""What a reviewer should know of a label.
 
 Hints and CITES notes come from the taxonomy, the evidence behind a label from the bundle.
 """
@@ -9,34 +9,7 @@ from dataclasses import dataclass
 
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import LabelEvidence, counted
-from recognizer.status import Reason
 from recognizer.taxonomy import Kind, Label
-
-REASONS: dict[Reason, str] = {
-    Reason.NO_IMAGE: "The listing has no image: nothing was scored.",
-    Reason.NOT_FOUND: "No file was there: it may have been moved or deleted before the scan.",
-    Reason.PERMISSION_DENIED: "The scan was not allowed to read this file.",
-    Reason.NOT_A_FILE: "This is a folder or a device, not a regular file.",
-    Reason.READ_ERROR: "The storage failed while the file was read; scanning it again may help.",
-    Reason.SOURCE_REFUSED: "The scan may not read from there (the web, a private address).",
-    Reason.CORRUPT_CONTAINER: "The archive or table that holds the image is damaged there.",
-    Reason.ENCRYPTED: "The image is in an archive and needs a password.",
-    Reason.EMPTY: "The file is empty.",
-    Reason.TOO_MANY_BYTES: "The file is larger than the byte limit and was not read.",
-    Reason.TOO_MANY_PIXELS: "The image has more pixels than the limit and was not decoded.",
-    Reason.NOT_AN_IMAGE: "The content is not a known image format, whatever its name says.",
-    Reason.UNSUPPORTED_FORMAT: "This installation cannot decode this image format.",
-    Reason.CORRUPT_HEADER: "The file begins like an image, but its header makes no sense.",
-    Reason.TRUNCATED: "The file ends early: a part of the image is missing.",
-    Reason.CORRUPT_DATA: "The image data is damaged.",
-    Reason.FRAMES_SKIPPED: "The animation is too long: frames near its end were not scored.",
-    Reason.TOO_SMALL: "The image is so small that its scores mean little.",
-    Reason.OUT_OF_MEMORY: "The image did not fit into memory.",
-    Reason.TIMEOUT: "It took too long: the storage may be slow, or the file made to hang decoders.",
-    Reason.DECODER_CRASH: "The decoder died on this file: treat the file itself with suspicion.",
-    Reason.INTERNAL_ERROR: "The program itself failed on this file; please report it.",
-}
-"""One sentence for each reason."""
 
 MIN_TEST_PHOTOS = 20
 """Measured on fewer test photos than this, a share is uncertain by more than 20 points."""
@@ -55,7 +28,6 @@ class Guide:
     """One label for reviewers; the evidence is that of a product, else None."""
 
     label: Label
-    confused_with: tuple[tuple[str, str], ...]
     evidence: Evidence | None
 
 
@@ -67,7 +39,6 @@ def make_guides(bundle: Bundle) -> dict[str, Guide]:
     return {
         label.name: Guide(
             label=label,
-            confused_with=tuple((n, taxonomy.display_name(n)) for n in label.confused_with),
             evidence=known.get(label.name, unknown) if label.kind is Kind.PRODUCT else None,
         )
         for label in taxonomy.labels.values()
@@ -93,8 +64,3 @@ def describe_evidence(evidence: LabelEvidence | None) -> Evidence:
 def _count(photos: int, sources: int, noun: str) -> str:
     text = counted(photos, noun)
     return f"{text} from {counted(sources, 'source')}" if photos and sources else text
-
-
-def explain_reason(reason: Reason | None) -> str:
-    """Return the sentence for a reason."""
-    return "No reason was recorded." if reason is None else REASONS[reason]

@@ -36,14 +36,9 @@ def write_tasks(
 ) -> tuple[int, list[str]]:
     """Write the leads among rows as one file that Label Studio imports, in one step.
 
-    Args:
-        rows: the last row of each image.
-        output: the JSON file.
-        photo_url: where photos are served whose source is not a URL, with :data:`URL_FIELDS` in
-            braces, such as ``https://photos.example/{sha256}``.
-
-    Returns:
-        The number of tasks, and the sources of leads without a URL, which are left out.
+    ``photo_url`` says where photos are served whose source is not a URL, with :data:`URL_FIELDS` in
+    braces, such as ``https://photos.example/{sha256}``. Returns the number of tasks, and the
+    sources of leads without a URL, which are left out.
     """
     _check_template(photo_url)
     require_own(output, "file of tasks", lambda file: file.read(10).startswith(_BEGINNINGS))

@@ -28,7 +28,7 @@ from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.status import Status
-from recognizer.taxonomy import Taxonomy, load_taxonomy
+from recognizer.taxonomy import load_taxonomy
 
 MIN_COMMON = 2  # subjects that two reviewers have judged both: fewer say nothing of agreement
 
@@ -48,15 +48,10 @@ class Grounds(StrEnum):
 class Precision:
     """How many of the decided leads with the same grounds were confirmed.
 
-    Attributes:
-        kind: of the grounds, or None for all leads of the level together.
-        name: of the label or family, or the keyword.
-        confirmed: as whatever product.
-        as_product: of these, those that were confirmed as this product: by the label that the
-            reviewer gave, or without one. Of all leads: as one of the products that they were for.
-        open: without an outcome, or with one that does not decide (unsure, escalated).
-        precision: confirmed among the decided, if any.
-        product_precision: confirmed as this product among the decided, if the grounds name one.
+    ``kind`` and ``name`` are those of the grounds; both are None for all leads of a level together.
+    ``confirmed`` counts whatever product was confirmed; ``as_product`` those confirmed as the
+    product of the lead, or without saying which. ``open``: without an outcome, or with one that
+    does not decide (unsure, escalated).
     """
 
     kind: Grounds | None
@@ -97,13 +92,10 @@ class Hours:
 class Misses:
     """What an audit sample says of the images that were cleared.
 
-    Attributes:
-        drawn: of the cleared, how many are in the audit sample.
-        audited: of these, how many somebody has decided.
-        found: of these, how many show a product after all.
-        rate: estimated share of the clear images that do.
-        recall: confirmed leads among them and the estimated misses. Leads that nobody has decided
-            yet are left out, so it is an estimate for a queue that is worked through.
+    ``drawn`` of them are in the sample, ``audited`` of these were decided, and ``found`` of these
+    show a product after all; ``rate`` is the estimated share of all cleared images that do.
+    ``recall`` leaves out leads that nobody has decided yet: it is an estimate for a queue that is
+    worked through.
     """
 
     cleared: int
@@ -118,14 +110,9 @@ class Misses:
 class Measurement:
     """What the outcomes say of a scan.
 
-    Attributes:
-        leads: those to review: images that are leads by themselves, and listings that keywords or
-            reports alone have raised, each of them once.
-        precision: by level over all leads, then by product and level.
-        appeals: decisions on which an appeal was decided.
-        agreement: of each pair of reviewers with :data:`MIN_COMMON` images in common.
-        time_to_decision: level -> from the scan to the first outcome.
-        waiting: level -> age of the leads without an outcome.
+    ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
+    have raised, each once. ``precision`` has levels as a whole first, then products. ``appeals``
+    counts decided ones. ``waiting`` is the age of leads without an outcome.
     """
 
     images: int
@@ -155,8 +142,6 @@ class _Lead:
 
 @dataclass(slots=True)
 class _Counts:
-    """What is counted while the rows go by."""
-
     family_of: Mapping[str, str | None]
     images: int = 0
     leads: int = 0
@@ -170,7 +155,6 @@ class _Counts:
     found: Counter[float] = field(default_factory=Counter)
 
     def add(self, lead: _Lead, history: Sequence[Outcome], now: datetime) -> None:
-        """Count a lead by what was said of it."""
         last = history[-1].judgement if history else None
         state = str(last) if last in DECIDED else "open"
         self.leads += 1
@@ -199,19 +183,11 @@ class _Counts:
 
 
 def measure_outcomes(
-    rows: Iterable[Row],
-    outcomes: Iterable[Outcome],
-    *,
-    now: datetime,
-    taxonomy: Taxonomy | None = None,
+    rows: Iterable[Row], outcomes: Iterable[Outcome], *, now: datetime
 ) -> Measurement:
-    """Compare the rows of a scan with what people found out.
+    """Compare the rows of a scan with all outcomes, in the order of their arrival.
 
-    Args:
-        rows: the last row of each image.
-        outcomes: all outcomes, in the order in which they were added.
-        now: the time up to which leads have been waiting, with its time zone.
-        taxonomy: says which label belongs to which family; by default that of the package.
+    ``now`` is the time up to which leads have been waiting.
     """
     histories: dict[str, list[Outcome]] = defaultdict(list)
     of_listings: dict[str, list[Outcome]] = defaultdict(list)
@@ -220,8 +196,7 @@ def measure_outcomes(
         if outcome.listing is not None:
             of_listings[outcome.listing].append(outcome)
     histories = {subject: in_force(history) for subject, history in histories.items()}
-    labels = (taxonomy or load_taxonomy()).labels
-    counts = _Counts({name: label.family for name, label in labels.items()})
+    counts = _Counts({name: label.family for name, label in load_taxonomy().labels.items()})
     raised: dict[str, _Lead] = {}  # listings of which images are raised by text or reports alone
     has_image_lead: set[str] = set()
     for row in rows:
@@ -375,16 +350,16 @@ def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> d
     return {p: drawn[p] / number / p for p, number in audited.items() if number}
 
 
-def weighted_count(found: Mapping[float, int], confidence: float = CONFIDENCE) -> Estimate:
+def weighted_count(found: Mapping[float, int]) -> Estimate:
     """Return a sum of weighted Poisson counts with its interval (Fay and Feuer, 1997).
 
     ``found`` is weight -> how many things of this weight were seen, 0 if some were looked for and
     none was seen. Of the largest weight at least as many as the Poisson bound of none may have been
-    missed. The interval covers at least as often as ``confidence`` says.
+    missed. The interval covers at least as often as :data:`CONFIDENCE` says.
     """
     if not found:
         return Estimate(0.0, 0.0, 0.0)
-    largest, tail = max(found), (1 - confidence) / 2
+    largest, tail = max(found), (1 - CONFIDENCE) / 2
     of_none = largest * float(chi2.ppf(1 - tail, 2) / 2)
     value = sum(weight * count for weight, count in found.items())
     if not value:

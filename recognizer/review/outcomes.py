@@ -30,7 +30,7 @@ from recognizer.errors import UsageError
 from recognizer.rows.export import csv_cell, text_of_cell
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
-from recognizer.rows.row import Digest, Row
+from recognizer.rows.row import Digest
 from recognizer.rows.scanfile import ScanFile
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
@@ -76,20 +76,9 @@ class Occasion(StrEnum):
 class Outcome:
     """What somebody found out about one image, or about a listing without images.
 
-    Attributes:
-        time: when, with its time zone.
-        reviewer: who: a person or a desk.
-        judgement: what was found out.
-        occasion: how it came about.
-        sha256: of the image's bytes, hexadecimal; None for a listing as a whole.
-        listing: the identity of the listing; None where there is none.
-        label: which product it is, or what else; None where nobody said.
-        note: in words.
-        origin: the program or organisation that it comes from.
-        withdraws: the ``id`` of the outcome that this one takes back; None for none.
-
-    Raises:
-        UsageError: a value makes no sense.
+    ``sha256`` is that of the image's bytes, or None for a listing as a whole; ``origin`` the
+    program or organisation that it comes from; ``withdraws`` the ``id`` of an outcome that this one
+    takes back. A value that makes no sense is a :class:`UsageError`.
     """
 
     time: datetime
@@ -140,11 +129,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, values: object) -> Self:
-        """Make an outcome of plain values; keys with nothing in them may be missing.
-
-        Raises:
-            UsageError: they are not those of an outcome.
-        """
+        """Make an outcome of plain values; keys with nothing in them may be missing."""
         if isinstance(values, dict):
             values = {key: value for key, value in values.items() if value not in (None, "")}
         try:
@@ -156,15 +141,6 @@ class Outcome:
 def _is_text(text: str) -> bool:
     """Whether a text has neither halves of surrogate pairs nor control characters but newlines."""
     return not {*map(unicodedata.category, text.replace("\n", ""))} & {"Cc", "Cs"}
-
-
-def images_in_question(rows: Iterable[Row]) -> list[str]:
-    """Return the digests of those images of a listing that a verdict on it is about.
-
-    They are the ones that are leads by themselves. Where there is none, since words or reports
-    alone have raised the listing, the verdict is about the listing and no image of it.
-    """
-    return [*dict.fromkeys(row.sha256 for row in rows if row.is_image_lead and row.sha256)]
 
 
 def as_note(text: str | None) -> str | None:
@@ -180,15 +156,10 @@ _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES (:id, :{', :'.
 
 
 class Outcomes(Closes):
-    """The outcomes in a file, to which several programs may add at once.
+    """The outcomes in a scan's file or a team's file, to which several programs may add at once.
 
-    Args:
-        path: the file of a scan, or one for the outcomes of many scans.
-        write: open it for additions.
-        create: make it where it does not exist.
-
-    Raises:
-        ScanFileError: it cannot be used; as from the methods.
+    ``create`` makes the file if it does not exist. If it cannot be used, all methods raise
+    :class:`ScanFileError`.
     """
 
     def __init__(self, path: Path, *, write: bool = False, create: bool = False) -> None:
@@ -254,9 +225,7 @@ class Outcomes(Closes):
 def read_outcomes(path: Path) -> Iterator[Outcome]:
     """Yield outcomes from a file: JSON lines, a JSON array, or CSV (by suffix) with the same keys.
 
-    Raises:
-        UsageError: it cannot be read, a value makes no sense, or an outcome is dated in the future,
-            since it would stand for ever; the message says which.
+    One that is dated in the future is a :class:`UsageError`, since it would stand for ever.
     """
     limit = datetime.now(UTC) + CLOCK_TOLERANCE
     try:
@@ -313,11 +282,7 @@ def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
 
 
 def write_outcomes(outcomes: Iterable[Outcome], path: Path, *, raw: bool = False) -> int:
-    """Write outcomes to a new file, as CSV or JSON lines by its suffix, and return how many.
-
-    Raises:
-        UsageError: it cannot be written, or is a file of another kind.
-    """
+    """Write outcomes to a new file, as CSV or JSON lines by its suffix, and return how many."""
     require_own(path, "file of outcomes", lambda file: file.read(8).startswith(_BEGINNINGS))
     count = 0
     with replacing(path) as partial:

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,7 +21,7 @@ from recognizer._atomic import replacing
 from recognizer.errors import UsageError
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.review.cards import Card, CardMaker, Shown
+from recognizer.review.cards import CardMaker, Shown
 from recognizer.review.entries import About, Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.rendering import (
@@ -97,19 +97,10 @@ def write_report(
 ) -> None:
     """Write the review queue of a scan, in one step, as a file on which a reviewer decides.
 
-    The pictures are the thumbnails that the scan has kept. Where there is none, it is made from the
-    image as it is now; where its bytes have changed since, the page says so and does not show it.
-
-    Args:
-        scan: the scan's file.
-        output: the HTML file.
-        bundles: the models that may be behind the rows.
-        outcomes: the file of outcomes; None for that of the scan.
-        title: of the page.
-        capacity: how much it shows.
-        part: which part of the queue.
-        language: a key of :data:`recognizer.review.texts.LANGUAGES`.
-        read: return the bytes of a row's image as they are now, or raise ``Refused``.
+    The pictures are the thumbnails that the scan has kept. If there is none, it is made from the
+    image as it is now, as ``read`` returns it; if its bytes have changed since, the page says so
+    and does not show it. ``bundles`` are the models that may be behind the rows; ``outcomes`` is
+    None for those in the scan's file.
     """
     texts, part, capacity = Texts(language), part or Part(), capacity or Capacity()
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.
@@ -172,7 +163,7 @@ class _Report:
             "script_digest": _digest_of(script),
             "warnings": warnings,
             "rows": [self._row(entry) for entry in shown],
-            "cards": self._cards(shown),
+            "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},
             "ago": lambda time: time.strftime("%Y-%m-%d"),
             **filters(entries, self._bundles, texts),
@@ -192,9 +183,8 @@ class _Report:
         return hashlib.sha256(repr(first).encode()).hexdigest()[:16]
 
     def _row(self, entry: Entry) -> dict[str, Any]:
-        """Return what the list, its filters and an outcome need of a listing."""
-        copies = self._entries.members(entry, "copies", None) if entry.copies is not None else []
-        others = [copy for copy in copies if copy.unit != entry.unit]
+        members = self._entries.members(entry, None)
+        others = [copy for copy in members if copy.unit != entry.unit]
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
         columns = (images[0].row.item or {}) if images else {}
         words = [text for value in columns.values() if (text := as_text(value))]
@@ -213,12 +203,7 @@ class _Report:
             "folded": len(others),
         }
 
-    def _cards(self, shown: Sequence[Entry]) -> Iterator[Card]:
-        for entry in shown:
-            yield self._maker.card(entry, None, self._texts)
-
     def _inline(self, image: Image, is_best: bool) -> Shown:
-        """Return the picture of an image as a ``data:`` URI, or why there is none."""
         row, texts = image.row, self._texts
         is_file = "://" not in row.source and MEMBER not in row.source
         if row.status is Status.FAILED:
@@ -240,7 +225,6 @@ class _Report:
         return Shown(src=uri, size=size, original=original, note=note)
 
     def _original(self, row: Row) -> tuple[str, str]:
-        """Return the address of a file that is what was scored, else what has become of it."""
         try:
             self._photos.original(row)
         except Unavailable:

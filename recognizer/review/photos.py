@@ -10,7 +10,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -66,10 +65,9 @@ def read_local(row: Row) -> bytes:
 class Photos(Closes):
     """Makes the pictures of images, and keeps what it has made in memory, up to a limit.
 
-    Args:
-        file: of the scan; its thumbnails are in it.
-        read: return the bytes of a row's image as they are now, or raise ``Refused``.
-        bundles: the models that may be behind the rows.
+    ``read`` returns the bytes of a row's image as they are now, or raises ``Refused``; ``bundles``
+    are the models that may be behind the rows. What has gone, has changed or cannot be decoded is
+    :class:`Unavailable`.
     """
 
     def __init__(
@@ -86,26 +84,17 @@ class Photos(Closes):
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
         self._starting = threading.Lock()
-        self._later = ThreadPoolExecutor(max_workers=1)
 
     def close(self) -> None:
         """End the processes."""
-        self._later.shutdown(wait=False, cancel_futures=True)
         with self._starting:
             if self._pool is not None:
                 self._pool.close()
 
     def picture(self, image: int, row: Row, kind: str, label: str = "") -> Picture:
-        """Return a picture of an image.
+        """Return a picture of an image, by its number in the scan's file and its row.
 
-        Args:
-            image: its number in the scan's file.
-            row: its row.
-            kind: a key of :data:`SIDES` (``heat``: a heat-map over it), or ``original``.
-            label: for a heat-map; empty for the highest product.
-
-        Raises:
-            Unavailable: the image has gone or changed, or cannot be decoded.
+        ``kind`` is a key of :data:`SIDES`, or ``original``; a heat-map is that of ``label``.
         """
         if row.status is Status.FAILED:  # what may have cost the scan a process is not tried here
             raise Unavailable("photo_undecoded")
@@ -124,16 +113,8 @@ class Photos(Closes):
                 self._size -= len(self._cache.popitem(last=False)[1].data)
         return picture
 
-    def make_later(self, image: int, row: Row) -> None:
-        """Make the large picture of an image in the background; whether that works shows later."""
-        self._later.submit(self.picture, image, row, "large")
-
     def thumbnail(self, image: int, row: Row) -> Thumbnail:
-        """Return what the scan has kept of an image, else what is made of the file as it is now.
-
-        Raises:
-            Unavailable: as for :meth:`picture`.
-        """
+        """Return what the scan has kept of an image, else what is made of the file as it is now."""
         if (kept := self._file.thumbnail(image)) is not None:
             return kept
         if row.status is Status.FAILED:
@@ -141,11 +122,7 @@ class Photos(Closes):
         return self._decoded(row, self.original(row), SIDES["small"])
 
     def original(self, row: Row) -> bytes:
-        """Return the bytes of an image if they are those that were scored.
-
-        Raises:
-            Unavailable: they are gone, cannot be read, or have changed.
-        """
+        """Return the bytes of an image if they are those that were scored."""
         try:
             data = self._read(row)
         except Refused as error:
@@ -213,12 +190,12 @@ class Photos(Closes):
         raise Unavailable(answer)
 
 
-def heat_threshold(row: Row, bundle: Bundle | None, label: str) -> float:
+def heat_threshold(row: Row, bundle: Bundle, label: str) -> float:
     """Return the threshold that the heat-map of a label is drawn against."""
     of_leads = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
     if (threshold := of_leads.get(label)) is not None:
         return threshold
-    own = next((one.thresholds for one in bundle.labels if one.name == label), {}) if bundle else {}
+    own = next((one.thresholds for one in bundle.labels if one.name == label), {})
     return min(own.values(), default=DEFAULT_THRESHOLD)
 
 

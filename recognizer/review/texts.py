@@ -14,7 +14,6 @@ from importlib import resources
 from typing import Any
 
 from recognizer.errors import UsageError
-from recognizer.review.guide import explain_reason
 from recognizer.status import Reason
 from recognizer.taxonomy import Taxonomy
 
@@ -37,14 +36,7 @@ def catalogue() -> dict[str, Any]:
 
 
 class Texts:
-    """The words of one language; called with a key, it returns a text.
-
-    Args:
-        language: one of :data:`LANGUAGES`.
-
-    Raises:
-        UsageError: there is no such language.
-    """
+    """The words of a language of :data:`LANGUAGES`; called with a key, it returns a text."""
 
     def __init__(self, language: str) -> None:
         if language not in LANGUAGES:
@@ -67,25 +59,23 @@ class Texts:
         self, name: str, taxonomy: Taxonomy, *, family: bool = False, mark: bool = False
     ) -> str:
         """Return the name of a label or family for people; ``mark`` says that it is a family."""
-        own = self._own("families" if family else "labels", name)
-        shown = own or taxonomy.display_name(name, family=family)
+        # English names are those of the taxonomy.
+        own = catalogue()["families" if family else "labels"] if self.language == "zh" else {}
+        shown = own.get(name) or taxonomy.display_name(name, family=family)
         return self("family", name=shown) if family and mark else shown
 
     def reason(self, reason: Reason | None) -> str:
         """Return what the reason of a failure means."""
-        own = None if reason is None else self._own("reasons", reason.value)
-        return own or explain_reason(reason)
+        if reason is None:
+            return self("no_reason")
+        meaning: str = catalogue()["reasons"][reason][self._place]
+        return meaning
 
     def ago(self, time: datetime, now: datetime) -> str:
         """Return how long ago a time was, in the largest unit."""
         passed = max(1.0, (now - time).total_seconds())
         seconds, key = next(unit for unit in _UNITS if passed >= unit[0])
         return self(key, n=int(passed // seconds))
-
-    def _own(self, table: str, name: str) -> str | None:
-        """Return the Chinese name of what is called in English elsewhere."""
-        found: str | None = catalogue()[table].get(name) if self.language == "zh" else None
-        return found
 
 
 def language_of(accepted: str) -> str:

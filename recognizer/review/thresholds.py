@@ -87,11 +87,9 @@ class Product:
 class Choice:
     """The choices of thresholds, strictest first, and the one that was made.
 
-    Attributes:
-        images: in a day, or in the scan.
-        chosen: its place in :attr:`steps`, or None if no step reaches the target.
-        products: of the chosen step, the most leads first.
-        notes: what a reader must know of the figures, as sentences.
+    ``chosen`` is its place in ``steps``, or None if no step reaches the target; ``products`` are
+    those of the chosen step, the most leads first; ``notes`` what a reader must know of the
+    figures. ``images`` is their number in a day, or in the scan.
     """
 
     origin: str
@@ -137,14 +135,13 @@ class Images(ABC):
     """Images with their scores, and what is known of them: N images, F families.
 
     Attributes:
-        origin: where they come from, in words.
         families: the columns of ``scores``.
         named: false-positive rate -> the any-product threshold that the bundle holds.
         scores: calibrated probabilities, (N, F).
         shown: the family that an image shows, or :data:`NO_PRODUCT`, (N,).
         sources: images of one source are alike, (N,).
         daily: how many images of a day each stands for, (N,).
-        known: the same among those of which somebody knows what they show, else 0, (N,).
+        known: the same if somebody knows what it shows, else 0, (N,).
         images: in a day.
     """
 
@@ -279,9 +276,7 @@ class LabelledPhotos(Images):
 
     Photos of one source are alike. Their intervals are exact binomial ones (Clopper and Pearson)
     for the *effective* number of photos, as surveys compute them (Korn and Graubard, 1998).
-
-    Attributes:
-        prevalence: product -> share of all images that show it.
+    ``prevalence`` is the share of all images that show a product, by product.
     """
 
     prevalence: Mapping[str, float]
@@ -301,15 +296,9 @@ class LabelledPhotos(Images):
     ) -> LabelledPhotos:
         """Gather photos that a bundle has scored, at least one of them without a product.
 
-        Args:
-            bundle: its thresholds and families count.
-            scores: label -> calibrated probability, of each photo.
-            labels: of each photo.
-            sources: of each photo.
-            images_per_day: that come in.
-            prevalence: share of them that show any product, in the mix of the photos; or by family.
-            origin: where they come from, in words.
-            ignore: labels that the policy ignores.
+        ``scores`` are calibrated probabilities by label. ``prevalence`` is the share of the images
+        of a day that show any product, in the mix of the photos; or by family. ``ignore`` are the
+        labels that the policy ignores.
         """
         families = family_members(bundle, ignore)
         shown = np.array([family_shown(label, bundle.taxonomy) for label in labels])
@@ -379,7 +368,6 @@ class LabelledPhotos(Images):
 
     @cached_property
     def _sizes(self) -> Mapping[str, NDArray[np.intp]]:
-        """What is shown -> the photos of each of its sources."""
         return {
             name: np.unique(self.sources[self.shown == name], return_counts=True)[1]
             for name in np.unique(self.shown).tolist()
@@ -387,7 +375,6 @@ class LabelledPhotos(Images):
 
     @cached_property
     def _clusterings(self) -> tuple[Clustering, Clustering]:
-        """Of the photos without a product, and of those with one."""
         limits = np.array([*self.named.values()])[:, None]
         over = self.scores.max(axis=1) > limits
         first, second = (
@@ -473,12 +460,8 @@ class ReviewedScan(Images):
     ) -> ReviewedScan:
         """Gather the images of a scan that may be over a threshold or were decided.
 
-        Args:
-            bundle: the model behind the rows; rows of other models are left out.
-            rows: the last row of each image.
-            outcomes: digest of an image -> what stands of it.
-            images_per_day: that come in; by default those of the scan.
-            ignore: labels that the policy ignores.
+        Rows of other models are left out. ``outcomes`` has what stands of an image by its digest;
+        ``images_per_day`` is by default the number of images of the scan.
         """
         families = family_members(bundle, ignore)
         drawn, audited = Counter[float](), Counter[float]()
@@ -630,11 +613,9 @@ def choose(
 ) -> Choice:
     """Choose the loosest thresholds that fit a team, or whose leads are precise enough.
 
-    Args:
-        images: the ground.
-        capacity: leads that the team works through in a day.
-        precision: share of the leads that must show a product, by the lower end of the interval.
-        by_product: whether products with enough images have thresholds of their own.
+    ``capacity`` is how many leads the team works through in a day, ``precision`` the share of them
+    that must show a product, by the lower end of the interval. With ``by_product``, products with
+    enough images have thresholds of their own.
     """
     if precision is not None and not 0 < precision < 1:
         raise UsageError(f"precision = {precision}: a share over 0 and under 1, such as 0.5")

@@ -57,10 +57,8 @@ def verify_case(
 ) -> Iterator[Check]:
     """Check a case, and yield what came of each check.
 
-    Args:
-        folder: the case.
-        load: return the model behind the scores, or None if it is not at hand.
-        digest: the case digest that somebody wrote down.
+    ``load`` returns the model behind the scores, or None if it is not at hand; ``digest`` is the
+    case digest that somebody wrote down.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
@@ -88,7 +86,6 @@ def _entries(folder: Path, below: str = "") -> Iterator[tuple[str, str | None]]:
 def _check_files(
     folder: Path, present: dict[str, str | None], digest: str | None
 ) -> Iterator[Check]:
-    """Check each file by the manifest that covers it, and that there is nothing else."""
     digests = {name: _digest_of(folder / name) for name, wrong in present.items() if not wrong}
     expected: dict[str, str | None] = {TAG_MANIFEST: None, _MANIFEST: None}
     for name in (TAG_MANIFEST, _MANIFEST):
@@ -154,7 +151,6 @@ def _check_scores(
     present: dict[str, str | None],
     load: Callable[[ModelReference], Recognizer | None],
 ) -> Iterator[Check]:
-    """Score every original again, for every row of it."""
     rows, problem = _read_rows(folder, present)
     if problem:
         yield Check(f"data/{ROWS_FILE}", Result.FAILED, problem)

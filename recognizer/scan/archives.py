@@ -63,13 +63,10 @@ _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A file in an archive, by the name that the archive has for it.
+    """A file in an archive, and why it cannot be read, as far as that is known already.
 
-    Attributes:
-        location: where it lies.
-        flaw: why it cannot be read, as far as that is known already.
-        read: returns as many of its first bytes, or all for None; raises :class:`Refused`.
-        is_streamed: whether its bytes travel with the item: no worker can read them in place.
+    ``read`` returns as many of its first bytes, or all for None, or raises :class:`Refused`. The
+    bytes of a streamed one travel with its item: no worker can read them in place.
     """
 
     location: ArchiveMember
@@ -249,7 +246,6 @@ class _Forward:
         return self._at
 
     def read(self, size: int) -> bytes:
-        """Read a header, or a part of one."""
         if not 0 <= size <= _MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {size} bytes")
         self.headers += 1
@@ -267,7 +263,6 @@ class _Forward:
         return data
 
     def seek(self, position: int) -> None:
-        """Go forward."""
         distance = position - self._at
         if distance < 0:
             raise tarfile.ReadError("a member of negative size")

@@ -40,12 +40,7 @@ class Opening(TableOpening):
     """An archive or a table, and how it is opened; the options of tables leave archives alone."""
 
     def items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
-        """Yield the images of the container; one that cannot be read on ends in an item.
-
-        Raises:
-            MissingExtraError: pyarrow, or the library for a store, is not installed.
-            UsageError: the only source is a table without such a column; there is no such store.
-        """
+        """Yield the images of the container; one that cannot be read on ends in an item."""
         try:
             yield from self._items(progress, skipped)
         except RecognizerError:
@@ -74,12 +69,6 @@ class Opening(TableOpening):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    opening: Opening
-    skip: int  # of the items, which the parent has
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
     """Items, perhaps none: then only how far the process has come.
 
@@ -91,17 +80,10 @@ class _Batch:
     rest: str = "nothing of it was read"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _End:
-    skipped: Skipped
-
-
 class Containers(Closes):
     """Opens archives and tables, each in turn, in a process that is replaced when it dies.
 
-    Args:
-        timeout: seconds without any progress.
-        memory_limit: resident bytes of the process; None for :data:`MEMORY_LIMIT`.
+    ``timeout`` is in seconds without any progress, ``memory_limit`` in resident bytes.
     """
 
     def __init__(self, timeout: float = 30.0, memory_limit: int | None = None) -> None:
@@ -118,19 +100,15 @@ class Containers(Closes):
             self._process.kill()
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
-        """Yield the images of a container; what is wrong with it is an item too.
-
-        Raises:
-            RecognizerError: as :meth:`Opening.items`; or no process can be started.
-        """
+        """Yield the images of a container; what is wrong with it is an item too."""
         found, last = 0, _Batch(items=[])
         while not self._is_closed:
             process = self._ready()
             self._is_idle = False
             try:
                 with suppress(OSError):  # it has died: the end of its connection will show it
-                    process.connection.send(_Request(opening=opening, skip=found))
-                while not isinstance(message := process.receive(self._timeout), _End):
+                    process.connection.send((opening, found))
+                while not isinstance(message := process.receive(self._timeout), Skipped):
                     if isinstance(message, RemoteError):
                         message.reraise(f"{opening.container} cannot be opened")
                     last = message
@@ -150,11 +128,10 @@ class Containers(Closes):
                 opening = replace(opening, is_careful=True)
             else:
                 self._is_idle = True
-                skipped.add(message.skipped)
+                skipped.add(message)
                 return
 
     def _ready(self) -> Child:
-        """Return a process that waits for a request."""
         if self._process is not None and not self._is_idle:  # its last container was left halfway
             self._process.close()
             self._process = None
@@ -178,9 +155,9 @@ def _run(connection: Connection, memory_limit: int) -> None:
     requests = inbox(connection)
     connection.send(None)
     while True:
-        request = requests.get()
+        opening, skip = requests.get()
         try:
-            _Sender(connection, request).work()
+            _Sender(connection, opening).work(skip)
         except RecognizerError as error:
             connection.send(RemoteError.of(error))
         except MemoryError:  # nothing to be printed: the container is opened once more
@@ -201,18 +178,19 @@ def _bound_memory(limit: int) -> None:
 class _Sender:
     """Sends the items of a request, and at least each second a sign that there is progress."""
 
-    def __init__(self, connection: Connection, request: _Request) -> None:
+    def __init__(self, connection: Connection, opening: Opening) -> None:
         self._connection = connection
-        self._request = request
-        self._progress = Progress(request.opening.bounds, self._beat)
+        self._opening = opening
+        self._progress = Progress(opening.bounds, self._beat)
         self._items: list[Item] = []
         self._bytes = 0
         self._sent = time.monotonic()
 
-    def work(self) -> None:
-        opening, skipped = self._request.opening, Skipped()
+    def work(self, skip: int) -> None:
+        """Send all items but the first ones, which the parent has, and what was skipped."""
+        opening, skipped = self._opening, Skipped()
         items = opening.items(self._progress, skipped)
-        for item in itertools.islice(items, self._request.skip, None):
+        for item in itertools.islice(items, skip, None):
             self._items.append(item)
             self._bytes += len(item.data or b"")
             if (
@@ -223,15 +201,15 @@ class _Sender:
             ):
                 self._send()
         self._send()
-        self._connection.send(_End(skipped=skipped))
+        self._connection.send(skipped)
 
     def _beat(self) -> None:
         is_due = time.monotonic() - self._sent >= _BEAT_SECONDS
-        if is_due or self._request.opening.is_careful:
+        if is_due or self._opening.is_careful:
             self._send()
 
     def _send(self) -> None:
-        waiting = [*self._progress.waiting] if self._request.opening.is_careful else []
+        waiting = [*self._progress.waiting] if self._opening.is_careful else []
         rest = self._progress.rest
         items = [
             (item, False) if item.data is None else (replace(item, data=None), True)

@@ -35,10 +35,9 @@ class FileState(NamedTuple):
             return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         return None
 
-    def is_settled(self, now: int | None = None) -> bool:
-        """Whether any later change shows; ``now`` is the time in ns when it was read."""
-        now = time.time_ns() if now is None else now
-        return max(self.modified, self.changed) < now - RACY_NS
+    def is_settled(self) -> bool:
+        """Whether any later change shows."""
+        return max(self.modified, self.changed) < time.time_ns() - RACY_NS
 
     @property
     def digest(self) -> bytes:

@@ -90,13 +90,10 @@ class ZipEntry:
 class ArchiveMember:
     """A member of an archive, and where its bytes lie, so that a worker can read them there.
 
-    Attributes:
-        name: the second member of a name ends in ``#2``.
-        offset: where the member's bytes begin; in a zip archive, its local header.
-        size: how many bytes there are, as they are stored.
-        stamp: size and modification time (ns) of a local archive when it was listed. An archive
-            that has changed since is not read by old offsets.
-        zipped: how a zip archive has compressed it; None in a tar.
+    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` how many there
+    are, as they are stored. ``stamp`` is the size and modification time (ns) of a local archive
+    when it was listed: one that has changed since is not read by old offsets. The second member of
+    a name is called ``name#2``.
     """
 
     archive: Container
@@ -164,10 +161,9 @@ def table_format(name: str) -> str | None:
 class Item:
     """One image to scan.
 
-    Attributes:
-        columns: the listing's own columns, passed through to the row, or None.
-        reason: why it cannot be read, if that is known already, with its detail.
-        data: its bytes, if they were read on the way to it; None if a worker reads them.
+    ``columns`` are the listing's own, passed through to the row. ``reason`` and ``detail`` say why
+    it cannot be read, if that is known already; ``data`` has its bytes, if they were read on the
+    way to it.
     """
 
     location: Location

@@ -42,13 +42,8 @@ class ScanOptions:
 
     Attributes:
         workers: processes, or a cluster's actors; 0 for as many as CPUs and memory allow.
-        engine: where they run.
         provider: see :meth:`recognizer.engine.Recognizer.load`.
-        allow_fallback: use the CPU if the provider is unavailable.
-        limits: what is refused before it is read or decoded.
-        bounds: what an archive or a table may cost.
         image_column: the column with the images of all tables; None to find it by its name.
-        access: which places may be read from.
         timeout: seconds for one step: reading an image, or decoding and scoring it (two steps where
             several share a pass). A worker that takes longer is replaced, and its image fails. An
             archive or table may take as long without any progress.
@@ -63,10 +58,7 @@ class ScanOptions:
         audit: draws clear images for people to look at, those of earlier rows included; None leaves
             these as they are.
         known: the known items that each image is compared with (see
-            :func:`recognizer.known.share_bank`); where they change, all rows are made again.
-
-    Raises:
-        UsageError: a value makes no sense, or the memory limit cannot be watched on this system.
+            :func:`recognizer.known.share_bank`); if they change, all rows are made again.
     """
 
     workers: int = 0
@@ -106,8 +98,7 @@ class ScanOptions:
 class WorkerPayload:
     """What travels to a worker process, on this machine or on another.
 
-    Attributes:
-        files: path -> content of the files of model and known items; empty unless packed.
+    ``files`` has the files of model and known items by their paths; it is empty unless packed.
     """
 
     bundle: Bundle

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 from recognizer import _process
 from recognizer._closing import Closes
@@ -54,19 +54,6 @@ _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are
 _MAX_RESULTS = 32
 
 
-class Pool(Protocol):
-    """The workers of a scan: :class:`WorkerPool`, or those of a cluster."""
-
-    provider: str | None
-    """Where onnxruntime really computes; None before any worker has started."""
-
-    def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[Result]]:
-        """Yield a result for each task, several at a time; take tasks as there is room."""
-
-    def stop(self) -> None:
-        """Stop at once, and leave nothing behind."""
-
-
 @dataclass(eq=False, slots=True)
 class _Worker:
     child: Child
@@ -94,9 +81,10 @@ class _Worker:
 
 
 class WorkerPool:
-    """Worker processes, replaced as they die. See :class:`Pool`.
+    """Worker processes, replaced as they die.
 
-    As many are started as there is work for, up to the option ``workers``.
+    As many are started as there is work for, up to the option ``workers``. ``provider`` says where
+    onnxruntime really computes; it is None before any worker has started.
     """
 
     def __init__(self, payload: WorkerPayload) -> None:
@@ -114,7 +102,7 @@ class WorkerPool:
         self.provider: str | None = None
 
     def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[Result]]:
-        """Yield a result for each task, several at a time."""
+        """Yield a result for each task, several at a time; take tasks as there is room."""
         done: list[Result] = []
         due = math.inf  # when they are to be yielded
         while True:
@@ -198,7 +186,9 @@ class WorkerPool:
                 limit = self._memory_limit
                 if limit is not None and held > limit:
                     if self._options.memory_limit is None:  # as with the libraries of a GPU
-                        self._lift_limit()
+                        self._memory_limit = None
+                        for one in self._workers:
+                            one.child.memory_limit = None
                         return []
                     raise UsageError(
                         f"a memory limit of {mebibytes(limit)} leaves no room for images: a "
@@ -208,11 +198,6 @@ class WorkerPool:
             case RemoteError():
                 message.reraise("a worker cannot load the model")
         return []
-
-    def _lift_limit(self) -> None:
-        self._memory_limit = None
-        for worker in self._workers:
-            worker.child.memory_limit = None
 
     def _patience(self, due: float) -> float:
         until = min(self._deadline(worker) for worker in self._workers if worker.tasks)

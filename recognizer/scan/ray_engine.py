@@ -38,10 +38,6 @@ class RayPool:
     The cluster is the one that this process is connected to, or that of ``RAY_ADDRESS``, or one
     that Ray starts on this machine. Its machines need this package, of the same version, and must
     reach the images by the same names; the model travels with the work.
-
-    Raises:
-        MissingExtraError: the extra ``ray`` is not installed.
-        RecognizerError: there is no such cluster.
     """
 
     def __init__(self, payload: WorkerPayload) -> None:
@@ -116,8 +112,6 @@ def _groups(tasks: Iterator[Task]) -> Iterator[list[Task]]:
 
 
 class _Actor:
-    """A scorer that is called by Ray Data."""
-
     def __init__(self, payload: Any) -> None:
         ray: Any = importlib.import_module("ray")
         self._scorer = Scorer.of_packed(ray.get(payload))

@@ -166,12 +166,8 @@ def parquet_records(
 ) -> Iterator[Record]:
     """Yield the rows of a Parquet table; cells of more than ``limit`` bytes are not read.
 
-    Nor are those of a column that has as many in each row, on average: its pages may be larger
-    than the memory.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-        Refused: the rest cannot be read.
+    Nor are those of a column that has as many in each row, on average: its pages may be larger than
+    the memory.
     """
     try:
         import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
@@ -261,13 +257,10 @@ _MAX_LISTING_CELLS = 256  # of full length in all rows of a listing
 
 
 def plain(value: Any, nesting: int = 64) -> Any:  # noqa: PLR0911 - a table
-    """Return a value as JSON has it.
+    """Return a value as JSON has it; lists and objects that are nested deeper are a ValueError.
 
-    Dates and times are ISO 8601, durations seconds, bytes Base64 (long ones are null), numbers
-    that are none (NaN, infinite) null, and all that JSON does not know (decimals, UUIDs) text.
-
-    Raises:
-        ValueError: lists and objects are nested deeper.
+    Dates and times are ISO 8601, durations seconds, bytes Base64 (long ones are null), numbers that
+    are none (NaN, infinite) null, and all that JSON does not know (decimals, UUIDs) text.
     """
     match value:
         case None | bool() | int() | str():
@@ -292,11 +285,7 @@ def plain(value: Any, nesting: int = 64) -> Any:  # noqa: PLR0911 - a table
 
 
 def json_object(text: bytes | str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Read a JSON object; anything else is a ValueError."""
     try:
         found = json.loads(text)
     except RecursionError as error:
@@ -311,10 +300,8 @@ def listing_columns(
 ) -> dict[str, Any]:
     """Return a listing's own columns; what is too long ends in a note that it was cut.
 
-    Each row of its images has them, so they have less room where there are many ``images``.
-
-    Raises:
-        ValueError: a cell is nested too deep.
+    Each row of its images has them, so they have less room if there are many ``images``. A cell
+    that is nested too deep is a ValueError.
     """
     columns: dict[str, Any] = {}
     left = min(_MAX_CELLS, _MAX_LISTING_CELLS // images) * bounds.max_cell

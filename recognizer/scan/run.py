@@ -14,7 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from recognizer._closing import Closes
 from recognizer._sqlite import KeySet
@@ -30,12 +30,15 @@ from recognizer.rows.writer import Known, ScanWriter
 from recognizer.scan.file_state import FileState
 from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
-from recognizer.scan.pool import Pool, WorkerPool
+from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import Result, Task
 
+if TYPE_CHECKING:
+    from recognizer.scan.ray_engine import RayPool
+
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
-_CHUNK_ITEMS = 256
-_MAX_BYTES = 16 << 20  # names compress well: about a million items
+_PACKED_ITEMS = 256  # together
+_MAX_BYTES = 16 << 20  # of items that were found ahead: the names of a million files
 
 OnRows: TypeAlias = Callable[[ScanSummary, Sequence[tuple[int, Row]]], None]
 """Called several times a second with the sums so far, and each new image's number (from 0) and
@@ -53,28 +56,17 @@ def scan(
 ) -> ScanSummary:
     """Scan images, and write a row for each that has none yet that still holds.
 
-    Workers are new (spawned) processes, so a script that calls this needs the usual
-    ``if __name__ == "__main__":``.
-
-    Args:
-        items: the images; read as workers become free.
-        bundle: the model.
-        policy: decides on its scores.
-        file: where the rows go, in the order in which they are done.
-        options: how; None for the defaults.
-        on_rows: see :data:`OnRows`.
-
-    Returns:
-        The sums. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers have
-        been stopped; all rows but those of the last instant are then written.
+    Items are read as workers become free, and rows are written in the order in which they are done.
+    Workers are new (spawned) processes, so a script that calls this needs the usual ``if __name__
+    == "__main__":``. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers
+    have been stopped; all rows but those of the last instant are then written.
 
     Raises:
         BundleError: the model cannot be used.
         PolicyError: the policy names a label or family that is unknown.
         ProviderError: the provider is unavailable.
+        ScanFileError: rows cannot be written, or the file was replaced meanwhile.
         RecognizerError: worker processes cannot be started.
-        ScanFileChangedError: the file was removed, replaced or truncated meanwhile.
-        ScanFileError: rows cannot be written.
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
     run = _Run(items=items, payload=payload, file=file, on_rows=on_rows)
@@ -91,7 +83,7 @@ def scan(
     return run.summary
 
 
-def _make_pool(payload: WorkerPayload) -> Pool:
+def _make_pool(payload: WorkerPayload) -> WorkerPool | RayPool:
     if payload.options.engine is Engine.RAY:
         from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415 - an extra
 
@@ -101,8 +93,6 @@ def _make_pool(payload: WorkerPayload) -> Pool:
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """A scan that is under way."""
-
     items: Iterable[Item]
     payload: WorkerPayload
     file: ScanWriter
@@ -135,7 +125,6 @@ class _Run:
             self.record(unchanged)
 
     def record(self, done: Sequence[Result]) -> None:
-        """Write results, and report their rows."""
         rows: list[tuple[int, Row]] = []
         new: list[NewRow] = []
         changed: list[tuple[int, Row]] = []
@@ -212,9 +201,9 @@ class Lookahead(Closes):
     def __init__(self, items: Iterable[Item]) -> None:
         self._items = items
         self._changed = threading.Condition()
-        self._chunks: deque[tuple[int, bytes | list[Item]]] = deque()
-        self._last: list[Item] = []  # the chunk that is being filled
-        self._held = 0
+        self._packed: deque[bytes] = deque()
+        self._held = 0  # bytes that are packed
+        self._last: list[Item] = []  # behind those that are packed
         self._found = 0
         self._is_done = False
         self._error: Exception | None = None
@@ -226,8 +215,8 @@ class Lookahead(Closes):
         return self._found if self._is_done and self._error is None else None
 
     def __iter__(self) -> Iterator[Item]:
-        while chunk := self._take():
-            yield from chunk
+        while items := self._take():
+            yield from items
         if self._error is not None:
             raise self._error
 
@@ -238,52 +227,35 @@ class Lookahead(Closes):
             self._changed.notify_all()
 
     def _walk(self) -> None:
-        items = iter(self._items)
         try:
-            while self._has_room():
-                self._put(next(items))
-        except StopIteration:
-            pass
+            for item in self._items:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._held < _MAX_BYTES or self._is_done)
+                    if self._is_done:
+                        return
+                    self._last.append(item)
+                    self._found += 1
+                    if len(self._last) == _PACKED_ITEMS or item.data:
+                        # Names compress well, and images do not.
+                        level = 0 if item.data else 1
+                        self._packed.append(zlib.compress(pickle.dumps(self._last), level))
+                        self._held += len(self._packed[-1])
+                        self._last = []
+                    self._changed.notify_all()
         except Exception as error:
             self._error = error
         finally:
             self.close()
 
-    def _has_room(self) -> bool:
-        with self._changed:
-            while self._held >= _MAX_BYTES and not self._is_done:
-                self._changed.wait()
-            return not self._is_done
-
-    def _put(self, item: Item) -> None:
-        with self._changed:
-            self._last.append(item)
-            self._found += 1
-            if len(self._last) == _CHUNK_ITEMS or item.data:
-                self._pack()
-            self._changed.notify_all()
-
-    def _pack(self) -> None:
-        chunk, self._last = self._last, []
-        size = sum(len(item.data or b"") for item in chunk)
-        if size:
-            self._chunks.append((size, chunk))
-        else:
-            packed = zlib.compress(pickle.dumps(chunk), 1)
-            size = len(packed)
-            self._chunks.append((size, packed))
-        self._held += size
-
     def _take(self) -> list[Item]:
         with self._changed:
-            while not (self._chunks or self._last or self._is_done):
+            while not (self._packed or self._last or self._is_done):
                 self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
-            if not self._chunks:
-                chunk, self._last = self._last, []
-                return chunk
-            size, found = self._chunks.popleft()
-            self._held -= size
+            if not self._packed:
+                found, self._last = self._last, []
+                return found
+            packed = self._packed.popleft()
+            self._held -= len(packed)
             self._changed.notify_all()
-        if isinstance(found, bytes):
-            found = pickle.loads(zlib.decompress(found))  # noqa: S301 - packed above
-        return found
+        items: list[Item] = pickle.loads(zlib.decompress(packed))  # noqa: S301 - packed above
+        return items

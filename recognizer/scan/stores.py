@@ -53,12 +53,8 @@ _CREDENTIALS = frozenset(
 class Store:
     """The store of an object, a prefix or a pattern. All methods raise :class:`Refused`.
 
-    Args:
-        place: any URL that fsspec knows, except chained ones (``a::b``).
-
-    Raises:
-        MissingExtraError: the library for the store is not installed.
-        UsageError: fsspec knows no such store, or the URL is none of it.
+    ``place`` is any URL that fsspec knows, except chained ones (``a::b``); others are a
+    :class:`UsageError`.
     """
 
     def __init__(self, place: StoreObject) -> None:
@@ -216,13 +212,7 @@ def _refusal(error: Exception) -> Refused:
 
 @contextmanager
 def opened(location: Container) -> Iterator[BinaryIO]:
-    """Open a local file, unbuffered, or an object; close it at the end.
-
-    Raises:
-        MissingExtraError: the library for the store is not installed.
-        Refused: with the reason; also where the block fails to read from the file.
-        UsageError: there is no such store.
-    """
+    """Open a local file, unbuffered, or an object; what fails to be read is :class:`Refused`."""
     if isinstance(location, FileLocation):
         file = cast(BinaryIO, open_regular(location.path))
     else:
@@ -257,11 +247,7 @@ class TransientRefusal(Refused):
 
 
 def with_retries(action: Callable[[float], _Result]) -> _Result:
-    """Call ``action`` with its deadline (of :func:`time.monotonic`); retry while there is time.
-
-    Raises:
-        Refused: of the last try.
-    """
+    """Call ``action`` with its deadline (of :func:`time.monotonic`); retry while there is time."""
     deadline = time.monotonic() + MAX_SECONDS
     for pause in PAUSES:
         try:

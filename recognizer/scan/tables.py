@@ -101,13 +101,10 @@ class Roots:
 class TableOpening:
     """A table, and how it is opened.
 
-    Attributes:
-        image_column: None to find it by its name.
-        limits: larger images in it are not read.
-        roots: where the images that it names may lie.
-        is_only_source: whether a table without an image column is a mistake of the user, and not
-            one of many files of others.
-        is_careful: read as little as possible at once: it has cost a process before.
+    ``image_column`` is None to find it by its name; ``roots`` say where the images that it names
+    may lie. If it ``is_only_source``, a table without an image column is a mistake of the user, and
+    not one of many files of others. If it ``is_careful``, as little as possible is read at once:
+    the table has cost a process before.
     """
 
     container: Container
@@ -125,11 +122,6 @@ def table_items(opening: TableOpening, progress: Progress, skipped: Skipped) -> 
     A cell of an image column is a path (relative ones begin in the table's folder), a URI, bytes,
     an object with ``bytes`` or ``path``, or a list of these (:func:`images_of_cell`). Images that
     are in the table itself have the location of their cell.
-
-    Raises:
-        MissingExtraError: pyarrow, or the library for a store, is not installed.
-        UsageError: the table is the only source and has no such column; there is no such store.
-        Refused: the rest cannot be read.
     """
     table = opening.container
     name = str(table)
@@ -375,10 +367,6 @@ def _parts(text: str) -> list[str]:
     for separator in _SEPARATORS:
         parts = [part.strip() for part in text.split(separator)]
         parts = [part for part in parts if part]
-        if len(parts) > 1 and all(map(_is_place, parts)):
+        if len(parts) > 1 and all(_URL.match(part) or has_image_suffix(part) for part in parts):
             return parts
     return [text]
-
-
-def _is_place(text: str) -> bool:
-    return bool(_URL.match(text)) or has_image_suffix(text)

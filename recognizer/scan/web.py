@@ -109,11 +109,7 @@ class Access:
 
 
 def fetch(url: str, limits: Limits, access: Access) -> bytes:
-    """Fetch an image; the byte limit applies to what the server announces, and to what it sends.
-
-    Raises:
-        Refused: with the reason.
-    """
+    """Fetch an image; the byte limit applies to what the server announces, and to what it sends."""
     if not access.allow_http:
         raise Refused(Reason.SOURCE_REFUSED, "web URLs need --allow-http")
     return with_retries(lambda deadline: _follow(url, limits, access, deadline))

@@ -74,13 +74,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of a task, by its number and key.
+    """What became of a task, by its number and key; ``row`` is None if the last one still holds.
 
-    Attributes:
-        row: its new row; None if the last one still holds.
-        thumbnail: of a lead.
-        embedding: int8, (channels,).
-        file_state: of the file that was read.
+    The thumbnail is that of a lead; the embedding is int8, (channels,).
     """
 
     index: int
@@ -327,12 +323,7 @@ _MAX_CONCURRENT = 8  # reads over a network
 
 
 class Reader:
-    """Reads items; each worker has one. Remote items are read ahead, several at once.
-
-    Args:
-        limits: the byte limit is that of one image.
-        access: which places may be read from.
-    """
+    """Reads items; each worker has one. Remote items are read ahead, several at once."""
 
     def __init__(self, limits: Limits, access: Access) -> None:
         self._limits = limits
@@ -347,11 +338,7 @@ class Reader:
             self._ahead[id(item)] = self._threads.submit(self._read, item)
 
     def read(self, item: Item) -> bytes:
-        """Return an item's bytes.
-
-        Raises:
-            Refused: with the reason.
-        """
+        """Return an item's bytes, or raise :class:`Refused` with the reason."""
         future = self._ahead.pop(id(item), None)
         return self._read(item) if future is None else future.result()
 

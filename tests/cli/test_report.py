@@ -8,8 +8,7 @@ from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
 from recognizer.rows import ScanFile
 from tests.conftest import invoke
-from tests.review.scans import write_scan
-from tests.rows.rows import bare_row
+from tests.rows.rows import bare_row, write_scan
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,10 @@ from recognizer.dataset.manifest import load_photos
 from recognizer.engine import Recognizer
 from recognizer.known import Bank
 from recognizer.policy import Finding
-from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import NOW, row_of, write_scan
+from tests.review.outcomes import outcome, store
+from tests.rows.rows import row_of, write_scan
 
 PHASH = "0f" * 32
 
@@ -37,21 +36,9 @@ def rows(tmp_path: Path, recognizer: Recognizer) -> list[Row]:
 def scan(tmp_path: Path, rows: list[Row]) -> Path:
     """A scan in whose file people have said what they found out."""
     path = write_scan(tmp_path / "scan.sqlite", rows)
-    judgements = [Judgement.CONFIRMED, Judgement.REJECTED, Judgement.REJECTED, Judgement.UNSURE]
-    with Outcomes(path, write=True) as opened:
-        for row, judgement in zip(rows, judgements, strict=True):
-            opened.add(
-                [
-                    Outcome(
-                        time=NOW + timedelta(hours=2),
-                        reviewer="Ama",
-                        judgement=judgement,
-                        sha256=row.sha256,
-                        note="a\nb",
-                        label="ceramic" if row is rows[2] else None,
-                    )
-                ]
-            )
+    said = [("confirmed", None), ("rejected", None), ("rejected", "ceramic"), ("unsure", None)]
+    for row, (judgement, label) in zip(rows, said, strict=True):
+        store(path, [outcome(judgement, sha256=row.sha256, label=label, note="a\nb")])
     return path
 
 

@@ -22,12 +22,12 @@ from recognizer.imaging.sources import Refused, read_path
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import Decision
 from recognizer.review.evidence import TAG_MANIFEST, find_leads, write_case
-from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.review.verify import Result, verify_case
 from recognizer.rows import Row, ScanFile
 from recognizer.status import Reason
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import NOW, bare_row, row_of, write_scan
+from tests.review.outcomes import outcome, store
+from tests.rows.rows import bare_row, row_of, write_scan
 
 TAGS = ("bag-info.txt", "bagit.txt", "manifest-sha256.txt", TAG_MANIFEST)
 HOSTILE = "<script>alert(1)</script>\u202e"
@@ -63,11 +63,10 @@ def scan(folder: Path, rows: list[Row]) -> Path:
 @pytest.fixture(scope="module")
 def original(folder: Path, rows: list[Row], recognizer: Recognizer) -> Path:
     """A case of both photos of a listing, with verdicts on one of them and on the listing."""
-    about = {"reviewer": "Ama", "note": HOSTILE}
     said = [
-        Outcome(time=NOW, judgement=Judgement.UNSURE, sha256=rows[0].sha256, **about),
-        Outcome(time=NOW, judgement=Judgement.CONFIRMED, sha256=rows[0].sha256, **about),
-        Outcome(time=NOW, judgement=Judgement.ESCALATED, listing="L7", **about),
+        outcome("unsure", sha256=rows[0].sha256, note=HOSTILE),
+        outcome("confirmed", sha256=rows[0].sha256, note=HOSTILE),
+        outcome("escalated", listing="L7", note=HOSTILE),
     ]
     write_case(
         rows[:2],
@@ -425,9 +424,8 @@ def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(
         keywords=(KeywordHit(keyword="ivory", column="title"),),
     )
     scan = write_scan(tmp_path / "scan.sqlite", [row])
-    said = Outcome(time=NOW, reviewer="Ama", judgement=Judgement.CONFIRMED, listing="L9")
-    with Outcomes(scan, write=True) as store:
-        store.add([said])
+    said = outcome(listing="L9")
+    store(scan, [said])
     case = tmp_path / "case"
     made = invoke("evidence", scan, "--listing", "L9", "-o", case, "-b", tiny_bundle)
     assert made.exit_code == ExitCode.DONE, made.stderr

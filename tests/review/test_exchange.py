@@ -10,10 +10,9 @@ from typing import Any
 from PIL import Image
 
 from recognizer.cli import ExitCode
-from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from tests.conftest import encoded, invoke, read_rows
 from tests.pictures import scene
-from tests.rows.rows import NOW
+from tests.review.outcomes import outcome, store
 
 
 def scan(folder: Path, bundle: Path, *more: Any) -> list[dict[str, Any]]:
@@ -41,17 +40,8 @@ def test_what_one_platform_confirmed_another_finds(tmp_path: Path, tiny_bundle: 
 
     # Platform A: somebody confirms it. It becomes a case for an authority, and a known item.
     bank, case = a / "known.bank", a / "case"
-    outcome = Outcome(
-        time=NOW,
-        reviewer="Ama",
-        judgement=Judgement.CONFIRMED,
-        sha256=found["sha256"],
-        listing="L7",
-        label="ivory_worked",
-        note="handed to customs",
-    )
-    with Outcomes(a / "scan.sqlite", write=True) as opened:
-        opened.add([outcome])
+    about = {"sha256": found["sha256"], "listing": "L7", "label": "ivory_worked"}
+    store(a / "scan.sqlite", [outcome(**about, note="handed to customs")])
     of_scan = (a / "scan.sqlite", "--listing", "L7", "--bundle", tiny_bundle)
     assert invoke("evidence", *of_scan, "--output", case).exit_code == ExitCode.DONE
     assert invoke("verify", case, "--bundle", tiny_bundle).exit_code == ExitCode.DONE

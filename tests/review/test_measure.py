@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,25 +14,15 @@ from recognizer.review.measure import Measurement, measure_outcomes, weighted_co
 from recognizer.review.outcomes import Judgement, Occasion, Outcome
 from recognizer.rows.audit import audit_probability
 from recognizer.rows.row import Row
+from tests.review.outcomes import outcome
 from tests.rows.rows import NOW, bare_row, digest, lead
 
 C, R, U = Judgement.CONFIRMED, Judgement.REJECTED, Judgement.UNSURE
 
 
-def said(
-    name: str,
-    judgement: Judgement,
-    hours: float = 1,
-    reviewer: str = "Ama",
-    occasion: Occasion = Occasion.REVIEW,
-) -> Outcome:
-    return Outcome(
-        time=NOW + timedelta(hours=hours),
-        reviewer=reviewer,
-        judgement=judgement,
-        occasion=occasion,
-        sha256=digest(name),
-    )
+def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Outcome:
+    time = NOW + timedelta(hours=hours)
+    return outcome(judgement, time=time, sha256=digest(name), **values)
 
 
 def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
@@ -49,7 +40,6 @@ def test_precision_is_confirmed_among_decided_by_level_and_product() -> None:
     levels = {p.level: p for p in found.precision if p.name is None}
     review = levels[Decision.REVIEW]
     assert (review.confirmed, review.rejected, review.open) == (1, 1, 2)
-    assert review.precision is not None
     assert review.precision.value == 0.5
     assert review.precision.low < 0.05
     assert review.precision.high > 0.95
@@ -94,11 +84,10 @@ def test_appeals_overturn_decisions() -> None:
     found = measure(
         rows,
         *(said(name, C) for name in "abc"),
-        said("a", R, 5, "Bo", appeal),
-        said("b", C, 5, "Bo", appeal),
+        said("a", R, 5, reviewer="Bo", occasion=appeal),
+        said("b", C, 5, reviewer="Bo", occasion=appeal),
     )
     assert found.appeals == 2
-    assert found.overturned is not None
     assert found.overturned.value == 0.5
     assert found.precision[0].confirmed == 2
 
@@ -118,9 +107,9 @@ def test_agreement_is_cohens_kappa(
     rows = leads(*"abcd")
     found = measure(
         rows,
-        *(said(n, j, 1, "Ama") for n, j in zip("abcd", first, strict=True)),
-        *(said(n, j, 2, "Bo") for n, j in zip("abcd", second, strict=True)),
-        said("a", R, 3, "Cy"),  # one subject in common says nothing
+        *(said(n, j, 1) for n, j in zip("abcd", first, strict=True)),
+        *(said(n, j, 2, reviewer="Bo") for n, j in zip("abcd", second, strict=True)),
+        said("a", R, 3, reviewer="Cy"),  # one subject in common says nothing
     )
     (pair,) = found.agreement
     assert (pair.reviewers, pair.subjects, pair.same) == (("Ama", "Bo"), 4, same)
@@ -143,20 +132,17 @@ def test_each_audited_image_stands_for_those_like_it() -> None:
     rows = [cleared(f"c{i}", 0.1 if i < 100 else None) for i in range(1000)]
     outcomes = [said(f"c{i}", C if i < 2 else R, occasion=Occasion.AUDIT) for i in range(50)]
     found = measure([*rows, *leads("a", "b")], *outcomes, said("a", C)).misses
-    assert found is not None
     assert (found.cleared, found.drawn, found.audited, found.found) == (1000, 100, 50, 2)
     # 2 of 50, each for 20 of the 1,000.
     assert found.rate.value == pytest.approx(0.04)
     assert found.rate.low < 0.02
     assert found.rate.high > 0.1
-    assert found.recall is not None
     assert found.recall.value == pytest.approx(1 / 41)
 
 
 def test_an_audit_without_a_miss_has_an_upper_bound() -> None:
     rows = [cleared(f"c{i}", 0.5) for i in range(200)]
     found = measure(rows, *(said(f"c{i}", R, occasion=Occasion.AUDIT) for i in range(200))).misses
-    assert found is not None
     assert (found.rate.value, found.rate.low) == (0, 0)
     assert found.rate.high == pytest.approx(2 * 3.689 / 200, rel=1e-3)
     assert found.recall is None

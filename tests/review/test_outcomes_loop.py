@@ -13,12 +13,10 @@ from recognizer._policy_file import load_policy
 from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Calibrated
-from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
-from recognizer.rows import Row
+from recognizer.review.outcomes import Occasion
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import NOW, read_scan
-
-C, R = Judgement.CONFIRMED, Judgement.REJECTED
+from tests.review.outcomes import outcome, store
+from tests.rows.rows import read_scan
 
 
 def write_photos(folder: Path, seed: int, **colors: int) -> Path:
@@ -46,21 +44,12 @@ def review(team: Path, scanned: Path, product_of: dict[str, str], wrong: int = 0
     outcomes = []
     for row in sorted(read_scan(scanned), key=lambda row: row.source):
         label = product_of.get(Path(row.source).name.partition("-")[0])
-        is_wrong = label is not None and int(Path(row.source).stem[-3:]) < wrong
-        outcomes.append(_outcome(row, None if is_wrong else label))
-    with Outcomes(team, create=True) as opened:
-        opened.add(outcomes)
-
-
-def _outcome(row: Row, label: str | None) -> Outcome:
-    return Outcome(
-        time=NOW,
-        reviewer="Ama",
-        judgement=R if label is None else C,
-        occasion=Occasion.REVIEW if row.audit is None else Occasion.AUDIT,
-        sha256=row.sha256,
-        label=label,
-    )
+        if label is not None and int(Path(row.source).stem[-3:]) < wrong:
+            label = None
+        occasion = Occasion.REVIEW if row.audit is None else Occasion.AUDIT
+        about = {"sha256": row.sha256, "label": label, "occasion": occasion}
+        outcomes.append(outcome("rejected" if label is None else "confirmed", **about))
+    store(team, outcomes)
 
 
 def measured(scanned: Path, team: Path) -> dict[str, Any]:
@@ -93,7 +82,6 @@ def test_what_reviewers_find_makes_the_next_scan_better(tmp_path: Path, tiny_bun
     review(team, before, product_of)
     figures = [measured(scanned, team) for scanned in (before, after)]
     recalls = [one["misses"]["recall"]["value"] for one in figures]
-    print("recall on new photos, before and after: {:.2f}, {:.2f}".format(*recalls))
     assert recalls[0] == pytest.approx(4 / 12)
     assert recalls[1] == 1
     assert all(one["precision"][0]["precision"]["value"] == 1 for one in figures)

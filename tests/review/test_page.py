@@ -20,16 +20,26 @@ from PIL import Image
 
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.imaging.thumbnail import Thumbnail, shrink
+from recognizer.imaging.thumbnail import shrink
 from recognizer.policy import CandidateKind
 from recognizer.prediction import Region
-from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.review.page import Capacity, Part, write_report
 from recognizer.review.texts import catalogue
-from recognizer.rows.row import ModelReference, Row
+from recognizer.rows import NewRow
+from recognizer.rows.row import Row
 from tests.conftest import encoded, picture, write_file
-from tests.review.scans import write_scan
-from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, known_match, lead, row_of
+from tests.review.outcomes import outcome, store
+from tests.rows.rows import (
+    FAR,
+    HASH,
+    NEAR,
+    bare_row,
+    digest,
+    known_match,
+    lead,
+    row_of,
+    write_scan,
+)
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
@@ -96,12 +106,10 @@ Report = Callable[..., Page]
 def report(recognizer: Recognizer, tmp_path: Path) -> Report:
     """Writes rows, and the report of them."""
 
-    def report(
-        rows: list[Row], thumbnails: dict[str | None, Thumbnail] | None = None, **options: Any
-    ) -> Page:
+    def report(rows: list[Row | NewRow], **options: Any) -> Page:
         for path in tmp_path.glob("scan.sqlite*"):
             path.unlink()
-        scan = write_scan(tmp_path / "scan.sqlite", rows, recognizer.bundle, thumbnails)
+        scan = write_scan(tmp_path / "scan.sqlite", rows, recognizer.bundle)
         output = tmp_path / "report.html"
         write_report(scan, output, [recognizer.bundle], **options)
         return Page(output.read_text(encoding="utf-8"))
@@ -142,8 +150,7 @@ def test_the_page_says_what_a_lead_is_and_where_it_comes_from(
     assert "The content is not a known image format, whatever its name says." in page.text
     assert "is not at hand" not in page.text
 
-
-def test_a_lead_carries_what_a_reviewer_needs(page: Page) -> None:
+    # And what a reviewer needs to know of it.
     for words in ("Priority", "Worked ivory", "Schreger lines", "Appendix I", "Confused with"):
         assert words in page.text
     assert "priority: ivory_worked" in page.text
@@ -160,7 +167,6 @@ def test_nothing_is_fetched_and_no_other_script_runs(page: Page, tmp_path: Path)
         assert str(attrs["href"]).startswith(LINKS)
     assert page.tags("link") == []
     (policy,) = [a["content"] for a in page.tags("meta") if "http-equiv" in a]
-    assert policy is not None
     for kind in ("style", "script"):
         (own,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, re.DOTALL)
         hashed = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
@@ -229,15 +235,15 @@ def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
     recognizer: Recognizer, report: Report, photos: list[Path]
 ) -> None:
     row = row_of(recognizer, photos[0])
-    kept = {row.sha256: shrink(np.asarray(picture("blue", (512, 64))), 256, 0)}
-    page = report([row], kept)
+    kept = NewRow(row=row, thumbnail=shrink(np.asarray(picture("blue", (512, 64))), 256, 0))
+    page = report([kept])
     (here,) = page.pictures
     assert here.size == (256, 32)
     red, _, blue = np.asarray(here)[9, 9]
     assert blue > red  # not made from the file
     assert "the file has gone or has changed" not in page.text
     photos[0].unlink()
-    gone = report([row], kept)
+    gone = report([kept])
     assert [image.size for image in gone.pictures] == [(256, 32)]
     assert "From the scan: the file has gone or has changed." in gone.text
 
@@ -298,15 +304,6 @@ def test_the_parts_of_a_queue_are_all_of_it_and_stay(report: Report) -> None:
     assert all(15 < len(part) < 45 for part in first)
     more = [bare_row(f"m{i}.jpg", 0.5, "priority", item={"id": f"M{i}"}) for i in range(9)]
     assert all(old <= new for old, new in zip(first, parts([*more, *rows]), strict=True))
-
-
-def test_rows_of_a_model_that_is_not_at_hand_are_shown_with_a_warning(
-    recognizer: Recognizer, report: Report, photos: list[Path]
-) -> None:
-    other = ModelReference(name="other", version=2, digest="f" * 64)
-    page = report([row_of(recognizer, photos[0]), bare_row("o.jpg", 0.6, "review", model=other)])
-    assert "The model other-v2 is not at hand" in page.text
-    assert len(page.rows) == 2
 
 
 def test_no_rows_make_a_page_too(report: Report) -> None:
@@ -390,9 +387,7 @@ def test_what_was_said_before_is_on_the_page(
     report: Report, recognizer: Recognizer, tmp_path: Path
 ) -> None:
     report([bare_row("a.jpg", 0.6, "review", item={"id": "A"})])
-    said = Outcome(time=NOW, reviewer="Ama", judgement=Judgement.REJECTED, listing="A")
-    with Outcomes(tmp_path / "team.sqlite", create=True) as outcomes:
-        outcomes.add([said])
+    store(tmp_path / "team.sqlite", [outcome("rejected", listing="A")])
     output = tmp_path / "team.html"
     for outcomes, state in ((None, "open"), (tmp_path / "team.sqlite", "rejected")):
         write_report(tmp_path / "scan.sqlite", output, [recognizer.bundle], outcomes=outcomes)

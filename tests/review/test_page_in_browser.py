@@ -14,18 +14,11 @@ from recognizer.imaging.thumbnail import shrink
 from recognizer.model.bundle import load_bundle
 from recognizer.review.outcomes import Outcome, read_outcomes
 from recognizer.review.page import write_report
+from recognizer.rows import NewRow
 from tests.conftest import picture
-from tests.review.browser import chromium
-from tests.review.scans import write_scan
-from tests.rows.rows import HASH, bare_row, digest
+from tests.rows.rows import HASH, bare_row, digest, write_scan
 
 EVIL = '"><script>document.title = "run"</script><img src=x onerror="document.title = 1">'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 def listing(number: int, **item: Any) -> dict[str, Any]:
@@ -47,9 +40,10 @@ def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
         bare_row("clear.jpg", 0.1, "clear", audit=0.5),
     ]
     rows += [bare_row(f"many{i}.jpg", 0.5 - i / 1000, "review") for i in range(60)]
-    kept = {row.sha256: shrink(np.asarray(picture("red")), 64, 0) for row in rows[:4]}
+    thumbnail = shrink(np.asarray(picture("red")), 64, 0)
+    rows = [*(NewRow(row=row, thumbnail=thumbnail) for row in rows[:4]), *rows[4:]]
     bundle = load_bundle(tiny_bundle)
-    scan = write_scan(tmp_path / "scan.sqlite", rows, bundle, kept)
+    scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
     write_report(scan, tmp_path / "queue.html", [bundle])
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
@@ -139,7 +133,7 @@ def test_copies_the_audit_sample_and_failures_are_decided_too(page: Any, tmp_pat
     page.press("#who [name=name]", "Enter")
     page.goto(page.url.split("#")[0] + "#/listings?q=bamboo")
     page.click(".rows li:not([hidden]) a.row")
-    page.click("[data-bulk=copies]")
+    page.click("[data-bulk]")
     page.click("[data-bulk-dialog] input[value=confirm]")
     page.click("[data-bulk-do]")
     page.locator("#notice", has_text="2 listings: Confirmed").wait_for()

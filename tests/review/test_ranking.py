@@ -21,9 +21,8 @@ from recognizer.review.server.queue import Queue
 from recognizer.review.views import View
 from recognizer.rows import Row, ScanFile, read_listings
 from tests.conftest import invoke
-from tests.review.scans import write_scan
 from tests.review.server.queues import CONFIRMED, REJECTED, listing, said_in
-from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead
+from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, write_scan
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +104,7 @@ def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> No
     scan = write_scan(tmp_path / "scan.sqlite", rows)
     with Queue(scan) as queue:
         entries, total = queue.page(View(), 1)
-        desk = {entry.name: queue.group(entry, "copies", "Anna").listings for entry in entries}
+        desk = {entry.name: queue.group(entry, "Anna").listings for entry in entries}
         keys = {entry.key: entry.name for entry in entries}
     assert total == len(entries)
     assert desk == {"only copy 1": 2, "chain 0": 5, "far": 2, "bytes 0": 3}
@@ -166,7 +165,6 @@ def test_a_desk_shows_what_its_own_file_of_outcomes_says(tmp_path: Path) -> None
         with Queue(scan, team) as queue:
             for verdict in verdicts:
                 entry = queue.take("Anna", View())
-                assert entry is not None
                 handed.append(entry.name)
                 queue.decide("Anna", entry.unit, verdict)
             handed += [entry.name for entry in queue.page(View(), 1)[0]]

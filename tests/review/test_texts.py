@@ -14,7 +14,8 @@ REVIEW = Path(__file__).parents[2] / "recognizer" / "review"
 
 
 def test_both_languages_fill_in_the_same() -> None:
-    for key, (english, chinese) in catalogue()["words"].items():
+    both = catalogue()["words"] | catalogue()["reasons"]
+    for key, (english, chinese) in both.items():
         fields = [set(re.findall(r"{\w+}", text)) for text in (english, chinese)]
         assert fields[0] == fields[1], key
 

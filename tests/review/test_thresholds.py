@@ -24,7 +24,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rate
 from recognizer.prediction import Prediction
-from recognizer.review.outcomes import Judgement, Outcome
+from recognizer.review.outcomes import Judgement
 from recognizer.review.thresholds import (
     ANY_PRODUCT,
     MIN_OVER,
@@ -40,8 +40,9 @@ from recognizer.rows.row import ModelReference, Row
 from recognizer.status import Status
 from tests.conftest import invoke
 from tests.labelled import write_manifest
+from tests.review.outcomes import outcome
 from tests.review.worlds import DAY, FAMILIES, PREVALENCE, RELEASED, World, world_of
-from tests.rows.rows import NOW, bare_row
+from tests.rows.rows import bare_row
 
 C, R = Judgement.CONFIRMED, Judgement.REJECTED
 
@@ -78,7 +79,6 @@ def test_the_intervals_hold_the_truth(spread: float, by_product: bool) -> None:
     for i in range(rounds):
         made = choose(world.draw(rng), capacity=(100, 400, 1500)[i % 3], by_product=by_product)
         step = made.step
-        assert step is not None
         rate, by_family = world.truth(step.thresholds)
         recall = sum(PREVALENCE[name] * by_family[name] for name in FAMILIES) / total
         found, alarms = total * recall, (1 - total) * rate
@@ -92,7 +92,6 @@ def test_the_intervals_hold_the_truth(spread: float, by_product: bool) -> None:
 def test_a_simulated_day_is_as_expected(photos: LabelledPhotos) -> None:
     """A backlog of which the labelled photos are a fair sample, worked through photo by photo."""
     choice = choose(photos, capacity=400)
-    assert choice.step is not None
     rng, days = np.random.default_rng(2), 60
     shares = {NO_PRODUCT: 1 - sum(PREVALENCE.values()), **PREVALENCE}
     limits = [choice.step.thresholds.get(n, choice.step.thresholds[ANY_PRODUCT]) for n in FAMILIES]
@@ -127,7 +126,6 @@ def test_a_choice_fits_the_team_and_a_larger_team_misses_no_more(
     assert leads == sorted(leads)
     assert recalls == sorted(recalls)
     assert len(recalls) == len(leads)
-    assert choice.step is not None
     if choice.step.leads.value > cases:
         assert choice.chosen == 0
         assert "of the queue is reached" in choice.notes[0]
@@ -135,7 +133,6 @@ def test_a_choice_fits_the_team_and_a_larger_team_misses_no_more(
         assert [one for one in leads if one <= cases] == leads[: (choice.chosen or 0) + 1]
     for step in choice.steps:
         for estimate in (step.leads, step.recall):
-            assert estimate is not None
             assert 0 <= estimate.low <= estimate.value <= estimate.high
     assert sum(p.leads for p in choice.products) == pytest.approx(choice.step.leads.value)
     negatives = photos.scores[~photos.positive]
@@ -250,7 +247,6 @@ def test_the_policy_decides_as_chosen(
         ignore=base.ignore,
     )
     choice = choose(photos, capacity=cases)
-    assert choice.step is not None
     policy = policy_of(choice, bundle, base, "next")
     lead = photos.over(choice.step.thresholds).any(axis=1)
     for prediction, expected in zip(predictions, lead, strict=True):
@@ -292,9 +288,7 @@ def reviewed(bundle: Bundle, images: Iterable[Image], label: str | None = None) 
         scores = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_worked": score}
         rows.append(replace(row, scores=scores, model=model))
         if judgement is not None:
-            outcomes[row.sha256 or ""] = Outcome(
-                time=NOW, reviewer="Ama", judgement=judgement, sha256=row.sha256, label=label
-            )
+            outcomes[row.sha256 or ""] = outcome(judgement, sha256=row.sha256, label=label)
     return ReviewedScan.of(bundle, rows, outcomes)
 
 
@@ -311,10 +305,8 @@ def precise(bundle: Bundle, images: Iterable[Image], precision: float = 0.8) -> 
 
 def test_a_threshold_is_raised_over_what_was_rejected(bundle: Bundle) -> None:
     choice = precise(bundle, [*GOOD, *BAD])
-    assert choice.step is not None
     assert 0.619 <= min(choice.step.thresholds.values()) < 0.8
     assert choice.step.leads.value == 20
-    assert choice.step.precision is not None
     assert 0.8 <= choice.step.precision.low < choice.step.precision.value == 1
     assert choice.step.recall is None
     assert any("no recall and no lower threshold" in note for note in choice.notes)
@@ -329,21 +321,16 @@ def test_it_is_lowered_only_as_far_as_the_audit_sample_says(bundle: Bundle) -> N
         thresholds = precise(bundle, [*GOOD, *unknown]).steps[-1].thresholds
         assert min(thresholds.values()) >= 0.4  # that of the leads
     choice = precise(bundle, [*GOOD, *AUDITED, *UNSEEN, *CLEARED])
-    assert choice.step is not None
     assert min(choice.step.thresholds.values()) < 0.3
     assert choice.step.leads.value == 100  # all scores are known
-    assert choice.step.precision is not None
     assert 0.8 <= choice.step.precision.low < choice.step.precision.value == 1
     strict = next(step for step in choice.steps if step.leads.value == 20)
-    assert strict.recall is not None
     assert strict.recall.value == pytest.approx(20 / (20 + 40 / 0.5))
     assert strict.recall.low < 0.2 < strict.recall.high
 
 
 def test_a_miss_that_nobody_could_see_is_in_the_interval_of_the_recall(bundle: Bundle) -> None:
     choice = precise(bundle, [*GOOD, *CLEARED])
-    assert choice.step is not None
-    assert choice.step.recall is not None
     assert choice.step.recall.value == 1
     assert choice.step.recall.low == pytest.approx(20 / (20 + 3.689 * 10), rel=1e-3)
 
@@ -369,7 +356,6 @@ def test_nothing_is_chosen_that_the_outcomes_do_not_show(
 
 def test_open_leads_at_the_bottom_do_not_hide_what_is_over_them(bundle: Bundle) -> None:
     choice = precise(bundle, [*GOOD, *BAD, *[(0.55, None, None)] * 20])
-    assert choice.step is not None
     assert choice.step.leads.value == 20
     assert min(choice.steps[-1].thresholds.values()) >= 0.55
 

@@ -85,18 +85,6 @@ def test_what_an_actor_is_given_does_not_depend_on_the_memory_of_the_driver(
     assert given == [GROUP_TASKS] * 10 + [3]
 
 
-def test_groups_are_bounded_by_the_bytes_that_they_carry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_engine, "_MAX_GROUP_BYTES", 1000)
-
-    def sizes(count: int, data: bytes | None) -> list[int]:
-        tasks = (Task(index=n, key=n, item=Item.at(str(n), data=data)) for n in range(count))
-        return [len(group) for group in ray_engine._groups(tasks)]
-
-    assert sizes(GROUP_TASKS + 1, None) == sizes(GROUP_TASKS + 1, b"small") == [GROUP_TASKS, 1]
-    assert sizes(3, bytes(1000)) == [1, 1, 1]
-    assert sizes(5, bytes(500)) == [2, 2, 1]
-
-
 def test_ray_is_an_extra(payload: WorkerPayload, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"\[ray\]"):

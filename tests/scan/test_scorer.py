@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from recognizer.errors import ProviderError
 from recognizer.known import Bank, KnownItem, share_bank
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Finding, Policy
@@ -77,22 +76,3 @@ def test_a_payload_says_which_places_may_be_read(
     with serving() as server, Scorer.of_packed(pickle.loads(packed)) as scorer:
         (row,) = scorer.score([Item.at(f"{server.url}/1.jpg")])
     assert row.reason == reason
-
-
-@pytest.mark.parametrize(("given", "limit"), [(None, 1 << 30), (5 << 30, 5 << 30), (0, None)])
-def test_scorers_on_the_cpus_of_a_machine_share_its_memory(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, given: int | None, limit: int | None
-) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setattr("recognizer.scan.pool.available_cpus", lambda: 8)
-    monkeypatch.setattr("recognizer.scan.pool.worker_memory", lambda cpus: (8 << 30) // cpus)
-    packed = pack(tiny_bundle, memory_limit=given)
-    with Scorer.of_packed(pickle.loads(packed)) as scorer:
-        assert scorer._pool._memory_limit == limit
-
-
-def test_a_model_that_cannot_be_used(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recognizer.scan.pool.WorkerPayload", engines.NoProviderPayload)
-    scorer = Scorer(load_bundle(tiny_bundle), Policy())
-    with scorer, pytest.raises(ProviderError, match="no such accelerator"):
-        scorer.score([Item.at("photo")])

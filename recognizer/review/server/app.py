@@ -63,7 +63,7 @@ Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
 
 
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a page asks for: a verdict on a listing, a group or several; to skip, or to undo.
+    """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
 
     ``is_list`` is true on the page of listings, which wants itself as the answer and not a card.
     """
@@ -76,7 +76,7 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     label: Annotated[str, Meta(max_length=MAX_CHARACTERS["label"])] | None = None
     also: Keys = ()
     without: Keys = ()
-    by: Literal["copies", "seller"] | None = None
+    copies: bool = False
     expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
 
 
@@ -209,7 +209,6 @@ class _Pages:
         else:
             entry = self._queue.take(reviewer, view)
         context = self._desk(request, reviewer, view, entry)
-        self._warm(reviewer, view)
         return self._render(request, "desk.html.j2", **context)
 
     def strip(self, request: Request) -> Response:
@@ -220,8 +219,7 @@ class _Pages:
         if entry is None:
             raise HTTPException(404)
         strip = self._cards.strip(entry, _page_number(request), self._texts(request))
-        blind = entry.section == AUDIT and entry.state == "open"
-        return self._render(request, "stage.html.j2", strip=strip, blind=blind)
+        return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
         if (reviewer := _reviewer(request)) is None:
@@ -350,7 +348,9 @@ class _Pages:
             also=_numbers(data.also),
             without=_numbers(data.without),
         )
-        count = self._queue.decide(reviewer, unit, verdict, by=data.by, expected=data.expected)
+        count = self._queue.decide(
+            reviewer, unit, verdict, copies=data.copies, expected=data.expected
+        )
         if count > 1:
             return texts("said_bulk", n=count, state=texts(verdict.judgement))
         return texts(f"said_{data.do}", title=title)
@@ -374,15 +374,12 @@ class _Pages:
         notice: str,
         status: int,
     ) -> Response:
-        """Return the next listing, ready to be put into the page."""
         context = self._context(request, reviewer) | self._desk(request, reviewer, view, entry)
         html = self._environment.get_template("card.html.j2").render(context)
-        self._warm(reviewer, view)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": html, "notice": notice, "url": url}, status)
 
     def _listed(self, request: Request, reviewer: str, notice: str) -> Response:
-        """Return the list, ready to be put into the page."""
         context = self._context(request, reviewer) | self._list(request, reviewer)
         html = self._environment.get_template("list.html.j2").render(context)
         return JSONResponse({"html": html, "notice": notice})
@@ -409,7 +406,7 @@ class _Pages:
             number = pages
             entries, total = self._queue.page(view, number)
         groups = {
-            entry.key: self._queue.group(entry, "copies", reviewer).listings
+            entry.key: self._queue.group(entry, reviewer).listings
             for entry in entries
             if entry.copies is not None and not view.seller and not view.q
         }
@@ -421,13 +418,6 @@ class _Pages:
             "number": number,
             "pages": pages,
         }
-
-    def _warm(self, reviewer: str, view: View) -> None:
-        """Have the photo made that is likely to be wanted next."""
-        entry = self._queue.peek(reviewer, view)
-        image = None if entry is None else self._queue.image(entry.photo)
-        if image is not None:
-            self._parts.photos.make_later(image.number, image.row)
 
     def _filters(self, request: Request) -> dict[str, Any]:
         return filters(self._queue, self._parts.bundles, self._texts(request))
@@ -487,7 +477,6 @@ class _Pages:
 
 
 def _addresses(image: Image, _: bool) -> Shown:
-    """Return where a page asks for the pictures of an image."""
     path = f"/photo/{image.key}"
     return Shown(
         src=f"{path}/large",
@@ -498,7 +487,6 @@ def _addresses(image: Image, _: bool) -> Shown:
 
 
 def _reviewer(request: Request) -> str | None:
-    """Return who has signed in."""
     name = request.session.get("name")
     return name if isinstance(name, str) else None
 

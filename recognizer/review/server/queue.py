@@ -77,15 +77,8 @@ class Done:
 class Queue(Entries):
     """A queue that several people work through at once.
 
-    Args:
-        scan: the scan's file.
-        outcomes: the file of outcomes; None for that of the scan.
-        hold_seconds: how long somebody has a listing who does nothing.
-        time_limits: level -> hours after which a listing is late, and comes first in its level.
-        on_outcomes: called with outcomes once they are on the disk.
-
-    Raises:
-        ScanFileError: a file cannot be used; as from all methods.
+    Somebody who does nothing has a listing for ``hold_seconds``. ``on_outcomes`` is called with
+    outcomes once they are on the disk. See :class:`Entries` for the rest.
     """
 
     def __init__(
@@ -138,12 +131,6 @@ class Queue(Entries):
                     return self._hold(reviewer, now)
             return None
 
-    def peek(self, reviewer: str, view: View) -> Entry | None:
-        """Return what a reviewer would get after what they have now."""
-        with self._current():
-            held = self._held(reviewer, view)
-            return self._next(reviewer, view, None if held is None else held.unit)
-
     def keep(self, reviewer: str, unit: int | None) -> None:
         """Extend the time for which a reviewer has a listing, or hand it to them again."""
         with self._current():
@@ -171,7 +158,6 @@ class Queue(Entries):
         return replace(entry, held_by=reviewer)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
-        """Return what a reviewer has, if it is of the view."""
         condition, values = view.condition(folded=True)
         condition += (
             " AND entry.unit = (SELECT unit FROM temp.hold WHERE reviewer = :reviewer"
@@ -180,10 +166,10 @@ class Queue(Entries):
         found = self._select(condition, values | {"reviewer": reviewer}, limit=1)
         return found[0] if found else None
 
-    def _next(self, reviewer: str, view: View, but: int | None = None) -> Entry | None:
+    def _next(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition(folded=False)
-        values |= {"reviewer": reviewer, "but": but}
-        condition = f"{condition} AND {_IS_FREE} AND entry.unit IS NOT :but"
+        values["reviewer"] = reviewer
+        condition = f"{condition} AND {_IS_FREE}"
         if view.state not in {OPEN, "all"}:  # a second pair of eyes
             condition += " AND judge != :reviewer"
         for further in (f"{condition} AND {_NOT_SKIPPED}", condition):
@@ -213,21 +199,14 @@ class Queue(Entries):
         unit: int,
         verdict: Assessment,
         *,
-        by: str | None = None,
+        copies: bool = False,
         expected: int = 1,
     ) -> int:
-        """Store what a reviewer says of a listing that they have, or of a group with it.
+        """Store what a reviewer says of a listing that they have; return of how many.
 
-        ``by`` is None for the listing alone, ``copies`` for its open near-copies too, ``seller``
-        for all that is open of its seller; ``expected`` is how many listings the page has named.
-
-        Returns:
-            How many listings it settled.
-
-        Raises:
-            ConflictError: it is gone, somebody else has it or has decided it since the page was
-                made, or there are more or fewer listings.
-            UsageError: a text is too long.
+        With ``copies`` it is said of its open near-copies, too; ``expected`` is how many listings
+        the page has named. It is a :class:`ConflictError` if there are more or fewer, if the
+        listing is gone, or if somebody else has it or has decided it since the page was made.
         """
         with self._current():
             entry = self.entry(unit)
@@ -236,7 +215,7 @@ class Queue(Entries):
                 entry.held_by == reviewer or (entry.held_by is None and entry.state == OPEN)
             ):
                 raise ConflictError
-            members = [entry] if by is None else self.members(entry, by, reviewer)
+            members = self.members(entry, reviewer) if copies else [entry]
             if len(members) != expected:
                 raise ConflictError
             seen = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))

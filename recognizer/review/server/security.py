@@ -56,10 +56,8 @@ def reviewer_name(text: str) -> str | None:
 class Guard:
     """Refuses requests for other hosts, from other sites or too large; adds the headers of safety.
 
-    Args:
-        app: what it guards.
-        hosts: names by which the server may be called, besides IP addresses: an attacker's name
-            that resolves to this machine is none of them. None allows this machine alone.
+    ``hosts`` are names by which the server may be called, besides IP addresses: an attacker's name
+    that resolves to this machine is none of them. None allows this machine alone.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
@@ -84,7 +82,6 @@ class Guard:
         await app(scope, receive, send_safely)
 
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
-        """Return the status and the words of a refusal."""
         host = headers.get("host", "")
         if not self._is_ours(host):
             return 403, "This server does not go by this name (recognizer review --allow-host)."

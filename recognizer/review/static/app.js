@@ -131,7 +131,7 @@ function decide(what) {
 function decideGroup(dialog) {
   send({
     do: $("input[type=radio]:checked", dialog).value,
-    by: dialog.dataset.bulkDialog,
+    copies: true,
     expected: Number(dialog.dataset.expected),
     listing: card().dataset.listing,
     ...said(),
@@ -289,7 +289,7 @@ document.addEventListener("click", (event) => {
   else if (data.page) turnPage(data.page);
   else if (data.open === "who") askName(null);
   else if (data.open) $(`#${data.open}`).showModal();
-  else if (data.bulk) $(`[data-bulk-dialog=${data.bulk}]`).showModal();
+  else if ("bulk" in data) $("[data-bulk-dialog]").showModal();
   else if ("bulkDo" in data) decideGroup(target.closest("dialog"));
   else if (target.id === "sign-out")
     server.post("/logout", {}).then((answer) => location.assign(answer.url));
@@ -535,7 +535,7 @@ function subjects(data) {
   const without = new Set(digests(data.without));
   const images = [...new Set([...own.images, ...digests(data.also)])];
   const chosen = images.filter((digest) => !without.has(digest));
-  const copies = data.by === "copies" ? JSON.parse(byKey.get(key).dataset.copies) : [];
+  const copies = data.copies ? JSON.parse(byKey.get(key).dataset.copies) : [];
   return [[key, { ...own, images: chosen.length ? chosen : own.images }], ...copies];
 }
 const file = {

@@ -16,10 +16,10 @@ from recognizer.imaging.thumbnail import shrink
 from recognizer.review.entries import as_key
 from recognizer.review.server.queue import Queue
 from recognizer.review.server.security import Guard
+from recognizer.rows import NewRow
 from tests.conftest import picture
-from tests.review.scans import write_scan
 from tests.review.server.queues import Client, listing, many, said_in, served
-from tests.rows.rows import bare_row, digest, row_of
+from tests.rows.rows import bare_row, digest, row_of, write_scan
 
 EVIL = '"><script>document.title="owned"</script><img src=x onerror=alert(1)>{{7*7}}'
 POLICY = (
@@ -50,8 +50,9 @@ def scan(tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer) -> Pa
     picture("blue").save(folder / "changed.png")
     (folder / "kept.png").unlink()
     rows.append(replace(bare_row("gone.jpg", 0.05, "clear"), audit=0.5))
-    kept = {rows[2].sha256: shrink(np.asarray(picture("red")), 256, 0)}
-    return write_scan(folder / "scan.sqlite", rows, recognizer.bundle, kept)
+    kept = NewRow(row=rows[2], thumbnail=shrink(np.asarray(picture("red")), 256, 0))
+    rows = [*rows[:2], kept, rows[3]]
+    return write_scan(folder / "scan.sqlite", rows, recognizer.bundle)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_other_names_sites_and_forged_requests_are_refused(base: str) -> None:
         b'{"do": "confirm", "listing": 7}',
         b'{"do": "confirm", "listing": "0x00000000000001"}',
         b'{"do": "confirm", "listing": "%s", "expected": 1e400}' % SOME_KEY.encode(),
-        b'{"do": "confirm", "listing": "%s", "by": "all"}' % SOME_KEY.encode(),
+        b'{"do": "confirm", "listing": "%s", "copies": 7}' % SOME_KEY.encode(),
         b'{"do": "confirm", "listing": "%s", "also": [99999999999999999999]}' % SOME_KEY.encode(),
         b'{"do": "confirm", "listing": "%s", "note": "\\ud800"}' % SOME_KEY.encode(),
         b'{"do": "confirm", "listing": "%s", "more": 1}' % SOME_KEY.encode(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,21 +14,13 @@ import pytest
 from recognizer.engine import Recognizer
 from recognizer.review.outcomes import Outcomes
 from tests.conftest import picture
-from tests.review.browser import chromium
-from tests.review.scans import write_scan
 from tests.review.server.queues import many, said_in, served
-from tests.rows.rows import digest, row_of
+from tests.rows.rows import digest, row_of, write_scan
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -42,16 +35,20 @@ def scan(tmp_path: Path, recognizer: Recognizer) -> Path:
     return write_scan(tmp_path / "scan.sqlite", rows)
 
 
-def signed_in(browser: Browser, base: str, width: int = 1280, height: int = 800) -> Page:
+@contextmanager
+def signed_in(browser: Browser, base: str, width: int = 1280, height: int = 800) -> Iterator[Page]:
+    """The page of somebody who has signed in, on which no script fails."""
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.errors = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.errors.append(str(error)))  # type: ignore[attr-defined]
-    page.on("dialog", lambda dialog: page.errors.append("a dialog"))  # type: ignore[attr-defined]
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append("a dialog"))
     page.goto(f"{base}/login")
     page.fill("[name=name]", "Anna")
     page.press("[name=name]", "Enter")
     page.wait_for_selector("article.card")
-    return page
+    yield page
+    assert errors == []
+    page.close()
 
 
 def press(page: Page, key: str, title: str) -> None:
@@ -68,8 +65,7 @@ def shown(page: Page, title: str) -> None:
 def test_a_reviewer_works_by_keys_alone(
     browser: Browser, scan: Path, recognizer: Recognizer
 ) -> None:
-    with served(scan, [recognizer.bundle]) as base:
-        page = signed_in(browser, base)
+    with served(scan, [recognizer.bundle]) as base, signed_in(browser, base) as page:
         assert page.inner_text("h1") == f"{EVIL} a"
         page.keyboard.press("ArrowRight")
         page.keyboard.press("h")
@@ -94,8 +90,6 @@ def test_a_reviewer_works_by_keys_alone(
         press(page, "s", "c")
         assert "1" in page.inner_text(".progress .mine")
         assert page.title() != "owned"
-        assert page.errors == []  # type: ignore[attr-defined]
-        page.close()
     with Outcomes(scan) as outcomes:
         (said,) = outcomes.standing()
     assert (said.listing, said.note, said.judgement) == ("a", "carved, r u e", "confirmed")
@@ -103,8 +97,7 @@ def test_a_reviewer_works_by_keys_alone(
 
 
 def test_who_was_signed_out_signs_in_again_and_loses_nothing(browser: Browser, scan: Path) -> None:
-    with served(scan) as base:
-        page = signed_in(browser, base)
+    with served(scan) as base, signed_in(browser, base) as page:
         page.fill("#note", "a long note")
         page.context.clear_cookies()
         page.locator("h1").click()
@@ -114,15 +107,12 @@ def test_who_was_signed_out_signs_in_again_and_loses_nothing(browser: Browser, s
         assert page.input_value("#who [name=name]") == "Anna"
         page.press("#who [name=name]", "Enter")
         shown(page, "b")
-        assert page.errors == []  # type: ignore[attr-defined]
-        page.close()
     assert {one.note for one in said_in(scan)} == {"a long note"}
 
 
 def test_obvious_rejects_are_picked_in_the_grid(browser: Browser, tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "scan.sqlite", many(70))
-    with served(scan) as base:
-        page = signed_in(browser, base)
+    with served(scan) as base, signed_in(browser, base) as page:
         page.goto(f"{base}/listings")
         page.keyboard.press("v")
         page.keyboard.press("ArrowRight")  # to the first
@@ -141,8 +131,6 @@ def test_obvious_rejects_are_picked_in_the_grid(browser: Browser, tmp_path: Path
         assert page.is_hidden(".picking")
         page.keyboard.press("z")
         page.locator(f"[data-key='{first}']").wait_for()
-        assert page.errors == []  # type: ignore[attr-defined]
-        page.close()
     assert [one.occasion for one in said_in(scan)] == ["review"] * 2 + ["withdrawal"] * 2
 
 
@@ -155,8 +143,7 @@ def test_the_photos_of_a_large_listing_are_paged_and_ticks_stay(
         for i, row in enumerate(many(90))
     ]
     write_scan(tmp_path / "big.sqlite", rows)
-    with served(tmp_path / "big.sqlite") as base:
-        page = signed_in(browser, base)
+    with served(tmp_path / "big.sqlite") as base, signed_in(browser, base) as page:
         page.locator("[data-counts]").first.click()
         page.click("[data-page='2']")
         page.locator(".strip", has_text="Page 2 of 3").wait_for()
@@ -168,16 +155,13 @@ def test_the_photos_of_a_large_listing_are_paged_and_ticks_stay(
         page.wait_for_timeout(450)
         page.keyboard.press("c")
         page.locator("#notice", has_text="Confirmed").wait_for()
-        assert page.errors == []  # type: ignore[attr-defined]
-        page.close()
     assert len(said_in(tmp_path / "big.sqlite")) == 88
 
 
 def test_a_phone_shows_everything_in_its_width(
     browser: Browser, scan: Path, recognizer: Recognizer
 ) -> None:
-    with served(scan, [recognizer.bundle]) as base:
-        page = signed_in(browser, base, 390, 844)
+    with served(scan, [recognizer.bundle]) as base, signed_in(browser, base, 390, 844) as page:
         for path in ("/", "/listings", "/shift", "/?lang=zh"):
             page.goto(base + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
@@ -185,5 +169,3 @@ def test_a_phone_shows_everything_in_its_width(
         page.wait_for_timeout(450)
         page.click("[data-do=reject]")
         shown(page, "b")
-        assert page.errors == []  # type: ignore[attr-defined]
-        page.close()

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.review.scans import write_scan
 from tests.review.server.queues import Client, many, said_in
+from tests.rows.rows import write_scan
 
 LISTINGS = 120
 
@@ -73,8 +73,6 @@ class _Team:
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        assert self.server.stdout is not None
-        assert self.server.stderr is not None
         threading.Thread(target=self.printed.extend, args=(self.server.stdout,)).start()
         line = self.server.stderr.readline().decode()
         self.base = line.partition("http://")[2].partition("/")[0]
@@ -96,7 +94,6 @@ class _Team:
 
     def _decide(self, client: Client, name: str) -> None:
         key = client.listing
-        assert key is not None
         with self.lock:
             if key in self.held.values() and self.held.get(name) != key:
                 self.errors.append(f"listing {key} was handed to two people")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +127,3 @@ def test_a_row_that_says_nothing_is_no_listing(tmp_path: Path) -> None:
     items, skipped = scanned(tmp_path / "t.csv", [{"image": "", "title": ""}])
     assert items == []
     assert skipped.without_image[str(tmp_path / "t.csv")].count == 1
-
-
-def test_the_columns_of_json_lines_are_those_of_each_line(tmp_path: Path) -> None:
-    table = tmp_path / "t.jsonl"
-    rows = [{"id": 1, "photo": "a.jpg"}, {"id": 2, "image": "b.jpg", "photo_2": "c.jpg"}, {"id": 3}]
-    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    skipped = Skipped()
-    items = list(expand([table], skipped=skipped))
-    assert [Path(item.source).name for item in items] == ["a.jpg", "b.jpg", "c.jpg", "3"]
-    assert [*skipped.image_columns[str(table)]] == ["photo", "image", "photo_2"]

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from recognizer.scan import ScanOptions, archives, expand
-from recognizer.scan.archives import key_of
 from recognizer.scan.items import ArchiveMember, FileLocation, Skipped
 from recognizer.status import Reason
 from tests.scan.locations import conftest
@@ -94,14 +93,6 @@ def test_the_layout_of_webdataset(make: Make) -> None:
     ]
     assert items[0].source == f"{path}!/s/1.jpg"
     assert skipped == Skipped(other_files=1, bad_metadata=1)
-
-
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [("a/b.jpg", "a/b"), ("a.x/b.c.jpg", "a.x/b"), *((n, n) for n in ("b", "a.x/b", "a/.b"))],
-)
-def test_keys(name: str, key: str) -> None:
-    assert key_of(name) == key
 
 
 def test_names_that_say_nothing_or_the_wrong_thing(make: Make) -> None:

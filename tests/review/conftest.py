@@ -1,10 +1,7 @@
-"""A headless Chromium, where the machine has one."""
-
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,9 +9,9 @@ import pytest
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """Yield a browser, or skip the test."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, if the machine has one."""
     playwright = pytest.importorskip("playwright.sync_api")
     if not os.path.exists(CHROMIUM):
         pytest.skip(f"there is no {CHROMIUM}")
