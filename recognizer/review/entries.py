@@ -221,8 +221,6 @@ class Entries(Closes):
         """
         for path, place in self._places.items():
             if not _is_there(path, place):
-                # The log stays at the old path, and belongs to no file that is put there.
-                self.file.select("PRAGMA wal_checkpoint(TRUNCATE)")
                 raise ScanFileChangedError(
                     f"{path} was moved, removed or replaced while it was in use: put it back in "
                     "its place and start again"

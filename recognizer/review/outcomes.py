@@ -123,7 +123,7 @@ class Outcome:
     @property
     def id(self) -> str:
         """32 hexadecimal digits over all of it: the same outcome is one, wherever it comes from."""
-        return self.to_record()["id"]
+        return str(self.to_record()["id"])
 
     @property
     def subject(self) -> str:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from recognizer.cli import main
 from recognizer.rows.row import Row
 from tests.review.server.queues import Client, listing, said_in
 from tests.rows.rows import NOW, digest, quick_folder, write_scan
@@ -44,8 +45,6 @@ WITHDRAWAL = "withdrawal"
 
 def serve(scan: Path, team: Path, port: int) -> None:
     """Run the command in this process."""
-    from recognizer.cli import main
-
     with (team.parent / "log").open("a") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -314,10 +313,8 @@ class Desk(RuleBasedStateMachine):
 
 @contextmanager
 def may_be_lost() -> Iterator[None]:
-    try:
+    with suppress(httpx.TransportError):
         yield
-    except httpx.TransportError:
-        pass
 
 
 def verdicts_in(team: Path) -> list[Said]:
