@@ -186,15 +186,18 @@ class Queue(Entries):
         if entry.held_by not in {None, reviewer}:
             self.release(reviewer)
             return entry
-        now = time.time()
+        now, images = time.time(), self._images_about(entry)
         self.file.execute(
             "DELETE FROM temp.hold WHERE reviewer = ? OR unit = ?", (reviewer, entry.unit)
         )
         self.file.execute(
-            "INSERT INTO temp.hold VALUES (?, ?, ?, ?)",
-            (reviewer, entry.unit, now + self._hold_seconds, self._heard),
+            "INSERT INTO temp.hold VALUES (?, ?, ?, ?, ?)",
+            (reviewer, entry.unit, now + self._hold_seconds, self._heard, images),
         )
         return replace(entry, held_by=reviewer)
+
+    def _images_about(self, entry: Entry) -> str:
+        return json.dumps(self.about(entry).images)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
         """Return what a reviewer has, if it is of the view."""
@@ -265,8 +268,13 @@ class Queue(Entries):
             members = [entry] if by is None else self.members(entry, by, reviewer)
             if len(members) != expected:
                 raise ConflictError
-            seen = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))
-            self._store(reviewer, members, verdict, seen[0][0] if seen else self._heard)
+            held = self.file.select(
+                "SELECT seen, unit, images FROM temp.hold WHERE reviewer = ?", (reviewer,)
+            )
+            seen, held_unit, images = held[0] if held else (self._heard, None, None)
+            if held_unit == unit and images != self._images_about(entry):
+                raise ConflictError  # the reviewer has not seen all that it would be said of
+            self._store(reviewer, members, verdict, seen)
             self.release(reviewer)
         return len(members)
 

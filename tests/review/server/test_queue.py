@@ -189,6 +189,23 @@ def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
         assert names(queue) == ["a"]
 
 
+def test_a_lead_that_came_after_the_page_was_made_is_decided_by_nobody_who_has_not_seen_it(
+    scan: Path,
+) -> None:
+    write_scan(scan, [listing("a")])
+    with Queue(scan) as queue:
+        one = queue.take("Anna", View())
+        assert one is not None
+        new = replace(listing("a"), source="new.jpg", sha256=digest("new"))
+        write_scan(scan, [listing("a", 0.7), new])
+        queue.keep("Anna", one.unit)
+        with pytest.raises(ConflictError):
+            queue.decide("Anna", one.unit, REJECTED)
+        assert queue.take("Anna", View()) is not None  # a fresh page
+        queue.decide("Anna", one.unit, REJECTED)
+    assert {outcome.sha256 for outcome in said_in(scan)} == {new.sha256, listing("a").sha256}
+
+
 def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
     copies = [copy_of(listing(f"c{i}", 0.9 - i / 100, seller=f"S{i % 2}")) for i in range(4)]
     write_scan(scan, [*copies, listing("other", 0.5, seller="S1")])
