@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -29,7 +30,12 @@ from recognizer.taxonomy import Taxonomy, load_taxonomy, unknown_name
 EXAMPLES = ("small-platform", "strict")
 """The policies that this package brings along."""
 
+_MAX_BYTES = 1 << 20
 _MAX_WORDS = 500  # of a message
+# tomllib's memory grows with the square of the parts of a key; those of a policy have four at most.
+_LONG_KEY = re.compile(
+    r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}""", re.MULTILINE
+)
 _TABLES: Mapping[str, type[Any]] = {
     "known": KnownRule,
     "keywords": Keywords,
@@ -74,7 +80,11 @@ def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) 
     where = os.fspath(path)
     taxonomy = taxonomy or load_taxonomy()
     try:
-        values = tomllib.loads(read_policy_text(path))
+        text = read_policy_text(path)
+        if long := _LONG_KEY.search(text):
+            line = text.count("\n", 0, long.start()) + 1
+            raise PolicyError(f"{where}: line {line}: a key of more than 16 parts")
+        values = tomllib.loads(text)
     except OSError as error:
         raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -93,7 +103,14 @@ def read_policy_text(path: str | os.PathLike[str]) -> str:
     name = os.fspath(path)
     if name in EXAMPLES and not os.path.exists(name):
         return (resources.files("recognizer") / "policies" / f"{name}.toml").read_text("utf-8")
-    return Path(path).read_text(encoding="utf-8")
+    place = Path(path)
+    if place.exists() and not place.is_file():
+        raise PolicyError(f"{name} is not a regular file")
+    with place.open("rb") as file:
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise PolicyError(f"{name}: more than {_MAX_BYTES:,} bytes are no policy")
+    return data.decode("utf-8")
 
 
 def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:

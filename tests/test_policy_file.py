@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
@@ -285,12 +287,32 @@ def test_whatever_a_file_says_gives_a_policy_or_a_policy_error(values: dict[str,
         "[" + "a." * 3000 + "b]\nc = 1",
         "name = '" + "x" * 100_000 + "'\nreview_rate = 9",
         "'" + "x" * 5000 + "' = 1",
+        "a" + ".a" * 20_000 + " = 1",
+        "[" + "'a' . " * 20_000 + "b]\nc = 1",
+        'rules = {"a b"' + '."a b"' * 20_000 + " = 1}",
+        "\n".join(f"a{i}{'.b' * 60} = 1" for i in range(6000)),
+        "# " + "x" * (1 << 20),
     ],
     ids=lambda text: text[:24],
 )
 def test_a_profile_out_of_all_bounds_is_one_line(text: str, tmp_path: Path) -> None:
+    begin = time.process_time()
     with pytest.raises(PolicyError) as caught:
         loaded(tmp_path, text)
+    assert time.process_time() - begin < 1.0
     assert "strict.toml" in str(caught.value)
     assert len(str(caught.value)) < 700
     assert "\n" not in str(caught.value)
+
+
+def test_sentences_of_many_points_are_read(tmp_path: Path) -> None:
+    words = "a.b.c.d. e. f. www.g.example. " * 40
+    assert loaded(tmp_path, f"# {words}\n[actions]\nreview = '{words}'").actions
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.toml")
+    for place in (tmp_path / "fifo.toml", Path("/dev/zero"), tmp_path):
+        with pytest.raises(PolicyError, match=f"{place} is not a regular file"):
+            load_policy(place)

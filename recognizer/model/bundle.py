@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field, fields
@@ -247,6 +248,7 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     path = folder / DESCRIPTION_FILE
     try:
         content = msgspec.json.decode(read_regular_file(path))  # refuses NaN
+        _require_printable(content)
         schema = content["schema"]
     except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleSchemaError(f"{path}: unreadable: {error!r}") from error
@@ -320,6 +322,19 @@ def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
     taxonomy = load_taxonomy().extended(content.get("taxonomy", {}), DESCRIPTION_FILE)
     values = {**content, "path": folder, "taxonomy": taxonomy}
     return msgspec.convert(values, Bundle, str_keys=True)
+
+
+def _require_printable(value: Any) -> None:
+    """Refuse control characters: what a bundle says of itself is shown on terminals."""
+    if isinstance(value, dict | list):
+        for one in value:
+            _require_printable(one)
+        if isinstance(value, dict):
+            _require_printable([*value.values()])
+    elif isinstance(value, str) and any(
+        unicodedata.category(c) == "Cc" for c in value.replace("\n", "")
+    ):
+        raise ValueError(f"control characters in {value[:80]!a}")
 
 
 def _to_json(value: Any) -> Any:

@@ -56,7 +56,7 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
     without such an image, or of another scan, stays as it is.
     """
     for outcome in outcomes:
-        digests: list[tuple[str | None]] = []
+        digests: list[tuple[str]] = []
         if outcome.sha256 is None and outcome.occasion is not Occasion.WITHDRAWAL:
             is_chosen = (
                 "audit IS NOT NULL"
@@ -68,8 +68,10 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
                 f" AND source = :name)) AND sha256 IS NOT NULL AND {is_chosen}",
                 {"name": outcome.listing},
             )
-        for (sha256,) in digests or [(outcome.sha256,)]:
-            yield replace(outcome, sha256=sha256)
+        if digests:
+            yield from (replace(outcome, sha256=sha256) for (sha256,) in digests)
+        else:
+            yield outcome
 
 
 def label_of(row: Row, outcome: Outcome) -> str | None:

@@ -43,7 +43,8 @@ _STALE_SECONDS = 20.0  # that what takes long to count may be old
 _TABLES = """
 CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, judge TEXT,
   judged TEXT);
-CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER);
+CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER,
+  images TEXT);
 CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, time REAL, PRIMARY KEY (unit, reviewer));
 CREATE TEMP TABLE waiting AS SELECT * FROM entry LIMIT 0;
 CREATE UNIQUE INDEX temp.waiting_unit ON waiting (unit);

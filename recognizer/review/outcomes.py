@@ -12,7 +12,6 @@ import codecs
 import csv
 import hashlib
 import io
-import itertools
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -39,10 +38,12 @@ MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 6
 MAX_LINE = 1 << 20
 """Bytes of one line of a file of outcomes."""
 
-MAX_ARRAY_BYTES = 256 << 20
+MAX_ARRAY_BYTES = 64 << 20
 """Bytes of a file of outcomes that is one JSON array."""
 
 _DIGEST_BYTES = 16
+_CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # what an ID is a digest of
 _BEGINNINGS = (b'{"time":', b"time,")
 
 
@@ -111,7 +112,7 @@ class Outcome:
     @property
     def id(self) -> str:
         """32 hexadecimal digits over all of it: the same outcome is one, wherever it comes from."""
-        return hashlib.blake2b(self.to_json_line(), digest_size=_DIGEST_BYTES).hexdigest()
+        return str(self.to_record()["id"])
 
     @property
     def subject(self) -> str:
@@ -125,7 +126,15 @@ class Outcome:
 
     def to_json_line(self) -> bytes:
         """Return the outcome as one line of ASCII, with its newline."""
-        return json.dumps(self.to_json(), separators=(",", ":")).encode("ascii") + b"\n"
+        return _line(self.to_json())
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the outcome as plain values, with its ID."""
+        values = self.to_json()
+        return {
+            "id": hashlib.blake2b(_line(values), digest_size=_DIGEST_BYTES).hexdigest(),
+            **values,
+        }
 
     @classmethod
     def from_json(cls, values: object) -> Self:
@@ -138,9 +147,16 @@ class Outcome:
             raise UsageError(f"not an outcome: {error}") from error
 
 
+def _line(values: dict[str, Any]) -> bytes:
+    return _encode(values).encode("ascii") + b"\n"
+
+
 def _is_text(text: str) -> bool:
     """Whether a text has neither halves of surrogate pairs nor control characters but newlines."""
-    return not {*map(unicodedata.category, text.replace("\n", ""))} & {"Cc", "Cs"}
+    return text.isprintable() or not {*map(unicodedata.category, text.replace("\n", ""))} & {
+        "Cc",
+        "Cs",
+    }
 
 
 def as_note(text: str | None) -> str | None:
@@ -164,6 +180,7 @@ class Outcomes(Closes):
 
     def __init__(self, path: Path, *, write: bool = False, create: bool = False) -> None:
         self.file = ScanFile(path, write=write, create=create)
+        self.file.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
 
     def close(self) -> None:
         """Release the file."""
@@ -184,7 +201,7 @@ class Outcomes(Closes):
         """
         with self.file.transaction() as database:
             before = database.total_changes
-            database.executemany(_INSERT, ({"id": one.id, **one.to_json()} for one in outcomes))
+            database.executemany(_INSERT, (one.to_record() for one in outcomes))
             return database.total_changes - before
 
     def about(self, sha256: str | None, listing: str) -> Iterator[Outcome]:
@@ -258,19 +275,19 @@ def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
                 }
                 yield number, texts
         return
-    if file.read(3) != codecs.BOM_UTF8:
-        file.seek(0)
-    lines = _bounded_lines(file)
-    first = next((line for line in lines if line.strip()), b"")
+    begin = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
+    file.seek(begin)
+    first = next((part for part in iter(lambda: file.readline(MAX_LINE), b"") if part.strip()), b"")
     if first.lstrip().startswith(b"["):
         data = first + file.read(MAX_ARRAY_BYTES)
         if len(data) >= MAX_ARRAY_BYTES:
             raise UsageError("a JSON array of this size: write JSON lines")
-        yield from enumerate(json.loads(data), 1)
+        yield from enumerate(msgspec.json.decode(data), 1)
         return
-    for number, line in enumerate(itertools.chain([first], lines), 1):
+    file.seek(begin)
+    for number, line in enumerate(_bounded_lines(file), 1):
         if line.strip():
-            yield number, json.loads(line)
+            yield number, msgspec.json.decode(line)
 
 
 def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:

@@ -224,6 +224,9 @@ BROKEN: dict[str, Change] = {
     "a step of no known kind": lambda d: d.update(lineage=[{"step": "guessed"}]),
     "a step without a kind": lambda d: d.update(lineage=[{"photos": []}]),
     "a lineage of words": lambda d: d.update(lineage=["made"]),
+    "an escape in its name": lambda d: d.update(name="x\x1b[2J\x07"),
+    "an escape in its schema": lambda d: d.update(schema="\x9b2J"),
+    "an escape in a key": lambda d: d.update({"taxonomy": {"\x1b[2J": {}}}),
 }
 
 
@@ -242,6 +245,7 @@ def test_a_broken_description_is_a_schema_error(name: str, tmp_path: Path) -> No
         ("a family threshold missing", "family ivory has no threshold for"),
         ("a step of no known kind", r"'guessed' - at `\$\.lineage\[0\]\.step`"),
         ("another activation", r"'relu' - at `\$\.activation`"),
+        ("an escape in its name", r"control characters in 'x\\\\x1b\[2J\\\\x07'"),
     ],
 )
 def test_the_message_names_the_place(name: str, place: str, tmp_path: Path) -> None:

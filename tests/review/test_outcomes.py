@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +19,7 @@ from hypothesis import strategies as st
 
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.review.outcomes import (
+    MAX_ARRAY_BYTES,
     MAX_LINE,
     Judgement,
     Occasion,
@@ -23,9 +29,16 @@ from recognizer.review.outcomes import (
     read_outcomes,
     write_outcomes,
 )
+from tests.rows.rows import write_scan
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 A, B = "a" * 64, "b" * 64
+PLAIN = {
+    "time": "2026-01-01T00:00:00Z",
+    "reviewer": "A",
+    "judgement": "rejected",
+    "listing": "L1",
+}
 
 
 def outcome(minute: int = 0, sha256: str | None = A, **values: object) -> Outcome:
@@ -83,6 +96,8 @@ def test_a_json_array_is_read_too(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.json"
     path.write_text(json.dumps([outcome().to_json(), outcome(1, listing="L1").to_json()]))
     assert [*read_outcomes(path)] == [outcome(), outcome(1, listing="L1")]
+    path.write_text(json.dumps([outcome(note="x" * 4000).to_json()] * 300))  # one line of it
+    assert len([*read_outcomes(path)]) == 300
 
 
 def test_the_same_outcome_is_added_once(store: Outcomes) -> None:
@@ -183,7 +198,13 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str)
             ),
             "entry 1: its time .* is ahead of now",
         ),
+        *(
+            ("x.jsonl", json.dumps(PLAIN | {"time": time}), "entry 1: time = .*: out of range")
+            for time in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59")
+        ),
+        ("x.csv", "time,reviewer\n" + "9" * (MAX_LINE + 1), "is not an outcome"),
         ("x.jsonl", "x" * (MAX_LINE + 1), "is not an outcome"),
+        ("x.json", "[" + " " * MAX_ARRAY_BYTES + "]", "write JSON lines"),
         ("missing.csv", None, "not a regular file"),
     ],
 )
@@ -196,6 +217,50 @@ def test_a_bad_file_is_refused_by_name(
     with pytest.raises(UsageError, match=message) as caught:
         [*read_outcomes(path)]
     assert str(path) in str(caught.value)
+
+
+def test_a_line_ends_where_its_newline_is(tmp_path: Path) -> None:
+    notes = [f"a{separator}b" for separator in "\u2028\u2029"]
+    path = tmp_path / "x.jsonl"
+    lines = [json.dumps(PLAIN | {"note": note}, ensure_ascii=False) for note in notes]
+    path.write_text("\r\n\n".join(lines), encoding="utf-8-sig")
+    assert [one.note for one in read_outcomes(path)] == notes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.jsonl")
+    for place in (tmp_path / "fifo.jsonl", Path("/dev/zero"), tmp_path):
+        with pytest.raises(UsageError, match=f"{place}: not a regular file"):
+            [*read_outcomes(place)]
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_a_million_are_imported_in_little_time_and_memory(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", [])
+    with (tmp_path / "many.jsonl").open("w") as file:
+        for number in range(1_000_000):
+            sha256 = hashlib.sha256(b"%d" % number).hexdigest()
+            file.write(json.dumps(PLAIN | {"sha256": sha256, "listing": f"L{number}"}) + "\n")
+    code = (
+        "import time; from recognizer.cli import main\n"
+        "try: main()\n"
+        "finally: print(open('/proc/self/status').read(), 'seconds', time.process_time())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "outcomes", "import", scan, file.name],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"{scan}: 1,000,000 new")
+    seconds, peak = (
+        float(re.findall(rf"{name}:?\s+([\d.]+)", done.stdout)[0]) for name in ("seconds", "VmHWM")
+    )
+    print(f"a million outcomes: {seconds:.0f} s of CPU, {peak / 1024:.0f} MiB")
+    assert seconds < 40  # 20 s where nothing else runs
+    assert peak < 110 << 10
 
 
 def test_another_file_is_not_overwritten(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.policy import Decision
 from recognizer.review.entries import AFFECTED, Entries, Entry
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
@@ -92,6 +94,7 @@ class Queue(Entries):
     ) -> None:
         self._on_outcomes = on_outcomes
         self._hold_seconds = hold_seconds
+        self._said_at = datetime.min.replace(tzinfo=UTC)
         is_own = outcomes is None or outcomes == scan
         self._outcomes = Outcomes(outcomes or scan, write=True, create=not is_own)
         try:
@@ -104,6 +107,21 @@ class Queue(Entries):
         """Release the files."""
         super().close()
         self._outcomes.close()
+
+    def check(self) -> None:
+        """Check that the files are where they were.
+
+        Raises:
+            ScanFileChangedError: one is not.
+        """
+        try:
+            super().check()
+        except ScanFileChangedError:
+            # A log stays at the old path, and belongs to no file that is put there.
+            for file in (self.file, self._outcomes.file):
+                with suppress(ScanFileError):
+                    file.select("PRAGMA main.wal_checkpoint(TRUNCATE)")
+            raise
 
     def secret(self, new: str) -> str:
         """Return what signs the cookies of this desk: the new one, where there is none yet."""
@@ -132,10 +150,18 @@ class Queue(Entries):
             return None
 
     def keep(self, reviewer: str, unit: int | None) -> None:
-        """Extend the time for which a reviewer has a listing, or hand it to them again."""
+        """Extend the time for which a reviewer has a listing, or hand an open one to them again.
+
+        Their page is as old as it was: what others have said since it was made is a conflict.
+        """
         with self._current():
             entry = None if unit is None else self.entry(unit)
-            if entry is not None and entry.held_by in {None, reviewer}:
+            if entry is not None and entry.held_by == reviewer:
+                self.file.execute(
+                    "UPDATE temp.hold SET until = ? WHERE reviewer = ?",
+                    (time.time() + self._hold_seconds, reviewer),
+                )
+            elif entry is not None and entry.held_by is None and entry.state == OPEN:
                 self._hold(reviewer, entry)
 
     def release(self, reviewer: str) -> None:
@@ -147,15 +173,18 @@ class Queue(Entries):
         if entry.held_by not in {None, reviewer}:
             self.release(reviewer)
             return entry
-        now = time.time()
+        now, images = time.time(), self._images_about(entry)
         self.file.execute(
             "DELETE FROM temp.hold WHERE reviewer = ? OR unit = ?", (reviewer, entry.unit)
         )
         self.file.execute(
-            "INSERT INTO temp.hold VALUES (?, ?, ?, ?)",
-            (reviewer, entry.unit, now + self._hold_seconds, self._heard),
+            "INSERT INTO temp.hold VALUES (?, ?, ?, ?, ?)",
+            (reviewer, entry.unit, now + self._hold_seconds, self._heard, images),
         )
         return replace(entry, held_by=reviewer)
+
+    def _images_about(self, entry: Entry) -> str:
+        return json.dumps(self.about(entry).images)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition(folded=True)
@@ -218,8 +247,13 @@ class Queue(Entries):
             members = self.members(entry, reviewer) if copies else [entry]
             if len(members) != expected:
                 raise ConflictError
-            seen = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))
-            self._store(reviewer, members, verdict, seen[0][0] if seen else self._heard)
+            held = self.file.select(
+                "SELECT seen, unit, images FROM temp.hold WHERE reviewer = ?", (reviewer,)
+            )
+            seen, held_unit, images = held[0] if held else (self._heard, None, None)
+            if held_unit == unit and images != self._images_about(entry):
+                raise ConflictError  # the reviewer has not seen all that it would be said of
+            self._store(reviewer, members, verdict, seen)
             self.release(reviewer)
         return len(members)
 
@@ -240,7 +274,7 @@ class Queue(Entries):
         self, reviewer: str, members: Sequence[Entry], verdict: Assessment, seen: int
     ) -> None:
         """Add outcomes; raise a ConflictError if there are others since number ``seen``."""
-        now = datetime.now(UTC)
+        now = self._now(members)
         outcomes = [
             Outcome(
                 time=now,
@@ -274,6 +308,17 @@ class Queue(Entries):
         for member in members:
             self.file.execute("DELETE FROM temp.skip WHERE unit = ?", (member.unit,))
 
+    def _now(self, members: Sequence[Entry] = ()) -> datetime:
+        """Return the time; where the clock went back, one after all that was said and seen here."""
+        ((newest,),) = self.file.select(
+            "SELECT max(first) FROM image WHERE unit IN (SELECT value FROM json_each(?))",
+            (json.dumps([member.unit for member in members]),),
+        )
+        came = datetime.fromisoformat(newest) if newest else self._said_at
+        after = self._said_at + timedelta(microseconds=1)
+        self._said_at = max(datetime.now(UTC), came, after)
+        return self._said_at
+
     def _added(self, outcomes: Sequence[Outcome]) -> None:
         """Take over what was just added; a team's file is then whole without its log."""
         if self._outcomes.file.path != self.file.path:
@@ -285,7 +330,8 @@ class Queue(Entries):
         """Give a listing back; the reviewer gets it again when nothing else is left."""
         with self._lock:
             self.file.execute(
-                "REPLACE INTO temp.skip VALUES (?, ?, ?)", (unit, reviewer, time.time())
+                "REPLACE INTO temp.skip VALUES (?, ?, ?)",
+                (unit, reviewer, self._now().timestamp()),
             )
             self.release(reviewer)
 
@@ -318,7 +364,7 @@ class Queue(Entries):
     def _withdraw(self, said: Sequence[tuple[Any, ...]]) -> int | None:
         """Withdraw outcomes, and return the unit of the listing that the first is about."""
         ids = {id_ for _, id_, *_ in said}
-        now = datetime.now(UTC)
+        now = self._now()
         withdrawals = [
             replace(one, time=now, occasion=Occasion.WITHDRAWAL, withdraws=one.id)
             for one in self._outcomes.by_id(ids)

@@ -83,6 +83,7 @@ class Client:
         assert answer.status_code == 303, answer.text
         self.listing: str | None = None
         self.title = ""
+        self.photos: list[str] = []
 
     def open(self, path: str = "/") -> str:
         page = self.http.get(path).raise_for_status().text
@@ -102,3 +103,4 @@ class Client:
         found = re.findall(r'data-listing="(\w+)" data-may-decide="yes"', html)
         self.listing = found[0] if found else None
         self.title = "".join(re.findall(r'class="title" title="([^"]*)"', html))
+        self.photos = re.findall(r'data-photo="(\w+)"', html)
