@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from recognizer.cli.options import BundleArgument, JsonOption, print_json
-from recognizer.cli.progress import new_table, wide_console
+from recognizer.cli.progress import print_table
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
@@ -131,13 +131,13 @@ def _print_labels(rows: list[dict[str, Any]]) -> None:
 
     headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
     known = [row for row in rows if row["recognized"]]
-    caption = "photos (sources); p: patches of photos, which are no evidence"
-    table = new_table(f"{len(known)} labels", headings, caption)
-    for column in table.columns:
-        column.justify = "left"
-    for row in known:
-        table.add_row(row["label"], row["kind"], row["family"] or "-", *_cells(row))
-    wide_console().print(table)
+    print_table(
+        f"{len(known)} labels",
+        headings,
+        ([row["label"], row["kind"], row["family"] or "-", *_cells(row)] for row in known),
+        "photos (sources); p: patches of photos, which are no evidence",
+        text_columns=range(len(headings)),
+    )
     for kind in Kind:
         others = [r["label"] for r in rows if r["kind"] == kind and not r["recognized"]]
         if others:

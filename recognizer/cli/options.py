@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _SCAN = "The file of a scan (SQLite)."
 ScanArgument = Annotated[Path, typer.Argument(metavar="SCAN", help=_SCAN)]
-ScanOption = Annotated[Path, typer.Option("--scan", "-s", metavar="SCAN", help=_SCAN)]
 OptionalScanOption = Annotated[
     Path | None, typer.Option("--scan", "-s", metavar="SCAN", help=_SCAN)
 ]
@@ -40,11 +39,9 @@ OutcomesOption = Annotated[
         show_default="the scan's own",
     ),
 ]
-_POLICY = typer.Option(
-    "--policy",
-    metavar="POLICY",
-    help="A policy (TOML), or an example of this package: strict, small-platform.",
-)
+_POLICY_HELP = "A policy (TOML), or an example of this package: strict, small-platform."
+_POLICY = typer.Option("--policy", metavar="POLICY", help=_POLICY_HELP)
+PolicyArgument = Annotated[str, typer.Argument(metavar="POLICY", help=_POLICY_HELP)]
 PolicyOption = Annotated[str, _POLICY]
 OptionalPolicyOption = Annotated[str | None, _POLICY]
 ListingColumnOption = Annotated[
@@ -171,6 +168,11 @@ def print_json(content: Any, *, on_one_line: bool = False) -> None:
 
     found = msgspec.to_builtins(content, str_keys=True, enc_hook=plain)
     typer.echo(json.dumps(found, indent=None if on_one_line else 2))
+
+
+def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
+    """Return the app of a verb that has verbs of its own."""
+    return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=help)
 
 
 # --- what options name ----------------------------------------------------------------------------

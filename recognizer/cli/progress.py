@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
+
+import typer
+
+from recognizer.cli import SomeInputsFailedError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
     from rich.status import Status
     from rich.table import Table
+
+MAX_FAILURES = 20
+"""Inputs that failed and are printed, each on a line."""
 
 LINE_EVERY = 10.0  # seconds between two lines of progress where there is no terminal
 
@@ -67,6 +74,23 @@ def show_stage(words: str) -> Iterator[Callable[[int, int], None]]:
         yield partial(report, words)
 
 
+def shown(path: str) -> str:
+    """Return a path as a terminal can show it: undecodable and control characters are escaped."""
+    text = path.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def require_none_failed(failures: Iterable[str]) -> None:
+    """Print each failure on standard error; if there is one, end with the exit code for it."""
+    lines = [shown(line) for line in failures]
+    for line in lines[:MAX_FAILURES]:
+        typer.echo(line, err=True)
+    if len(lines) > MAX_FAILURES:
+        typer.echo(f"and {len(lines) - MAX_FAILURES} more", err=True)
+    if lines:
+        raise SomeInputsFailedError
+
+
 def working(words: str) -> Status:
     """Return a context in which a terminal shows what is being done."""
     from rich.console import Console
@@ -80,6 +104,23 @@ def wide_console() -> Console:
 
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH)
+
+
+def print_table(
+    title: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    caption: str | None = None,
+    *,
+    text_columns: Collection[int] = (0,),
+) -> None:
+    """Print a table, whose columns are numbers but for ``text_columns``."""
+    table = new_table(title, headings, caption)
+    for place in text_columns:
+        table.columns[place].justify = "left"
+    for row in rows:
+        table.add_row(*row)
+    wide_console().print(table)
 
 
 def new_table(title: str, headings: Sequence[str], caption: str | None = None) -> Table:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recognizer._closing import Closes
+from recognizer.cli.progress import shown
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.rows import Row, ScanSummary
@@ -232,12 +233,6 @@ def warnings(skipped: Skipped) -> list[str]:
             line += f"; some have a value in {names}, which was not read"
         lines.append(shown(line))
     return lines
-
-
-def shown(path: str) -> str:
-    """Return a path as a terminal can show it: undecodable and control characters are escaped."""
-    text = path.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _common_folder(paths: Sequence[str]) -> str:

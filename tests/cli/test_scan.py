@@ -14,8 +14,9 @@ from typer.testing import Result
 
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
+from recognizer.cli.progress import shown
 from recognizer.cli.scan_files import default_output
-from recognizer.cli.scan_output import NO_VERDICT, Output, progress_line, shown, summary_lines
+from recognizer.cli.scan_output import NO_VERDICT, Output, progress_line, summary_lines
 from recognizer.model.bundle import load_bundle
 from recognizer.rows import ScanSummary, row_schema
 from recognizer.scan import Item, Lookahead, Skipped
