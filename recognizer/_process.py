@@ -292,7 +292,11 @@ def spawn(target: Callable[..., None], *payload: object) -> tuple[BaseProcess, C
 
 def cannot_start(died: DiedError | None) -> RecognizerError:
     """Return the error of processes that have died before their first message."""
-    return RecognizerError(f"the worker processes cannot be started: the last one {died}")
+    hint = '; a script needs `if __name__ == "__main__":` around what it does'
+    return RecognizerError(
+        f"the worker processes cannot be started: the last one {died}"
+        f"{hint if 'exit code 1)' in str(died) else ''}"
+    )
 
 
 @contextmanager

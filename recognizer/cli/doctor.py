@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import io
 import os
 import platform
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from recognizer.cli.options import BundleArgument, JsonOption, ProviderOption, print_json
+from recognizer.cli.options import (
+    EXTRAS,
+    BundleArgument,
+    JsonOption,
+    ProviderOption,
+    missing_modules,
+    print_json,
+)
 from recognizer.errors import BundleError, RecognizerError, pip_line
 
 if TYPE_CHECKING:
     from recognizer.engine import Recognizer
 
-EXTRAS = {
-    "cloud": "object stores such as s3://",
-    "heif": "HEIC photos",
-    "parquet": "Parquet tables",
-    "review": "the review server",
-    "evidence": "cases (BagIt)",
-    "ray": "scans on a Ray cluster",
-    "enroll": "products from a few photos",
-    "evaluate": "figures and plots",
-    "train": "training",
-}
-"""Extra -> what it is for."""
-
-_DISTRIBUTION = "wildlife-product-recognizer"
 _MODULES = {
     "onnxruntime": "onnxruntime",
     "numpy": "numpy",
@@ -88,10 +79,9 @@ def _versions() -> dict[str, str]:
     found = {"recognizer": __version__, "python": platform.python_version()}
     for name, module in _MODULES.items():
         try:
-            version = importlib.import_module(module).__version__
+            found[name] = importlib.import_module(module).__version__
         except Exception as error:
-            version = f"broken: {error}"
-        found[name] = version
+            found[name] = f"broken: {error}"
     try:
         from PIL import features
 
@@ -126,30 +116,15 @@ def _machine() -> dict[str, Any]:
 
 
 def _extras() -> dict[str, dict[str, Any]]:
-    """Return what each extra lacks, by the metadata of the installed distribution."""
-    try:
-        wanted = importlib.metadata.requires(_DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:  # run from a folder
-        return {}
-    found: dict[str, dict[str, Any]] = {
-        extra: {"for": words, "missing": []} for extra, words in EXTRAS.items()
+    """Return what each extra is for, the modules that it lacks, and what installs it."""
+    return {
+        extra: {
+            "for": words,
+            "missing": (missing := missing_modules(modules)),
+            "install": pip_line(extra) if missing else None,
+        }
+        for extra, (words, modules) in EXTRAS.items()
     }
-    for requirement in wanted:
-        name = re.match(r"[\w.-]+", requirement)
-        for extra in re.findall(r"""extra == ['"]([\w-]+)['"]""", requirement):
-            if name and extra in found and name[0] != _DISTRIBUTION and not _has(name[0]):
-                found[extra]["missing"].append(name[0])
-    for extra, one in found.items():
-        one["install"] = pip_line(extra) if one["missing"] else None
-    return found
-
-
-def _has(distribution: str) -> bool:
-    try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _model(bundle: str | None, provider: str) -> dict[str, Any]:
@@ -204,8 +179,6 @@ def _print(found: dict[str, Any]) -> None:
         typer.echo(f"{f'extra {extra}:':<24}{words}")
     if lines := [one["install"] for one in found["extras"].values() if one["missing"]]:
         typer.echo(f"{'to add an extra:':<24}{lines[0]}")
-    if not found["extras"]:
-        typer.echo(f"{'extras:':<24}unknown: the package is not installed, it runs from a folder")
     model = found.get("model", {})
     if "bundle" in model:
         words = "not possible: this bundle records no scores"

@@ -46,7 +46,7 @@ def command(
     from recognizer.review.outcomes import Outcomes
     from recognizer.rows import ScanFile
 
-    require_extra("evidence", "bagit")
+    require_extra("evidence")
     with (
         ScanFile(scan) as file,
         Outcomes(outcomes or scan) as found_out,

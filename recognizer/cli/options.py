@@ -177,20 +177,35 @@ def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
 
 # --- what options name ----------------------------------------------------------------------------
 
-_MODULES = {
-    "evaluate": ("matplotlib", "scipy", "sklearn"),
+EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "cloud": ("object stores such as s3://", ("fsspec", "s3fs")),
+    "heif": ("HEIC photos", ("pillow_heif",)),
+    "parquet": ("Parquet tables", ("pyarrow",)),
+    "review": ("the review server", ("starlette", "uvicorn", "itsdangerous")),
+    "evidence": ("cases (BagIt)", ("bagit",)),
+    "ray": ("scans on a Ray cluster", ("ray",)),
+    "enroll": ("products from a few photos", ("onnx", "sklearn")),
+    "evaluate": ("figures and plots", ("matplotlib", "scipy", "sklearn")),
     "train": (
-        *("torch", "torchvision", "timm", "lightning_fabric", "sklearn"),
-        *("onnx", "onnxscript", "pyarrow", "tensorboard"),
+        "training",
+        (
+            *("torch", "torchvision", "timm", "lightning_fabric", "sklearn"),
+            *("onnx", "onnxscript", "pyarrow", "tensorboard"),
+        ),
     ),
 }
+"""Extra -> what it is for, and the modules that it brings."""
+
+
+def missing_modules(modules: Iterable[str]) -> list[str]:
+    """Return the modules that are not installed."""
+    return [module for module in modules if importlib.util.find_spec(module) is None]
 
 
 def require_extra(extra: str, *modules: str) -> None:
     """Raise a MissingExtraError unless all modules of an extra, or the given ones, are there."""
-    for module in modules or _MODULES[extra]:
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(module, extra)
+    for module in missing_modules(modules or EXTRAS[extra][1]):
+        raise MissingExtraError(module, extra)
 
 
 def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:

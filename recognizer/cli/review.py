@@ -71,7 +71,7 @@ def command(
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
     rows of a scan appear by themselves.
     """
-    require_extra("review", "starlette", "uvicorn", "itsdangerous")
+    require_extra("review")
     import secrets
     import socket
 
