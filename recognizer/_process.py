@@ -96,8 +96,7 @@ class Child(Closes):
     ) -> tuple[Self, Any]:
         """Start ``target(connection, *payload)``; return the process and its first message.
 
-        Raises:
-            RecognizerError: three of them have died before their first message.
+        It raises a RecognizerError if three of them have died before their first message.
         """
         died: DiedError | None = None
         for _ in range(MAX_FAILED_STARTS):
@@ -115,11 +114,7 @@ class Child(Closes):
         return limit is not None and resident_bytes(self.process.pid) > limit
 
     def receive(self, seconds: float) -> Any:
-        """Wait for its next message, and end it if none comes in time.
-
-        Raises:
-            DiedError: it has died or was ended.
-        """
+        """Wait for its next message; if none comes in time, end it and raise a DiedError."""
         deadline = time.monotonic() + seconds
         try:
             while not self.connection.poll(min(MEMORY_CHECK_SECONDS, seconds)):

@@ -91,11 +91,9 @@ class GuardedRecognizer(Closes, DecisionMaker):
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image, as :meth:`Recognizer.predict` does; wait for a free process.
 
-        Raises:
-            UsageError: the argument is not an image, or a Pillow image: it would have been decoded
-                here. Or this recognizer is closed, or was loaded before this process was forked.
-            ProviderError: onnxruntime failed.
-            RecognizerError: no process can be started.
+        It also raises a UsageError for a Pillow image, which would have been decoded here, if this
+        recognizer is closed, and if it was loaded before this process was forked; and a
+        RecognizerError if no process can be started.
         """
         if isinstance(image, Image.Image):
             raise UsageError("a Pillow image is decoded already: give its bytes")
