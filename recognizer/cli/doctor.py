@@ -9,8 +9,6 @@ import platform
 import time
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from recognizer.cli.options import (
     EXTRAS,
     BundleArgument,
@@ -19,6 +17,7 @@ from recognizer.cli.options import (
     missing_modules,
     print_json,
 )
+from recognizer.cli.progress import print_values
 from recognizer.errors import BundleError, RecognizerError, pip_line
 
 if TYPE_CHECKING:
@@ -93,25 +92,19 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    from recognizer.scan.machine import (
-        available_cpus,
-        available_memory,
-        cpu_model,
-        int8_kernel,
-        worker_count,
-    )
+    from recognizer.scan import machine
 
-    name, instructions = cpu_model()
-    memory = available_memory()
+    name, instructions = machine.cpu_model()
+    memory = machine.available_memory()
     return {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "cpu": name,
-        "instructions": list(instructions),
-        "int8_kernel": int8_kernel(instructions),
-        "cpus": available_cpus(),
+        "instructions": [*instructions],
+        "int8_kernel": machine.int8_kernel(instructions),
+        "cpus": machine.available_cpus(),
         "cpus_of_the_machine": os.cpu_count(),
         "memory_available_mib": memory and memory // _MEBIBYTE,
-        "workers_of_a_scan": worker_count(),
+        "workers_of_a_scan": machine.worker_count(),
     }
 
 
@@ -162,32 +155,25 @@ def _speed(recognizer: Recognizer) -> float:
 
 
 def _print(found: dict[str, Any]) -> None:
-    for name, version in found["versions"].items():
-        typer.echo(f"{name + ':':<24}{version}")
-    if machine := found.get("machine"):
-        memory = machine["memory_available_mib"]
-        for name, text in {
-            "system": machine["system"],
-            "CPU": f"{machine['cpu']}; int8: {machine['int8_kernel']}",
-            "CPUs": f"{machine['cpus']} of {machine['cpus_of_the_machine']} may be used",
-            "memory": "unknown" if memory is None else f"{memory:,} MiB available",
-            "workers of a scan": machine["workers_of_a_scan"],
-        }.items():
-            typer.echo(f"{name + ':':<24}{text}")
+    print_values(found["versions"])
+    print_values(found.get("machine", {}), unknown="unknown")
     for extra, one in found["extras"].items():
         words = f"not installed ({one['for']})" if one["missing"] else "installed"
-        typer.echo(f"{f'extra {extra}:':<24}{words}")
+        print_values({f"extra {extra}": words})
     if lines := [one["install"] for one in found["extras"].values() if one["missing"]]:
-        typer.echo(f"{'to add an extra:':<24}{lines[0]}")
+        print_values({"to add an extra": lines[0]})
     model = found.get("model", {})
-    if "bundle" in model:
-        words = "not possible: this bundle records no scores"
-        if model["difference"] is not None:
-            words = "passed" if model["passed"] else "FAILED"
-            words += f": scores differ from the recorded ones by at most {model['difference']:.4f}"
-        typer.echo(f"{'model:':<24}{model['bundle']} ({model['digest'][:12]}), {model['provider']}")
-        typer.echo(f"{'self-test:':<24}{words}")
-        typer.echo(
-            f"{'speed:':<24}{model['photos_per_second_and_cpu']:.0f} photos per second and CPU "
-            "(JPEG, 1600 x 1200)"
-        )
+    if "bundle" not in model:
+        return
+    words = "not possible: this bundle records no scores"
+    if model["difference"] is not None:
+        words = "passed" if model["passed"] else "FAILED"
+        words += f": scores differ from the recorded ones by at most {model['difference']:.4f}"
+    speed = model["photos_per_second_and_cpu"]
+    print_values(
+        {
+            "model": f"{model['bundle']} ({model['digest'][:12]}), {model['provider']}",
+            "self-test": words,
+            "speed": f"{speed:.0f} photos per second and CPU (JPEG, 1600 x 1200)",
+        }
+    )

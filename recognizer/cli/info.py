@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from recognizer.cli.options import BundleArgument, JsonOption, print_json
-from recognizer.cli.progress import print_table
+from recognizer.cli.progress import print_table, print_values
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
@@ -33,18 +33,9 @@ def command(bundle: BundleArgument = None, *, as_json: JsonOption = False) -> No
     if as_json:
         print_json({**about, "labels": labels})
         return
-    for key, value in about.items():
-        _print(key.replace("_", " "), value)
+    print_values(about)
     _print_labels(labels)
     typer.echo("See also MODEL_CARD.md in the folder.")
-
-
-def _print(key: str, value: Any) -> None:
-    if isinstance(value, Mapping):
-        value = ", ".join(f"{name.replace('_', ' ')} {one}" for name, one in value.items())
-    if isinstance(value, list):
-        value = "; ".join(map(str, value))
-    typer.echo(f"{key + ':':<24}{'not recorded' if value is None else value}")
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -104,6 +104,17 @@ def wide_console() -> Console:
 
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH)
+
+
+def print_values(values: Mapping[str, Any], unknown: str = "not recorded") -> None:
+    """Print a line for each value, beside its key; ``unknown`` stands for None."""
+    for key, value in values.items():
+        text = value
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{name.replace('_', ' ')} {one}" for name, one in value.items())
+        elif isinstance(value, list):
+            text = "; ".join(map(str, value))
+        typer.echo(f"{key.replace('_', ' ') + ':':<24}{unknown if value is None else text}")
 
 
 def print_table(

@@ -18,7 +18,6 @@ from recognizer.errors import UsageError
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
     from recognizer.policy import Policy
-    from recognizer.rows.audit import AuditSample
 
 
 def command(
@@ -180,7 +179,7 @@ def command(
     from recognizer.known import share_bank
     from recognizer.model.bundle import load_bundle, load_carried_bundles
     from recognizer.review.page import write_report
-    from recognizer.rows import Ranking, ScanWriter
+    from recognizer.rows import AuditSample, Ranking, ScanWriter
     from recognizer.scan import (
         Access,
         Engine,
@@ -220,7 +219,9 @@ def command(
             rehash=rehash,
             retry_failed=retry_failed,
             embeddings=embeddings,
-            audit=_audit(audit_rate, model),
+            audit=None
+            if audit_rate is None
+            else AuditSample(rate=audit_rate, products=model.products),
             known=bank,
         )
         found = part.of(expand(sources, settings, skipped=skipped), listing_column)
@@ -242,16 +243,6 @@ def command(
                 shown.print_results(summary, skipped, model, report)
     if summary.failed:
         raise SomeInputsFailedError
-
-
-def _audit(rate: float | None, bundle: Bundle) -> AuditSample | None:
-    from recognizer.rows.audit import AuditSample
-    from recognizer.taxonomy import Kind
-
-    if rate is None:
-        return None
-    products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
-    return AuditSample(rate=rate, products=products)
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from recognizer.policy import Decision
 from recognizer.rows import Row, ScanSummary
 from recognizer.scan import Lookahead, Skipped
 from recognizer.status import Status
-from recognizer.taxonomy import Kind
 
 LISTED_INPUTS = 30
 """Up to this many images, each has a line in the table; of more, only leads are shown."""
@@ -162,14 +161,13 @@ def results_table(rows: Sequence[Row], bundle: Bundle, title: str | None) -> Tab
     place = Text(f"image in {shown(folder)}" if folder else "image")
     for column in (place, "status", "decision", "most likely product"):
         table.add_column(column, overflow="fold")
-    products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
     for row in rows:
         status = row.status if row.reason is None else f"{row.status}: {row.reason}"
         table.add_row(
             Text(shown(row.source.removeprefix(folder))),
             Text(status, "" if row.status is Status.OK else "magenta"),
             Text(row.decision, _DECISION_STYLES[row.decision]),
-            Text(_top_product(row, products)),
+            Text(_top_product(row, bundle.products)),
         )
     return table
 

@@ -190,7 +190,7 @@ def test_a_list_on_standard_input(
         (["--threshold", "nan"], "--threshold"),
         (["--timeout", "0"], "timeout = 0"),
         (["--memory-limit", "-1"], "--memory-limit"),
-        (["--policy", "nowhere.toml"], "nowhere.toml cannot be read: No such"),
+        (["--policy", "nowhere.toml"], "nowhere.toml: no such file, nor a policy"),
         (["--policy", "p.toml", "--threshold", "0.5"], "exclude each other"),
         (["-o", "same.x", "--report", "same.x"], "are the same file"),
         (["--report", __file__], "will not be overwritten"),
