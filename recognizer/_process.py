@@ -407,10 +407,10 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error)[:_MAX_SHOWN]} ({place})"
 
 
-def resident_bytes(pid: int | None, proc: Path = Path("/proc")) -> int:
+def resident_bytes(pid: int | None) -> int:
     """Return the resident memory of a process, 0 if it is gone or unknown."""
     try:
-        statm = (proc / str(pid) / "statm").read_text(encoding="ascii")
+        statm = Path(f"/proc/{pid}/statm").read_text(encoding="ascii")
         return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import output_option, print_json
+from recognizer.cli.options import open_reviewed, output_option, print_json
 from recognizer.cli.progress import require_none_failed
 from recognizer.errors import UsageError
 
@@ -161,8 +161,6 @@ def import_items(
     """
     from recognizer.known import Bank, is_exchange, read_exchange
     from recognizer.review.decided import known_items
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.rows import ScanFile
 
     if not (files or scan) or (outcomes and not scan):
         raise UsageError("give other banks, exchange files or a scan; --outcomes needs --scan")
@@ -178,5 +176,5 @@ def import_items(
             with Bank(file) as other:
                 add(file, other)
     if scan is not None:
-        with ScanFile(scan) as decided, Outcomes(outcomes or scan) as found_out:
+        with open_reviewed(scan, outcomes) as (decided, found_out):
             add(scan, known_items(decided, found_out, origin))

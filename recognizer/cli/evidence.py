@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import bundles_behind, output_option, require_extra
+from recognizer.cli.options import bundle_behind, open_reviewed, output_option, require_extra
 from recognizer.cli.originals import read_original
 from recognizer.cli.progress import require_none_failed, working
 
@@ -41,25 +41,15 @@ def command(
     for every byte of the folder: keep it somewhere else. Needs the extra `evidence`.
     """
     from recognizer import Recognizer
-    from recognizer.model.bundle import bundle_behind
     from recognizer.review.evidence import find_leads, write_case
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.rows import ScanFile
 
     require_extra("evidence")
-    with (
-        ScanFile(scan) as file,
-        Outcomes(outcomes or scan) as found_out,
-        working(f"Writing {output}"),
-    ):
+    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
-        recognizer = Recognizer(
-            bundle_behind(rows[0].model.title, rows[0].model.digest, bundles_behind(bundle))
-        )
         digest, photos = write_case(
             rows,
             output,
-            recognizer=recognizer,
+            recognizer=Recognizer(bundle_behind(rows[0], bundle)),
             read=lambda row: read_original(row, allow_http=allow_http),
             outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
             scan=scan.name,

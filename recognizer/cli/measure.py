@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import print_json, require_extra
+from recognizer.cli.options import open_reviewed, print_json, require_extra
 from recognizer.cli.progress import print_table, working
 
 if TYPE_CHECKING:
@@ -30,14 +30,8 @@ def command(
 
     require_extra("evaluate", "scipy", "sklearn")
     from recognizer.review.measure import measure_outcomes
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.rows import ScanFile
 
-    with (
-        ScanFile(scan) as file,
-        Outcomes(outcomes or scan) as found_out,
-        working("Measuring"),
-    ):
+    with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
         found = measure_outcomes(file.rows(), found_out, now=datetime.now(UTC))
     if as_json:
         print_json(found)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,8 @@ from recognizer.errors import MissingExtraError
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
     from recognizer.model.bundle import Bundle
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.rows import Row, ScanFile
     from recognizer.taxonomy import Taxonomy
 
 # --- scans and what they came from ----------------------------------------------------------------
@@ -216,6 +219,23 @@ def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
     from recognizer.model.bundle import load_bundle, load_carried_bundles
 
     return [*map(load_bundle, given or ()), *load_carried_bundles()]
+
+
+def bundle_behind(row: Row, given: Sequence[str] | None) -> Bundle:
+    """Return the bundle that made a row."""
+    from recognizer.model import bundle
+
+    return bundle.bundle_behind(row.model.title, row.model.digest, bundles_behind(given))
+
+
+@contextmanager
+def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
+    """Open a scan, and what was found out about it: in a file of outcomes, or in the scan's."""
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.rows import ScanFile
+
+    with ScanFile(scan) as file, Outcomes(outcomes or scan) as found_out:
+        yield file, found_out
 
 
 def count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, dict[str, int]]]:

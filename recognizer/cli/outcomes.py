@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import bundles_behind, require_extra
+from recognizer.cli.options import bundle_behind, open_reviewed, require_extra
 from recognizer.cli.originals import read_original
 from recognizer.cli.progress import require_none_failed, show_stage, working
 from recognizer.errors import UsageError
@@ -19,7 +18,6 @@ from recognizer.errors import UsageError
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
     from recognizer.review.decided import DatasetReport
-    from recognizer.review.outcomes import Outcomes
     from recognizer.rows import ScanFile
 
 app = options.group("Import, export and use what reviewers found out about leads.")
@@ -30,16 +28,6 @@ class Origin(StrEnum):
 
     RECOGNIZER = "recognizer"
     LABEL_STUDIO = "label-studio"
-
-
-@contextmanager
-def _opened(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
-    """Yield a scan, and what was found out about it."""
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.rows import ScanFile
-
-    with ScanFile(scan) as file, Outcomes(outcomes or scan) as found_out:
-        yield file, found_out
 
 
 @app.command("import")
@@ -114,7 +102,7 @@ def dataset(
     """
     from recognizer.review.decided import write_dataset
 
-    with _opened(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
+    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         report = write_dataset(
             file, found_out, output, lambda row: read_original(row, allow_http=allow_http)
         )
@@ -154,7 +142,7 @@ def calibrate(
     check_output(output)  # before any work is done
     with (
         tempfile.TemporaryDirectory() as scratch,
-        _opened(scan, outcomes) as (file, found_out),
+        open_reviewed(scan, outcomes) as (file, found_out),
     ):
         recognizer = Recognizer(model_behind(file, bundle), threads=threads)
         folder = Path(scratch) / "decided"
@@ -188,9 +176,7 @@ def _require_none_missing(report: DatasetReport) -> None:
 
 def model_behind(file: ScanFile, bundle: Sequence[str] | None) -> Bundle:
     """Return the model that made the rows of a scan."""
-    from recognizer.model.bundle import bundle_behind
-
     row = next(file.rows(), None)
     if row is None:
         raise UsageError(f"{file.path} has no rows")
-    return bundle_behind(row.model.title, row.model.digest, bundles_behind(bundle))
+    return bundle_behind(row, bundle)
