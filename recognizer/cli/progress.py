@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.table import Table
 
-MAX_FAILURES = 20
-"""Inputs that failed and are printed, each on a line."""
-
 LINE_EVERY = 10.0  # seconds between two lines of progress where there is no terminal
 
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
@@ -82,12 +79,11 @@ def shown(path: str) -> str:
 
 def require_none_failed(failures: Iterable[str]) -> None:
     """Print each failure on standard error; if there is one, end with the exit code for it."""
-    lines = [shown(line) for line in failures]
-    for line in lines[:MAX_FAILURES]:
-        typer.echo(line, err=True)
-    if len(lines) > MAX_FAILURES:
-        typer.echo(f"and {len(lines) - MAX_FAILURES} more", err=True)
-    if lines:
+    has_failed = False
+    for line in failures:
+        typer.echo(shown(line), err=True)
+        has_failed = True
+    if has_failed:
         raise SomeInputsFailedError
 
 

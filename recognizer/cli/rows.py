@@ -14,6 +14,8 @@ from recognizer.errors import UsageError
 if TYPE_CHECKING:
     from recognizer.rows import ListingCounts, ScanFile
 
+_MAX_SHOWN = 20  # leads without a URL that are listed
+
 
 def _print_schema(is_asked: bool) -> None:
     if is_asked:
@@ -85,7 +87,10 @@ def command(
         else:
             written = f"{write_rows(file, output, raw=raw):,} rows"
     typer.echo(f"Wrote {output}: {written}")
-    require_none_failed(f"{source}: no URL: give a --photo-url" for source in without_url)
+    lines = [f"{source}: no URL: give a --photo-url" for source in without_url[:_MAX_SHOWN]]
+    if len(without_url) > _MAX_SHOWN:
+        lines.append(f"and {len(without_url) - _MAX_SHOWN:,} more")
+    require_none_failed(lines)
 
 
 def _write_tasks(
