@@ -35,8 +35,8 @@ VERB_GROUPS = {
     "Scan": {
         "scan": "Find leads in photos: files, folders, patterns, lists.",
         "decide": "Apply another policy to the scores of a scan.",
-        "rows": "Export rows, listings or leads: JSONL, CSV, Parquet, Label Studio.",
-        "similar": "List near-copies, or the photos of a scan that resemble a given one.",
+        "rows": "Export rows, listings or leads, in several formats.",
+        "similar": "List near-copies in a scan, or what resembles a photo.",
         "merge": "Merge the shards of a scan, or several scans.",
         "compare": "Show what changed between two scans.",
     },
