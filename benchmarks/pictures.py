@@ -23,7 +23,7 @@ from recognizer import Policy, Recognizer
 from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.evaluation.plots import STYLE
 from recognizer.evaluation.prevalence import precision_estimate
-from recognizer.imaging.overlay import draw_heatmap
+from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.bundle import load_bundle
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -68,14 +68,9 @@ class _PolicyTable(_RuleTable):
 def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
     """Read a policy from TOML; docs/policy.md shows its keys.
 
-    ``[rules.NAME]`` is enough for a name that is only a label's or only a family's.
-
-    Args:
-        path: of the file, or the name of an example of this package (:data:`EXAMPLES`).
-        taxonomy: see :meth:`Policy.check`; None for the names of the package.
-
-    Raises:
-        PolicyError: the file cannot be read or breaks a rule.
+    ``[rules.NAME]`` is enough for a name that is only a label's or only a family's. ``path`` may
+    be the name of an example of this package (:data:`EXAMPLES`), and the taxonomy is that of the
+    package unless one is given. A file that cannot be read or breaks a rule is a PolicyError.
     """
     where = os.fspath(path)
     taxonomy = taxonomy or load_taxonomy()
@@ -85,6 +80,10 @@ def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) 
             line = text.count("\n", 0, long.start()) + 1
             raise PolicyError(f"{where}: line {line}: a key of more than 16 parts")
         values = tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise PolicyError(
+            f"{where}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
+        ) from error
     except OSError as error:
         raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -92,10 +91,9 @@ def load_policy(path: str | os.PathLike[str], taxonomy: Taxonomy | None = None) 
     except (ValueError, RecursionError) as error:  # also numbers without end, and nesting
         raise PolicyError(f"{where} is not TOML: {str(error)[:_MAX_WORDS]}") from error
     try:
-        policy = parse_policy(values, Path(path).stem, taxonomy)
+        return parse_policy(values, Path(path).stem, taxonomy)
     except (PolicyError, OverflowError, RecursionError) as error:
         raise PolicyError(f"{where}: {str(error)[:_MAX_WORDS]}") from error
-    return policy
 
 
 def read_policy_text(path: str | os.PathLike[str]) -> str:

@@ -96,8 +96,7 @@ class Child(Closes):
     ) -> tuple[Self, Any]:
         """Start ``target(connection, *payload)``; return the process and its first message.
 
-        Raises:
-            RecognizerError: three of them have died before their first message.
+        It raises a RecognizerError if three of them have died before their first message.
         """
         died: DiedError | None = None
         for _ in range(MAX_FAILED_STARTS):
@@ -115,11 +114,7 @@ class Child(Closes):
         return limit is not None and resident_bytes(self.process.pid) > limit
 
     def receive(self, seconds: float) -> Any:
-        """Wait for its next message, and end it if none comes in time.
-
-        Raises:
-            DiedError: it has died or was ended.
-        """
+        """Wait for its next message; if none comes in time, end it and raise a DiedError."""
         deadline = time.monotonic() + seconds
         try:
             while not self.connection.poll(min(MEMORY_CHECK_SECONDS, seconds)):
@@ -292,7 +287,11 @@ def spawn(target: Callable[..., None], *payload: object) -> tuple[BaseProcess, C
 
 def cannot_start(died: DiedError | None) -> RecognizerError:
     """Return the error of processes that have died before their first message."""
-    return RecognizerError(f"the worker processes cannot be started: the last one {died}")
+    hint = '; a script needs `if __name__ == "__main__":` around what it does'
+    return RecognizerError(
+        f"the worker processes cannot be started: the last one {died}"
+        f"{hint if 'exit code 1)' in str(died) else ''}"
+    )
 
 
 @contextmanager
@@ -408,10 +407,10 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error)[:_MAX_SHOWN]} ({place})"
 
 
-def resident_bytes(pid: int | None, proc: Path = Path("/proc")) -> int:
+def resident_bytes(pid: int | None) -> int:
     """Return the resident memory of a process, 0 if it is gone or unknown."""
     try:
-        statm = (proc / str(pid) / "statm").read_text(encoding="ascii")
+        statm = Path(f"/proc/{pid}/statm").read_text(encoding="ascii")
         return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0

@@ -1,19 +1,13 @@
-"""SQLite as this package uses it: files that are made, checked and reported in one way.
-
-A store is a file that a crash leaves whole. Its application id tells whose it is, its version how
-to read it. A temporary store is a file without a name: it outgrows no memory, and it is gone with
-its process.
-"""
+"""SQLite files, made, checked and reported in one way, and a set that outgrows no memory."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from recognizer._closing import Closes
 from recognizer.errors import RecognizerError, ScanFileError
@@ -22,121 +16,88 @@ _BUSY_SECONDS = 60.0  # to wait while another process writes
 _CACHE_KIBIBYTES = 4096
 
 
-class _Database(Closes):
-    """A connection whose errors become errors of this package."""
+class Store(Closes):
+    """A file of one kind, which a crash leaves intact; made if ``create`` is set, else only read.
 
-    _database: sqlite3.Connection
+    Its application id says what it is, its version how to read it. Every method raises ``ERROR``.
+    """
+
+    APPLICATION_ID: ClassVar[int]
+    VERSION: ClassVar[int] = 1
+    KIND: ClassVar[str]  # what it is, in words
+    TABLES: ClassVar[str]  # the statements that make its tables
+    ADVICE: ClassVar[str]  # what to do if it cannot be used
+    ERROR: ClassVar[type[RecognizerError]]
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool) -> None:
+        self.path = Path(path)
+        uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'ro'}"
+        with self._reported():
+            self._database = sqlite3.connect(
+                uri, timeout=_BUSY_SECONDS, check_same_thread=False, uri=True
+            )
+            try:
+                self._check(create=create)
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Release the file."""
         self._database.close()
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._explain(error) from error
-
-    @abstractmethod
-    def _explain(self, error: sqlite3.Error) -> RecognizerError:
-        """Return the error that says what happened and what to do."""
-
-
-class Store(_Database):
-    """A file of one kind, made where ``create`` is set; every method raises errors of one class."""
-
-    APPLICATION_ID: ClassVar[int]
-    VERSION: ClassVar[int] = 1
-    KIND: ClassVar[str]  # what it is, in words
-    TABLES: ClassVar[str]  # the statements that make its tables, where they do not exist
-    ADVICE: ClassVar[str]  # what to do where it cannot be used
-    ERROR: ClassVar[type[RecognizerError]] = ScanFileError
-
-    def __init__(self, path: str | os.PathLike[str], *, create: bool) -> None:
-        self.path = Path(path)
-        with self._reported():
-            self._database = self._open(create=create)
-
-    def _open(self, *, create: bool) -> sqlite3.Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'ro'}"
-        database = sqlite3.connect(uri, timeout=_BUSY_SECONDS, check_same_thread=False, uri=True)
-        try:
-            self._check(database, create=create)
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _check(self, database: sqlite3.Connection, *, create: bool) -> None:
+    def _check(self, *, create: bool) -> None:
         # In this order: another process may be making the very same file, all of it at once.
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        (application,) = database.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        (application,) = self._database.execute("PRAGMA application_id").fetchone()
         if create and not application and not tables:
-            database.executescript(
+            self._database.executescript(
                 f"BEGIN IMMEDIATE; PRAGMA application_id = {self.APPLICATION_ID};"
                 f"PRAGMA user_version = {self.VERSION}; {self.TABLES}; COMMIT;"
             )
             return
         if application != self.APPLICATION_ID:
             raise self.ERROR(f"{self.path} is not a {self.KIND}; {self.ADVICE}")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if version != self.VERSION:
             raise self.ERROR(
                 f"{self.path} is a {self.KIND} of version {version}; this program reads version "
                 f"{self.VERSION}; {self.ADVICE}"
             )
 
-    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Write rows, all or none of them; a file that was deleted meanwhile is made again."""
-        with self._reported():
-            try:
-                self._execute(statement, rows)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_DBMOVED:
-                    raise
-                self._database.close()
-                self._database = self._open(create=True)
-                self._execute(statement, rows)
-
-    def _execute(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        with self._database:
-            self._database.executemany(statement, rows)
-
-    def copy_to(self, path: Path) -> None:
-        """Write a copy, as it is now, to a new file."""
-        with self._reported(), closing(sqlite3.connect(path)) as target:
-            self._database.backup(target)
-
-    def _explain(self, error: sqlite3.Error) -> RecognizerError:
-        return self.ERROR(f"{self.path} cannot be used as a {self.KIND}: {error}; {self.ADVICE}")
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Turn errors of SQLite into ``ERROR``."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self.ERROR(
+                f"{self.path} cannot be used as a {self.KIND}: {error}; {self.ADVICE}"
+            ) from error
 
 
-class TemporaryStore(_Database):
-    """Tables in a temporary file, with a page cache of a fixed size."""
+class KeySet(Closes):
+    """A set of signed 64-bit keys in a temporary file without a name, with a small page cache."""
 
-    def __init__(self, tables: str) -> None:
+    def __init__(self) -> None:
         # One thread at a time, but not always the one that made it.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(
-            f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}; PRAGMA journal_mode = OFF; {tables}; BEGIN;"
+            f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}; PRAGMA journal_mode = OFF;"
+            "CREATE TABLE keys (key INTEGER PRIMARY KEY); BEGIN;"
         )
 
-    def _explain(self, error: sqlite3.Error) -> RecognizerError:
-        return ScanFileError(
-            f"a table in the system's temporary folder: {error}; make room there (or name another "
-            "folder in TMPDIR) and give the same command again"
-        )
-
-
-class KeySet(TemporaryStore):
-    """A set of signed 64-bit keys, which may outgrow the memory."""
-
-    def __init__(self) -> None:
-        super().__init__("CREATE TABLE keys (key INTEGER PRIMARY KEY)")
+    def close(self) -> None:
+        """Remove the file."""
+        self._database.close()
 
     def add(self, key: int) -> bool:
         """Add a key, and return whether it is a new one."""
-        with self._reported():
+        try:
             statement = "INSERT OR IGNORE INTO keys VALUES (?)"
             return self._database.execute(statement, (key,)).rowcount > 0
+        except sqlite3.Error as error:
+            raise ScanFileError(
+                f"a table in the system's temporary folder: {error}; make room there (or name "
+                "another folder in TMPDIR) and give the same command again"
+            ) from error

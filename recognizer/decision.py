@@ -8,7 +8,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from recognizer.listing_columns import Role, as_count, columns_named, value_of
+from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.listing_rules import Reports
 from recognizer.policy import (
     Candidate,
@@ -104,13 +104,7 @@ def _always_reviewed(
 
 
 def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | None) -> Verdict:
-    """Return a verdict on an image after the keywords and the reports of its listing.
-
-    Args:
-        verdict: on the image alone.
-        policy: the platform's profile.
-        columns: the listing's own; None where there are none.
-    """
+    """Return a verdict on an image after the keywords and the reports in its listing's columns."""
     if hits := policy.keywords.hits(columns):
         raised = _RAISED[verdict.decision]
         named = ", ".join(f"{hit.keyword!r} in {hit.column!r}" for hit in hits[:_MAX_NAMED])
@@ -130,27 +124,14 @@ def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | 
     return verdict
 
 
-def columns_for(policy: Policy, columns: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return those of a listing's columns that :func:`with_listing` looks at; None for none."""
-    wanted = [*policy.keywords.columns] if policy.keywords else []
-    wanted += [Role.REPORTS] if policy.reports != Reports() else []
-    if not wanted or not columns:
-        return None
-    named = columns_named(tuple(columns), wanted)
-    return {name: value for name, value in columns.items() if name in named} or None
-
-
 _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
 
 
 class LeadThresholds(NamedTuple):
-    """From which scores on a candidate becomes a lead.
+    """The thresholds of a candidate, and its ``members`` without those that are ignored.
 
-    Attributes:
-        candidate: the label or family.
-        members: its labels without those that are ignored: one, or two at least.
-        review: the threshold, and the false-positive rate that it stands for, where it does.
-        priority: the same; it may be lower than that of ``review``, which then counts for both.
+    A threshold comes with its false-positive rate, if it stands for one. If that of ``priority``
+    is lower than that of ``review``, ``review`` counts for both.
     """
 
     candidate: Candidate
@@ -180,11 +161,8 @@ def limits_of(
             own = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
         rule = own or policy.default
         thresholds = candidate.thresholds if own else any_product_thresholds
-        review, priority = (
-            _threshold(rule.review, thresholds),
-            _threshold(rule.priority, thresholds),
-        )
-        found.append(LeadThresholds(candidate, left, review, priority))
+        levels = [_threshold(level, thresholds) for level in (rule.review, rule.priority)]
+        found.append(LeadThresholds(candidate, left, *levels))
     return tuple(found)
 
 
@@ -197,15 +175,16 @@ def _leads(prediction: Prediction, limits: Sequence[LeadThresholds]) -> tuple[Le
             level = Decision.PRIORITY
             threshold, rate = max(own.priority, (threshold, rate), key=itemgetter(0))
         if score > threshold:
-            lead = Lead(
-                kind=own.candidate.kind,
-                name=own.candidate.name,
-                score=score,
-                threshold=threshold,
-                false_positive_rate=rate,
-                level=level,
+            leads.append(
+                Lead(
+                    kind=own.candidate.kind,
+                    name=own.candidate.name,
+                    score=score,
+                    threshold=threshold,
+                    false_positive_rate=rate,
+                    level=level,
+                )
             )
-            leads.append(lead)
     return tuple(sorted(leads, key=lambda lead: -lead.score))
 
 
@@ -237,11 +216,7 @@ def _sentence(lead: Lead, prediction: Prediction) -> str:
 
 def _with_known(verdict: Verdict, policy: Policy, known: Sequence[KnownMatch]) -> Verdict:
     near = [match for match in known if match.distance <= policy.known.distance]
-    products = [
-        match
-        for match in near
-        if match.finding is Finding.PRODUCT and match.label not in policy.ignore
-    ]
+    products = [m for m in near if m.finding is Finding.PRODUCT and m.label not in policy.ignore]
     if products and policy.known.product is not Effect.NOTHING:
         effect = Decision(policy.known.product.value)
         strongest = max(verdict.decision, effect, key=severity)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer._policy_file import EXAMPLES, load_policy
 from recognizer.decision import decide, with_listing
 from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
@@ -68,6 +70,8 @@ class DecisionMaker:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self._checked: set[str] = set()  # digests of policies
+        self._policies: dict[str | os.PathLike[str], Policy] = {}
+        self._default_policy = Policy()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -77,24 +81,23 @@ class DecisionMaker:
     def decide(
         self,
         prediction: Prediction,
-        policy: Policy,
+        policy: Policy | str | os.PathLike[str] | None = None,
         known: Sequence[KnownMatch] = (),
         *,
         columns: Mapping[str, Any] | None = None,
     ) -> Verdict:
         """Apply a policy to a prediction of this model and the known items that the image is near.
 
-        ``columns`` are those of the listing (``title``, ``description``, ``reports`` and the like),
-        for the keywords and reports of the policy.
+        The policy may be the name of one of this package (``"strict"``) or the path of a file,
+        which is read once; without one, the default policy is applied. ``columns`` are those of the
+        listing (``title``, ``description``, ``reports`` and the like), for the keywords and reports
+        of the policy.
 
         Raises:
-            PolicyError: the policy names a label or family that is unknown.
+            PolicyError: the policy cannot be read, or names a label or family that is unknown.
             UsageError: the prediction comes from another model.
         """
-        bundle = self.bundle
-        if policy.digest not in self._checked:
-            policy.check(bundle.taxonomy)
-            self._checked.add(policy.digest)
+        bundle, policy = self.bundle, self._checked_policy(policy)
         foreign = prediction.bundle_digest not in {None, bundle.digest}
         if prediction.status is not Status.FAILED:
             families = {family.name for family in bundle.families}
@@ -115,23 +118,30 @@ class DecisionMaker:
         )
         return with_listing(verdict, policy, columns)
 
+    def _checked_policy(self, policy: Policy | str | os.PathLike[str] | None) -> Policy:
+        if policy is None:
+            return self._default_policy
+        if isinstance(policy, str | os.PathLike):
+            if policy not in self._policies:
+                self._policies[policy] = load_policy(policy, self.bundle.taxonomy)
+            return self._policies[policy]
+        if not isinstance(policy, Policy):
+            raise UsageError(
+                f"policy = {policy!r}: give a Policy, the path of its file, or a name: "
+                f"{', '.join(EXAMPLES)}"
+            )
+        if policy.digest not in self._checked:
+            policy.check(self.bundle.taxonomy)
+            self._checked.add(policy.digest)
+        return policy
+
 
 class Recognizer(DecisionMaker):
     """A loaded model.
 
-    Use :meth:`load`; the constructor is for those who hold a bundle already.
-
-    Args:
-        bundle: a verified description.
-        provider: ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``.
-        threads: threads of onnxruntime for one pass; None leaves the choice to it.
-        allow_fallback: use the CPU where the provider is unavailable, instead of raising.
-        limits: byte, pixel and frame limits: what is refused before it is read or decoded.
-
-    Attributes:
-        bundle: the model's description.
-        provider: the provider that is really used.
-        limits: see above.
+    Use :meth:`load`; the constructor is for those who have a bundle already. ``provider`` is the
+    one that is used, perhaps after a fallback. A pickled recognizer is loaded again, from the
+    folder of its bundle, where it is unpickled.
     """
 
     def __init__(
@@ -145,8 +155,22 @@ class Recognizer(DecisionMaker):
     ) -> None:
         super().__init__(bundle)
         self.limits = limits or Limits()
+        self._load_again = partial(
+            type(self),
+            bundle,
+            provider=provider,
+            threads=threads,
+            allow_fallback=allow_fallback,
+            limits=limits,
+        )
         self._session, self.provider = open_session(bundle, provider, threads, allow_fallback)
         self._products = [i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.bundle.title!r}, provider={self.provider!r})"
+
+    def __reduce__(self) -> tuple[Callable[[], Recognizer], tuple[()]]:
+        return self._load_again, ()
 
     @classmethod
     def load(
@@ -158,9 +182,14 @@ class Recognizer(DecisionMaker):
         allow_fallback: bool = False,
         limits: Limits | None = None,
     ) -> Recognizer:
-        """Load a bundle: a folder, or one that the package carries by its name; None: the default.
+        """Load a bundle.
 
-        The other arguments are those of the class.
+        Args:
+            bundle: a folder, or the name of one that the package carries; None for the default.
+            provider: ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``.
+            threads: threads of onnxruntime for one pass; None leaves the choice to it.
+            allow_fallback: use the CPU if the provider is unavailable, instead of raising.
+            limits: byte, pixel and frame limits: what is refused before it is read or decoded.
 
         Raises:
             BundleError: there is no such bundle, its digest is wrong, or it cannot be used.
@@ -176,14 +205,9 @@ class Recognizer(DecisionMaker):
         )
 
     def predict(self, image: ImageSource) -> Prediction:
-        """Score one image.
+        """Score one image (see :data:`recognizer.ImageSource`).
 
-        Args:
-            image: a ``pathlib.Path``, encoded bytes, a binary file object, an array or a Pillow
-                image (see :data:`recognizer.ImageSource`).
-
-        Returns:
-            The prediction. Bad input gives the status ``failed`` with a reason.
+        Bad input gives the status ``failed`` with a reason.
 
         Raises:
             UsageError: the argument is not an image (a ``str``, an array of a wrong shape), or a
@@ -235,11 +259,9 @@ class Recognizer(DecisionMaker):
         )
 
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
-        """Show where in an image the score of a label (None: of the highest product) comes from.
+        """Show where in an image the score of a label comes from, by default of the top product.
 
-        Raises:
-            UsageError: the model has no such label; also as in :meth:`predict`.
-            ProviderError: as in :meth:`predict`.
+        It raises as :meth:`predict`, and a UsageError for a label that the model does not have.
         """
         if label is not None and label not in self.labels:
             raise UsageError(f"no label {label!r}; this model has: {', '.join(self.labels)}")
@@ -323,7 +345,6 @@ class Recognizer(DecisionMaker):
         probabilities: NDArray[np.float64],
         families: NDArray[np.float64],
     ) -> Prediction:
-        """Return the prediction from the scores of an image's frames, (frames, labels)."""
         prediction = Prediction(
             status=image.status,
             reason=image.reason,
@@ -358,7 +379,6 @@ class Recognizer(DecisionMaker):
     def _locate(
         self, scored: ScoredImage, label: str
     ) -> tuple[Frame, NDArray[np.float32], tuple[Region, ...]]:
-        """Find where a label was seen, in the frame in which it scored highest."""
         image, column = scored.image, self.labels.index(label)
         place = int(scored.outputs["scores"][:, column].argmax())
         heatmap = local_probability(scored.outputs["maps"][place], self.bundle)[column]

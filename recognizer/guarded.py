@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from functools import partial
-from typing import Self
+from typing import NoReturn, Self
 
 from PIL import Image
 
@@ -54,21 +54,11 @@ class GuardedRecognizer(Closes, DecisionMaker):
     ) -> Self:
         """Load a bundle, as :meth:`Recognizer.load`, and start the first process.
 
-        Args:
-            bundle: as for :meth:`Recognizer.load`, as are ``provider`` and ``allow_fallback``.
-            processes: how many, at most; each holds the model. They are started as they are needed.
-            timeout: seconds for one image.
-            memory_limit: resident bytes of a process, model and libraries included (Linux only);
-                None for no limit.
-            provider: see above.
-            allow_fallback: see above.
-            limits: what is refused before it is decoded; by default more than 25 megapixels.
-
-        Raises:
-            BundleError: there is no such bundle, its digest is wrong, or it cannot be used.
-            ProviderError: the provider is unavailable and no fallback is allowed.
-            RecognizerError: no process can be started.
-            UsageError: an argument makes no sense.
+        There are ``processes`` at most, each with the model, started as they are needed. An image
+        may take ``timeout`` seconds, and a process ``memory_limit`` resident bytes, model and
+        libraries included (Linux only). ``limits`` say what is refused before it is decoded; by
+        default, more than 25 megapixels. A RecognizerError is raised if no process can be started,
+        and what :meth:`Recognizer.load` raises.
         """
         if processes < 1:
             raise UsageError(f"processes = {processes}: at least 1")
@@ -88,6 +78,12 @@ class GuardedRecognizer(Closes, DecisionMaker):
         )
         return cls(loaded, pool, limits)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.bundle.title!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("its processes cannot be pickled: load it where it is used")
+
     def close(self) -> None:
         """End all processes; images that they work on give ``decoder_crash``."""
         self._pool.close()
@@ -95,11 +91,9 @@ class GuardedRecognizer(Closes, DecisionMaker):
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image, as :meth:`Recognizer.predict` does; wait for a free process.
 
-        Raises:
-            UsageError: the argument is not an image, or a Pillow image: it would have been decoded
-                here. Or this recognizer is closed, or was loaded before this process was forked.
-            ProviderError: onnxruntime failed.
-            RecognizerError: no process can be started.
+        It also raises a UsageError for a Pillow image, which would have been decoded here, if this
+        recognizer is closed, and if it was loaded before this process was forked; and a
+        RecognizerError if no process can be started.
         """
         if isinstance(image, Image.Image):
             raise UsageError("a Pillow image is decoded already: give its bytes")

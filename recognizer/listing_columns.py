@@ -108,11 +108,6 @@ def texts_of(columns: Mapping[str, Any], wanted: Iterable[str]) -> Iterator[tupl
                 yield column, text
 
 
-def columns_named(names: tuple[str, ...], wanted: Iterable[str]) -> set[str]:
-    """Return the columns that :func:`texts_of` reads."""
-    return {column for name in wanted for column in _named(names, name)}
-
-
 @lru_cache(maxsize=1024)
 def _named(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
     if wanted in [*Role]:
@@ -124,11 +119,8 @@ def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> 
     """Return what tells a listing from others; None for an image that belongs to none.
 
     It is the value of an ID column, else the URL; of a listing that has neither but a title, a
-    digest of all its columns, which the images of one row of a table have in common.
-
-    Args:
-        columns: those of one of its images.
-        column: the column with the ID; None to find it.
+    digest of all its columns, which the images of one row of a table have in common. ``column``
+    names the column with the ID.
     """
     if not columns:
         return None

@@ -131,11 +131,8 @@ class Taxonomy:
         """Return this taxonomy with the labels and families of a table like ``taxonomy.toml``.
 
         Of a label only ``kind`` is needed; a product without a family is its own family. Known
-        names stay as they are.
-
-        Raises:
-            TaxonomyError: an entry breaks a rule, or names a known label of another kind; the
-                message begins with ``where``.
+        names stay as they are. An entry that breaks a rule, or names a known label of another kind,
+        is a TaxonomyError whose message begins with ``where``.
         """
         try:
             return _extended(self, own)
@@ -173,11 +170,7 @@ def _packaged() -> Taxonomy:
 
 
 def read_labels(path: str | os.PathLike[str], base: Taxonomy) -> Taxonomy:
-    """Return a taxonomy with the labels of a TOML file added (see :meth:`Taxonomy.extended`).
-
-    Raises:
-        TaxonomyError: the file cannot be read, or an entry breaks a rule.
-    """
+    """Return a taxonomy with the labels of a TOML file added (see :meth:`Taxonomy.extended`)."""
     where = os.fspath(path)
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))

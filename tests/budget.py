@@ -33,7 +33,7 @@ def count() -> dict[str, int]:
         "package_lines": sum(map(_lines, package)),
         "python_lines": sum(map(_lines, sources)),
         "commands": sum(map(_commands, VERBS)),
-        "scan_options": len(_command("scan").params) - 1,  # without the sources
+        "scan_options": sum(one.param_type_name == "option" for one in _command("scan").params),
         "pages": len(pages),
         "page_words": sum(len(page.read_text("utf-8").split()) for page in pages),
         "files_in_a_folder": max(
@@ -50,7 +50,7 @@ def _command(verb: str) -> typer.core.TyperCommand | typer.core.TyperGroup:
     module = importlib.import_module(VERBS[verb][0])
     app = getattr(module, "app", None)
     if app is None:
-        app = typer.Typer()
+        app = typer.Typer(add_completion=False)
         app.command(verb)(module.command)
     return typer.main.get_command(app)  # type: ignore[return-value]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,10 @@ import pytest
 from onnx import helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from recognizer._policy_file import load_policy
 from recognizer.engine import BATCH_SIZE, Recognizer
 from recognizer.errors import (
+    BundleError,
     BundleSchemaError,
     PolicyError,
     ProviderError,
@@ -247,6 +250,32 @@ def test_a_family_that_bears_the_name_of_a_label_is_a_lead_of_its_own(
             assert found == set()
         else:
             assert found == {("label", "ivory_worked"), ("family", name)} - {(kind, name)}
+
+
+def test_a_policy_may_be_a_name_a_path_or_the_default(
+    recognizer: Recognizer, tmp_path: Path
+) -> None:
+    (tmp_path / "own.toml").write_text("review_probability = 1.0\npriority_probability = 1.0\n")
+    prediction = recognizer.predict(picture("red"))
+    assert recognizer.decide(prediction) == recognizer.decide(prediction, Policy())
+    assert recognizer.decide(prediction, tmp_path / "own.toml").decision is Decision.CLEAR
+    strict = load_policy("strict", recognizer.bundle.taxonomy)
+    assert recognizer.decide(prediction, "strict") == recognizer.decide(prediction, strict)
+    with pytest.raises(PolicyError, match="stric: no such file, nor a policy of this package"):
+        recognizer.decide(prediction, "stric")
+    with pytest.raises(UsageError, match=r"give a Policy.* or a name: small-platform, strict"):
+        recognizer.decide(prediction, {"name": "strict"})  # type: ignore[arg-type]
+
+
+def test_a_recognizer_is_named_and_pickled(recognizer: Recognizer, tmp_path: Path) -> None:
+    assert repr(recognizer) == "Recognizer('tiny-v1', provider='cpu')"
+    again = pickle.loads(pickle.dumps(recognizer))
+    assert again.predict(picture("red")) == recognizer.predict(picture("red"))
+    moved = Recognizer.load(write_tiny_bundle(tmp_path / "tiny-v1"))
+    pickled = pickle.dumps(moved)
+    (tmp_path / "tiny-v1").rename(tmp_path / "other")
+    with pytest.raises(BundleError, match="tiny-v1"):
+        pickle.loads(pickled)
 
 
 def test_a_policy_is_checked_against_the_names_of_the_model(recognizer: Recognizer) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import pickle
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -125,3 +127,18 @@ def test_what_keeps_it_from_starting(
     monkeypatch.setattr("recognizer.guarded.Recognizer", engines.stillborn)
     with pytest.raises(RecognizerError, match=r"cannot be started.*exit code 9"):
         GuardedRecognizer.load(tiny_bundle)
+
+
+def test_it_is_named_and_cannot_be_pickled(guarded: GuardedRecognizer) -> None:
+    assert repr(guarded) == "GuardedRecognizer('tiny-v1')"
+    with pytest.raises(TypeError, match="load it where it is used"):
+        pickle.dumps(guarded)
+
+
+def test_a_script_without_its_guard_says_so(tiny_bundle: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"from recognizer import GuardedRecognizer\nGuardedRecognizer.load({str(tiny_bundle)!r})\n"
+    )
+    done = subprocess.run([sys.executable, script], check=False, capture_output=True, text=True)
+    assert 'a script needs `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]

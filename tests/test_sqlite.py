@@ -24,6 +24,7 @@ class Notes(Store):
     KIND = "book of notes"
     TABLES = "CREATE TABLE IF NOT EXISTS notes (text)"
     ADVICE = "do this"
+    ERROR = ScanFileError
 
 
 @pytest.mark.parametrize("create", [True, False])

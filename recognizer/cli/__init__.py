@@ -33,59 +33,47 @@ from recognizer.errors import BundleError, RecognizerError, ScanFileChangedError
 
 VERB_GROUPS = {
     "Scan": {
-        "scan": ("recognizer.cli.scan", "Find leads in photos: files, folders, patterns, lists."),
-        "decide": ("recognizer.cli.decide", "Apply another policy to the scores of a scan."),
-        "rows": ("recognizer.cli.rows", "Export rows or listings: JSONL, CSV, Parquet."),
-        "duplicates": ("recognizer.cli.duplicates", "List the near-copies among a scan's photos."),
-        "similar": (
-            "recognizer.cli.similar",
-            "Find the photos of a scan that resemble a given one.",
-        ),
-        "merge": (
-            "recognizer.cli.merge",
-            "Merge the shards of a scan, or several scans.",
-        ),
-        "compare": ("recognizer.cli.compare", "Show what changed between two scans."),
+        "scan": "Find leads in photos: files, folders, patterns, lists.",
+        "decide": "Apply another policy to the scores of a scan.",
+        "rows": "Export rows, listings or leads, in several formats.",
+        "similar": "List near-copies in a scan, or what resembles a photo.",
+        "merge": "Merge the shards of a scan, or several scans.",
+        "compare": "Show what changed between two scans.",
     },
     "Review": {
-        "thresholds": (
-            "recognizer.cli.thresholds",
-            "Choose thresholds for a team, by labelled photos or outcomes.",
-        ),
-        "policy": ("recognizer.cli.policy", "Check a policy, and show what it decides."),
-        "review": ("recognizer.cli.review", "Work through the leads of a scan, as a team."),
-        "report": ("recognizer.cli.report", "Write the review queue of a scan as one HTML file."),
-        "handover": ("recognizer.cli.handover", "Write leads as tasks for Label Studio."),
-        "outcomes": ("recognizer.cli.outcomes", "Import, export and use what reviewers found out."),
-        "measure": (
-            "recognizer.cli.measure",
-            "Measure precision and misses by what reviewers found out.",
-        ),
-        "evidence": (
-            "recognizer.cli.evidence",
-            "Make a case of leads (BagIt): originals, scores, verdicts.",
-        ),
-        "verify": ("recognizer.cli.verify", "Check that a case was not changed."),
-        "bank": ("recognizer.cli.bank", "Keep, merge and exchange known items."),
+        "thresholds": "Choose thresholds for a team, by labelled photos or outcomes.",
+        "policy": "Check a policy, and show what it decides.",
+        "review": "Work through the leads of a scan, as a team.",
+        "report": "Write the review queue of a scan as one HTML file.",
+        "outcomes": "Import, export and use what reviewers found out.",
+        "measure": "Measure precision and misses by what reviewers found out.",
+        "evidence": "Make a case of leads (BagIt): originals, scores, verdicts.",
+        "verify": "Check that a case was not changed.",
+        "bank": "Keep, merge and exchange known items.",
     },
     "Models": {
-        "info": ("recognizer.cli.info", "Describe a model, its labels, and the evidence for each."),
-        "enroll": ("recognizer.cli.enroll", "Add a product to a model, from a few photos."),
-        "evaluate": ("recognizer.cli.evaluate", "Measure a model on sources that it never saw."),
-        "calibrate": ("recognizer.cli.calibrate", "Calibrate a model on other photos."),
-        "train": ("recognizer.cli.train", "Train a model on labelled photos."),
-        "export": ("recognizer.cli.export", "Make a model (a bundle) of a training run."),
+        "info": "Describe a model, its labels, and the evidence for each.",
+        "enroll": "Add a product to a model, from a few photos.",
+        "evaluate": "Measure a model on sources that it never saw.",
+        "calibrate": "Calibrate a model on other photos.",
+        "train": "Train a model on labelled photos.",
+        "export": "Make a model (a bundle) of a training run.",
     },
     "Data": {
-        "dataset": ("recognizer.cli.dataset", "Split and check labelled photos, describe labels."),
+        "dataset": "Split and check labelled photos, describe labels.",
     },
     "Maintenance": {
-        "doctor": ("recognizer.cli.doctor", "Check the installation, the machine and the model."),
+        "doctor": "Check the installation, the machine and the model.",
     },
 }
-"""Heading -> verb -> its module, and its line in ``--help``."""
+"""Heading -> verb, which is also the name of its module -> its line in ``--help``."""
 
-VERBS = {verb: entry for group in VERB_GROUPS.values() for verb, entry in group.items()}
+VERBS = {
+    verb: (f"recognizer.cli.{verb}", line)
+    for group in VERB_GROUPS.values()
+    for verb, line in group.items()
+}
+"""Verb -> its module, and its line in ``--help``."""
 
 
 class ExitCode(IntEnum):
@@ -126,7 +114,7 @@ class _Verbs(typer.core.TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's
         for heading, verbs in VERB_GROUPS.items():
             with formatter.section(heading):
-                formatter.write_dl([(verb, line) for verb, (_, line) in verbs.items()], col_max=14)
+                formatter.write_dl([*verbs.items()], col_max=14)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in VERBS and not args[0].startswith("-"):

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import (
-    BundleOption,
-    JsonLinesOption,
-    OriginOption,
-    output_option,
-    print_json,
-)
+from recognizer.cli import options
+from recognizer.cli.options import open_reviewed, output_option, print_json
+from recognizer.cli.progress import require_none_failed
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.known import KnownItem
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Keep, merge and exchange known items. A bank holds hashes and notes, never a photo.",
+app = options.group(
+    "Keep, merge and exchange known items. A bank holds hashes and notes, never a photo."
 )
 
 BankArgument = Annotated[Path, typer.Argument(metavar="BANK", help="The bank's file.")]
@@ -47,50 +39,45 @@ def add(
     ] = None,
     note: Annotated[str | None, typer.Option("--note", help="A note for reviewers.")] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who found it out.")] = None,
-    origin: OriginOption = None,
+    origin: options.OriginOption = None,
     cleared: Annotated[
         bool, typer.Option("--cleared", help="Somebody looked at it: it is harmless.")
     ] = False,
-    bundle: BundleOption = None,
+    bundle: options.BundleOption = None,
 ) -> None:
     """Add the hashes of photos to a bank, which is made if it is missing.
 
     Labels are those that a policy takes; with --bundle, also a bundle's own. The exit code is 3 if
     some photos have no hash.
     """
-    from recognizer.cli.scan_output import shown
     from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
     from recognizer.known import Bank, KnownItem
     from recognizer.policy import Finding
 
     if label is not None:
         _check_label(label, bundle)
-    finding = Finding.CLEARED if cleared else Finding.PRODUCT
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    items = []
+    item = partial(
+        KnownItem,
+        finding=Finding.CLEARED if cleared else Finding.PRODUCT,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        label=label,
+        note=note,
+        by=by,
+        origin=origin,
+    )
+    items, failures = [], []
     for photo in photos:
         image = load_image(photo, min_side=MIN_HASH_SIDE)
         hash_ = perceptual_hash(image.frames[0].rgb) if image.frames else None
         if hash_ is None:
             why = f"{image.reason}" if not image.frames else "too little to see for a hash"
-            typer.echo(f"{shown(str(photo))}: not added: {why}", err=True)
+            failures.append(f"{photo}: not added: {why}")
         else:
-            items.append(
-                KnownItem(
-                    pdq=hash_,
-                    finding=finding,
-                    time=now,
-                    label=label,
-                    note=note,
-                    by=by,
-                    origin=origin,
-                )
-            )
+            items.append(item(pdq=hash_))
     with Bank(bank, create=True) as opened:
         new = opened.add(items)
         typer.echo(f"{bank}: {new} new, {len(opened)} in all")
-    if len(items) < len(photos):
-        raise SomeInputsFailedError
+    require_none_failed(failures)
 
 
 def _check_label(name: str, bundle: str | None) -> None:
@@ -115,7 +102,7 @@ def list_items(
     output: Annotated[
         Path | None, output_option("Write an exchange file instead: .json, .csv or .txt.")
     ] = None,
-    json_lines: JsonLinesOption = False,
+    json_lines: options.JsonLinesOption = False,
 ) -> None:
     """List the items of a bank, the oldest first, or write them into an exchange file.
 
@@ -160,22 +147,34 @@ def remove(
 def import_items(
     bank: BankArgument,
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(metavar="FILE", help="Other banks, or exchange files: .json, .csv, .txt."),
-    ],
-    origin: OriginOption = None,
+    ] = None,
+    scan: options.OptionalScanOption = None,
+    outcomes: options.OutcomesOption = None,
+    origin: options.OriginOption = None,
 ) -> None:
-    """Add the items of other banks and of exchange files, each file whole or not at all.
+    """Add the items of other banks and of exchange files, and the decided images of a scan.
 
-    Known items are skipped.
+    Each file is added completely or not at all; known items are skipped. Of a scan these are the
+    confirmed and the rejected images. A bank is made if it is missing.
     """
     from recognizer.known import Bank, is_exchange, read_exchange
+    from recognizer.review.decided import known_items
 
-    for file in files:
-        with ExitStack() as stack:
-            if is_exchange(file):
-                items: Iterable[KnownItem] = read_exchange(file, origin=origin)
-            else:
-                items = stack.enter_context(Bank(file))
-            opened = stack.enter_context(Bank(bank, create=True))
-            typer.echo(f"{file}: {opened.add(items)} new, {len(opened)} in all")
+    if not (files or scan) or (outcomes and not scan):
+        raise UsageError("give other banks, exchange files or a scan; --outcomes needs --scan")
+
+    def add(source: Path, items: Iterable[KnownItem]) -> None:
+        with Bank(bank, create=True) as opened:
+            typer.echo(f"{source}: {opened.add(items)} new, {len(opened)} in all")
+
+    for file in files or ():
+        if is_exchange(file):
+            add(file, read_exchange(file, origin=origin))
+        else:
+            with Bank(file) as other:
+                add(file, other)
+    if scan is not None:
+        with open_reviewed(scan, outcomes) as (decided, found_out):
+            add(scan, known_items(decided, found_out, origin))

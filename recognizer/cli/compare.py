@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli.options import JsonOption, RowsBundleOption, bundles_behind, print_json
-from recognizer.cli.progress import new_table, wide_console, working
+from recognizer.cli.progress import print_table, shown, working
 
 if TYPE_CHECKING:
     from recognizer.review.compare import Comparison
@@ -39,8 +39,6 @@ def command(
 
 
 def _print(found: Comparison) -> None:
-    from recognizer.cli.scan_output import shown
-
     first, second = found.before, found.after
     typer.echo(
         f"{first.images:,} images before, {second.images:,} after, {found.common:,} in both; "
@@ -52,10 +50,11 @@ def _print(found: Comparison) -> None:
         if before is not after:
             typer.echo(f"{before} to {after}: {count:,}")
     if names := sorted(first.leads | second.leads):
-        table = new_table("Leads by product", ["product", "before", "after"])
-        for name in names:
-            table.add_row(name, f"{first.leads[name]:,}", f"{second.leads[name]:,}")
-        wide_console().print(table)
+        print_table(
+            "Leads by product",
+            ["product", "before", "after"],
+            ([name, f"{first.leads[name]:,}", f"{second.leads[name]:,}"] for name in names),
+        )
     for change in found.changes:
         old, new = change.before, change.after
         score = f", {change.product} {change.by:+.3f}" if change.product else ""

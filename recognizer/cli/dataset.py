@@ -194,7 +194,7 @@ def _renamed(given: list[str]) -> dict[str, str]:
 
 
 def _print_split(made: NewManifest) -> None:
-    from recognizer.cli.scan_output import shown
+    from recognizer.cli.progress import shown
 
     typer.echo(f"Layout: {shown(made.layout)}")
     typer.echo(f"Source: {shown(made.source)}")

@@ -6,28 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import (
-    JsonOption,
-    PolicyOption,
-    RowsBundleOption,
-    ScanArgument,
-    bundles_behind,
-    print_json,
-)
-from recognizer.cli.progress import new_table, wide_console, working
+from recognizer.cli import options
+from recognizer.cli.options import bundles_behind, print_json
+from recognizer.cli.progress import print_table, working
 
 if TYPE_CHECKING:
     from recognizer.rows import DecisionDiff
 
 
 def command(
-    scan: ScanArgument,
-    policy: PolicyOption,
+    scan: options.ScanArgument,
+    policy: options.PolicyOption,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")
     ] = False,
-    bundle: RowsBundleOption = None,
-    as_json: JsonOption = False,
+    bundle: options.RowsBundleOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Apply another policy to the scores of a scan, and print which decisions change.
 
@@ -52,12 +46,13 @@ def command(
 
 
 def _print(diff: DecisionDiff) -> None:
-    table = new_table("Leads by product", ["product", "before", "after", "added", "removed"])
-    for name in diff.products:
-        numbers = (diff.before[name], diff.after[name], diff.added[name], diff.removed[name])
-        table.add_row(name, *(f"{number:,}" for number in numbers))
     if diff.products:
-        wide_console().print(table)
+        counts = (diff.before, diff.after, diff.added, diff.removed)
+        print_table(
+            "Leads by product",
+            ["product", "before", "after", "added", "removed"],
+            ([name, *(f"{count[name]:,}" for count in counts)] for name in diff.products),
+        )
     for (before, after), count in sorted(diff.decisions.items()):
         if before != after:
             typer.echo(f"{before} to {after}: {count:,}")

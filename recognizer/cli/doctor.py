@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import io
 import os
 import platform
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from recognizer.cli.options import BundleArgument, JsonOption, ProviderOption, print_json
+from recognizer.cli.options import (
+    EXTRAS,
+    BundleArgument,
+    JsonOption,
+    ProviderOption,
+    missing_modules,
+    print_json,
+)
+from recognizer.cli.progress import print_values
 from recognizer.errors import BundleError, RecognizerError, pip_line
 
 if TYPE_CHECKING:
     from recognizer.engine import Recognizer
 
-EXTRAS = {
-    "cloud": "object stores such as s3://",
-    "heif": "HEIC photos",
-    "parquet": "Parquet tables",
-    "review": "the review server",
-    "evidence": "cases (BagIt)",
-    "ray": "scans on a Ray cluster",
-    "enroll": "products from a few photos",
-    "evaluate": "figures and plots",
-    "train": "training",
-}
-"""Extra -> what it is for."""
-
-_DISTRIBUTION = "wildlife-product-recognizer"
 _MODULES = {
     "onnxruntime": "onnxruntime",
     "numpy": "numpy",
@@ -88,10 +78,9 @@ def _versions() -> dict[str, str]:
     found = {"recognizer": __version__, "python": platform.python_version()}
     for name, module in _MODULES.items():
         try:
-            version = importlib.import_module(module).__version__
+            found[name] = importlib.import_module(module).__version__
         except Exception as error:
-            version = f"broken: {error}"
-        found[name] = version
+            found[name] = f"broken: {error}"
     try:
         from PIL import features
 
@@ -103,53 +92,32 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    from recognizer.scan.machine import (
-        available_cpus,
-        available_memory,
-        cpu_model,
-        int8_kernel,
-        worker_count,
-    )
+    from recognizer.scan import machine
 
-    name, instructions = cpu_model()
-    memory = available_memory()
+    name, instructions = machine.cpu_model()
+    memory = machine.available_memory()
     return {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "cpu": name,
-        "instructions": list(instructions),
-        "int8_kernel": int8_kernel(instructions),
-        "cpus": available_cpus(),
+        "instructions": [*instructions],
+        "int8_kernel": machine.int8_kernel(instructions),
+        "cpus": machine.available_cpus(),
         "cpus_of_the_machine": os.cpu_count(),
         "memory_available_mib": memory and memory // _MEBIBYTE,
-        "workers_of_a_scan": worker_count(),
+        "workers_of_a_scan": machine.worker_count(),
     }
 
 
 def _extras() -> dict[str, dict[str, Any]]:
-    """Return what each extra lacks, by the metadata of the installed distribution."""
-    try:
-        wanted = importlib.metadata.requires(_DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:  # run from a folder
-        return {}
-    found: dict[str, dict[str, Any]] = {
-        extra: {"for": words, "missing": []} for extra, words in EXTRAS.items()
+    """Return what each extra is for, the modules that it lacks, and what installs it."""
+    return {
+        extra: {
+            "for": words,
+            "missing": (missing := missing_modules(modules)),
+            "install": pip_line(extra) if missing else None,
+        }
+        for extra, (words, modules) in EXTRAS.items()
     }
-    for requirement in wanted:
-        name = re.match(r"[\w.-]+", requirement)
-        for extra in re.findall(r"""extra == ['"]([\w-]+)['"]""", requirement):
-            if name and extra in found and name[0] != _DISTRIBUTION and not _has(name[0]):
-                found[extra]["missing"].append(name[0])
-    for extra, one in found.items():
-        one["install"] = pip_line(extra) if one["missing"] else None
-    return found
-
-
-def _has(distribution: str) -> bool:
-    try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _model(bundle: str | None, provider: str) -> dict[str, Any]:
@@ -187,34 +155,25 @@ def _speed(recognizer: Recognizer) -> float:
 
 
 def _print(found: dict[str, Any]) -> None:
-    for name, version in found["versions"].items():
-        typer.echo(f"{name + ':':<24}{version}")
-    if machine := found.get("machine"):
-        memory = machine["memory_available_mib"]
-        for name, text in {
-            "system": machine["system"],
-            "CPU": f"{machine['cpu']}; int8: {machine['int8_kernel']}",
-            "CPUs": f"{machine['cpus']} of {machine['cpus_of_the_machine']} may be used",
-            "memory": "unknown" if memory is None else f"{memory:,} MiB available",
-            "workers of a scan": machine["workers_of_a_scan"],
-        }.items():
-            typer.echo(f"{name + ':':<24}{text}")
+    print_values(found["versions"])
+    print_values(found.get("machine", {}), unknown="unknown")
     for extra, one in found["extras"].items():
         words = f"not installed ({one['for']})" if one["missing"] else "installed"
-        typer.echo(f"{f'extra {extra}:':<24}{words}")
+        print_values({f"extra {extra}": words})
     if lines := [one["install"] for one in found["extras"].values() if one["missing"]]:
-        typer.echo(f"{'to add an extra:':<24}{lines[0]}")
-    if not found["extras"]:
-        typer.echo(f"{'extras:':<24}unknown: the package is not installed, it runs from a folder")
+        print_values({"to add an extra": lines[0]})
     model = found.get("model", {})
-    if "bundle" in model:
-        words = "not possible: this bundle records no scores"
-        if model["difference"] is not None:
-            words = "passed" if model["passed"] else "FAILED"
-            words += f": scores differ from the recorded ones by at most {model['difference']:.4f}"
-        typer.echo(f"{'model:':<24}{model['bundle']} ({model['digest'][:12]}), {model['provider']}")
-        typer.echo(f"{'self-test:':<24}{words}")
-        typer.echo(
-            f"{'speed:':<24}{model['photos_per_second_and_cpu']:.0f} photos per second and CPU "
-            "(JPEG, 1600 x 1200)"
-        )
+    if "bundle" not in model:
+        return
+    words = "not possible: this bundle records no scores"
+    if model["difference"] is not None:
+        words = "passed" if model["passed"] else "FAILED"
+        words += f": scores differ from the recorded ones by at most {model['difference']:.4f}"
+    speed = model["photos_per_second_and_cpu"]
+    print_values(
+        {
+            "model": f"{model['bundle']} ({model['digest'][:12]}), {model['provider']}",
+            "self-test": words,
+            "speed": f"{speed:.0f} photos per second and CPU (JPEG, 1600 x 1200)",
+        }
+    )

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import BundleOption, JsonOption, output_option, print_json
-from recognizer.cli.progress import show_progress
+from recognizer.cli.progress import require_none_failed, show_progress
 from recognizer.errors import UsageError
 
 
@@ -79,8 +78,6 @@ def command(
             negatives=others,
             on_progress=report,
         )
-    for path, why in found.unreadable.items():
-        console.print(f"Skipped {path}: {why}", markup=False, soft_wrap=True)
     for note in found.notes:
         console.print(note, markup=False, soft_wrap=True)
     if as_json:
@@ -89,5 +86,4 @@ def command(
         typer.echo("\n".join(found.expectation.lines()))
         if found.path is not None:
             typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
-    if found.unreadable:
-        raise SomeInputsFailedError
+    require_none_failed(f"Skipped {path}: {why}" for path, why in found.unreadable.items())

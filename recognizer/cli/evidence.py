@@ -7,23 +7,14 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import (
-    AllowHttpOption,
-    OutcomesOption,
-    RowsBundleOption,
-    ScanArgument,
-    TitleOption,
-    bundles_behind,
-    output_option,
-    require_extra,
-)
+from recognizer.cli import options
+from recognizer.cli.options import bundle_behind, open_reviewed, output_option, require_extra
 from recognizer.cli.originals import read_original
-from recognizer.cli.progress import working
+from recognizer.cli.progress import require_none_failed, working
 
 
 def command(
-    scan: ScanArgument,
+    scan: options.ScanArgument,
     leads: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,10 +30,10 @@ def command(
     output: Annotated[Path, output_option("The folder of the case; it must not exist yet.")] = Path(
         "case"
     ),
-    outcomes: OutcomesOption = None,
-    bundle: RowsBundleOption = None,
-    title: TitleOption = None,
-    allow_http: AllowHttpOption = False,
+    outcomes: options.OutcomesOption = None,
+    bundle: options.RowsBundleOption = None,
+    title: options.TitleOption = None,
+    allow_http: options.AllowHttpOption = False,
 ) -> None:
     """Make a case, a BagIt bag: the originals, and what the model and people said of them.
 
@@ -50,26 +41,15 @@ def command(
     for every byte of the folder: keep it somewhere else. Needs the extra `evidence`.
     """
     from recognizer import Recognizer
-    from recognizer.cli.scan_output import shown
-    from recognizer.model.bundle import bundle_behind
     from recognizer.review.evidence import find_leads, write_case
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.rows import ScanFile
 
-    require_extra("evidence", "bagit")
-    with (
-        ScanFile(scan) as file,
-        Outcomes(outcomes or scan) as found_out,
-        working(f"Writing {output}"),
-    ):
+    require_extra("evidence")
+    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
-        recognizer = Recognizer(
-            bundle_behind(rows[0].model.title, rows[0].model.digest, bundles_behind(bundle))
-        )
         digest, photos = write_case(
             rows,
             output,
-            recognizer=recognizer,
+            recognizer=Recognizer(bundle_behind(rows[0], bundle)),
             read=lambda row: read_original(row, allow_http=allow_http),
             outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
             scan=scan.name,
@@ -77,8 +57,6 @@ def command(
         )
     typer.echo(f"Wrote {output}: {len(photos)} images")
     typer.echo(f"Case digest: {digest}")
-    missing = [photo for photo in photos if photo.missing]
-    for photo in missing:
-        typer.echo(f"{shown(photo.row.source)}: not in the case: {photo.missing}", err=True)
-    if missing:
-        raise SomeInputsFailedError
+    require_none_failed(
+        f"{photo.row.source}: not in the case: {photo.missing}" for photo in photos if photo.missing
+    )

@@ -15,10 +15,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "rows": (
         "recognizer rows scan.sqlite --output rows.csv",
         "recognizer rows scan.sqlite --listings --output listings.csv",
+        "recognizer rows scan.sqlite --output tasks.json "
+        "--photo-url 'https://photos.example/{sha256}'",
     ),
     "similar": (
         "recognizer scan photos/ --output scan.sqlite --embeddings",
-        "recognizer similar tusk.jpg --scan scan.sqlite",
+        "recognizer similar scan.sqlite",
+        "recognizer similar scan.sqlite tusk.jpg",
     ),
     "merge": (
         "recognizer scan photos/ --shard 1/2 --output 1.sqlite",
@@ -38,10 +41,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "review": ("recognizer review scan.sqlite --policy strict",),
     "report": ("recognizer report scan.sqlite --output report.html",),
-    "handover": (
-        "recognizer handover scan.sqlite --output tasks.json "
-        "--photo-url 'https://photos.example/{sha256}'",
-    ),
     "outcomes": (
         "recognizer outcomes import scan.sqlite outcomes.json",
         "recognizer outcomes dataset scan.sqlite decided/",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from recognizer.cli.options import BundleArgument, JsonOption, print_json
-from recognizer.cli.progress import new_table, wide_console
+from recognizer.cli.progress import print_table, print_values
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
@@ -33,18 +33,9 @@ def command(bundle: BundleArgument = None, *, as_json: JsonOption = False) -> No
     if as_json:
         print_json({**about, "labels": labels})
         return
-    for key, value in about.items():
-        _print(key.replace("_", " "), value)
+    print_values(about)
     _print_labels(labels)
     typer.echo("See also MODEL_CARD.md in the folder.")
-
-
-def _print(key: str, value: Any) -> None:
-    if isinstance(value, Mapping):
-        value = ", ".join(f"{name.replace('_', ' ')} {one}" for name, one in value.items())
-    if isinstance(value, list):
-        value = "; ".join(map(str, value))
-    typer.echo(f"{key + ':':<24}{'not recorded' if value is None else value}")
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
@@ -131,13 +122,13 @@ def _print_labels(rows: list[dict[str, Any]]) -> None:
 
     headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
     known = [row for row in rows if row["recognized"]]
-    caption = "photos (sources); p: patches of photos, which are no evidence"
-    table = new_table(f"{len(known)} labels", headings, caption)
-    for column in table.columns:
-        column.justify = "left"
-    for row in known:
-        table.add_row(row["label"], row["kind"], row["family"] or "-", *_cells(row))
-    wide_console().print(table)
+    print_table(
+        f"{len(known)} labels",
+        headings,
+        ([row["label"], row["kind"], row["family"] or "-", *_cells(row)] for row in known),
+        "photos (sources); p: patches of photos, which are no evidence",
+        text_columns=range(len(headings)),
+    )
     for kind in Kind:
         others = [r["label"] for r in rows if r["kind"] == kind and not r["recognized"]]
         if others:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recognizer.cli.options import JsonOption, OutcomesOption, ScanArgument, print_json
+import typer
+
+from recognizer.cli import options
+from recognizer.cli.options import open_reviewed, print_json, require_extra
+from recognizer.cli.progress import print_table, working
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from recognizer.model.description import Estimate
-    from recognizer.review.measure import Measurement
+    from recognizer.review.measure import Measurement, Precision
 
 
 def command(
-    scan: ScanArgument,
-    outcomes: OutcomesOption = None,
+    scan: options.ScanArgument,
+    outcomes: options.OutcomesOption = None,
     *,
-    as_json: JsonOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Measure a scan by what reviewers found out: precision, appeals, agreement, times, misses.
 
@@ -26,79 +28,57 @@ def command(
     """
     from datetime import UTC, datetime
 
-    from rich.console import Console
-
-    from recognizer.cli.options import require_extra
-    from recognizer.cli.progress import wide_console
-
     require_extra("evaluate", "scipy", "sklearn")
     from recognizer.review.measure import measure_outcomes
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.rows import ScanFile
 
-    with (
-        ScanFile(scan) as file,
-        Outcomes(outcomes or scan) as found_out,
-        Console(stderr=True).status("Measuring"),
-    ):
+    with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
         found = measure_outcomes(file.rows(), found_out, now=datetime.now(UTC))
     if as_json:
         print_json(found)
-        return
-    _print(found, wide_console())
+    else:
+        _print(found)
 
 
-def _print(found: Measurement, console: Console) -> None:
-    from recognizer.cli.progress import new_table
+def _print(found: Measurement) -> None:
     from recognizer.model.description import counted
 
-    table = new_table(
+    print_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
         [
             *("raised by", "level", "confirmed", "as this product", "rejected", "open"),
             *("precision, %", "of this product, %"),
         ],
+        map(_cells, found.precision),
         "confirmed: as whatever wildlife product",
     )
-    for one in found.precision:
-        name = _NAMES[one.kind].format(one.name)
-        as_product = one.as_product if one.kind in {None, "label", "family"} else "-"
-        numbers = (one.confirmed, as_product, one.rejected, one.open)
-        shares = (_shown(one.precision), _shown(one.product_precision))
-        table.add_row(name, one.level, *map(str, numbers), *shares)
-    console.print(table)
     for heading, spans in (
         ("Time to the first outcome", found.time_to_decision),
         ("Waiting without an outcome", found.waiting),
     ):
         for level, hours in spans.items():
-            console.print(
+            typer.echo(
                 f"{heading}, {level}: {counted(hours.count, 'lead')}, median {hours.median:.1f} h, "
                 f"90th percentile {hours.p90:.1f} h"
             )
     if found.overturned is not None:
-        console.print(
-            f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}", highlight=False
-        )
+        typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
     for pair in found.agreement:
         kappa = "not defined" if pair.kappa is None else f"{pair.kappa:.2f}"
         names = " and ".join(pair.reviewers)
-        console.print(
-            f"Agreement of {names}: {pair.same} of {pair.subjects} alike, Cohen's kappa {kappa}",
-            markup=False,
+        typer.echo(
+            f"Agreement of {names}: {pair.same} of {pair.subjects} alike, Cohen's kappa {kappa}"
         )
     if found.misses is None:
-        console.print("Misses: unknown; no image of an audit sample was decided.")
+        typer.echo("Misses: unknown; no image of an audit sample was decided.")
         return
     misses = found.misses
-    console.print(
+    typer.echo(
         f"Misses: {misses.found} of {misses.audited} audited images ({misses.drawn} drawn of "
         f"{misses.cleared:,} clear) show a product: an estimated "
-        f"{misses.rate.as_percent()} of the clear images",
-        highlight=False,
+        f"{misses.rate.as_percent()} of the clear images"
     )
     if misses.recall is not None:
-        console.print(f"Recall: {misses.recall.as_percent()}", highlight=False)
+        typer.echo(f"Recall: {misses.recall.as_percent()}")
 
 
 _NAMES = {
@@ -108,6 +88,14 @@ _NAMES = {
     "keyword": "keyword {!r}",
     "reports": "reports by users",
 }
+
+
+def _cells(found: Precision) -> list[str]:
+    """Return the row of the table for one rule and level."""
+    as_product = found.as_product if found.kind in {None, "label", "family"} else "-"
+    numbers = (found.confirmed, as_product, found.rejected, found.open)
+    shares = (_shown(found.precision), _shown(found.product_precision))
+    return [_NAMES[found.kind].format(found.name), found.level, *map(str, numbers), *shares]
 
 
 def _shown(share: Estimate | None) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,13 +21,14 @@ from recognizer.errors import MissingExtraError
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
     from recognizer.model.bundle import Bundle
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.rows import Row, ScanFile
     from recognizer.taxonomy import Taxonomy
 
 # --- scans and what they came from ----------------------------------------------------------------
 
 _SCAN = "The file of a scan (SQLite)."
 ScanArgument = Annotated[Path, typer.Argument(metavar="SCAN", help=_SCAN)]
-ScanOption = Annotated[Path, typer.Option("--scan", "-s", metavar="SCAN", help=_SCAN)]
 OptionalScanOption = Annotated[
     Path | None, typer.Option("--scan", "-s", metavar="SCAN", help=_SCAN)
 ]
@@ -40,11 +42,9 @@ OutcomesOption = Annotated[
         show_default="the scan's own",
     ),
 ]
-_POLICY = typer.Option(
-    "--policy",
-    metavar="POLICY",
-    help="A policy (TOML), or an example of this package: strict, small-platform.",
-)
+_POLICY_HELP = "A policy (TOML), or an example of this package: strict, small-platform."
+_POLICY = typer.Option("--policy", metavar="POLICY", help=_POLICY_HELP)
+PolicyArgument = Annotated[str, typer.Argument(metavar="POLICY", help=_POLICY_HELP)]
 PolicyOption = Annotated[str, _POLICY]
 OptionalPolicyOption = Annotated[str | None, _POLICY]
 ListingColumnOption = Annotated[
@@ -173,19 +173,42 @@ def print_json(content: Any, *, on_one_line: bool = False) -> None:
     typer.echo(json.dumps(found, indent=None if on_one_line else 2))
 
 
+def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
+    """Return the app of a verb that has verbs of its own."""
+    return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=help)
+
+
 # --- what options name ----------------------------------------------------------------------------
 
-_MODULES = {
-    "evaluate": ("matplotlib", "scipy", "sklearn"),
-    "train": ("torch", "timm", "safetensors", "sklearn", "onnx", "onnxscript", "pyarrow"),
+EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "cloud": ("object stores such as s3://", ("fsspec", "s3fs")),
+    "heif": ("HEIC photos", ("pillow_heif",)),
+    "parquet": ("Parquet tables", ("pyarrow",)),
+    "review": ("the review server", ("starlette", "uvicorn", "itsdangerous")),
+    "evidence": ("cases (BagIt)", ("bagit",)),
+    "ray": ("scans on a Ray cluster", ("ray",)),
+    "enroll": ("products from a few photos", ("onnx", "sklearn")),
+    "evaluate": ("figures and plots", ("matplotlib", "scipy", "sklearn")),
+    "train": (
+        "training",
+        (
+            *("torch", "timm", "safetensors", "sklearn"),
+            *("onnx", "onnxscript", "pyarrow"),
+        ),
+    ),
 }
+"""Extra -> what it is for, and the modules that it brings."""
+
+
+def missing_modules(modules: Iterable[str]) -> list[str]:
+    """Return the modules that are not installed."""
+    return [module for module in modules if importlib.util.find_spec(module) is None]
 
 
 def require_extra(extra: str, *modules: str) -> None:
     """Raise a MissingExtraError unless all modules of an extra, or the given ones, are there."""
-    for module in modules or _MODULES[extra]:
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(module, extra)
+    for module in missing_modules(modules or EXTRAS[extra][1]):
+        raise MissingExtraError(module, extra)
 
 
 def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
@@ -196,6 +219,23 @@ def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
     from recognizer.model.bundle import load_bundle, load_carried_bundles
 
     return [*map(load_bundle, given or ()), *load_carried_bundles()]
+
+
+def bundle_behind(row: Row, given: Sequence[str] | None) -> Bundle:
+    """Return the bundle that made a row."""
+    from recognizer.model import bundle
+
+    return bundle.bundle_behind(row.model.title, row.model.digest, bundles_behind(given))
+
+
+@contextmanager
+def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
+    """Open a scan, and what was found out about it: in a file of outcomes, or in the scan's."""
+    from recognizer.review.outcomes import Outcomes
+    from recognizer.rows import ScanFile
+
+    with ScanFile(scan) as file, Outcomes(outcomes or scan) as found_out:
+        yield file, found_out
 
 
 def count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, dict[str, int]]]:

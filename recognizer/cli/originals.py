@@ -10,11 +10,7 @@ if TYPE_CHECKING:
 
 
 def read_original(row: Row, *, allow_http: bool) -> bytes:
-    """Return the bytes of a row's image as they are now.
-
-    Raises:
-        Refused: they cannot be read, with the reason.
-    """
+    """Return the bytes of a row's image as they are now; raise a Refused if they cannot be read."""
     from recognizer.errors import RecognizerError
     from recognizer.imaging.sources import Refused
     from recognizer.rows.item_key import MEMBER

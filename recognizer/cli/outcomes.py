@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import (
-    AllowHttpOption,
-    NewBundleOption,
-    OriginOption,
-    OutcomesOption,
-    RawOption,
-    RowsBundleOption,
-    ScanArgument,
-    ThreadsOption,
-    bundles_behind,
-    require_extra,
-)
+from recognizer.cli import options
+from recognizer.cli.options import bundle_behind, open_reviewed, require_extra
 from recognizer.cli.originals import read_original
-from recognizer.cli.progress import working
+from recognizer.cli.progress import require_none_failed, show_stage, working
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
     from recognizer.review.decided import DatasetReport
-    from recognizer.review.outcomes import Outcomes
     from recognizer.rows import ScanFile
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Import, export and use what reviewers found out about leads.",
-)
+app = options.group("Import, export and use what reviewers found out about leads.")
 
 
 class Origin(StrEnum):
@@ -48,24 +30,14 @@ class Origin(StrEnum):
     LABEL_STUDIO = "label-studio"
 
 
-@contextmanager
-def _opened(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
-    """Yield a scan, and what was found out about it."""
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.rows import ScanFile
-
-    with ScanFile(scan) as file, Outcomes(outcomes or scan) as found_out:
-        yield file, found_out
-
-
 @app.command("import")
 def import_(
-    scan: ScanArgument,
+    scan: options.ScanArgument,
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
     from_: Annotated[
         Origin, typer.Option("--from", help="What wrote the files.")
     ] = Origin.RECOGNIZER,
-    outcomes: OutcomesOption = None,
+    outcomes: options.OutcomesOption = None,
 ) -> None:
     """Add outcomes from files, such as those that a report saves. Known ones are skipped.
 
@@ -98,12 +70,12 @@ def import_(
 
 @app.command()
 def export(
-    scan: ScanArgument,
+    scan: options.ScanArgument,
     output: Annotated[
         Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file, or - for JSON lines.")
     ],
-    outcomes: OutcomesOption = None,
-    raw: RawOption = False,
+    outcomes: options.OutcomesOption = None,
+    raw: options.RawOption = False,
 ) -> None:
     """Write all outcomes, in the order in which they were added, to a file."""
     from recognizer.review.outcomes import Outcomes, write_outcomes
@@ -119,10 +91,10 @@ def export(
 
 @app.command()
 def dataset(
-    scan: ScanArgument,
+    scan: options.ScanArgument,
     output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new data folder.")],
-    outcomes: OutcomesOption = None,
-    allow_http: AllowHttpOption = False,
+    outcomes: options.OutcomesOption = None,
+    allow_http: options.AllowHttpOption = False,
 ) -> None:
     """Write the confirmed and rejected images, with a manifest, for `train` and `enroll`.
 
@@ -130,42 +102,24 @@ def dataset(
     """
     from recognizer.review.decided import write_dataset
 
-    with _opened(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
+    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         report = write_dataset(
             file, found_out, output, lambda row: read_original(row, allow_http=allow_http)
         )
     for label, count in sorted(report.labels.items()):
         typer.echo(f"{count:6}  {label}")
     typer.echo(f"Wrote {output}: {report.labels.total()} images")
-    _fail_for_missing(report)
-
-
-@app.command()
-def bank(
-    scan: ScanArgument,
-    bank: Annotated[
-        Path, typer.Argument(metavar="BANK", help="A bank of known items; made if it is missing.")
-    ],
-    outcomes: OutcomesOption = None,
-    origin: OriginOption = None,
-) -> None:
-    """Add the hashes of confirmed and rejected images to a bank of known items."""
-    from recognizer.known import Bank
-    from recognizer.review.decided import known_items
-
-    with _opened(scan, outcomes) as (file, found_out), Bank(bank, create=True) as target:
-        new = target.add(known_items(file, found_out, origin))
-        typer.echo(f"{bank}: {new} new, {len(target)} in all")
+    _require_none_missing(report)
 
 
 @app.command()
 def calibrate(
-    scan: ScanArgument,
-    output: NewBundleOption,
-    outcomes: OutcomesOption = None,
-    bundle: RowsBundleOption = None,
-    threads: ThreadsOption = 1,
-    allow_http: AllowHttpOption = False,
+    scan: options.ScanArgument,
+    output: options.NewBundleOption,
+    outcomes: options.OutcomesOption = None,
+    bundle: options.RowsBundleOption = None,
+    threads: options.ThreadsOption = 1,
+    allow_http: options.AllowHttpOption = False,
 ) -> None:
     """Calibrate the products of a bundle again, and their thresholds, on decided images.
 
@@ -179,7 +133,6 @@ def calibrate(
 
     import numpy as np
 
-    from recognizer.cli.progress import show_stage
     from recognizer.dataset.manifest import load_photos
     from recognizer.engine import Recognizer
     from recognizer.evaluation.calibrate import calibrate_bundle
@@ -189,7 +142,7 @@ def calibrate(
     check_output(output)  # before any work is done
     with (
         tempfile.TemporaryDirectory() as scratch,
-        _opened(scan, outcomes) as (file, found_out),
+        open_reviewed(scan, outcomes) as (file, found_out),
     ):
         recognizer = Recognizer(model_behind(file, bundle), threads=threads)
         folder = Path(scratch) / "decided"
@@ -214,23 +167,16 @@ def calibrate(
         f"Wrote {output}: {made.title}, calibrated on {len(photos)} decided images that stand for "
         f"{sum(weights.values()):,.0f}; measure it before you trust it"
     )
-    _fail_for_missing(report)
+    _require_none_missing(report)
 
 
-def _fail_for_missing(report: DatasetReport) -> None:
-    from recognizer.cli.scan_output import shown
-
-    for source, why in report.missing.items():
-        typer.echo(f"{shown(source)}: not used: {why}", err=True)
-    if report.missing:
-        raise SomeInputsFailedError
+def _require_none_missing(report: DatasetReport) -> None:
+    require_none_failed(f"{source}: not used: {why}" for source, why in report.missing.items())
 
 
 def model_behind(file: ScanFile, bundle: Sequence[str] | None) -> Bundle:
     """Return the model that made the rows of a scan."""
-    from recognizer.model.bundle import bundle_behind
-
     row = next(file.rows(), None)
     if row is None:
         raise UsageError(f"{file.path} has no rows")
-    return bundle_behind(row.model.title, row.model.digest, bundles_behind(bundle))
+    return bundle_behind(row, bundle)

@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recognizer.cli.options import BundleOption, JsonOption, print_json
+from recognizer.cli.options import BundleOption, JsonOption, PolicyArgument, print_json
+from recognizer.cli.progress import print_table
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
     from recognizer.policy import Policy
-
-PolicyArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="POLICY",
-        help="A policy (TOML), or an example of this package: strict, small-platform.",
-    ),
-]
 
 
 def command(
@@ -36,7 +29,6 @@ def command(
     The rules are in the order of their effect. The exit code is 2 if the policy breaks a rule.
     """
     from recognizer._policy_file import load_policy, read_policy_text
-    from recognizer.cli.progress import new_table, wide_console
     from recognizer.model.bundle import load_bundle
 
     model = load_bundle(bundle)
@@ -56,17 +48,22 @@ def command(
             }
         )
         return
-    console = wide_console()
     typer.echo(f"Policy {rules.name!r} ({rules.digest})")
-    table = new_table(
-        f"Thresholds with {model.title}", ["product", "review over", "priority over", "rule"]
+    print_table(
+        f"Thresholds with {model.title}",
+        ["product", "review over", "priority over", "rule"],
+        (
+            [
+                f"{row['name']} (family)" if row["kind"] == "family" else row["name"],
+                _level(row["review"]),
+                _level(row["priority"]),
+                row["rule"],
+            ]
+            for row in _thresholds(rules, model)
+        ),
     )
-    for row in _thresholds(rules, model):
-        name = f"{row['name']} (family)" if row["kind"] == "family" else row["name"]
-        table.add_row(name, _level(row["review"]), _level(row["priority"]), row["rule"])
-    console.print(table)
     for line in _lines(rules):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        typer.echo(line)
 
 
 def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[dict[str, Any]]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from recognizer.cli import SomeInputsFailedError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +71,22 @@ def show_stage(words: str) -> Iterator[Callable[[int, int], None]]:
         yield partial(report, words)
 
 
+def shown(path: str) -> str:
+    """Return a path as a terminal can show it: undecodable and control characters are escaped."""
+    text = path.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def require_none_failed(failures: Iterable[str]) -> None:
+    """Print each failure on standard error; if there is one, end with the exit code for it."""
+    has_failed = False
+    for line in failures:
+        typer.echo(shown(line), err=True)
+        has_failed = True
+    if has_failed:
+        raise SomeInputsFailedError
+
+
 def working(words: str) -> Status:
     """Return a context in which a terminal shows what is being done."""
     from rich.console import Console
@@ -80,6 +100,34 @@ def wide_console() -> Console:
 
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH)
+
+
+def print_values(values: Mapping[str, Any], unknown: str = "not recorded") -> None:
+    """Print a line for each value, beside its key; ``unknown`` stands for None."""
+    for key, value in values.items():
+        text = value
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{name.replace('_', ' ')} {one}" for name, one in value.items())
+        elif isinstance(value, list):
+            text = "; ".join(map(str, value))
+        typer.echo(f"{key.replace('_', ' ') + ':':<24}{unknown if value is None else text}")
+
+
+def print_table(
+    title: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    caption: str | None = None,
+    *,
+    text_columns: Collection[int] = (0,),
+) -> None:
+    """Print a table, whose columns are numbers but for ``text_columns``."""
+    table = new_table(title, headings, caption)
+    for place in text_columns:
+        table.columns[place].justify = "left"
+    for row in rows:
+        table.add_row(*row)
+    wide_console().print(table)
 
 
 def new_table(title: str, headings: Sequence[str], caption: str | None = None) -> Table:

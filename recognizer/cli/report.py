@@ -9,14 +9,8 @@ from typing import Annotated
 import typer
 
 from recognizer._atomic import require_page
-from recognizer.cli.options import (
-    OutcomesOption,
-    RowsBundleOption,
-    ScanArgument,
-    TitleOption,
-    bundles_behind,
-    output_option,
-)
+from recognizer.cli import options
+from recognizer.cli.options import bundles_behind, output_option
 from recognizer.cli.progress import working
 
 
@@ -28,11 +22,11 @@ class Language(StrEnum):
 
 
 def command(
-    scan: ScanArgument,
+    scan: options.ScanArgument,
     output: Annotated[Path, output_option("The HTML file to write.")] = Path("report.html"),
-    outcomes: OutcomesOption = None,
-    bundle: RowsBundleOption = None,
-    title: TitleOption = None,
+    outcomes: options.OutcomesOption = None,
+    bundle: options.RowsBundleOption = None,
+    title: options.TitleOption = None,
     part: Annotated[
         str,
         typer.Option(

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import (
-    AllowHttpOption,
-    OptionalPolicyOption,
-    OutcomesOption,
-    RowsBundleOption,
-    ScanArgument,
-    bundles_behind,
-    require_extra,
-)
+from recognizer.cli import options
+from recognizer.cli.options import bundles_behind, require_extra
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +22,9 @@ DEFAULT_PORT = 8420
 
 
 def command(
-    scan: ScanArgument,
-    outcomes: OutcomesOption = None,
-    policy: OptionalPolicyOption = None,
+    scan: options.ScanArgument,
+    outcomes: options.OutcomesOption = None,
+    policy: options.OptionalPolicyOption = None,
     host: Annotated[
         str,
         typer.Option(
@@ -69,8 +62,8 @@ def command(
             "said before it listens is in recognizer outcomes export.",
         ),
     ] = False,
-    allow_http: AllowHttpOption = False,
-    bundle: RowsBundleOption = None,
+    allow_http: options.AllowHttpOption = False,
+    bundle: options.RowsBundleOption = None,
 ) -> None:
     """Work through the leads of a scan as a team: a queue in the browser, served from here.
 
@@ -78,7 +71,7 @@ def command(
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
     rows of a scan appear by themselves.
     """
-    require_extra("review", "starlette", "uvicorn", "itsdangerous")
+    require_extra("review")
     import secrets
     import socket
 

@@ -5,31 +5,19 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import (
-    AllowHttpOption,
-    BundleOption,
-    JsonOption,
-    ListingColumnOption,
-    OptionalPolicyOption,
-    ProviderOption,
-    QuietOption,
-    output_option,
-    print_json,
-)
+from recognizer.cli import SomeInputsFailedError, options
+from recognizer.cli.options import output_option, print_json
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from recognizer.known import KnownItems
     from recognizer.model.bundle import Bundle
     from recognizer.policy import Policy
-    from recognizer.rows.audit import AuditSample
 
 
 def command(
@@ -59,7 +47,7 @@ def command(
         str | None,
         typer.Option(help="The column of tables with the images.", show_default="by its name"),
     ] = None,
-    listing_column: ListingColumnOption = None,
+    listing_column: options.ListingColumnOption = None,
     root: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,7 +57,7 @@ def command(
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
-    allow_http: AllowHttpOption = False,
+    allow_http: options.AllowHttpOption = False,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -80,8 +68,8 @@ def command(
             "false-positive rate of 0.1 %.",
         ),
     ] = None,
-    policy: OptionalPolicyOption = None,
-    bundle: BundleOption = None,
+    policy: options.OptionalPolicyOption = None,
+    bundle: options.BundleOption = None,
     workers: Annotated[
         int,
         typer.Option(
@@ -96,7 +84,7 @@ def command(
             "RAY_ADDRESS if it is set; --workers is then the number of its actors.",
         ),
     ] = "local",
-    provider: ProviderOption = "cpu",
+    provider: options.ProviderOption = "cpu",
     max_pixels: Annotated[
         int | None,
         typer.Option(min=1, help="Larger images are not decoded.", show_default="100 million"),
@@ -176,8 +164,8 @@ def command(
             "puts them together.",
         ),
     ] = None,
-    quiet: QuietOption = False,
-    as_json: JsonOption = False,
+    quiet: options.QuietOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Find leads in images. A lead is an image that somebody should look at, not a verdict.
 
@@ -188,9 +176,10 @@ def command(
     from recognizer.cli.scan_output import Output, as_plain, warnings
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
+    from recognizer.known import share_bank
     from recognizer.model.bundle import load_bundle, load_carried_bundles
     from recognizer.review.page import write_report
-    from recognizer.rows import Ranking, ScanWriter
+    from recognizer.rows import AuditSample, Ranking, ScanWriter
     from recognizer.scan import (
         Access,
         Engine,
@@ -212,8 +201,13 @@ def command(
     check_outputs(output, report)
     require_sources(sources)
     skipped = Skipped()
-    with _stoppable(output), _share_bank(known, match_rotations) as bank:
-        options = ScanOptions(
+    if match_rotations and known is None:
+        raise UsageError("--match-rotations needs --known")
+    with (
+        _stoppable(output),
+        share_bank(known, match_rotations=match_rotations) if known else nullcontext() as bank,
+    ):
+        settings = ScanOptions(
             workers=workers,
             engine=Engine(engine),
             provider=provider,
@@ -225,10 +219,12 @@ def command(
             rehash=rehash,
             retry_failed=retry_failed,
             embeddings=embeddings,
-            audit=_audit(audit_rate, model),
+            audit=None
+            if audit_rate is None
+            else AuditSample(rate=audit_rate, products=model.products),
             known=bank,
         )
-        found = part.of(expand(sources, options, skipped=skipped), listing_column)
+        found = part.of(expand(sources, settings, skipped=skipped), listing_column)
         with (
             ScanWriter(output, Ranking([model])) as file,
             Lookahead(found) as items,
@@ -236,7 +232,7 @@ def command(
         ):
             if listing_column is not None:
                 file.set_listing_column(listing_column)
-            summary = scan(items, model, rules, file, options, on_rows=shown.on_rows)
+            summary = scan(items, model, rules, file, settings, on_rows=shown.on_rows)
             for line in warnings(skipped):
                 typer.echo(line, err=True)
             if report is not None:
@@ -247,16 +243,6 @@ def command(
                 shown.print_results(summary, skipped, model, report)
     if summary.failed:
         raise SomeInputsFailedError
-
-
-def _audit(rate: float | None, bundle: Bundle) -> AuditSample | None:
-    from recognizer.rows.audit import AuditSample
-    from recognizer.taxonomy import Kind
-
-    if rate is None:
-        return None
-    products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
-    return AuditSample(rate=rate, products=products)
 
 
 @contextmanager
@@ -275,18 +261,6 @@ def _stoppable(output: Path) -> Iterator[None]:
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _share_bank(
-    path: Path | None, match_rotations: bool
-) -> AbstractContextManager[KnownItems | None]:
-    if path is None:
-        if match_rotations:
-            raise UsageError("--match-rotations needs --known")
-        return nullcontext()
-    from recognizer.known import share_bank
-
-    return share_bank(path, match_rotations=match_rotations)
 
 
 def _policy(path: str | None, threshold: float | None, bundle: Bundle) -> Policy:

@@ -17,12 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from recognizer._closing import Closes
+from recognizer.cli.progress import shown
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.rows import Row, ScanSummary
 from recognizer.scan import Lookahead, Skipped
 from recognizer.status import Status
-from recognizer.taxonomy import Kind
 
 LISTED_INPUTS = 30
 """Up to this many images, each has a line in the table; of more, only leads are shown."""
@@ -161,14 +161,13 @@ def results_table(rows: Sequence[Row], bundle: Bundle, title: str | None) -> Tab
     place = Text(f"image in {shown(folder)}" if folder else "image")
     for column in (place, "status", "decision", "most likely product"):
         table.add_column(column, overflow="fold")
-    products = [label.name for label in bundle.labels if label.kind is Kind.PRODUCT]
     for row in rows:
         status = row.status if row.reason is None else f"{row.status}: {row.reason}"
         table.add_row(
             Text(shown(row.source.removeprefix(folder))),
             Text(status, "" if row.status is Status.OK else "magenta"),
             Text(row.decision, _DECISION_STYLES[row.decision]),
-            Text(_top_product(row, products)),
+            Text(_top_product(row, bundle.products)),
         )
     return table
 
@@ -232,12 +231,6 @@ def warnings(skipped: Skipped) -> list[str]:
             line += f"; some have a value in {names}, which was not read"
         lines.append(shown(line))
     return lines
-
-
-def shown(path: str) -> str:
-    """Return a path as a terminal can show it: undecodable and control characters are escaped."""
-    text = path.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _common_folder(paths: Sequence[str]) -> str:

@@ -1,53 +1,90 @@
-"""``recognizer similar``: the images of a scan that are similar to a photo."""
+"""``recognizer similar``: near-copies in a scan, or the images that resemble a photo."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import (
-    BundleOption,
-    JsonLinesOption,
-    ScanOption,
-    print_json,
-)
-from recognizer.cli.progress import working
+from recognizer.cli import options
+from recognizer.cli.options import print_json
+from recognizer.cli.progress import shown, working
 from recognizer.errors import UsageError
+
+if TYPE_CHECKING:
+    from recognizer.rows import ScanFile
+
+_KEYS = ("source", "item", "sha256", "phash", "decision")  # of a near-copy, as JSON
 
 
 def command(
+    scan: options.ScanArgument,
     photo: Annotated[
-        Path, typer.Argument(metavar="PHOTO", help="The photo to find similar images of.")
-    ],
-    scan: ScanOption,
-    bundle: BundleOption = None,
-    top: Annotated[
-        int, typer.Option("--top", min=1, help="How many to list, the most similar first.")
+        Path | None,
+        typer.Argument(metavar="PHOTO", help="Rank the images by their similarity to this photo."),
+    ] = None,
+    distance: Annotated[
+        int,
+        typer.Option(
+            min=0, max=31, help="Bits of 256 in which the hashes of near-copies differ at most."
+        ),
     ] = 20,
-    json_lines: JsonLinesOption = False,
+    bundle: options.BundleOption = None,
+    top: Annotated[int, typer.Option(min=1, help="How many to list, the most similar first.")] = 20,
+    json_lines: options.JsonLinesOption = False,
 ) -> None:
-    """Rank a scan's images by their similarity to a photo: the cosine of the model's features.
+    """List the near-copies among a scan's images, or rank its images by similarity to a photo.
 
-    A similar image need not show the same product; 1.0 is the same image or a near-copy.
+    Near-copies are the same image, resized, recompressed or slightly cropped; all of them keep
+    their rows. With PHOTO, similarity is the cosine of the model's features (scan --embeddings):
+    1.0 is the same image or a near-copy; a similar image need not show the same product.
     """
+    from recognizer.rows import ScanFile
+
+    with ScanFile(scan) as file:
+        if photo is None:
+            _print_copies(file, distance, json_lines)
+        else:
+            _print_similar(file, photo, bundle, top, json_lines)
+
+
+def _print_copies(file: ScanFile, distance: int, json_lines: bool) -> None:
+    from recognizer.rows import find_copies
+
+    with working(f"Comparing the images of {file.path}"):
+        count, groups = len(file), [*find_copies(file, distance)]
+    for number, rows in enumerate(groups, 1):
+        if json_lines:
+            images = [{key: row.to_json()[key] for key in _KEYS} for row in rows]
+            print_json({"images": images}, on_one_line=True)
+        else:
+            typer.echo(f"{number}: {len(rows)} near-copies")
+            for row in rows:
+                typer.echo(f"  {row.decision}  {shown(row.source)}")
+    if not json_lines:
+        copies = sum(map(len, groups)) - len(groups)
+        typer.echo(f"{count:,} images, {len(groups):,} groups, {copies:,} copies of others")
+
+
+def _print_similar(
+    file: ScanFile, photo: Path, bundle: str | None, top: int, json_lines: bool
+) -> None:
     from recognizer import Recognizer
-    from recognizer.cli.scan_output import shown
-    from recognizer.rows import ScanFile, similar_images
+    from recognizer.rows import similar_images
 
     recognizer = Recognizer.load(bundle)
-    with ScanFile(scan) as file, working("Comparing"):
+    with working("Comparing"):
         embedding = recognizer.embed(photo)
         if embedding.vector is None:
             raise UsageError(f"{photo} has no embedding: {embedding.reason}: {embedding.detail}")
-        found = similar_images(file, embedding.vector, recognizer.bundle.digest, top)
-    for one in found:
+        similar = similar_images(file, embedding.vector, recognizer.bundle.digest, top)
+    for one in similar:
+        row = one.row
         if json_lines:
-            print_json({"cosine": round(one.cosine, 4), "row": one.row.to_json()}, on_one_line=True)
+            print_json({"cosine": round(one.cosine, 4), "row": row.to_json()}, on_one_line=True)
         else:
-            best = max((one.row.scores or {"": 0.0}).items(), key=lambda score: score[1])
+            name, score = max((row.scores or {"": 0.0}).items(), key=lambda score: score[1])
             typer.echo(
-                f"{one.cosine:6.3f}  {one.row.decision:10} "
-                f"{best[0]} {best[1]:.3f}  {shown(one.row.source)}"
+                f"{one.cosine:6.3f}  {row.decision:10} {name} {score:.3f}  {shown(row.source)}"
             )

@@ -10,19 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer._atomic import check_place, replacing, require_own
-from recognizer.cli.options import (
-    BundleOption,
-    JsonOption,
-    OptionalDataOption,
-    OptionalPolicyOption,
-    OptionalScanOption,
-    OutcomesOption,
-    ThreadsOption,
-    output_option,
-    print_json,
-    require_extra,
-)
-from recognizer.cli.progress import new_table, show_progress, wide_console, working
+from recognizer.cli import options
+from recognizer.cli.options import output_option, print_json, require_extra
+from recognizer.cli.progress import print_table, show_progress, working
 from recognizer.errors import DatasetError, TrainingError, UsageError
 
 if TYPE_CHECKING:
@@ -37,11 +27,11 @@ MAX_STEPS = 12  # choices that are printed
 
 
 def command(
-    data: OptionalDataOption = None,
-    scan: OptionalScanOption = None,
-    outcomes: OutcomesOption = None,
-    bundle: BundleOption = None,
-    policy: OptionalPolicyOption = None,
+    data: options.OptionalDataOption = None,
+    scan: options.OptionalScanOption = None,
+    outcomes: options.OutcomesOption = None,
+    bundle: options.BundleOption = None,
+    policy: options.OptionalPolicyOption = None,
     reviewers: Annotated[int, typer.Option(help="Reviewers who work on a day.", min=1)] = 1,
     cases_per_reviewer: Annotated[
         int | None, typer.Option(help="Leads that one reviewer works through in a day.", min=1)
@@ -80,12 +70,12 @@ def command(
     plot: Annotated[
         Path | None, typer.Option(help="Draw recall and precision over leads here (.png or .svg).")
     ] = None,
-    threads: ThreadsOption = 1,
+    threads: options.ThreadsOption = 1,
     *,
     one_threshold: Annotated[
         bool, typer.Option("--one-threshold", help="The same threshold for all products.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Print leads, recall and precision of thresholds, and choose those that fit a team.
 
@@ -230,41 +220,43 @@ def _reviewed(
 
 
 def _print(choice: Choice, bundle: Bundle) -> None:
-    console = wide_console()
-    table = new_table(
-        f"{bundle.title}: {choice.images:,.0f} images, from {choice.origin}",
-        ("", "leads", "recall", "precision", "thresholds"),
-    )
-    table.columns[-1].justify = "left"
     last = len(choice.steps) - 1
     shown = {round(i * last / (MAX_STEPS - 1)) for i in range(MAX_STEPS)} if choice.steps else set()
-    for place in sorted(shown | ({choice.chosen} if choice.chosen is not None else set())):
-        step = choice.steps[place]
-        table.add_row(
-            ">" if place == choice.chosen else "",
-            _count(step.leads),
-            str(step.recall) if step.recall else "-",
-            step.precision.as_percent() if step.precision else "-",
-            ", ".join(f"{rule} {threshold:.4g}" for rule, threshold in step.thresholds.items()),
-        )
-    console.print(table)
+    shown |= {choice.chosen} if choice.chosen is not None else set()
+    print_table(
+        f"{bundle.title}: {choice.images:,.0f} images, from {choice.origin}",
+        ("", "leads", "recall", "precision", "thresholds"),
+        (
+            [
+                ">" if place == choice.chosen else "",
+                _count(step.leads),
+                str(step.recall) if step.recall else "-",
+                step.precision.as_percent() if step.precision else "-",
+                ", ".join(f"{rule} {threshold:.4g}" for rule, threshold in step.thresholds.items()),
+            ]
+            for place, step in enumerate(choice.steps)
+            if place in shown
+        ),
+        text_columns=(0, 4),
+    )
     if choice.products:
-        table = new_table(
+        print_table(
             "the chosen one (>), by product",
             ("product", "threshold", "photos (sources)", "recall", "leads", "found"),
+            (
+                [
+                    one.name,
+                    "-" if one.threshold is None else f"{one.threshold:.4g}",
+                    f"{one.photos} ({one.sources})",
+                    str(one.recall) if one.recall else "-",
+                    f"{one.leads:,.0f}",
+                    f"{one.found:,.1f}",
+                ]
+                for one in choice.products
+            ),
         )
-        for one in choice.products:
-            table.add_row(
-                one.name,
-                "-" if one.threshold is None else f"{one.threshold:.4g}",
-                f"{one.photos} ({one.sources})",
-                str(one.recall) if one.recall else "-",
-                f"{one.leads:,.0f}",
-                f"{one.found:,.1f}",
-            )
-        console.print(table)
     for note in choice.notes:
-        console.print(f"- {note}", markup=False, highlight=False)
+        typer.echo(f"- {note}")
 
 
 def _count(estimate: Estimate) -> str:

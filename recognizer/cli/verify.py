@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import (
-    JsonLinesOption,
-    RowsBundleOption,
-    bundles_behind,
-    print_json,
-)
+from recognizer.cli.options import JsonLinesOption, RowsBundleOption, bundles_behind, print_json
+from recognizer.cli.progress import shown
 
 if TYPE_CHECKING:
     from recognizer.engine import Recognizer
@@ -34,7 +30,6 @@ def command(
     The exit code is 3 if a check failed or could not be done. Without --digest, a case that was
     made anew as a whole is not noticed.
     """
-    from recognizer.cli.scan_output import shown
     from recognizer.review.verify import Result, verify_case
 
     def load(reference: ModelReference) -> Recognizer | None:

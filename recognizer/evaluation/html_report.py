@@ -24,8 +24,7 @@ from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Target, all_
 from recognizer.evaluation.figures import SOURCE_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.evaluation.thresholds import threshold_at_fpr
-from recognizer.imaging.overlay import draw_heatmap
-from recognizer.imaging.thumbnail import shrink
+from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.model.description import percent
 from recognizer.prediction import Explanation, Prediction
 

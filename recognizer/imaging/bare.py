@@ -7,13 +7,13 @@ of 64 MB costs half a minute.
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator, Set
 from itertools import groupby
 from typing import Any
 
+from recognizer.imaging.frames import JPEG_MARKER, START_OF_SCAN
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
 
@@ -26,9 +26,7 @@ _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _PNG_SHOWN = _PNG_CRITICAL | {b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
 """What changes the picture: transparency, the orientation, and the frames of an animation."""
 
-# Neither fill bytes, stuffing nor what has no length: restart markers, and TEM.
-_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
-_START, _START_OF_SCAN = 0xD8, 0xDA
+_START = 0xD8
 _JPEG_METADATA = frozenset({_START, *range(0xE0, 0xF0), 0xFE})  # and a second start
 _JPEG_SHOWN = ((b"\xff\xe0", b"JFIF\0", 16), (b"\xff\xee", b"Adobe", 14))
 """Segments that say what the colours are: a shorter one says nothing."""
@@ -74,10 +72,8 @@ def _bare_png(data: bytes, kept: Set[bytes]) -> bytes:
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     position, kind = len(_PNG_SIGNATURE), b""
     while position + 12 <= len(data) and kind != b"IEND":
-        size, kind = (
-            int.from_bytes(data[position : position + 4], "big"),
-            data[position + 4 : position + 8],
-        )
+        size = int.from_bytes(data[position : position + 4], "big")
+        kind = data[position + 4 : position + 8]
         yield kind, position, position + 12 + size
         position += 12 + size
 
@@ -98,17 +94,13 @@ def _bare_jpeg(data: bytes, *, keep_exif: bool) -> bytes:
 
 
 def _jpeg_segments(data: bytes, max_padding: int | None = None) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, begin and end of each segment; the last one is the first scan with the rest.
-
-    Raises:
-        Refused: there is more padding before one of them.
-    """
+    """Yield marker, begin and end of each segment; the last one is the first scan with the rest."""
     position = 2
-    while match := _JPEG_MARKER.search(
+    while match := JPEG_MARKER.search(
         data, position, len(data) if max_padding is None else position + max_padding
     ):
         marker = data[match.end() - 1]
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             yield marker, match.start(), len(data)
             return
         size = int.from_bytes(data[match.end() : match.end() + 2], "big")
@@ -126,11 +118,7 @@ def _bounded(parts: Iterator[tuple[Any, int, int]]) -> Iterator[tuple[Any, int, 
 
 
 def image_of_icon(data: bytes) -> bytes:
-    """Return the largest image of an icon or cursor, a PNG or a BMP.
-
-    Raises:
-        Refused: there is none.
-    """
+    """Return the largest image of an icon or cursor, a PNG or a BMP."""
     count = int.from_bytes(data[4:6], "little")
     entries = [data[start : start + 16] for start in range(6, 6 + 16 * count, 16)]
     entries = [entry for entry in entries if len(entry) == 16]

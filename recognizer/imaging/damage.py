@@ -39,14 +39,11 @@ may be whole, or looked at by somebody.
 
 
 def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
-    """Check that a decoder came to enough rows of an image, as stored, before it gave up.
+    """Refuse an image of which a decoder came to too few rows, as stored, before it gave up.
 
     What it did not come to is of one colour (libjpeg fills with grey, Pillow begins with black or
     with what is transparent), and lies at the end; in a BMP, at the beginning. An image that ends
     in one colour by itself counts as less than it is: it is rather looked at than cleared.
-
-    Raises:
-        Refused: there are too few; for the reason that it is damaged, and its detail.
     """
     alike = [(part == part[0, 0]).all(axis=(1, 2)) for part in (rgb, rgb[::-1])]
     missing = max(len(rows) if rows.all() else int(rows.argmin()) for rows in alike)

@@ -2,7 +2,7 @@
 
 JPEG goes through libjpeg-turbo (simplejpeg), which can decode at a fraction of the size and tells
 damaged data from sound data; everything else goes through Pillow. Both end in the same three
-steps: reduce, orient, RGB.
+steps: reduce, orient, RGB. An image of which no pixels can be had raises :class:`Refused`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ _MAX_SCANS = 100  # encoders write about ten
 _STRIP_PIXELS = 1 << 20
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
-
 
 MIN_SIDE = 16
 """An image with a short side under this many pixels is scored, but counts as degraded."""
@@ -117,9 +116,6 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     """Decode an image, reduced only as far as its short side keeps ``min_side`` pixels.
 
     If something in its header keeps it from being decoded, it is tried without its metadata.
-
-    Raises:
-        Refused: no pixels can be had; with the reason.
     """
     name = sniff(data[:SNIFF_BYTES])
     if name == "ico":
@@ -162,9 +158,6 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
     """Load a Pillow image, perhaps from a file that is open still, at its current frame.
 
     It may have any mode that Pillow converts to RGB. Of the limits, that on pixels applies.
-
-    Raises:
-        Refused: where no pixels can be had, with the reason.
     """
     check_size(image.size, limits)
     with _refusing():

@@ -78,11 +78,9 @@ class Header:
 
 
 def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
-    """Return the image format by the first :data:`SNIFF_BYTES` bytes.
+    """Return the image format by the first :data:`SNIFF_BYTES` bytes; None if it is unknown.
 
-    Returns:
-        A lower-case name, perhaps of a format that is not decoded here (``"heic"``, ``"svg"``,
-        ``"jxl"``, ...); None where the bytes are of no known image format.
+    It is a lower-case name, perhaps of a format that is not decoded here (``"svg"``, ``"jxl"``).
     """
     for magic, name in _MAGIC:
         if head.startswith(magic):
@@ -132,10 +130,8 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
         return None
     chunk = data[12:16]
     if chunk == b"VP8X":
-        return (
-            1 + int.from_bytes(data[24:27], "little"),
-            1 + int.from_bytes(data[27:30], "little"),
-        )
+        width, height = (int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+        return 1 + width, 1 + height
     if chunk == b"VP8L":
         bits = int.from_bytes(data[21:25], "little")
         return 1 + (bits & 0x3FFF), 1 + ((bits >> 14) & 0x3FFF)

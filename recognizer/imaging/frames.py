@@ -13,9 +13,8 @@ from typing import NamedTuple
 MAX_PAGES = 4096
 """Pages of a TIFF that are counted; and the frames of any animation that are decoded."""
 
-_MAX_TAGS = (
-    200_000  # in all pages of a TIFF; pages may overlap, so the file's size does not bound them
-)
+# In all pages of a TIFF: pages may overlap, so the size of the file does not bound them.
+_MAX_TAGS = 200_000
 
 
 class Outline(NamedTuple):
@@ -95,17 +94,11 @@ def count_tiff_pages(data: bytes) -> int:
 
 
 class JpegOutline(NamedTuple):
-    """What the markers of a JPEG say.
+    """What the markers of a JPEG say."""
 
-    Attributes:
-        scans: how many there are, up to the maximum + 1.
-        has_end: whether the end is there.
-        is_unusual: whether it is lossless or hierarchical.
-    """
-
-    scans: int
+    scans: int  # up to the maximum + 1
     has_end: bool
-    is_unusual: bool
+    is_unusual: bool  # lossless or hierarchical
 
 
 def outline_jpeg(data: bytes, maximum: int) -> JpegOutline:
@@ -115,12 +108,12 @@ def outline_jpeg(data: bytes, maximum: int) -> JpegOutline:
     each: no limit on bytes or pixels bounds the time. Source: ITU-T T.81, annex B.
     """
     scans, position, has_end, is_unusual = 0, 2, False, False
-    while scans <= maximum and (match := _JPEG_MARKER.search(data, position)):
+    while scans <= maximum and (match := JPEG_MARKER.search(data, position)):
         marker, position = match.group()[1], match.end()
         if marker == _END_OF_IMAGE:
             has_end = True
             break
-        scans += marker == _START_OF_SCAN
+        scans += marker == START_OF_SCAN
         is_unusual |= marker in _UNUSUAL_FRAMES
         # A segment's length includes its own two bytes; behind a scan's come the coded pixels.
         position += int.from_bytes(data[position : position + 2], "big")
@@ -133,9 +126,9 @@ def is_one_scan(data: bytes) -> bool:
     Then a decoder refuses any further scan, so that nobody needs to look for one in all bytes.
     """
     components, position = 0, 2
-    while match := _JPEG_MARKER.match(data, position):
+    while match := JPEG_MARKER.match(data, position):
         marker, position = match.group()[1], match.end()
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             return components > 0 and data[position + 2 : position + 3] == bytes([components])
         if marker in _BASELINE and position + 8 <= len(data):
             components = data[position + 7]
@@ -143,9 +136,8 @@ def is_one_scan(data: bytes) -> bool:
     return False
 
 
-_BASELINE = {0xC0, 0xC1}
-
 # Neither stuffing, fill bytes nor what has no length: the restart markers within a scan, and TEM.
-_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
+START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_BASELINE = {0xC0, 0xC1}
 _UNUSUAL_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}

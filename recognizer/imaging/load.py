@@ -55,17 +55,10 @@ def load_image(
     limits: Limits | None = None,
     sha256: str | None = None,
 ) -> LoadedImage:
-    """Read and decode an image. Bad input gives a status, never an exception.
+    """Read and decode an image. Bad input gives a status; only what is no image raises UsageError.
 
-    Args:
-        source: see :data:`ImageSource`.
-        min_side: the image may be reduced as long as its short side keeps this many pixels;
-            0 decodes at full size.
-        limits: byte, pixel and frame limits; None for the defaults.
-        sha256: of the encoded bytes, where the caller has it already: they are not hashed again.
-
-    Raises:
-        UsageError: ``source`` is not an image (a ``str``, an array of a wrong dtype or shape).
+    The image may be reduced as long as its short side keeps ``min_side`` pixels; 0 decodes at full
+    size. ``sha256`` is that of the encoded bytes, if the caller has it: they are not hashed again.
     """
     limits, min_side = limits or Limits(), min_side or _FULL_SIZE
     if isinstance(source, np.ndarray):

@@ -1,7 +1,7 @@
 """From whatever names or holds an image to its bytes.
 
 Only regular files are read, and only up to the byte limit: a FIFO, a device or a directory is
-refused before it could block.
+refused before it could block. What cannot be read raises :class:`Refused`, with the reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from recognizer.errors import UsageError
 from recognizer.status import Reason
 
 MEBIBYTE = 1024 * 1024
-
 
 MAX_SIDE = 65_535
 """The longest side that is decoded, in pixels, which is also the longest of a JPEG: Pillow takes
@@ -90,11 +89,7 @@ def refusal(error: Exception) -> Refused:
 
 
 def open_regular(path: str | os.PathLike[str]) -> FileIO:
-    """Open a regular file for reading, unbuffered, without ever blocking on another.
-
-    Raises:
-        Refused: with the reason.
-    """
+    """Open a regular file for reading, unbuffered, without ever blocking on another."""
     try:
         # Looked at before it is opened: opening some devices has effects of its own.
         _require_regular(os.stat(path))
@@ -118,9 +113,6 @@ def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None 
     """Read a regular file whole, or at most its first ``head`` bytes.
 
     The byte limit applies to the size on disk and again to what is read.
-
-    Raises:
-        Refused: with the reason.
     """
     with open_regular(path) as file:
         if head is not None:
@@ -138,11 +130,7 @@ def read_file(file: BinaryIO | object, limits: Limits, *, expected: int | None =
     """Read a binary file object to its end, at most one byte past the limit.
 
     A raw file makes a buffer for all bytes that it is asked for: give the number that is
-    ``expected`` where it is known.
-
-    Raises:
-        Refused: with the reason.
-        UsageError: the file object is not in binary mode.
+    ``expected`` if it is known. A file object in text mode is a UsageError.
     """
     chunks: list[bytes] = []
     left = limits.max_bytes + 1

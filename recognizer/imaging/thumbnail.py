@@ -1,6 +1,7 @@
-"""Thumbnails: small JPEGs of leads, made by a worker from the pixels that it has decoded anyway.
+"""Pictures for people: thumbnails, and heat-maps drawn over their images.
 
-The review queue then shows what was scored, even if the file is gone.
+A worker makes the thumbnails of leads from the pixels that it has decoded anyway: the review queue
+then shows what was scored, even if the file is gone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ THUMBNAIL_SIDE = 256
 """The longer side of a lead's thumbnail at most, in pixels; the review page draws it 240 wide."""
 
 _JPEG_QUALITY = 80
+_STRENGTH = 0.6  # how far the hottest place hides the image
+_FAINT, _CLEAR = 0.5, 1.0  # shares of the threshold: below it nothing is coloured; above it all is
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +41,24 @@ def shrink(rgb: NDArray[np.uint8], side: int, frame: int) -> Thumbnail:
         ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )
     return Thumbnail(jpeg.tobytes(), rgb.shape[1], rgb.shape[0], frame)
+
+
+def draw_heatmap(
+    rgb: NDArray[np.uint8], heatmap: NDArray[np.float32], threshold: float = 0.5
+) -> NDArray[np.uint8]:
+    """Return an image in shades of grey under its heat-map, uint8, (height, width, 3), RGB.
+
+    Colours say how a place compares with the threshold of the label: below half of it there are
+    none, at the threshold they are those of the middle of the scale, and at 1 the brightest. The
+    heat-map is float32, (h, w), 0 to 1, over the complete image.
+    """
+    height, width = rgb.shape[:2]
+    heat = np.clip(cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
+    threshold = min(max(threshold, 1e-3), 1 - 1e-3)
+    scale = np.interp(heat, [0, threshold, 1], [0, 0.5, 1])
+    colors = cv2.applyColorMap((255 * scale).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None]
+    shown = np.clip((heat / threshold - _FAINT) / (_CLEAR - _FAINT), 0, 1)
+    cover = _STRENGTH * shown[..., None]
+    mixed = (1 - cover) * (0.6 * gray) + cover * colors
+    return np.asarray(np.clip(mixed, 0, 255), np.uint8)

@@ -143,6 +143,11 @@ class Bundle:
         return tuple(label.name for label in self.labels)
 
     @cached_property
+    def products(self) -> tuple[str, ...]:
+        """The names of the labels that are wildlife products."""
+        return tuple(label.name for label in self.labels if label.kind is Kind.PRODUCT)
+
+    @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
         """What may become a lead: the products, then the families."""
         products = [label for label in self.labels if label.kind is Kind.PRODUCT]

@@ -31,9 +31,8 @@ from recognizer._atomic import sync_folder
 from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.evaluation.templates import render
-from recognizer.imaging.overlay import draw_heatmap
 from recognizer.imaging.sources import Refused
-from recognizer.imaging.thumbnail import shrink
+from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
 from recognizer.review.guide import make_guides
 from recognizer.review.outcomes import Outcome

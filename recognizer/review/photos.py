@@ -18,9 +18,8 @@ from recognizer._process import DiedError, ProcessPool
 from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, load_image
-from recognizer.imaging.overlay import draw_heatmap
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.imaging.thumbnail import Thumbnail, shrink
+from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile

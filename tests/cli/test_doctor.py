@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import tomllib
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.cli import ExitCode, doctor
+from recognizer.cli import ExitCode, doctor, options
 from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import SelfTest
 from recognizer.model.self_test import with_self_test
@@ -74,7 +75,10 @@ def test_a_broken_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_missing_extras_come_with_what_installs_them(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_has", lambda name: name != "pyarrow")
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "pyarrow" else find_spec(name)
+    )
     printed = invoke("doctor", bundle).stdout
     assert "extra parquet:          not installed (Parquet tables)" in printed
     assert "pip install 'wildlife-product-recognizer[parquet]'" in printed
@@ -83,4 +87,4 @@ def test_missing_extras_come_with_what_installs_them(
 def test_it_knows_the_extras() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         extras = tomllib.load(file)["project"]["optional-dependencies"]
-    assert doctor.EXTRAS.keys() == extras.keys() - {"dev", "docs"}
+    assert options.EXTRAS.keys() == extras.keys() - {"dev", "docs"}

@@ -14,8 +14,9 @@ from typer.testing import Result
 
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
+from recognizer.cli.progress import shown
 from recognizer.cli.scan_files import default_output
-from recognizer.cli.scan_output import NO_VERDICT, Output, progress_line, shown, summary_lines
+from recognizer.cli.scan_output import NO_VERDICT, Output, progress_line, summary_lines
 from recognizer.model.bundle import load_bundle
 from recognizer.rows import ScanSummary, row_schema
 from recognizer.scan import Item, Lookahead, Skipped
@@ -189,7 +190,7 @@ def test_a_list_on_standard_input(
         (["--threshold", "nan"], "--threshold"),
         (["--timeout", "0"], "timeout = 0"),
         (["--memory-limit", "-1"], "--memory-limit"),
-        (["--policy", "nowhere.toml"], "nowhere.toml cannot be read: No such"),
+        (["--policy", "nowhere.toml"], "nowhere.toml: no such file, nor a policy"),
         (["--policy", "p.toml", "--threshold", "0.5"], "exclude each other"),
         (["-o", "same.x", "--report", "same.x"], "are the same file"),
         (["--report", __file__], "will not be overwritten"),

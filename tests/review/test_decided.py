@@ -71,7 +71,7 @@ def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
 
 def test_decided_images_are_known_items(tmp_path: Path, scan: Path) -> None:
     bank = tmp_path / "bank.sqlite"
-    done = invoke("outcomes", "bank", scan, bank, "--origin", "A")
+    done = invoke("bank", "import", bank, "--scan", scan, "--origin", "A")
     assert done.exit_code == ExitCode.DONE
     assert "2 new, 2 in all" in done.stdout
     with Bank(bank) as opened:

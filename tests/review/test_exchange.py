@@ -47,7 +47,7 @@ def test_what_one_platform_confirmed_another_finds(tmp_path: Path, tiny_bundle: 
     assert invoke("verify", case, "--bundle", tiny_bundle).exit_code == ExitCode.DONE
     (in_case,) = (case / "data" / "photos").iterdir()
     assert in_case.stem == found["sha256"]
-    made = invoke("outcomes", "bank", a / "scan.sqlite", bank, "--origin", "A")
+    made = invoke("bank", "import", bank, "--scan", a / "scan.sqlite", "--origin", "A")
     assert made.exit_code == ExitCode.DONE
 
     # What travels is one small file: a hash and what A says of it.

@@ -34,7 +34,7 @@ def scan(tmp_path: Path) -> Path:
 @pytest.fixture
 def tasks(scan: Path, tmp_path: Path) -> list[Any]:
     output, config = tmp_path / "tasks.json", tmp_path / "config.xml"
-    command = ("handover", scan, "-o", output)
+    command = ("rows", scan, "-o", output)
     without = invoke(*command)
     assert without.exit_code == ExitCode.SOME_FAILED
     assert "a.jpg: no URL" in without.stderr

@@ -254,7 +254,7 @@ def test_what_is_no_scan_is_left_as_it_is(
         ("rows", path, "-o", tmp_path / "rows.csv"),
         ("decide", path, "--policy", "default"),
         ("merge", path, "-o", tmp_path / "all.sqlite"),
-        ("duplicates", path),
+        ("similar", path),
     ):
         done = invoke(*verb)
         assert (done.exit_code, "Traceback" in done.output) == (2, False), (verb, done.output)

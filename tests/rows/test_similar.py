@@ -84,7 +84,7 @@ def test_the_photo_itself_is_the_most_similar(
             assert (first.row.source, first.cosine) == (item.source, pytest.approx(1, abs=1e-3))
     photo = tmp_path / "mine.png"
     photo.write_bytes(encoded(picture("green", seed=9), "PNG"))
-    done = invoke("similar", photo, "--scan", scan, "--bundle", tiny_bundle, "--top", 2)
+    done = invoke("similar", scan, photo, "--bundle", tiny_bundle, "--top", 2)
     assert done.exit_code == ExitCode.DONE, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 2
@@ -106,8 +106,8 @@ def test_near_copies_are_found_in_any_listing(tmp_path: Path) -> None:
         groups = [[row.source for row in group] for group in find_copies(file)]
         assert groups == [["a", "c"], ["d", "e"]]
         assert [len(group) for group in find_copies(file, 0)] == [2]
-    done = invoke("duplicates", scan, "--json")
+    done = invoke("similar", scan, "--json")
     assert done.exit_code == ExitCode.DONE, done.stderr
     found = [json.loads(line)["images"] for line in done.stdout.splitlines()]
     assert [[one["source"] for one in group] for group in found] == groups
-    assert "6 images, 2 groups, 2 copies of others" in invoke("duplicates", scan).stdout
+    assert "6 images, 2 groups, 2 copies of others" in invoke("similar", scan).stdout

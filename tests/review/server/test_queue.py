@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.policy import Decision
 from recognizer.review.entries import MAX_IMAGES, Group, as_key, from_key
 from recognizer.review.outcomes import Judgement, Occasion, Outcomes
-from recognizer.review.server.queue import ConflictError, Queue
+from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.views import View
 from recognizer.rows.row import Row
 from tests.review.outcomes import outcome, store

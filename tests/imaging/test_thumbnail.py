@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recognizer.imaging.overlay import draw_heatmap
+from recognizer.imaging.thumbnail import draw_heatmap
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.4, 0.95])
