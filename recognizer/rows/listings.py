@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
+from recognizer.errors import ScanFileError
 from recognizer.listing_columns import Role, as_count, as_text, as_time, as_url, value_of
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision, Lead
@@ -158,6 +159,8 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
         " ranked.first, ranked.best"
     ):
         rows = [row for _, row in file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
+        if not rows:
+            raise ScanFileError(f"{file.path} is damaged: {name} has no rows")
         listing = Listing.from_rows(name, rows, product=product, score=score)
         if copies is not None:
             listing = replace(listing, **_copies_of(file, unit, copies))
