@@ -80,6 +80,7 @@ def command(
     """
     require_extra("review", "starlette", "uvicorn", "itsdangerous")
     import secrets
+    import signal
     import socket
 
     import uvicorn
@@ -151,6 +152,8 @@ def command(
                 "The connection is not encrypted: use a trusted network, or give --certificate",
                 err=True,
             )
+        # uvicorn sends itself again what has stopped it: the files are to be closed first.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run(sockets=[listening])
         queue.check()
 
