@@ -459,7 +459,7 @@ def test_an_older_copy_that_is_put_back_in_mid_scan_is_a_clear_stop(tmp_path: Pa
                 subprocess.run(["cp", path, tmp_path / "copy"], check=True)
             file.check()
         subprocess.run(["cp", tmp_path / "copy", path], check=True)
-        with pytest.raises(ScanFileChangedError, match="was (truncated|overwritten)"):
+        with pytest.raises(ScanFileChangedError, match=r"was (truncated|overwritten)"):
             file.append([new(ROWS[3])])
 
 
