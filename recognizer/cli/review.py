@@ -73,6 +73,7 @@ def command(
     """
     require_extra("review")
     import secrets
+    import signal
     import socket
 
     import uvicorn
@@ -144,6 +145,8 @@ def command(
                 "The connection is not encrypted: use a trusted network, or give --certificate",
                 err=True,
             )
+        # uvicorn sends itself again what has stopped it: the files are to be closed first.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run(sockets=[listening])
         queue.check()
 

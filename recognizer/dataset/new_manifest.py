@@ -25,7 +25,8 @@ from recognizer.dataset.layouts import Collection, CollectionEntry, is_image
 from recognizer.dataset.manifest import LABELS, MANIFEST, SPLITS, Photo, folder_taxonomy, read_rows
 from recognizer.dataset.origins import find_origins
 from recognizer.errors import DatasetError
-from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
+from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
+from recognizer.imaging.sources import Refused, read_path
 from recognizer.known import near_copies
 from recognizer.taxonomy import Taxonomy, unknown_name
 
@@ -221,11 +222,11 @@ def _look_at(path: Path) -> tuple[str, str | None] | str:
     """Return a file's sha256 and perceptual hash, or what is wrong with it."""
     try:
         str(path).encode("utf-8")
-        content = path.read_bytes()
+        content = read_path(path, Limits())
     except UnicodeEncodeError:
         return "its name is not UTF-8: rename it"
-    except OSError as error:
-        return error.strerror or str(error)
+    except Refused as error:
+        return error.detail
     image = load_image(content, min_side=MIN_HASH_SIDE)
     if not image.frames:
         return f"{image.reason}: {image.detail}"

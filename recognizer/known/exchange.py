@@ -64,6 +64,8 @@ def read_exchange(path: Path, *, origin: str | None = None) -> list[KnownItem]:
     """Read and check an exchange file; ``origin``, or its name, is for items that have none."""
     _, read = _form(path)
     try:
+        if path.exists() and not path.is_file():
+            raise BankError(f"{path} is not a regular file")
         text = path.read_text(encoding="utf-8-sig")
         modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
     except (OSError, UnicodeDecodeError) as error:

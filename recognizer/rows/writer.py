@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,11 @@ class ScanWriter(ScanFile):
         self._ranking = ranking
         try:
             self._file = _lock(self.path)
-            self._size = 0
+            self._size, self._changed = 0, 0
+            self._token = secrets.token_hex(16).encode()
+            self.set_setting("writer", self._token.decode())
+            self.select("PRAGMA wal_checkpoint(PASSIVE)")
+            self._has_token = self._is_own()  # unless somebody reads an older state
         except BaseException:
             self.close()
             raise
@@ -124,6 +129,25 @@ class ScanWriter(ScanFile):
                 "of it in its place and give the same command again"
             )
         self._size = own.st_size
+        if own.st_mtime_ns != self._changed:  # in write-ahead mode, a few times an hour
+            if self._has_token and not self._is_own():
+                raise ScanFileChangedError(
+                    f"{self.path} was overwritten by another program while a scan wrote it: put a "
+                    "copy of it in its place and give the same command again"
+                )
+            self._changed = own.st_mtime_ns
+
+    def _is_own(self) -> bool:
+        """Whether the file on the disk, without its log, is this one.
+
+        SQLite does not notice another that is copied over it: it would mix the two.
+        """
+        ((page,),) = self.select("SELECT rootpage FROM sqlite_schema WHERE name = 'setting'")
+        ((size,),) = self.select("PRAGMA page_size")
+        if self._file is None:
+            raise ScanFileError(f"{self.path} is closed")
+        os.lseek(self._file, (page - 1) * size, os.SEEK_SET)
+        return self._token in os.read(self._file, size)
 
     def _where_rows_are(self, own: os.stat_result) -> str:
         # The log stays at the old path, and belongs to no file that is put there.

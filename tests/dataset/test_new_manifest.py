@@ -63,6 +63,19 @@ def test_a_source_is_in_one_split_and_each_label_in_all(photos: Path) -> None:
     assert not made.left_out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+def test_what_is_no_photo_is_left_out_and_not_waited_for(photos: Path) -> None:
+    os.mkfifo(photos / "bone" / "shop-0" / "fifo.jpg")
+    (photos / "bone" / "shop-0" / "loop.jpg").symlink_to("loop.jpg")
+    (photos / "bone" / "shop-0" / "zero.jpg").symlink_to("/dev/zero")
+    made = make(photos)
+    assert len(made.photos) == 60
+    assert [line.rpartition("/")[2] for line in made.left_out] == [
+        *("fifo.jpg: a FIFO", "loop.jpg: Too many levels of symbolic links"),
+        "zero.jpg: a character device",
+    ]
+
+
 def test_the_same_data_and_seed_give_the_same_split(photos: Path, tmp_path: Path) -> None:
     made = make(photos)
     again = make_manifest(read_collection(photos), shares=SHARES)

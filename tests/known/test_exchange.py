@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -133,3 +134,12 @@ def test_only_an_exchange_file_is_overwritten(tmp_path: Path, suffix: str) -> No
         with pytest.raises(UsageError, match="will not be overwritten"):
             write_exchange([item()], path)
         assert path.read_bytes() == other
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.txt")
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")
+    for name in ("fifo.txt", "zero.txt"):
+        with pytest.raises(BankError, match=f"{name} is not a regular file"):
+            read_exchange(tmp_path / name)

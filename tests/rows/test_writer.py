@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import numpy as np
 import pytest
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Decision, Policy
 from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
@@ -409,6 +412,13 @@ def _truncated(path: Path) -> None:
     os.truncate(path, 0)
 
 
+def _overwritten(path: Path) -> None:
+    # Once what was written is in the file itself, and not in its log alone.
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    shutil.copyfile(write_scan(path.with_name("other"), ROWS[8:]), path)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved or removed there")
 @pytest.mark.parametrize(
     ("happens", "words", "rows_in"),
@@ -418,6 +428,7 @@ def _truncated(path: Path) -> None:
         (_rotated, r"was renamed .* in .*moved\. Put it back", "moved"),
         (_replaced, r"was removed .*scan\.sqlite\.recovered", "scan.sqlite.recovered"),
         (_truncated, "was truncated by another program.*put a copy", None),
+        (_overwritten, "was overwritten by another program.*put a copy", None),
     ],
 )
 def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(
@@ -434,6 +445,22 @@ def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(
         assert read_scan(tmp_path / rows_in) == ROWS[:3]
     if happens in (_rotated, _replaced):  # nor is the new file touched by the old one's log
         assert read_scan(path) == ROWS[8:]
+
+
+def test_an_older_copy_that_is_put_back_in_mid_scan_is_a_clear_stop(tmp_path: Path) -> None:
+    path = tmp_path / "scan.sqlite"
+    with ScanWriter(path, Ranking()) as file:
+        for number, row in enumerate(ROWS[:3]):
+            shown = Thumbnail(bytes(20_000), width=1, height=1, frame=0)  # the file grows
+            file.append([NewRow(row=row, thumbnail=shown)])
+            file.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            if not number:
+                # By another process: one that closes the file ends SQLite's own locks on it.
+                subprocess.run(["cp", path, tmp_path / "copy"], check=True)
+            file.check()
+        subprocess.run(["cp", tmp_path / "copy", path], check=True)
+        with pytest.raises(ScanFileChangedError, match=r"was (truncated|overwritten)"):
+            file.append([new(ROWS[3])])
 
 
 def test_a_file_that_goes_at_the_end_is_noticed(tmp_path: Path) -> None:

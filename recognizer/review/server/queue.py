@@ -104,7 +104,9 @@ class Queue(Entries):
             raise
 
     def close(self) -> None:
-        """Release the files."""
+        """Release the files; one that is no longer in its place leaves nothing to another."""
+        with suppress(ScanFileChangedError):
+            self.check()
         super().close()
         self._outcomes.close()
 
