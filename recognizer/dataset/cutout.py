@@ -39,13 +39,6 @@ class Cutout:
     opacity: Picture
 
 
-def outline_mask(outline: tuple[tuple[float, float], ...], height: int, width: int) -> Picture:
-    """Return the mask of a polygon; its points (x, y) are shares of width and height."""
-    points = np.rint(np.array(outline) * (width, height)).astype(np.int32)
-    mask = np.zeros((height, width), np.uint8)
-    return np.asarray(cv2.fillPoly(mask, [points], 255), np.uint8)
-
-
 def soft_mask(mask: Picture, height: int, width: int) -> Picture:
     """Return a mask in another size and with soft edges, uint8, (height, width)."""
     return np.asarray(cv2.GaussianBlur(cv2.resize(mask, (width, height)), (0, 0), _EDGE), np.uint8)

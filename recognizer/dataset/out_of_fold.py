@@ -129,22 +129,6 @@ def read_out_of_fold(path: Path) -> OutOfFold:
     )
 
 
-def join_folds(parts: Sequence[OutOfFold]) -> OutOfFold:
-    """Return the predictions of several folds of one recipe as one."""
-    first = parts[0]
-    embeddings = [part.embedding for part in parts if part.embedding is not None]
-    return OutOfFold(
-        photos=[photo for part in parts for photo in part.photos],
-        folds=np.concatenate([part.folds for part in parts]),
-        labels=first.labels,
-        log_odds=np.concatenate([part.log_odds for part in parts]),
-        embedding=np.concatenate(embeddings) if len(embeddings) == len(parts) else None,
-        activation=first.activation,
-        input_size=first.input_size,
-        recipe=first.recipe,
-    )
-
-
 def _pyarrow() -> tuple[Any, Any]:
     try:
         import pyarrow  # noqa: PLC0415 - an extra

@@ -84,8 +84,3 @@ def _outline(text: str, where: str) -> tuple[tuple[float, float], ...]:
     if len(points) < 3 or not all(0 <= v <= 1 for point in points for v in point):
         raise DatasetError(f"{where}: polygon: at least three points, shares from 0 to 1")
     return points
-
-
-def patch_sources(table: str | Path) -> set[str]:
-    """Return the sources of all patches of a table, also of those whose photo is held out."""
-    return {f"{PATCH_PREFIX}{row['part']}" for _, row in read_rows(table, PATCH_COLUMNS)}

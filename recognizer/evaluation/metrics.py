@@ -191,13 +191,6 @@ def bootstrap(
     return _estimate(float(value(None)), np.concatenate(draws))
 
 
-def bootstrap_mean(values: Scores, rounds: int = 1000) -> Estimate:
-    """Return the mean of independent values, float, (N,), with its percentile interval."""
-    rng = np.random.default_rng(0)
-    draws = rng.choice(values, (rounds, len(values))).mean(axis=1)
-    return _estimate(float(np.mean(values)), draws)
-
-
 def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])

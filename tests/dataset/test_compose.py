@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.dataset.compose import compose, piece_of, several
-from recognizer.dataset.cutout import Cutout, cut_out, outline_mask
+from recognizer.dataset.cutout import Cutout, cut_out
 
 RED, GREEN = (220, 20, 20), (20, 200, 20)
 
@@ -55,14 +55,6 @@ def test_no_background_comes_along() -> None:
     backdrop = np.zeros((200, 200, 3), np.uint8)
     picture = compose(backdrop, [disc()] * 5, [], np.random.default_rng(0))
     assert (picture.min(axis=-1) > 100).mean() < 0.01  # white paper was all around it
-
-
-def test_an_outline_covers_what_it_encloses() -> None:
-    mask = outline_mask(((0.25, 0.5), (0.75, 0.5), (0.75, 1.0), (0.25, 1.0)), 100, 200)
-    assert mask.shape == (100, 200)
-    assert mask[75, 100] == 255
-    assert mask[25, 100] == 0
-    assert mask[75, 20] == 0
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -14,7 +14,6 @@ from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import (
     OutOfFold,
-    join_folds,
     read_out_of_fold,
     write_out_of_fold,
 )
@@ -74,7 +73,6 @@ def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> No
     assert (tuple(found.labels), found.recipe) == (LABELS, {"backbone": "any"})
     for one, other in zip(photos, found.photos, strict=True):
         assert replace(one, path=Path(), split="validation") == other
-    assert join_folds([found, found]).log_odds.shape == (2 * len(photos), len(LABELS))
 
 
 def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
