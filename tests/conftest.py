@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from tests.tiny import write_tiny_bundle
 
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 ROW_VALIDATOR = Draft202012Validator(row_schema(), format_checker=FormatChecker())
 
@@ -124,3 +127,19 @@ def scanned(scan: Callable[..., Result], tmp_path: Path) -> Callable[..., list[d
 def write_file(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, if the machine has one."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not os.path.exists(CHROMIUM):
+        pytest.skip(f"there is no {CHROMIUM}")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
