@@ -1,7 +1,7 @@
 # The scanner and the library, without torch. Build: docker build -t wildlife-product-recognizer .
 # Scan a folder, with nothing writable but the results:
 #   docker run --rm --read-only --tmpfs /tmp -v "$PWD/photos:/photos:ro" -v "$PWD/out:/out" \
-#     wildlife-product-recognizer scan /photos --output /out/scan.jsonl --report /out/report.html
+#     wildlife-product-recognizer scan /photos --output /out/scan.sqlite --report /out/report.html
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
