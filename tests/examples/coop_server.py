@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from jsonschema import Draft202012Validator
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -103,19 +98,3 @@ class Coop:
             {"status": 400, "title": "Invalid Data for Item", "detail": detail} for detail in wrong
         ]
         return JSONResponse({"errors": errors}, 400)
-
-
-@contextmanager
-def serving(app: Starlette) -> Iterator[str]:
-    """Serve an app on a free port of the loopback, and yield its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(10)

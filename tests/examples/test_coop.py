@@ -12,8 +12,9 @@ import pytest
 from examples import coop
 from recognizer.rows import ScanFile, write_listings
 from recognizer.rows.row import Row
-from tests.examples.coop_server import KEY, Coop, serving
+from tests.examples.coop_server import KEY, Coop
 from tests.rows.rows import bare_row, digest, write_scan
+from tests.serving import serving
 
 
 def photo(number: int, source: str, score: float = 0.6, **changes: Any) -> Row:
@@ -31,7 +32,7 @@ ROWS = [
 @pytest.fixture
 def server() -> Iterator[Coop]:
     coop_server = Coop()
-    with serving(coop_server.app()) as coop_server.url:
+    with serving(coop_server.app(), log_level="error", lifespan="off") as coop_server.url:
         yield coop_server
 
 

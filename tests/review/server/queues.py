@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from recognizer.model.bundle import Bundle
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
@@ -21,6 +18,7 @@ from recognizer.review.server.app import Parts, make_app
 from recognizer.review.server.queue import Assessment, Queue
 from recognizer.rows.row import Row
 from tests.rows.rows import NOW, bare_row, digest
+from tests.serving import serving
 
 REJECTED, CONFIRMED = (Assessment(judgement=Judgement(name)) for name in ("rejected", "confirmed"))
 
@@ -61,17 +59,8 @@ def served(
         prepare(queue)
         options = {"secret": "secret of a test", "port": 0, "bundles": [*bundles], **parts}
         app = make_app(Parts(queue=queue, photos=photos, **options))
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.01)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.should_exit = True
-            thread.join()
+        with serving(app, log_level="warning") as url:
+            yield url
 
 
 class Client:
