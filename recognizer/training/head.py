@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from recognizer.dataset.manifest import Photo
+from recognizer.training.augment import random_part
 from recognizer.training.cache import PhotoCache
 from recognizer.training.model import ProductNetwork
 
@@ -23,6 +24,7 @@ UNSEEN_LOGIT = -20.0
 _ITERATIONS = 60
 _SOURCE_POWER = 0.25  # of the regression: with few photos of a source it learns more than training
 _BATCH = 32
+_MIN_AREA = 0.4  # of a photo, that a random view of it shows at least
 
 
 def photo_weights(
@@ -60,28 +62,42 @@ def features_of(
     network: ProductNetwork,
     photos: Sequence[Photo],
     cache: PhotoCache,
+    size: int,
+    *,
+    view: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Features:
-    """Return what the head sees of photos as they are served, float32, (N, channels).
+    """Return what the head sees of photos, float32, (N, channels).
 
     Args:
         network: in evaluation mode, before any training.
         photos: all of them in the cache.
         cache: gets the features that are missing.
+        size: side of the network's input.
+        view: 0 for photos as they are served; others are random parts of them.
         on_progress: called with the photos done and their number.
     """
-    maker = _digest(network)
+    maker = f"{_digest(network)} {size} {view}"
     known = cache.features(maker)
     missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
     device = next(network.parameters()).device
     for first in range(0, len(missing), _BATCH):
         some = missing[first : first + _BATCH]
-        found = network(torch.from_numpy(cache.squares(some)).to(device)).embedding
+        if view:
+            images = np.stack([_random_view(p, cache, size, view) for p in some])
+        else:
+            images = cache.squares(some, size)
+        found = network(torch.from_numpy(images).to(device)).embedding
         vectors = found.float().cpu().numpy()
         cache.add_features(maker, some, vectors)
         known.update((p.sha256, v) for p, v in zip(some, vectors, strict=True))
         on_progress(first + len(some), len(missing))
     return np.stack([known[p.sha256] for p in photos]).astype(np.float32)
+
+
+def _random_view(photo: Photo, cache: PhotoCache, size: int, view: int) -> NDArray[np.uint8]:
+    rng = np.random.default_rng([view, int(photo.sha256[:8], 16)])
+    return random_part(cache.rgb(photo.sha256), size, rng, _MIN_AREA)
 
 
 def _digest(network: ProductNetwork) -> str:

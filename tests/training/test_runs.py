@@ -14,6 +14,7 @@ from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
 from recognizer.training import runs as module
 from recognizer.training.fit import fit, predict
+from recognizer.training.model import ProductNetwork
 from recognizer.training.runs import (
     Stage,
     answers,
@@ -35,7 +36,9 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Trained) -> 
     assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(len(found.photos)), abs=1e-5)
     rows = np.flatnonzero(found.folds == 1)
     held = [found.photos[i] for i in rows]
-    logits = torch.from_numpy(predict(fold_network(recipe, trained.folder, 1), held, recipe.cache))
+    network = fold_network(recipe, trained.folder, 1)
+    assert isinstance(network, ProductNetwork)
+    logits = torch.from_numpy(predict(network, held, recipe.cache, recipe.config.input_size))
     assert found.probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
 
 
