@@ -22,7 +22,7 @@ from torch.nn import functional
 from recognizer.dataset.manifest import Photo
 from recognizer.training.cache import PhotoCache
 from recognizer.training.config import TrainingConfig
-from recognizer.training.head import features_of, fit_head
+from recognizer.training.head import VIEWS, features_of, fit_head
 from recognizer.training.model import Outputs, ProductNetwork, build_network
 
 
@@ -130,18 +130,18 @@ def fit_ensemble(
         network = build_ensemble_network(config, backbone, len(labels))
 
         def report(done: int, of: int, backbone: str = backbone) -> None:
-            on_progress(f"features of {backbone}: {done} of {of} photos")
+            on_progress(f"features of {backbone}: {done} of {of} photos, {len(VIEWS)} times")
 
         views = [
             features_of(network, photos, cache, own.input_size, view=view, on_progress=report)
-            for view in range(own.views)
+            for view in VIEWS
         ]
         weight, bias = fit_head(
             np.concatenate(views),
-            list(photos) * own.views,
+            list(photos) * len(VIEWS),
             labels,
             config.label_power,
-            config.head_c / own.views,
+            config.head_c / len(VIEWS),
         )
         network.set_head(weight, bias)
         networks.append(network)

@@ -48,14 +48,11 @@ class CascadeConfig:
             stage.
         input_size: side of their input, and so of the model's, in pixels.
         share: of photos without a product that reach the second stage, on sources not seen.
-        views: how many views of each photo their heads learn from: the photo as it is served, and
-            random parts of it.
     """
 
     backbones: list[str] = field(default_factory=list)
     input_size: int = 320
     share: float = 0.1
-    views: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +169,6 @@ class TrainingConfig:
         if self.cascade.backbones:
             _check_range("cascade.input_size", self.cascade.input_size, self.input_size, None)
         _check_range("cascade.share", self.cascade.share, 0.001, 0.999)
-        _check_range("cascade.views", self.cascade.views, 1, None)
         for part in dataclasses.fields(self.augment):
             high = None if part.name == "damage" else 1
             _check_range(f"augment.{part.name}", getattr(self.augment, part.name), 0, high)

@@ -30,7 +30,7 @@ from recognizer.training.quantization import run_file
 from recognizer.training.runs import answers, finished_network, open_recipe, train_recipe
 from tests.training.conftest import small_config
 
-SECOND = CascadeConfig(["test_efficientnet", "test_resnet"], input_size=48, share=0.25, views=2)
+SECOND = CascadeConfig(["test_efficientnet", "test_resnet"], input_size=48, share=0.25)
 IS_PRODUCT = np.array([True, False, False])
 
 
