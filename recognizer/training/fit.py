@@ -31,14 +31,19 @@ from recognizer.training.augment import Augmentation, Pictures
 from recognizer.training.cache import PhotoCache
 from recognizer.training.config import TrainingConfig
 from recognizer.training.head import features_of, fit_head, photo_weights
-from recognizer.training.model import ProductNetwork, build_network
+from recognizer.training.model import (
+    CPU_PASS,
+    ProductNetwork,
+    build_network,
+    choose_device,
+    choose_precision,
+)
 
 CHECKPOINT = "checkpoint.pt"
 
 _MAX_GRADIENT = 2.0  # a longer one is shortened
 _AVERAGE = 0.998  # decay of the averaged weights, per step
 _WARMUP_STEPS = 100
-_CPU_PASS = 12  # photos in a pass: the maps of more leave a processor's cache
 _SAVE_SECONDS = 60.0
 _BATCH = 32  # of predictions
 
@@ -165,7 +170,7 @@ class _Run:
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         self.optimizer.zero_grad(set_to_none=True)
-        together = _CPU_PASS if self.device.type == "cpu" else len(images)
+        together = CPU_PASS if self.device.type == "cpu" else len(images)
         total = 0.0
         for part in range(0, len(images), together):
             some = images[part : part + together].to(self.device)
@@ -257,39 +262,6 @@ def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.A
         {**g, "lr": config.learning_rate} for g in param_groups_weight_decay(network.head, decay)
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]])
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
-
-    Raises:
-        TrainingError: the named device is unavailable.
-    """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        name = next((device for device, is_there in available.items() if is_there), "cpu")
-    if not available.get(name, True):
-        raise TrainingError(f'device {name!r} is unavailable; use device = "auto"')
-    return torch.device(name)
-
-
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type for ``fp32``, ``bf16`` or ``auto``: bf16 where it is faster."""
-    if name != "auto":
-        return torch.bfloat16 if name == "bf16" else torch.float32
-    if device.type != "cpu":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    seconds = {}
-    for kind in (torch.float32, torch.bfloat16):
-        x = torch.ones(_CPU_PASS, 128, 16, 16, dtype=kind).to(memory_format=torch.channels_last)
-        weight = torch.ones(128, 128, 1, 1, dtype=kind)
-        times = []
-        for _ in range(5):
-            started = time.thread_time()
-            functional.conv2d(x, weight)
-            times.append(time.thread_time() - started)
-        seconds[kind] = min(times)
-    return min(seconds, key=lambda kind: seconds[kind])
 
 
 @torch.no_grad()

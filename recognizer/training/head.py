@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from recognizer.dataset.manifest import Photo
 from recognizer.training.cache import PhotoCache
-from recognizer.training.model import ProductNetwork
+from recognizer.training.model import ProductNetwork, choose_precision
 
 Features = NDArray[np.float32]
 
@@ -31,7 +31,7 @@ VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 _CUT = 0.125  # of each side, by which the centre is smaller
 _ITERATIONS = 60
 _SOURCE_POWER = 0.25  # of the regression: with few photos of a source it learns more than training
-_BATCH = 32
+_TOGETHER, _PASS = 64, 4  # photos in a transaction, and in a pass
 
 
 def photo_weights(
@@ -64,7 +64,6 @@ def photo_weights(
     return np.asarray(weights / weights.sum(), np.float64)
 
 
-@torch.no_grad()
 def features_of(
     network: ProductNetwork,
     photos: Sequence[Photo],
@@ -88,11 +87,13 @@ def features_of(
     known = cache.features(maker)
     missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
     device = next(network.parameters()).device
-    for first in range(0, len(missing), _BATCH):
-        some = missing[first : first + _BATCH]
-        images = VIEWS[view](cache.squares(some, size))
-        found = network(torch.from_numpy(images).to(device)).embedding
-        vectors = found.float().cpu().numpy()
+    kind = choose_precision("auto", device)
+    for first in range(0, len(missing), _TOGETHER):
+        some = missing[first : first + _TOGETHER]
+        images = torch.from_numpy(VIEWS[view](cache.squares(some, size))).to(device)
+        with torch.inference_mode(), torch.autocast(device.type, kind, enabled=kind.itemsize < 4):
+            parts = [network(part).embedding.float().cpu() for part in images.split(_PASS)]
+        vectors = torch.cat(parts).numpy()
         cache.add_features(maker, some, vectors)
         known.update((p.sha256, v) for p, v in zip(some, vectors, strict=True))
         on_progress(first + len(some), len(missing))
