@@ -18,10 +18,8 @@ from recognizer.evaluation.metrics import (
     rank,
     recall_at_fpr,
     share,
-    weighted_mean,
 )
 from recognizer.evaluation.thresholds import threshold_at_fpr
-from recognizer.model.description import Estimate
 
 TRUTH = np.array([True, True, False, False, True, False])
 SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.1])
@@ -197,12 +195,3 @@ def test_photos_that_are_the_same_count_once_for_each_source() -> None:
     assert alike.effective(np.full(60, 10)) == pytest.approx(60, rel=0.1)
     apart = Clustering.of(rng.random((1, 600)) < 0.3, sources, np.zeros(600, np.str_))
     assert apart.effective(np.full(60, 10)) > 450
-
-
-def test_a_weighted_mean_of_one_part_is_that_part() -> None:
-    part, unknown = share(3, 10), Estimate(0.0, 0.0, 1.0)
-    mean = weighted_mean({"a": 1.0}, {"a": part})
-    assert (mean.value, mean.low, mean.high) == pytest.approx((part.value, part.low, part.high))
-    half = weighted_mean({"a": 0.5, "b": 0.5}, {"a": part, "b": unknown})
-    assert half.value == pytest.approx(0.15)
-    assert half.high > 0.5
