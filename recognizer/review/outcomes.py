@@ -159,13 +159,6 @@ def _is_text(text: str) -> bool:
     }
 
 
-def as_note(text: str | None) -> str | None:
-    """Return a text from elsewhere as the note of an outcome; None where nothing is left of it."""
-    lines = "\n".join((text or "").splitlines())
-    clean = "".join(c for c in lines if c == "\n" or c.isprintable()).strip()
-    return clean[: MAX_CHARACTERS["note"]] or None
-
-
 _FIELDS = tuple(field.name for field in fields(Outcome))
 _COLUMNS = ", ".join(_FIELDS)
 _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES (:id, :{', :'.join(_FIELDS)})"

@@ -25,7 +25,6 @@ from recognizer.review.outcomes import (
     Occasion,
     Outcome,
     Outcomes,
-    as_note,
     read_outcomes,
     write_outcomes,
 )
@@ -274,9 +273,3 @@ def test_a_store_that_is_missing_is_not_made_by_a_reader(tmp_path: Path) -> None
     with pytest.raises(ScanFileError, match="does not exist"):
         Outcomes(tmp_path / "none.sqlite")
     assert not [*tmp_path.iterdir()]
-
-
-def test_a_text_from_elsewhere_becomes_a_note() -> None:
-    assert as_note("a\r\nb\x07\ud800 ") == "a\nb"
-    assert as_note(" \t") is as_note(None) is None
-    assert outcome(note=as_note("n" * 9000)).note == "n" * 4000
