@@ -194,7 +194,7 @@ def scan_seconds(
         command = [str(table), "--output", f"{folder}/scan.sqlite", "--bundle", str(bundle.path)]
         command += ["--workers", str(workers), "--engine", engine, "--quiet"]
         for place in {photo.parent for photo in photos}:  # the table lies elsewhere
-            command += ["--root", str(place)]
+            command += ["--image-root", str(place)]
         return _run_scan(command, held)
 
 

@@ -27,13 +27,6 @@ def command(
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
-    part: Annotated[
-        str,
-        typer.Option(
-            help="The part of the queue for one of several reviewers, such as 2/5. A listing stays "
-            "in its part."
-        ),
-    ] = "1/1",
     language: Annotated[
         Language, typer.Option(help="The language of the page: English or Chinese.")
     ] = Language.ENGLISH,
@@ -45,7 +38,7 @@ def command(
     confidential as they are.
     """
     from recognizer.cli.originals import read_original
-    from recognizer.review.page import Part, write_report
+    from recognizer.review.page import write_report
 
     require_page(output)
     with working(f"Writing {output}"):
@@ -55,7 +48,6 @@ def command(
             bundles_behind(bundle),
             outcomes=outcomes,
             title=title,
-            part=Part.parse(part),
             language=language,
             read=lambda row: read_original(row, allow_http=False),
         )

@@ -36,7 +36,7 @@ def command(
         output_option(
             "The file of the scan (SQLite). A scan that was stopped resumes from it, and images "
             "that have not changed are not scored again.",
-            show_default="NAME.scan.sqlite, after the folder, table or archive that is scanned",
+            show_default="NAME.scan.sqlite, after what is scanned; of several sources, scan.sqlite",
         ),
     ] = None,
     report: Annotated[
@@ -48,12 +48,13 @@ def command(
         typer.Option(help="The column of tables with the images.", show_default="by its name"),
     ] = None,
     listing_column: options.ListingColumnOption = None,
-    root: Annotated[
+    image_root: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PLACE",
-            help="A folder, or the beginning of URLs of an object store (s3://bucket/photos), "
-            "where tables may name images; may be repeated.",
+            help="A folder, or the beginning of URLs of an object store (s3://bucket/photos), from "
+            "which the paths in tables are taken, and where tables may name images; may be "
+            "repeated.",
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
@@ -213,7 +214,7 @@ def command(
             provider=provider,
             limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
             image_column=image_column,
-            access=Access(allow_http=allow_http, roots=tuple(root or ())),
+            access=Access(allow_http=allow_http, roots=tuple(image_root or ())),
             timeout=timeout,
             memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
             rehash=rehash,
@@ -228,7 +229,7 @@ def command(
         with (
             ScanWriter(output, Ranking([model])) as file,
             Lookahead(found) as items,
-            Output(output, items, quiet=quiet or as_json) as shown,
+            Output(items, quiet=quiet or as_json) as shown,
         ):
             if listing_column is not None:
                 file.set_listing_column(listing_column)
@@ -240,7 +241,7 @@ def command(
             if as_json:
                 print_json(as_plain(summary, skipped, model, output))
             else:
-                shown.print_results(summary, skipped, model, report)
+                shown.print_results(file, summary, skipped, model, report)
     if summary.failed:
         raise SomeInputsFailedError
 

@@ -34,7 +34,7 @@ from recognizer.evaluation.templates import render
 from recognizer.imaging.sources import Refused
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
-from recognizer.review.guide import make_guides
+from recognizer.review.cards import make_guides
 from recognizer.review.outcomes import Outcome
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row

@@ -21,7 +21,7 @@ from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Enrolled
 from recognizer.model.negatives import read_negatives, write_negatives
 from recognizer.policy import Policy
-from recognizer.review.guide import make_guides
+from recognizer.review.cards import make_guides
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
 from tests.enrolment.conftest import WritePhotos
@@ -87,7 +87,7 @@ def test_the_bundle_says_what_it_is_made_of(
     assert "enrolled from 4 photos of 1 source" in label.evidence.enrolment.words
     assert label.evidence.test.photos == 0
     evidence = make_guides(bundle)["rhino_horn"].evidence
-    assert "enrolled from 4 photos" in evidence.text
+    assert "enrolled from 4 photos" in evidence
     assert "rhino_horn was enrolled from 4 photos" in (bundle.path / "MODEL_CARD.md").read_text()
 
 

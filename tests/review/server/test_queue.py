@@ -245,12 +245,10 @@ def test_filters_and_words_look_at_every_column(scan: Path) -> None:
         assert found(seller="Jo") == found(q="12.50") == found(q="象牙") == ["a"]
         assert found(q="title GENUINE_T 100%") == found(reported="1") == ["b"]
         assert found(q="0_genuine") == []
-        assert found(until="2025-12-24") == ["a"]
-        assert found(since="2025-12-25", level="review", product="ivory_worked") == ["b", "c"]
+        assert found(level="review", product="ivory_worked") == ["b", "a", "c"]
         assert found(location="https://cdn.example") == ["c"]
-        assert found(new="1") == found(state="confirmed") == found(level="priority") == []
-        nonsense = {"since": "soon", "state": "gone", "level": "'; DROP TABLE entry"}
-        assert found(**nonsense) == found(until="9999-12-31") == ["b", "a", "c"]
+        assert found(state="confirmed") == found(level="priority") == []
+        assert found(state="gone", level="'; DROP TABLE entry") == ["b", "a", "c"]
 
 
 def test_a_scan_that_grows_and_outcomes_of_others_are_taken_over(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from recognizer.model.description import Estimate, EvaluationPhotos, LabelEvidence, TrainingImages
-from recognizer.review.guide import describe_evidence
+from recognizer.review.cards import describe_evidence
 
 
 @pytest.mark.parametrize(
@@ -42,5 +42,4 @@ def test_evidence_in_words(
     mark: str | None,
 ) -> None:
     evidence = train and LabelEvidence(train=train, test=test, average_precision=precision)
-    found = describe_evidence(evidence)
-    assert (found.text, found.mark) == (text, mark)
+    assert describe_evidence(evidence) == (text, mark)
