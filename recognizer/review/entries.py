@@ -27,6 +27,7 @@ from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
+from recognizer.rows.similar import nearest_images
 
 MAX_GROUP = 500
 """Listings that one decision can settle."""
@@ -35,6 +36,7 @@ MAX_IMAGES = 1000
 """Images of one listing for which a verdict on it is stored; it counts for the listing itself."""
 
 PAGE_SIZE = 50
+MAX_SIMILAR = 24  # photos
 
 _REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its listings
 _REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them again
@@ -285,6 +287,26 @@ class Entries(Closes):
         """Return an image by its key."""
         found = self._images("image.key = ?", (key,), "image.id")
         return found[0] if found else None
+
+    def similar(self, image: Image) -> list[tuple[Image, str | None]]:
+        """Return the photos that are most like one, each with the key of its listing.
+
+        The key is None for a listing that is not in the queue.
+        """
+        numbers = nearest_images(self.file, image.number, MAX_SIMILAR)
+        some = ", ".join(map(str, numbers))
+        found = {one.number: one for one in self._images(f"image.id IN ({some})", (), "image.id")}
+        units = dict(
+            self.file.select(
+                "SELECT image.id, entry.unit FROM image JOIN entry ON entry.unit = image.unit"
+                f" WHERE image.id IN ({some})"
+            )
+        )
+        return [
+            (found[number], as_key(units[number]) if number in units else None)
+            for number in numbers
+            if number in found
+        ]
 
     def _images(self, condition: str, values: Sequence[object], order: str) -> list[Image]:
         with self._lock:

@@ -117,6 +117,7 @@ class _Report:
             "script": script,
             "script_digest": _digest_of(script),
             "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
+            "for_lead": False,
             "rows": [self._row(entry) for entry in shown],
             "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},

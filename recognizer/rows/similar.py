@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.errors import ScanFileError, UsageError
+from recognizer.known import COPY_DISTANCE
+from recognizer.known.hashes import to_bytes
 from recognizer.model.numerics import unit_norm
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -47,6 +49,41 @@ def similar_images(
     """
     if top < 1:
         raise UsageError(f"top = {top}: give at least 1")
+    return [
+        SimilarImage(cosine=cosine, row=row)
+        for cosine, image in _nearest(file, vector, model, top)
+        if (row := file.row(image)) is not None
+    ]
+
+
+def nearest_images(file: ScanFile, image: int, top: int) -> list[int]:
+    """Return the numbers of the images that are most like one of the scan, the nearest first.
+
+    By their embeddings if the scan has kept them; else these are its near-copies.
+    """
+    own = file.select(
+        "SELECT vector, digest FROM embedding JOIN image ON image.id = embedding.image"
+        " JOIN model ON model.id = model WHERE image.id = ?",
+        (image,),
+    )
+    if own:
+        vector = np.frombuffer(own[0][0], np.int8).astype(np.float32)
+        found = [other for _, other in _nearest(file, vector, own[0][1], top + 1)]
+    else:
+        hashes = dict(file.select("SELECT id, phash FROM image WHERE phash IS NOT NULL"))
+        if image not in hashes:
+            return []
+        bits = to_bytes([hashes[image]]) ^ to_bytes([*hashes.values()])
+        apart = np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
+        order = np.argsort(apart, kind="stable")[: top + 1]
+        numbers = [*hashes]
+        found = [numbers[at] for at in order.tolist() if apart[at] <= COPY_DISTANCE]
+    return [other for other in found if other != image][:top]
+
+
+def _nearest(
+    file: ScanFile, vector: NDArray[np.float32], model: str, top: int
+) -> list[tuple[float, int]]:
     direction = unit_norm(vector[None].astype(np.float32))[0]
     nearest: list[tuple[float, int]] = []
     last, is_empty = 0, True
@@ -67,8 +104,4 @@ def similar_images(
         nearest = heapq.nlargest(top, [*nearest, *found])
     if is_empty:
         raise ScanFileError(f"{file.path} has no embeddings of this model: scan with --embeddings")
-    return [
-        SimilarImage(cosine=cosine, row=row)
-        for cosine, image in nearest
-        if (row := file.row(-image)) is not None
-    ]
+    return [(cosine, -image) for cosine, image in nearest]

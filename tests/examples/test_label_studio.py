@@ -15,6 +15,8 @@ from recognizer.review.outcomes import Judgement, Outcomes
 from tests.conftest import invoke
 from tests.rows.rows import bare_row, digest, write_scan
 
+HOSTILE = 'a"</View>{sha256}.jpg'
+
 
 @pytest.fixture
 def scan(tmp_path: Path) -> Path:
@@ -24,7 +26,7 @@ def scan(tmp_path: Path) -> Path:
         Region(label="ivory_raw", score=0.5, box=(0, 0, 9, 9), frame=2),
     )
     rows = [
-        bare_row("a.jpg", 0.6, "review", item=item, width=200, height=100, regions=regions),
+        bare_row(HOSTILE, 0.6, "review", item=item, width=200, height=100, regions=regions),
         bare_row("https://photos.example/b.jpg", 0.9, "priority"),
         bare_row("c.jpg", 0.1, "clear"),
     ]
@@ -36,7 +38,7 @@ def tasks(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> lis
     label_studio.main(["tasks", str(scan)])
     printed = capsys.readouterr()
     assert len(json.loads(printed.out)) == 1
-    assert "'a.jpg': no URL" in printed.err
+    assert f"{HOSTILE!r}: no URL" in printed.err
     config = tmp_path / "interface.xml"
     url = ("--photo-url", "/data/local-files/?d={source}")
     label_studio.main(["tasks", str(scan), *url, "--interface", str(config)])
@@ -46,7 +48,7 @@ def tasks(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> lis
 
 def test_leads_become_tasks_with_pre_annotations(tasks: list[Any]) -> None:
     first, second = tasks
-    assert first["data"]["image"] == "/data/local-files/?d=a.jpg"
+    assert first["data"]["image"] == "/data/local-files/?d=a%22%3C/View%3E%7Bsha256%7D.jpg"
     assert first["data"]["title"] == "<b>Old carving"
     assert first["data"]["listing"] == "7"
     (prediction,) = first["predictions"]
@@ -102,6 +104,6 @@ def test_its_export_becomes_outcomes(
         first, second = opened
     assert (first.judgement, first.label) == (Judgement.CONFIRMED, "ivory_raw")
     assert (first.reviewer, first.note) == ("ama@platform.example", "a tusk\n tip")
-    assert (first.sha256, first.listing) == (digest("a.jpg"), "7")
+    assert (first.sha256, first.listing) == (digest(HOSTILE), "7")
     assert first.time.isoformat() == "2026-03-09T22:16:08.746926+00:00"
     assert second.reviewer == "Label Studio 4"

@@ -120,6 +120,7 @@ def make_app(parts: Parts) -> Starlette:
             Route("/listing/{key}", pages.desk),
             Route("/listing/{key}/photos", pages.strip),
             Route("/listings", pages.listings),
+            Route("/similar/{key}", pages.similar),
             Route("/shift", pages.shift),
             Route("/act", pages.act, methods=["POST"]),
             Route("/keep", pages.keep, methods=["POST"]),
@@ -226,6 +227,15 @@ class _Pages:
             return RedirectResponse("/login", 303)
         context = self._list(request, reviewer) | self._filters(request)
         return self._render(request, "listings.html.j2", **context)
+
+    def similar(self, request: Request) -> Response:
+        if _reviewer(request) is None:
+            return RedirectResponse("/login", 303)
+        image = self._queue.image(self._unit(request))
+        if image is None:
+            raise HTTPException(404)
+        found = self._queue.similar(image)
+        return self._render(request, "similar.html.j2", image=image, found=found)
 
     def shift(self, request: Request) -> Response:
         if _reviewer(request) is None:
@@ -394,6 +404,7 @@ class _Pages:
         return {
             "view": view,
             "card": None if entry is None else self._cards.card(entry, reviewer, texts),
+            "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
             "done": mine[0].total if mine else 0,
             **self._filters(request),
         }
@@ -440,15 +451,20 @@ class _Pages:
         is_page = request.method == "GET"
         counts = self._queue.open_counts() if reviewer else {}
         path = request.url.path
-        is_audit = path == "/" and request.query_params.get("section") == AUDIT
+        for name, value in (("section", AUDIT), ("state", Judgement.ESCALATED)):
+            if path == "/" and query.get(name) == value:
+                path = f"/?{name}={value}"
         audit = [("/?section=audit", "audit", counts[AUDIT])] if counts.get(AUDIT) else []
+        is_lead = reviewer in self._queue.leads
+        escalated = [("/?state=escalated", "escalated", 0)] if is_lead else []
         return {
             **base_context(texts, self._parts.bundles, is_report=False),
             "reviewer": reviewer,
-            "tab": "/?section=audit" if is_audit else path,
+            "tab": path,
             "tabs": [
                 ("/", "queue", 0),
                 ("/listings", "listings", 0),
+                *escalated,
                 *audit,
                 ("/shift", "shift", 0),
             ],

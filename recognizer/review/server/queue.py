@@ -79,8 +79,9 @@ class Done:
 class Queue(Entries):
     """A queue that several people work through at once.
 
-    Somebody who does nothing has a listing for ``hold_seconds``. ``on_outcomes`` is called with
-    outcomes once they are on the disk. See :class:`Entries` for the rest.
+    Somebody who does nothing has a listing for ``hold_seconds``. If there are ``leads``, they alone
+    decide on what was escalated, and never on what they escalated themselves. ``on_outcomes`` is
+    called with outcomes once they are on the disk. See :class:`Entries` for the rest.
     """
 
     def __init__(
@@ -89,11 +90,13 @@ class Queue(Entries):
         outcomes: Path | None = None,
         *,
         hold_seconds: float = HOLD_SECONDS,
+        leads: Collection[str] = (),
         time_limits: Mapping[Decision, float] | None = None,
         on_outcomes: Callable[[Sequence[Outcome]], object] = lambda _: None,
     ) -> None:
         self._on_outcomes = on_outcomes
         self._hold_seconds = hold_seconds
+        self.leads = frozenset(leads)
         self._said_at = datetime.min.replace(tzinfo=UTC)
         is_own = outcomes is None or outcomes == scan
         self._outcomes = Outcomes(outcomes or scan, write=True, create=not is_own)
@@ -171,8 +174,13 @@ class Queue(Entries):
         with self._lock:
             self.file.execute("DELETE FROM temp.hold WHERE reviewer = ?", (reviewer,))
 
+    def is_for_others(self, reviewer: str, entry: Entry) -> bool:
+        """Whether a listing was escalated and is not for this reviewer to decide."""
+        is_escalated = bool(self.leads) and entry.state == Judgement.ESCALATED
+        return is_escalated and (reviewer not in self.leads or reviewer == entry.judge)
+
     def _hold(self, reviewer: str, entry: Entry) -> Entry:
-        if entry.held_by not in {None, reviewer}:
+        if entry.held_by not in {None, reviewer} or self.is_for_others(reviewer, entry):
             self.release(reviewer)
             return entry
         now, images = time.time(), self._images_about(entry)

@@ -19,7 +19,7 @@ from recognizer.review.server.security import Guard
 from recognizer.rows import NewRow
 from tests.conftest import picture
 from tests.review.server.queues import Client, listing, many, said_in, served
-from tests.rows.rows import bare_row, digest, row_of, write_scan
+from tests.rows.rows import FAR, HASH, NEAR, bare_row, digest, row_of, write_scan
 
 EVIL = '"><script>document.title="owned"</script><img src=x onerror=alert(1)>{{7*7}}'
 POLICY = (
@@ -264,6 +264,49 @@ def test_the_audit_sample_is_blind_and_the_words_are_those_of_the_browser(base: 
     assert "随机抽取" in anna.open("/?section=audit")
     anna.open("/shift?lang=en")
     assert "Shift" in anna.open("/shift")
+
+
+def test_similar_photos_are_a_click_away(tmp_path: Path) -> None:
+    rows = [
+        replace(listing(EVIL, 0.9), phash=HASH),
+        replace(listing("copy", 0.1, "clear"), phash=NEAR),
+        replace(listing("other", 0.8), phash=FAR),
+    ]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        (link,) = re.findall(r'href="(/similar/\w+)"', anna.open())
+        page = anna.http.get(link).text
+        assert page.count('<img src="/photo/') == 2
+        assert "copy.jpg" in page
+        assert "other.jpg" not in page
+        assert "<script>document" not in page
+        assert "/listing/" not in page  # a clear listing has no card
+        assert anna.http.get(f"/similar/{SOME_KEY}").status_code == 404
+        assert httpx.get(base + link).headers["location"] == "/login"
+    rows = [
+        NewRow(row=row, embedding=np.array([1, number], np.int8)) for number, row in enumerate(rows)
+    ]
+    scan = write_scan(tmp_path / "embeddings.sqlite", rows)
+    with served(scan) as base:
+        page = Client(base, "Anna").http.get(link).text
+        assert page.index("copy.jpg") < page.index("other.jpg")
+        assert page.count('href="/listing/') == 1
+
+
+def test_a_lead_sees_what_was_escalated(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", many(1))
+    with served(scan, queue={"leads": ["Lea"]}) as base:
+        anna, lea = Client(base, "Anna"), Client(base, "Lea")
+        anna.open()
+        page = f"/listing/{anna.listing}"
+        assert anna.act("escalate").status_code == 200
+        assert "/?state=escalated" not in anna.open()
+        assert "a lead decides" in anna.open(page)
+        assert anna.listing is None
+        assert 'href="/?state=escalated" aria-current="page"' in lea.open("/?state=escalated")
+        assert lea.act("confirm").status_code == 200
+    assert [one.judgement for one in said_in(scan)] == ["escalated", "confirmed"]
 
 
 def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:

@@ -174,6 +174,48 @@ def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
         assert names(queue) == ["a"]
 
 
+def test_a_new_lead_reopens_a_listing_that_was_rejected_by_a_clock_ahead(
+    scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scan(scan, [listing("a")])
+    with Queue(scan) as queue:
+        monkeypatch.setattr(queue, "_now", lambda _: datetime.now(UTC) + timedelta(days=400))
+        one = queue.take("Anna", View())
+        queue.decide("Anna", one.unit, REJECTED)
+        write_scan(scan, [replace(listing("a"), source="new.jpg", sha256=digest("new"))])
+        queue.refresh()
+        assert names(queue) == ["a"]
+        monkeypatch.undo()  # the clock is right again
+        one = queue.take("Ben", View())
+        queue.decide("Ben", one.unit, CONFIRMED)
+        assert names(queue, View(state="confirmed")) == ["a"]
+
+
+def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) -> None:
+    escalated = Assessment(judgement=Judgement.ESCALATED)
+    view = View(state="escalated")
+    write_scan(scan, many(2))
+    with Queue(scan, leads=["Lea", "Leo"]) as queue:
+        for who in ("Anna", "Lea"):
+            one = queue.take(who, View())
+            queue.decide(who, one.unit, escalated)
+        units = {entry.judge: entry.unit for entry in queue.page(view, 1)[0]}
+        for who, of in (("Anna", "Lea"), ("Anna", "Anna"), ("Lea", "Lea")):
+            one = queue.take(who, view, units[of])
+            assert one.held_by is None
+            with pytest.raises(ConflictError):
+                queue.decide(who, one.unit, CONFIRMED)
+        one = queue.take("Lea", view)
+        assert one.unit == units["Anna"]
+        queue.decide("Lea", one.unit, CONFIRMED)
+        assert queue.take("Lea", view) is None
+        one = queue.take("Leo", view)
+        queue.decide("Leo", one.unit, REJECTED)
+        assert queue.page(view, 1)[1] == 0
+    with Queue(scan) as queue:  # without leads, anybody may
+        assert queue.undo("Leo").held_by == "Leo"
+
+
 def test_a_lead_that_came_after_the_page_was_made_is_decided_by_nobody_who_has_not_seen_it(
     scan: Path,
 ) -> None:
