@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from recognizer.cli import SomeInputsFailedError, options
 from recognizer.cli.options import output_option, print_json
 from recognizer.errors import UsageError
-
-if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
-    from recognizer.policy import Policy
 
 
 def command(
@@ -59,16 +54,6 @@ def command(
         ),
     ] = None,
     allow_http: options.AllowHttpOption = False,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="The probability above which any product is a lead, instead of the model's own "
-            "thresholds. A lead has priority if it is also over the model's threshold for a "
-            "false-positive rate of 0.1 %.",
-        ),
-    ] = None,
     policy: options.OptionalPolicyOption = None,
     bundle: options.BundleOption = None,
     workers: Annotated[
@@ -173,12 +158,14 @@ def command(
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
+    from recognizer._policy_file import load_policy
     from recognizer.cli.scan_files import check_outputs, default_output, require_sources
     from recognizer.cli.scan_output import Output, as_plain, warnings
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.known import share_bank
     from recognizer.model.bundle import load_bundle, load_carried_bundles
+    from recognizer.policy import Policy
     from recognizer.review.page import write_report
     from recognizer.rows import AuditSample, Ranking, ScanWriter
     from recognizer.scan import (
@@ -194,7 +181,7 @@ def command(
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
-    rules = _policy(policy, threshold, model)
+    rules = Policy() if policy is None else load_policy(policy, model.taxonomy)
     output = output or default_output(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
     if engine not in [*Engine]:
@@ -262,22 +249,3 @@ def _stoppable(output: Path) -> Iterator[None]:
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _policy(path: str | None, threshold: float | None, bundle: Bundle) -> Policy:
-    from recognizer._policy_file import load_policy
-    from recognizer.policy import Policy, Probability, Rate, Rule
-
-    if path is not None and threshold is not None:
-        raise UsageError(
-            "--policy and --threshold exclude each other: write the threshold into the policy"
-        )
-    if threshold is not None and math.isnan(threshold):  # which no range keeps out
-        raise UsageError("--threshold nan: a probability from 0 to 1")
-    if path is not None:
-        return load_policy(path, bundle.taxonomy)
-    if threshold is None:
-        return Policy()
-    # Over the model's own threshold for this rate too, a lead has priority.
-    rule = Rule(review=Probability(threshold), priority=Rate(0.001))
-    return Policy(name=f"threshold {threshold:g}", default=rule)

@@ -150,7 +150,9 @@ def test_a_copy_of_a_known_item_is_a_lead(bank: Path, scanned: Scanned, tmp_path
     for seed in (0, 1, 2):
         (folder / f"{seed}.jpg").write_bytes(encoded(altered(seed), quality=60))
     (folder / "blank.jpg").write_bytes(encoded(picture("blue")))
-    found = scanned(folder, "--known", bank, "--threshold", 1)
+    policy = tmp_path / "p.toml"
+    policy.write_text("review_probability = 1.0\npriority_probability = 1.0\n")
+    found = scanned(folder, "--known", bank, "--policy", policy)
     rows = {Path(row["source"]).stem: row for row in found}
     assert len(rows) == len(found) == 4
     (match,) = rows["0"]["known"]

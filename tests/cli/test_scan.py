@@ -206,12 +206,9 @@ def test_a_list_on_standard_input(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--threshold", "1.5"], "threshold"),
-        (["--threshold", "nan"], "--threshold"),
         (["--timeout", "0"], "timeout = 0"),
         (["--memory-limit", "-1"], "--memory-limit"),
         (["--policy", "nowhere.toml"], "nowhere.toml: no such file, nor a policy"),
-        (["--policy", "p.toml", "--threshold", "0.5"], "exclude each other"),
         (["-o", "same.x", "--report", "same.x"], "are the same file"),
         (["--report", __file__], "will not be overwritten"),
         (["--provider", "abacus"], "abacus"),
@@ -276,21 +273,6 @@ def test_a_limit(scan: Scan, photo_folder: MakeFolder) -> None:
     result = scan(photo_folder("red"), "--max-pixels", 100)
     assert result.exit_code == ExitCode.SOME_FAILED
     assert "failed: too_many_pixels" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("threshold", "decision"), [(0.3, "priority"), (0.95, "priority"), (0.9999, "clear")]
-)
-def test_a_threshold_is_a_policy(
-    scan: Scan,
-    photo_folder: MakeFolder,
-    tmp_path: Path,
-    threshold: float,
-    decision: str,
-) -> None:
-    assert scan(photo_folder("red"), "--threshold", threshold).exit_code == ExitCode.DONE
-    (row,) = read_rows(tmp_path / "scan.sqlite")
-    assert (row["decision"], row["policy"]["name"]) == (decision, f"threshold {threshold}")
 
 
 @pytest.mark.parametrize(

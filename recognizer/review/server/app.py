@@ -455,7 +455,7 @@ class _Pages:
             if path == "/" and query.get(name) == value:
                 path = f"/?{name}={value}"
         audit = [("/?section=audit", "audit", counts[AUDIT])] if counts.get(AUDIT) else []
-        is_lead = reviewer in self._queue.leads
+        is_lead = reviewer in self._queue.lead_reviewers
         escalated = [("/?state=escalated", "escalated", 0)] if is_lead else []
         return {
             **base_context(texts, self._parts.bundles, is_report=False),

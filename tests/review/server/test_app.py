@@ -296,13 +296,13 @@ def test_similar_photos_are_a_click_away(tmp_path: Path) -> None:
 
 def test_a_lead_sees_what_was_escalated(tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "scan.sqlite", many(1))
-    with served(scan, queue={"leads": ["Lea"]}) as base:
+    with served(scan, queue={"lead_reviewers": ["Lea"]}) as base:
         anna, lea = Client(base, "Anna"), Client(base, "Lea")
         anna.open()
         page = f"/listing/{anna.listing}"
         assert anna.act("escalate").status_code == 200
         assert "/?state=escalated" not in anna.open()
-        assert "a lead decides" in anna.open(page)
+        assert "a lead reviewer decides" in anna.open(page)
         assert anna.listing is None
         assert 'href="/?state=escalated" aria-current="page"' in lea.open("/?state=escalated")
         assert lea.act("confirm").status_code == 200

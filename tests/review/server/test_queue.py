@@ -195,7 +195,7 @@ def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) ->
     escalated = Assessment(judgement=Judgement.ESCALATED)
     view = View(state="escalated")
     write_scan(scan, many(2))
-    with Queue(scan, leads=["Lea", "Leo"]) as queue:
+    with Queue(scan, lead_reviewers=["Lea", "Leo"]) as queue:
         for who in ("Anna", "Lea"):
             one = queue.take(who, View())
             queue.decide(who, one.unit, escalated)
