@@ -217,21 +217,6 @@ def _print(choice: Choice, bundle: Bundle) -> None:
             if place in shown
         ),
     )
-    if choice.products:
-        print_table(
-            "the chosen one (>), by product",
-            ("product", "photos (sources)", "recall", "leads", "found"),
-            (
-                [
-                    one.name,
-                    f"{one.photos} ({one.sources})",
-                    str(one.recall) if one.recall else "-",
-                    f"{one.leads:,.0f}",
-                    f"{one.found:,.1f}",
-                ]
-                for one in choice.products
-            ),
-        )
     for note in choice.notes:
         typer.echo(f"- {note}")
 

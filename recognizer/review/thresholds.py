@@ -25,7 +25,6 @@ from scipy.special import expit
 from recognizer.errors import UsageError
 from recognizer.evaluation.metrics import CONFIDENCE, Clustering, share
 from recognizer.evaluation.prevalence import negatives_without_error
-from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import Policy, Probability, Rate, Rule
@@ -59,34 +58,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """What a threshold means for one product.
-
-    ``leads`` look most like it, whatever they show; ``found`` show it, whatever they look like.
-    """
-
-    name: str
-    photos: int
-    sources: int
-    recall: Estimate | None
-    leads: float
-    found: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """The thresholds to choose from, strictest first, and the one that was chosen.
 
-    ``chosen`` is its place in ``steps``, or None if no step reaches the target; ``products`` are
-    those of the chosen step, the most leads first; ``notes`` what a reader must know of the
-    figures. ``images`` is their number in a day, or in the scan.
+    ``chosen`` is its place in ``steps``, or None if no step reaches the target; ``notes`` say what
+    a reader must know of the figures. ``images`` is their number in a day, or in the scan.
     """
 
     origin: str
     images: float
     steps: tuple[Step, ...]
     chosen: int | None
-    products: tuple[Product, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -121,12 +103,12 @@ def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Images(ABC):
-    """N images with their scores of F families, and what is known of them.
+    """N images with the highest score of any family, and what is known of them.
 
-    ``scores`` (N, F) are calibrated probabilities. ``shown`` (N,) is the family that an image shows
-    or :data:`NO_PRODUCT`; images of one of ``sources`` (N,) are alike. Each image stands for
-    ``daily`` (N,) of the ``images`` of a day; ``known`` (N,) is the same if somebody knows what it
-    shows, else 0. ``named`` are the bundle's any-product thresholds by false-positive rate.
+    ``scores`` (N,) are calibrated probabilities; ``shown`` (N,) is the family that an image shows,
+    or :data:`NO_PRODUCT`. ``images`` is their number in a day, or in the scan. ``families`` are
+    those of the bundle that are not ignored, and ``named`` its any-product thresholds by
+    false-positive rate.
     """
 
     origin: str
@@ -134,14 +116,11 @@ class Images(ABC):
     named: Mapping[float, float]
     scores: NDArray[np.float64]
     shown: NDArray[np.str_]
-    sources: NDArray[np.str_]
-    daily: NDArray[np.float64]
-    known: NDArray[np.float64]
     images: float
 
     @abstractmethod
-    def _totals(self, threshold: float, product: str | None = None) -> _Totals:
-        """Return what a threshold makes leads, of all products or of one."""
+    def _totals(self, threshold: float) -> _Totals:
+        """Return what a threshold makes leads."""
 
     @abstractmethod
     def caveats(self) -> Iterator[str]:
@@ -152,14 +131,9 @@ class Images(ABC):
         """Whether enough is known of the images over a threshold."""
 
     @cached_property
-    def highest(self) -> NDArray[np.float64]:
-        """The score on which thresholds are, (N,)."""
-        return np.asarray(self.scores.max(axis=1))
-
-    @cached_property
     def positive(self) -> NDArray[np.bool_]:
         """Which images are known to show a product, (N,)."""
-        return np.asarray((self.shown != NO_PRODUCT) & (self.known > 0))
+        return np.asarray(self.shown != NO_PRODUCT)
 
     def steps(self) -> tuple[Step, ...]:
         """Measure all thresholds of which enough is known, with intervals of 95 %."""
@@ -177,26 +151,6 @@ class Images(ABC):
             )
         return tuple(found)
 
-    def products(self, threshold: float) -> tuple[Product, ...]:
-        """Return what a threshold means for each product, the most leads first."""
-        lead = self.highest > threshold
-        likeliest = np.where(lead, self.scores.argmax(axis=1), -1)
-        found = []
-        for name in dict.fromkeys([*self.families, *np.unique(self.shown[self.positive]).tolist()]):
-            own = self.positive & (self.shown == name)
-            place = self.families.index(name) if name in self.families else -2
-            found.append(
-                Product(
-                    name=name,
-                    photos=int(own.sum()),
-                    sources=len(np.unique(self.sources[own])),
-                    recall=self._totals(threshold, name).recall if own.any() else None,
-                    leads=float(self.daily[likeliest == place].sum()),
-                    found=float(self.known[lead & own].sum()),
-                )
-            )
-        return tuple(sorted(found, key=lambda one: -one.leads))
-
 
 # --- labelled photos ------------------------------------------------------------------------------
 
@@ -205,11 +159,12 @@ class Images(ABC):
 class LabelledPhotos(Images):
     """Photos of which somebody knows what they show, as a sample of those that come in.
 
-    Photos of one source are alike. Their intervals are exact binomial ones (Clopper and Pearson)
-    for the *effective* number of photos, as surveys compute them (Korn and Graubard, 1998).
-    ``prevalence`` is the share of all images that show a product, in the mix of the photos.
+    Photos of one source (N,) are alike. Their intervals are exact binomial ones (Clopper and
+    Pearson) for the *effective* number of photos, as surveys compute them (Korn and Graubard,
+    1998). ``prevalence`` is the share of all images that show a product, in the mix of the photos.
     """
 
+    sources: NDArray[np.str_]
     prevalence: float
 
     @classmethod
@@ -241,25 +196,19 @@ class LabelledPhotos(Images):
             raise UsageError(f"{origin}: none with a product, so that nothing is known of recall")
         if not 0 < prevalence < 1:
             raise UsageError(f"prevalence = {prevalence}: a share between 0 and 1")
-        shares = np.where(
-            positive, prevalence / positive.sum(), (1 - prevalence) / (~positive).sum()
-        )
         return cls(
             origin=origin,
             families=tuple(families),
             named=bundle.any_product_thresholds,
-            scores=np.array([family_scores(one, families) for one in scores]),
+            scores=np.array([highest_score(one, families) for one in scores]),
             shown=shown,
-            sources=np.array(sources),
-            daily=images_per_day * shares,
-            known=images_per_day * shares,
             images=images_per_day,
+            sources=np.array(sources),
             prevalence=prevalence,
         )
 
-    def _totals(self, threshold: float, product: str | None = None) -> _Totals:
-        which = self.positive if product is None else self.shown == product
-        recall = self._share(which, threshold)
+    def _totals(self, threshold: float) -> _Totals:
+        recall = self._share(self.positive, threshold)
         products = self.images * self.prevalence
         found = _scaled(recall, products)
         wrong = _scaled(self._share(~self.positive, threshold), self.images - products)
@@ -275,7 +224,7 @@ class LabelledPhotos(Images):
 
     def _is_supported(self, threshold: float) -> bool:
         is_named = threshold in self.named.values()
-        return is_named or (self.highest[~self.positive] > threshold).sum() >= MIN_OVER
+        return is_named or (self.scores[~self.positive] > threshold).sum() >= MIN_OVER
 
     def _share(self, which: NDArray[np.bool_], threshold: float) -> Estimate:
         # 97.5 % for each of recall and false-positive rate, so that both hold with 95 %.
@@ -283,11 +232,11 @@ class LabelledPhotos(Images):
         clustering = self._clusterings[bool(self.positive[which].any())]
         sizes = np.unique(self.sources[which], return_counts=True)[1]
         number = clustering.effective(sizes, confidence)
-        return share((self.highest[which] > threshold).mean() * number, number, confidence)
+        return share((self.scores[which] > threshold).mean() * number, number, confidence)
 
     @cached_property
     def _clusterings(self) -> tuple[Clustering, Clustering]:
-        over = self.highest > np.array([*self.named.values()])[:, None]
+        over = self.scores > np.array([*self.named.values()])[:, None]
         first, second = (
             Clustering.of(over[:, side], self.sources[side], self.shown[side])
             for side in (~self.positive, self.positive)
@@ -332,10 +281,12 @@ class ReviewedScan(Images):
     ``lead`` says which images were leads, (N,); ``weights`` how many images of the scan a decided
     one stands for: 1 for a lead, more in the audit sample, 0 if it was not decided, (N,). Nothing
     is known of images under ``floor``, the lowest threshold of a lead or score of the audit sample.
+    ``factor`` is how many images of a day each stands for.
     """
 
     lead: NDArray[np.bool_]
     weights: NDArray[np.float64]
+    factor: float
     floor: float
 
     @classmethod
@@ -355,7 +306,7 @@ class ReviewedScan(Images):
         """
         families = family_members(bundle, ignore)
         drawn, audited = Counter[float](), Counter[float]()
-        kept: list[tuple[list[float], str, str, bool, float | None]] = []
+        kept: list[tuple[float, str, bool, float | None]] = []
         scanned, floor = 0, 1.0
         for row in rows:
             if row.scores is None or row.model.digest != bundle.digest:
@@ -367,25 +318,25 @@ class ReviewedScan(Images):
             if audit is not None:
                 drawn[audit] += 1
                 audited[audit] += is_decided
-            scores = family_scores(row.scores, families)
+            score = highest_score(row.scores, families)
             weight = (1.0 if row.is_image_lead else audit) if is_decided else None
             if weight is not None:
-                known = [max(scores)] if audit else [lead.threshold for lead in row.leads]
+                known = [score] if audit else [lead.threshold for lead in row.leads]
                 floor = min([floor, *known])
-            if weight is not None or max(scores) > GRID[-1]:
-                shown = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
-                kept.append((scores, shown, _source_of(row), row.is_image_lead, weight))
+            if weight is not None or score > GRID[-1]:
+                family = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
+                kept.append((score, family, row.is_image_lead, weight))
         if not kept:
             raise UsageError(
                 f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
                 "--bundle of the scan"
             )
-        columns = [np.array(column) for column in zip(*(one[:4] for one in kept), strict=True)]
+        scores, shown, leads = map(np.array, zip(*(one[:3] for one in kept), strict=True))
         stands_for = audit_weights(drawn, audited)
         weights = np.array(
             [
                 0.0 if given is None else 1.0 if is_lead else stands_for[given]
-                for _, _, _, is_lead, given in kept
+                for _, _, is_lead, given in kept
             ]
         )
         factor = 1.0 if images_per_day is None else images_per_day / scanned
@@ -393,14 +344,12 @@ class ReviewedScan(Images):
             origin=f"{scanned:,} images, {int((weights > 0).sum()):,} of them decided",
             families=tuple(families),
             named=bundle.any_product_thresholds,
-            scores=columns[0],
-            shown=columns[1],
-            sources=columns[2],
-            daily=np.full(len(kept), factor),
-            known=factor * weights,
+            scores=scores,
+            shown=shown,
             images=factor * scanned,
-            lead=columns[3],
+            lead=leads,
             weights=weights,
+            factor=factor,
             floor=floor,
         )
 
@@ -409,11 +358,10 @@ class ReviewedScan(Images):
         """Whether anybody looked at images that were cleared."""
         return bool((~self.lead & (self.weights > 0)).any())
 
-    def _totals(self, threshold: float, product: str | None = None) -> _Totals:
-        over = self.highest > threshold
-        positive = self.positive & ((self.shown == product) | (product is None))
-        negative = ~self.positive & (self.weights > 0)
-        leads = float(self.daily[over].sum())
+    def _totals(self, threshold: float) -> _Totals:
+        over, positive = self.scores > threshold, self.positive
+        negative = ~positive & (self.weights > 0)
+        leads = self.factor * float(over.sum())
         return _Totals(
             leads=Estimate(leads, leads, leads),
             found=self._count(positive & over, over),
@@ -431,7 +379,7 @@ class ReviewedScan(Images):
         return Estimate(whole + found.value, whole + found.low, whole + found.high)
 
     def _is_supported(self, threshold: float) -> bool:
-        over, decided = self.highest > threshold, self.weights > 0
+        over, decided = self.scores > threshold, self.weights > 0
         leads, clear = over & self.lead, over & ~self.lead
         return bool(
             (over & decided).sum() >= MIN_OVER
@@ -464,11 +412,6 @@ def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
     return max(families, key=lambda name: families[name])
 
 
-def _source_of(row: Row) -> str:
-    seller = as_text(value_of(row.item or {}, Role.SELLER))
-    return seller or listing_of(row.item) or row.source
-
-
 # --- families -------------------------------------------------------------------------------------
 
 
@@ -478,11 +421,9 @@ def family_members(bundle: Bundle, ignore: Collection[str]) -> dict[str, list[st
     return {name: labels for name, labels in members.items() if labels}
 
 
-def family_scores(
-    scores: Mapping[str, float], families: Mapping[str, Sequence[str]]
-) -> list[float]:
-    """Return the probability of any member of each family, from those of labels."""
-    return [1 - math.prod(1 - scores[label] for label in labels) for labels in families.values()]
+def highest_score(scores: Mapping[str, float], families: Mapping[str, Sequence[str]]) -> float:
+    """Return the highest probability of any member of a family, from those of labels."""
+    return 1 - min(math.prod(1 - scores[one] for one in labels) for labels in families.values())
 
 
 def family_shown(label: str, taxonomy: Taxonomy) -> str:
@@ -518,15 +459,13 @@ def choose(
         images=images.images,
         steps=steps,
         chosen=chosen,
-        products=images.products(steps[chosen].threshold) if chosen is not None else (),
     )
     notes = (*_notes(made, capacity, precision), *_unknown(images), *images.caveats())
     return replace(made, notes=notes)
 
 
 def _unknown(images: Images) -> Iterator[str]:
-    shown = {*np.unique(images.shown[images.positive]).tolist()}
-    if unknown := sorted(shown - {*images.families}):
+    if unknown := sorted({*images.shown.tolist()} - {*images.families, NO_PRODUCT}):
         yield (
             f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
             "by mistake."

@@ -39,7 +39,7 @@ from recognizer.status import Status
 from tests.conftest import invoke
 from tests.labelled import write_manifest
 from tests.review.outcomes import outcome
-from tests.review.worlds import DAY, FAMILIES, PREVALENCE, RELEASED, World, world_of
+from tests.review.worlds import DAY, PREVALENCE, RELEASED, World, world_of
 from tests.rows.rows import bare_row
 
 C, R = Judgement.CONFIRMED, Judgement.REJECTED
@@ -89,21 +89,15 @@ def test_a_simulated_day_is_as_expected(photos: LabelledPhotos) -> None:
     """A backlog of which the labelled photos are a fair sample, worked through photo by photo."""
     choice = choose(photos, capacity=400)
     rng, days = np.random.default_rng(2), 60
-    queue, found = dict.fromkeys(FAMILIES, 0), 0
+    over = []
     for shown, p in ((True, PREVALENCE), (False, 1 - PREVALENCE)):
         rows = np.flatnonzero(photos.positive == shown)
         scores = photos.scores[rng.choice(rows, rng.binomial(days * DAY, p))]
-        over = scores[scores.max(axis=1) > choice.step.threshold]
-        found += shown * len(over)
-        for i, name in enumerate(FAMILIES):
-            queue[name] += int((over.argmax(axis=1) == i).sum())
-    leads = sum(queue.values())
+        over.append(int((scores > choice.step.threshold).sum()))
+    leads, found = sum(over), over[0]
     assert leads / days == pytest.approx(choice.step.leads.value, abs=4 * leads**0.5 / days)
-    expected = sum(product.found for product in choice.products)
+    expected = choice.step.recall.value * PREVALENCE * DAY
     assert found / days == pytest.approx(expected, abs=4 * found**0.5 / days)
-    for product in choice.products:
-        own = queue[product.name]
-        assert own / days == pytest.approx(product.leads, abs=4 * (own + 1) ** 0.5 / days)
 
 
 @settings(max_examples=15, deadline=None)
@@ -126,8 +120,7 @@ def test_a_choice_fits_the_team_and_a_larger_team_misses_no_more(seed: int, case
         for estimate in (step.leads, step.recall):
             assert 0 <= estimate.low <= estimate.value <= estimate.high
         if step.threshold not in photos.named.values():
-            assert (photos.highest[~photos.positive] > step.threshold).sum() >= MIN_OVER
-    assert sum(p.leads for p in choice.products) == pytest.approx(choice.step.leads.value)
+            assert (photos.scores[~photos.positive] > step.threshold).sum() >= MIN_OVER
 
 
 def test_one_source_says_nothing_of_how_alike_photos_are(world: World) -> None:
@@ -168,11 +161,9 @@ def test_photos_that_tell_nothing_are_refused(
         labelled(bundle, photos, prevalence)
 
 
-def test_a_product_that_the_bundle_does_not_know_is_found_by_mistake_only(bundle: Bundle) -> None:
+def test_a_product_that_the_bundle_does_not_know_is_named(bundle: Bundle) -> None:
     photos = [*SOME[:20], *[("hornbill_casque", 0.999)] * 3, ("ivory_raw", 0.9)]
     choice = choose(labelled(bundle, photos), capacity=400)
-    casque = next(p for p in choice.products if p.name == "hornbill_casque")
-    assert casque.found == pytest.approx(DAY * 0.001 * 3 / 4)
     assert any("does not know hornbill_casque" in note for note in choice.notes)
 
 
@@ -209,7 +200,7 @@ def test_the_policy_decides_as_chosen(
     )
     choice = choose(photos, capacity=cases)
     policy = policy_of(choice, bundle, base, "next")
-    lead = photos.highest > choice.step.threshold
+    lead = photos.scores > choice.step.threshold
     for prediction, expected in zip(predictions, lead, strict=True):
         verdict = decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy)
         assert (verdict.decision is not Decision.CLEAR) == expected
@@ -237,7 +228,7 @@ def test_a_named_any_product_threshold_is_a_rate(bundle: Bundle) -> None:
 Image = tuple[float, Judgement | None, float | None]
 
 
-def reviewed(bundle: Bundle, images: Iterable[Image], label: str | None = None) -> ReviewedScan:
+def reviewed(bundle: Bundle, images: Iterable[Image]) -> ReviewedScan:
     """A scan of which the policy reviewed what is over 0.5 as ivory."""
     rows: list[Row] = []
     outcomes = {}
@@ -247,7 +238,7 @@ def reviewed(bundle: Bundle, images: Iterable[Image], label: str | None = None) 
         scores = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_worked": score}
         rows.append(replace(row, scores=scores, model=model))
         if judgement is not None:
-            outcomes[row.sha256 or ""] = outcome(judgement, sha256=row.sha256, label=label)
+            outcomes[row.sha256 or ""] = outcome(judgement, sha256=row.sha256)
     return ReviewedScan.of(bundle, rows, outcomes)
 
 
@@ -318,13 +309,6 @@ def test_open_leads_at_the_bottom_do_not_hide_what_is_over_them(bundle: Bundle) 
     assert choice.steps[-1].threshold >= 0.55
 
 
-def test_what_was_confirmed_as_another_product_is_that_product(bundle: Bundle) -> None:
-    scan = reviewed(bundle, GOOD, label="coral")
-    products = {one.name: one for one in choose(scan, capacity=100).products}
-    assert (products["coral"].photos, products["coral"].found) == (20, 20)
-    assert (products["ivory"].photos, products["ivory"].leads) == (0, 20)
-
-
 def test_rows_of_another_model_are_no_ground(bundle: Bundle) -> None:
     with pytest.raises(UsageError, match="name the --bundle"):
         ReviewedScan.of(bundle, [bare_row("a", 0.9, "review")], {})
@@ -374,8 +358,7 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     result = thresholds(*of_data, "--json", "--prevalence", 0.001)
     choice = json.loads(result.stdout)
     assert choice["steps"][choice["chosen"]]["leads"]["value"] <= 600
-    assert choice["products"][0]["name"] == "ivory"
-    assert choice["products"][0]["recall"]["value"] == 1
+    assert choice["steps"][choice["chosen"]]["recall"]["value"] == 1
     # It may be chosen again in its place.
     assert thresholds(*of_data, "-o", policy).exit_code == ExitCode.DONE
 

@@ -51,18 +51,13 @@ class World:
                 scores.append(expit(values))
                 shown += [family] * count
                 names += [f"{family}/{source}"] * count
-        none = shown.count(NO_PRODUCT)
-        shares = (PREVALENCE / (len(shown) - none), (1 - PREVALENCE) / none)
-        daily = DAY * np.array([shares[name == NO_PRODUCT] for name in shown])
         return LabelledPhotos(
             origin="a simulation",
             families=FAMILIES,
             named=self.named,
-            scores=np.concatenate(scores),
+            scores=np.concatenate(scores).max(axis=1),
             shown=np.array(shown),
             sources=np.array(names),
-            daily=daily,
-            known=daily,
             images=DAY,
             prevalence=PREVALENCE,
         )
