@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +13,6 @@ from recognizer.cli.options import bundles_behind, output_option
 from recognizer.cli.progress import working
 
 
-class Language(StrEnum):
-    """A language of the page."""
-
-    ENGLISH = "en"
-    CHINESE = "zh"
-
-
 def command(
     scan: options.ScanArgument,
     output: Annotated[Path, output_option("The HTML file to write.")] = Path("report.html"),
@@ -28,8 +20,8 @@ def command(
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
     language: Annotated[
-        Language, typer.Option(help="The language of the page: English or Chinese.")
-    ] = Language.ENGLISH,
+        str, typer.Option(metavar="[en|zh]", help="The language of the page: English or Chinese.")
+    ] = "en",
 ) -> None:
     """Write the leads and failures of a scan as one HTML page, on which a reviewer decides.
 

@@ -1,4 +1,4 @@
-"""What the outcomes say of a scan: precision, overturned decisions, agreement, times, and misses.
+"""What the outcomes say of a scan: precision, overturned decisions, times, and misses.
 
 Precision is measured on leads that people have decided. What was *not* found is measured on an
 audit sample: clear images that were drawn at random with known probabilities
@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import combinations
 from statistics import median, quantiles
 from typing import NamedTuple, TypeAlias
 
 from scipy.stats import chi2
-from sklearn.metrics import cohen_kappa_score
 
 from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.listing_columns import Role, as_count, listing_of, value_of
@@ -29,8 +27,6 @@ from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from recognizer.taxonomy import load_taxonomy
-
-MIN_COMMON = 2  # subjects that two reviewers have judged both: fewer say nothing of agreement
 
 
 class Grounds(StrEnum):
@@ -63,20 +59,6 @@ class Precision:
     open: int
     precision: Estimate | None
     product_precision: Estimate | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """How far two reviewers agree on the images and listings that both have judged.
-
-    ``kappa`` is Cohen's (1960): 1 is agreement, 0 is chance, and None if both gave the same answer
-    to everything, so that chance would do as well.
-    """
-
-    reviewers: tuple[str, str]
-    subjects: int
-    same: int
-    kappa: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +103,6 @@ class Measurement:
     precision: tuple[Precision, ...]
     appeals: int
     overturned: Estimate | None
-    agreement: tuple[Agreement, ...]
     time_to_decision: Mapping[Decision, Hours]
     waiting: Mapping[Decision, Hours]
     misses: Misses | None
@@ -190,7 +171,6 @@ def measure_outcomes(
         precision=_precision(_judged(leads)),
         appeals=len(appeals),
         overturned=share(overturned, len(appeals)) if appeals else None,
-        agreement=_agreement(histories),
         time_to_decision=_hours(
             (lead.level, max(timedelta(), lead.history[0].time - lead.time))
             for lead in leads
@@ -288,30 +268,6 @@ def _appealed(history: Sequence[Outcome]) -> bool:
         and history[-1].judgement in DECIDED
         and any(outcome.judgement is Judgement.CONFIRMED for outcome in history[:-1])
     )
-
-
-def _agreement(histories: Mapping[str, Sequence[Outcome]]) -> tuple[Agreement, ...]:
-    pairs: dict[tuple[str, str], list[tuple[Judgement, Judgement]]] = defaultdict(list)
-    for history in histories.values():
-        # What each said last; an appeal is decided in the knowledge of what was said before.
-        own = {o.reviewer: o.judgement for o in history if o.occasion is not Occasion.APPEAL}
-        for first, second in combinations(sorted(own), 2):
-            pairs[first, second].append((own[first], own[second]))
-    found = []
-    for reviewers, judgements in sorted(pairs.items()):
-        if len(judgements) < MIN_COMMON:
-            continue
-        ones, others = zip(*judgements, strict=True)
-        is_constant = len({*ones, *others}) == 1
-        found.append(
-            Agreement(
-                reviewers=reviewers,
-                subjects=len(judgements),
-                same=sum(a is b for a, b in judgements),
-                kappa=None if is_constant else float(cohen_kappa_score(ones, others)),
-            )
-        )
-    return tuple(found)
 
 
 def _hours(spans: Iterable[tuple[Decision, timedelta]]) -> dict[Decision, Hours]:

@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -185,7 +185,7 @@ class Outcomes(Closes):
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield all outcomes, in the order in which they were added."""
-        return self._outcomes(self.file.stream(f"SELECT {_COLUMNS} FROM outcome ORDER BY number"))
+        return self._select("outcome", "1")
 
     def add(self, outcomes: Iterable[Outcome]) -> int:
         """Add outcomes, all or none of them, and return how many of them are new.
@@ -199,36 +199,24 @@ class Outcomes(Closes):
 
     def about(self, sha256: str | None, listing: str) -> Iterator[Outcome]:
         """Yield the outcomes about an image, or about its listing as a whole, in order."""
-        return self._outcomes(
-            self.file.stream(
-                f"SELECT {_COLUMNS} FROM outcome WHERE sha256 = ?"
-                " OR (sha256 IS NULL AND listing = ?) ORDER BY number",
-                (sha256, listing),
-            )
-        )
+        condition = "sha256 = ? OR (sha256 IS NULL AND listing = ?)"
+        return self._select("outcome", condition, (sha256, listing))
 
     def by_id(self, ids: Iterable[str]) -> Iterator[Outcome]:
         """Yield the outcomes with these IDs, in the order in which they were added."""
-        wanted = json.dumps([*ids])
-        return self._outcomes(
-            self.file.stream(
-                f"SELECT {_COLUMNS} FROM outcome WHERE id IN (SELECT value FROM json_each(?))"
-                " ORDER BY number",
-                (wanted,),
-            )
-        )
+        condition = "id IN (SELECT value FROM json_each(?))"
+        return self._select("outcome", condition, (json.dumps([*ids]),))
 
     def standing(self) -> Iterator[Outcome]:
         """Yield what counts of each image or listing: the last outcome that was not withdrawn."""
-        return self._outcomes(
-            self.file.stream(
-                f"SELECT {_COLUMNS} FROM standing WHERE number IN (SELECT max(number) FROM standing"
-                " GROUP BY sha256, CASE WHEN sha256 IS NULL THEN listing END) ORDER BY number"
-            )
-        )
+        last = "SELECT max(number) FROM standing GROUP BY sha256, iif(sha256 IS NULL, listing, 0)"
+        return self._select("standing", f"number IN ({last})")
 
-    def _outcomes(self, records: Iterable[tuple[Any, ...]]) -> Iterator[Outcome]:
-        for record in records:
+    def _select(
+        self, table: str, condition: str, values: Sequence[object] = ()
+    ) -> Iterator[Outcome]:
+        statement = f"SELECT {_COLUMNS} FROM {table} WHERE {condition} ORDER BY number"
+        for record in self.file.stream(statement, values):
             yield Outcome.from_json(dict(zip(_FIELDS, record, strict=True)))
 
 

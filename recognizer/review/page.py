@@ -97,9 +97,9 @@ class _Report:
         style, script = _resource("app.css"), _resource("app.js")
         summary = scan_in_numbers(entries.file)
         queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
-        leads, total = entries.select(queue, "place < 2", MAX_LEADS)
-        unscored, _ = entries.select(queue, "place = 2", MAX_UNSCORED)
-        audit, _ = entries.select(audit_sample, "1", MAX_AUDIT)
+        leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
+        unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
+        audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
         shown = [*leads, *unscored, *audit]
         tabs = [("/", "queue", len(leads) + len(unscored)), ("/listings", "listings", 0)]
         tabs += [("/?section=audit", "audit", len(audit))] if audit else []

@@ -122,14 +122,6 @@ def test_mistakes(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_family_is_a_label_here_as_it_is_in_a_policy(photos: Path, tmp_path: Path) -> None:
-    assert (
-        invoke("bank", "add", tmp_path / "b", photos / "0.jpg", "--label", "ivory").exit_code == 0
-    )
-    listed = invoke("bank", "list", tmp_path / "b", "--label", "ivory", "--json").stdout
-    assert json.loads(listed)["label"] == "ivory"
-
-
 def test_a_label_of_ones_own_is_that_of_a_bundle(photos: Path, tmp_path: Path) -> None:
     own = {
         "label": {"whale_tooth": {"kind": "lookalike", "display_name": "Whale tooth"}},

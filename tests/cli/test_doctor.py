@@ -52,10 +52,6 @@ def test_a_model_that_says_something_else_here(bundle: Path) -> None:
     assert "cannot be relied on" in done.stderr
 
 
-def test_a_bundle_that_records_no_scores(tiny_bundle: Path) -> None:
-    assert "this bundle records no scores" in invoke("doctor", tiny_bundle).stdout
-
-
 def test_a_changed_model_is_reported_with_all_else(bundle: Path) -> None:
     (bundle / "model.onnx").write_bytes(b"")
     done = invoke("doctor", bundle)

@@ -3,9 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,7 @@ from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
 from recognizer.cli.progress import shown
 from recognizer.cli.scan_files import default_output
-from recognizer.cli.scan_output import NO_VERDICT, Output, progress_line, summary_lines
-from recognizer.model.bundle import load_bundle
-from recognizer.rows import ScanSummary, row_schema
-from recognizer.scan import Item, Lookahead, Skipped
+from recognizer.rows import row_schema
 from tests.conftest import invoke, read_rows
 from tests.tiny import write_tiny_bundle
 
@@ -238,16 +233,6 @@ def test_mistakes(
     assert "Traceback" not in result.output
 
 
-def test_a_report_that_cannot_be_written_is_told_before_the_scan(
-    scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recognizer._atomic.os.access", lambda *_: False)
-    result = scan("photo.jpg", "--report", tmp_path / "report.html")
-    assert result.exit_code == ExitCode.USAGE
-    assert "cannot be written" in result.stderr
-    assert not (tmp_path / "scan.sqlite").exists()
-
-
 def test_a_changed_model_is_refused(scan: Scan, tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "changed")
     (bundle / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes() + b"\0")
@@ -267,12 +252,6 @@ def test_a_defect_is_told_as_such(tmp_path: Path) -> None:
     assert done.returncode == ExitCode.INTERNAL_ERROR
     assert "defect of this program" in done.stderr
     assert "ZeroDivisionError" in done.stderr
-
-
-def test_a_limit(scan: Scan, photo_folder: MakeFolder) -> None:
-    result = scan(photo_folder("red"), "--max-pixels", 100)
-    assert result.exit_code == ExitCode.SOME_FAILED
-    assert "failed: too_many_pixels" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -306,42 +285,6 @@ def test_an_interrupt_ends_it_without_a_word(tmp_path: Path, arrives: str) -> No
     )
     done = run_python("-c", code, cwd=tmp_path)
     assert (done.returncode, done.stderr.strip()) == (ExitCode.INTERRUPTED, "")
-
-
-@pytest.mark.parametrize(
-    ("summary", "total", "expected"),
-    [
-        (ScanSummary(), None, "0 images, 0.0/s, 0 leads"),
-        (ScanSummary(scanned=1200, seconds=60), 3600, "1,200 of 3,600 images, 20.0/s, 2 min left"),
-        (ScanSummary(scanned=10, seconds=1), 40, "10 of 40 images, 10.0/s, 3.0 s left, 0 leads"),
-        (ScanSummary(scanned=10, seconds=1), 400_000, "11 h 7 min left"),
-    ],
-)
-def test_progress(summary: ScanSummary, total: int | None, expected: str) -> None:
-    assert expected in progress_line(summary, total)
-
-
-def test_a_lead_by_a_known_item_alone_is_a_lead(tiny_bundle: Path) -> None:
-    summary = ScanSummary(scanned=1, seconds=1, decisions=Counter(review=1))
-    lines = summary_lines(summary, Skipped(), load_bundle(tiny_bundle))
-    assert lines[1:] == ["Leads: review 1.", NO_VERDICT]
-
-
-def endless() -> Iterator[Item]:
-    yield Item.at("a.jpg")
-    threading.Event().wait()
-
-
-def test_progress_is_plain_where_there_is_no_terminal(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recognizer.cli.scan_output._PLAIN_SECONDS", 0.0)
-    with (
-        Lookahead(endless()) as items,
-        Output(items, quiet=False) as output,
-    ):
-        output.on_rows(ScanSummary(scanned=3, seconds=1), [])
-    assert capfd.readouterr().err == "3 images, 3.0/s, 0 leads\n"
 
 
 @pytest.mark.parametrize(

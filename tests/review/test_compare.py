@@ -86,14 +86,6 @@ def test_images_with_other_bytes_or_of_other_listings_are_other_images(
     assert compared([one], [later]).common.rows == 1
 
 
-def test_the_number_of_changes_is_limited_to_the_largest(compared: Compared) -> None:
-    before = [bare_row(f"{n}", 0.0, "clear") for n in range(20)]
-    after = [bare_row(f"{n}", n / 100, "clear") for n in range(20)]
-    largest = compared(before, after, top=3).changes
-    assert [one.after.source for one in largest] == ["19", "18", "17"]
-    assert compared(before, after, top=0).changes == []
-
-
 def test_the_command(tiny_bundle: Path, tmp_path: Path) -> None:
     bundle = load_bundle(tiny_bundle)
     first, other = bare_row("a\x1b", 0.1, "clear"), bare_row("a\x1b", 0.6, "review")

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.errors import ScanFileError, UsageError
+from recognizer.errors import UsageError
 from recognizer.review.outcomes import (
     MAX_ARRAY_BYTES,
     MAX_LINE,
@@ -97,13 +97,6 @@ def test_a_json_array_is_read_too(tmp_path: Path) -> None:
     assert [*read_outcomes(path)] == [outcome(), outcome(1, listing="L1")]
     path.write_text(json.dumps([outcome(note="x" * 4000).to_json()] * 300))  # one line of it
     assert len([*read_outcomes(path)]) == 300
-
-
-def test_the_same_outcome_is_added_once(store: Outcomes) -> None:
-    assert store.add([outcome(), outcome(1)]) == 2
-    assert store.add([outcome(), outcome(2), outcome(2)]) == 1
-    assert [*store] == [outcome(), outcome(1), outcome(2)]
-    assert len(store) == 3
 
 
 def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None:
@@ -267,9 +260,3 @@ def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xd8\xff")
     with pytest.raises(UsageError, match="not a file of outcomes"):
         write_outcomes([outcome()], path)
-
-
-def test_a_store_that_is_missing_is_not_made_by_a_reader(tmp_path: Path) -> None:
-    with pytest.raises(ScanFileError, match="does not exist"):
-        Outcomes(tmp_path / "none.sqlite")
-    assert not [*tmp_path.iterdir()]

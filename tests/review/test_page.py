@@ -131,15 +131,6 @@ def page(recognizer: Recognizer, report: Report, photos: list[Path]) -> Page:
     return report([rows[0], replace(rows[1], audit=0.5), *rows[2:]])
 
 
-def test_listings_are_in_the_order_of_the_queue_and_each_has_its_card(page: Page) -> None:
-    found = [(row["data-section"], row["data-level"]) for row in page.rows]
-    assert found[:3] == [("queue", "priority"), ("queue", "priority"), ("queue", "unscored")]
-    assert [section for section, _ in found[3:]] == ["audit"]
-    assert {row["data-key"] for row in page.rows} == {
-        attrs["data-card"] for attrs in page.having("data-card")
-    }
-
-
 def test_the_page_says_what_a_lead_is_and_where_it_comes_from(
     page: Page, recognizer: Recognizer
 ) -> None:
@@ -261,13 +252,6 @@ def test_a_picture_is_made_of_the_frame_of_the_lead(
     assert red > max(green, blue)
 
 
-def test_damage_is_said(recognizer: Recognizer, report: Report, photos: list[Path]) -> None:
-    photos[0].write_bytes(encoded(picture("red", (300, 300)))[:-900])
-    page = report([row_of(recognizer, photos[0])])
-    assert "1 damaged images" in page.text
-    assert "The file ends early: a part of the image is missing." in page.text
-
-
 def test_what_is_beyond_the_limits_is_said_at_the_top(
     report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,21 +265,6 @@ def test_what_is_beyond_the_limits_is_said_at_the_top(
     assert [row["data-level"] for row in page.rows[5:7]] == ["unscored"] * 2
     assert len(page.rows) == 8
     assert "This page shows 5 of 12 leads." in page.text
-
-
-def test_no_rows_make_a_page_too(report: Report) -> None:
-    page = report([])
-    assert "0 images scanned" in page.text
-    assert page.rows == []
-
-
-def test_the_same_scan_gives_the_same_bytes(
-    page: Page, recognizer: Recognizer, tmp_path: Path
-) -> None:
-    assert page.rows
-    second = tmp_path / "second.html"
-    write_report(tmp_path / "scan.sqlite", second, [recognizer.bundle])
-    assert second.read_bytes() == (tmp_path / "report.html").read_bytes()
 
 
 def test_a_failure_leaves_the_old_page_and_no_scraps(

@@ -65,10 +65,11 @@ Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
 
-    ``is_list`` is true on the page of listings, which wants itself as the answer and not a card.
+    With ``keep`` it says that a listing is still open. ``is_list`` is true on the page of listings,
+    which wants itself as the answer and not a card.
     """
 
-    do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo"]
+    do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo", "keep"]
     listing: Key | None = None
     listings: Keys = ()
     is_list: bool = msgspec.field(default=False, name="list")
@@ -78,12 +79,6 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     without: Keys = ()
     copies: bool = False
     expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
-
-
-class Keep(msgspec.Struct, forbid_unknown_fields=True):
-    """Which listing a page shows that is still open."""
-
-    listing: Key | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +118,6 @@ def make_app(parts: Parts) -> Starlette:
             Route("/similar/{key}", pages.similar),
             Route("/shift", pages.shift),
             Route("/act", pages.act, methods=["POST"]),
-            Route("/keep", pages.keep, methods=["POST"]),
             Route("/photo/{key}/{kind}", pages.photo),
             Route("/static/{name}", _static),
         ],
@@ -302,13 +296,6 @@ class _Pages:
         data = _decoded(await request.body(), Act)
         return await run_in_threadpool(self._act, request, reviewer, data)
 
-    async def keep(self, request: Request) -> Response:
-        reviewer = self._reviewer_who_acts(request)
-        data = _decoded(await request.body(), Keep)
-        unit = None if data.listing is None else from_key(data.listing)
-        await run_in_threadpool(self._queue.keep, reviewer, unit)
-        return JSONResponse({})
-
     def _reviewer_who_acts(self, request: Request) -> str:
         """Return who sends a request that changes something.
 
@@ -324,6 +311,9 @@ class _Pages:
         texts = self._texts(request)
         view = View.from_query(request.query_params)
         entry, status = None, 200
+        if data.do == "keep":
+            self._queue.keep(reviewer, None if data.listing is None else from_key(data.listing))
+            return JSONResponse({})
         try:
             if data.do == "undo":
                 entry = self._queue.undo(reviewer)

@@ -104,7 +104,7 @@ const server = {
     const response = await fetch("/login", { method: "POST", body: new URLSearchParams(form) });
     if (!response.ok) throw new Error("not signed in");
   },
-  keep: (listing) => server.post("/keep", { listing }).catch(() => {}),
+  keep: (listing) => server.post("/act", { do: "keep", listing }).catch(() => {}),
 };
 
 // --- the card ---------------------------------------------------------------------------------

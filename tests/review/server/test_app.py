@@ -136,7 +136,7 @@ def test_forms_and_addresses_that_make_no_sense_are_told_so(base: str) -> None:
     big = httpx.post(f"{base}/login", content=b"x" * 70_000, headers=form)
     assert big.status_code == 413
     anna = Client(base, "Anna")
-    assert anna.http.post("/keep", content=iter([b"{}"])).status_code == 400  # of unknown length
+    assert anna.http.post("/act", content=iter([b"{}"])).status_code == 400  # of unknown length
     strange = "?page=²&since=0001-01-01&until=9999-12-31&q=%00%ff&lang=xx&section=%5b&state=,"
     for path in ("/", "/listings", "/shift", "/login"):
         assert anna.http.get(path + strange).status_code == 200

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.errors import ScanFileChangedError
 from recognizer.policy import Decision
 from recognizer.review.entries import MAX_IMAGES, Group, as_key, from_key
 from recognizer.review.outcomes import Judgement, Occasion, Outcomes
@@ -376,22 +376,6 @@ def test_a_listing_of_twenty_thousand_photos_is_shown_in_pages_and_undone_at_onc
         assert undone.unit == one.unit
 
 
-def test_a_file_that_is_moved_or_replaced_is_not_written_in_its_place(
-    scan: Path, tmp_path: Path
-) -> None:
-    team = tmp_path / "team.sqlite"
-    write_scan(scan, many(3))
-    with Queue(scan, team) as queue:
-        one = queue.take("Anna", View())
-        assert one is not None
-        team.rename(tmp_path / "elsewhere.sqlite")
-        with pytest.raises(ScanFileChangedError, match="moved, removed or replaced"):
-            queue.decide("Anna", one.unit, REJECTED)
-        assert not team.exists()
-    with pytest.raises(ScanFileError, match="does not exist"):
-        Queue(tmp_path / "none.sqlite")
-
-
 def test_a_scan_that_takes_the_place_of_another_gets_nothing_of_its_log(
     scan: Path, tmp_path: Path
 ) -> None:
@@ -406,19 +390,3 @@ def test_a_scan_that_takes_the_place_of_another_gets_nothing_of_its_log(
             queue.decide("Anna", one.unit, REJECTED)
     with Queue(scan) as queue:
         assert names(queue) == ["new"]
-
-
-def test_a_full_disk_stores_nothing_and_says_so(scan: Path) -> None:
-    write_scan(scan, many(2))
-    with Queue(scan) as queue:
-        one = queue.take("Anna", View())
-        assert one is not None
-        store = queue._outcomes.file
-        ((pages,),) = store.select("PRAGMA page_count")
-        store.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(ScanFileError, match="the disk is full"):
-            queue.decide("Anna", one.unit, replace(REJECTED, note="x" * 4000))
-        store.execute("PRAGMA max_page_count = 1073741823")
-        assert said_in(scan) == []
-        queue.decide("Anna", one.unit, Assessment(judgement=Judgement.UNSURE))
-        assert len(said_in(scan)) == 1
