@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recognizer._closing import Closes
-from recognizer.cli.progress import shown
+from recognizer.cli.progress import duration, shown
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
 from recognizer.rows import Row, ScanFile, ScanSummary
@@ -140,7 +140,7 @@ def progress_line(summary: ScanSummary, total: int | None) -> str:
     parts = [f"{summary.images:,}{of} images", f"{summary.rate:.1f}/s"]
     if total is not None and summary.rate > 0:
         left = max(0, total - summary.images - summary.repeated) / summary.rate
-        parts.append(f"{_duration(left)} left")
+        parts.append(f"{duration(left)} left")
     parts.append(_count(sum(summary.decisions.values()), "lead"))
     if summary.failed:
         parts.append(f"{sum(summary.failed.values()):,} failed")
@@ -173,7 +173,7 @@ def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> lis
     else:
         before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
         lines = [
-            f"{_count(summary.images, 'image')}{before}, in {_duration(summary.seconds)} "
+            f"{_count(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
             f"({summary.rate:.1f}/s) with {bundle.title}."
         ]
     if summary.statuses[Status.DEGRADED]:
@@ -256,10 +256,3 @@ def _listed(counts: Counter[Any]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -340,16 +340,3 @@ def test_what_was_said_before_is_on_the_page(
         page = Page(output.read_text())
         assert [row["data-state"] for row in page.rows] == [state]
         assert ("Ama" in page.text) is (state == "rejected")
-
-
-def test_the_page_speaks_chinese(
-    recognizer: Recognizer, report: Report, photos: list[Path]
-) -> None:
-    page = report([row_of(recognizer, path) for path in photos], language="zh")
-    for words in ("线索不是结论", "优先", "象牙制品", "导出", "内容不是已知的图片格式。"):
-        assert words in page.text
-    assert page.tags("html") == [{"lang": "zh-Hans"}]
-    english = {text for text, _ in catalogue()["words"].values() if len(text) > 12}
-    assert [text for text in english if text in page.text] == []
-    with pytest.raises(UsageError, match="en or zh"):
-        report([], language="fr")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.errors import ScanFileChangedError
 from recognizer.policy import Decision
 from recognizer.review.entries import MAX_IMAGES, Group, as_key, from_key
 from recognizer.review.outcomes import Judgement, Occasion, Outcomes
@@ -78,51 +77,6 @@ def test_a_listing_is_with_one_person_until_the_hold_times_out(scan: Path) -> No
             queue.decide("Cleo", one.unit, REJECTED)
         queue.release("Anna")
         assert queue.take("Cleo", View()) == replace(one, held_by="Cleo")
-
-
-def test_a_page_that_stays_open_is_as_old_as_it_was(scan: Path) -> None:
-    write_scan(scan, many(2))
-    with Queue(scan) as queue, Queue(scan) as other:
-        one, same = queue.take("Anna", View()), other.take("Ben", View())
-        assert one is not None
-        assert same is not None
-        assert one.unit == same.unit  # two servers know nothing of each other
-        other.decide("Ben", one.unit, CONFIRMED)
-        queue.keep("Anna", one.unit)
-        with pytest.raises(ConflictError):
-            queue.decide("Anna", one.unit, REJECTED)
-        queue.release("Anna")
-        queue.keep("Anna", one.unit)  # as after a restart
-        with pytest.raises(ConflictError):
-            queue.decide("Anna", one.unit, REJECTED)
-    assert len(said_in(scan)) == 1
-
-
-def test_what_was_decided_stays_so_and_is_undone_in_steps_when_the_clock_goes_back(
-    scan: Path,
-) -> None:
-    ahead = datetime.now(UTC) + timedelta(hours=1)
-    rows = [replace(row, time=ahead) for row in many(3)]
-    rows += [replace(row, source=f"2-{row.source}", sha256=digest(row.source)) for row in rows]
-    write_scan(scan, [replace(row, sha256=digest(row.source)) for row in rows])
-    with Queue(scan) as queue:
-        for left in (["L00001", "L00000"], ["L00000"]):
-            one = queue.take("Anna", View())
-            assert one is not None
-            last = from_key(queue.photos(one)[-1].key)
-            assert last is not None
-            queue.decide("Anna", one.unit, replace(REJECTED, without={last}))
-            queue.refresh()
-            assert names(queue) == left
-        with Queue(scan) as again:
-            assert names(again) == left
-        one = queue.take("Anna", View())
-        assert one is not None
-        queue.skip("Anna", one.unit)
-        assert [getattr(queue.undo("Anna"), "name", None) for _ in range(4)] == [
-            *("L00000", "L00001", "L00002"),
-            None,
-        ]
 
 
 def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None:
@@ -214,23 +168,6 @@ def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) ->
         assert queue.page(view, 1)[1] == 0
     with Queue(scan) as queue:  # without leads, anybody may
         assert queue.undo("Leo").held_by == "Leo"
-
-
-def test_a_lead_that_came_after_the_page_was_made_is_decided_by_nobody_who_has_not_seen_it(
-    scan: Path,
-) -> None:
-    write_scan(scan, [listing("a")])
-    with Queue(scan) as queue:
-        one = queue.take("Anna", View())
-        assert one is not None
-        new = replace(listing("a"), source="new.jpg", sha256=digest("new"))
-        write_scan(scan, [listing("a", 0.7), new])
-        queue.keep("Anna", one.unit)
-        with pytest.raises(ConflictError):
-            queue.decide("Anna", one.unit, REJECTED)
-        assert queue.take("Anna", View()) is not None  # a fresh page
-        queue.decide("Anna", one.unit, REJECTED)
-    assert {outcome.sha256 for outcome in said_in(scan)} == {new.sha256, listing("a").sha256}
 
 
 def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
@@ -374,19 +311,3 @@ def test_a_listing_of_twenty_thousand_photos_is_shown_in_pages_and_undone_at_onc
         undone = queue.undo("Anna")
         assert time.process_time() - begin < 1.0  # 0.2 s where nothing else runs
         assert undone.unit == one.unit
-
-
-def test_a_scan_that_takes_the_place_of_another_gets_nothing_of_its_log(
-    scan: Path, tmp_path: Path
-) -> None:
-    write_scan(scan, many(3))
-    new = write_scan(tmp_path / "new.sqlite", [listing("new")])
-    with Queue(scan) as queue:
-        one = queue.take("Anna", View())
-        assert one is not None
-        write_scan(scan, many(20))  # the log has it
-        new.replace(scan)
-        with pytest.raises(ScanFileChangedError):
-            queue.decide("Anna", one.unit, REJECTED)
-    with Queue(scan) as queue:
-        assert names(queue) == ["new"]
