@@ -75,7 +75,7 @@ class Done:
 class Queue(Entries):
     """A queue that several people work through at once.
 
-    Somebody who does nothing has a listing for ``hold_seconds``. If there are ``lead_reviewers``,
+    Somebody who does nothing has a listing for :data:`HOLD_SECONDS`. If there are ``lead_reviewers``,
     they alone decide on what was escalated, and never on what they escalated themselves.
     ``on_outcomes`` is called with outcomes once they are on the disk. See :class:`Entries` for the
     rest.
@@ -86,13 +86,11 @@ class Queue(Entries):
         scan: Path,
         outcomes: Path | None = None,
         *,
-        hold_seconds: float = HOLD_SECONDS,
         lead_reviewers: Collection[str] = (),
         time_limits: Mapping[Decision, float] | None = None,
         on_outcomes: Callable[[Sequence[Outcome]], object] = lambda _: None,
     ) -> None:
         self._on_outcomes = on_outcomes
-        self._hold_seconds = hold_seconds
         self.lead_reviewers = frozenset(lead_reviewers)
         self._said_at = datetime.min.replace(tzinfo=UTC)
         is_own = outcomes is None or outcomes == scan
@@ -161,7 +159,7 @@ class Queue(Entries):
             if entry is not None and entry.held_by == reviewer:
                 self.file.execute(
                     "UPDATE temp.hold SET until = ? WHERE reviewer = ?",
-                    (time.time() + self._hold_seconds, reviewer),
+                    (time.time() + HOLD_SECONDS, reviewer),
                 )
             elif entry is not None and entry.held_by is None and entry.state == OPEN:
                 self._hold(reviewer, entry)
@@ -186,7 +184,7 @@ class Queue(Entries):
         )
         self.file.execute(
             "INSERT INTO temp.hold VALUES (?, ?, ?, ?, ?)",
-            (reviewer, entry.unit, now + self._hold_seconds, self._heard, images),
+            (reviewer, entry.unit, now + HOLD_SECONDS, self._heard, images),
         )
         return replace(entry, held_by=reviewer)
 

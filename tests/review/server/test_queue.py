@@ -60,9 +60,12 @@ def test_the_order_is_level_reports_score_and_age_and_what_is_late_comes_first(s
         }
 
 
-def test_a_listing_is_with_one_person_until_the_hold_times_out(scan: Path) -> None:
+def test_a_listing_is_with_one_person_until_the_hold_times_out(
+    scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_scan(scan, many(2))
-    with Queue(scan, hold_seconds=-1) as queue:  # every hold is over at once
+    with Queue(scan) as queue, monkeypatch.context() as patch:
+        patch.setattr("recognizer.review.server.queue.HOLD_SECONDS", -1)  # it is over at once
         one = queue.take("Anna", View())
         assert queue.take("Ben", View()) == replace(one, held_by="Ben")
     with Queue(scan) as queue:
