@@ -37,7 +37,6 @@ from recognizer.review.thresholds import (
 from recognizer.rows.row import ModelReference, Row
 from recognizer.status import Status
 from tests.conftest import invoke
-from tests.labelled import write_manifest
 from tests.review.outcomes import outcome
 from tests.review.worlds import DAY, PREVALENCE, RELEASED, World, world_of
 from tests.rows.rows import bare_row
@@ -53,11 +52,6 @@ def bundle() -> Bundle:
 @pytest.fixture(scope="module")
 def world() -> World:
     return world_of(1.0)
-
-
-@pytest.fixture(scope="module")
-def photos(world: World) -> LabelledPhotos:
-    return world.draw(np.random.default_rng(5))
 
 
 # --- labelled photos ------------------------------------------------------------------------------
@@ -83,21 +77,6 @@ def test_the_intervals_hold_the_truth(spread: float) -> None:
         held["precision"] += holds(step.precision, found / (found + alarms))
     enough = binom.ppf(0.01, rounds, 0.95)  # fewer would refute 95 %
     assert min(held.values()) >= enough, held
-
-
-def test_a_simulated_day_is_as_expected(photos: LabelledPhotos) -> None:
-    """A backlog of which the labelled photos are a fair sample, worked through photo by photo."""
-    choice = choose(photos, capacity=400)
-    rng, days = np.random.default_rng(2), 60
-    over = []
-    for shown, p in ((True, PREVALENCE), (False, 1 - PREVALENCE)):
-        rows = np.flatnonzero(photos.positive == shown)
-        scores = photos.scores[rng.choice(rows, rng.binomial(days * DAY, p))]
-        over.append(int((scores > choice.step.threshold).sum()))
-    leads, found = sum(over), over[0]
-    assert leads / days == pytest.approx(choice.step.leads.value, abs=4 * leads**0.5 / days)
-    expected = choice.step.recall.value * PREVALENCE * DAY
-    assert found / days == pytest.approx(expected, abs=4 * found**0.5 / days)
 
 
 @settings(max_examples=15, deadline=None)
@@ -167,48 +146,26 @@ def test_a_product_that_the_bundle_does_not_know_is_named(bundle: Bundle) -> Non
     assert any("does not know hornbill_casque" in note for note in choice.notes)
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.integers(0, 2**16), st.sampled_from([100, 1000, 10_000, 60_000]))
-def test_the_policy_decides_as_chosen(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, cases: int
-) -> None:
-    bundle, rng = load_bundle(RELEASED), np.random.default_rng(seed)
-    base = Policy(ignore=frozenset({"ivory_raw", "feather"}), always_review=Policy().always_review)
-    predictions, labels = [], []
-    for i in range(400):
-        values = expit(rng.normal(-4, 2.5, len(bundle.label_names)))
-        shown = ("ivory_worked", "big_cat_skin", "pangolin_scales", "feather")[i % 4]
-        if i % 3 == 0:
-            values[bundle.label_names.index(shown)] = rng.random()
-        families = bundle.family_scores(values)
-        predictions.append(
-            Prediction(
-                status=Status.OK,
-                scores=dict(zip(bundle.label_names, values.tolist(), strict=True)),
-                families={f.name: float(s) for f, s in zip(bundle.families, families, strict=True)},
-            )
-        )
-        labels.append(shown if i % 3 == 0 else "listing_other")
-    photos = LabelledPhotos.of(
-        bundle,
-        [prediction.scores for prediction in predictions],
-        labels,
-        [f"s{i % 20}" for i in range(400)],
-        images_per_day=100_000,
-        prevalence=0.01,
-        ignore=base.ignore,
-    )
-    choice = choose(photos, capacity=cases)
+@pytest.mark.parametrize("cases", [1, 1000, 10_000, 60_000])
+def test_the_policy_decides_as_chosen(bundle: Bundle, cases: int) -> None:
+    scores = expit(np.random.default_rng(cases).normal(-3, 3, 400)).tolist()
+    photos = [("listing_other" if i % 3 else "ivory_raw", one) for i, one in enumerate(scores)]
+    base = Policy(name="mine", ignore=frozenset({"feather"}))
+    choice = choose(labelled(bundle, photos), capacity=cases)
     policy = policy_of(choice, bundle, base, "next")
-    lead = photos.scores > choice.step.threshold
-    for prediction, expected in zip(predictions, lead, strict=True):
+    for score in scores:
+        labels = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_raw": score}
+        families = bundle.family_scores(np.array([*labels.values()])).tolist()
+        prediction = Prediction(
+            status=Status.OK,
+            scores=labels,
+            families=dict(zip([f.name for f in bundle.families], families, strict=True)),
+        )
         verdict = decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy)
-        assert (verdict.decision is not Decision.CLEAR) == expected
-    assert policy.ignore == base.ignore
+        assert (verdict.decision is not Decision.CLEAR) == (score > choice.step.threshold)
+    assert (policy.ignore, policy.rules) == (base.ignore, {})
     # Not every lead has priority: that would be no order at all.
-    rule = policy.default
-    assert policy.rules == {}
-    assert rule.review != rule.priority or choice.chosen == 0
+    assert policy.default.review != policy.default.priority or choice.chosen == 0
 
 
 def test_a_named_any_product_threshold_is_a_rate(bundle: Bundle) -> None:
@@ -322,22 +279,9 @@ TEAM = ("--photos-per-day", 10_000, "--reviewers", 2, "--cases-per-reviewer", 30
 
 
 @pytest.fixture
-def data(labelled_photos: list[Photo], tmp_path: Path) -> Path:
-    """A manifest of red, green and blue photos of four sources each, all of the test split."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    rows = [
-        {
-            "sha256": photo.sha256,
-            "file": str(photo.path),
-            "label": photo.label,
-            "source": f"{photo.label}/{i % 4}",
-            "split": "test",
-        }
-        for i, photo in enumerate(labelled_photos)
-    ]
-    write_manifest(folder, rows)
-    return folder
+def data(labelled_photos: list[Photo]) -> Path:
+    """A folder for each label, and one source."""
+    return labelled_photos[0].path.parents[1]
 
 
 def thresholds(*arguments: object) -> Any:
@@ -348,10 +292,10 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     tiny_bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     policy, plot = tmp_path / "next.toml", tmp_path / "next.svg"
-    of_data = ("-b", tiny_bundle, *TEAM, "-d", data)
+    of_data = ("-b", tiny_bundle, *TEAM, "-d", data, "--split", "all")
     result = thresholds(*of_data, "-o", policy, "--plot", plot, "--policy", "strict")
     assert result.exit_code == ExitCode.DONE, result.output
-    assert "36 labelled photos (test)" in result.stdout
+    assert "36 labelled photos (all)" in result.stdout
     assert load_policy(policy).name == "next"
     assert load_policy(policy).keywords == load_policy("strict").keywords
     assert plot.read_text().startswith("<?xml")
@@ -359,18 +303,9 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     choice = json.loads(result.stdout)
     assert choice["steps"][choice["chosen"]]["leads"]["value"] <= 600
     assert choice["steps"][choice["chosen"]]["recall"]["value"] == 1
+    assert "come from one source" in " ".join(choice["notes"])
     # It may be chosen again in its place.
     assert thresholds(*of_data, "-o", policy).exit_code == ExitCode.DONE
-
-
-def test_own_photos_are_no_test_split(tiny_bundle: Path, labelled_photos: list[Photo]) -> None:
-    folder = labelled_photos[0].path.parents[1]
-    result = thresholds("-b", tiny_bundle, *TEAM, "-d", folder)
-    assert result.exit_code == ExitCode.USAGE
-    assert "--split all" in result.stderr
-    result = thresholds("-b", tiny_bundle, *TEAM, "-d", folder, "--split", "all")
-    assert result.exit_code == ExitCode.DONE, result.output
-    assert "come from one source" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -379,6 +314,7 @@ def test_own_photos_are_no_test_split(tiny_bundle: Path, labelled_photos: list[P
         (["--prevalence", "2"], "between 0 and 1"),
         (["--prevalence", "nan"], "between 0 and 1"),
         (["--split", "train"], "test, validation, all"),
+        (["--split", "test"], "give --split all if training saw none of these"),
         (["--plot", "plan.gif"], "must end in .png or .svg"),
         (["--output", "nowhere/p.toml"], "make it first"),
         (["--precision", "0.5"], "or --precision"),
@@ -386,7 +322,7 @@ def test_own_photos_are_no_test_split(tiny_bundle: Path, labelled_photos: list[P
     ],
 )
 def test_mistakes_are_named(options: list[str], words: str, tiny_bundle: Path, data: Path) -> None:
-    result = thresholds("-b", tiny_bundle, *TEAM, "-d", data, *options)
+    result = thresholds("-b", tiny_bundle, *TEAM, "-d", data, "--split", "all", *options)
     assert result.exit_code == ExitCode.USAGE
     assert words in " ".join(result.stderr.split())
 

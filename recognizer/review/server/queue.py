@@ -75,10 +75,10 @@ class Done:
 class Queue(Entries):
     """A queue that several people work through at once.
 
-    Somebody who does nothing has a listing for :data:`HOLD_SECONDS`. If there are ``lead_reviewers``,
-    they alone decide on what was escalated, and never on what they escalated themselves.
-    ``on_outcomes`` is called with outcomes once they are on the disk. See :class:`Entries` for the
-    rest.
+    Somebody who does nothing has a listing for :data:`HOLD_SECONDS`. If there are
+    ``lead_reviewers``, they alone decide on what was escalated, and never on what they escalated
+    themselves. ``on_outcomes`` is called with outcomes once they are on the disk. See
+    :class:`Entries` for the rest.
     """
 
     def __init__(
