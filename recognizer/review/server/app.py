@@ -327,9 +327,12 @@ class _Pages:
         except ConflictError:
             notice, status = texts("conflict"), 409
         if data.is_list:
-            return self._listed(request, reviewer, notice)
+            context = self._list(request, reviewer)
+            return self._fragment(request, "list.html.j2", context, notice=notice)
         entry = entry or self._queue.take(reviewer, view)
-        return self._next(request, reviewer, view, entry, notice, status)
+        context = self._desk(request, reviewer, view, entry)
+        url = f"/?{urlencode(view.to_query())}".rstrip("?")
+        return self._fragment(request, "card.html.j2", context, status, notice=notice, url=url)
 
     def _decide(self, reviewer: str, data: Act, texts: Texts) -> str:
         unit = from_key(data.listing or "")
@@ -365,24 +368,12 @@ class _Pages:
             return texts("some_not_stored", n=count, left=left, state=state)
         return texts("said_bulk", n=count, state=state)
 
-    def _next(
-        self,
-        request: Request,
-        reviewer: str,
-        view: View,
-        entry: Entry | None,
-        notice: str,
-        status: int,
+    def _fragment(
+        self, request: Request, name: str, context: dict[str, Any], status: int = 200, **more: str
     ) -> Response:
-        context = self._context(request, reviewer) | self._desk(request, reviewer, view, entry)
-        html = self._environment.get_template("card.html.j2").render(context)
-        url = f"/?{urlencode(view.to_query())}".rstrip("?")
-        return JSONResponse({"html": html, "notice": notice, "url": url}, status)
-
-    def _listed(self, request: Request, reviewer: str, notice: str) -> Response:
-        context = self._context(request, reviewer) | self._list(request, reviewer)
-        html = self._environment.get_template("list.html.j2").render(context)
-        return JSONResponse({"html": html, "notice": notice})
+        values = self._context(request, _reviewer(request)) | context
+        html = self._environment.get_template(name).render(values)
+        return JSONResponse({"html": html, **more}, status)
 
     # --- what pages are made of -------------------------------------------------------------------
 

@@ -171,8 +171,13 @@ class Queue(Entries):
 
     def is_for_others(self, reviewer: str, entry: Entry) -> bool:
         """Whether a listing was escalated and is not for this reviewer to decide."""
-        is_escalated = bool(self.lead_reviewers) and entry.state == Judgement.ESCALATED
-        return is_escalated and (reviewer not in self.lead_reviewers or reviewer == entry.judge)
+        if not self.lead_reviewers or entry.state != Judgement.ESCALATED:
+            return False
+        return reviewer not in self.lead_reviewers or any(
+            said.reviewer == reviewer and said.judgement == Judgement.ESCALATED
+            for said in self.said_of(entry)
+            if not said.elsewhere
+        )
 
     def _hold(self, reviewer: str, entry: Entry) -> Entry:
         if entry.held_by not in {None, reviewer} or self.is_for_others(reviewer, entry):

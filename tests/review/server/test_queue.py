@@ -167,6 +167,11 @@ def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) ->
         queue.decide("Lea", one.unit, CONFIRMED)
         assert queue.take("Lea", view) is None
         one = queue.take("Leo", view)
+        queue.decide("Leo", one.unit, escalated)
+        for who in ("Lea", "Leo"):  # both have escalated it
+            assert queue.take(who, view, one.unit).held_by is None
+        assert queue.undo("Leo").judge == "Lea"
+        one = queue.take("Leo", view)
         queue.decide("Leo", one.unit, REJECTED)
         assert queue.page(view, 1)[1] == 0
     with Queue(scan) as queue:  # without leads, anybody may
