@@ -182,7 +182,8 @@ def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> lis
         lines.append(f"Failed, and so not cleared: {_listed(summary.failed)}.")
         if {*summary.failed} <= _MISPLACED and summary.failed.total() == summary.images:
             lines += [
-                shown(f"No image of {table} was found: name the folder of its paths, --image-root.")
+                f"No image of {shown(table)} was found: name the folder where its paths begin "
+                "(--image-root), and a new --output."
                 for table in skipped.image_columns
             ]
     if summary.repeated:
