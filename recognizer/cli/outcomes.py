@@ -42,7 +42,10 @@ def import_(
 def export(
     scan: options.ScanArgument,
     output: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file, or - for JSON lines.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A .jsonl, .csv or .parquet file, or - for JSON lines."
+        ),
     ],
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,

@@ -23,10 +23,9 @@ from typing import IO, Any, AnyStr, BinaryIO, Self
 
 import msgspec
 
-from recognizer._atomic import replacing, require_own
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
-from recognizer.rows.export import csv_cell, text_of_cell
+from recognizer.rows.export import Kind, schema_of, text_of_cell, write_records
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.row import Digest
@@ -44,7 +43,6 @@ MAX_ARRAY_BYTES = 64 << 20
 _DIGEST_BYTES = 16
 _CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # what an ID is a digest of
-_BEGINNINGS = (b'{"time":', b"time,")
 
 
 class Judgement(StrEnum):
@@ -160,6 +158,12 @@ def _is_text(text: str) -> bool:
 
 
 _FIELDS = tuple(field.name for field in fields(Outcome))
+_KIND = Kind(
+    name="outcomes",
+    columns=_FIELDS,
+    cells=Outcome.to_json,
+    schema=lambda: schema_of(Outcome, "outcomes"),
+)
 _COLUMNS = ", ".join(_FIELDS)
 _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES (:id, :{', :'.join(_FIELDS)})"
 
@@ -280,19 +284,5 @@ def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
 
 
 def write_outcomes(outcomes: Iterable[Outcome], path: Path, *, raw: bool = False) -> int:
-    """Write outcomes to a new file, as CSV or JSON lines by its suffix, and return how many."""
-    require_own(path, "file of outcomes", lambda file: file.read(8).startswith(_BEGINNINGS))
-    count = 0
-    with replacing(path) as partial:
-        if path.suffix.lower() == ".csv":
-            with partial.open("w", encoding="utf-8", newline="") as text:
-                table = csv.DictWriter(text, _FIELDS)
-                table.writeheader()
-                for count, outcome in enumerate(outcomes, 1):  # noqa: B007 - counted
-                    cells = outcome.to_json().items()
-                    table.writerow({name: csv_cell(value, raw=raw) for name, value in cells})
-        else:
-            with partial.open("wb") as lines:
-                for count, outcome in enumerate(outcomes, 1):  # noqa: B007 - counted
-                    lines.write(outcome.to_json_line())
-    return count
+    """Write outcomes to a new file, in a format by its ending, and return how many they are."""
+    return write_records(path, _KIND, outcomes, raw)

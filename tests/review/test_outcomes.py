@@ -255,6 +255,13 @@ def test_a_million_are_imported_in_little_time_and_memory(tmp_path: Path) -> Non
     assert peak < 110 << 10
 
 
+def test_parquet_has_the_same_columns(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write_outcomes([outcome(note="=1")], tmp_path / "x.parquet")
+    (read,) = parquet.read_table(tmp_path / "x.parquet").to_pylist()
+    assert Outcome.from_json(read) == outcome(note="=1")
+
+
 def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "photo.jsonl"
     path.write_bytes(b"\xff\xd8\xff")
