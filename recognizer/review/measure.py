@@ -128,7 +128,7 @@ class _Lead(NamedTuple):
 def measure_outcomes(
     rows: Iterable[Row], outcomes: Iterable[Outcome], *, now: datetime
 ) -> Measurement:
-    """Compare the rows of a scan with all outcomes, in the order of their arrival.
+    """Compare the rows of a scan with outcomes that were not withdrawn, in their order.
 
     ``now`` is the time up to which leads have been waiting.
     """
@@ -138,7 +138,6 @@ def measure_outcomes(
         histories[outcome.subject].append(outcome)
         if outcome.listing is not None:
             of_listings[outcome.listing].append(outcome)
-    histories = {subject: in_force(history) for subject, history in histories.items()}
     leads: list[_Lead] = []
     raised: dict[str, _Lead] = {}  # listings of which images are raised by text or reports alone
     has_image_lead: set[str] = set()
@@ -157,8 +156,7 @@ def measure_outcomes(
         elif row.decision is Decision.CLEAR and row.status is not Status.FAILED:
             sample.add(row.audit, history)
     leads += [
-        raised[name]._replace(history=in_force(of_listings[name]))
-        for name in raised.keys() - has_image_lead
+        raised[name]._replace(history=of_listings[name]) for name in raised.keys() - has_image_lead
     ]
     appeals = [history for history in histories.values() if _appealed(history)]
     overturned = sum(history[-1].judgement is Judgement.REJECTED for history in appeals)
@@ -183,12 +181,6 @@ def measure_outcomes(
 
 DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
 """The judgements that decide."""
-
-
-def in_force(history: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes of a subject that were not withdrawn, in the order of their arrival."""
-    withdrawn = {outcome.withdraws for outcome in history if outcome.withdraws is not None}
-    return [o for o in history if o.occasion is not Occasion.WITHDRAWAL and o.id not in withdrawn]
 
 
 def _grounds(row: Row) -> frozenset[_Grounds]:

@@ -211,6 +211,10 @@ class Outcomes(Closes):
         condition = "id IN (SELECT value FROM json_each(?))"
         return self._select("outcome", condition, (json.dumps([*ids]),))
 
+    def in_force(self) -> Iterator[Outcome]:
+        """Yield all outcomes that were not withdrawn, in the order in which they were added."""
+        return self._select("standing", "1")
+
     def standing(self) -> Iterator[Outcome]:
         """Yield what counts of each image or listing: the last outcome that was not withdrawn."""
         last = "SELECT max(number) FROM standing GROUP BY sha256, iif(sha256 IS NULL, listing, 0)"

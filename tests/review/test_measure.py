@@ -64,9 +64,7 @@ def test_what_was_confirmed_as_another_product_is_wildlife_and_not_this_product(
 
 def test_the_last_word_that_stands_counts() -> None:
     first, changed = said("a", C, 1), said("a", R, 2)
-    withdrawal = replace(changed, occasion=Occasion.WITHDRAWAL, withdraws=changed.id)
     assert measure(leads("a"), first, changed).precision[0].rejected == 1
-    assert measure(leads("a"), first, changed, withdrawal).precision[0].confirmed == 1
 
 
 def test_appeals_overturn_decisions() -> None:
