@@ -32,7 +32,8 @@ def command(
     from recognizer.review.measure import measure_outcomes
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
-        found = measure_outcomes(file.rows(), found_out.in_force(), now=datetime.now(UTC))
+        rows = ((file.name_of(row), row) for row in file.rows())
+        found = measure_outcomes(rows, found_out.in_force(), now=datetime.now(UTC))
     if as_json:
         print_json(found)
     else:

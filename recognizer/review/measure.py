@@ -18,12 +18,11 @@ from typing import NamedTuple, TypeAlias
 from scipy.stats import chi2
 
 from recognizer.evaluation.metrics import CONFIDENCE, share
-from recognizer.listing_columns import Role, as_count, listing_of, value_of
+from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.model.description import Estimate
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement, Occasion, Outcome
 from recognizer.rows.listings import QUEUE_ORDER
-from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from recognizer.taxonomy import load_taxonomy
@@ -126,11 +125,12 @@ class _Lead(NamedTuple):
 
 
 def measure_outcomes(
-    rows: Iterable[Row], outcomes: Iterable[Outcome], *, now: datetime
+    rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome], *, now: datetime
 ) -> Measurement:
     """Compare the rows of a scan with outcomes that were not withdrawn, in their order.
 
-    ``now`` is the time up to which leads have been waiting.
+    Each row comes with the identity of its listing. ``now`` is the time up to which leads have been
+    waiting.
     """
     histories: dict[str, list[Outcome]] = defaultdict(list)
     of_listings: dict[str, list[Outcome]] = defaultdict(list)
@@ -143,10 +143,9 @@ def measure_outcomes(
     has_image_lead: set[str] = set()
     sample = _Sample()
     images = 0
-    for images, row in enumerate(rows, 1):  # noqa: B007 - counted
+    for images, (name, row) in enumerate(rows, 1):  # noqa: B007 - counted
         history = histories.get(row.sha256 or "", [])
         if row.is_lead:
-            name = as_name(listing_of(row.item) or row.source)
             lead = _Lead(row.decision, row.time, _grounds(row), history)
             if row.is_image_lead:
                 has_image_lead.add(name)

@@ -25,7 +25,8 @@ def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Ou
 
 
 def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
-    return measure_outcomes(rows, outcomes, now=NOW + timedelta(hours=48))
+    named = [(str((row.item or {}).get("listing_id", row.source)), row) for row in rows]
+    return measure_outcomes(named, outcomes, now=NOW + timedelta(hours=48))
 
 
 def leads(*names: str, decision: str = "review") -> list[Row]:
