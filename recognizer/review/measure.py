@@ -21,7 +21,7 @@ from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.model.description import Estimate
 from recognizer.policy import Decision
-from recognizer.review.outcomes import Judgement, Occasion, Outcome
+from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.status import Status
@@ -176,10 +176,6 @@ def measure_outcomes(
         waiting=_hours((lead.level, now - lead.time) for lead in leads if not lead.history),
         misses=sample.misses(confirmed),
     )
-
-
-DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
-"""The judgements that decide."""
 
 
 def _grounds(row: Row) -> frozenset[_Grounds]:

@@ -58,6 +58,10 @@ class Judgement(StrEnum):
     """It was handed to an expert, or to an authority."""
 
 
+DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
+"""The judgements that decide."""
+
+
 class Occasion(StrEnum):
     """On what occasion an outcome came about."""
 

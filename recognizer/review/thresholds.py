@@ -28,8 +28,8 @@ from recognizer.evaluation.prevalence import negatives_without_error
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import Policy, Probability, Rate, Rule
-from recognizer.review.measure import DECIDED, audit_weights, weighted_count
-from recognizer.review.outcomes import Judgement, Outcome
+from recognizer.review.measure import audit_weights, weighted_count
+from recognizer.review.outcomes import DECIDED, Judgement, Outcome
 from recognizer.rows.row import Row
 from recognizer.taxonomy import Kind, Taxonomy
 
