@@ -36,6 +36,7 @@ from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
 from recognizer.review.cards import make_guides
 from recognizer.review.outcomes import Outcome
+from recognizer.review.photos import heat_threshold
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -178,7 +179,8 @@ def _write_photos(
         if missing is None:
             products = row.lead_labels
             explanation = recognizer.explain(folder / file, products[0] if products else None)
-            overlay = draw_heatmap(explanation.rgb, explanation.heatmap)
+            threshold = heat_threshold(row, recognizer.bundle, explanation.label)
+            overlay = draw_heatmap(explanation.rgb, explanation.heatmap, threshold)
             preview, explained = _preview(explanation.rgb), explanation.label
             drawn = _preview(overlay)
             _, png = cv2.imencode(".png", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
