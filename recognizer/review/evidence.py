@@ -179,7 +179,7 @@ def _write_photos(
         if missing is None:
             products = row.lead_labels
             explanation = recognizer.explain(folder / file, products[0] if products else None)
-            threshold = heat_threshold(row, recognizer.bundle, explanation.label)
+            threshold = heat_threshold(row, recognizer.bundle, explanation.label or "")
             overlay = draw_heatmap(explanation.rgb, explanation.heatmap, threshold)
             preview, explained = _preview(explanation.rgb), explanation.label
             drawn = _preview(overlay)
