@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from recognizer._closing import Closes
 from recognizer._process import DiedError, ProcessPool
@@ -37,13 +38,11 @@ _TIMEOUT = 30.0  # seconds for one picture
 _MEMORY_LIMIT = 2 << 30  # bytes of one process
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """An encoded image; ``kept``: made by the scan, because the original is not there now."""
+class Picture(NamedTuple):
+    """An encoded image."""
 
     data: bytes
     media_type: str = "image/jpeg"
-    kept: bool = False
 
 
 class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of the program
@@ -94,18 +93,18 @@ class Photos(Closes):
             raise Unavailable("photo_undecoded")
         if kind == "original":
             return self._original(row)
-        stored = self._file.thumbnail(image)
-        if kind == "small" and stored is not None:
-            return Picture(data=stored.jpeg, kept=True)
+        if kind == "small":
+            return Picture(self.thumbnail(image, row).jpeg)
         try:
             data = self.original(row)
             if kind == "heat":
                 return self._heatmap(row, data, label)
-            return Picture(data=self._decoded(row, data, SIDES[kind]).jpeg)
+            return Picture(self._decoded(row, data, SIDES[kind]).jpeg)
         except Unavailable:
+            stored = self._file.thumbnail(image)
             if stored is None or kind == "heat":
                 raise
-            return Picture(data=stored.jpeg, kept=True)
+            return Picture(stored.jpeg)
 
     def thumbnail(self, image: int, row: Row) -> Thumbnail:
         """Return what the scan has kept of an image, else what is made of the file as it is now."""
@@ -129,8 +128,8 @@ class Photos(Closes):
     def _original(self, row: Row) -> Picture:
         data = self.original(row)
         if row.format in SHOWN_BY_BROWSERS:
-            return Picture(data=data, media_type=f"image/{row.format}")
-        return Picture(data=self._decoded(row, data, max(row.width or 1, row.height or 1)).jpeg)
+            return Picture(data, media_type=f"image/{row.format}")
+        return Picture(self._decoded(row, data, max(row.width or 1, row.height or 1)).jpeg)
 
     def _heatmap(self, row: Row, data: bytes, label: str) -> Picture:
         bundle = self.bundles.get(row.model.digest)
@@ -145,7 +144,7 @@ class Photos(Closes):
             label=label,
             threshold=heat_threshold(row, bundle, label),
         )
-        return Picture(data=self._ask(request).jpeg)
+        return Picture(self._ask(request).jpeg)
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
         frame = row.regions[0].frame if row.regions else None

@@ -263,7 +263,6 @@ class _Pages:
         headers = {
             "content-security-policy": "default-src 'none'; sandbox",
             "content-disposition": "inline",
-            "x-photo-kept": "1" if picture.kept else "0",
         }
         return Response(picture.data, media_type=picture.media_type, headers=headers)
 
