@@ -63,10 +63,11 @@ def command(
         raise RecognizerError(f"cannot be imported: {'; '.join(problems)}; install it again")
     if error is not None:
         raise error
-    if not found["model"]["self_test_passed"]:
+    model = found["model"]
+    if not model["self_test_passed"]:
         raise BundleError(
-            f"{found['model']['bundle']}: scores differ from those recorded at export by up to "
-            f"{found['model']['self_test_difference']:.3f}: with this CPU or provider it cannot be relied "
+            f"{model['bundle']}: scores differ from those recorded at export by up to "
+            f"{model['self_test_difference']:.3f}: with this CPU or provider it cannot be relied "
             "on; try another version of onnxruntime, or --provider cpu"
         )
 
