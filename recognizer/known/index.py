@@ -33,7 +33,7 @@ _FILES = ("hashes", "order", "starts")
 
 # Bits that are neighbours in a transform are alike in many photos, and a chunk of such bits would
 # have a few crowded values. So a chunk takes one bit from each row of the 16 x 16 coefficients,
-# each from another column (measured by benchmarks/known_items.py).
+# each from another column.
 _ROW, _COLUMN = np.divmod(np.arange(HASH_BITS), _CHUNK_BITS)
 _PERMUTATION = np.argsort((_COLUMN + 5 * _ROW) % _CHUNKS, kind="stable")
 
