@@ -16,7 +16,7 @@ from recognizer.cli.options import (
     print_json,
     require_extra,
 )
-from recognizer.cli.progress import show_stage, wide_console
+from recognizer.cli.progress import new_table, show_stage, wide_console
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,28 +66,16 @@ def command(
 
 
 def _print_calibration(bundle: Bundle) -> None:
-    from rich.table import Table
-
     from recognizer.policy import FALSE_POSITIVE_RATES
 
-    fits = [label.fit for label in bundle.labels if label.fit]
-    # An enrolled label keeps its own calibration: no methods were compared.
-    methods = next((list(fit.log_loss) for fit in fits if fit.log_loss), [])
     photos = bundle.calibration.photos if bundle.calibration else 0
-    table = Table(
-        title=f"{bundle.title}, calibrated on {photos} photos",
-        caption="log-loss x 1000 on photos that the fit did not see; labels with few photos share",
+    table = new_table(
+        f"{bundle.title}, calibrated on {photos} photos",
+        ("", "photos", "method", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
+        "labels with few photos share a line",
     )
-    for heading in ("", "photos", "method", *methods):
-        table.add_column(heading, justify="left" if heading in {"", "method"} else "right")
-    for rate in FALSE_POSITIVE_RATES:
-        table.add_column(f"at {rate:.1%}", justify="right")
-    for label, fit in zip(bundle.labels, fits, strict=True):
-        table.add_row(
-            label.name,
-            str(fit.positives),
-            fit.method,
-            *(f"{1000 * fit.log_loss[m]:.2f}" if fit.log_loss else "-" for m in methods),
-            *(f"{t:.4f}" if (t := label.thresholds.get(r)) else "-" for r in FALSE_POSITIVE_RATES),
-        )
+    for label in bundle.labels:
+        thresholds = (label.thresholds.get(rate) for rate in FALSE_POSITIVE_RATES)
+        fit = (str(label.fit.positives), label.fit.method) if label.fit else ("-", "-")
+        table.add_row(label.name, *fit, *("-" if t is None else f"{t:.4f}" for t in thresholds))
     wide_console().print(table)

@@ -389,7 +389,7 @@ def suspects(
 
     from recognizer.dataset.suspects import suspects_sheet, write_suspects
 
-    photos = [p for p in load_data(data) if p.split == split and p.is_evidence]
+    photos = [p for p in load_data(data) if p.split == split]
     if out_of_fold is None:
         found = _suspects_of_bundle(photos, bundle)
     elif bundle is None:

@@ -93,7 +93,7 @@ def command(
         recognizer = Recognizer.load(bundle, threads=threads)
         photos = _corrected(recognizer, load_data(data, recognizer.bundle.taxonomy))
         if robustness:
-            found = _alter(recognizer, photos, split or "test", output)
+            found = _alter(recognizer, photos, split or "test")
         elif against:
             other = Recognizer.load(against, threads=threads)
             found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
@@ -118,8 +118,10 @@ def _check_modes(
 ) -> None:
     if split not in {None, "test", "validation", "all"}:
         raise UsageError(f"--split {split}: give test, validation or all")
-    if against and (output is not None or robustness):
-        raise UsageError("--against goes with neither --output nor --robustness")
+    if against and robustness:
+        raise UsageError("give either --against or --robustness")
+    if output is not None and (against or robustness):
+        raise UsageError("--output goes with neither --against nor --robustness")
     if output is not None:
         require_page(output)
         if output.suffix == ".json":
@@ -236,13 +238,10 @@ def _compare(
     return _Found(to_json(comparison), lambda: print_comparison(comparison))
 
 
-def _alter(
-    recognizer: Recognizer, photos: Sequence[Photo], split: str, output: Path | None
-) -> _Found:
+def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Found:
     from recognizer.cli.evaluate_output import print_robustness
     from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json
     from recognizer.evaluation.held_out import photos_of_split
-    from recognizer.evaluation.plots import write_robustness
     from recognizer.evaluation.robustness import measure_robustness
 
     used = photos_of_split(photos, split)
@@ -250,9 +249,6 @@ def _alter(
         raise DatasetError(f"no photo of a product in the {split} split")
     with show_stage("altering photos") as progress:
         measured = measure_robustness(recognizer, used, split, on_progress=progress)
-    if output is not None:
-        write_robustness(measured, ANY_PRODUCT, output)
-        typer.echo(f"Wrote {output}", err=True)
     return _Found(to_json(measured), lambda: print_robustness(measured, ANY_PRODUCT))
 
 

@@ -30,7 +30,6 @@ SPLITS = ("train", "validation", "test")
 BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 """Photos of these labels serve as backdrops: what listings look like without any product."""
 
-PATCH_PREFIX = "patch/"
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 )
@@ -45,8 +44,6 @@ class Photo:
         split: ``train``, ``validation``, ``test``, or ``excluded`` (by a recipe).
         subtype: the source's own words for what is shown.
         license: as stated by the source; empty if it stated none.
-        outline: if not empty, this is not the whole photo but the patch inside this polygon, to be
-            laid on another background; points are (x, y) as shares of width and height.
         taxonomy: the labels of its data.
     """
 
@@ -57,7 +54,6 @@ class Photo:
     split: str
     subtype: str = ""
     license: str = ""
-    outline: tuple[tuple[float, float], ...] = ()
     taxonomy: Taxonomy = field(default_factory=load_taxonomy, repr=False, compare=False)
 
     @property
@@ -69,16 +65,6 @@ class Photo:
     def is_product(self) -> bool:
         """Whether it shows a product; the others are the negatives of every measurement."""
         return self.kind is Kind.PRODUCT
-
-    @property
-    def is_patch(self) -> bool:
-        """Whether it is a patch of a photo that counts by itself."""
-        return bool(self.outline)
-
-    @property
-    def is_evidence(self) -> bool:
-        """Whether it is a whole photo."""
-        return not self.is_patch
 
 
 def taxonomy_of(photos: Sequence[Photo]) -> Taxonomy:
@@ -222,16 +208,12 @@ def _wrong(row: Mapping[str, str], taxonomy: Taxonomy, root: Path) -> str | None
 
 
 def training_images(photos: Iterable[Photo], members: Container[str]) -> TrainingImages:
-    """Return the numbers of photos, their sources and patches of some labels."""
+    """Return the numbers of photos and sources of some labels."""
     found = [p for p in photos if p.label in members]
-    return TrainingImages(
-        photos=sum(p.is_evidence for p in found),
-        sources=len({p.source for p in found if p.is_evidence}),
-        patches=sum(p.is_patch for p in found),
-    )
+    return TrainingImages(photos=len(found), sources=len({p.source for p in found}))
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:
     """Return a sha256 over the content hashes, labels, sources and splits, whatever their order."""
-    rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}{p.outline or ''}" for p in photos)
+    rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}" for p in photos)
     return sha256("\n".join(rows).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The plots of an evaluation report and of a robustness test."""
+"""The plots of an evaluation report and of a choice of thresholds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from recognizer._atomic import replacing
 from recognizer.evaluation.evaluate import Target
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
-from recognizer.evaluation.robustness import RATE, Robustness
-from recognizer.evaluation.templates import render
 from recognizer.model.description import Estimate
 from recognizer.taxonomy import Kind, Taxonomy
 
@@ -29,6 +27,7 @@ MAX_CURVES = 6
 
 # Okabe and Ito (2008): distinct for people with colour blindness, too.
 _COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
+_COLOR, _CHOSEN, _GRAY = "#0072b2", "#d55e00", "#57606c"
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -77,7 +76,7 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         right.set(xlim=(lowest, 1), ylim=(0, 1.03))
         right.set_title("Recall and false-positive rate (left edge: 0)", fontsize=10)
         for rate in drawn[0].thresholds:
-            right.axvline(rate, color="#57606c", linestyle=":", linewidth=1)
+            right.axvline(rate, color=_GRAY, linestyle=":", linewidth=1)
         return data_uri(figure)
 
 
@@ -95,7 +94,7 @@ def reliability(figures: Sequence[Figures]) -> str | None:
             observed = np.array([b.observed.value for b in f.calibration])
             low = observed - [b.observed.low for b in f.calibration]
             high = [b.observed.high for b in f.calibration] - observed
-            axes.plot([0, 1], [0, 1], color="#57606c", linestyle=":", linewidth=1)
+            axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":", linewidth=1)
             axes.errorbar(
                 predicted, observed, np.stack([low, high]), fmt="o-", color=color, markersize=4
             )
@@ -140,54 +139,6 @@ def data_uri(figure: Figure) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-_BEFORE, _AFTER = "#57606c", "#d55e00"
-
-
-def draw_robustness(robustness: Robustness, name: str) -> Figure:
-    """Draw recall and false-positive rate of a family, or any product, before and after."""
-    outcomes = robustness.outcomes[name]
-    places = np.arange(len(outcomes))[::-1]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 1.2 + 0.24 * len(outcomes)), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        sides = (
-            (left, [(o.recall_before, o.recall) for o in outcomes], "recall"),
-            (
-                right,
-                [(o.false_positive_rate_before, o.false_positive_rate) for o in outcomes],
-                "false-positive rate",
-            ),
-        )
-        for axes, pairs, title in sides:
-            before, after = np.array([[e.value for e in pair] for pair in pairs]).T
-            altered = [after_it for _, after_it in pairs]
-            axes.hlines(places, before, after, color="#b8bfc8", linewidth=2)
-            axes.plot(
-                before, places, "o", color=_BEFORE, markerfacecolor="white", label="unaltered"
-            )
-            axes.plot(after, places, "o", color=_AFTER, label="altered, with its 95 % interval")
-            low, high = [e.low for e in altered], [e.high for e in altered]
-            axes.hlines(places, low, high, color=_AFTER, linewidth=1)
-            axes.set_title(title, fontsize=10)
-        left.set(xlim=(-0.02, 1.02), yticks=places)
-        left.set_yticklabels([f"{o.alteration}: {o.strength}" for o in outcomes])
-        right.set_xlim(left=0)
-        right.axvline(RATE, color=_BEFORE, linestyle=":", linewidth=1)
-        handles, words = right.get_legend_handles_labels()
-        figure.legend(handles, words, loc="outside lower center", ncols=2, frameon=False)
-        figure.suptitle(f"{robustness.bundle}: {name}, {robustness.split} split", fontsize=11)
-    return figure
-
-
-def write_robustness(robustness: Robustness, name: str, path: Path) -> None:
-    """Write a page with plot and table of a family, or any product."""
-    plot = data_uri(draw_robustness(robustness, name))
-    page = render("robustness.html.j2", robustness=robustness, name=name, plot=plot)
-    with replacing(path) as partial:
-        partial.write_text(page, encoding="utf-8")
-
-
-_COLOR, _CHOSEN = "#0072b2", "#d55e00"
 _LEAST_LEADS = 0.1  # stands for none, which a logarithm does not have
 
 
@@ -214,7 +165,7 @@ def draw_steps(
             axes.fill_between(leads, low, high, color=_COLOR, alpha=0.15, linewidth=0)
             axes.plot(leads, [one.value for one in shares], "o-", color=_COLOR, markersize=3)
             if capacity is not None:
-                axes.axvline(capacity, color=_BEFORE, linestyle="--", label="what the team can do")
+                axes.axvline(capacity, color=_GRAY, linestyle="--", label="what the team can do")
             if chosen is not None:
                 one = shares[chosen]
                 axes.vlines(leads[chosen], one.low, one.high, color=_CHOSEN)

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
-from recognizer.dataset.folds import stratified_folds
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.calibrate import (
-    LabelFit,
     calibrate_bundle,
     calibrated,
     fit_calibration,
@@ -42,11 +40,9 @@ def test_a_line_never_ties_what_the_model_tells_apart(slope: float, intercept: f
 # --- the fit ----------------------------------------------------------------------------------
 
 
-def fit_one(log_odds: np.ndarray, hit: np.ndarray, sources: list[str] | None = None) -> LabelFit:
+def fit_one(log_odds: np.ndarray, hit: np.ndarray) -> Calibration:
     """The fit of one label against all others."""
-    truth = np.where(hit, "a", "b").tolist()
-    sources = sources or [str(i) for i in range(len(hit))]
-    return fit_calibration(log_odds[:, None], truth, ["a"], sources)[0]
+    return fit_calibration(log_odds[:, None], np.where(hit, "a", "b").tolist(), ["a"])[0][0]
 
 
 def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -57,15 +53,14 @@ def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]
 def test_the_odds_are_recovered() -> None:
     true_log_odds, hit = drawn(np.random.default_rng(0), 6000)
     found = fit_one(true_log_odds * 3 + 2, hit)  # over-confident and shifted
-    assert found.fit.method != "temperature"  # which has no shift
     shown = np.linspace(-3, 3, 9) * 3 + 2
-    assert found.calibration(shown) == pytest.approx((shown - 2) / 3, abs=0.25)
+    assert found(shown) == pytest.approx((shown - 2) / 3, abs=0.25)
 
 
 def test_a_label_told_without_a_mistake_keeps_some_doubt() -> None:
     hit = np.arange(200) < 20
     found = fit_one(np.where(hit, 10.0, -10.0) + np.linspace(0, 1, 200), hit)
-    high, low = sigmoid(found.calibration(np.array([10.0, -10.0])))
+    high, low = sigmoid(found(np.array([10.0, -10.0])))
     assert 0.9 < high < 0.999
     assert 0.001 < low < 0.05
 
@@ -76,21 +71,12 @@ def test_labels_with_few_photos_share() -> None:
     log_odds = rng.normal(0, 1, (404, 4))
     for i, label in enumerate(truth):
         log_odds[i, "abcd".index(label)] += 4
-    sources = [str(i % 40) for i in range(404)]
-    a, b, c, d = fit_calibration(log_odds, truth, list("abcd"), sources)
-    assert c.calibration == d.calibration
-    assert c.fit.log_loss == d.fit.log_loss
-    assert c.fit.method == "temperature" or c.fit.method.endswith("_shared")
-    assert a.calibration != b.calibration
-    assert [found.fit.positives for found in (a, b, c, d)] == [200, 200, 3, 1]
-
-
-def test_sources_are_not_on_both_sides() -> None:
-    truth, sources = ["a", "b"] * 60, [f"s{i // 10}" for i in range(120)]
-    for train, test in stratified_folds(truth, sources):
-        assert not {sources[i] for i in train} & {sources[i] for i in test}
-    few = [f"s{i // 60}" for i in range(120)]  # to leave out one of two would leave too little
-    assert {len(test) for _, test in stratified_folds(truth, few)} == {24}
+    lines, fits = zip(*fit_calibration(log_odds, truth, list("abcd")), strict=True)
+    assert lines[0] != lines[1]
+    assert lines[2] == lines[3]
+    assert [(fit.method, fit.positives) for fit in fits] == [
+        *(("platt", 200), ("platt", 200), ("platt_shared", 3), ("platt_shared", 1))
+    ]
 
 
 # --- the bundle -------------------------------------------------------------------------------
@@ -118,7 +104,7 @@ def test_the_same_network_is_another_bundle(
     assert again.calibration == step.photos
     assert step.photos.photos == len(held_out)
     fit = again.labels[LABELS.index("ivory_raw")].fit
-    assert fit.method in {"temperature", "platt_shared"}
+    assert fit.method == "platt_shared"
     assert "calibrated again" in (again.path / "MODEL_CARD.md").read_text()
     before = Recognizer.load(recognizer.bundle.path).predict(held_out[0].path)
     after = Recognizer.load(again.path).predict(held_out[0].path)
