@@ -82,9 +82,9 @@ def make_photos(
     for number, sample in zip(range(count), itertools.cycle(sorted(SAMPLES.glob("*.jpg")))):
         image = simplejpeg.decode_jpeg(sample.read_bytes(), "RGB")
         large = cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_CUBIC)
-        grain = np.random.default_rng(number).standard_normal(large.shape, np.float32)
+        drawn = np.asarray(np.random.default_rng(number).standard_normal(large.shape), np.float32)
         # A camera's noise is smoothed by its own processing, and mostly of brightness.
-        grain = np.asarray(cv2.GaussianBlur(grain, (3, 3), 0.6), np.float32)
+        grain = np.asarray(cv2.GaussianBlur(drawn, (3, 3), 0.6), np.float32)
         grain = 0.7 * grain.mean(axis=2, keepdims=True) * np.sqrt(3) + 0.3 * grain
         path = folder / f"{number:04}.jpg"
         for deviation in _NOISE_STEPS:

@@ -325,8 +325,7 @@ def check(
     """Check that the manifests are true and that no photo is in two splits.
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
-    and near-duplicates across splits; the exit code is then 2. Also prints pairs that only look
-    very much alike, for people to look at.
+    and near-duplicates across splits; the exit code is then 2.
     """
     from rich.console import Console
 
@@ -337,7 +336,7 @@ def check(
     with show_progress(Console(stderr=True)) as report:
         found = check_data(data, recognizer, report)
     if as_json:
-        parts = ("problems", "duplicates", "unconfirmed", "alike")
+        parts = ("problems", "duplicates", "unconfirmed")
         values = {part: getattr(found, part) for part in parts}
         print_json({**values, "labels": count_photos(found.photos)})
     else:
@@ -359,8 +358,6 @@ def _print_check(found: DataCheck) -> None:
         f"{found.unconfirmed} pairs across splits have near hashes and different features: they "
         "are no duplicates"
     )
-    for pair in found.alike:
-        typer.echo(f"look alike: {pair}")
 
 
 # --- suspects -------------------------------------------------------------------------------------

@@ -2,8 +2,7 @@
 
 A test photo with a copy in training measures memory. Copies are found by their perceptual hashes,
 in any orientation, and confirmed by a bundle's features, since different but simple pictures can
-have similar hashes. Crops and other views of one object have other hashes; pairs that only their
-features find are listed for a look, since two products of a kind may look as much alike.
+have similar hashes. Crops and other views of one object have other hashes and are not found.
 """
 
 from __future__ import annotations
@@ -23,10 +22,9 @@ from recognizer.dataset.manifest import MANIFEST, Photo, folder_taxonomy, load_p
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
-from recognizer.known import HashIndex
-from recognizer.known.hashes import to_bytes, transformed
+from recognizer.known import near_pairs
+from recognizer.known.hashes import to_bytes
 from recognizer.model.numerics import unit_norm
-from recognizer.prediction import MAX_DISTANCE
 
 SAME_PICTURE = 0.8
 """Cosine similarity of features from which two pictures with near hashes are the same one.
@@ -35,20 +33,10 @@ With the features of wildlife-v2 (and v1) almost all recompressed, slightly crop
 mirrored copies are above it, and almost all random pairs of photos below.
 """
 
-ALIKE = 0.97
-"""Cosine similarity of features from which two pictures are worth a look, whatever their hashes.
-
-With the features of wildlife-v2 more than half of the copies that were cropped to 80 % of each
-side, mirrored, or rotated by 10 degrees are above it; of 7.8 million pairs of a test photo and a
-training photo of another source, none is.
-"""
-
-_BLOCK = 1024
-
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicate:
-    """A photo that is in two splits, or seems to be.
+    """A photo that is in two splits.
 
     ``distance`` is in bits of the perceptual hashes, in the orientation that brings them nearest;
     ``similarity`` is the cosine of the features, -1 to 1.
@@ -72,15 +60,13 @@ class DataCheck:
 
     ``photos`` are those of all rows that could be read; ``duplicates`` the near-duplicates across
     splits, the nearest first, and ``unconfirmed`` the number of pairs with near hashes whose
-    features differ. ``alike`` are pairs across splits with nearly the same features and different
-    hashes, the most alike first: crops, other views of an object, or two products of a kind.
+    features differ.
     """
 
     photos: tuple[Photo, ...]
     problems: tuple[str, ...]
     duplicates: tuple[NearDuplicate, ...]
     unconfirmed: int
-    alike: tuple[NearDuplicate, ...]
 
 
 def check_data(
@@ -112,13 +98,12 @@ def check_data(
             on_progress("hashes", len(hashes), len(photos))
     compared = [photo for photo, phash in zip(photos, hashes, strict=True) if phash is not None]
     if not compared:
-        return DataCheck(tuple(photos), tuple(problems), (), 0, ())
+        return DataCheck(tuple(photos), tuple(problems), (), 0)
     report = partial(on_progress, "features")
     features = unit_norm(run_photos(recognizer, compared, report).embedding)
     known = to_bytes([phash for phash in hashes if phash is not None])
     duplicates, unconfirmed = _duplicates(compared, known, features)
-    alike = _alike(compared, known, features)
-    return DataCheck(tuple(photos), tuple(problems), tuple(duplicates), unconfirmed, tuple(alike))
+    return DataCheck(tuple(photos), tuple(problems), tuple(duplicates), unconfirmed)
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
@@ -156,13 +141,10 @@ def _duplicates(
 ) -> tuple[list[NearDuplicate], int]:
     """Return the near-duplicates across splits, and how many pairs only have near hashes."""
     distances: dict[tuple[int, int], int] = {}
-    index = HashIndex(hashes)
-    every = np.stack([transformed(phash) for phash in hashes], axis=1)
-    for oriented in every:  # the hashes in one of the eight orientations
-        for left, right, distance in zip(*index.search(oriented, MAX_DISTANCE), strict=True):
-            pair = (min(int(left), int(right)), max(int(left), int(right)))
-            if photos[pair[0]].split != photos[pair[1]].split:
-                distances[pair] = min(int(distance), distances.get(pair, MAX_DISTANCE))
+    for left, right, apart in near_pairs(hashes, match_orientations=True):
+        for a, b, bits in zip(left.tolist(), right.tolist(), apart.tolist(), strict=True):
+            if photos[a].split != photos[b].split:
+                distances[a, b] = min(bits, distances.get((a, b), bits))
     found = [
         NearDuplicate(photos[a], photos[b], distance, float(features[a] @ features[b]))
         for (a, b), distance in distances.items()
@@ -170,22 +152,3 @@ def _duplicates(
     confirmed = [pair for pair in found if pair.similarity >= SAME_PICTURE]
     confirmed.sort(key=lambda pair: (pair.distance, -pair.similarity))
     return confirmed, len(found) - len(confirmed)
-
-
-def _alike(
-    photos: Sequence[Photo], hashes: NDArray[np.uint8], features: NDArray[np.float32]
-) -> list[NearDuplicate]:
-    """Return the pairs across splits whose features are alike and whose hashes are not."""
-    splits = np.array([p.split for p in photos])
-    pairs = []
-    for first in range(0, len(photos), _BLOCK):
-        block = features[first : first + _BLOCK] @ features.T
-        for above, right in zip(*np.nonzero(block >= ALIKE), strict=True):
-            left = first + int(above)
-            if left < right and splits[left] != splits[right]:
-                ways = transformed(hashes[left])
-                apart = int(np.bitwise_count(ways ^ hashes[right]).sum(axis=1).min())
-                if apart > MAX_DISTANCE:
-                    similarity = float(block[above, right])
-                    pairs.append(NearDuplicate(photos[left], photos[right], apart, similarity))
-    return sorted(pairs, key=lambda pair: -pair.similarity)

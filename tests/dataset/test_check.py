@@ -96,19 +96,6 @@ def test_near_hashes_of_different_pictures_are_not_confirmed(
     assert found.unconfirmed == 1
 
 
-def test_a_crop_with_another_hash_is_named_to_be_looked_at(
-    recognizer: Recognizer, tmp_path: Path, write: Write
-) -> None:
-    crop = scene(1).crop((40, 30, 220, 165))
-    green = Image.merge("RGB", [scene(2).getchannel(c) for c in ("G", "R", "B")])
-    rows = [write("red.jpg", scene(1), "train"), write("crop.jpg", crop, "test")]
-    found = checked(recognizer, tmp_path, [*rows, write("green.jpg", green, "test")])
-    assert not found.duplicates
-    (pair,) = found.alike
-    assert {pair.one.path.name, pair.other.path.name} == {"red.jpg", "crop.jpg"}
-    assert pair.similarity > 0.97
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
