@@ -118,7 +118,7 @@ def split(
     as its sources allow. The photos stay where they are. The same data and seed give the same
     split. The exit code is 3 if some photos had to be left out, or are missing.
     """
-    from recognizer.dataset.layouts import Columns, read_collection
+    from recognizer.dataset.layouts import read_collection
     from recognizer.dataset.manifest import LABELS
     from recognizer.dataset.new_manifest import make_manifest, match_list, write_manifest
 
@@ -141,8 +141,9 @@ def split(
         if missing:
             raise SomeInputsFailedError
         return
-    columns = Columns(file=file_column, label=label_column)
-    found = read_collection(folder, layout, columns, photos)
+    found = read_collection(
+        folder, layout, photos, file_column=file_column, label_column=label_column
+    )
     with show_stage("reading photos") as progress:
         made = make_manifest(
             found,
@@ -382,9 +383,7 @@ def suspects(
     Most of them are right and only unusual: look before you correct one.
     """
     require_extra("train", "cleanlab", "sklearn")
-    import cv2
-
-    from recognizer.dataset.suspects import suspects_sheet, write_suspects
+    from recognizer.dataset.suspects import draw_suspects, write_suspects
 
     photos = [p for p in load_data(data) if p.split == split]
     if out_of_fold is None:
@@ -401,9 +400,7 @@ def suspects(
         write_suspects(found, output)
         typer.echo(f"Wrote {output}", err=True)
     if sheet is not None:
-        drawn = cv2.cvtColor(suspects_sheet(found[:sheet_photos]), cv2.COLOR_RGB2BGR)
-        if not cv2.imwrite(str(sheet), drawn):
-            raise UsageError(f"--sheet {sheet}: cannot be written")
+        draw_suspects(found[:sheet_photos], sheet)
 
 
 def _suspects_of_bundle(photos: Sequence[Photo], bundle: str | None) -> list[Suspect]:
@@ -413,9 +410,9 @@ def _suspects_of_bundle(photos: Sequence[Photo], bundle: str | None) -> list[Sus
 
     recognizer = Recognizer.load(bundle, threads=1)
     with show_stage("features") as progress:
-        outputs = run_photos(recognizer, photos, progress)
+        _, embedding = run_photos(recognizer, photos, progress)
     with working("looking for wrong labels"):
-        return find_suspects(photos, outputs.embedding)
+        return find_suspects(photos, embedding)
 
 
 def _suspects_out_of_fold(photos: Sequence[Photo], file: Path) -> tuple[list[Photo], list[Suspect]]:

@@ -18,9 +18,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import MANIFEST, Photo, folder_taxonomy, load_photos, read_manifest
+from recognizer.dataset.manifest import (
+    MANIFEST,
+    Photo,
+    folder_taxonomy,
+    load_photos,
+    read_file,
+    read_manifest,
+)
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
+from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known import near_pairs
 from recognizer.known.hashes import to_bytes
@@ -100,7 +108,7 @@ def check_data(
     if not compared:
         return DataCheck(tuple(photos), tuple(problems), (), 0)
     report = partial(on_progress, "features")
-    features = unit_norm(run_photos(recognizer, compared, report).embedding)
+    features = unit_norm(run_photos(recognizer, compared, report)[1])
     known = to_bytes([phash for phash in hashes if phash is not None])
     duplicates, unconfirmed = _duplicates(compared, known, features)
     return DataCheck(tuple(photos), tuple(problems), tuple(duplicates), unconfirmed)
@@ -125,9 +133,9 @@ def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
 def _look_at(photo: Photo) -> tuple[str | None, str | None]:
     """Return a photo's perceptual hash, and what is wrong with the file."""
     try:
-        content = photo.path.read_bytes()
-    except OSError as error:
-        return None, f"{photo.path}: {error.strerror}"
+        content = read_file(photo.path)
+    except DatasetError as error:
+        return None, str(error)
     if hashlib.sha256(content).hexdigest() != photo.sha256:
         return None, f"{photo.path}: its sha256 is not that of the manifest"
     image = load_image(content, min_side=MIN_HASH_SIDE)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.errors import DatasetError
-from recognizer.imaging import LoadedImage, load_image
+from recognizer.imaging import Limits, LoadedImage, load_image
+from recognizer.imaging.sources import Refused, read_path
 from recognizer.model.description import TrainingImages
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, read_labels, unknown_name
 
@@ -85,16 +86,17 @@ def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
 
 
 def read_rows(
-    path: str | os.PathLike[str], columns: Sequence[str]
+    path: str | os.PathLike[str], columns: Sequence[str], delimiter: str = ","
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the place (``file:line``) and the cells of each row of a CSV table in UTF-8."""
+    """Yield the place (``file:line``) and the cells of each row of a table in UTF-8."""
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, restval="")
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="", delimiter=delimiter)
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
                 raise DatasetError(f"{path}: no column {', '.join(missing)}")
             for row in reader:
+                row.pop(None, None)  # cells beyond the header
                 yield f"{path}:{reader.line_num}", row
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error
@@ -126,19 +128,25 @@ def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Ph
     Without a manifest every photo is in the split ``train``, and its source is the data folder.
     """
     root = Path(folder)
+    try:
+        photos = list(_photos_of(root, taxonomy))
+    except OSError as error:
+        raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
+    if not photos:
+        raise DatasetError(f"{root}: no {MANIFEST} with rows, and no folders named after labels")
+    return photos
+
+
+def _photos_of(root: Path, taxonomy: Taxonomy | None) -> Iterator[Photo]:
     if (root / MANIFEST).is_file():
-        photos = []
         for row in read_manifest(root, taxonomy):
             if isinstance(row, str):
                 raise DatasetError(row)
-            photos.append(row)
-        if not photos:
-            raise DatasetError(f"{root / MANIFEST}: no rows")
-        return photos
+            yield row
+        return
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder")
     taxonomy = folder_taxonomy(root, taxonomy)
-    photos = []
     for inside in sorted(root.iterdir()):
         if not inside.is_dir() or inside.name.startswith("."):
             continue
@@ -146,20 +154,17 @@ def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Ph
         if paths and inside.name not in taxonomy.labels:
             unknown = _unknown_label(inside.name, root, taxonomy)
             raise DatasetError(f"{inside} (images: {len(paths)}): {unknown}")
-        photos += [
-            Photo(
-                path=path,
-                sha256=sha256(path.read_bytes()).hexdigest(),
-                label=inside.name,
-                source=root.name,
-                split="train",
-                taxonomy=taxonomy,
-            )
-            for path in paths
-        ]
-    if not photos:
-        raise DatasetError(f"{root}: no {MANIFEST}, and no folders of images named after labels")
-    return photos
+        for path in paths:
+            digest = sha256(read_file(path)).hexdigest()
+            yield Photo(path, digest, inside.name, root.name, "train", taxonomy=taxonomy)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a photo, or raise a DatasetError: a FIFO is not waited for."""
+    try:
+        return read_path(path, Limits())
+    except Refused as error:
+        raise DatasetError(f"{path}: {error.detail}") from error
 
 
 def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
@@ -184,16 +189,18 @@ def read_manifest(root: Path, taxonomy: Taxonomy | None = None) -> Iterator[Phot
         if wrong:
             yield f"{where}: {wrong}"
             continue
-        yield Photo(
-            path=root / row["file"],
-            sha256=row["sha256"],
-            label=row["label"],
-            source=row["source"],
-            split=row["split"],
-            subtype=row.get("subtype") or "",
-            license=row.get("license") or "",
-            taxonomy=taxonomy,
-        )
+        yield photo_of_row(row, root / row["file"], taxonomy)
+
+
+def photo_of_row(row: Mapping[str, str], path: Path, taxonomy: Taxonomy) -> Photo:
+    """Return the photo that a row of a manifest describes."""
+    return Photo(
+        path=path,
+        **{key: row[key] for key in ("sha256", "label", "source", "split")},
+        subtype=row.get("subtype") or "",
+        license=row.get("license") or "",
+        taxonomy=taxonomy,
+    )
 
 
 def _wrong(row: Mapping[str, str], taxonomy: Taxonomy, root: Path) -> str | None:

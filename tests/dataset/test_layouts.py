@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recognizer.dataset.layouts import Collection, Columns, read_collection
+from recognizer.dataset.layouts import Collection, read_collection
 from recognizer.dataset.origins import file_prefix, find_origins
 from recognizer.errors import DatasetError, RecognizerError, UsageError
 
@@ -185,7 +185,7 @@ def test_100_000_rows_of_missing_files(root: Path) -> None:
     [
         ({"layout": "pascal"}, "no layout 'pascal'; there are: folders, csv"),
         ({"layout": "coco"}, "this is not COCO annotations"),
-        ({"columns": Columns(file="where")}, "no column 'where'; there are: file, what"),
+        ({"file_column": "where"}, "no column 'where'; there are: file, what"),
         ({}, "none of the columns file, what is called label; name one with --label-column"),
     ],
 )
@@ -194,7 +194,7 @@ def test_what_is_asked_for_and_not_there(root: Path, arguments: dict[str, Any], 
     path.write_text("file,what\na/1.jpg,bone\n")
     with pytest.raises(RecognizerError, match=words):
         read_collection(path, **arguments)
-    labelled = read_collection(path, columns=Columns(label="what"))
+    labelled = read_collection(path, label_column="what")
     assert read_labels(labelled) == {"a/1.jpg": "bone"}
 
 
@@ -210,8 +210,8 @@ def test_the_photos_may_be_in_another_folder(root: Path, tmp_path_factory: Any) 
 
 
 def sources(root: Path, asked: str | None = None) -> tuple[list[str | None], str]:
-    found = find_origins(read_collection(root), asked)
-    return [*found.sources], found.words
+    found, words = find_origins(read_collection(root), asked)
+    return [*found], words
 
 
 def touch(root: Path, *names: str) -> Path:

@@ -115,7 +115,7 @@ def test_the_same_network_is_another_bundle(
 def test_thresholds_are_those_of_the_new_scores(
     recognizer: Recognizer, held_out: list[Photo]
 ) -> None:
-    log_odds = run_photos(recognizer, held_out).log_odds
+    log_odds, _ = run_photos(recognizer, held_out)
     shifted = calibrated(recognizer.bundle, log_odds + 5, held_out)
     plain = calibrated(recognizer.bundle, log_odds, held_out)
     for one, other in zip(plain.labels, shifted.labels, strict=True):
@@ -135,7 +135,7 @@ def test_what_was_enrolled_keeps_its_thresholds(
     families = tuple(replace(family, thresholds=high) for family in bundle.families)
     changes = {"labels": tuple(labels), "families": families, "any_product_thresholds": high}
     folder = write_tiny_bundle(tmp_path / "parent-v1", **changes)
-    log_odds = run_photos(recognizer, held_out).log_odds
+    log_odds, _ = run_photos(recognizer, held_out)
     made = calibrated(load_bundle(folder), log_odds, held_out)
     assert made.labels[place] == labels[place]
     (family,) = made.families
