@@ -25,6 +25,7 @@ from recognizer.errors import DatasetError, TrainingError, UsageError
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
     from recognizer.engine import Recognizer
+    from recognizer.evaluation.by_photo import Scored
     from recognizer.prediction import Prediction
 
 
@@ -42,6 +43,17 @@ def command(
     output: Annotated[
         Path | None,
         output_option("Write an HTML report with a gallery, and a .json file beside it."),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.parquet", help="Write a row for each photo, with all scores."),
+    ] = None,
+    errors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Draw the photos on which another label has the highest score, by label.",
+        ),
     ] = None,
     prevalence: Annotated[
         float | None,
@@ -79,9 +91,14 @@ def command(
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    _check_modes(split, output, against, robustness)
+    files = [file for file in (output, predictions, errors) if file is not None]
+    _check_modes(split, files, against, robustness)
+    if output is not None:
+        require_page(output)
+        if output.suffix == ".json":
+            raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
     if out_of_fold is not None:
-        if data or bundle or output or split or against or robustness:
+        if data or bundle or files or split or against or robustness:
             raise UsageError(
                 "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
                 "has all that is measured"
@@ -98,8 +115,10 @@ def command(
             other = Recognizer.load(against, threads=threads)
             found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
         else:
-            chosen = _choose(photos, split)
-            found = _evaluate(recognizer, chosen, prevalence, output, rounds, group_by_source)
+            found, scored = _evaluate(
+                recognizer, _choose(photos, split), prevalence, output, rounds, group_by_source
+            )
+            _write_by_photo(recognizer, scored, predictions, errors)
     if as_json:
         typer.echo(found.json)
     else:
@@ -114,18 +133,16 @@ class _Found(NamedTuple):
 
 
 def _check_modes(
-    split: str | None, output: Path | None, against: str | None, robustness: bool
+    split: str | None, files: Sequence[Path], against: str | None, robustness: bool
 ) -> None:
     if split not in {None, "test", "validation", "all"}:
         raise UsageError(f"--split {split}: give test, validation or all")
     if against and robustness:
         raise UsageError("give either --against or --robustness")
-    if output is not None and (against or robustness):
-        raise UsageError("--output goes with neither --against nor --robustness")
-    if output is not None:
-        require_page(output)
-        if output.suffix == ".json":
-            raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
+    if files and (against or robustness):
+        raise UsageError(
+            "--output, --predictions and --errors go with neither --against nor --robustness"
+        )
 
 
 def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
@@ -159,14 +176,18 @@ def _evaluate(
     output: Path | None,
     rounds: int,
     group_by_source: bool,
-) -> _Found:
+) -> tuple[_Found, list[Scored]]:
     from recognizer.cli.evaluate_output import print_evaluation
-    from recognizer.evaluation.evaluate import measure, to_json
+    from recognizer.evaluation.by_photo import Scored
+    from recognizer.evaluation.evaluate import default_verdicts, measure, to_json
     from recognizer.evaluation.html_report import ReportPart, write_report
 
     measured: list[ReportPart] = []
+    scored: list[Scored] = []
     for name, worth, photos in chosen:
         predictions = _score(recognizer, photos, f"scoring: {name}")
+        verdicts = default_verdicts(recognizer.bundle, predictions)
+        scored.append(Scored(name, photos, predictions, verdicts))
         evaluation = measure(
             recognizer.bundle,
             photos,
@@ -175,6 +196,7 @@ def _evaluate(
             rounds,
             prevalence=prevalence,
             group_by_source=group_by_source,
+            verdicts=verdicts,
         )
         measured.append(
             ReportPart(evaluation=evaluation, worth=worth, photos=photos, predictions=predictions)
@@ -191,7 +213,19 @@ def _evaluate(
         for part in measured:
             print_evaluation(part.evaluation, part.worth)
 
-    return _Found(text, show)
+    return _Found(text, show), scored
+
+
+def _write_by_photo(
+    recognizer: Recognizer, scored: Sequence[Scored], predictions: Path | None, errors: Path | None
+) -> None:
+    from recognizer.evaluation.by_photo import draw_errors, write_predictions
+
+    if predictions is not None:
+        write_predictions(scored, recognizer.labels, predictions)
+        typer.echo(f"Wrote {predictions}", err=True)
+    if errors is not None:
+        typer.echo(f"Wrote {errors}, {draw_errors(scored, errors)} photos", err=True)
 
 
 def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 
 from rich.console import Console
 from rich.table import Table
@@ -49,6 +50,7 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
             f"ranks among the {evaluation.negatives} negatives, for products with few photos: "
             + "; ".join(few)
         )
+    _print_reports(console, evaluation)
     _print_lookalikes(console, evaluation)
     for animal in evaluation.living:
         console.print(
@@ -92,6 +94,22 @@ def print_folds(found: FoldEvaluation) -> None:
             ", ".join(precision) or "-",
         )
     wide_console().print(table)
+
+
+def _print_reports(console: Console, evaluation: Evaluation) -> None:
+    table = new_table(
+        "label by label, among all photos",
+        ("", "photos", *("precision", "recall", "F1"), *("precision at 1.0%", "recall", "F1")),
+        "by the label with the highest score; of products, also by the bundle's own threshold",
+    )
+    for report in evaluation.reports:
+        cells = (*astuple(report.highest), *(astuple(report.over) if report.over else ()))
+        table.add_row(
+            report.name,
+            str(report.photos),
+            *("-" if value is None else f"{value:.2f}" for value in cells),
+        )
+    console.print(table)
 
 
 def _print_lookalikes(console: Console, evaluation: Evaluation) -> None:

@@ -71,7 +71,7 @@ class OutOfFold:
 
 def write_out_of_fold(found: OutOfFold, path: Path) -> None:
     """Write the file in one step."""
-    parquet, pyarrow = _pyarrow()
+    parquet, pyarrow = import_pyarrow()
     arrays = {name: pyarrow.array([getattr(p, name) for p in found.photos]) for name in _TEXTS}
     arrays["fold"] = pyarrow.array(found.folds.astype(np.int16))
     for label, column in zip(found.labels, found.log_odds.T, strict=True):
@@ -95,7 +95,7 @@ def write_out_of_fold(found: OutOfFold, path: Path) -> None:
 
 def read_out_of_fold(path: Path) -> OutOfFold:
     """Read the file, or raise a DatasetError."""
-    parquet, pyarrow = _pyarrow()
+    parquet, pyarrow = import_pyarrow()
     try:
         table = parquet.read_table(path)
         about = json.loads((table.schema.metadata or {})[_KEY])
@@ -129,7 +129,8 @@ def read_out_of_fold(path: Path) -> OutOfFold:
     )
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def import_pyarrow() -> tuple[Any, Any]:
+    """Return the modules ``pyarrow.parquet`` and ``pyarrow``, or name the extra that has them."""
     try:
         import pyarrow  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415

@@ -6,7 +6,7 @@ Negatives are all photos that show no product; photos of other products count ne
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -163,7 +163,7 @@ class Lookalikes:
 
 
 def measure_lookalikes(
-    truth: Truth, scores: Sequence[Mapping[str, float]], family: str = "ivory"
+    truth: Truth, scores: Iterable[Mapping[str, float]], family: str = "ivory"
 ) -> Lookalikes | None:
     """Measure how well a family is distinguished from its look-alikes.
 

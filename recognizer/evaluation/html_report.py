@@ -83,7 +83,7 @@ def _part(recognizer: Recognizer, measured: ReportPart) -> dict[str, Any]:
         "worth": measured.worth,
         "curves": plots.curves(wanted, truth.negative),
         "reliability": plots.reliability([*all_figures(evaluation)]),
-        "confusion": plots.confusion(evaluation.confusion, truth.taxonomy),
+        "confusion": plots.confusion(evaluation.confusion, recognizer.labels),
         "galleries": list(_galleries(recognizer, measured, truth, wanted)),
     }
 

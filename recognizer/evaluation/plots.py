@@ -18,7 +18,6 @@ from recognizer.evaluation.evaluate import Target
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
 from recognizer.model.description import Estimate
-from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_FOR_CURVE = 5
 """Positives below which a curve would have only two or three steps."""
@@ -104,14 +103,9 @@ def reliability(figures: Sequence[Figures]) -> str | None:
         return data_uri(figure)
 
 
-def confusion(table: Mapping[str, Mapping[str, int]], taxonomy: Taxonomy) -> str | None:
-    """Draw the confusion of products and look-alikes, as a ``data:`` URI; None without any."""
-    labels = taxonomy.labels
-    rows = [n for n in table if labels[n].kind in {Kind.PRODUCT, Kind.LOOKALIKE}]
-    if not rows:
-        return None
-    seen = {name for row in rows for name in table[row]}
-    columns = [name for name in labels if name in seen or name in rows]
+def confusion(table: Mapping[str, Mapping[str, int]], columns: Sequence[str]) -> str:
+    """Draw the confusion of a bundle's labels, the columns, as a ``data:`` URI."""
+    rows = list(table)
     counts = np.array([[table[row].get(column, 0) for column in columns] for row in rows])
     shares = counts / counts.sum(axis=1, keepdims=True)
     with mpl.rc_context({**STYLE, "axes.grid": False}):

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, evaluate
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Quality, evaluate
 from recognizer.evaluation.held_out import corrected, photos_of_split
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Leads, Training
@@ -118,9 +119,32 @@ def test_a_lead_may_have_the_wrong_name(recognizer: Recognizer, photos: list[Pho
 
 def test_what_cannot_be_measured_has_no_figures(evaluation: Evaluation) -> None:
     assert all(f.calibration_error is None for f in evaluation.families)  # too few photos
-    rhino = next(f for f in evaluation.labels if f.name == "rhino_horn")  # the model has no name
-    assert rhino.average_precision is None
-    assert rhino.recall == {}
+
+
+def test_only_labels_of_the_model_and_of_the_photos_are_listed(
+    evaluation: Evaluation, recognizer: Recognizer, photos: list[Photo]
+) -> None:
+    assert {f.name for f in evaluation.labels} == {"ivory_raw", "ivory_worked"}
+    assert [report.name for report in evaluation.reports] == list(recognizer.labels)
+    test = [p for p in photos if p.split == "test"]
+    renamed = [replace(p, label="rhino_horn") if p.source == "fitz/netsuke" else p for p in test]
+    rhino = next(
+        f
+        for f in evaluate(recognizer, renamed, "test", rounds=20).labels
+        if f.name == "rhino_horn"  # the model has no name for it
+    )
+    assert (rhino.photos, rhino.average_precision, rhino.recall) == (4, None, {})
+
+
+def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
+    reports = {report.name: report for report in evaluation.reports}
+    worked, ceramic = reports["ivory_worked"], reports["ceramic"]
+    assert (worked.photos, worked.highest) == (5, Quality(1.0, 0.8, 0.8889))
+    assert worked.over is not None
+    assert worked.over.recall == 0.8
+    assert (ceramic.photos, ceramic.over) == (6, None)  # a look-alike has no threshold
+    assert ceramic.highest == Quality(0.8571, 1.0, 0.9231)
+    assert reports["ivory_raw"].highest == Quality(None, None, None)  # never shown, never said
 
 
 def test_lookalikes_are_those_of_the_taxonomy() -> None:
@@ -213,6 +237,9 @@ def test_both_splits_are_printed_if_the_data_have_both(
         ["--prevalence", 1.5],
         ["--split", "train"],
         ["--against", "tiny", "--output", "report.html"],
+        ["--against", "tiny", "--predictions", "x.parquet"],
+        ["--robustness", "--errors", "x.png"],
+        ["--errors", "x.tusk"],
         ["--output", "no/such/folder/x.html"],
         ["--split", "validation"],
     ],
@@ -230,6 +257,24 @@ def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
         assert family["recall"]["now"] == 0.8
         for figure in ("average_precision", "recall"):
             assert set(family[figure]["difference"].values()) == {0}
+
+
+def test_each_photo_has_a_row_and_errors_a_picture(
+    tiny_bundle: Path, recognizer: Recognizer, data: Path, tmp_path: Path
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table, sheet = tmp_path / "x.parquet", tmp_path / "errors.png"
+    output = run(tiny_bundle, "--data", data, "--predictions", table, "--errors", sheet)
+    assert "errors.png, 1 photos" in output
+    rows = parquet.read_table(table).to_pylist()
+    assert len(rows) == 17
+    (missed,) = [row for row in rows if row["label"] != row["highest"]]
+    assert (missed["source"], missed["split"], missed["decision"]) == (HOSTILE, "test", "clear")
+    said = recognizer.predict(Path(missed["path"]))
+    assert said.sha256 == missed["sha256"]
+    assert {name: missed[f"score.{name}"] for name in said.scores} == pytest.approx(said.scores)
+    with Image.open(sheet) as drawn:
+        assert drawn.format == "PNG"
 
 
 def test_the_report_needs_nothing_else_and_escapes_what_it_shows(
