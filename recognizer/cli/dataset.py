@@ -22,7 +22,7 @@ from recognizer.cli.options import (
     print_json,
     require_extra,
 )
-from recognizer.cli.progress import new_table, show_progress, show_stage, wide_console, working
+from recognizer.cli.progress import new_table, show_stage, wide_console, working
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def split(
         typer.Option(
             metavar="COLUMN",
             help="The column that says where a photo comes from; or folder (inside the label's), "
-            "prefix (of the file name) or photo (each is its own source).",
+            "or photo (each is its own source).",
             show_default="the first of these that fits",
         ),
     ] = None,
@@ -102,13 +102,6 @@ def split(
         str | None,
         typer.Option(help="The column of a table with the label.", show_default="by its name"),
     ] = None,
-    published: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="LIST.csv",
-            help="Take labels, sources and splits from a published list of sha256 instead.",
-        ),
-    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -116,31 +109,17 @@ def split(
 
     No source is in two splits, nor are near-copies; each label has its share of each split, as far
     as its sources allow. The photos stay where they are. The same data and seed give the same
-    split. The exit code is 3 if some photos had to be left out, or are missing.
+    split. The exit code is 3 if some photos had to be left out.
     """
     from recognizer.dataset.layouts import read_collection
     from recognizer.dataset.manifest import LABELS
-    from recognizer.dataset.new_manifest import make_manifest, match_list, write_manifest
+    from recognizer.dataset.new_manifest import make_manifest, write_manifest
 
     if test + validation >= 1:
         raise UsageError(
             f"--test {test} and --validation {validation}: nothing is left to train on"
         )
     _check_output(output)
-    if published is not None:
-        with show_stage("reading photos") as progress:
-            here, missing = match_list(published, folder, progress)
-        if here:
-            output.mkdir(parents=True, exist_ok=True)
-            typer.echo(f"Wrote {write_manifest(here, output)}", err=True)
-        if as_json:
-            print_json({"labels": count_photos(here), "missing": count_photos(missing)})
-        else:
-            _print_counts(here)
-            typer.echo(f"{len(missing):,} photos of the list are missing")
-        if missing:
-            raise SomeInputsFailedError
-        return
     found = read_collection(
         folder, layout, photos, file_column=file_column, label_column=label_column
     )
@@ -319,7 +298,6 @@ def _print_labels(found: CustomLabels) -> None:
 @app.command()
 def check(
     data: DataArgument,
-    bundle: BundleOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -328,16 +306,12 @@ def check(
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
     and near-duplicates across splits; the exit code is then 2.
     """
-    from rich.console import Console
-
     from recognizer.dataset.check import check_data
-    from recognizer.engine import Recognizer
 
-    recognizer = Recognizer.load(bundle)
-    with show_progress(Console(stderr=True)) as report:
-        found = check_data(data, recognizer, report)
+    with show_stage("reading photos") as progress:
+        found = check_data(data, progress)
     if as_json:
-        parts = ("problems", "duplicates", "unconfirmed")
+        parts = ("problems", "duplicates")
         values = {part: getattr(found, part) for part in parts}
         print_json({**values, "labels": count_photos(found.photos)})
     else:
@@ -355,10 +329,6 @@ def _print_check(found: DataCheck) -> None:
         typer.echo(problem)
     for pair in found.duplicates:
         typer.echo(f"near-duplicates: {pair}")
-    typer.echo(
-        f"{found.unconfirmed} pairs across splits have near hashes and different features: they "
-        "are no duplicates"
-    )
 
 
 # --- suspects -------------------------------------------------------------------------------------

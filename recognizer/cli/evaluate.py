@@ -52,7 +52,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE.png",
-            help="Draw the photos on which another label has the highest score, by label.",
+            help="Draw photos on which another label has the highest score, with heat-maps.",
         ),
     ] = None,
     prevalence: Annotated[
@@ -198,9 +198,7 @@ def _evaluate(
             group_by_source=group_by_source,
             verdicts=verdicts,
         )
-        measured.append(
-            ReportPart(evaluation=evaluation, worth=worth, photos=photos, predictions=predictions)
-        )
+        measured.append(ReportPart(evaluation=evaluation, worth=worth, scored=scored[-1]))
     text = to_json({part.evaluation.split: part.evaluation for part in measured})
     if output is not None:
         with show_stage("report") as progress:
@@ -219,13 +217,23 @@ def _evaluate(
 def _write_by_photo(
     recognizer: Recognizer, scored: Sequence[Scored], predictions: Path | None, errors: Path | None
 ) -> None:
+    from PIL import Image
+
     from recognizer.evaluation.by_photo import draw_errors, write_predictions
 
     if predictions is not None:
         write_predictions(scored, recognizer.labels, predictions)
         typer.echo(f"Wrote {predictions}", err=True)
     if errors is not None:
-        typer.echo(f"Wrote {errors}, {draw_errors(scored, errors)} photos", err=True)
+        drawn = draw_errors(recognizer, scored[0])
+        if drawn is None:
+            typer.echo("There are no errors to draw", err=True)
+            return
+        try:
+            Image.fromarray(drawn).save(errors)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--errors {errors}: {error}") from error
+        typer.echo(f"Wrote {errors}", err=True)
 
 
 def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recognizer.cli.progress import new_table, wide_console
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures
+from recognizer.evaluation.evaluate import Evaluation, all_figures
 from recognizer.evaluation.figures import MIN_FOR_CALIBRATION, Figures
 from recognizer.evaluation.out_of_fold import FoldEvaluation
 from recognizer.evaluation.paired import PairedChange, PairedEvaluation
@@ -147,11 +147,6 @@ def _print_operating_points(console: Console, evaluation: Evaluation) -> None:
                 f"{point.negatives_without_error:,}",
             )
     console.print(table)
-    strictest = evaluation.operating_points[ANY_PRODUCT][-1]
-    console.print(
-        f"any product, threshold for {strictest.rate:.1%}: "
-        f"{strictest.in_words(evaluation.prevalence)}"
-    )
 
 
 def print_comparison(comparison: PairedEvaluation) -> None:

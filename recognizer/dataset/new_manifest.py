@@ -13,20 +13,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 
 from recognizer._atomic import replacing
 from recognizer.dataset.folds import deal_to_splits
-from recognizer.dataset.layouts import Collection, is_image
+from recognizer.dataset.layouts import Collection
 from recognizer.dataset.manifest import (
     LABELS,
     MANIFEST,
-    SPLITS,
     Photo,
     folder_taxonomy,
     photo_of_row,
-    read_rows,
 )
 from recognizer.dataset.origins import find_origins
 from recognizer.errors import DatasetError
@@ -281,35 +279,3 @@ def _warn_of_few(made: NewManifest) -> None:
 
 def _name(photo: Photo, root: Path) -> str:
     return photo.path.relative_to(root).as_posix()
-
-
-# --- a published list -----------------------------------------------------------------------------
-
-
-def match_list(
-    table: Path,
-    folder: Path,
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> tuple[list[Photo], list[Photo]]:
-    """Return the photos of a published list that a folder holds, and those that it lacks.
-
-    Photos of others cannot be handed on. Their content hashes can, with label, source and split: a
-    CSV table with ``sha256``, ``label``, ``source`` and ``split``. Files are found by their
-    content, whatever they are called.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder")
-    files = [p for p in sorted(folder.rglob("*")) if is_image(p) and p.is_file()]
-    paths: dict[str, Path] = {}
-    for done, file in enumerate(files, 1):
-        with file.open("rb") as opened:
-            paths.setdefault(file_digest(opened, "sha256").hexdigest(), file)
-        on_progress(done, len(files))
-    taxonomy = folder_taxonomy(folder)
-    here, missing = list[Photo](), list[Photo]()
-    for where, row in read_rows(table, ("sha256", "label", "source", "split")):
-        if row["split"] not in SPLITS or row["label"] not in taxonomy.labels:
-            raise DatasetError(f"{where}: an unknown label, or a split that is none of the three")
-        photo = photo_of_row(row, paths.get(row["sha256"], Path()), taxonomy)
-        (here if row["sha256"] in paths else missing).append(photo)
-    return here, missing

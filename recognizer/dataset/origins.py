@@ -6,7 +6,6 @@ was trained on looks better than it is, so a source has to be known, or taken fr
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,17 +20,8 @@ SOURCE_COLUMNS = (
 )
 """Columns that are taken for the source, the first one first."""
 
-MODES = ("folder", "prefix", "photo")
+MODES = ("folder", "photo")
 """What --source takes besides the name of a column."""
-
-_CAMERAS = re.compile(
-    r"(|img|image|images|dsc[nf]?|pxl|photo|picture|pic|p|file|frame|scan|download|unnamed|untitled|"
-    r"screenshot|whatsapp image|[0-9a-f]{8,}|\d+)"
-)
-"""Beginnings of file names that say nothing about where a photo comes from."""
-
-_COUNTER = re.compile(r"[\s_.-]*\(?\d+\)?$")
-
 
 Origins = tuple[Sequence[str | None], str]
 """The source of each entry, or None, and in words how it was found."""
@@ -47,8 +37,6 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
         return [None] * len(entries), "each photo is its own source"
     if asked == "folder":
         return _of_folder(found)
-    if asked == "prefix":
-        return _of_prefix(entries)
     if asked is not None:
         given = ", ".join(name for name in columns if name != FOLDER)
         raise UsageError(
@@ -69,15 +57,15 @@ def _guess(found: Collection, columns: Sequence[str]) -> Origins:
             if len(set(sources) - {None}) > 1:
                 return sources, words + same
             same += f" ({words} says the same of all)"
-    for sources, words in (_of_folder(found), _of_prefix(entries)):
-        if _tells_apart(sources, [entry.label for entry in entries]):
-            return sources, words + same
+    sources, words = _of_folder(found)
+    if _tells_apart(sources, [entry.label for entry in entries]):
+        return sources, words + same
     words = "nothing says where the photos come from: each is its own source"
     return [None] * len(entries), words + same
 
 
 def _tells_apart(sources: Sequence[str | None], labels: Sequence[str]) -> bool:
-    """Return whether folders or file names are more than another name of the labels.
+    """Return whether folders are more than another name of the labels.
 
     At least half of the photos must have a source, shared by another photo, and some label must
     have two.
@@ -105,19 +93,3 @@ def _parent(entry: CollectionEntry, root: Path) -> str | None:
     parts = entry.path.relative_to(root).parts[:-1]
     names = [p for p in parts if p.lower() not in SPLIT_FOLDERS | {"images", "data", entry.label}]
     return names[-1] if names else None
-
-
-def _of_prefix(entries: Sequence[CollectionEntry]) -> Origins:
-    sources = [file_prefix(entry.path.stem) for entry in entries]
-    return sources, "the beginning of the file name, before its number"
-
-
-def file_prefix(stem: str) -> str | None:
-    """Return the beginning of a file name that may say where it comes from.
-
-    It ends at a double underscore, or else before the number at the end.
-    """
-    head, double, _ = stem.partition("__")
-    prefix = head if double else _COUNTER.sub("", stem)
-    is_counted = double or prefix != stem
-    return prefix if is_counted and not _CAMERAS.fullmatch(prefix.lower()) else None

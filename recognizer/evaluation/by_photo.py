@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
-from recognizer.dataset.contact_sheet import write_sheet
+from recognizer.dataset.contact_sheet import contact_sheet
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import import_pyarrow
+from recognizer.engine import Recognizer
+from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.policy import Verdict
 from recognizer.prediction import Prediction
 
 MAX_ERRORS = 12
 """Errors of each label that are drawn, the most confident first."""
+
+
+_TILE = 240  # pixels, of a photo and its heat-map
 
 
 class Scored(NamedTuple):
@@ -72,17 +78,21 @@ def highest(prediction: Prediction) -> str:
     return max(prediction.scores, key=prediction.scores.__getitem__)
 
 
-def draw_errors(parts: Iterable[Scored], path: Path) -> int:
-    """Draw the photos whose own label has not the highest score, by label; return how many."""
+def draw_errors(recognizer: Recognizer, part: Scored) -> NDArray[np.uint8] | None:
+    """Draw the photos whose own label has not the highest score, by label, as an RGB picture.
+
+    Each is beside its heat-map: of its own label, or of the one with the highest score if the model
+    does not know its own. None if there are no errors.
+    """
     wrong: defaultdict[str, list[tuple[float, str, Photo]]] = defaultdict(list)
-    for part in parts:
-        for photo, said in zip(part.photos, part.predictions, strict=True):
-            if (best := highest(said)) != photo.label:
-                wrong[photo.label].append((said.scores[best], best, photo))
-    drawn = [
-        (f"{label}\n{best} {score:.2f}", photo)
-        for label in sorted(wrong)
-        for score, best, photo in sorted(wrong[label], key=lambda one: -one[0])[:MAX_ERRORS]
-    ]
-    write_sheet(drawn, path)
-    return len(drawn)
+    for photo, said in zip(part.photos, part.predictions, strict=True):
+        if (best := highest(said)) != photo.label:
+            wrong[photo.label].append((said.scores[best], best, photo))
+    drawn = []
+    for label in sorted(wrong):
+        for score, best, photo in sorted(wrong[label], key=lambda one: -one[0])[:MAX_ERRORS]:
+            known = label if label in recognizer.labels else best
+            explained = recognizer.explain(photo.path, known)
+            pair = np.hstack([explained.rgb, draw_heatmap(explained.rgb, explained.heatmap)])
+            drawn.append((f"{label}\n{best} {score:.2f}", pair))
+    return contact_sheet(drawn, _TILE, columns=6) if drawn else None

@@ -22,20 +22,17 @@ from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.by_photo import highest
 from recognizer.evaluation.figures import (
-    SOURCE_RATE,
+    COMPARED_RATE,
     Figures,
     LivingAnimal,
     Lookalikes,
-    SourceCount,
     Truth,
-    count_by_source,
     figures_of,
     measure_living_animals,
     measure_lookalikes,
 )
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
-from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate, EvaluationPhotos, LabelEvidence, Leads
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
@@ -43,16 +40,6 @@ from recognizer.prediction import Prediction
 
 ANY_PRODUCT = "any product"
 """The name of the target that stands for all products."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BySource:
-    """How many photos of each source are over a family's threshold for :data:`SOURCE_RATE`."""
-
-    name: str
-    threshold: float
-    positives: tuple[SourceCount, ...]
-    negatives: tuple[SourceCount, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +56,7 @@ class LabelReport:
     """How good a label is among all photos, ``photos`` of which have it.
 
     ``highest`` is about the photos on which it has the highest score, ``over`` about those that
-    are over a product's threshold of the bundle for :data:`SOURCE_RATE`.
+    are over a product's threshold of the bundle for :data:`COMPARED_RATE`.
     """
 
     name: str
@@ -109,7 +96,6 @@ class Evaluation:
     confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
-    by_source: tuple[BySource, ...]
 
 
 def to_json(figures: object) -> str:
@@ -214,7 +200,6 @@ def measure(
             )
             for target in wanted
         },
-        by_source=tuple(_by_source(truth, t) for t in wanted if t.positive.any()),
     )
 
 
@@ -228,7 +213,7 @@ def _reports(
     bundle: Bundle, truth: Truth, score: Mapping[str, NDArray[np.float64]], best: Sequence[str]
 ) -> tuple[LabelReport, ...]:
     names = list(bundle.label_names)
-    limits = [label.thresholds.get(SOURCE_RATE) for label in bundle.labels]
+    limits = [label.thresholds.get(COMPARED_RATE) for label in bundle.labels]
     own = truth.labels[:, None] == np.array(names)
     over = np.stack(
         [score[n] > (np.inf if t is None else t) for n, t in zip(names, limits, strict=True)], 1
@@ -305,16 +290,6 @@ def _confusion(truth: Truth, best: Sequence[str]) -> dict[str, dict[str, int]]:
     return {
         row: {column: pairs[row, column] for column in order if pairs[row, column]} for row in rows
     }
-
-
-def _by_source(truth: Truth, target: Target) -> BySource:
-    threshold = threshold_at_fpr(target.scores[truth.negative], SOURCE_RATE)
-    over = target.scores > threshold
-    positives, negatives = (
-        count_by_source(truth.sources[side], over[side])
-        for side in (target.positive, truth.negative)
-    )
-    return BySource(name=target.name, threshold=threshold, positives=positives, negatives=negatives)
 
 
 def all_figures(evaluation: Evaluation) -> Iterator[Figures]:

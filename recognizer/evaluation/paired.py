@@ -10,7 +10,7 @@ import numpy as np
 
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.evaluation.evaluate import targets
-from recognizer.evaluation.figures import SOURCE_RATE, Truth
+from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.metrics import Metric, RankedCounts, bootstrap, rank
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
@@ -30,7 +30,7 @@ class PairedChange:
 class PairedFigures:
     """Two bundles on one family, or on any product, with the photos and sources of its positives.
 
-    Recall is at the :data:`SOURCE_RATE`, with the threshold that each bundle needs for it.
+    Recall is at the :data:`COMPARED_RATE`, with the threshold that each bundle needs for it.
     """
 
     name: str
@@ -92,7 +92,7 @@ def compare(
         ranks = rank(positive, before), rank(positive, now)
         metrics: tuple[Metric, ...] = (
             RankedCounts.average_precision,
-            partial(RankedCounts.recall_at, rate=SOURCE_RATE),
+            partial(RankedCounts.recall_at, rate=COMPARED_RATE),
         )
         precision, recall = (
             PairedChange(float(metric(ranks[0])), float(metric(ranks[1])), draw(metric))

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from recognizer._atomic import replacing
 from recognizer.evaluation.evaluate import Target
@@ -103,26 +104,24 @@ def reliability(figures: Sequence[Figures]) -> str | None:
         return data_uri(figure)
 
 
-def confusion(table: Mapping[str, Mapping[str, int]], columns: Sequence[str]) -> str:
-    """Draw the confusion of a bundle's labels, the columns, as a ``data:`` URI."""
-    rows = list(table)
-    counts = np.array([[table[row].get(column, 0) for column in columns] for row in rows])
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(
-            figsize=(2.2 + 0.34 * len(columns), 1.8 + 0.28 * len(rows)), layout="constrained"
+def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> str:
+    """Draw the confusion of a bundle's labels, as a ``data:`` URI."""
+    names = [*labels, *(name for name in table if name not in labels)]
+    counts = np.array([[table.get(row, {}).get(column, 0) for column in names] for row in names])
+    side = 2.5 + 0.32 * len(names)
+    with mpl.rc_context({**STYLE, "axes.grid": False, "font.size": 8}):
+        figure = Figure(figsize=(side, side), layout="constrained")
+        drawn = ConfusionMatrixDisplay(counts, display_labels=names).plot(
+            ax=figure.subplots(), cmap="Blues", xticks_rotation="vertical", colorbar=False
         )
-        axes = figure.subplots()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(
-            range(len(columns)), columns, rotation=55, ha="right", rotation_mode="anchor"
-        )
-        axes.set_yticks(range(len(rows)), [f"{row} ({sum(table[row].values())})" for row in rows])
-        axes.set(xlabel="label with the highest score", ylabel="true label (photos)")
-        for (i, j), count in np.ndenumerate(counts):
-            if count:
-                ink = "white" if shares[i, j] > 0.55 else "#1b2129"
-                axes.text(j, i, str(count), ha="center", va="center", fontsize=8, color=ink)
+        # Shades are shares of a row: else a common label would leave all others white.
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        drawn.im_.set_data(shares)
+        drawn.im_.set_clim(0, 1)
+        for count, part, text in zip(counts.flat, shares.flat, drawn.text_.flat, strict=True):
+            text.set_text(str(count) if count else "")
+            text.set_color("white" if part > 0.55 else "#1b2129")
+        drawn.ax_.set(xlabel="label with the highest score", ylabel="true label")
         return data_uri(figure)
 
 

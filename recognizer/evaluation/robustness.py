@@ -22,7 +22,7 @@ from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import targets
-from recognizer.evaluation.figures import SOURCE_RATE, Truth
+from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
@@ -167,7 +167,7 @@ class AlteredFigures:
 class Robustness:
     """A bundle's robustness: thresholds (on the unaltered photos) and outcomes by family.
 
-    The thresholds are for the false-positive rate :data:`SOURCE_RATE`.
+    The thresholds are for the false-positive rate :data:`COMPARED_RATE`.
     """
 
     bundle: str
@@ -200,7 +200,7 @@ def measure_robustness(
             pairs.append(pair)
             on_progress(len(pairs), len(photos))
     before = [t for t in targets(bundle, truth, [p for p, _ in pairs]) if t.positive.any()]
-    thresholds = {t.name: threshold_at_fpr(t.scores[truth.negative], SOURCE_RATE) for t in before}
+    thresholds = {t.name: threshold_at_fpr(t.scores[truth.negative], COMPARED_RATE) for t in before}
     outcomes: dict[str, list[AlteredFigures]] = {target.name: [] for target in before}
     for i, alteration in enumerate(ALTERATIONS):
         there = np.array([after[i] is not None for _, after in pairs])

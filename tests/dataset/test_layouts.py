@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recognizer.dataset.layouts import Collection, read_collection
-from recognizer.dataset.origins import file_prefix, find_origins
+from recognizer.dataset.origins import find_origins
 from recognizer.errors import DatasetError, RecognizerError, UsageError
 
 FILES = ("a/1.jpg", "a/2.jpg", "b/3.jpg")
@@ -249,37 +249,3 @@ def test_the_source_is_a_folder_inside_each_label(tmp_path: Path) -> None:
         ["a", "a", "b", "b", None],
         "the folder inside each label's folder",
     )
-
-
-def test_the_source_is_the_beginning_of_the_file_name(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"bone/{shop}_{i}.jpg" for shop in ("anna", "bert") for i in range(2)))
-    found, words = sources(tmp_path)
-    assert (found, words[:13]) == (["anna", "anna", "bert", "bert"], "the beginning")
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["bone/bone_1.jpg", "bone/bone_2.jpg", "wood/wood_1.jpg", "wood/wood_2.jpg"],
-        ["bone/IMG_1.jpg", "bone/IMG_2.jpg", "wood/DSC1.jpg", "wood/DSC2.jpg"],
-        ["bone/1.jpg", "bone/2.jpg", "wood/a.jpg", "wood/b.jpg"],
-    ],
-)
-def test_names_of_labels_and_cameras_are_no_sources(tmp_path: Path, names: list[str]) -> None:
-    touch(tmp_path, *names)
-    assert sources(tmp_path)[0] == [None] * 4
-
-
-@pytest.mark.parametrize(
-    ("stem", "prefix"),
-    [
-        ("anna-12", "anna"),
-        ("anna shop (3)", "anna shop"),
-        ("owner__repo__77", "owner"),
-        ("IMG_2034", None),
-        ("20240101_120000", None),
-        ("anna", None),
-    ],
-)
-def test_file_prefix(stem: str, prefix: str | None) -> None:
-    assert file_prefix(stem) == prefix

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,10 +80,6 @@ def trained_bundle(tmp_path_factory: pytest.TempPathFactory, photos: list[Photo]
     return write_tiny_bundle(
         folder, training=Training(fingerprint=fingerprint(photos), recipe=recipe)
     )
-
-
-def over(by_source: Iterable[Any]) -> list[tuple[str, int, int]]:
-    return [(s.source, s.photos, s.over) for s in by_source]
 
 
 def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
@@ -167,12 +162,6 @@ def test_confusion_counts_every_photo(evaluation: Evaluation) -> None:
     assert evaluation.confusion["ivory_worked"] == {"ivory_worked": 4, "ceramic": 1}
     assert sum(n for row in evaluation.confusion.values() for n in row.values()) == 17
     assert evaluation.accuracy.value == pytest.approx(16 / 17)
-
-
-def test_results_by_source(evaluation: Evaluation) -> None:
-    ivory = next(b for b in evaluation.by_source if b.name == "ivory")
-    assert over(ivory.positives) == [("fitz/netsuke", 4, 4), (HOSTILE, 1, 0)]
-    assert {(s.source, s.over) for s in ivory.negatives} == {("shop/pots", 0), ("market/stall", 0)}
 
 
 def test_operating_points_end_with_the_strictest(evaluation: Evaluation) -> None:
@@ -265,7 +254,7 @@ def test_each_photo_has_a_row_and_errors_a_picture(
     parquet = pytest.importorskip("pyarrow.parquet")
     table, sheet = tmp_path / "x.parquet", tmp_path / "errors.png"
     output = run(tiny_bundle, "--data", data, "--predictions", table, "--errors", sheet)
-    assert "errors.png, 1 photos" in output
+    assert "errors.png" in output
     rows = parquet.read_table(table).to_pylist()
     assert len(rows) == 17
     (missed,) = [row for row in rows if row["label"] != row["highest"]]
@@ -277,7 +266,7 @@ def test_each_photo_has_a_row_and_errors_a_picture(
         assert drawn.format == "PNG"
 
 
-def test_the_report_needs_nothing_else_and_escapes_what_it_shows(
+def test_the_report_needs_nothing_else_and_shows_no_source(
     trained_bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
@@ -285,9 +274,8 @@ def test_the_report_needs_nothing_else_and_escapes_what_it_shows(
     text = page.read_text(encoding="utf-8")
     assert "Do not publish this page" in text
     assert HOSTILE not in text
-    assert "&lt;script&gt;alert(1)" in text
     assert not re.search(r"(src|href)=\"(?!data:|#)", text)
-    assert re.search(r"<b>ivory_worked</b>, scores (0\.|under)", text)  # the miss, in the gallery
+    assert "data:image/jpeg;base64,/9j/" in text  # the miss, with its heat-map
     figures = json.loads((tmp_path / "report.json").read_text())
     assert figures["test"]["families"][0]["recall"]["0.01"]["value"] == 0.8
 
