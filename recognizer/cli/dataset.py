@@ -14,7 +14,6 @@ from recognizer.cli.options import (
     DataOption,
     JsonOption,
     LayoutOption,
-    OutOfFoldOption,
     SeedOption,
     count_photos,
     load_data,
@@ -338,7 +337,6 @@ def _print_check(found: DataCheck) -> None:
 def suspects(
     data: DataOption,
     bundle: BundleOption = None,
-    out_of_fold: OutOfFoldOption = None,
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
     output: Annotated[Path | None, output_option("Write the whole list as CSV.")] = None,
     sheet: Annotated[
@@ -353,15 +351,16 @@ def suspects(
     Most of them are right and only unusual: look before you correct one.
     """
     require_extra("train", "cleanlab", "sklearn")
-    from recognizer.dataset.suspects import draw_suspects, write_suspects
+    from recognizer.dataset.outputs import run_photos
+    from recognizer.dataset.suspects import draw_suspects, find_suspects, write_suspects
+    from recognizer.engine import Recognizer
 
     photos = [p for p in load_data(data) if p.split == split]
-    if out_of_fold is None:
-        found = _suspects_of_bundle(photos, bundle)
-    elif bundle is None:
-        photos, found = _suspects_out_of_fold(photos, out_of_fold)
-    else:
-        raise UsageError("give either --bundle or --out-of-fold")
+    recognizer = Recognizer.load(bundle, threads=1)
+    with show_stage("features") as progress:
+        _, embedding = run_photos(recognizer, photos, progress)
+    with working("looking for wrong labels"):
+        found = find_suspects(photos, embedding)
     if as_json:
         print_json({"photos": len(photos), "suspects": found})
     else:
@@ -371,35 +370,6 @@ def suspects(
         typer.echo(f"Wrote {output}", err=True)
     if sheet is not None:
         draw_suspects(found[:sheet_photos], sheet)
-
-
-def _suspects_of_bundle(photos: Sequence[Photo], bundle: str | None) -> list[Suspect]:
-    from recognizer.dataset.outputs import run_photos
-    from recognizer.dataset.suspects import find_suspects
-    from recognizer.engine import Recognizer
-
-    recognizer = Recognizer.load(bundle, threads=1)
-    with show_stage("features") as progress:
-        _, embedding = run_photos(recognizer, photos, progress)
-    with working("looking for wrong labels"):
-        return find_suspects(photos, embedding)
-
-
-def _suspects_out_of_fold(photos: Sequence[Photo], file: Path) -> tuple[list[Photo], list[Suspect]]:
-    """Return the photos that have a prediction, and the suspects among them."""
-    from recognizer.dataset.out_of_fold import read_out_of_fold
-    from recognizer.dataset.suspects import rank_suspects
-
-    predictions = read_out_of_fold(file)
-    rows = {photo.sha256: i for i, photo in enumerate(predictions.photos)}
-    known = [p for p in photos if p.sha256 in rows and p.label in predictions.labels]
-    if not known:
-        raise DatasetError(f"{file} has predictions of none of these photos")
-    if len(known) < len(photos):
-        typer.echo(f"Skipped {len(photos) - len(known)} photos without a prediction", err=True)
-    probabilities = predictions.probabilities[[rows[p.sha256] for p in known]]
-    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-    return known, rank_suspects(known, list(predictions.labels), probabilities)
 
 
 def _print_suspects(suspects: Sequence[Suspect], found: int, of: int) -> None:

@@ -345,8 +345,6 @@ def _add_coco(content: Any, path: Path, files: _Files, found: Collection) -> Non
         label = names[annotation["category_id"]]
         areas[annotation["image_id"]][label] += _area(annotation)
     licenses = {one["id"]: str(one.get("name", "")) for one in content.get("licenses") or []}
-    words = {*path.stem.lower().split("_"), path.parent.name.lower()} & SPLIT_FOLDERS
-    split = {"split": min(words)} if words else {}
     bases = [path.parent, *(path.parent / name for name in ("data", "images"))]
     # instances_train.json lies beside the folder train
     bases += [found.root / "images", found.root / path.stem.rpartition("_")[2]]
@@ -364,7 +362,7 @@ def _add_coco(content: Any, path: Path, files: _Files, found: Collection) -> Non
             if image.get("license") in licenses:
                 fields["license"] = licenses[image["license"]]
             label = max(of, key=lambda name: (of[name], name))
-            found.entries.append(CollectionEntry(photo, label, {**fields, **split}))
+            found.entries.append(CollectionEntry(photo, label, fields))
     if several:
         found.notes.append(
             f"{several} photos have several labels; the one with the largest area counts"

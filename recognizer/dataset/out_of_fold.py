@@ -54,11 +54,6 @@ class OutOfFold:
     input_size: int
     recipe: Mapping[str, Any]
 
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """Probabilities before calibration, float64, (N, labels)."""
-        return np.asarray(1 / (1 + np.exp(-self.log_odds.astype(np.float64))))
-
     def columns(self, labels: Sequence[str], whose: str) -> NDArray[np.float32]:
         """Return the log-odds with the labels of a model, in its order."""
         if set(labels) != set(self.labels):

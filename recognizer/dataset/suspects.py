@@ -66,16 +66,6 @@ def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> l
             cv=stratified_folds(labels, [p.source for p in photos]),
             method="predict_proba",
         )
-    return rank_suspects(photos, names, probabilities)
-
-
-def rank_suspects(
-    photos: Sequence[Photo], names: Sequence[str], probabilities: NDArray[np.float64]
-) -> list[Suspect]:
-    """Return the photos that do not look like their label, the most confident first.
-
-    ``probabilities``, (N, names), are those of models that had not seen the photo.
-    """
     given = np.array([names.index(photo.label) for photo in photos])
     ranked = find_label_issues(
         given, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1

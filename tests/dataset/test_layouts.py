@@ -90,7 +90,6 @@ def test_what_a_list_says_besides_the_label(root: Path) -> None:
     write_json(root, "annotations/instances_val.json", coco())
     found = read_collection(root)
     assert found.entries[0].fields["license"] == "CC BY 4.0"
-    assert found.entries[0].fields["split"] == "val"
     assert "1 photos have several labels" in "".join(found.notes)
 
 
