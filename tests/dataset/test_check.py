@@ -47,14 +47,6 @@ def checked(folder: Path, rows: list[dict[str, str]]) -> DataCheck:
     return check_data([folder])
 
 
-def test_good_data_has_no_problems(tmp_path: Path, write: Write) -> None:
-    rows = [write(f"{i}.jpg", scene(i), "test" if i % 2 else "train") for i in range(6)]
-    found = checked(tmp_path, rows)
-    assert len(found.photos) == 6
-    assert not found.problems
-    assert not found.duplicates
-
-
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "recompressed": lambda p: Image.open(io.BytesIO(encoded(p, quality=20))),
     "smaller": lambda p: p.resize((150, 112)),

@@ -194,26 +194,18 @@ def test_a_known_label_is_strengthened(
     assert evidence.enrolment == done.expectation.evidence
 
 
+@pytest.mark.parametrize("family", ["ivory", None])
 def test_a_new_name_brings_its_entry_of_the_taxonomy(
-    parent: Recognizer, blue: list[str], tmp_path: Path
+    parent: Recognizer, blue: list[str], tmp_path: Path, family: str | None
 ) -> None:
-    product = Product("blue_ivory", "ivory", "Look at the blue.")
-    enroll(parent, product, blue, tmp_path / "out-v1")
+    enroll(parent, Product("blue_ivory", family, "Look at the blue."), blue, tmp_path / "out-v1")
     bundle = load_bundle(tmp_path / "out-v1")
-    assert bundle.taxonomy.label("blue_ivory").family == "ivory"
+    assert bundle.taxonomy.label("blue_ivory").family == (family or "blue_ivory")
     assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
-    assert bundle.families[0].members == ("ivory_worked", "ivory_raw", "blue_ivory")
+    own = next(found for found in bundle.families if found.name == (family or "blue_ivory"))
+    known = ("ivory_worked", "ivory_raw") if family else ()
+    assert own.members == (*known, "blue_ivory")
     assert make_guides(bundle)["blue_ivory"].label.hint == "Look at the blue."
-
-
-def test_a_new_name_may_be_a_family_of_its_own(
-    parent: Recognizer, blue: list[str], tmp_path: Path
-) -> None:
-    product = Product("blue_things", hint="Look at the blue.")
-    enroll(parent, product, blue, tmp_path / "out-v1")
-    bundle = load_bundle(tmp_path / "out-v1")
-    assert bundle.families[-1].name == "blue_things"
-    assert bundle.taxonomy.display_name("blue_things", family=True) == "Blue things"
 
 
 def test_negatives_of_the_caller_serve_where_the_bundle_has_none(

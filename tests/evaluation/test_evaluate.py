@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -24,7 +25,6 @@ from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Quality, eva
 from recognizer.evaluation.held_out import corrected, photos_of_split
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Leads, Training
-from recognizer.taxonomy import load_taxonomy
 from tests.conftest import encoded, picture
 from tests.labelled import write_manifest
 from tests.tiny import write_tiny_bundle
@@ -140,14 +140,6 @@ def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
     assert (ceramic.photos, ceramic.over) == (6, None)  # a look-alike has no threshold
     assert ceramic.highest == Quality(0.8571, 1.0, 0.9231)
     assert reports["ivory_raw"].highest == Quality(None, None, None)  # never shown, never said
-
-
-def test_lookalikes_are_those_of_the_taxonomy() -> None:
-    found = {label.name for label in load_taxonomy().lookalikes("ivory")}
-    assert found == {
-        *("bone", "cow_horn", "antler", "wood", "ceramic", "stone_jade", "plastic_resin", "shell"),
-        "white_object",
-    }
 
 
 def test_lookalike_accuracy(evaluation: Evaluation) -> None:
@@ -290,6 +282,32 @@ def test_the_report_overwrites_nothing_but_a_report(
         run(tiny_bundle, "--data", data, "--output", place, code=ExitCode.USAGE)
     assert photo.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [photo]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+@pytest.mark.parametrize("kind", ["fifo", "zero", "folder", "missing", "page", "changed", "huge"])
+def test_a_photo_that_cannot_be_scored_is_named(
+    tiny_bundle: Path, data: Path, tmp_path: Path, kind: str
+) -> None:
+    row = (data / "manifest.csv").read_text().splitlines()[1]
+    path = tmp_path / "odd.jpg"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "zero":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case "page" | "changed":
+            path.write_bytes(b"<html>" if kind == "page" else encoded(picture("red", seed=99)))
+        case "huge":
+            with path.open("wb") as file:
+                file.truncate(1 << 32)
+    header = (data / "manifest.csv").read_text().splitlines()[0]
+    (tmp_path / "manifest.csv").write_text(f"{header}\n{re.sub('000.jpg', 'odd.jpg', row)}\n")
+    output = run(tiny_bundle, "--data", tmp_path, code=ExitCode.USAGE)
+    assert "odd.jpg" in output
+    assert "Traceback" not in output
 
 
 _WITHOUT_TORCH = """
