@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
     from recognizer.engine import Recognizer
     from recognizer.evaluation.by_photo import Scored
+    from recognizer.evaluation.html_report import ReportPart
     from recognizer.prediction import Prediction
 
 
@@ -115,10 +116,10 @@ def command(
             other = Recognizer.load(against, threads=threads)
             found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
         else:
-            found, scored = _evaluate(
+            found, measured = _evaluate(
                 recognizer, _choose(photos, split), prevalence, output, rounds, group_by_source
             )
-            _write_by_photo(recognizer, scored, predictions, errors)
+            _write_by_photo(recognizer, [part.scored for part in measured], predictions, errors)
     if as_json:
         typer.echo(found.json)
     else:
@@ -176,18 +177,17 @@ def _evaluate(
     output: Path | None,
     rounds: int,
     group_by_source: bool,
-) -> tuple[_Found, list[Scored]]:
+) -> tuple[_Found, list[ReportPart]]:
     from recognizer.cli.evaluate_output import print_evaluation
     from recognizer.evaluation.by_photo import Scored
     from recognizer.evaluation.evaluate import default_verdicts, measure, to_json
     from recognizer.evaluation.html_report import ReportPart, write_report
 
     measured: list[ReportPart] = []
-    scored: list[Scored] = []
     for name, worth, photos in chosen:
         predictions = _score(recognizer, photos, f"scoring: {name}")
         verdicts = default_verdicts(recognizer.bundle, predictions)
-        scored.append(Scored(name, photos, predictions, verdicts))
+        scored = Scored(name, photos, predictions, verdicts)
         evaluation = measure(
             recognizer.bundle,
             photos,
@@ -198,7 +198,7 @@ def _evaluate(
             group_by_source=group_by_source,
             verdicts=verdicts,
         )
-        measured.append(ReportPart(evaluation=evaluation, worth=worth, scored=scored[-1]))
+        measured.append(ReportPart(evaluation=evaluation, worth=worth, scored=scored))
     text = to_json({part.evaluation.split: part.evaluation for part in measured})
     if output is not None:
         with show_stage("report") as progress:
@@ -211,7 +211,7 @@ def _evaluate(
         for part in measured:
             print_evaluation(part.evaluation, part.worth)
 
-    return _Found(text, show), scored
+    return _Found(text, show), measured
 
 
 def _write_by_photo(
