@@ -237,7 +237,7 @@ def _write_by_photo(
 
 
 def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
-    from recognizer.cli.evaluate_output import print_evaluation, print_folds
+    from recognizer.cli.evaluate_output import print_evaluation, print_rendered
     from recognizer.dataset.out_of_fold import read_out_of_fold
     from recognizer.evaluation.evaluate import to_json
     from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
@@ -248,7 +248,7 @@ def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
 
     def show() -> None:
         print_evaluation(found.whole, SPLIT_CAVEATS)
-        print_folds(found)
+        print_rendered("folds.md.j2", found=found)
 
     return _Found(to_json(found), show)
 
@@ -261,7 +261,7 @@ def _compare(
     rounds: int,
     group_by_source: bool,
 ) -> _Found:
-    from recognizer.cli.evaluate_output import print_comparison
+    from recognizer.cli.evaluate_output import print_rendered
     from recognizer.evaluation.evaluate import to_json
     from recognizer.evaluation.held_out import photos_of_split
     from recognizer.evaluation.paired import compare
@@ -277,11 +277,11 @@ def _compare(
         rounds=rounds,
         group_by_source=group_by_source,
     )
-    return _Found(to_json(comparison), lambda: print_comparison(comparison))
+    return _Found(to_json(comparison), lambda: print_rendered("comparison.md.j2", found=comparison))
 
 
 def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Found:
-    from recognizer.cli.evaluate_output import print_robustness
+    from recognizer.cli.evaluate_output import print_rendered
     from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json
     from recognizer.evaluation.held_out import photos_of_split
     from recognizer.evaluation.robustness import measure_robustness
@@ -291,7 +291,10 @@ def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Foun
         raise DatasetError(f"no photo of a product in the {split} split")
     with show_stage("altering photos") as progress:
         measured = measure_robustness(recognizer, used, split, on_progress=progress)
-    return _Found(to_json(measured), lambda: print_robustness(measured, ANY_PRODUCT))
+    return _Found(
+        to_json(measured),
+        lambda: print_rendered("robustness.md.j2", found=measured, name=ANY_PRODUCT),
+    )
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
