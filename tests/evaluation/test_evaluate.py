@@ -7,8 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -308,26 +306,3 @@ def test_a_photo_that_cannot_be_scored_is_named(
     output = run(tiny_bundle, "--data", tmp_path, code=ExitCode.USAGE)
     assert "odd.jpg" in output
     assert "Traceback" not in output
-
-
-_WITHOUT_TORCH = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchvision", "timm", "onnx", "onnxscript"}:
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Blocked())
-from recognizer.cli import main
-main()
-"""
-
-
-def test_evaluation_needs_no_torch(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
-    options = ["--rounds", "5", "--output", str(tmp_path / "report.html")]
-    command = [sys.executable, "-c", _WITHOUT_TORCH, "evaluate", str(tiny_bundle)]
-    command += ["--data", str(data), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "report.json").is_file()
