@@ -82,7 +82,7 @@ def split(
     validation: Annotated[
         float,
         typer.Option(
-            help="The share for the validation split. With 0, training holds some photos out.",
+            help="The share for the validation split, which training leaves to `calibrate`.",
             min=0.0,
             max=0.9,
         ),
