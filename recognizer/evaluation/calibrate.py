@@ -1,8 +1,9 @@
 """Turn log-odds into probabilities, on held-out photos, and write them into a bundle.
 
-Each label gets a line through its log-odds (Platt, 1999). Labels with few positives share one over
-all labels; enrolled ones among them keep what enrolment gave them. The probabilities hold for a mix
-of photos like the held-out ones; in a backlog, where products are rarer, they are too high.
+All labels share one line through their log-odds (Platt, 1999): a line for each is noise where
+products are few, and found fewer of them out of fold by the threshold that is one for all. Enrolled
+labels with few photos keep what enrolment gave them. The probabilities hold for a mix of photos
+like the held-out ones; in a backlog, where products are rarer, they are too high.
 """
 
 from __future__ import annotations
@@ -39,45 +40,26 @@ from recognizer.model.folders import CARD_FILE, check_output, install_bundle
 from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_POSITIVES = 10
-"""A label with fewer positives than this shares the common fits."""
+"""An enrolled label with fewer held-out photos than this keeps its calibration."""
 
 Weights = NDArray[np.float64]
-LabelFit = tuple[Calibration, CalibrationFit]
 
 
 def fit_calibration(
-    log_odds: NDArray[np.floating],
-    truth: Sequence[str],
-    labels: Sequence[str],
-    weights: Weights | None = None,
-) -> list[LabelFit]:
-    """Fit each label's calibration.
-
-    ``log_odds`` are the model's, (N, labels); ``truth`` and ``weights`` (None: all alike) are of
-    the N photos.
-    """
-    values = np.asarray(log_odds, np.float64)
-    weights = np.ones(len(values)) if weights is None else weights
-    positive = np.array([[t == label for label in labels] for t in truth])
-    shared = _platt(values.ravel(), positive.ravel(), np.repeat(weights, len(labels)))
-    fits = []
-    for own, hit in zip(values.T, positive.T, strict=True):
-        count = int(hit.sum())
-        is_own = count >= MIN_POSITIVES
-        line = _platt(own, hit, weights) if is_own else shared
-        method = "platt" if is_own else "platt_shared"
-        fits.append((line.rounded(), CalibrationFit(method=method, positives=count)))
-    return fits
-
-
-def _platt(
-    values: NDArray[np.float64], positive: NDArray[np.bool_], weights: Weights
+    log_odds: NDArray[np.floating], positive: NDArray[np.bool_], weights: Weights | None = None
 ) -> Calibration:
+    """Fit the line of all labels.
+
+    ``log_odds`` are the model's, (N, labels), ``positive`` says which photo has which label;
+    ``weights`` (None: all alike) are of the N photos.
+    """
+    values, hit = np.asarray(log_odds, np.float64).ravel(), positive.ravel()
+    each = np.ones(len(values)) if weights is None else np.repeat(weights, positive.shape[1])
     # Platt's targets are off 0 and 1, of which no number of photos can assure us. They do what a
-    # penalty would: the slope stays finite where a label makes no mistake.
-    of_positive, of_negative = weights[positive].sum(), weights[~positive].sum()
-    targets = np.where(positive, (of_positive + 1) / (of_positive + 2), 1 / (of_negative + 2))
-    return Calibration(*fit_platt(values, targets, weights, c=1e6))
+    # penalty would: the slope stays finite if the model makes no mistake.
+    of_positive, of_negative = each[hit].sum(), each[~hit].sum()
+    targets = np.where(hit, (of_positive + 1) / (of_positive + 2), 1 / (of_negative + 2))
+    return Calibration(*fit_platt(values, targets, each, c=1e6)).rounded()
 
 
 def fit_platt(
@@ -144,21 +126,17 @@ def calibrated(
     negative = np.array([not p.is_product for p in photos])
     if not negative.any():
         raise DatasetError("no held-out photos without a product: thresholds cannot be set")
-    fitted = [
-        column
-        for column, label in enumerate(bundle.labels)
-        if weights is None or label.kind is Kind.PRODUCT
-    ]
-    names = [bundle.label_names[column] for column in fitted]
-    found = fit_calibration(log_odds[:, fitted], [p.label for p in photos], names, weights)
-    fits = dict(zip(names, found, strict=True))
+    truth = np.array([p.label for p in photos])[:, None]
+    positive = truth == np.array(bundle.label_names)
+    fitted = [weights is None or label.kind is Kind.PRODUCT for label in bundle.labels]
+    line = fit_calibration(log_odds[:, fitted], positive[:, fitted], weights)
     labels, kept = [], set[str]()
-    for label in bundle.labels:
-        line, fit = fits.get(label.name, (label.calibration, label.fit))
+    for label, is_fitted, count in zip(bundle.labels, fitted, positive.sum(axis=0), strict=True):
         is_enrolled = label.fit is not None and label.fit.method == "enrolled"
-        if is_enrolled and (fit is label.fit or fit is None or fit.positives < MIN_POSITIVES):
+        if is_enrolled and (not is_fitted or count < MIN_POSITIVES):
             kept.add(label.name)
-        else:
+        elif is_fitted:
+            fit = CalibrationFit(method="platt_shared", positives=int(count))
             label = replace(label, calibration=line, fit=fit)  # noqa: PLW2901
         labels.append(label)
     bundle = replace(bundle, labels=tuple(labels))

@@ -40,8 +40,8 @@ def test_a_line_never_ties_what_the_model_tells_apart(slope: float, intercept: f
 
 
 def fit_one(log_odds: np.ndarray, hit: np.ndarray) -> Calibration:
-    """The fit of one label against all others."""
-    return fit_calibration(log_odds[:, None], np.where(hit, "a", "b").tolist(), ["a"])[0][0]
+    """The line of one label against all others."""
+    return fit_calibration(log_odds[:, None], hit[:, None])
 
 
 def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,18 +64,15 @@ def test_a_label_told_without_a_mistake_keeps_some_doubt() -> None:
     assert 0.001 < low < 0.05
 
 
-def test_labels_with_few_photos_share() -> None:
-    rng = np.random.default_rng(0)
-    truth = ["a"] * 200 + ["b"] * 200 + ["c"] * 3 + ["d"]
-    log_odds = rng.normal(0, 1, (404, 4))
-    for i, label in enumerate(truth):
-        log_odds[i, "abcd".index(label)] += 4
-    lines, fits = zip(*fit_calibration(log_odds, truth, list("abcd")), strict=True)
-    assert lines[0] != lines[1]
-    assert lines[2] == lines[3]
-    assert [(fit.method, fit.positives) for fit in fits] == [
-        *(("platt", 200), ("platt", 200), ("platt_shared", 3), ("platt_shared", 1))
-    ]
+def test_a_photo_of_weight_two_counts_as_two() -> None:
+    log_odds, hit = drawn(np.random.default_rng(1), 200)
+    weights = np.where(np.arange(200) < 50, 2.0, 1.0)
+    rows = np.repeat(np.arange(200), weights.astype(int))
+    twice = fit_calibration(log_odds[:, None], hit[:, None], weights)
+    repeated = fit_one(log_odds[rows], hit[rows])
+    assert (twice.slope, twice.intercept) == pytest.approx(
+        (repeated.slope, repeated.intercept), 1e-3
+    )
 
 
 # --- the bundle -------------------------------------------------------------------------------
