@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from recognizer._atomic import require_page
+from recognizer._atomic import check_place, replacing, require_own, require_page
 from recognizer.cli.options import (
     BundleArgument,
     JsonOption,
@@ -94,10 +94,7 @@ def command(
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
     files = [file for file in (output, predictions, errors) if file is not None]
     _check_modes(split, files, against, robustness)
-    if output is not None:
-        require_page(output)
-        if output.suffix == ".json":
-            raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
+    _check_places(output, predictions, errors)
     if out_of_fold is not None:
         if data or bundle or files or split or against or robustness:
             raise UsageError(
@@ -126,6 +123,9 @@ def command(
         found.show()
 
 
+_PICTURES = (".png", ".jpg", ".webp")
+
+
 class _Found(NamedTuple):
     """What was measured, as JSON, and what prints its tables."""
 
@@ -144,6 +144,23 @@ def _check_modes(
         raise UsageError(
             "--output, --predictions and --errors go with neither --against nor --robustness"
         )
+
+
+def _check_places(output: Path | None, predictions: Path | None, errors: Path | None) -> None:
+    """Check before minutes of work that the files can be written."""
+    if output is not None:
+        require_page(output)
+        if output.suffix == ".json":
+            raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
+    if predictions is not None:
+        from recognizer.dataset.out_of_fold import import_pyarrow
+
+        import_pyarrow()
+        require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
+    if errors is not None:
+        if errors.suffix.lower() not in _PICTURES:
+            raise UsageError(f"--errors {errors}: the name must end in {', '.join(_PICTURES)}")
+        check_place(errors)
 
 
 def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
@@ -229,10 +246,8 @@ def _write_by_photo(
         if drawn is None:
             typer.echo("There are no errors to draw", err=True)
             return
-        try:
-            Image.fromarray(drawn).save(errors)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--errors {errors}: {error}") from error
+        with replacing(errors) as partial:
+            Image.fromarray(drawn).save(partial, errors.suffix[1:].lower().replace("jpg", "jpeg"))
         typer.echo(f"Wrote {errors}", err=True)
 
 
