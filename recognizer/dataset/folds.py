@@ -157,11 +157,6 @@ class SourceFolds:
     fold_of: Mapping[str, int]
     group_of: Mapping[str, str]
 
-    @property
-    def count(self) -> int:
-        """The number of folds."""
-        return max(self.fold_of.values()) + 1
-
     def of(self, photo: Photo) -> int:
         """Return the fold of a photo; a DatasetError if its source has none."""
         if photo.source not in self.fold_of:
