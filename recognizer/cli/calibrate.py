@@ -118,7 +118,6 @@ def _print_calibration(bundle: Bundle) -> None:
     table = new_table(
         f"{bundle.title}, calibrated on {photos} photos",
         ("", "photos", "method", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
-        "labels with few photos share a line",
     )
     for label in bundle.labels:
         thresholds = (label.thresholds.get(rate) for rate in FALSE_POSITIVE_RATES)
