@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-_MIN_OPSET = 13  # Softmax over one axis, Clip with its limits as inputs
+_MIN_OPSET = 18  # Resize of some axes
 _GROWN = ("scores", "maps")
 _NEAREST = 1e-6  # local probabilities stay this far from 0 and 1, where log-odds are finite
 
@@ -134,6 +134,7 @@ def _add(
     maps = add.node("Conv", [features, weight, bias])
     pooled = add.node("GlobalAveragePool", [maps])
     scores = add.node("Flatten", [pooled], axis=1)
+    maps = _of_one_size(add, maps, pooled, old_maps)
     order = [*range(labels), labels]
     if replaced is not None:
         order = [labels if column == replaced else column for column in range(labels)]
@@ -149,6 +150,14 @@ def _add(
     for name, before, new in zip(_GROWN, (old_scores, old_maps), (scores, maps), strict=True):
         all_of_them = add.node("Concat", [before, new], axis=1)
         add.node("Gather", [all_of_them, columns], name, axis=1)
+
+
+def _of_one_size(add: _Additions, maps: str, pooled: str, like: str) -> str:
+    """Return maps of the size of others, of the same means: a cascade's stages differ in it."""
+    size = add.node("Shape", [like], start=2)
+    resized = add.node("Resize", [maps, "", "", size], mode="linear", axes=[2, 3])
+    change = add.node("Sub", [pooled, add.node("GlobalAveragePool", [resized])])
+    return add.node("Add", [resized, change])
 
 
 def _local_log_odds(add: _Additions, maps: str) -> str:

@@ -87,7 +87,9 @@ class Augmentation:
         if objects:
             rgb = compose(self._backdrop(rng), objects, self._others(photo, rng), rng)
             is_composed = True
-        image = self._crop(rgb, rng, _MIN_COMPOSED_CROP if is_composed else config.min_crop)
+        image = random_part(
+            rgb, self.size, rng, _MIN_COMPOSED_CROP if is_composed else config.min_crop
+        )
         if rng.random() < config.text_prob:
             image = advertise(image, rng)
         return self._damage(_recolour(image, rng), rng)
@@ -143,34 +145,6 @@ class Augmentation:
             return plain_backdrop(rng)
         return self._pictures.rgb(_any(self._backdrops, rng).sha256)
 
-    def _crop(self, rgb: RGB, rng: np.random.Generator, min_area: float) -> RGB:
-        """Return a random part, perhaps mirrored and turned."""
-        height, width = rgb.shape[:2]
-        area, ratio = rng.uniform(min_area, 1.0) * height * width, _log_uniform(rng, 1.67)
-        wide, high = min(width, math.sqrt(area * ratio)), min(height, math.sqrt(area / ratio))
-        left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
-        is_mirrored = rng.random() < 0.5
-        if rng.random() >= _ROTATED:
-            part = rgb[int(top) : int(top + high), int(left) : int(left + wide)]
-            return _resize(part[:, ::-1] if is_mirrored else part, self.size, rng)
-        angle = math.radians(rng.uniform(-_MAX_DEGREES, _MAX_DEGREES))
-        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        matrix = turn * [[wide, high], [wide, high]] / self.size  # from the result to the photo
-        if is_mirrored:
-            matrix[:, 0] *= -1
-        shift = np.array([left + wide / 2, top + high / 2]) - matrix.sum(1) * self.size / 2
-        border = cv2.BORDER_REPLICATE if rng.random() < 0.5 else cv2.BORDER_REFLECT_101
-        return np.asarray(
-            cv2.warpAffine(
-                np.ascontiguousarray(rgb),
-                np.column_stack([matrix, shift]),
-                (self.size, self.size),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=border,
-            ),
-            np.uint8,
-        )
-
     def _damage(self, image: RGB, rng: np.random.Generator) -> RGB:
         """Lose colour, sharpness, resolution or a part, as platforms and phones do."""
         drawn = dict(zip(_DAMAGE, rng.random(len(_DAMAGE)), strict=True))
@@ -196,6 +170,38 @@ class Augmentation:
             image = image.copy()
             image[top : top + high, left : left + wide] = rng.integers(0, 256, 3)
         return np.ascontiguousarray(image)
+
+
+def random_part(rgb: RGB, size: int, rng: np.random.Generator, min_area: float) -> RGB:
+    """Return a random part of a photo, perhaps mirrored and turned, uint8, (size, size, 3).
+
+    ``min_area`` is the smallest share of the area that it keeps.
+    """
+    height, width = rgb.shape[:2]
+    area, ratio = rng.uniform(min_area, 1.0) * height * width, _log_uniform(rng, 1.67)
+    wide, high = min(width, math.sqrt(area * ratio)), min(height, math.sqrt(area / ratio))
+    left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
+    is_mirrored = rng.random() < 0.5
+    if rng.random() >= _ROTATED:
+        part = rgb[int(top) : int(top + high), int(left) : int(left + wide)]
+        return _resize(part[:, ::-1] if is_mirrored else part, size, rng)
+    angle = math.radians(rng.uniform(-_MAX_DEGREES, _MAX_DEGREES))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    matrix = turn * [[wide, high], [wide, high]] / size  # from the result to the photo
+    if is_mirrored:
+        matrix[:, 0] *= -1
+    shift = np.array([left + wide / 2, top + high / 2]) - matrix.sum(1) * size / 2
+    border = cv2.BORDER_REPLICATE if rng.random() < 0.5 else cv2.BORDER_REFLECT_101
+    return np.asarray(
+        cv2.warpAffine(
+            np.ascontiguousarray(rgb),
+            np.column_stack([matrix, shift]),
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=border,
+        ),
+        np.uint8,
+    )
 
 
 def _recolour(image: RGB, rng: np.random.Generator) -> RGB:

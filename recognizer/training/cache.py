@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -129,13 +130,15 @@ class PhotoCache(Closes):
         flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width)
         return flat.reshape(height, width) * np.uint8(255)
 
-    def square(self, sha256: str) -> RGB:
-        """Return the model's input for a photo, uint8, (size, size, 3), as it is served."""
-        return model_input(self.rgb(sha256), self.size)
+    def squares(self, photos: Iterable[Photo], size: int | None = None) -> RGB:
+        """Return the model's inputs for photos as they are served, uint8, (N, size, size, 3).
 
-    def squares(self, photos: Iterable[Photo]) -> RGB:
-        """Return the model's inputs for photos, uint8, (N, size, size, 3)."""
-        return np.stack([self.square(p.sha256) for p in photos])
+        A smaller ``size`` is that of a cascade's first network, which shrinks them by itself.
+        """
+        squares = np.stack([model_input(self.rgb(p.sha256), self.size) for p in photos])
+        if size is None or size == self.size:
+            return squares
+        return np.stack([cv2.resize(s, (size, size)) for s in squares]).astype(np.uint8)
 
     def features(self, maker: str) -> dict[str, NDArray[np.float32]]:
         """Return what a network saw, by its digest: sha256 of a photo -> float32, (channels,)."""

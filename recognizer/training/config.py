@@ -39,6 +39,22 @@ class AugmentConfig:
     damage: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class CascadeConfig:
+    """A second stage behind the trained network: see :mod:`recognizer.training.cascade`.
+
+    Attributes:
+        backbones: timm models of the ensemble, with ImageNet weights that stay; none for no second
+            stage.
+        input_size: side of their input, and so of the model's, in pixels.
+        share: of photos without a product that reach the second stage, on sources not seen.
+    """
+
+    backbones: list[str] = field(default_factory=list)
+    input_size: int = 320
+    share: float = 0.1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """All that makes a model from labelled photos.
@@ -85,6 +101,7 @@ class TrainingConfig:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``fp32``, ``bf16`` or ``auto``: what is faster.
         augment: see :class:`AugmentConfig`.
+        cascade: see :class:`CascadeConfig`.
     """
 
     name: str = "wildlife"
@@ -115,6 +132,12 @@ class TrainingConfig:
     device: str = "auto"
     precision: str = "auto"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    cascade: CascadeConfig = field(default_factory=CascadeConfig)
+
+    @property
+    def served_size(self) -> int:
+        """Side of the input of the model that is served, in pixels."""
+        return self.cascade.input_size if self.cascade.backbones else self.input_size
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -143,6 +166,9 @@ class TrainingConfig:
                 raise TrainingError(f"{key} = {getattr(self, key)}: above 0")
         if isinstance(self.folds, int) and (self.folds < 0 or self.folds == 1):
             raise TrainingError(f"folds = {self.folds}: 0, or at least 2")
+        if self.cascade.backbones:
+            _check_range("cascade.input_size", self.cascade.input_size, self.input_size, None)
+        _check_range("cascade.share", self.cascade.share, 0.001, 0.999)
         for part in dataclasses.fields(self.augment):
             high = None if part.name == "damage" else 1
             _check_range(f"augment.{part.name}", getattr(self.augment, part.name), 0, high)
@@ -211,13 +237,18 @@ def config_from_dict(values: Mapping[str, Any], where: str = "recipe") -> Traini
     Raises:
         TrainingError: a key is unknown, or a value is of a wrong type or out of range.
     """
-    augment = values.get("augment", {})
-    if not isinstance(augment, dict):
-        raise TrainingError(f"{where}: augment is a table: [augment]")
-    rest = {key: value for key, value in values.items() if key != "augment"}
-    _check_keys(TrainingConfig(), rest, where)
-    _check_keys(AugmentConfig(), augment, f"{where}: augment")
-    return TrainingConfig(**rest, augment=AugmentConfig(**augment))
+    rest, tables = dict(values), {}
+    _check_keys(TrainingConfig(), {k: v for k, v in rest.items() if k not in _TABLES}, where)
+    for name, kind in _TABLES.items():
+        table = rest.pop(name, {})
+        if not isinstance(table, dict):
+            raise TrainingError(f"{where}: {name} is a table: [{name}]")
+        _check_keys(kind(), table, f"{where}: {name}")
+        tables[name] = kind(**table)
+    return TrainingConfig(**rest, **tables)
+
+
+_TABLES: dict[str, Any] = {"augment": AugmentConfig, "cascade": CascadeConfig}
 
 
 def _check_keys(defaults: Any, values: Mapping[str, Any], where: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from recognizer import __version__
-from recognizer.dataset.manifest import fingerprint, taxonomy_of
+from recognizer.dataset.manifest import Photo, fingerprint, taxonomy_of
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated, uncalibrated
@@ -39,9 +39,10 @@ from recognizer.model.description import (
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE, bundle_title, install_bundle
 from recognizer.model.self_test import with_self_test
+from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negative_bank import attach_bank
-from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
+from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, write_cascade
 from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
 from recognizer.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.training.weight_rounding import WEIGHT_BITS
@@ -147,25 +148,48 @@ def export_bundle(
     return Release(output, precision, measured)
 
 
-def _export(recipe: Recipe, network: ProductNetwork, work: Path) -> tuple[dict[str, Path], Parity]:
+def _export(
+    recipe: Recipe, network: ProductNetwork | Cascade, work: Path
+) -> tuple[dict[str, Path], Parity]:
     """Write the model into ``fp32/`` and ``int8/``; return the files, and how far they agree.
 
     A transformer is written in fp32 alone.
     """
+    config, rng = recipe.config, np.random.default_rng(recipe.config.seed)
+    train = recipe.train
+    drawn = [train[i] for i in rng.permutation(len(train))[:HEAD_PHOTOS]]
+    if isinstance(network, Cascade):
+        first = _export_one(recipe, network.first, config.input_size, drawn, work / "first")
+        second = [
+            _export_one(recipe, one, config.served_size, drawn, work / f"second-{i}")
+            for i, one in enumerate(network.second)
+        ]
+        files = {}
+        for name in set.intersection(*(set(own) for own in (first, *second))):
+            files[name] = work / name / MODEL_FILE
+            files[name].parent.mkdir(parents=True)
+            write_cascade(network, first[name], [own[name] for own in second], files[name])
+    else:
+        files = _export_one(recipe, network, config.served_size, drawn, work)
+    inputs = recipe.cache.squares(drawn[-PARITY_PHOTOS:])
+    served = ServedNetwork(network).eval()
+    return files, parity(served, files["fp32"], files.get("int8"), inputs)
+
+
+def _export_one(
+    recipe: Recipe, network: ProductNetwork, size: int, drawn: Sequence[Photo], work: Path
+) -> dict[str, Path]:
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():
         file.parent.mkdir(parents=True)
-    served, rng = ServedNetwork(network).eval(), np.random.default_rng(recipe.config.seed)
-    train = recipe.train
-    drawn = [train[i] for i in rng.permutation(len(train))[:HEAD_PHOTOS]]
-    inputs = recipe.cache.squares(drawn)
-    export_fp32(served, recipe.config.input_size, files["fp32"])
+    export_fp32(ServedNetwork(network).eval(), size, files["fp32"])
     if can_quantize(files["fp32"]):
+        inputs = recipe.cache.squares(drawn, size)
         quantize(files["fp32"], files["int8"], inputs[:CALIBRATION_PHOTOS])
         correct_head(files["fp32"], files["int8"], inputs)
     else:
         del files["int8"]
-    return files, parity(served, files["fp32"], files.get("int8"), inputs[-PARITY_PHOTOS:])
+    return files
 
 
 def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
@@ -176,7 +200,7 @@ def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
     files, _ = _export(recipe, fold_network(recipe, folder, 0), work / "fold-0")
     if "int8" not in files:
         return {}
-    held = [p for p, fold in zip(recipe.photos, recipe.folds, strict=True) if fold == 0]
+    held = recipe.of_fold(0)
     inputs, truth = recipe.cache.squares(held), np.array([p.label for p in held])
     exact, rounded = (run_file(files[name], inputs) for name in ("fp32", "int8"))
     negative = np.array([not p.is_product for p in held])
@@ -220,7 +244,7 @@ def draft_bundle(
             backbone=config.backbone,
             weight_bits=WEIGHT_BITS if precision == "int8" else None,
         ),
-        input=InputFormat(size=config.input_size, preprocessing=PREPROCESSING_VERSION),
+        input=InputFormat(size=config.served_size, preprocessing=PREPROCESSING_VERSION),
         activation="softmax",
         training=Training(
             fingerprint=fingerprint(recipe.train),

@@ -108,12 +108,8 @@ class _Run:
         self.augment = Augmentation(config.augment, config.input_size, photos, pictures)
         torch.manual_seed(seed)
         network = build_network(config, len(labels)).eval().to(self.device)
-        weight, bias = fit_head(
-            features_of(network, photos, cache), photos, labels, config.label_power, config.head_c
-        )
-        with torch.no_grad():
-            network.head.weight.copy_(weight[:, :, None, None])
-            network.head.bias.copy_(bias)  # type: ignore[union-attr]
+        features = features_of(network, photos, cache, config.input_size)
+        network.set_head(*fit_head(features, photos, labels, config.label_power, config.head_c))
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
         self.averaged = {n: p.detach().clone() for n, p in network.named_parameters()}
@@ -298,12 +294,15 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 @torch.no_grad()
 def predict(
-    network: ProductNetwork, photos: Sequence[Photo], cache: PhotoCache
+    network: ProductNetwork, photos: Sequence[Photo], cache: PhotoCache, size: int
 ) -> NDArray[np.float32]:
-    """Return logits of photos as they are served, float32, (N, labels)."""
+    """Return logits of photos as they are served, float32, (N, labels).
+
+    ``size`` is the side of the network's input.
+    """
     device = next(network.eval().parameters()).device
     parts = []
     for first in range(0, len(photos), _BATCH):
-        images = torch.from_numpy(cache.squares(photos[first : first + _BATCH]))
+        images = torch.from_numpy(cache.squares(photos[first : first + _BATCH], size))
         parts.append(network(images.to(device)).logits.float().cpu().numpy())
     return np.concatenate(parts)

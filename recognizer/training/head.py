@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +21,14 @@ Features = NDArray[np.float32]
 UNSEEN_LOGIT = -20.0
 """The logit of a label without a training photo, which a fold may have."""
 
+VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    "whole": lambda squares: squares,
+    "mirrored": lambda squares: squares[:, :, ::-1].copy(),
+    "centre": lambda squares: np.stack([_centre(square) for square in squares]),
+}
+"""Views of model inputs, from which a head learns more than from the photos alone."""
+
+_CUT = 0.125  # of each side, by which the centre is smaller
 _ITERATIONS = 60
 _SOURCE_POWER = 0.25  # of the regression: with few photos of a source it learns more than training
 _BATCH = 32
@@ -60,28 +69,39 @@ def features_of(
     network: ProductNetwork,
     photos: Sequence[Photo],
     cache: PhotoCache,
+    size: int,
+    *,
+    view: str = "whole",
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Features:
-    """Return what the head sees of photos as they are served, float32, (N, channels).
+    """Return what the head sees of photos, float32, (N, channels).
 
     Args:
         network: in evaluation mode, before any training.
         photos: all of them in the cache.
         cache: gets the features that are missing.
+        size: side of the network's input.
+        view: one of :data:`VIEWS`; photos are served whole.
         on_progress: called with the photos done and their number.
     """
-    maker = _digest(network)
+    maker = f"{_digest(network)} {size} {view}"
     known = cache.features(maker)
     missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
     device = next(network.parameters()).device
     for first in range(0, len(missing), _BATCH):
         some = missing[first : first + _BATCH]
-        found = network(torch.from_numpy(cache.squares(some)).to(device)).embedding
+        images = VIEWS[view](cache.squares(some, size))
+        found = network(torch.from_numpy(images).to(device)).embedding
         vectors = found.float().cpu().numpy()
         cache.add_features(maker, some, vectors)
         known.update((p.sha256, v) for p, v in zip(some, vectors, strict=True))
         on_progress(first + len(some), len(missing))
     return np.stack([known[p.sha256] for p in photos]).astype(np.float32)
+
+
+def _centre(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    cut = round(_CUT * len(square))
+    return np.asarray(cv2.resize(square[cut:-cut, cut:-cut], square.shape[:2]), np.uint8)
 
 
 def _digest(network: ProductNetwork) -> str:

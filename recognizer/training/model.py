@@ -77,6 +77,12 @@ class ProductNetwork(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
+    def set_head(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Take a linear head, (labels, channels) and (labels,)."""
+        with torch.no_grad():
+            self.head.weight.copy_(weight[:, :, None, None])
+            self.head.bias.copy_(bias)  # type: ignore[union-attr]
+
     def forward(self, images: torch.Tensor) -> Outputs:
         """Run one batch.
 

@@ -6,16 +6,21 @@ The int8 version is made by :mod:`recognizer.training.quantization`.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import compose, numpy_helper
+from onnx.utils import Extractor
 from torch import nn
 
 from recognizer.errors import TrainingError
 from recognizer.model.description import Difference, Parity
+from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
 from recognizer.training.quantization import run_file
 
@@ -29,7 +34,7 @@ _FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cle
 class ServedNetwork(nn.Module):
     """The network as it is served: log-odds instead of logits."""
 
-    def __init__(self, network: ProductNetwork) -> None:
+    def __init__(self, network: ProductNetwork | Cascade) -> None:
         super().__init__()
         self.network = network
 
@@ -96,3 +101,121 @@ def parity(
     return Parity(
         photos=len(inputs), fp32=difference(fp32), int8=difference(int8) if int8 else None
     )
+
+
+# --- a cascade ------------------------------------------------------------------------------------
+
+_GRAPH = """
+cascade (uint8[N, {side}, {side}, 3] images) => (
+    float[N, {labels}] scores,
+    float[N, {labels}, {rows}, {columns}] maps,
+    float[N, {channels}] embedding
+) {{
+    first_images = Resize <mode = "linear", axes = [1, 2]> (images, , , first_size)
+    probability = Sigmoid (first_scores)
+    of_products = Gather <axis = 1> (probability, products)
+    suspicion = ReduceSum (of_products, label_axis)
+    is_suspected = Greater (suspicion, bar)
+    as_number = Cast <to = 1> (is_suspected)
+    largest = ReduceMax <keepdims = 0> (as_number)
+    is_any = Cast <to = 9> (largest)
+    first_logits = ReduceMean <keepdims = 0> (first_maps, places)
+    weak = Sub (first_logits, shift)
+    weak_maps = Resize <mode = "linear", axes = [2, 3]> (first_maps, , , map_size)
+    logits, raw_maps = If (is_any) <
+        then_branch = suspected () => (
+            float[N, {labels}] chosen, float[N, {labels}, {rows}, {columns}] chosen_maps
+        ) {{
+            strong_maps = Mean ({ensemble})
+            strong = ReduceMean <keepdims = 0> (strong_maps, places)
+            chosen = Where (is_suspected, strong, weak)
+            is_map_suspected = Unsqueeze (is_suspected, places)
+            chosen_maps = Where (is_map_suspected, strong_maps, weak_maps)
+        }},
+        else_branch = unsuspected () => (
+            float[N, {labels}] kept, float[N, {labels}, {rows}, {columns}] kept_maps
+        ) {{
+            kept = Identity (weak)
+            kept_maps = Identity (weak_maps)
+        }}
+    >
+    raw_logits = ReduceMean <keepdims = 0> (raw_maps, places)
+    missing = Sub (logits, raw_logits)
+    missing_map = Unsqueeze (missing, places)
+    maps = Add (raw_maps, missing_map)
+    each = Unsqueeze (logits, label_axis)
+    other = Add (each, not_itself)
+    of_others = ReduceLogSumExp <keepdims = 0> (other, last_axis)
+    scores = Sub (logits, of_others)
+}}
+"""
+
+
+def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: Path) -> None:
+    """Join the files of the networks of a cascade into one.
+
+    Each image is decided by itself; the ensemble runs if any image of a batch is suspected.
+
+    Args:
+        cascade: what the file computes.
+        first: the exported first network, with the outputs ``scores``, ``maps``, ``embedding``.
+        second: the exported networks of the ensemble.
+        path: of the new file, with the same outputs.
+    """
+    model, gate = onnx.load(str(first)), cascade.gate
+    ensemble = [_maps_alone(file, f"ensemble_{i}_") for i, file in enumerate(second)]
+    labels = len(gate.is_product)
+    rows, columns = (d.dim_value for d in _shape(ensemble[0].output[0])[2:])
+    written = onnx.parser.parse_graph(
+        _GRAPH.format(
+            side=_shape(ensemble[0].input[0])[1].dim_value,
+            labels=labels,
+            rows=rows,
+            columns=columns,
+            channels=_shape(model.graph.output[2])[1].dim_value,
+            ensemble=", ".join(graph.output[0].name for graph in ensemble),
+        )
+    )
+    constants: dict[str, Any] = {
+        "first_size": np.array([cascade.size] * 2),
+        "map_size": np.array([rows, columns]),
+        "products": np.flatnonzero(gate.is_product),
+        "bar": np.array(gate.bar, np.float32),
+        "shift": (gate.shift * gate.is_product).astype(np.float32)[None],
+        "not_itself": (np.eye(labels) * _FAR_BELOW).astype(np.float32)[None],
+        "label_axis": np.array([1]),
+        "last_axis": np.array([2]),
+        "places": np.array([2, 3]),
+    }
+    written.initializer.extend(numpy_helper.from_array(v, n) for n, v in constants.items())
+    own = model.graph
+    names = {name: f"first_{name}" for name in ("images", "scores", "maps")}
+    for node in own.node:
+        for tensors in (node.input, node.output):
+            tensors[:] = [names.get(name, name) for name in tensors]
+    place = next(i for i, node in enumerate(written.node) if "first_images" in node.output) + 1
+    nodes = [*written.node[:place], *own.node, *written.node[place:]]
+    del written.node[:]
+    written.node.extend(nodes)
+    written.initializer.extend(own.initializer)
+    branch = next(n for n in written.node if n.op_type == "If").attribute[0].g
+    nodes = [node for graph in ensemble for node in graph.node] + list(branch.node)
+    del branch.node[:]
+    branch.node.extend(nodes)
+    branch.initializer.extend(tensor for graph in ensemble for tensor in graph.initializer)
+    model.graph.CopyFrom(written)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def _shape(value: onnx.ValueInfoProto) -> Any:
+    return value.type.tensor_type.shape.dim
+
+
+def _maps_alone(file: Path, prefix: str) -> onnx.GraphProto:
+    """Return the part of an exported network that makes its maps, under names of its own."""
+    alone = Extractor(onnx.load(str(file))).extract_model(["images"], ["maps"])
+    graph: onnx.GraphProto = compose.add_prefix(alone, prefix).graph
+    for node in graph.node:
+        node.input[:] = ["images" if n == f"{prefix}images" else n for n in node.input]
+    return graph

@@ -12,6 +12,7 @@ Wortsman et al., 2022).
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from recognizer._atomic import replacing
 from recognizer.dataset.folds import read_folds, stratified_folds
@@ -31,6 +32,15 @@ from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_ou
 from recognizer.dataset.splits import corrected
 from recognizer.errors import TrainingError
 from recognizer.training.cache import PhotoCache
+from recognizer.training.cascade import (
+    Cascade,
+    Gate,
+    build_ensemble_network,
+    ensemble_logits,
+    fit_ensemble,
+    pass_gate,
+    set_gate,
+)
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.fit import Progress, fit, predict
 from recognizer.training.model import ProductNetwork, build_network
@@ -40,6 +50,7 @@ RECIPE_FILE = "recipe.json"
 CACHE_FILE = "photos.sqlite"
 OUT_OF_FOLD_FILE = "out-of-fold.parquet"
 NETWORK_FILE = "network.safetensors"
+GATE_FILE = "gate.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,16 @@ class Recipe:
     @property
     def train(self) -> list[Photo]:
         """The photos to learn from."""
-        return [p for p in self.photos if p.split == "train"]
+        return self.without(None)
+
+    def without(self, fold: int | None) -> list[Photo]:
+        """The photos to learn from, but for those of a fold."""
+        pairs = zip(self.photos, self.folds, strict=True)
+        return [p for p, f in pairs if p.split == "train" and (fold is None or f != fold)]
+
+    def of_fold(self, fold: int) -> list[Photo]:
+        """The photos of a fold."""
+        return [p for p, f in zip(self.photos, self.folds, strict=True) if f == fold]
 
 
 def open_recipe(
@@ -116,7 +136,7 @@ def open_recipe(
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
-    decoded = PhotoCache(cache or folder / CACHE_FILE, config.input_size)
+    decoded = PhotoCache(cache or folder / CACHE_FILE, config.served_size)
     return Recipe(config=config, labels=labels, photos=photos, folds=folds, cache=decoded)
 
 
@@ -160,48 +180,80 @@ def train_recipe(
     if not (folder / OUT_OF_FOLD_FILE).exists() and (recipe.folds >= 0).any():
         write_out_of_fold(_leave_out(recipe, folder, clock), folder / OUT_OF_FOLD_FILE)
     if not (folder / NETWORK_FILE).exists():
-        state = _mean_run(recipe, folder, None, clock)
+        network = _with_ensemble(recipe, folder, _first_network(recipe, folder, None, clock), None)
         with replacing(folder / NETWORK_FILE) as partial:
-            save_file({n: v.contiguous() for n, v in state.items()}, partial)
+            save_file({n: v.contiguous() for n, v in network.state_dict().items()}, partial)
 
 
 def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
     """Train without each fold, and return what is said of the photos that were left out."""
-    held, log_odds, folds = list[Photo](), [], []
-    for fold in range(int(recipe.folds.max()) + 1):
-        network = fold_network(recipe, folder, fold, clock)
-        own = [p for p, f in zip(recipe.photos, recipe.folds, strict=True) if f == fold]
-        logits = torch.from_numpy(predict(network, own, recipe.cache))
-        held += own
-        log_odds.append(log_odds_of(logits).numpy())
-        folds += [fold] * len(own)
+    config, count = recipe.config, int(recipe.folds.max()) + 1
+    held = [recipe.of_fold(fold) for fold in range(count)]
+    first, second = [], []
+    for fold, own in enumerate(held):
+        network = _first_network(recipe, folder, fold, clock)
+        first.append(torch.from_numpy(predict(network, own, recipe.cache, config.input_size)))
+        if config.cascade.backbones:
+            ensemble = _ensemble(recipe, fold, clock.on_words)
+            second.append(ensemble_logits(ensemble, own, recipe.cache))
+    photos, logits = list(itertools.chain(*held)), torch.cat(first)
+    if second:
+        strong, is_negative = torch.cat(second), np.array([not p.is_product for p in photos])
+        gate = set_gate(
+            logits[is_negative], strong[is_negative], _is_product(recipe), config.cascade.share
+        )
+        with replacing(folder / GATE_FILE) as partial:
+            partial.write_text(json.dumps({"bar": gate.bar, "shift": gate.shift}) + "\n", "utf-8")
+        logits = pass_gate(gate, logits, strong)
     return OutOfFold(
-        photos=held,
-        folds=np.array(folds, np.int16),
+        photos=photos,
+        folds=np.repeat(np.arange(count, dtype=np.int16), [len(own) for own in held]),
         labels=recipe.labels,
-        log_odds=np.concatenate(log_odds),
+        log_odds=log_odds_of(logits).numpy(),
         activation="softmax",
-        input_size=recipe.config.input_size,
-        recipe=recipe.config.to_dict(),
+        input_size=config.served_size,
+        recipe=config.to_dict(),
     )
 
 
-def fold_network(
-    recipe: Recipe, folder: Path, fold: int, clock: _Clock | None = None
-) -> ProductNetwork:
+def fold_network(recipe: Recipe, folder: Path, fold: int) -> ProductNetwork | Cascade:
     """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
-    return _network(recipe, _mean_run(recipe, folder, fold, clock or _Clock(recipe)))
+    first = _first_network(recipe, folder, fold, _Clock(recipe))
+    return _with_ensemble(recipe, folder, first, fold)
 
 
-def _mean_run(
-    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock
-) -> dict[str, torch.Tensor]:
+def _with_ensemble(
+    recipe: Recipe, folder: Path, first: ProductNetwork, fold: int | None
+) -> ProductNetwork | Cascade:
+    if not recipe.config.cascade.backbones:
+        return first
+    ensemble = _ensemble(recipe, fold, lambda _: None)
+    return Cascade(first, recipe.config.input_size, ensemble, _gate(recipe, folder)).eval()
+
+
+def _ensemble(
+    recipe: Recipe, fold: int | None, on_words: Callable[[str], None]
+) -> list[ProductNetwork]:
+    return fit_ensemble(recipe.config, recipe.labels, recipe.without(fold), recipe.cache, on_words)
+
+
+def _gate(recipe: Recipe, folder: Path) -> Gate:
+    try:
+        return Gate(_is_product(recipe), **json.loads((folder / GATE_FILE).read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{folder}: no {GATE_FILE}: a cascade needs folds that are left out"
+        ) from error
+
+
+def _is_product(recipe: Recipe) -> NDArray[np.bool_]:
+    products = {p.label for p in recipe.photos if p.is_product}
+    return np.array([label in products for label in recipe.labels])
+
+
+def _first_network(recipe: Recipe, folder: Path, fold: int | None, clock: _Clock) -> ProductNetwork:
     """Return the mean of the weights of all seeds, without a fold or with all photos."""
-    photos = [
-        p
-        for p, f in zip(recipe.photos, recipe.folds, strict=True)
-        if p.split == "train" and (fold is None or f != fold)
-    ]
+    photos = recipe.without(fold)
     found: list[Mapping[str, torch.Tensor]] = []
     for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
         name = f"all-{seed}" if fold is None else f"fold-{fold}-{seed}"
@@ -218,12 +270,19 @@ def _mean_run(
                 on_progress=report,
             )
         )
-    return {
+    mean = {
         name: torch.stack([state[name] for state in found]).mean(0)
         if value.dtype.is_floating_point
         else value
         for name, value in found[0].items()
     }
+    network = _skeleton(recipe)
+    network.load_state_dict(mean)
+    return network
+
+
+def _skeleton(recipe: Recipe) -> ProductNetwork:
+    return build_network(replace(recipe.config, weights="none"), len(recipe.labels)).eval()
 
 
 class _Clock:
@@ -235,6 +294,9 @@ class _Clock:
         self._photos, self._on_stage = config.photos, on_stage
         self._begun = 0
         self._trained, self._seconds = 0, 0.0  # of this process alone
+
+    def on_words(self, words: str) -> None:
+        self._on_stage(Stage(words))
 
     def begin(self, words: str) -> Callable[[Progress], None]:
         self._begun += 1
@@ -257,26 +319,27 @@ class _Clock:
         return report
 
 
-def _network(recipe: Recipe, state: Mapping[str, torch.Tensor]) -> ProductNetwork:
-    network = build_network(replace(recipe.config, weights="none"), len(recipe.labels))
-    network.load_state_dict(state)
-    return network.eval()
-
-
-def finished_network(recipe: Recipe, folder: Path) -> ProductNetwork:
+def finished_network(recipe: Recipe, folder: Path) -> ProductNetwork | Cascade:
     """Return the network of a recipe, in evaluation mode.
 
     Raises:
         TrainingError: training has not ended.
     """
+    config = recipe.config
+    network: ProductNetwork | Cascade = _skeleton(recipe)
+    if backbones := config.cascade.backbones:
+        ensemble = [build_ensemble_network(config, b, len(recipe.labels)) for b in backbones]
+        network = Cascade(
+            _skeleton(recipe), config.input_size, ensemble, _gate(recipe, folder)
+        ).eval()
     try:
-        with safe_open(folder / NETWORK_FILE, "pt") as file:
-            return _network(recipe, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        network.load_state_dict(load_file(folder / NETWORK_FILE))
     except (OSError, SafetensorError) as error:
         raise TrainingError(
             f"{folder}: no {NETWORK_FILE}; give the same training command again, which goes on "
             "where it stopped"
         ) from error
+    return network
 
 
 def read_recipe(folder: Path) -> TrainingConfig:

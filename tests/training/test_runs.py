@@ -15,6 +15,7 @@ from recognizer.errors import TrainingError
 from recognizer.model.numerics import sigmoid
 from recognizer.training import runs as module
 from recognizer.training.fit import fit, predict
+from recognizer.training.model import ProductNetwork
 from recognizer.training.runs import (
     Stage,
     answers,
@@ -37,7 +38,9 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Trained) -> 
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(found.photos)), abs=1e-5)
     rows = np.flatnonzero(found.folds == 1)
     held = [found.photos[i] for i in rows]
-    logits = torch.from_numpy(predict(fold_network(recipe, trained.folder, 1), held, recipe.cache))
+    network = fold_network(recipe, trained.folder, 1)
+    assert isinstance(network, ProductNetwork)
+    logits = torch.from_numpy(predict(network, held, recipe.cache, recipe.config.input_size))
     assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
 
 

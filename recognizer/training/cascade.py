@@ -1,0 +1,174 @@
+"""A cascade: a small network looks at every photo, an ensemble only at those that it suspects.
+
+The ensemble is the mean of linear heads on the frozen features of several ImageNet networks, at a
+larger input. On sources that nobody has seen it ranks better than any one network, trained or
+frozen; the trained network in front of it is cheap, and misses little among what it suspects most.
+"Rapid object detection using a boosted cascade of simple features" (Viola and Jones, 2001) has the
+idea.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from recognizer.dataset.manifest import Photo
+from recognizer.training.cache import PhotoCache
+from recognizer.training.config import TrainingConfig
+from recognizer.training.head import VIEWS, features_of, fit_head
+from recognizer.training.model import Outputs, ProductNetwork, build_network
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Which photos the ensemble looks at.
+
+    Attributes:
+        is_product: of each label, (labels,).
+        bar: the first network's probability of any product above which it does.
+        shift: taken from the first network's logits of products for all other photos, so that they
+            rank where the ensemble ranks as large a share of the photos without a product.
+    """
+
+    is_product: NDArray[np.bool_]
+    bar: float
+    shift: float
+
+
+def set_gate(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    is_product: NDArray[np.bool_],
+    share: float,
+) -> Gate:
+    """Return the gate that so large a share of photos without a product passes.
+
+    Args:
+        first: the first network's logits of photos without a product that it has not seen, (N,
+            labels).
+        second: the ensemble's logits of the same photos.
+        is_product: of each label.
+        share: above 0, below 1.
+    """
+    bars = [
+        float(np.quantile(suspicion(z, is_product).numpy(), 1 - share)) for z in (first, second)
+    ]
+    odds = [np.log(bar / (1 - bar)) for bar in np.clip(bars, 1e-6, 1 - 1e-6)]
+    return Gate(is_product, bars[0], float(odds[0] - odds[1]))
+
+
+def suspicion(logits: torch.Tensor, is_product: NDArray[np.bool_]) -> torch.Tensor:
+    """Return the probability of any product, (N,), from logits (N, labels)."""
+    return logits.softmax(1)[:, torch.from_numpy(is_product)].sum(1)
+
+
+def pass_gate(gate: Gate, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return the cascade's logits, (N, labels), from those of its parts."""
+    products = torch.from_numpy(gate.is_product).float()
+    is_suspected = suspicion(first, gate.is_product) > gate.bar
+    return torch.where(is_suspected[:, None], second, first - gate.shift * products)
+
+
+class Cascade(nn.Module):
+    """The networks of a cascade, to be exported and compared with what was exported.
+
+    Args:
+        first: looks at every photo.
+        size: side of its input.
+        second: the ensemble, whose input is that of the cascade.
+        gate: between them.
+    """
+
+    def __init__(
+        self, first: ProductNetwork, size: int, second: Sequence[ProductNetwork], gate: Gate
+    ) -> None:
+        super().__init__()
+        self.first, self.size, self.gate = first, size, gate
+        self.second: Any = nn.ModuleList(second)
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
+        pixels = images.permute(0, 3, 1, 2).float()
+        # Floored, as the file shrinks whole numbers to whole numbers.
+        small = functional.interpolate(pixels, (self.size, self.size), mode="bilinear").floor()
+        weak: Outputs = self.first(small.permute(0, 2, 3, 1))
+        strong = torch.stack([network(images).maps for network in self.second]).mean(0)
+        logits = pass_gate(self.gate, weak.logits, strong.mean((2, 3)))
+        is_suspected = suspicion(weak.logits, self.gate.is_product) > self.gate.bar
+        maps = functional.interpolate(weak.maps, strong.shape[2:], mode="bilinear")
+        maps = torch.where(is_suspected[:, None, None, None], strong, maps)
+        # Their mean stays the logit.
+        maps = maps + (logits - maps.mean((2, 3)))[:, :, None, None]
+        return Outputs(logits, maps, weak.embedding)
+
+
+def fit_ensemble(
+    config: TrainingConfig,
+    labels: Sequence[str],
+    photos: Sequence[Photo],
+    cache: PhotoCache,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> list[ProductNetwork]:
+    """Return the networks of an ensemble, whose heads have learned from several views of photos.
+
+    Args:
+        config: the recipe.
+        labels: the outputs, in order.
+        photos: to learn from, all of them in the cache.
+        cache: gets the features that are missing.
+        on_progress: called with what is being done.
+    """
+    own, networks = config.cascade, []
+    for backbone in own.backbones:
+        network = build_ensemble_network(config, backbone, len(labels))
+
+        def report(done: int, of: int, backbone: str = backbone) -> None:
+            on_progress(f"features of {backbone}: {done} of {of} photos, {len(VIEWS)} times")
+
+        views = [
+            features_of(network, photos, cache, own.input_size, view=view, on_progress=report)
+            for view in VIEWS
+        ]
+        weight, bias = fit_head(
+            np.concatenate(views),
+            list(photos) * len(VIEWS),
+            labels,
+            config.label_power,
+            config.head_c / len(VIEWS),
+        )
+        network.set_head(weight, bias)
+        networks.append(network)
+    return networks
+
+
+def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
+    """Return a network of an ensemble with a head of zeros.
+
+    Its weights are those of ImageNet, or random if the recipe begins with random ones.
+    """
+    own = replace(
+        config,
+        backbone=backbone,
+        weights="none" if config.weights == "none" else "imagenet",
+        input_size=config.cascade.input_size,
+    )
+    return build_network(own, labels).eval()
+
+
+def ensemble_logits(
+    networks: Sequence[ProductNetwork], photos: Sequence[Photo], cache: PhotoCache
+) -> torch.Tensor:
+    """Return the logits of an ensemble for photos as they are served, float32, (N, labels)."""
+    parts = []
+    for network in networks:
+        features = torch.from_numpy(features_of(network, photos, cache, cache.size))
+        head = network.head
+        parts.append(functional.linear(features, head.weight.flatten(1), head.bias).detach())
+    return torch.stack(parts).mean(0)

@@ -1,0 +1,121 @@
+"""A cascade: who reaches its second stage, and the file that decides it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from recognizer.dataset.manifest import Photo
+from recognizer.engine import Recognizer
+from recognizer.enrolment.onnx_head import Head, add_head
+from recognizer.errors import TrainingError
+from recognizer.training.cascade import (
+    Cascade,
+    Gate,
+    build_ensemble_network,
+    pass_gate,
+    set_gate,
+    suspicion,
+)
+from recognizer.training.config import CascadeConfig
+from recognizer.training.export import export_bundle
+from recognizer.training.model import build_network
+from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, write_cascade
+from recognizer.training.quantization import run_file
+from recognizer.training.runs import answers, finished_network, open_recipe, train_recipe
+from tests.training.conftest import small_config
+
+SECOND = CascadeConfig(["test_efficientnet", "test_resnet"], input_size=48, share=0.25)
+IS_PRODUCT = np.array([True, False, False])
+
+
+def test_a_share_of_the_photos_without_a_product_passes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(2000, 3, generator=generator) * s for s in (1.0, 3.0))
+    gate = set_gate(first, second, IS_PRODUCT, 0.1)
+    passed = suspicion(first, IS_PRODUCT) > gate.bar
+    assert passed.float().mean() == pytest.approx(0.1, abs=0.002)
+    found = pass_gate(gate, first, second)
+    assert torch.equal(found[passed], second[passed])
+    # Below the bar, a photo ranks no higher than the ensemble would rank one there.
+    limit = suspicion(second, IS_PRODUCT).quantile(0.9)
+    assert suspicion(found[~passed], IS_PRODUCT).max() == pytest.approx(float(limit), abs=0.02)
+
+
+def _cascade() -> Cascade:
+    torch.manual_seed(0)
+    config = small_config(cascade=SECOND)
+    first = build_network(config, 3).eval()
+    ensemble = [build_ensemble_network(config, b, 3) for b in SECOND.backbones]
+    for network in (first, *ensemble):
+        torch.nn.init.normal_(network.head.weight, std=0.3)
+    return Cascade(first, config.input_size, ensemble, Gate(IS_PRODUCT, 0.5, 1.5)).eval()
+
+
+def test_the_file_of_a_cascade_says_what_its_networks_say(tmp_path: Path) -> None:
+    cascade, rng = _cascade(), np.random.default_rng(0)
+    inputs = rng.integers(0, 256, (40, 48, 48, 3), np.uint8) // rng.integers(1, 9, (40, 1, 1, 1))
+    inputs = inputs.astype(np.uint8)
+    with torch.no_grad():
+        small = torch.nn.functional.interpolate(
+            torch.from_numpy(inputs).permute(0, 3, 1, 2).float(), (32, 32), mode="bilinear"
+        )
+        weak = cascade.first(small.permute(0, 2, 3, 1)).logits
+        sorted_ = suspicion(weak, IS_PRODUCT).sort().values[10:30]
+    gap = int(sorted_.diff().argmax())  # where rounding changes no decision
+    cascade.gate = replace(cascade.gate, bar=float(sorted_[gap : gap + 2].mean()))
+    files = [tmp_path / f"{i}.onnx" for i in range(3)]
+    for network, size, file in zip(
+        [cascade.first, *cascade.second], (32, 48, 48), files, strict=True
+    ):
+        export_fp32(ServedNetwork(network).eval(), size, file)
+    path = tmp_path / "cascade.onnx"
+    write_cascade(cascade, files[0], files[1:], path)
+    # The file shrinks whole numbers to whole numbers, torch does not.
+    assert parity(ServedNetwork(cascade), path, None, inputs).fp32.largest < 0.05
+    together, maps = (run_file(path, inputs, name) for name in ("scores", "maps"))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for image, scores, own in zip(inputs, together, maps, strict=True):
+        alone = session.run(["scores", "maps"], {"images": image[None]})
+        assert alone[0][0] == pytest.approx(scores, abs=1e-4), "each image is decided by itself"
+        assert alone[1][0] == pytest.approx(own, abs=1e-4)
+        logits = torch.from_numpy(own.mean((1, 2)))
+        log_odds = logits.log_softmax(0) - torch.log1p(-logits.softmax(0))
+        assert scores == pytest.approx(log_odds.numpy(), abs=1e-4), "maps pool to the score"
+    channels = run_file(path, inputs[:1], "embedding").shape[1]
+    head = Head(weight=np.full(channels, 0.1, np.float32), bias=-1.0)
+    grown = tmp_path / "grown.onnx"
+    grown.write_bytes(add_head(path.read_bytes(), head, labels=3, softmax=True))
+    assert run_file(grown, inputs[:2])[:, :3] == pytest.approx(together[:2], abs=1e-4)
+    own = run_file(grown, inputs[:2], "maps")
+    assert own.shape == (2, 4, *maps.shape[2:])
+    assert own[:, 3].mean((1, 2)) == pytest.approx(run_file(grown, inputs[:2])[:, 3], abs=1e-4)
+
+
+def test_a_recipe_with_a_cascade_becomes_a_bundle(split: list[Photo], tmp_path: Path) -> None:
+    config = small_config(folds=2, cascade=SECOND)
+    folder = tmp_path / "run"
+    with (recipe := open_recipe(config, split, folder)).cache:
+        train_recipe(recipe, folder)
+        found = answers(folder)
+        assert found is not None
+        assert np.isfinite(found.log_odds).all()
+        network = finished_network(recipe, folder)
+        assert isinstance(network, Cascade)
+        assert len(network.second) == 2
+        release = export_bundle(recipe, folder, tmp_path / "own-v1", rounds=10)
+    recognizer = Recognizer.load(release.path)
+    assert recognizer.bundle.input_size == 48
+    assert recognizer.predict(split[0].path).status.value == "ok"
+
+
+def test_a_cascade_needs_folds(split: list[Photo], tmp_path: Path) -> None:
+    config = small_config(folds=0, cascade=SECOND)
+    recipe = open_recipe(config, split, tmp_path)
+    with recipe.cache, pytest.raises(TrainingError, match="a cascade needs folds"):
+        train_recipe(recipe, tmp_path)
