@@ -20,7 +20,6 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import onnxruntime
-import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -71,6 +70,7 @@ def objective(photos: list[Photo], probabilities: NDArray[np.float64], labels: l
     products = sorted(set(truth[product]))
     parts = []
     for name in CHIEF:
+        columns: tuple[str, ...]
         if name in {"ivory", "posts"}:
             positive, columns = np.isin(truth, IVORY), IVORY
         else:
@@ -93,8 +93,9 @@ def _figures(
     source: NDArray[np.str_],
 ) -> float:
     def weights(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        counts = pd.Series(source[rows]).groupby(source[rows]).transform("size").to_numpy()
-        return np.asarray(counts**-0.5 / (counts**-0.5).sum())
+        _, place, counts = np.unique(source[rows], return_inverse=True, return_counts=True)
+        each = counts[place] ** -0.5
+        return np.asarray(each / each.sum())
 
     order = np.argsort(-scores[~product], kind="stable")
     passed = np.concatenate([[0.0], np.cumsum(weights(~product)[order])])

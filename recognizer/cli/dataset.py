@@ -111,8 +111,8 @@ def split(
     split. The exit code is 3 if some photos had to be left out.
     """
     from recognizer.dataset.layouts import read_collection
-    from recognizer.dataset.manifest import LABELS
-    from recognizer.dataset.new_manifest import make_manifest, write_manifest
+    from recognizer.dataset.manifest import LABELS, write_manifest
+    from recognizer.dataset.new_manifest import make_manifest
 
     if test + validation >= 1:
         raise UsageError(

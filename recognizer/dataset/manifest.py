@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer._atomic import replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import Limits, LoadedImage, load_image
 from recognizer.imaging.sources import Refused, read_path
@@ -224,3 +226,24 @@ def fingerprint(photos: Iterable[Photo]) -> str:
     """Return a sha256 over the content hashes, labels, sources and splits, whatever their order."""
     rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}" for p in photos)
     return sha256("\n".join(rows).encode()).hexdigest()
+
+
+def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:
+    """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path.
+
+    ``own_labels`` is the data's description of custom labels, which goes with the manifest.
+    """
+    path = folder / MANIFEST
+    if own_labels is not None and not (folder / LABELS).exists():
+        shutil.copyfile(own_labels, folder / LABELS)
+    with (
+        replacing(path) as partial,
+        # JSON can hold half a character, for example in a seller's name.
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*REQUIRED_COLUMNS, "subtype", "license"))
+        for p in photos:
+            place = Path(os.path.relpath(p.path.absolute(), folder.absolute())).as_posix()
+            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.subtype, p.license])
+    return path

@@ -5,23 +5,17 @@ The photos stay where they are. Nothing depends on the order in which files are 
 
 from __future__ import annotations
 
-import csv
-import os
 import re
-import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from recognizer._atomic import replacing
 from recognizer.dataset.folds import deal_to_splits
 from recognizer.dataset.layouts import Collection
 from recognizer.dataset.manifest import (
-    LABELS,
-    MANIFEST,
     Photo,
     folder_taxonomy,
     photo_of_row,
@@ -33,7 +27,6 @@ from recognizer.imaging.sources import Refused, read_path
 from recognizer.known import near_copies
 from recognizer.taxonomy import Taxonomy, unknown_name
 
-COLUMNS = ("sha256", "file", "label", "source", "split", "subtype", "license")
 FEW_PHOTOS = 10
 """A label with fewer photos to train on is hardly learned."""
 
@@ -115,27 +108,6 @@ def make_manifest(
         )
     _warn_of_few(made)
     return made
-
-
-def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:
-    """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path.
-
-    ``own_labels`` is the data's description of custom labels, which goes with the manifest.
-    """
-    path = folder / MANIFEST
-    if own_labels is not None and not (folder / LABELS).exists():
-        shutil.copyfile(own_labels, folder / LABELS)
-    with (
-        replacing(path) as partial,
-        # JSON can hold half a character, for example in a seller's name.
-        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for p in photos:
-            place = Path(os.path.relpath(p.path.absolute(), folder.absolute())).as_posix()
-            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.subtype, p.license])
-    return path
 
 
 def _labels(

@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recognizer.dataset.manifest import Photo
-from recognizer.dataset.new_manifest import write_manifest
+from recognizer.dataset.manifest import Photo, write_manifest
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
 from recognizer.known import KnownItem

@@ -13,8 +13,8 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.dataset.layouts import read_collection
-from recognizer.dataset.manifest import Photo, load_photos
-from recognizer.dataset.new_manifest import NewManifest, make_manifest, write_manifest
+from recognizer.dataset.manifest import Photo, load_photos, write_manifest
+from recognizer.dataset.new_manifest import NewManifest, make_manifest
 from recognizer.errors import DatasetError
 from tests.conftest import invoke
 
