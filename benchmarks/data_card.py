@@ -2,8 +2,8 @@ r"""Write the list of the photos behind a model, and print the tables of its car
 
 The list has hashes, labels, corrections, sources, folds and licences, and no photo.
 
-    python -m benchmarks.data_card datasets/wildlife-v2.csv              # the tables alone
-    python -m benchmarks.data_card datasets/wildlife-v2.csv --data DATA  # write the list first
+    python -m benchmarks.data_card datasets/wildlife-v3.csv              # the tables alone
+    python -m benchmarks.data_card datasets/wildlife-v3.csv --data DATA  # write the list first
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import onnxruntime
-import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -30,6 +29,7 @@ from recognizer.dataset.out_of_fold import read_out_of_fold
 from recognizer.evaluation.plots import STYLE
 from recognizer.model.bundle import load_bundle
 from recognizer.model.folders import MODEL_FILE, find_bundle
+from recognizer.model.numerics import sigmoid
 from recognizer.model.session import session_options
 from recognizer.training.config import load_config
 from recognizer.training.head import features_of, fit_head
@@ -70,6 +70,7 @@ def objective(photos: list[Photo], probabilities: NDArray[np.float64], labels: l
     products = sorted(set(truth[product]))
     parts = []
     for name in CHIEF:
+        columns: tuple[str, ...]
         if name in {"ivory", "posts"}:
             positive, columns = np.isin(truth, IVORY), IVORY
         else:
@@ -92,8 +93,9 @@ def _figures(
     source: NDArray[np.str_],
 ) -> float:
     def weights(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        counts = pd.Series(source[rows]).groupby(source[rows]).transform("size").to_numpy()
-        return np.asarray(counts**-0.5 / (counts**-0.5).sum())
+        _, place, counts = np.unique(source[rows], return_inverse=True, return_counts=True)
+        each = counts[place] ** -0.5
+        return np.asarray(each / each.sum())
 
     order = np.argsort(-scores[~product], kind="stable")
     passed = np.concatenate([[0.0], np.cumsum(weights(~product)[order])])
@@ -181,7 +183,7 @@ def main() -> None:
             print(points[-1], flush=True)
     if asked.cascade and asked.bundle:
         told = read_out_of_fold(asked.cascade)
-        found = objective(list(told.photos), told.probabilities, list(told.labels))
+        found = objective(list(told.photos), sigmoid(told.log_odds), list(told.labels))
         side = load_bundle(asked.bundle).input_size
         inputs = recipe.cache.squares(negatives, side)
         cost = ratio(asked.bundle / MODEL_FILE, inputs, recipe, negatives)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.pictures
 
-writes ``leads.jpg``, ``precision.svg``, ``shards.svg`` and ``split.svg`` into ``docs/pictures``,
-and the digest of the first into ``renderings.json``. It shows renderings alone, no photo.
+writes ``leads.jpg`` and ``precision.svg`` into ``docs/pictures``, and the digest of the first into
+``renderings.json``. It shows renderings alone, no photo.
 """
 
 from __future__ import annotations
@@ -101,77 +101,8 @@ def draw_precision() -> Figure:
     return figure
 
 
-BOX = (
-    '<rect class="b" x="{x}" y="{y}" width="{w}" height="{h}" rx="8"/>'
-    '<text class="t" x="{m}" y="{t}" text-anchor="middle">{title}</text>'
-    '<text class="s" x="{m}" y="{s}" text-anchor="middle">{words}</text>'
-)
-SVG = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" \
-aria-label="{label}" font-family="system-ui, sans-serif">
-<style>.b{{fill:#e6f4f1;stroke:#00796b;stroke-width:1.5}}.t{{font-size:16px;font-weight:600;\
-fill:#10312c}}.s{{font-size:13px;fill:#274a44}}.a{{stroke:#00796b;stroke-width:2;fill:none}}\
-@media (prefers-color-scheme:dark){{.b{{fill:#123b35}}.t,.s{{fill:#e6f4f1}}}}</style>
-<defs><marker id="h" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" \
-orient="auto"><path d="M0 0 8 4 0 8z" fill="#00796b"/></marker></defs>
-{content}
-</svg>
-"""
-
-
-def draw_shards() -> str:
-    """Return the picture of a sharded scan as SVG."""
-    parts = [
-        _box(10, 96, 170, "The same sources", "listings.parquet"),
-        _box(730, 96, 160, "all.sqlite", "recognizer merge"),
-    ]
-    for row, part in enumerate(("1/3", "2/3", "3/3")):
-        y = 10 + 86 * row
-        parts += [
-            _box(250, y, 190, f"job {row + 1}", f"scan --shard {part}"),
-            _box(500, y, 170, f"rows/{row + 1}.sqlite", "a file of its own"),
-            _arrow(180, 125, 247, y + 29),
-            _arrow(440, y + 29, 497, y + 29),
-            _arrow(670, y + 29, 727, 125),
-        ]
-    label = (
-        "Every job is given the same sources and scans its own part into its own file; merge "
-        "makes one file of all"
-    )
-    return SVG.format(width=900, height=250, label=label, content="\n".join(parts))
-
-
-def draw_split() -> str:
-    """Return the picture of a split by source as SVG."""
-    splits = {
-        "train": (3, 76, "the model learns"),
-        "validation": (1, 244, "thresholds are set"),
-        "test": (1, 328, "the model is measured"),
-    }
-    sources = iter(("shop-anna", "museum", "shop-bert", "shop-carla", "shop-dora"))
-    parts, y = [], 10
-    for name, (count, middle, words) in splits.items():
-        parts.append(_box(520, middle, 190, name, words))
-        for _ in range(count):
-            parts.append(_box(10, y, 300, next(sources), "photos of all labels, and near-copies"))
-            parts.append(_arrow(310, y + 29, 517, middle + 29))
-            y += 80
-    label = "Each source, with all its photos, goes into one split: train, validation or test"
-    return SVG.format(width=720, height=410, label=label, content="\n".join(parts))
-
-
-def _box(x: int, y: int, width: int, title: str, words: str) -> str:
-    middle = x + width / 2
-    return BOX.format(
-        x=x, y=y, w=width, h=58, m=middle, t=y + 25, s=y + 44, title=title, words=words
-    )
-
-
-def _arrow(x0: int, y0: int, x1: int, y1: int) -> str:
-    return f'<path class="a" d="M{x0} {y0} {x1} {y1}" marker-end="url(#h)"/>'
-
-
 def main() -> None:
-    """Write all pictures."""
+    """Write the pictures."""
     leads = draw_leads()
     (PICTURES / "leads.jpg").write_bytes(leads)
     entries = [e for e in json.loads(LIST.read_text("utf-8")) if e["file"] != "leads.jpg"]
@@ -180,8 +111,6 @@ def main() -> None:
     entries.append({"file": "leads.jpg", "sha256": digest, "command": command})
     LIST.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     draw_precision().savefig(PICTURES / "precision.svg", metadata={"Date": None})
-    (PICTURES / "shards.svg").write_text(draw_shards(), encoding="utf-8")
-    (PICTURES / "split.svg").write_text(draw_split(), encoding="utf-8")
 
 
 if __name__ == "__main__":

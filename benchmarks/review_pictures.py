@@ -70,7 +70,7 @@ def _scan(folder: Path) -> Path:
             url = f"https://market.example/{number}"
             shown = [SAMPLES / f"{image}.jpg" for image in images]
             writer.writerow((f"L{number}", title, seller, price, "EUR", reports or "", url, *shown))
-    options = ("--root", SAMPLES, "--policy", "strict", "--audit-rate", "1")
+    options = ("--image-root", SAMPLES, "--policy", "strict", "--audit-rate", "1")
     _run("scan", table, "--output", scan, *options)
     return scan
 

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image
 
 SAMPLES = Path(__file__).resolve().parents[1] / "datasets" / "samples"
 _SIDE = 320  # pixels
@@ -57,18 +53,3 @@ def scratch(name: str) -> Path:
 @functools.cache
 def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="recognizer-notebook-", ignore_cleanup_errors=True)
-
-
-def contact_sheet(
-    pictures: Sequence[tuple[str, NDArray[np.uint8]]], tile: int, columns: int = 0
-) -> NDArray[np.uint8]:
-    """Return pictures with captions in a grid; ``tile`` is the longer side of one, in pixels."""
-    columns = columns or max(1, math.ceil(math.sqrt(len(pictures) * 1.5)))
-    high, wide = tile + 14 * max(words.count("\n") + 1 for words, _ in pictures) + 4, tile + 4
-    sheet = Image.new("RGB", (columns * wide, math.ceil(len(pictures) / columns) * high), "#202020")
-    draw = ImageDraw.Draw(sheet)
-    for place, (words, picture) in enumerate(pictures):
-        left, top = place % columns * wide, place // columns * high
-        sheet.paste(ImageOps.pad(Image.fromarray(picture), (tile, tile)), (left, top))
-        draw.multiline_text((left, top + tile), words, fill="#e1e1e1")
-    return np.asarray(sheet)

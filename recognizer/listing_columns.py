@@ -69,6 +69,26 @@ NAMES: Mapping[Role, tuple[str, ...]] = {
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s\-_.]+")
 _EPOCH_MILLISECONDS = 10**11  # what is larger cannot be seconds: the year 5138
 _MAX_URL = 2000
+_SIGN = r"([^\W\d_]{0,4}[^\w\s.,'-]?)"  # letters, a sign of a currency, or both
+_AMOUNT = re.compile(rf"{_SIGN}\s*(\d(?:[\d., '\u00a0\u202f\u2019]*\d)?)\s*{_SIGN}")
+_CENTS = re.compile(r"(.*\d)[.,](\d{1,2})")
+_CODE = re.compile("[A-Z]{3}")
+_MAX_PRICE = 40  # characters
+_CURRENCIES = {
+    "€": "EUR",
+    "£": "GBP",
+    "₹": "INR",
+    "₫": "VND",
+    "฿": "THB",
+    "₽": "RUB",
+    "₩": "KRW",
+    "元": "CNY",
+    "RMB": "CNY",
+    "US$": "USD",
+    "HK$": "HKD",
+    "ZŁ": "PLN",
+    "RP": "IDR",
+}
 
 
 def normal_name(name: str) -> str:
@@ -151,6 +171,27 @@ def as_text(value: Any) -> str | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the price of a listing in digits, and its currency, as texts.
+
+    ``€2.264,50`` is 2264.50 and EUR. A sign of several currencies stays as it is, and so does a
+    text that is not one number. A column with the currency is surer than the price's own.
+    """
+    price = as_text(value_of(columns, Role.PRICE))
+    currency = as_text(value_of(columns, Role.CURRENCY))
+    found = _AMOUNT.fullmatch(price.strip()) if price and len(price) <= _MAX_PRICE else None
+    if found is None or not (found[1] or found[3] or "," in found[2]):
+        return price, currency
+    signs = [sign for part in (found[1], found[3]) if (sign := part.strip())]
+    codes = [_CURRENCIES.get(sign.upper(), sign) for sign in signs]
+    if any(code.isalpha() and not _CODE.fullmatch(code) for code in codes):
+        return price, currency
+    cents = _CENTS.fullmatch(found[2])
+    whole, rest = (cents[1], f".{cents[2]}") if cents else (found[2], "")
+    own = next(filter(_CODE.fullmatch, codes), codes[0] if codes else None)
+    return "".join(filter(str.isdigit, whole)) + rest, currency or own
 
 
 def as_count(value: Any) -> int | None:

@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 
 from recognizer.dataset.manifest import Photo, load_photos
-from recognizer.dataset.splits import PATCH_COLUMNS
 from tests.conftest import encoded, picture
 
 COLOR_OF = {"ivory_worked": "red", "ceramic": "green", "listing_other": "blue"}
-SQUARE = "0.3,0.3 0.7,0.3 0.7,0.7 0.3,0.7"
 SMALL_RECIPE: dict[str, object] = {
     "name": "tiny",
     "backbone": "test_efficientnet",
@@ -50,13 +48,6 @@ def write_manifest(folder: Path, rows: Iterable[Mapping[str, str]]) -> None:
     lines = [",".join(row.get(column, "") for column in MANIFEST_COLUMNS) for row in rows]
     text = "\n".join([",".join(MANIFEST_COLUMNS), *lines]) + "\n"
     (folder / "manifest.csv").write_text(text, encoding="utf-8")
-
-
-def write_patches(path: Path, outlined: dict[str, str]) -> Path:
-    """Write a table that outlines a square of each photo: sha256 -> label."""
-    rows = [f'{sha},part,{label},"{SQUARE}"' for sha, label in outlined.items()]
-    path.write_text("\n".join([",".join(PATCH_COLUMNS), *rows]) + "\n", encoding="utf-8")
-    return path
 
 
 def write_split_photos(folder: Path) -> Path:

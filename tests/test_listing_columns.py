@@ -15,6 +15,7 @@ from recognizer.listing_columns import (
     find_columns,
     listing_of,
     normal_name,
+    price_of,
     value_of,
 )
 
@@ -143,3 +144,32 @@ def test_whatever_a_cell_holds_is_no_error(value: Any) -> None:
     assert time is None or time.tzinfo is not None
     url = as_url(value)
     assert url is None or url.lower().startswith(("http://", "https://"))
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        ("€2264", ("2264", "EUR")),
+        ("2.264,50 €", ("2264.50", "EUR")),
+        ("US$ 1,234.5", ("1234.5", "USD")),
+        ("$12 CAD", ("12", "CAD")),
+        ("$12", ("12", "$")),
+        ("\u00a51 200", ("1200", "\u00a5")),
+        ("900元", ("900", "CNY")),
+        ("EUR 12", ("12", "EUR")),
+        ("12,50", ("12.50", None)),
+        (12.345, ("12.345", None)),
+        ("12.345", ("12.345", None)),
+        ("10-20 €", ("10-20 €", None)),
+        ("12 pieces", ("12 pieces", None)),
+        ("on request", ("on request", None)),
+        ("€" + "1 " * 30_000 + "x", ("€" + "1 " * 30_000 + "x", None)),
+        (None, (None, None)),
+    ],
+)
+def test_a_price_is_a_number_and_a_currency(
+    price: object, expected: tuple[str | None, str | None]
+) -> None:
+    assert price_of({"price": price}) == expected
+    given = price_of({"price": price, "currency": "GBP"})
+    assert given == (expected[0], "GBP")

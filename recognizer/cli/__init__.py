@@ -6,7 +6,7 @@ called: ``recognizer --help`` answers at once. Verbs raise; only here an error b
     0    all done
     1    an internal error, or the scan's file was moved or replaced in mid-scan
     2    usage: an option, a policy, a scan's file, a data folder, an extra that is not installed
-    3    done, but some inputs failed
+    3    some inputs failed
     4    the model is missing, or is not the one that it should be
     130  interrupted
 """
@@ -35,7 +35,7 @@ VERB_GROUPS = {
     "Scan": {
         "scan": "Find leads in photos: files, folders, patterns, lists.",
         "decide": "Apply another policy to the scores of a scan.",
-        "rows": "Export rows, listings or leads, in several formats.",
+        "rows": "Export rows or listings, in several formats.",
         "similar": "List near-copies in a scan, or what resembles a photo.",
         "merge": "Merge the shards of a scan, or several scans.",
         "compare": "Show what changed between two scans.",
@@ -55,7 +55,7 @@ VERB_GROUPS = {
         "info": "Describe a model, its labels, and the evidence for each.",
         "enroll": "Add a product to a model, from a few photos.",
         "evaluate": "Measure a model on sources that it never saw.",
-        "calibrate": "Calibrate a model on other photos.",
+        "calibrate": "Calibrate a model on other photos, or on outcomes.",
         "train": "Train a model on labelled photos.",
         "export": "Make a model (a bundle) of a training run.",
     },

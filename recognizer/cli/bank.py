@@ -100,7 +100,7 @@ def list_items(
         str | None, typer.Option("--label", help="List only items with this label.")
     ] = None,
     output: Annotated[
-        Path | None, output_option("Write an exchange file instead: .json, .csv or .txt.")
+        Path | None, output_option("Write an exchange file instead: .csv or .txt.")
     ] = None,
     json_lines: options.JsonLinesOption = False,
 ) -> None:
@@ -148,7 +148,7 @@ def import_items(
     bank: BankArgument,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE", help="Other banks, or exchange files: .json, .csv, .txt."),
+        typer.Argument(metavar="FILE", help="Other banks, or exchange files: .csv, .txt."),
     ] = None,
     scan: options.OptionalScanOption = None,
     outcomes: options.OutcomesOption = None,

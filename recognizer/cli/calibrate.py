@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import (
-    JsonOption,
-    NewBundleOption,
-    OptionalDataOption,
-    OutOfFoldOption,
-    ThreadsOption,
-    load_data,
-    print_json,
-    require_extra,
-)
-from recognizer.cli.progress import show_stage, wide_console
+from recognizer.cli import options
+from recognizer.cli.options import load_data, open_reviewed, print_json, require_extra
+from recognizer.cli.originals import read_original
+from recognizer.cli.progress import new_table, require_none_failed, show_stage, wide_console
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
+    from recognizer.engine import Recognizer
     from recognizer.model.bundle import Bundle
+    from recognizer.rows import Row
 
 
 def command(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
-    output: NewBundleOption,
-    data: OptionalDataOption = None,
-    out_of_fold: OutOfFoldOption = None,
-    threads: ThreadsOption = 1,
+    output: options.NewBundleOption,
+    data: options.OptionalDataOption = None,
+    out_of_fold: options.OutOfFoldOption = None,
+    scan: options.OptionalScanOption = None,
+    outcomes: options.OutcomesOption = None,
+    threads: options.ThreadsOption = 1,
+    allow_http: options.AllowHttpOption = False,
     *,
-    as_json: JsonOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Fit calibration and thresholds again, on photos that the bundle was not trained on.
 
-    These are the photos of the split `validation`. With --out-of-fold they are all training photos,
-    each scored by a network that left its source out.
+    With --data these are the photos of the split `validation`, with --out-of-fold all training
+    photos, each scored by a network that left its source out. With --scan they are the images that
+    reviewers decided on: each lead stands for the leads of its level, and each image of the audit
+    sample, which is required, for the cleared ones like it. The exit code is then 3 if an image
+    could not be read.
     """
     require_extra("evaluate")
     from recognizer.engine import Recognizer
@@ -45,9 +49,18 @@ def command(
 
     recognizer = Recognizer.load(bundle, threads=threads)
     check_output(output)  # before any work is done
-    if (data is None) == (out_of_fold is None):
-        raise UsageError("give either --data or --out-of-fold")
-    if out_of_fold is not None:
+    if [data, out_of_fold, scan].count(None) != 2 or (outcomes and not scan):
+        raise UsageError("give one of --data, --out-of-fold and --scan; --outcomes needs --scan")
+    missing: dict[str, str] = {}
+    if scan is not None:
+        made, missing = _calibrated_by_outcomes(
+            recognizer,
+            scan,
+            outcomes,
+            output,
+            lambda row: read_original(row, allow_http=allow_http),
+        )
+    elif out_of_fold is not None:
         from recognizer.dataset.out_of_fold import read_out_of_fold
 
         found = read_out_of_fold(out_of_fold)
@@ -63,31 +76,51 @@ def command(
     else:
         _print_calibration(made)
     typer.echo(f"Wrote {output}", err=True)
+    require_none_failed(f"{source}: not used: {why}" for source, why in missing.items())
+
+
+def _calibrated_by_outcomes(
+    recognizer: Recognizer,
+    scan: Path,
+    outcomes: Path | None,
+    output: Path,
+    read: Callable[[Row], bytes],
+) -> tuple[Bundle, dict[str, str]]:
+    """Return the new bundle, and the images that could not be used, each with the reason."""
+    import numpy as np
+
+    from recognizer.dataset.manifest import load_photos
+    from recognizer.evaluation.calibrate import calibrate_bundle
+    from recognizer.review.decided import sample_weights, write_dataset
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        open_reviewed(scan, outcomes) as (file, found_out),
+        show_stage("scoring the decided images") as progress,
+    ):
+        report = write_dataset(file, found_out, Path(scratch) / "decided", read)
+        if not report.labels:
+            raise UsageError(f"no image of {scan} was confirmed or rejected")
+        photos = load_photos(Path(scratch) / "decided", recognizer.bundle.taxonomy)
+        weights = sample_weights(file, {photo.sha256 for photo in photos})
+        photos = [photo for photo in photos if photo.sha256 in weights]
+        stands_for = np.array([weights[photo.sha256] for photo in photos])
+        made = calibrate_bundle(
+            recognizer, photos, output, on_progress=progress, weights=stands_for
+        )
+    return made, report.missing
 
 
 def _print_calibration(bundle: Bundle) -> None:
-    from rich.table import Table
-
     from recognizer.policy import FALSE_POSITIVE_RATES
 
-    fits = [label.fit for label in bundle.labels if label.fit]
-    # An enrolled label keeps its own calibration: no methods were compared.
-    methods = next((list(fit.log_loss) for fit in fits if fit.log_loss), [])
     photos = bundle.calibration.photos if bundle.calibration else 0
-    table = Table(
-        title=f"{bundle.title}, calibrated on {photos} photos",
-        caption="log-loss x 1000 on photos that the fit did not see; labels with few photos share",
+    table = new_table(
+        f"{bundle.title}, calibrated on {photos} photos",
+        ("", "photos", "method", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
     )
-    for heading in ("", "photos", "method", *methods):
-        table.add_column(heading, justify="left" if heading in {"", "method"} else "right")
-    for rate in FALSE_POSITIVE_RATES:
-        table.add_column(f"at {rate:.1%}", justify="right")
-    for label, fit in zip(bundle.labels, fits, strict=True):
-        table.add_row(
-            label.name,
-            str(fit.positives),
-            fit.method,
-            *(f"{1000 * fit.log_loss[m]:.2f}" if fit.log_loss else "-" for m in methods),
-            *(f"{t:.4f}" if (t := label.thresholds.get(r)) else "-" for r in FALSE_POSITIVE_RATES),
-        )
+    for label in bundle.labels:
+        thresholds = (label.thresholds.get(rate) for rate in FALSE_POSITIVE_RATES)
+        fit = (str(label.fit.positives), label.fit.method) if label.fit else ("-", "-")
+        table.add_row(label.name, *fit, *("-" if t is None else f"{t:.4f}" for t in thresholds))
     wide_console().print(table)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer.cli.decide import print_diff
 from recognizer.cli.options import JsonOption, RowsBundleOption, bundles_behind, print_json
-from recognizer.cli.progress import print_table, shown, working
+from recognizer.cli.progress import shown, working
 
 if TYPE_CHECKING:
     from recognizer.review.compare import Comparison
@@ -39,22 +40,11 @@ def command(
 
 
 def _print(found: Comparison) -> None:
-    first, second = found.before, found.after
-    typer.echo(
-        f"{first.images:,} images before, {second.images:,} after, {found.common:,} in both; "
-        f"{found.changed:,} decided otherwise"
-    )
+    before, after = found.images
+    typer.echo(f"{before:,} images before, {after:,} after, {found.common.rows:,} in both")
     if found.replaced:
         typer.echo(f"{found.replaced:,} have other bytes than before, and are not compared")
-    for (before, after), count in sorted(found.decisions.items()):
-        if before is not after:
-            typer.echo(f"{before} to {after}: {count:,}")
-    if names := sorted(first.leads | second.leads):
-        print_table(
-            "Leads by product",
-            ["product", "before", "after"],
-            ([name, f"{first.leads[name]:,}", f"{second.leads[name]:,}"] for name in names),
-        )
+    print_diff(found.common)
     for change in found.changes:
         old, new = change.before, change.after
         score = f", {change.product} {change.by:+.3f}" if change.product else ""

@@ -14,7 +14,6 @@ from recognizer.cli.options import (
     DataOption,
     JsonOption,
     LayoutOption,
-    OutOfFoldOption,
     SeedOption,
     count_photos,
     load_data,
@@ -22,7 +21,7 @@ from recognizer.cli.options import (
     print_json,
     require_extra,
 )
-from recognizer.cli.progress import new_table, show_progress, show_stage, wide_console, working
+from recognizer.cli.progress import new_table, show_stage, wide_console, working
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def split(
         typer.Option(
             metavar="COLUMN",
             help="The column that says where a photo comes from; or folder (inside the label's), "
-            "prefix (of the file name) or photo (each is its own source).",
+            "or photo (each is its own source).",
             show_default="the first of these that fits",
         ),
     ] = None,
@@ -83,7 +82,7 @@ def split(
     validation: Annotated[
         float,
         typer.Option(
-            help="The share for the validation split. With 0, training holds some photos out.",
+            help="The share for the validation split, which training leaves to `calibrate`.",
             min=0.0,
             max=0.9,
         ),
@@ -102,13 +101,6 @@ def split(
         str | None,
         typer.Option(help="The column of a table with the label.", show_default="by its name"),
     ] = None,
-    published: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="LIST.csv",
-            help="Take labels, sources and splits from a published list of sha256 instead.",
-        ),
-    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -116,33 +108,20 @@ def split(
 
     No source is in two splits, nor are near-copies; each label has its share of each split, as far
     as its sources allow. The photos stay where they are. The same data and seed give the same
-    split. The exit code is 3 if some photos had to be left out, or are missing.
+    split. The exit code is 3 if some photos had to be left out.
     """
-    from recognizer.dataset.layouts import Columns, read_collection
-    from recognizer.dataset.manifest import LABELS
-    from recognizer.dataset.new_manifest import make_manifest, match_list, write_manifest
+    from recognizer.dataset.layouts import read_collection
+    from recognizer.dataset.manifest import LABELS, write_manifest
+    from recognizer.dataset.new_manifest import make_manifest
 
     if test + validation >= 1:
         raise UsageError(
             f"--test {test} and --validation {validation}: nothing is left to train on"
         )
     _check_output(output)
-    if published is not None:
-        with show_stage("reading photos") as progress:
-            here, missing = match_list(published, folder, progress)
-        if here:
-            output.mkdir(parents=True, exist_ok=True)
-            typer.echo(f"Wrote {write_manifest(here, output)}", err=True)
-        if as_json:
-            print_json({"labels": count_photos(here), "missing": count_photos(missing)})
-        else:
-            _print_counts(here)
-            typer.echo(f"{len(missing):,} photos of the list are missing")
-        if missing:
-            raise SomeInputsFailedError
-        return
-    columns = Columns(file=file_column, label=label_column)
-    found = read_collection(folder, layout, columns, photos)
+    found = read_collection(
+        folder, layout, photos, file_column=file_column, label_column=label_column
+    )
     with show_stage("reading photos") as progress:
         made = make_manifest(
             found,
@@ -318,26 +297,20 @@ def _print_labels(found: CustomLabels) -> None:
 @app.command()
 def check(
     data: DataArgument,
-    bundle: BundleOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Check that the manifests are true and that no photo is in two splits.
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
-    and near-duplicates across splits; the exit code is then 2. Also prints pairs that only look
-    very much alike, for people to look at.
+    and near-duplicates across splits; the exit code is then 2.
     """
-    from rich.console import Console
-
     from recognizer.dataset.check import check_data
-    from recognizer.engine import Recognizer
 
-    recognizer = Recognizer.load(bundle)
-    with show_progress(Console(stderr=True)) as report:
-        found = check_data(data, recognizer, report)
+    with show_stage("reading photos") as progress:
+        found = check_data(data, progress)
     if as_json:
-        parts = ("problems", "duplicates", "unconfirmed", "alike")
+        parts = ("problems", "duplicates")
         values = {part: getattr(found, part) for part in parts}
         print_json({**values, "labels": count_photos(found.photos)})
     else:
@@ -355,12 +328,6 @@ def _print_check(found: DataCheck) -> None:
         typer.echo(problem)
     for pair in found.duplicates:
         typer.echo(f"near-duplicates: {pair}")
-    typer.echo(
-        f"{found.unconfirmed} pairs across splits have near hashes and different features: they "
-        "are no duplicates"
-    )
-    for pair in found.alike:
-        typer.echo(f"look alike: {pair}")
 
 
 # --- suspects -------------------------------------------------------------------------------------
@@ -370,7 +337,6 @@ def _print_check(found: DataCheck) -> None:
 def suspects(
     data: DataOption,
     bundle: BundleOption = None,
-    out_of_fold: OutOfFoldOption = None,
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
     output: Annotated[Path | None, output_option("Write the whole list as CSV.")] = None,
     sheet: Annotated[
@@ -385,17 +351,16 @@ def suspects(
     Most of them are right and only unusual: look before you correct one.
     """
     require_extra("train", "cleanlab", "sklearn")
-    import cv2
+    from recognizer.dataset.outputs import run_photos
+    from recognizer.dataset.suspects import draw_suspects, find_suspects, write_suspects
+    from recognizer.engine import Recognizer
 
-    from recognizer.dataset.suspects import suspects_sheet, write_suspects
-
-    photos = [p for p in load_data(data) if p.split == split and p.is_evidence]
-    if out_of_fold is None:
-        found = _suspects_of_bundle(photos, bundle)
-    elif bundle is None:
-        photos, found = _suspects_out_of_fold(photos, out_of_fold)
-    else:
-        raise UsageError("give either --bundle or --out-of-fold")
+    photos = [p for p in load_data(data) if p.split == split]
+    recognizer = Recognizer.load(bundle, threads=1)
+    with show_stage("features") as progress:
+        _, embedding = run_photos(recognizer, photos, progress)
+    with working("looking for wrong labels"):
+        found = find_suspects(photos, embedding)
     if as_json:
         print_json({"photos": len(photos), "suspects": found})
     else:
@@ -404,38 +369,7 @@ def suspects(
         write_suspects(found, output)
         typer.echo(f"Wrote {output}", err=True)
     if sheet is not None:
-        drawn = cv2.cvtColor(suspects_sheet(found[:sheet_photos]), cv2.COLOR_RGB2BGR)
-        if not cv2.imwrite(str(sheet), drawn):
-            raise UsageError(f"--sheet {sheet}: cannot be written")
-
-
-def _suspects_of_bundle(photos: Sequence[Photo], bundle: str | None) -> list[Suspect]:
-    from recognizer.dataset.outputs import run_photos
-    from recognizer.dataset.suspects import find_suspects
-    from recognizer.engine import Recognizer
-
-    recognizer = Recognizer.load(bundle, threads=1)
-    with show_stage("features") as progress:
-        outputs = run_photos(recognizer, photos, progress)
-    with working("looking for wrong labels"):
-        return find_suspects(photos, outputs.embedding)
-
-
-def _suspects_out_of_fold(photos: Sequence[Photo], file: Path) -> tuple[list[Photo], list[Suspect]]:
-    """Return the photos that have a prediction, and the suspects among them."""
-    from recognizer.dataset.out_of_fold import read_out_of_fold
-    from recognizer.dataset.suspects import rank_suspects
-
-    predictions = read_out_of_fold(file)
-    rows = {photo.sha256: i for i, photo in enumerate(predictions.photos)}
-    known = [p for p in photos if p.sha256 in rows and p.label in predictions.labels]
-    if not known:
-        raise DatasetError(f"{file} has predictions of none of these photos")
-    if len(known) < len(photos):
-        typer.echo(f"Skipped {len(photos) - len(known)} photos without a prediction", err=True)
-    probabilities = predictions.probabilities[[rows[p.sha256] for p in known]]
-    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-    return known, rank_suspects(known, list(predictions.labels), probabilities)
+        draw_suspects(found[:sheet_photos], sheet)
 
 
 def _print_suspects(suspects: Sequence[Suspect], found: int, of: int) -> None:

@@ -40,12 +40,13 @@ def command(
     if as_json:
         print_json(diff.to_json())
         return
-    _print(diff)
+    print_diff(diff)
     done = "would be decided" if dry_run else "decided"
     typer.echo(f"{scan}: {diff.rows:,} rows {done} by {rules.name!r}")
 
 
-def _print(diff: DecisionDiff) -> None:
+def print_diff(diff: DecisionDiff) -> None:
+    """Print which decisions and leads changed."""
     if diff.products:
         counts = (diff.before, diff.after, diff.added, diff.removed)
         print_table(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from recognizer._atomic import require_page
+from recognizer._atomic import check_place, replacing, require_own, require_page
 from recognizer.cli.options import (
     BundleArgument,
     JsonOption,
@@ -25,6 +25,8 @@ from recognizer.errors import DatasetError, TrainingError, UsageError
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
     from recognizer.engine import Recognizer
+    from recognizer.evaluation.by_photo import Scored
+    from recognizer.evaluation.html_report import ReportPart
     from recognizer.prediction import Prediction
 
 
@@ -42,6 +44,17 @@ def command(
     output: Annotated[
         Path | None,
         output_option("Write an HTML report with a gallery, and a .json file beside it."),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.parquet", help="Write a row for each photo, with all scores."),
+    ] = None,
+    errors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Draw photos on which another label has the highest score, with heat-maps.",
+        ),
     ] = None,
     prevalence: Annotated[
         float | None,
@@ -79,9 +92,11 @@ def command(
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    _check_modes(split, output, against, robustness)
+    files = [file for file in (output, predictions, errors) if file is not None]
+    _check_modes(split, files, against, robustness)
+    _check_places(output, predictions, errors)
     if out_of_fold is not None:
-        if data or bundle or output or split or against or robustness:
+        if data or bundle or files or split or against or robustness:
             raise UsageError(
                 "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
                 "has all that is measured"
@@ -93,17 +108,22 @@ def command(
         recognizer = Recognizer.load(bundle, threads=threads)
         photos = _corrected(recognizer, load_data(data, recognizer.bundle.taxonomy))
         if robustness:
-            found = _alter(recognizer, photos, split or "test", output)
+            found = _alter(recognizer, photos, split or "test")
         elif against:
             other = Recognizer.load(against, threads=threads)
             found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
         else:
-            chosen = _choose(photos, split)
-            found = _evaluate(recognizer, chosen, prevalence, output, rounds, group_by_source)
+            found, measured = _evaluate(
+                recognizer, _choose(photos, split), prevalence, output, rounds, group_by_source
+            )
+            _write_by_photo(recognizer, [part.scored for part in measured], predictions, errors)
     if as_json:
         typer.echo(found.json)
     else:
         found.show()
+
+
+_PICTURES = (".png", ".jpg", ".webp")
 
 
 class _Found(NamedTuple):
@@ -114,16 +134,33 @@ class _Found(NamedTuple):
 
 
 def _check_modes(
-    split: str | None, output: Path | None, against: str | None, robustness: bool
+    split: str | None, files: Sequence[Path], against: str | None, robustness: bool
 ) -> None:
     if split not in {None, "test", "validation", "all"}:
         raise UsageError(f"--split {split}: give test, validation or all")
-    if against and (output is not None or robustness):
-        raise UsageError("--against goes with neither --output nor --robustness")
+    if against and robustness:
+        raise UsageError("give either --against or --robustness")
+    if files and (against or robustness):
+        raise UsageError(
+            "--output, --predictions and --errors go with neither --against nor --robustness"
+        )
+
+
+def _check_places(output: Path | None, predictions: Path | None, errors: Path | None) -> None:
+    """Check before minutes of work that the files can be written."""
     if output is not None:
         require_page(output)
         if output.suffix == ".json":
             raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
+    if predictions is not None:
+        from recognizer.dataset.out_of_fold import import_pyarrow
+
+        import_pyarrow()
+        require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
+    if errors is not None:
+        if errors.suffix.lower() not in _PICTURES:
+            raise UsageError(f"--errors {errors}: the name must end in {', '.join(_PICTURES)}")
+        check_place(errors)
 
 
 def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
@@ -157,14 +194,17 @@ def _evaluate(
     output: Path | None,
     rounds: int,
     group_by_source: bool,
-) -> _Found:
+) -> tuple[_Found, list[ReportPart]]:
     from recognizer.cli.evaluate_output import print_evaluation
-    from recognizer.evaluation.evaluate import measure, to_json
+    from recognizer.evaluation.by_photo import Scored
+    from recognizer.evaluation.evaluate import default_verdicts, measure, to_json
     from recognizer.evaluation.html_report import ReportPart, write_report
 
     measured: list[ReportPart] = []
     for name, worth, photos in chosen:
         predictions = _score(recognizer, photos, f"scoring: {name}")
+        verdicts = default_verdicts(recognizer.bundle, predictions)
+        scored = Scored(name, photos, predictions, verdicts)
         evaluation = measure(
             recognizer.bundle,
             photos,
@@ -173,10 +213,9 @@ def _evaluate(
             rounds,
             prevalence=prevalence,
             group_by_source=group_by_source,
+            verdicts=verdicts,
         )
-        measured.append(
-            ReportPart(evaluation=evaluation, worth=worth, photos=photos, predictions=predictions)
-        )
+        measured.append(ReportPart(evaluation=evaluation, worth=worth, scored=scored))
     text = to_json({part.evaluation.split: part.evaluation for part in measured})
     if output is not None:
         with show_stage("report") as progress:
@@ -189,11 +228,31 @@ def _evaluate(
         for part in measured:
             print_evaluation(part.evaluation, part.worth)
 
-    return _Found(text, show)
+    return _Found(text, show), measured
+
+
+def _write_by_photo(
+    recognizer: Recognizer, scored: Sequence[Scored], predictions: Path | None, errors: Path | None
+) -> None:
+    from PIL import Image
+
+    from recognizer.evaluation.by_photo import draw_errors, write_predictions
+
+    if predictions is not None:
+        write_predictions(scored, recognizer.labels, predictions)
+        typer.echo(f"Wrote {predictions}", err=True)
+    if errors is not None:
+        drawn = draw_errors(recognizer, scored[0])
+        if drawn is None:
+            typer.echo("There are no errors to draw", err=True)
+            return
+        with replacing(errors) as partial:
+            Image.fromarray(drawn).save(partial, errors.suffix[1:].lower().replace("jpg", "jpeg"))
+        typer.echo(f"Wrote {errors}", err=True)
 
 
 def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
-    from recognizer.cli.evaluate_output import print_evaluation, print_folds
+    from recognizer.cli.evaluate_output import print_evaluation, print_rendered
     from recognizer.dataset.out_of_fold import read_out_of_fold
     from recognizer.evaluation.evaluate import to_json
     from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
@@ -204,7 +263,7 @@ def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
 
     def show() -> None:
         print_evaluation(found.whole, SPLIT_CAVEATS)
-        print_folds(found)
+        print_rendered("folds.md.j2", found=found)
 
     return _Found(to_json(found), show)
 
@@ -217,7 +276,7 @@ def _compare(
     rounds: int,
     group_by_source: bool,
 ) -> _Found:
-    from recognizer.cli.evaluate_output import print_comparison
+    from recognizer.cli.evaluate_output import print_rendered
     from recognizer.evaluation.evaluate import to_json
     from recognizer.evaluation.held_out import photos_of_split
     from recognizer.evaluation.paired import compare
@@ -233,16 +292,13 @@ def _compare(
         rounds=rounds,
         group_by_source=group_by_source,
     )
-    return _Found(to_json(comparison), lambda: print_comparison(comparison))
+    return _Found(to_json(comparison), lambda: print_rendered("comparison.md.j2", found=comparison))
 
 
-def _alter(
-    recognizer: Recognizer, photos: Sequence[Photo], split: str, output: Path | None
-) -> _Found:
-    from recognizer.cli.evaluate_output import print_robustness
+def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Found:
+    from recognizer.cli.evaluate_output import print_rendered
     from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json
     from recognizer.evaluation.held_out import photos_of_split
-    from recognizer.evaluation.plots import write_robustness
     from recognizer.evaluation.robustness import measure_robustness
 
     used = photos_of_split(photos, split)
@@ -250,10 +306,10 @@ def _alter(
         raise DatasetError(f"no photo of a product in the {split} split")
     with show_stage("altering photos") as progress:
         measured = measure_robustness(recognizer, used, split, on_progress=progress)
-    if output is not None:
-        write_robustness(measured, ANY_PRODUCT, output)
-        typer.echo(f"Wrote {output}", err=True)
-    return _Found(to_json(measured), lambda: print_robustness(measured, ANY_PRODUCT))
+    return _Found(
+        to_json(measured),
+        lambda: print_rendered("robustness.md.j2", found=measured, name=ANY_PRODUCT),
+    )
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:

@@ -46,7 +46,7 @@ def command(
     require_extra("evidence")
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
-        digest, photos = write_case(
+        digest, missing = write_case(
             rows,
             output,
             recognizer=Recognizer(bundle_behind(rows[0], bundle)),
@@ -55,8 +55,6 @@ def command(
             scan=scan.name,
             title=title,
         )
-    typer.echo(f"Wrote {output}: {len(photos)} images")
+    typer.echo(f"Wrote {output}: {len(rows)} images")
     typer.echo(f"Case digest: {digest}")
-    require_none_failed(
-        f"{photo.row.source}: not in the case: {photo.missing}" for photo in photos if photo.missing
-    )
+    require_none_failed(f"{source}: not in the case: {why}" for source, why in missing.items())

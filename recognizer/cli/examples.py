@@ -15,8 +15,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "rows": (
         "recognizer rows scan.sqlite --output rows.csv",
         "recognizer rows scan.sqlite --listings --output listings.csv",
-        "recognizer rows scan.sqlite --output tasks.json "
-        "--photo-url 'https://photos.example/{sha256}'",
     ),
     "similar": (
         "recognizer scan photos/ --output scan.sqlite --embeddings",

@@ -21,18 +21,19 @@ def command(
     *,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Measure a scan by what reviewers found out: precision, appeals, agreement, times, misses.
+    """Measure a scan by what reviewers found out: precision, appeals, times, misses.
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     Needs the extra `evaluate`.
     """
     from datetime import UTC, datetime
 
-    require_extra("evaluate", "scipy", "sklearn")
+    require_extra("evaluate", "scipy")
     from recognizer.review.measure import measure_outcomes
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
-        found = measure_outcomes(file.rows(), found_out, now=datetime.now(UTC))
+        rows = ((file.name_of(row), row) for row in file.rows())
+        found = measure_outcomes(rows, found_out.in_force(), now=datetime.now(UTC))
     if as_json:
         print_json(found)
     else:
@@ -62,12 +63,6 @@ def _print(found: Measurement) -> None:
             )
     if found.overturned is not None:
         typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
-    for pair in found.agreement:
-        kappa = "not defined" if pair.kappa is None else f"{pair.kappa:.2f}"
-        names = " and ".join(pair.reviewers)
-        typer.echo(
-            f"Agreement of {names}: {pair.same} of {pair.subjects} alike, Cohen's kappa {kappa}"
-        )
     if found.misses is None:
         typer.echo("Misses: unknown; no image of an audit sample was decided.")
         return

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recognizer.errors import MissingExtraError
+from recognizer.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
@@ -221,10 +221,12 @@ def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
     return [*map(load_bundle, given or ()), *load_carried_bundles()]
 
 
-def bundle_behind(row: Row, given: Sequence[str] | None) -> Bundle:
-    """Return the bundle that made a row."""
+def bundle_behind(row: Row | None, given: Sequence[str] | None) -> Bundle:
+    """Return the bundle that made a row of a scan."""
     from recognizer.model import bundle
 
+    if row is None:
+        raise UsageError("the scan has no rows")
     return bundle.bundle_behind(row.model.title, row.model.digest, bundles_behind(given))
 
 

@@ -24,9 +24,9 @@ def command(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a policy, and show the thresholds of each product and all other rules.
+    """Check a policy, and show the thresholds of each product.
 
-    The rules are in the order of their effect. The exit code is 2 if the policy breaks a rule.
+    The exit code is 2 if the policy breaks a rule.
     """
     from recognizer._policy_file import load_policy, read_policy_text
     from recognizer.model.bundle import load_bundle
@@ -44,7 +44,6 @@ def command(
                 "name": rules.name,
                 "digest": rules.digest,
                 "thresholds": [*_thresholds(rules, model)],
-                "rules": [*_lines(rules)],
             }
         )
         return
@@ -61,9 +60,8 @@ def command(
             ]
             for row in _thresholds(rules, model)
         ),
+        "--toml prints all other rules",
     )
-    for line in _lines(rules):
-        typer.echo(line)
 
 
 def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[dict[str, Any]]:
@@ -94,36 +92,6 @@ def _named(level: tuple[float, float | None]) -> dict[str, float | None]:
 def _level(level: dict[str, float | None]) -> str:
     rate = level["false_positive_rate"]
     return f"{level['threshold']:.3f}" + ("" if rate is None else f" (FPR {rate:.1%})")
-
-
-def _lines(policy: Policy) -> Iterator[str]:
-    """Yield a line for each rule beside the thresholds."""
-    if policy.ignore:
-        yield f"Never a lead: {', '.join(sorted(policy.ignore))}"
-    known, always, keywords = policy.known, policy.always_review, policy.keywords
-    yield (
-        f"Near a known item (up to {known.distance} bits): product {known.product}, "
-        f"cleared {known.cleared}"
-    )
-    for is_on, words in (
-        (always.degraded, "damaged or incomplete images"),
-        (always.failed, "images that could not be scored"),
-        (always.animals is not None, f"living animals over {always.animals}"),
-    ):
-        if is_on:
-            yield f"At least review: {words}"
-    if keywords:
-        yield (
-            f"One level up: {len(keywords.words)} words and {len(keywords.substrings)} substrings "
-            f"in {', '.join(keywords.columns)}"
-        )
-    for level in ("review", "priority"):
-        if (count := getattr(policy.reports, level)) is not None:
-            yield f"At least {level}: listings with {count} or more reports by users"
-    for decision, hours in policy.time_limits.items():
-        yield f"Late in the queue after {hours:g} hours: {decision}"
-    for decision, text in policy.actions.items():
-        yield f"{decision}: {text}"
 
 
 def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:

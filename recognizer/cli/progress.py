@@ -24,15 +24,22 @@ _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's 
 
 
 @contextmanager
-def show_stages(console: Console) -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows a stage beside a spinner, or prints it elsewhere."""
+def show_stages(console: Console, every: float = 0.0) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows a stage beside a spinner, or prints it elsewhere.
+
+    There, one that comes less than ``every`` seconds after the last is not printed.
+    """
     from rich.markup import escape
 
+    printed = -every
     with console.status("") as status:
 
         def report(words: str) -> None:
+            nonlocal printed
             status.update(escape(words))
-            if not console.is_terminal:
+            now = time.monotonic()
+            if not console.is_terminal and now - printed >= every:
+                printed = now
                 console.print(words, markup=False, soft_wrap=True)
 
         yield report
@@ -75,6 +82,14 @@ def shown(path: str) -> str:
     """Return a path as a terminal can show it: undecodable and control characters are escaped."""
     text = path.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in words."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def require_none_failed(failures: Iterable[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,29 +13,15 @@ from recognizer.cli.options import bundles_behind, output_option
 from recognizer.cli.progress import working
 
 
-class Language(StrEnum):
-    """A language of the page."""
-
-    ENGLISH = "en"
-    CHINESE = "zh"
-
-
 def command(
     scan: options.ScanArgument,
     output: Annotated[Path, output_option("The HTML file to write.")] = Path("report.html"),
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
-    part: Annotated[
-        str,
-        typer.Option(
-            help="The part of the queue for one of several reviewers, such as 2/5. A listing stays "
-            "in its part."
-        ),
-    ] = "1/1",
     language: Annotated[
-        Language, typer.Option(help="The language of the page: English or Chinese.")
-    ] = Language.ENGLISH,
+        str, typer.Option(metavar="[en|zh]", help="The language of the page: English or Chinese.")
+    ] = "en",
 ) -> None:
     """Write the leads and failures of a scan as one HTML page, on which a reviewer decides.
 
@@ -45,7 +30,7 @@ def command(
     confidential as they are.
     """
     from recognizer.cli.originals import read_original
-    from recognizer.review.page import Part, write_report
+    from recognizer.review.page import write_report
 
     require_page(output)
     with working(f"Writing {output}"):
@@ -55,7 +40,6 @@ def command(
             bundles_behind(bundle),
             outcomes=outcomes,
             title=title,
-            part=Part.parse(part),
             language=language,
             read=lambda row: read_original(row, allow_http=False),
         )

@@ -54,6 +54,14 @@ def command(
         Path | None,
         typer.Option(help="Serve HTTPS with this certificate (PEM, with its private key)."),
     ] = None,
+    lead_reviewer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A reviewer who decides on what others have escalated: nobody else may then, nor "
+            "anybody on their own. May be repeated.",
+        ),
+    ] = None,
     print_outcomes: Annotated[
         bool,
         typer.Option(
@@ -83,10 +91,15 @@ def command(
     from recognizer.review.photos import Photos
     from recognizer.review.server.app import Parts, make_app
     from recognizer.review.server.queue import Queue
-    from recognizer.review.server.security import MIN_TOKEN, is_loopback
+    from recognizer.review.server.security import MIN_TOKEN, is_loopback, reviewer_name
 
     if token is not None and len(token) < MIN_TOKEN:
         raise UsageError(f"--token: at least {MIN_TOKEN} characters")
+    leads = [reviewer_name(name) for name in lead_reviewer or ()]
+    if None in leads:
+        raise UsageError(
+            "--lead-reviewer: a name of 1 to 60 characters, as the reviewer signs in with it"
+        )
     is_local = is_loopback(host)
     names = (host, socket.gethostname(), *(allow_host or []))
     if not is_local and token is None:
@@ -98,6 +111,7 @@ def command(
             scan,
             outcomes,
             time_limits=rules.time_limits if rules else None,
+            lead_reviewers=[name for name in leads if name],
             on_outcomes=_print if print_outcomes else lambda _: None,
         ) as queue,
         Photos(

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from recognizer.cli import SomeInputsFailedError, options
 from recognizer.cli.options import output_option, print_json
 from recognizer.errors import UsageError
-
-if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
-    from recognizer.policy import Policy
 
 
 def command(
@@ -36,7 +31,7 @@ def command(
         output_option(
             "The file of the scan (SQLite). A scan that was stopped resumes from it, and images "
             "that have not changed are not scored again.",
-            show_default="NAME.scan.sqlite, after the folder, table or archive that is scanned",
+            show_default="NAME.scan.sqlite, after what is scanned; of several sources, scan.sqlite",
         ),
     ] = None,
     report: Annotated[
@@ -48,26 +43,17 @@ def command(
         typer.Option(help="The column of tables with the images.", show_default="by its name"),
     ] = None,
     listing_column: options.ListingColumnOption = None,
-    root: Annotated[
+    image_root: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PLACE",
-            help="A folder, or the beginning of URLs of an object store (s3://bucket/photos), "
-            "where tables may name images; may be repeated.",
+            help="A folder, or the beginning of URLs of an object store (s3://bucket/photos), from "
+            "which the paths in tables are taken, and where tables may name images; may be "
+            "repeated.",
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
     allow_http: options.AllowHttpOption = False,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="The probability above which any product is a lead, instead of the model's own "
-            "thresholds. A lead has priority if it is also over the model's threshold for a "
-            "false-positive rate of 0.1 %.",
-        ),
-    ] = None,
     policy: options.OptionalPolicyOption = None,
     bundle: options.BundleOption = None,
     workers: Annotated[
@@ -172,12 +158,14 @@ def command(
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
+    from recognizer._policy_file import load_policy
     from recognizer.cli.scan_files import check_outputs, default_output, require_sources
     from recognizer.cli.scan_output import Output, as_plain, warnings
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.known import share_bank
     from recognizer.model.bundle import load_bundle, load_carried_bundles
+    from recognizer.policy import Policy
     from recognizer.review.page import write_report
     from recognizer.rows import AuditSample, Ranking, ScanWriter
     from recognizer.scan import (
@@ -193,7 +181,7 @@ def command(
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
-    rules = _policy(policy, threshold, model)
+    rules = Policy() if policy is None else load_policy(policy, model.taxonomy)
     output = output or default_output(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
     if engine not in [*Engine]:
@@ -213,7 +201,7 @@ def command(
             provider=provider,
             limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
             image_column=image_column,
-            access=Access(allow_http=allow_http, roots=tuple(root or ())),
+            access=Access(allow_http=allow_http, roots=tuple(image_root or ())),
             timeout=timeout,
             memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
             rehash=rehash,
@@ -228,7 +216,7 @@ def command(
         with (
             ScanWriter(output, Ranking([model])) as file,
             Lookahead(found) as items,
-            Output(output, items, quiet=quiet or as_json) as shown,
+            Output(items, quiet=quiet or as_json) as shown,
         ):
             if listing_column is not None:
                 file.set_listing_column(listing_column)
@@ -240,7 +228,7 @@ def command(
             if as_json:
                 print_json(as_plain(summary, skipped, model, output))
             else:
-                shown.print_results(summary, skipped, model, report)
+                shown.print_results(file, summary, skipped, model, report)
     if summary.failed:
         raise SomeInputsFailedError
 
@@ -248,11 +236,7 @@ def command(
 @contextmanager
 def _stoppable(output: Path) -> Iterator[None]:
     """Treat a service manager's SIGTERM as Ctrl-C: stop at once, and say how to resume."""
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
@@ -261,22 +245,3 @@ def _stoppable(output: Path) -> Iterator[None]:
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _policy(path: str | None, threshold: float | None, bundle: Bundle) -> Policy:
-    from recognizer._policy_file import load_policy
-    from recognizer.policy import Policy, Probability, Rate, Rule
-
-    if path is not None and threshold is not None:
-        raise UsageError(
-            "--policy and --threshold exclude each other: write the threshold into the policy"
-        )
-    if threshold is not None and math.isnan(threshold):  # which no range keeps out
-        raise UsageError("--threshold nan: a probability from 0 to 1")
-    if path is not None:
-        return load_policy(path, bundle.taxonomy)
-    if threshold is None:
-        return Policy()
-    # Over the model's own threshold for this rate too, a lead has priority.
-    rule = Rule(review=Probability(threshold), priority=Rate(0.001))
-    return Policy(name=f"threshold {threshold:g}", default=rule)

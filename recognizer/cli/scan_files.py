@@ -15,37 +15,21 @@ _SUFFIX = ".scan.sqlite"
 
 
 def default_output(sources: Sequence[str]) -> Path:
-    """Return the file in this folder that is named after what is scanned.
+    """Return the file in this folder that is named after what is scanned, if that is one thing.
 
-    That is a folder, a table, an archive or a prefix of a store; of several, or of single images,
-    the folder that holds them all. A list on standard input has no name: ``scan.sqlite``.
+    Of several, of a pattern and of a list on standard input it is ``scan.sqlite``.
     """
     from recognizer.scan.items import FileLocation, parse_location
 
-    places = [parse_location(source) for source in sources if source != "-"]
-    if len(places) == len(sources) == 1 and not isinstance(places[0], FileLocation):
-        name = str(places[0]).rstrip("/").rpartition("/")[2]
-    elif len(places) == len(sources) and all(isinstance(place, FileLocation) for place in places):
-        try:
-            name = os.path.basename(os.path.commonpath([*map(_container, map(str, places))]))
-        except ValueError:  # on several drives
-            name = ""
-    else:
-        name = ""
+    name = ""
+    if len(sources) == 1 and sources[0] != "-" and not glob.has_magic(sources[0]):
+        place = parse_location(sources[0])
+        if isinstance(place, FileLocation):
+            name = os.path.basename(os.path.abspath(place.path))
+        else:
+            name = str(place).rstrip("/").rpartition("/")[2]
     name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
     return Path(f"{name}{_SUFFIX}" if name.strip("._") else _SUFFIX[1:])
-
-
-def _container(path: str) -> str:
-    """Return the folder, table or archive that a path names, or else the folder around it."""
-    from recognizer.scan.items import has_archive_suffix, table_format
-
-    absolute = os.path.abspath(path)
-    is_container = os.path.isdir(path) or has_archive_suffix(path) or table_format(path) is not None
-    while not is_container:
-        absolute = os.path.dirname(absolute)
-        is_container = os.path.isdir(absolute)
-    return absolute
 
 
 def require_sources(sources: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 import sys
 import time
@@ -17,12 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from recognizer._closing import Closes
-from recognizer.cli.progress import shown
+from recognizer.cli.progress import duration, shown
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision
-from recognizer.rows import Row, ScanSummary
+from recognizer.rows import Row, ScanFile, ScanSummary
 from recognizer.scan import Lookahead, Skipped
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 
 LISTED_INPUTS = 30
 """Up to this many images, each has a line in the table; of more, only leads are shown."""
@@ -30,6 +29,7 @@ LISTED_INPUTS = 30
 LISTED_LEADS = 20
 _PLAIN_SECONDS = 5.0  # between two lines of progress where there is no terminal
 _NAMED_COLUMNS = 10  # of a table, in the summary
+_MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
 _PLAIN_WIDTH = 160  # columns of a table where there is no terminal
 _DECISION_STYLES: Mapping[str, str] = {
     Decision.PRIORITY: "bold red",
@@ -45,15 +45,12 @@ NO_VERDICT = (
 
 
 class Output(Closes):
-    """Shows a scan while it runs and when it is done; it keeps few rows, however many come."""
+    """Shows a scan while it runs and when it is finished."""
 
-    def __init__(self, output: Path, items: Lookahead, *, quiet: bool) -> None:
-        self._output = output
+    def __init__(self, items: Lookahead, *, quiet: bool) -> None:
         self._items = items
         self._quiet = quiet
         self._errors = Console(stderr=True)
-        self._first: dict[int, Row] = {}
-        self._leads: list[tuple[tuple[bool, float, int], Row]] = []
         self._next_line = time.monotonic() + _PLAIN_SECONDS
         self._progress: Progress | None = None
         if not quiet and self._errors.is_terminal:
@@ -76,16 +73,8 @@ class Output(Closes):
         if self._progress is not None:
             self._progress.stop()
 
-    def on_rows(self, summary: ScanSummary, rows: Sequence[tuple[int, Row]]) -> None:
-        """Show new rows; see :data:`recognizer.scan.run.OnRows`."""
-        for index, row in rows:
-            if index < LISTED_INPUTS:
-                self._first[index] = row
-            if row.is_lead:
-                score = max((lead.score for lead in row.leads), default=0.0)
-                rank = (row.decision is Decision.PRIORITY, score, -index)
-                push = heapq.heappush if len(self._leads) < LISTED_LEADS else heapq.heappushpop
-                push(self._leads, (rank, row))
+    def on_rows(self, summary: ScanSummary, _: Sequence[tuple[int, Row]]) -> None:
+        """Show how far a scan is; see :data:`recognizer.scan.run.OnRows`."""
         total = self._items.total
         line = progress_line(summary, total)
         if self._progress is not None:
@@ -97,23 +86,28 @@ class Output(Closes):
             print(line, file=sys.stderr, flush=True)
 
     def print_results(
-        self, summary: ScanSummary, skipped: Skipped, bundle: Bundle, report: Path | None
+        self,
+        file: ScanFile,
+        summary: ScanSummary,
+        skipped: Skipped,
+        bundle: Bundle,
+        report: Path | None,
     ) -> None:
         """Print the table and the summary on standard output."""
         if self._quiet:
             return
         console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
-        if summary.images <= LISTED_INPUTS:
-            rows = [row for _, row in sorted(self._first.items())]
-            title = None
+        if len(file) <= LISTED_INPUTS:
+            rows, title = [*file.rows()], None
         else:
-            rows = [row for _, row in sorted(self._leads, key=lambda lead: lead[0], reverse=True)]
-            title = f"The first {len(rows)} of {sum(summary.decisions.values()):,} leads"
+            order = f"place, score DESC, image.id LIMIT {LISTED_LEADS}"
+            rows = [row for _, row in file.numbered_rows("place < 2", (), order)]
+            title = f"The first {len(rows)} of {summary.decisions.total():,} leads"
         if rows:
             console.print(results_table(rows, bundle, title))
         for line in summary_lines(summary, skipped, bundle):
             console.print(line, markup=False, soft_wrap=True)
-        console.print(f"Scan: {shown(str(self._output))}", markup=False, soft_wrap=True)
+        console.print(f"Scan: {shown(str(file.path))}", markup=False, soft_wrap=True)
         if report is not None:
             console.print(f"Report: {shown(str(report))}", markup=False, soft_wrap=True)
 
@@ -146,7 +140,7 @@ def progress_line(summary: ScanSummary, total: int | None) -> str:
     parts = [f"{summary.images:,}{of} images", f"{summary.rate:.1f}/s"]
     if total is not None and summary.rate > 0:
         left = max(0, total - summary.images - summary.repeated) / summary.rate
-        parts.append(f"{_duration(left)} left")
+        parts.append(f"{duration(left)} left")
     parts.append(_count(sum(summary.decisions.values()), "lead"))
     if summary.failed:
         parts.append(f"{sum(summary.failed.values()):,} failed")
@@ -179,13 +173,19 @@ def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> lis
     else:
         before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
         lines = [
-            f"{_count(summary.images, 'image')}{before}, in {_duration(summary.seconds)} "
+            f"{_count(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
             f"({summary.rate:.1f}/s) with {bundle.title}."
         ]
     if summary.statuses[Status.DEGRADED]:
         lines.append(f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}.")
     if summary.failed:
         lines.append(f"Failed, and so not cleared: {_listed(summary.failed)}.")
+        if {*summary.failed} <= _MISPLACED and summary.failed.total() == summary.images:
+            lines += [
+                f"No image of {shown(table)} was found: name the folder where its paths begin "
+                "(--image-root), and a new --output."
+                for table in skipped.image_columns
+            ]
     if summary.repeated:
         lines.append(f"Named more than once: {summary.repeated:,}.")
     if skipped.other_files or skipped.hidden:
@@ -202,7 +202,7 @@ def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> lis
     if summary.decisions:
         products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
         lines += [f"Leads: {_listed(summary.decisions)}.{products}", NO_VERDICT]
-    elif summary.images:
+    elif summary.images > summary.failed.total():
         lines.append("No leads.")
     if summary.audited:
         lines.append(
@@ -257,10 +257,3 @@ def _listed(counts: Counter[Any]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -51,12 +51,11 @@ def command(
         ),
     ] = None,
     prevalence: Annotated[
-        list[str] | None,
+        float | None,
         typer.Option(
-            metavar="SHARE|NAME=SHARE",
-            help="With --data: the share of the photos that show any product, or that of a family, "
-            "NAME=SHARE. May be repeated for families; those not named count as absent.",
-            show_default="0.0003 together, mixed as in the labelled photos",
+            help="With --data: the share of the photos that show any product, mixed as in the "
+            "labelled photos.",
+            show_default="0.0003",
         ),
     ] = None,
     split: Annotated[
@@ -72,22 +71,19 @@ def command(
     ] = None,
     threads: options.ThreadsOption = 1,
     *,
-    one_threshold: Annotated[
-        bool, typer.Option("--one-threshold", help="The same threshold for all products.")
-    ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Print leads, recall and precision of thresholds, and choose those that fit a team.
+    """Print leads, recall and precision of thresholds, and choose the one that fits a team.
 
     From labelled photos (--data), or from what reviewers found out about a scan (--scan). Chosen
-    are the loosest thresholds whose leads the team can work through, or of whose leads enough
-    show a product (--precision). --policy names the policy whose other rules
-    are kept. Intervals are 95 % intervals. Needs the extra `evaluate`.
+    is the loosest threshold whose leads the team can work through, or of whose leads enough show a
+    product (--precision). --policy names the policy whose other rules are kept. Intervals are 95 %
+    intervals. Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
     from recognizer._policy_file import load_policy, policy_toml
-    from recognizer.cli.outcomes import model_behind
     from recognizer.engine import Recognizer
+    from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE
     from recognizer.model.bundle import load_bundle
     from recognizer.policy import Policy
     from recognizer.review.thresholds import choose, policy_of
@@ -102,17 +98,17 @@ def command(
         from recognizer.rows import ScanFile
 
         with ScanFile(scan) as file:
-            model = model_behind(file, bundle and [bundle])
+            model = options.bundle_behind(next(file.rows(), None), bundle and [bundle])
             base = load_policy(policy, model.taxonomy) if policy else Policy()
             images = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
     else:
         model = load_bundle(bundle)
         base = load_policy(policy, model.taxonomy) if policy else Policy()
-        shares = _prevalence(prevalence or ())
+        share = DEFAULT_PREVALENCE if prevalence is None else prevalence
         recognizer, day = Recognizer(model, threads=threads), photos_per_day or 10_000
-        images = _labelled(recognizer, data or (), split, day, shares, base.ignore)
+        images = _labelled(recognizer, data or (), split, day, share, base.ignore)
     capacity = cases_per_reviewer and reviewers * cases_per_reviewer
-    choice = choose(images, capacity=capacity, precision=precision, by_product=not one_threshold)
+    choice = choose(images, capacity=capacity, precision=precision)
     if as_json:
         print_json(choice)
     else:
@@ -145,29 +141,12 @@ def _check_places(output: Path | None, plot: Path | None) -> None:
         check_place(plot)
 
 
-def _prevalence(values: Sequence[str]) -> float | dict[str, float]:
-    from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE
-
-    if not values:
-        return DEFAULT_PREVALENCE
-    pairs = [value.rpartition("=") for value in values]
-    try:
-        shares = {name: float(share) for name, _, share in pairs}
-    except ValueError as error:
-        raise UsageError(f"--prevalence: {error}") from error
-    if len(shares) < len(values) or ("" in shares and len(shares) > 1):
-        raise UsageError("--prevalence: one SHARE, or a NAME=SHARE for each family, once")
-    if not all(0 <= share < 1 for share in shares.values()):
-        raise UsageError("--prevalence: shares of all photos, from 0 to 1")
-    return shares.get("", shares)
-
-
 def _labelled(
     recognizer: Recognizer,
     data: Sequence[Path],
     split: str,
     photos_per_day: int,
-    prevalence: float | dict[str, float],
+    prevalence: float,
     ignore: Collection[str],
 ) -> Images:
     from rich.console import Console
@@ -225,36 +204,19 @@ def _print(choice: Choice, bundle: Bundle) -> None:
     shown |= {choice.chosen} if choice.chosen is not None else set()
     print_table(
         f"{bundle.title}: {choice.images:,.0f} images, from {choice.origin}",
-        ("", "leads", "recall", "precision", "thresholds"),
+        ("", "leads", "recall", "precision", "threshold"),
         (
             [
                 ">" if place == choice.chosen else "",
                 _count(step.leads),
                 str(step.recall) if step.recall else "-",
                 step.precision.as_percent() if step.precision else "-",
-                ", ".join(f"{rule} {threshold:.4g}" for rule, threshold in step.thresholds.items()),
+                f"{step.threshold:.4g}",
             ]
             for place, step in enumerate(choice.steps)
             if place in shown
         ),
-        text_columns=(0, 4),
     )
-    if choice.products:
-        print_table(
-            "the chosen one (>), by product",
-            ("product", "threshold", "photos (sources)", "recall", "leads", "found"),
-            (
-                [
-                    one.name,
-                    "-" if one.threshold is None else f"{one.threshold:.4g}",
-                    f"{one.photos} ({one.sources})",
-                    str(one.recall) if one.recall else "-",
-                    f"{one.leads:,.0f}",
-                    f"{one.found:,.1f}",
-                ]
-                for one in choice.products
-            ),
-        )
     for note in choice.notes:
         typer.echo(f"- {note}")
 

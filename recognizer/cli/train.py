@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer.cli.options import DataOption, load_data, output_option, require_extra
-from recognizer.cli.progress import LINE_EVERY
+from recognizer.cli.progress import LINE_EVERY, duration, show_stages
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from recognizer.training.runs import Stage
 
 CacheOption = Annotated[
@@ -82,7 +77,12 @@ def command(
                 "split` holds some out.",
                 soft_wrap=True,
             )
-        with _show(console) as show:
+        with show_stages(console, LINE_EVERY) as report:
+
+            def show(stage: Stage) -> None:
+                left = stage.seconds_left
+                report(stage.words if left is None else f"{stage.words}; {duration(left)} left")
+
             train_recipe(opened, output, show)
     console.print(f"Wrote {output}")
     if has_test:
@@ -92,27 +92,3 @@ def command(
             soft_wrap=True,
             markup=False,
         )
-
-
-@contextmanager
-def _show(console: Console) -> Iterator[Callable[[Stage], None]]:
-    """Yield what shows the progress of a recipe: a line that changes, or one now and then."""
-    with console.status("starting") as status:
-        printed = 0.0
-
-        def show(stage: Stage) -> None:
-            nonlocal printed
-            left = stage.seconds_left
-            words = stage.words if left is None else f"{stage.words}; {_duration(left)} left"
-            status.update(words)
-            now = time.monotonic()
-            if not console.is_terminal and now - printed >= LINE_EVERY:
-                printed = now
-                console.print(words)
-
-        yield show
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(1, minutes)} min"

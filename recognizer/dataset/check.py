@@ -1,9 +1,8 @@
 """Check that a manifest is true and that its splits are apart.
 
 A test photo with a copy in training measures memory. Copies are found by their perceptual hashes,
-in any orientation, and confirmed by a bundle's features, since different but simple pictures can
-have similar hashes. Crops and other views of one object have other hashes; pairs that only their
-features find are listed for a look, since two products of a kind may look as much alike.
+in any orientation, as when a manifest is made. Crops and other views of one object have other
+hashes and are not found.
 """
 
 from __future__ import annotations
@@ -13,85 +12,59 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recognizer.dataset.manifest import MANIFEST, Photo, folder_taxonomy, load_photos, read_manifest
-from recognizer.dataset.outputs import run_photos
-from recognizer.engine import Recognizer
+from recognizer.dataset.manifest import (
+    MANIFEST,
+    Photo,
+    folder_taxonomy,
+    load_photos,
+    read_file,
+    read_manifest,
+)
+from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
-from recognizer.known import HashIndex
-from recognizer.known.hashes import to_bytes, transformed
-from recognizer.model.numerics import unit_norm
-from recognizer.prediction import MAX_DISTANCE
-
-SAME_PICTURE = 0.8
-"""Cosine similarity of features from which two pictures with near hashes are the same one.
-
-With the features of wildlife-v2 (and v1) almost all recompressed, slightly cropped, halved or
-mirrored copies are above it, and almost all random pairs of photos below.
-"""
-
-ALIKE = 0.97
-"""Cosine similarity of features from which two pictures are worth a look, whatever their hashes.
-
-With the features of wildlife-v2 more than half of the copies that were cropped to 80 % of each
-side, mirrored, or rotated by 10 degrees are above it; of 7.8 million pairs of a test photo and a
-training photo of another source, none is.
-"""
-
-_BLOCK = 1024
+from recognizer.known import COPY_DISTANCE, near_pairs
+from recognizer.known.hashes import to_bytes
+from recognizer.taxonomy import load_taxonomy
 
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicate:
-    """A photo that is in two splits, or seems to be.
+    """A photo that is in two splits.
 
-    ``distance`` is in bits of the perceptual hashes, in the orientation that brings them nearest;
-    ``similarity`` is the cosine of the features, -1 to 1.
+    ``distance`` is in bits of the perceptual hashes, in the orientation that brings them nearest.
     """
 
     one: Photo
     other: Photo
     distance: int
-    similarity: float
 
     def __str__(self) -> str:
-        return (
-            f"{self.one.split} {self.one.path} and {self.other.split} {self.other.path}: "
-            f"{self.distance} bits apart, similarity {self.similarity:.2f}"
-        )
+        one, other = self.one, self.other
+        return f"{one.split} {one.path} and {other.split} {other.path}: {self.distance} bits apart"
 
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
     """The result of a check.
 
-    ``photos`` are those of all rows that could be read; ``duplicates`` the near-duplicates across
-    splits, the nearest first, and ``unconfirmed`` the number of pairs with near hashes whose
-    features differ. ``alike`` are pairs across splits with nearly the same features and different
-    hashes, the most alike first: crops, other views of an object, or two products of a kind.
+    ``photos`` are those of all rows that could be read, ``duplicates`` the near-duplicates across
+    splits, the nearest first.
     """
 
     photos: tuple[Photo, ...]
     problems: tuple[str, ...]
     duplicates: tuple[NearDuplicate, ...]
-    unconfirmed: int
-    alike: tuple[NearDuplicate, ...]
 
 
 def check_data(
-    folders: Sequence[Path],
-    recognizer: Recognizer,
-    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+    folders: Sequence[Path], on_progress: Callable[[int, int], None] = lambda done, of: None
 ) -> DataCheck:
     """Check each data folder, and all of them together; a DatasetError if one has no photos."""
     photos: list[Photo] = []
     problems: list[str] = []
-    taxonomy = recognizer.bundle.taxonomy
+    taxonomy = load_taxonomy()
     for folder in folders:
         taxonomy = folder_taxonomy(folder, taxonomy)
     for folder in folders:
@@ -104,21 +77,17 @@ def check_data(
             else:
                 photos.append(row)
     problems += _contradictions(photos)
-    hashes: list[str | None] = []
+    hashed: list[Photo] = []
+    hashes: list[str] = []
     with ThreadPoolExecutor(2) as pool:
-        for phash, wrong in pool.map(_look_at, photos):
-            hashes.append(phash)
+        looks = zip(photos, pool.map(_look_at, photos), strict=True)
+        for done, (photo, (phash, wrong)) in enumerate(looks, 1):
             problems += [wrong] if wrong else []
-            on_progress("hashes", len(hashes), len(photos))
-    compared = [photo for photo, phash in zip(photos, hashes, strict=True) if phash is not None]
-    if not compared:
-        return DataCheck(tuple(photos), tuple(problems), (), 0, ())
-    report = partial(on_progress, "features")
-    features = unit_norm(run_photos(recognizer, compared, report).embedding)
-    known = to_bytes([phash for phash in hashes if phash is not None])
-    duplicates, unconfirmed = _duplicates(compared, known, features)
-    alike = _alike(compared, known, features)
-    return DataCheck(tuple(photos), tuple(problems), tuple(duplicates), unconfirmed, tuple(alike))
+            if phash is not None:
+                hashed.append(photo)
+                hashes.append(phash)
+            on_progress(done, len(photos))
+    return DataCheck(tuple(photos), tuple(problems), tuple(_duplicates(hashed, hashes)))
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
@@ -140,9 +109,9 @@ def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
 def _look_at(photo: Photo) -> tuple[str | None, str | None]:
     """Return a photo's perceptual hash, and what is wrong with the file."""
     try:
-        content = photo.path.read_bytes()
-    except OSError as error:
-        return None, f"{photo.path}: {error.strerror}"
+        content = read_file(photo.path)
+    except DatasetError as error:
+        return None, str(error)
     if hashlib.sha256(content).hexdigest() != photo.sha256:
         return None, f"{photo.path}: its sha256 is not that of the manifest"
     image = load_image(content, min_side=MIN_HASH_SIDE)
@@ -151,41 +120,13 @@ def _look_at(photo: Photo) -> tuple[str | None, str | None]:
     return perceptual_hash(image.frames[0].rgb), None
 
 
-def _duplicates(
-    photos: Sequence[Photo], hashes: NDArray[np.uint8], features: NDArray[np.float32]
-) -> tuple[list[NearDuplicate], int]:
-    """Return the near-duplicates across splits, and how many pairs only have near hashes."""
-    distances: dict[tuple[int, int], int] = {}
-    index = HashIndex(hashes)
-    every = np.stack([transformed(phash) for phash in hashes], axis=1)
-    for oriented in every:  # the hashes in one of the eight orientations
-        for left, right, distance in zip(*index.search(oriented, MAX_DISTANCE), strict=True):
-            pair = (min(int(left), int(right)), max(int(left), int(right)))
-            if photos[pair[0]].split != photos[pair[1]].split:
-                distances[pair] = min(int(distance), distances.get(pair, MAX_DISTANCE))
-    found = [
-        NearDuplicate(photos[a], photos[b], distance, float(features[a] @ features[b]))
-        for (a, b), distance in distances.items()
-    ]
-    confirmed = [pair for pair in found if pair.similarity >= SAME_PICTURE]
-    confirmed.sort(key=lambda pair: (pair.distance, -pair.similarity))
-    return confirmed, len(found) - len(confirmed)
-
-
-def _alike(
-    photos: Sequence[Photo], hashes: NDArray[np.uint8], features: NDArray[np.float32]
-) -> list[NearDuplicate]:
-    """Return the pairs across splits whose features are alike and whose hashes are not."""
-    splits = np.array([p.split for p in photos])
-    pairs = []
-    for first in range(0, len(photos), _BLOCK):
-        block = features[first : first + _BLOCK] @ features.T
-        for above, right in zip(*np.nonzero(block >= ALIKE), strict=True):
-            left = first + int(above)
-            if left < right and splits[left] != splits[right]:
-                ways = transformed(hashes[left])
-                apart = int(np.bitwise_count(ways ^ hashes[right]).sum(axis=1).min())
-                if apart > MAX_DISTANCE:
-                    similarity = float(block[above, right])
-                    pairs.append(NearDuplicate(photos[left], photos[right], apart, similarity))
-    return sorted(pairs, key=lambda pair: -pair.similarity)
+def _duplicates(photos: Sequence[Photo], hashes: Sequence[str]) -> list[NearDuplicate]:
+    """Return the near-duplicates across splits."""
+    nearest: dict[tuple[int, int], int] = {}
+    pairs = near_pairs(to_bytes(hashes), COPY_DISTANCE, match_orientations=True)
+    for left, right, apart in pairs:
+        for a, b, bits in zip(left.tolist(), right.tolist(), apart.tolist(), strict=True):
+            if photos[a].split != photos[b].split:
+                nearest[a, b] = min(bits, nearest.get((a, b), bits))
+    found = [NearDuplicate(photos[a], photos[b], bits) for (a, b), bits in nearest.items()]
+    return sorted(found, key=lambda pair: pair.distance)

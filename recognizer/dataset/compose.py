@@ -12,25 +12,9 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from recognizer.dataset.cutout import Cutout, Picture, cut_out
+from recognizer.dataset.cutout import Cutout, Picture
 
 _MAX_SIDE = 1280  # of a cut-out that is rotated, in pixels
-
-
-def piece_of(cutout: Cutout, rng: np.random.Generator) -> Cutout:
-    """Return a rounded piece of a material, such as a scale's worth of scaly skin."""
-    height, width = cutout.opacity.shape
-    inside = np.argwhere(cutout.opacity > 127)
-    if len(inside) == 0:
-        return cutout
-    center_y, center_x = inside[int(rng.integers(len(inside)))]
-    radius = rng.uniform(0.18, 0.5) * math.sqrt(len(inside))
-    axes = (max(4, round(radius)), max(4, round(radius * rng.uniform(0.5, 1.0))))
-    shape = np.zeros((height, width), np.uint8)
-    place = (int(center_x), int(center_y))
-    cv2.ellipse(shape, place, axes, float(rng.uniform(0, 180)), 0, 360, 255, cv2.FILLED)
-    opacity = np.minimum(cutout.opacity, shape)
-    return cut_out(cutout.rgb, opacity) if opacity.any() else cutout
 
 
 def lay(
@@ -109,20 +93,12 @@ def several(
     draw: Callable[[], Cutout | None],
     most: int,
     rng: np.random.Generator,
-    *,
-    is_material: bool = False,
 ) -> list[Cutout]:
     """Return two or more objects of a kind: the first, and others that ``draw`` returns, or copies.
 
-    Small numbers are likelier than ``most``. With ``is_material`` they are pieces of objects.
+    Small numbers are likelier than ``most``.
     """
     count = 2 + int((most - 1) * rng.random() ** 2)
-    found = [first]
-    pool = [first]
-    for _ in range(min(3, count - 1)):
-        another = draw()
-        if another is not None:
-            pool.append(another)
-    while len(found) < count:
-        found.append(pool[int(rng.integers(len(pool)))])
-    return [piece_of(one, rng) for one in found] if is_material else found
+    drawn = [draw() for _ in range(min(3, count - 1))]
+    pool = [first, *(another for another in drawn if another is not None)]
+    return [first, *(pool[int(rng.integers(len(pool)))] for _ in range(count - 1))]

@@ -8,7 +8,7 @@ are a *group* and stay together.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,14 +90,11 @@ def deal_to_splits(
     used = [part for part in _PRECEDENCE if wanted[part] > 0]
     for rank, part in enumerate(used):
         needed[part] = np.where((counts > 0).sum(axis=0) > rank, _LACKING[part], 0.0)
-    dealt = _deal(counts, wanted, _weights(photos, labels), needed, seed)
+    products = {p.label for p in photos if p.is_product}
+    weights = np.where([label in products for label in labels], _PRODUCT_WEIGHT, 1.0)
+    dealt = _deal(counts, wanted, weights, needed, seed)
     split_of = {group: SPLITS[part] for group, part in zip(order, dealt.tolist(), strict=True)}
     return [split_of[group] for group in groups]
-
-
-def _weights(photos: Iterable[Photo], labels: Sequence[str]) -> NDArray[np.float64]:
-    products = {p.label for p in photos if p.is_product}
-    return np.where([label in products for label in labels], _PRODUCT_WEIGHT, 1.0)
 
 
 def _deal(
@@ -110,14 +107,9 @@ def _deal(
     """Return the part of each group for which each label is nearest to its share of each part.
 
     The greedy step follows Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label
-    data" (2011); single groups are then moved while that makes the parts more even.
-
-    Args:
-        counts: photos of each label in each group, (groups, labels).
-        shares: of the parts; a part of share 0 gets nothing.
-        weights: what each label counts.
-        needed: what it costs a label to have nothing in a part, (parts, labels).
-        seed: of the orders that are tried.
+    data" (2011); single groups are then moved while that makes the parts more even. ``counts``,
+    (groups, labels), are photos; a part of share 0 gets nothing; ``weights`` says what each label
+    counts, ``needed``, (parts, labels), what it costs one to have nothing in a part.
     """
     totals = counts.sum(axis=0)
     share_of = counts / totals
@@ -164,11 +156,6 @@ class SourceFolds:
 
     fold_of: Mapping[str, int]
     group_of: Mapping[str, str]
-
-    @property
-    def count(self) -> int:
-        """The number of folds."""
-        return max(self.fold_of.values()) + 1
 
     def of(self, photo: Photo) -> int:
         """Return the fold of a photo; a DatasetError if its source has none."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,9 @@ def write_template(path: Path, kinds: Mapping[str, str], photos: Mapping[str, in
             raise UsageError(f"{name} is a label of the package: it needs no description")
         if not NAME.fullmatch(name):
             raise UsageError(f"{name!r} cannot be a label: use a-z, 0-9 and _, a letter first")
-    parts = [_HEAD.format(folder=path.parent, families=_wrapped(packaged.families))]
+    indent = "#" + 18 * " "
+    families = textwrap.fill(", ".join(packaged.families), 72, subsequent_indent=indent)
+    parts = [_HEAD.format(folder=path.parent, families=families)]
     parts += [_entry(name, kind, photos.get(name)) for name, kind in sorted(kinds.items())]
     if not kinds:
         parts.append('# [label.whale_tooth]\n# kind = "product"\n# display_name = "Whale tooth"\n')
@@ -100,15 +103,6 @@ def _entry(name: str, kind: str, photos: int | None) -> str:
     if kind in {UNDECIDED, Kind.PRODUCT}:
         lines += ['# family = ""', '# cites = ""', '# hint = ""']
     return "\n".join([*lines, "# confused_with = []", ""])
-
-
-def _wrapped(names: Iterable[str]) -> str:
-    lines = [""]
-    for name in names:
-        if len(lines[-1]) + len(name) > 72:
-            lines.append("")
-        lines[-1] += f"{name}, "
-    return "\n#                  ".join(line.strip() for line in lines).rstrip(",")
 
 
 def check_labels(folder: Path, photos: Mapping[str, int]) -> CustomLabels:

@@ -9,12 +9,12 @@ import csv
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from recognizer.dataset.manifest import IMAGE_SUFFIXES, MANIFEST
+from recognizer.dataset.manifest import IMAGE_SUFFIXES, MANIFEST, read_rows
 from recognizer.errors import DatasetError, UsageError
 
 LAYOUTS: Mapping[str, str] = {
@@ -38,21 +38,12 @@ LABEL_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """The columns of a table that hold the file and the label; None to find out."""
-
-    file: str | None = None
-    label: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionEntry:
+class CollectionEntry(NamedTuple):
     """One labelled photo of a collection: its file, its label, and the other columns it has."""
 
     path: Path
     label: str
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = {}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,16 +65,19 @@ class Collection:
 def read_collection(
     place: str | Path,
     layout: str | None = None,
-    columns: Columns | None = None,
     photos: Path | None = None,
+    *,
+    file_column: str | None = None,
+    label_column: str | None = None,
 ) -> Collection:
     """Read labelled photos.
 
     Args:
         place: a folder, or the CSV or JSON file in it that lists the photos.
         layout: one of :data:`LAYOUTS`; None to find out.
-        columns: which columns of a table hold the file and the label.
         photos: the folder that holds the photos; None for the one with the list.
+        file_column: the column of a table that holds the file; None to find out.
+        label_column: the same for the label.
     """
     place = Path(place)
     if layout is not None and layout not in LAYOUTS:
@@ -91,21 +85,29 @@ def read_collection(
     if not place.exists():
         raise DatasetError(f"{place}: no such folder or file")
     root = photos or (place.parent if place.is_file() else place)
-    name, lists = _detect(place, layout)
-    names = f" ({', '.join(os.path.relpath(path, root) for path in lists)})" if lists else ""
-    found = Collection(root=root, layout=name, words=LAYOUTS[name] + names)
-    files = _Files(root)
-    if name == "folders":
-        _read_folders(found)
-    for path in lists:
-        if name == "csv":
-            _read_table(path, files, found, columns or Columns())
-        else:
-            _read_coco(path, files, found)
+    try:
+        name, lists = _detect(place, layout)
+        names = f" ({', '.join(os.path.relpath(path, root) for path in lists)})" if lists else ""
+        found = Collection(root=root, layout=name, words=LAYOUTS[name] + names)
+        files = _Files(root)
+        if name == "folders":
+            _read_folders(found)
+        for path in lists:
+            if name == "csv":
+                _read_table(path, files, found, file_column, label_column)
+            else:
+                _read_coco(path, files, found)
+    except OSError as error:
+        raise DatasetError(f"{error.filename or place}: {error.strerror or error}") from error
     if not found.entries:
         why = f": {'; '.join([*found.left_out, *found.notes][:3])}" if found.left_out else ""
         raise DatasetError(f"{place}: {found.words}, but no photo with a label{why}")
     return found
+
+
+def _raise(error: OSError) -> None:
+    """Let a folder that cannot be read be an error, which os.walk skips otherwise."""
+    raise error
 
 
 def _detect(place: Path, asked: str | None) -> tuple[str, list[Path]]:
@@ -182,7 +184,7 @@ class _Files:
         """Return the files whose paths end in all of some parts, or in as many as any does."""
         if self._by_name is None:
             by_name = defaultdict(list)
-            for folder, _, names in os.walk(self._root):
+            for folder, _, names in os.walk(self._root, onerror=_raise):
                 for name in names:
                     by_name[name].append(os.path.relpath(os.path.join(folder, name), self._root))
             self._by_name = by_name
@@ -224,15 +226,13 @@ def _read_folders(found: Collection) -> None:
 
 
 def _add_label(folder: Path, fields: dict[str, str], found: Collection, others: list[Path]) -> None:
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = Path(place).relative_to(folder).parts
         source = {FOLDER: below[0]} if below else {}
         for path in (Path(place) / name for name in sorted(names)):
             if is_image(path):
-                found.entries.append(
-                    CollectionEntry(path=path, label=folder.name, fields={**fields, **source})
-                )
+                found.entries.append(CollectionEntry(path, folder.name, {**fields, **source}))
             elif not path.name.startswith("."):
                 others.append(path)
 
@@ -249,16 +249,18 @@ def _tables(place: Path) -> list[Path]:
         path
         for path in tables
         if path.is_file()
-        and all(_pick(_columns(path), known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
+        and all(_pick(_columns(path)[0], known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
     ]
 
 
-def _read_table(path: Path, files: _Files, found: Collection, columns: Columns) -> None:
-    names = _columns(path)
-    file = _require(path, names, FILE_COLUMNS, columns.file, "--file-column")
-    label = _require(path, names, LABEL_COLUMNS, columns.label, "--label-column")
+def _read_table(
+    path: Path, files: _Files, found: Collection, file: str | None, label: str | None
+) -> None:
+    names, delimiter = _columns(path)
+    file = _require(path, names, FILE_COLUMNS, file, "--file-column")
+    label = _require(path, names, LABEL_COLUMNS, label, "--label-column")
     found.notes.append(f"The column {file!r} names the file, {label!r} the label")
-    for where, row in _rows(path):
+    for where, row in read_rows(path, (file, label), delimiter):
         photo = files.find(row[file], path.parent)
         if isinstance(photo, str):
             found.left_out.append(f"{where}: {row[file]!r}: {photo}")
@@ -266,9 +268,7 @@ def _read_table(path: Path, files: _Files, found: Collection, columns: Columns) 
             found.left_out.append(f"{where}: {row[file]}: no label")
         else:
             fields = {key: value for key, value in row.items() if key != file and value}
-            found.entries.append(
-                CollectionEntry(path=photo, label=row[label].strip(), fields=fields)
-            )
+            found.entries.append(CollectionEntry(photo, row[label].strip(), fields))
 
 
 def _pick(names: Sequence[str], known: Sequence[str]) -> str | None:
@@ -291,35 +291,15 @@ def _require(
     return found
 
 
-def _columns(path: Path) -> list[str]:
+def _columns(path: Path) -> tuple[list[str], str]:
+    """Return the columns of a table, and what separates them."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline(1 << 20)
-        return next(csv.reader([first], delimiter=_delimiter(first)), [])
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error
+        delimiter = max(",;\t", key=first.count)
+        return next(csv.reader([first], delimiter=delimiter), []), delimiter
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: this is not a CSV table in UTF-8: {error}") from error
-
-
-def _delimiter(first: str) -> str:
-    return max(",;\t", key=first.count)
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the place of each row, and its cells."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            delimiter = _delimiter(file.readline(1 << 20))
-            file.seek(0)
-            reader = csv.DictReader(file, restval="", delimiter=delimiter)
-            for row in reader:
-                row.pop(None, None)  # cells beyond the header
-                yield f"{path}:{reader.line_num}", row
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: {error}") from error
 
 
 # --- COCO -----------------------------------------------------------------------------------------
@@ -335,8 +315,6 @@ def _json_files(place: Path) -> list[Path]:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(
             f"{path}: this is not JSON ({error}). Export it again; if it has nothing to do with "
@@ -367,8 +345,6 @@ def _add_coco(content: Any, path: Path, files: _Files, found: Collection) -> Non
         label = names[annotation["category_id"]]
         areas[annotation["image_id"]][label] += _area(annotation)
     licenses = {one["id"]: str(one.get("name", "")) for one in content.get("licenses") or []}
-    words = {*path.stem.lower().split("_"), path.parent.name.lower()} & SPLIT_FOLDERS
-    split = {"split": min(words)} if words else {}
     bases = [path.parent, *(path.parent / name for name in ("data", "images"))]
     # instances_train.json lies beside the folder train
     bases += [found.root / "images", found.root / path.stem.rpartition("_")[2]]
@@ -386,9 +362,7 @@ def _add_coco(content: Any, path: Path, files: _Files, found: Collection) -> Non
             if image.get("license") in licenses:
                 fields["license"] = licenses[image["license"]]
             label = max(of, key=lambda name: (of[name], name))
-            found.entries.append(
-                CollectionEntry(path=photo, label=label, fields={**fields, **split})
-            )
+            found.entries.append(CollectionEntry(photo, label, fields))
     if several:
         found.notes.append(
             f"{several} photos have several labels; the one with the largest area counts"

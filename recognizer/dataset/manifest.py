@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,8 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer._atomic import replacing
 from recognizer.errors import DatasetError
-from recognizer.imaging import LoadedImage, load_image
+from recognizer.imaging import Limits, LoadedImage, load_image
+from recognizer.imaging.sources import Refused, read_path
 from recognizer.model.description import TrainingImages
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, read_labels, unknown_name
 
@@ -30,7 +33,6 @@ SPLITS = ("train", "validation", "test")
 BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 """Photos of these labels serve as backdrops: what listings look like without any product."""
 
-PATCH_PREFIX = "patch/"
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 )
@@ -45,8 +47,6 @@ class Photo:
         split: ``train``, ``validation``, ``test``, or ``excluded`` (by a recipe).
         subtype: the source's own words for what is shown.
         license: as stated by the source; empty if it stated none.
-        outline: if not empty, this is not the whole photo but the patch inside this polygon, to be
-            laid on another background; points are (x, y) as shares of width and height.
         taxonomy: the labels of its data.
     """
 
@@ -57,7 +57,6 @@ class Photo:
     split: str
     subtype: str = ""
     license: str = ""
-    outline: tuple[tuple[float, float], ...] = ()
     taxonomy: Taxonomy = field(default_factory=load_taxonomy, repr=False, compare=False)
 
     @property
@@ -69,16 +68,6 @@ class Photo:
     def is_product(self) -> bool:
         """Whether it shows a product; the others are the negatives of every measurement."""
         return self.kind is Kind.PRODUCT
-
-    @property
-    def is_patch(self) -> bool:
-        """Whether it is a patch of a photo that counts by itself."""
-        return bool(self.outline)
-
-    @property
-    def is_evidence(self) -> bool:
-        """Whether it is a whole photo."""
-        return not self.is_patch
 
 
 def taxonomy_of(photos: Sequence[Photo]) -> Taxonomy:
@@ -99,16 +88,17 @@ def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
 
 
 def read_rows(
-    path: str | os.PathLike[str], columns: Sequence[str]
+    path: str | os.PathLike[str], columns: Sequence[str], delimiter: str = ","
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the place (``file:line``) and the cells of each row of a CSV table in UTF-8."""
+    """Yield the place (``file:line``) and the cells of each row of a table in UTF-8."""
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, restval="")
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="", delimiter=delimiter)
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
                 raise DatasetError(f"{path}: no column {', '.join(missing)}")
             for row in reader:
+                row.pop(None, None)  # cells beyond the header
                 yield f"{path}:{reader.line_num}", row
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error
@@ -140,19 +130,25 @@ def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Ph
     Without a manifest every photo is in the split ``train``, and its source is the data folder.
     """
     root = Path(folder)
+    try:
+        photos = list(_photos_of(root, taxonomy))
+    except OSError as error:
+        raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
+    if not photos:
+        raise DatasetError(f"{root}: no {MANIFEST} with rows, and no folders named after labels")
+    return photos
+
+
+def _photos_of(root: Path, taxonomy: Taxonomy | None) -> Iterator[Photo]:
     if (root / MANIFEST).is_file():
-        photos = []
         for row in read_manifest(root, taxonomy):
             if isinstance(row, str):
                 raise DatasetError(row)
-            photos.append(row)
-        if not photos:
-            raise DatasetError(f"{root / MANIFEST}: no rows")
-        return photos
+            yield row
+        return
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder")
     taxonomy = folder_taxonomy(root, taxonomy)
-    photos = []
     for inside in sorted(root.iterdir()):
         if not inside.is_dir() or inside.name.startswith("."):
             continue
@@ -160,20 +156,17 @@ def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Ph
         if paths and inside.name not in taxonomy.labels:
             unknown = _unknown_label(inside.name, root, taxonomy)
             raise DatasetError(f"{inside} (images: {len(paths)}): {unknown}")
-        photos += [
-            Photo(
-                path=path,
-                sha256=sha256(path.read_bytes()).hexdigest(),
-                label=inside.name,
-                source=root.name,
-                split="train",
-                taxonomy=taxonomy,
-            )
-            for path in paths
-        ]
-    if not photos:
-        raise DatasetError(f"{root}: no {MANIFEST}, and no folders of images named after labels")
-    return photos
+        for path in paths:
+            digest = sha256(read_file(path)).hexdigest()
+            yield Photo(path, digest, inside.name, root.name, "train", taxonomy=taxonomy)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a photo, or raise a DatasetError: a FIFO is not waited for."""
+    try:
+        return read_path(path, Limits())
+    except Refused as error:
+        raise DatasetError(f"{path}: {error.detail}") from error
 
 
 def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
@@ -198,16 +191,18 @@ def read_manifest(root: Path, taxonomy: Taxonomy | None = None) -> Iterator[Phot
         if wrong:
             yield f"{where}: {wrong}"
             continue
-        yield Photo(
-            path=root / row["file"],
-            sha256=row["sha256"],
-            label=row["label"],
-            source=row["source"],
-            split=row["split"],
-            subtype=row.get("subtype") or "",
-            license=row.get("license") or "",
-            taxonomy=taxonomy,
-        )
+        yield photo_of_row(row, root / row["file"], taxonomy)
+
+
+def photo_of_row(row: Mapping[str, str], path: Path, taxonomy: Taxonomy) -> Photo:
+    """Return the photo that a row of a manifest describes."""
+    return Photo(
+        path=path,
+        **{key: row[key] for key in ("sha256", "label", "source", "split")},
+        subtype=row.get("subtype") or "",
+        license=row.get("license") or "",
+        taxonomy=taxonomy,
+    )
 
 
 def _wrong(row: Mapping[str, str], taxonomy: Taxonomy, root: Path) -> str | None:
@@ -222,16 +217,33 @@ def _wrong(row: Mapping[str, str], taxonomy: Taxonomy, root: Path) -> str | None
 
 
 def training_images(photos: Iterable[Photo], members: Container[str]) -> TrainingImages:
-    """Return the numbers of photos, their sources and patches of some labels."""
+    """Return the numbers of photos and sources of some labels."""
     found = [p for p in photos if p.label in members]
-    return TrainingImages(
-        photos=sum(p.is_evidence for p in found),
-        sources=len({p.source for p in found if p.is_evidence}),
-        patches=sum(p.is_patch for p in found),
-    )
+    return TrainingImages(photos=len(found), sources=len({p.source for p in found}))
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:
     """Return a sha256 over the content hashes, labels, sources and splits, whatever their order."""
-    rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}{p.outline or ''}" for p in photos)
+    rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}" for p in photos)
     return sha256("\n".join(rows).encode()).hexdigest()
+
+
+def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:
+    """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path.
+
+    ``own_labels`` is the data's description of custom labels, which goes with the manifest.
+    """
+    path = folder / MANIFEST
+    if own_labels is not None and not (folder / LABELS).exists():
+        shutil.copyfile(own_labels, folder / LABELS)
+    with (
+        replacing(path) as partial,
+        # JSON can hold half a character, for example in a seller's name.
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*REQUIRED_COLUMNS, "subtype", "license"))
+        for p in photos:
+            place = Path(os.path.relpath(p.path.absolute(), folder.absolute())).as_posix()
+            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.subtype, p.license])
+    return path

@@ -5,24 +5,21 @@ The photos stay where they are. Nothing depends on the order in which files are 
 
 from __future__ import annotations
 
-import csv
-import os
 import re
-import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from hashlib import file_digest, sha256
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recognizer._atomic import replacing
 from recognizer.dataset.folds import deal_to_splits
-from recognizer.dataset.layouts import Collection, CollectionEntry, is_image
-from recognizer.dataset.manifest import LABELS, MANIFEST, SPLITS, Photo, folder_taxonomy, read_rows
+from recognizer.dataset.layouts import Collection
+from recognizer.dataset.manifest import (
+    Photo,
+    folder_taxonomy,
+    photo_of_row,
+)
 from recognizer.dataset.origins import find_origins
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
@@ -30,15 +27,13 @@ from recognizer.imaging.sources import Refused, read_path
 from recognizer.known import near_copies
 from recognizer.taxonomy import Taxonomy, unknown_name
 
-COLUMNS = ("sha256", "file", "label", "source", "split", "subtype", "license")
 FEW_PHOTOS = 10
 """A label with fewer photos to train on is hardly learned."""
 
-_LICENSES = ("license", "licence")
 _SHOWN = 3  # examples in a message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NewManifest:
     """A manifest that was made: its photos with their splits, ordered by file.
 
@@ -47,23 +42,12 @@ class NewManifest:
     which files are not in it, and why: one line each.
     """
 
-    photos: tuple[Photo, ...]
+    photos: list[Photo] = field(default_factory=list)
     layout: str
-    source: str
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
-    left_out: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A photo of a collection whose file was read."""
-
-    entry: CollectionEntry
-    label: str
-    source: str | None
-    sha256: str
-    phash: str | None
+    source: str = ""
+    notes: list[str]
+    warnings: list[str] = field(default_factory=list)
+    left_out: list[str]
 
 
 def make_manifest(
@@ -85,77 +69,45 @@ def make_manifest(
         seed: of the draw.
         on_progress: called with the number of files that were read, and of all.
     """
-    notes, warnings, left_out = [*found.notes], list[str](), [*found.left_out]
-    taxonomy = folder_taxonomy(found.root)
-    labels = _labels(found, renamed or {}, taxonomy, notes)
-    origins = find_origins(found, source)
-    pairs = [
-        (entry, origin)
-        for entry, origin in zip(found.entries, origins.sources, strict=True)
-        if entry.label in labels
-    ]
-    seen = _look_at_all(pairs, labels, left_out, on_progress)
-    seen = _without_copies(seen, found.root, notes, left_out)
-    if not seen:
-        raise DatasetError(f"{found.root}: no photo can be read: {'; '.join(left_out[:_SHOWN])}")
-    seen = _name_sources(seen, found.root, warnings)
-    groups = _group(seen, found.root, notes, warnings)
-    photos = [_photo(one, taxonomy) for one in seen]
-    if len(set(groups.tolist())) < 2:
+    made = NewManifest(layout=found.words, notes=[*found.notes], left_out=[*found.left_out])
+    taxonomy, root = folder_taxonomy(found.root), found.root
+    labels = _labels(found, renamed or {}, taxonomy, made.notes)
+    sources, made.source = find_origins(found, source)
+    pairs = [pair for pair in zip(found.entries, sources, strict=True) if pair[0].label in labels]
+    pairs.sort(key=lambda pair: (pair[0].path.as_posix(), pair[0].label))
+    hashes: dict[str, str | None] = {}
+    with ThreadPoolExecutor(2) as pool:
+        looks = pool.map(_look_at, [entry.path for entry, _ in pairs])
+        for done, ((entry, origin), look) in enumerate(zip(pairs, looks, strict=True), 1):
+            if isinstance(look, str):
+                made.left_out.append(f"{entry.path}: {look}")
+            else:
+                digest, hashes[digest] = look
+                about = {"sha256": digest, "label": labels[entry.label], "source": origin or ""}
+                row = {**entry.fields, **about, "split": ""}
+                row["license"] = entry.fields.get("license") or entry.fields.get("licence", "")
+                made.photos.append(photo_of_row(row, entry.path, taxonomy))
+            on_progress(done, len(pairs))
+    _leave_copies_out(made, root)
+    if not made.photos:
+        raise DatasetError(f"{root}: no photo can be read: {'; '.join(made.left_out[:_SHOWN])}")
+    _name_sources(made, root)
+    groups = _group(made, [hashes[photo.sha256] for photo in made.photos], root)
+    if len(set(groups)) < 2:
         raise DatasetError(
-            f"all {len(seen)} photos are of one source, {seen[0].source!r}, or near-copies: "
-            "nothing can be held out. Say where they come from (--source COLUMN), or take each "
-            "photo as its own source with --source photo; the figures will then look better "
-            "than the model is"
+            f"all {len(groups)} photos are of one source, {made.photos[0].source!r}, or "
+            "near-copies: nothing can be held out. Say where they come from (--source COLUMN), or "
+            "take each photo as its own source with --source photo; the figures will then look "
+            "better than the model is"
         )
-    splits = deal_to_splits(photos, groups.tolist(), shares, seed)
-    photos = [replace(photo, split=split) for photo, split in zip(photos, splits, strict=True)]
-    if any("split" in one.entry.fields for one in seen):
-        notes.append("The splits that the data came with were not used: sources may be in several")
-    _warn_of_few(photos, warnings)
-    return NewManifest(
-        photos=tuple(photos),
-        layout=found.words,
-        source=origins.words,
-        notes=tuple(notes),
-        warnings=tuple(warnings),
-        left_out=tuple(left_out),
-    )
-
-
-def _photo(one: _Seen, taxonomy: Taxonomy) -> Photo:
-    fields = one.entry.fields
-    return Photo(
-        path=one.entry.path,
-        sha256=one.sha256,
-        label=one.label,
-        source=one.source or "",
-        split="",
-        subtype=fields.get("subtype", ""),
-        license=next((fields[key] for key in _LICENSES if key in fields), ""),
-        taxonomy=taxonomy,
-    )
-
-
-def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:
-    """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path.
-
-    ``own_labels`` is the data's description of custom labels, which goes with the manifest.
-    """
-    path = folder / MANIFEST
-    if own_labels is not None and not (folder / LABELS).exists():
-        shutil.copyfile(own_labels, folder / LABELS)
-    with (
-        replacing(path) as partial,
-        # JSON can hold half a character, for example in a seller's name.
-        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for p in photos:
-            place = Path(os.path.relpath(p.path.absolute(), folder.absolute())).as_posix()
-            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.subtype, p.license])
-    return path
+    splits = deal_to_splits(made.photos, groups, shares, seed)
+    made.photos = [replace(p, split=split) for p, split in zip(made.photos, splits, strict=True)]
+    if any("split" in entry.fields for entry in found.entries):
+        made.notes.append(
+            "The splits that the data came with were not used: sources may be in several"
+        )
+    _warn_of_few(made)
+    return made
 
 
 def _labels(
@@ -198,26 +150,6 @@ def plain_label(name: str) -> str:
     return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or name
 
 
-def _look_at_all(
-    pairs: Sequence[tuple[CollectionEntry, str | None]],
-    labels: Mapping[str, str],
-    left_out: list[str],
-    on_progress: Callable[[int, int], None],
-) -> list[_Seen]:
-    """Read each file once; the photos are ordered by path."""
-    pairs = sorted(pairs, key=lambda pair: (pair[0].path.as_posix(), pair[0].label))
-    seen = []
-    with ThreadPoolExecutor(2) as pool:
-        looks = pool.map(_look_at, [entry.path for entry, _ in pairs])
-        for done, ((entry, source), look) in enumerate(zip(pairs, looks, strict=True), 1):
-            if isinstance(look, str):
-                left_out.append(f"{entry.path}: {look}")
-            else:
-                seen.append(_Seen(entry, labels[entry.label], source, *look))
-            on_progress(done, len(pairs))
-    return seen
-
-
 def _look_at(path: Path) -> tuple[str, str | None] | str:
     """Return a file's sha256 and perceptual hash, or what is wrong with it."""
     try:
@@ -233,132 +165,89 @@ def _look_at(path: Path) -> tuple[str, str | None] | str:
     return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
 
 
-def _without_copies(
-    seen: Sequence[_Seen], root: Path, notes: list[str], left_out: list[str]
-) -> list[_Seen]:
-    """Return each content once; contents with several labels not at all."""
-    by_content: defaultdict[str, list[_Seen]] = defaultdict(list)
-    for one in seen:
-        by_content[one.sha256].append(one)
-    kept = []
+def _leave_copies_out(made: NewManifest, root: Path) -> None:
+    """Keep each content once, and contents with several labels not at all."""
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    for photo in made.photos:
+        labels[photo.sha256].add(photo.label)
+    kept: dict[str, Photo] = {}
     copies = 0
-    for one in seen:
-        same = by_content[one.sha256]
-        labels = sorted({other.label for other in same})
-        if len(labels) > 1:
-            left_out.append(
-                f"{_name(one, root)}: the same file has several labels: {', '.join(labels)}"
+    for photo in made.photos:
+        several = labels[photo.sha256]
+        if len(several) > 1:
+            made.left_out.append(
+                f"{_name(photo, root)}: the same file has several labels: "
+                f"{', '.join(sorted(several))}"
             )
-        elif one is same[0]:
-            kept.append(one)
         else:
-            copies += 1
+            copies += photo.sha256 in kept
+            kept.setdefault(photo.sha256, photo)
+    made.photos = list(kept.values())
     if copies:
-        notes.append(f"Skipped {copies} files that are the same as others, to the byte")
-    return kept
+        made.notes.append(f"Skipped {copies} files that are the same as others, to the byte")
 
 
-def _name_sources(seen: Sequence[_Seen], root: Path, warnings: list[str]) -> list[_Seen]:
-    """Return the photos with a source each; a photo without one is its own."""
-    without = sum(one.source is None for one in seen)
-    if without:
-        which = "no photo has" if without == len(seen) else f"{without} photos have no"
-        warnings.append(
-            f"{which} {'a ' if without == len(seen) else ''}source: each counts as its own. "
-            "Photos of one seller or camera may then be in training and test, and the figures "
-            "will look better than the model is. Give a source: a column (--source NAME), or one "
-            "more folder below each label's folder"
-        )
-    return [
-        one if one.source is not None else replace(one, source=f"photo/{_name(one, root)}")
-        for one in seen
+def _name_sources(made: NewManifest, root: Path) -> None:
+    """Give each photo without a source one of its own."""
+    without = sum(not photo.source for photo in made.photos)
+    if not without:
+        return
+    which = "no photo has a" if without == len(made.photos) else f"{without} photos have no"
+    made.warnings.append(
+        f"{which} source: each counts as its own. Photos of one seller or camera may then be in "
+        "training and test, and the figures will look better than the model is. Give a source: a "
+        "column (--source NAME), or one more folder below each label's folder"
+    )
+    made.photos = [
+        photo if photo.source else replace(photo, source=f"photo/{_name(photo, root)}")
+        for photo in made.photos
     ]
 
 
-def _group(
-    seen: Sequence[_Seen], root: Path, notes: list[str], warnings: list[str]
-) -> NDArray[np.intp]:
+def _group(made: NewManifest, hashes: Sequence[str | None], root: Path) -> list[int]:
     """Return a group for each photo: those of a source, their near-copies, and so on."""
-    hashes = [one.phash for one in seen]
-    copies = near_copies(hashes, [None] * len(seen), match_orientations=True)
-    of_group: defaultdict[int, list[_Seen]] = defaultdict(list)
-    for one, first in zip(seen, copies.tolist(), strict=True):
-        of_group[first].append(one)
+    copies = near_copies(hashes, [None] * len(hashes), match_orientations=True)
+    of_group: defaultdict[int, list[Photo]] = defaultdict(list)
+    for photo, first in zip(made.photos, copies.tolist(), strict=True):
+        of_group[first].append(photo)
     several = [members for members in of_group.values() if len(members) > 1]
     if several:
-        joined = [members for members in several if len({one.source for one in members}) > 1]
-        notes.append(
+        joined = sum(len({photo.source for photo in members}) > 1 for members in several)
+        made.notes.append(
             f"{sum(map(len, several))} photos are near-copies of others, in {len(several)} groups; "
-            f"each group is in one split, {len(joined)} of them with all of their sources"
+            f"each group is in one split, {joined} of them with all of their sources"
         )
     for members in several:
-        if len({one.label for one in members}) > 1:
-            names = ", ".join(f"{_name(one, root)} ({one.label})" for one in members[:_SHOWN])
-            warnings.append(f"near-copies with different labels: {names}")
-    return near_copies(hashes, [one.source for one in seen], match_orientations=True)
+        if len({photo.label for photo in members}) > 1:
+            shown = (f"{_name(photo, root)} ({photo.label})" for photo in members[:_SHOWN])
+            made.warnings.append(f"near-copies with different labels: {', '.join(shown)}")
+    sources = [photo.source for photo in made.photos]
+    groups = near_copies(hashes, sources, match_orientations=True)
+    return [int(group) for group in groups]
 
 
-def _warn_of_few(photos: Sequence[Photo], warnings: list[str]) -> None:
+def _warn_of_few(made: NewManifest) -> None:
     by_label: defaultdict[str, list[Photo]] = defaultdict(list)
-    for photo in photos:
+    for photo in made.photos:
         by_label[photo.label].append(photo)
     for label, members in sorted(by_label.items()):
         train = sum(p.split == "train" for p in members)
         sources = len({p.source for p in members})
         if not any(p.split == "test" for p in members):
             why = f"it has {sources} source{'s' * (sources != 1)}"
-            warnings.append(f"{label}: no photo to test on: {why}")
+            made.warnings.append(f"{label}: no photo to test on: {why}")
         if train < FEW_PHOTOS:
-            warnings.append(f"{label}: only {train} photos to train on; it will hardly be learned")
-    if not any(p.is_product for p in photos):
-        warnings.append("no label is a product: nothing can become a lead")
-    elif not any(not p.is_product for p in photos):
-        warnings.append(
+            made.warnings.append(
+                f"{label}: only {train} photos to train on; it will hardly be learned"
+            )
+    if not any(p.is_product for p in made.photos):
+        made.warnings.append("no label is a product: nothing can become a lead")
+    elif all(p.is_product for p in made.photos):
+        made.warnings.append(
             "all labels are products: add photos of ordinary things (listing_other) and of "
             "look-alikes, or the model will call everything a product"
         )
 
 
-def _name(one: _Seen, root: Path) -> str:
-    return one.entry.path.relative_to(root).as_posix()
-
-
-# --- a published list -----------------------------------------------------------------------------
-
-
-def match_list(
-    table: Path,
-    folder: Path,
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> tuple[list[Photo], list[Photo]]:
-    """Return the photos of a published list that a folder holds, and those that it lacks.
-
-    Photos of others cannot be handed on. Their content hashes can, with label, source and split: a
-    CSV table with ``sha256``, ``label``, ``source`` and ``split``. Files are found by their
-    content, whatever they are called.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder")
-    files = [p for p in sorted(folder.rglob("*")) if is_image(p) and p.is_file()]
-    paths: dict[str, Path] = {}
-    for done, file in enumerate(files, 1):
-        with file.open("rb") as opened:
-            paths.setdefault(file_digest(opened, "sha256").hexdigest(), file)
-        on_progress(done, len(files))
-    taxonomy = folder_taxonomy(folder)
-    here, missing = list[Photo](), list[Photo]()
-    for where, row in read_rows(table, ("sha256", "label", "source", "split")):
-        if row["split"] not in SPLITS or row["label"] not in taxonomy.labels:
-            raise DatasetError(f"{where}: an unknown label, or a split that is none of the three")
-        photo = Photo(
-            path=paths.get(row["sha256"], Path()),
-            sha256=row["sha256"],
-            label=row["label"],
-            source=row["source"],
-            split=row["split"],
-            subtype=row.get("subtype", ""),
-            license=row.get("license", ""),
-            taxonomy=taxonomy,
-        )
-        (here if row["sha256"] in paths else missing).append(photo)
-    return here, missing
+def _name(photo: Photo, root: Path) -> str:
+    return photo.path.relative_to(root).as_posix()

@@ -6,11 +6,8 @@ was trained on looks better than it is, so a source has to be known, or taken fr
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
@@ -23,24 +20,11 @@ SOURCE_COLUMNS = (
 )
 """Columns that are taken for the source, the first one first."""
 
-MODES = ("folder", "prefix", "photo")
+MODES = ("folder", "photo")
 """What --source takes besides the name of a column."""
 
-_CAMERAS = re.compile(
-    r"(|img|image|images|dsc[nf]?|pxl|photo|picture|pic|p|file|frame|scan|download|unnamed|untitled|"
-    r"screenshot|whatsapp image|[0-9a-f]{8,}|\d+)"
-)
-"""Beginnings of file names that say nothing about where a photo comes from."""
-
-_COUNTER = re.compile(r"[\s_.-]*\(?\d+\)?$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origins:
-    """The source of each entry, or None, and in words how it was found."""
-
-    sources: Sequence[str | None]
-    words: str
+Origins = tuple[Sequence[str | None], str]
+"""The source of each entry, or None, and in words how it was found."""
 
 
 def find_origins(found: Collection, asked: str | None = None) -> Origins:
@@ -50,11 +34,9 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
     if asked in columns and asked != FOLDER:
         return _of_column(entries, asked)
     if asked == "photo":
-        return Origins(sources=[None] * len(entries), words="each photo is its own source")
+        return [None] * len(entries), "each photo is its own source"
     if asked == "folder":
         return _of_folder(found)
-    if asked == "prefix":
-        return _of_prefix(entries)
     if asked is not None:
         given = ", ".join(name for name in columns if name != FOLDER)
         raise UsageError(
@@ -66,75 +48,48 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
 
 def _guess(found: Collection, columns: Sequence[str]) -> Origins:
     """Return the sources of the first way that tells photos of a label apart."""
+    entries = found.entries
     plain = {name.strip().lower().replace(" ", "_"): name for name in columns}
-    by_column = [partial(_of_column, found.entries, plain[n]) for n in SOURCE_COLUMNS if n in plain]
-    labels = [entry.label for entry in found.entries]
-    ways: list[partial[Origins]] = [
-        *by_column,
-        partial(_of_folder, found),
-        partial(_of_prefix, found.entries),
-    ]
-    same: list[str] = []
-    for way in ways:
-        origins = way()
-        if _tells_apart(origins.sources, labels, is_column=way in by_column):
-            return replace(origins, words=origins.words + "".join(same))
-        if way in by_column:
-            same.append(f" ({origins.words} says the same of all)")
-    return Origins(
-        sources=[None] * len(labels),
-        words="nothing says where the photos come from: each is its own source" + "".join(same),
-    )
+    same = ""
+    for name in SOURCE_COLUMNS:
+        if name in plain:
+            sources, words = _of_column(entries, plain[name])
+            if len(set(sources) - {None}) > 1:
+                return sources, words + same
+            same += f" ({words} says the same of all)"
+    sources, words = _of_folder(found)
+    if _tells_apart(sources, [entry.label for entry in entries]):
+        return sources, words + same
+    words = "nothing says where the photos come from: each is its own source"
+    return [None] * len(entries), words + same
 
 
-def _tells_apart(sources: Sequence[str | None], labels: Sequence[str], *, is_column: bool) -> bool:
-    """Return whether sources are more than another name of the labels.
+def _tells_apart(sources: Sequence[str | None], labels: Sequence[str]) -> bool:
+    """Return whether folders are more than another name of the labels.
 
-    A column is meant as what it is called. Of folders and file names at least half of the photos
-    must have a source, shared by another photo, and some label must have two.
+    At least half of the photos must have a source, shared by another photo, and some label must
+    have two.
     """
     counts = Counter(source for source in sources if source is not None)
-    if len(counts) < 2:
-        return False
-    if is_column:
-        return True
     pairs = {(label, s) for label, s in zip(labels, sources, strict=True) if s is not None}
-    several = max(Counter(label for label, _ in pairs).values()) > 1
-    return several and 2 * sum(n for n in counts.values() if n > 1) >= len(sources)
+    of_label = Counter(label for label, _ in pairs).values()
+    shared = sum(n for n in counts.values() if n > 1)
+    return max(of_label, default=0) > 1 and 2 * shared >= len(sources)
 
 
 def _of_column(entries: Sequence[CollectionEntry], column: str) -> Origins:
     sources = [(entry.fields.get(column) or "").strip() or None for entry in entries]
-    return Origins(sources=sources, words=f"the column {column!r}")
+    return sources, f"the column {column!r}"
 
 
 def _of_folder(found: Collection) -> Origins:
     if found.layout == "folders":
-        return Origins(
-            sources=[entry.fields.get(FOLDER) for entry in found.entries],
-            words="the folder inside each label's folder",
-        )
-    sources = [_parent(entry, found.root) for entry in found.entries]
-    return Origins(sources=sources, words="the folder that a photo lies in")
+        sources = [entry.fields.get(FOLDER) for entry in found.entries]
+        return sources, "the folder inside each label's folder"
+    return [_parent(e, found.root) for e in found.entries], "the folder that a photo lies in"
 
 
 def _parent(entry: CollectionEntry, root: Path) -> str | None:
     parts = entry.path.relative_to(root).parts[:-1]
     names = [p for p in parts if p.lower() not in SPLIT_FOLDERS | {"images", "data", entry.label}]
     return names[-1] if names else None
-
-
-def _of_prefix(entries: Sequence[CollectionEntry]) -> Origins:
-    sources = [file_prefix(entry.path.stem) for entry in entries]
-    return Origins(sources=sources, words="the beginning of the file name, before its number")
-
-
-def file_prefix(stem: str) -> str | None:
-    """Return the beginning of a file name that may say where it comes from.
-
-    It ends at a double underscore, or else before the number at the end.
-    """
-    head, double, _ = stem.partition("__")
-    prefix = head if double else _COUNTER.sub("", stem)
-    is_counted = double or prefix != stem
-    return prefix if is_counted and not _CAMERAS.fullmatch(prefix.lower()) else None

@@ -54,11 +54,6 @@ class OutOfFold:
     input_size: int
     recipe: Mapping[str, Any]
 
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """Probabilities before calibration, float64, (N, labels)."""
-        return np.asarray(1 / (1 + np.exp(-self.log_odds.astype(np.float64))))
-
     def columns(self, labels: Sequence[str], whose: str) -> NDArray[np.float32]:
         """Return the log-odds with the labels of a model, in its order."""
         if set(labels) != set(self.labels):
@@ -71,7 +66,7 @@ class OutOfFold:
 
 def write_out_of_fold(found: OutOfFold, path: Path) -> None:
     """Write the file in one step."""
-    parquet, pyarrow = _pyarrow()
+    parquet, pyarrow = import_pyarrow()
     arrays = {name: pyarrow.array([getattr(p, name) for p in found.photos]) for name in _TEXTS}
     arrays["fold"] = pyarrow.array(found.folds.astype(np.int16))
     for label, column in zip(found.labels, found.log_odds.T, strict=True):
@@ -95,7 +90,7 @@ def write_out_of_fold(found: OutOfFold, path: Path) -> None:
 
 def read_out_of_fold(path: Path) -> OutOfFold:
     """Read the file, or raise a DatasetError."""
-    parquet, pyarrow = _pyarrow()
+    parquet, pyarrow = import_pyarrow()
     try:
         table = parquet.read_table(path)
         about = json.loads((table.schema.metadata or {})[_KEY])
@@ -129,7 +124,8 @@ def read_out_of_fold(path: Path) -> OutOfFold:
     )
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def import_pyarrow() -> tuple[Any, Any]:
+    """Return the modules ``pyarrow.parquet`` and ``pyarrow``, or name the extra that has them."""
     try:
         import pyarrow  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415

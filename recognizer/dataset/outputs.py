@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -20,20 +19,15 @@ _CHUNK = 32
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NetworkOutputs:
-    """Log-odds before calibration, float32, (N, labels), and embeddings, float32, (N, channels)."""
-
-    log_odds: NDArray[np.float32]
-    embedding: NDArray[np.float32]
-
-
 def run_photos(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> NetworkOutputs:
-    """Run the first frame of each photo through the network, decoded as in serving."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return log-odds before calibration, (N, labels), and embeddings, (N, channels), of photos.
+
+    The first frame of each goes through the network, decoded as in serving.
+    """
     if not photos:
         raise DatasetError("no photos")
 
@@ -42,7 +36,7 @@ def run_photos(
 
     chunks = in_chunks(run, photos, on_progress)
     log_odds, embedding = zip(*chunks, strict=True)
-    return NetworkOutputs(log_odds=np.concatenate(log_odds), embedding=np.concatenate(embedding))
+    return np.concatenate(log_odds), np.concatenate(embedding)
 
 
 def in_chunks(

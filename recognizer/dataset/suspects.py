@@ -9,13 +9,11 @@ Most suspects are right and only unusual. Wrong ones belong into a table of corr
 from __future__ import annotations
 
 import csv
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from cleanlab.filter import find_label_issues
 from numpy.typing import NDArray
@@ -24,15 +22,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import normalize
 
+from recognizer.dataset.contact_sheet import write_sheet
 from recognizer.dataset.folds import stratified_folds
-from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
 
 _DIRECTIONS = 200  # of the features: the rest is noise, and takes most of the time
 _STRENGTH = 0.3  # inverse of the penalty on the head's weights
-_TILE, _COLUMNS = 168, 8  # of the contact sheet: the side of a photo in pixels, and photos a row
-_GAP, _LINE = 4, 14  # around a photo; of a line of text, in pixels
-_PAPER, _INK = 32, 225
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +66,6 @@ def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> l
             cv=stratified_folds(labels, [p.source for p in photos]),
             method="predict_proba",
         )
-    return rank_suspects(photos, names, probabilities)
-
-
-def rank_suspects(
-    photos: Sequence[Photo], names: Sequence[str], probabilities: NDArray[np.float64]
-) -> list[Suspect]:
-    """Return the photos that do not look like their label, the most confident first.
-
-    ``probabilities``, (N, names), are those of models that had not seen the photo.
-    """
     given = np.array([names.index(photo.label) for photo in photos])
     ranked = find_label_issues(
         given, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1
@@ -106,33 +92,7 @@ def write_suspects(suspects: Sequence[Suspect], path: Path) -> None:
             writer.writerow(row)
 
 
-def suspects_sheet(suspects: Sequence[Suspect]) -> NDArray[np.uint8]:
-    """Draw the photos with their rank, given and suggested label, as an RGB picture."""
-    high, wide = _TILE + 2 * _LINE + _GAP, _TILE + _GAP
-    rows = max(1, math.ceil(len(suspects) / _COLUMNS))
-    sheet = np.full((rows * high + _GAP, _COLUMNS * wide + _GAP, 3), _PAPER, np.uint8)
-    for index, suspect in enumerate(suspects):
-        photo = read_photo(suspect.photo, _TILE)
-        scale = _TILE / max(photo.shape[:2])
-        small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        corner_y, corner_x = index // _COLUMNS * high + _GAP, index % _COLUMNS * wide + _GAP
-        top = corner_y + (_TILE - small.shape[0]) // 2
-        left = corner_x + (_TILE - small.shape[1]) // 2
-        sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-        for line, text in enumerate((f"{index + 1} {suspect.photo.label}", suspect.suggested)):
-            below = corner_y + _TILE + line * _LINE
-            _write(sheet[below : below + _LINE, corner_x : corner_x + _TILE], text)
-    return sheet
-
-
-def _write(strip: NDArray[np.uint8], text: str) -> None:
-    """Write text in the middle of a strip, in place, shrunk to fit."""
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.38
-    width = cv2.getTextSize(text, font, size, 1)[0][0]
-    if width > strip.shape[1]:
-        size *= strip.shape[1] / width
-        width = strip.shape[1]
-    words = np.ascontiguousarray(strip)
-    place = ((strip.shape[1] - width) // 2, _LINE - 4)
-    cv2.putText(words, text, place, font, size, (_INK,) * 3, 1, cv2.LINE_AA)
-    strip[:] = words
+def draw_suspects(suspects: Sequence[Suspect], path: Path) -> None:
+    """Draw the photos with their rank, given and suggested label."""
+    ranked = enumerate(suspects, 1)
+    write_sheet(((f"{i} {s.photo.label}\n{s.suggested}", s.photo) for i, s in ranked), path)

@@ -61,7 +61,6 @@ def enroll(
     output: Path | None,
     *,
     negatives: Sequence[str] = (),
-    title: tuple[str, int] | None = None,
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Enrolment:
     """Write a bundle that knows a product more, or one better.
@@ -70,9 +69,9 @@ def enroll(
         recognizer: the bundle that the new one is made of.
         product: what the photos show.
         photos: their paths, at least three that differ.
-        output: folder of the new bundle, which must not exist, or be empty; None to write nothing.
+        output: folder NAME-vN of the new bundle, which must not exist, or be empty; None to write
+            nothing.
         negatives: paths of photos that do not show the product, in addition to the bundle's bank.
-        title: name and version of the new bundle; None for those that the folder is called by.
         on_progress: called with what is being done, the photos done and their number.
 
     Raises:
@@ -81,8 +80,7 @@ def enroll(
         BundleError: the bundle's bank is not the one it describes, or its model cannot be added
             to.
     """
-    if output is not None:
-        title = title or check_output(output)
+    title = None if output is None else check_output(output)  # before any work is done
     plan, unreadable = _prepare(recognizer, product, photos, negatives, on_progress)
     if output is not None and title is not None:
         write_enrolled(plan, output, title)
@@ -225,8 +223,7 @@ def _prepare(
 
 def _note_on_copies(labels: Sequence[str], place: str, name: str) -> str:
     as_what = ", ".join(sorted({label or "a negative" for label in labels}))
-    count = f"{len(labels)} of the photos {'is' if len(labels) == 1 else 'are'}"
-    text = f"{count} in {place} (as {as_what}): they count as {name} here"
+    text = f"photos in {place} (as {as_what}): {len(labels)}; they count as {name} here"
     if place == _OWN_BANK:
         text += "; the model may have been trained on them, and promise too much"
     return text

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recognizer.engine import Recognizer
 from recognizer.imaging import model_input
+from recognizer.known import near_copies
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import unit_norm
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE
@@ -55,16 +56,12 @@ class Examples:
 
         For each of the others also path -> path of the photo that it is a copy of.
         """
-        kept: list[int] = []
-        copies: dict[str, str] = {}
-        directions = unit_norm(self.embeddings[:, 0])
-        for row in range(len(self)):
-            same = np.array([self.sha256[k] == self.sha256[row] for k in kept], bool)
-            same |= are_near(self.phash[kept], self.phash[row], directions[kept] @ directions[row])
-            if same.any():
-                copies[self.paths[row]] = self.paths[kept[int(same.argmax())]]
-            else:
-                kept.append(row)
+        hashes = [phash.tobytes().hex() if phash.any() else None for phash in self.phash]
+        firsts = [int(first) for first in near_copies(hashes, self.sha256)]
+        kept = [row for row, first in enumerate(firsts) if row == first]
+        copies = {
+            self.paths[row]: self.paths[first] for row, first in enumerate(firsts) if row != first
+        }
         return kept, copies
 
     @property
@@ -153,13 +150,13 @@ def _copies(bank: NegativeBank, photos: Examples) -> NDArray[np.bool_]:
         short_digests(photos.sha256), photos.phash, unit_norm(photos.embeddings[:, 0]), strict=True
     )
     same = [
-        (bank.sha256 == digest) | are_near(bank.phash, phash, directions @ embedding)
+        (bank.sha256 == digest) | _are_near(bank.phash, phash, directions @ embedding)
         for digest, phash, embedding in views
     ]
     return np.array(same, bool).reshape(len(photos), len(bank))
 
 
-def are_near(
+def _are_near(
     phash: NDArray[np.uint8], other: NDArray[np.uint8], cosine: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
     """Return which of N photos are near-copies of another one, by hash and by embedding.

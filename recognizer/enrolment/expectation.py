@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.head import Learned, Learner
 from recognizer.evaluation.metrics import share
+from recognizer.evaluation.templates import render
 from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
 from recognizer.model.description import Calibration, EnrolmentEvidence, Share, counted
 from recognizer.model.numerics import sigmoid
@@ -27,45 +28,14 @@ class Expectation:
 
     def lines(self) -> list[str]:
         """Return the expectation as lines of text."""
-        found = self.evidence
-        held_out = next(iter(found.false_positives.values())).of
-        lines = [
-            f"{self.name}: {counted(found.photos, 'photo')} of {counted(found.sources, 'source')}"
-            + (f", and {found.known} that the bundle knows" if found.known else "")
-            + f"; {found.negatives} negatives, {held_out} of them held out",
-        ]
-        for rate in FALSE_POSITIVE_RATES:
-            recall, wrong = found.recall[rate], found.false_positives[rate]
-            lines.append(
-                f"recall {recall.count} of {recall.of} at {100 * rate:g} % "
-                f"({recall.low:.2f}-{recall.high:.2f}); false positives {wrong.count} of "
-                f"{wrong.of} ({100 * wrong.low:.2f}-{100 * wrong.high:.2f} %)"
-            )
-        if found.leads is not None:
-            lines.append(
-                f"with the default policy {found.leads.count} of {found.leads.of} are leads: its "
-                f"threshold, {self.any_product_threshold:.3f}, is one for all products. To use the "
-                f"label's own, put [rules.label.{self.name}] and under it review_rate = 0.01 in a "
-                "policy"
-            )
-        if found.ranks:
-            places = " ".join(map(str, found.ranks))
-            lines.append(f"ranks among the {held_out}, 1 being above all: {places}")
-        lines.append(
-            "Each photo was scored by a head that had not seen it. In brackets: 95 % intervals "
-            "(Clopper-Pearson)."
+        text = render(
+            "expectation.txt.j2",
+            name=self.name,
+            e=self.evidence,
+            threshold=self.any_product_threshold,
+            counted=counted,
         )
-        if found.sources == 1:
-            lines.append(
-                "All photos are of one source (one folder): on photos from elsewhere expect less."
-            )
-        if found.own_weight is not None:
-            lines.append(
-                "The label's old score is dropped: the photos are found better without it."
-                if found.own_weight == 0
-                else f"The label's old score counts in the new one (weight {found.own_weight:g})."
-            )
-        return lines
+        return text.splitlines()
 
 
 def expect(

@@ -1,10 +1,9 @@
 """Turn log-odds into probabilities, on held-out photos, and write them into a bundle.
 
-For each label cross-validated log-loss, grouped by source if it has enough sources, chooses
-between *temperature*, one divisor of all labels' log-odds (Guo et al., 2017), and *platt*, a line
-for each label (Platt, 1999). Labels with few positives share the fits over all labels; enrolled
-ones among them keep what enrolment gave them. The probabilities hold for a mix of photos like the
-validation split's; in a backlog, where products are rarer, they are too high.
+All labels share one line through their log-odds (Platt, 1999): a line for each is noise where
+products are few, and found fewer of them out of fold by the threshold that is one for all. Enrolled
+labels with few photos keep what enrolment gave them. The probabilities hold for a mix of photos
+like the held-out ones; in a backlog, where products are rarer, they are too high.
 """
 
 from __future__ import annotations
@@ -15,15 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 
 from recognizer import __version__
-from recognizer.dataset.folds import stratified_folds
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
@@ -43,101 +40,30 @@ from recognizer.model.folders import CARD_FILE, check_output, install_bundle
 from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_POSITIVES = 10
-"""A label with fewer positives than this shares the common fits."""
+"""An enrolled label with fewer held-out photos than this keeps its calibration."""
 
-Positive = NDArray[np.bool_]
-LogOdds = NDArray[np.float64]
 Weights = NDArray[np.float64]
 
 
-class LabelFit(NamedTuple):
-    """A label's calibration, and how it was found."""
-
-    calibration: Calibration
-    fit: CalibrationFit
-
-
 def fit_calibration(
-    log_odds: NDArray[np.floating],
-    truth: Sequence[str],
-    labels: Sequence[str],
-    sources: Sequence[str],
-    weights: NDArray[np.float64] | None = None,
-) -> list[LabelFit]:
-    """Fit each label's calibration by the method that does best on photos that it did not see.
+    log_odds: NDArray[np.floating], positive: NDArray[np.bool_], weights: Weights | None = None
+) -> Calibration:
+    """Fit the line of all labels.
 
-    ``log_odds`` are the model's, (N, labels); ``truth``, ``sources`` and ``weights`` (None: all
-    alike) are of the N photos.
+    ``log_odds`` are the model's, (N, labels), ``positive`` says which photo has which label;
+    ``weights`` (None: all alike) are of the N photos.
     """
-    values = np.asarray(log_odds, np.float64)
-    weights = np.ones(len(values)) if weights is None else weights
-    positive = np.array([[t == label for label in labels] for t in truth])
-    positives = positive.sum(axis=0)
-    own = positives >= MIN_POSITIVES
-    losses: dict[str, NDArray[np.float64]] = {}  # method -> the mean log-loss of each label
-    for train, test in stratified_folds(truth, sources):
-        found = _all_lines(values[train], positive[train], own, weights[train])
-        for method, lines in found.items():
-            loss = losses.setdefault(method, np.zeros(len(labels)))
-            for column, line in enumerate(lines):
-                scored = line(values[test, column])
-                whole = _log_loss(scored, positive[test, column], weights[test])
-                loss[column] += whole / weights.sum()
-    if not own.all():
-        for loss in losses.values():
-            loss[~own] = loss[~own].mean()
-    lines_of = _all_lines(values, positive, own, weights)
-    fits = []
-    for column in range(len(labels)):
-        best = min(losses, key=lambda method: losses[method][column])
-        shared = "" if own[column] or best == "temperature" else "_shared"
-        fit = CalibrationFit(
-            method=best + shared,
-            positives=int(positives[column]),
-            log_loss={name: round(float(loss[column]), 6) for name, loss in losses.items()},
-        )
-        fits.append(LabelFit(lines_of[best][column].rounded(), fit))
-    return fits
-
-
-def _all_lines(
-    values: LogOdds, positive: Positive, own: Positive, weights: Weights
-) -> dict[str, list[Calibration]]:
-    """Fit every method: for each a line for each label."""
-    columns = values.shape[1]
-    whole = values.ravel(), positive.ravel(), np.repeat(weights, columns)
-    platt = [_platt(*whole)] * columns
-    for i in np.flatnonzero(own & positive.any(axis=0)):  # another fold may have all positives
-        platt[i] = _platt(values[:, i], positive[:, i], weights)
-    return {"temperature": [_temperature(*whole)] * columns, "platt": platt}
-
-
-def _targets(positive: Positive, weights: Weights) -> NDArray[np.float64]:
-    """Return Platt's targets: off 0 and 1, of which no number of photos can assure us.
-
-    They do what a penalty would: the slope stays finite where a label makes no mistake.
-    """
-    of_positive, of_negative = weights[positive].sum(), weights[~positive].sum()
-    targets = np.where(positive, (of_positive + 1) / (of_positive + 2), 1 / (of_negative + 2))
-    return np.asarray(targets, np.float64)
-
-
-def _temperature(values: LogOdds, positive: Positive, weights: Weights) -> Calibration:
-    targets = _targets(positive, weights)
-    found = minimize_scalar(
-        lambda log_slope: _log_loss(np.exp(log_slope) * values, targets, weights),
-        bounds=(-4.0, 4.0),
-        method="bounded",
-    )
-    return Calibration(float(np.exp(found.x)), 0.0)
-
-
-def _platt(values: LogOdds, positive: Positive, weights: Weights) -> Calibration:
-    return Calibration(*fit_platt(values, _targets(positive, weights), weights, c=1e6))
+    values, hit = np.asarray(log_odds, np.float64).ravel(), positive.ravel()
+    each = np.ones(len(values)) if weights is None else np.repeat(weights, positive.shape[1])
+    # Platt's targets are off 0 and 1, of which no number of photos can assure us. They do what a
+    # penalty would: the slope stays finite if the model makes no mistake.
+    of_positive, of_negative = each[hit].sum(), each[~hit].sum()
+    targets = np.where(hit, (of_positive + 1) / (of_positive + 2), 1 / (of_negative + 2))
+    return Calibration(*fit_platt(values, targets, each, c=1e6)).rounded()
 
 
 def fit_platt(
-    log_odds: LogOdds, targets: NDArray[np.float64], weights: NDArray[np.float64], *, c: float
+    log_odds: NDArray[np.float64], targets: NDArray[np.float64], weights: Weights, *, c: float
 ) -> tuple[float, float]:
     """Return the slope (at least 0.001) and the intercept of Platt's line through N targets.
 
@@ -151,13 +77,6 @@ def fit_platt(
     )
     # A slope of zero or below would turn the order of the scores around.
     return max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
-
-
-def _log_loss(
-    log_odds: LogOdds, targets: NDArray[np.float64] | Positive, weights: Weights
-) -> float:
-    """Return the weighted sum of the log-losses."""
-    return float((weights * (np.logaddexp(0.0, log_odds) - targets * log_odds)).sum())
 
 
 def uncalibrated(labels: Sequence[str], taxonomy: Taxonomy, **values: Any) -> Bundle:
@@ -207,29 +126,20 @@ def calibrated(
     negative = np.array([not p.is_product for p in photos])
     if not negative.any():
         raise DatasetError("no held-out photos without a product: thresholds cannot be set")
-    truth, sources = [p.label for p in photos], [p.source for p in photos]
-    fitted = [
-        column
-        for column, label in enumerate(bundle.labels)
-        if weights is None or label.kind is Kind.PRODUCT
-    ]
-    names = [bundle.label_names[column] for column in fitted]
-    found = fit_calibration(log_odds[:, fitted], truth, names, sources, weights)
-    fits = dict(zip(names, found, strict=True))
-    kept = {
-        label.name
-        for label in bundle.labels
-        if label.fit
-        and label.fit.method == "enrolled"
-        and (label.name not in fits or fits[label.name].fit.positives < MIN_POSITIVES)
-    }
-    labels = tuple(
-        replace(label, calibration=fits[label.name].calibration, fit=fits[label.name].fit)
-        if label.name in fits.keys() - kept
-        else label
-        for label in bundle.labels
-    )
-    bundle = replace(bundle, labels=labels)
+    truth = np.array([p.label for p in photos])[:, None]
+    positive = truth == np.array(bundle.label_names)
+    fitted = [weights is None or label.kind is Kind.PRODUCT for label in bundle.labels]
+    line = fit_calibration(log_odds[:, fitted], positive[:, fitted], weights)
+    labels, kept = [], set[str]()
+    for label, is_fitted, count in zip(bundle.labels, fitted, positive.sum(axis=0), strict=True):
+        is_enrolled = label.fit is not None and label.fit.method == "enrolled"
+        if is_enrolled and (not is_fitted or count < MIN_POSITIVES):
+            kept.add(label.name)
+        elif is_fitted:
+            fit = CalibrationFit(method="platt_shared", positives=int(count))
+            label = replace(label, calibration=line, fit=fit)  # noqa: PLW2901
+        labels.append(label)
+    bundle = replace(bundle, labels=tuple(labels))
     # Thresholds hold for what users see: the calibrated scores, label by label and by family.
     scores = bundle.calibrate(log_odds[negative])
     stands_for = np.ones(len(scores), np.intp)
@@ -261,7 +171,7 @@ def calibrated(
         calibration=CalibrationPhotos(
             photos=len(photos),
             negatives=int(negative.sum()),
-            sources=len(set(sources)),
+            sources=len({p.source for p in photos}),
             fingerprint=fingerprint(photos),
         ),
     )
@@ -288,7 +198,7 @@ def calibrate_bundle(
     name, version = check_output(output)
     old = recognizer.bundle
     if log_odds is None:
-        log_odds = run_photos(recognizer, photos, on_progress).log_odds
+        log_odds, _ = run_photos(recognizer, photos, on_progress)
     found = calibrated(old, log_odds, photos, weights)
     assert found.calibration is not None  # noqa: S101 - as calibrated() leaves it
     today = datetime.now(UTC).date().isoformat()

@@ -13,27 +13,26 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_fscore_support
 
 from recognizer.dataset.manifest import Photo, fingerprint, training_images
 from recognizer.dataset.outputs import in_chunks
 from recognizer.decision import decide
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
+from recognizer.evaluation.by_photo import highest
 from recognizer.evaluation.figures import (
-    SOURCE_RATE,
+    COMPARED_RATE,
     Figures,
     LivingAnimal,
     Lookalikes,
-    SourceCount,
     Truth,
-    count_by_source,
     figures_of,
     measure_living_animals,
     measure_lookalikes,
 )
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
-from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate, EvaluationPhotos, LabelEvidence, Leads
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
@@ -43,14 +42,27 @@ ANY_PRODUCT = "any product"
 """The name of the target that stands for all products."""
 
 
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Precision, recall and their harmonic mean; None where there is nothing to divide by."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BySource:
-    """How many photos of each source are over a family's threshold for :data:`SOURCE_RATE`."""
+class LabelReport:
+    """How good a label is among all photos, ``photos`` of which have it.
+
+    ``highest`` is about the photos on which it has the highest score, ``over`` about those that
+    are over a product's threshold of the bundle for :data:`COMPARED_RATE`.
+    """
 
     name: str
-    threshold: float
-    positives: tuple[SourceCount, ...]
-    negatives: tuple[SourceCount, ...]
+    photos: int
+    highest: Quality
+    over: Quality | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +70,11 @@ class Evaluation:
     """All figures of a bundle on one split.
 
     ``data`` is the photos' fingerprint, ``intervals`` the unit of the bootstrap (``photos`` or
-    ``sources``). ``families`` are those with more than one product in the bundle. ``accuracy`` is
-    the share of photos whose label has the highest score; ``confusion`` is true label -> label with
-    the highest score -> photos. ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the
-    strictest threshold last, with precision at ``prevalence``.
+    ``sources``). ``families`` are those with more than one product in the bundle, ``labels`` its
+    products and those of the photos, ``reports`` about all its labels. ``accuracy`` is the share of
+    photos whose label has the highest score; ``confusion`` is true label -> label with the highest
+    score -> photos. ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the strictest
+    threshold last, with precision at ``prevalence``.
     """
 
     bundle: str
@@ -74,6 +87,7 @@ class Evaluation:
     intervals: str
     families: tuple[Figures, ...]
     labels: tuple[Figures, ...]
+    reports: tuple[LabelReport, ...]
     flagged_negatives: Estimate
     leads: Mapping[str, Leads]
     accuracy: Estimate
@@ -82,7 +96,6 @@ class Evaluation:
     confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
-    by_source: tuple[BySource, ...]
 
 
 def to_json(figures: object) -> str:
@@ -143,14 +156,12 @@ def measure(
     figures = partial(
         figures_of, truth=truth, rounds=rounds, group_by_source=group_by_source, calibrated=True
     )
-    products = [label.name for label in truth.taxonomy.products]
+    shown = {*bundle.label_names, *truth.labels.tolist()}
+    products = [label.name for label in truth.taxonomy.products if label.name in shown]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
-    policy = Policy()
-    verdicts = verdicts or [
-        decide(p, bundle.candidates, bundle.any_product_thresholds, policy) for p in predictions
-    ]
+    verdicts = verdicts or default_verdicts(bundle, predictions)
     flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]
-    best = [max(p.scores, key=p.scores.__getitem__) for p in predictions]
+    best = [highest(p) for p in predictions]
     right = sum(b == label for b, label in zip(best, truth.labels, strict=True))
     wanted = targets(bundle, truth, predictions)
     return Evaluation(
@@ -168,10 +179,11 @@ def measure(
             if len(family.members) > 1
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
+        reports=_reports(bundle, truth, score, best),
         flagged_negatives=share(int(np.array(flagged)[truth.negative].sum()), negatives),
         leads=_leads(truth, products, verdicts),
         accuracy=share(right, len(photos)),
-        lookalikes=measure_lookalikes(truth, [{**p.scores, **p.families} for p in predictions]),
+        lookalikes=measure_lookalikes(truth, ({**p.scores, **p.families} for p in predictions)),
         living=measure_living_animals(truth, best, flagged),
         confusion=_confusion(truth, best),
         prevalence=prevalence,
@@ -188,8 +200,40 @@ def measure(
             )
             for target in wanted
         },
-        by_source=tuple(_by_source(truth, t) for t in wanted if t.positive.any()),
     )
+
+
+def default_verdicts(bundle: Bundle, predictions: Sequence[Prediction]) -> list[Verdict]:
+    """Return what the default policy decides, with the thresholds of a bundle."""
+    candidates, policy = bundle.candidates, Policy()
+    return [decide(p, candidates, bundle.any_product_thresholds, policy) for p in predictions]
+
+
+def _reports(
+    bundle: Bundle, truth: Truth, score: Mapping[str, NDArray[np.float64]], best: Sequence[str]
+) -> tuple[LabelReport, ...]:
+    names = list(bundle.label_names)
+    limits = [label.thresholds.get(COMPARED_RATE) for label in bundle.labels]
+    own = truth.labels[:, None] == np.array(names)
+    over = np.stack(
+        [score[n] > (np.inf if t is None else t) for n, t in zip(names, limits, strict=True)], 1
+    )
+    judged = partial(precision_recall_fscore_support, zero_division=np.nan)
+    by_best = zip(*judged(own, np.array(best)[:, None] == np.array(names)), strict=True)
+    by_threshold = zip(*judged(own, over), strict=True)
+    return tuple(
+        LabelReport(
+            name=name,
+            photos=int(top[3]),
+            highest=_quality(top),
+            over=None if limit is None else _quality(passed),
+        )
+        for name, limit, top, passed in zip(names, limits, by_best, by_threshold, strict=True)
+    )
+
+
+def _quality(found: Sequence[float]) -> Quality:
+    return Quality(*(None if np.isnan(value) else round(float(value), 4) for value in found[:3]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,16 +290,6 @@ def _confusion(truth: Truth, best: Sequence[str]) -> dict[str, dict[str, int]]:
     return {
         row: {column: pairs[row, column] for column in order if pairs[row, column]} for row in rows
     }
-
-
-def _by_source(truth: Truth, target: Target) -> BySource:
-    threshold = threshold_at_fpr(target.scores[truth.negative], SOURCE_RATE)
-    over = target.scores > threshold
-    positives, negatives = (
-        count_by_source(truth.sources[side], over[side])
-        for side in (target.positive, truth.negative)
-    )
-    return BySource(name=target.name, threshold=threshold, positives=positives, negatives=negatives)
 
 
 def all_figures(evaluation: Evaluation) -> Iterator[Figures]:

@@ -1,12 +1,11 @@
-"""The figures of one label, one family, one source, one group of look-alikes.
+"""The figures of one label, one family, one group of look-alikes.
 
 Negatives are all photos that show no product; photos of other products count neither way.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -31,8 +30,8 @@ from recognizer.taxonomy import Kind, Taxonomy
 MIN_FOR_CALIBRATION = 30
 """Positives below which no calibration error is given: it would measure chance."""
 
-SOURCE_RATE = 0.01
-"""The false-positive rate at which results are given by source."""
+COMPARED_RATE = 0.01
+"""The false-positive rate at which bundles are compared, by default and under alterations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +80,6 @@ class Figures:
     calibration_error: Estimate | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceCount:
-    """How many photos of one source are over a threshold, as a number and as a share."""
-
-    source: str
-    photos: int
-    over: int
-    share: Estimate
-
-
 def figures_of(
     name: str,
     positive: NDArray[np.bool_],
@@ -137,15 +126,6 @@ def figures_of(
     )
 
 
-def count_by_source(sources: NDArray[np.str_], over: NDArray[np.bool_]) -> tuple[SourceCount, ...]:
-    """Return how many photos of each source are over a threshold, the largest source first."""
-    photos, found = Counter(sources.tolist()), Counter(sources[over].tolist())
-    return tuple(
-        SourceCount(source=name, photos=count, over=found[name], share=share(found[name], count))
-        for name, count in sorted(photos.items(), key=lambda item: (-item[1], item[0]))
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Lookalikes:
     """How well a family is distinguished from its look-alikes: the question that a reviewer has.
@@ -163,7 +143,7 @@ class Lookalikes:
 
 
 def measure_lookalikes(
-    truth: Truth, scores: Sequence[Mapping[str, float]], family: str = "ivory"
+    truth: Truth, scores: Iterable[Mapping[str, float]], family: str = "ivory"
 ) -> Lookalikes | None:
     """Measure how well a family is distinguished from its look-alikes.
 

@@ -39,7 +39,7 @@ def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
     Raises:
         DatasetError: there are none.
     """
-    found = [p for p in photos if split in {p.split, "all"} and p.is_evidence]
+    found = [p for p in photos if split in {p.split, "all"}]
     if not found:
         hint = ": give --split all if training saw none of these" if split == "test" else ""
         raise DatasetError(f"no photos in the split {split!r}{hint}")

@@ -7,8 +7,7 @@ only the photos that it has.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -103,17 +102,6 @@ def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
     low = float(betaincinv(count, of - count + 1, tail)) if count > 0 else 0.0
     high = float(betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
     return Estimate(value, min(low, value), max(high, value))
-
-
-def weighted_mean(weights: Mapping[str, float], parts: Mapping[str, Estimate]) -> Estimate:
-    """Return a mean of independent shares with its interval (MOVER: Zou and Donner, 2008).
-
-    The weights sum to 1. The distances to the ends of the intervals add up in squares.
-    """
-    value = sum(w * parts[name].value for name, w in weights.items())
-    below = math.hypot(*(w * (parts[n].value - parts[n].low) for n, w in weights.items()))
-    above = math.hypot(*(w * (parts[n].high - parts[n].value) for n, w in weights.items()))
-    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,22 @@ of the recipe finds, and sends to review, at sources that nobody has seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import taxonomy_of
 from recognizer.dataset.out_of_fold import OutOfFold
-from recognizer.decision import decide
 from recognizer.errors import DatasetError
 from recognizer.evaluation.calibrate import calibrated, uncalibrated
-from recognizer.evaluation.evaluate import Evaluation, measure
+from recognizer.evaluation.evaluate import Evaluation, default_verdicts, measure
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import InputFormat, ModelFile
-from recognizer.policy import Policy, Verdict
+from recognizer.policy import Verdict
 from recognizer.prediction import Prediction
 from recognizer.status import Status
 
@@ -57,41 +56,46 @@ def measure_out_of_fold(
     if len(numbers) < 2:
         raise DatasetError(f"{title}: {len(numbers)} folds; at least 2 are needed")
     draft = _draft(found)
-    predictions: dict[int, Prediction] = {}
-    verdicts: dict[int, Verdict] = {}
+    judge = partial(_measure, title=title, rounds=rounds, group_by_source=group_by_source)
+    every = list(range(len(found.photos)))
+    scored: dict[int, tuple[Prediction, Verdict]] = {}
     folds = {}
     for number in numbers:
-        inside = np.flatnonzero(found.folds == number)
-        outside = np.flatnonzero(found.folds != number)
-        bundle = calibrated(
-            draft, found.log_odds[outside], [found.photos[i] for i in outside.tolist()]
-        )
-        for row, prediction in zip(inside.tolist(), _predict(bundle, found, inside), strict=True):
-            predictions[row] = prediction
-            verdicts[row] = decide(
-                prediction, bundle.candidates, bundle.any_product_thresholds, Policy()
-            )
-        photos = [found.photos[i] for i in inside.tolist()]
-        if any(not p.is_product for p in photos):
-            evaluation = measure(
-                bundle,
-                photos,
-                [predictions[i] for i in inside.tolist()],
-                f"fold {number}",
-                rounds,
-                group_by_source=group_by_source,
-            )
-            folds[number] = replace(evaluation, bundle=title)
-    whole = measure(
-        calibrated(draft, found.log_odds, found.photos),
-        found.photos,
-        [predictions[i] for i in range(len(found.photos))],
-        "out of fold",
+        inside = np.flatnonzero(found.folds == number).tolist()
+        outside = np.flatnonzero(found.folds != number).tolist()
+        bundle = calibrated(draft, found.log_odds[outside], [found.photos[i] for i in outside])
+        predictions = _predict(bundle, found, inside)
+        verdicts = default_verdicts(bundle, predictions)
+        scored.update(zip(inside, zip(predictions, verdicts, strict=True), strict=True))
+        if any(not found.photos[i].is_product for i in inside):
+            folds[number] = judge(bundle, found, inside, scored, f"fold {number}")
+    whole = calibrated(draft, found.log_odds, found.photos)
+    return FoldEvaluation(whole=judge(whole, found, every, scored, "out of fold"), folds=folds)
+
+
+def _measure(
+    bundle: Bundle,
+    found: OutOfFold,
+    rows: Sequence[int],
+    scored: Mapping[int, tuple[Prediction, Verdict]],
+    split: str,
+    *,
+    title: str,
+    rounds: int,
+    group_by_source: bool,
+) -> Evaluation:
+    predictions, verdicts = zip(*(scored[row] for row in rows), strict=True)
+    photos = [found.photos[row] for row in rows]
+    evaluation = measure(
+        bundle,
+        photos,
+        predictions,
+        split,
         rounds,
         group_by_source=group_by_source,
-        verdicts=[verdicts[i] for i in range(len(found.photos))],
+        verdicts=verdicts,
     )
-    return FoldEvaluation(whole=replace(whole, bundle=title), folds=folds)
+    return replace(evaluation, bundle=title)
 
 
 def _draft(found: OutOfFold) -> Bundle:
@@ -107,8 +111,8 @@ def _draft(found: OutOfFold) -> Bundle:
     )
 
 
-def _predict(bundle: Bundle, found: OutOfFold, rows: NDArray[np.intp]) -> list[Prediction]:
-    scores = bundle.calibrate(found.log_odds[rows])
+def _predict(bundle: Bundle, found: OutOfFold, rows: Sequence[int]) -> list[Prediction]:
+    scores = bundle.calibrate(found.log_odds[list(rows)])
     names = [family.name for family in bundle.families]
     return [
         Prediction(
@@ -117,7 +121,5 @@ def _predict(bundle: Bundle, found: OutOfFold, rows: NDArray[np.intp]) -> list[P
             scores=dict(zip(bundle.label_names, own.tolist(), strict=True)),
             families=dict(zip(names, families.tolist(), strict=True)),
         )
-        for row, own, families in zip(
-            rows.tolist(), scores, bundle.family_scores(scores), strict=True
-        )
+        for row, own, families in zip(rows, scores, bundle.family_scores(scores), strict=True)
     ]

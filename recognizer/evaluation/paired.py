@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.evaluation.evaluate import targets
-from recognizer.evaluation.figures import SOURCE_RATE, Truth
+from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.metrics import Metric, RankedCounts, bootstrap, rank
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class PairedChange:
     """A figure of both bundles, and now - before with its paired bootstrap interval."""
 
@@ -31,7 +30,7 @@ class PairedChange:
 class PairedFigures:
     """Two bundles on one family, or on any product, with the photos and sources of its positives.
 
-    Recall is at the :data:`SOURCE_RATE`, with the threshold that each bundle needs for it.
+    Recall is at the :data:`COMPARED_RATE`, with the threshold that each bundle needs for it.
     """
 
     name: str
@@ -74,28 +73,38 @@ def compare(
     ``rounds`` and ``group_by_source`` are as in :func:`recognizer.evaluation.evaluate.measure`.
     """
     truth = Truth.of(photos)
-    before = {t.name: t for t in targets(against, truth, against_predictions)}
+    earlier = {t.name: t for t in targets(against, truth, against_predictions)}
     found = []
     for target in targets(bundle, truth, predictions):
-        if target.name not in before or not target.positive.any():
+        if target.name not in earlier or not target.positive.any():
             continue
         used = target.positive | truth.negative
         positive, sources = target.positive[used], truth.sources[used]
-        change = partial(
-            _change,
+        now, before = target.scores[used], earlier[target.name].scores[used]
+        draw = partial(
+            bootstrap,
             positive=positive,
-            now=target.scores[used],
-            before=before[target.name].scores[used],
+            scores=now,
+            against=before,
             rounds=rounds,
             groups=sources if group_by_source else None,
+        )
+        ranks = rank(positive, before), rank(positive, now)
+        metrics: tuple[Metric, ...] = (
+            RankedCounts.average_precision,
+            partial(RankedCounts.recall_at, rate=COMPARED_RATE),
+        )
+        precision, recall = (
+            PairedChange(float(metric(ranks[0])), float(metric(ranks[1])), draw(metric))
+            for metric in metrics
         )
         found.append(
             PairedFigures(
                 name=target.name,
                 photos=int(positive.sum()),
                 sources=len(np.unique(sources[positive])),
-                average_precision=change(RankedCounts.average_precision),
-                recall=change(partial(RankedCounts.recall_at, rate=SOURCE_RATE)),
+                average_precision=precision,
+                recall=recall,
             )
         )
     return PairedEvaluation(
@@ -106,19 +115,4 @@ def compare(
         negatives=int(truth.negative.sum()),
         intervals="sources" if group_by_source else "photos",
         families=tuple(found),
-    )
-
-
-def _change(
-    metric: Metric,
-    positive: NDArray[np.bool_],
-    now: NDArray[np.float64],
-    before: NDArray[np.float64],
-    rounds: int,
-    groups: NDArray[np.str_] | None,
-) -> PairedChange:
-    return PairedChange(
-        before=float(metric(rank(positive, before))),
-        now=float(metric(rank(positive, now))),
-        difference=bootstrap(metric, positive, now, against=before, rounds=rounds, groups=groups),
     )

@@ -1,4 +1,4 @@
-"""The plots of an evaluation report and of a robustness test."""
+"""The plots of an evaluation report and of a choice of thresholds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from recognizer._atomic import replacing
 from recognizer.evaluation.evaluate import Target
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
-from recognizer.evaluation.robustness import RATE, Robustness
-from recognizer.evaluation.templates import render
 from recognizer.model.description import Estimate
-from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_FOR_CURVE = 5
 """Positives below which a curve would have only two or three steps."""
@@ -29,6 +27,7 @@ MAX_CURVES = 6
 
 # Okabe and Ito (2008): distinct for people with colour blindness, too.
 _COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
+_COLOR, _CHOSEN, _GRAY = "#0072b2", "#d55e00", "#57606c"
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -77,7 +76,7 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         right.set(xlim=(lowest, 1), ylim=(0, 1.03))
         right.set_title("Recall and false-positive rate (left edge: 0)", fontsize=10)
         for rate in drawn[0].thresholds:
-            right.axvline(rate, color="#57606c", linestyle=":", linewidth=1)
+            right.axvline(rate, color=_GRAY, linestyle=":", linewidth=1)
         return data_uri(figure)
 
 
@@ -95,7 +94,7 @@ def reliability(figures: Sequence[Figures]) -> str | None:
             observed = np.array([b.observed.value for b in f.calibration])
             low = observed - [b.observed.low for b in f.calibration]
             high = [b.observed.high for b in f.calibration] - observed
-            axes.plot([0, 1], [0, 1], color="#57606c", linestyle=":", linewidth=1)
+            axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":", linewidth=1)
             axes.errorbar(
                 predicted, observed, np.stack([low, high]), fmt="o-", color=color, markersize=4
             )
@@ -105,31 +104,24 @@ def reliability(figures: Sequence[Figures]) -> str | None:
         return data_uri(figure)
 
 
-def confusion(table: Mapping[str, Mapping[str, int]], taxonomy: Taxonomy) -> str | None:
-    """Draw the confusion of products and look-alikes, as a ``data:`` URI; None without any."""
-    labels = taxonomy.labels
-    rows = [n for n in table if labels[n].kind in {Kind.PRODUCT, Kind.LOOKALIKE}]
-    if not rows:
-        return None
-    seen = {name for row in rows for name in table[row]}
-    columns = [name for name in labels if name in seen or name in rows]
-    counts = np.array([[table[row].get(column, 0) for column in columns] for row in rows])
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(
-            figsize=(2.2 + 0.34 * len(columns), 1.8 + 0.28 * len(rows)), layout="constrained"
+def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> str:
+    """Draw the confusion of a bundle's labels, as a ``data:`` URI."""
+    names = [*labels, *(name for name in table if name not in labels)]
+    counts = np.array([[table.get(row, {}).get(column, 0) for column in names] for row in names])
+    side = 2.5 + 0.32 * len(names)
+    with mpl.rc_context({**STYLE, "axes.grid": False, "font.size": 8}):
+        figure = Figure(figsize=(side, side), layout="constrained")
+        drawn = ConfusionMatrixDisplay(counts, display_labels=names).plot(
+            ax=figure.subplots(), cmap="Blues", xticks_rotation="vertical", colorbar=False
         )
-        axes = figure.subplots()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(
-            range(len(columns)), columns, rotation=55, ha="right", rotation_mode="anchor"
-        )
-        axes.set_yticks(range(len(rows)), [f"{row} ({sum(table[row].values())})" for row in rows])
-        axes.set(xlabel="label with the highest score", ylabel="true label (photos)")
-        for (i, j), count in np.ndenumerate(counts):
-            if count:
-                ink = "white" if shares[i, j] > 0.55 else "#1b2129"
-                axes.text(j, i, str(count), ha="center", va="center", fontsize=8, color=ink)
+        # Shades are shares of a row: else a common label would leave all others white.
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        drawn.im_.set_data(shares)
+        drawn.im_.set_clim(0, 1)
+        for count, part, text in zip(counts.flat, shares.flat, drawn.text_.flat, strict=True):
+            text.set_text(str(count) if count else "")
+            text.set_color("white" if part > 0.55 else "#1b2129")
+        drawn.ax_.set(xlabel="label with the highest score", ylabel="true label")
         return data_uri(figure)
 
 
@@ -140,54 +132,6 @@ def data_uri(figure: Figure) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-_BEFORE, _AFTER = "#57606c", "#d55e00"
-
-
-def draw_robustness(robustness: Robustness, name: str) -> Figure:
-    """Draw recall and false-positive rate of a family, or any product, before and after."""
-    outcomes = robustness.outcomes[name]
-    places = np.arange(len(outcomes))[::-1]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 1.2 + 0.24 * len(outcomes)), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        sides = (
-            (left, [(o.recall_before, o.recall) for o in outcomes], "recall"),
-            (
-                right,
-                [(o.false_positive_rate_before, o.false_positive_rate) for o in outcomes],
-                "false-positive rate",
-            ),
-        )
-        for axes, pairs, title in sides:
-            before, after = np.array([[e.value for e in pair] for pair in pairs]).T
-            altered = [after_it for _, after_it in pairs]
-            axes.hlines(places, before, after, color="#b8bfc8", linewidth=2)
-            axes.plot(
-                before, places, "o", color=_BEFORE, markerfacecolor="white", label="unaltered"
-            )
-            axes.plot(after, places, "o", color=_AFTER, label="altered, with its 95 % interval")
-            low, high = [e.low for e in altered], [e.high for e in altered]
-            axes.hlines(places, low, high, color=_AFTER, linewidth=1)
-            axes.set_title(title, fontsize=10)
-        left.set(xlim=(-0.02, 1.02), yticks=places)
-        left.set_yticklabels([f"{o.alteration}: {o.strength}" for o in outcomes])
-        right.set_xlim(left=0)
-        right.axvline(RATE, color=_BEFORE, linestyle=":", linewidth=1)
-        handles, words = right.get_legend_handles_labels()
-        figure.legend(handles, words, loc="outside lower center", ncols=2, frameon=False)
-        figure.suptitle(f"{robustness.bundle}: {name}, {robustness.split} split", fontsize=11)
-    return figure
-
-
-def write_robustness(robustness: Robustness, name: str, path: Path) -> None:
-    """Write a page with plot and table of a family, or any product."""
-    plot = data_uri(draw_robustness(robustness, name))
-    page = render("robustness.html.j2", robustness=robustness, name=name, plot=plot)
-    with replacing(path) as partial:
-        partial.write_text(page, encoding="utf-8")
-
-
-_COLOR, _CHOSEN = "#0072b2", "#d55e00"
 _LEAST_LEADS = 0.1  # stands for none, which a logarithm does not have
 
 
@@ -214,7 +158,7 @@ def draw_steps(
             axes.fill_between(leads, low, high, color=_COLOR, alpha=0.15, linewidth=0)
             axes.plot(leads, [one.value for one in shares], "o-", color=_COLOR, markersize=3)
             if capacity is not None:
-                axes.axvline(capacity, color=_BEFORE, linestyle="--", label="what the team can do")
+                axes.axvline(capacity, color=_GRAY, linestyle="--", label="what the team can do")
             if chosen is not None:
                 one = shares[chosen]
                 axes.vlines(leads[chosen], one.low, one.high, color=_CHOSEN)

@@ -78,27 +78,6 @@ class OperatingPoint:
             return f"at least {percent(self.precision.low)} %"
         return self.precision.as_percent()
 
-    def in_words(self, prevalence: float) -> str:
-        """Say what the threshold gives among a million photos."""
-        if self.recall is None:
-            return "There was no photo of a product to measure with."
-        million = 1_000_000
-        products = prevalence * million
-        found = products * self.recall.value
-        errors = (million - products) * self.false_positive_rate.value
-        words = (
-            f"Of a million photos {products:,.0f} show a product: {found:,.0f} of them are found, "
-            f"with {errors:,.0f} false positives"
-        )
-        if self.precision is None:
-            return f"{words}."
-        if not self.false_positives:
-            return (
-                f"{words} observed; but the data only show that {self.precision_in_words} of the "
-                "leads are products."
-            )
-        return f"{words}: {self.precision_in_words} of the leads are products."
-
 
 def operating_point(
     rate: float,

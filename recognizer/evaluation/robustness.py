@@ -11,128 +11,136 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset import alterations as alter
-from recognizer.dataset.cutout import Picture, find_object
+from recognizer.dataset.alterations import plain_backdrop, recompress
+from recognizer.dataset.cutout import Picture, find_object, soft_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import targets
-from recognizer.evaluation.figures import Truth
+from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
 
-RATE = 0.01
-"""The false-positive rate on the unaltered photos that sets the threshold."""
+_BACKGROUND = "background"
+_STRENGTHS: Mapping[str, Mapping[str, float]] = {
+    "recompression": {"quality 50": 50, "quality 20": 20, "quality 10": 10},
+    "downscaling": {"to a half": 1 / 2, "to a quarter": 1 / 4},
+    "watermark": {"1 line": 1, "4 lines": 4},
+    "collage": {"of 2 photos": 2, "of 4 photos": 4},
+    "screenshot": {"70 % of the screen": 0.7, "40 % of the screen": 0.4},
+    "crop": {"70 % of the area": 0.7, "40 % of the area": 0.4},
+    "rotation": {"10 degrees": 10, "30 degrees": 30, "90 degrees": 90},
+    "blur": {"0.5 % of the side": 0.005, "1 %": 0.01, "2 %": 0.02},
+    _BACKGROUND: {
+        "white": 255,
+        "black": 0,
+        **dict.fromkeys(("plain colours", "textures", "listing photos"), 0),
+    },
+}
+ALTERATIONS = tuple((name, strength) for name, of in _STRENGTHS.items() for strength in of)
+"""Name and strength of all that are measured."""
+
+_WORDS = ("FOR SALE", "price in description", "(c) 2024", "SHOP", "no reserve", "DM me", "original")
+
+Draw = Callable[[str, np.random.Generator], Picture]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Subject:
-    """A photo to alter, the mask of its object, and other photos to put behind or beside it."""
+def alter(  # noqa: PLR0911 - one for each alteration
+    name: str,
+    strength: str,
+    rgb: Picture,
+    mask: Picture | None,
+    draw: Draw,
+    rng: np.random.Generator,
+) -> Picture:
+    """Return an altered copy of a photo.
 
-    rgb: Picture
-    mask: Picture | None
-    draw: Callable[[str, np.random.Generator], Picture]
+    ``mask``, of any size with its aspect, is that of its object, which stays where the background
+    changes; ``draw`` returns other photos, a ``listing`` or a ``texture``.
+    """
+    value = _STRENGTHS[name][strength]
+    height, width = rgb.shape[:2]
+    match name:
+        case "recompression":
+            return recompress(rgb, int(value))
+        case "downscaling":
+            size = (max(1, round(width * value)), max(1, round(height * value)))
+            return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+        case "watermark":
+            return _written(rgb, int(value), rng)
+        case "collage":
+            fields = [draw("listing", rng) for _ in range(int(value) - 1)]
+            fields.insert(int(rng.integers(len(fields) + 1)), rgb)
+            fields = [np.asarray(cv2.resize(field, (width, height)), np.uint8) for field in fields]
+            return np.vstack([np.hstack(fields[i : i + 2]) for i in range(0, len(fields), 2)])
+        case "screenshot":
+            return _screenshot(rgb, value, rng)
+        case "crop":
+            rows, columns = (max(1, round(side * value**0.5)) for side in (height, width))
+            y, x = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
+            return np.ascontiguousarray(rgb[y : y + rows, x : x + columns])
+        case "rotation" if value % 90 == 0:
+            return np.ascontiguousarray(np.rot90(rgb, round(value / 90)))
+        case "rotation":  # the corners repeat the photo's edge, so that they give no clue
+            turn = cv2.getRotationMatrix2D((width / 2, height / 2), value, 1.0)
+            edge = cv2.BORDER_REPLICATE
+            return np.asarray(cv2.warpAffine(rgb, turn, (width, height), borderMode=edge), np.uint8)
+        case "blur":
+            sigma = max(value * min(height, width), 1e-3)
+            return np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma), np.uint8)
+        case _:
+            mask = np.zeros((8, 8), np.uint8) if mask is None else mask
+            opacity = soft_mask(mask, height, width)[..., None].astype(np.float32) / 255
+            behind = cv2.resize(_backdrop(strength, value, draw, rng), (width, height))
+            return np.asarray(np.rint(rgb * opacity + behind * (1 - opacity)), np.uint8)
 
-    @property
-    def object_mask(self) -> Picture:
-        """The mask, for alterations that need one."""
-        assert self.mask is not None  # noqa: S101 - the others are skipped without a mask
-        return self.mask
 
-
-Alter = Callable[[Subject, np.random.Generator, Any], Picture]
-
-
-@dataclass(frozen=True, slots=True)
-class Alteration:
-    """A change of a photo at one strength, which is given in words and as the change takes it."""
-
-    name: str
-    strength: str
-    change: Alter
-    value: Any = None
-
-    @property
-    def needs_mask(self) -> bool:
-        """Whether it needs an object that can be cut out."""
-        return self.name == "background"
-
-
-def _write_lines(subject: Subject, rng: np.random.Generator, lines: int) -> Picture:
-    rgb = subject.rgb
+def _written(rgb: Picture, lines: int, rng: np.random.Generator) -> Picture:
+    """Write lines of a seller's text across a photo."""
+    height, width = rgb.shape[:2]
     for _ in range(lines):
-        rgb = alter.write_across(rgb, rng)
+        words = _WORDS[int(rng.integers(len(_WORDS)))]
+        scale = width / 250 * rng.uniform(0.6, 1.4)
+        place = (int(rng.uniform(0, 0.5) * width), int(rng.uniform(0.15, 0.95) * height))
+        color, font = [int(v) for v in rng.choice([0, 255], 3)], cv2.FONT_HERSHEY_SIMPLEX
+        over = cv2.putText(
+            rgb.copy(), words, place, font, scale, color, 1 + int(scale), cv2.LINE_AA
+        )
+        rgb = np.asarray(cv2.addWeighted(rgb, 0.4, over, 0.6, 0), np.uint8)
     return rgb
 
 
-_CHANGES: Mapping[str, tuple[Alter, Mapping[str, Any]]] = {
-    "recompression": (
-        lambda subject, _, quality: alter.recompress(subject.rgb, quality),
-        {"quality 50": 50, "quality 20": 20, "quality 10": 10},
-    ),
-    "downscaling": (
-        lambda subject, rng, scale: alter.lose_resolution(subject.rgb, rng, (scale, scale)),
-        {"to a half": 1 / 2, "to a quarter": 1 / 4},
-    ),
-    "watermark": (_write_lines, {"1 line": 1, "4 lines": 4}),
-    "collage": (
-        lambda subject, rng, others: alter.collage(
-            subject.rgb, [subject.draw("listing", rng) for _ in range(others)], rng
-        ),
-        {"of 2 photos": 1, "of 4 photos": 3},
-    ),
-    "screenshot": (
-        lambda subject, rng, share: alter.screenshot(subject.rgb, share, rng),
-        {"70 % of the screen": 0.7, "40 % of the screen": 0.4},
-    ),
-    "crop": (
-        lambda subject, rng, share: alter.crop(subject.rgb, share, rng),
-        {"70 % of the area": 0.7, "40 % of the area": 0.4},
-    ),
-    "rotation": (
-        lambda subject, _, degrees: alter.turn(subject.rgb, degrees),
-        {"10 degrees": 10, "30 degrees": 30, "90 degrees": 90},
-    ),
-    "blur": (
-        lambda subject, _, share: alter.blur(subject.rgb, share),
-        {"0.5 % of the side": 0.005, "1 %": 0.01, "2 %": 0.02},
-    ),
-    "background": (
-        lambda subject, rng, backdrop: alter.swap_background(
-            subject.rgb, subject.object_mask, backdrop(subject, rng)
-        ),
-        {
-            "white": lambda *_: np.full((8, 8, 3), 255, np.uint8),
-            "black": lambda *_: np.zeros((8, 8, 3), np.uint8),
-            "plain colours": lambda _, rng: alter.plain_backdrop(rng),
-            "textures": lambda subject, rng: subject.draw("texture", rng),
-            "listing photos": lambda subject, rng: subject.draw("listing", rng),
-        },
-    ),
-}
+def _screenshot(rgb: Picture, share: float, rng: np.random.Generator) -> Picture:
+    """Show a photo in the window of an app, of which it takes a share: bars, lines of text."""
+    height, width = rgb.shape[:2]
+    tall = max(height + 2, round(height / share))
+    paper, ink = (250, 30) if rng.random() < 0.5 else (22, 225)
+    screen = np.full((tall, width, 3), paper, np.uint8)
+    top = round((tall - height) * rng.uniform(0.15, 0.4))
+    screen[top : top + height] = rgb
+    line = max(3, width // 24)
+    screen[: max(1, top // 2)] = rng.integers(0, 256, 3)
+    for y in range(top + height + line, tall - line, 2 * line):  # text, seen from afar
+        screen[y : y + line, line : round(width * rng.uniform(0.4, 0.95))] = ink
+    return screen
 
-ALTERATIONS = (
-    *(
-        Alteration(name=name, strength=words, change=change, value=value)
-        for name, (change, strengths) in _CHANGES.items()
-        for words, value in strengths.items()
-    ),
-    Alteration(
-        name="background",
-        strength="listings, moved",
-        change=lambda subject, rng, _: alter.put_object(
-            subject.rgb, subject.object_mask, subject.draw("listing", rng), rng
-        ),
-    ),
-)
-"""All that are measured."""
+
+def _backdrop(kind: str, gray: float, draw: Draw, rng: np.random.Generator) -> Picture:
+    if kind == "plain colours":
+        return plain_backdrop(rng)
+    if kind in {"textures", "listing photos"}:
+        return draw(kind.partition(" ")[0].removesuffix("s"), rng)
+    return np.full((8, 8, 3), gray, np.uint8)
+
+
+# --- figures --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +167,15 @@ class AlteredFigures:
 class Robustness:
     """A bundle's robustness: thresholds (on the unaltered photos) and outcomes by family.
 
-    ``masks`` counts the photos whose object can be cut out.
+    The thresholds are for the false-positive rate :data:`COMPARED_RATE`.
     """
 
     bundle: str
     digest: str
     split: str
     photos: int
-    masks: int
     thresholds: Mapping[str, float]
-    outcomes: Mapping[str, tuple[AlteredFigures, ...]]
+    outcomes: Mapping[str, Sequence[AlteredFigures]]
 
 
 def measure_robustness(
@@ -183,18 +190,17 @@ def measure_robustness(
 
     How a photo is altered depends on its content alone, not on the other photos.
     """
-    truth = Truth.of(photos)
+    truth, bundle = Truth.of(photos), recognizer.bundle
     if not truth.negative.any():
         raise DatasetError("no photos without a product; a threshold needs negatives")
     pairs: list[tuple[Prediction, list[Prediction | None]]] = []
     with ThreadPoolExecutor(threads) as pool:
-        draw = partial(_draw, photos, recognizer.bundle.input_size)
+        draw = partial(_draw, photos, bundle.input_size)
         for pair in pool.map(partial(_score, recognizer, draw), photos):
             pairs.append(pair)
             on_progress(len(pairs), len(photos))
-    bundle = recognizer.bundle
     before = [t for t in targets(bundle, truth, [p for p, _ in pairs]) if t.positive.any()]
-    thresholds = {t.name: threshold_at_fpr(t.scores[truth.negative], RATE) for t in before}
+    thresholds = {t.name: threshold_at_fpr(t.scores[truth.negative], COMPARED_RATE) for t in before}
     outcomes: dict[str, list[AlteredFigures]] = {target.name: [] for target in before}
     for i, alteration in enumerate(ALTERATIONS):
         there = np.array([after[i] is not None for _, after in pairs])
@@ -208,15 +214,13 @@ def measure_robustness(
                 outcomes[target.name].append(
                     _figures(alteration, positive, negative, target.scores, now, threshold)
                 )
-    masked = next(i for i, a in enumerate(ALTERATIONS) if a.needs_mask)
     return Robustness(
         bundle=bundle.title,
         digest=bundle.digest,
         split=split,
         photos=len(photos),
-        masks=sum(after[masked] is not None for _, after in pairs),
         thresholds=thresholds,
-        outcomes={name: tuple(found) for name, found in outcomes.items()},
+        outcomes=outcomes,
     )
 
 
@@ -225,29 +229,29 @@ def _draw(photos: Sequence[Photo], min_side: int, kind: str, rng: np.random.Gene
     labels = {"texture"} if kind == "texture" else BACKDROP_LABELS - {"texture"}
     found = [p for p in photos if p.label in labels]
     if not found:
-        return alter.plain_backdrop(rng)
+        return plain_backdrop(rng)
     return read_photo(found[rng.integers(len(found))], min_side)
 
 
 def _score(
-    recognizer: Recognizer, draw: Callable[[str, np.random.Generator], Picture], photo: Photo
+    recognizer: Recognizer, draw: Draw, photo: Photo
 ) -> tuple[Prediction, list[Prediction | None]]:
     """Return the predictions of a photo before and after each alteration (None: impossible)."""
     rgb = read_photo(photo, recognizer.bundle.input_size)
-    subject = Subject(rgb=rgb, mask=find_object(rgb), draw=draw)
+    mask = find_object(rgb)
     key = int(photo.sha256[:15], 16)
-    pictures = {
-        place: a.change(subject, np.random.default_rng([key, place]), a.value)
-        for place, a in enumerate(ALTERATIONS)
-        if subject.mask is not None or not a.needs_mask
-    }
+    pictures: dict[int, Picture] = {}
+    for place, alteration in enumerate(ALTERATIONS):
+        if mask is not None or alteration[0] != _BACKGROUND:
+            rng = np.random.default_rng([key, place])
+            pictures[place] = alter(*alteration, rgb, mask, draw, rng)
     before, *rest = recognizer.predict_many([rgb, *pictures.values()])
     after = dict(zip(pictures, rest, strict=True))
     return before, [after.get(place) for place in range(len(ALTERATIONS))]
 
 
 def _figures(
-    alteration: Alteration,
+    alteration: tuple[str, str],
     positive: NDArray[np.bool_],
     negative: NDArray[np.bool_],
     before: NDArray[np.float64],
@@ -258,8 +262,7 @@ def _figures(
         return share(int((scores[photos] > threshold).sum()), int(photos.sum()))
 
     return AlteredFigures(
-        alteration=alteration.name,
-        strength=alteration.strength,
+        *alteration,
         positives=int(positive.sum()),
         negatives=int(negative.sum()),
         recall_before=over(before, positive),

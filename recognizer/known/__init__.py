@@ -6,7 +6,7 @@ What a match means for an image is for :mod:`recognizer.policy` to say.
 from recognizer.known.bank import Bank, KnownItem
 from recognizer.known.exchange import is_exchange, read_exchange, write_exchange
 from recognizer.known.hashes import TRANSFORMS
-from recognizer.known.index import COPY_DISTANCE, HashIndex, near_copies
+from recognizer.known.index import COPY_DISTANCE, HashIndex, near_copies, near_pairs
 from recognizer.known.matches import KnownItems, share_bank
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "KnownItems",
     "is_exchange",
     "near_copies",
+    "near_pairs",
     "read_exchange",
     "share_bank",
     "write_exchange",

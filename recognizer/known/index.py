@@ -33,7 +33,7 @@ _FILES = ("hashes", "order", "starts")
 
 # Bits that are neighbours in a transform are alike in many photos, and a chunk of such bits would
 # have a few crowded values. So a chunk takes one bit from each row of the 16 x 16 coefficients,
-# each from another column (measured by benchmarks/known_items.py).
+# each from another column.
 _ROW, _COLUMN = np.divmod(np.arange(HASH_BITS), _CHUNK_BITS)
 _PERMUTATION = np.argsort((_COLUMN + 5 * _ROW) % _CHUNKS, kind="stable")
 
@@ -136,16 +136,6 @@ class HashIndex:
         pairs, once = np.unique(left[near] * len(self) + right[near], return_index=True)
         return pairs // max(1, len(self)), pairs % max(1, len(self)), apart[near][once].astype("u1")
 
-    def pairs(
-        self, distance: int = MAX_DISTANCE
-    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Yield, a block at a time, the positions of all pairs of its own within a distance."""
-        for start in range(0, len(self), _SOUGHT):
-            own = _restore(self._hashes[start : start + _SOUGHT])
-            left, right, _ = self.search(own, distance)
-            later = right > left + start
-            yield left[later] + start, right[later]
-
 
 def _permute(hashes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.packbits(np.take(np.unpackbits(hashes, axis=1), _PERMUTATION, axis=1), axis=1)
@@ -223,26 +213,31 @@ def near_copies(
         if hash_ is not None:
             forest.join(first_with.setdefault(hash_, position), position)
     firsts = list(first_with.values())
-    distinct = to_bytes(list(first_with))
-    index = HashIndex(distinct)
-    pairs = (
-        _turned_pairs(index, distinct, distance) if match_orientations else index.pairs(distance)
-    )
-    for left, right in pairs:
+    pairs = near_pairs(to_bytes(list(first_with)), distance, match_orientations=match_orientations)
+    for left, right, _ in pairs:
         for one, other in zip(left.tolist(), right.tolist(), strict=True):
             forest.join(firsts[one], firsts[other])
     return np.array([forest.root(position) for position in range(len(hashes))], np.intp)
 
 
-def _turned_pairs(
-    index: HashIndex, hashes: NDArray[np.uint8], distance: int
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield the pairs of an index's own hashes that are near in some orientation of one."""
+def near_pairs(
+    hashes: NDArray[np.uint8], distance: int = MAX_DISTANCE, *, match_orientations: bool = False
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]]:
+    """Yield, in parts, the positions of all pairs of hashes, uint8 (n, 32), within a distance.
+
+    With them comes the distance. With ``match_orientations`` a pair may come several times, once
+    for each orientation of one in which it is near the other.
+    """
+    index = HashIndex(hashes)
     for start in range(0, len(hashes), _SOUGHT):
-        turned = np.stack([transformed(one) for one in hashes[start : start + _SOUGHT]], axis=1)
-        for oriented in turned:
-            left, right, _ = index.search(oriented, distance)
-            yield left + start, right
+        block = hashes[start : start + _SOUGHT]
+        ways = [block]
+        if match_orientations:
+            ways = [*np.stack([transformed(one) for one in block], axis=1)]
+        for sought in ways:
+            left, right, apart = index.search(sought, distance)
+            later = right > left + start
+            yield left[later] + start, right[later], apart[later]
 
 
 class _Forest:

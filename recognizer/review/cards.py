@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from recognizer.model.bundle import Bundle
+from recognizer.model.description import LabelEvidence, counted
 from recognizer.policy import CandidateKind, Decision
-from recognizer.prediction import Region
-from recognizer.review.entries import Entries, Entry, Group, Image, Said
-from recognizer.review.guide import Guide, make_guides
+from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import heat_threshold
 from recognizer.review.texts import Texts
 from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
-from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
+from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
 PHOTOS_ON_A_CARD = 40
 
@@ -27,6 +26,52 @@ MAX_LABELS = 6  # more would crowd out what they are about
 MAX_INSTEAD = 4
 MAX_BOXES = 8  # more than this hides the image
 _MIN_SCORE = 0.02  # below this a bar would be empty
+
+MIN_TEST_PHOTOS = 20
+"""Measured on fewer test photos than this, a share is uncertain by more than 20 points."""
+
+
+class Guide(NamedTuple):
+    """One label for reviewers.
+
+    ``evidence`` says how well a product is known, and ``mark`` is a warning in two words.
+    """
+
+    label: Label
+    evidence: str | None = None
+    mark: str | None = None
+
+
+def make_guides(bundle: Bundle) -> dict[str, Guide]:
+    """Return a guide for each label of the taxonomy, also for those that the bundle lacks."""
+    known = {label.name: describe_evidence(label.evidence) for label in bundle.labels}
+    unknown = ("none: this model does not recognise it", "not recognised")
+    return {
+        name: Guide(label, *known.get(name, unknown) if label.kind is Kind.PRODUCT else ())
+        for name, label in bundle.taxonomy.labels.items()
+    }
+
+
+def describe_evidence(evidence: LabelEvidence | None) -> tuple[str, str | None]:
+    """Return the evidence of a bundle's label in words, and a warning."""
+    if evidence is None:
+        return "not recorded in the bundle", "not measured"
+    train, test = evidence.train, evidence.test
+    text = _count(train.photos, train.sources, "training photo")
+    if enrolment := evidence.enrolment:
+        text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
+    if not test.photos:
+        return f"{text}; not measured: there are no test photos", "not measured"
+    text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"
+    if found := evidence.average_precision:
+        text += f": average precision {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return text, "thin evidence" if test.photos < MIN_TEST_PHOTOS else None
+
+
+def _count(photos: int, sources: int, noun: str) -> str:
+    text = counted(photos, noun)
+    return f"{text} from {counted(sources, 'source')}" if photos and sources else text
+
 
 Names: TypeAlias = Sequence[tuple[str, str]]
 """Labels, each with its name for people."""
@@ -59,50 +104,6 @@ class Shown:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Photo:
-    """An image of a listing; ``counts``: whether a decision is about it by itself."""
-
-    key: str
-    row: Row
-    name: str
-    counts: bool
-    problem: str | None
-    heat: Bar | None
-    boxes: tuple[Region, ...]
-    shown: Shown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strip:
-    """A page of the photos of a listing, counted from 1."""
-
-    photos: tuple[Photo, ...]
-    total: int
-    page: int
-    pages: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """A listing; in the audit sample nothing of its scores is there until it is decided."""
-
-    entry: Entry
-    listing: Listing
-    strip: Strip
-    blind: bool
-    may_decide: bool
-    leads: tuple[Bar, ...]
-    instead: tuple[Bar, ...]
-    choices: Names
-    other_choices: Names
-    guides: tuple[Guide, ...]
-    action: str | None
-    columns: tuple[tuple[str, str], ...]
-    copies: Group
-    said: tuple[Said, ...]
-
-
 class CardMaker:
     """Makes the cards of listings.
 
@@ -126,8 +127,11 @@ class CardMaker:
         self._photos_on_a_card = photos_on_a_card
         self._guides: dict[str, dict[str, Guide]] = {}
 
-    def card(self, entry: Entry, reviewer: str | None, texts: Texts) -> Card:
-        """Make the card of a listing for a reviewer, with the first page of its photos."""
+    def card(self, entry: Entry, reviewer: str | None, texts: Texts) -> dict[str, Any]:
+        """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
+
+        In the audit sample nothing of its scores is there until it is decided.
+        """
         images = self._entries.photos(entry, self._photos_on_a_card)
         rows = [image.row for image in images]
         listing = self._entries.listing(entry, rows)
@@ -137,58 +141,57 @@ class CardMaker:
         leads = () if blind else _leads(listing, entry, taxonomy, texts)
         instead = () if blind else _instead(listing, leads, taxonomy, texts)
         choices, other_choices = _choices([*leads, *instead], taxonomy, texts)
-        return Card(
-            entry=entry,
-            listing=listing,
-            strip=self._strip(entry, images, 1, texts),
-            blind=blind,
-            may_decide=entry.held_by == reviewer,
-            leads=leads,
-            instead=instead,
-            choices=choices,
-            other_choices=other_choices,
-            guides=() if blind or bundle is None else self._guides_of(listing, bundle),
-            action=None if blind else self._actions.get(entry.level),
-            columns=_columns(listing),
-            copies=self._entries.group(entry, reviewer),
-            said=() if blind else tuple(self._entries.said_of(entry)),
-        )
+        return {
+            "entry": entry,
+            "listing": listing,
+            "strip": self._strip(entry, images, 1, texts),
+            "blind": blind,
+            "may_decide": entry.held_by == reviewer,
+            "leads": leads,
+            "instead": instead,
+            "choices": choices,
+            "other_choices": other_choices,
+            "guides": () if blind or bundle is None else self._guides_of(listing, bundle),
+            "action": None if blind else self._actions.get(entry.level),
+            "columns": _columns(listing),
+            "copies": self._entries.group(entry, reviewer),
+            "said": () if blind else self._entries.said_of(entry),
+        }
 
-    def strip(self, entry: Entry, page: int, texts: Texts) -> Strip:
-        """Make a page of the photos of a listing."""
+    def strip(self, entry: Entry, page: int, texts: Texts) -> dict[str, Any]:
+        """Return a page of the photos of a listing, counted from 1."""
         offset = (page - 1) * self._photos_on_a_card
         images = self._entries.photos(entry, self._photos_on_a_card, offset)
         return self._strip(entry, images, page, texts)
 
-    def _strip(self, entry: Entry, images: Sequence[Image], page: int, texts: Texts) -> Strip:
+    def _strip(
+        self, entry: Entry, images: Sequence[Image], page: int, texts: Texts
+    ) -> dict[str, Any]:
         total = len(images)
         if page > 1 or total == self._photos_on_a_card:
             total = self._entries.photo_count(entry)
-        return Strip(
-            photos=tuple(
-                self._photo(image, entry, texts)
-                for image in images
-                if image.row.reason is not Reason.NO_IMAGE
-            ),
-            total=total,
-            page=page,
-            pages=max(1, -(-total // self._photos_on_a_card)),
-        )
+        shown = (image for image in images if image.row.reason is not Reason.NO_IMAGE)
+        return {
+            "photos": [self._photo(image, entry, texts) for image in shown],
+            "total": total,
+            "page": page,
+            "pages": max(1, -(-total // self._photos_on_a_card)),
+        }
 
-    def _photo(self, image: Image, entry: Entry, texts: Texts) -> Photo:
+    def _photo(self, image: Image, entry: Entry, texts: Texts) -> dict[str, Any]:
         row = image.row
         frame = row.regions[0].frame if row.regions else None
         boxes = [region for region in row.regions if region.frame == frame]
-        return Photo(
-            key=image.key,
-            row=row,
-            name=PurePath(row.source).name or row.source,
-            counts=row.is_image_lead,
-            problem=None if row.status is Status.OK else texts.reason(row.reason),
-            heat=self._heat(row, texts),
-            boxes=() if entry.is_blind else tuple(boxes[:MAX_BOXES]),
-            shown=self._show(image, image.number == entry.best),
-        )
+        return {
+            "key": image.key,
+            "row": row,
+            "name": PurePath(row.source).name or row.source,
+            "counts": row.is_image_lead,  # a decision is about it by itself
+            "problem": None if row.status is Status.OK else texts.reason(row.reason),
+            "heat": self._heat(row, texts),
+            "boxes": () if entry.is_blind else boxes[:MAX_BOXES],
+            "shown": self._show(image, image.number == entry.best),
+        }
 
     def _heat(self, row: Row, texts: Texts) -> Bar | None:
         """Return the label whose heat-map is shown: that of the highest lead, else product."""

@@ -6,44 +6,17 @@ An image is the same in both if its source and its listing are, and its bytes di
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from recognizer.decision import severity
-from recognizer.policy import CandidateKind, Decision
+from recognizer.rows.deciding import DecisionDiff
 from recognizer.rows.item_key import item_key
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
 _NO_CHANGE = 1e-6  # of a score
-
-
-@dataclass(slots=True)
-class Side:
-    """One of the scans in numbers; ``leads`` has images by the label or family they may show."""
-
-    images: int = 0
-    decisions: Counter[Decision] = field(default_factory=Counter)
-    leads: Counter[str] = field(default_factory=Counter)
-    models: Counter[str] = field(default_factory=Counter)
-    policies: Counter[str] = field(default_factory=Counter)
-    begin: datetime | None = None
-    end: datetime | None = None
-
-    def add(self, row: Row) -> None:
-        """Count an image."""
-        self.images += 1
-        self.decisions[row.decision] += 1
-        self.models[f"{row.model.title} ({row.model.digest[:12]})"] += 1
-        self.policies[f"{row.policy.name} ({row.policy.digest[:12]})"] += 1
-        self.leads.update(
-            lead.name + " (family)" * (lead.kind is CandidateKind.FAMILY) for lead in row.leads
-        )
-        self.begin = min(self.begin or row.time, row.time)
-        self.end = max(self.end or row.time, row.time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +58,23 @@ class Change:
 
 @dataclass(slots=True)
 class Comparison:
-    """Two scans side by side: ``common`` images have the same bytes in both, ``replaced`` others.
+    """Two scans side by side: images before and after, and ``replaced`` ones, with other bytes.
 
-    ``decisions`` counts common images by the decision before and after; ``changes`` are the
-    largest, the largest first.
+    ``common`` counts those with the same bytes in both; ``changes`` are the largest of them, the
+    largest first.
     """
 
-    before: Side = field(default_factory=Side)
-    after: Side = field(default_factory=Side)
-    common: int = 0
+    images: tuple[int, int]
     replaced: int = 0
-    decisions: Counter[tuple[Decision, Decision]] = field(default_factory=Counter)
+    common: DecisionDiff = field(default_factory=DecisionDiff)
     changes: list[Change] = field(default_factory=list)
-
-    @property
-    def changed(self) -> int:
-        """Common images with another decision."""
-        return sum(count for (old, new), count in self.decisions.items() if old is not new)
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as values for JSON."""
         return {
-            "before": self.before,
-            "after": self.after,
-            "common": self.common,
+            "images": dict(zip(("before", "after"), self.images, strict=True)),
             "replaced": self.replaced,
-            "changed": self.changed,
-            "decisions": [
-                {"before": old, "after": new, "images": count}
-                for (old, new), count in sorted(self.decisions.items())
-            ],
+            "common": self.common.to_json(),
             "changes": [change.to_json() for change in self.changes],
         }
 
@@ -130,15 +90,16 @@ def compare(
 
     ``products`` are those of each model, by its digest; of other models all labels are compared.
     """
-    found = Comparison()
-    for row in before.rows():
-        found.before.add(row)
+    found = Comparison((len(before), len(after)))
     largest: list[tuple[tuple[int, float], int, Change]] = []
     for number, row in enumerate(after.rows()):
-        found.after.add(row)
         key = item_key(row.source, row.item, before.listing_column, row.reason)
         for old in before.rows("key = ?", (key,)):
-            change = _change(found, old, row, products)
+            if old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
+                found.replaced += 1
+                continue
+            found.common.add(old, row)
+            change = _change(old, row, products)
             if change is not None and top > 0:
                 push = heapq.heappush if len(largest) < top else heapq.heappushpop
                 push(largest, (change.size, -number, change))
@@ -146,15 +107,7 @@ def compare(
     return found
 
 
-def _change(
-    found: Comparison, old: Row, new: Row, products: Mapping[str, Collection[str]]
-) -> Change | None:
-    """Count a pair, and return its change if there is one."""
-    if old.sha256 != new.sha256 and None not in {old.sha256, new.sha256}:
-        found.replaced += 1
-        return None
-    found.common += 1
-    found.decisions[old.decision, new.decision] += 1
+def _change(old: Row, new: Row, products: Mapping[str, Collection[str]]) -> Change | None:
     before, after = (_product_scores(row, products) for row in (old, new))
     changes = {name: after[name] - before[name] for name in before.keys() & after.keys()}
     product = max(changes, key=lambda name: (abs(changes[name]), after[name], name), default=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections import Counter
@@ -10,20 +9,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recognizer.dataset.manifest import MANIFEST
+from recognizer.dataset.manifest import Photo, write_manifest
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
 from recognizer.known import KnownItem
 from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.policy import Finding
-from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
+from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome, Outcomes
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
 REJECTED_LABEL = "listing_other"
 """The label of a rejected image for which the reviewer named none."""
-
-_COLUMNS = ("sha256", "file", "label", "source", "split", "subtype")
 
 
 @dataclass(slots=True)
@@ -39,7 +36,7 @@ def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outc
     standing = {
         outcome.sha256: outcome
         for outcome in outcomes.standing()
-        if outcome.sha256 and outcome.judgement in {Judgement.CONFIRMED, Judgement.REJECTED}
+        if outcome.sha256 and outcome.judgement in DECIDED
     }
     digests = json.dumps([*standing])
     for row in scan.rows("sha256 IN (SELECT value FROM json_each(?))", (digests,)):
@@ -95,13 +92,11 @@ def write_dataset(
     report = DatasetReport()
     try:
         folder.mkdir()
-        with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as file:
-            manifest = csv.DictWriter(file, _COLUMNS)
-            manifest.writeheader()
-            for row, outcome in decided_rows(scan, outcomes):
-                values = _write_photo(row, outcome, folder, read, report)
-                if values is not None:
-                    manifest.writerow(values)
+        photos = (
+            _write_photo(row, outcome, folder, read, report)
+            for row, outcome in decided_rows(scan, outcomes)
+        )
+        write_manifest(filter(None, photos), folder)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
     return report
@@ -113,7 +108,7 @@ def _write_photo(
     folder: Path,
     read: Callable[[Row], bytes],
     report: DatasetReport,
-) -> dict[str, str] | None:
+) -> Photo | None:
     sha256, label = row.sha256 or "", label_of(row, outcome)
     if label is None:
         report.missing[row.source] = "it was confirmed without a label"
@@ -126,18 +121,18 @@ def _write_photo(
     if hashlib.sha256(data).hexdigest() != sha256:
         report.missing[row.source] = "the file has changed since the scan"
         return None
-    file = Path(label) / f"{sha256}.{row.format or 'image'}"
-    (folder / label).mkdir(exist_ok=True)
-    (folder / file).write_bytes(data)
+    path = folder / label / f"{sha256}.{row.format or 'image'}"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
     report.labels[label] += 1
-    return {
-        "sha256": sha256,
-        "file": file.as_posix(),
-        "label": label,
-        "source": _source_of(row),
-        "split": "train",
-        "subtype": outcome.judgement.value,
-    }
+    return Photo(
+        path=path,
+        sha256=sha256,
+        label=label,
+        source=_source_of(row),
+        split="train",
+        subtype=outcome.judgement.value,
+    )
 
 
 def _source_of(row: Row) -> str:

@@ -27,6 +27,7 @@ from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
+from recognizer.rows.similar import nearest_images
 
 MAX_GROUP = 500
 """Listings that one decision can settle."""
@@ -35,6 +36,7 @@ MAX_IMAGES = 1000
 """Images of one listing for which a verdict on it is stored; it counts for the listing itself."""
 
 PAGE_SIZE = 50
+MAX_SIMILAR = 24  # photos
 
 _REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its listings
 _REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them again
@@ -286,6 +288,26 @@ class Entries(Closes):
         found = self._images("image.key = ?", (key,), "image.id")
         return found[0] if found else None
 
+    def similar(self, image: Image) -> list[tuple[Image, str | None]]:
+        """Return the photos that are most like one, each with the key of its listing.
+
+        The key is None for a listing that is not in the queue.
+        """
+        numbers = nearest_images(self.file, image.number, MAX_SIMILAR)
+        some = ", ".join(map(str, numbers))
+        found = {one.number: one for one in self._images(f"image.id IN ({some})", (), "image.id")}
+        units = dict(
+            self.file.select(
+                "SELECT image.id, entry.unit FROM image JOIN entry ON entry.unit = image.unit"
+                f" WHERE image.id IN ({some})"
+            )
+        )
+        return [
+            (found[number], as_key(units[number]) if number in units else None)
+            for number in numbers
+            if number in found
+        ]
+
     def _images(self, condition: str, values: Sequence[object], order: str) -> list[Image]:
         with self._lock:
             rows = dict(self.file.numbered_rows(condition, values, order))
@@ -349,42 +371,33 @@ class Entries(Closes):
         members = self._select(condition, values, limit=MAX_GROUP)
         return [member for member in members if member.held_by in {None, reviewer}]
 
-    def page(self, view: View, number: int) -> tuple[list[Entry], int]:
+    def page(
+        self, view: View, number: int = 1, *, size: int = PAGE_SIZE, also: str = "1"
+    ) -> tuple[list[Entry], int]:
         """Return a page of a view, counted from 1, and how many listings the view has.
 
         Of near-copies that are open, only the first is there, unless a seller or words are asked
-        for.
+        for. ``also`` is another SQL condition.
         """
         with self._current():
             condition, values = view.condition(folded=bool(view.seller or view.q))
-            ((total,),) = self.file.select(
-                f"SELECT count(*) FROM {view.source} WHERE {condition}", values
-            )
-            order = ENTRY_ORDER
-            if view.state not in {OPEN, "all"}:
-                order = "judged DESC, entry.unit"
-            elif self._time_limits:
-                late = " OR ".join(late_conditions(self._time_limits).values())
-                order = f"place, ({late}) DESC, {order}"
-            offset = (max(1, number) - 1) * PAGE_SIZE
-            found = self._select(
-                condition, values, view.source, limit=PAGE_SIZE, offset=offset, order=order
-            )
-            return found, total
-
-    def select(self, view: View, condition: str, limit: int) -> tuple[list[Entry], int]:
-        """Return the first listings of a view that meet an SQL condition, and how many there are.
-
-        Those that are open come first; of near-copies that are open, only the first is there.
-        """
-        with self._current():
-            of_view, values = view.condition(folded=False)
-            condition = f"{of_view} AND {condition}"
+            condition = f"{condition} AND {also}"
             ((total,),) = self.file.select(
                 f"SELECT count(*) FROM {view.source} WHERE {condition}", values
             )
             order = f"said.unit IS NOT NULL, {ENTRY_ORDER}"
-            return self._select(condition, values, view.source, limit=limit, order=order), total
+            if view.state not in {OPEN, "all"}:
+                order = "judged DESC, entry.unit"
+            elif self._time_limits:
+                order = f"said.unit IS NOT NULL, place, ({self._is_late}) DESC, {ENTRY_ORDER}"
+            offset = (max(1, number) - 1) * size
+            return self._select(
+                condition, values, view.source, limit=size, offset=offset, order=order
+            ), total
+
+    @property
+    def _is_late(self) -> str:
+        return " OR ".join(late_conditions(self._time_limits).values()) or "0"
 
     def _select(
         self,
@@ -396,14 +409,13 @@ class Entries(Closes):
         offset: int = 0,
         order: str = ENTRY_ORDER,
     ) -> list[Entry]:
-        late = " OR ".join(late_conditions(self._time_limits).values())
         rows = self.file.select(
             "SELECT entry.unit, section, place, reports, score, first, listing, source, title,"
             " seller, product, best, (SELECT key FROM image WHERE id = best) AS photo, copies,"
             " ifnull(state, 'open'), judge,"
             " (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit"
             " AND hold.until > :now) AS held_by,"
-            f" said.unit IS NULL AND section = 'queue' AND ({late or '0'}) AS late"
+            f" said.unit IS NULL AND section = 'queue' AND ({self._is_late}) AS late"
             f" FROM {source} WHERE {condition}"
             f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
             {**values, "now": time.time()},
@@ -421,9 +433,8 @@ class Entries(Closes):
 
     def open_counts(self) -> dict[str, int]:
         """Return how many listings are open by level, of the audit sample, and ``late``."""
-        late = " OR ".join(late_conditions(self._time_limits).values())
         found = self._select_cached(
-            f"SELECT section, place, count(*), sum({late or '0'}) FROM temp.waiting"
+            f"SELECT section, place, count(*), sum({self._is_late}) FROM temp.waiting"
             " GROUP BY section, place"
         )
         counts = {str(QUEUE_ORDER[place]): n for section, place, n, _ in found if section == QUEUE}

@@ -18,9 +18,9 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,8 +34,9 @@ from recognizer.evaluation.templates import render
 from recognizer.imaging.sources import Refused
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
-from recognizer.review.guide import make_guides
+from recognizer.review.cards import make_guides
 from recognizer.review.outcomes import Outcome
+from recognizer.review.photos import heat_threshold
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -50,22 +51,6 @@ _PREVIEW_SIDE = 720  # pixels, of the pictures on the page
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif", "tiff": ".tif"}
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CasePhoto:
-    """A photo of a case; pictures are ``data:`` URIs, and either ``file`` or ``missing`` is None.
-
-    ``missing`` says why the original is not in the case.
-    """
-
-    row: Row
-    file: str | None
-    missing: str | None
-    preview: str | None
-    heatmap: str | None
-    explained: str | None
-    outcomes: tuple[Outcome, ...]
 
 
 def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = ()) -> list[Row]:
@@ -105,12 +90,13 @@ def write_case(
     outcomes_of: Callable[[Row], Iterable[Outcome]] = lambda _: (),
     scan: str = "",
     title: str | None = None,
-) -> tuple[str, list[CasePhoto]]:
+) -> tuple[str, dict[str, str]]:
     """Write a case into a new folder, which appears whole or not at all.
 
     All rows must be of one model, the ``recognizer``'s, and one policy. ``read`` returns the bytes
     of a row's image as they are now, or raises ``Refused``. Bytes that are not those of the row are
-    left out, and the case says so. Returns the case digest and the photos.
+    left out, and the case says so. Returns the case digest, and the sources of the images that are
+    missing, each with the reason.
     """
     try:
         import bagit  # noqa: PLC0415 - an extra
@@ -126,7 +112,7 @@ def write_case(
         partial.mkdir()
         photos = [*_write_photos(rows, partial, recognizer, read, outcomes_of)]
         (partial / ROWS_FILE).write_bytes(b"".join(row.to_json_line() for row in rows))
-        if outcomes := dict.fromkeys(outcome for one in photos for outcome in one.outcomes):
+        if outcomes := dict.fromkeys(outcome for one in photos for outcome in one["outcomes"]):
             lines = b"".join(outcome.to_json_line() for outcome in outcomes)
             (partial / OUTCOMES_FILE).write_bytes(lines)
         page = _page(title, scan, photos, recognizer.bundle)
@@ -148,7 +134,7 @@ def write_case(
         raise UsageError(f"{output} cannot be written: {words}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return digest, photos
+    return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}
 
 
 def _seal(folder: Path) -> str:
@@ -183,7 +169,7 @@ def _write_photos(
     recognizer: Recognizer,
     read: Callable[[Row], bytes],
     outcomes_of: Callable[[Row], Iterable[Outcome]],
-) -> Iterator[CasePhoto]:
+) -> Iterator[dict[str, Any]]:
     (folder / PHOTOS).mkdir()
     (folder / HEATMAPS).mkdir()
     for row in rows:
@@ -193,20 +179,21 @@ def _write_photos(
         if missing is None:
             products = row.lead_labels
             explanation = recognizer.explain(folder / file, products[0] if products else None)
-            overlay = draw_heatmap(explanation.rgb, explanation.heatmap)
+            threshold = heat_threshold(row, recognizer.bundle, explanation.label or "")
+            overlay = draw_heatmap(explanation.rgb, explanation.heatmap, threshold)
             preview, explained = _preview(explanation.rgb), explanation.label
             drawn = _preview(overlay)
             _, png = cv2.imencode(".png", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
             (folder / HEATMAPS / f"{row.sha256}.png").write_bytes(png.tobytes())
-        yield CasePhoto(
-            row=row,
-            file=file if missing is None else None,
-            missing=missing,
-            preview=preview,
-            heatmap=drawn,
-            explained=explained,
-            outcomes=tuple(outcomes_of(row)),
-        )
+        yield {  # for case.html.j2
+            "row": row,
+            "file": file,
+            "missing": missing,
+            "preview": preview,
+            "heatmap": drawn,
+            "explained": explained,
+            "outcomes": [*outcomes_of(row)],
+        }
 
 
 def _copy(row: Row, target: Path, read: Callable[[Row], bytes]) -> str | None:
@@ -233,7 +220,7 @@ def _versions() -> dict[str, str]:
     return versions | {"system": platform.platform(), "machine": platform.machine()}
 
 
-def _page(title: str, scan: str, photos: Sequence[CasePhoto], bundle: Bundle) -> str:
+def _page(title: str, scan: str, photos: Sequence[dict[str, Any]], bundle: Bundle) -> str:
     return render(
         "case.html.j2",
         title=title,

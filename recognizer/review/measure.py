@@ -1,4 +1,4 @@
-"""What the outcomes say of a scan: precision, overturned decisions, agreement, times, and misses.
+"""What the outcomes say of a scan: precision, overturned decisions, times, and misses.
 
 Precision is measured on leads that people have decided. What was *not* found is measured on an
 audit sample: clear images that were drawn at random with known probabilities
@@ -10,27 +10,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import combinations
 from statistics import median, quantiles
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from scipy.stats import chi2
-from sklearn.metrics import cohen_kappa_score
 
 from recognizer.evaluation.metrics import CONFIDENCE, share
-from recognizer.listing_columns import Role, as_count, listing_of, value_of
+from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.model.description import Estimate
 from recognizer.policy import Decision
-from recognizer.review.outcomes import Judgement, Occasion, Outcome
+from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome
 from recognizer.rows.listings import QUEUE_ORDER
-from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from recognizer.taxonomy import load_taxonomy
-
-MIN_COMMON = 2  # subjects that two reviewers have judged both: fewer say nothing of agreement
 
 
 class Grounds(StrEnum):
@@ -63,20 +58,6 @@ class Precision:
     open: int
     precision: Estimate | None
     product_precision: Estimate | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """How far two reviewers agree on the images and listings that both have judged.
-
-    ``kappa`` is Cohen's (1960): 1 is agreement, 0 is chance, and None if both gave the same answer
-    to everything, so that chance would do as well.
-    """
-
-    reviewers: tuple[str, str]
-    subjects: int
-    same: int
-    kappa: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,73 +102,35 @@ class Measurement:
     precision: tuple[Precision, ...]
     appeals: int
     overturned: Estimate | None
-    agreement: tuple[Agreement, ...]
     time_to_decision: Mapping[Decision, Hours]
     waiting: Mapping[Decision, Hours]
     misses: Misses | None
 
 
-_Key: TypeAlias = tuple[Grounds | None, str | None]
+_Grounds: TypeAlias = tuple[Grounds | None, str | None, Decision]
 _AS_PRODUCT = "as product"  # beside the judgements, for what was confirmed as the lead's product
 
 
-@dataclass(slots=True, kw_only=True)
-class _Lead:
-    """An image, or a listing that text or reports alone have raised."""
+class _Lead(NamedTuple):
+    """An image, or a listing that text or reports alone have raised, and what was said of it."""
 
     level: Decision
     time: datetime
-    grounds: set[tuple[_Key, Decision]] = field(default_factory=set)
+    grounds: frozenset[_Grounds]
+    history: Sequence[Outcome] = ()
 
-
-@dataclass(slots=True)
-class _Counts:
-    family_of: Mapping[str, str | None]
-    images: int = 0
-    leads: int = 0
-    cleared: int = 0
-    judged: Counter[tuple[_Key, Decision, str]] = field(default_factory=Counter)
-    hours: dict[Decision, list[float]] = field(default_factory=lambda: defaultdict(list))
-    waiting: dict[Decision, list[float]] = field(default_factory=lambda: defaultdict(list))
-    # Drawn, audited and found images of the audit sample, by the probability of being drawn.
-    drawn: Counter[float] = field(default_factory=Counter)
-    audited: Counter[float] = field(default_factory=Counter)
-    found: Counter[float] = field(default_factory=Counter)
-
-    def add(self, lead: _Lead, history: Sequence[Outcome], now: datetime) -> None:
-        last = history[-1].judgement if history else None
-        state = str(last) if last in DECIDED else "open"
-        self.leads += 1
-        everything = ((None, None), lead.level)
-        named = {one for one in lead.grounds if history and self._is_named(one[0], history[-1])}
-        for key, level in {everything, *lead.grounds}:
-            self.judged[key, level, state] += 1
-        if last is Judgement.CONFIRMED and named:
-            for key, level in {everything, *named}:
-                self.judged[key, level, _AS_PRODUCT] += 1
-        if history:
-            hours = (history[0].time - lead.time).total_seconds() / 3600
-            self.hours[lead.level].append(max(0.0, hours))
-        else:
-            self.waiting[lead.level].append((now - lead.time).total_seconds() / 3600)
-
-    def _is_named(self, key: _Key, outcome: Outcome) -> bool:
-        """Whether a reviewer has confirmed the product that raised a lead, or did not say which."""
-        kind, name = key
-        label = outcome.label
-        if kind not in {Grounds.LABEL, Grounds.FAMILY}:
-            return False
-        return label is None or name == (
-            label if kind is Grounds.LABEL else self.family_of.get(label)
-        )
+    @property
+    def last(self) -> Outcome | None:
+        return self.history[-1] if self.history else None
 
 
 def measure_outcomes(
-    rows: Iterable[Row], outcomes: Iterable[Outcome], *, now: datetime
+    rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome], *, now: datetime
 ) -> Measurement:
-    """Compare the rows of a scan with all outcomes, in the order of their arrival.
+    """Compare the rows of a scan with outcomes that were not withdrawn, in their order.
 
-    ``now`` is the time up to which leads have been waiting.
+    Each row comes with the identity of its listing. ``now`` is the time up to which leads have been
+    waiting.
     """
     histories: dict[str, list[Outcome]] = defaultdict(list)
     of_listings: dict[str, list[Outcome]] = defaultdict(list)
@@ -195,98 +138,97 @@ def measure_outcomes(
         histories[outcome.subject].append(outcome)
         if outcome.listing is not None:
             of_listings[outcome.listing].append(outcome)
-    histories = {subject: in_force(history) for subject, history in histories.items()}
-    counts = _Counts({name: label.family for name, label in load_taxonomy().labels.items()})
+    leads: list[_Lead] = []
     raised: dict[str, _Lead] = {}  # listings of which images are raised by text or reports alone
     has_image_lead: set[str] = set()
-    for row in rows:
-        counts.images += 1
+    sample = _Sample()
+    images = 0
+    for images, (name, row) in enumerate(rows, 1):  # noqa: B007 - counted
+        history = histories.get(row.sha256 or "", [])
         if row.is_lead:
-            name = as_name(listing_of(row.item) or row.source)
-            lead = _lead(row)
+            lead = _Lead(row.decision, row.time, _grounds(row), history)
             if row.is_image_lead:
                 has_image_lead.add(name)
-                counts.add(lead, histories.get(row.sha256 or "", []), now)
+                leads.append(lead)
             else:
                 raised[name] = _together(raised.get(name), lead)
         elif row.decision is Decision.CLEAR and row.status is not Status.FAILED:
-            _count_cleared(row, histories.get(row.sha256 or "", []), counts)
-    for name in raised.keys() - has_image_lead:
-        counts.add(raised[name], in_force(of_listings[name]), now)
+            sample.add(row.audit, history)
+    leads += [
+        raised[name]._replace(history=of_listings[name]) for name in raised.keys() - has_image_lead
+    ]
     appeals = [history for history in histories.values() if _appealed(history)]
     overturned = sum(history[-1].judgement is Judgement.REJECTED for history in appeals)
-    decided = Counter[str]()
-    for (key, _, state), count in counts.judged.items():
-        decided[state] += count * (key == (None, None))
+    decided = [one for lead in leads if (one := lead.last) and one.judgement in DECIDED]
+    confirmed = sum(one.judgement is Judgement.CONFIRMED for one in decided)
     return Measurement(
-        images=counts.images,
-        leads=counts.leads,
-        decided=sum(decided[state] for state in DECIDED),
-        precision=_precision(counts.judged),
+        images=images,
+        leads=len(leads),
+        decided=len(decided),
+        precision=_precision(_judged(leads)),
         appeals=len(appeals),
         overturned=share(overturned, len(appeals)) if appeals else None,
-        agreement=_agreement(histories),
-        time_to_decision={level: _hours(values) for level, values in counts.hours.items()},
-        waiting={level: _hours(values) for level, values in counts.waiting.items()},
-        misses=_misses(counts, decided[Judgement.CONFIRMED]),
+        time_to_decision=_hours(
+            (lead.level, max(timedelta(), lead.history[0].time - lead.time))
+            for lead in leads
+            if lead.history
+        ),
+        waiting=_hours((lead.level, now - lead.time) for lead in leads if not lead.history),
+        misses=sample.misses(confirmed),
     )
 
 
-DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
-"""The judgements that decide."""
-
-
-def in_force(history: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes of a subject that were not withdrawn, in the order of their arrival."""
-    withdrawn = {outcome.withdraws for outcome in history if outcome.withdraws is not None}
-    return [o for o in history if o.occasion is not Occasion.WITHDRAWAL and o.id not in withdrawn]
-
-
-def _lead(row: Row) -> _Lead:
-    grounds: set[tuple[_Key, Decision]] = {
-        ((Grounds(lead.kind), lead.name), lead.level) for lead in row.leads
-    }
-    grounds |= {((Grounds.KEYWORD, hit.keyword), row.decision) for hit in row.keywords}
+def _grounds(row: Row) -> frozenset[_Grounds]:
+    grounds: set[_Grounds] = {(Grounds(one.kind), one.name, one.level) for one in row.leads}
+    grounds |= {(Grounds.KEYWORD, hit.keyword, row.decision) for hit in row.keywords}
     if as_count(value_of(row.item or {}, Role.REPORTS)):
-        grounds.add(((Grounds.REPORTS, None), row.decision))
-    return _Lead(level=row.decision, time=row.time, grounds=grounds)
+        grounds.add((Grounds.REPORTS, None, row.decision))
+    return frozenset(grounds)
 
 
 def _together(lead: _Lead | None, other: _Lead) -> _Lead:
     """Return two images of a listing as one lead."""
     if lead is None:
         return other
-    return _Lead(
-        level=min(lead.level, other.level, key=QUEUE_ORDER.index),
-        time=min(lead.time, other.time),
-        grounds=lead.grounds | other.grounds,
-    )
+    level = min(lead.level, other.level, key=QUEUE_ORDER.index)
+    return _Lead(level, min(lead.time, other.time), lead.grounds | other.grounds)
 
 
-def _count_cleared(row: Row, history: Sequence[Outcome], counts: _Counts) -> None:
-    counts.cleared += 1
-    if row.audit is not None:
-        last = history[-1].judgement if history else None
-        counts.drawn[row.audit] += 1
-        counts.audited[row.audit] += last in DECIDED
-        counts.found[row.audit] += last is Judgement.CONFIRMED
+def _judged(leads: Sequence[_Lead]) -> Counter[tuple[_Grounds, str]]:
+    """Count leads by what raised them and what was said last, ``open`` if that decides nothing."""
+    family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
+
+    def is_named(ground: _Grounds, label: str | None) -> bool:
+        """Whether a reviewer confirmed the product that raised a lead, or did not say which."""
+        kind, name, _ = ground
+        if kind is Grounds.LABEL:
+            return label in {None, name}
+        return kind is Grounds.FAMILY and (label is None or family_of.get(label) == name)
+
+    counts: Counter[tuple[_Grounds, str]] = Counter()
+    for lead in leads:
+        everything: _Grounds = (None, None, lead.level)
+        last = lead.last
+        state = str(last.judgement) if last and last.judgement in DECIDED else "open"
+        counts.update((ground, state) for ground in {everything, *lead.grounds})
+        if last is not None and last.judgement is Judgement.CONFIRMED:
+            named = {ground for ground in lead.grounds if is_named(ground, last.label)}
+            counts.update((ground, _AS_PRODUCT) for ground in named)
+            counts[everything, _AS_PRODUCT] += bool(named)
+    return counts
 
 
-def _precision(judged: Counter[tuple[_Key, Decision, str]]) -> tuple[Precision, ...]:
-    places = [None, *Grounds]
-    keys = dict.fromkeys(key[:2] for key in judged)
+def _precision(judged: Counter[tuple[_Grounds, str]]) -> tuple[Precision, ...]:
+    by_text = {Grounds.KEYWORD, Grounds.REPORTS}
     found = []
-    for (kind, name), level in sorted(
-        keys,
-        key=lambda key: (places.index(key[0][0]) > 2, key[0][1] or "", key[0][0] or "", key[1]),
+    for ground in sorted(
+        {ground for ground, _ in judged},
+        key=lambda one: (one[0] in by_text, one[1] or "", one[0] or "", one[2]),
     ):
-        confirmed, rejected, open_ = (
-            judged[(kind, name), level, state]
-            for state in (Judgement.CONFIRMED.value, Judgement.REJECTED.value, "open")
-        )
+        kind, name, level = ground
+        states = (*DECIDED, "open", _AS_PRODUCT)
+        confirmed, rejected, open_, as_product = (judged[ground, str(state)] for state in states)
         decided = confirmed + rejected
-        as_product = judged[(kind, name), level, _AS_PRODUCT]
-        names_product = kind in {None, Grounds.LABEL, Grounds.FAMILY}
         found.append(
             Precision(
                 kind=kind,
@@ -297,7 +239,9 @@ def _precision(judged: Counter[tuple[_Key, Decision, str]]) -> tuple[Precision, 
                 rejected=rejected,
                 open=open_,
                 precision=share(confirmed, decided) if decided else None,
-                product_precision=share(as_product, decided) if decided and names_product else None,
+                product_precision=share(as_product, decided)
+                if decided and kind not in by_text
+                else None,
             )
         )
     return tuple(found)
@@ -313,33 +257,18 @@ def _appealed(history: Sequence[Outcome]) -> bool:
     )
 
 
-def _agreement(histories: Mapping[str, Sequence[Outcome]]) -> tuple[Agreement, ...]:
-    pairs: dict[tuple[str, str], list[tuple[Judgement, Judgement]]] = defaultdict(list)
-    for history in histories.values():
-        # What each said last; an appeal is decided in the knowledge of what was said before.
-        own = {o.reviewer: o.judgement for o in history if o.occasion is not Occasion.APPEAL}
-        for first, second in combinations(sorted(own), 2):
-            pairs[first, second].append((own[first], own[second]))
-    found = []
-    for reviewers, judgements in sorted(pairs.items()):
-        if len(judgements) < MIN_COMMON:
-            continue
-        ones, others = zip(*judgements, strict=True)
-        is_constant = len({*ones, *others}) == 1
-        found.append(
-            Agreement(
-                reviewers=reviewers,
-                subjects=len(judgements),
-                same=sum(a is b for a, b in judgements),
-                kappa=None if is_constant else float(cohen_kappa_score(ones, others)),
-            )
+def _hours(spans: Iterable[tuple[Decision, timedelta]]) -> dict[Decision, Hours]:
+    by_level: dict[Decision, list[float]] = defaultdict(list)
+    for level, span in spans:
+        by_level[level].append(span.total_seconds() / 3600)
+    return {
+        level: Hours(
+            count=len(hours),
+            median=median(hours),
+            p90=quantiles(hours, n=10, method="inclusive")[-1] if len(hours) > 1 else hours[0],
         )
-    return tuple(found)
-
-
-def _hours(values: Sequence[float]) -> Hours:
-    p90 = quantiles(values, n=10, method="inclusive")[-1] if len(values) > 1 else values[0]
-    return Hours(count=len(values), median=median(values), p90=p90)
+        for level, hours in by_level.items()
+    }
 
 
 def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> dict[float, float]:
@@ -371,23 +300,40 @@ def weighted_count(found: Mapping[float, int]) -> Estimate:
     return Estimate(float(value), float(low), max(float(high), of_none))
 
 
-def _misses(counts: _Counts, confirmed: int) -> Misses | None:
-    audited = sum(counts.audited.values())
-    if not audited:
-        return None
-    weights = audit_weights(counts.drawn, counts.audited)
-    missed = weighted_count({weights[p]: n for p, n in counts.found.items() if p in weights})
-    missed = Estimate(missed.value, missed.low, min(missed.high, counts.cleared))
+@dataclass(slots=True)
+class _Sample:
+    """Clear images; drawn, audited and found ones by the probability of being drawn."""
 
-    def to_share(of: Callable[[float], float]) -> Estimate:
-        low, high = sorted((of(missed.low), of(missed.high)))
-        return Estimate(of(missed.value), low, high)
+    cleared: int = 0
+    drawn: Counter[float] = field(default_factory=Counter)
+    audited: Counter[float] = field(default_factory=Counter)
+    found: Counter[float] = field(default_factory=Counter)
 
-    return Misses(
-        cleared=counts.cleared,
-        drawn=sum(counts.drawn.values()),
-        audited=audited,
-        found=sum(counts.found.values()),
-        rate=to_share(lambda n: n / counts.cleared),
-        recall=to_share(lambda n: confirmed / (confirmed + n)) if confirmed else None,
-    )
+    def add(self, probability: float | None, history: Sequence[Outcome]) -> None:
+        self.cleared += 1
+        if probability is not None:
+            last = history[-1].judgement if history else None
+            self.drawn[probability] += 1
+            self.audited[probability] += last in DECIDED
+            self.found[probability] += last is Judgement.CONFIRMED
+
+    def misses(self, confirmed: int) -> Misses | None:
+        audited = self.audited.total()
+        if not audited:
+            return None
+        weights = audit_weights(self.drawn, self.audited)
+        missed = weighted_count({weights[p]: n for p, n in self.found.items() if p in weights})
+        missed = Estimate(missed.value, missed.low, min(missed.high, self.cleared))
+
+        def to_share(of: Callable[[float], float]) -> Estimate:
+            low, high = sorted((of(missed.low), of(missed.high)))
+            return Estimate(of(missed.value), low, high)
+
+        return Misses(
+            cleared=self.cleared,
+            drawn=self.drawn.total(),
+            audited=audited,
+            found=self.found.total(),
+            rate=to_share(lambda n: n / self.cleared),
+            recall=to_share(lambda n: confirmed / (confirmed + n)) if confirmed else None,
+        )

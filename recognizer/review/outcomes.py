@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,10 +23,9 @@ from typing import IO, Any, AnyStr, BinaryIO, Self
 
 import msgspec
 
-from recognizer._atomic import replacing, require_own
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
-from recognizer.rows.export import csv_cell, text_of_cell
+from recognizer.rows.export import Kind, schema_of, text_of_cell, write_records
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.row import Digest
@@ -44,7 +43,6 @@ MAX_ARRAY_BYTES = 64 << 20
 _DIGEST_BYTES = 16
 _CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # what an ID is a digest of
-_BEGINNINGS = (b'{"time":', b"time,")
 
 
 class Judgement(StrEnum):
@@ -58,6 +56,10 @@ class Judgement(StrEnum):
     """The image does not say; somebody else may know."""
     ESCALATED = "escalated"
     """It was handed to an expert, or to an authority."""
+
+
+DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
+"""The judgements that decide."""
 
 
 class Occasion(StrEnum):
@@ -159,14 +161,13 @@ def _is_text(text: str) -> bool:
     }
 
 
-def as_note(text: str | None) -> str | None:
-    """Return a text from elsewhere as the note of an outcome; None where nothing is left of it."""
-    lines = "\n".join((text or "").splitlines())
-    clean = "".join(c for c in lines if c == "\n" or c.isprintable()).strip()
-    return clean[: MAX_CHARACTERS["note"]] or None
-
-
 _FIELDS = tuple(field.name for field in fields(Outcome))
+_KIND = Kind(
+    name="outcomes",
+    columns=_FIELDS,
+    cells=Outcome.to_json,
+    schema=lambda: schema_of(Outcome, "outcomes"),
+)
 _COLUMNS = ", ".join(_FIELDS)
 _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES (:id, :{', :'.join(_FIELDS)})"
 
@@ -192,7 +193,7 @@ class Outcomes(Closes):
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield all outcomes, in the order in which they were added."""
-        return self._outcomes(self.file.stream(f"SELECT {_COLUMNS} FROM outcome ORDER BY number"))
+        return self._select("outcome", "1")
 
     def add(self, outcomes: Iterable[Outcome]) -> int:
         """Add outcomes, all or none of them, and return how many of them are new.
@@ -206,36 +207,28 @@ class Outcomes(Closes):
 
     def about(self, sha256: str | None, listing: str) -> Iterator[Outcome]:
         """Yield the outcomes about an image, or about its listing as a whole, in order."""
-        return self._outcomes(
-            self.file.stream(
-                f"SELECT {_COLUMNS} FROM outcome WHERE sha256 = ?"
-                " OR (sha256 IS NULL AND listing = ?) ORDER BY number",
-                (sha256, listing),
-            )
-        )
+        condition = "sha256 = ? OR (sha256 IS NULL AND listing = ?)"
+        return self._select("outcome", condition, (sha256, listing))
 
     def by_id(self, ids: Iterable[str]) -> Iterator[Outcome]:
         """Yield the outcomes with these IDs, in the order in which they were added."""
-        wanted = json.dumps([*ids])
-        return self._outcomes(
-            self.file.stream(
-                f"SELECT {_COLUMNS} FROM outcome WHERE id IN (SELECT value FROM json_each(?))"
-                " ORDER BY number",
-                (wanted,),
-            )
-        )
+        condition = "id IN (SELECT value FROM json_each(?))"
+        return self._select("outcome", condition, (json.dumps([*ids]),))
+
+    def in_force(self) -> Iterator[Outcome]:
+        """Yield all outcomes that were not withdrawn, in the order in which they were added."""
+        return self._select("standing", "1")
 
     def standing(self) -> Iterator[Outcome]:
         """Yield what counts of each image or listing: the last outcome that was not withdrawn."""
-        return self._outcomes(
-            self.file.stream(
-                f"SELECT {_COLUMNS} FROM standing WHERE number IN (SELECT max(number) FROM standing"
-                " GROUP BY sha256, CASE WHEN sha256 IS NULL THEN listing END) ORDER BY number"
-            )
-        )
+        last = "SELECT max(number) FROM standing GROUP BY sha256, iif(sha256 IS NULL, listing, 0)"
+        return self._select("standing", f"number IN ({last})")
 
-    def _outcomes(self, records: Iterable[tuple[Any, ...]]) -> Iterator[Outcome]:
-        for record in records:
+    def _select(
+        self, table: str, condition: str, values: Sequence[object] = ()
+    ) -> Iterator[Outcome]:
+        statement = f"SELECT {_COLUMNS} FROM {table} WHERE {condition} ORDER BY number"
+        for record in self.file.stream(statement, values):
             yield Outcome.from_json(dict(zip(_FIELDS, record, strict=True)))
 
 
@@ -299,19 +292,5 @@ def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
 
 
 def write_outcomes(outcomes: Iterable[Outcome], path: Path, *, raw: bool = False) -> int:
-    """Write outcomes to a new file, as CSV or JSON lines by its suffix, and return how many."""
-    require_own(path, "file of outcomes", lambda file: file.read(8).startswith(_BEGINNINGS))
-    count = 0
-    with replacing(path) as partial:
-        if path.suffix.lower() == ".csv":
-            with partial.open("w", encoding="utf-8", newline="") as text:
-                table = csv.DictWriter(text, _FIELDS)
-                table.writeheader()
-                for count, outcome in enumerate(outcomes, 1):  # noqa: B007 - counted
-                    cells = outcome.to_json().items()
-                    table.writerow({name: csv_cell(value, raw=raw) for name, value in cells})
-        else:
-            with partial.open("wb") as lines:
-                for count, outcome in enumerate(outcomes, 1):  # noqa: B007 - counted
-                    lines.write(outcome.to_json_line())
-    return count
+    """Write outcomes to a new file, in a format by its ending, and return how many they are."""
+    return write_records(path, _KIND, outcomes, raw)

@@ -10,15 +10,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from recognizer._atomic import replacing
-from recognizer.errors import UsageError
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
 from recognizer.review.cards import CardMaker, Shown
@@ -43,44 +40,12 @@ PHOTOS_ON_A_CARD = 13
 DRAWN_SIDE = 400
 """Of a picture on a card, in pixels."""
 
+MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200
+"""Of the listings in one file."""
+
 MAX_SEARCHED = 4000  # characters of a listing's columns
 MAX_PICTURES = 128 << 20
 """Bytes of pictures in one file; those of its 2,700 listings usually take a third of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """How many listings a file shows at most, by what they are."""
-
-    leads: int = 2000
-    unscored: int = 500
-    audit: int = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """The ``number``-th of ``of`` parts of a queue. A listing stays in its part for ever."""
-
-    number: int = 1
-    of: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.number <= self.of:
-            raise UsageError(f"part {self.number}/{self.of}: give one of 1/{self.of} to ...")
-
-    @classmethod
-    def parse(cls, text: str) -> Part:
-        """Read a part as it is written: ``2/5``."""
-        number, _, of = text.partition("/")
-        if not (number.isdecimal() and of.isdecimal() and len(text) < 16):
-            raise UsageError(f"part {text!r}: write it as 2/5")
-        return cls(number=int(number), of=int(of))
-
-    @property
-    def condition(self) -> str:
-        """The SQL condition on its listings; near-copies are in one part."""
-        unit = "coalesce(copies, entry.unit)"
-        return f"(({unit} % {self.of:d}) + {self.of:d}) % {self.of:d} = {self.number - 1:d}"
 
 
 def write_report(
@@ -90,8 +55,6 @@ def write_report(
     *,
     outcomes: Path | None = None,
     title: str | None = None,
-    capacity: Capacity | None = None,
-    part: Part | None = None,
     language: str = "en",
     read: Callable[[Row], bytes] = read_local,
 ) -> None:
@@ -102,7 +65,7 @@ def write_report(
     and does not show it. ``bundles`` are the models that may be behind the rows; ``outcomes`` is
     None for those in the scan's file.
     """
-    texts, part, capacity = Texts(language), part or Part(), capacity or Capacity()
+    texts = Texts(language)
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.
     with (
         Entries(scan, outcomes) as entries,
@@ -111,7 +74,7 @@ def write_report(
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         report = _Report(entries, photos, bundles, texts)
-        context = report.context(title or texts("report_title", name=scan.name), capacity, part)
+        context = report.context(title or texts("report_title", name=scan.name))
         file.writelines(environment().get_template("report.html.j2").generate(context))
 
 
@@ -128,26 +91,18 @@ class _Report:
             entries, photos.bundles, self._inline, photos_on_a_card=PHOTOS_ON_A_CARD
         )
 
-    def context(self, title: str, capacity: Capacity, part: Part) -> dict[str, Any]:
+    def context(self, title: str) -> dict[str, Any]:
         """Return what the template shows; cards are made one by one while it is written."""
         texts, entries = self._texts, self._entries
         style, script = _resource("app.css"), _resource("app.js")
         summary = scan_in_numbers(entries.file)
-        leads, total = self._part(QUEUE, "place < 2", part, capacity.leads)
-        unscored, _ = self._part(QUEUE, "place = 2", part, capacity.unscored)
-        audit, _ = self._part(AUDIT, "1", part, capacity.audit)
+        queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
+        leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
+        unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
+        audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
         shown = [*leads, *unscored, *audit]
         tabs = [("/", "queue", len(leads) + len(unscored)), ("/listings", "listings", 0)]
         tabs += [("/?section=audit", "audit", len(audit))] if audit else []
-        warnings = []
-        if part.of > 1:
-            warnings.append(texts("part", number=part.number, of=part.of))
-        if total > len(leads):
-            parts = max(2, part.of * math.ceil(total / max(1, capacity.leads)))
-            missing = total - len(leads)
-            warnings.append(
-                texts("cap", shown=len(leads), total=total, missing=missing, parts=parts)
-            )
         return {
             **base_context(texts, self._bundles, is_report=True),
             "title": title,
@@ -161,7 +116,8 @@ class _Report:
             "style_digest": _digest_of(style),
             "script": script,
             "script_digest": _digest_of(script),
-            "warnings": warnings,
+            "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
+            "for_lead": False,
             "rows": [self._row(entry) for entry in shown],
             "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},
@@ -170,12 +126,6 @@ class _Report:
             "summary": summary,
             **models_behind(summary, self._bundles, texts),
         }
-
-    def _part(
-        self, section: str, condition: str, part: Part, limit: int
-    ) -> tuple[list[Entry], int]:
-        view = View(section=section, state="all")
-        return self._entries.select(view, f"{condition} AND {part.condition}", limit)
 
     def _digest(self) -> str:
         """Return what tells the scan from others in a browser, also after it has grown."""
@@ -190,13 +140,12 @@ class _Report:
         words = [text for value in columns.values() if (text := as_text(value))]
         words += [image.row.source for image in images]
         words += [f"{copy.name} {copy.title or ''}" for copy in others]
-        ((location, listed),) = self._entries.file.select(
-            "SELECT location, coalesce(listed, first) FROM entry WHERE unit = ?", (entry.unit,)
+        ((location,),) = self._entries.file.select(
+            "SELECT location FROM entry WHERE unit = ?", (entry.unit,)
         )
         return {
             "entry": entry,
             "location": location,
-            "day": listed[:10],
             "text": " ".join(words).lower()[:MAX_SEARCHED],
             "about": json.dumps(_plain(self._entries.about(entry))),
             "copies": json.dumps([(one.key, _plain(self._entries.about(one))) for one in others]),

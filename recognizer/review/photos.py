@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from recognizer._closing import Closes
 from recognizer._process import DiedError, ProcessPool
@@ -33,19 +33,16 @@ SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
 DEFAULT_THRESHOLD = 0.5
 """Of a label that has none, on the scale of a heat-map."""
 
-_CACHE_BYTES = 96 << 20
 _PROCESSES = 2
 _TIMEOUT = 30.0  # seconds for one picture
 _MEMORY_LIMIT = 2 << 30  # bytes of one process
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """An encoded image; ``kept``: made by the scan, because the original is not there now."""
+class Picture(NamedTuple):
+    """An encoded image."""
 
     data: bytes
     media_type: str = "image/jpeg"
-    kept: bool = False
 
 
 class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of the program
@@ -62,7 +59,7 @@ def read_local(row: Row) -> bytes:
 
 
 class Photos(Closes):
-    """Makes the pictures of images, and keeps what it has made in memory, up to a limit.
+    """Makes the pictures of images.
 
     ``read`` returns the bytes of a row's image as they are now, or raises ``Refused``; ``bundles``
     are the models that may be behind the rows. What has gone, has changed or cannot be decoded is
@@ -78,9 +75,6 @@ class Photos(Closes):
         self._file = file
         self._read = read
         self.bundles = {bundle.digest: bundle for bundle in bundles}
-        self._cache: OrderedDict[tuple[str, ...], Picture] = OrderedDict()
-        self._size = 0
-        self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
         self._starting = threading.Lock()
 
@@ -97,20 +91,20 @@ class Photos(Closes):
         """
         if row.status is Status.FAILED:  # what may have cost the scan a process is not tried here
             raise Unavailable("photo_undecoded")
-        if kind == "original":  # not kept: it may be large
+        if kind == "original":
             return self._original(row)
-        key = (row.sha256 or row.source, kind, label)
-        with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-        picture = self._make(image, row, kind, label)
-        with self._lock:
-            self._size += len(picture.data) - len(self._cache.pop(key, Picture(data=b"")).data)
-            self._cache[key] = picture
-            while self._size > _CACHE_BYTES:
-                self._size -= len(self._cache.popitem(last=False)[1].data)
-        return picture
+        if kind == "small":
+            return Picture(self.thumbnail(image, row).jpeg)
+        try:
+            data = self.original(row)
+            if kind == "heat":
+                return self._heatmap(row, data, label)
+            return Picture(self._decoded(row, data, SIDES[kind]).jpeg)
+        except Unavailable:
+            stored = self._file.thumbnail(image)
+            if stored is None or kind == "heat":
+                raise
+            return Picture(stored.jpeg)
 
     def thumbnail(self, image: int, row: Row) -> Thumbnail:
         """Return what the scan has kept of an image, else what is made of the file as it is now."""
@@ -131,25 +125,11 @@ class Photos(Closes):
             raise Unavailable("photo_changed")
         return data
 
-    def _make(self, image: int, row: Row, kind: str, label: str) -> Picture:
-        stored = self._file.thumbnail(image)
-        if kind == "small" and stored is not None:
-            return Picture(data=stored.jpeg, kept=True)
-        try:
-            data = self.original(row)
-            if kind == "heat":
-                return self._heatmap(row, data, label)
-            return Picture(data=self._decoded(row, data, SIDES[kind]).jpeg)
-        except Unavailable:
-            if stored is None or kind == "heat":
-                raise
-            return Picture(data=stored.jpeg, kept=True)
-
     def _original(self, row: Row) -> Picture:
         data = self.original(row)
         if row.format in SHOWN_BY_BROWSERS:
-            return Picture(data=data, media_type=f"image/{row.format}")
-        return Picture(data=self._decoded(row, data, max(row.width or 1, row.height or 1)).jpeg)
+            return Picture(data, media_type=f"image/{row.format}")
+        return Picture(self._decoded(row, data, max(row.width or 1, row.height or 1)).jpeg)
 
     def _heatmap(self, row: Row, data: bytes, label: str) -> Picture:
         bundle = self.bundles.get(row.model.digest)
@@ -164,7 +144,7 @@ class Photos(Closes):
             label=label,
             threshold=heat_threshold(row, bundle, label),
         )
-        return Picture(data=self._ask(request).jpeg)
+        return Picture(self._ask(request).jpeg)
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
         frame = row.regions[0].frame if row.regions else None

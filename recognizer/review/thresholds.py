@@ -4,47 +4,40 @@ There are two grounds for it. :class:`LabelledPhotos` with their scores tell rec
 false-positive rate; with a prevalence, that is leads a day. :class:`ReviewedScan` is what people
 found out about a scan: of leads they decide on what is there, and only the audit sample, clear
 images drawn with known probabilities, tells what a lower threshold would add and what was missed.
-Of both, the thresholds are chosen whose leads a team can work through, or of which enough show a
-product.
+Of both, the threshold is chosen whose leads a team can work through, or of which enough show a
+product. It is one for all products: on the highest score of an image.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from recognizer.errors import UsageError
-from recognizer.evaluation.metrics import CONFIDENCE, Clustering, share, weighted_mean
+from recognizer.evaluation.metrics import CONFIDENCE, Clustering, share
 from recognizer.evaluation.prevalence import negatives_without_error
-from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
-from recognizer.policy import CandidateKind, Policy, Probability, Rate, Rule
-from recognizer.review.measure import DECIDED, audit_weights, weighted_count
-from recognizer.review.outcomes import Judgement, Outcome
+from recognizer.policy import Policy, Probability, Rate, Rule
+from recognizer.review.measure import audit_weights, weighted_count
+from recognizer.review.outcomes import DECIDED, Judgement, Outcome
 from recognizer.rows.row import Row
 from recognizer.taxonomy import Kind, Taxonomy
-
-ANY_PRODUCT = "any product"
-"""The rule for every product without a rule of its own: on the highest score of an image."""
 
 NO_PRODUCT = ""
 """What an image shows that shows no product."""
 
 MIN_OVER = 5
 """Images without a product (labelled) or decided ones (reviewed) that must be over a threshold."""
-
-MIN_PHOTOS, MIN_SOURCES = 20, 3
-"""Photos of a product, and their sources, below which it has no rule of its own."""
 
 MIN_DECIDED = 0.9
 """Share of the leads over a threshold that must be decided before anything is said of it: reviewers
@@ -53,51 +46,30 @@ begin with the highest scores, so that the decided ones do not stand for the oth
 GRID = tuple(float(x) for x in np.round(expit(np.arange(-4, 9.01, 0.25)), 6)[::-1])
 """Thresholds to choose from, strictest first, at equal distances in log-odds."""
 
-Setting = Mapping[str, float]
-"""Rule -> threshold: products with a rule of their own, and :data:`ANY_PRODUCT`."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one choice of thresholds gives: leads in a day, or in the scan."""
+    """What a threshold gives: leads in a day, or in the scan."""
 
-    thresholds: Setting
+    threshold: float
     leads: Estimate
     recall: Estimate | None
     precision: Estimate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """What a choice means for one product; without a threshold, the bundle does not know it.
-
-    ``leads`` look most like it, whatever they show; ``found`` show it, whatever they look like.
-    """
-
-    name: str
-    threshold: float | None
-    photos: int
-    sources: int
-    recall: Estimate | None
-    leads: float
-    found: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The choices of thresholds, strictest first, and the one that was made.
+    """The thresholds to choose from, strictest first, and the one that was chosen.
 
-    ``chosen`` is its place in ``steps``, or None if no step reaches the target; ``products`` are
-    those of the chosen step, the most leads first; ``notes`` what a reader must know of the
-    figures. ``images`` is their number in a day, or in the scan.
+    ``chosen`` is its place in ``steps``, or None if no step reaches the target; ``notes`` say what
+    a reader must know of the figures. ``images`` is their number in a day, or in the scan.
     """
 
     origin: str
     images: float
     steps: tuple[Step, ...]
     chosen: int | None
-    products: tuple[Product, ...] = ()
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def step(self) -> Step | None:
@@ -105,8 +77,7 @@ class Choice:
         return None if self.chosen is None else self.steps[self.chosen]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Totals:
+class _Totals(NamedTuple):
     """Leads, those that show a product and those that do not, and the products that are missed."""
 
     leads: Estimate
@@ -132,17 +103,12 @@ def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Images(ABC):
-    """Images with their scores, and what is known of them: N images, F families.
+    """N images with the highest score of any family, and what is known of them.
 
-    Attributes:
-        families: the columns of ``scores``.
-        named: false-positive rate -> the any-product threshold that the bundle holds.
-        scores: calibrated probabilities, (N, F).
-        shown: the family that an image shows, or :data:`NO_PRODUCT`, (N,).
-        sources: images of one source are alike, (N,).
-        daily: how many images of a day each stands for, (N,).
-        known: the same if somebody knows what it shows, else 0, (N,).
-        images: in a day.
+    ``scores`` (N,) are calibrated probabilities; ``shown`` (N,) is the family that an image shows,
+    or :data:`NO_PRODUCT`. ``images`` is their number in a day, or in the scan. ``families`` are
+    those of the bundle that are not ignored, and ``named`` its any-product thresholds by
+    false-positive rate.
     """
 
     origin: str
@@ -150,121 +116,40 @@ class Images(ABC):
     named: Mapping[float, float]
     scores: NDArray[np.float64]
     shown: NDArray[np.str_]
-    sources: NDArray[np.str_]
-    daily: NDArray[np.float64]
-    known: NDArray[np.float64]
     images: float
 
     @abstractmethod
-    def _totals(self, thresholds: Setting, product: str | None = None) -> _Totals:
-        """Return what a choice of thresholds makes leads, of all products or of one."""
+    def _totals(self, threshold: float) -> _Totals:
+        """Return what a threshold makes leads."""
 
     @abstractmethod
     def caveats(self) -> Iterator[str]:
         """Yield what a reader must know of the figures, as sentences."""
 
     @abstractmethod
-    def _is_supported(self, highest: NDArray[np.float64], threshold: float) -> bool:
+    def _is_supported(self, threshold: float) -> bool:
         """Whether enough is known of the images over a threshold."""
 
     @cached_property
     def positive(self) -> NDArray[np.bool_]:
         """Which images are known to show a product, (N,)."""
-        return np.asarray((self.shown != NO_PRODUCT) & (self.known > 0))
+        return np.asarray(self.shown != NO_PRODUCT)
 
-    @cached_property
-    def counts(self) -> Mapping[str, tuple[int, int]]:
-        """Product -> the images that are known to show it, and their sources."""
-        names = dict.fromkeys([*self.families, *np.unique(self.shown[self.positive]).tolist()])
-        which = {name: self.positive & (self.shown == name) for name in names}
-        return {n: (int(w.sum()), len(np.unique(self.sources[w]))) for n, w in which.items()}
-
-    def measure(self, thresholds: Setting) -> Step:
-        """Measure a choice, with intervals of 95 %."""
-        total = self._totals(thresholds)
-        return Step(
-            thresholds=thresholds,
-            leads=total.leads,
-            recall=total.recall,
-            precision=_ratio(total.found, total.wrong),
-        )
-
-    def over(self, thresholds: Setting) -> NDArray[np.bool_]:
-        """Return which scores are over their thresholds, (N, F)."""
-        limits = [thresholds.get(f, thresholds.get(ANY_PRODUCT, 1.0)) for f in self.families]
-        return np.asarray(self.scores > np.array(limits))
-
-    def settings(self, *, by_product: bool = True) -> list[Setting]:
-        """Return the choices: the strictest first, and each holds the leads of the one before.
-
-        With several rules, the one is loosened next that finds the most products for the leads that
-        it adds.
-        """
-        start = self._supported(self.scores.max(axis=1))[:1]
-        if not start:
-            return []
-        own = [
-            name
-            for name, (photos, sources) in self.counts.items()
-            if by_product and photos >= MIN_PHOTOS and sources >= MIN_SOURCES
-        ]
-        own = [name for name in own if name in self.families]
-        rest = [i for i, name in enumerate(self.families) if name not in own]
-        columns = {name: [self.families.index(name)] for name in own}
-        columns |= {ANY_PRODUCT: rest} if rest else {}
-        setting = dict.fromkeys(columns, start[0])
-        found: list[Setting] = [setting]
-        steps = [step for rule in columns for step in self._steps(rule, columns[rule], start[0])]
-        # Within a rule, gains fall and costs rise, so that sorting keeps the order of its steps.
-        for _, _, rule, threshold in sorted(steps, key=lambda step: (-step[0], step[1])):
-            setting = {**setting, rule: threshold}
-            found.append(setting)
-        return found
-
-    def _supported(self, highest: NDArray[np.float64]) -> list[float]:
+    def steps(self) -> tuple[Step, ...]:
+        """Measure all thresholds of which enough is known, with intervals of 95 %."""
         wanted = sorted({*GRID, *self.named.values()}, reverse=True)
-        return [threshold for threshold in wanted if self._is_supported(highest, threshold)]
-
-    def _steps(
-        self, rule: str, columns: Sequence[int], start: float
-    ) -> Iterator[tuple[float, float, str, float]]:
-        """Yield gain for cost, cost, rule and threshold, along the hull of a rule's thresholds."""
-        highest = self.scores[:, columns].max(axis=1)
-        thresholds = [start, *(one for one in self._supported(highest) if one < start)]
-        over = highest > np.array(thresholds)[:, None]
-        cost, gain = over @ self.daily, over @ (self.known * self.positive)
-        at, slope = 0, math.inf
-        while at + 1 < len(thresholds):
-            gains = gain[at + 1 :] - gain[at]
-            slopes = gains / np.maximum(cost[at + 1 :] - cost[at], 1e-9)
-            # A single rule has nothing to choose between: it takes each of its steps.
-            step = 0 if len(columns) == len(self.families) else int(slopes.argmax())
-            at += 1 + step
-            slope = min(slope, float(slopes[step]))  # rounding must not let it rise
-            yield slope, float(cost[at]), rule, thresholds[at]
-
-    def products(self, thresholds: Setting) -> tuple[Product, ...]:
-        """Return what a choice means for each product, the most leads first."""
-        over = self.over(thresholds)
-        lead = np.asarray(over.any(axis=1))
-        likeliest = np.where(lead, np.where(over, self.scores, -1).argmax(axis=1), -1)
         found = []
-        for name, (photos, sources) in self.counts.items():
-            is_known = name in self.families
-            place = self.families.index(name) if is_known else -2
-            threshold = thresholds.get(name, thresholds.get(ANY_PRODUCT)) if is_known else None
+        for threshold in filter(self._is_supported, wanted):
+            total = self._totals(threshold)
             found.append(
-                Product(
-                    name=name,
+                Step(
                     threshold=threshold,
-                    photos=photos,
-                    sources=sources,
-                    recall=self._totals(thresholds, name).recall if photos else None,
-                    leads=float(self.daily[likeliest == place].sum()),
-                    found=float(self.known[lead & self.positive & (self.shown == name)].sum()),
+                    leads=total.leads,
+                    recall=total.recall,
+                    precision=_ratio(total.found, total.wrong),
                 )
             )
-        return tuple(sorted(found, key=lambda one: -one.leads))
+        return tuple(found)
 
 
 # --- labelled photos ------------------------------------------------------------------------------
@@ -274,12 +159,13 @@ class Images(ABC):
 class LabelledPhotos(Images):
     """Photos of which somebody knows what they show, as a sample of those that come in.
 
-    Photos of one source are alike. Their intervals are exact binomial ones (Clopper and Pearson)
-    for the *effective* number of photos, as surveys compute them (Korn and Graubard, 1998).
-    ``prevalence`` is the share of all images that show a product, by product.
+    Photos of one source (N,) are alike. Their intervals are exact binomial ones (Clopper and
+    Pearson) for the *effective* number of photos, as surveys compute them (Korn and Graubard,
+    1998). ``prevalence`` is the share of all images that show a product, in the mix of the photos.
     """
 
-    prevalence: Mapping[str, float]
+    sources: NDArray[np.str_]
+    prevalence: float
 
     @classmethod
     def of(
@@ -290,93 +176,67 @@ class LabelledPhotos(Images):
         sources: Sequence[str],
         *,
         images_per_day: float,
-        prevalence: float | Mapping[str, float],
+        prevalence: float,
         origin: str = "labelled photos",
         ignore: Collection[str] = (),
     ) -> LabelledPhotos:
-        """Gather photos that a bundle has scored, at least one of them without a product.
+        """Gather photos that a bundle has scored, with and without a product.
 
-        ``scores`` are calibrated probabilities by label. ``prevalence`` is the share of the images
-        of a day that show any product, in the mix of the photos; or by family. ``ignore`` are the
-        labels that the policy ignores.
+        ``scores`` are calibrated probabilities by label; ``ignore`` are the labels that the policy
+        ignores.
         """
         families = family_members(bundle, ignore)
         shown = np.array([family_shown(label, bundle.taxonomy) for label in labels])
-        counts = Counter([*shown.tolist()])
-        negatives = counts.pop(NO_PRODUCT, 0)
-        if not negatives:
+        positive = shown != NO_PRODUCT
+        if positive.all():
             raise UsageError(
                 f"{origin}: none without a product, so that nothing says how long the queue will be"
             )
-        shares = _by_product(prevalence, dict.fromkeys(families, 0) | counts)
-        shares_of = shares | {NO_PRODUCT: 1 - sum(shares.values())}
-        number = counts | {NO_PRODUCT: negatives}
-        daily = images_per_day * np.array([shares_of[name] / number[name] for name in shown])
+        if not positive.any():
+            raise UsageError(f"{origin}: none with a product, so that nothing is known of recall")
+        if not 0 < prevalence < 1:
+            raise UsageError(f"prevalence = {prevalence}: a share between 0 and 1")
         return cls(
             origin=origin,
             families=tuple(families),
             named=bundle.any_product_thresholds,
-            scores=np.array([family_scores(one, families) for one in scores]),
+            scores=np.array([highest_score(one, families) for one in scores]),
             shown=shown,
-            sources=np.array(sources),
-            daily=daily,
-            known=np.ones(len(shown)) * daily,
             images=images_per_day,
-            prevalence=shares,
+            sources=np.array(sources),
+            prevalence=prevalence,
         )
 
-    @cached_property
-    def positive(self) -> NDArray[np.bool_]:
-        """Which photos show a product, also one that is taken to be absent."""
-        return np.asarray(self.shown != NO_PRODUCT)
-
-    def _totals(self, thresholds: Setting, product: str | None = None) -> _Totals:
-        shares = self.prevalence if product is None else {product: 1.0}
-        every = sum(shares.values())
-        mix = {name: part / every for name, part in shares.items() if part}
-        recall = weighted_mean(mix, {name: self._share(name, thresholds) for name in mix})
-        products = self.images * every
-        others = self.images * max(0.0, 1 - every)
+    def _totals(self, threshold: float) -> _Totals:
+        recall = self._share(self.positive, threshold)
+        products = self.images * self.prevalence
         found = _scaled(recall, products)
-        wrong = _scaled(self._share(NO_PRODUCT, thresholds), others)
-        ends = zip(
-            (found.value, found.low, found.high), (wrong.value, wrong.low, wrong.high), strict=True
-        )
+        wrong = _scaled(self._share(~self.positive, threshold), self.images - products)
+        missed = Estimate(1 - recall.value, 1 - recall.high, 1 - recall.low)
         return _Totals(
-            leads=Estimate(*map(sum, ends)),
+            leads=Estimate(
+                found.value + wrong.value, found.low + wrong.low, found.high + wrong.high
+            ),
             found=found,
             wrong=wrong,
-            missed=_scaled(Estimate(1 - recall.value, 1 - recall.high, 1 - recall.low), products),
+            missed=_scaled(missed, products),
         )
 
-    def _is_supported(self, highest: NDArray[np.float64], threshold: float) -> bool:
-        negatives = highest[~self.positive]
+    def _is_supported(self, threshold: float) -> bool:
         is_named = threshold in self.named.values()
-        return is_named or int((negatives > threshold).sum()) >= MIN_OVER
+        return is_named or (self.scores[~self.positive] > threshold).sum() >= MIN_OVER
 
-    def _share(self, name: str, thresholds: Setting) -> Estimate:
-        # 97.5 % for each of recall and false-positive rate, so that both hold with 95 %; of several
-        # rules that are tuned on the same photos, each has its part of the error.
-        confidence = 1 - (1 - CONFIDENCE) / 2 / len(thresholds)
-        which = self.shown == name
-        if not which.any():
-            return Estimate(0.0, 0.0, 1.0)  # nothing is known of it
-        lead = self.over(thresholds)[which].any(axis=1)
-        clustering = self._clusterings[name != NO_PRODUCT]
-        number = clustering.effective(self._sizes[name], confidence)
-        return share(lead.mean() * number, number, confidence)
-
-    @cached_property
-    def _sizes(self) -> Mapping[str, NDArray[np.intp]]:
-        return {
-            name: np.unique(self.sources[self.shown == name], return_counts=True)[1]
-            for name in np.unique(self.shown).tolist()
-        }
+    def _share(self, which: NDArray[np.bool_], threshold: float) -> Estimate:
+        # 97.5 % for each of recall and false-positive rate, so that both hold with 95 %.
+        confidence = 1 - (1 - CONFIDENCE) / 2
+        clustering = self._clusterings[bool(self.positive[which].any())]
+        sizes = np.unique(self.sources[which], return_counts=True)[1]
+        number = clustering.effective(sizes, confidence)
+        return share((self.scores[which] > threshold).mean() * number, number, confidence)
 
     @cached_property
     def _clusterings(self) -> tuple[Clustering, Clustering]:
-        limits = np.array([*self.named.values()])[:, None]
-        over = self.scores.max(axis=1) > limits
+        over = self.scores > np.array([*self.named.values()])[:, None]
         first, second = (
             Clustering.of(over[:, side], self.sources[side], self.shown[side])
             for side in (~self.positive, self.positive)
@@ -402,34 +262,13 @@ class LabelledPhotos(Images):
                     f"The {photos:,} {what} come from {sources} sources and are alike within one "
                     f"(correlation {clustering.correlation:.2f}); the intervals allow for it."
                 )
-        none = [name for name, (photos, _) in self.counts.items() if not photos]
+        none = [name for name in self.families if name not in self.shown]
         if none:
             yield f"No labelled photos: {', '.join(none)}. Nothing is known of their recall."
 
 
 def _scaled(share: Estimate, total: float) -> Estimate:
     return Estimate(total * share.value, total * share.low, total * share.high)
-
-
-def _by_product(
-    prevalence: float | Mapping[str, float], counts: Mapping[str, int]
-) -> dict[str, float]:
-    """Return product -> share of all images that show it, for every product in ``counts``."""
-    if isinstance(prevalence, Mapping):
-        for name in prevalence:
-            if name not in counts:
-                close = difflib.get_close_matches(name, list(counts))
-                hint = f"; did you mean {' or '.join(close)}?" if close else ""
-                raise UsageError(f"prevalence of {name}: no such family{hint}")
-        found = {name: float(prevalence.get(name, 0.0)) for name in counts}
-    else:
-        photos = sum(counts.values())
-        if not photos:
-            raise UsageError("no photo of a product tells the mix: give a prevalence for each")
-        found = {name: prevalence * count / photos for name, count in counts.items()}
-    if min(found.values()) < 0 or not 0 < sum(found.values()) < 1:
-        raise UsageError("prevalence: shares of all photos, together between 0 and 1")
-    return found
 
 
 # --- what reviewers found out ---------------------------------------------------------------------
@@ -442,10 +281,12 @@ class ReviewedScan(Images):
     ``lead`` says which images were leads, (N,); ``weights`` how many images of the scan a decided
     one stands for: 1 for a lead, more in the audit sample, 0 if it was not decided, (N,). Nothing
     is known of images under ``floor``, the lowest threshold of a lead or score of the audit sample.
+    ``factor`` is how many images of a day each stands for.
     """
 
     lead: NDArray[np.bool_]
     weights: NDArray[np.float64]
+    factor: float
     floor: float
 
     @classmethod
@@ -465,7 +306,7 @@ class ReviewedScan(Images):
         """
         families = family_members(bundle, ignore)
         drawn, audited = Counter[float](), Counter[float]()
-        kept: list[tuple[list[float], str, str, bool, float | None]] = []
+        kept: list[tuple[float, str, bool, float | None]] = []
         scanned, floor = 0, 1.0
         for row in rows:
             if row.scores is None or row.model.digest != bundle.digest:
@@ -477,25 +318,25 @@ class ReviewedScan(Images):
             if audit is not None:
                 drawn[audit] += 1
                 audited[audit] += is_decided
-            scores = family_scores(row.scores, families)
+            score = highest_score(row.scores, families)
             weight = (1.0 if row.is_image_lead else audit) if is_decided else None
             if weight is not None:
-                known = [max(scores)] if audit else [lead.threshold for lead in row.leads]
+                known = [score] if audit else [lead.threshold for lead in row.leads]
                 floor = min([floor, *known])
-            if weight is not None or max(scores) > GRID[-1]:
-                shown = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
-                kept.append((scores, shown, _source_of(row), row.is_image_lead, weight))
+            if weight is not None or score > GRID[-1]:
+                family = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
+                kept.append((score, family, row.is_image_lead, weight))
         if not kept:
             raise UsageError(
                 f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
                 "--bundle of the scan"
             )
-        columns = [np.array(column) for column in zip(*(one[:4] for one in kept), strict=True)]
+        scores, shown, leads = map(np.array, zip(*(one[:3] for one in kept), strict=True))
         stands_for = audit_weights(drawn, audited)
         weights = np.array(
             [
                 0.0 if given is None else 1.0 if is_lead else stands_for[given]
-                for _, _, _, is_lead, given in kept
+                for _, _, is_lead, given in kept
             ]
         )
         factor = 1.0 if images_per_day is None else images_per_day / scanned
@@ -503,14 +344,12 @@ class ReviewedScan(Images):
             origin=f"{scanned:,} images, {int((weights > 0).sum()):,} of them decided",
             families=tuple(families),
             named=bundle.any_product_thresholds,
-            scores=columns[0],
-            shown=columns[1],
-            sources=columns[2],
-            daily=np.full(len(kept), factor),
-            known=factor * weights,
+            scores=scores,
+            shown=shown,
             images=factor * scanned,
-            lead=columns[3],
+            lead=leads,
             weights=weights,
+            factor=factor,
             floor=floor,
         )
 
@@ -519,11 +358,10 @@ class ReviewedScan(Images):
         """Whether anybody looked at images that were cleared."""
         return bool((~self.lead & (self.weights > 0)).any())
 
-    def _totals(self, thresholds: Setting, product: str | None = None) -> _Totals:
-        over = np.asarray(self.over(thresholds).any(axis=1))
-        positive = self.positive & ((self.shown == product) | (product is None))
-        negative = ~self.positive & (self.weights > 0)
-        leads = float(self.daily[over].sum())
+    def _totals(self, threshold: float) -> _Totals:
+        over, positive = self.scores > threshold, self.positive
+        negative = ~positive & (self.weights > 0)
+        leads = self.factor * float(over.sum())
         return _Totals(
             leads=Estimate(leads, leads, leads),
             found=self._count(positive & over, over),
@@ -540,8 +378,8 @@ class ReviewedScan(Images):
         found = weighted_count(weights)
         return Estimate(whole + found.value, whole + found.low, whole + found.high)
 
-    def _is_supported(self, highest: NDArray[np.float64], threshold: float) -> bool:
-        over, decided = highest > threshold, self.weights > 0
+    def _is_supported(self, threshold: float) -> bool:
+        over, decided = self.scores > threshold, self.weights > 0
         leads, clear = over & self.lead, over & ~self.lead
         return bool(
             (over & decided).sum() >= MIN_OVER
@@ -558,8 +396,8 @@ class ReviewedScan(Images):
                 "recall and no lower threshold (recognizer scan --audit-rate)."
             )
         yield (
-            "The same outcomes choose the thresholds and measure them: measure them again on the "
-            "next scan."
+            "The same outcomes choose the threshold and measure it: measure it again on the next "
+            "scan."
         )
 
 
@@ -574,11 +412,6 @@ def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
     return max(families, key=lambda name: families[name])
 
 
-def _source_of(row: Row) -> str:
-    seller = as_text(value_of(row.item or {}, Role.SELLER))
-    return seller or listing_of(row.item) or row.source
-
-
 # --- families -------------------------------------------------------------------------------------
 
 
@@ -588,11 +421,9 @@ def family_members(bundle: Bundle, ignore: Collection[str]) -> dict[str, list[st
     return {name: labels for name, labels in members.items() if labels}
 
 
-def family_scores(
-    scores: Mapping[str, float], families: Mapping[str, Sequence[str]]
-) -> list[float]:
-    """Return the probability of any member of each family, from those of labels."""
-    return [1 - math.prod(1 - scores[label] for label in labels) for labels in families.values()]
+def highest_score(scores: Mapping[str, float], families: Mapping[str, Sequence[str]]) -> float:
+    """Return the highest probability of any member of a family, from those of labels."""
+    return 1 - min(math.prod(1 - scores[one] for one in labels) for labels in families.values())
 
 
 def family_shown(label: str, taxonomy: Taxonomy) -> str:
@@ -605,22 +436,16 @@ def family_shown(label: str, taxonomy: Taxonomy) -> str:
 
 
 def choose(
-    images: Images,
-    *,
-    capacity: float | None = None,
-    precision: float | None = None,
-    by_product: bool = True,
+    images: Images, *, capacity: float | None = None, precision: float | None = None
 ) -> Choice:
-    """Choose the loosest thresholds that fit a team, or whose leads are precise enough.
+    """Choose the loosest threshold that fits a team, or whose leads are precise enough.
 
     ``capacity`` is how many leads the team works through in a day, ``precision`` the share of them
-    that must show a product, by the lower end of the interval. With ``by_product``, products with
-    enough images have thresholds of their own.
+    that must show a product, by the lower end of the interval.
     """
     if precision is not None and not 0 < precision < 1:
         raise UsageError(f"precision = {precision}: a share over 0 and under 1, such as 0.5")
-    settings = images.settings(by_product=by_product)
-    steps = tuple(map(images.measure, settings))
+    steps = images.steps()
     fitting = [
         place
         for place, step in enumerate(steps)
@@ -634,11 +459,17 @@ def choose(
         images=images.images,
         steps=steps,
         chosen=chosen,
-        products=images.products(settings[chosen]) if chosen is not None else (),
-        notes=(),
     )
-    notes = (*_notes(made, capacity, precision), *images.caveats())
+    notes = (*_notes(made, capacity, precision), *_unknown(images), *images.caveats())
     return replace(made, notes=notes)
+
+
+def _unknown(images: Images) -> Iterator[str]:
+    if unknown := sorted({*images.shown.tolist()} - {*images.families, NO_PRODUCT}):
+        yield (
+            f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
+            "by mistake."
+        )
 
 
 def _notes(choice: Choice, capacity: float | None, precision: float | None) -> Iterator[str]:
@@ -652,19 +483,14 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
         )
     elif capacity is not None and step.leads.value > capacity:
         yield (
-            f"The strictest thresholds give {step.leads.value:,.0f} leads, the team can look at "
+            f"The strictest threshold gives {step.leads.value:,.0f} leads, the team can look at "
             f"{capacity:,.0f}: {capacity / step.leads.value:.0%} of the queue is reached, the "
             "highest scores first."
         )
     elif capacity is not None and step.leads.high > capacity:
         yield f"The queue is expected to fit, but may have up to {step.leads.high:,.0f} leads."
     elif choice.chosen == len(choice.steps) - 1:
-        yield "These are the loosest thresholds of which enough is known."
-    if unknown := [one.name for one in choice.products if one.threshold is None]:
-        yield (
-            f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
-            "by mistake."
-        )
+        yield "This is the loosest threshold of which enough is known."
     if step is not None and step.precision and 0 < step.leads.value < choice.images:
         found = step.leads.value * step.precision.value / (choice.images - step.leads.value)
         claims = {
@@ -680,27 +506,20 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
 
 
 def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy:
-    """Return a policy with the chosen thresholds in place of those of another, ``base``.
+    """Return a policy with the chosen threshold in place of those of another, ``base``.
 
-    An any-product threshold that the bundle names is given as a rate, which holds for another
-    bundle too; all others are probabilities, which hold for this one alone.
+    A threshold that the bundle names is given as a rate, which holds for another bundle too; all
+    others are probabilities, which hold for this one alone.
     """
     step = choice.step
     if step is None:
         return replace(base, name=name)
-    strictest = choice.steps[0].thresholds
     rates = {value: rate for rate, value in bundle.any_product_thresholds.items()}
 
-    def level(key: str, threshold: float) -> Rate | Probability:
-        is_named = key == ANY_PRODUCT and threshold in rates
-        return Rate(rates[threshold]) if is_named else Probability(threshold)
+    def level(threshold: float) -> Rate | Probability:
+        return Rate(rates[threshold]) if threshold in rates else Probability(threshold)
 
-    def rule(key: str) -> Rule:
-        review = step.thresholds[key]
-        stricter = [one for one in (max(rates), strictest[key]) if one > review]
-        priority = stricter[0] if stricter else review
-        return Rule(review=level(key, review), priority=level(key, priority))
-
-    own = {(CandidateKind.FAMILY, key): rule(key) for key in step.thresholds if key != ANY_PRODUCT}
-    default = rule(ANY_PRODUCT) if ANY_PRODUCT in step.thresholds else base.default
-    return replace(base, name=name, default=default, rules=own)
+    strictest = (max(rates), choice.steps[0].threshold)
+    priority = next((one for one in strictest if one > step.threshold), step.threshold)
+    rule = Rule(review=level(step.threshold), priority=level(priority))
+    return replace(base, name=name, default=rule, rules={})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ processors. On one machine they are equal in all six recorded digits."""
 
 _MANIFEST = "manifest-sha256.txt"
 _TAGS = ("bag-info.txt", "bagit.txt", _MANIFEST)
-_LINE = re.compile(r"([0-9a-f]{64}) {1,2}([^ \r\n][^\r\n]*)\n")
 _MAX_BYTES = 64 << 20  # of a manifest, and of the rows
 
 
@@ -87,23 +85,34 @@ def _check_files(
     folder: Path, present: dict[str, str | None], digest: str | None
 ) -> Iterator[Check]:
     digests = {name: _digest_of(folder / name) for name, wrong in present.items() if not wrong}
-    expected: dict[str, str | None] = {TAG_MANIFEST: None, _MANIFEST: None}
-    for name in (TAG_MANIFEST, _MANIFEST):
-        if digests.get(name) is not None:
-            listed, problem = _read_manifest(folder / name)
-            expected |= listed
-            if problem:
-                yield Check(name, Result.FAILED, problem)
-    for name, sha256 in expected.items():
-        found = digests.get(name)
-        if found is None:
-            detail = f"it is {present[name]}" if present.get(name) else "it is missing"
+    payload = [name for name in digests if name.startswith("data/")]
+    # A manifest may be written in one way only, that of the library bagit.
+    for manifest, between, covered in ((_MANIFEST, "  ", payload), (TAG_MANIFEST, " ", [*_TAGS])):
+        try:
+            text = _read(folder / manifest).decode("utf-8")
+        except (OSError, ValueError) as error:
+            yield Check(manifest, Result.FAILED, f"it cannot be read: {error}")
+            continue
+        lines = [line.partition(between) for line in text.split("\n")[:-1]]
+        listed = {name: sha256 for sha256, _, name in lines}
+        for name in dict.fromkeys([*listed, *covered]):
+            found = digests.get(name)
+            if found is None:
+                detail = f"it is {present[name]}" if present.get(name) else "it is missing"
+            elif name not in listed:
+                detail = "a file that was added later"
+            elif listed[name] != found:
+                detail = f"it was changed: sha256 {found}, not {listed[name]}"
+            else:
+                yield Check(name, Result.OK, f"sha256 {found}")
+                continue
             yield Check(name, Result.FAILED, detail)
-        elif sha256 not in {None, found}:
-            yield Check(name, Result.FAILED, f"it was changed: sha256 {found}, not {sha256}")
-        else:
-            yield Check(name, Result.OK, f"sha256 {found}")
-    for name in sorted(present.keys() - expected.keys()):
+        is_own = [*listed] == covered if manifest == TAG_MANIFEST else {*listed} == {*covered}
+        if not is_own or "".join(f"{d}{between}{name}\n" for name, d in listed.items()) != text:
+            detail = "it has lines that are no entries, in another order, or twice"
+            yield Check(manifest, Result.FAILED, detail)
+    own_files = digests.keys() & {*payload, *_TAGS, TAG_MANIFEST}
+    for name in sorted(present.keys() - own_files):
         yield Check(name, Result.FAILED, f"{present[name] or 'a file'} that was added later")
     own = digests.get(TAG_MANIFEST)
     if digest is not None and digest.lower() != own:
@@ -119,23 +128,6 @@ def _digest_of(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-
-
-def _read_manifest(path: Path) -> tuple[dict[str, str], str | None]:
-    """Return name -> sha256 of a manifest, and what is wrong with it: it has one form only."""
-    is_tags = path.name == TAG_MANIFEST
-    between = " " if is_tags else "  "  # as the library bagit writes them
-    try:
-        text = _read(path).decode("utf-8")
-    except (OSError, ValueError) as error:
-        return {}, f"it cannot be read: {error}"
-    entries = [(name, digest) for digest, name in _LINE.findall(text)]
-    listed = dict(entries)
-    is_whole = "".join(f"{digest}{between}{name}\n" for name, digest in entries) == text
-    is_own = [*listed] == [*_TAGS] if is_tags else all(n.startswith("data/") for n in listed)
-    if is_whole and is_own and len(listed) == len(entries):
-        return listed, None
-    return listed, "it has lines that are no entries, in another order, or twice"
 
 
 def _read(path: Path) -> bytes:

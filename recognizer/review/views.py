@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import MAXYEAR, UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recognizer.policy import Decision
@@ -42,10 +42,8 @@ _HAS_WORD = (
 class View:
     """Which listings are looked at; empty texts mean any.
 
-    ``section`` is ``queue`` or ``audit``, ``state`` one of :data:`STATES` or ``all``. ``since`` and
-    ``until`` are the days, as YYYY-MM-DD, on which a listing was made (else scanned). ``new`` means
-    what first came in the last 24 hours, ``reported`` what users have reported, and ``q`` are words
-    of which each is in some column.
+    ``section`` is ``queue`` or ``audit``, ``state`` one of :data:`STATES` or ``all``. ``reported``
+    means what users have reported, and ``q`` are words of which each is in some column.
     """
 
     section: str = QUEUE
@@ -54,9 +52,6 @@ class View:
     level: str = ""
     seller: str = ""
     location: str = ""
-    since: str = ""
-    until: str = ""
-    new: str = ""
     reported: str = ""
     q: str = ""
 
@@ -71,9 +66,6 @@ class View:
         }
         for name, values in allowed.items():
             if given[name] not in values:
-                del given[name]
-        for name in ("since", "until"):
-            if _day(given[name]) is None:
                 del given[name]
         return cls(**{name: value for name, value in given.items() if value})
 
@@ -108,13 +100,6 @@ class View:
         if self.level and self.section == QUEUE:
             parts.append("place = :place")
             values["place"] = QUEUE_ORDER.index(Decision(self.level))
-        for name, sign, days in (("since", ">=", 0), ("until", "<", 1)):
-            if (day := _day(getattr(self, name))) is not None:
-                parts.append(f"coalesce(listed, first) {sign} :{name}")
-                values[name] = as_utc(day + timedelta(days=days))
-        if self.new:
-            parts.append("first >= :new")
-            values["new"] = as_utc(datetime.now(UTC) - timedelta(days=1))
         if self.reported:
             parts.append("reports > 0")
         for place, word in enumerate(self.q.split()[:MAX_WORDS]):
@@ -122,14 +107,6 @@ class View:
             parts.append(_HAS_WORD.format(word=f":word{place}"))
             values[f"word{place}"] = f"%{escaped}%"
         return " AND ".join(parts), values
-
-
-def _day(text: str) -> datetime | None:
-    try:
-        day = datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
-        return None if day is None or day.year == MAXYEAR else day  # the day after it is needed
-    except ValueError:
-        return None
 
 
 def late_conditions(limits: Mapping[Decision, float]) -> dict[int, str]:

@@ -50,7 +50,7 @@ def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
     escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a
     formula. A place that has another ending or is somebody else's file is a UsageError.
     """
-    return _write(output, _ROWS, file.rows(), raw)
+    return write_records(output, _ROWS, file.rows(), raw)
 
 
 def write_listings(
@@ -70,7 +70,7 @@ def write_listings(
             counts.without_image += not listing.images
             yield listing if policy is None else _with_action(listing, policy)
 
-    _write(output, _LISTINGS, counted(), raw)
+    write_records(output, _LISTINGS, counted(), raw)
     return counts
 
 
@@ -88,7 +88,7 @@ def _with_action(listing: Listing, policy: Policy) -> Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
+class Kind:
     """Records of one kind: their name, and the cells of each in CSV and Parquet."""
 
     name: str
@@ -98,6 +98,7 @@ class _Kind:
 
     @property
     def key(self) -> bytes:
+        """What a Parquet file of them has in its metadata."""
         return f"recognizer.{self.name}".encode()
 
 
@@ -161,6 +162,15 @@ def arrow_schema() -> Any:
     )
 
 
+def schema_of(kind: type, name: str) -> Any:
+    """Return the ``pyarrow.Schema`` of the fields of a dataclass."""
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    hints = get_type_hints(kind, include_extras=True).items()
+    fields = [(key, _arrow_type(inspect.type_info(hint))) for key, hint in hints]
+    return pyarrow.schema(fields, metadata={f"recognizer.{name}": __version__})
+
+
 def _arrow_type(kind: inspect.Type) -> Any:
     """Return the Arrow type of a field; texts and enumerations are strings."""
     import pyarrow  # noqa: PLC0415 - an extra
@@ -187,8 +197,8 @@ def _arrow_type(kind: inspect.Type) -> Any:
     return found
 
 
-_ROWS = _Kind(name="rows", columns=ROW_FIELDS, cells=Row.to_json, schema=arrow_schema)
-_LISTINGS = _Kind(
+_ROWS = Kind(name="rows", columns=ROW_FIELDS, cells=Row.to_json, schema=arrow_schema)
+_LISTINGS = Kind(
     name="listings", columns=_LISTING_COLUMNS, cells=_listing_cells, schema=_listing_schema
 )
 
@@ -196,7 +206,7 @@ _LISTINGS = _Kind(
 # --- formats --------------------------------------------------------------------------------------
 
 
-def _require(path: Path, kind: _Kind) -> None:
+def _require(path: Path, kind: Kind) -> None:
     beginnings = {
         ".jsonl": f'{{"{kind.columns[0]}":'.encode(),
         ".csv": ",".join(kind.columns[:6]).encode(),
@@ -220,7 +230,8 @@ def _require(path: Path, kind: _Kind) -> None:
     require_own(path, f"file of {kind.name}", is_own)
 
 
-def _write(path: Path, kind: _Kind, records: Iterable[Any], raw: bool) -> int:
+def write_records(path: Path, kind: Kind, records: Iterable[Any], raw: bool) -> int:
+    """Write records in one step, by the ending of the path, and return how many they are."""
     _require(path, kind)
     with replacing(path) as partial:
         if path.suffix.lower() == ".csv":
@@ -229,7 +240,7 @@ def _write(path: Path, kind: _Kind, records: Iterable[Any], raw: bool) -> int:
         return write(partial, kind, records)
 
 
-def _write_json(path: Path, kind: _Kind, records: Iterable[Any]) -> int:  # noqa: ARG001
+def _write_json(path: Path, kind: Kind, records: Iterable[Any]) -> int:  # noqa: ARG001
     count = 0
     with path.open("wb") as file:
         for count, record in enumerate(records, 1):  # noqa: B007 - counted
@@ -237,7 +248,7 @@ def _write_json(path: Path, kind: _Kind, records: Iterable[Any]) -> int:  # noqa
     return count
 
 
-def _write_csv(path: Path, kind: _Kind, records: Iterable[Any], raw: bool) -> int:
+def _write_csv(path: Path, kind: Kind, records: Iterable[Any], raw: bool) -> int:
     count = 0
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
@@ -265,7 +276,7 @@ def text_of_cell(cell: str) -> str:
     return cell[1:] if is_marked else cell
 
 
-def _write_parquet(path: Path, kind: _Kind, records: Iterable[Any]) -> int:
+def _write_parquet(path: Path, kind: Kind, records: Iterable[Any]) -> int:
     parquet = parquet_library()
     import pyarrow  # noqa: PLC0415 - an extra
 

@@ -12,7 +12,15 @@ from datetime import datetime
 from typing import Any, Self
 
 from recognizer.errors import ScanFileError
-from recognizer.listing_columns import Role, as_count, as_text, as_time, as_url, value_of
+from recognizer.listing_columns import (
+    Role,
+    as_count,
+    as_text,
+    as_time,
+    as_url,
+    price_of,
+    value_of,
+)
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.rows.copies import group_copies
@@ -103,11 +111,12 @@ class Listing:
         scored = [row for row in images if row.status is not Status.FAILED]
         is_ok = bool(images) and all(row.status is Status.OK for row in images)
         item = best.item or {}
+        price, currency = price_of(item)
         return cls(
             listing=listing,
             title=as_text(value_of(item, Role.TITLE)),
-            price=as_text(value_of(item, Role.PRICE)),
-            currency=as_text(value_of(item, Role.CURRENCY)),
+            price=price,
+            currency=currency,
             seller=as_text(value_of(item, Role.SELLER)),
             time=as_time(value_of(item, Role.TIME)),
             url=as_url(value_of(item, Role.URL)),

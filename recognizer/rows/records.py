@@ -21,6 +21,7 @@ from recognizer.listing_columns import (
     as_time,
     as_url,
     listing_of,
+    price_of,
     value_of,
 )
 from recognizer.listing_rules import KeywordHit
@@ -104,6 +105,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
     listing = None if name is None else as_name(name)
     lead, score = ranking.lead_and_score(row)
     time = as_utc(row.time)
+    price, currency = price_of(item)
     return {
         "key": item_key(row.source, row.item, listing_column, row.reason),
         "unit": hash_of(
@@ -117,8 +119,8 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "listing": listing,
         "title": _shown(item, Role.TITLE),
         "seller": _shown(item, Role.SELLER),
-        "price": _shown(item, Role.PRICE),
-        "currency": _shown(item, Role.CURRENCY),
+        "price": None if price is None else _valid(price),
+        "currency": None if currency is None else _valid(currency),
         "url": as_url(value_of(item, Role.URL)) if item else None,
         "reports": as_count(value_of(item, Role.REPORTS)) if item else None,
         "listed": _listed(item),

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from recognizer.rows.records import (
     SELECT_ROW,
     UPDATE_IMAGE,
     as_name,
+    as_utc,
     image_values,
     read_row,
 )
@@ -417,12 +419,19 @@ def _put(
     database: sqlite3.Connection, new: NewRow, values: dict[str, Any], old: Sequence[Any] | None
 ) -> None:
     """Write a row with its thumbnail and its embedding in the place of an old one."""
+    if old is not None and (old[2] == values["sha256"] or None in {old[2], values["sha256"]}):
+        values["first"] = old[4]
+    else:  # an image that nobody has seen: it comes after what was said, even by a clock ahead
+        (said,) = database.execute(
+            "SELECT max(time) FROM outcome WHERE listing = ?",
+            (values["listing"] or values["source"],),
+        ).fetchone()
+        if said is not None and said >= values["first"]:
+            values["first"] = as_utc(datetime.fromisoformat(said) + timedelta(microseconds=1))
     if old is None:
         image = database.execute(INSERT_IMAGE, values).lastrowid
     else:
         image = old[0]
-        if old[2] == values["sha256"] or None in {old[2], values["sha256"]}:
-            values["first"] = old[4]  # other bytes are another image, which nobody has seen
         database.execute(UPDATE_IMAGE, values)
         database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
         database.execute("DELETE FROM embedding WHERE image = ?", (image,))

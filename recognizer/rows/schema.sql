@@ -164,10 +164,12 @@ WHERE judgement = 'confirmed' OR NOT EXISTS (
       SELECT sha256 FROM outcome WHERE outcome.sha256 = image.sha256
         AND ifnull(outcome.listing, last.name) = last.name));
 
+CREATE VIEW level (place, decision) AS
+  VALUES (0, 'priority'), (1, 'review'), (2, 'unscored'), (3, 'clear');
+
 CREATE VIEW queue AS
 SELECT entry.unit, ifnull(entry.listing, entry.source) AS name, title, seller, product,
-  CASE place WHEN 0 THEN 'priority' WHEN 1 THEN 'review' WHEN 2 THEN 'unscored' ELSE 'clear' END
-    AS decision,
+  (SELECT decision FROM level WHERE level.place = entry.place) AS decision,
   score, unproven, reports, first, source, location, listed, copies, best,
   ifnull(judgement, 'open') AS state, reviewer, verdict.time AS judged
 FROM entry LEFT JOIN verdict ON verdict.unit = entry.unit
@@ -190,8 +192,7 @@ FROM image JOIN json_each(image.leads) AS lead WHERE place < 2;
 
 CREATE VIEW listings AS
 SELECT ifnull(listing, source) AS listing, title, seller, product,
-  CASE place WHEN 0 THEN 'priority' WHEN 1 THEN 'review' WHEN 2 THEN 'unscored' ELSE 'clear' END
-    AS decision,
+  (SELECT decision FROM level WHERE level.place = ranked.place) AS decision,
   score, unproven, reports, images, failed, lead_images, source AS best, first
 FROM ranked
 ORDER BY place, unproven, reports DESC, score DESC, first, ranked.best;

@@ -7,12 +7,16 @@ cosines.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.errors import ScanFileError, UsageError
+from recognizer.known import COPY_DISTANCE
+from recognizer.known.hashes import to_bytes
 from recognizer.model.numerics import unit_norm
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -47,28 +51,85 @@ def similar_images(
     """
     if top < 1:
         raise UsageError(f"top = {top}: give at least 1")
-    direction = unit_norm(vector[None].astype(np.float32))[0]
-    nearest: list[tuple[float, int]] = []
-    last, is_empty = 0, True
-    while block := file.select(
-        "SELECT embedding.image, vector FROM embedding JOIN image ON image.id = embedding.image"
-        " JOIN model ON model.id = image.model WHERE model.digest = ? AND embedding.image > ?"
-        f" ORDER BY embedding.image LIMIT {_BLOCK}",
-        (model, last),
-    ):
-        last, is_empty = block[-1][0], False
-        stored = np.frombuffer(b"".join(vector for _, vector in block), np.int8)
-        if stored.size != len(block) * direction.size:
-            raise file.damaged(ValueError("an embedding of another length"))
-        cosines = unit_norm(stored.reshape(len(block), -1).astype(np.float32)) @ direction
-        found = (
-            (cosine, -image) for (image, _), cosine in zip(block, cosines.tolist(), strict=True)
-        )
-        nearest = heapq.nlargest(top, [*nearest, *found])
-    if is_empty:
-        raise ScanFileError(f"{file.path} has no embeddings of this model: scan with --embeddings")
     return [
         SimilarImage(cosine=cosine, row=row)
-        for cosine, image in nearest
-        if (row := file.row(-image)) is not None
+        for cosine, image in _nearest(file, vector, model, top)
+        if (row := file.row(image)) is not None
     ]
+
+
+def nearest_images(file: ScanFile, image: int, top: int) -> list[int]:
+    """Return the numbers of the images that are most like one of the scan, the nearest first.
+
+    By their embeddings if the scan has kept them; else these are its near-copies.
+    """
+    ((phash, vector, model),) = file.select(
+        "SELECT phash, vector, digest FROM image JOIN model ON model.id = model"
+        " LEFT JOIN embedding ON embedding.image = image.id WHERE image.id = ?",
+        (image,),
+    )
+    if vector is not None:
+        own = np.frombuffer(vector, np.int8).astype(np.float32)
+        nearest = _nearest(file, own, model, top + 1)
+    else:
+        nearest = [] if phash is None else _near_copies(file, phash, top + 1)
+    return [other for _, other in nearest if other != image][:top]
+
+
+def _nearest(
+    file: ScanFile, vector: NDArray[np.float32], model: str, top: int
+) -> list[tuple[float, int]]:
+    direction = unit_norm(vector[None].astype(np.float32))[0]
+
+    def cosines(vectors: list[bytes]) -> NDArray[np.float32]:
+        stored = np.frombuffer(b"".join(vectors), np.int8)
+        if stored.size != len(vectors) * direction.size:
+            raise file.damaged(ValueError("an embedding of another length"))
+        return np.asarray(
+            unit_norm(stored.reshape(len(vectors), -1).astype(np.float32)) @ direction
+        )
+
+    nearest = _highest(
+        file,
+        "SELECT image.id, vector FROM embedding JOIN image ON image.id = embedding.image"
+        " JOIN model ON model.id = image.model WHERE model.digest = ?",
+        (model,),
+        cosines,
+        top,
+    )
+    if not nearest:
+        raise ScanFileError(f"{file.path} has no embeddings of this model: scan with --embeddings")
+    return nearest
+
+
+def _near_copies(file: ScanFile, phash: str, top: int) -> list[tuple[float, int]]:
+    def likeness(hashes: list[str]) -> NDArray[np.int64]:
+        try:
+            bits = to_bytes(hashes) ^ to_bytes([phash])
+        except ValueError as error:
+            raise file.damaged(error) from error
+        return np.asarray(-np.bitwise_count(bits).sum(axis=1, dtype=np.int64))
+
+    statement = "SELECT image.id, phash FROM image WHERE phash IS NOT NULL"
+    nearest = _highest(file, statement, (), likeness, top)
+    return [(score, image) for score, image in nearest if -score <= COPY_DISTANCE]
+
+
+def _highest(
+    file: ScanFile,
+    statement: str,
+    values: tuple[object, ...],
+    score: Callable[[list[Any]], NDArray[Any]],
+    top: int,
+) -> list[tuple[float, int]]:
+    """Return the ``top`` scores with the numbers of their images, a block of them at a time."""
+    highest: list[tuple[float, int]] = []
+    last = 0
+    while block := file.select(
+        f"{statement} AND image.id > ? ORDER BY image.id LIMIT {_BLOCK}", (*values, last)
+    ):
+        last = block[-1][0]
+        scores = score([value for _, value in block]).tolist()
+        found = ((one, -image) for one, (image, _) in zip(scores, block, strict=True))
+        highest = heapq.nlargest(top, [*highest, *found])
+    return [(one, -image) for one, image in highest]

@@ -33,6 +33,7 @@ from recognizer.scan.items import (
     Skipped,
     StoreObject,
     TableCell,
+    WebAddress,
     has_image_suffix,
     parse_location,
     table_format,
@@ -56,15 +57,16 @@ _PLACES = ("path", "url", "uri", "src")  # keys of an image that is given as an 
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Folders, by their real paths, and prefixes of stores."""
+    """Folders, by their real paths, and prefixes of stores; paths are taken from ``given``."""
 
     folders: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    given: tuple[FileLocation | StoreObject, ...] = ()
 
     @classmethod
     def of(cls, table: Container, sources: Iterable[Container], access: Access) -> Self:
         """Return the roots of a table: what was allowed, else its folder and those named."""
-        given = [*map(parse_location, access.roots)]
+        given = [g for g in map(parse_location, access.roots) if not isinstance(g, WebAddress)]
         prefixes = [place.url for place in given if isinstance(place, StoreObject)]
         folders = [place.path for place in given if isinstance(place, FileLocation)]
         has_folders = bool(folders)
@@ -74,12 +76,33 @@ class Roots:
             elif not has_folders:
                 folders.append(place.path if place is not table else os.path.dirname(place.path))
         real = (os.path.realpath(folder or os.curdir) for folder in folders)
-        return cls(tuple(dict.fromkeys(real)), tuple(p.rstrip("/") + "/" for p in prefixes))
+        slashed = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
+        return cls(tuple(dict.fromkeys(real)), slashed, tuple(given))
+
+    def locate(self, table: Container, path: str) -> FileLocation | StoreObject:
+        """Return what a path in a table names: below a given root, else in the table's folder."""
+        own: FileLocation | StoreObject
+        if isinstance(table, StoreObject):
+            own = StoreObject(f"{table.url.rpartition('/')[0]}/{path.lstrip('/')}")
+        else:
+            own = FileLocation(os.path.join(os.path.dirname(table.path), path))
+        if not self.given or (os.path.isabs(path) and self.refusal(own) is None):
+            return own
+        below = [
+            StoreObject(f"{root.url.rstrip('/')}/{path.lstrip('/')}")
+            if isinstance(root, StoreObject)
+            else FileLocation(os.path.join(root.path, path.lstrip("/")))
+            for root in self.given
+        ]
+        for place in (*below, own):
+            if isinstance(place, FileLocation) and os.path.lexists(place.path):
+                return place
+        return own if os.path.isabs(path) else below[0]
 
     def refusal(self, location: Location) -> str | None:
         """Return why a table may not name a location; None where it may."""
         if isinstance(location, FileLocation) and not self._holds(location.path):
-            return "a table names it, and it is outside the table's folder: allow another by --root"
+            return "a table names it, outside the table's folder: allow another by --image-root"
         if not isinstance(location, StoreObject):
             return None
         if location.scheme not in BUCKET_SCHEMES:
@@ -87,7 +110,7 @@ class Roots:
         is_plain = not {".", ".."} & {*location.url.split("/")}
         if is_plain and location.url.startswith(self.prefixes):
             return None
-        return "a table names it: allow what its URL begins with by --root"
+        return "a table names it: allow what its URL begins with by --image-root"
 
     def _holds(self, path: str) -> bool:
         try:
@@ -119,7 +142,7 @@ class TableOpening:
 def table_items(opening: TableOpening, progress: Progress, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
-    A cell of an image column is a path (relative ones begin in the table's folder), a URI, bytes,
+    A cell of an image column is a path (see :meth:`Roots.locate`), a URI, bytes,
     an object with ``bytes`` or ``path``, or a list of these (:func:`images_of_cell`). Images that
     are in the table itself have the location of their cell.
     """
@@ -271,18 +294,12 @@ def _item(
     if len(image) > opening.bounds.max_name:
         limit = opening.bounds.max_name
         return failed(f"a path of {len(image)} characters, limit {limit} (max_name)")
-    location = _relative_to(cell.table, parse_location(image))
+    location = parse_location(image)
+    if isinstance(location, FileLocation):
+        location = opening.roots.locate(cell.table, location.path)
     refusal = opening.roots.refusal(location)
     reason = None if refusal is None else Reason.SOURCE_REFUSED
     return Item(location, columns=columns, reason=reason, detail=refusal)
-
-
-def _relative_to(table: Container, location: Location) -> Location:
-    if not isinstance(location, FileLocation):
-        return location
-    if isinstance(table, StoreObject):
-        return StoreObject(f"{table.url.rpartition('/')[0]}/{location.path.lstrip('/')}")
-    return FileLocation(os.path.join(os.path.dirname(table.path), location.path))
 
 
 BYTES_COLUMNS = ("bytes", "image_bytes", "base64", "image_base64")

@@ -95,9 +95,10 @@ class Access:
 
     Attributes:
         allow_http: whether ``http://`` and ``https://`` URLs are fetched.
-        roots: the folders, and the beginnings of URLs of object stores, where tables may name
-            images; without folders, the table's own and those that are sources. The prefix of a
-            table in a store, and those that are sources, are always among them.
+        roots: the folders, and the beginnings of URLs of object stores, where the paths in tables
+            begin, and where tables may name images; without folders, the table's own and those that
+            are sources. The prefix of a table in a store, and those that are sources, are always
+            among them.
     """
 
     allow_http: bool = False

@@ -93,9 +93,3 @@ def test_a_broken_photo_is_told_and_the_rest_enrolled(
     assert result.exit_code == ExitCode.SOME_FAILED
     assert "page.jpg" in result.stderr
     assert (tmp_path / "mine-v2" / "bundle.json").is_file()
-
-
-def test_what_is_there_is_refused_before_any_work(tiny_bundle: Path, photos: Path) -> None:
-    result = invoke("enroll", "rhino_horn", photos, "-b", tiny_bundle, "--output", tiny_bundle)
-    assert result.exit_code == ExitCode.USAGE
-    assert "never overwritten" in result.stderr

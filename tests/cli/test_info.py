@@ -64,17 +64,6 @@ def test_info_says_what_a_bundle_is() -> None:
     assert about["any_product_thresholds"]["0.01"] == bundle.any_product_thresholds[0.01]
 
 
-def test_info_of_a_bundle_that_records_little(tiny_bundle: Path) -> None:
-    done = invoke("info", tiny_bundle)
-    assert "trained on:             not recorded" in done.stdout
-
-
-def test_a_bundle_that_is_none() -> None:
-    done = invoke("info", "wildlife")
-    assert done.exit_code == ExitCode.MODEL
-    assert "no bundle 'wildlife': give a folder with a bundle.json, or one of: " in done.stderr
-
-
 def test_info_notices_a_changed_model(tiny_bundle: Path, tmp_path: Path) -> None:
     changed = tmp_path / "tiny-v1"
     changed.mkdir()

@@ -8,14 +8,14 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import typer
 import typer.main
 from typer.testing import CliRunner
 
-from recognizer.cli import VERBS, app, options
+from recognizer.cli import VERBS, app
 from recognizer.cli.examples import EXAMPLES
 
 OWN_WORDS = {
@@ -79,20 +79,6 @@ def test_an_option_means_the_same_everywhere() -> None:
     assert {long: found for long, found in several.items() if long not in OWN_WORDS} == {}
 
 
-def test_a_bundle_is_asked_for_in_two_ways() -> None:
-    helps = {parameter.help for _, long, _, parameter in given_options() if long == "--bundle"}
-    declared = (options.BundleOption, options.RowsBundleOption)
-    assert helps == {get_args(one)[1].help for one in declared}
-
-
-def test_only_a_scan_reports() -> None:
-    assert {verb for verb, long, _, _ in given_options() if long == "--report"} == {"scan"}
-
-
-def test_json_is_printed_and_never_a_file() -> None:
-    assert all(p.is_flag for _, long, _, p in given_options() if long == "--json")
-
-
 def test_what_prints_a_table_prints_json_too() -> None:
     verbs = {verb for verb, long, _, _ in given_options() if long == "--json"}
     groups = {verb.partition(" ")[0] for verb in verbs}
@@ -101,16 +87,6 @@ def test_what_prints_a_table_prints_json_too() -> None:
         if re.search(r"((new|print)_table|\bTable|print_evaluation|print_results)\(", source):
             assert verb in groups, verb
     assert {"policy", "dataset check", "dataset split", "dataset labels"} <= verbs
-
-
-def test_arguments_that_are_scans_or_data_are_declared_once() -> None:
-    declared = defaultdict(set)
-    for command in COMMANDS.values():
-        for parameter in command.params:
-            if parameter.param_type_name == "argument":
-                declared[parameter.name].add(parameter.help)
-    for name in ("scan", "data", "bundle"):
-        assert len(declared[name]) == 1, declared[name]
 
 
 def test_every_option_says_what_it_does() -> None:

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.check import DataCheck, check_data
-from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from tests.conftest import encoded
 from tests.labelled import write_manifest
@@ -21,7 +20,7 @@ Write = Callable[..., dict[str, str]]
 
 
 def scene(seed: int) -> Image.Image:
-    """A picture with structure, another for each seed, which the tiny bundle sees as red."""
+    """A picture with structure, another for each seed."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (12, 16), np.uint8)
     red = np.asarray(Image.fromarray(small).resize((240, 180), Image.Resampling.BICUBIC))
@@ -43,17 +42,9 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def checked(recognizer: Recognizer, folder: Path, rows: list[dict[str, str]]) -> DataCheck:
+def checked(folder: Path, rows: list[dict[str, str]]) -> DataCheck:
     write_manifest(folder, rows)
-    return check_data([folder], recognizer)
-
-
-def test_good_data_has_no_problems(recognizer: Recognizer, tmp_path: Path, write: Write) -> None:
-    rows = [write(f"{i}.jpg", scene(i), "test" if i % 2 else "train") for i in range(6)]
-    found = checked(recognizer, tmp_path, rows)
-    assert len(found.photos) == 6
-    assert not found.problems
-    assert not found.duplicates
+    return check_data([folder])
 
 
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -65,48 +56,18 @@ COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 @pytest.mark.parametrize("copy", COPIES)
-def test_a_copy_in_the_test_split_is_named(
-    recognizer: Recognizer, tmp_path: Path, write: Write, copy: str
-) -> None:
+def test_a_copy_in_the_test_split_is_named(tmp_path: Path, write: Write, copy: str) -> None:
     rows = [write(f"{i}.jpg", scene(i), "train") for i in range(4)]
     rows.append(write("other.jpg", scene(9), "test"))
     rows.append(write("copy.jpg", COPIES[copy](scene(2)), "test"))
-    (pair,) = checked(recognizer, tmp_path, rows).duplicates
+    (pair,) = checked(tmp_path, rows).duplicates
     assert {pair.one.path.name, pair.other.path.name} == {"2.jpg", "copy.jpg"}
-    assert pair.similarity > 0.9
     assert "copy.jpg" in str(pair)
 
 
-def test_a_copy_in_the_same_split_is_no_error(
-    recognizer: Recognizer, tmp_path: Path, write: Write
-) -> None:
+def test_a_copy_in_the_same_split_is_no_error(tmp_path: Path, write: Write) -> None:
     rows = [write("a.jpg", scene(1), "train"), write("b.jpg", scene(1).resize((150, 112)), "train")]
-    assert not checked(recognizer, tmp_path, rows).duplicates
-
-
-def test_near_hashes_of_different_pictures_are_not_confirmed(
-    recognizer: Recognizer, tmp_path: Path, write: Write
-) -> None:
-    """The hash knows no colour; the features of the tiny bundle know nothing else."""
-    red = scene(1)
-    green = Image.merge("RGB", [red.getchannel(c) for c in ("G", "R", "B")])
-    rows = [write("red.jpg", red, "train"), write("green.jpg", green, "test")]
-    found = checked(recognizer, tmp_path, rows)
-    assert not found.duplicates
-    assert found.unconfirmed == 1
-
-
-def test_a_crop_with_another_hash_is_named_to_be_looked_at(
-    recognizer: Recognizer, tmp_path: Path, write: Write
-) -> None:
-    crop = scene(1).crop((40, 30, 220, 165))
-    green = Image.merge("RGB", [scene(2).getchannel(c) for c in ("G", "R", "B")])
-    rows = [write("red.jpg", scene(1), "train"), write("crop.jpg", crop, "test")]
-    found = checked(recognizer, tmp_path, [*rows, write("green.jpg", green, "test")])
-    assert not found.duplicates
-    (pair,) = found.alike
-    assert {pair.one.path.name, pair.other.path.name} == {"red.jpg", "crop.jpg"}
-    assert pair.similarity > 0.97
+    assert not checked(tmp_path, rows).duplicates
 
 
 @pytest.mark.parametrize(
@@ -121,43 +82,37 @@ def test_a_crop_with_another_hash_is_named_to_be_looked_at(
     ],
 )
 def test_what_is_wrong_is_named_and_the_rest_still_checked(
-    recognizer: Recognizer, tmp_path: Path, write: Write, change: dict[str, str], words: str
+    tmp_path: Path, write: Write, change: dict[str, str], words: str
 ) -> None:
     rows = [{**write("0.jpg", scene(0), "train"), **change}, write("1.jpg", scene(1), "test")]
-    (problem,) = checked(recognizer, tmp_path, rows).problems
+    (problem,) = checked(tmp_path, rows).problems
     assert words in problem
 
 
-def test_undecodable_and_repeated_files(
-    recognizer: Recognizer, tmp_path: Path, write: Write
-) -> None:
+def test_undecodable_and_repeated_files(tmp_path: Path, write: Write) -> None:
     page = write("page.jpg", b"<html>", "train")
     row = write("0.jpg", scene(0), "train")
-    problems = checked(recognizer, tmp_path, [page, row, {**row, "label": "wood"}]).problems
+    problems = checked(tmp_path, [page, row, {**row, "label": "wood"}]).problems
     assert any("page.jpg: " in p for p in problems)
     assert any("listed 2 times (ivory_worked, train; wood, train)" in p for p in problems)
     assert len(problems) == 2
 
 
-def test_splits_are_compared_across_folders(
-    recognizer: Recognizer, tmp_path: Path, write: Write
-) -> None:
+def test_splits_are_compared_across_folders(tmp_path: Path, write: Write) -> None:
     write_manifest(tmp_path, [write("a.jpg", scene(1), "test")])
     folder = tmp_path / "labelled"
     (folder / "ivory_worked").mkdir(parents=True)
     (folder / "ivory_worked" / "b.jpg").write_bytes(encoded(scene(1), quality=50))
-    assert len(check_data([tmp_path, folder], recognizer).duplicates) == 1
+    assert len(check_data([tmp_path, folder]).duplicates) == 1
     with pytest.raises(DatasetError, match="no such folder"):
-        check_data([tmp_path / "nowhere"], recognizer)
+        check_data([tmp_path / "nowhere"])
 
 
 # --- the command ------------------------------------------------------------------------------
 
 
-def test_the_command_names_the_pair_and_fails(
-    recognizer: Recognizer, tmp_path: Path, write: Write
-) -> None:
-    verb = ["dataset", "check", str(tmp_path), "--bundle", str(recognizer.bundle.path)]
+def test_the_command_names_the_pair_and_fails(tmp_path: Path, write: Write) -> None:
+    verb = ["dataset", "check", str(tmp_path)]
     rows = [write("a.jpg", scene(1), "train"), write("b.jpg", scene(2), "test")]
     write_manifest(tmp_path, rows)
     done = CliRunner().invoke(app, verb)

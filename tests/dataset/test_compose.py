@@ -2,11 +2,10 @@
 
 import cv2
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.dataset.compose import compose, piece_of, several
+from recognizer.dataset.compose import compose, several
 from recognizer.dataset.cutout import Cutout, cut_out
 
 RED, GREEN = (220, 20, 20), (20, 200, 20)
@@ -55,13 +54,6 @@ def test_no_background_comes_along() -> None:
     backdrop = np.zeros((200, 200, 3), np.uint8)
     picture = compose(backdrop, [disc()] * 5, [], np.random.default_rng(0))
     assert (picture.min(axis=-1) > 100).mean() < 0.01  # white paper was all around it
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_piece_is_part_of_its_material(seed: int) -> None:
-    whole = disc(side=120)
-    piece = piece_of(whole, np.random.default_rng(seed))
-    assert 0 < piece.opacity.astype(bool).sum() < whole.opacity.astype(bool).sum()
 
 
 def test_several_draws_more_of_the_kind_and_copes_without() -> None:

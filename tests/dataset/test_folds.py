@@ -97,12 +97,6 @@ def test_the_deal_does_not_depend_on_the_order() -> None:
     assert [round(counts[s] / 300, 1) for s in SHARES] == [0.7, 0.2, 0.1]
 
 
-def test_a_share_of_zero_gets_nothing() -> None:
-    shares = {"train": 0.8, "test": 0.2, "validation": 0.0}
-    split = deal_to_splits(of(["wood"] * 50), range(50), shares)
-    assert Counter(split) == {"train": 40, "test": 10}
-
-
 def test_many_photos_that_are_their_own_sources() -> None:
     names = [*load_taxonomy().labels]
     photos = of([names[i % 40] for i in range(20_000)])

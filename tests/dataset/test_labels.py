@@ -75,6 +75,8 @@ def test_init_takes_kinds(photos: Path, tmp_path: Path) -> None:
     assert {p.label for p in load_photos(tmp_path / "data")} == {
         *("bone", "whale_tooth", "resin_tooth")
     }
+    counted = invoke("dataset", "labels", tmp_path / "data")
+    assert "│ Whale tooth │      8 │" in counted.stdout
 
 
 def test_a_folder_without_photos_gets_an_example(tmp_path: Path) -> None:
@@ -95,13 +97,6 @@ def test_check_prints_labels_and_photos(photos: Path) -> None:
         ["whale_tooth", "product", "marine", "Whale tooth", "8"],
         ["resin_tooth", "lookalike", "-", "Resin tooth", "8"],
     ]
-
-
-def test_check_counts_the_photos_of_a_manifest(photos: Path, tmp_path: Path) -> None:
-    (photos / "taxonomy.toml").write_text(OWN)
-    invoke("dataset", "split", photos, "-o", tmp_path / "data")
-    done = invoke("dataset", "labels", tmp_path / "data")
-    assert "│ Whale tooth │      8 │" in done.stdout
 
 
 def test_check_names_labels_that_nobody_describes(photos: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from recognizer.dataset.layouts import Collection, Columns, read_collection
-from recognizer.dataset.origins import file_prefix, find_origins
+from recognizer.dataset.layouts import Collection, read_collection
+from recognizer.dataset.origins import find_origins
 from recognizer.errors import DatasetError, RecognizerError, UsageError
 
 FILES = ("a/1.jpg", "a/2.jpg", "b/3.jpg")
@@ -90,7 +90,6 @@ def test_what_a_list_says_besides_the_label(root: Path) -> None:
     write_json(root, "annotations/instances_val.json", coco())
     found = read_collection(root)
     assert found.entries[0].fields["license"] == "CC BY 4.0"
-    assert found.entries[0].fields["split"] == "val"
     assert "1 photos have several labels" in "".join(found.notes)
 
 
@@ -185,7 +184,7 @@ def test_100_000_rows_of_missing_files(root: Path) -> None:
     [
         ({"layout": "pascal"}, "no layout 'pascal'; there are: folders, csv"),
         ({"layout": "coco"}, "this is not COCO annotations"),
-        ({"columns": Columns(file="where")}, "no column 'where'; there are: file, what"),
+        ({"file_column": "where"}, "no column 'where'; there are: file, what"),
         ({}, "none of the columns file, what is called label; name one with --label-column"),
     ],
 )
@@ -194,7 +193,7 @@ def test_what_is_asked_for_and_not_there(root: Path, arguments: dict[str, Any], 
     path.write_text("file,what\na/1.jpg,bone\n")
     with pytest.raises(RecognizerError, match=words):
         read_collection(path, **arguments)
-    labelled = read_collection(path, columns=Columns(label="what"))
+    labelled = read_collection(path, label_column="what")
     assert read_labels(labelled) == {"a/1.jpg": "bone"}
 
 
@@ -210,8 +209,8 @@ def test_the_photos_may_be_in_another_folder(root: Path, tmp_path_factory: Any) 
 
 
 def sources(root: Path, asked: str | None = None) -> tuple[list[str | None], str]:
-    found = find_origins(read_collection(root), asked)
-    return [*found.sources], found.words
+    found, words = find_origins(read_collection(root), asked)
+    return [*found], words
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -249,37 +248,3 @@ def test_the_source_is_a_folder_inside_each_label(tmp_path: Path) -> None:
         ["a", "a", "b", "b", None],
         "the folder inside each label's folder",
     )
-
-
-def test_the_source_is_the_beginning_of_the_file_name(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"bone/{shop}_{i}.jpg" for shop in ("anna", "bert") for i in range(2)))
-    found, words = sources(tmp_path)
-    assert (found, words[:13]) == (["anna", "anna", "bert", "bert"], "the beginning")
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["bone/bone_1.jpg", "bone/bone_2.jpg", "wood/wood_1.jpg", "wood/wood_2.jpg"],
-        ["bone/IMG_1.jpg", "bone/IMG_2.jpg", "wood/DSC1.jpg", "wood/DSC2.jpg"],
-        ["bone/1.jpg", "bone/2.jpg", "wood/a.jpg", "wood/b.jpg"],
-    ],
-)
-def test_names_of_labels_and_cameras_are_no_sources(tmp_path: Path, names: list[str]) -> None:
-    touch(tmp_path, *names)
-    assert sources(tmp_path)[0] == [None] * 4
-
-
-@pytest.mark.parametrize(
-    ("stem", "prefix"),
-    [
-        ("anna-12", "anna"),
-        ("anna shop (3)", "anna shop"),
-        ("owner__repo__77", "owner"),
-        ("IMG_2034", None),
-        ("20240101_120000", None),
-        ("anna", None),
-    ],
-)
-def test_file_prefix(stem: str, prefix: str | None) -> None:
-    assert file_prefix(stem) == prefix

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -54,6 +55,22 @@ def test_a_folder_with_a_typo_is_not_left_out_silently(tmp_path: Path) -> None:
         load_photos(tmp_path)
     (tmp_path / "ivory_row" / "a.jpg").unlink()
     assert [p.label for p in load_photos(tmp_path)] == ["ivory_raw"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    place = tmp_path / "ivory_raw"
+    place.mkdir()
+    path = place / "a.jpg"
+    for make, why in (
+        (lambda: os.mkfifo(path), "a FIFO"),
+        (lambda: path.symlink_to("/dev/zero"), "a character device"),
+        (lambda: path.symlink_to(path), "symbolic links"),
+    ):
+        make()
+        with pytest.raises(DatasetError, match=rf"a\.jpg: .*{why}"):
+            load_photos(tmp_path)
+        path.unlink()
 
 
 def test_fingerprint_is_of_the_content_not_the_order() -> None:

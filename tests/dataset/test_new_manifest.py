@@ -13,8 +13,8 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.dataset.layouts import read_collection
-from recognizer.dataset.manifest import Photo, load_photos
-from recognizer.dataset.new_manifest import NewManifest, make_manifest, plain_label, write_manifest
+from recognizer.dataset.manifest import Photo, load_photos, write_manifest
+from recognizer.dataset.new_manifest import NewManifest, make_manifest
 from recognizer.errors import DatasetError
 from tests.conftest import invoke
 
@@ -228,16 +228,6 @@ def test_labels_are_renamed_left_out_and_written_as_labels_are(photos: Path) -> 
     assert "The label 'bone' is left out (20 photos)" in made.notes
     with pytest.raises(DatasetError, match="unknown label 'elfenbien'; did you mean elfenbein"):
         make(photos, renamed={"elfenbien": "wood"})
-
-
-@pytest.mark.parametrize(
-    ("name", "plain"), [("Whale Tooth", "whale_tooth"), ("--A-b--", "a_b"), ("象牙", "象牙")]
-)
-def test_plain_label(name: str, plain: str) -> None:
-    assert plain_label(name) == plain
-
-
-# --- the deal ------------------------------------------------------------------------------------
 
 
 # --- the command ---------------------------------------------------------------------------------

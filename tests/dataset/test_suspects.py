@@ -12,9 +12,9 @@ pytest.importorskip("cleanlab", reason="the extra `train` is not installed")
 
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo, load_photos
-from recognizer.dataset.suspects import find_suspects, suspects_sheet
+from recognizer.dataset.suspects import draw_suspects, find_suspects
 from recognizer.engine import Recognizer
-from recognizer.errors import DatasetError
+from recognizer.errors import DatasetError, UsageError
 from tests.conftest import encoded, picture
 from tests.labelled import COLOR_OF, photo, write_photos
 
@@ -69,8 +69,10 @@ def test_the_command_lists_draws_and_writes(recognizer: Recognizer, tmp_path: Pa
     assert len(load_photos(root)) == 45
 
 
-def test_a_photo_that_is_gone_is_named() -> None:
+def test_a_photo_that_is_gone_is_named(tmp_path: Path) -> None:
     photos, embedding = clusters(90, 10)
     wrong = with_a_wrong_label(photos)
     with pytest.raises(DatasetError, match=r"5\.jpg"):
-        suspects_sheet(find_suspects(wrong, embedding))
+        draw_suspects(find_suspects(wrong, embedding), tmp_path / "sheet.png")
+    with pytest.raises(UsageError, match="cannot be written as a picture"):
+        draw_suspects([], tmp_path / "sheet.tusk")

@@ -85,7 +85,7 @@ def _write_scans(folder: Path) -> None:
     for command in (
         "outcomes import scan.sqlite queue.json",
         "bank add colleagues.bank mammoth.jpg --label ivory_worked",
-        "bank list colleagues.bank --output theirs.json",
+        "bank list colleagues.bank --output theirs.csv",
     ):
         done = invoke(*command.split())
         assert done.exit_code == ExitCode.DONE, done.output

@@ -18,23 +18,8 @@ from recognizer.evaluation.metrics import (
     rank,
     recall_at_fpr,
     share,
-    weighted_mean,
 )
 from recognizer.evaluation.thresholds import threshold_at_fpr
-from recognizer.model.description import Estimate
-
-TRUTH = np.array([True, True, False, False, True, False])
-SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.6, 0.1])
-
-
-def test_average_precision_by_hand() -> None:
-    # Found at ranks 1, 2 and 4: precision 1, 1 and 3/4.
-    assert average_precision(TRUTH, SCORES) == pytest.approx((1 + 1 + 3 / 4) / 3)
-
-
-@pytest.mark.parametrize(("rate", "recall"), [(0.0, 2 / 3), (0.34, 1.0), (1.0, 1.0)])
-def test_recall_at_a_false_positive_rate_by_hand(rate: float, recall: float) -> None:
-    assert recall_at_fpr(TRUTH, SCORES, rate) == pytest.approx(recall)
 
 
 @given(arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.floats(0, 1))
@@ -43,11 +28,6 @@ def test_no_more_negatives_than_the_rate_allows_are_over_the_threshold(
 ) -> None:
     threshold = threshold_at_fpr(scores, rate)
     assert (scores > threshold).sum() <= rate * len(scores) + 1e-6
-
-
-def test_ties_do_not_count_as_found() -> None:
-    truth, scores = np.array([True, False]), np.array([0.5, 0.5])
-    assert recall_at_fpr(truth, scores, 0.0) == 0
 
 
 @st.composite
@@ -90,34 +70,6 @@ def test_counting_a_photo_twice_is_having_it_twice(
         assert both == pytest.approx(np.array([repeated, metric(rank(truth, scores))]))
 
 
-@pytest.mark.parametrize(
-    ("hits", "of", "low", "high"),
-    [
-        (0, 1, 0.0, 0.975),
-        (1, 1, 0.025, 1.0),
-        (0, 3, 0.0, 0.7076),
-        (2, 3, 0.0943, 0.9916),
-        (3, 3, 0.2924, 1.0),
-        (7, 792, 0.0036, 0.0181),
-        (0, 10, 0.0, 0.3085),  # Clopper and Pearson (1934): the intervals of their tables
-        (5, 10, 0.1871, 0.8129),
-        (10, 10, 0.6915, 1.0),
-    ],
-)
-def test_exact_interval_of_a_share(hits: int, of: int, low: float, high: float) -> None:
-    found = share(hits, of)
-    assert found.value == hits / of
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
-
-
-@given(st.integers(1, 400).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
-def test_an_exact_interval_holds_the_share(pair: tuple[int, int]) -> None:
-    hits, of = pair
-    found, opposite = share(hits, of), share(of - hits, of)
-    assert 0 <= found.low <= found.value <= found.high <= 1
-    assert (opposite.low, opposite.high) == pytest.approx((1 - found.high, 1 - found.low), abs=1e-9)
-
-
 def test_bootstrap_interval_holds_the_value_and_narrows_with_more_photos() -> None:
     rng = np.random.default_rng(0)
 
@@ -157,11 +109,6 @@ def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
     assert other.high > one.low  # apart, the two intervals could not tell them
 
 
-def test_a_bundle_against_itself_differs_by_nothing() -> None:
-    found = bootstrap(RankedCounts.average_precision, TRUTH, SCORES, against=SCORES, rounds=50)
-    assert (found.value, found.low, found.high) == (0, 0, 0)
-
-
 def test_calibration_error_by_hand() -> None:
     predicted = np.array([0.1] * 10 + [0.8] * 10)
     truth = np.array([True] + [False] * 9 + [True] * 6 + [False] * 4)
@@ -197,12 +144,3 @@ def test_photos_that_are_the_same_count_once_for_each_source() -> None:
     assert alike.effective(np.full(60, 10)) == pytest.approx(60, rel=0.1)
     apart = Clustering.of(rng.random((1, 600)) < 0.3, sources, np.zeros(600, np.str_))
     assert apart.effective(np.full(60, 10)) > 450
-
-
-def test_a_weighted_mean_of_one_part_is_that_part() -> None:
-    part, unknown = share(3, 10), Estimate(0.0, 0.0, 1.0)
-    mean = weighted_mean({"a": 1.0}, {"a": part})
-    assert (mean.value, mean.low, mean.high) == pytest.approx((part.value, part.low, part.high))
-    half = weighted_mean({"a": 0.5, "b": 0.5}, {"a": part, "b": unknown})
-    assert half.value == pytest.approx(0.15)
-    assert half.high > 0.5

@@ -133,20 +133,3 @@ def test_a_bundle_is_calibrated_on_them(
     refused = invoke("calibrate", tiny_bundle, "--out-of-fold", file, "--output", tmp_path / "b-v1")
     assert refused.exit_code == ExitCode.USAGE
     assert "different labels: listing_other" in " ".join(refused.output.split())
-
-
-def test_suspects_are_found_by_them(photos: list[Photo], file: Path, tmp_path: Path) -> None:
-    pytest.importorskip("cleanlab")
-    folder = photos[0].path.parents[1]  # a folder for each label
-    wrong = photos[0]
-    swapped = predictions(photos)
-    row = swapped.log_odds[0].copy()
-    swapped.log_odds[0, [0, 2]] = row[[2, 0]]
-    write_out_of_fold(swapped, file)
-    listed = tmp_path / "suspects.csv"
-    done = invoke(
-        "dataset", "suspects", "--data", folder, "--out-of-fold", file, "--output", listed
-    )
-    assert done.exit_code == ExitCode.DONE, done.output
-    (only,) = listed.read_text().splitlines()[1:]
-    assert only.startswith(f"{wrong.sha256},{wrong.label},")

@@ -27,7 +27,7 @@ def rows(tmp_path: Path, recognizer: Recognizer) -> list[Row]:
     for number, color in enumerate(["red", "red", "green", "red"]):
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(encoded(picture(color, seed=number)))
-        item = {"id": f"L{number}", "seller": "anna"} if number < 2 else None
+        item = {"id": f"L{number}", "seller": "anna\ud800"} if number < 2 else None
         rows.append(row_of(recognizer, path, item=item, phash=PHASH if number != 1 else None))
     return rows
 
@@ -49,8 +49,8 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
     assert {
         (photos[row.sha256 or ""].label, photos[row.sha256 or ""].source) for row in rows[:3]
     } == {
-        ("ivory_worked", "seller anna"),
-        ("listing_other", "seller anna"),
+        ("ivory_worked", "seller anna\\ud800"),
+        ("listing_other", "seller anna\\ud800"),
         ("ceramic", str(tmp_path)),
     }
     assert len(photos) == 3

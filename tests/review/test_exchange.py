@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +50,10 @@ def test_what_one_platform_confirmed_another_finds(tmp_path: Path, tiny_bundle: 
     assert made.exit_code == ExitCode.DONE
 
     # What travels is one small file: a hash and what A says of it.
-    travels = tmp_path / "from-a.json"
+    travels = tmp_path / "from-a.csv"
     assert invoke("bank", "list", bank, "--output", travels).exit_code == ExitCode.DONE
-    (item,) = json.loads(travels.read_text())["items"]
+    with travels.open(newline="") as file:
+        (item,) = csv.DictReader(file)
     assert item["signal_value"] == found["phash"]
     assert len(travels.read_bytes()) < 1000
     for path in [*case.rglob("*"), a / "carving.jpg", a / "scan.sqlite", bank]:

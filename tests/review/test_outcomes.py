@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.errors import ScanFileError, UsageError
+from recognizer.errors import UsageError
 from recognizer.review.outcomes import (
     MAX_ARRAY_BYTES,
     MAX_LINE,
@@ -25,7 +25,6 @@ from recognizer.review.outcomes import (
     Occasion,
     Outcome,
     Outcomes,
-    as_note,
     read_outcomes,
     write_outcomes,
 )
@@ -100,20 +99,13 @@ def test_a_json_array_is_read_too(tmp_path: Path) -> None:
     assert len([*read_outcomes(path)]) == 300
 
 
-def test_the_same_outcome_is_added_once(store: Outcomes) -> None:
-    assert store.add([outcome(), outcome(1)]) == 2
-    assert store.add([outcome(), outcome(2), outcome(2)]) == 1
-    assert [*store] == [outcome(), outcome(1), outcome(2)]
-    assert len(store) == 3
-
-
 def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None:
     first = outcome(0)
     changed = outcome(5, judgement=Judgement.REJECTED, reviewer="Bo")
     store.add([first, outcome(1, B), changed])
     assert [*store.standing()] == [outcome(1, B), changed]
     store.add([withdrawal(changed, 6)])
-    assert [*store.standing()] == [first, outcome(1, B)]
+    assert [*store.standing()] == [*store.in_force()] == [first, outcome(1, B)]
     store.add([withdrawal(first, 7)])
     assert [*store.standing()] == [outcome(1, B)]
     history = [first, changed, withdrawal(changed, 6), withdrawal(first, 7)]
@@ -263,20 +255,15 @@ def test_a_million_are_imported_in_little_time_and_memory(tmp_path: Path) -> Non
     assert peak < 110 << 10
 
 
+def test_parquet_has_the_same_columns(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write_outcomes([outcome(note="=1")], tmp_path / "x.parquet")
+    (read,) = parquet.read_table(tmp_path / "x.parquet").to_pylist()
+    assert Outcome.from_json(read) == outcome(note="=1")
+
+
 def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "photo.jsonl"
     path.write_bytes(b"\xff\xd8\xff")
     with pytest.raises(UsageError, match="not a file of outcomes"):
         write_outcomes([outcome()], path)
-
-
-def test_a_store_that_is_missing_is_not_made_by_a_reader(tmp_path: Path) -> None:
-    with pytest.raises(ScanFileError, match="does not exist"):
-        Outcomes(tmp_path / "none.sqlite")
-    assert not [*tmp_path.iterdir()]
-
-
-def test_a_text_from_elsewhere_becomes_a_note() -> None:
-    assert as_note("a\r\nb\x07\ud800 ") == "a\nb"
-    assert as_note(" \t") is as_note(None) is None
-    assert outcome(note=as_note("n" * 9000)).note == "n" * 4000

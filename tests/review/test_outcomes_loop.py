@@ -103,9 +103,9 @@ def test_thresholds_and_a_calibration_come_from_a_scan(tmp_path: Path, tiny_bund
     assert load_policy(chosen).rules == {}
 
     made = tmp_path / "again-v2"
-    done = invoke("outcomes", "calibrate", scanned, "--output", made, "--bundle", tiny_bundle)
+    done = invoke("calibrate", tiny_bundle, "--scan", scanned, "--output", made)
     assert done.exit_code == ExitCode.DONE, done.output
-    assert "stand for 104;" in done.stdout
+    assert "calibrated on 104 photos" in done.stdout
     old, new = load_bundle(tiny_bundle), load_bundle(made)
     step = new.lineage[-1]
     assert isinstance(step, Calibrated)
@@ -124,8 +124,7 @@ def test_a_calibration_needs_an_audit_sample(tmp_path: Path, tiny_bundle: Path) 
     folder = write_photos(tmp_path / "photos", 0, red=2)
     scanned = scan(folder, tiny_bundle, tmp_path / "scan.sqlite")
     review(scanned, scanned, {"red": "ivory_worked"})
-    options = ("--bundle", tiny_bundle, "--output", tmp_path / "x-v1")
-    done = invoke("outcomes", "calibrate", scanned, *options)
+    done = invoke("calibrate", tiny_bundle, "--scan", scanned, "--output", tmp_path / "x-v1")
     assert done.exit_code == ExitCode.USAGE
     assert "scan with --audit-rate" in " ".join(done.stderr.split())
     assert not (tmp_path / "x-v1").exists()

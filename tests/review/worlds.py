@@ -10,11 +10,11 @@ import numpy as np
 from scipy.special import expit, logit
 
 from recognizer.policy import FALSE_POSITIVE_RATES
-from recognizer.review.thresholds import ANY_PRODUCT, NO_PRODUCT, LabelledPhotos, Setting
+from recognizer.review.thresholds import NO_PRODUCT, LabelledPhotos
 
 RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v5"
 FAMILIES = ("ivory", "big_cat", "feather")
-PREVALENCE = {"ivory": 0.0006, "big_cat": 0.0003, "feather": 0.0001}
+PREVALENCE = 0.001
 SOURCES = {NO_PRODUCT: 40, "ivory": 10, "big_cat": 5, "feather": 1}
 DAY = 10_000
 
@@ -39,8 +39,6 @@ class World:
         rng: np.random.Generator,
         sources: Mapping[str, int] = SOURCES,
         photos: int = 6,
-        prevalence: Mapping[str, float] = PREVALENCE,
-        images: float = DAY,
     ) -> LabelledPhotos:
         """Return labelled photos of new sources, those without a product four times as large."""
         scores, shown, names = [], [], []
@@ -53,27 +51,22 @@ class World:
                 scores.append(expit(values))
                 shown += [family] * count
                 names += [f"{family}/{source}"] * count
-        shares = {NO_PRODUCT: 1 - sum(prevalence.values()), **prevalence}
-        daily = np.array([images * shares.get(name, 0.0) / shown.count(name) for name in shown])
         return LabelledPhotos(
             origin="a simulation",
             families=FAMILIES,
             named=self.named,
-            scores=np.concatenate(scores),
+            scores=np.concatenate(scores).max(axis=1),
             shown=np.array(shown),
             sources=np.array(names),
-            daily=daily,
-            known=daily,
-            images=images,
-            prevalence=prevalence,
+            images=DAY,
+            prevalence=PREVALENCE,
         )
 
-    def truth(self, setting: Setting) -> tuple[float, dict[str, float]]:
+    def truth(self, threshold: float) -> tuple[float, dict[str, float]]:
         """Return the false-positive rate, and the recall of each product."""
-        limits = logit([setting.get(name, setting.get(ANY_PRODUCT, 1)) for name in FAMILIES])
 
         def leads(log_odds: np.ndarray) -> float:
-            return float(1 - np.prod(expit(limits - log_odds), axis=1).mean())
+            return float(1 - np.prod(expit(logit(threshold) - log_odds), axis=1).mean())
 
         recall = {}
         for i, family in enumerate(FAMILIES):

@@ -12,6 +12,7 @@ import torch
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
+from recognizer.model.numerics import sigmoid
 from recognizer.training import runs as module
 from recognizer.training.fit import fit, predict
 from recognizer.training.model import ProductNetwork
@@ -33,13 +34,14 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Trained) -> 
     assert {p.sha256 for p in found.photos} == {p.sha256 for p in recipe.train}
     assert set(found.folds.tolist()) == {0, 1}
     assert list(found.labels) == recipe.labels
-    assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(len(found.photos)), abs=1e-5)
+    probabilities = sigmoid(found.log_odds)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(found.photos)), abs=1e-5)
     rows = np.flatnonzero(found.folds == 1)
     held = [found.photos[i] for i in rows]
     network = fold_network(recipe, trained.folder, 1)
     assert isinstance(network, ProductNetwork)
     logits = torch.from_numpy(predict(network, held, recipe.cache, recipe.config.input_size))
-    assert found.probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
+    assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
 
 
 def test_the_weights_are_the_mean_of_the_seeds(trained: Trained, tmp_path: Path) -> None:

@@ -65,10 +65,11 @@ Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
 
-    ``is_list`` is true on the page of listings, which wants itself as the answer and not a card.
+    With ``keep`` it says that a listing is still open. ``is_list`` is true on the page of listings,
+    which wants itself as the answer and not a card.
     """
 
-    do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo"]
+    do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo", "keep"]
     listing: Key | None = None
     listings: Keys = ()
     is_list: bool = msgspec.field(default=False, name="list")
@@ -78,12 +79,6 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     without: Keys = ()
     copies: bool = False
     expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
-
-
-class Keep(msgspec.Struct, forbid_unknown_fields=True):
-    """Which listing a page shows that is still open."""
-
-    listing: Key | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +115,9 @@ def make_app(parts: Parts) -> Starlette:
             Route("/listing/{key}", pages.desk),
             Route("/listing/{key}/photos", pages.strip),
             Route("/listings", pages.listings),
+            Route("/similar/{key}", pages.similar),
             Route("/shift", pages.shift),
             Route("/act", pages.act, methods=["POST"]),
-            Route("/keep", pages.keep, methods=["POST"]),
             Route("/photo/{key}/{kind}", pages.photo),
             Route("/static/{name}", _static),
         ],
@@ -227,6 +222,15 @@ class _Pages:
         context = self._list(request, reviewer) | self._filters(request)
         return self._render(request, "listings.html.j2", **context)
 
+    def similar(self, request: Request) -> Response:
+        if _reviewer(request) is None:
+            return RedirectResponse("/login", 303)
+        image = self._queue.image(self._unit(request))
+        if image is None:
+            raise HTTPException(404)
+        found = self._queue.similar(image)
+        return self._render(request, "similar.html.j2", image=image, found=found)
+
     def shift(self, request: Request) -> Response:
         if _reviewer(request) is None:
             return RedirectResponse("/login", 303)
@@ -259,7 +263,6 @@ class _Pages:
         headers = {
             "content-security-policy": "default-src 'none'; sandbox",
             "content-disposition": "inline",
-            "x-photo-kept": "1" if picture.kept else "0",
         }
         return Response(picture.data, media_type=picture.media_type, headers=headers)
 
@@ -292,13 +295,6 @@ class _Pages:
         data = _decoded(await request.body(), Act)
         return await run_in_threadpool(self._act, request, reviewer, data)
 
-    async def keep(self, request: Request) -> Response:
-        reviewer = self._reviewer_who_acts(request)
-        data = _decoded(await request.body(), Keep)
-        unit = None if data.listing is None else from_key(data.listing)
-        await run_in_threadpool(self._queue.keep, reviewer, unit)
-        return JSONResponse({})
-
     def _reviewer_who_acts(self, request: Request) -> str:
         """Return who sends a request that changes something.
 
@@ -314,6 +310,9 @@ class _Pages:
         texts = self._texts(request)
         view = View.from_query(request.query_params)
         entry, status = None, 200
+        if data.do == "keep":
+            self._queue.keep(reviewer, None if data.listing is None else from_key(data.listing))
+            return JSONResponse({})
         try:
             if data.do == "undo":
                 entry = self._queue.undo(reviewer)
@@ -327,9 +326,12 @@ class _Pages:
         except ConflictError:
             notice, status = texts("conflict"), 409
         if data.is_list:
-            return self._listed(request, reviewer, notice)
+            context = self._list(request, reviewer)
+            return self._fragment(request, "list.html.j2", context, notice=notice)
         entry = entry or self._queue.take(reviewer, view)
-        return self._next(request, reviewer, view, entry, notice, status)
+        context = self._desk(request, reviewer, view, entry)
+        url = f"/?{urlencode(view.to_query())}".rstrip("?")
+        return self._fragment(request, "card.html.j2", context, status, notice=notice, url=url)
 
     def _decide(self, reviewer: str, data: Act, texts: Texts) -> str:
         unit = from_key(data.listing or "")
@@ -365,24 +367,12 @@ class _Pages:
             return texts("some_not_stored", n=count, left=left, state=state)
         return texts("said_bulk", n=count, state=state)
 
-    def _next(
-        self,
-        request: Request,
-        reviewer: str,
-        view: View,
-        entry: Entry | None,
-        notice: str,
-        status: int,
+    def _fragment(
+        self, request: Request, name: str, context: dict[str, Any], status: int = 200, **more: str
     ) -> Response:
-        context = self._context(request, reviewer) | self._desk(request, reviewer, view, entry)
-        html = self._environment.get_template("card.html.j2").render(context)
-        url = f"/?{urlencode(view.to_query())}".rstrip("?")
-        return JSONResponse({"html": html, "notice": notice, "url": url}, status)
-
-    def _listed(self, request: Request, reviewer: str, notice: str) -> Response:
-        context = self._context(request, reviewer) | self._list(request, reviewer)
-        html = self._environment.get_template("list.html.j2").render(context)
-        return JSONResponse({"html": html, "notice": notice})
+        values = self._context(request, _reviewer(request)) | context
+        html = self._environment.get_template(name).render(values)
+        return JSONResponse({"html": html, **more}, status)
 
     # --- what pages are made of -------------------------------------------------------------------
 
@@ -394,6 +384,7 @@ class _Pages:
         return {
             "view": view,
             "card": None if entry is None else self._cards.card(entry, reviewer, texts),
+            "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
             "done": mine[0].total if mine else 0,
             **self._filters(request),
         }
@@ -440,15 +431,20 @@ class _Pages:
         is_page = request.method == "GET"
         counts = self._queue.open_counts() if reviewer else {}
         path = request.url.path
-        is_audit = path == "/" and request.query_params.get("section") == AUDIT
+        for name, value in (("section", AUDIT), ("state", Judgement.ESCALATED)):
+            if path == "/" and query.get(name) == value:
+                path = f"/?{name}={value}"
         audit = [("/?section=audit", "audit", counts[AUDIT])] if counts.get(AUDIT) else []
+        is_lead = reviewer in self._queue.lead_reviewers
+        escalated = [("/?state=escalated", "escalated", 0)] if is_lead else []
         return {
             **base_context(texts, self._parts.bundles, is_report=False),
             "reviewer": reviewer,
-            "tab": "/?section=audit" if is_audit else path,
+            "tab": path,
             "tabs": [
                 ("/", "queue", 0),
                 ("/listings", "listings", 0),
+                *escalated,
                 *audit,
                 ("/shift", "shift", 0),
             ],

@@ -7,7 +7,6 @@ open ask for their listings again.
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,8 +28,6 @@ from recognizer.rows.records import as_utc
 HOLD_SECONDS = 600.0
 SHIFT_SECONDS = 12 * 3600.0
 """What somebody did in the last hours counts as this shift."""
-
-_BREAK_SECONDS = 600.0  # between two decisions: a longer pause is a break
 
 _IS_FREE = (
     "NOT EXISTS (SELECT 1 FROM temp.hold JOIN entry AS held ON held.unit = hold.unit"
@@ -64,11 +61,10 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What somebody has done in this shift, by judgement, and the median seconds for one."""
+    """What somebody has done in this shift, by judgement."""
 
     reviewer: str
     counts: Mapping[str, int]
-    pace: float | None
 
     @property
     def total(self) -> int:
@@ -79,8 +75,10 @@ class Done:
 class Queue(Entries):
     """A queue that several people work through at once.
 
-    Somebody who does nothing has a listing for ``hold_seconds``. ``on_outcomes`` is called with
-    outcomes once they are on the disk. See :class:`Entries` for the rest.
+    Somebody who does nothing has a listing for :data:`HOLD_SECONDS`. If there are
+    ``lead_reviewers``, they alone decide on what was escalated, and never on what they escalated
+    themselves. ``on_outcomes`` is called with outcomes once they are on the disk. See
+    :class:`Entries` for the rest.
     """
 
     def __init__(
@@ -88,12 +86,12 @@ class Queue(Entries):
         scan: Path,
         outcomes: Path | None = None,
         *,
-        hold_seconds: float = HOLD_SECONDS,
+        lead_reviewers: Collection[str] = (),
         time_limits: Mapping[Decision, float] | None = None,
         on_outcomes: Callable[[Sequence[Outcome]], object] = lambda _: None,
     ) -> None:
         self._on_outcomes = on_outcomes
-        self._hold_seconds = hold_seconds
+        self.lead_reviewers = frozenset(lead_reviewers)
         self._said_at = datetime.min.replace(tzinfo=UTC)
         is_own = outcomes is None or outcomes == scan
         self._outcomes = Outcomes(outcomes or scan, write=True, create=not is_own)
@@ -161,7 +159,7 @@ class Queue(Entries):
             if entry is not None and entry.held_by == reviewer:
                 self.file.execute(
                     "UPDATE temp.hold SET until = ? WHERE reviewer = ?",
-                    (time.time() + self._hold_seconds, reviewer),
+                    (time.time() + HOLD_SECONDS, reviewer),
                 )
             elif entry is not None and entry.held_by is None and entry.state == OPEN:
                 self._hold(reviewer, entry)
@@ -171,8 +169,18 @@ class Queue(Entries):
         with self._lock:
             self.file.execute("DELETE FROM temp.hold WHERE reviewer = ?", (reviewer,))
 
+    def is_for_others(self, reviewer: str, entry: Entry) -> bool:
+        """Whether a listing was escalated and is not for this reviewer to decide."""
+        if not self.lead_reviewers or entry.state != Judgement.ESCALATED:
+            return False
+        return reviewer not in self.lead_reviewers or any(
+            said.reviewer == reviewer and said.judgement == Judgement.ESCALATED
+            for said in self.said_of(entry)
+            if not said.elsewhere
+        )
+
     def _hold(self, reviewer: str, entry: Entry) -> Entry:
-        if entry.held_by not in {None, reviewer}:
+        if entry.held_by not in {None, reviewer} or self.is_for_others(reviewer, entry):
             self.release(reviewer)
             return entry
         now, images = time.time(), self._images_about(entry)
@@ -181,7 +189,7 @@ class Queue(Entries):
         )
         self.file.execute(
             "INSERT INTO temp.hold VALUES (?, ?, ?, ?, ?)",
-            (reviewer, entry.unit, now + self._hold_seconds, self._heard, images),
+            (reviewer, entry.unit, now + HOLD_SECONDS, self._heard, images),
         )
         return replace(entry, held_by=reviewer)
 
@@ -389,24 +397,16 @@ class Queue(Entries):
         """Return what each has done in this shift, or only one; the most first."""
         with self._lock:
             rows = self.file.select(
-                "SELECT reviewer, judgement, coalesce(listing, sha256), max(time) FROM standing"
-                " WHERE time > ?1 AND (?2 IS NULL OR reviewer = ?2) GROUP BY 1, 2, 3 ORDER BY 4",
+                "SELECT reviewer, judgement, count(DISTINCT coalesce(listing, sha256))"
+                " FROM standing WHERE time > ?1 AND (?2 IS NULL OR reviewer = ?2) GROUP BY 1, 2",
                 (_iso(time.time() - SHIFT_SECONDS), reviewer),
             )
         counts: dict[str, dict[str, int]] = {}
-        times: dict[str, list[float]] = {}
-        for name, judgement, _, at in rows:
-            own = counts.setdefault(name, {})
-            own[judgement] = own.get(judgement, 0) + 1
-            times.setdefault(name, []).append(datetime.fromisoformat(at).timestamp())
-        done = [Done(name, counts[name], _pace(times[name])) for name in counts]
+        for name, judgement, number in rows:
+            counts.setdefault(name, {})[judgement] = number
+        done = [Done(name, of_name) for name, of_name in counts.items()]
         return sorted(done, key=lambda one: (-one.total, one.reviewer))
 
 
 def _iso(seconds: float) -> str:
     return as_utc(datetime.fromtimestamp(seconds, UTC))
-
-
-def _pace(times: Sequence[float]) -> float | None:
-    gaps = sorted(b - a for a, b in itertools.pairwise(times) if 0 < b - a < _BREAK_SECONDS)
-    return gaps[len(gaps) // 2] if len(gaps) > 2 else None

@@ -104,7 +104,7 @@ const server = {
     const response = await fetch("/login", { method: "POST", body: new URLSearchParams(form) });
     if (!response.ok) throw new Error("not signed in");
   },
-  keep: (listing) => server.post("/keep", { listing }).catch(() => {}),
+  keep: (listing) => server.post("/act", { do: "keep", listing }).catch(() => {}),
 };
 
 // --- the card ---------------------------------------------------------------------------------
@@ -437,16 +437,12 @@ function matching(query) {
   const state = query.get("state") || "open";
   const section = query.get("section") || "queue";
   const is = (name, value) => !query.get(name) || query.get(name) === value;
-  const yesterday = new Date(Date.now() - 86400e3).toISOString();
   return entries.filter((entry) => {
     const { dataset } = entry;
     return (
       dataset.section === section &&
       (state === "all" || stateOf(entry) === state) &&
       ["level", "product", "seller", "location"].every((name) => is(name, dataset[name])) &&
-      (!query.get("since") || dataset.day >= query.get("since")) &&
-      (!query.get("until") || dataset.day <= query.get("until")) &&
-      (!query.get("new") || dataset.first >= yesterday) &&
       (!query.get("reported") || Number(dataset.reports) > 0) &&
       words.every((word) => dataset.text.includes(word))
     );

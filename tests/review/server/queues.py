@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -52,13 +53,14 @@ def served(
     bundles: Iterable[Bundle] = (),
     outcomes: Path | None = None,
     prepare: Callable[[Queue], object] = lambda _: None,
+    queue: Mapping[str, Any] = MappingProxyType({}),
     **parts: Any,
 ) -> Iterator[str]:
     """A server over a scan, in a thread; its address."""
-    with Queue(scan, outcomes) as queue, Photos(queue.file, bundles=[*bundles]) as photos:
-        prepare(queue)
+    with Queue(scan, outcomes, **queue) as desk, Photos(desk.file, bundles=[*bundles]) as photos:
+        prepare(desk)
         options = {"secret": "secret of a test", "port": 0, "bundles": [*bundles], **parts}
-        app = make_app(Parts(queue=queue, photos=photos, **options))
+        app = make_app(Parts(queue=desk, photos=photos, **options))
         with serving(app, log_level="warning") as url:
             yield url
 

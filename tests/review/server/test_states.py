@@ -237,7 +237,7 @@ class Desk(RuleBasedStateMachine):
     def page_stays_open(self, who: str) -> None:
         page = self.pages.get(who)
         if page is not None:
-            page.client.http.post("/keep", json={"listing": page.client.listing})
+            page.client.http.post("/act", json={"do": "keep", "listing": page.client.listing})
 
     @precondition(lambda self: self.pages)
     @rule(who=PEOPLE, do=st.sampled_from([*DO]), is_part=st.booleans())
