@@ -4,13 +4,17 @@ All labels share one line through their log-odds (Platt, 1999): a line for each 
 products are few, and found fewer of them out of fold by the threshold that is one for all. Enrolled
 labels with few photos keep what enrolment gave them. The probabilities hold for a mix of photos
 like the held-out ones; in a backlog, where products are rarer, they are too high.
+
+Products are then moved a little, so that they share the false positives of the one threshold more
+evenly: otherwise the look-alikes of the commonest product set it, and rare products, which are
+mistaken less, hardly pass.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +29,7 @@ from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.evaluation.thresholds import fit_thresholds, raised
+from recognizer.evaluation.thresholds import expected_log_odds, fit_thresholds, raised
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.description import (
     NEVER,
@@ -41,6 +45,12 @@ from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_POSITIVES = 10
 """An enrolled label with fewer held-out photos than this keeps its calibration."""
+
+EVENNESS = 0.25
+"""How far products are moved towards equal shares. Of 0, 0.25, 0.5 and 1 it found most out of
+fold: the mean over products 0.18 > 0.28, of all photos with one 0.29 as before."""
+
+_SHARE = 0.001  # of the photos without a product, at which products are compared
 
 Weights = NDArray[np.float64]
 
@@ -140,6 +150,8 @@ def calibrated(
             label = replace(label, calibration=line, fit=fit)  # noqa: PLW2901
         labels.append(label)
     bundle = replace(bundle, labels=tuple(labels))
+    if weights is None:
+        bundle = _evened(bundle, log_odds[negative], kept)
     # Thresholds hold for what users see: the calibrated scores, label by label and by family.
     scores = bundle.calibrate(log_odds[negative])
     stands_for = np.ones(len(scores), np.intp)
@@ -175,6 +187,27 @@ def calibrated(
             fingerprint=fingerprint(photos),
         ),
     )
+
+
+def _evened(bundle: Bundle, negatives: NDArray[np.floating], kept: Container[str]) -> Bundle:
+    """Return a bundle whose products share the false positives more evenly."""
+    moved = [
+        column
+        for column, label in enumerate(bundle.labels)
+        if label.kind is Kind.PRODUCT and label.name not in kept
+    ]
+    if not moved:
+        return bundle
+    limits = {
+        column: expected_log_odds(bundle.labels[column].calibration(negatives[:, column]), _SHARE)
+        for column in moved
+    }
+    middle, labels = float(np.median([*limits.values()])), list(bundle.labels)
+    for column, limit in limits.items():
+        slope, intercept = labels[column].calibration.slope, labels[column].calibration.intercept
+        line = Calibration(slope, intercept + EVENNESS * (middle - limit)).rounded()
+        labels[column] = replace(labels[column], calibration=line)
+    return replace(bundle, labels=tuple(labels))
 
 
 def calibrate_bundle(

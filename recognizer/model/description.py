@@ -151,9 +151,7 @@ class Calibration:
 class CalibrationFit:
     """How a label's calibration was found.
 
-    ``method`` is ``temperature``, ``platt`` (``platt_shared`` if the label has too few positives
-    for a fit of its own) or ``enrolled``. ``log_loss`` is the mean log-loss of each method on
-    photos that the fit did not see; of labels that share a fit, the mean over all of these.
+    ``method`` is ``platt_shared``, the line of all labels, or ``enrolled``.
     """
 
     method: str

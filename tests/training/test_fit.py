@@ -12,13 +12,11 @@ from recognizer.training.cache import PhotoCache
 from recognizer.training.config import TrainingConfig
 from recognizer.training.fit import (
     Progress,
-    choose_device,
-    choose_precision,
     first_stages,
     fit,
     predict,
 )
-from recognizer.training.model import build_network
+from recognizer.training.model import build_network, choose_device, choose_precision
 from tests.training.conftest import small_config
 
 
