@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._policy_file import EXAMPLES, load_policy
-from recognizer.decision import decide, with_listing
+from recognizer.decision import decide
 from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
     Frame,
@@ -108,15 +108,7 @@ class DecisionMaker:
                 f"the prediction comes from another model than {bundle.title}: use the recognizer "
                 "that made it"
             )
-        verdict = decide(
-            prediction,
-            bundle.candidates,
-            bundle.any_product_thresholds,
-            policy,
-            known,
-            animals=bundle.animals,
-        )
-        return with_listing(verdict, policy, columns)
+        return decide(prediction, bundle, policy, known, columns)
 
     def _checked_policy(self, policy: Policy | str | os.PathLike[str] | None) -> Policy:
         if policy is None:

@@ -71,7 +71,7 @@ def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[dict[str, Any]]:
     from recognizer.decision import limits_of
     from recognizer.policy import CandidateKind
 
-    for limits in limits_of(bundle.candidates, bundle.any_product_thresholds, policy):
+    for limits in limits_of(bundle, policy):
         kind, name = limits.candidate.kind, limits.candidate.name
         label = bundle.taxonomy.labels.get(name)
         family = label.family if label else None

@@ -146,9 +146,7 @@ def measure(
     products = [label.name for label in truth.taxonomy.products]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
     policy = Policy()
-    verdicts = verdicts or [
-        decide(p, bundle.candidates, bundle.any_product_thresholds, policy) for p in predictions
-    ]
+    verdicts = verdicts or [decide(p, bundle, policy) for p in predictions]
     flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]
     best = [max(p.scores, key=p.scores.__getitem__) for p in predictions]
     right = sum(b == label for b, label in zip(best, truth.labels, strict=True))

@@ -68,9 +68,7 @@ def measure_out_of_fold(
         )
         for row, prediction in zip(inside.tolist(), _predict(bundle, found, inside), strict=True):
             predictions[row] = prediction
-            verdicts[row] = decide(
-                prediction, bundle.candidates, bundle.any_product_thresholds, Policy()
-            )
+            verdicts[row] = decide(prediction, bundle, Policy())
         photos = [found.photos[i] for i in inside.tolist()]
         if any(not p.is_product for p in photos):
             evaluation = measure(

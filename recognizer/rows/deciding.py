@@ -178,7 +178,7 @@ class Decider:
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
         policy.check(bundle.taxonomy)
         self._bundle, self._policy = bundle, policy
-        self._limits = limits_of(bundle.candidates, bundle.any_product_thresholds, policy)
+        self._limits = limits_of(bundle, policy)
         looked_at = {member for limits in self._limits for member in limits.members}
         self._labels = [n for n in bundle.label_names if n in looked_at | {*bundle.animals}]
         self._families = [family.name for family in bundle.families]
@@ -241,7 +241,6 @@ class Decider:
 
     def decided(self, row: Row) -> Row:
         """Return a row with the decision of the policy."""
-        bundle = self._bundle
         frame = row.regions[0].frame if row.regions else None
         prediction = Prediction(
             status=row.status,
@@ -253,14 +252,12 @@ class Decider:
         )
         verdict = decide(
             prediction,
-            bundle.candidates,
-            bundle.any_product_thresholds,
+            self._bundle,
             self._policy,
             row.known or (),
-            animals=bundle.animals,
+            row.item,
             limits=self._limits,
         )
-        verdict = with_listing(verdict, self._policy, row.item)
         shown = {
             member
             for lead in verdict.leads

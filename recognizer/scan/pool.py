@@ -42,7 +42,7 @@ from recognizer.rows.row import Row
 from recognizer.scan.items import Item
 from recognizer.scan.machine import available_cpus, worker_count, worker_memory
 from recognizer.scan.options import ScanOptions, WorkerPayload
-from recognizer.scan.worker import Ready, Result, Step, Task, failed_row, run_worker
+from recognizer.scan.worker import Ready, Result, Step, Task, make_row, run_worker
 from recognizer.status import Reason, Status
 
 _WAITING = 7  # tasks with each worker beside those that it works on, while rows are written
@@ -249,7 +249,7 @@ class WorkerPool:
         step = worker.step
         sha256 = step.sha256 if step and step.indices == (task.index,) else None
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
-        row = failed_row(task.item, failed, self._payload)
+        row = make_row(task.item, failed, self._payload)
         is_new = result_of(row) != task.known
         return Result(index=task.index, key=task.key, row=row if is_new else None)
 

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._process import describe, listen, prepare, resident_bytes, settle
-from recognizer.decision import decide, with_listing
+from recognizer.decision import decide
 from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
 from recognizer.imaging.sources import Refused, open_regular, read_path, refusal
 from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, Thumbnail, shrink
-from recognizer.policy import CandidateKind, KnownMatch, Verdict
-from recognizer.prediction import Prediction
+from recognizer.policy import CandidateKind, Verdict
+from recognizer.prediction import Prediction, Region
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
@@ -236,12 +236,12 @@ class Worker:
 
     def _result(self, loaded: _Loaded, scored: ScoredImage) -> Result:
         task, image, prediction = loaded.task, scored.image, scored.prediction
-        known, verdict = judge(prediction, self.payload)
-        if prediction.scores:
-            labels = lead_products(prediction, verdict, self.payload)
-            regions = (r for label in labels for r in self.recognizer.regions(scored, label))
-            prediction = replace(prediction, regions=tuple(regions))
-        row = make_row(task.item, prediction, known, verdict, self.payload)
+        row = make_row(
+            task.item,
+            prediction,
+            self.payload,
+            lambda label: self.recognizer.regions(scored, label),
+        )
         result = Result(index=task.index, key=task.key, file_state=loaded.file_state)
         if result_of(row) == task.known:  # failed again, for the same reason
             return result
@@ -249,24 +249,34 @@ class Worker:
         result = replace(result, row=row, embedding=None if vector is None else quantize(vector))
         if not row.is_lead or not image.frames:
             return result
-        wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
+        wanted = row.regions[0].frame if row.regions else prediction.frame
         frame = next(frame for frame in image.frames if frame.index == wanted)
         return replace(result, thumbnail=shrink(frame.rgb, THUMBNAIL_SIDE, frame.index))
 
 
-def judge(prediction: Prediction, payload: WorkerPayload) -> tuple[Sequence[KnownMatch], Verdict]:
-    """Compare a prediction with the known items, and apply the policy."""
+def make_row(
+    item: Item,
+    prediction: Prediction,
+    payload: WorkerPayload,
+    regions_of: Callable[[str], Sequence[Region]] = lambda _: (),
+) -> Row:
+    """Make an item's row, now: decided, and with the regions of what its leads may show."""
     bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
     known = bank.match(prediction.phash, policy.known.distance) if bank else ()
-    verdict = decide(
-        prediction,
-        bundle.candidates,
-        bundle.any_product_thresholds,
-        policy,
-        known,
-        animals=bundle.animals,
+    verdict = decide(prediction, bundle, policy, known, item.columns)
+    labels = lead_products(prediction, verdict, payload)
+    regions = tuple(region for label in labels for region in regions_of(label))
+    return Row.from_prediction(
+        item.source,
+        replace(prediction, regions=regions),
+        verdict,
+        item=item.columns,
+        bundle=bundle,
+        policy=policy,
+        time=datetime.now(UTC),
+        bank=bank,
+        known=known,
     )
-    return known, verdict
 
 
 def lead_products(
@@ -281,32 +291,6 @@ def lead_products(
         names = (lead.name,) if lead.kind is CandidateKind.LABEL else members[lead.name]
         labels[max((n for n in names if n not in ignored), key=lambda name: scores[name])] = None
     return tuple(labels)
-
-
-def make_row(
-    item: Item,
-    prediction: Prediction,
-    known: Sequence[KnownMatch],
-    verdict: Verdict,
-    payload: WorkerPayload,
-) -> Row:
-    """Make an item's row, now."""
-    return Row.from_prediction(
-        item.source,
-        prediction,
-        with_listing(verdict, payload.policy, item.columns),
-        item=item.columns,
-        bundle=payload.bundle,
-        policy=payload.policy,
-        time=datetime.now(UTC),
-        bank=payload.options.known,
-        known=known,
-    )
-
-
-def failed_row(item: Item, prediction: Prediction, payload: WorkerPayload) -> Row:
-    """Make the row of an item that was not scored."""
-    return make_row(item, prediction, *judge(prediction, payload), payload)
 
 
 def _defect(error: Exception) -> LoadedImage:

@@ -250,7 +250,7 @@ def test_the_policy_decides_as_chosen(
     policy = policy_of(choice, bundle, base, "next")
     lead = photos.over(choice.step.thresholds).any(axis=1)
     for prediction, expected in zip(predictions, lead, strict=True):
-        verdict = decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy)
+        verdict = decide(prediction, bundle, policy)
         assert (verdict.decision is not Decision.CLEAR) == expected
     assert policy.ignore == base.ignore
     # Not every lead has priority: that would be no order at all.

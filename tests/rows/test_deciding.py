@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
-from recognizer.decision import decide, with_listing
+from recognizer.decision import decide
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
@@ -61,15 +61,7 @@ def decided_one_by_one(row: Row, bundle: Bundle, policy: Policy) -> tuple[Any, .
     prediction = Prediction(
         status=row.status, reason=row.reason, scores=row.scores or {}, families=row.family or {}
     )
-    verdict = decide(
-        prediction,
-        bundle.candidates,
-        bundle.any_product_thresholds,
-        policy,
-        row.known or (),
-        animals=bundle.animals,
-    )
-    verdict = with_listing(verdict, policy, row.item)
+    verdict = decide(prediction, bundle, policy, row.known or (), row.item)
     leads = tuple((one.kind, one.name, one.level) for one in verdict.leads)
     return verdict.decision, verdict.image_decision, leads, verdict.why, verdict.keywords
 

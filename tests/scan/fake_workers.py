@@ -12,7 +12,7 @@ from typing import cast
 
 from recognizer.prediction import Prediction
 from recognizer.scan import WorkerPayload
-from recognizer.scan.worker import Ready, Result, Step, Task, failed_row
+from recognizer.scan.worker import Ready, Result, Step, Task, make_row
 from recognizer.status import Reason, Status
 
 SHA256 = "ab" * 32
@@ -46,7 +46,7 @@ class FakeProcess:
 
     def finish(self, task: Task) -> None:
         prediction = Prediction(status=Status.FAILED, reason=Reason.EMPTY)
-        row = failed_row(task.item, prediction, self.payload)
+        row = make_row(task.item, prediction, self.payload)
         self.send(Result(index=task.index, key=task.key, row=row))
 
     def die(self, code: int) -> None:
