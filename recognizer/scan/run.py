@@ -27,11 +27,10 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import Known, ScanWriter
-from recognizer.scan.file_state import FileState
 from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
 from recognizer.scan.pool import WorkerPool
-from recognizer.scan.worker import Result, Task
+from recognizer.scan.worker import FileState, Result, Task
 
 if TYPE_CHECKING:
     from recognizer.scan.ray_engine import RayPool

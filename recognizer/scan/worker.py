@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import queue
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -34,7 +35,6 @@ from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
 from recognizer.scan.archives import extract
-from recognizer.scan.file_state import FileState
 from recognizer.scan.items import ArchiveMember, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.stores import Store, stamp_of
@@ -299,6 +299,45 @@ def _defect(error: Exception) -> LoadedImage:
             status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error) or None
         )
     return LoadedImage(status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=describe(error))
+
+
+# --- unchanged files -----------------------------------------------------------------------------
+
+RACY_NS = 2_000_000_000
+"""A file that changed so shortly before it was read is read again by the next scan: it may have
+changed once more within the same tick of its file system's clock, which is 2 s on FAT."""
+
+_STATE_BYTES = 16
+
+
+class FileState(NamedTuple):
+    """What changes with a file: its size in bytes, its times in ns since 1970, and its inode.
+
+    As git does, a file is taken to be unchanged if all of it is as it was when it was read.
+    """
+
+    size: int
+    modified: int
+    changed: int  # of anything, the name and the other times included; nobody can set it
+    inode: int
+
+    @classmethod
+    def of(cls, path: str) -> Self | None:
+        """Return the state of a file now; None where there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            status = os.stat(path)
+            return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return None
+
+    def is_settled(self) -> bool:
+        """Whether any later change shows."""
+        return max(self.modified, self.changed) < time.time_ns() - RACY_NS
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that differ where any of it differs."""
+        text = " ".join(map(str, self))
+        return hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()
 
 
 # --- reading -------------------------------------------------------------------------------------

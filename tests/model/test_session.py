@@ -21,7 +21,7 @@ from recognizer.errors import (
     UsageError,
 )
 from recognizer.model.description import InputFormat
-from recognizer.model.session import PACKAGES, PROVIDERS, needs_exact
+from recognizer.model.session import PACKAGES, PROVIDERS
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
@@ -98,29 +98,6 @@ def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
         assert one.prediction.scores == pytest.approx(other.prediction.scores, abs=1e-6)
         assert gpu.regions(one, "ivory_worked") == cpu.regions(other, "ivory_worked")
         assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("bits", "cpuinfo", "expected"),
-    [
-        (None, "processor : 0\nflags\t\t: fpu avx2 avx512_vnni\n", False),
-        (None, "processor : 0\nflags\t\t: fpu avx2 avx_vnni avx_vnni_int8\n", False),
-        (None, "processor : 0\nflags\t\t: fpu avx2 fma\n", True),
-        (None, "", True),  # unknown
-        (None, None, True),  # no Linux
-        (7, "flags : avx2\n", False),
-        (7, None, False),
-    ],
-)
-def test_only_weights_of_8_bits_on_a_cpu_without_vnni_need_the_exact_products(
-    tmp_path: Path, bits: int | None, cpuinfo: str | None, expected: bool
-) -> None:
-    bundle = describe(b"", tmp_path)
-    bundle = replace(bundle, model=replace(bundle.model, weight_bits=bits))
-    path = tmp_path / "cpuinfo"
-    if cpuinfo is not None:
-        path.write_text(cpuinfo)
-    assert needs_exact(bundle, path) is expected
 
 
 # --- bundles that are refused -----------------------------------------------------------------

@@ -125,7 +125,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     # The change time cannot be set, so what is read so soon after it is read again: wait.
     monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
-    monkeypatch.setattr("recognizer.scan.file_state.RACY_NS", -(10**12))
+    monkeypatch.setattr("recognizer.scan.worker.RACY_NS", -(10**12))
     return folder
 
 
