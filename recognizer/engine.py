@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._policy_file import EXAMPLES, load_policy
 from recognizer.decision import decide
 from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
@@ -31,7 +30,7 @@ from recognizer.imaging import (
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import is_onnxruntime_error, open_session, run_session
-from recognizer.policy import KnownMatch, Policy, Verdict
+from recognizer.policy import EXAMPLES, KnownMatch, Policy, Verdict
 from recognizer.prediction import Embedding, Explanation, Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
@@ -115,7 +114,7 @@ class DecisionMaker:
             return self._default_policy
         if isinstance(policy, str | os.PathLike):
             if policy not in self._policies:
-                self._policies[policy] = load_policy(policy, self.bundle.taxonomy)
+                self._policies[policy] = Policy.load(policy, self.bundle.taxonomy)
             return self._policies[policy]
         if not isinstance(policy, Policy):
             raise UsageError(

@@ -28,11 +28,11 @@ def command(
 
     The rules are in the order of their effect. The exit code is 2 if the policy breaks a rule.
     """
-    from recognizer._policy_file import load_policy, read_policy_text
     from recognizer.model.bundle import load_bundle
+    from recognizer.policy import Policy, read_policy_text
 
     model = load_bundle(bundle)
-    rules = load_policy(policy, model.taxonomy)
+    rules = Policy.load(policy, model.taxonomy)
     for line in _warnings(rules, model):
         typer.echo(f"warning: {line}", err=True)
     if toml:

@@ -67,7 +67,7 @@ def command(
     best image is. With --policy, the policy of the rows, it also has the text of the action.
     The exit code is 3 if some leads have no URL under which Label Studio finds the photo.
     """
-    from recognizer._policy_file import load_policy
+    from recognizer.policy import Policy
     from recognizer.rows import ScanFile, write_listings, write_rows
 
     is_tasks = output.suffix.lower() == ".json"
@@ -82,7 +82,7 @@ def command(
         if is_tasks:
             written, without_url = _write_tasks(file, output, photo_url, config)
         elif listings:
-            rules = None if policy is None else load_policy(policy)
+            rules = None if policy is None else Policy.load(policy)
             written = words(write_listings(file, output, rules, raw=raw))
         else:
             written = f"{write_rows(file, output, raw=raw):,} rows"

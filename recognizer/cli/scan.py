@@ -264,7 +264,6 @@ def _stoppable(output: Path) -> Iterator[None]:
 
 
 def _policy(path: str | None, threshold: float | None, bundle: Bundle) -> Policy:
-    from recognizer._policy_file import load_policy
     from recognizer.policy import Policy, Probability, Rate, Rule
 
     if path is not None and threshold is not None:
@@ -274,7 +273,7 @@ def _policy(path: str | None, threshold: float | None, bundle: Bundle) -> Policy
     if threshold is not None and math.isnan(threshold):  # which no range keeps out
         raise UsageError("--threshold nan: a probability from 0 to 1")
     if path is not None:
-        return load_policy(path, bundle.taxonomy)
+        return Policy.load(path, bundle.taxonomy)
     if threshold is None:
         return Policy()
     # Over the model's own threshold for this rate too, a lead has priority.

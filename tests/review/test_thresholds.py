@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import binom
 
-from recognizer import load_policy
 from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
 from recognizer.decision import decide
@@ -410,8 +409,8 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     result = thresholds(*of_data, "-o", policy, "--plot", plot, "--policy", "strict")
     assert result.exit_code == ExitCode.DONE, result.output
     assert "36 labelled photos (test)" in result.stdout
-    assert load_policy(policy).name == "next"
-    assert load_policy(policy).keywords == load_policy("strict").keywords
+    assert Policy.load(policy).name == "next"
+    assert Policy.load(policy).keywords == Policy.load("strict").keywords
     assert plot.read_text().startswith("<?xml")
     result = thresholds(*of_data, "--json", "--one-threshold", "--prevalence", "ivory=0.001")
     choice = json.loads(result.stdout)
